@@ -41,13 +41,17 @@ apt_need() {
 # step NAME COMMAND… — runs it with its output in a log, prints the name and the time taken; on failure the log's
 # last lines and where the rest is. $STEP_HINT, when set, says what to do about a failure.
 step() {
-  local name=$1 start log rc=0
+  local name=$1 start log rc
   shift
   mkdir -p "$LOGS"
   log=$LOGS/$(printf '%s' "$name" | tr -cs 'A-Za-z0-9.\n' '-').log
   start=$(date +%s.%N)
   printf '  %-44s' "$name"
-  ( set -euo pipefail; "$@" ) >"$log" 2>&1 </dev/null || rc=$?
+  # Not `( … ) || rc=$?`: bash switches -e off in everything that stands left of ||.
+  set +e
+  ( set -euo pipefail; "$@" ) >"$log" 2>&1 </dev/null
+  rc=$?
+  set -e
   printf '%6.1f s%s\n' "$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN{print b-a}')" "$([ $rc = 0 ] || echo '  FAILED')"
   [ $rc = 0 ] && return 0
   { printf -- '--- the last lines of %s\n' "$log"; tail -n 25 "$log" | sed 's/^/    /'
