@@ -1,0 +1,47 @@
+# Builds the binaries of dev/tools/*/go.mod into $BIN. A binary is kept for as long as its pins and flags stay the same.
+# shellcheck shell=bash
+
+# What is built: MODULE-DIRECTORY BINARY PACKAGE
+built_binaries() {
+  local k=k8s.io/kubernetes/cmd b
+  for b in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do echo ". $b $k/$b"; done
+  echo ". etcd go.etcd.io/etcd/server/v3"
+  echo "coredns coredns ."
+  echo "local-path local-path-provisioner github.com/rancher/local-path-provisioner"
+  echo "helm helm helm.sh/helm/v3/cmd/helm"
+}
+
+# Clients parse the server's version, and stumble over the one of an unstamped build.
+ldflags() {
+  local v="k8s.io/component-base/version" minor=${KUBERNETES_VERSION#*.}
+  echo "-s -w -X $v.gitVersion=v$KUBERNETES_VERSION -X $v.gitMajor=${KUBERNETES_VERSION%%.*} -X $v.gitMinor=${minor%%.*}" \
+    "-X $v.gitTreeState=clean"
+}
+
+stamp_of() { # stamp_of MODULE-DIRECTORY PACKAGE
+  (cd "$ROOT/dev/tools/$1" && { cat go.mod go.sum; find . -maxdepth 1 -name '*.go' -exec cat {} +; echo "$2 $(ldflags)"; }) |
+    sha256sum | cut -d' ' -f1
+}
+
+build_one() { # build_one MODULE-DIRECTORY BINARY PACKAGE
+  cd "$ROOT/dev/tools/$1"
+  # GOFLAGS of the machine may name another -mod; GOWORK a workspace that knows nothing of these modules.
+  GOFLAGS='' GOWORK=off CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags "$(ldflags)" -o "$BIN/.new.$2" "$3"
+  mv "$BIN/.new.$2" "$BIN/$2"
+  stamp_of "$1" "$3" >"$BIN/.$2.stamp"
+}
+
+build_all() {
+  local dir bin package
+  mkdir -p "$BIN"
+  # Two clones share the cache: the second waits for the first and then finds everything built.
+  exec 8>"$CACHE/build.lock"
+  flock -n 8 || { say "  waiting for a build that another clone runs"; flock 8; }
+  while read -r dir bin package; do
+    [ -x "$BIN/$bin" ] && [ "$(cat "$BIN/.$bin.stamp" 2>/dev/null)" = "$(stamp_of "$dir" "$package")" ] && continue
+    need go "install Go 1.25 or newer (Debian's own, bookworm: too old; the module proxy has no toolchain for it)"
+    STEP_HINT="the Go module proxy must be reachable; run it again, finished parts are kept" \
+      step "build $bin" build_one "$dir" "$bin" "$package"
+  done < <(built_binaries)
+  exec 8>&-
+}

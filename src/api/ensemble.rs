@@ -1,0 +1,224 @@
+//! `ZooKeeperEnsemble`: the spec that users write.
+//!
+//! Invariant: every field is reflected in a rendered object or refused with a sentence. Defaults are computed when
+//! rendering and never written back.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::pod_template::PodTemplate;
+use super::status::EnsembleStatus;
+
+/// A ZooKeeper ensemble: how many voters, which version, how they are configured and stored.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "menagerie.dev",
+    version = "v1alpha1",
+    kind = "ZooKeeperEnsemble",
+    plural = "zookeeperensembles",
+    shortname = "zke",
+    category = "menagerie",
+    namespaced,
+    status = "EnsembleStatus",
+    derive = "PartialEq",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those asked for"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader"),
+    printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoints.client", priority = 1),
+    validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
+        .message("metadata.name must be at most 50 characters: pods, Services and labels are made from it"),
+    validation = kube::core::Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must start with a letter and hold only a-z, 0-9 and '-': Services are named after it")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = kube::core::Rule::new(
+        "(has(self.storage) && has(self.storage.class) ? self.storage.class : '') == (has(oldSelf.storage) && has(oldSelf.storage.class) ? oldSelf.storage.class : '')"
+    ).message("storage.class cannot be changed: the volumes exist already; create a new ensemble with the other class"),
+    validation = kube::core::Rule::new(
+        "(has(self.storage) && has(self.storage.ephemeral) && self.storage.ephemeral) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral) && oldSelf.storage.ephemeral)"
+    ).message("storage.ephemeral cannot be changed: the members' data would be left behind; create a new ensemble"),
+    validation = kube::core::Rule::new(
+        "(has(self.storage) && has(self.storage.size) ? string(self.storage.size) : '') == (has(oldSelf.storage) && has(oldSelf.storage.size) ? string(oldSelf.storage.size) : '')"
+    ).message("storage.size cannot be changed yet: expanding volumes is not supported by this version of the operator"),
+    validation = kube::core::Rule::new(
+        "!has(self.jvm) || !has(self.jvm.heap) || !has(self.resources) || !has(self.resources.limits) || !('memory' in self.resources.limits) || !isQuantity(self.jvm.heap) || !isQuantity(self.resources.limits['memory']) || quantity(self.jvm.heap).isLessThan(quantity(self.resources.limits['memory']))"
+    ).message("jvm.heap must be smaller than resources.limits.memory: the JVM needs memory besides its heap")
+)]
+pub struct ZooKeeperEnsembleSpec {
+    /// Number of voters, 1 to 15. Odd numbers are best: a fourth voter tolerates no failure more than three do.
+    #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 15")
+        .message("replicas must be between 1 and 15: none serves nobody, and beyond 15 every write waits for too many voters"))]
+    pub replicas: i32,
+
+    /// ZooKeeper version, MAJOR.MINOR.PATCH such as 3.9.5; also the image's tag unless `image.tag` says otherwise.
+    #[schemars(length(max = 16))]
+    #[x_kube(
+        validation = kube::core::Rule::new(r"self.matches('^3\\.[0-9]{1,2}\\.[0-9]{1,3}$')")
+            .message("version must be a ZooKeeper version MAJOR.MINOR.PATCH such as 3.9.5"),
+        validation = kube::core::Rule::new(r"!self.matches('^3\\.[0-7]\\.')")
+            .message("version must be 3.8.0 or later: older servers are no longer maintained and lose data in known ways")
+    )]
+    pub version: String,
+
+    /// Where the ZooKeeper image comes from. Default: `docker.io/library/zookeeper`, tagged with `version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
+
+    /// Keys of zoo.cfg, passed through. Keys that the operator owns are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 100))]
+    #[x_kube(
+        validation = kube::core::Rule::new("self.all(k, !(k in ['dataDir', 'dataLogDir', 'dynamicConfigFile', 'peerType', 'initLimitFile']))")
+            .message("config must not set dataDir, dataLogDir, dynamicConfigFile or peerType: the operator places the files and keeps the membership"),
+        validation = kube::core::Rule::new("self.all(k, !(k.startsWith('server.') || k.startsWith('group.') || k.startsWith('weight.')))")
+            .message("config must not name servers, groups or weights: set replicas, and the operator changes the membership one step at a time"),
+        validation = kube::core::Rule::new("self.all(k, !(k in ['clientPort', 'clientPortAddress', 'secureClientPort', 'secureClientPortAddress', 'quorumListenOnAllIPs', 'electionPortBindRetry']))")
+            .message("config must not set ports or listen addresses: Services and the membership depend on them"),
+        validation = kube::core::Rule::new("self.all(k, !(k in ['standaloneEnabled', 'reconfigEnabled', 'skipACL', 'localSessionsEnabled', 'localSessionsUpgradingEnabled']))")
+            .message("config must not set standaloneEnabled, reconfigEnabled, skipACL or local sessions: scaling without losing a write depends on them"),
+        validation = kube::core::Rule::new("self.all(k, !(k.endsWith('db.autocreate') || k.endsWith('datadir.autocreate') || k == 'snapshot.trust.empty'))")
+            .message("config must not set db.autocreate, datadir.autocreate or snapshot.trust.empty: a member with an empty disk could vote and lose data"),
+        validation = kube::core::Rule::new("self.all(k, !(k.startsWith('admin.') || k == '4lw.commands.whitelist' || k.contains('superDigest')))")
+            .message("config must not set admin.*, 4lw.commands.whitelist or superDigest: the agent beside each member owns them"),
+        validation = kube::core::Rule::new(r"self.all(k, k.matches('^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$'))")
+            .message("config keys may hold only letters, digits, '.', '_' and '-'"),
+        validation = kube::core::Rule::new(r"self.all(k, type(self[k]) == int || (string(self[k]).size() <= 1024 && !string(self[k]).contains('\n') && !string(self[k]).contains('\r')))")
+            .message("config values must be one line of at most 1024 characters")
+    )]
+    pub config: Option<BTreeMap<String, IntOrString>>,
+
+    /// The server's Java virtual machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jvm: Option<JvmSpec>,
+
+    /// The members' volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageSpec>,
+
+    /// Resources of the ZooKeeper container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+
+    /// Changes to the members' pods, merged over what the operator renders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+}
+
+/// Where the ZooKeeper image comes from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageSpec {
+    /// Repository without a tag. Any image with `zkServer.sh` on its PATH will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = kube::core::Rule::new(r"!self.matches('.*(@|:[^/]*$)')")
+        .message("image.repository must not hold a tag or digest: put it into image.tag"))]
+    pub repository: Option<String>,
+    /// Tag. Default: `version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = kube::core::Rule::new(r"self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
+        .message("image.tag must be a tag such as 3.9.5-jre-17"))]
+    pub tag: Option<String>,
+    /// When to pull. Default: the kubelet's own rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of Secrets with registry credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub pull_secrets: Option<Vec<String>>,
+}
+
+/// When the kubelet pulls the image.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// At every start.
+    Always,
+    /// When it is not there.
+    IfNotPresent,
+    /// Never.
+    Never,
+}
+
+/// Heap and flags of the server's Java virtual machine.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new(
+        "!has(self.heap) || !has(self.flags) || self.flags.all(f, !f.startsWith('-Xmx') && !f.startsWith('-Xms') && !f.startsWith('-XX:MaxRAMPercentage'))"
+    ).message("jvm.heap and -Xmx, -Xms or -XX:MaxRAMPercentage in jvm.flags contradict each other: set one of them"))]
+pub struct JvmSpec {
+    /// Heap, such as 1Gi. Default: three quarters of the memory limit, or 512Mi without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = kube::core::Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('32Mi')) >= 0")
+        .message("jvm.heap must be a quantity of at least 32Mi, such as 1Gi"))]
+    pub heap: Option<String>,
+    /// Further flags, one an entry, such as -XX:+UseZGC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    #[x_kube(validation = kube::core::Rule::new(r"self.all(f, f.matches('^-[^\\s]+$'))")
+        .message("jvm.flags must be flags: each starts with '-' and holds no space"))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(f, !f.startsWith('-Dzookeeper.') || !(f.contains('superDigest') || f.contains('autocreate') || f.contains('skipACL') || f.contains('.admin.')))")
+        .message("jvm.flags must not set superDigest, autocreate, skipACL or admin.*: the operator owns them"))]
+    pub flags: Option<Vec<String>>,
+}
+
+/// The members' volumes.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = kube::core::Rule::new("!(has(self.ephemeral) && self.ephemeral) || (!has(self.class) && !has(self.reclaim))")
+        .message("storage.ephemeral contradicts storage.class and storage.reclaim: an ephemeral member has no volume claim")
+)]
+pub struct StorageSpec {
+    /// Size of each member's volume. Default: 10Gi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = kube::core::Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('64Mi')) >= 0")
+        .message("storage.size must be a quantity of at least 64Mi, such as 10Gi"))]
+    pub size: Option<String>,
+    /// Storage class. Default: the cluster's default class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub class: Option<String>,
+    /// Keep the data in the pod only. A member that loses its pod rejoins empty; losing all of them loses the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral: Option<bool>,
+    /// What becomes of the claims. Default: they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim: Option<Reclaim>,
+}
+
+/// What becomes of a member's claim once nobody uses it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reclaim {
+    /// After the member was removed by scaling down. Default: Retain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_scale_down: Option<ReclaimPolicy>,
+    /// After the ensemble was deleted. Default: Retain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_delete: Option<ReclaimPolicy>,
+}
+
+/// Keep a claim or delete it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReclaimPolicy {
+    /// Keep the claim and its data.
+    #[default]
+    Retain,
+    /// Delete the claim.
+    Delete,
+}

@@ -1,0 +1,20 @@
+//! The wire types: what users write and read. Nothing here decides anything.
+
+mod ensemble;
+mod pod_template;
+mod schema;
+mod status;
+
+pub use ensemble::{
+    ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsemble,
+    ZooKeeperEnsembleSpec,
+};
+pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
+pub use schema::{crds, crds_yaml};
+pub use status::{
+    Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus,
+    PHASE_CONDITIONS,
+};
+
+/// The API group of every custom resource.
+pub const GROUP: &str = "menagerie.dev";

@@ -1,0 +1,119 @@
+//! `ZooKeeperEnsemble`: the status that the operator writes.
+//!
+//! Invariant: nothing here changes while the ensemble stands still (no zxid, no age): a write on every pass would
+//! wake the controller with its own echo.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use kube::core::schema::ListMerge;
+use serde::{Deserialize, Serialize};
+
+/// The conditions that every ensemble has.
+pub const PHASE_CONDITIONS: [&str; 4] = ["Ready", "QuorumAvailable", "Progressing", "Degraded"];
+
+/// What was last observed of an ensemble.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct EnsembleStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, `QuorumAvailable`, Progressing, Degraded, and Warning or `UpToDate` when there is something to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Pods of voters that exist.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Voters of the confirmed membership that serve and are synced.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// `readyReplicas` of `spec.replicas`, for people.
+    #[serde(default)]
+    pub ready: String,
+    /// Selector of the members' pods, for the scale subresource.
+    #[serde(default)]
+    pub selector: String,
+    /// The leader's pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Each member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberStatus>,
+    /// The membership that ZooKeeper last confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<MembershipStatus>,
+    /// Identity of the ensemble, borne by its volume claims. It outlives this object: claims that are kept bring it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Where clients connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+}
+
+/// One member.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Server id.
+    pub id: i32,
+    /// Its pod.
+    pub pod: String,
+    /// What it does in the ensemble.
+    pub role: MemberRole,
+    /// How it is.
+    pub state: MemberState,
+    /// Version that the running server reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it is in the confirmed membership.
+    pub confirmed: bool,
+}
+
+/// What a member does in the ensemble.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberRole {
+    /// It leads.
+    Leader,
+    /// It follows and votes.
+    Follower,
+    /// It follows without a vote: it joins, or was removed.
+    Learner,
+    /// It does not serve, or has not answered.
+    None,
+}
+
+/// How a member is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// It serves and is synced with the leader.
+    Synced,
+    /// It runs without serving: it elects, or catches up.
+    NotServing,
+    /// It has a pod that does not run yet.
+    Starting,
+    /// It is in the membership and has no pod.
+    Missing,
+    /// It did not answer. It may be well.
+    Unknown,
+}
+
+/// A membership as ZooKeeper confirmed it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MembershipStatus {
+    /// Version of the configuration, in hexadecimal as ZooKeeper writes it.
+    pub version: String,
+    /// One line a server, as in `/zookeeper/config`.
+    pub servers: Vec<String>,
+}
+
+/// Where clients connect.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoints {
+    /// The client Service: any member that is ready.
+    pub client: String,
+    /// The connection string that names each member.
+    pub connection_string: String,
+}

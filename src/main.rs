@@ -1,0 +1,32 @@
+//! The command line: one binary, several lives.
+
+use clap::{Parser, Subcommand};
+
+/// Runs Apache ZooKeeper ensembles on Kubernetes.
+#[derive(Parser)]
+#[command(name = "menagerie", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Watch the ensembles of a cluster and keep them as they are wanted.
+    Operator(menagerie::operator::Options),
+    /// Run beside one ZooKeeper server, in its pod.
+    Agent(menagerie::agent::Options),
+    /// Print the custom resource definitions as YAML.
+    Crd,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Operator(options) => menagerie::operator::main(options),
+        Command::Agent(options) => menagerie::agent::main(options),
+        Command::Crd => {
+            print!("{}", menagerie::api::crds_yaml()?);
+            Ok(())
+        }
+    }
+}

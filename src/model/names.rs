@@ -1,0 +1,108 @@
+//! The names of everything that an ensemble owns, in one place.
+
+use super::ids::{Ordinal, ServerId};
+use super::membership::{CLIENT_PORT, Membership, Server};
+
+/// Label that selects everything of one ensemble.
+pub const ENSEMBLE_LABEL: &str = "menagerie.dev/ensemble";
+/// Label on a volume claim: the identity of the ensemble whose data it holds.
+pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
+/// Label on a Service of one member: its server id.
+pub const MEMBER_LABEL: &str = "menagerie.dev/server-id";
+/// Value of `app.kubernetes.io/managed-by` on everything rendered.
+pub const MANAGED_BY: &str = "menagerie";
+/// Name of the volume that holds a member's data.
+pub const DATA_VOLUME: &str = "data";
+
+/// Names derived from an ensemble's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Name of the ensemble, of its `StatefulSet`, `ServiceAccount` and `PodDisruptionBudget`.
+    pub ensemble: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The cluster's DNS domain.
+    pub domain: String,
+}
+
+impl Names {
+    /// The pod of that ordinal; its member Service has the same name.
+    pub fn pod(&self, ordinal: Ordinal) -> String {
+        format!("{}-{ordinal}", self.ensemble)
+    }
+
+    /// The ordinal of a pod of this ensemble.
+    pub fn ordinal_of_pod(&self, pod: &str) -> Option<Ordinal> {
+        pod.strip_prefix(&self.ensemble)?.strip_prefix('-')?.parse().ok().map(Ordinal)
+    }
+
+    /// The claim of that ordinal, as the `StatefulSet` controller names it.
+    pub fn claim(&self, ordinal: Ordinal) -> String {
+        format!("{DATA_VOLUME}-{}", self.pod(ordinal))
+    }
+
+    /// The ordinal of a claim of this ensemble.
+    pub fn ordinal_of_claim(&self, claim: &str) -> Option<Ordinal> {
+        self.ordinal_of_pod(claim.strip_prefix(DATA_VOLUME)?.strip_prefix('-')?)
+    }
+
+    /// The `ConfigMap`.
+    pub fn config(&self) -> String {
+        format!("{}-config", self.ensemble)
+    }
+
+    /// The Secret with the super user's password.
+    pub fn super_secret(&self) -> String {
+        format!("{}-super", self.ensemble)
+    }
+
+    /// The Service for clients.
+    pub fn client(&self) -> String {
+        format!("{}-client", self.ensemble)
+    }
+
+    /// The headless Service that governs the `StatefulSet`.
+    pub fn headless(&self) -> String {
+        format!("{}-headless", self.ensemble)
+    }
+
+    /// The DNS name of a Service of this ensemble.
+    pub fn dns(&self, service: &str) -> String {
+        format!("{service}.{}.svc.{}", self.namespace, self.domain)
+    }
+
+    /// The server entry of a member: its own Service's name, which never moves.
+    pub fn server(&self, id: ServerId) -> Server {
+        Server::voter(&self.dns(&self.pod(id.ordinal())))
+    }
+
+    /// The first `count` members, as nobody has agreed on them yet.
+    pub fn seed(&self, count: u32) -> Membership {
+        Membership {
+            servers: (1..=count).map(|id| (ServerId(id), self.server(ServerId(id)))).collect(),
+            ..Membership::default()
+        }
+    }
+
+    /// `host:port` of the client Service.
+    pub fn client_endpoint(&self) -> String {
+        format!("{}:{CLIENT_PORT}", self.dns(&self.client()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_ordinal() {
+        let names = Names { ensemble: "a-1".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        for ordinal in [Ordinal(0), Ordinal(14)] {
+            assert_eq!(names.ordinal_of_pod(&names.pod(ordinal)), Some(ordinal));
+            assert_eq!(names.ordinal_of_claim(&names.claim(ordinal)), Some(ordinal));
+        }
+        assert_eq!(names.ordinal_of_pod("a-1-client"), None);
+        assert_eq!(names.ordinal_of_pod("a-10"), None);
+        assert_eq!(names.ordinal_of_claim("data-a-1"), None);
+    }
+}
