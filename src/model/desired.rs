@@ -1,0 +1,218 @@
+//! What is wanted, proven: a spec is read once, here, and every later stage takes only this.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::quantity;
+use crate::api::{PullPolicy, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
+
+/// The most voters that an ensemble may have.
+pub const MAX_REPLICAS: u32 = 15;
+const DEFAULT_REPOSITORY: &str = "docker.io/library/zookeeper";
+const DEFAULT_SIZE: &str = "10Gi";
+const DEFAULT_HEAP_MIB: u64 = 512;
+const MIB: u64 = 1 << 20;
+
+/// A spec with its defaults, in which nothing is left to check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Number of voters.
+    pub replicas: u32,
+    /// ZooKeeper's version.
+    pub version: String,
+    /// Image reference.
+    pub image: String,
+    /// When to pull the image.
+    pub pull_policy: Option<PullPolicy>,
+    /// Secrets with registry credentials.
+    pub pull_secrets: Vec<String>,
+    /// Keys of zoo.cfg.
+    pub config: BTreeMap<String, String>,
+    /// Heap in MiB; `None` when the flags say it.
+    pub heap_mib: Option<u64>,
+    /// Flags of the JVM.
+    pub jvm_flags: Vec<String>,
+    /// The members' volumes.
+    pub storage: Storage,
+    /// What becomes of claims after scaling down.
+    pub on_scale_down: ReclaimPolicy,
+    /// What becomes of claims after the ensemble's deletion.
+    pub on_delete: ReclaimPolicy,
+    /// `resources` of the ZooKeeper container.
+    pub resources: Value,
+    /// `podTemplate`, to be merged.
+    pub pod_template: Value,
+}
+
+/// Where members keep their data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Storage {
+    /// A volume claim each.
+    Claim {
+        /// Requested size.
+        size: String,
+        /// Storage class; the cluster's default without one.
+        class: Option<String>,
+    },
+    /// The pod's own disk.
+    Ephemeral {
+        /// The most that it may hold.
+        limit: Option<String>,
+    },
+}
+
+/// A spec that cannot be followed. The schema refuses these before; a spec stored under an older schema comes here.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("spec.{field}: {reason}")]
+pub struct Invalid {
+    /// Path of the field below `spec`.
+    pub field: &'static str,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl Desired {
+    /// Checks a spec and fills in what it leaves out.
+    pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, Invalid> {
+        // Destructured without `..`: a new field does not compile until it is followed or refused.
+        let ZooKeeperEnsembleSpec { replicas, version, image, config, jvm, storage, resources, pod_template } = spec;
+        let image = image.clone().unwrap_or_default();
+        let jvm = jvm.clone().unwrap_or_default();
+        let storage = storage.clone().unwrap_or_default();
+        let reclaim = storage.reclaim.clone().unwrap_or_default();
+        let resources = to_value("resources", resources)?;
+        let jvm_flags = jvm.flags.unwrap_or_default();
+        Ok(Self {
+            replicas: replicas_of(*replicas)?,
+            version: version_of(version)?,
+            image: format!(
+                "{}:{}",
+                image.repository.as_deref().unwrap_or(DEFAULT_REPOSITORY),
+                image.tag.as_deref().unwrap_or(version)
+            ),
+            pull_policy: image.pull_policy,
+            pull_secrets: image.pull_secrets.unwrap_or_default(),
+            config: config_of(config.as_ref())?,
+            heap_mib: heap_of(jvm.heap.as_deref(), &jvm_flags, &resources)?,
+            jvm_flags,
+            on_scale_down: reclaim.on_scale_down.unwrap_or_default(),
+            on_delete: reclaim.on_delete.unwrap_or_default(),
+            storage: storage_of(storage)?,
+            resources,
+            pod_template: to_value("podTemplate", pod_template)?,
+        })
+    }
+}
+
+fn replicas_of(replicas: i32) -> Result<u32, Invalid> {
+    u32::try_from(replicas)
+        .ok()
+        .filter(|n| (1..=MAX_REPLICAS).contains(n))
+        .ok_or_else(|| Invalid { field: "replicas", reason: format!("{replicas} is not between 1 and {MAX_REPLICAS}") })
+}
+
+fn version_of(version: &str) -> Result<String, Invalid> {
+    let parts: Vec<&str> = version.split('.').collect();
+    let numbers = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if parts.len() == 3 && numbers {
+        return Ok(version.to_owned());
+    }
+    Err(Invalid { field: "version", reason: format!("{version:?} is not MAJOR.MINOR.PATCH such as 3.9.5") })
+}
+
+fn config_of(config: Option<&BTreeMap<String, IntOrString>>) -> Result<BTreeMap<String, String>, Invalid> {
+    let mut checked = BTreeMap::new();
+    for (key, value) in config.into_iter().flatten() {
+        let value = match value {
+            IntOrString::Int(number) => number.to_string(),
+            IntOrString::String(text) => text.clone(),
+        };
+        if format!("{key}{value}").contains(['\n', '\r']) || key.contains(['=', ' ']) {
+            return Err(Invalid { field: "config", reason: format!("{key:?} is not one line of KEY=VALUE") });
+        }
+        checked.insert(key.clone(), value);
+    }
+    Ok(checked)
+}
+
+/// Three quarters of the memory limit: ZooKeeper keeps its tree on the heap, and needs the rest for threads, direct
+/// buffers and the JVM itself.
+fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Option<u64>, Invalid> {
+    if flags.iter().any(|f| f.starts_with("-Xmx") || f.starts_with("-XX:MaxRAMPercentage")) {
+        return Ok(None);
+    }
+    if let Some(heap) = heap {
+        let mib = quantity::bytes(heap).map_or(0, |bytes| bytes / MIB);
+        let invalid = || Invalid { field: "jvm.heap", reason: format!("{heap:?} is not a quantity of at least 1Mi") };
+        return if mib > 0 { Ok(Some(mib)) } else { Err(invalid()) };
+    }
+    let Some(limit) = resources.pointer("/limits/memory").and_then(Value::as_str) else {
+        return Ok(Some(DEFAULT_HEAP_MIB));
+    };
+    let bytes = quantity::bytes(limit)
+        .ok_or_else(|| Invalid { field: "resources", reason: format!("limits.memory {limit:?} is no quantity") })?;
+    Ok(Some((bytes / MIB * 3 / 4).max(1)))
+}
+
+fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
+    if let Some(size) = storage.size.as_deref().filter(|size| quantity::bytes(size).is_none()) {
+        return Err(Invalid { field: "storage.size", reason: format!("{size:?} is no quantity such as 10Gi") });
+    }
+    if storage.ephemeral == Some(true) {
+        return Ok(Storage::Ephemeral { limit: storage.size });
+    }
+    Ok(Storage::Claim { size: storage.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned()), class: storage.class })
+}
+
+fn to_value<T: serde::Serialize>(field: &'static str, part: &Option<T>) -> Result<Value, Invalid> {
+    part.as_ref()
+        .map_or(Ok(Value::Null), serde_json::to_value)
+        .map_err(|error| Invalid { field, reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn desired(spec: Value) -> Result<Desired, Invalid> {
+        Desired::from_spec(&serde_json::from_value(spec).unwrap())
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let desired = desired(json!({"replicas": 3, "version": "3.9.5"})).unwrap();
+        assert_eq!(desired.image, "docker.io/library/zookeeper:3.9.5");
+        assert_eq!(desired.heap_mib, Some(512));
+        assert_eq!(desired.storage, Storage::Claim { size: "10Gi".into(), class: None });
+        assert_eq!((desired.on_scale_down, desired.on_delete), (ReclaimPolicy::Retain, ReclaimPolicy::Retain));
+    }
+
+    #[test]
+    fn the_heap_follows_the_memory_limit_unless_it_is_said() {
+        let heap = |jvm: Value| {
+            desired(json!({"replicas": 1, "version": "3.9.5", "jvm": jvm, "resources": {"limits": {"memory": "2Gi"}}}))
+                .map(|desired| desired.heap_mib)
+        };
+        assert_eq!(heap(json!(null)), Ok(Some(1536)));
+        assert_eq!(heap(json!({"heap": "1Gi"})), Ok(Some(1024)));
+        assert_eq!(heap(json!({"flags": ["-Xmx700m"]})), Ok(None));
+        assert!(heap(json!({"heap": "lots"})).is_err());
+    }
+
+    #[test]
+    fn a_spec_that_the_schema_would_refuse_is_refused_here_too() {
+        for (spec, field) in [
+            (json!({"replicas": 0, "version": "3.9.5"}), "replicas"),
+            (json!({"replicas": 16, "version": "3.9.5"}), "replicas"),
+            (json!({"replicas": 1, "version": "latest"}), "version"),
+            (json!({"replicas": 1, "version": "3.9.5", "config": {"a": "b\nserver.9=x"}}), "config"),
+            (json!({"replicas": 1, "version": "3.9.5", "storage": {"size": "big"}}), "storage.size"),
+        ] {
+            assert_eq!(desired(spec.clone()).unwrap_err().field, field, "{spec}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What was seen, as one plain value. Nothing here is decided, and what could not be seen is said to be unknown.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::charter::Charter;
+use super::desired::{Desired, Invalid};
+use super::ids::{Ordinal, ServerId};
+use super::membership::Membership;
+use super::names::Names;
+use super::truth::MemberTruth;
+use crate::api::EnsembleStatus;
+
+/// Something that was asked for: the answer, or why there is none. The absence of an answer is never an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// The answer.
+    Known(T),
+    /// Why there is none.
+    Unknown(String),
+}
+
+impl<T> Fact<T> {
+    /// The answer, if there is one.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Kind and name of an object in the ensemble's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+/// The kinds that an ensemble owns, in the order in which they are applied: what a pod needs comes before pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The members' account, without a token.
+    ServiceAccount,
+    /// The super user's password.
+    Secret,
+    /// Static configuration and charter.
+    ConfigMap,
+    /// For clients, for the set, and one a member.
+    Service,
+    /// Limits voluntary disruptions.
+    PodDisruptionBudget,
+    /// A member's claim, made by the `StatefulSet` controller.
+    PersistentVolumeClaim,
+    /// The members.
+    StatefulSet,
+}
+
+impl Kind {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceAccount => "ServiceAccount",
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::Service => "Service",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+}
+
+/// An object of a name that the ensemble needs, as it is on the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Live {
+    /// It is this ensemble's.
+    Ours(Value),
+    /// It was an earlier ensemble's of that name, or is being deleted: the garbage collector takes it.
+    Leftover,
+    /// It is somebody else's.
+    Foreign {
+        /// Whose, as far as it says.
+        owner: String,
+    },
+}
+
+/// The `StatefulSet`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetFacts {
+    /// Its uid.
+    pub uid: String,
+    /// Its version, opaque, for preconditions.
+    pub resource_version: String,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// Identity that its claim template bears; `None` without claims.
+    pub identity: Option<String>,
+    /// Revision that pods get when they are created now.
+    pub update_revision: Option<String>,
+}
+
+/// A member's pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodFacts {
+    /// Its name.
+    pub name: String,
+    /// Its address, once it has one.
+    pub ip: Option<String>,
+    /// Whether the kubelet reports it ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Revision of the template that it was made from.
+    pub revision: Option<String>,
+    /// What keeps it from running, in Kubernetes' own words.
+    pub trouble: Option<String>,
+}
+
+/// A member's volume claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimFacts {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its version, opaque, for preconditions.
+    pub resource_version: String,
+    /// Identity of the ensemble that it bears.
+    pub identity: Option<String>,
+    /// Whether it is being deleted, or the garbage collector will delete it with an earlier ensemble of that name.
+    pub going: bool,
+    /// Whether it will be deleted with this ensemble.
+    pub owned: bool,
+}
+
+/// What the operator knows of its own surroundings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// The operator's own image: the agent in every pod.
+    pub agent_image: String,
+    /// Its pull policy.
+    pub agent_pull_policy: Option<String>,
+}
+
+/// Everything that was seen of one ensemble in one pass.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What its objects are called.
+    pub names: Names,
+    /// Uid of the custom resource.
+    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// The spec, proven or refused.
+    pub desired: Result<Desired, Invalid>,
+    /// The status that was last written.
+    pub status: EnsembleStatus,
+    /// The operator's surroundings.
+    pub environment: Environment,
+    /// The `StatefulSet`, if there is one of ours.
+    pub set: Option<SetFacts>,
+    /// Its pods.
+    pub pods: BTreeMap<Ordinal, PodFacts>,
+    /// Claims of the members' names, whoever made them.
+    pub claims: BTreeMap<Ordinal, ClaimFacts>,
+    /// Each pod's answer.
+    pub members: BTreeMap<ServerId, Fact<MemberTruth>>,
+    /// The charter in the `ConfigMap`, if there is one of ours.
+    pub charter: Option<Charter>,
+    /// Every object whose name the ensemble needs. What is not here does not exist: it was looked for by name.
+    pub objects: BTreeMap<ObjectKey, Live>,
+}
+
+impl Observation {
+    /// How many members' Services there are or should be. `observe` looks for exactly these by name.
+    pub fn span(&self) -> u32 {
+        let desired = self.desired.as_ref().map_or(0, |desired| desired.replicas);
+        let set = self.set.as_ref().map_or(0, |set| set.replicas);
+        let recorded = self.recorded_membership().map_or(0, |membership| membership.highest());
+        let claims = if self.set.is_none() { self.highest_claim() } else { 0 };
+        desired.max(set).max(recorded).max(claims)
+    }
+
+    /// Number of members up to the highest claim that bears an identity.
+    pub fn highest_claim(&self) -> u32 {
+        let marked = self.claims.iter().filter(|(_, claim)| claim.identity.is_some());
+        marked.map(|(ordinal, _)| ordinal.0 + 1).max().unwrap_or(0)
+    }
+
+    /// The membership that was last confirmed, as status recorded it.
+    pub fn recorded_membership(&self) -> Option<Membership> {
+        let recorded = self.status.membership.as_ref()?;
+        let mut membership = Membership::parse(&recorded.servers.join("\n")).ok()?;
+        membership.version = recorded.version.parse().ok()?;
+        Some(membership)
+    }
+
+    /// The answer of a member, or why there is none.
+    pub fn truth(&self, id: ServerId) -> Fact<&MemberTruth> {
+        match self.members.get(&id) {
+            Some(Fact::Known(truth)) => Fact::Known(truth),
+            Some(Fact::Unknown(reason)) => Fact::Unknown(reason.clone()),
+            None => Fact::Unknown("it has no pod".to_owned()),
+        }
+    }
+}
