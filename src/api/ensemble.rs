@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pod_template::PodTemplate;
@@ -142,7 +143,7 @@ pub struct ImageSpec {
 }
 
 /// When the kubelet pulls the image.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullPolicy {
     /// At every start.
     Always,
@@ -156,8 +157,8 @@ pub enum PullPolicy {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = kube::core::Rule::new(
-        "!has(self.heap) || !has(self.flags) || self.flags.all(f, !f.startsWith('-Xmx') && !f.startsWith('-Xms') && !f.startsWith('-XX:MaxRAMPercentage'))"
-    ).message("jvm.heap and -Xmx, -Xms or -XX:MaxRAMPercentage in jvm.flags contradict each other: set one of them"))]
+        "!has(self.heap) || !has(self.flags) || self.flags.all(f, !f.startsWith('-Xmx') && !f.startsWith('-Xms'))"
+    ).message("jvm.heap and -Xmx or -Xms in jvm.flags contradict each other: set one of them"))]
 pub struct JvmSpec {
     /// Heap, such as 1Gi. Default: three quarters of the memory limit, or 512Mi without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,10 +169,14 @@ pub struct JvmSpec {
     /// Further flags, one an entry, such as -XX:+UseZGC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(max = 512)))]
-    #[x_kube(validation = kube::core::Rule::new(r"self.all(f, f.matches('^-[^\\s]+$'))")
-        .message("jvm.flags must be flags: each starts with '-' and holds no space"))]
-    #[x_kube(validation = kube::core::Rule::new("self.all(f, !f.startsWith('-Dzookeeper.') || !(f.contains('superDigest') || f.contains('autocreate') || f.contains('skipACL') || f.contains('.admin.')))")
-        .message("jvm.flags must not set superDigest, autocreate, skipACL or admin.*: the operator owns them"))]
+    #[x_kube(
+        validation = kube::core::Rule::new(r"self.all(f, f.matches('^-[^\\s]+$'))")
+            .message("jvm.flags must be flags: each starts with '-' and holds no space"),
+        validation = kube::core::Rule::new("self.all(f, !f.contains('RAMPercentage'))")
+            .message("jvm.flags must not set RAM percentages: zkServer.sh always sets -Xmx, which wins; use jvm.heap"),
+        validation = kube::core::Rule::new("self.all(f, !f.startsWith('-Dzookeeper.') || !(f.contains('superDigest') || f.contains('autocreate') || f.contains('skipACL') || f.contains('.admin.')))")
+            .message("jvm.flags must not set superDigest, autocreate, skipACL or admin.*: the operator owns them")
+    )]
     pub flags: Option<Vec<String>>,
 }
 
@@ -214,7 +219,7 @@ pub struct Reclaim {
 }
 
 /// Keep a claim or delete it.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReclaimPolicy {
     /// Keep the claim and its data.
     #[default]

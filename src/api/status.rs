@@ -5,7 +5,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
-use kube::core::schema::ListMerge;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The conditions that every ensemble has.
@@ -71,7 +71,7 @@ pub struct MemberStatus {
 }
 
 /// What a member does in the ensemble.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberRole {
     /// It leads.
     Leader,
@@ -84,7 +84,7 @@ pub enum MemberRole {
 }
 
 /// How a member is.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberState {
     /// It serves and is synced with the leader.
     Synced,

@@ -141,7 +141,7 @@ fn config_of(config: Option<&BTreeMap<String, IntOrString>>) -> Result<BTreeMap<
 /// Three quarters of the memory limit: ZooKeeper keeps its tree on the heap, and needs the rest for threads, direct
 /// buffers and the JVM itself.
 fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Option<u64>, Invalid> {
-    if flags.iter().any(|f| f.starts_with("-Xmx") || f.starts_with("-XX:MaxRAMPercentage")) {
+    if flags.iter().any(|flag| flag.starts_with("-Xmx")) {
         return Ok(None);
     }
     if let Some(heap) = heap {

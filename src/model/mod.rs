@@ -3,6 +3,7 @@
 pub mod charter;
 pub mod desired;
 pub mod ids;
+pub mod layout;
 pub mod membership;
 pub mod names;
 pub mod observed;

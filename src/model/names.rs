@@ -76,6 +76,11 @@ impl Names {
         Server::voter(&self.dns(&self.pod(id.ordinal())))
     }
 
+    /// The server entry of any member, with `{ordinal}` to fill in: how an agent writes itself into a list.
+    pub fn joiner(&self) -> String {
+        Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec
+    }
+
     /// The first `count` members, as nobody has agreed on them yet.
     pub fn seed(&self, count: u32) -> Membership {
         Membership {

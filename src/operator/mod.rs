@@ -1,1 +1,32 @@
-//! x
+//! The operator: observe → plan → act → report, one controller over all ensembles. I/O lives here; decisions do not.
+
+mod act;
+mod backoff;
+mod metrics;
+mod observe;
+mod reconcile;
+mod report;
+mod run;
+mod timeout;
+
+pub use run::{Options, main};
+
+use kube::Client;
+use kube::runtime::events::Recorder;
+
+use crate::model::observed::Environment;
+
+/// Field manager of everything that is applied.
+const MANAGER: &str = "menagerie";
+/// Field manager of the status.
+const STATUS_MANAGER: &str = "menagerie-status";
+
+/// What every reconcile shares.
+struct Context {
+    client: Client,
+    recorder: Recorder,
+    environment: Environment,
+    cluster_domain: String,
+    metrics: metrics::Metrics,
+    backoff: backoff::Backoff,
+}

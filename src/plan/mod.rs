@@ -1,1 +1,176 @@
-//! x
+//! Decides. From one observation comes exactly one step; all safety rules live here and nowhere else.
+//!
+//! Invariants:
+//! - pure: no clock, no I/O, no async, no randomness;
+//! - at most one membership change a step, fenced by the version that it was decided on;
+//! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
+
+mod membership;
+mod objects;
+mod origin;
+mod standing;
+mod status;
+
+use crate::api::EnsembleStatus;
+use crate::model::observed::ObjectKey;
+use crate::model::{ConfigVersion, Membership, Observation, Server, ServerId};
+use crate::render::{Blueprint, Rendered, render};
+
+pub use standing::Standing;
+pub use status::{Truth, Verdict};
+
+/// The one thing to do next, with everything that doing it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Bring objects to what they should be. Safe at any time, and in this order.
+    Apply(Vec<Write>),
+    /// Delete what nobody uses any more.
+    Delete(Vec<Target>),
+    /// Give the `StatefulSet` one pod more.
+    Raise(Resize),
+    /// Take from the `StatefulSet` its last pod, which is no member any more.
+    Lower(Resize),
+    /// Add a synced learner to the membership.
+    Join {
+        /// Who joins.
+        id: ServerId,
+        /// As what.
+        server: Server,
+        /// The version that this was decided on.
+        from: ConfigVersion,
+        /// Members to ask, by the addresses of their pods.
+        via: Vec<String>,
+    },
+    /// Take a member out of the membership.
+    Leave {
+        /// Who leaves.
+        id: ServerId,
+        /// The version that this was decided on.
+        from: ConfigVersion,
+        /// Members to ask, by the addresses of their pods; never the one that leaves.
+        via: Vec<String>,
+    },
+    /// Nothing can be done before something else happens.
+    Wait(Reason),
+    /// Nothing will be done until somebody changes something.
+    Refuse(Reason),
+    /// Everything is as it is wanted.
+    Rest,
+}
+
+/// An object to write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Server-side apply. With the uid of the object that was seen, if there was one.
+    Apply {
+        /// What it should be.
+        object: Rendered,
+        /// Uid of the object that is replaced; `None` when there was none.
+        uid: Option<String>,
+    },
+    /// Create the Secret with a fresh password. Its content is never rendered, so that it is never replaced.
+    CreateSuperSecret(Rendered),
+}
+
+/// An object to delete, if it still is the one that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its kind and name.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: String,
+    /// Its version.
+    pub resource_version: String,
+}
+
+/// A change of the number of pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resize {
+    /// The member whose pod comes or goes.
+    pub id: ServerId,
+    /// The `StatefulSet` as it should be.
+    pub object: Rendered,
+    /// Its uid.
+    pub uid: String,
+    /// Its version, on which this was decided.
+    pub resource_version: String,
+    /// Members to ask for a fresh quorum read, by the addresses of their pods.
+    pub via: Vec<String>,
+}
+
+/// Why nothing is done: a word for machines and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// One CamelCase word, for conditions and Events.
+    pub code: &'static str,
+    /// What is waited for, or what would have to change.
+    pub message: String,
+}
+
+impl Reason {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// What to do, and what to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The step.
+    pub step: Step,
+    /// The status, without conditions.
+    pub status: EnsembleStatus,
+    /// The conditions, without times.
+    pub conditions: Vec<Verdict>,
+}
+
+/// Decides on one step and describes the state that it starts from.
+pub fn plan(seen: &Observation) -> Plan {
+    let standing = Standing::of(seen);
+    let origin = origin::origin(seen, &standing);
+    let step = decide(seen, &standing, origin.as_ref());
+    let status = status::status(seen, &standing, origin.as_ref().ok());
+    let conditions = status::conditions(seen, &standing, &step);
+    Plan { step, status, conditions }
+}
+
+fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origin, &Step>) -> Step {
+    let desired = match &seen.desired {
+        Ok(desired) => desired,
+        Err(invalid) => return Step::Refuse(Reason::new("InvalidSpec", invalid.to_string())),
+    };
+    if let Some(collision) = objects::collision(seen) {
+        return collision;
+    }
+    let origin = match origin {
+        Ok(origin) => origin,
+        Err(step) => return step.clone(),
+    };
+    let blueprint = Blueprint {
+        names: &seen.names,
+        uid: &seen.uid,
+        desired,
+        environment: &seen.environment,
+        charter: origin.charter(seen, standing),
+        pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
+        span: seen.span().max(origin.first_pods),
+    };
+    let writes = objects::differing(seen, &render(&blueprint), &blueprint);
+    if !writes.is_empty() {
+        return Step::Apply(writes);
+    }
+    if origin.birth {
+        return Step::Wait(standing.founding(seen));
+    }
+    membership::next(seen, standing, &blueprint)
+}
+
+/// The membership that counts: the leader's, else the last that was recorded.
+fn confirmed(seen: &Observation, standing: &Standing) -> Option<Membership> {
+    let recorded = seen.recorded_membership();
+    match (&standing.committed, recorded) {
+        (Some(committed), Some(recorded)) if recorded.version > committed.version => Some(recorded),
+        (Some(committed), _) => Some(committed.clone()),
+        (None, recorded) => recorded,
+    }
+}

@@ -1,1 +1,144 @@
-//! x
+//! What an ensemble consists of: from a blueprint to Kubernetes objects, as JSON for server-side apply.
+//!
+//! Invariants: byte-stable, so that an upgrade of the operator restarts nothing; no secret in it; cannot fail.
+
+mod config;
+mod merge;
+mod pod;
+mod services;
+mod set;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
+use crate::model::observed::{Environment, Kind, ObjectKey};
+use crate::model::{Charter, Desired, Names, Ordinal};
+
+/// Everything that the rendering depends on.
+#[derive(Clone, Debug)]
+pub struct Blueprint<'a> {
+    /// Names of the objects.
+    pub names: &'a Names,
+    /// Uid of the custom resource, which owns them.
+    pub uid: &'a str,
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// The operator's surroundings.
+    pub environment: &'a Environment,
+    /// What members are told before they start.
+    pub charter: Charter,
+    /// Pods that the `StatefulSet` should have now. Only the planner moves this number.
+    pub pods: u32,
+    /// How many member Services there are.
+    pub span: u32,
+}
+
+/// An object to apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// Its kind and name.
+    pub key: ObjectKey,
+    /// All of it that the operator cares for.
+    pub json: Value,
+}
+
+/// Every object of an ensemble, in the order in which they are applied.
+pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
+    let names = blueprint.names;
+    let mut objects = vec![
+        blueprint.object(Kind::ServiceAccount, &names.ensemble, json!({"automountServiceAccountToken": false})),
+        blueprint.object(Kind::Secret, &names.super_secret(), json!({"type": "Opaque"})),
+        blueprint.object(
+            Kind::ConfigMap,
+            &names.config(),
+            json!({"data": {
+                CHARTER_KEY: serde_json::to_string_pretty(&blueprint.charter).unwrap_or_default(),
+                STATIC_KEY: config::static_config(&blueprint.desired.config),
+            }}),
+        ),
+        services::client(blueprint),
+        services::headless(blueprint),
+    ];
+    objects.extend((0..blueprint.span).map(|n| services::member(blueprint, Ordinal(n))));
+    objects.push(blueprint.object(
+        Kind::PodDisruptionBudget,
+        &names.ensemble,
+        json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+    ));
+    objects.push(set::stateful_set(blueprint));
+    objects.into_iter().map(sealed).collect()
+}
+
+/// The `StatefulSet` alone: membership steps change nothing but its number of pods.
+pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
+    sealed(set::stateful_set(blueprint))
+}
+
+/// Puts a digest of the rendering on the object, so that a field which is no longer rendered is noticed as well.
+fn sealed(mut object: Rendered) -> Rendered {
+    let seal = digest(&object.json.to_string());
+    object.json["metadata"]["annotations"]["menagerie.dev/rendered"] = json!(seal);
+    object
+}
+
+/// A short digest, to tell renderings apart.
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Blueprint<'_> {
+    fn object(&self, kind: Kind, name: &str, body: Value) -> Rendered {
+        let mut json = json!({
+            "apiVersion": api_version(kind),
+            "kind": kind.as_str(),
+            "metadata": {
+                "name": name,
+                "namespace": self.names.namespace,
+                "labels": labels(self.names),
+                "ownerReferences": [self.owner_reference()],
+            },
+        });
+        merge::fold(&mut json, body);
+        Rendered { key: ObjectKey { kind, name: name.to_owned() }, json }
+    }
+
+    /// The reference that makes the custom resource the owner of an object.
+    pub fn owner_reference(&self) -> Value {
+        json!({
+            "apiVersion": "menagerie.dev/v1alpha1",
+            "kind": "ZooKeeperEnsemble",
+            "name": self.names.ensemble,
+            "uid": self.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        })
+    }
+}
+
+/// `apiVersion` of a kind.
+pub fn api_version(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ServiceAccount | Kind::Secret | Kind::ConfigMap | Kind::Service | Kind::PersistentVolumeClaim => "v1",
+        Kind::PodDisruptionBudget => "policy/v1",
+        Kind::StatefulSet => "apps/v1",
+    }
+}
+
+/// Labels that select the members' pods.
+pub fn selector(names: &Names) -> Value {
+    json!({"app.kubernetes.io/name": "zookeeper", ENSEMBLE_LABEL: names.ensemble})
+}
+
+/// The same selector as one string, for the scale subresource.
+pub fn selector_text(names: &Names) -> String {
+    format!("app.kubernetes.io/name=zookeeper,{ENSEMBLE_LABEL}={}", names.ensemble)
+}
+
+fn labels(names: &Names) -> Value {
+    let mut labels = selector(names);
+    labels["app.kubernetes.io/instance"] = json!(names.ensemble);
+    labels["app.kubernetes.io/managed-by"] = json!(MANAGED_BY);
+    labels
+}

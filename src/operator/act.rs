@@ -1,0 +1,165 @@
+//! Carries out one step. There is nothing left to decide: every write bears what it was decided on, and an outcome that
+//! is not known is left to the next pass, which reads again.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use rand::distr::{Alphanumeric, SampleString as _};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::observe::objects;
+use super::timeout::{ApiError, within};
+use super::{Context, MANAGER};
+use crate::model::{ConfigVersion, Names, ServerId};
+use crate::plan::{Resize, Step, Target, Write};
+use crate::render::Rendered;
+use crate::zk::ensemble::{Change, Ensemble, EnsembleError, Outcome, Password};
+
+/// Key of the super user's password in its Secret.
+const PASSWORD_KEY: &str = "password";
+const PASSWORD_LENGTH: usize = 40;
+
+/// Why a step was not carried out.
+#[derive(Debug, Error)]
+pub enum ActError {
+    /// The API server did not do it.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// ZooKeeper did not do it.
+    #[error(transparent)]
+    Ensemble(#[from] EnsembleError),
+    /// It was not done because it would have been wrong by now.
+    #[error("{0}")]
+    Outdated(String),
+    /// The Secret has no password.
+    #[error("the Secret {0} has no key 'password': delete it, and restart the members one at a time")]
+    NoPassword(String),
+}
+
+/// Carries out the step. Whether it worked shows in the next observation.
+pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
+    match step {
+        Step::Apply(writes) => {
+            for write in writes {
+                apply(context, names, write).await?;
+            }
+        }
+        Step::Delete(targets) => {
+            for target in targets {
+                delete(context, names, target).await?;
+            }
+        }
+        Step::Raise(resize) => resize_to(context, names, resize).await?,
+        Step::Lower(resize) => {
+            let membership = connect(context, names, &resize.via).await?.committed_membership().await?;
+            if membership.contains(resize.id) {
+                return Err(ActError::Outdated(format!("member {} is in the membership again", resize.id)));
+            }
+            resize_to(context, names, resize).await?;
+        }
+        Step::Join { id, server, from, via } => {
+            change(context, names, &Change::Join(*id, server.clone()), *from, via).await?;
+        }
+        Step::Leave { id, from, via } => change(context, names, &Change::Leave(*id), *from, via).await?,
+        Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
+    }
+    Ok(())
+}
+
+async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {
+    match write {
+        Write::Apply { object, uid } => {
+            let mut json = object.json.clone();
+            // With a uid the API server refuses to touch another object that took the name meanwhile.
+            if let Some(uid) = uid {
+                json["metadata"]["uid"] = json!(uid);
+            }
+            patch(context, names, object, &json).await
+        }
+        Write::CreateSuperSecret(object) => create_super_secret(context, names, object).await,
+    }
+}
+
+async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<(), ActError> {
+    let mut json = resize.object.json.clone();
+    json["metadata"]["uid"] = json!(resize.uid);
+    json["metadata"]["resourceVersion"] = json!(resize.resource_version);
+    patch(context, names, &resize.object, &json).await
+}
+
+async fn patch(context: &Context, names: &Names, object: &Rendered, json: &Value) -> Result<(), ActError> {
+    let api = objects(context, object.key.kind, &names.namespace);
+    let what = format!("apply {} {}", object.key.kind.as_str(), object.key.name);
+    let params = PatchParams::apply(MANAGER).force();
+    within(what, api.patch(&object.key.name, &params, &Patch::Apply(json))).await?;
+    info!(kind = object.key.kind.as_str(), object = object.key.name, "applied");
+    Ok(())
+}
+
+/// Created, never applied: if another one is there already, this fails and the next pass sees it.
+async fn create_super_secret(context: &Context, names: &Names, object: &Rendered) -> Result<(), ActError> {
+    let mut json = object.json.clone();
+    let password = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH);
+    json["stringData"] = json!({PASSWORD_KEY: password});
+    let secret: Secret = serde_json::from_value(json).map_err(|error| ActError::Outdated(error.to_string()))?;
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    within(format!("create Secret {}", object.key.name), api.create(&params, &secret)).await?;
+    info!(kind = "Secret", object = object.key.name, "created");
+    Ok(())
+}
+
+async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(), ActError> {
+    let api = objects(context, target.key.kind, &names.namespace);
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(target.uid.clone()),
+            resource_version: Some(target.resource_version.clone()),
+        }),
+        ..DeleteParams::default()
+    };
+    let what = format!("delete {} {}", target.key.kind.as_str(), target.key.name);
+    within(what, api.delete(&target.key.name, &params)).await?;
+    info!(kind = target.key.kind.as_str(), object = target.key.name, "deleted");
+    Ok(())
+}
+
+async fn change(context: &Context, names: &Names, change: &Change, from: ConfigVersion, via: &[String]) -> Result<(), ActError> {
+    let ensemble = connect(context, names, via).await?;
+    let before = ensemble.committed_membership().await?;
+    if before.version != from {
+        return Err(ActError::Outdated(format!("the membership is at {} by now, not at {from}", before.version)));
+    }
+    match ensemble.reconfigure(change, from).await? {
+        Outcome::Done(membership) => info!(version = %membership.version, ?change, "the membership was changed"),
+        Outcome::Unknown(reason) => {
+            warn!(%from, ?change, reason, "the answer to reconfig was lost: reading again");
+            return Ok(());
+        }
+        Outcome::Stale => return Err(ActError::Outdated(format!("the membership is not at {from} any more"))),
+        Outcome::Busy => return Err(ActError::Outdated("another change of the membership is under way".to_owned())),
+        Outcome::NoQuorum => {
+            return Err(ActError::Outdated("a majority of the new membership is not synced".to_owned()));
+        }
+    }
+    let confirmed = ensemble.committed_membership().await?;
+    let (id, wanted) = match change {
+        Change::Join(id, _) => (*id, true),
+        Change::Leave(id) => (*id, false),
+    };
+    confirm(confirmed.contains(id) == wanted, id)
+}
+
+fn confirm(as_wanted: bool, id: ServerId) -> Result<(), ActError> {
+    if as_wanted { Ok(()) } else { Err(ActError::Outdated(format!("the change of member {id} did not last"))) }
+}
+
+async fn connect(context: &Context, names: &Names, via: &[String]) -> Result<Ensemble, ActError> {
+    let name = names.super_secret();
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
+    let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
+    let password = secret.data.and_then(|data| String::from_utf8(data.get(PASSWORD_KEY)?.0.clone()).ok());
+    let password = Password(password.ok_or(ActError::NoPassword(name))?);
+    Ok(Ensemble::connect(via, &password).await?)
+}

@@ -1,0 +1,100 @@
+//! One pass over one ensemble.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::FutureExt as _;
+use kube::Resource as _;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use thiserror::Error;
+use tracing::{Instrument as _, error, info_span, warn};
+
+use super::act::{ActError, act};
+use super::observe::{fresh, observe};
+use super::report::{announce, record};
+use super::timeout::ApiError;
+use super::Context;
+use crate::api::ZooKeeperEnsemble;
+use crate::plan::plan;
+
+/// Why a pass did not go through.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// The API server did not do what was asked.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The step was not carried out.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// A defect of this operator.
+    #[error("panicked: {0}")]
+    Panic(String),
+}
+
+type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
+
+/// Runs a pass, and keeps a panic in it from every other ensemble: kube raises it again in the controller's own task.
+pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError> {
+    let meta = ensemble.meta();
+    let name = meta.name.clone().unwrap_or_default();
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    let span = info_span!("ensemble", %namespace, %name, generation = meta.generation);
+    let started = Instant::now();
+    let pass = AssertUnwindSafe(pass(&namespace, &name, &context)).catch_unwind().instrument(span).await;
+    let result = pass.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))));
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(PassError::Panic(_)) => "panic",
+        Err(PassError::Api(_) | PassError::Act(_)) => "error",
+    };
+    context.metrics.pass(outcome, started.elapsed().as_secs_f64());
+    result
+}
+
+async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
+    let Some(ensemble) = fresh(context, namespace, name).await? else {
+        context.metrics.forget(namespace, name);
+        return Ok(Action::await_change());
+    };
+    let seen = observe(context, &ensemble).await?;
+    let plan = plan(&seen);
+    context.metrics.plan(namespace, name, &plan, seen.desired.as_ref().map_or(0, |desired| desired.replicas));
+    record(context, &ensemble, &plan).await?;
+    let outcome = act(context, &seen.names, &plan.step).await;
+    announce(context, &ensemble, &plan, &outcome).await;
+    outcome?;
+    Ok(Action::requeue(context.backoff.after(&seen.uid, &plan.step)))
+}
+
+/// What to do after a pass that did not go through.
+#[allow(clippy::needless_pass_by_value, reason = "the controller's signature")]
+pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Context>) -> Action {
+    let meta = ensemble.meta();
+    let delay = context.backoff.after_failure(meta.uid.as_deref().unwrap_or_default());
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let retry_ms = delay.as_millis();
+    let chain = chain(error);
+    match error {
+        PassError::Api(api) if api.is_outdated() => warn!(namespace, name, retry_ms, error = chain, "outdated, looking again"),
+        _ => error!(namespace, name, retry_ms, error = chain, "the pass failed"),
+    }
+    Action::requeue(delay)
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

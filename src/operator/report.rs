@@ -1,0 +1,116 @@
+//! Tells people: the status when it differs, and an Event for each step taken and each refusal. A steady ensemble costs
+//! no write.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Resource as _, ResourceExt as _};
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::act::ActError;
+use super::timeout::{ApiError, within};
+use super::{Context, STATUS_MANAGER};
+use crate::api::{EnsembleStatus, ZooKeeperEnsemble};
+use crate::model::ServerId;
+use crate::plan::{Plan, Step, Verdict};
+
+/// How long an Event may take before it is given up.
+const EVENT: Duration = Duration::from_secs(5);
+
+/// Writes the status if it says anything new.
+pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan) -> Result<(), ApiError> {
+    let before = ensemble.status.clone().unwrap_or_default();
+    let status = EnsembleStatus {
+        conditions: conditions(&before.conditions, &plan.conditions, ensemble.metadata.generation),
+        ..plan.status.clone()
+    };
+    if ensemble.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let api: Api<ZooKeeperEnsemble> = Api::namespaced(context.client.clone(), &ensemble.namespace().unwrap_or_default());
+    let patch = json!({
+        "apiVersion": ZooKeeperEnsemble::api_version(&()),
+        "kind": ZooKeeperEnsemble::kind(&()),
+        "metadata": {"name": ensemble.name_any(), "uid": ensemble.uid()},
+        "status": status,
+    });
+    let params = PatchParams::apply(STATUS_MANAGER).force();
+    within("write the status", api.patch_status(&ensemble.name_any(), &params, &Patch::Apply(&patch))).await?;
+    Ok(())
+}
+
+/// Conditions with times. A time moves only when the status of its condition flips.
+fn conditions(before: &[Condition], verdicts: &[Verdict], generation: Option<i64>) -> Vec<Condition> {
+    let with_time = |verdict: &Verdict| {
+        let same = before.iter().find(|c| c.type_ == verdict.name && c.status == verdict.truth.as_str());
+        Condition {
+            type_: verdict.name.to_owned(),
+            status: verdict.truth.as_str().to_owned(),
+            reason: verdict.reason.to_owned(),
+            message: verdict.message.clone(),
+            observed_generation: generation,
+            last_transition_time: same.map_or_else(|| Time(Timestamp::now()), |c| c.last_transition_time.clone()),
+        }
+    };
+    let mut conditions: Vec<Condition> = verdicts.iter().map(with_time).collect();
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
+}
+
+/// An Event and a log line for what was done or refused. An Event that is lost is no reason to stop.
+pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan, outcome: &Result<(), ActError>) {
+    let Some(progressing) = plan.conditions.iter().find(|verdict| verdict.name == "Progressing") else { return };
+    let (action, secondary) = match &plan.step {
+        Step::Rest => return,
+        // Said once, when it begins or changes, and not on every pass.
+        Step::Wait(_) | Step::Refuse(_) if said_before(ensemble, progressing) => return,
+        Step::Wait(_) => ("Wait", None),
+        Step::Refuse(_) => ("Refuse", None),
+        Step::Apply(_) => ("Apply", None),
+        Step::Delete(_) => ("Delete", None),
+        Step::Raise(resize) => ("Raise", Some(resize.id)),
+        Step::Lower(resize) => ("Lower", Some(resize.id)),
+        Step::Join { id, .. } => ("Join", Some(*id)),
+        Step::Leave { id, .. } => ("Leave", Some(*id)),
+    };
+    let (type_, reason, note) = match (outcome, &plan.step) {
+        (Err(error), _) => (EventType::Warning, "StepNotTaken", format!("{}: {error}", progressing.message)),
+        (Ok(()), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
+        (Ok(()), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
+    };
+    info!(action, reason, note, "step");
+    let event = Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note.chars().take(1000).collect()),
+        action: action.to_owned(),
+        // The recorder counts Events of the same reason about the same object as one; the pod tells them apart.
+        secondary: secondary.map(|id| pod_reference(ensemble, id)),
+    };
+    let ensemble = ensemble.object_ref(&());
+    match tokio::time::timeout(EVENT, context.recorder.publish(&event, &ensemble)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "failed to publish an Event"),
+        Err(_) => warn!("failed to publish an Event: no answer from the API server"),
+    }
+}
+
+fn said_before(ensemble: &ZooKeeperEnsemble, now: &Verdict) -> bool {
+    let before = ensemble.status.iter().flat_map(|status| &status.conditions).find(|c| c.type_ == now.name);
+    before.is_some_and(|before| before.reason == now.reason)
+}
+
+fn pod_reference(ensemble: &ZooKeeperEnsemble, id: ServerId) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: ensemble.namespace(),
+        name: Some(format!("{}-{}", ensemble.name_any(), id.ordinal())),
+        ..ObjectReference::default()
+    }
+}

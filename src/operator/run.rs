@@ -1,0 +1,177 @@
+//! Starts the operator: what it watches, where it reports, how it stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use futures::StreamExt as _;
+use futures::future::join_all;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, ListParams};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::controller::{self, Controller, Error as ControllerError};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+use super::reconcile::{error_policy, reconcile};
+use super::timeout::within;
+use super::{Context, MANAGER};
+use crate::api::ZooKeeperEnsemble;
+use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
+use crate::model::observed::Environment;
+
+type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
+
+/// Ensembles that are worked on at the same time.
+const CONCURRENCY: u16 = 16;
+
+/// Options of `menagerie operator`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Namespaces to watch, separated by commas; all of them without this.
+    #[arg(long, env = "MENAGERIE_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// The operator's own image, which runs as the agent in every pod.
+    #[arg(long, env = "MENAGERIE_IMAGE")]
+    image: String,
+    /// Pull policy of that image: Always, IfNotPresent or Never.
+    #[arg(long, env = "MENAGERIE_IMAGE_PULL_POLICY")]
+    image_pull_policy: Option<String>,
+    /// The cluster's DNS domain.
+    #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "MENAGERIE_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+}
+
+/// Runs the operator until it is told to stop.
+pub fn main(options: Options) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,kube_runtime=warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        bail!("a second TLS provider was installed");
+    }
+    // Passes wait for answers most of the time: two threads serve a thousand ensembles.
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(options))
+}
+
+async fn run(options: Options) -> anyhow::Result<()> {
+    let client = Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
+    let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() });
+    let context = Arc::new(Context {
+        client: client.clone(),
+        recorder,
+        environment: Environment { agent_image: options.image, agent_pull_policy: options.image_pull_policy },
+        cluster_domain: options.cluster_domain,
+        metrics: super::metrics::Metrics::default(),
+        backoff: super::backoff::Backoff::default(),
+    });
+    let ready = Arc::new(AtomicBool::new(false));
+    let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+    let server = tokio::spawn(axum::serve(listener, routes(context.clone(), ready.clone())).into_future());
+    let apis: Vec<Api<Guarded>> = match options.namespaces.as_slice() {
+        [] => vec![Api::all(client.clone())],
+        some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
+    };
+    for api in &apis {
+        within("list ensembles", api.list(&ListParams::default().limit(1))).await.context(
+            "the ensembles cannot be listed: is the custom resource definition installed (menagerie crd | kubectl apply --server-side -f -), and may this service account list it?",
+        )?;
+    }
+    ready.store(true, Ordering::Relaxed);
+    info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, "watching");
+    let namespaces = if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().map(Some).collect() };
+    let controllers = apis.into_iter().zip(namespaces).map(|(api, namespace)| control(api, &client, namespace, context.clone()));
+    tokio::select! {
+        _ = join_all(controllers) => info!("stopped"),
+        result = server => bail!("the metrics server ended: {result:?}"),
+    }
+    Ok(())
+}
+
+/// One controller. Owned objects are watched by their metadata alone: what they hold is read when it is needed.
+async fn control(ensembles: Api<Guarded>, client: &Client, namespace: Option<&String>, context: Arc<Context>) {
+    let labelled = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+    let stop = stop_signal();
+    Controller::new(ensembles, watcher::Config::default())
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<Pod>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<PersistentVolumeClaim>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<Service>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<ConfigMap>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<Secret>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<ServiceAccount>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<PodDisruptionBudget>(client, namespace), labelled, ensemble_of)
+        .graceful_shutdown_on(stop)
+        .run(reconcile, error_policy, context)
+        .for_each(|result| async move {
+            match result {
+                // A reconcile that fails is logged by the error policy; an object that is gone is no error.
+                Ok(_) | Err(ControllerError::ObjectNotFound(_) | ControllerError::ReconcilerFailed(..)) => {}
+                Err(error) => error!(%error, "a watch failed and will be tried again"),
+            }
+        })
+        .await;
+}
+
+fn metadata<K>(client: &Client, namespace: Option<&String>) -> Api<PartialObjectMeta<K>>
+where
+    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn ensemble_of<K: kube::Resource>(object: PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
+where
+    PartialObjectMeta<K>: kube::ResourceExt,
+{
+    let ensemble = object.labels().get(ENSEMBLE_LABEL)?;
+    Some(ObjectRef::new(ensemble).within(&object.namespace()?))
+}
+
+async fn stop_signal() {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn routes(context: Arc<Context>, ready: Arc<AtomicBool>) -> Router {
+    Router::new()
+        .route("/metrics", get(|State(context): State<Arc<Context>>| async move { context.metrics.text() }))
+        .route("/healthz", get(|| async { "ok" }))
+        .route(
+            "/readyz",
+            get(move || async move {
+                if ready.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") }
+            }),
+        )
+        .with_state(context)
+}

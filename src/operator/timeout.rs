@@ -1,0 +1,44 @@
+//! One timeout for every call to the API server.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Longer than any healthy answer, shorter than the patience of somebody who waits for a step.
+const API: Duration = Duration::from_secs(15);
+
+/// A call to the API server that failed.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// The server said no, or could not be reached.
+    #[error("failed to {what}")]
+    Kube {
+        /// What was tried.
+        what: String,
+        /// How it ended.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// No answer. Writes may have happened; the next pass reads afresh.
+    #[error("failed to {what}: no answer from the API server within {} s", API.as_secs())]
+    Timeout {
+        /// What was tried.
+        what: String,
+    },
+}
+
+impl ApiError {
+    /// Whether the object is not there, or not the one that was seen any more. The next pass sees what is.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Kube { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 404 || status.code == 409))
+    }
+}
+
+/// Awaits an answer of the API server, for as long as is reasonable.
+pub async fn within<T>(what: impl Into<String>, call: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(API, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(ApiError::Kube { what: what.into(), source: Box::new(source) }),
+        Err(_) => Err(ApiError::Timeout { what: what.into() }),
+    }
+}

@@ -1,0 +1,144 @@
+//! Grow and shrink, one member at a time.
+//!
+//! - Before each step every voter of the committed membership serves, is synced and has that membership.
+//! - Grow: raise the set by one, wait until the joiner is synced, add it. Its voice counts only then.
+//! - Shrink: take the highest out of the membership, then its pod, then by policy its claim. Never the other way round:
+//!   a pod deleted while it votes is a lost vote, and with a second loss the quorum.
+//! - A change of mind is no special case: each pass looks only at the membership, the pods and what is wanted.
+
+use super::origin::usable_claim;
+use super::standing::{Standing, serving};
+use super::{Reason, Resize, Step, objects};
+use crate::model::truth::Mode;
+use crate::model::{Fact, Observation, ServerId, SetFacts};
+use crate::render::{Blueprint, stateful_set};
+
+/// The next step towards the wanted number of voters. One that has to wait says which way it was going.
+pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> Step {
+    let wanted = blueprint.desired.replicas;
+    let membership = standing.committed.clone().or_else(|| seen.recorded_membership());
+    let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));
+    match (step(seen, standing, blueprint), voters) {
+        (Step::Wait(reason), Some(voters)) if voters != wanted => {
+            Step::Wait(Reason::new(reason.code, format!("scaling from {voters} to {wanted}: {}", reason.message)))
+        }
+        (step, _) => step,
+    }
+}
+
+fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> Step {
+    let Some(set) = &seen.set else {
+        return Step::Wait(Reason::new("Applying", "waiting for the StatefulSet to appear"));
+    };
+    let context = Context { seen, standing, blueprint, set };
+    let Some(committed) = &standing.committed else {
+        return context.without_quorum();
+    };
+    let wanted = blueprint.desired.replicas;
+    if set.replicas < committed.highest() {
+        return context.raise();
+    }
+    let voters: Vec<ServerId> = committed.voters().collect();
+    if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
+        return context.grow(joiner);
+    }
+    if let Some(leaver) = voters.iter().rev().find(|id| id.0 > wanted) {
+        return context.leave(*leaver);
+    }
+    if set.replicas > committed.highest() {
+        return context.lower();
+    }
+    let unused = objects::unused(seen, blueprint);
+    if !unused.is_empty() {
+        return Step::Delete(unused);
+    }
+    standing.blocker(seen).map_or(Step::Rest, Step::Wait)
+}
+
+struct Context<'a> {
+    seen: &'a Observation,
+    standing: &'a Standing,
+    blueprint: &'a Blueprint<'a>,
+    set: &'a SetFacts,
+}
+
+impl Context<'_> {
+    /// Nothing that takes anything away, but members whose pods are missing get them back.
+    fn without_quorum(&self) -> Step {
+        let recorded = self.seen.recorded_membership().map_or(0, |membership| membership.highest());
+        if self.set.replicas < recorded {
+            return self.raise();
+        }
+        Step::Wait(self.standing.no_quorum(self.seen))
+    }
+
+    fn grow(&self, joiner: ServerId) -> Step {
+        if let Some(blocker) = self.standing.blocker(self.seen) {
+            return Step::Wait(blocker);
+        }
+        if self.set.replicas < joiner.0 {
+            return self.raise();
+        }
+        if let Some(reason) = self.not_ready_to_join(joiner) {
+            let pod = self.seen.names.pod(joiner.ordinal());
+            return Step::Wait(Reason::new("Joining", format!("waiting for member {joiner} (pod {pod}) to sync: {reason}")));
+        }
+        let Some(committed) = &self.standing.committed else {
+            return Step::Wait(self.standing.no_quorum(self.seen));
+        };
+        Step::Join {
+            id: joiner,
+            server: self.seen.names.server(joiner),
+            from: committed.version,
+            via: self.standing.endpoints(self.seen, Some(joiner)),
+        }
+    }
+
+    fn not_ready_to_join(&self, joiner: ServerId) -> Option<String> {
+        if let Some(reason) = self.standing.unsynced(self.seen, joiner) {
+            return Some(reason);
+        }
+        let truth = self.seen.members.get(&joiner).and_then(Fact::known)?;
+        if truth.disk.identity.as_deref() != Some(self.blueprint.charter.identity.as_str()) {
+            return Some("its volume belongs to another ensemble".to_owned());
+        }
+        (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
+    }
+
+    fn leave(&self, leaver: ServerId) -> Step {
+        if let Some(blocker) = self.standing.blocker(self.seen) {
+            return Step::Wait(blocker);
+        }
+        let Some(committed) = &self.standing.committed else {
+            return Step::Wait(self.standing.no_quorum(self.seen));
+        };
+        Step::Leave { id: leaver, from: committed.version, via: self.standing.endpoints(self.seen, Some(leaver)) }
+    }
+
+    fn raise(&self) -> Step {
+        let id = ServerId(self.set.replicas + 1);
+        match usable_claim(self.seen, id, &self.blueprint.charter.identity) {
+            Ok(()) => Step::Raise(self.resize(id, self.set.replicas + 1, Vec::new())),
+            Err(step) => step,
+        }
+    }
+
+    /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before.
+    fn lower(&self) -> Step {
+        let id = ServerId(self.set.replicas);
+        if let Some(blocker) = self.standing.blocker(self.seen) {
+            return Step::Wait(blocker);
+        }
+        Step::Lower(self.resize(id, self.set.replicas - 1, self.standing.endpoints(self.seen, Some(id))))
+    }
+
+    fn resize(&self, id: ServerId, pods: u32, via: Vec<String>) -> Resize {
+        Resize {
+            id,
+            object: stateful_set(&Blueprint { pods, ..self.blueprint.clone() }),
+            uid: self.set.uid.clone(),
+            resource_version: self.set.resource_version.clone(),
+            via,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Which objects differ from what they should be, and which are in the way.
+
+use serde_json::{Value, json};
+
+use super::{Reason, Step, Target, Write};
+use crate::api::ReclaimPolicy;
+use crate::model::names::IDENTITY_LABEL;
+use crate::model::observed::{Kind, Live, ObjectKey};
+use crate::model::{Observation, Ordinal, quantity};
+use crate::render::{Blueprint, Rendered};
+
+/// An object of a name that the ensemble needs and that is not its own: it is never adopted or overwritten.
+pub fn collision(seen: &Observation) -> Option<Step> {
+    let foreign = seen.objects.iter().find_map(|(key, live)| match live {
+        Live::Foreign { owner } => Some(Step::Refuse(Reason::new(
+            "ForeignObject",
+            format!(
+                "{} {} exists and belongs to {owner}: delete or rename it, or name the ensemble differently",
+                key.kind.as_str(),
+                key.name
+            ),
+        ))),
+        Live::Ours(_) | Live::Leftover => None,
+    });
+    foreign.or_else(|| {
+        let leftover = seen.objects.iter().find(|(_, live)| matches!(live, Live::Leftover));
+        leftover.map(|(key, _)| {
+            Step::Wait(Reason::new(
+                "LeftoverTerminating",
+                format!("waiting for {} {} of an earlier ensemble to be gone", key.kind.as_str(), key.name),
+            ))
+        })
+    })
+}
+
+/// What has to be written so that the objects are as rendered.
+pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprint<'_>) -> Vec<Write> {
+    let mut writes: Vec<Write> = rendered.iter().filter_map(|object| write(seen, object)).collect();
+    writes.extend(seen.claims.keys().filter_map(|ordinal| claim_owner(seen, *ordinal, blueprint)));
+    writes
+}
+
+fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
+    match (seen.objects.get(&object.key), object.key.kind) {
+        (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
+        // A second write could only lose the password that running members know.
+        (Some(_), Kind::Secret) => None,
+        (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
+        (Some(Live::Ours(live)), _) if reflects(live, &object.json) => None,
+        (Some(Live::Ours(live)), _) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
+        (Some(Live::Foreign { .. } | Live::Leftover), _) => None,
+    }
+}
+
+/// Under `onDelete: Delete` the claims are owned by the custom resource, so that the garbage collector deletes them with
+/// it, and only with it: a `StatefulSet` deleted by mistake takes no data along.
+fn claim_owner(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
+    let claim = seen.claims.get(&ordinal)?;
+    let ours = claim.identity.as_deref() == Some(blueprint.charter.identity.as_str()) && !claim.going;
+    let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
+    if !ours || claim.owned == owned {
+        return None;
+    }
+    let owners = if owned {
+        let mut owner = blueprint.owner_reference();
+        // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
+        owner["controller"] = json!(false);
+        owner["blockOwnerDeletion"] = json!(false);
+        vec![owner]
+    } else {
+        Vec::new()
+    };
+    let json = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": claim.name,
+            "namespace": seen.names.namespace,
+            "labels": {IDENTITY_LABEL: blueprint.charter.identity},
+            "ownerReferences": owners,
+        },
+    });
+    let key = ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() };
+    Some(Write::Apply { object: Rendered { key, json }, uid: Some(claim.uid.clone()) })
+}
+
+/// Member Services beyond the last member, and claims that policy gives up, once no pod is left to use them.
+pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
+    let first_unused = blueprint.pods.max(blueprint.desired.replicas);
+    let mut targets: Vec<Target> = seen
+        .objects
+        .iter()
+        .filter(|(key, _)| key.kind == Kind::Service)
+        .filter(|(key, _)| seen.names.ordinal_of_pod(&key.name).is_some_and(|ordinal| ordinal.0 >= first_unused))
+        .filter_map(|(key, live)| match live {
+            Live::Ours(live) => Some(Target {
+                key: key.clone(),
+                uid: uid_of(live)?,
+                resource_version: live["metadata"]["resourceVersion"].as_str()?.to_owned(),
+            }),
+            Live::Leftover | Live::Foreign { .. } => None,
+        })
+        .collect();
+    if blueprint.desired.on_scale_down == ReclaimPolicy::Delete {
+        let given_up = seen.claims.iter().filter(|(ordinal, claim)| {
+            ordinal.0 >= first_unused
+                && !claim.going
+                && claim.identity.as_deref() == Some(blueprint.charter.identity.as_str())
+                && !seen.pods.contains_key(ordinal)
+        });
+        targets.extend(given_up.map(|(_, claim)| Target {
+            key: ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() },
+            uid: claim.uid.clone(),
+            resource_version: claim.resource_version.clone(),
+        }));
+    }
+    targets
+}
+
+fn uid_of(live: &Value) -> Option<String> {
+    live["metadata"]["uid"].as_str().map(str::to_owned)
+}
+
+/// Whether everything that was rendered is in the live object, whatever defaults and status stand beside it. A field
+/// that is no longer rendered is noticed by the annotation-free lists and maps that hold it, or stays until the next
+/// difference; pods' fields are complete lists, so that they are always noticed.
+fn reflects(live: &Value, rendered: &Value) -> bool {
+    match (live, rendered) {
+        (Value::Object(live), Value::Object(rendered)) => rendered.iter().all(|(key, value)| {
+            live.get(key).map_or(is_empty(value), |live| reflects(live, value))
+        }),
+        (Value::Array(live), Value::Array(rendered)) => {
+            live.len() == rendered.len() && live.iter().zip(rendered).all(|(live, rendered)| reflects(live, rendered))
+        }
+        (Value::String(live), Value::String(rendered)) => quantity::same(live, rendered),
+        (live, rendered) => live == rendered,
+    }
+}
+
+/// The API server drops empty maps and lists, and nulls.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_beside_what_was_rendered_are_no_difference() {
+        let rendered = json!({"spec": {"ports": [{"port": 1}], "selector": {}, "cpu": "1000m"}});
+        let live = json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "clusterIP": "x", "cpu": "1"}, "status": {}});
+        assert!(reflects(&live, &rendered));
+        assert!(!reflects(&json!({"spec": {"ports": [], "cpu": "1"}}), &rendered));
+        assert!(!reflects(&json!({"spec": {"ports": [{"port": 2}], "cpu": "1"}}), &rendered));
+    }
+}

@@ -1,0 +1,138 @@
+//! Where the ensemble comes from: is it to be born, or was it born before?
+//!
+//! "Never been initialised" is not read from status alone, which a restore of the Kubernetes objects drops. A claim that
+//! bears another identity than this object's own uid, a charter that says so, and a member's record say born as well.
+//! When the evidence disagrees, nothing is started.
+
+use std::collections::BTreeMap;
+
+use super::standing::{Standing, serving};
+use super::{Reason, Step, confirmed};
+use crate::model::{Charter, ConfigVersion, Fact, Observation, ServerId};
+
+/// Who the ensemble is and whether it is being born.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its identity: the uid of the object that founded it.
+    pub identity: String,
+    /// Whether empty disks may vote: only until there was a quorum once.
+    pub birth: bool,
+    /// Pods that a new `StatefulSet` starts with.
+    pub first_pods: u32,
+}
+
+impl Origin {
+    /// What members are told.
+    pub fn charter(&self, seen: &Observation, standing: &Standing) -> Charter {
+        let pods = seen.set.as_ref().map_or(self.first_pods, |set| set.replicas);
+        let membership = confirmed(seen, standing).filter(|_| !self.birth).unwrap_or_else(|| match &seen.charter {
+            // The list that some members may have started with already. A second list could make a second quorum.
+            Some(charter) if charter.identity == self.identity => crate::model::Membership::parse(&charter.membership).unwrap_or_else(|_| seen.names.seed(pods)),
+            _ => seen.names.seed(pods),
+        });
+        Charter {
+            ensemble: seen.names.ensemble.clone(),
+            identity: self.identity.clone(),
+            birth: self.birth,
+            version: membership.version.to_string(),
+            membership: membership.text(),
+            joiner: seen.names.joiner(),
+        }
+    }
+}
+
+/// Reads the origin from all the evidence, or says what to wait for or why to refuse.
+pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Step> {
+    let recorded = recorded_identity(seen);
+    if seen.set.is_none() {
+        going_claims(seen)?;
+    }
+    let identity = match &recorded {
+        Some(identity) => identity.clone(),
+        None => claimed_identity(seen)?.unwrap_or_else(|| seen.uid.clone()),
+    };
+    let revived = recorded.is_none() && identity != seen.uid;
+    let birth = !revived && !was_born(seen, standing, &identity);
+    let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
+    let first_pods = if birth {
+        seen.charter.as_ref().map_or(wanted, |charter| seed_size(charter).unwrap_or(wanted))
+    } else {
+        confirmed(seen, standing).map_or(0, |membership| membership.highest()).max(seen.highest_claim()).max(1)
+    };
+    if seen.set.is_none() {
+        for ordinal in 0..first_pods {
+            usable_claim(seen, ServerId(ordinal + 1), &identity)?;
+        }
+    }
+    Ok(Origin { identity, birth, first_pods })
+}
+
+/// Whether a member's claim may be used by this ensemble: there is none, or it bears this identity.
+pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<(), Step> {
+    let Some(claim) = seen.claims.get(&id.ordinal()) else { return Ok(()) };
+    let refuse = |message: String| Err(Step::Refuse(Reason::new("ForeignClaim", message)));
+    match claim.identity.as_deref() {
+        _ if claim.going => Err(Step::Wait(Reason::new(
+            "ClaimTerminating",
+            format!("waiting for claim {} to be gone: it is being deleted", claim.name),
+        ))),
+        Some(theirs) if theirs == identity => Ok(()),
+        Some(theirs) => refuse(format!(
+            "claim {} holds data of another ensemble of this name (identity {theirs}, this one is {identity}): delete the claim to start member {id} empty, or restore that ensemble",
+            claim.name
+        )),
+        None => refuse(format!(
+            "claim {} was not made for an ensemble: delete or rename it, or name the ensemble differently",
+            claim.name
+        )),
+    }
+}
+
+/// An identity that is on record for this very object.
+fn recorded_identity(seen: &Observation) -> Option<String> {
+    let set = seen.set.as_ref().and_then(|set| set.identity.clone());
+    seen.status.identity.clone().or_else(|| seen.charter.as_ref().map(|charter| charter.identity.clone())).or(set)
+}
+
+/// The one identity that all claims bear, if there are claims.
+fn claimed_identity(seen: &Observation) -> Result<Option<String>, Step> {
+    let mut identities: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for claim in seen.claims.values() {
+        if let Some(identity) = &claim.identity {
+            identities.entry(identity).or_default().push(&claim.name);
+        }
+    }
+    if identities.len() > 1 {
+        let found: Vec<String> = identities.iter().map(|(id, names)| format!("{} of {id}", names.join(", "))).collect();
+        return Err(Step::Refuse(Reason::new(
+            "ClaimsDisagree",
+            format!("volume claims of this name belong to different ensembles: {}; keep those of one and delete the others", found.join("; ")),
+        )));
+    }
+    Ok(identities.keys().next().map(|identity| (*identity).to_owned()))
+}
+
+/// Claims that will be gone must not be taken for evidence, and not be used by new pods.
+fn going_claims(seen: &Observation) -> Result<(), Step> {
+    match seen.claims.values().find(|claim| claim.going) {
+        None => Ok(()),
+        Some(claim) => Err(Step::Wait(Reason::new(
+            "ClaimTerminating",
+            format!("waiting for claim {} of an earlier ensemble to be gone: it is being deleted", claim.name),
+        ))),
+    }
+}
+
+fn was_born(seen: &Observation, standing: &Standing, identity: &str) -> bool {
+    let by_record = seen.status.membership.is_some() || seen.charter.as_ref().is_some_and(|charter| !charter.birth);
+    let by_truth = seen.members.values().filter_map(Fact::known).any(|truth| {
+        let ours = truth.disk.identity.as_deref() == Some(identity);
+        ours && (truth.disk.record.is_some_and(|record| record > ConfigVersion(0)) || serving(truth).is_some())
+    });
+    by_record || standing.committed.is_some() || by_truth
+}
+
+fn seed_size(charter: &Charter) -> Option<u32> {
+    let membership = crate::model::Membership::parse(&charter.membership).ok()?;
+    (membership.highest() > 0).then(|| membership.highest())
+}

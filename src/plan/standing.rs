@@ -1,0 +1,139 @@
+//! How the ensemble stands: who leads, which membership is committed, who is synced.
+//!
+//! Invariant: a member counts as synced only on its own recent word, in the leader's epoch, with the leader's
+//! membership. Silence counts as not synced, and as nothing else.
+
+use super::Reason;
+use crate::model::truth::{Mode, Server as ServerTruth, Serving};
+use crate::model::{Fact, Membership, MemberTruth, Observation, ServerId};
+
+/// How the ensemble stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Who leads, with a majority of the committed membership behind it.
+    pub leader: Option<ServerId>,
+    /// The leader's epoch.
+    pub epoch: u64,
+    /// The membership that the leader has committed.
+    pub committed: Option<Membership>,
+}
+
+impl Standing {
+    /// Reads it from the members' truths.
+    pub fn of(seen: &Observation) -> Self {
+        let mut leaders: Vec<(ServerId, &Serving)> = seen
+            .members
+            .iter()
+            .filter_map(|(id, fact)| Some((*id, serving(fact.known()?)?)))
+            .filter(|(_, serving)| serving.mode == Mode::Leader)
+            .collect();
+        // A leader that was cut off believes in itself until `syncLimit` runs out. The later epoch is the true one.
+        leaders.sort_by_key(|(_, serving)| std::cmp::Reverse(serving.epoch));
+        for (leader, serving) in leaders {
+            let Ok(committed) = Membership::parse(&serving.membership) else { continue };
+            let standing = Self { leader: Some(leader), epoch: serving.epoch, committed: Some(committed.clone()) };
+            let synced = committed.voters().filter(|id| standing.unsynced(seen, *id).is_none()).count();
+            let counted = serving.synced_voters.is_none_or(|voters| voters as usize + 1 >= committed.majority());
+            if counted && synced >= committed.majority() && committed.version.0 > 0 {
+                return standing;
+            }
+        }
+        Self::default()
+    }
+
+    /// Why this member is not synced with the leader; `None` when it is.
+    pub fn unsynced(&self, seen: &Observation, id: ServerId) -> Option<String> {
+        let truth = match seen.truth(id) {
+            Fact::Known(truth) => truth,
+            Fact::Unknown(reason) => return Some(trouble(seen, id).unwrap_or(reason)),
+        };
+        match &truth.server {
+            ServerTruth::Silent { reason } => Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})"))),
+            ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
+            ServerTruth::Serving(serving) if serving.epoch != self.epoch => {
+                Some(format!("it serves in epoch {}, the leader in {}", serving.epoch, self.epoch))
+            }
+            ServerTruth::Serving(_) => None,
+        }
+    }
+
+    /// Why this voter has not taken part in the committed membership yet; `None` when it has.
+    fn unconfirmed(&self, seen: &Observation, id: ServerId) -> Option<String> {
+        if let Some(reason) = self.unsynced(seen, id) {
+            return Some(reason);
+        }
+        let committed = self.committed.as_ref()?;
+        let truth = seen.members.get(&id)?.known()?;
+        let believed = Membership::parse(&serving(truth)?.membership).ok()?;
+        (believed.version != committed.version)
+            .then(|| format!("it has membership {}, the leader {}", believed.version, committed.version))
+    }
+
+    /// The first voter that is not synced, and why. `None` only when every voter is, and the leader agrees.
+    pub fn blocker(&self, seen: &Observation) -> Option<Reason> {
+        let (Some(leader), Some(committed)) = (self.leader, &self.committed) else {
+            return Some(self.no_quorum(seen));
+        };
+        for id in committed.voters() {
+            if let Some(reason) = self.unconfirmed(seen, id) {
+                let pod = seen.names.pod(id.ordinal());
+                return Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}")));
+            }
+        }
+        let voters = committed.voters().count();
+        let counted = seen.members.get(&leader).and_then(Fact::known).and_then(serving).and_then(|s| s.synced_voters);
+        counted.filter(|counted| *counted as usize + 1 < voters).map(|counted| {
+            Reason::new("MemberNotSynced", format!("waiting for the leader: it counts {} of {voters} voters as synced", counted + 1))
+        })
+    }
+
+    /// Nobody leads: who has said what.
+    pub fn no_quorum(&self, seen: &Observation) -> Reason {
+        let members: Vec<String> = seen
+            .pods
+            .keys()
+            .map(|ordinal| ServerId::from(*ordinal))
+            .map(|id| format!("member {id}: {}", self.silence(seen, id)))
+            .collect();
+        let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members.join("; ") };
+        Reason::new("NoQuorum", format!("waiting for a leader with a majority behind it; {members}"))
+    }
+
+    fn silence(&self, seen: &Observation, id: ServerId) -> String {
+        match seen.members.get(&id).and_then(Fact::known).and_then(serving) {
+            Some(serving) => format!("serves in epoch {}", serving.epoch),
+            None => self.unsynced(seen, id).unwrap_or_default(),
+        }
+    }
+
+    /// The ensemble is being born: who is still missing.
+    pub fn founding(&self, seen: &Observation) -> Reason {
+        Reason::new("Founding", self.no_quorum(seen).message)
+    }
+
+    /// Addresses of members that serve with the leader, `except` not among them.
+    pub fn endpoints(&self, seen: &Observation, except: Option<ServerId>) -> Vec<String> {
+        let voters = self.committed.iter().flat_map(Membership::voters);
+        voters
+            .filter(|id| Some(*id) != except && self.unsynced(seen, *id).is_none())
+            .filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone())
+            .collect()
+    }
+}
+
+/// What a member says while it serves.
+pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
+    match &truth.server {
+        ServerTruth::Serving(serving) => Some(serving),
+        ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } => None,
+    }
+}
+
+/// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.
+fn trouble(seen: &Observation, id: ServerId) -> Option<String> {
+    let pod = seen.pods.get(&id.ordinal())?;
+    if pod.terminating {
+        return Some("its pod is being deleted".to_owned());
+    }
+    pod.trouble.clone()
+}

@@ -1,0 +1,248 @@
+//! What is said about the ensemble. Nothing here changes while the ensemble stands still.
+
+use super::origin::Origin;
+use super::standing::{Standing, serving};
+use super::{Reason, Step, confirmed};
+use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
+use crate::model::membership::CLIENT_PORT;
+use crate::model::truth::{Mode, Server as ServerTruth};
+use crate::model::{Fact, Membership, Observation, ServerId};
+use crate::render::selector_text;
+
+/// True, false, or not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// Nobody who could tell has answered.
+    Unknown,
+}
+
+impl Truth {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+}
+
+/// A condition without its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its type.
+    pub name: &'static str,
+    /// Its status.
+    pub truth: Truth,
+    /// One CamelCase word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// The status, without conditions.
+pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) -> EnsembleStatus {
+    let membership = confirmed(seen, standing);
+    let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
+    let ready = synced_voters(seen, standing).len();
+    EnsembleStatus {
+        observed_generation: Some(seen.generation),
+        conditions: Vec::new(),
+        replicas: number(seen.pods.len()),
+        ready_replicas: number(ready),
+        ready: format!("{ready}/{wanted}"),
+        selector: selector_text(&seen.names),
+        leader: standing.leader.map(|id| seen.names.pod(id.ordinal())),
+        members: members(seen, standing, membership.as_ref()),
+        // A seed is nothing that ZooKeeper has confirmed.
+        membership: membership.as_ref().filter(|membership| membership.version.0 > 0).map(|membership| {
+            MembershipStatus { version: membership.version.to_string(), servers: membership.lines() }
+        }),
+        identity: origin.map(|origin| origin.identity.clone()).or_else(|| seen.status.identity.clone()),
+        endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
+    }
+}
+
+fn members(seen: &Observation, standing: &Standing, membership: Option<&Membership>) -> Vec<MemberStatus> {
+    let mut ids: Vec<ServerId> = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
+    ids.extend(membership.into_iter().flat_map(|membership| membership.servers.keys().copied()));
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter()
+        .map(|id| {
+            let votes = membership.is_some_and(|membership| membership.voters().any(|voter| voter == id));
+            MemberStatus {
+                id: i32::try_from(id.0).unwrap_or(i32::MAX),
+                pod: seen.names.pod(id.ordinal()),
+                role: role(seen, standing, id, votes),
+                state: state(seen, standing, id),
+                version: version(seen, id),
+                confirmed: membership.is_some_and(|membership| membership.contains(id)),
+            }
+        })
+        .collect()
+}
+
+fn role(seen: &Observation, standing: &Standing, id: ServerId, votes: bool) -> MemberRole {
+    match seen.members.get(&id).and_then(Fact::known).and_then(serving) {
+        Some(_) if standing.leader == Some(id) => MemberRole::Leader,
+        Some(serving) if serving.mode == Mode::Follower && votes => MemberRole::Follower,
+        Some(serving) if serving.mode != Mode::Leader => MemberRole::Learner,
+        _ => MemberRole::None,
+    }
+}
+
+fn state(seen: &Observation, standing: &Standing, id: ServerId) -> MemberState {
+    let Some(pod) = seen.pods.get(&id.ordinal()) else { return MemberState::Missing };
+    match seen.members.get(&id).and_then(Fact::known).map(|truth| &truth.server) {
+        Some(ServerTruth::Serving(_)) if standing.unsynced(seen, id).is_none() => MemberState::Synced,
+        Some(ServerTruth::Serving(_) | ServerTruth::Waiting { .. }) => MemberState::NotServing,
+        Some(ServerTruth::Silent { .. }) => MemberState::Starting,
+        None if pod.ip.is_none() || pod.trouble.is_some() => MemberState::Starting,
+        None => MemberState::Unknown,
+    }
+}
+
+fn version(seen: &Observation, id: ServerId) -> Option<String> {
+    match &seen.members.get(&id)?.known()?.server {
+        ServerTruth::Serving(serving) => Some(serving.version.clone()),
+        ServerTruth::Waiting { version, .. } => version.clone(),
+        ServerTruth::Silent { .. } => None,
+    }
+}
+
+fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -> Endpoints {
+    let mut ids: Vec<ServerId> = membership.into_iter().flat_map(Membership::voters).collect();
+    if ids.is_empty() {
+        ids = (1..=wanted).map(ServerId).collect();
+    }
+    let members: Vec<String> =
+        ids.iter().map(|id| format!("{}:{CLIENT_PORT}", seen.names.dns(&seen.names.pod(id.ordinal())))).collect();
+    Endpoints { client: seen.names.client_endpoint(), connection_string: members.join(",") }
+}
+
+/// The conditions, without times.
+pub fn conditions(seen: &Observation, standing: &Standing, step: &Step) -> Vec<Verdict> {
+    let doing = doing(seen, step);
+    let mut verdicts = vec![
+        degraded(seen, standing, step),
+        progressing(step, &doing),
+        quorum(seen, standing),
+        ready(seen, standing, step, &doing),
+    ];
+    verdicts.extend(restart_pending(seen));
+    verdicts.extend(warning(seen));
+    verdicts
+}
+
+/// The step as a reason: what is being done, or what keeps it from being done.
+fn doing(seen: &Observation, step: &Step) -> Reason {
+    let pod = |id: &ServerId| seen.names.pod(id.ordinal());
+    match step {
+        Step::Apply(_) => Reason::new("Applying", "bringing the objects to what they should be"),
+        Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
+        Step::Raise(resize) => Reason::new("Growing", format!("starting pod {} for member {}", pod(&resize.id), resize.id)),
+        Step::Lower(resize) => Reason::new("Shrinking", format!("stopping pod {}, member {} has left", pod(&resize.id), resize.id)),
+        Step::Join { id, .. } => Reason::new("Growing", format!("adding member {id} (pod {}) to the membership", pod(id))),
+        Step::Leave { id, .. } => Reason::new("Shrinking", format!("taking member {id} (pod {}) out of the membership", pod(id))),
+        Step::Wait(reason) | Step::Refuse(reason) => reason.clone(),
+        Step::Rest => Reason::new("Ready", "every voter serves and is synced"),
+    }
+}
+
+fn progressing(step: &Step, doing: &Reason) -> Verdict {
+    let (truth, reason, message) = match step {
+        Step::Rest => (Truth::False, "Steady", "there is nothing to do".to_owned()),
+        Step::Refuse(_) => (Truth::False, doing.code, doing.message.clone()),
+        _ => (Truth::True, doing.code, doing.message.clone()),
+    };
+    Verdict { name: "Progressing", truth, reason, message }
+}
+
+fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -> Verdict {
+    let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
+    let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
+    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_));
+    if complete && settled {
+        return Verdict { name: "Ready", truth: Truth::True, reason: "Ready", message: format!("{wanted} voters serve and are synced") };
+    }
+    Verdict { name: "Ready", truth: Truth::False, reason: doing.code, message: doing.message.clone() }
+}
+
+fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
+    let name = "QuorumAvailable";
+    if let (Some(leader), Some(committed)) = (standing.leader, &standing.committed) {
+        let (synced, voters) = (synced_voters(seen, standing).len(), committed.voters().count());
+        let message = format!("pod {} leads, {synced} of {voters} voters are synced", seen.names.pod(leader.ordinal()));
+        return Verdict { name, truth: Truth::True, reason: "Quorum", message };
+    }
+    // Silence is not a lost quorum: the network between here and the pods may be what is broken.
+    let answered = seen.members.values().any(|fact| fact.known().is_some());
+    let (truth, reason) = if answered || seen.pods.is_empty() { (Truth::False, "NoQuorum") } else { (Truth::Unknown, "NoAnswer") };
+    Verdict { name, truth, reason, message: standing.no_quorum(seen).message }
+}
+
+fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
+    let verdict = |truth, reason, message| Verdict { name: "Degraded", truth, reason, message };
+    if let Step::Refuse(reason) = step {
+        return verdict(Truth::True, reason.code, reason.message.clone());
+    }
+    let born = standing.committed.is_some() || seen.recorded_membership().is_some();
+    match standing.blocker(seen).filter(|_| born) {
+        Some(blocker) => verdict(Truth::True, blocker.code, blocker.message),
+        None => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
+    }
+}
+
+/// Pods that run an older revision. They are not restarted yet by this version of the operator.
+fn restart_pending(seen: &Observation) -> Option<Verdict> {
+    let current = seen.set.as_ref()?.update_revision.as_deref()?;
+    let old: Vec<&str> = seen
+        .pods
+        .values()
+        .filter(|pod| pod.revision.as_deref().is_some_and(|revision| revision != current))
+        .map(|pod| pod.name.as_str())
+        .collect();
+    (!old.is_empty()).then(|| Verdict {
+        name: "RestartPending",
+        truth: Truth::True,
+        reason: "OlderRevision",
+        message: format!(
+            "these pods run an older revision: {}; delete them one at a time, each only while Ready is true and the leader last",
+            old.join(", ")
+        ),
+    })
+}
+
+/// What is allowed and still unwise.
+fn warning(seen: &Observation) -> Option<Verdict> {
+    let desired = seen.desired.as_ref().ok()?;
+    let voters = desired.replicas;
+    let message = match voters {
+        2 => "2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned(),
+        n if n % 2 == 0 => format!(
+            "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
+            (n - 1) / 2,
+            n - 1,
+            n / 2 + 1,
+            n - 1,
+            n + 1
+        ),
+        _ => return None,
+    };
+    Some(Verdict { name: "Warning", truth: Truth::True, reason: "EvenVoters", message })
+}
+
+fn synced_voters(seen: &Observation, standing: &Standing) -> Vec<ServerId> {
+    let voters = standing.committed.iter().flat_map(Membership::voters);
+    voters.filter(|id| standing.unsynced(seen, *id).is_none()).collect()
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

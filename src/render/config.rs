@@ -1,0 +1,56 @@
+//! zoo.cfg without what differs between members: `dynamicConfigFile` and the super user's digest are the agent's.
+
+use std::collections::BTreeMap;
+
+use crate::model::layout::{ADMIN_PORT, DATA_DIR};
+
+/// What the operator sets whatever the user says. The schema refuses these keys; here they win all the same.
+const OWNED: &[(&str, &str)] = &[
+    ("dataDir", DATA_DIR),
+    // 1 ↔ n is then the same mechanism as any other step: a standalone server answers `reconfig` with Unimplemented.
+    ("standaloneEnabled", "false"),
+    ("reconfigEnabled", "true"),
+    // An empty disk rejoins and does not vote before it has synced. With ZooKeeper's default it can help to elect a
+    // stale leader, and committed writes are gone.
+    ("db.autocreate", "false"),
+    // ZOOKEEPER-4708: a leader that cannot resolve itself yet hangs the ensemble; and in a pod its own Service's
+    // address is not one that it could bind.
+    ("quorumListenOnAllIPs", "true"),
+    // 0 is for ever: with 3, a member whose port is briefly taken gives up and stays up without electing.
+    ("electionPortBindRetry", "0"),
+    ("admin.enableServer", "true"),
+    ("admin.serverAddress", "127.0.0.1"),
+    ("4lw.commands.whitelist", "conf, isro, mntr, ruok, srvr"),
+];
+
+/// What holds unless the user says otherwise.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("tickTime", "2000"),
+    ("initLimit", "10"),
+    ("syncLimit", "5"),
+    // Off in ZooKeeper: the disk fills.
+    ("autopurge.purgeInterval", "1"),
+    ("autopurge.snapRetainCount", "3"),
+];
+
+/// The text of zoo.cfg, sorted by key.
+pub fn static_config(user: &BTreeMap<String, String>) -> String {
+    let mut keys: BTreeMap<&str, String> = DEFAULTS.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.clone())));
+    keys.extend(OWNED.iter().map(|(key, value)| (*key, (*value).to_owned())));
+    keys.insert("admin.serverPort", ADMIN_PORT.to_string());
+    keys.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_keys_replace_defaults_and_never_what_the_operator_owns() {
+        let user = [("tickTime", "1000"), ("dataDir", "/etc"), ("snapCount", "5")];
+        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        assert!(text.contains("tickTime=1000\n") && text.contains("snapCount=5\n") && text.contains("dataDir=/data\n"));
+        assert_eq!(text.matches("dataDir=").count(), 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! The `StatefulSet`.
+
+use serde_json::{Value, json};
+
+use super::{Blueprint, Rendered, labels, pod, selector};
+use crate::model::desired::Storage;
+use crate::model::names::{DATA_VOLUME, IDENTITY_LABEL};
+use crate::model::observed::Kind;
+
+/// Parallel, because members are born together and a joiner waits for nobody; `OnDelete`, because this operator, not
+/// the `StatefulSet` controller, decides who restarts and when.
+pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
+    let names = blueprint.names;
+    let mut spec = json!({
+        "replicas": blueprint.pods,
+        "serviceName": names.headless(),
+        "podManagementPolicy": "Parallel",
+        "updateStrategy": {"type": "OnDelete"},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "selector": {"matchLabels": selector(names)},
+        "template": pod::template(blueprint),
+    });
+    if let Storage::Claim { size, class } = &blueprint.desired.storage {
+        spec["volumeClaimTemplates"] = json!([claim_template(blueprint, size, class.as_deref())]);
+    }
+    blueprint.object(Kind::StatefulSet, &names.ensemble, json!({"spec": spec}))
+}
+
+/// The identity is on a claim from its first moment, so that a claim never lacks the name of whose data it holds.
+fn claim_template(blueprint: &Blueprint<'_>, size: &str, class: Option<&str>) -> Value {
+    let mut labels = labels(blueprint.names);
+    labels[IDENTITY_LABEL] = json!(blueprint.charter.identity);
+    let mut spec = json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": size}},
+    });
+    if let Some(class) = class {
+        spec["storageClassName"] = json!(class);
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": DATA_VOLUME, "labels": labels},
+        "spec": spec,
+    })
+}
