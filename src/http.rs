@@ -1,1 +1,229 @@
-//! One HTTP GET under one timeout: what the operator asks the agents, and the agent asks the AdminServer.
+//! One HTTP GET under one time limit: what the operator asks the agents, and an agent its server's `AdminServer`.
+//!
+//! Invariants: a connection per call, because a pooled one to a pod that is gone costs a whole time limit; no redirect is
+//! followed; an answer of more than [`LIMIT`] bytes is refused; only a 2xx is an answer.
+
+use std::error::Error;
+use std::io;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+/// The longest answer that is read, in bytes.
+pub const LIMIT: usize = 4 << 20;
+
+type Body = Empty<&'static [u8]>;
+
+static CLIENT: LazyLock<Client<HttpConnector, Body>> =
+    LazyLock::new(|| Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http());
+
+/// Why a GET has no answer. Every text names the URL.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is no URL.
+    #[error("GET {url}: not a URL: {reason}")]
+    Url {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing listens there.
+    #[error("GET {url}: connection refused")]
+    Refused {
+        /// What was asked for.
+        url: String,
+    },
+    /// It took too long, whatever it was doing.
+    #[error("GET {url}: no answer within {} ms", limit.as_millis())]
+    Timeout {
+        /// What was asked for.
+        url: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The connection could not be made, or broke off.
+    #[error("GET {url}: {reason}")]
+    Broken {
+        /// What was asked for.
+        url: String,
+        /// The innermost cause.
+        reason: String,
+    },
+    /// The answer is not one of success.
+    #[error("GET {url}: HTTP {status}{}{text}", if text.is_empty() { "" } else { ": " })]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+        /// First line of the answer, empty when it is a page of HTML.
+        text: String,
+    },
+    /// The answer is longer than [`LIMIT`].
+    #[error("GET {url}: more than {LIMIT} bytes")]
+    TooLong {
+        /// What was asked for.
+        url: String,
+    },
+    /// The answer is not the JSON that was expected.
+    #[error("GET {url}: not the JSON that was expected: {source}")]
+    Json {
+        /// What was asked for.
+        url: String,
+        /// Where it differs.
+        source: serde_json::Error,
+    },
+}
+
+/// The body of a 2xx answer to GET `url`, connection and body together within `limit`.
+pub async fn get(url: &str, limit: Duration) -> Result<Vec<u8>, HttpError> {
+    match timeout(limit, exchange(url)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(HttpError::Timeout { url: url.to_owned(), limit }),
+    }
+}
+
+/// The JSON of a 2xx answer to GET `url`.
+pub async fn get_json<T: DeserializeOwned>(url: &str, limit: Duration) -> Result<T, HttpError> {
+    let body = get(url, limit).await?;
+    serde_json::from_slice(&body).map_err(|source| HttpError::Json { url: url.to_owned(), source })
+}
+
+async fn exchange(url: &str) -> Result<Vec<u8>, HttpError> {
+    let owned = || url.to_owned();
+    let uri = url.parse().map_err(|e| HttpError::Url { url: owned(), reason: innermost(&e) })?;
+    let answer = CLIENT.get(uri).await.map_err(|e| failure(url, &e))?;
+    let status = answer.status();
+    let body = match Limited::new(answer.into_body(), LIMIT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(e) if e.is::<LengthLimitError>() => return Err(HttpError::TooLong { url: owned() }),
+        Err(e) => return Err(failure(url, e.as_ref())),
+    };
+    if status.is_success() {
+        return Ok(body.to_vec());
+    }
+    Err(HttpError::Status { url: owned(), status: status.as_u16(), text: first_line(&body) })
+}
+
+fn failure(url: &str, error: &(dyn Error + 'static)) -> HttpError {
+    let refused = chain(error)
+        .any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused));
+    let url = url.to_owned();
+    if refused { HttpError::Refused { url } } else { HttpError::Broken { url, reason: innermost(error) } }
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&e| e.source())
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn first_line(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.starts_with('<') { String::new() } else { line.chars().take(200).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_secs(5);
+
+    /// A server that gives each connection the same bytes, then closes it or holds it open.
+    async fn server(answer: Vec<u8>, hold: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let _ = socket.read(&mut [0; 1024]).await;
+                    let _ = socket.write_all(&answer).await;
+                    if hold {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    fn reply(status: &str, body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_success_is_its_body() {
+        let url = server(reply("200 OK", "[1,2]"), false).await;
+        assert_eq!(get(&url, SHORT).await.unwrap(), b"[1,2]");
+        assert_eq!(get_json::<Vec<u8>>(&url, SHORT).await.unwrap(), [1, 2]);
+        let error = get_json::<String>(&url, SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::Json { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn any_other_status_is_an_error_and_redirects_are_not_followed() {
+        for (status, body, text) in [
+            ("503 Service Unavailable", "electing\nmore", "HTTP 503: electing"),
+            ("500 Server Error", "<html>\n<head>", "HTTP 500"),
+            ("302 Found", "", "HTTP 302"),
+        ] {
+            let url = server(reply(status, body), false).await;
+            assert_eq!(get(&url, SHORT).await.unwrap_err().to_string(), format!("GET {url}: {text}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn refused_and_silent_are_told_apart() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error = get(&format!("http://{closed}/"), SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::Refused { .. }), "{error}");
+
+        let url = server(Vec::new(), true).await;
+        let limit = Duration::from_millis(50);
+        let error = get(&url, limit).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("GET {url}: no answer within 50 ms"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_under_the_same_limit() {
+        let url = server(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_vec(), true).await;
+        let error = get(&url, Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(error, HttpError::Timeout { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_or_never_ends_is_no_answer() {
+        let url = server(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_vec(), false).await;
+        let error = get(&url, SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::Broken { .. }), "{error}");
+
+        let url = server(reply("200 OK", &"x".repeat(LIMIT + 1)), false).await;
+        let error = get(&url, SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::TooLong { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_url_or_no_http_is_named() {
+        for url in ["", "http://", "not a url", "127.0.0.1:1", "https://127.0.0.1:1/"] {
+            let error = get(url, SHORT).await.unwrap_err();
+            assert!(error.to_string().starts_with(&format!("GET {url}: ")), "{error}");
+        }
+        let url = server(b"imok".to_vec(), false).await;
+        assert!(matches!(get(&url, SHORT).await.unwrap_err(), HttpError::Broken { .. }));
+    }
+}
