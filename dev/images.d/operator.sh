@@ -1,5 +1,5 @@
-# The operator's image, by the last stage of deploy/Dockerfile. The stage before it compiles in an image from a registry;
-# here its result is what cargo built on this machine.
+# The operator's image, by deploy/Dockerfile as it is. Its stage `build` compiles in an image from a registry; here a folder of
+# that name takes the stage's place, with what cargo built on this machine.
 # shellcheck shell=bash
 
 operator_compile() {
@@ -13,7 +13,5 @@ operator_hash() { # operator_hash BINARY IMAGE
 operator_build() { # operator_build BINARY IMAGE ARCHIVE
   apt_need buildah
   sh "$ROOT/deploy/collect.sh" "$1" "$WORK/build/out"
-  sed -n '/^FROM scratch/,$p' "$ROOT/deploy/Dockerfile" >"$WORK/Dockerfile"
-  image_tool bud --isolation chroot --layers=false --build-context "build=$WORK/build" -f "$WORK/Dockerfile" -t "$2" "$WORK/build"
-  image_export "$2" "$3"
+  image_build "$2" "$3" "$ROOT/deploy/Dockerfile" "$WORK/build" --build-context "build=$WORK/build"
 }

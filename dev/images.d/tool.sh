@@ -14,12 +14,15 @@ image_tool() { buildah --root "$IMAGES/store" --runroot "$STATE/images-run" "$@"
 
 image_exists() { command -v buildah >/dev/null && [ -n "$(image_tool images --quiet "$1" 2>/dev/null)" ]; }
 
-image_export() { # image_export IMAGE ARCHIVE
-  rm -f "$2.new"
-  # buildah of this age compresses whatever it pushes as OCI, which costs every node seconds to undo.
-  image_tool push "$1" "docker-archive:$2.new:$1"
-  image_tool rmi "$1"
-  mv "$2.new" "$2"
+# image_build IMAGE ARCHIVE DOCKERFILE CONTEXT ARGUMENT… — straight into an archive of uncompressed layers: each node would
+# spend seconds on unpacking compressed ones (which is what `buildah push` of this age makes of them, whatever one asks for).
+image_build() {
+  local image=$1 archive=$2 dockerfile=$3 context=$4
+  shift 4
+  rm -f "$archive.new"
+  image_tool bud --isolation chroot --layers=false --disable-compression -f "$dockerfile" "$@" \
+    -t "oci-archive:$archive.new:$image" "$context"
+  mv "$archive.new" "$archive"
 }
 
 in_scratch() { # in_scratch COMMAND… — with $WORK as a folder of its own

@@ -17,10 +17,8 @@ zookeeper_build() { # zookeeper_build VERSION IMAGE ARCHIVE
   # Unlike other permissions these come from the checkout, and a umask there must not make them unreadable for uid 1000.
   chmod -R a+rX "$context"
 
-  image_tool bud --isolation chroot --pull-never --layers=false \
-    --build-arg "BASE=$(base_image)" --build-arg "VERSION=$version" \
-    -f "$PARTS/zookeeper.d/Dockerfile" -t "$image" "$context"
-  image_export "$image" "$archive"
+  image_build "$image" "$archive" "$PARTS/zookeeper.d/Dockerfile" "$context" \
+    --pull-never --build-arg "BASE=$(base_image)" --build-arg "VERSION=$version"
 }
 
 zookeeper_jars() { # zookeeper_jars VERSION FOLDER
