@@ -12,21 +12,28 @@ built_binaries() {
 }
 
 # Clients parse the server's version, and stumble over the one of an unstamped build.
-ldflags() {
-  local v="k8s.io/component-base/version" minor=${KUBERNETES_VERSION#*.}
-  echo "-s -w -X $v.gitVersion=v$KUBERNETES_VERSION -X $v.gitMajor=${KUBERNETES_VERSION%%.*} -X $v.gitMinor=${minor%%.*}" \
-    "-X $v.gitTreeState=clean"
+ldflags() { # ldflags MODULE-DIRECTORY
+  local v=k8s.io/component-base/version major=${KUBERNETES_VERSION%%.*} minor=${KUBERNETES_VERSION#*.} helm=helm.sh/helm/v3
+  minor=${minor%%.*}
+  case $1 in
+    .) echo "-s -w -X $v.gitVersion=v$KUBERNETES_VERSION -X $v.gitMajor=$major -X $v.gitMinor=$minor -X $v.gitTreeState=clean" ;;
+    # Charts ask `helm template` for the version of Kubernetes, which is 1.20 unless told.
+    helm) echo "-s -w -X $helm/internal/version.version=$(cd "$ROOT/dev/tools/helm" && awk '$1 == "helm.sh/helm/v3" { print $2 }' go.mod)" \
+      "-X $helm/pkg/lint/rules.k8sVersionMajor=$major -X $helm/pkg/lint/rules.k8sVersionMinor=$minor" \
+      "-X $helm/pkg/chartutil.k8sVersionMajor=$major -X $helm/pkg/chartutil.k8sVersionMinor=$minor" ;;
+    *) echo "-s -w" ;;
+  esac
 }
 
 stamp_of() { # stamp_of MODULE-DIRECTORY PACKAGE
-  (cd "$ROOT/dev/tools/$1" && { cat go.mod go.sum; find . -maxdepth 1 -name '*.go' -exec cat {} +; echo "$2 $(ldflags)"; }) |
+  (cd "$ROOT/dev/tools/$1" && { cat go.mod go.sum; find . -maxdepth 1 -name '*.go' -exec cat {} +; echo "$2 $(ldflags "$1")"; }) |
     sha256sum | cut -d' ' -f1
 }
 
 build_one() { # build_one MODULE-DIRECTORY BINARY PACKAGE
-  cd "$ROOT/dev/tools/$1"
+  cd "$ROOT/dev/tools/$1" || return
   # GOFLAGS of the machine may name another -mod; GOWORK a workspace that knows nothing of these modules.
-  GOFLAGS='' GOWORK=off CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags "$(ldflags)" -o "$BIN/.new.$2" "$3"
+  GOFLAGS='' GOWORK=off CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -ldflags "$(ldflags "$1")" -o "$BIN/.new.$2" "$3"
   mv "$BIN/.new.$2" "$BIN/$2"
   stamp_of "$1" "$3" >"$BIN/.$2.stamp"
 }
@@ -39,7 +46,7 @@ build_all() {
   flock -n 8 || { say "  waiting for a build that another clone runs"; flock 8; }
   while read -r dir bin package; do
     [ -x "$BIN/$bin" ] && [ "$(cat "$BIN/.$bin.stamp" 2>/dev/null)" = "$(stamp_of "$dir" "$package")" ] && continue
-    need go "install Go 1.25 or newer (Debian's own, bookworm: too old; the module proxy has no toolchain for it)"
+    need go "install Go 1.26 or newer; Debian bookworm's own is too old"
     STEP_HINT="the Go module proxy must be reachable; run it again, finished parts are kept" \
       step "build $bin" build_one "$dir" "$bin" "$package"
   done < <(built_binaries)

@@ -2,7 +2,7 @@
 # benchmarks (RFC 2544), so it is never anybody's real network.
 #   198.18.0.1   host: API server      198.18.0.1i  node i      198.18.i.0/24  its pods
 #   198.18.0.2   gateway               198.19.0.0/16 Services
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2086
 
 BRIDGE=menagerie0
 NODES="n1 n2 n3"

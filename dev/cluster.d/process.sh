@@ -27,10 +27,9 @@ cgroup_make() { # cgroup_make PATH, below $CGROUP, in every hierarchy
       dir=$dir/$part
       mkdir -p "$dir"
       # cpuset v1: nothing can enter a group whose cpus and mems are empty, which they are unless copied.
-      if [ -f "$dir/cgroup.clone_children" ]; then
-        [ -s "$dir/cpuset.cpus" ] && [ -n "$(<"$dir/cpuset.cpus")" ] || {
-          [ ! -f "$dir/cpuset.cpus" ] || { cat "$dir/../cpuset.cpus" >"$dir/cpuset.cpus"; cat "$dir/../cpuset.mems" >"$dir/cpuset.mems"; }
-        }
+      if [ -f "$dir/cpuset.cpus" ] && [ -f "$dir/cgroup.clone_children" ] && [ -z "$(cat "$dir/cpuset.cpus")" ]; then
+        cat "$dir/../cpuset.cpus" >"$dir/cpuset.cpus"
+        cat "$dir/../cpuset.mems" >"$dir/cpuset.mems"
         echo 1 >"$dir/cgroup.clone_children"
       fi
     done
