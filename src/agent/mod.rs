@@ -1,0 +1,188 @@
+//! The agent: one beside every server, before it starts (`prepare`) and while it runs (`serve`).
+//!
+//! `prepare` and `record` decide, purely; `seed` and `volume` read and write; `resolve` waits for names; `truth` asks the
+//! server; `serve` answers probes and the operator; `rejoin` keeps a joiner startable. Only an agent talks to its server's
+//! `AdminServer`, which listens on loopback.
+
+pub mod prepare;
+pub mod record;
+pub mod rejoin;
+pub mod resolve;
+pub mod seed;
+pub mod serve;
+pub mod truth;
+pub mod volume;
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use clap::{Args, Subcommand};
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::model::{Ordinal, ServerId};
+
+use rejoin::Mounts;
+use seed::Seed;
+use serve::Agent;
+use truth::Place;
+use volume::Volume;
+
+/// What the kubelet shows as the reason of a container's end.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Ids end here: TTL nodes need the rest of the byte.
+const LAST_ID: u32 = 254;
+
+/// Options of `menagerie agent`.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    life: Life,
+}
+
+#[derive(Debug, Subcommand)]
+enum Life {
+    /// Make the data volume ready for a start of the server, wait for the members' names, and end.
+    Prepare {
+        #[command(flatten)]
+        pod: Pod,
+        /// Seconds to wait for the names of all members to resolve before going on without.
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        resolve_timeout: u64,
+    },
+    /// Answer the kubelet's probes and the operator's questions for as long as the server runs.
+    Serve {
+        #[command(flatten)]
+        pod: Pod,
+        /// Address to answer on.
+        #[arg(long, default_value = "0.0.0.0:8079")]
+        listen: SocketAddr,
+        /// The server's `AdminServer`.
+        #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+        admin: String,
+        /// The server's client port.
+        #[arg(long, default_value = "127.0.0.1:2181", value_name = "HOST:PORT")]
+        client: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Pod {
+    /// Name of the pod; it ends in the member's ordinal.
+    #[arg(long = "pod-name", env = "POD_NAME")]
+    name: String,
+    /// Where the data volume is mounted.
+    #[arg(long, default_value = "/data", value_name = "DIRECTORY")]
+    data: PathBuf,
+    /// Where the `ConfigMap` with the charter and the static configuration is mounted.
+    #[arg(long, default_value = "/seed", value_name = "DIRECTORY")]
+    seed: PathBuf,
+    /// Where the Secret with the super user's password is mounted.
+    #[arg(long = "super", default_value = "/super", value_name = "DIRECTORY")]
+    secret: PathBuf,
+}
+
+/// Runs the agent.
+pub fn main(options: Options) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = match options.life {
+        Life::Prepare { pod, resolve_timeout } => {
+            runtime.block_on(until_stopped(prepare(pod, Duration::from_secs(resolve_timeout))))
+        }
+        Life::Serve { pod, listen, admin, client } => runtime.block_on(serve(pod, listen, Place { admin, client })),
+    };
+    // A lookup or a read that hangs must not hold up the end.
+    runtime.shutdown_background();
+    outcome.map_err(|e| {
+        let line = format!("{e:#}").replace('\n', " ");
+        leave_behind(&line);
+        anyhow!(line)
+    })
+}
+
+async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
+    let id = server_id(&pod.name)?;
+    let seed = Seed::read(&pod.seed, &pod.secret)?;
+    let volume = Volume::at(&pod.data);
+    let plan = prepare::prepare(&volume.look()?, &seed, id, &volume.root())?;
+    for file in &plan.ignored {
+        warn!(%file, "not believed");
+    }
+    info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.birth, "membership to start with");
+    volume.apply(&plan.changes)?;
+    resolve::wait(&plan.using, bound).await;
+    Ok(())
+}
+
+/// As the first process of a container it would otherwise ignore the signal, and hold up a deletion for the grace period.
+async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut stop = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = work => outcome,
+        _ = stop.recv() => Err(anyhow!("stopped before the end")),
+    }
+}
+
+async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()> {
+    let mut stop = signal(SignalKind::terminate())?;
+    let id = server_id(&pod.name)?;
+    let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data)));
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    info!(%id, %listen, "serving");
+    let joiner = rejoin::watch(Arc::clone(&agent), Mounts { seed: pod.seed, secret: pod.secret });
+    tokio::select! {
+        outcome = async { axum::serve(listener, serve::router(agent)).await } => outcome.context("cannot serve"),
+        () = joiner => Ok(()),
+        // Nobody waits for an answer any more: a native sidecar is stopped after the server has ended.
+        _ = stop.recv() => Ok(()),
+    }
+}
+
+/// The ordinal at the end of the pod's name, plus one.
+fn server_id(pod: &str) -> anyhow::Result<ServerId> {
+    let ordinal = pod.rsplit_once('-').map(|(_, ordinal)| ordinal).unwrap_or_default();
+    ensure!(
+        !ordinal.is_empty() && ordinal.bytes().all(|b| b.is_ascii_digit()),
+        "the pod's name {pod:?} does not end in an ordinal"
+    );
+    let number = ordinal.parse().ok().filter(|ordinal| *ordinal < LAST_ID);
+    let number =
+        number.ok_or_else(|| anyhow!("the pod's ordinal {ordinal} has no server id: they end at {LAST_ID}"))?;
+    Ok(ServerId::from(Ordinal(number)))
+}
+
+/// Not created when it is not there: outside a pod it is nobody's.
+fn leave_behind(line: &str) {
+    if let Ok(mut log) = OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
+        let _ = writeln!(log, "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_the_ordinal_plus_one() {
+        assert_eq!(server_id("my-zk-0").unwrap(), ServerId(1));
+        assert_eq!(server_id("a-253").unwrap(), ServerId(254));
+    }
+
+    #[test]
+    fn a_name_without_a_usable_ordinal_is_refused() {
+        for pod in ["", "a", "a-", "-", "a-x", "a-1x", "a-+1", "a-254", "a-4294967295", "a-99999999999999999999"] {
+            assert!(server_id(pod).is_err(), "{pod}");
+        }
+    }
+}

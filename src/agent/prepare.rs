@@ -1,0 +1,249 @@
+//! What has to stand on a member's volume before its server starts: a pure rule over what is there, the seed and the id.
+//!
+//! Invariants:
+//! - a volume of another ensemble or member, or one with unmarked data, is not touched;
+//! - a member's own record is never replaced by one whose version is not strictly higher: two of five members restarted
+//!   with an old list of three would be a majority of it, beside the majority of the other three;
+//! - the list in use always contains the member itself: the server exits otherwise ("My id 4 not in the peer list");
+//! - an empty disk may vote only when the ensemble is being born, and with a member of its seed;
+//! - applied twice it changes what it changed once, and so it does after a stop between any two changes.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{ConfigVersion, Membership, ServerId};
+
+use super::record::{NEXT, Records, STEM, file_name};
+use super::seed::{NoSeed, Seed};
+
+/// The mark of the ensemble and member that a volume belongs to.
+pub const MARK: &str = "menagerie.json";
+/// The directory of `zoo.cfg` and the dynamic files: the server writes there.
+pub const CONF: &str = "conf";
+/// The static configuration in [`CONF`].
+pub const ZOO_CFG: &str = "zoo.cfg";
+/// The marker that lets a server with an empty database vote; it deletes it when it starts.
+pub const INITIALIZE: &str = "initialize";
+/// The file of the server's own id.
+pub const MYID: &str = "myid";
+
+/// How many dynamic files are kept; the server never deletes one.
+const KEPT: usize = 5;
+
+/// What stands in the mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Identity of the ensemble.
+    pub identity: String,
+    /// Its name, for messages.
+    pub ensemble: String,
+    /// The member.
+    pub id: ServerId,
+}
+
+/// What a volume holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Text of the mark.
+    pub mark: Option<String>,
+    /// Whether there is a snapshot or a transaction log.
+    pub database: bool,
+    /// Whether the marker of birth is there.
+    pub initialize: bool,
+    /// Texts of the dynamic files, by what follows their stem.
+    pub dynamics: BTreeMap<String, String>,
+}
+
+/// One change to a volume; paths are relative to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The file has this text afterwards, and never half of it.
+    Write {
+        /// Which.
+        path: String,
+        /// Its whole text.
+        text: String,
+        /// Whether only the owner may read it.
+        secret: bool,
+    },
+    /// The file is gone afterwards.
+    Remove {
+        /// Which.
+        path: String,
+    },
+}
+
+/// What to do to a volume, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// The membership that the server starts with.
+    pub using: Membership,
+    /// Where it comes from.
+    pub from: Source,
+    /// Files that were not believed, and why.
+    pub ignored: Vec<String>,
+}
+
+/// Where the membership in use comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The member's own record, untouched.
+    Record,
+    /// The charter, being newer than any record or the only one.
+    Charter,
+    /// The newer of both and the member itself, which is not in it: it joins, or was removed.
+    Joiner,
+}
+
+/// Why a volume is not touched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its mark names another ensemble.
+    #[error(
+        "the volume belongs to member {} of ensemble {:?} (identity {}), this pod to ensemble {ensemble:?} (identity \
+         {identity}); it was not touched: delete the claim to start with an empty one, or bring that ensemble back",
+        mark.id, mark.ensemble, mark.identity
+    )]
+    OtherEnsemble {
+        /// What it says.
+        mark: Mark,
+        /// Ours.
+        ensemble: String,
+        /// Ours.
+        identity: String,
+    },
+    /// Its mark names another member.
+    #[error(
+        "the volume belongs to member {} of ensemble {:?}, this pod is member {id}; it was not touched: delete the claim \
+         to start with an empty one, or attach the volume of member {id}",
+        mark.id, mark.ensemble
+    )]
+    OtherMember {
+        /// What it says.
+        mark: Mark,
+        /// Ours.
+        id: ServerId,
+    },
+    /// It holds data and no mark.
+    #[error(
+        "the volume holds a ZooKeeper {what} that no ensemble of this operator has marked; it was not touched: delete the \
+         claim to start with an empty one"
+    )]
+    Unmarked {
+        /// What it holds.
+        what: &'static str,
+    },
+    /// Its mark cannot be read.
+    #[error(
+        "the mark on the volume ({MARK}) cannot be read: {reason}; it was not touched: restore it, or delete the claim"
+    )]
+    UnreadableMark {
+        /// Why.
+        reason: String,
+    },
+    /// The charter gives no entry for this member.
+    #[error("{0}")]
+    NoEntry(String),
+}
+
+impl From<NoSeed> for Refusal {
+    fn from(error: NoSeed) -> Self {
+        Self::NoEntry(error.to_string())
+    }
+}
+
+/// All that a start needs. `root` is where the server finds the volume.
+pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
+    let mark = owned(found, seed, id)?;
+    let mut plan = configure(found, seed, id, root)?;
+    // The mark goes first: after a stop anywhere behind it, the next start knows whose half-made volume it finds.
+    plan.changes.splice(0..0, [mark, write(MYID, format!("{id}\n"))]);
+    let seeded = seed.birth && seed.membership.contains(id);
+    if seeded && !found.database && plan.using.version == ConfigVersion(0) {
+        plan.changes.push(write(INITIALIZE, String::new()));
+    } else if found.initialize {
+        plan.changes.push(Change::Remove { path: INITIALIZE.into() });
+    }
+    Ok(plan)
+}
+
+/// The part of it that is repeated beside a joiner whose server stopped in place: the membership and `zoo.cfg`.
+pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
+    let records = Records::read(&found.dynamics);
+    let (using, from) = choose(records.newest.as_ref(), seed, id)?;
+    let name = file_name(using.version);
+    let mut changes = Vec::new();
+    if from != Source::Record {
+        changes.push(write(&format!("{CONF}/{name}"), using.text()));
+    }
+    changes.push(Change::Write {
+        path: format!("{CONF}/{ZOO_CFG}"),
+        text: zoo_cfg(seed, &format!("{root}/{CONF}/{name}")),
+        secret: true,
+    });
+    changes.extend(
+        obsolete(&records, seed, using.version).map(|suffix| Change::Remove { path: format!("{CONF}/{STEM}{suffix}") }),
+    );
+    Ok(Plan { changes, using, from, ignored: records.ignored })
+}
+
+/// The list to start with. Between a record and a charter of the same version, the record wins.
+fn choose(record: Option<&Membership>, seed: &Seed, id: ServerId) -> Result<(Membership, Source), Refusal> {
+    let (base, from) = match record {
+        Some(record) if record.version >= seed.membership.version => (record, Source::Record),
+        _ => (&seed.membership, Source::Charter),
+    };
+    let mut using = base.clone();
+    if using.contains(id) {
+        return Ok((using, from));
+    }
+    // Version 0 is older than any list that was agreed on: the leader's replaces it at the first contact.
+    using.version = ConfigVersion(0);
+    using.servers.insert(id, seed.own_entry(id)?);
+    Ok((using, Source::Joiner))
+}
+
+fn owned(found: &Found, seed: &Seed, id: ServerId) -> Result<Change, Refusal> {
+    let ours = Mark { identity: seed.identity.clone(), ensemble: seed.ensemble.clone(), id };
+    let unreadable = |e: serde_json::Error| Refusal::UnreadableMark { reason: e.to_string() };
+    let mark = match &found.mark {
+        Some(text) => serde_json::from_str(text).map_err(unreadable)?,
+        None if found.database => return Err(Refusal::Unmarked { what: "database" }),
+        None if !found.dynamics.is_empty() => return Err(Refusal::Unmarked { what: "membership" }),
+        None => ours.clone(),
+    };
+    if mark.identity != ours.identity {
+        let Mark { identity, ensemble, .. } = ours;
+        return Err(Refusal::OtherEnsemble { mark, ensemble, identity });
+    }
+    if mark.id != id {
+        return Err(Refusal::OtherMember { mark, id });
+    }
+    let text = serde_json::to_string(&mark).map_err(unreadable)?;
+    Ok(write(MARK, format!("{text}\n")))
+}
+
+fn zoo_cfg(seed: &Seed, dynamic: &str) -> String {
+    let statics = seed.statics.trim_end();
+    format!("{statics}\n{}\ndynamicConfigFile={dynamic}\n", seed.digest.line())
+}
+
+/// Suffixes of the files that nothing needs any more. A proposed membership is the server's business, until a decided
+/// one has reached its version: the server would take it for the newer one (`setLastSeenQuorumVerifier` only logs it).
+fn obsolete(records: &Records, seed: &Seed, used: ConfigVersion) -> impl Iterator<Item = String> {
+    let decided = records.version().max(seed.membership.version);
+    let next = records.next.filter(|next| *next <= decided).map(|_| NEXT.to_owned());
+    let newest: BTreeSet<_> = records.versions.iter().rev().take(KEPT).copied().collect();
+    let old = records
+        .versions
+        .iter()
+        .filter(|&version| !newest.contains(version) && *version != used && *version != records.version());
+    let old: Vec<_> = old.map(ToString::to_string).collect();
+    next.into_iter().chain(old)
+}
+
+fn write(path: &str, text: String) -> Change {
+    Change::Write { path: path.to_owned(), text, secret: false }
+}

@@ -1,0 +1,84 @@
+//! Waits until the names of all members resolve: a server that starts earlier keeps what it failed to learn.
+//!
+//! `ZooKeeper` 3.8 and 3.9 hang when a leader cannot resolve itself (ZOOKEEPER-4708), and a JVM remembers failures.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::net::lookup_host;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use crate::model::Membership;
+
+/// The first lookups follow each other closely: a start is measured against a `StatefulSet` that has none.
+const BRISK: Duration = Duration::from_millis(250);
+/// After [`PATIENCE`], a name is probably not about to appear.
+const CALM: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+const REPORT: Duration = Duration::from_secs(5);
+/// One lookup: what the resolver does by itself when a name server does not answer takes longer.
+const LOOKUP: Duration = Duration::from_secs(3);
+
+/// Waits for every host of `membership`, at most `bound`; the names that did not resolve by then.
+pub async fn wait(membership: &Membership, bound: Duration) -> BTreeSet<String> {
+    let mut missing: BTreeSet<String> = membership.servers.values().map(|server| server.host().to_owned()).collect();
+    let start = Instant::now();
+    let mut reported = start;
+    loop {
+        missing = unresolved(missing, bound.saturating_sub(start.elapsed()).min(LOOKUP)).await;
+        if missing.is_empty() {
+            info!(after_ms = start.elapsed().as_millis(), "every member's name resolves");
+            return missing;
+        }
+        if start.elapsed() >= bound {
+            warn!(?missing, after_s = bound.as_secs(), "some members' names do not resolve; starting without them");
+            return missing;
+        }
+        if reported.elapsed() >= REPORT {
+            info!(?missing, after_s = start.elapsed().as_secs(), "waiting for members' names to resolve");
+            reported = Instant::now();
+        }
+        let pause = if start.elapsed() < PATIENCE { BRISK } else { CALM };
+        sleep(pause.min(bound.saturating_sub(start.elapsed()))).await;
+    }
+}
+
+async fn unresolved(hosts: BTreeSet<String>, limit: Duration) -> BTreeSet<String> {
+    let lookups = hosts.into_iter().map(|host| async move {
+        let found = matches!(timeout(limit, resolves(&host)).await, Ok(true));
+        (!found).then_some(host)
+    });
+    join_all(lookups).await.into_iter().flatten().collect()
+}
+
+async fn resolves(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    lookup_host((bare, 0)).await.is_ok_and(|mut addresses| addresses.next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Server, ServerId};
+
+    fn members(hosts: &[&str]) -> Membership {
+        let servers = (1..).map(ServerId).zip(hosts.iter().map(|host| Server::voter(host))).collect();
+        Membership { servers, ..Membership::default() }
+    }
+
+    #[tokio::test]
+    async fn addresses_resolve_at_once() {
+        let missing = wait(&members(&["127.0.0.1", "[::1]", "localhost"]), Duration::from_mins(1)).await;
+        assert_eq!(missing, BTreeSet::new());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_never_resolves_costs_no_more_than_the_bound() {
+        let start = Instant::now();
+        let missing = wait(&members(&["127.0.0.1", "nobody.invalid", ""]), Duration::from_millis(300)).await;
+        assert_eq!(missing, BTreeSet::from([String::new(), "nobody.invalid".to_owned()]));
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+}

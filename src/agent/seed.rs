@@ -1,0 +1,206 @@
+//! What the operator gives a member before it starts: the charter, the static configuration, the super user's password.
+//!
+//! Invariants: after [`Seed::parse`] nothing in it can be wrong any more; the password itself is never kept, printed or
+//! logged, only its digest goes on.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
+
+use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+use crate::model::{Charter, ConfigVersion, Membership, Server, ServerId};
+
+use super::record::{usable, whole};
+
+/// Name of the file of the super user's password.
+pub const PASSWORD_KEY: &str = "password";
+
+/// The charter and its companions, proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    /// Name of the ensemble, for messages.
+    pub ensemble: String,
+    /// Identity of the ensemble.
+    pub identity: String,
+    /// Whether the ensemble never had a quorum yet.
+    pub birth: bool,
+    /// The membership that was last confirmed, or the one to be born with, its version set.
+    pub membership: Membership,
+    /// Text of the static configuration.
+    pub statics: String,
+    /// What authenticates the super user.
+    pub digest: SuperDigest,
+    joiner: String,
+}
+
+/// `super:base64(sha1("super:" + password))`, as the server wants it. Printing it for debugging shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SuperDigest(String);
+
+/// Why there is no seed to start from.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSeed {
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{key} {reason}")]
+    Wrong {
+        /// Which.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Seed {
+    /// Reads the mounted `ConfigMap` and Secret.
+    pub fn read(seed: &Path, secret: &Path) -> Result<Self, NoSeed> {
+        let read = |path: PathBuf| fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source });
+        Self::parse(&read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?, &read(secret.join(PASSWORD_KEY))?)
+    }
+
+    /// Proves the texts.
+    pub fn parse(charter: &str, statics: String, password: &str) -> Result<Self, NoSeed> {
+        let wrong = |reason: String| NoSeed::Wrong { key: CHARTER_KEY, reason };
+        let Charter { ensemble, identity, birth, membership, version, joiner } =
+            serde_json::from_str(charter).map_err(|e| wrong(format!("is not a charter: {e}")))?;
+        if identity.is_empty() {
+            return Err(wrong("gives the ensemble no identity".into()));
+        }
+        let stated: ConfigVersion =
+            version.parse().map_err(|e| wrong(format!("has a version that is not hexadecimal: {version:?}: {e}")))?;
+        if i64::try_from(stated.0).is_err() {
+            return Err(wrong(format!("has a version beyond what a server can read: {version:?}")));
+        }
+        let mut membership =
+            Membership::parse(&membership).map_err(|e| wrong(format!("has no usable membership: {e}")))?;
+        usable(&membership).map_err(|reason| wrong(format!("has no usable membership: {reason}")))?;
+        if membership.version.0 != 0 && membership.version != stated {
+            let inside = membership.version;
+            return Err(wrong(format!("is of version {stated}, its membership of version {inside}")));
+        }
+        membership.version = stated;
+        let seed = Self { ensemble, identity, birth, membership, statics, digest: SuperDigest::of(password)?, joiner };
+        seed.own_entry(ServerId(1)).map(|_| seed)
+    }
+
+    /// The server entry of a member that is not in the list yet.
+    pub fn own_entry(&self, id: ServerId) -> Result<Server, NoSeed> {
+        let spec = self.joiner.replace("{ordinal}", &id.ordinal().to_string()).replace("{id}", &id.to_string());
+        let wrong = |reason: &str| NoSeed::Wrong {
+            key: CHARTER_KEY,
+            reason: format!("has no usable joiner: {reason}: {:?}", self.joiner),
+        };
+        if spec.contains(['{', '}', '\n', '\r']) {
+            return Err(wrong("something is left to fill in"));
+        }
+        let alone = Membership::parse(&format!("server.{id}={spec}")).map_err(|e| wrong(&e.to_string()))?;
+        alone.servers.into_values().find(|server| whole(&server.spec)).ok_or_else(|| wrong("it is not whole"))
+    }
+}
+
+impl SuperDigest {
+    fn of(password: &str) -> Result<Self, NoSeed> {
+        let password = password.trim_end_matches(['\n', '\r']);
+        if password.is_empty() {
+            return Err(NoSeed::Wrong { key: PASSWORD_KEY, reason: "is empty".into() });
+        }
+        let hash = Sha1::digest(format!("super:{password}"));
+        Ok(Self(format!("super:{}", STANDARD.encode(hash))))
+    }
+
+    /// The line of `zoo.cfg`.
+    pub fn line(&self) -> String {
+        format!("DigestAuthenticationProvider.superDigest={}", self.0)
+    }
+}
+
+impl fmt::Debug for SuperDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SuperDigest")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOINER: &str = "a-{ordinal}.ns:2888:3888:participant;0.0.0.0:2181";
+
+    fn charter(membership: &str, version: &str, joiner: &str) -> String {
+        let (ensemble, identity) = ("a".to_owned(), "one".to_owned());
+        let (membership, version, joiner) = (membership.to_owned(), version.to_owned(), joiner.to_owned());
+        serde_json::to_string(&Charter { ensemble, identity, birth: true, membership, version, joiner }).unwrap()
+    }
+
+    #[test]
+    fn a_whole_charter_is_read() {
+        let text = charter("server.1=a-0.ns:2888:3888:participant;0.0.0.0:2181\nversion=1f", "1f", JOINER);
+        let seed = Seed::parse(&text, String::new(), "pw\n").unwrap();
+        assert_eq!(seed.membership.version, ConfigVersion(0x1f));
+        assert_eq!(seed.own_entry(ServerId(4)).unwrap(), Server::voter("a-3.ns"));
+    }
+
+    #[test]
+    fn the_super_digest_is_the_one_the_server_computes() {
+        // `DigestAuthenticationProvider.generateDigest("super:pw")` of ZooKeeper 3.9.5.
+        let line = "DigestAuthenticationProvider.superDigest=super:0bX78nEegDzJM3ju0iLBEJdWzjg=";
+        assert_eq!(SuperDigest::of("pw\r\n").unwrap().line(), line);
+        assert_eq!(format!("{:?}", SuperDigest::of("pw").unwrap()), "SuperDigest");
+    }
+
+    #[test]
+    fn a_charter_that_cannot_be_right_is_refused_in_one_line() {
+        let server = "server.1=a-0:2888:3888:participant;2181";
+        for (text, reason) in [
+            (String::new(), "is not a charter"),
+            ("{}".into(), "is not a charter"),
+            ("[1\n,2]".into(), "is not a charter"),
+            (charter("", "0", JOINER), "no voter"),
+            (charter("server.1=a-0:2888", "0", JOINER), "server.1 is not whole"),
+            (charter("nonsense", "0", JOINER), "no '='"),
+            (charter(server, "zz", JOINER), "not hexadecimal"),
+            (charter(server, "", JOINER), "not hexadecimal"),
+            (charter(server, "ffffffffffffffff", JOINER), "beyond"),
+            (charter(&format!("{server}\nversion=5"), "6", JOINER), "is of version 6, its membership of version 5"),
+            (charter(server, "0", "a-{pod}:2888:3888:participant;2181"), "left to fill in"),
+            (charter(server, "0", "a:1:2;3\nserver.9=b:1:2;3"), "left to fill in"),
+            (charter(server, "0", "a-{ordinal}"), "not whole"),
+            (charter(server, "0", ""), "not whole"),
+        ] {
+            let error = Seed::parse(&text, String::new(), "pw").unwrap_err().to_string();
+            assert!(error.starts_with("charter.json ") && error.contains(reason), "{error}");
+            assert!(!error.contains('\n'), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_observer_may_join() {
+        let text = charter("server.1=a-0:2888:3888:participant;2181", "0", "a-{ordinal}:2888:3888:observer;2181");
+        assert!(!Seed::parse(&text, String::new(), "pw").unwrap().own_entry(ServerId(2)).unwrap().voter);
+    }
+
+    #[test]
+    fn without_a_password_there_is_no_seed() {
+        let text = charter("server.1=a-0:2888:3888:participant;2181", "0", JOINER);
+        let error = Seed::parse(&text, String::new(), "\n").unwrap_err();
+        assert_eq!(error.to_string(), "password is empty");
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named() {
+        let error = Seed::read(Path::new("/nonexistent"), Path::new("/nonexistent")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read /nonexistent/charter.json: No such file or directory (os error 2)");
+    }
+}

@@ -1,0 +1,121 @@
+//! The agent's HTTP interface: probes for the kubelet, the member's truth for the operator.
+//!
+//! Invariants: every answer comes within a probe's three seconds, also when the disk hangs: it is read on a thread of its
+//! own, by one reader at a time, so that a hung disk costs one thread and not one a probe. Liveness reads no disk at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use crate::model::truth::Server;
+use crate::model::{MemberTruth, ServerId};
+use crate::zk::fourletter;
+
+use super::truth::{self, Place};
+use super::volume::{Volume, VolumeError};
+
+/// A server that does not answer `ruok` for this long is taken for hung.
+const RUOK: Duration = Duration::from_secs(2);
+
+/// A directory listing and a few small files, most of the time cached.
+const DISK: Duration = Duration::from_secs(2);
+
+/// One member, its server and its disk.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its id.
+    pub id: ServerId,
+    /// Where its server listens.
+    pub place: Place,
+    volume: Volume,
+    reader: Arc<Semaphore>,
+}
+
+impl Agent {
+    /// The agent of that member.
+    pub fn new(id: ServerId, place: Place, volume: Volume) -> Self {
+        Self { id, place, volume, reader: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Does something with the disk, within [`DISK`] or not at all.
+    pub async fn disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Volume) -> Result<T, VolumeError> + Send + 'static,
+    ) -> Result<T, String> {
+        let volume = self.volume.clone();
+        let reader = Arc::clone(&self.reader);
+        let turn = async move {
+            let turn = reader.acquire_owned().await.map_err(|e| e.to_string())?;
+            let read = spawn_blocking(move || {
+                let outcome = work(&volume).map_err(|e| e.to_string());
+                drop(turn);
+                outcome
+            });
+            read.await.map_err(|e| e.to_string())?
+        };
+        match timeout(DISK, turn).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(format!("the data volume does not answer within {} s", DISK.as_secs())),
+        }
+    }
+
+    async fn server(&self) -> Server {
+        match timeout(truth::PATIENCE, self.ask()).await {
+            Ok(Ok(server)) => server,
+            Ok(Err(reason)) => truth::silent(&reason),
+            Err(_) => truth::silent(&format!("no answer within {} ms", truth::PATIENCE.as_millis())),
+        }
+    }
+
+    async fn ask(&self) -> Result<Server, String> {
+        let before = self.disk(Volume::epoch).await?;
+        match truth::ask(&self.place).await {
+            Ok(answers) => Ok(truth::judge(answers, (before, self.disk(Volume::epoch).await?))),
+            Err(otherwise) => Ok(otherwise),
+        }
+    }
+}
+
+/// The routes.
+pub fn router(agent: Arc<Agent>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/startup", get(live))
+        .route("/live", get(live))
+        .route("/ready", get(ready))
+        .route("/v1/member", get(member))
+        .with_state(agent)
+}
+
+async fn live(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
+    match fourletter::ruok(&agent.place.client, RUOK).await {
+        Ok(()) => (StatusCode::OK, "ok\n".into()),
+        Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
+    }
+}
+
+async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
+    let server = agent.server().await;
+    let status = match server {
+        Server::Serving(_) => StatusCode::OK,
+        Server::Waiting { .. } | Server::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{}\n", truth::line(&server)))
+}
+
+async fn member(State(agent): State<Arc<Agent>>) -> Response {
+    let (server, disk) = tokio::join!(agent.server(), agent.disk(Volume::disk));
+    match disk {
+        Ok(disk) => Json(MemberTruth { id: agent.id, disk, server }).into_response(),
+        // Whether there is a database has no third value: half a truth would be taken for a whole one.
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}

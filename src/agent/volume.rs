@@ -1,0 +1,180 @@
+//! A member's data volume: looked at as plain values, changed file by file, each change whole or not at all.
+//!
+//! Invariant: a file is written beside itself, synced, renamed, and the directory synced, so that power may fail anywhere.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::model::truth::Disk;
+
+use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark};
+use super::record::{Records, STEM};
+
+/// Where the server keeps snapshots, logs and epochs.
+const VERSION_2: &str = "version-2";
+
+/// No file that is read here has more than a few kilobytes; one that is longer is not what it should be.
+const LIMIT: u64 = 1 << 20;
+
+/// A volume, by its mount point.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    root: PathBuf,
+}
+
+/// What could not be done to which file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {}: {source}", path.display())]
+pub struct VolumeError {
+    verb: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Volume {
+    /// The volume that is mounted there.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Its mount point, as it stands in `zoo.cfg`.
+    pub fn root(&self) -> String {
+        self.root.to_string_lossy().trim_end_matches('/').to_owned()
+    }
+
+    /// What it holds.
+    pub fn look(&self) -> Result<Found, VolumeError> {
+        let mut dynamics = BTreeMap::new();
+        for name in self.names(CONF)? {
+            // What is neither a version nor `next` is not read: the server's and our own unfinished files, and copies.
+            let Some(suffix) = name.strip_prefix(STEM).filter(|suffix| !suffix.contains('.')) else { continue };
+            if let Some(text) = self.text(&format!("{CONF}/{name}"))? {
+                dynamics.insert(suffix.to_owned(), text);
+            }
+        }
+        Ok(Found { mark: self.text(MARK)?, database: self.database()?, initialize: self.exists(INITIALIZE), dynamics })
+    }
+
+    /// What it holds, as far as the operator wants to know.
+    pub fn disk(&self) -> Result<Disk, VolumeError> {
+        let Found { mark, database, initialize: _, dynamics } = self.look()?;
+        let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
+        let record = Records::read(&dynamics).newest.map(|newest| newest.version);
+        Ok(Disk { identity, database, record })
+    }
+
+    /// The epoch that the server has joined, which it writes before it says that it is synced.
+    pub fn epoch(&self) -> Result<Option<u64>, VolumeError> {
+        let text = self.text(&format!("{VERSION_2}/currentEpoch"))?;
+        Ok(text.and_then(|text| text.trim().parse().ok()))
+    }
+
+    /// Makes the changes, in their order. A file that already is as it should be is not written again.
+    pub fn apply(&self, changes: &[Change]) -> Result<(), VolumeError> {
+        for change in changes {
+            match change {
+                Change::Write { path, text, secret } => {
+                    let path = self.root.join(path);
+                    write(&path, text, mode(*secret)).map_err(failed("write", &path))?;
+                }
+                Change::Remove { path } => {
+                    let path = self.root.join(path);
+                    remove(&path).map_err(failed("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it already is as these changes would make it.
+    pub fn holds(&self, changes: &[Change]) -> bool {
+        changes.iter().all(|change| match change {
+            Change::Write { path, text, secret } => is_as(&self.root.join(path), text, mode(*secret)),
+            Change::Remove { path } => !self.exists(path),
+        })
+    }
+
+    fn database(&self) -> Result<bool, VolumeError> {
+        let names = self.names(VERSION_2)?;
+        Ok(names.iter().any(|name| name.starts_with("snapshot.") || name.starts_with("log.")))
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.root.join(name)).is_ok()
+    }
+
+    /// Names in a directory, none when it is not there.
+    fn names(&self, directory: &str) -> Result<Vec<String>, VolumeError> {
+        let path = self.root.join(directory);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed("read", &path)(e)),
+        };
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        entries.map(name).collect::<io::Result<_>>().map_err(failed("read", &path))
+    }
+
+    /// Text of a file, none when it is not there; bytes that are no text become marks of that.
+    fn text(&self, name: &str) -> Result<Option<String>, VolumeError> {
+        let path = self.root.join(name);
+        let read = File::open(&path).and_then(|file| {
+            let mut bytes = Vec::new();
+            file.take(LIMIT).read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        });
+        match read {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("read", &path)(e)),
+        }
+    }
+}
+
+fn mode(secret: bool) -> u32 {
+    if secret { 0o600 } else { 0o644 }
+}
+
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError {
+    move |source| VolumeError { verb, path: path.to_owned(), source }
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    if is_as(path, text, mode) {
+        return Ok(());
+    }
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    if !directory.exists() {
+        fs::create_dir_all(directory)?;
+        directory.parent().map_or(Ok(()), sync)?;
+    }
+    let beside = directory.join(format!(".{}.part", name.to_string_lossy()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync(directory)
+}
+
+fn is_as(path: &Path, text: &str, mode: u32) -> bool {
+    let same_mode = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o777 == mode);
+    same_mode && fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
