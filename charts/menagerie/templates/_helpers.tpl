@@ -1,0 +1,64 @@
+{{- define "menagerie.name" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* What selects the operator's pod. It cannot change in an upgrade. */ -}}
+{{- define "menagerie.selector" -}}
+app.kubernetes.io/name: menagerie
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- /* Not app.kubernetes.io/managed-by: Helm sets it when it installs, and in the plain YAML it would be wrong. */ -}}
+{{- define "menagerie.labels" -}}
+{{ include "menagerie.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end -}}
+
+{{- define "menagerie.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{- /* Exactly what src/operator/{run,observe,act,report}.rs call. Server-side apply takes patch, and create for an object
+that is not there yet. Secrets are created once and never changed. */ -}}
+{{- define "menagerie.rules" -}}
+- apiGroups: [menagerie.dev]
+  resources: [zookeeperensembles]
+  verbs: [get, list, watch]
+- apiGroups: [menagerie.dev]
+  resources: [zookeeperensembles/status]
+  verbs: [patch]
+# Owner references that block deletion, where the cluster enforces permissions on them (OpenShift).
+- apiGroups: [menagerie.dev]
+  resources: [zookeeperensembles/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create]
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
