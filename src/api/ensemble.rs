@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +50,7 @@ use super::status::EnsembleStatus;
         "(has(self.storage) && has(self.storage.ephemeral) && self.storage.ephemeral) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral) && oldSelf.storage.ephemeral)"
     ).message("storage.ephemeral cannot be changed: the members' data would be left behind; create a new ensemble"),
     validation = kube::core::Rule::new(
-        "(has(self.storage) && has(self.storage.size) ? string(self.storage.size) : '') == (has(oldSelf.storage) && has(oldSelf.storage.size) ? string(oldSelf.storage.size) : '')"
+        "(has(self.storage) && has(self.storage.size) ? self.storage.size : '') == (has(oldSelf.storage) && has(oldSelf.storage.size) ? oldSelf.storage.size : '')"
     ).message("storage.size cannot be changed yet: expanding volumes is not supported by this version of the operator"),
     validation = kube::core::Rule::new(
         "!has(self.jvm) || !has(self.jvm.heap) || !has(self.resources) || !has(self.resources.limits) || !('memory' in self.resources.limits) || !isQuantity(self.jvm.heap) || !isQuantity(self.resources.limits['memory']) || quantity(self.jvm.heap).isLessThan(quantity(self.resources.limits['memory']))"
@@ -79,9 +78,9 @@ pub struct ZooKeeperEnsembleSpec {
 
     /// Keys of zoo.cfg, passed through. Keys that the operator owns are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 100))]
+    #[schemars(extend("maxProperties" = 100, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 1024})))]
     #[x_kube(
-        validation = kube::core::Rule::new("self.all(k, !(k in ['dataDir', 'dataLogDir', 'dynamicConfigFile', 'peerType', 'initLimitFile']))")
+        validation = kube::core::Rule::new("self.all(k, !(k in ['dataDir', 'dataLogDir', 'dynamicConfigFile', 'peerType']))")
             .message("config must not set dataDir, dataLogDir, dynamicConfigFile or peerType: the operator places the files and keeps the membership"),
         validation = kube::core::Rule::new("self.all(k, !(k.startsWith('server.') || k.startsWith('group.') || k.startsWith('weight.')))")
             .message("config must not name servers, groups or weights: set replicas, and the operator changes the membership one step at a time"),
@@ -95,10 +94,10 @@ pub struct ZooKeeperEnsembleSpec {
             .message("config must not set admin.*, 4lw.commands.whitelist or superDigest: the agent beside each member owns them"),
         validation = kube::core::Rule::new(r"self.all(k, k.matches('^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$'))")
             .message("config keys may hold only letters, digits, '.', '_' and '-'"),
-        validation = kube::core::Rule::new(r"self.all(k, type(self[k]) == int || (string(self[k]).size() <= 1024 && !string(self[k]).contains('\n') && !string(self[k]).contains('\r')))")
-            .message("config values must be one line of at most 1024 characters")
+        validation = kube::core::Rule::new(r"self.all(k, !self[k].contains('\n') && !self[k].contains('\r'))")
+            .message("config values must be one line")
     )]
-    pub config: Option<BTreeMap<String, IntOrString>>,
+    pub config: Option<BTreeMap<String, String>>,
 
     /// The server's Java virtual machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]

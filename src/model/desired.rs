@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -123,17 +122,13 @@ fn version_of(version: &str) -> Result<String, Invalid> {
     Err(Invalid { field: "version", reason: format!("{version:?} is not MAJOR.MINOR.PATCH such as 3.9.5") })
 }
 
-fn config_of(config: Option<&BTreeMap<String, IntOrString>>) -> Result<BTreeMap<String, String>, Invalid> {
+fn config_of(config: Option<&BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Invalid> {
     let mut checked = BTreeMap::new();
     for (key, value) in config.into_iter().flatten() {
-        let value = match value {
-            IntOrString::Int(number) => number.to_string(),
-            IntOrString::String(text) => text.clone(),
-        };
         if format!("{key}{value}").contains(['\n', '\r']) || key.contains(['=', ' ']) {
             return Err(Invalid { field: "config", reason: format!("{key:?} is not one line of KEY=VALUE") });
         }
-        checked.insert(key.clone(), value);
+        checked.insert(key.clone(), value.clone());
     }
     Ok(checked)
 }

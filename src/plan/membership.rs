@@ -42,11 +42,11 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
         return context.grow(joiner);
     }
-    if let Some(leaver) = voters.iter().rev().find(|id| id.0 > wanted) {
-        return context.leave(*leaver);
-    }
     if set.replicas > committed.highest() {
         return context.lower();
+    }
+    if let Some(leaver) = voters.iter().rev().find(|id| id.0 > wanted) {
+        return context.leave(*leaver);
     }
     let unused = objects::unused(seen, blueprint);
     if !unused.is_empty() {

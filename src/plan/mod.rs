@@ -153,7 +153,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         environment: &seen.environment,
         charter: origin.charter(seen, standing),
         pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
-        span: seen.span().max(origin.first_pods),
+        span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
     };
     let writes = objects::differing(seen, &render(&blueprint), &blueprint);
     if !writes.is_empty() {

@@ -1,0 +1,56 @@
+//! The house keeps its shape.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms that must stay pure, and what may not come in. `render` and `model` know Kubernetes' types; `plan` does not.
+const RULES: &[(&str, &[&str])] = &[
+    ("src/model", &["kube", "tokio", "zookeeper_client", "axum", "hyper", "std::fs", "std::net", "std::time", "rand"]),
+    ("src/render", &["kube", "tokio", "zookeeper_client", "axum", "hyper", "std::fs", "std::net", "std::time", "rand"]),
+    ("src/plan", &["kube", "k8s_openapi", "tokio", "zookeeper_client", "axum", "hyper", "std::fs", "std::net", "std::time", "rand"]),
+    // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
+    ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),
+    ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),
+    ("src/plan", &["crate::operator", "crate::agent", "crate::zk", "crate::http"]),
+    ("src/operator", &["zookeeper_client"]),
+    ("src/agent", &["zookeeper_client", "kube", "crate::operator", "crate::plan"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+/// Whether a line uses `name` as a path: `name::…` with no identifier before it.
+fn reaches(line: &str, name: &str) -> bool {
+    let path = format!("{name}::");
+    let code = line.split("//").next().unwrap_or_default();
+    code.match_indices(&path).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+}
+
+#[test]
+fn pure_rooms_do_not_reach_outside() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for (folder, forbidden) in RULES {
+        let files = sources(&root.join(folder));
+        assert!(!files.is_empty(), "{folder} is gone: this test looks at nothing");
+        for file in files {
+            for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
+                for name in forbidden.iter().filter(|name| reaches(line, name)) {
+                    found.push(format!("{}:{}: {name}", file.strip_prefix(root).unwrap().display(), number + 1));
+                }
+                if line.contains("async fn") && !matches!(*folder, "src/operator" | "src/agent") {
+                    found.push(format!("{}:{}: async", file.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_guard_sees_a_path_and_not_a_name_that_ends_like_one() {
+    assert!(reaches("use tokio::time::timeout;", "tokio") && reaches("    kube::Client::new()", "kube"));
+    assert!(!reaches("use my_tokio::x;", "tokio") && !reaches("// tokio::time", "tokio") && !reaches("crate::tokio::x", "tokio"));
+}

@@ -1,0 +1,81 @@
+//! Laws that hold whatever happens, in whatever order.
+
+use menagerie::model::ServerId;
+use menagerie::plan::Step;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::world::{World, zk};
+
+/// Something that happens between two passes.
+#[derive(Clone, Debug)]
+enum Happening {
+    Pass,
+    Scale(i32),
+    Silence(u32),
+    Stop(u32),
+    Recover,
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let one = prop_oneof![
+        12 => Just(Happening::Pass),
+        2 => (1i32..=7).prop_map(Happening::Scale),
+        1 => (1u32..=7).prop_map(Happening::Silence),
+        1 => (1u32..=7).prop_map(Happening::Stop),
+        2 => Just(Happening::Recover),
+    ];
+    prop::collection::vec(one, 0..120)
+}
+
+fn happen(world: &mut World, happening: &Happening) -> Option<Step> {
+    match happening {
+        Happening::Pass => return Some(world.pass().step),
+        Happening::Scale(replicas) => world.spec.replicas = *replicas,
+        Happening::Silence(id) => drop(world.silent.insert(ServerId(*id))),
+        Happening::Stop(id) => drop(world.down.insert(ServerId(*id))),
+        Happening::Recover => {
+            world.silent.clear();
+            world.down.clear();
+            world.epoch += 1;
+        }
+    }
+    None
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// The world itself asserts that a change has quorum and the right version, and that no member's pod is stopped.
+    #[test]
+    fn a_step_is_taken_only_while_every_voter_answers_and_one_at_a_time(first in 1i32..=5, happenings in happenings()) {
+        let mut world = zk(first);
+        for happening in &happenings {
+            let before = world.voters();
+            let absent = before.iter().any(|id| world.silent.contains(&ServerId(*id)) || world.down.contains(&ServerId(*id)));
+            let step = happen(&mut world, happening);
+            let after = world.voters();
+            let changed = before.iter().filter(|id| !after.contains(id)).count() + after.iter().filter(|id| !before.contains(id)).count();
+            if !before.is_empty() {
+                prop_assert!(changed <= 1, "{before:?} -> {after:?}");
+            }
+            if matches!(step, Some(Step::Join { .. } | Step::Leave { .. } | Step::Lower(_))) {
+                prop_assert!(!absent, "{step:?} although a voter was absent");
+            }
+        }
+    }
+
+    #[test]
+    fn once_nothing_happens_any_more_it_comes_to_what_was_last_wanted_and_rests(first in 1i32..=5, happenings in happenings()) {
+        let mut world = zk(first);
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        happen(&mut world, &Happening::Recover);
+        let plan = world.settle();
+        prop_assert_eq!(&plan.step, &Step::Rest, "{:?}", world.trace);
+        prop_assert_eq!(world.voters(), (1..=u32::try_from(world.spec.replicas).unwrap()).collect::<Vec<_>>());
+        prop_assert_eq!(world.pods(), u32::try_from(world.spec.replicas).unwrap());
+        let again = world.pass();
+        prop_assert_eq!(again, plan, "resting changes nothing");
+    }
+}

@@ -1,0 +1,5 @@
+//! The planner against a small world of its own: objects, pods and members that do what they are told.
+
+mod laws;
+mod scenarios;
+mod world;

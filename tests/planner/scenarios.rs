@@ -1,0 +1,306 @@
+//! What the planner does, told as behaviour.
+
+use std::collections::BTreeMap;
+
+use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
+use menagerie::model::observed::{Kind, ObjectKey};
+use menagerie::model::{Live, Ordinal, ServerId};
+use menagerie::plan::{Plan, Step, Truth};
+use serde_json::json;
+
+use super::world::{UID, World, claim, zk};
+
+fn reason(plan: &Plan) -> (&'static str, &str) {
+    match &plan.step {
+        Step::Wait(reason) | Step::Refuse(reason) => (reason.code, &reason.message),
+        step => panic!("it does not wait: {step:?}"),
+    }
+}
+
+fn condition(plan: &Plan, name: &str) -> Option<Truth> {
+    plan.conditions.iter().find(|verdict| verdict.name == name).map(|verdict| verdict.truth)
+}
+
+fn settled(replicas: i32) -> World {
+    let mut world = zk(replicas);
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    world.trace.clear();
+    world
+}
+
+#[test]
+fn a_new_ensemble_starts_all_its_voters_at_once_and_then_rests() {
+    let mut world = zk(3);
+    let plan = world.settle();
+    assert_eq!(plan.step, Step::Rest);
+    assert_eq!((world.voters(), world.pods()), (vec![1, 2, 3], 3));
+    assert!(world.trace.is_empty(), "a birth needs no membership step: {:?}", world.trace);
+    assert_eq!(plan.status.ready, "3/3");
+    assert_eq!(plan.status.identity.as_deref(), Some(UID));
+    for (name, truth) in [("Ready", Truth::True), ("QuorumAvailable", Truth::True), ("Progressing", Truth::False), ("Degraded", Truth::False)] {
+        assert_eq!(condition(&plan, name), Some(truth), "{name}");
+    }
+}
+
+#[test]
+fn growing_starts_a_pod_and_adds_its_member_before_the_next() {
+    let mut world = settled(1);
+    world.scale(3).settle();
+    assert_eq!(world.trace, ["raise 2", "join 2", "raise 3", "join 3"]);
+}
+
+#[test]
+fn shrinking_takes_the_member_out_before_its_pod_and_the_highest_first() {
+    let mut world = settled(5);
+    world.scale(3).settle();
+    assert_eq!(world.trace, ["leave 5", "lower 5", "leave 4", "lower 4", "delete zk-3", "delete zk-4"]);
+    assert_eq!(world.claims.len(), 5, "claims are kept by default");
+}
+
+#[test]
+fn one_to_five_to_three_to_one_is_the_same_mechanism() {
+    let mut world = settled(1);
+    for replicas in [5, 3, 1, 2] {
+        assert_eq!(world.scale(replicas).settle().step, Step::Rest);
+        assert_eq!(world.voters().len(), usize::try_from(replicas).unwrap());
+    }
+}
+
+#[test]
+fn claims_are_deleted_after_scaling_down_only_by_policy_and_after_their_pod() {
+    let mut world = zk(3);
+    let reclaim = Reclaim { on_scale_down: Some(ReclaimPolicy::Delete), on_delete: None };
+    world.spec.storage = Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() });
+    world.settle();
+    world.scale(1).settle();
+    assert_eq!(world.claims.keys().copied().collect::<Vec<_>>(), [Ordinal(0)]);
+    let lowered = world.trace.iter().position(|step| step == "lower 2").unwrap();
+    let deleted = world.trace.iter().position(|step| step == "delete data-zk-1").unwrap();
+    assert!(lowered < deleted, "{:?}", world.trace);
+}
+
+#[test]
+fn a_change_of_mind_is_followed_from_wherever_it_is() {
+    let mut world = settled(3);
+    world.scale(5);
+    while world.trace.last().map(String::as_str) != Some("raise 4") {
+        world.pass();
+    }
+    world.scale(3).settle();
+    assert_eq!(world.trace, ["lower 4", "delete zk-3", "delete zk-4"]);
+    world.scale(5);
+    while world.trace.last().map(String::as_str) != Some("join 4") {
+        world.pass();
+    }
+    world.scale(3).settle();
+    assert_eq!(&world.trace[..2], ["leave 4", "lower 4"]);
+}
+
+#[test]
+fn no_step_is_taken_while_a_voter_is_not_synced_and_the_condition_names_it() {
+    for change in [1, 5] {
+        let mut world = settled(3);
+        world.silent.insert(ServerId(2));
+        let plan = world.scale(change).settle();
+        assert!(world.trace.is_empty(), "{:?}", world.trace);
+        let (code, message) = reason(&plan);
+        assert_eq!(code, "MemberNotSynced");
+        assert!(message.contains("member 2") && message.contains("zk-1"), "{message}");
+        world.silent.clear();
+        assert_eq!(world.settle().step, Step::Rest);
+    }
+}
+
+#[test]
+fn scaling_down_without_a_quorum_waits_and_goes_on_once_it_is_back() {
+    let mut world = settled(3);
+    world.down = [ServerId(1), ServerId(3)].into();
+    let plan = world.scale(1).settle();
+    assert_eq!(reason(&plan).0, "NoQuorum");
+    assert!(reason(&plan).1.starts_with("scaling from 3 to 1:"), "{}", reason(&plan).1);
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::False));
+    assert!(world.trace.is_empty(), "{:?}", world.trace);
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.voters(), [1]);
+}
+
+#[test]
+fn silence_of_everybody_is_unknown_and_not_a_lost_quorum() {
+    let mut world = settled(3);
+    world.silent = (1..=3).map(ServerId).collect();
+    let plan = world.settle();
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::Unknown));
+    assert_eq!(plan.status.membership, world.status.membership, "what was confirmed is not forgotten");
+    assert!(plan.status.membership.is_some());
+}
+
+#[test]
+fn of_two_that_claim_to_lead_the_later_epoch_counts() {
+    let world = settled(3);
+    let mut seen = world.seen();
+    let leader = world.leader().unwrap();
+    let mut stale = seen.members[&leader].known().unwrap().clone();
+    stale.id = ServerId(1);
+    if let menagerie::model::truth::Server::Serving(serving) = &mut stale.server {
+        serving.epoch = 0;
+    }
+    seen.members.insert(ServerId(1), menagerie::model::Fact::Known(stale));
+    let plan = menagerie::plan::plan(&seen);
+    assert_eq!(plan.status.leader.as_deref(), Some("zk-2"));
+    assert_eq!(reason(&plan).0, "MemberNotSynced");
+}
+
+#[test]
+fn the_seed_does_not_change_before_birth_whatever_the_spec_says_meanwhile() {
+    let mut world = zk(3);
+    world.down = [ServerId(2), ServerId(3)].into();
+    assert_eq!(reason(&world.settle()).0, "Founding");
+    world.scale(5).settle();
+    assert_eq!(world.pods(), 3, "two lists of founders could make two quorums");
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn an_ensemble_created_again_with_its_claims_is_the_same_ensemble_and_not_born_again() {
+    let mut world = settled(3);
+    world.recreate("another-uid");
+    let plan = world.settle();
+    assert_eq!(plan.step, Step::Rest, "{:?}", world.trace);
+    assert_eq!(plan.status.identity.as_deref(), Some(UID));
+    assert_eq!(world.voters(), [1, 2, 3]);
+}
+
+#[test]
+fn an_ensemble_created_again_smaller_starts_with_all_its_claims_and_shrinks_from_there() {
+    let mut world = settled(3);
+    world.spec.replicas = 1;
+    world.recreate("another-uid");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(&world.trace[..4], ["leave 3", "lower 3", "leave 2", "lower 2"]);
+}
+
+#[test]
+fn without_claims_it_is_a_new_birth() {
+    let mut world = settled(3);
+    world.claims.clear();
+    world.membership = None;
+    world.recreate("another-uid");
+    assert_eq!(world.settle().status.identity.as_deref(), Some("another-uid"));
+}
+
+#[test]
+fn claims_of_different_ensembles_start_nothing() {
+    let mut world = zk(3);
+    world.claims = BTreeMap::from([(Ordinal(0), claim(0, Some("a"))), (Ordinal(1), claim(1, Some("b")))]);
+    let plan = world.settle();
+    assert_eq!(reason(&plan).0, "ClaimsDisagree");
+    assert!(world.objects.is_empty());
+    assert_eq!(condition(&plan, "Degraded"), Some(Truth::True));
+}
+
+#[test]
+fn a_claim_of_another_ensemble_is_refused_by_name_when_growing() {
+    let mut world = settled(1);
+    world.claims.insert(Ordinal(1), claim(1, Some("somebody")));
+    let plan = world.scale(3).settle();
+    let (code, message) = reason(&plan);
+    assert_eq!(code, "ForeignClaim");
+    assert!(message.contains("data-zk-1") && message.contains("somebody"), "{message}");
+    assert_eq!((world.pods(), world.voters()), (1, vec![1]));
+}
+
+#[test]
+fn a_claim_that_nobody_marked_is_refused() {
+    let mut world = zk(3);
+    world.claims.insert(Ordinal(2), claim(2, None));
+    assert_eq!(reason(&world.settle()).0, "ForeignClaim");
+    assert!(world.objects.is_empty());
+}
+
+#[test]
+fn claims_that_are_being_deleted_are_waited_for_and_are_no_evidence() {
+    let mut world = zk(3);
+    let mut going = claim(0, Some("an-earlier-uid"));
+    going.going = true;
+    world.claims.insert(Ordinal(0), going);
+    assert_eq!(reason(&world.settle()).0, "ClaimTerminating");
+    assert!(world.objects.is_empty());
+    world.claims.clear();
+    assert_eq!(world.settle().status.identity.as_deref(), Some(UID));
+}
+
+#[test]
+fn a_foreign_object_is_named_and_nothing_is_touched() {
+    let mut world = zk(3);
+    let key = ObjectKey { kind: Kind::Service, name: "zk-client".into() };
+    world.objects.insert(key.clone(), Live::Foreign { owner: "Deployment web".into() });
+    let plan = world.settle();
+    let (code, message) = reason(&plan);
+    assert_eq!(code, "ForeignObject");
+    assert!(message.contains("Service zk-client") && message.contains("Deployment web"), "{message}");
+    assert_eq!(world.objects.keys().collect::<Vec<_>>(), [&key]);
+}
+
+#[test]
+fn leftovers_of_an_earlier_ensemble_are_waited_for() {
+    let mut world = zk(3);
+    world.objects.insert(ObjectKey { kind: Kind::StatefulSet, name: "zk".into() }, Live::Leftover);
+    assert_eq!(reason(&world.settle()).0, "LeftoverTerminating");
+}
+
+#[test]
+fn a_pod_too_few_for_the_membership_is_given_back_first() {
+    let mut world = settled(3);
+    let key = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
+    if let Some(Live::Ours(json)) = world.objects.get_mut(&key) {
+        json["spec"]["replicas"] = json!(1);
+    }
+    world.trace.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["raise 2", "raise 3"]);
+}
+
+#[test]
+fn a_field_that_somebody_changed_is_put_back() {
+    let mut world = settled(3);
+    let key = ObjectKey { kind: Kind::PodDisruptionBudget, name: "zk".into() };
+    if let Some(Live::Ours(json)) = world.objects.get_mut(&key) {
+        json["spec"]["maxUnavailable"] = json!(3);
+    }
+    assert!(matches!(world.pass().step, Step::Apply(writes) if writes.len() == 1));
+    assert_eq!(world.settle().step, Step::Rest);
+}
+
+#[test]
+fn an_even_number_of_voters_is_allowed_and_warned_of() {
+    let mut world = zk(4);
+    let plan = world.settle();
+    assert_eq!(plan.step, Step::Rest);
+    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    assert!(warning.message.contains("use 3 or 5"), "{}", warning.message);
+    assert!(condition(&settled(3).settle(), "Warning").is_none());
+}
+
+#[test]
+fn a_lost_status_is_found_again_from_charter_and_members() {
+    let mut world = settled(3);
+    world.status = menagerie::api::EnsembleStatus::default();
+    let plan = world.settle();
+    assert_eq!(plan.step, Step::Rest);
+    assert_eq!(plan.status.identity.as_deref(), Some(UID));
+}
+
+#[test]
+fn claims_go_with_the_ensemble_only_by_policy() {
+    let mut world = settled(3);
+    let reclaim = |policy| Some(StorageSpec { reclaim: Some(Reclaim { on_scale_down: None, on_delete: Some(policy) }), ..StorageSpec::default() });
+    world.spec.storage = reclaim(ReclaimPolicy::Delete);
+    world.settle();
+    assert!(world.claims.values().all(|claim| claim.owned));
+    world.spec.storage = reclaim(ReclaimPolicy::Retain);
+    world.settle();
+    assert!(world.claims.values().all(|claim| !claim.owned));
+}

@@ -1,0 +1,262 @@
+//! A world in which every step works at once, unless a test says otherwise. It stands for Kubernetes and ZooKeeper only
+//! as far as a decision can see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
+use menagerie::model::observed::{Environment, Kind, ObjectKey};
+use menagerie::model::truth::{Disk, Mode, Server as ServerTruth, Serving};
+use menagerie::model::{
+    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, Observation, Ordinal,
+    PodFacts, ServerId, SetFacts, Zxid,
+};
+use menagerie::plan::{Plan, Resize, Step, Write, plan};
+use serde_json::{Value, json};
+
+pub const UID: &str = "uid-of-the-ensemble";
+
+/// The world.
+#[derive(Clone)]
+pub struct World {
+    pub spec: ZooKeeperEnsembleSpec,
+    pub uid: String,
+    pub status: EnsembleStatus,
+    pub objects: BTreeMap<ObjectKey, Live>,
+    pub claims: BTreeMap<Ordinal, ClaimFacts>,
+    /// The committed membership, once there was a quorum.
+    pub membership: Option<Membership>,
+    pub epoch: u64,
+    /// Members that do not answer, whatever they do.
+    pub silent: BTreeSet<ServerId>,
+    /// Members whose server does not run.
+    pub down: BTreeSet<ServerId>,
+    /// What was done, in one word each.
+    pub trace: Vec<String>,
+    next: u64,
+}
+
+pub fn zk(replicas: i32) -> World {
+    World {
+        spec: ZooKeeperEnsembleSpec { replicas, version: "3.9.5".into(), ..Default::default() },
+        uid: UID.into(),
+        status: EnsembleStatus::default(),
+        objects: BTreeMap::new(),
+        claims: BTreeMap::new(),
+        membership: None,
+        epoch: 1,
+        silent: BTreeSet::new(),
+        down: BTreeSet::new(),
+        trace: Vec::new(),
+        next: 1,
+    }
+}
+
+pub fn names() -> Names {
+    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
+}
+
+impl World {
+    /// Runs until it rests or waits for something that does not come.
+    pub fn settle(&mut self) -> Plan {
+        for _ in 0..200 {
+            let plan = self.pass();
+            if matches!(plan.step, Step::Rest | Step::Refuse(_) | Step::Wait(_)) {
+                return plan;
+            }
+        }
+        panic!("it does not settle: {:?}", self.trace);
+    }
+
+    /// One pass: observe, plan, record, act.
+    pub fn pass(&mut self) -> Plan {
+        self.elect();
+        let plan = plan(&self.seen());
+        self.status = plan.status.clone();
+        self.act(&plan.step);
+        plan
+    }
+
+    pub fn scale(&mut self, replicas: i32) -> &mut Self {
+        self.spec.replicas = replicas;
+        self.trace.clear();
+        self
+    }
+
+    pub fn pods(&self) -> u32 {
+        self.set().map_or(0, |set| u32::try_from(set["spec"]["replicas"].as_u64().unwrap()).unwrap())
+    }
+
+    pub fn voters(&self) -> Vec<u32> {
+        self.membership.iter().flat_map(Membership::voters).map(|id| id.0).collect()
+    }
+
+    fn set(&self) -> Option<&Value> {
+        match self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() })? {
+            Live::Ours(json) => Some(json),
+            _ => None,
+        }
+    }
+
+    fn charter(&self) -> Option<Charter> {
+        match self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() })? {
+            Live::Ours(json) => serde_json::from_str(json["data"]["charter.json"].as_str()?).ok(),
+            _ => None,
+        }
+    }
+
+    fn running(&self, id: ServerId) -> bool {
+        id.0 <= self.pods() && !self.down.contains(&id)
+    }
+
+    /// Founds the ensemble when a majority of the seed runs with empty disks that may vote.
+    fn elect(&mut self) {
+        let Some(charter) = self.charter() else { return };
+        if self.membership.is_none() && charter.birth {
+            let mut seed = Membership::parse(&charter.membership).unwrap();
+            if seed.voters().filter(|id| self.running(*id)).count() >= seed.majority() {
+                seed.version = ConfigVersion(1 << 32);
+                self.membership = Some(seed);
+            }
+        }
+    }
+
+    pub fn has_quorum(&self) -> bool {
+        self.membership.as_ref().is_some_and(|m| m.voters().filter(|id| self.running(*id)).count() >= m.majority())
+    }
+
+    pub fn leader(&self) -> Option<ServerId> {
+        self.membership.as_ref().filter(|_| self.has_quorum())?.voters().filter(|id| self.running(*id)).last()
+    }
+
+    pub fn seen(&self) -> Observation {
+        let pods: BTreeMap<Ordinal, PodFacts> = (0..self.pods()).map(|n| (Ordinal(n), pod(n))).collect();
+        let members = pods.keys().map(|ordinal| (ServerId::from(*ordinal), self.answer(ServerId::from(*ordinal)))).collect();
+        Observation {
+            names: names(),
+            uid: self.uid.clone(),
+            generation: 1,
+            desired: Desired::from_spec(&self.spec),
+            status: self.status.clone(),
+            environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
+            set: self.set().map(|set| SetFacts {
+                uid: "set".into(),
+                resource_version: set["metadata"]["resourceVersion"].to_string(),
+                replicas: self.pods(),
+                identity: Some(set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"].as_str().unwrap().into()),
+                update_revision: None,
+            }),
+            pods,
+            claims: self.claims.clone(),
+            members,
+            charter: self.charter(),
+            objects: self.objects.clone(),
+        }
+    }
+
+    fn answer(&self, id: ServerId) -> Fact<MemberTruth> {
+        if self.silent.contains(&id) {
+            return Fact::Unknown("connect timed out".into());
+        }
+        let server = match (&self.membership, self.leader()) {
+            _ if !self.running(id) => ServerTruth::Silent { reason: "connection refused".into() },
+            (Some(membership), Some(leader)) => ServerTruth::Serving(Serving {
+                mode: if id == leader { Mode::Leader } else { Mode::Follower },
+                epoch: self.epoch,
+                zxid: Zxid(self.epoch << 32),
+                version: "3.9.5".into(),
+                membership: format!("{}version={}", membership.text(), membership.version),
+                synced_voters: (id == leader)
+                    .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
+            }),
+            _ => ServerTruth::Waiting { phase: "election".into(), version: None },
+        };
+        let identity = self.charter().map(|charter| charter.identity);
+        let record = self.membership.as_ref().map(|membership| membership.version);
+        Fact::Known(MemberTruth { id, disk: Disk { identity, database: record.is_some(), record }, server })
+    }
+
+    fn act(&mut self, step: &Step) {
+        match step {
+            Step::Apply(writes) => writes.iter().for_each(|write| self.write(write)),
+            Step::Delete(targets) => {
+                for target in targets {
+                    self.trace.push(format!("delete {}", target.key.name));
+                    self.objects.remove(&target.key);
+                    self.claims.retain(|_, claim| claim.name != target.key.name);
+                }
+            }
+            Step::Raise(resize) => self.resize("raise", resize),
+            Step::Lower(resize) => {
+                assert!(!self.membership.as_ref().unwrap().contains(resize.id), "the pod of a member is stopped");
+                self.resize("lower", resize);
+            }
+            Step::Join { id, server, from, via } => {
+                self.reconfigure(*from, via, |membership| membership.servers.insert(*id, server.clone()).is_none());
+                self.trace.push(format!("join {id}"));
+            }
+            Step::Leave { id, from, via } => {
+                self.reconfigure(*from, via, |membership| membership.servers.remove(id).is_some());
+                self.trace.push(format!("leave {id}"));
+            }
+            Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
+        }
+    }
+
+    fn reconfigure(&mut self, from: ConfigVersion, via: &[String], change: impl FnOnce(&mut Membership) -> bool) {
+        assert!(!via.is_empty(), "nobody to ask");
+        assert!(self.has_quorum(), "a change without quorum");
+        let membership = self.membership.as_mut().unwrap();
+        assert_eq!(membership.version, from, "decided on another version");
+        assert!(change(membership), "a change that changes nothing");
+        self.next += 1;
+        membership.version = ConfigVersion((self.epoch << 32) + self.next);
+    }
+
+    fn resize(&mut self, word: &str, resize: &Resize) {
+        self.trace.push(format!("{word} {}", resize.id));
+        self.store(&resize.object.key, resize.object.json.clone());
+    }
+
+    fn write(&mut self, write: &Write) {
+        match write {
+            Write::Apply { object, .. } if object.key.kind == Kind::PersistentVolumeClaim => {
+                let owned = !object.json["metadata"]["ownerReferences"].as_array().unwrap().is_empty();
+                self.claims.values_mut().filter(|claim| claim.name == object.key.name).for_each(|claim| claim.owned = owned);
+            }
+            Write::Apply { object, .. } | Write::CreateSuperSecret(object) => self.store(&object.key, object.json.clone()),
+        }
+    }
+
+    fn store(&mut self, key: &ObjectKey, mut json: Value) {
+        self.next += 1;
+        json["metadata"]["uid"] = json!(format!("uid-{}", key.name));
+        json["metadata"]["resourceVersion"] = json!(self.next.to_string());
+        self.objects.insert(key.clone(), Live::Ours(json.clone()));
+        if key.kind == Kind::StatefulSet {
+            let identity = json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"].as_str().unwrap();
+            for n in 0..self.pods() {
+                self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
+            }
+        }
+    }
+
+    /// Deletes the custom resource; its claims stay, and a new object of that name comes.
+    pub fn recreate(&mut self, uid: &str) {
+        *self = World { uid: uid.into(), claims: self.claims.clone(), membership: self.membership.clone(), epoch: self.epoch + 1, ..zk(self.spec.replicas) };
+    }
+}
+
+pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
+    ClaimFacts {
+        name: names().claim(Ordinal(ordinal)),
+        uid: format!("claim-{ordinal}"),
+        resource_version: "1".into(),
+        identity: identity.map(str::to_owned),
+        going: false,
+        owned: false,
+    }
+}
+
+fn pod(ordinal: u32) -> PodFacts {
+    PodFacts { name: names().pod(Ordinal(ordinal)), ip: Some(format!("198.18.1.{}", ordinal + 2)), ready: true, ..PodFacts::default() }
+}
