@@ -15,7 +15,8 @@ base_image() { # prints the name of the base image, whose tag says what it was m
 
 base_build() {
   apt_need buildah mmdebstrap openjdk-17-jdk-headless
-  local root=$WORK/root jdk=/usr/lib/jvm/java-17-openjdk-amd64
+  local root=$WORK/root jdk
+  jdk=/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)
   mmdebstrap --mode=root --variant=essential --include=libstdc++6,netcat-openbsd,zlib1g \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' \
@@ -23,15 +24,19 @@ base_build() {
   # Nothing here installs packages, and no server script is written in Perl.
   rm -rf "$root"/usr/{share,lib/x86_64-linux-gnu}/perl* "$root"/usr/bin/perl* "$root"/usr/lib/x86_64-linux-gnu/gconv \
     "$root"/var/{cache,log}/* "$root"/var/lib/dpkg/info
+  # Copies of this machine's own.
+  rm -f "$root"/etc/{hostname,resolv.conf}
   groupadd --root "$root" --gid 1000 zookeeper
   useradd --root "$root" --uid 1000 --gid zookeeper --no-create-home zookeeper
 
   mkdir -p "$root${JAVA_HOME_IN_IMAGE%/*}"
-  "$jdk/bin/jlink" --add-modules "$JAVA_MODULES" --strip-debug --no-man-pages --no-header-files --compress=2 \
+  "$jdk/bin/jlink" --add-modules "$JAVA_MODULES" --strip-java-debug-attributes --no-man-pages --no-header-files --compress=2 \
     --output "$root$JAVA_HOME_IN_IMAGE"
   # Sound, windows and fonts: nothing reaches them, and they want libraries that the image has not.
   rm -f "$root$JAVA_HOME_IN_IMAGE"/lib/{libawt_xawt,libfontmanager,libjawt,libjsound,liblcms,libmlib_image,libsplashscreen}.so
 
+  # The store holds base images only: those of former recipes.
+  image_tool rmi --all --force
   local container
   container=$(image_tool from scratch)
   image_tool add "$container" "$root" /

@@ -9,8 +9,8 @@ hash_of() {
   done | sha256sum | cut -c1-16
 }
 
-# buildah with a store of its own, apart from whatever else this machine builds.
-image_tool() { buildah --root "$IMAGES/store" --runroot "$STATE/images-run" "$@"; }
+# buildah with a store of its own, apart from whatever else this machine builds. Not overlay: killed, it leaves mounts behind.
+image_tool() { buildah --storage-driver vfs --root "$IMAGES/store" --runroot "$STATE/images-run" "$@"; }
 
 image_exists() { command -v buildah >/dev/null && [ -n "$(image_tool images --quiet "$1" 2>/dev/null)" ]; }
 
