@@ -13,15 +13,19 @@ built_binaries() {
 
 # Clients parse the server's version, and stumble over the one of an unstamped build.
 ldflags() { # ldflags MODULE-DIRECTORY
-  local v=k8s.io/component-base/version major=${KUBERNETES_VERSION%%.*} minor=${KUBERNETES_VERSION#*.} helm=helm.sh/helm/v3
+  local v flags="-s -w" major=${KUBERNETES_VERSION%%.*} minor=${KUBERNETES_VERSION#*.} helm=helm.sh/helm/v3
   minor=${minor%%.*}
   case $1 in
-    .) echo "-s -w -X $v.gitVersion=v$KUBERNETES_VERSION -X $v.gitMajor=$major -X $v.gitMinor=$minor -X $v.gitTreeState=clean" ;;
+    .)
+      for v in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        flags+=" -X $v.gitVersion=v$KUBERNETES_VERSION -X $v.gitMajor=$major -X $v.gitMinor=$minor -X $v.gitTreeState=clean"
+      done
+      echo "$flags" ;;
     # Charts ask `helm template` for the version of Kubernetes, which is 1.20 unless told.
-    helm) echo "-s -w -X $helm/internal/version.version=$(cd "$ROOT/dev/tools/helm" && awk '$1 == "helm.sh/helm/v3" { print $2 }' go.mod)" \
+    helm) echo "$flags -X $helm/internal/version.version=$(cd "$ROOT/dev/tools/helm" && awk '$1 == "helm.sh/helm/v3" { print $2 }' go.mod)" \
       "-X $helm/pkg/lint/rules.k8sVersionMajor=$major -X $helm/pkg/lint/rules.k8sVersionMinor=$minor" \
       "-X $helm/pkg/chartutil.k8sVersionMajor=$major -X $helm/pkg/chartutil.k8sVersionMinor=$minor" ;;
-    *) echo "-s -w" ;;
+    *) echo "$flags" ;;
   esac
 }
 

@@ -3,7 +3,11 @@
 
 # kubelet sets these for the whole machine; `down` puts them back.
 SYSCTLS="vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes"
-sysctls_save() { local s; [ -f "$STATE/sysctl" ] || for s in $SYSCTLS; do sysctl "$s" || true; done >"$STATE/sysctl.new" && mv "$STATE/sysctl.new" "$STATE/sysctl"; }
+sysctls_save() {
+  [ -f "$STATE/sysctl" ] && return 0
+  local s
+  for s in $SYSCTLS; do sysctl "$s" || true; done >"$STATE/sysctl"
+}
 sysctls_restore() { [ ! -f "$STATE/sysctl" ] || sysctl -qp "$STATE/sysctl" || true; }
 
 kill_all() {

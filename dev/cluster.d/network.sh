@@ -18,6 +18,7 @@ node_pods() { echo "198.18.${1#n}.0/24"; }
 node_link() { echo "menagerie-$1"; } # the host's end of its cable
 
 bridge_up() {
+  ip link set lo up
   ip link show $BRIDGE >/dev/null 2>&1 || ip link add $BRIDGE type bridge
   sysctl -qw "net.ipv6.conf.$BRIDGE.disable_ipv6=1" || true
   ip addr replace $HOST_IP/24 dev $BRIDGE
@@ -66,14 +67,19 @@ cable_up() { # cable_up NODE
     ip link set lo up
     ip link set eth0 up
     ip addr add $(node_ip "$n")/24 dev eth0
-    # Never used: kube-proxy rewrites the address. But without a route the kernel refuses before it asks kube-proxy.
+    # kube-proxy rewrites the address; but without a route the kernel refuses before it asks kube-proxy. What is not rewritten
+    # (yet) is refused at once: CoreDNS, started a moment before kube-proxy's rules were there, tried for 30 s otherwise.
     ip route add $SERVICES via $HOST_IP
+    for chain in FORWARD OUTPUT; do
+      iptables -w -A \$chain -d $SERVICES -p tcp -j REJECT --reject-with tcp-reset
+      iptables -w -A \$chain -d $SERVICES -j REJECT
+    done
 EOF
   for other in $NODES; do
     [ "$other" = "$n" ] || in_node "$n" ip route add "$(node_pods "$other")" via "$(node_ip "$other")"
   done
 }
 
-is_cut() { [ "$(cat "/sys/class/net/$(node_link "$1")/operstate" 2>/dev/null)" = down ]; }
+is_cut() { ip -o link show "$(node_link "$1")" 2>/dev/null | grep -q 'state DOWN'; }
 cut_node() { ip link set "$(node_link "$1")" down; }
 heal_node() { ip link set "$(node_link "$1")" up; }

@@ -43,6 +43,8 @@ start_node_process() {
 }
 node_is_set_up() { running "$1" catatonit && [ "$(in_node "$1" hostname)" = "$(node_name "$1")" ]; }
 
+off_node() { kill -9 "$(node_pid "$1")"; }
+
 containerd_up() { # containerd_up NODE
   local n=$1 dir=$STATE/$1
   mkdir -p "$dir/cni" "$dir/volumes"
@@ -77,7 +79,8 @@ EOF
 }
 
 kubelet_up() { # kubelet_up NODE
-  local n=$1 dir=$STATE/$1
+  local n=$1 dir=$STATE/$1 since
+  running "$n" kubelet && return 0
   mkdir -p "$dir/kubelet"
   : >"$dir/resolv.conf"
   # failCgroupV1: kubelet 1.35 refuses version 1 of the control groups unless told not to. The eviction and image
@@ -108,10 +111,17 @@ readOnlyPort: 0
 registerNode: true
 resolvConf: $dir/resolv.conf
 EOF
+  since=$(date -u +%FT%T)
   start "$n" kubelet "$BIN/kubelet" --config "$dir/kubelet.yaml" --root-dir "$dir/kubelet" --kubeconfig "$PKI/$n.kubeconfig" \
     --hostname-override "$(node_name "$n")" --node-ip "$(node_ip "$n")" --housekeeping-interval 30s --v 1 \
     --node-labels "topology.kubernetes.io/region=local,topology.kubernetes.io/zone=z${n#n}"
-  wait_for 60 "kubelet of $n to register" kubectl get node "$(node_name "$n")"
+  wait_for 60 "kubelet of $n to report" kubelet_reports "$n" "$since"
+}
+# The Node object of an earlier life says Ready until somebody notices.
+kubelet_reports() { # kubelet_reports NODE SINCE
+  local renewed
+  renewed=$(kubectl -n kube-node-lease get lease "$(node_name "$1")" -o 'jsonpath={.spec.renewTime}')
+  [[ $renewed > $2 ]]
 }
 
 # Also on the gateway, which has the rules of menagerie-1 but is none of the nodes.
@@ -121,4 +131,7 @@ kube_proxy_up() { # kube_proxy_up NODE
   start "$n" kube-proxy "$BIN/kube-proxy" --kubeconfig "$PKI/kube-proxy.kubeconfig" --hostname-override "$(node_name "$node")" \
     --proxy-mode iptables --detect-local-mode InterfaceNamePrefix --pod-interface-name-prefix veth \
     --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0 --oom-score-adj 0
+  # A new node has to register first. On one that was only switched off, pods are about to start.
+  ! kubectl get node "$(node_name "$node")" || wait_for 30 "kube-proxy's rules on $n" kube_proxy_rules "$n"
 }
+kube_proxy_rules() { in_node "$1" iptables-save -t nat | grep -q -- '-d 198.19.0.1/32'; }

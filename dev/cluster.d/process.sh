@@ -2,7 +2,9 @@
 # or a reboot could leave behind (a pid file, say) can claim that a process lives, or name somebody else's.
 # shellcheck shell=bash
 
-CGROUP=menagerie-dev
+# Another name, another MENAGERIE_STATE and a network namespace of one's own (`unshare --net`) make a second cluster beside
+# the first: so is this script tested.
+CGROUP=${MENAGERIE_CGROUP:-menagerie-dev}
 
 # The roots of the cgroup hierarchies: one per controller in version 1, a single one in version 2.
 hierarchies() {
@@ -14,7 +16,7 @@ hierarchies() {
 }
 
 # The one hierarchy that processes are looked up in.
-cgroup_index() { if [ -d /sys/fs/cgroup/pids ]; then echo /sys/fs/cgroup/pids/$CGROUP; else echo /sys/fs/cgroup/$CGROUP; fi; }
+cgroup_index() { if [ -d /sys/fs/cgroup/pids ]; then echo "/sys/fs/cgroup/pids/$CGROUP"; else echo "/sys/fs/cgroup/$CGROUP"; fi; }
 
 cgroup_make() { # cgroup_make PATH, below $CGROUP, in every hierarchy
   local h dir part
@@ -61,7 +63,7 @@ cgroup_remove() { # removes PATH (default: the whole tree), deepest first; waits
   say "cgroups that would not go away after $try tries:"; cgroup_list
   return 1
 }
-cgroup_list() { local h; for h in $(hierarchies); do find "$h/$CGROUP" -maxdepth 1 2>/dev/null || true; done; }
+cgroup_list() { local h; for h in $(hierarchies); do find "$h/$CGROUP" -maxdepth 1 -type d 2>/dev/null || true; done; }
 cgroup_exists() { local h; for h in $(hierarchies); do [ ! -d "$h/$CGROUP${1:+/$1}" ] || return 0; done; return 1; }
 
 # pid_of WHERE NAME — the daemon's pid, or nothing. Its cgroup may hold helpers too (containerd's shims).
