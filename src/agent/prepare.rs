@@ -183,9 +183,8 @@ pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result
         text: zoo_cfg(seed, &format!("{root}/{CONF}/{name}")),
         secret: true,
     });
-    changes.extend(
-        obsolete(&records, seed, using.version).map(|suffix| Change::Remove { path: format!("{CONF}/{STEM}{suffix}") }),
-    );
+    let gone = obsolete(&records, seed, using.version, from);
+    changes.extend(gone.map(|suffix| Change::Remove { path: format!("{CONF}/{STEM}{suffix}") }));
     Ok(Plan { changes, using, from, ignored: records.ignored })
 }
 
@@ -232,18 +231,19 @@ fn zoo_cfg(seed: &Seed, dynamic: &str) -> String {
 
 /// Suffixes of the files that nothing needs any more. A proposed membership is the server's business, until a decided
 /// one has reached its version: the server would take it for the newer one (`setLastSeenQuorumVerifier` only logs it).
-fn obsolete(records: &Records, seed: &Seed, used: ConfigVersion) -> impl Iterator<Item = String> {
+fn obsolete(records: &Records, seed: &Seed, used: ConfigVersion, from: Source) -> impl Iterator<Item = String> {
     let decided = records.version().max(seed.membership.version);
     let next = records.next.filter(|next| *next <= decided).map(|_| NEXT.to_owned());
-    let newest: BTreeSet<_> = records.versions.iter().rev().take(KEPT).copied().collect();
-    let old = records
-        .versions
-        .iter()
-        .filter(|&version| !newest.contains(version) && *version != used && *version != records.version());
-    let old: Vec<_> = old.map(ToString::to_string).collect();
-    next.into_iter().chain(old)
+    let there: BTreeSet<_> = records.versions.iter().copied().chain([used]).collect();
+    // A joiner's record is newer than what it starts with, and outlives it.
+    let kept = |version: &ConfigVersion| *version == used || (from == Source::Joiner && *version == records.version());
+    let old: Vec<_> = there.into_iter().rev().skip(KEPT).filter(|version| !kept(version)).collect();
+    next.into_iter().chain(old.into_iter().map(|version| version.to_string()))
 }
 
 fn write(path: &str, text: String) -> Change {
     Change::Write { path: path.to_owned(), text, secret: false }
 }
+
+#[cfg(test)]
+mod tests;

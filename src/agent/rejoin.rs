@@ -95,3 +95,104 @@ async fn answers(agent: &Agent) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::agent::truth::Place;
+    use crate::model::{Charter, Server};
+
+    const OWN: ServerId = ServerId(2);
+
+    /// A joiner that has met the leader: its record lacks it, and `zoo.cfg` names that record.
+    fn joiner() -> (TempDir, Mounts) {
+        let directory = TempDir::new().unwrap();
+        let charter = Charter {
+            ensemble: "a".into(),
+            identity: "one".into(),
+            birth: false,
+            membership: format!("server.1={}", Server::voter("a-0").spec),
+            version: "4".into(),
+            joiner: Server::voter("a-{ordinal}").spec,
+        };
+        for (name, text) in [
+            ("seed/charter.json", serde_json::to_string(&charter).unwrap()),
+            ("seed/zoo.cfg", "tickTime=2000\n".into()),
+            ("super/password", "pw".into()),
+            ("data/conf/zoo.cfg.dynamic.5", charter.membership.clone()),
+            ("data/conf/zoo.cfg", "dynamicConfigFile=/data/conf/zoo.cfg.dynamic.5\n".into()),
+        ] {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let mounts = Mounts { seed: directory.path().join("seed"), secret: directory.path().join("super") };
+        (directory, mounts)
+    }
+
+    async fn free() -> String {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+    }
+
+    fn agent(directory: &TempDir, admin: &str, client: &str) -> Agent {
+        let place = Place { admin: format!("http://{admin}/"), client: client.to_owned() };
+        Agent::new(OWN, place, Volume::at(&directory.path().join("data")))
+    }
+
+    fn zoo_cfg(directory: &TempDir) -> String {
+        fs::read_to_string(directory.path().join("data/conf/zoo.cfg")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_joiner_whose_server_stopped_can_start_again_and_is_written_once() {
+        let (directory, mounts) = joiner();
+        let agent = agent(&directory, &free().await, &free().await);
+        assert_eq!(attempt(&agent, &mounts).await, Ok(true));
+        assert!(zoo_cfg(&directory).ends_with("/conf/zoo.cfg.dynamic.0\n"));
+        let list = fs::read_to_string(directory.path().join("data/conf/zoo.cfg.dynamic.0")).unwrap();
+        assert_eq!(list.lines().count(), 2);
+        assert_eq!(attempt(&agent, &mounts).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_while_the_server_answers_on_either_port() {
+        let (directory, mounts) = joiner();
+        let before = zoo_cfg(&directory);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap().to_string();
+        for (admin, client) in [(open.clone(), free().await), (free().await, open.clone())] {
+            assert_eq!(attempt(&agent(&directory, &admin, &client), &mounts).await, Ok(false));
+            assert_eq!(zoo_cfg(&directory), before);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_for_a_member_or_without_a_record() {
+        let (directory, mounts) = joiner();
+        let agent = agent(&directory, &free().await, &free().await);
+        let conf = directory.path().join("data/conf");
+        let member = format!("server.2={}", Server::voter("a-1").spec);
+        fs::write(conf.join("zoo.cfg.dynamic.6"), member).unwrap();
+        let before = zoo_cfg(&directory);
+        assert_eq!(attempt(&agent, &mounts).await, Ok(false));
+        fs::remove_file(conf.join("zoo.cfg.dynamic.6")).unwrap();
+        fs::remove_file(conf.join("zoo.cfg.dynamic.5")).unwrap();
+        assert_eq!(attempt(&agent, &mounts).await, Ok(false));
+        assert_eq!(zoo_cfg(&directory), before);
+    }
+
+    #[tokio::test]
+    async fn a_seed_that_cannot_be_read_is_an_error_and_nothing_is_written() {
+        let (directory, mounts) = joiner();
+        fs::write(mounts.seed.join("charter.json"), "{").unwrap();
+        let before = zoo_cfg(&directory);
+        let error = attempt(&agent(&directory, &free().await, &free().await), &mounts).await.unwrap_err();
+        assert!(error.starts_with("charter.json is not a charter"), "{error}");
+        assert_eq!(zoo_cfg(&directory), before);
+    }
+}

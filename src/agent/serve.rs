@@ -119,3 +119,6 @@ async fn member(State(agent): State<Arc<Agent>>) -> Response {
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,3 +178,6 @@ fn remove(path: &Path) -> io::Result<()> {
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

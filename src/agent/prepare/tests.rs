@@ -1,0 +1,291 @@
+//! The rule over every kind of volume, as a table, and its laws over volumes nobody would think of.
+
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::*;
+use crate::model::{Charter, Server};
+
+const ROOT: &str = "/data";
+const OWN: ServerId = ServerId(2);
+
+/// A volume as files by path, which is what changes act on.
+type Files = BTreeMap<String, String>;
+
+fn list(ids: &[u32]) -> String {
+    let member = |id: &u32| (ServerId(*id), Server::voter(&format!("a-{}.ns", id - 1)));
+    Membership { servers: ids.iter().map(member).collect(), ..Membership::default() }.text()
+}
+
+fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
+    let charter = Charter {
+        ensemble: "a".into(),
+        identity: "one".into(),
+        birth,
+        membership: list(ids),
+        version: ConfigVersion(version).to_string(),
+        joiner: Server::voter("a-{ordinal}.ns").spec,
+    };
+    Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
+}
+
+fn mark(identity: &str, id: u32) -> String {
+    serde_json::to_string(&Mark { identity: identity.into(), ensemble: identity.into(), id: ServerId(id) }).unwrap()
+}
+
+fn look(files: &Files) -> Found {
+    let dynamics = files.iter().filter_map(|(path, text)| {
+        Some((path.strip_prefix(CONF)?.strip_prefix('/')?.strip_prefix(STEM)?.to_owned(), text.clone()))
+    });
+    Found {
+        mark: files.get(MARK).cloned(),
+        database: files.keys().any(|path| path.starts_with("version-2/")),
+        initialize: files.contains_key(INITIALIZE),
+        dynamics: dynamics.collect(),
+    }
+}
+
+fn apply(files: &mut Files, changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::Write { path, text, .. } => files.insert(path.clone(), text.clone()),
+            Change::Remove { path } => files.remove(path),
+        };
+    }
+}
+
+fn dynamic(version: &str) -> String {
+    format!("{CONF}/{STEM}{version}")
+}
+
+/// A volume of this member with these memberships on record.
+fn volume(records: &[(&str, &str)]) -> Files {
+    let records = records.iter().map(|(version, text)| (dynamic(version), (*text).to_owned()));
+    records.chain([(MARK.to_owned(), mark("one", 2))]).collect()
+}
+
+fn prepared(files: &Files, seed: &Seed) -> (Plan, Files) {
+    let plan = prepare(&look(files), seed, OWN, ROOT).unwrap();
+    let mut after = files.clone();
+    apply(&mut after, &plan.changes);
+    (plan, after)
+}
+
+#[test]
+fn the_membership_in_use_follows_from_record_and_charter() {
+    const NONE: &[(&str, &[u32])] = &[];
+    // Record, charter, its version; the list in use, its version, where it comes from.
+    #[allow(clippy::type_complexity)]
+    let table: &[(&[(&str, &[u32])], &[u32], u64, &[u32], u64, Source, &str)] = &[
+        (NONE, &[1, 2, 3], 0, &[1, 2, 3], 0, Source::Charter, "at birth"),
+        (NONE, &[1, 2, 3], 9, &[1, 2, 3], 9, Source::Charter, "an empty disk of a member"),
+        (NONE, &[1, 3], 9, &[1, 2, 3], 0, Source::Joiner, "an empty disk of a joiner"),
+        (&[("0", &[1, 2, 3])], &[1, 2, 3], 0, &[1, 2, 3], 0, Source::Record, "a second start at birth"),
+        (&[("0", &[1, 2, 3])], &[1, 2, 3, 4], 0, &[1, 2, 3], 0, Source::Record, "another seed is not a newer one"),
+        (&[("5", &[1, 2, 3])], &[1, 2, 3], 5, &[1, 2, 3], 5, Source::Record, "nothing happened"),
+        (&[("5", &[1, 2, 3])], &[1, 2, 3], 3, &[1, 2, 3], 5, Source::Record, "an old charter"),
+        (&[("5", &[1, 2, 3])], &[1, 3], 3, &[1, 2, 3], 5, Source::Record, "added since"),
+        (&[("5", &[1, 2, 3])], &[1, 2, 3, 4], 9, &[1, 2, 3, 4], 9, Source::Charter, "others joined while it was down"),
+        (&[("5", &[1, 2, 3])], &[1, 3], 9, &[1, 2, 3], 0, Source::Joiner, "removed while it was down"),
+        (&[("5", &[1, 3])], &[1, 3, 4], 4, &[1, 2, 3], 0, Source::Joiner, "a joiner, its record the newer one"),
+        (&[("5", &[1, 3])], &[1, 3, 4], 9, &[1, 2, 3, 4], 0, Source::Joiner, "a joiner, the charter the newer one"),
+        (&[("5", &[1, 3])], &[1, 2, 3], 9, &[1, 2, 3], 9, Source::Charter, "added while it was down"),
+        (&[("5", &[1, 3])], &[1, 2, 3], 4, &[1, 2, 3], 0, Source::Joiner, "removed, and the charter old"),
+        (&[("0", &[1, 2]), ("5", &[1])], &[1], 5, &[1, 2], 0, Source::Joiner, "a joiner that has met the leader"),
+        (&[("0", &[1, 2]), ("5", &[1, 2])], &[1], 4, &[1, 2], 5, Source::Record, "a joiner that was added"),
+        (&[("0", &[1, 2])], &[1], 5, &[1, 2], 0, Source::Joiner, "a joiner that never met the leader"),
+    ];
+    for (records, members, version, ids, used, from, case) in table {
+        let texts: Vec<_> = records.iter().map(|(version, ids)| (*version, list(ids))).collect();
+        let files = volume(&texts.iter().map(|(version, text)| (*version, text.as_str())).collect::<Vec<_>>());
+        let (plan, after) = prepared(&files, &seed(members, *version, false));
+        assert_eq!(plan.using.servers.keys().map(|id| id.0).collect::<Vec<_>>(), *ids, "{case}");
+        assert_eq!((plan.using.version, plan.from), (ConfigVersion(*used), *from), "{case}");
+        let name = dynamic(&ConfigVersion(*used).to_string());
+        assert_eq!(after[&name], list(ids), "{case}");
+        assert!(after["conf/zoo.cfg"].ends_with(&format!("\ndynamicConfigFile=/data/{name}\n")), "{case}");
+    }
+}
+
+#[test]
+fn only_a_member_of_the_seed_with_an_empty_disk_may_vote_at_birth() {
+    // Birth, in the charter, record, database; whether the marker is there afterwards.
+    for (birth, members, record, database, marked) in [
+        (true, &[1, 2][..], None, false, true),
+        (true, &[1, 2], Some("0"), false, true),
+        (true, &[1, 2], None, true, false),
+        (true, &[1, 2], Some("5"), false, false),
+        (true, &[1, 3], None, false, false),
+        (false, &[1, 2], None, false, false),
+        (false, &[1, 2], Some("0"), false, false),
+    ] {
+        for left_over in [false, true] {
+            let text = list(&[1, 2]);
+            let mut files = volume(&record.map(|version| (version, text.as_str())).into_iter().collect::<Vec<_>>());
+            files.extend(database.then(|| ("version-2/snapshot.0".into(), String::new())));
+            files.extend(left_over.then(|| (INITIALIZE.into(), String::new())));
+            let (_, after) = prepared(&files, &seed(members, 0, birth));
+            assert_eq!(after.contains_key(INITIALIZE), marked, "{birth} {members:?} {record:?} {database} {left_over}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_volume_is_marked_before_anything_else() {
+    let (plan, after) = prepared(&Files::new(), &seed(&[1, 2, 3], 0, true));
+    let written = plan.changes.iter().map(|change| match change {
+        Change::Write { path, secret, .. } => (path.as_str(), *secret),
+        Change::Remove { .. } => panic!("{change:?}"),
+    });
+    let expected =
+        [(MARK, false), (MYID, false), ("conf/zoo.cfg.dynamic.0", false), ("conf/zoo.cfg", true), (INITIALIZE, false)];
+    assert_eq!(written.collect::<Vec<_>>(), expected);
+    assert_eq!(after[MARK], "{\"identity\":\"one\",\"ensemble\":\"a\",\"id\":2}\n");
+    assert_eq!(after[MYID], "2\n");
+    assert_eq!(
+        after["conf/zoo.cfg"],
+        "tickTime=2000\nDigestAuthenticationProvider.superDigest=super:0bX78nEegDzJM3ju0iLBEJdWzjg=\n\
+         dynamicConfigFile=/data/conf/zoo.cfg.dynamic.0\n"
+    );
+}
+
+#[test]
+fn a_volume_of_another_is_refused_and_says_whose_it_is() {
+    let refusal = |files: &[(&str, &str)]| {
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        prepare(&look(&files), &seed(&[1, 2, 3], 0, true), OWN, ROOT).unwrap_err().to_string()
+    };
+    let record = (&*dynamic("0"), &*list(&[1, 2]));
+    for (files, words) in [
+        (
+            &[(MARK, &*mark("other", 2))][..],
+            "belongs to member 2 of ensemble \"other\" (identity other), this pod to ensemble \"a\"",
+        ),
+        (&[(MARK, &mark("one", 3))], "belongs to member 3 of ensemble \"one\", this pod is member 2"),
+        (&[(MARK, "")], "the mark on the volume (menagerie.json) cannot be read: EOF"),
+        (&[(MARK, "{}")], "cannot be read: missing field"),
+        (&[("version-2/log.1", "")], "holds a ZooKeeper database that no ensemble of this operator has marked"),
+        (&[record], "holds a ZooKeeper membership that no ensemble of this operator has marked"),
+    ] {
+        let refusal = refusal(files);
+        assert!(refusal.contains(words), "{refusal}");
+        assert!(refusal.contains("was not touched") && refusal.contains("the claim"), "{refusal}");
+        assert!(!refusal.contains('\n'), "{refusal}");
+    }
+}
+
+#[test]
+fn a_torn_record_gives_way_to_the_one_before_it() {
+    let files = volume(&[("5", &list(&[1, 2])), ("9", "server.1=a-0.ns:28")]);
+    let (plan, after) = prepared(&files, &seed(&[1], 4, false));
+    assert_eq!(plan.using.version, ConfigVersion(5));
+    assert_eq!(plan.ignored.len(), 1);
+    assert!(after.contains_key(&dynamic("9")));
+}
+
+#[test]
+fn a_proposed_membership_is_left_to_the_server_until_it_is_decided() {
+    for (next, charter, kept) in [("4", 3, false), ("5", 3, false), ("6", 3, true), ("6", 6, false), ("7", 6, true)] {
+        let proposed = format!("{}version={next}", list(&[1, 2, 3]));
+        for ids in [&[1, 2][..], &[1]] {
+            let files = volume(&[("5", &list(ids)), ("next", &proposed)]);
+            let (_, after) = prepared(&files, &seed(&[1, 2], charter, false));
+            assert_eq!(after.contains_key(&dynamic("next")), kept, "{next} {charter} {ids:?}");
+        }
+    }
+    let (plan, after) = prepared(&volume(&[("5", &list(&[1, 2])), ("next", "torn")]), &seed(&[1, 2], 5, false));
+    assert!(after.contains_key(&dynamic("next")) && plan.ignored.len() == 1);
+}
+
+#[test]
+fn old_memberships_go_but_never_the_record_or_the_one_in_use() {
+    let (member, other) = (list(&[1, 2]), list(&[1]));
+    let old = [("1", &*member), ("2", &*member), ("3", &*member)];
+    let torn = [("4", "x"), ("5", "x"), ("6", "x"), ("7", "x"), ("8", "x")];
+    let kept = |files: &[(&str, &str)], seed: &Seed| {
+        let (_, after) = prepared(&volume(files), seed);
+        look(&after).dynamics.into_keys().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(kept(&[&old[..], &torn].concat(), &seed(&[1, 2], 0, false)), "3 4 5 6 7 8");
+    let joiner = [("3", &*other)];
+    assert_eq!(kept(&[&joiner[..], &torn].concat(), &seed(&[1], 0, false)), "0 3 4 5 6 7 8");
+}
+
+fn lists() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::collection::btree_set(1u32..6, 1..5).prop_map(|ids| list(&ids.into_iter().collect::<Vec<_>>())),
+        1 => prop_oneof![Just(String::new()), Just("server.1=a".to_owned()), "[ -~\n]{0,40}"],
+    ]
+}
+
+fn volumes() -> impl Strategy<Value = Files> {
+    let records = prop::collection::btree_map((0u64..8).prop_map(|v| ConfigVersion(v).to_string()), lists(), 0..8);
+    let next = prop::option::of((lists(), 0u64..8));
+    (records, next, any::<bool>(), any::<bool>()).prop_map(|(records, next, database, initialize)| {
+        let mut files: Files = records.into_iter().map(|(version, text)| (dynamic(&version), text)).collect();
+        files.insert(MARK.into(), mark("one", OWN.0));
+        files.extend(next.map(|(text, version)| (dynamic(NEXT), format!("{text}version={version}"))));
+        files.extend(database.then(|| ("version-2/snapshot.0".into(), String::new())));
+        files.extend(initialize.then(|| (INITIALIZE.into(), String::new())));
+        files
+    })
+}
+
+fn seeds() -> impl Strategy<Value = Seed> {
+    (prop::collection::btree_set(1u32..6, 1..5), 0u64..8, any::<bool>())
+        .prop_map(|(ids, version, birth)| seed(&ids.into_iter().collect::<Vec<_>>(), version, birth))
+}
+
+proptest! {
+    #[test]
+    fn the_list_in_use_contains_the_member_and_can_be_started_from(files in volumes(), seed in seeds()) {
+        let (plan, after) = prepared(&files, &seed);
+        prop_assert!(plan.using.contains(OWN));
+        let version = plan.using.version.to_string();
+        let alone = BTreeMap::from([(version.clone(), after[&dynamic(&version)].clone())]);
+        prop_assert_eq!(Records::read(&alone).newest, Some(plan.using));
+    }
+
+    #[test]
+    fn a_members_own_record_yields_only_to_a_strictly_higher_version(files in volumes(), seed in seeds()) {
+        let (plan, after) = prepared(&files, &seed);
+        let record = Records::read(&look(&files).dynamics).newest;
+        if let Some(record) = record.filter(|record| record.contains(OWN) && record.version >= seed.membership.version) {
+            let path = dynamic(&record.version.to_string());
+            prop_assert_eq!(&after[&path], &files[&path]);
+            prop_assert_eq!(&plan.using, &record);
+        }
+        prop_assert!(plan.using.version <= Records::read(&look(&after).dynamics).version());
+    }
+
+    #[test]
+    fn an_empty_disk_never_votes_but_at_birth(files in volumes(), seed in seeds()) {
+        let (plan, after) = prepared(&files, &seed);
+        let may = seed.birth && !look(&files).database && plan.using.version == ConfigVersion(0) && seed.membership.contains(OWN);
+        prop_assert_eq!(after.contains_key(INITIALIZE), may);
+    }
+
+    #[test]
+    fn once_is_as_good_as_twice(files in volumes(), seed in seeds()) {
+        let (first, once) = prepared(&files, &seed);
+        let (second, twice) = prepared(&once, &seed);
+        prop_assert_eq!(once, twice);
+        prop_assert_eq!(first.using, second.using);
+    }
+
+    #[test]
+    fn a_stop_between_any_two_changes_is_made_good_by_the_next_start(files in volumes(), seed in seeds()) {
+        let (plan, whole) = prepared(&files, &seed);
+        for done in 0..plan.changes.len() {
+            let mut torn = files.clone();
+            apply(&mut torn, &plan.changes[..done]);
+            prop_assert_eq!(&prepared(&torn, &seed).1, &whole);
+        }
+    }
+
+    #[test]
+    fn a_volume_of_another_is_refused_whatever_it_holds(mut files in volumes(), seed in seeds(), id in 0u32..4) {
+        let (identity, id) = if id == OWN.0 { ("other", id) } else { ("one", id) };
+        files.insert(MARK.into(), mark(identity, id));
+        prop_assert!(prepare(&look(&files), &seed, OWN, ROOT).is_err());
+    }
+}
