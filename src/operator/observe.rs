@@ -24,6 +24,7 @@ use crate::model::layout::AGENT_PORT;
 use crate::model::names::{ENSEMBLE_LABEL, IDENTITY_LABEL};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{ClaimFacts, Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, ServerId, SetFacts};
+use crate::render::api_version;
 
 /// An agent answers in milliseconds; a node that was cut off never does.
 const AGENT: Duration = Duration::from_secs(3);
@@ -106,7 +107,13 @@ impl Reader<'_> {
             Ok::<_, ApiError>(found.into_iter().map(move |(name, json)| (ObjectKey { kind, name }, json)))
         }))
         .await?;
-        Ok(lists.into_iter().flatten().map(|(key, json)| (key, self.classify(json))).collect())
+        // The API server leaves kind and version out of what it lists.
+        let named = lists.into_iter().flatten().map(|(key, mut json)| {
+            json["kind"] = key.kind.as_str().into();
+            json["apiVersion"] = api_version(key.kind).into();
+            (key, json)
+        });
+        Ok(named.map(|(key, json)| (key, self.classify(json))).collect())
     }
 
     /// Objects whose names are needed and that do not bear the label: absent, or somebody else's.

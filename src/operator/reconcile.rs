@@ -40,9 +40,9 @@ pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<
     let meta = ensemble.meta();
     let name = meta.name.clone().unwrap_or_default();
     let namespace = meta.namespace.clone().unwrap_or_default();
-    let span = info_span!("ensemble", %namespace, %name, generation = meta.generation);
+    let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
     let started = Instant::now();
-    let pass = AssertUnwindSafe(pass(&namespace, &name, &context)).catch_unwind().instrument(span).await;
+    let pass = AssertUnwindSafe(pass(meta.uid.as_deref().unwrap_or_default(), &namespace, &name, &context)).catch_unwind().instrument(span).await;
     let result = pass.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))));
     let outcome = match &result {
         Ok(_) => "ok",
@@ -53,9 +53,10 @@ pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<
     result
 }
 
-async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
+async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
     let Some(ensemble) = fresh(context, namespace, name).await? else {
         context.metrics.forget(namespace, name);
+        context.backoff.forget(uid);
         return Ok(Action::await_change());
     };
     let seen = observe(context, &ensemble).await?;
@@ -77,8 +78,8 @@ pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Cont
     let retry_ms = delay.as_millis();
     let chain = chain(error);
     match error {
-        PassError::Api(api) if api.is_outdated() => warn!(namespace, name, retry_ms, error = chain, "outdated, looking again"),
-        _ => error!(namespace, name, retry_ms, error = chain, "the pass failed"),
+        PassError::Api(api) if api.is_outdated() => warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again"),
+        _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
     }
     Action::requeue(delay)
 }
