@@ -1,1 +1,13 @@
-fn main(){}
+//! End to end, on a real cluster with the operator installed: `dev/test e2e [FILTER]`.
+//!
+//! Every test has a namespace of its own that enforces the `restricted` Pod Security level, so that they may run side by
+//! side. A test that fails prints what the cluster says of its namespace.
+
+mod birth;
+mod cluster;
+mod disaster;
+mod history;
+mod ownership;
+mod refusals;
+mod scaling;
+mod writers;

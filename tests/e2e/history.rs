@@ -1,0 +1,112 @@
+//! The history of an ensemble's membership, recorded from outside: what `/zookeeper/config` said, and what every member
+//! said of itself shortly before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use menagerie::model::truth::Server;
+use menagerie::model::{Membership, MemberTruth, ServerId};
+use tokio::task::JoinHandle;
+
+use super::cluster::Ensemble;
+use super::writers::connect;
+
+const SAMPLE: Duration = Duration::from_millis(150);
+/// A sample older than this says nothing about the moment of a change.
+const FRESH: u128 = 5_000;
+
+/// A recorder at work.
+pub struct Recorder {
+    stop: Arc<AtomicBool>,
+    changes: JoinHandle<Vec<(u128, Membership)>>,
+    samples: JoinHandle<Vec<(u128, Vec<MemberTruth>)>>,
+}
+
+/// What was recorded.
+pub struct History {
+    /// Each membership with the time at which it was committed.
+    pub changes: Vec<(u128, Membership)>,
+    samples: Vec<(u128, Vec<MemberTruth>)>,
+}
+
+fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()
+}
+
+impl Recorder {
+    pub async fn start(ensemble: &Ensemble) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        // The first member stays through every change.
+        let address = ensemble.address("0").await;
+        let changes = tokio::spawn(record_changes(address, stop.clone()));
+        let samples = tokio::spawn(record_samples(ensemble.clone(), stop.clone()));
+        Self { stop, changes, samples }
+    }
+
+    pub async fn stop(self) -> History {
+        self.stop.store(true, Ordering::Relaxed);
+        History { changes: self.changes.await.unwrap(), samples: self.samples.await.unwrap() }
+    }
+}
+
+async fn record_changes(address: String, stop: Arc<AtomicBool>) -> Vec<(u128, Membership)> {
+    let mut changes: BTreeMap<u64, (u128, Membership)> = BTreeMap::new();
+    let mut client = connect(&address).await;
+    while !stop.load(Ordering::Relaxed) {
+        match tokio::time::timeout(Duration::from_secs(5), client.get_config()).await {
+            Ok(Ok((text, stat))) => {
+                let membership = Membership::parse(&String::from_utf8_lossy(&text)).unwrap();
+                let at = u128::try_from(stat.mtime).unwrap_or_default();
+                changes.entry(membership.version.0).or_insert((at, membership));
+            }
+            _ => client = connect(&address).await,
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    changes.into_values().collect()
+}
+
+async fn record_samples(ensemble: Ensemble, stop: Arc<AtomicBool>) -> Vec<(u128, Vec<MemberTruth>)> {
+    let mut samples = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        // The time before asking: what was true is not older than this.
+        let at = now();
+        samples.push((at, ensemble.truths().await));
+        tokio::time::sleep(SAMPLE).await;
+    }
+    samples
+}
+
+impl History {
+    /// The voters of each membership, in order.
+    pub fn voters(&self) -> Vec<Vec<u32>> {
+        self.changes.iter().map(|(_, membership)| membership.voters().map(|id| id.0).collect()).collect()
+    }
+
+    /// No two changes at once: each membership differs from the one before by one server.
+    pub fn assert_one_at_a_time(&self) {
+        for pair in self.changes.windows(2) {
+            let ids = |membership: &Membership| membership.servers.keys().copied().collect::<Vec<ServerId>>();
+            let (before, after) = (ids(&pair[0].1), ids(&pair[1].1));
+            let gone = before.iter().filter(|id| !after.contains(id)).count();
+            let new = after.iter().filter(|id| !before.contains(id)).count();
+            assert_eq!(gone + new, 1, "{before:?} -> {after:?}");
+        }
+    }
+
+    /// At each change every voter of the membership before had just said that it serves and is synced.
+    pub fn assert_all_synced_before_each(&self) {
+        for pair in self.changes.windows(2) {
+            let ((_, before), (at, after)) = (&pair[0], &pair[1]);
+            let sample = self.samples.iter().rev().find(|(sampled, _)| sampled < at);
+            let (sampled, truths) = sample.expect("there is no sample before the change");
+            assert!(at - sampled < FRESH, "the last sample is {} ms older than the change", at - sampled);
+            for voter in before.voters() {
+                let said = truths.iter().find(|truth| truth.id == voter).map(|truth| &truth.server);
+                assert!(matches!(said, Some(Server::Serving(_))), "member {voter} was not synced when {:?} came: {said:?}", after.lines());
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Whose objects are whose.
+
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use super::cluster::{PATIENCE, condition, eventually, in_namespace};
+
+#[tokio::test]
+async fn a_foreign_object_is_never_overwritten_and_is_named_in_a_condition() {
+    in_namespace("foreign", |space| async move {
+        let api: Api<ConfigMap> = Api::namespaced(space.client.clone(), &space.name);
+        let foreign: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "zk-config"}, "data": {"mine": "yes"}})).unwrap();
+        api.create(&PostParams::default(), &foreign).await.unwrap();
+        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
+        let message = zk.condition("Degraded", "True", "ForeignObject").await;
+        assert!(message.contains("ConfigMap zk-config"), "{message}");
+        assert_eq!(api.get("zk-config").await.unwrap().data.unwrap()["mine"], "yes");
+        assert!(space.kubectl(&["get", "sts", "-o", "name"]).is_empty());
+        // Putting it right is enough.
+        api.delete("zk-config", &DeleteParams::default()).await.unwrap();
+        zk.ready(1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_of_another_ensemble_of_that_name_is_refused_by_name() {
+    in_namespace("claim", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
+        zk.ready(1).await;
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(space.client.clone(), &space.name);
+        let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": {"name": "data-zk-1", "labels": {"menagerie.dev/ensemble": "zk", "menagerie.dev/identity": "another"}},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }))
+        .unwrap();
+        api.create(&PostParams::default(), &claim).await.unwrap();
+        zk.scale(3);
+        let message = zk.condition("Degraded", "True", "ForeignClaim").await;
+        assert!(message.contains("data-zk-1") && message.contains("another"), "{message}");
+        assert_eq!(zk.status().await.replicas, 1);
+        api.delete("data-zk-1", &DeleteParams::default()).await.unwrap();
+        zk.ready(3).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_ensembles_of_one_name_in_two_namespaces_do_not_meet() {
+    in_namespace("twin-a", |a| async move {
+        in_namespace("twin-b", |b| async move {
+            let first = a.ensemble("zk", json!({"replicas": 1})).await;
+            let second = b.ensemble("zk", json!({"replicas": 1})).await;
+            let (first, second) = (first.ready(1).await, second.ready(1).await);
+            assert_ne!(first.identity, second.identity);
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_deletes_or_changes_is_put_back() {
+    in_namespace("drift", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
+        zk.ready(1).await;
+        space.kubectl(&["delete", "service", "zk-client"]);
+        space.kubectl(&["patch", "pdb", "zk", "--type=merge", "-p", r#"{"spec":{"maxUnavailable":5}}"#]);
+        eventually(PATIENCE, "both to be put back", async || {
+            let pdb = space.kubectl(&["get", "pdb", "zk", "-o", "jsonpath={.spec.maxUnavailable}"]);
+            pdb == "1" && space.kubectl(&["get", "service", "-o", "name"]).contains("service/zk-client")
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_that_needs_a_restart_is_rendered_and_said() {
+    in_namespace("pending", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
+        zk.ready(1).await;
+        let patch = json!({"spec": {"config": {"snapCount": "50000"}, "podTemplate": {"metadata": {"labels": {"team": "a"}}}}});
+        space.ensembles().patch("zk", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        let message = zk.condition("RestartPending", "True", "OlderRevision").await;
+        assert!(message.contains("zk-0"), "{message}");
+        zk.delete_pod("zk-0").await;
+        let status = zk.ready(1).await;
+        eventually(PATIENCE, "the condition to go", async || condition(&zk.status().await, "RestartPending").0.is_empty()).await;
+        assert_eq!(status.ready, "1/1");
+        let file = space.kubectl(&["exec", "zk-0", "-c", "zookeeper", "--", "cat", "/data/conf/zoo.cfg"]);
+        assert!(file.contains("snapCount=50000"), "{file}");
+        assert!(space.kubectl(&["get", "pod", "zk-0", "--show-labels"]).contains("team=a"));
+    })
+    .await;
+}

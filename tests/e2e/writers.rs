@@ -1,0 +1,109 @@
+//! Clients that write all the time and remember what was acknowledged.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use zookeeper_client::{Acls, Client, CreateMode, Error};
+
+const SESSION: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(30);
+/// A write every 10 ms and writer, as an application with something to do.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Writers at work.
+pub struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Written>>,
+}
+
+/// What one writer was told is stored.
+#[derive(Default)]
+struct Written {
+    acknowledged: BTreeSet<String>,
+    longest_gap: Duration,
+}
+
+/// What all of them were told.
+pub struct Tally {
+    pub acknowledged: BTreeSet<String>,
+    pub longest_gap: Duration,
+}
+
+pub async fn connect(address: &str) -> Client {
+    let started = Instant::now();
+    loop {
+        let connector = Client::connector().with_session_timeout(SESSION);
+        match tokio::time::timeout(ANSWER, connector.connect(address)).await {
+            Ok(Ok(client)) => return client,
+            failed => assert!(started.elapsed() < Duration::from_secs(120), "no session with {address}: {:?}", failed.map(|r| r.err())),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Writers {
+    /// Starts that many, each with a session of its own.
+    pub async fn start(address: &str, count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let first = connect(address).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        match first.create("/writes", &[], &options).await {
+            Ok(_) | Err(Error::NodeExists) => {}
+            Err(error) => panic!("{error}"),
+        }
+        let tasks = (0..count).map(|n| tokio::spawn(write(address.to_owned(), n, stop.clone()))).collect();
+        Self { stop, tasks }
+    }
+
+    /// Stops them and gives what was acknowledged.
+    pub async fn stop(self) -> Tally {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut tally = Tally { acknowledged: BTreeSet::new(), longest_gap: Duration::ZERO };
+        for task in self.tasks {
+            let written = task.await.unwrap();
+            tally.acknowledged.extend(written.acknowledged);
+            tally.longest_gap = tally.longest_gap.max(written.longest_gap);
+        }
+        tally
+    }
+}
+
+async fn write(address: String, writer: usize, stop: Arc<AtomicBool>) -> Written {
+    let mut written = Written::default();
+    let mut client = connect(&address).await;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let mut last = Instant::now();
+    let mut n = 0u32;
+    while !stop.load(Ordering::Relaxed) {
+        let name = format!("{writer}-{n:06}");
+        n += 1;
+        match tokio::time::timeout(ANSWER, client.create(&format!("/writes/{name}"), name.as_bytes(), &options)).await {
+            Ok(Ok(_)) => {
+                written.acknowledged.insert(name);
+                written.longest_gap = written.longest_gap.max(last.elapsed());
+                last = Instant::now();
+            }
+            Ok(Err(Error::SessionExpired | Error::ClientClosed)) | Err(_) => client = connect(&address).await,
+            // Not acknowledged: it may be there or not.
+            Ok(Err(_)) => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    written
+}
+
+impl Tally {
+    /// Every acknowledged write is there.
+    pub async fn assert_all_there(&self, address: &str) {
+        assert!(self.acknowledged.len() > 20, "the writers wrote next to nothing: {}", self.acknowledged.len());
+        let client = connect(address).await;
+        client.sync("/writes").await.unwrap();
+        let there: BTreeSet<String> = client.list_children("/writes").await.unwrap().into_iter().collect();
+        let lost: Vec<&String> = self.acknowledged.difference(&there).collect();
+        assert!(lost.is_empty(), "{} of {} acknowledged writes are lost: {lost:?}", lost.len(), self.acknowledged.len());
+        println!("{} acknowledged writes are all there; longest gap of one writer {:?}", self.acknowledged.len(), self.longest_gap);
+    }
+}
