@@ -43,16 +43,16 @@ dns_set() { # dns_set TTL
   dns_config "$1"
   # A changed ConfigMap reaches a running pod only within a minute or so.
   kubectl -n kube-system rollout restart deployment coredns
-  kubectl -n kube-system rollout status deployment coredns --timeout 60s
+  kubectl -n kube-system rollout status deployment coredns --timeout 120s
 }
 
 addons_ready() {
   # Without it, the first pods would be refused.
-  wait_for 30 "the first ServiceAccount" kubectl -n default get serviceaccount default
-  kubectl wait --for condition=Ready node --all --timeout 60s
-  kubectl -n kube-system rollout status deployment coredns --timeout 90s
-  kubectl -n kube-system rollout status deployment local-path-provisioner --timeout 90s
-  wait_for 20 "DNS on $DNS_IP, from the host" dns_answers
+  wait_for 60 "the first ServiceAccount" kubectl -n default get serviceaccount default
+  kubectl wait --for condition=Ready node --all --timeout 120s
+  kubectl -n kube-system rollout status deployment coredns --timeout 120s
+  kubectl -n kube-system rollout status deployment local-path-provisioner --timeout 120s
+  wait_for 60 "DNS on $DNS_IP, from the host" dns_answers
 }
 # Over TCP, whose connect alone shows that the gateway, kube-proxy and a pod work together.
 dns_answers() { timeout 1 bash -c "exec 3<>/dev/tcp/$DNS_IP/53"; }

@@ -27,13 +27,14 @@ kill_all() {
   return 1
 }
 
+have_ip() { command -v ip >/dev/null; } # not on a machine where there never was a cluster
 our_mounts() { awk -v s="$STATE/" 'index($2, s) == 1 { print $2 }' /proc/mounts | tac; }
-our_links() { ip -o link show | awk -F': ' '{ sub(/@.*/, "", $2); if ($2 ~ /^menagerie(0$|-)/) print $2 }'; }
+our_links() { have_ip || return 0; ip -o link show | awk -F': ' '{ sub(/@.*/, "", $2); if ($2 ~ /^menagerie(0$|-)/) print $2 }'; }
 
 network_down() {
   local link
   for link in $(our_links); do ip link del "$link"; done
-  command -v iptables >/dev/null && fences_down
+  if command -v iptables >/dev/null; then fences_down; fi
 }
 
 remove_all() {
@@ -59,8 +60,10 @@ leftovers() {
   done
   our_mounts | sed 's/^/mount /'
   our_links | sed 's/^/link /'
-  ip netns list | grep -E '^(cni-|menagerie)' | sed 's/^/namespace /' || true
-  ip route show | grep -E '^198\.1[89]\.' | sed 's/^/route /' || true
+  if have_ip; then
+    ip netns list | grep -E '^(cni-|menagerie)' | sed 's/^/namespace /' || true
+    ip route show | grep -E '^198\.1[89]\.' | sed 's/^/route /' || true
+  fi
   if command -v iptables-save >/dev/null; then iptables-save 2>/dev/null | grep -E 'menagerie-dev|KUBE-|CNI-' | sed 's/^/rule /' || true; fi
   ! cgroup_exists "" || cgroup_list | sed 's/^/cgroup /'
   [ ! -e "$STATE" ] || echo "directory $STATE"

@@ -47,7 +47,7 @@ etcd_up() {
   start host etcd "$BIN/etcd" --name dev --data-dir "$STATE/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls "http://127.0.0.1:$ETCD_PORT" --advertise-client-urls "http://127.0.0.1:$ETCD_PORT" \
     --listen-peer-urls http://127.0.0.1:0 --initial-advertise-peer-urls http://127.0.0.1:1 --initial-cluster dev=http://127.0.0.1:1
-  wait_for 30 etcd curl -fsS "http://127.0.0.1:$ETCD_PORT/readyz"
+  wait_for 60 etcd curl -fsS "http://127.0.0.1:$ETCD_PORT/readyz"
 }
 
 # What a benchmark wants to count: everybody's writes, and all that the ServiceAccounts of applications, the operator among
@@ -81,7 +81,7 @@ api_server_up() {
     --default-not-ready-toleration-seconds 30 --default-unreachable-toleration-seconds 30 \
     --audit-policy-file "$STATE/audit-policy.yaml" --audit-log-path "$LOGS/audit.log" --audit-log-mode batch \
     --audit-log-batch-max-wait 1s --audit-log-maxsize 50 --audit-log-maxbackup 3
-  wait_for 60 "the API server" kubectl get --raw /readyz
+  wait_for 120 "the API server" kubectl get --raw /readyz
 }
 
 controllers_up() {

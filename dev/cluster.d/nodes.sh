@@ -15,6 +15,10 @@ node_ctr() { # node_ctr NODE ARGUMENT…
   ctr --address "$(node_socket "$n")" --namespace k8s.io "$@"
 }
 
+# A node mounts its own over these. On the host they stay empty, also after `down`: the kernel would take the mounts of
+# another cluster away with the directory.
+NODE_MOUNTPOINTS="/var/lib/kubelet /var/lib/cni"
+
 # Switches the node on: its first process, its private mounts and its cable.
 node_up() { # node_up NODE
   local n=$1 dir=$STATE/$1
@@ -22,7 +26,8 @@ node_up() { # node_up NODE
   # Control groups of the containers that died with the node.
   cgroup_remove "$n"
   cgroup_make "$n"
-  mkdir -p "$dir/log"
+  # shellcheck disable=SC2086
+  mkdir -p "$dir"/{log,kubelet,cni-cache} $NODE_MOUNTPOINTS
   # `slave`, so that what the host unmounts is not kept busy by the node; nothing of the node's is seen on the host.
   # /run in memory, like after a reboot: containerd's shims, sandboxes' network namespaces, address leases.
   # shellcheck disable=SC2016
@@ -31,9 +36,11 @@ node_up() { # node_up NODE
     mount -t proc proc /proc
     mount -t tmpfs -o mode=755 run /run
     mount --bind "$1/log" /var/log
+    mount --bind "$1/kubelet" /var/lib/kubelet
+    mount --bind "$1/cni-cache" /var/lib/cni
     hostname "$2"
     exec catatonit -- sleep infinity' node "$dir" "$(node_name "$n")"
-  wait_for 10 "node $n" node_is_set_up "$n"
+  wait_for 30 "node $n" node_is_set_up "$n"
   cable_up "$n"
 }
 start_node_process() {
@@ -75,13 +82,12 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 EOF
   running "$n" containerd || rm -f "$(node_socket "$n")"*
   start "$n" containerd containerd --config "$dir/containerd.toml" --log-level warn
-  wait_for 30 "containerd of $n" node_ctr "$n" version
+  wait_for 60 "containerd of $n" node_ctr "$n" version
 }
 
 kubelet_up() { # kubelet_up NODE
   local n=$1 dir=$STATE/$1 since
   running "$n" kubelet && return 0
-  mkdir -p "$dir/kubelet"
   : >"$dir/resolv.conf"
   # failCgroupV1: kubelet 1.35 refuses version 1 of the control groups unless told not to. The eviction and image
   # thresholds never trigger: the nodes share the machine's disk, whose fill is not theirs to manage.
@@ -108,14 +114,14 @@ imageMinimumGCAge: 10000h
 nodeLeaseDurationSeconds: 16
 oomScoreAdj: 0
 readOnlyPort: 0
-registerNode: true
 resolvConf: $dir/resolv.conf
+volumePluginDir: /var/lib/kubelet/volume-plugins
 EOF
   since=$(date -u +%FT%T)
-  start "$n" kubelet "$BIN/kubelet" --config "$dir/kubelet.yaml" --root-dir "$dir/kubelet" --kubeconfig "$PKI/$n.kubeconfig" \
+  start "$n" kubelet "$BIN/kubelet" --config "$dir/kubelet.yaml" --kubeconfig "$PKI/$n.kubeconfig" \
     --hostname-override "$(node_name "$n")" --node-ip "$(node_ip "$n")" --housekeeping-interval 30s --v 1 \
     --node-labels "topology.kubernetes.io/region=local,topology.kubernetes.io/zone=z${n#n}"
-  wait_for 60 "kubelet of $n to report" kubelet_reports "$n" "$since"
+  wait_for 120 "kubelet of $n to report" kubelet_reports "$n" "$since"
 }
 # The Node object of an earlier life says Ready until somebody notices.
 kubelet_reports() { # kubelet_reports NODE SINCE
@@ -132,6 +138,6 @@ kube_proxy_up() { # kube_proxy_up NODE
     --proxy-mode iptables --detect-local-mode InterfaceNamePrefix --pod-interface-name-prefix veth \
     --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0 --oom-score-adj 0
   # A new node has to register first. On one that was only switched off, pods are about to start.
-  ! kubectl get node "$(node_name "$node")" || wait_for 30 "kube-proxy's rules on $n" kube_proxy_rules "$n"
+  ! kubectl get node "$(node_name "$node")" || wait_for 60 "kube-proxy's rules on $n" kube_proxy_rules "$n"
 }
 kube_proxy_rules() { in_node "$1" iptables-save -t nat | grep -q -- '-d 198.19.0.1/32'; }
