@@ -106,6 +106,15 @@ fn what_is_generated_is_up_to_date() {
 }
 
 #[test]
+fn who_deletes_the_plain_yaml_deletes_no_ensemble() {
+    let plain = objects(&read("deploy/menagerie.yaml"));
+    assert_eq!(of_kind(&plain, "Deployment").len(), 1);
+    for kind in ["CustomResourceDefinition", "Namespace"] {
+        assert!(of_kind(&plain, kind).is_empty(), "{kind}");
+    }
+}
+
+#[test]
 fn by_default_one_role_covers_all_namespaces() {
     let objects = rendered(&[]);
     assert!(of_kind(&objects, "Role").is_empty() && of_kind(&objects, "RoleBinding").is_empty());
