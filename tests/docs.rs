@@ -1,0 +1,140 @@
+//! The documentation names everything that users meet, and its links lead somewhere.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{file} cannot be read: {error}"))
+}
+
+fn reference_names(what: &str, names: impl IntoIterator<Item = String>) {
+    let reference = read("docs/reference.md");
+    let names: Vec<String> = names.into_iter().collect();
+    assert!(!names.is_empty(), "no {what} was found: this test looks at nothing");
+    let missing: Vec<&String> = names.iter().filter(|name| !reference.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/reference.md does not name these {what}: {missing:?}");
+}
+
+/// Paths of the leaves of a schema, `a.b` and `a[].b`. What stands in `whole` is named, and not looked into.
+fn leaves(schema: &Value, path: &str, whole: &[&str], found: &mut Vec<String>) {
+    let fields = schema["properties"].as_object().filter(|_| !whole.contains(&path));
+    match fields {
+        Some(fields) => fields.iter().for_each(|(name, field)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            leaves(field, &path, whole, found);
+        }),
+        None if schema["type"] == "array" && !whole.contains(&path) => {
+            leaves(&schema["items"], &format!("{path}[]"), whole, found);
+        }
+        None => found.push(path.to_owned()),
+    }
+}
+
+fn leaves_of(schema: &Value, whole: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    leaves(schema, "", whole, &mut found);
+    found
+}
+
+#[test]
+fn the_reference_names_every_field() {
+    let crd = menagerie::api::crds().remove(0);
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let spec = &schema["spec"];
+    let lists = ["image.pullSecrets", "jvm.flags", "resources", "podTemplate.spec"];
+    reference_names("fields of the spec", leaves_of(spec, &lists));
+    let pod = spec["properties"]["podTemplate"]["properties"]["spec"]["properties"].as_object().unwrap();
+    reference_names("fields of podTemplate.spec", pod.keys().cloned());
+    reference_names("fields of the status", leaves_of(&schema["status"], &["conditions[]"]));
+}
+
+#[test]
+fn the_reference_names_every_chart_value() {
+    let schema: Value = serde_json::from_str(&read("charts/menagerie/values.schema.json")).unwrap();
+    let whole = ["global", "image.pullSecrets", "watch.namespaces", "resources", "tolerations", "affinity"];
+    reference_names("chart values", leaves_of(&schema, &whole).into_iter().filter(|value| value != "global"));
+}
+
+#[test]
+fn the_reference_names_every_condition_reason_and_action() {
+    let mut words = Vec::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan")).unwrap() {
+        words.extend(camel_case_words(&fs::read_to_string(entry.unwrap().path()).unwrap()));
+    }
+    words.extend(camel_case_words(&read("src/operator/report.rs")));
+    for word in ["MemberNotSynced", "QuorumAvailable", "StepNotTaken"] {
+        assert!(words.iter().any(|found| found == word), "{word} was not found: this test does not look right");
+    }
+    // Kubernetes' own kinds.
+    words.retain(|word| !["Pod", "PersistentVolumeClaim", "ZooKeeperEnsemble"].contains(&word.as_str()));
+    reference_names("conditions, reasons and actions", words);
+}
+
+/// String literals that are one CamelCase word.
+fn camel_case_words(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let literals = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split('"').skip(1).step_by(2));
+    let words = literals.filter(|text| text.starts_with(|c: char| c.is_ascii_uppercase()) && text.len() > 2);
+    words.filter(|text| text.chars().all(|c| c.is_ascii_alphabetic())).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_reference_names_every_metric() {
+    let source = read("src/operator/metrics.rs");
+    let registered = source.split("registry.register(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let counters = ["reconciles", "steps"];
+    reference_names(
+        "metrics",
+        registered.map(|name| format!("menagerie_{name}{}", if counters.contains(&name) { "_total" } else { "" })),
+    );
+}
+
+#[test]
+fn the_reference_names_every_flag_of_the_operator() {
+    let help = Command::new(env!("CARGO_BIN_EXE_menagerie")).args(["operator", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags = help.split_whitespace().filter(|word| word.starts_with("--") && *word != "--help");
+    reference_names("flags", flags.map(str::to_owned));
+    let variables = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap().to_owned());
+    reference_names("variables", variables);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut pages = vec!["README.md".to_owned()];
+    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    pages.extend(docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy())));
+    for page in pages.iter().filter(|page| Path::new(page).extension().is_some_and(|end| end == "md")) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(page).parent().unwrap().to_owned();
+        let text = read(page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let target =
+                if file.is_empty() { Path::new(env!("CARGO_MANIFEST_DIR")).join(page) } else { folder.join(file) };
+            assert!(target.exists(), "{page} links to {link}, which is not there");
+            if !anchor.is_empty() {
+                let headings = fs::read_to_string(&target).unwrap();
+                assert!(
+                    headings.lines().any(|line| line.starts_with('#') && slug(line) == anchor),
+                    "{page}: no heading {link}"
+                );
+            }
+        }
+    }
+}
+
+/// A heading's anchor, as repository hosts make it.
+fn slug(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>().replace(' ', "-")
+}
