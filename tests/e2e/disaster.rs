@@ -14,9 +14,11 @@ struct CutOff {
 }
 
 impl CutOff {
+    /// `node` is the name of one of the nodes that `dev/cluster` starts: it ends in their number.
     fn new(node: &str) -> Self {
-        cluster(&["cut", node]);
-        Self { node: node.to_owned() }
+        let number = node.rsplit('-').next().unwrap().to_owned();
+        cluster(&["cut", &number]);
+        Self { node: number }
     }
 }
 

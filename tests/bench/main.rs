@@ -1,0 +1,31 @@
+//! Measurements on the real cluster, side by side with a hand-written StatefulSet: `dev/bench [NAME…]`. Prints tables.
+
+#[path = "../e2e/cluster.rs"]
+mod cluster;
+mod contender;
+mod idle;
+mod measure;
+#[path = "../e2e/writers.rs"]
+mod writers;
+
+use std::env;
+
+#[tokio::main]
+async fn main() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let runs: usize = env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(5);
+    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    if asked("birth") {
+        measure::birth(runs).await;
+    }
+    if asked("grow") {
+        measure::grow(runs).await;
+    }
+    if asked("restart") {
+        measure::restart(runs).await;
+    }
+    if asked("idle") {
+        idle::idle().await;
+    }
+}
