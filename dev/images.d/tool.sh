@@ -10,7 +10,7 @@ hash_of() {
 }
 
 # buildah with a store of its own, apart from whatever else this machine builds. Not overlay: killed, it leaves mounts behind.
-image_tool() { buildah --storage-driver vfs --root "$IMAGES/store" --runroot "$STATE/images-run" "$@"; }
+image_tool() { buildah --storage-driver vfs --root "$IMAGES/store" --runroot "$IMAGES/run" "$@"; }
 
 image_exists() { command -v buildah >/dev/null && [ -n "$(image_tool images --quiet "$1" 2>/dev/null)" ]; }
 
