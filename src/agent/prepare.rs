@@ -8,8 +8,9 @@
 //! - an empty disk may vote only when the ensemble is being born, and with a member of its seed;
 //! - applied twice it changes what it changed once, and so it does after a stop between any two changes.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ConfigVersion, Membership, ServerId};
 

@@ -29,15 +29,15 @@ pub async fn wait(membership: &Membership, bound: Duration) -> BTreeSet<String> 
     loop {
         missing = unresolved(missing, bound.saturating_sub(start.elapsed()).min(LOOKUP)).await;
         if missing.is_empty() {
-            info!(after_ms = start.elapsed().as_millis(), "every member's name resolves");
+            info!(after = ?start.elapsed(), "every member's name resolves");
             return missing;
         }
         if start.elapsed() >= bound {
-            warn!(?missing, after_s = bound.as_secs(), "some members' names do not resolve; starting without them");
+            warn!(?missing, after = ?bound, "some members' names do not resolve; starting without them");
             return missing;
         }
         if reported.elapsed() >= REPORT {
-            info!(?missing, after_s = start.elapsed().as_secs(), "waiting for members' names to resolve");
+            info!(?missing, after = ?start.elapsed(), "waiting for members' names to resolve");
             reported = Instant::now();
         }
         let pause = if start.elapsed() < PATIENCE { BRISK } else { CALM };

@@ -194,13 +194,13 @@ async fn a_disk_that_hangs_costs_one_thread_and_no_liveness() {
     let disk = disk("3");
     let agent = Arc::new(Agent::new(ServerId(1), server(serving()).await, Volume::at(disk.path())));
     let (hang, release) = std::sync::mpsc::channel::<()>();
-    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (signal, reading) = tokio::sync::oneshot::channel();
     let reader = Arc::clone(&agent);
     let stuck = tokio::spawn(async move {
-        let hangs = move |_: &Volume| Ok((begin.send(()), release.recv().is_ok()).1);
+        let hangs = move |_: &Volume| Ok((signal.send(()), release.recv().is_ok()).1);
         reader.disk(hangs).await
     });
-    begun.await.unwrap();
+    reading.await.unwrap();
     let error = agent.disk(|_| Ok(())).await.unwrap_err();
     assert_eq!(error, "the data volume does not answer within 2 s");
     assert!(live(State(Arc::clone(&agent))).await.0.is_success());
