@@ -28,6 +28,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
+use crate::model::membership::CLIENT_PORT;
 use crate::model::{Ordinal, ServerId};
 
 use rejoin::Mounts;
@@ -64,13 +66,13 @@ enum Life {
         #[command(flatten)]
         pod: Pod,
         /// Address to answer on.
-        #[arg(long, default_value = "0.0.0.0:8079")]
+        #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], AGENT_PORT)), value_name = "ADDRESS")]
         listen: SocketAddr,
         /// The server's `AdminServer`.
-        #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+        #[arg(long, default_value_t = format!("http://127.0.0.1:{ADMIN_PORT}"), value_name = "URL")]
         admin: String,
         /// The server's client port.
-        #[arg(long, default_value = "127.0.0.1:2181", value_name = "HOST:PORT")]
+        #[arg(long, default_value_t = format!("127.0.0.1:{CLIENT_PORT}"), value_name = "HOST:PORT")]
         client: String,
     },
 }
@@ -81,13 +83,13 @@ struct Pod {
     #[arg(long = "pod-name", env = "POD_NAME")]
     name: String,
     /// Where the data volume is mounted.
-    #[arg(long, default_value = "/data", value_name = "DIRECTORY")]
+    #[arg(long, default_value = DATA_DIR, value_name = "DIRECTORY")]
     data: PathBuf,
     /// Where the `ConfigMap` with the charter and the static configuration is mounted.
-    #[arg(long, default_value = "/seed", value_name = "DIRECTORY")]
+    #[arg(long, default_value = SEED_DIR, value_name = "DIRECTORY")]
     seed: PathBuf,
     /// Where the Secret with the super user's password is mounted.
-    #[arg(long = "super", default_value = "/super", value_name = "DIRECTORY")]
+    #[arg(long = "super", default_value = SUPER_DIR, value_name = "DIRECTORY")]
     secret: PathBuf,
 }
 
@@ -171,7 +173,34 @@ fn leave_behind(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::prepare::{CONF, ZOO_CFG};
     use super::*;
+    use crate::model::layout::CONFIG_FILE;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn the_command_line_needs_no_more_than_the_pods_name() {
+        Cli::command().debug_assert();
+        for life in ["prepare", "serve"] {
+            assert!(Cli::try_parse_from(["agent", life, "--pod-name", "a-0"]).is_ok(), "{life}");
+        }
+        let serve = Cli::try_parse_from(["agent", "serve", "--pod-name", "a-0"]).unwrap().options.life;
+        let Life::Serve { listen, admin, client, .. } = serve else { panic!() };
+        assert_eq!(listen.to_string(), "0.0.0.0:8079");
+        assert_eq!((admin.as_str(), client.as_str()), ("http://127.0.0.1:8080", "127.0.0.1:2181"));
+    }
+
+    #[test]
+    fn the_server_is_started_with_the_file_that_is_written() {
+        assert_eq!(format!("{DATA_DIR}/{CONF}/{ZOO_CFG}"), CONFIG_FILE);
+    }
 
     #[test]
     fn the_id_is_the_ordinal_plus_one() {
