@@ -7,7 +7,21 @@ use std::path::{Path, PathBuf};
 const RULES: &[(&str, &[&str])] = &[
     ("src/model", &["kube", "tokio", "zookeeper_client", "axum", "hyper", "std::fs", "std::net", "std::time", "rand"]),
     ("src/render", &["kube", "tokio", "zookeeper_client", "axum", "hyper", "std::fs", "std::net", "std::time", "rand"]),
-    ("src/plan", &["kube", "k8s_openapi", "tokio", "zookeeper_client", "axum", "hyper", "std::fs", "std::net", "std::time", "rand"]),
+    (
+        "src/plan",
+        &[
+            "kube",
+            "k8s_openapi",
+            "tokio",
+            "zookeeper_client",
+            "axum",
+            "hyper",
+            "std::fs",
+            "std::net",
+            "std::time",
+            "rand",
+        ],
+    ),
     // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
     ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),
     ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),
@@ -25,7 +39,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn reaches(line: &str, name: &str) -> bool {
     let path = format!("{name}::");
     let code = line.split("//").next().unwrap_or_default();
-    code.match_indices(&path).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+    code.match_indices(&path)
+        .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
 }
 
 #[test]
@@ -52,5 +67,9 @@ fn pure_rooms_do_not_reach_outside() {
 #[test]
 fn the_guard_sees_a_path_and_not_a_name_that_ends_like_one() {
     assert!(reaches("use tokio::time::timeout;", "tokio") && reaches("    kube::Client::new()", "kube"));
-    assert!(!reaches("use my_tokio::x;", "tokio") && !reaches("// tokio::time", "tokio") && !reaches("crate::tokio::x", "tokio"));
+    assert!(
+        !reaches("use my_tokio::x;", "tokio")
+            && !reaches("// tokio::time", "tokio")
+            && !reaches("crate::tokio::x", "tokio")
+    );
 }

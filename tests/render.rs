@@ -19,7 +19,15 @@ fn rendered(spec: Value) -> String {
         joiner: names.joiner(),
     };
     let pods = desired.replicas;
-    let blueprint = Blueprint { names: &names, uid: "uid", desired: &desired, environment: &environment, charter, pods, span: pods };
+    let blueprint = Blueprint {
+        names: &names,
+        uid: "uid",
+        desired: &desired,
+        environment: &environment,
+        charter,
+        pods,
+        span: pods,
+    };
     let objects: Vec<Value> = render(&blueprint).into_iter().map(|object| object.json).collect();
     assert_eq!(objects, render(&blueprint).into_iter().map(|object| object.json).collect::<Vec<_>>(), "not stable");
     serde_saphyr::to_string(&objects).unwrap()
@@ -32,7 +40,10 @@ fn golden(name: &str, text: &str) {
         std::fs::write(&file, text).unwrap();
     }
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(written == text, "{file} is not what is rendered now: look at the difference, then UPDATE_GOLDEN=1 cargo test --test render");
+    assert!(
+        written == text,
+        "{file} is not what is rendered now: look at the difference, then UPDATE_GOLDEN=1 cargo test --test render"
+    );
 }
 
 #[test]

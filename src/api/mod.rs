@@ -6,14 +6,12 @@ mod schema;
 mod status;
 
 pub use ensemble::{
-    ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsemble,
-    ZooKeeperEnsembleSpec,
+    ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
 pub use schema::{crds, crds_yaml};
 pub use status::{
-    Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus,
-    PHASE_CONDITIONS,
+    Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus, PHASE_CONDITIONS,
 };
 
 /// The API group of every custom resource.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, HostAlias, PodDNSConfig, PodSecurityContext, Toleration,
-    TopologySpreadConstraint, Volume,
+    Affinity, Container, HostAlias, PodDNSConfig, PodSecurityContext, Toleration, TopologySpreadConstraint, Volume,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

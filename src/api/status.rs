@@ -18,7 +18,7 @@ pub struct EnsembleStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, `QuorumAvailable`, Progressing, Degraded, and Warning or `UpToDate` when there is something to say.
+    /// Ready, `QuorumAvailable`, Progressing, Degraded, and Warning or `RestartPending` when there is something to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

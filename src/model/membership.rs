@@ -48,10 +48,7 @@ pub const ELECTION_PORT: u16 = 3888;
 impl Server {
     /// A voter at `host`, with the ports that every member has.
     pub fn voter(host: &str) -> Self {
-        Self {
-            spec: format!("{host}:{QUORUM_PORT}:{ELECTION_PORT}:participant;0.0.0.0:{CLIENT_PORT}"),
-            voter: true,
-        }
+        Self { spec: format!("{host}:{QUORUM_PORT}:{ELECTION_PORT}:participant;0.0.0.0:{CLIENT_PORT}"), voter: true }
     }
 
     /// The name or address that its peers connect to.
@@ -155,7 +152,10 @@ mod tests {
 
     #[test]
     fn a_majority_is_more_than_half() {
-        let majority = |n| Membership { servers: (1..=n).map(|id| (ServerId(id), Server::voter("h"))).collect(), ..Default::default() }.majority();
+        let majority = |n| {
+            Membership { servers: (1..=n).map(|id| (ServerId(id), Server::voter("h"))).collect(), ..Default::default() }
+                .majority()
+        };
         assert_eq!([1, 2, 3, 4, 5].map(majority), [1, 2, 2, 3, 3]);
     }
 
@@ -170,7 +170,11 @@ mod tests {
             Server { spec: format!("{host}:2888:3888:{role};0.0.0.0:2181"), voter }
         });
         (any::<u64>(), prop::collection::btree_map((1u32..255).prop_map(ServerId), server, 0..16)).prop_map(
-            |(version, servers)| Membership { version: ConfigVersion(version), servers, rest: vec!["weight.1=1".into()] },
+            |(version, servers)| Membership {
+                version: ConfigVersion(version),
+                servers,
+                rest: vec!["weight.1=1".into()],
+            },
         )
     }
 

@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn amounts_are_read_as_kubernetes_reads_them() {
-        for (text, want) in [("1Gi", 1 << 30), ("0.5Gi", 1 << 29), ("512M", 512_000_000), ("1e3", 1_000), ("7", 7), ("1500m", 1)] {
+        for (text, want) in
+            [("1Gi", 1 << 30), ("0.5Gi", 1 << 29), ("512M", 512_000_000), ("1e3", 1_000), ("7", 7), ("1500m", 1)]
+        {
             assert_eq!(bytes(text), Some(want), "{text}");
         }
         for text in ["", "Gi", "1Q", "1 Gi", "--1", "1e99", "999999999999999999999999", "."] {

@@ -125,7 +125,13 @@ async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(),
     Ok(())
 }
 
-async fn change(context: &Context, names: &Names, change: &Change, from: ConfigVersion, via: &[String]) -> Result<(), ActError> {
+async fn change(
+    context: &Context,
+    names: &Names,
+    change: &Change,
+    from: ConfigVersion,
+    via: &[String],
+) -> Result<(), ActError> {
     let ensemble = connect(context, names, via).await?;
     let before = ensemble.committed_membership().await?;
     if before.version != from {

@@ -9,9 +9,9 @@ use futures::try_join;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
-use kube::ResourceExt as _;
 use serde_json::Value;
 use tracing::warn;
 
@@ -23,7 +23,9 @@ use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::{ENSEMBLE_LABEL, IDENTITY_LABEL};
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{ClaimFacts, Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, ServerId, SetFacts};
+use crate::model::{
+    ClaimFacts, Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, ServerId, SetFacts,
+};
 use crate::render::api_version;
 
 /// An agent answers in milliseconds; a node that was cut off never does.
@@ -77,7 +79,8 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         set.is_some() && owner.map(|owner| &owner.uid) == set.as_ref()
     });
     seen.pods = ours.filter_map(|pod| Some((names.ordinal_of_pod(&pod.name_any())?, pod_facts(&pod)))).collect();
-    seen.members = join_all(seen.pods.iter().map(|(ordinal, pod)| ask(ServerId::from(*ordinal), pod))).await.into_iter().collect();
+    seen.members =
+        join_all(seen.pods.iter().map(|(ordinal, pod)| ask(ServerId::from(*ordinal), pod))).await.into_iter().collect();
     Ok(seen)
 }
 
@@ -121,7 +124,8 @@ impl Reader<'_> {
         let missing = expected(self.names, seen.span()).into_iter().filter(|key| !seen.objects.contains_key(key));
         let found = try_join_all(missing.map(|key| async move {
             let api = objects(self.context, key.kind, &self.names.namespace);
-            let object = within(format!("read {} {}", key.kind.as_str(), key.name), api.get_metadata_opt(&key.name)).await?;
+            let object =
+                within(format!("read {} {}", key.kind.as_str(), key.name), api.get_metadata_opt(&key.name)).await?;
             Ok::<_, ApiError>(object.map(|object| (key, to_json(&object))))
         }))
         .await?;
@@ -159,7 +163,8 @@ impl Reader<'_> {
         let name = claim.name_any();
         let ordinal = self.names.ordinal_of_claim(&name)?;
         let owners = claim.owner_references();
-        let of_an_earlier_ensemble = owners.iter().any(|owner| owner.kind == "ZooKeeperEnsemble" && owner.uid != self.uid);
+        let of_an_earlier_ensemble =
+            owners.iter().any(|owner| owner.kind == "ZooKeeperEnsemble" && owner.uid != self.uid);
         let facts = ClaimFacts {
             name,
             uid: claim.uid().unwrap_or_default(),
@@ -181,7 +186,8 @@ impl Reader<'_> {
         if owned(&|owner| owner["kind"] == "ZooKeeperEnsemble" && owner["name"] == self.names.ensemble.as_str()) {
             return Live::Leftover;
         }
-        let owner = owners.iter().find_map(|owner| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?)));
+        let owner =
+            owners.iter().find_map(|owner| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?)));
         Live::Foreign { owner: owner.unwrap_or_else(|| "nobody of this operator".to_owned()) }
     }
 }
@@ -230,7 +236,11 @@ fn set_facts(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<SetFa
     Some(SetFacts {
         uid: text("/metadata/uid")?,
         resource_version: text("/metadata/resourceVersion")?,
-        replicas: json.pointer("/spec/replicas").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+        replicas: json
+            .pointer("/spec/replicas")
+            .and_then(Value::as_u64)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(1),
         identity: text(&format!("/spec/volumeClaimTemplates/0/metadata/labels/{label}")),
         update_revision: text("/status/updateRevision"),
     })
@@ -268,7 +278,8 @@ fn trouble(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
             return None;
         }
         // What it said when it last stopped is nearer to the cause than "back-off restarting".
-        let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|t| t.message.clone());
+        let last =
+            container.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|t| t.message.clone());
         let message = last.or_else(|| waiting.message.clone()).unwrap_or_default();
         Some(format!("container {}: {reason}: {}", container.name, message.trim()))
     })

@@ -11,11 +11,11 @@ use kube::runtime::controller::Action;
 use thiserror::Error;
 use tracing::{Instrument as _, error, info_span, warn};
 
+use super::Context;
 use super::act::{ActError, act};
 use super::observe::{fresh, observe};
 use super::report::{announce, record};
 use super::timeout::ApiError;
-use super::Context;
 use crate::api::ZooKeeperEnsemble;
 use crate::plan::plan;
 
@@ -42,7 +42,10 @@ pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<
     let namespace = meta.namespace.clone().unwrap_or_default();
     let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
     let started = Instant::now();
-    let pass = AssertUnwindSafe(pass(meta.uid.as_deref().unwrap_or_default(), &namespace, &name, &context)).catch_unwind().instrument(span).await;
+    let pass = AssertUnwindSafe(pass(meta.uid.as_deref().unwrap_or_default(), &namespace, &name, &context))
+        .catch_unwind()
+        .instrument(span)
+        .await;
     let result = pass.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))));
     let outcome = match &result {
         Ok(_) => "ok",
@@ -78,7 +81,9 @@ pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Cont
     let retry_ms = delay.as_millis();
     let chain = chain(error);
     match error {
-        PassError::Api(api) if api.is_outdated() => warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again"),
+        PassError::Api(api) if api.is_outdated() => {
+            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again")
+        }
         _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
     }
     Action::requeue(delay)

@@ -32,7 +32,8 @@ pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan
     if ensemble.status.as_ref() == Some(&status) {
         return Ok(());
     }
-    let api: Api<ZooKeeperEnsemble> = Api::namespaced(context.client.clone(), &ensemble.namespace().unwrap_or_default());
+    let api: Api<ZooKeeperEnsemble> =
+        Api::namespaced(context.client.clone(), &ensemble.namespace().unwrap_or_default());
     let patch = json!({
         "apiVersion": ZooKeeperEnsemble::api_version(&()),
         "kind": ZooKeeperEnsemble::kind(&()),

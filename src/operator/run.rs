@@ -77,8 +77,12 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
-    let client = Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
-    let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() });
+    let client =
+        Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
+    let recorder = Recorder::new(
+        client.clone(),
+        Reporter { controller: MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() },
+    );
     let context = Arc::new(Context {
         client: client.clone(),
         recorder,
@@ -88,7 +92,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
         backoff: super::backoff::Backoff::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
-    let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+    let listener = tokio::net::TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
     let server = tokio::spawn(axum::serve(listener, routes(context.clone(), ready.clone())).into_future());
     let apis: Vec<Api<Guarded>> = match options.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],
@@ -101,8 +107,10 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     ready.store(true, Ordering::Relaxed);
     info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, "watching");
-    let namespaces = if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().map(Some).collect() };
-    let controllers = apis.into_iter().zip(namespaces).map(|(api, namespace)| control(api, &client, namespace, context.clone()));
+    let namespaces =
+        if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().map(Some).collect() };
+    let controllers =
+        apis.into_iter().zip(namespaces).map(|(api, namespace)| control(api, &client, namespace, context.clone()));
     tokio::select! {
         _ = join_all(controllers) => info!("stopped"),
         result = server => bail!("the metrics server ended: {result:?}"),
@@ -170,7 +178,11 @@ fn routes(context: Arc<Context>, ready: Arc<AtomicBool>) -> Router {
         .route(
             "/readyz",
             get(move || async move {
-                if ready.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") }
+                if ready.load(Ordering::Relaxed) {
+                    (StatusCode::OK, "ok")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "starting")
+                }
             }),
         )
         .with_state(context)

@@ -81,7 +81,10 @@ impl Context<'_> {
         }
         if let Some(reason) = self.not_ready_to_join(joiner) {
             let pod = self.seen.names.pod(joiner.ordinal());
-            return Step::Wait(Reason::new("Joining", format!("waiting for member {joiner} (pod {pod}) to sync: {reason}")));
+            return Step::Wait(Reason::new(
+                "Joining",
+                format!("waiting for member {joiner} (pod {pod}) to sync: {reason}"),
+            ));
         }
         let Some(committed) = &self.standing.committed else {
             return Step::Wait(self.standing.no_quorum(self.seen));

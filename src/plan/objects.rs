@@ -126,9 +126,9 @@ fn uid_of(live: &Value) -> Option<String> {
 /// difference; pods' fields are complete lists, so that they are always noticed.
 fn reflects(live: &Value, rendered: &Value) -> bool {
     match (live, rendered) {
-        (Value::Object(live), Value::Object(rendered)) => rendered.iter().all(|(key, value)| {
-            live.get(key).map_or(is_empty(value), |live| reflects(live, value))
-        }),
+        (Value::Object(live), Value::Object(rendered)) => {
+            rendered.iter().all(|(key, value)| live.get(key).map_or(is_empty(value), |live| reflects(live, value)))
+        }
         (Value::Array(live), Value::Array(rendered)) => {
             live.len() == rendered.len() && live.iter().zip(rendered).all(|(live, rendered)| reflects(live, rendered))
         }
@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn defaults_beside_what_was_rendered_are_no_difference() {
         let rendered = json!({"spec": {"ports": [{"port": 1}], "selector": {}, "cpu": "1000m"}});
-        let live = json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "clusterIP": "x", "cpu": "1"}, "status": {}});
+        let live =
+            json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "clusterIP": "x", "cpu": "1"}, "status": {}});
         assert!(reflects(&live, &rendered));
         assert!(!reflects(&json!({"spec": {"ports": [], "cpu": "1"}}), &rendered));
         assert!(!reflects(&json!({"spec": {"ports": [{"port": 2}], "cpu": "1"}}), &rendered));

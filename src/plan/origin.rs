@@ -27,7 +27,9 @@ impl Origin {
         let pods = seen.set.as_ref().map_or(self.first_pods, |set| set.replicas);
         let membership = confirmed(seen, standing).filter(|_| !self.birth).unwrap_or_else(|| match &seen.charter {
             // The list that some members may have started with already. A second list could make a second quorum.
-            Some(charter) if charter.identity == self.identity => crate::model::Membership::parse(&charter.membership).unwrap_or_else(|_| seen.names.seed(pods)),
+            Some(charter) if charter.identity == self.identity => {
+                crate::model::Membership::parse(&charter.membership).unwrap_or_else(|_| seen.names.seed(pods))
+            }
             _ => seen.names.seed(pods),
         });
         Charter {
@@ -106,7 +108,10 @@ fn claimed_identity(seen: &Observation) -> Result<Option<String>, Step> {
         let found: Vec<String> = identities.iter().map(|(id, names)| format!("{} of {id}", names.join(", "))).collect();
         return Err(Step::Refuse(Reason::new(
             "ClaimsDisagree",
-            format!("volume claims of this name belong to different ensembles: {}; keep those of one and delete the others", found.join("; ")),
+            format!(
+                "volume claims of this name belong to different ensembles: {}; keep those of one and delete the others",
+                found.join("; ")
+            ),
         )));
     }
     Ok(identities.keys().next().map(|identity| (*identity).to_owned()))

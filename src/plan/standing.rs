@@ -5,7 +5,7 @@
 
 use super::Reason;
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
-use crate::model::{Fact, Membership, MemberTruth, Observation, ServerId};
+use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
 /// How the ensemble stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,9 @@ impl Standing {
             Fact::Unknown(reason) => return Some(trouble(seen, id).unwrap_or(reason)),
         };
         match &truth.server {
-            ServerTruth::Silent { reason } => Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})"))),
+            ServerTruth::Silent { reason } => {
+                Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
+            }
             ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
             ServerTruth::Serving(serving) if serving.epoch != self.epoch => {
                 Some(format!("it serves in epoch {}, the leader in {}", serving.epoch, self.epoch))
@@ -83,7 +85,10 @@ impl Standing {
         let voters = committed.voters().count();
         let counted = seen.members.get(&leader).and_then(Fact::known).and_then(serving).and_then(|s| s.synced_voters);
         counted.filter(|counted| *counted as usize + 1 < voters).map(|counted| {
-            Reason::new("MemberNotSynced", format!("waiting for the leader: it counts {} of {voters} voters as synced", counted + 1))
+            Reason::new(
+                "MemberNotSynced",
+                format!("waiting for the leader: it counts {} of {voters} voters as synced", counted + 1),
+            )
         })
     }
 

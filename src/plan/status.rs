@@ -29,7 +29,6 @@ impl Truth {
             Self::Unknown => "Unknown",
         }
     }
-
 }
 
 /// A condition without its time.
@@ -146,10 +145,18 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
     match step {
         Step::Apply(_) => Reason::new("Applying", "bringing the objects to what they should be"),
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
-        Step::Raise(resize) => Reason::new("Growing", format!("starting pod {} for member {}", pod(&resize.id), resize.id)),
-        Step::Lower(resize) => Reason::new("Shrinking", format!("stopping pod {}, member {} has left", pod(&resize.id), resize.id)),
-        Step::Join { id, .. } => Reason::new("Growing", format!("adding member {id} (pod {}) to the membership", pod(id))),
-        Step::Leave { id, .. } => Reason::new("Shrinking", format!("taking member {id} (pod {}) out of the membership", pod(id))),
+        Step::Raise(resize) => {
+            Reason::new("Growing", format!("starting pod {} for member {}", pod(&resize.id), resize.id))
+        }
+        Step::Lower(resize) => {
+            Reason::new("Shrinking", format!("stopping pod {}, member {} has left", pod(&resize.id), resize.id))
+        }
+        Step::Join { id, .. } => {
+            Reason::new("Growing", format!("adding member {id} (pod {}) to the membership", pod(id)))
+        }
+        Step::Leave { id, .. } => {
+            Reason::new("Shrinking", format!("taking member {id} (pod {}) out of the membership", pod(id)))
+        }
         Step::Wait(reason) | Step::Refuse(reason) => reason.clone(),
         Step::Rest => Reason::new("Ready", "every voter serves and is synced"),
     }
@@ -169,7 +176,12 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_));
     if complete && settled {
-        return Verdict { name: "Ready", truth: Truth::True, reason: "Ready", message: format!("{wanted} voters serve and are synced") };
+        return Verdict {
+            name: "Ready",
+            truth: Truth::True,
+            reason: "Ready",
+            message: format!("{wanted} voters serve and are synced"),
+        };
     }
     Verdict { name: "Ready", truth: Truth::False, reason: doing.code, message: doing.message.clone() }
 }
@@ -183,7 +195,8 @@ fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
     }
     // Silence is not a lost quorum: the network between here and the pods may be what is broken.
     let answered = seen.members.values().any(|fact| fact.known().is_some());
-    let (truth, reason) = if answered || seen.pods.is_empty() { (Truth::False, "NoQuorum") } else { (Truth::Unknown, "NoAnswer") };
+    let (truth, reason) =
+        if answered || seen.pods.is_empty() { (Truth::False, "NoQuorum") } else { (Truth::Unknown, "NoAnswer") };
     Verdict { name, truth, reason, message: standing.no_quorum(seen).message }
 }
 

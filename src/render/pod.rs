@@ -154,10 +154,8 @@ fn probe(path: &str, period: u32, failures: u32) -> Value {
 fn env(blueprint: &Blueprint<'_>) -> Value {
     // The JVM keeps names for 30 s and failures for 10 s as shipped.
     let mut flags = vec!["-Dsun.net.inetaddr.ttl=5".to_owned(), "-Dsun.net.inetaddr.negative.ttl=0".to_owned()];
-    let mut env = vec![
-        json!({"name": "JMXDISABLE", "value": "true"}),
-        json!({"name": "ZOO_LOG_DIR", "value": "/logs"}),
-    ];
+    let mut env =
+        vec![json!({"name": "JMXDISABLE", "value": "true"}), json!({"name": "ZOO_LOG_DIR", "value": "/logs"})];
     if let Some(heap) = blueprint.desired.heap_mib {
         // zkEnv.sh puts its own -Xmx of 1000 MB before SERVER_JVMFLAGS; of two, the JVM takes the last.
         flags.push(format!("-Xmx{heap}m"));

@@ -24,17 +24,28 @@ pub struct Pods {
 
 impl Pods {
     pub fn of_handwritten(client: &Client) -> Self {
-        Self { api: Api::namespaced(client.clone(), "handwritten"), selector: "app=zookeeper", namespace: "handwritten".into() }
+        Self {
+            api: Api::namespaced(client.clone(), "handwritten"),
+            selector: "app=zookeeper",
+            namespace: "handwritten".into(),
+        }
     }
 
     pub fn of_ensemble(client: &Client, namespace: &str) -> Self {
-        Self { api: Api::namespaced(client.clone(), namespace), selector: "app.kubernetes.io/name=zookeeper", namespace: namespace.into() }
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            selector: "app.kubernetes.io/name=zookeeper",
+            namespace: namespace.into(),
+        }
     }
 
     /// Name, uid and address of each pod that has an address.
     pub async fn addresses(&self) -> Vec<(String, String, String)> {
         let list = self.api.list(&ListParams::default().labels(self.selector)).await.unwrap();
-        let found = list.items.iter().filter_map(|pod| Some((pod.name_any(), pod.uid()?, pod.status.as_ref()?.pod_ip.clone()?)));
+        let found = list
+            .items
+            .iter()
+            .filter_map(|pod| Some((pod.name_any(), pod.uid()?, pod.status.as_ref()?.pod_ip.clone()?)));
         found.collect()
     }
 
@@ -62,7 +73,12 @@ impl Pods {
     /// A follower's pod, the highest.
     pub async fn follower(&self) -> String {
         let modes = self.modes().await;
-        modes.iter().filter(|(_, (_, mode))| mode == "follower").map(|(name, _)| name.clone()).next_back().expect("no follower")
+        modes
+            .iter()
+            .filter(|(_, (_, mode))| mode == "follower")
+            .map(|(name, _)| name.clone())
+            .next_back()
+            .expect("no follower")
     }
 
     /// From the deletion of a pod until the one that replaces it serves.
@@ -83,7 +99,9 @@ impl Pods {
     /// the time that a JVM takes to start and sync, with nothing else around it.
     pub async fn kill_until_serving(&self, name: &str) -> Duration {
         let ip = self.addresses().await.into_iter().find(|(pod, ..)| pod == name).unwrap().2;
-        let _ = Command::new("kubectl").args(["-n", &self.namespace, "exec", name, "-c", "zookeeper", "--", "kill", "-TERM", "1"]).output();
+        let _ = Command::new("kubectl")
+            .args(["-n", &self.namespace, "exec", name, "-c", "zookeeper", "--", "kill", "-TERM", "1"])
+            .output();
         let started = Instant::now();
         while mode(&ip).await.is_some() {
             assert!(started.elapsed() < PATIENCE, "{name} does not stop");

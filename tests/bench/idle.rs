@@ -18,7 +18,8 @@ struct Process {
 
 /// Processes of this operator by the first words of their command line.
 fn processes(words: &str) -> Vec<Process> {
-    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    let pids =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).replace('\0', " ").starts_with(words)
@@ -62,8 +63,20 @@ fn requests() -> (usize, usize) {
 }
 
 fn passes() -> u64 {
-    let ip = kubectl(&["-n", "menagerie-system", "get", "pod", "-l", "app.kubernetes.io/name=menagerie", "-o", "jsonpath={.items[0].status.podIP}"]);
-    let output = std::process::Command::new("curl").args(["-fsS", "--max-time", "5", &format!("http://{ip}:8080/metrics")]).output().unwrap();
+    let ip = kubectl(&[
+        "-n",
+        "menagerie-system",
+        "get",
+        "pod",
+        "-l",
+        "app.kubernetes.io/name=menagerie",
+        "-o",
+        "jsonpath={.items[0].status.podIP}",
+    ]);
+    let output = std::process::Command::new("curl")
+        .args(["-fsS", "--max-time", "5", &format!("http://{ip}:8080/metrics")])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines = text.lines().filter(|line| line.starts_with("menagerie_reconciles_total"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
@@ -76,7 +89,8 @@ pub async fn idle() {
         zk.ready(3).await;
         tokio::time::sleep(Duration::from_secs(30)).await;
         let (before, passes_before) = (requests(), passes());
-        let (operator, agents, servers) = (processes("/menagerie operator"), processes("/menagerie agent serve"), processes("/opt/java"));
+        let (operator, agents, servers) =
+            (processes("/menagerie operator"), processes("/menagerie agent serve"), processes("/opt/java"));
         tokio::time::sleep(WINDOW).await;
         let (after, passes_after) = (requests(), passes());
         let most = |processes: &[Process], of: fn(&Process) -> f64| processes.iter().map(of).fold(0.0, f64::max);

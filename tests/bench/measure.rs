@@ -106,7 +106,8 @@ pub async fn grow(runs: usize) {
             sleep(Duration::from_secs(2)).await;
             let tally = writers.stop().await;
             tally.assert_all_there(&address).await;
-            send.send((total, floor, tally.longest_gap_of_one, tally.longest_gap_of_all, tally.acknowledged.len())).unwrap();
+            send.send((total, floor, tally.longest_gap_of_one, tally.longest_gap_of_all, tally.acknowledged.len()))
+                .unwrap();
         })
         .await;
         rows.push(receive.await.unwrap());

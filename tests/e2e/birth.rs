@@ -96,7 +96,8 @@ async fn claims_are_deleted_with_the_ensemble_when_its_policy_says_so() {
         zk.ready(2).await;
         zk.scale(1);
         zk.ready(1).await;
-        eventually(PATIENCE, "the claim of the second member to be gone", async || claims(&space).await.len() == 1).await;
+        eventually(PATIENCE, "the claim of the second member to be gone", async || claims(&space).await.len() == 1)
+            .await;
         zk.delete().await;
         eventually(PATIENCE, "the last claim to be gone", async || claims(&space).await.is_empty()).await;
     })

@@ -57,7 +57,8 @@ impl Space {
     async fn remove(&self) {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let _ = api.delete(&self.name, &DeleteParams::default()).await;
-        eventually(PATIENCE, "the namespace to be gone", async || api.get_opt(&self.name).await.unwrap().is_none()).await;
+        eventually(PATIENCE, "the namespace to be gone", async || api.get_opt(&self.name).await.unwrap().is_none())
+            .await;
     }
 
     /// Creates an ensemble of that name from the fields of a spec.
@@ -91,7 +92,8 @@ impl Space {
 
     /// `kubectl` in this namespace; its output, or a panic with its error.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = Command::new("kubectl").args(["-n", &self.name]).args(arguments).output().expect("kubectl is missing");
+        let output =
+            Command::new("kubectl").args(["-n", &self.name]).args(arguments).output().expect("kubectl is missing");
         assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -102,14 +104,31 @@ impl Space {
         let of_operator = ["-n", "menagerie-system", "logs", "deploy/menagerie", "--tail=60"];
         let looks: [&[&str]; 5] = [
             &["-n", &self.name, "get", "zke,sts,pods,pvc,svc", "-o", "wide"],
-            &["-n", &self.name, "get", "zke", "-o", "jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}"],
+            &[
+                "-n",
+                &self.name,
+                "get",
+                "zke",
+                "-o",
+                "jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}",
+            ],
             &["-n", &self.name, "get", "events", "--sort-by=.lastTimestamp"],
-            &["-n", &self.name, "logs", "-l", "app.kubernetes.io/managed-by=menagerie", "--all-containers", "--prefix", "--tail=25"],
+            &[
+                "-n",
+                &self.name,
+                "logs",
+                "-l",
+                "app.kubernetes.io/managed-by=menagerie",
+                "--all-containers",
+                "--prefix",
+                "--tail=25",
+            ],
             &of_operator,
         ];
         for arguments in looks {
             let output = Command::new("kubectl").args(arguments).output();
-            let text = output.map(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned());
+            let text =
+                output.map(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned());
             let _ = writeln!(story, "$ kubectl {}\n{}", arguments.join(" "), text.unwrap_or_default());
         }
         story
@@ -179,7 +198,9 @@ impl Ensemble {
         let pods = self.space.pods().list(&ListParams::default().labels(&selector)).await.unwrap();
         let addresses = pods.items.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.clone());
         let asked = addresses.map(|ip| async move {
-            menagerie::http::get_json::<MemberTruth>(&format!("http://{ip}:8079/v1/member"), Duration::from_secs(1)).await.ok()
+            menagerie::http::get_json::<MemberTruth>(&format!("http://{ip}:8079/v1/member"), Duration::from_secs(1))
+                .await
+                .ok()
         });
         futures::future::join_all(asked).await.into_iter().flatten().collect()
     }
@@ -198,7 +219,8 @@ impl Ensemble {
     pub async fn delete(&self) {
         let api = self.space.ensembles();
         api.delete(&self.name, &DeleteParams::foreground()).await.unwrap();
-        eventually(PATIENCE, "the ensemble to be gone", async || api.get_opt(&self.name).await.unwrap().is_none()).await;
+        eventually(PATIENCE, "the ensemble to be gone", async || api.get_opt(&self.name).await.unwrap().is_none())
+            .await;
     }
 }
 

@@ -44,7 +44,10 @@ async fn with_a_members_node_cut_off_scaling_down_waits_says_why_and_goes_on_whe
         let zk = space.ensemble("zk", json!({"replicas": 3})).await;
         zk.ready(3).await;
         let nodes = [node_of(&zk, "zk-0").await, node_of(&zk, "zk-1").await, node_of(&zk, "zk-2").await];
-        assert!(nodes[0] != nodes[1] && nodes[1] != nodes[2] && nodes[0] != nodes[2], "not spread over nodes: {nodes:?}");
+        assert!(
+            nodes[0] != nodes[1] && nodes[1] != nodes[2] && nodes[0] != nodes[2],
+            "not spread over nodes: {nodes:?}"
+        );
         let cut = CutOff::new(&nodes[1]);
         zk.scale(1);
         let message = zk.condition("Progressing", "True", "MemberNotSynced").await;
@@ -125,12 +128,15 @@ async fn a_joiner_whose_server_dies_before_it_is_added_joins_all_the_same() {
         zk.scale(2);
         eventually(PATIENCE, "the joiner's container", async || {
             let pod = space.pods().get_opt("zk-1").await.unwrap();
-            let statuses = pod.and_then(|pod| pod.status).and_then(|status| status.container_statuses).unwrap_or_default();
+            let statuses =
+                pod.and_then(|pod| pod.status).and_then(|status| status.container_statuses).unwrap_or_default();
             statuses.iter().any(|container| container.started == Some(true))
         })
         .await;
         // The server dies in place: `prepare` does not run again.
-        let _ = Command::new("kubectl").args(["-n", &space.name, "exec", "zk-1", "-c", "zookeeper", "--", "kill", "1"]).output();
+        let _ = Command::new("kubectl")
+            .args(["-n", &space.name, "exec", "zk-1", "-c", "zookeeper", "--", "kill", "1"])
+            .output();
         zk.ready(2).await;
     })
     .await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use menagerie::model::truth::Server;
-use menagerie::model::{Membership, MemberTruth, ServerId};
+use menagerie::model::{MemberTruth, Membership, ServerId};
 use tokio::task::JoinHandle;
 
 use super::cluster::Ensemble;
@@ -105,7 +105,11 @@ impl History {
             assert!(at - sampled < FRESH, "the last sample is {} ms older than the change", at - sampled);
             for voter in before.voters() {
                 let said = truths.iter().find(|truth| truth.id == voter).map(|truth| &truth.server);
-                assert!(matches!(said, Some(Server::Serving(_))), "member {voter} was not synced when {:?} came: {said:?}", after.lines());
+                assert!(
+                    matches!(said, Some(Server::Serving(_))),
+                    "member {voter} was not synced when {:?} came: {said:?}",
+                    after.lines()
+                );
             }
         }
     }

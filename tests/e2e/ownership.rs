@@ -10,7 +10,8 @@ use super::cluster::{PATIENCE, condition, eventually, in_namespace};
 async fn a_foreign_object_is_never_overwritten_and_is_named_in_a_condition() {
     in_namespace("foreign", |space| async move {
         let api: Api<ConfigMap> = Api::namespaced(space.client.clone(), &space.name);
-        let foreign: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "zk-config"}, "data": {"mine": "yes"}})).unwrap();
+        let foreign: ConfigMap =
+            serde_json::from_value(json!({"metadata": {"name": "zk-config"}, "data": {"mine": "yes"}})).unwrap();
         api.create(&PostParams::default(), &foreign).await.unwrap();
         let zk = space.ensemble("zk", json!({"replicas": 1})).await;
         let message = zk.condition("Degraded", "True", "ForeignObject").await;
@@ -81,13 +82,17 @@ async fn a_change_that_needs_a_restart_is_rendered_and_said() {
     in_namespace("pending", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 1})).await;
         zk.ready(1).await;
-        let patch = json!({"spec": {"config": {"snapCount": "50000"}, "podTemplate": {"metadata": {"labels": {"team": "a"}}}}});
+        let patch =
+            json!({"spec": {"config": {"snapCount": "50000"}, "podTemplate": {"metadata": {"labels": {"team": "a"}}}}});
         space.ensembles().patch("zk", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
         let message = zk.condition("RestartPending", "True", "OlderRevision").await;
         assert!(message.contains("zk-0"), "{message}");
         zk.delete_pod("zk-0").await;
         let status = zk.ready(1).await;
-        eventually(PATIENCE, "the condition to go", async || condition(&zk.status().await, "RestartPending").0.is_empty()).await;
+        eventually(PATIENCE, "the condition to go", async || {
+            condition(&zk.status().await, "RestartPending").0.is_empty()
+        })
+        .await;
         assert_eq!(status.ready, "1/1");
         let file = space.kubectl(&["exec", "zk-0", "-c", "zookeeper", "--", "cat", "/data/conf/zoo.cfg"]);
         assert!(file.contains("snapCount=50000"), "{file}");

@@ -16,22 +16,58 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
             ("zk", json!({"replicas": 3, "config": {"dataDir": "/x"}}), "config must not set dataDir"),
             ("zk", json!({"replicas": 3, "config": {"server.1": "h"}}), "config must not name servers"),
             ("zk", json!({"replicas": 3, "config": {"clientPort": "1"}}), "config must not set ports"),
-            ("zk", json!({"replicas": 3, "config": {"standaloneEnabled": "true"}}), "config must not set standaloneEnabled"),
-            ("zk", json!({"replicas": 3, "config": {"skipACL": "yes"}}), "config must not set standaloneEnabled, reconfigEnabled, skipACL"),
+            (
+                "zk",
+                json!({"replicas": 3, "config": {"standaloneEnabled": "true"}}),
+                "config must not set standaloneEnabled",
+            ),
+            (
+                "zk",
+                json!({"replicas": 3, "config": {"skipACL": "yes"}}),
+                "config must not set standaloneEnabled, reconfigEnabled, skipACL",
+            ),
             ("zk", json!({"replicas": 3, "config": {"db.autocreate": "true"}}), "config must not set db.autocreate"),
             ("zk", json!({"replicas": 3, "config": {"admin.enableServer": "false"}}), "config must not set admin.*"),
             ("zk", json!({"replicas": 3, "config": {"a b": "c"}}), "config keys may hold only"),
             ("zk", json!({"replicas": 3, "config": {"a": "b\nserver.9=x"}}), "config values must be one line"),
-            ("zk", json!({"replicas": 3, "jvm": {"heap": "1Gi"}, "resources": {"limits": {"memory": "1Gi"}}}), "jvm.heap must be smaller than resources.limits.memory"),
+            (
+                "zk",
+                json!({"replicas": 3, "jvm": {"heap": "1Gi"}, "resources": {"limits": {"memory": "1Gi"}}}),
+                "jvm.heap must be smaller than resources.limits.memory",
+            ),
             ("zk", json!({"replicas": 3, "jvm": {"flags": ["-Xmx1g"]}}), "jvm.heap and -Xmx"),
             ("zk", json!({"replicas": 3, "jvm": {"heap": "lots"}}), "jvm.heap must be a quantity"),
-            ("zk", json!({"replicas": 3, "jvm": {"flags": ["-XX:MaxRAMPercentage=75"]}}), "jvm.flags must not set RAM percentages"),
-            ("zk", json!({"replicas": 3, "storage": {"ephemeral": true, "class": "fast"}}), "storage.ephemeral contradicts"),
+            (
+                "zk",
+                json!({"replicas": 3, "jvm": {"flags": ["-XX:MaxRAMPercentage=75"]}}),
+                "jvm.flags must not set RAM percentages",
+            ),
+            (
+                "zk",
+                json!({"replicas": 3, "storage": {"ephemeral": true, "class": "fast"}}),
+                "storage.ephemeral contradicts",
+            ),
             ("zk", json!({"replicas": 3, "storage": {"size": "huge"}}), "storage.size must be a quantity"),
-            ("zk", json!({"replicas": 3, "image": {"repository": "zookeeper:3.9"}}), "image.repository must not hold a tag"),
-            ("zk", json!({"replicas": 3, "podTemplate": {"spec": {"containers": [{"name": "zookeeper", "image": "x"}]}}}), "podTemplate must not set image"),
-            ("zk", json!({"replicas": 3, "podTemplate": {"metadata": {"labels": {"menagerie.dev/ensemble": "x"}}}}), "podTemplate.metadata.labels must not set"),
-            ("zk", json!({"replicas": 3, "podTemplate": {"spec": {"volumes": [{"name": "data"}]}}}), "podTemplate must not change the volumes"),
+            (
+                "zk",
+                json!({"replicas": 3, "image": {"repository": "zookeeper:3.9"}}),
+                "image.repository must not hold a tag",
+            ),
+            (
+                "zk",
+                json!({"replicas": 3, "podTemplate": {"spec": {"containers": [{"name": "zookeeper", "image": "x"}]}}}),
+                "podTemplate must not set image",
+            ),
+            (
+                "zk",
+                json!({"replicas": 3, "podTemplate": {"metadata": {"labels": {"menagerie.dev/ensemble": "x"}}}}),
+                "podTemplate.metadata.labels must not set",
+            ),
+            (
+                "zk",
+                json!({"replicas": 3, "podTemplate": {"spec": {"volumes": [{"name": "data"}]}}}),
+                "podTemplate must not change the volumes",
+            ),
             (&long, json!({"replicas": 3}), "metadata.name must be at most 50 characters"),
             ("z.k", json!({"replicas": 3}), "metadata.name must start with a letter"),
             ("3zk", json!({"replicas": 3}), "metadata.name must start with a letter"),
@@ -57,7 +93,10 @@ async fn what_cannot_change_later_is_refused_with_the_reason() {
             assert!(error.contains(sentence), "{error}");
         }
         space.apply("volatile", json!({"replicas": 1, "storage": {"ephemeral": true}})).await.unwrap();
-        let error = space.apply("volatile", json!({"replicas": 1, "storage": {"ephemeral": false}})).await.expect_err("it was accepted");
+        let error = space
+            .apply("volatile", json!({"replicas": 1, "storage": {"ephemeral": false}}))
+            .await
+            .expect_err("it was accepted");
         assert!(error.to_string().contains("storage.ephemeral cannot be changed"), "{error}");
     })
     .await;

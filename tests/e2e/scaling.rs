@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::Rng as _;
 use serde_json::json;
 
-use super::cluster::{Ensemble, eventually, in_namespace, kill_operator, PATIENCE};
+use super::cluster::{Ensemble, PATIENCE, eventually, in_namespace, kill_operator};
 use super::history::Recorder;
 use super::writers::Writers;
 
@@ -88,7 +88,10 @@ async fn a_change_of_mind_in_the_middle_is_followed_and_kept_claims_are_rejoined
         zk.scale(3);
         zk.ready(3).await;
         zk.scale(5);
-        eventually(PATIENCE, "the fourth voter", async || zk.status().await.members.iter().filter(|m| m.confirmed).count() >= 4).await;
+        eventually(PATIENCE, "the fourth voter", async || {
+            zk.status().await.members.iter().filter(|m| m.confirmed).count() >= 4
+        })
+        .await;
         zk.scale(3);
         zk.ready(3).await;
         // 3 → 5 → 3 left claims behind: they are used again, and safely.

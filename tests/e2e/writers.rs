@@ -41,7 +41,11 @@ pub async fn connect(address: &str) -> Client {
         let connector = Client::connector().with_session_timeout(SESSION);
         match tokio::time::timeout(ANSWER, connector.connect(address)).await {
             Ok(Ok(client)) => return client,
-            failed => assert!(started.elapsed() < Duration::from_secs(120), "no session with {address}: {:?}", failed.map(|r| r.err())),
+            failed => assert!(
+                started.elapsed() < Duration::from_secs(120),
+                "no session with {address}: {:?}",
+                failed.map(|r| r.err())
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -112,7 +116,12 @@ impl Tally {
         client.sync("/writes").await.unwrap();
         let there: BTreeSet<String> = client.list_children("/writes").await.unwrap().into_iter().collect();
         let lost: Vec<&String> = self.acknowledged.difference(&there).collect();
-        assert!(lost.is_empty(), "{} of {} acknowledged writes are lost: {lost:?}", lost.len(), self.acknowledged.len());
+        assert!(
+            lost.is_empty(),
+            "{} of {} acknowledged writes are lost: {lost:?}",
+            lost.len(),
+            self.acknowledged.len()
+        );
         println!("{} acknowledged writes are all there", self.acknowledged.len());
     }
 }

@@ -37,7 +37,12 @@ fn a_new_ensemble_starts_all_its_voters_at_once_and_then_rests() {
     assert!(world.trace.is_empty(), "a birth needs no membership step: {:?}", world.trace);
     assert_eq!(plan.status.ready, "3/3");
     assert_eq!(plan.status.identity.as_deref(), Some(UID));
-    for (name, truth) in [("Ready", Truth::True), ("QuorumAvailable", Truth::True), ("Progressing", Truth::False), ("Degraded", Truth::False)] {
+    for (name, truth) in [
+        ("Ready", Truth::True),
+        ("QuorumAvailable", Truth::True),
+        ("Progressing", Truth::False),
+        ("Degraded", Truth::False),
+    ] {
         assert_eq!(condition(&plan, name), Some(truth), "{name}");
     }
 }
@@ -296,7 +301,12 @@ fn a_lost_status_is_found_again_from_charter_and_members() {
 #[test]
 fn claims_go_with_the_ensemble_only_by_policy() {
     let mut world = settled(3);
-    let reclaim = |policy| Some(StorageSpec { reclaim: Some(Reclaim { on_scale_down: None, on_delete: Some(policy) }), ..StorageSpec::default() });
+    let reclaim = |policy| {
+        Some(StorageSpec {
+            reclaim: Some(Reclaim { on_scale_down: None, on_delete: Some(policy) }),
+            ..StorageSpec::default()
+        })
+    };
     world.spec.storage = reclaim(ReclaimPolicy::Delete);
     world.settle();
     assert!(world.claims.values().all(|claim| claim.owned));

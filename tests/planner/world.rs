@@ -130,7 +130,8 @@ impl World {
 
     pub fn seen(&self) -> Observation {
         let pods: BTreeMap<Ordinal, PodFacts> = (0..self.pods()).map(|n| (Ordinal(n), pod(n))).collect();
-        let members = pods.keys().map(|ordinal| (ServerId::from(*ordinal), self.answer(ServerId::from(*ordinal)))).collect();
+        let members =
+            pods.keys().map(|ordinal| (ServerId::from(*ordinal), self.answer(ServerId::from(*ordinal)))).collect();
         Observation {
             names: names(),
             uid: self.uid.clone(),
@@ -142,7 +143,12 @@ impl World {
                 uid: "set".into(),
                 resource_version: set["metadata"]["resourceVersion"].to_string(),
                 replicas: self.pods(),
-                identity: Some(set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"].as_str().unwrap().into()),
+                identity: Some(
+                    set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"]
+                        .as_str()
+                        .unwrap()
+                        .into(),
+                ),
                 update_revision: None,
             }),
             pods,
@@ -221,9 +227,14 @@ impl World {
         match write {
             Write::Apply { object, .. } if object.key.kind == Kind::PersistentVolumeClaim => {
                 let owned = !object.json["metadata"]["ownerReferences"].as_array().unwrap().is_empty();
-                self.claims.values_mut().filter(|claim| claim.name == object.key.name).for_each(|claim| claim.owned = owned);
+                self.claims
+                    .values_mut()
+                    .filter(|claim| claim.name == object.key.name)
+                    .for_each(|claim| claim.owned = owned);
             }
-            Write::Apply { object, .. } | Write::CreateSuperSecret(object) => self.store(&object.key, object.json.clone()),
+            Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
+                self.store(&object.key, object.json.clone())
+            }
         }
     }
 
@@ -233,7 +244,9 @@ impl World {
         json["metadata"]["resourceVersion"] = json!(self.next.to_string());
         self.objects.insert(key.clone(), Live::Ours(json.clone()));
         if key.kind == Kind::StatefulSet {
-            let identity = json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"].as_str().unwrap();
+            let identity = json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"]
+                .as_str()
+                .unwrap();
             for n in 0..self.pods() {
                 self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
             }
@@ -242,7 +255,13 @@ impl World {
 
     /// Deletes the custom resource; its claims stay, and a new object of that name comes.
     pub fn recreate(&mut self, uid: &str) {
-        *self = World { uid: uid.into(), claims: self.claims.clone(), membership: self.membership.clone(), epoch: self.epoch + 1, ..zk(self.spec.replicas) };
+        *self = World {
+            uid: uid.into(),
+            claims: self.claims.clone(),
+            membership: self.membership.clone(),
+            epoch: self.epoch + 1,
+            ..zk(self.spec.replicas)
+        };
     }
 }
 
@@ -258,5 +277,10 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
 }
 
 fn pod(ordinal: u32) -> PodFacts {
-    PodFacts { name: names().pod(Ordinal(ordinal)), ip: Some(format!("198.18.1.{}", ordinal + 2)), ready: true, ..PodFacts::default() }
+    PodFacts {
+        name: names().pod(Ordinal(ordinal)),
+        ip: Some(format!("198.18.1.{}", ordinal + 2)),
+        ready: true,
+        ..PodFacts::default()
+    }
 }
