@@ -1,9 +1,10 @@
 //! The agent: one beside every server, before it starts (`prepare`) and while it runs (`serve`).
 //!
-//! `prepare` and `record` decide, purely; `seed` and `volume` read and write; `resolve` waits for names; `truth` asks the
+//! `prepare` and `record` decide, purely; `birth` asks the other founders; `seed` and `volume` read and write; `resolve` waits for names; `truth` asks the
 //! server; `serve` answers probes and the operator; `rejoin` keeps a joiner startable. Only an agent talks to its server's
 //! `AdminServer`, which listens on loopback.
 
+pub mod birth;
 pub mod prepare;
 pub mod record;
 pub mod rejoin;
@@ -115,9 +116,17 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 
 async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let id = server_id(&pod.name)?;
-    let seed = Seed::read(&pod.seed, &pod.secret)?;
+    let mut seed = Seed::read(&pod.seed, &pod.secret)?;
     let volume = Volume::at(&pod.data);
-    let plan = prepare::prepare(&volume.look()?, &seed, id, &volume.root())?;
+    let found = volume.look()?;
+    if seed.birth
+        && !found.database
+        && let Some(witness) = birth::witness(&seed, id).await
+    {
+        warn!(%id, %witness, "the charter is out of date: the ensemble has been born, and this disk is empty");
+        seed.birth = false;
+    }
+    let plan = prepare::prepare(&found, &seed, id, &volume.root())?;
     for file in &plan.ignored {
         warn!(%file, "not believed");
     }

@@ -82,7 +82,7 @@ impl Desired {
         let jvm = jvm.clone().unwrap_or_default();
         let storage = storage.clone().unwrap_or_default();
         let reclaim = storage.reclaim.clone().unwrap_or_default();
-        let resources = to_value("resources", resources)?;
+        let resources = to_value("resources", resources.as_ref())?;
         let jvm_flags = jvm.flags.unwrap_or_default();
         Ok(Self {
             replicas: replicas_of(*replicas)?,
@@ -101,7 +101,7 @@ impl Desired {
             on_delete: reclaim.on_delete.unwrap_or_default(),
             storage: storage_of(storage)?,
             resources,
-            pod_template: to_value("podTemplate", pod_template)?,
+            pod_template: to_value("podTemplate", pod_template.as_ref())?,
         })
     }
 }
@@ -162,10 +162,8 @@ fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
     Ok(Storage::Claim { size: storage.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned()), class: storage.class })
 }
 
-fn to_value<T: serde::Serialize>(field: &'static str, part: &Option<T>) -> Result<Value, Invalid> {
-    part.as_ref()
-        .map_or(Ok(Value::Null), serde_json::to_value)
-        .map_err(|error| Invalid { field, reason: error.to_string() })
+fn to_value<T: serde::Serialize>(field: &'static str, part: Option<&T>) -> Result<Value, Invalid> {
+    part.map_or(Ok(Value::Null), serde_json::to_value).map_err(|error| Invalid { field, reason: error.to_string() })
 }
 
 #[cfg(test)]

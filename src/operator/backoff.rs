@@ -13,7 +13,7 @@ const STEADY: Duration = Duration::from_secs(15);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_FAILURE: Duration = Duration::from_millis(500);
-const LONGEST_FAILURE: Duration = Duration::from_secs(60);
+const LONGEST_FAILURE: Duration = Duration::from_mins(1);
 /// Waits are short at first: most end within seconds.
 const WAITS_BEFORE_DOUBLING: u32 = 20;
 

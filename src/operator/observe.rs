@@ -39,13 +39,13 @@ const KINDS: [Kind; 6] =
 pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Option<ZooKeeperEnsemble>, ApiError> {
     let api: Api<DeserializeGuard<ZooKeeperEnsemble>> = Api::namespaced(context.client.clone(), namespace);
     let guarded = within(format!("read ensemble {name}"), api.get_opt(name)).await?;
-    match guarded.map(|guarded| guarded.0) {
-        Some(Ok(ensemble)) if ensemble.metadata.deletion_timestamp.is_none() => Ok(Some(ensemble)),
-        Some(Err(invalid)) => {
+    match guarded {
+        Some(DeserializeGuard(Ok(ensemble))) if ensemble.metadata.deletion_timestamp.is_none() => Ok(Some(ensemble)),
+        Some(DeserializeGuard(Err(invalid))) => {
             warn!(error = invalid.error, "the object cannot be decoded: it is left alone until it is corrected");
             Ok(None)
         }
-        Some(Ok(_)) | None => Ok(None),
+        Some(DeserializeGuard(Ok(_))) | None => Ok(None),
     }
 }
 
@@ -186,9 +186,9 @@ impl Reader<'_> {
         if owned(&|owner| owner["kind"] == "ZooKeeperEnsemble" && owner["name"] == self.names.ensemble.as_str()) {
             return Live::Leftover;
         }
-        let owner =
-            owners.iter().find_map(|owner| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?)));
-        Live::Foreign { owner: owner.unwrap_or_else(|| "nobody of this operator".to_owned()) }
+        let named = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
+        let somebody = owners.iter().find_map(named);
+        Live::Foreign { owner: somebody.unwrap_or_else(|| "nobody of this operator".to_owned()) }
     }
 }
 

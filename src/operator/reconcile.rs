@@ -82,7 +82,7 @@ pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Cont
     let chain = chain(error);
     match error {
         PassError::Api(api) if api.is_outdated() => {
-            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again")
+            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
         }
         _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
     }

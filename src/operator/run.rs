@@ -46,7 +46,7 @@ pub struct Options {
     /// The operator's own image, which runs as the agent in every pod.
     #[arg(long, env = "MENAGERIE_IMAGE")]
     image: String,
-    /// Pull policy of that image: Always, IfNotPresent or Never.
+    /// Pull policy of that image: `Always`, `IfNotPresent` or `Never`.
     #[arg(long, env = "MENAGERIE_IMAGE_PULL_POLICY")]
     image_pull_policy: Option<String>,
     /// The cluster's DNS domain.
@@ -154,6 +154,7 @@ where
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the controller's signature")]
 fn ensemble_of<K: kube::Resource>(object: PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
 where
     PartialObjectMeta<K>: kube::ResourceExt,

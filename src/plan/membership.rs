@@ -122,7 +122,7 @@ impl Context<'_> {
         let id = ServerId(self.set.replicas + 1);
         match usable_claim(self.seen, id, &self.blueprint.charter.identity) {
             Ok(()) => Step::Raise(self.resize(id, self.set.replicas + 1, Vec::new())),
-            Err(step) => step,
+            Err(obstacle) => obstacle.into(),
         }
     }
 

@@ -98,6 +98,22 @@ pub struct Resize {
     pub via: Vec<String>,
 }
 
+/// What keeps an ensemble from being started or from growing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Obstacle {
+    Wait(Reason),
+    Refuse(Reason),
+}
+
+impl From<Obstacle> for Step {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Wait(reason) => Self::Wait(reason),
+            Obstacle::Refuse(reason) => Self::Refuse(reason),
+        }
+    }
+}
+
 /// Why nothing is done: a word for machines and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -134,7 +150,7 @@ pub fn plan(seen: &Observation) -> Plan {
     Plan { step, status, conditions }
 }
 
-fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origin, &Step>) -> Step {
+fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origin, &Obstacle>) -> Step {
     let desired = match &seen.desired {
         Ok(desired) => desired,
         Err(invalid) => return Step::Refuse(Reason::new("InvalidSpec", invalid.to_string())),
@@ -144,7 +160,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     }
     let origin = match origin {
         Ok(origin) => origin,
-        Err(step) => return step.clone(),
+        Err(obstacle) => return obstacle.clone().into(),
     };
     let blueprint = Blueprint {
         names: &seen.names,

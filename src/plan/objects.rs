@@ -43,10 +43,9 @@ pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprin
 fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     match (seen.objects.get(&object.key), object.key.kind) {
         (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
-        // A second write could only lose the password that running members know.
-        (Some(_), Kind::Secret) => None,
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
-        (Some(Live::Ours(live)), _) if reflects(live, &object.json) => None,
+        // A second write to the Secret could only lose the password that running members know.
+        (Some(Live::Ours(live)), kind) if kind == Kind::Secret || reflects(live, &object.json) => None,
         (Some(Live::Ours(live)), _) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
         (Some(Live::Foreign { .. } | Live::Leftover), _) => None,
     }
@@ -62,11 +61,11 @@ fn claim_owner(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) 
         return None;
     }
     let owners = if owned {
-        let mut owner = blueprint.owner_reference();
+        let mut reference = blueprint.owner_reference();
         // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
-        owner["controller"] = json!(false);
-        owner["blockOwnerDeletion"] = json!(false);
-        vec![owner]
+        reference["controller"] = json!(false);
+        reference["blockOwnerDeletion"] = json!(false);
+        vec![reference]
     } else {
         Vec::new()
     };

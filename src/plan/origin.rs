@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::standing::{Standing, serving};
-use super::{Reason, Step, confirmed};
+use super::{Obstacle, Reason, confirmed};
 use crate::model::{Charter, ConfigVersion, Fact, Observation, ServerId};
 
 /// Who the ensemble is and whether it is being born.
@@ -44,7 +44,7 @@ impl Origin {
 }
 
 /// Reads the origin from all the evidence, or says what to wait for or why to refuse.
-pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Step> {
+pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacle> {
     let recorded = recorded_identity(seen);
     if seen.set.is_none() {
         going_claims(seen)?;
@@ -70,11 +70,11 @@ pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Step> {
 }
 
 /// Whether a member's claim may be used by this ensemble: there is none, or it bears this identity.
-pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<(), Step> {
+pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<(), Obstacle> {
     let Some(claim) = seen.claims.get(&id.ordinal()) else { return Ok(()) };
-    let refuse = |message: String| Err(Step::Refuse(Reason::new("ForeignClaim", message)));
+    let refuse = |message: String| Err(Obstacle::Refuse(Reason::new("ForeignClaim", message)));
     match claim.identity.as_deref() {
-        _ if claim.going => Err(Step::Wait(Reason::new(
+        _ if claim.going => Err(Obstacle::Wait(Reason::new(
             "ClaimTerminating",
             format!("waiting for claim {} to be gone: it is being deleted", claim.name),
         ))),
@@ -97,7 +97,7 @@ fn recorded_identity(seen: &Observation) -> Option<String> {
 }
 
 /// The one identity that all claims bear, if there are claims.
-fn claimed_identity(seen: &Observation) -> Result<Option<String>, Step> {
+fn claimed_identity(seen: &Observation) -> Result<Option<String>, Obstacle> {
     let mut identities: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for claim in seen.claims.values() {
         if let Some(identity) = &claim.identity {
@@ -106,7 +106,7 @@ fn claimed_identity(seen: &Observation) -> Result<Option<String>, Step> {
     }
     if identities.len() > 1 {
         let found: Vec<String> = identities.iter().map(|(id, names)| format!("{} of {id}", names.join(", "))).collect();
-        return Err(Step::Refuse(Reason::new(
+        return Err(Obstacle::Refuse(Reason::new(
             "ClaimsDisagree",
             format!(
                 "volume claims of this name belong to different ensembles: {}; keep those of one and delete the others",
@@ -118,10 +118,10 @@ fn claimed_identity(seen: &Observation) -> Result<Option<String>, Step> {
 }
 
 /// Claims that will be gone must not be taken for evidence, and not be used by new pods.
-fn going_claims(seen: &Observation) -> Result<(), Step> {
+fn going_claims(seen: &Observation) -> Result<(), Obstacle> {
     match seen.claims.values().find(|claim| claim.going) {
         None => Ok(()),
-        Some(claim) => Err(Step::Wait(Reason::new(
+        Some(claim) => Err(Obstacle::Wait(Reason::new(
             "ClaimTerminating",
             format!("waiting for claim {} of an earlier ensemble to be gone: it is being deleted", claim.name),
         ))),

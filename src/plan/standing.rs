@@ -33,7 +33,7 @@ impl Standing {
             let Ok(committed) = Membership::parse(&serving.membership) else { continue };
             let standing = Self { leader: Some(leader), epoch: serving.epoch, committed: Some(committed.clone()) };
             let synced = committed.voters().filter(|id| standing.unsynced(seen, *id).is_none()).count();
-            let counted = serving.synced_voters.is_none_or(|voters| voters as usize + 1 >= committed.majority());
+            let counted = serving.synced_voters.is_some_and(|voters| voters as usize + 1 >= committed.majority());
             if counted && synced >= committed.majority() && committed.version.0 > 0 {
                 return standing;
             }
@@ -82,12 +82,14 @@ impl Standing {
                 return Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}")));
             }
         }
+        // The leader also counts followers that still receive their snapshot, so its word alone would not be enough.
         let voters = committed.voters().count();
-        let counted = seen.members.get(&leader).and_then(Fact::known).and_then(serving).and_then(|s| s.synced_voters);
-        counted.filter(|counted| *counted as usize + 1 < voters).map(|counted| {
+        let leads = seen.members.get(&leader).and_then(Fact::known).and_then(serving);
+        let counted = leads.and_then(|serving| serving.synced_voters).map_or(0, |others| others as usize + 1);
+        (counted < voters).then(|| {
             Reason::new(
                 "MemberNotSynced",
-                format!("waiting for the leader: it counts {} of {voters} voters as synced", counted + 1),
+                format!("waiting for the leader: it counts {counted} of {voters} voters as synced"),
             )
         })
     }

@@ -42,7 +42,8 @@ pub fn static_config(user: &BTreeMap<String, String>) -> String {
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.clone())));
     keys.extend(OWNED.iter().map(|(key, value)| (*key, (*value).to_owned())));
     keys.insert("admin.serverPort", ADMIN_PORT.to_string());
-    keys.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+    let lines: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

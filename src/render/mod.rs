@@ -85,7 +85,9 @@ fn sealed(mut object: Rendered) -> Rendered {
 
 /// A short digest, to tell renderings apart.
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut short = format!("{:x}", Sha256::digest(text));
+    short.truncate(16);
+    short
 }
 
 impl Blueprint<'_> {

@@ -100,7 +100,7 @@ impl Pods {
     pub async fn kill_until_serving(&self, name: &str) -> Duration {
         let ip = self.addresses().await.into_iter().find(|(pod, ..)| pod == name).unwrap().2;
         let _ = Command::new("kubectl")
-            .args(["-n", &self.namespace, "exec", name, "-c", "zookeeper", "--", "kill", "-TERM", "1"])
+            .args(["-n", &self.namespace, "exec", name, "-c", "zookeeper", "--", "sh", "-c", "kill -TERM 1"])
             .output();
         let started = Instant::now();
         while mode(&ip).await.is_some() {

@@ -1,5 +1,6 @@
 //! Measurements on the real cluster, side by side with a hand-written StatefulSet: `dev/bench [NAME…]`. Prints tables.
 
+#[expect(dead_code, reason = "the end-to-end tests use the rest")]
 #[path = "../e2e/cluster.rs"]
 mod cluster;
 mod contender;

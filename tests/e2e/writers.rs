@@ -122,6 +122,11 @@ impl Tally {
             lost.len(),
             self.acknowledged.len()
         );
-        println!("{} acknowledged writes are all there", self.acknowledged.len());
+        println!(
+            "{} acknowledged writes are all there; longest gap of one writer {:?}, of all {:?}",
+            self.acknowledged.len(),
+            self.longest_gap_of_one,
+            self.longest_gap_of_all
+        );
     }
 }

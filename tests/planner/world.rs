@@ -233,7 +233,7 @@ impl World {
                     .for_each(|claim| claim.owned = owned);
             }
             Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
-                self.store(&object.key, object.json.clone())
+                self.store(&object.key, object.json.clone());
             }
         }
     }

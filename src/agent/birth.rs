@@ -1,0 +1,74 @@
+//! Asks the other founders whether the birth is over, before an empty disk gets the right to vote.
+//!
+//! The charter says `birth` until the operator has seen the first quorum and the kubelet has the new `ConfigMap`. A
+//! member whose disk is lost in those seconds must not vote: with one that lags behind it could elect a leader without
+//! the writes that were acknowledged meanwhile. Silence proves nothing either way: at a birth nobody answers yet.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use crate::http;
+use crate::model::layout::AGENT_PORT;
+use crate::model::truth::Server;
+use crate::model::{MemberTruth, ServerId};
+
+use super::seed::Seed;
+
+/// Nobody listens at a birth, and is refused at once; only a lost packet takes this long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A founder who has seen the ensemble live, if one says so.
+pub async fn witness(seed: &Seed, own: ServerId) -> Option<ServerId> {
+    let others = seed.membership.servers.iter().filter(|(id, _)| **id != own);
+    let asked = others.map(|(id, server)| async move {
+        let url = format!("http://{}:{AGENT_PORT}/v1/member", server.host());
+        http::get_json::<MemberTruth>(&url, PATIENCE).await.ok().filter(|truth| has_lived(truth, seed)).map(|_| *id)
+    });
+    join_all(asked).await.into_iter().flatten().next()
+}
+
+fn has_lived(truth: &MemberTruth, seed: &Seed) -> bool {
+    let ours = truth.disk.identity.as_ref() == Some(&seed.identity);
+    let agreed = truth.disk.record.is_some_and(|record| record.0 > 0);
+    ours && (agreed || matches!(truth.server, Server::Serving(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::truth::Disk;
+    use crate::model::{Charter, ConfigVersion};
+
+    fn seed() -> Seed {
+        let charter = Charter {
+            ensemble: "a".into(),
+            identity: "one".into(),
+            birth: true,
+            membership: "server.1=127.0.0.1:2888:3888:participant;2181".into(),
+            version: "0".into(),
+            joiner: "a-{ordinal}:2888:3888:participant;2181".into(),
+        };
+        Seed::parse(&serde_json::to_string(&charter).unwrap(), String::new(), "pw").unwrap()
+    }
+
+    fn truth(identity: &str, record: u64) -> MemberTruth {
+        MemberTruth {
+            id: ServerId(1),
+            disk: Disk { identity: Some(identity.into()), database: true, record: Some(ConfigVersion(record)) },
+            server: Server::Silent { reason: String::new() },
+        }
+    }
+
+    #[test]
+    fn a_founder_with_an_agreed_membership_has_lived() {
+        assert!(has_lived(&truth("one", 7), &seed()));
+        assert!(!has_lived(&truth("one", 0), &seed()), "it may be starting like this one");
+        assert!(!has_lived(&truth("another", 7), &seed()), "it speaks for another ensemble");
+    }
+
+    #[tokio::test]
+    async fn silence_is_no_witness() {
+        assert_eq!(witness(&seed(), ServerId(2)).await, None);
+    }
+}
