@@ -6,6 +6,7 @@
 mod birth;
 mod cluster;
 mod disaster;
+mod helm;
 mod history;
 mod ownership;
 mod refusals;
