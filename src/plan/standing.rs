@@ -1,7 +1,8 @@
 //! How the ensemble stands: who leads, which membership is committed, who is synced.
 //!
 //! Invariant: a member counts as synced only on its own recent word, in the leader's epoch, with the leader's
-//! membership. Silence counts as not synced, and as nothing else.
+//! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
+//! quorum; for a step every voter has to say so itself.
 
 use super::Reason;
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
@@ -32,9 +33,8 @@ impl Standing {
         for (leader, serving) in leaders {
             let Ok(committed) = Membership::parse(&serving.membership) else { continue };
             let standing = Self { leader: Some(leader), epoch: serving.epoch, committed: Some(committed.clone()) };
-            let synced = committed.voters().filter(|id| standing.unsynced(seen, *id).is_none()).count();
             let counted = serving.synced_voters.is_some_and(|voters| voters as usize + 1 >= committed.majority());
-            if counted && synced >= committed.majority() && committed.version.0 > 0 {
+            if counted && committed.version.0 > 0 {
                 return standing;
             }
         }

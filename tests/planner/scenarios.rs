@@ -55,6 +55,18 @@ fn growing_starts_a_pod_and_adds_its_member_before_the_next() {
 }
 
 #[test]
+fn a_joiner_is_added_only_once_it_has_synced() {
+    let mut world = settled(1);
+    world.down.insert(ServerId(2));
+    let plan = world.scale(2).settle();
+    assert_eq!(reason(&plan).0, "Joining");
+    assert!(reason(&plan).1.contains("member 2 (pod zk-1)"), "{}", reason(&plan).1);
+    assert_eq!(world.voters(), [1]);
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+}
+
+#[test]
 fn shrinking_takes_the_member_out_before_its_pod_and_the_highest_first() {
     let mut world = settled(5);
     world.scale(3).settle();
@@ -141,6 +153,17 @@ fn silence_of_everybody_is_unknown_and_not_a_lost_quorum() {
 }
 
 #[test]
+fn a_leaders_word_is_enough_for_a_quorum_and_not_for_a_step() {
+    let mut world = settled(3);
+    let leader = world.leader().unwrap();
+    world.silent = (1..=3).map(ServerId).filter(|id| *id != leader).collect();
+    let plan = world.scale(1).settle();
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::True));
+    assert_eq!(reason(&plan).0, "MemberNotSynced");
+    assert!(world.trace.is_empty(), "{:?}", world.trace);
+}
+
+#[test]
 fn of_two_that_claim_to_lead_the_later_epoch_counts() {
     let world = settled(3);
     let mut seen = world.seen();
@@ -166,6 +189,18 @@ fn the_seed_does_not_change_before_birth_whatever_the_spec_says_meanwhile() {
     world.down.clear();
     assert_eq!(world.settle().step, Step::Rest);
     assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_lost_charter_is_written_again_with_the_same_founders() {
+    let mut world = zk(3);
+    world.down = [ServerId(2), ServerId(3)].into();
+    world.settle();
+    world.objects.remove(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() });
+    world.scale(5).settle();
+    world.down.clear();
+    world.pass();
+    assert_eq!(world.voters(), [1, 2, 3], "two lists of founders could make two quorums");
 }
 
 #[test]

@@ -232,6 +232,9 @@ impl World {
                     .filter(|claim| claim.name == object.key.name)
                     .for_each(|claim| claim.owned = owned);
             }
+            Write::Apply { object, .. } if object.key.kind == Kind::Secret => {
+                panic!("the Secret is written a second time: {:?}", object.key);
+            }
             Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
                 self.store(&object.key, object.json.clone());
             }
@@ -240,6 +243,10 @@ impl World {
 
     fn store(&mut self, key: &ObjectKey, mut json: Value) {
         self.next += 1;
+        // Of a Secret only the metadata is ever read.
+        if key.kind == Kind::Secret {
+            json = json!({"metadata": json["metadata"]});
+        }
         json["metadata"]["uid"] = json!(format!("uid-{}", key.name));
         json["metadata"]["resourceVersion"] = json!(self.next.to_string());
         self.objects.insert(key.clone(), Live::Ours(json.clone()));
