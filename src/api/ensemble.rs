@@ -53,7 +53,7 @@ use super::status::EnsembleStatus;
         "(has(self.storage) && has(self.storage.size) ? self.storage.size : '') == (has(oldSelf.storage) && has(oldSelf.storage.size) ? oldSelf.storage.size : '')"
     ).message("storage.size cannot be changed yet: expanding volumes is not supported by this version of the operator"),
     validation = kube::core::Rule::new(
-        "!has(self.jvm) || !has(self.jvm.heap) || !has(self.resources) || !has(self.resources.limits) || !('memory' in self.resources.limits) || !isQuantity(self.jvm.heap) || !isQuantity(self.resources.limits['memory']) || quantity(self.jvm.heap).isLessThan(quantity(self.resources.limits['memory']))"
+        "!has(self.jvm) || !has(self.jvm.heap) || !has(self.resources) || !has(self.resources.limits) || !('memory' in self.resources.limits) || !isQuantity(self.jvm.heap) || !isQuantity(string(self.resources.limits['memory'])) || quantity(self.jvm.heap).isLessThan(quantity(string(self.resources.limits['memory'])))"
     ).message("jvm.heap must be smaller than resources.limits.memory: the JVM needs memory besides its heap")
 )]
 pub struct ZooKeeperEnsembleSpec {

@@ -51,6 +51,8 @@ pub struct PodTemplateSpec {
     #[x_kube(
         validation = kube::core::Rule::new("self.all(c, c.name != 'zookeeper' || !(has(c.image) || has(c.command) || has(c.args) || has(c.resources)))")
             .message("podTemplate must not set image, command, args or resources of the zookeeper container: use image, jvm and resources of the ensemble"),
+        validation = kube::core::Rule::new("self.all(c, c.name != 'zookeeper' || !(has(c.startupProbe) || has(c.livenessProbe) || has(c.readinessProbe) || has(c.lifecycle)))")
+            .message("podTemplate must not set probes or lifecycle hooks of the zookeeper container: the agent answers for it"),
         validation = kube::core::Rule::new("self.all(c, !(c.name in ['prepare', 'agent']))")
             .message("podTemplate must not name a container 'prepare' or 'agent': these are the operator's own")
     )]

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::membership::Membership;
+
 /// Key of the `ConfigMap` under which the charter stands.
 pub const CHARTER_KEY: &str = "charter.json";
 /// Key of the `ConfigMap` under which the static configuration stands, without `dynamicConfigFile` and secrets.
@@ -24,4 +26,13 @@ pub struct Charter {
     pub version: String,
     /// `server.N` entry of any member, with `{ordinal}` and `{id}` to fill in, for a member that is not in the list.
     pub joiner: String,
+}
+
+impl Charter {
+    /// The membership in it, if it is one that ZooKeeper confirmed and no seed.
+    pub fn confirmed(&self) -> Option<Membership> {
+        let mut membership = Membership::parse(&self.membership).ok()?;
+        membership.version = self.version.parse().ok()?;
+        (!self.birth && membership.version.0 > 0).then_some(membership)
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::layout::DATA_DIR;
 use super::quantity;
 use crate::api::{PullPolicy, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
 
@@ -101,7 +102,7 @@ impl Desired {
             on_delete: reclaim.on_delete.unwrap_or_default(),
             storage: storage_of(storage)?,
             resources,
-            pod_template: to_value("podTemplate", pod_template.as_ref())?,
+            pod_template: pod_template_of(to_value("podTemplate", pod_template.as_ref())?)?,
         })
     }
 }
@@ -162,6 +163,39 @@ fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
     Ok(Storage::Claim { size: storage.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned()), class: storage.class })
 }
 
+/// What would go around the other fields: the flags are `jvm`'s, and the mounts are where the agent writes.
+const OWNED_ENV: [&str; 7] =
+    ["SERVER_JVMFLAGS", "JVMFLAGS", "ZK_SERVER_HEAP", "JMXDISABLE", "ZOO_LOG_DIR", "ZOOCFGDIR", "ZOOCFG"];
+const OWNED_MOUNTS: [&str; 3] = [DATA_DIR, "/logs", "/tmp"];
+const OWNED_PARTS: [&str; 4] = ["startupProbe", "livenessProbe", "readinessProbe", "lifecycle"];
+
+fn pod_template_of(template: Value) -> Result<Value, Invalid> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    for container in containers.filter(|container| container["name"] == "zookeeper") {
+        let named = |list: &str, field: &str, owned: &[&str]| {
+            let items = container[list].as_array().into_iter().flatten();
+            let names: Vec<&str> = items.filter_map(|item| item[field].as_str()).collect();
+            names
+                .into_iter()
+                .map(|name| name.trim_end_matches('/'))
+                .find(|name| owned.contains(name))
+                .map(str::to_owned)
+        };
+        let part = OWNED_PARTS.iter().find(|part| !container[**part].is_null()).map(|part| (*part).to_owned());
+        let owned =
+            named("env", "name", &OWNED_ENV).or_else(|| named("volumeMounts", "mountPath", &OWNED_MOUNTS)).or(part);
+        if let Some(owned) = owned {
+            return Err(Invalid {
+                field: "podTemplate",
+                reason: format!(
+                    "{owned} of the zookeeper container is the operator's own: use jvm, config and storage"
+                ),
+            });
+        }
+    }
+    Ok(template)
+}
+
 fn to_value<T: serde::Serialize>(field: &'static str, part: Option<&T>) -> Result<Value, Invalid> {
     part.map_or(Ok(Value::Null), serde_json::to_value).map_err(|error| Invalid { field, reason: error.to_string() })
 }
@@ -196,6 +230,12 @@ mod tests {
         assert!(heap(json!({"heap": "lots"})).is_err());
     }
 
+    /// A spec that says this of the zookeeper container.
+    fn around(mut container: Value) -> Value {
+        container["name"] = json!("zookeeper");
+        json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"containers": [container]}}})
+    }
+
     #[test]
     fn a_spec_that_the_schema_would_refuse_is_refused_here_too() {
         for (spec, field) in [
@@ -204,6 +244,9 @@ mod tests {
             (json!({"replicas": 1, "version": "latest"}), "version"),
             (json!({"replicas": 1, "version": "3.9.5", "config": {"a": "b\nserver.9=x"}}), "config"),
             (json!({"replicas": 1, "version": "3.9.5", "storage": {"size": "big"}}), "storage.size"),
+            (around(json!({"env": [{"name": "SERVER_JVMFLAGS", "value": "-Dzookeeper.skipACL=yes"}]})), "podTemplate"),
+            (around(json!({"volumeMounts": [{"name": "x", "mountPath": "/data/"}]})), "podTemplate"),
+            (around(json!({"readinessProbe": {}})), "podTemplate"),
         ] {
             assert_eq!(desired(spec.clone()).unwrap_err().field, field, "{spec}");
         }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
+use super::desired::MAX_REPLICAS;
 use super::ids::{ConfigVersion, ServerId};
 
 /// The servers of an ensemble and the version of that list.
@@ -109,9 +110,10 @@ impl Membership {
         self.voters().count() / 2 + 1
     }
 
-    /// The highest id, 0 when there is nobody.
+    /// The highest id that a pod of an ensemble may have, 0 when there is nobody. A server with an id beyond that was
+    /// added by hand, and no pod is started for it.
     pub fn highest(&self) -> u32 {
-        self.servers.keys().next_back().map_or(0, |id| id.0)
+        self.servers.keys().rev().map(|id| id.0).find(|id| *id <= MAX_REPLICAS).unwrap_or(0)
     }
 
     /// Whether this server is in the list.

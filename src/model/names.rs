@@ -1,5 +1,6 @@
 //! The names of everything that an ensemble owns, in one place.
 
+use super::desired::MAX_REPLICAS;
 use super::ids::{Ordinal, ServerId};
 use super::membership::{CLIENT_PORT, Membership, Server};
 
@@ -7,6 +8,8 @@ use super::membership::{CLIENT_PORT, Membership, Server};
 pub const ENSEMBLE_LABEL: &str = "menagerie.dev/ensemble";
 /// Label on a volume claim: the identity of the ensemble whose data it holds.
 pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
+/// Label on a volume claim whose ensemble was born.
+pub const BORN_LABEL: &str = "menagerie.dev/born";
 /// Label on a Service of one member: its server id.
 pub const MEMBER_LABEL: &str = "menagerie.dev/server-id";
 /// Value of `app.kubernetes.io/managed-by` on everything rendered.
@@ -33,7 +36,11 @@ impl Names {
 
     /// The ordinal of a pod of this ensemble.
     pub fn ordinal_of_pod(&self, pod: &str) -> Option<Ordinal> {
-        pod.strip_prefix(&self.ensemble)?.strip_prefix('-')?.parse().ok().map(Ordinal)
+        let text = pod.strip_prefix(&self.ensemble)?.strip_prefix('-')?;
+        let ordinal: u32 = text.parse().ok()?;
+        // Anybody may make a claim of any name: `data-zk-4000000000` must not decide how much is looked for, and
+        // `data-zk-00` is not the claim of the first member.
+        (ordinal < MAX_REPLICAS && ordinal.to_string() == text).then_some(Ordinal(ordinal))
     }
 
     /// The claim of that ordinal, as the `StatefulSet` controller names it.
@@ -109,5 +116,8 @@ mod tests {
         assert_eq!(names.ordinal_of_pod("a-1-client"), None);
         assert_eq!(names.ordinal_of_pod("a-10"), None);
         assert_eq!(names.ordinal_of_claim("data-a-1"), None);
+        for stranger in ["a-1-15", "a-1-4294967295", "a-1-99999999999", "a-1-00", "a-1-+1", "a-1-"] {
+            assert_eq!(names.ordinal_of_pod(stranger), None, "{stranger}");
+        }
     }
 }

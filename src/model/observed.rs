@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::charter::Charter;
-use super::desired::{Desired, Invalid};
+use super::desired::{Desired, Invalid, MAX_REPLICAS};
 use super::ids::{Ordinal, ServerId};
 use super::membership::Membership;
 use super::names::Names;
@@ -131,6 +131,8 @@ pub struct ClaimFacts {
     pub resource_version: String,
     /// Identity of the ensemble that it bears.
     pub identity: Option<String>,
+    /// Whether its ensemble was born: only then its data brings that ensemble back.
+    pub born: bool,
     /// Whether it is being deleted, or the garbage collector will delete it with an earlier ensemble of that name.
     pub going: bool,
     /// Whether it will be deleted with this ensemble.
@@ -180,9 +182,9 @@ impl Observation {
     pub fn span(&self) -> u32 {
         let desired = self.desired.as_ref().map_or(0, |desired| desired.replicas);
         let set = self.set.as_ref().map_or(0, |set| set.replicas);
-        let recorded = self.recorded_membership().map_or(0, |membership| membership.highest());
+        let noted = self.noted_membership().map_or(0, |membership| membership.highest());
         let claims = if self.set.is_none() { self.highest_claim() } else { 0 };
-        desired.max(set).max(recorded).max(claims)
+        desired.max(set).max(noted).max(claims).min(MAX_REPLICAS)
     }
 
     /// Number of members up to the highest claim that bears an identity.
@@ -191,8 +193,13 @@ impl Observation {
         marked.map(|(ordinal, _)| ordinal.0 + 1).max().unwrap_or(0)
     }
 
-    /// The membership that was last confirmed, as status recorded it.
-    pub fn recorded_membership(&self) -> Option<Membership> {
+    /// The membership that was last confirmed, as it was noted: in the charter, which members start from, else in the
+    /// status, which anybody with a right to it may write.
+    pub fn noted_membership(&self) -> Option<Membership> {
+        self.charter.as_ref().and_then(Charter::confirmed).or_else(|| self.recorded_membership())
+    }
+
+    fn recorded_membership(&self) -> Option<Membership> {
         let recorded = self.status.membership.as_ref()?;
         let mut membership = Membership::parse(&recorded.servers.join("\n")).ok()?;
         membership.version = recorded.version.parse().ok()?;

@@ -41,7 +41,9 @@ pub fn milli(text: &str) -> Option<i128> {
             if power < 0 { (1_000, ten) } else { (1_000 * ten, 1) }
         }
     };
-    let value = mantissa.checked_mul(factor)?.checked_div(scale.checked_mul(divisor)?)?;
+    // Rounded up, as the API server does: less than a thousandth of a core is a thousandth.
+    let value =
+        mantissa.checked_mul(factor)?.checked_add(scale.checked_mul(divisor)? - 1)? / scale.checked_mul(divisor)?;
     Some(if negative { -value } else { value })
 }
 

@@ -37,6 +37,26 @@ pub enum ActError {
     NoPassword(String),
 }
 
+impl ActError {
+    /// A word and a sentence, when only a change from outside can mend it.
+    pub fn refusal(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Api(api) => api.refusal().map(|said| ("ApplyRefused", format!("{api}: the API server says: {said}"))),
+            Self::Ensemble(EnsembleError::Denied) => Some((
+                "SuperUserDenied",
+                "the members refuse the super user: they were started with another password than the Secret holds now; delete their pods one at a time".to_owned(),
+            )),
+            Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => Some(("StepNotTaken", self.to_string())),
+            Self::Ensemble(_) | Self::Outdated(_) => None,
+        }
+    }
+
+    /// Whether something changed meanwhile. The next pass decides afresh, and nobody needs to hear of it.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Outdated(_)) || matches!(self, Self::Api(api) if api.is_outdated())
+    }
+}
+
 /// Carries out the step. Whether it worked shows in the next observation.
 pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
     match step {

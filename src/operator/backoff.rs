@@ -16,12 +16,13 @@ const FIRST_FAILURE: Duration = Duration::from_millis(500);
 const LONGEST_FAILURE: Duration = Duration::from_mins(1);
 /// Waits are short at first: most end within seconds.
 const WAITS_BEFORE_DOUBLING: u32 = 20;
+const APPLIES_BEFORE_DOUBLING: u32 = 4;
 
 #[derive(Default)]
 struct History {
     failures: u32,
-    waits: u32,
-    waiting_for: Option<&'static str>,
+    times: u32,
+    doing: Option<&'static str>,
 }
 
 /// The recent history of every ensemble, by uid.
@@ -33,15 +34,21 @@ impl Backoff {
     pub fn after(&self, uid: &str, step: &Step) -> Duration {
         self.with(uid, |history| {
             history.failures = 0;
-            let Step::Wait(reason) = step else {
-                history.waits = 0;
-                return if matches!(step, Step::Rest | Step::Refuse(_)) { STEADY } else { AFTER_STEP };
+            let (what, first, patience) = match step {
+                Step::Rest | Step::Refuse(_) => {
+                    *history = History::default();
+                    return STEADY;
+                }
+                Step::Wait(reason) => (reason.code, FIRST_WAIT, WAITS_BEFORE_DOUBLING),
+                // One that is decided on again and again has no effect.
+                Step::Apply(_) => ("Apply", AFTER_STEP, APPLIES_BEFORE_DOUBLING),
+                _ => ("Step", AFTER_STEP, WAITS_BEFORE_DOUBLING),
             };
-            if history.waiting_for.replace(reason.code) != Some(reason.code) {
-                history.waits = 0;
+            if history.doing.replace(what) != Some(what) {
+                history.times = 0;
             }
-            history.waits = history.waits.saturating_add(1);
-            doubled(FIRST_WAIT, history.waits.saturating_sub(WAITS_BEFORE_DOUBLING), LONGEST_WAIT)
+            history.times = history.times.saturating_add(1);
+            doubled(first, history.times.saturating_sub(patience), LONGEST_WAIT)
         })
     }
 
@@ -82,6 +89,13 @@ mod tests {
         assert_eq!(backoff.after_failure("b"), FIRST_FAILURE);
         backoff.after("a", &Step::Rest);
         assert_eq!(backoff.after_failure("a"), FIRST_FAILURE);
+    }
+
+    #[test]
+    fn applying_without_effect_does_not_go_on_at_full_speed() {
+        let backoff = Backoff::default();
+        let delays: Vec<_> = (0..14).map(|_| backoff.after("a", &Step::Apply(Vec::new()))).collect();
+        assert!(delays[3] == AFTER_STEP && delays[13] == LONGEST_WAIT, "{delays:?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::api::ZooKeeperEnsemble;
 use crate::http;
 use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
-use crate::model::names::{ENSEMBLE_LABEL, IDENTITY_LABEL};
+use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{
     ClaimFacts, Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, ServerId, SetFacts,
@@ -121,7 +121,10 @@ impl Reader<'_> {
 
     /// Objects whose names are needed and that do not bear the label: absent, or somebody else's.
     async fn find_by_name(&self, seen: &mut Observation) -> Result<(), ApiError> {
-        let missing = expected(self.names, seen.span()).into_iter().filter(|key| !seen.objects.contains_key(key));
+        let expected = expected(self.names, seen.span());
+        // A stranger may bear our label. It is in the way only under a name that is needed.
+        seen.objects.retain(|key, live| matches!(live, Live::Ours(_)) || expected.contains(key));
+        let missing = expected.into_iter().filter(|key| !seen.objects.contains_key(key));
         let found = try_join_all(missing.map(|key| async move {
             let api = objects(self.context, key.kind, &self.names.namespace);
             let object =
@@ -170,6 +173,7 @@ impl Reader<'_> {
             uid: claim.uid().unwrap_or_default(),
             resource_version: claim.resource_version().unwrap_or_default(),
             identity: claim.labels().get(IDENTITY_LABEL).cloned(),
+            born: claim.labels().contains_key(BORN_LABEL),
             going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
             owned: owners.iter().any(|owner| owner.uid == self.uid),
         };
@@ -272,7 +276,12 @@ fn trouble(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
     }
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     containers.filter(|container| !container.ready).find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let state = container.state.as_ref()?;
+        if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
+            let message = ended.message.clone().unwrap_or_default();
+            return Some(format!("container {} ended with {}: {}", container.name, ended.exit_code, message.trim()));
+        }
+        let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         if matches!(reason, "PodInitializing" | "ContainerCreating") {
             return None;

@@ -17,7 +17,7 @@ use super::observe::{fresh, observe};
 use super::report::{announce, record};
 use super::timeout::ApiError;
 use crate::api::ZooKeeperEnsemble;
-use crate::plan::plan;
+use crate::plan::{plan, refused};
 
 /// Why a pass did not go through.
 #[derive(Debug, Error)]
@@ -63,11 +63,14 @@ async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Resu
         return Ok(Action::await_change());
     };
     let seen = observe(context, &ensemble).await?;
-    let plan = plan(&seen);
+    let mut plan = plan(&seen);
     context.metrics.plan(namespace, name, &plan, seen.desired.as_ref().map_or(0, |desired| desired.replicas));
-    record(context, &ensemble, &plan).await?;
     let outcome = act(context, &seen.names, &plan.step).await;
+    if let Some((reason, message)) = outcome.as_ref().err().and_then(ActError::refusal) {
+        refused(&mut plan.conditions, reason, &message);
+    }
     announce(context, &ensemble, &plan, &outcome).await;
+    record(context, &ensemble, &plan).await?;
     outcome?;
     Ok(Action::requeue(context.backoff.after(&seen.uid, &plan.step)))
 }

@@ -68,6 +68,9 @@ pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Pl
     let Some(progressing) = plan.conditions.iter().find(|verdict| verdict.name == "Progressing") else { return };
     let (action, secondary) = match &plan.step {
         Step::Rest => return,
+        _ if outcome.as_ref().is_err_and(ActError::is_outdated) => return,
+        // A refusal is said once, however often the step is tried again.
+        _ if outcome.is_err() && said_before(ensemble, progressing) => return,
         // Said once, when it begins or changes, and not on every pass.
         Step::Wait(_) | Step::Refuse(_) if said_before(ensemble, progressing) => return,
         Step::Wait(_) => ("Wait", None),
@@ -80,6 +83,9 @@ pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Pl
         Step::Leave { id, .. } => ("Leave", Some(*id)),
     };
     let (type_, reason, note) = match (outcome, &plan.step) {
+        (Err(error), _) if error.refusal().is_some() => {
+            (EventType::Warning, progressing.reason, progressing.message.clone())
+        }
         (Err(error), _) => (EventType::Warning, "StepNotTaken", format!("{}: {error}", progressing.message)),
         (Ok(()), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Ok(()), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),

@@ -28,6 +28,17 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// What the API server said when it refused the content of a request: trying again cannot help.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Kube { source, .. } => match &**source {
+                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Some(&status.message),
+                _ => None,
+            },
+            Self::Timeout { .. } => None,
+        }
+    }
+
     /// Whether the object is not there, or not the one that was seen any more. The next pass sees what is.
     pub fn is_outdated(&self) -> bool {
         matches!(self, Self::Kube { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 404 || status.code == 409))

@@ -16,7 +16,7 @@ use crate::render::{Blueprint, stateful_set};
 /// The next step towards the wanted number of voters. One that has to wait says which way it was going.
 pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> Step {
     let wanted = blueprint.desired.replicas;
-    let membership = standing.committed.clone().or_else(|| seen.recorded_membership());
+    let membership = standing.committed.clone().or_else(|| seen.noted_membership());
     let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));
     match (step(seen, standing, blueprint), voters) {
         (Step::Wait(reason), Some(voters)) if voters != wanted => {
@@ -65,11 +65,24 @@ struct Context<'a> {
 impl Context<'_> {
     /// Nothing that takes anything away, but members whose pods are missing get them back.
     fn without_quorum(&self) -> Step {
-        let recorded = self.seen.recorded_membership().map_or(0, |membership| membership.highest());
+        let recorded = self.seen.noted_membership().map_or(0, |membership| membership.highest());
         if self.set.replicas < recorded {
             return self.raise();
         }
+        if self.nobody_has_data() {
+            return Step::Refuse(Reason::new(
+                "NoData",
+                "no member's volume holds a database, and this ensemble was born before: bring its volumes back, or delete the ensemble and its claims to begin anew",
+            ));
+        }
         Step::Wait(self.standing.no_quorum(self.seen))
+    }
+
+    /// Every pod has answered, and none has anything. One that is silent may have all of it.
+    fn nobody_has_data(&self) -> bool {
+        let pods = (0..self.set.replicas).map(|ordinal| ServerId(ordinal + 1));
+        let empty = |id| self.seen.members.get(&id).and_then(Fact::known).is_some_and(|truth| !truth.disk.database);
+        self.set.replicas > 0 && pods.into_iter().all(empty)
     }
 
     fn grow(&self, joiner: ServerId) -> Step {

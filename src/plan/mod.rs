@@ -17,7 +17,7 @@ use crate::model::{ConfigVersion, Membership, Observation, Server, ServerId};
 use crate::render::{Blueprint, Rendered, render};
 
 pub use standing::Standing;
-pub use status::{Truth, Verdict};
+pub use status::{Truth, Verdict, refused};
 
 /// The one thing to do next, with everything that doing it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,12 +181,18 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     membership::next(seen, standing, &blueprint)
 }
 
-/// The membership that counts: the leader's, else the last that was recorded.
+/// The membership that counts: the leader's, else the last that was noted.
+///
+/// A note that is newer than what the leader has may mean a leader that was cut off, or a note that somebody changed.
+/// Once every voter agrees with the leader there is no doubt left, and a false note goes: left in the charter, it would
+/// make a restarted member the leader of a list of its own.
 fn confirmed(seen: &Observation, standing: &Standing) -> Option<Membership> {
-    let recorded = seen.recorded_membership();
-    match (&standing.committed, recorded) {
-        (Some(committed), Some(recorded)) if recorded.version > committed.version => Some(recorded),
+    let noted = seen.noted_membership();
+    match (&standing.committed, noted) {
+        (Some(committed), Some(noted)) if noted.version > committed.version && standing.blocker(seen).is_some() => {
+            Some(noted)
+        }
         (Some(committed), _) => Some(committed.clone()),
-        (None, recorded) => recorded,
+        (None, noted) => noted,
     }
 }

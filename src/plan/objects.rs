@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Reason, Step, Target, Write};
 use crate::api::ReclaimPolicy;
-use crate::model::names::IDENTITY_LABEL;
+use crate::model::names::{BORN_LABEL, IDENTITY_LABEL};
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::{Observation, Ordinal, quantity};
 use crate::render::{Blueprint, Rendered};
@@ -36,7 +36,7 @@ pub fn collision(seen: &Observation) -> Option<Step> {
 /// What has to be written so that the objects are as rendered.
 pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprint<'_>) -> Vec<Write> {
     let mut writes: Vec<Write> = rendered.iter().filter_map(|object| write(seen, object)).collect();
-    writes.extend(seen.claims.keys().filter_map(|ordinal| claim_owner(seen, *ordinal, blueprint)));
+    writes.extend(seen.claims.keys().filter_map(|ordinal| claim(seen, *ordinal, blueprint)));
     writes
 }
 
@@ -51,32 +51,34 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     }
 }
 
-/// Under `onDelete: Delete` the claims are owned by the custom resource, so that the garbage collector deletes them with
-/// it, and only with it: a `StatefulSet` deleted by mistake takes no data along.
-fn claim_owner(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
+/// What the operator itself keeps on a claim: the mark of birth, and under `onDelete: Delete` the custom resource as its
+/// owner, so that the garbage collector deletes it with that, and only with that: a `StatefulSet` deleted by mistake
+/// takes no data along.
+fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
     let claim = seen.claims.get(&ordinal)?;
-    let ours = claim.identity.as_deref() == Some(blueprint.charter.identity.as_str()) && !claim.going;
+    let identity = &blueprint.charter.identity;
+    let ours = claim.identity.as_ref() == Some(identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
-    if !ours || claim.owned == owned {
+    let born = claim.born || !blueprint.charter.birth;
+    if !ours || (claim.owned == owned && claim.born == born) {
         return None;
     }
-    let owners = if owned {
-        let mut reference = blueprint.owner_reference();
-        // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
-        reference["controller"] = json!(false);
-        reference["blockOwnerDeletion"] = json!(false);
-        vec![reference]
-    } else {
-        Vec::new()
-    };
+    let mut labels = json!({IDENTITY_LABEL: identity});
+    if born {
+        labels[BORN_LABEL] = json!("true");
+    }
+    let mut owner = blueprint.owner_reference();
+    // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
+    owner["controller"] = json!(false);
+    owner["blockOwnerDeletion"] = json!(false);
     let json = json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
             "name": claim.name,
             "namespace": seen.names.namespace,
-            "labels": {IDENTITY_LABEL: blueprint.charter.identity},
-            "ownerReferences": owners,
+            "labels": labels,
+            "ownerReferences": if owned { vec![owner] } else { Vec::new() },
         },
     });
     let key = ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() };
@@ -120,29 +122,31 @@ fn uid_of(live: &Value) -> Option<String> {
     live["metadata"]["uid"].as_str().map(str::to_owned)
 }
 
-/// Whether everything that was rendered is in the live object, whatever defaults and status stand beside it. A field
-/// that is no longer rendered is noticed by the annotation-free lists and maps that hold it, or stays until the next
-/// difference; pods' fields are complete lists, so that they are always noticed.
+/// Whether everything that was rendered is in the live object, whatever defaults, status and additions of others stand
+/// beside it. A field that is no longer rendered is noticed by the seal that every rendering bears.
 fn reflects(live: &Value, rendered: &Value) -> bool {
     match (live, rendered) {
         (Value::Object(live), Value::Object(rendered)) => {
             rendered.iter().all(|(key, value)| live.get(key).map_or(is_empty(value), |live| reflects(live, value)))
         }
+        // Server-side apply leaves the items of others in a list, and puts ours where it likes.
         (Value::Array(live), Value::Array(rendered)) => {
-            live.len() == rendered.len() && live.iter().zip(rendered).all(|(live, rendered)| reflects(live, rendered))
+            rendered.iter().all(|rendered| live.iter().any(|live| reflects(live, rendered)))
         }
         (Value::String(live), Value::String(rendered)) => quantity::same(live, rendered),
         (live, rendered) => live == rendered,
     }
 }
 
-/// The API server drops empty maps and lists, and nulls.
+/// What the API server leaves out when it stores an object: a difference in it could never be mended.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Object(map) => map.is_empty(),
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
-        _ => false,
+        Value::Object(map) => map.values().all(is_empty),
     }
 }
 
@@ -158,5 +162,17 @@ mod tests {
         assert!(reflects(&live, &rendered));
         assert!(!reflects(&json!({"spec": {"ports": [], "cpu": "1"}}), &rendered));
         assert!(!reflects(&json!({"spec": {"ports": [{"port": 2}], "cpu": "1"}}), &rendered));
+    }
+
+    #[test]
+    fn what_the_api_server_drops_or_others_add_is_no_difference() {
+        for (live, rendered) in [
+            (json!({}), json!({"readOnly": false, "delay": 0, "medium": "", "emptyDir": {"medium": ""}})),
+            (json!({"env": [{"name": "FOO"}, {"name": "A"}]}), json!({"env": [{"name": "A", "value": ""}]})),
+            (json!({"cpu": "1m", "memory": "500m"}), json!({"cpu": "0.0001", "memory": "0.5"})),
+        ] {
+            assert!(reflects(&live, &rendered), "{live} {rendered}");
+        }
+        assert!(!reflects(&json!({}), &json!({"readOnly": true})));
     }
 }

@@ -1,14 +1,14 @@
 //! Where the ensemble comes from: is it to be born, or was it born before?
 //!
 //! "Never been initialised" is not read from status alone, which a restore of the Kubernetes objects drops. A claim that
-//! bears another identity than this object's own uid, a charter that says so, and a member's record say born as well.
+//! bears the mark of a born ensemble, a charter that says so, and a member's record say born as well.
 //! When the evidence disagrees, nothing is started.
 
 use std::collections::BTreeMap;
 
 use super::standing::{Standing, serving};
 use super::{Obstacle, Reason, confirmed};
-use crate::model::{Charter, ConfigVersion, Fact, Observation, ServerId};
+use crate::model::{Charter, ConfigVersion, Fact, Membership, Observation, ServerId};
 
 /// Who the ensemble is and whether it is being born.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Origin {
         let membership = confirmed(seen, standing).filter(|_| !self.birth).unwrap_or_else(|| match &seen.charter {
             // The list that some members may have started with already. A second list could make a second quorum.
             Some(charter) if charter.identity == self.identity => {
-                crate::model::Membership::parse(&charter.membership).unwrap_or_else(|_| seen.names.seed(pods))
+                Membership::parse(&charter.membership).unwrap_or_else(|_| seen.names.seed(pods))
             }
             _ => seen.names.seed(pods),
         });
@@ -53,11 +53,12 @@ pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacl
         Some(identity) => identity.clone(),
         None => claimed_identity(seen)?.unwrap_or_else(|| seen.uid.clone()),
     };
-    let revived = recorded.is_none() && identity != seen.uid;
+    // Claims bear an identity from their first moment; that of an ensemble which never had a quorum proves no birth.
+    let revived = recorded.is_none() && seen.claims.values().any(|claim| claim.born);
     let birth = !revived && !was_born(seen, standing, &identity);
     let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
     let first_pods = if birth {
-        seen.charter.as_ref().map_or(wanted, |charter| seed_size(charter).unwrap_or(wanted))
+        seen.charter.as_ref().and_then(seed_size).unwrap_or(wanted)
     } else {
         confirmed(seen, standing).map_or(0, |membership| membership.highest()).max(seen.highest_claim()).max(1)
     };
@@ -92,8 +93,10 @@ pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<
 
 /// An identity that is on record for this very object.
 fn recorded_identity(seen: &Observation) -> Option<String> {
+    // In the order in which they are hard to change by mistake: a claim template is immutable, a status is not.
     let set = seen.set.as_ref().and_then(|set| set.identity.clone());
-    seen.status.identity.clone().or_else(|| seen.charter.as_ref().map(|charter| charter.identity.clone())).or(set)
+    set.or_else(|| seen.charter.as_ref().map(|charter| charter.identity.clone()))
+        .or_else(|| seen.status.identity.clone())
 }
 
 /// The one identity that all claims bear, if there are claims.
@@ -138,6 +141,6 @@ fn was_born(seen: &Observation, standing: &Standing, identity: &str) -> bool {
 }
 
 fn seed_size(charter: &Charter) -> Option<u32> {
-    let membership = crate::model::Membership::parse(&charter.membership).ok()?;
+    let membership = Membership::parse(&charter.membership).ok()?;
     (membership.highest() > 0).then(|| membership.highest())
 }

@@ -6,7 +6,7 @@ use super::{Reason, Step, confirmed};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
-use crate::model::{Fact, Membership, Observation, ServerId};
+use crate::model::{Fact, Membership, Observation, PodFacts, ServerId};
 use crate::render::selector_text;
 
 /// True, false, or not known.
@@ -205,7 +205,7 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
     }
-    let born = standing.committed.is_some() || seen.recorded_membership().is_some();
+    let born = standing.committed.is_some() || seen.noted_membership().is_some();
     match standing.blocker(seen).filter(|_| born) {
         Some(blocker) => verdict(Truth::True, blocker.code, blocker.message),
         None => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
@@ -215,20 +215,27 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
 /// Pods that run an older revision. They are not restarted yet by this version of the operator.
 fn restart_pending(seen: &Observation) -> Option<Verdict> {
     let current = seen.set.as_ref()?.update_revision.as_deref()?;
-    let old: Vec<&str> = seen
-        .pods
-        .values()
-        .filter(|pod| pod.revision.as_deref().is_some_and(|revision| revision != current))
-        .map(|pod| pod.name.as_str())
-        .collect();
+    let old: Vec<&PodFacts> =
+        seen.pods.values().filter(|pod| pod.revision.as_deref().is_some_and(|revision| revision != current)).collect();
+    let names = |broken: bool| {
+        let some = old.iter().filter(|pod| pod.trouble.is_some() == broken).map(|pod| pod.name.as_str());
+        some.collect::<Vec<_>>().join(", ")
+    };
+    let mut message = Vec::new();
+    if !names(true).is_empty() {
+        message.push(format!("these pods do not run and are of an older revision, delete them now: {}", names(true)));
+    }
+    if !names(false).is_empty() {
+        message.push(format!(
+            "these pods run an older revision: {}; delete them one at a time, each only while Ready is true and the leader last",
+            names(false)
+        ));
+    }
     (!old.is_empty()).then(|| Verdict {
         name: "RestartPending",
         truth: Truth::True,
         reason: "OlderRevision",
-        message: format!(
-            "these pods run an older revision: {}; delete them one at a time, each only while Ready is true and the leader last",
-            old.join(", ")
-        ),
+        message: message.join("; "),
     })
 }
 
@@ -258,4 +265,16 @@ fn synced_voters(seen: &Observation, standing: &Standing) -> Vec<ServerId> {
 
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// What the conditions say when a step was tried and refused from outside, for a reason that only a change can mend.
+pub fn refused(conditions: &mut [Verdict], reason: &'static str, message: &str) {
+    for verdict in conditions {
+        let truth = match verdict.name {
+            "Degraded" => Truth::True,
+            "Ready" | "Progressing" => Truth::False,
+            _ => continue,
+        };
+        *verdict = Verdict { name: verdict.name, truth, reason, message: message.to_owned() };
+    }
 }

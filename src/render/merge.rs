@@ -27,16 +27,17 @@ pub fn fold(base: &mut Value, patch: Value) {
     }
 }
 
-/// Merges `patch` over `base` strategically. What the patch does not name stays.
+/// Merges `patch` over `base` strategically. What the patch does not name, or names as null, stays.
 pub fn strategic(base: &mut Value, patch: &Value) {
-    merge(base, patch, None);
+    if !patch.is_null() {
+        merge(base, patch, None);
+    }
 }
 
 fn merge(base: &mut Value, patch: &Value, key: Option<&str>) {
     match (base, patch) {
-        (_, Value::Null) => {}
         (Value::Object(base), Value::Object(patch)) => {
-            for (field, value) in patch {
+            for (field, value) in patch.iter().filter(|(_, value)| !value.is_null()) {
                 let slot = base.entry(field.clone()).or_insert(Value::Null);
                 // The members of a map of strings are data, not fields: a label named `ports` is no list.
                 merge(slot, value, MERGE_KEYS.iter().find(|(list, _)| list == field).map(|(_, key)| *key));

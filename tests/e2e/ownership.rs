@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use menagerie::model::MemberTruth;
+use menagerie::model::truth::{Mode, Server};
 use serde_json::json;
 
 use super::cluster::{PATIENCE, condition, eventually, in_namespace};
@@ -97,6 +99,45 @@ async fn a_change_that_needs_a_restart_is_rendered_and_said() {
         let file = space.kubectl(&["exec", "zk-0", "-c", "zookeeper", "--", "cat", "/data/conf/zoo.cfg"]);
         assert!(file.contains("snapCount=50000"), "{file}");
         assert!(space.kubectl(&["get", "pod", "zk-0", "--show-labels"]).contains("team=a"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_status_that_somebody_changed_makes_no_second_leader() {
+    in_namespace("forged", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        let before = zk.ready(3).await;
+        let server = &before.membership.as_ref().unwrap().servers[0];
+        let forged =
+            json!({"status": {"identity": "nonsense", "membership": {"version": "f00000000", "servers": [server]}}});
+        space.kubectl(&["patch", "zke", "zk", "--subresource=status", "--type=merge", "-p", &forged.to_string()]);
+        zk.delete_pod("zk-0").await;
+        eventually(PATIENCE, "the status to be true again", async || {
+            let now = zk.status().await;
+            now.identity == before.identity && now.membership.is_some_and(|m| m.servers.len() == 3)
+        })
+        .await;
+        zk.ready(3).await;
+        let truths = zk.truths().await;
+        let leads =
+            |truth: &&MemberTruth| matches!(&truth.server, Server::Serving(serving) if serving.mode == Mode::Leader);
+        assert_eq!(truths.iter().filter(leads).count(), 1, "{truths:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_kubernetes_refuses_of_a_spec_is_said_in_its_words_and_heals_when_it_is_corrected() {
+    in_namespace("refused", |space| async move {
+        let bad =
+            json!({"replicas": 1, "podTemplate": {"spec": {"tolerations": [{"key": "a", "effect": "Sometimes"}]}}});
+        let zk = space.ensemble("zk", bad).await;
+        let message = zk.condition("Degraded", "True", "ApplyRefused").await;
+        assert!(message.contains("StatefulSet zk") && message.contains("Sometimes"), "{message}");
+        assert_eq!(condition(&zk.status().await, "Ready").0, "False");
+        space.apply("zk", json!({"replicas": 1})).await.unwrap();
+        zk.ready(1).await;
     })
     .await;
 }

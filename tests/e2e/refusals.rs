@@ -60,6 +60,11 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
             ),
             (
                 "zk",
+                json!({"replicas": 3, "podTemplate": {"spec": {"containers": [{"name": "zookeeper", "readinessProbe": {}}]}}}),
+                "podTemplate must not set probes",
+            ),
+            (
+                "zk",
                 json!({"replicas": 3, "podTemplate": {"metadata": {"labels": {"menagerie.dev/ensemble": "x"}}}}),
                 "podTemplate.metadata.labels must not set",
             ),

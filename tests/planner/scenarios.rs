@@ -8,7 +8,7 @@ use menagerie::model::{Live, Ordinal, ServerId};
 use menagerie::plan::{Plan, Step, Truth};
 use serde_json::json;
 
-use super::world::{UID, World, claim, zk};
+use super::world::{UID, World, claim, names, zk};
 
 fn reason(plan: &Plan) -> (&'static str, &str) {
     match &plan.step {
@@ -220,6 +220,66 @@ fn an_ensemble_created_again_smaller_starts_with_all_its_claims_and_shrinks_from
     world.recreate("another-uid");
     assert_eq!(world.settle().step, Step::Rest);
     assert_eq!(&world.trace[..4], ["leave 3", "lower 3", "leave 2", "lower 2"]);
+}
+
+#[test]
+fn claims_of_an_ensemble_that_was_never_born_do_not_keep_the_next_from_being_born() {
+    let mut world = zk(3);
+    world.down = (1..=3).map(ServerId).collect();
+    world.settle();
+    assert_eq!(world.claims.len(), 3);
+    world.recreate("another-uid");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.voters(), [1, 2, 3]);
+}
+
+#[test]
+fn a_born_ensemble_of_which_no_member_has_data_is_said_to_be_lost() {
+    let mut world = settled(3);
+    world.wiped = true;
+    let plan = world.settle();
+    assert_eq!(reason(&plan).0, "NoData");
+    world.silent.insert(ServerId(2));
+    assert_eq!(reason(&world.settle()).0, "NoQuorum", "one that is silent may have all of it");
+}
+
+#[test]
+fn a_status_that_somebody_changed_is_believed_by_nobody() {
+    let mut world = settled(3);
+    let before = world.seen().charter;
+    let forged = world.status.membership.as_mut().unwrap();
+    forged.version = "f00000000".into();
+    forged.servers.truncate(1);
+    world.status.identity = Some("nonsense".into());
+    let plan = world.settle();
+    assert_eq!(plan.step, Step::Rest);
+    assert_eq!(world.seen().charter, before);
+    assert_eq!(plan.status.identity.as_deref(), Some(UID));
+    assert_eq!(plan.status.membership.unwrap().servers.len(), 3);
+}
+
+#[test]
+fn a_charter_that_somebody_changed_is_put_right_once_every_voter_agrees() {
+    let mut world = settled(3);
+    let before = world.seen().charter.unwrap();
+    let mut forged = before.clone();
+    forged.version = "f00000000".into();
+    forged.membership = names().seed(1).text();
+    let key = ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() };
+    if let Some(Live::Ours(json)) = world.objects.get_mut(&key) {
+        json["data"]["charter.json"] = json!(serde_json::to_string(&forged).unwrap());
+    }
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.seen().charter, Some(before));
+}
+
+#[test]
+fn a_claim_with_a_monstrous_ordinal_decides_nothing() {
+    assert_eq!(names().ordinal_of_claim("data-zk-4000000000"), None);
+    let mut world = zk(1);
+    world.claims.insert(Ordinal(14), claim(14, Some("x")));
+    world.settle();
+    assert!(world.seen().span() <= 15);
 }
 
 #[test]

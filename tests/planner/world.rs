@@ -30,6 +30,8 @@ pub struct World {
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
     pub down: BTreeSet<ServerId>,
+    /// Whether every disk was lost.
+    pub wiped: bool,
     /// What was done, in one word each.
     pub trace: Vec<String>,
     next: u64,
@@ -46,6 +48,7 @@ pub fn zk(replicas: i32) -> World {
         epoch: 1,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
+        wiped: false,
         trace: Vec::new(),
         next: 1,
     }
@@ -163,7 +166,7 @@ impl World {
         if self.silent.contains(&id) {
             return Fact::Unknown("connect timed out".into());
         }
-        let server = match (&self.membership, self.leader()) {
+        let server = match (&self.membership, self.leader().filter(|_| !self.wiped)) {
             _ if !self.running(id) => ServerTruth::Silent { reason: "connection refused".into() },
             (Some(membership), Some(leader)) => ServerTruth::Serving(Serving {
                 mode: if id == leader { Mode::Leader } else { Mode::Follower },
@@ -177,7 +180,7 @@ impl World {
             _ => ServerTruth::Waiting { phase: "election".into(), version: None },
         };
         let identity = self.charter().map(|charter| charter.identity);
-        let record = self.membership.as_ref().map(|membership| membership.version);
+        let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
         Fact::Known(MemberTruth { id, disk: Disk { identity, database: record.is_some(), record }, server })
     }
 
@@ -226,11 +229,10 @@ impl World {
     fn write(&mut self, write: &Write) {
         match write {
             Write::Apply { object, .. } if object.key.kind == Kind::PersistentVolumeClaim => {
-                let owned = !object.json["metadata"]["ownerReferences"].as_array().unwrap().is_empty();
-                self.claims
-                    .values_mut()
-                    .filter(|claim| claim.name == object.key.name)
-                    .for_each(|claim| claim.owned = owned);
+                let metadata = &object.json["metadata"];
+                let claim = self.claims.values_mut().find(|claim| claim.name == object.key.name).unwrap();
+                claim.owned = !metadata["ownerReferences"].as_array().unwrap().is_empty();
+                claim.born = !metadata["labels"]["menagerie.dev/born"].is_null();
             }
             Write::Apply { object, .. } if object.key.kind == Kind::Secret => {
                 panic!("the Secret is written a second time: {:?}", object.key);
@@ -278,6 +280,7 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         uid: format!("claim-{ordinal}"),
         resource_version: "1".into(),
         identity: identity.map(str::to_owned),
+        born: false,
         going: false,
         owned: false,
     }
