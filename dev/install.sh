@@ -9,8 +9,9 @@ install_operator() {
   else
     "$ROOT/dev/cluster" up
     "$ROOT/dev/images" all
-    # shellcheck disable=SC2086 # a list of versions
-    "$ROOT/dev/cluster" load "$CACHE/images/operator-dev.tar" $(printf "$CACHE/images/zookeeper-%s.tar " $ZOOKEEPER_VERSIONS)
+    local version archives=("$CACHE/images/operator-dev.tar")
+    for version in $ZOOKEEPER_VERSIONS; do archives+=("$CACHE/images/zookeeper-$version.tar"); done
+    "$ROOT/dev/cluster" load "${archives[@]}"
   fi
   step "helm upgrade --install menagerie" helm_install
 }

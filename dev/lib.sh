@@ -15,6 +15,8 @@ BIN=$CACHE/bin
 LOGS=$STATE/logs
 # Set to 1 to use the current kubectl context instead of the cluster that dev/ starts.
 OWN_CONTEXT=${MENAGERIE_USE_CONTEXT:-0}
+# Compiled crates, shared by clones: a fresh one compiles only this crate.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 if [ "$OWN_CONTEXT" != 1 ]; then export KUBECONFIG=$STATE/kubeconfig; fi
 export PATH=$BIN:$PATH
 
