@@ -87,20 +87,17 @@ pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Cont
         PassError::Api(api) if api.is_outdated() => {
             warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
         }
+        PassError::Act(act) if act.is_outdated() => {
+            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
+        }
         _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
     }
     Action::requeue(delay)
 }
 
-/// An error with its causes, on one line.
+/// An error with its cause, on one line. One is enough: kube's errors repeat theirs.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {

@@ -32,7 +32,9 @@ impl ApiError {
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Kube { source, .. } => match &**source {
-                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Some(&status.message),
+                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) && !self.is_outdated() => {
+                    Some(&status.message)
+                }
                 _ => None,
             },
             Self::Timeout { .. } => None,
@@ -41,7 +43,10 @@ impl ApiError {
 
     /// Whether the object is not there, or not the one that was seen any more. The next pass sees what is.
     pub fn is_outdated(&self) -> bool {
-        matches!(self, Self::Kube { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 404 || status.code == 409))
+        let Self::Kube { source, .. } = self else { return false };
+        let kube::Error::Api(status) = &**source else { return false };
+        let namespace_goes = status.code == 403 && status.message.contains("is being terminated");
+        status.code == 404 || status.code == 409 || namespace_goes
     }
 }
 

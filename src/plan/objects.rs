@@ -67,10 +67,10 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     if born {
         labels[BORN_LABEL] = json!("true");
     }
-    let mut owner = blueprint.owner_reference();
+    let mut reference = blueprint.owner_reference();
     // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
-    owner["controller"] = json!(false);
-    owner["blockOwnerDeletion"] = json!(false);
+    reference["controller"] = json!(false);
+    reference["blockOwnerDeletion"] = json!(false);
     let json = json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -78,7 +78,7 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
             "name": claim.name,
             "namespace": seen.names.namespace,
             "labels": labels,
-            "ownerReferences": if owned { vec![owner] } else { Vec::new() },
+            "ownerReferences": if owned { vec![reference] } else { Vec::new() },
         },
     });
     let key = ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() };
