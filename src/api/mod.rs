@@ -10,9 +10,7 @@ pub use ensemble::{
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
 pub use schema::{crds, crds_yaml};
-pub use status::{
-    Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus, PHASE_CONDITIONS,
-};
+pub use status::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 
 /// The API group of every custom resource.
 pub const GROUP: &str = "menagerie.dev";

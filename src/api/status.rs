@@ -8,9 +8,6 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The conditions that every ensemble has.
-pub const PHASE_CONDITIONS: [&str; 4] = ["Ready", "QuorumAvailable", "Progressing", "Degraded"];
-
 /// What was last observed of an ensemble.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]

@@ -110,8 +110,6 @@ pub struct PodFacts {
     pub name: String,
     /// Its address, once it has one.
     pub ip: Option<String>,
-    /// Whether the kubelet reports it ready.
-    pub ready: bool,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Revision of the template that it was made from.

@@ -290,7 +290,6 @@ fn pod(ordinal: u32) -> PodFacts {
     PodFacts {
         name: names().pod(Ordinal(ordinal)),
         ip: Some(format!("198.18.1.{}", ordinal + 2)),
-        ready: true,
         ..PodFacts::default()
     }
 }
