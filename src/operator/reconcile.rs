@@ -42,11 +42,8 @@ pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<
     let namespace = meta.namespace.clone().unwrap_or_default();
     let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
     let started = Instant::now();
-    let pass = AssertUnwindSafe(pass(meta.uid.as_deref().unwrap_or_default(), &namespace, &name, &context))
-        .catch_unwind()
-        .instrument(span)
-        .await;
-    let result = pass.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))));
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    let result = contained(Box::pin(pass(uid, &namespace, &name, &context))).instrument(span).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(PassError::Panic(_)) => "panic",
@@ -54,6 +51,10 @@ pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<
     };
     context.metrics.pass(outcome, started.elapsed().as_secs_f64());
     result
+}
+
+async fn contained<T>(pass: impl Future<Output = Result<T, PassError>>) -> Result<T, PassError> {
+    AssertUnwindSafe(pass).catch_unwind().await.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))))
 }
 
 async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
@@ -103,4 +104,34 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_one_pass_is_an_error_of_that_pass() {
+        let panicked = contained::<()>(async { panic!("a defect") }).await;
+        assert!(matches!(panicked, Err(PassError::Panic(text)) if text == "a defect"));
+        assert!(contained(async { Ok(1) }).await.is_ok());
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_decoded_does_not_spoil_the_list_that_it_is_in() {
+        let object = |name: &str, replicas: serde_json::Value| {
+            json!({
+                "apiVersion": "menagerie.dev/v1alpha1",
+                "kind": "ZooKeeperEnsemble",
+                "metadata": {"name": name},
+                "spec": {"replicas": replicas, "version": "3.9.5"},
+            })
+        };
+        let list = json!([object("bad", json!("three")), object("good", json!(3))]);
+        let list: Vec<Guarded> = serde_json::from_value(list).unwrap();
+        assert!(list[0].0.is_err() && list[0].meta().name.as_deref() == Some("bad"));
+        assert!(list[1].0.is_ok());
+    }
 }
