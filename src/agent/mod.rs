@@ -26,12 +26,14 @@ use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::{Ordinal, ServerId};
+use crate::zk::fourletter::{self, FourLetterError};
 
 use rejoin::Mounts;
 use seed::Seed;
@@ -44,6 +46,10 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Ids end here: TTL nodes need the rest of the byte.
 const LAST_ID: u32 = 254;
+
+/// How long an agent that is stopped outlives its signal, when the server does not end: less than a pod's grace period.
+const FAREWELL: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Options of `menagerie agent`.
 #[derive(Debug, Args)]
@@ -148,6 +154,7 @@ async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
 async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
+    let client = place.client.clone();
     let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data)));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
@@ -155,9 +162,19 @@ async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()>
     tokio::select! {
         outcome = async { axum::serve(listener, serve::router(agent)).await } => outcome.context("cannot serve"),
         () = joiner => Ok(()),
-        // Nobody waits for an answer any more: a native sidecar is stopped after the server has ended.
-        _ = stop.recv() => Ok(()),
+        // The kubelet stops all containers of a pod at once; the server is spoken for until it is gone.
+        () = async { stop.recv().await; gone(&client).await } => Ok(()),
     }
+}
+
+/// Returns once nobody listens there any more.
+async fn gone(server: &str) {
+    let looking = async {
+        while !matches!(fourletter::ruok(server, LOOK_AGAIN).await, Err(FourLetterError::Refused { .. })) {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    let _ = timeout(FAREWELL, looking).await;
 }
 
 /// The ordinal at the end of the pod's name, plus one.

@@ -67,7 +67,7 @@ pub struct PodTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = kube::core::Rule::new("self.all(c, !(c.name in ['prepare', 'agent']))")
-        .message("podTemplate must not change the init containers 'prepare' and 'agent': these are the operator's own"))]
+        .message("podTemplate must not name an init container 'prepare' or 'agent': these are the operator's own"))]
     pub init_containers: Option<Vec<Container>>,
     /// Node labels to require.
     #[serde(default, skip_serializing_if = "Option::is_none")]

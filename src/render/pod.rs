@@ -1,4 +1,4 @@
-//! A member's pod: `prepare`, then the agent as a native sidecar, then the unmodified ZooKeeper image.
+//! A member's pod: `prepare`, then the agent beside the unmodified ZooKeeper image.
 
 use serde_json::{Value, json};
 
@@ -35,8 +35,8 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "initContainers": [prepare(blueprint), agent(blueprint)],
-            "containers": [zookeeper(blueprint)],
+            "initContainers": [prepare(blueprint)],
+            "containers": [agent(blueprint), zookeeper(blueprint)],
             "volumes": volumes(blueprint),
         },
     });
@@ -98,9 +98,10 @@ fn prepare(blueprint: &Blueprint<'_>) -> Value {
     of_the_operators_image(blueprint, "prepare", "prepare")
 }
 
+/// A container like the server's, not a native sidecar: the kubelet starts containers of one stage together, and looks
+/// once a second whether the next may begin. A stage of its own made every restart of a member a second longer.
 fn agent(blueprint: &Blueprint<'_>) -> Value {
     let mut agent = of_the_operators_image(blueprint, "agent", "serve");
-    agent["restartPolicy"] = json!("Always");
     agent["ports"] = json!([{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}]);
     agent["livenessProbe"] = probe("/healthz", 10, 3);
     agent

@@ -44,7 +44,7 @@ async fn killing_the_operator_at_random_moments_changes_nothing_of_the_result() 
             let client = space.client.clone();
             async move {
                 loop {
-                    let pause = rand::rng().random_range(1_000..9_000);
+                    let pause = rand::rng().random_range(2_000..12_000);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                     kill_operator(&client).await;
                 }
