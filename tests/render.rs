@@ -23,6 +23,7 @@ fn rendered(spec: Value) -> String {
         names: &names,
         uid: "uid",
         desired: &desired,
+        requests: &menagerie::model::Requests::default(),
         environment: &environment,
         charter,
         pods,

@@ -55,8 +55,14 @@ mod tests {
     fn truth(identity: &str, record: u64) -> MemberTruth {
         MemberTruth {
             id: ServerId(1),
-            disk: Disk { identity: Some(identity.into()), database: true, record: Some(ConfigVersion(record)) },
+            disk: Disk {
+                identity: Some(identity.into()),
+                database: true,
+                record: Some(ConfigVersion(record)),
+                outdated: None,
+            },
             server: Server::Silent { reason: String::new() },
+            stalled: None,
         }
     }
 

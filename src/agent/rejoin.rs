@@ -141,7 +141,7 @@ mod tests {
 
     fn agent(directory: &TempDir, admin: &str, client: &str) -> Agent {
         let place = Place { admin: format!("http://{admin}/"), client: client.to_owned() };
-        Agent::new(OWN, place, Volume::at(&directory.path().join("data")))
+        Agent::new(OWN, place, Volume::at(&directory.path().join("data")), None)
     }
 
     fn zoo_cfg(directory: &TempDir) -> String {

@@ -111,6 +111,12 @@ impl Seed {
 }
 
 impl SuperDigest {
+    /// That of the password in a mounted Secret.
+    pub fn read(secret: &Path) -> Result<Self, NoSeed> {
+        let path = secret.join(PASSWORD_KEY);
+        Self::of(&fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?)
+    }
+
     fn of(password: &str) -> Result<Self, NoSeed> {
         let password = password.trim_end_matches(['\n', '\r']);
         if password.is_empty() {

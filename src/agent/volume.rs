@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::truth::Disk;
 
-use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark};
+use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark, ZOO_CFG};
 use super::record::{Records, STEM};
 
 /// Where the server keeps snapshots, logs and epochs.
@@ -63,7 +63,12 @@ impl Volume {
         let Found { mark, database, initialize: _, dynamics } = self.look()?;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
         let record = Records::read(&dynamics).newest.map(|newest| newest.version);
-        Ok(Disk { identity, database, record })
+        Ok(Disk { identity, database, record, outdated: None })
+    }
+
+    /// The configuration that the server was started with, and rewrites at each change of the membership.
+    pub fn zoo_cfg(&self) -> Result<Option<String>, VolumeError> {
+        self.text(&format!("{CONF}/{ZOO_CFG}"))
     }
 
     /// The epoch that the server has joined, which it writes before it says that it is synced.

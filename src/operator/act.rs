@@ -11,8 +11,8 @@ use tracing::{info, warn};
 use super::observe::objects;
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
-use crate::model::{ConfigVersion, Names, ServerId};
-use crate::plan::{Resize, Step, Target, Write};
+use crate::model::{ConfigVersion, Membership, Names, ServerId};
+use crate::plan::{Resize, Restart, Step, Target, Write};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Change, Ensemble, EnsembleError, Outcome, Password};
 
@@ -44,7 +44,7 @@ impl ActError {
             Self::Api(api) => api.refusal().map(|said| ("ApplyRefused", format!("{api}: the API server says: {said}"))),
             Self::Ensemble(EnsembleError::Denied) => Some((
                 "SuperUserDenied",
-                "the members refuse the super user: they were started with another password than the Secret holds now; delete their pods one at a time".to_owned(),
+                "the members refuse the super user: they were started with another password than the Secret holds now; those that know the old one are restarted in turn".to_owned(),
             )),
             Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => Some(("StepNotTaken", self.to_string())),
             Self::Ensemble(_) | Self::Outdated(_) => None,
@@ -81,10 +81,26 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
         Step::Join { id, server, from, via } => {
             change(context, names, &Change::Join(*id, server.clone()), *from, via).await?;
         }
-        Step::Leave { id, from, via } => change(context, names, &Change::Leave(*id), *from, via).await?,
+        Step::Leave { id, from, via, why: _ } => change(context, names, &Change::Leave(*id), *from, via).await?,
+        Step::Restart(pod) => restart(context, names, pod).await?,
         Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
     }
     Ok(())
+}
+
+/// The quorum answers for itself, now, before a member is stopped: between the look and the deed another may have died.
+async fn restart(context: &Context, names: &Names, restart: &Restart) -> Result<(), ActError> {
+    if let Some(from) = restart.from {
+        let membership = connect(context, names, &restart.via).await?.committed_membership().await?;
+        if membership.version != from {
+            return Err(outdated(&membership, from));
+        }
+    }
+    delete(context, names, &restart.pod).await
+}
+
+fn outdated(membership: &Membership, from: ConfigVersion) -> ActError {
+    ActError::Outdated(format!("the membership is at {} by now, not at {from}", membership.version))
 }
 
 async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {
@@ -155,7 +171,7 @@ async fn change(
     let ensemble = connect(context, names, via).await?;
     let before = ensemble.committed_membership().await?;
     if before.version != from {
-        return Err(ActError::Outdated(format!("the membership is at {} by now, not at {from}", before.version)));
+        return Err(outdated(&before, from));
     }
     match ensemble.reconfigure(change, from).await? {
         Outcome::Done(membership) => info!(version = %membership.version, ?change, "the membership was changed"),
