@@ -17,6 +17,7 @@ fn rendered(spec: Value) -> String {
         membership: seed.text(),
         version: "0".into(),
         joiner: names.joiner(),
+        resync: std::collections::BTreeMap::default(),
     };
     let pods = desired.replicas;
     let blueprint = Blueprint {

@@ -48,6 +48,7 @@ mod tests {
             membership: "server.1=127.0.0.1:2888:3888:participant;2181".into(),
             version: "0".into(),
             joiner: "a-{ordinal}:2888:3888:participant;2181".into(),
+            resync: std::collections::BTreeMap::default(),
         };
         Seed::parse(&serde_json::to_string(&charter).unwrap(), String::new(), "pw").unwrap()
     }

@@ -119,6 +119,7 @@ mod tests {
             membership: format!("server.1={}", Server::voter("a-0").spec),
             version: "4".into(),
             joiner: Server::voter("a-{ordinal}").spec,
+            resync: std::collections::BTreeMap::default(),
         };
         for (name, text) in [
             ("seed/charter.json", serde_json::to_string(&charter).unwrap()),

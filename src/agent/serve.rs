@@ -53,12 +53,12 @@ impl Agent {
 
     /// For how many seconds the server has not served, as far as this agent saw.
     fn stalled(&self, server: &Server) -> Option<u64> {
-        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(server, Server::Serving(_)) {
-            *served = Instant::now();
+            *last = Instant::now();
             return None;
         }
-        Some(served.elapsed().as_secs())
+        Some(last.elapsed().as_secs())
     }
 
     async fn look(&self) -> Result<Disk, String> {

@@ -3,6 +3,11 @@
 //! Invariant: every field is reflected in a rendered object or refused with a sentence. Defaults are computed when
 //! rendering and never written back.
 
+#![allow(
+    clippy::struct_field_names,
+    reason = "`onScaleDown`, `onLoss` and `onDelete` each name the event that they are about"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -266,6 +271,10 @@ pub struct Reclaim {
     /// After the member was removed by scaling down. Default: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_scale_down: Option<ReclaimPolicy>,
+    /// After its volume became unreachable for good: the node that alone could reach it was deleted or marked out of
+    /// service, and all other voters are synced. Default: Delete; the member begins anew elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_loss: Option<ReclaimPolicy>,
     /// After the ensemble was deleted. Default: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_delete: Option<ReclaimPolicy>,

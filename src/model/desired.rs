@@ -41,6 +41,8 @@ pub struct Desired {
     pub storage: Storage,
     /// What becomes of claims after scaling down.
     pub on_scale_down: ReclaimPolicy,
+    /// What becomes of a claim whose volume is gone for good.
+    pub on_loss: ReclaimPolicy,
     /// What becomes of claims after the ensemble's deletion.
     pub on_delete: ReclaimPolicy,
     /// `resources` of the ZooKeeper container.
@@ -126,6 +128,7 @@ impl Desired {
             heap_mib: heap_of(jvm.heap.as_deref(), &jvm_flags, &resources)?,
             jvm_flags,
             on_scale_down: reclaim.on_scale_down.unwrap_or_default(),
+            on_loss: reclaim.on_loss.unwrap_or(ReclaimPolicy::Delete),
             on_delete: reclaim.on_delete.unwrap_or_default(),
             storage: storage_of(storage)?,
             resources,

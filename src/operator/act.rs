@@ -12,7 +12,7 @@ use super::observe::objects;
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
 use crate::model::{ConfigVersion, Membership, Names, ServerId};
-use crate::plan::{Resize, Restart, Step, Target, Write};
+use crate::plan::{Renew, Resize, Restart, Step, Target, Write};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Change, Ensemble, EnsembleError, Outcome, Password};
 
@@ -83,6 +83,7 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
         }
         Step::Leave { id, from, via, why: _ } => change(context, names, &Change::Leave(*id), *from, via).await?,
         Step::Restart(pod) => restart(context, names, pod).await?,
+        Step::Renew(volume) => renew(context, names, volume).await?,
         Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
     }
     Ok(())
@@ -97,6 +98,19 @@ async fn restart(context: &Context, names: &Names, restart: &Restart) -> Result<
         }
     }
     delete(context, names, &restart.pod).await
+}
+
+/// What is deleted here is a copy of what a quorum has, and of nobody's who votes.
+async fn renew(context: &Context, names: &Names, renew: &Renew) -> Result<(), ActError> {
+    let membership = connect(context, names, &renew.via).await?.committed_membership().await?;
+    if membership.version != renew.from || membership.contains(renew.id) {
+        return Err(outdated(&membership, renew.from));
+    }
+    delete(context, names, &renew.claim).await?;
+    match &renew.pod {
+        Some(pod) => delete(context, names, pod).await,
+        None => Ok(()),
+    }
 }
 
 fn outdated(membership: &Membership, from: ConfigVersion) -> ActError {
@@ -185,11 +199,14 @@ async fn change(
             return Err(ActError::Outdated("a majority of the new membership is not synced".to_owned()));
         }
     }
-    let confirmed = ensemble.committed_membership().await?;
     let (id, wanted) = match change {
         Change::Join(id, _) => (*id, true),
         Change::Leave(id) => (*id, false),
     };
+    // A role change closes client connections, this one among them: the next pass reads again.
+    let confirmed = ensemble.committed_membership().await.map_err(|error| {
+        ActError::Outdated(format!("the change of member {id} was answered and not confirmed yet: {error}"))
+    })?;
     confirm(confirmed.contains(id) == wanted, id)
 }
 

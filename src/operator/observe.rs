@@ -319,10 +319,15 @@ fn asked(pod: &Pod) -> Option<Asked> {
 /// What ZooKeeper logs last when it ends because of its own files (`QuorumPeer.loadDataBase`).
 const UNREADABLE: [&str; 2] = ["Unable to load database on disk", "Unable to run quorum server"];
 
+/// A full disk is no damage: a second database would not fit either.
+const DISK_FULL: &str = "No space left on device";
+
 fn unreadable(server: &ContainerStatus) -> bool {
     let ends = [server.state.as_ref(), server.last_state.as_ref()];
-    let last = ends.into_iter().flatten().filter_map(|state| state.terminated.as_ref()?.message.as_deref()).next();
-    !server.ready && last.is_some_and(|message| UNREADABLE.iter().any(|sign| message.contains(sign)))
+    let last = ends.into_iter().flatten().find_map(|state| state.terminated.as_ref()?.message.as_deref());
+    !server.ready
+        && last
+            .is_some_and(|message| !message.contains(DISK_FULL) && UNREADABLE.iter().any(|sign| message.contains(sign)))
 }
 
 /// What Kubernetes itself says is wrong with a pod.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what may not be read, or could not be, is unknown. Only an answer says that a node or a volume is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume};
@@ -72,15 +72,15 @@ async fn lost_with_its_node(context: &Context, volume: &str) -> Option<String> {
 /// The hosts that a volume is bound to, when it is bound to hosts and to nothing else.
 fn hosts(volume: &PersistentVolume) -> Option<Vec<String>> {
     let terms = &volume.spec.as_ref()?.node_affinity.as_ref()?.required.as_ref()?.node_selector_terms;
-    let mut hosts = BTreeMap::new();
+    let mut hosts = BTreeSet::new();
     for term in terms {
         let [expression] = term.match_expressions.as_deref()? else { return None };
         if expression.key != HOSTNAME || expression.operator != "In" {
             return None;
         }
-        hosts.extend(expression.values.iter().flatten().map(|host| (host.clone(), ())));
+        hosts.extend(expression.values.iter().flatten().cloned());
     }
-    (!hosts.is_empty()).then(|| hosts.into_keys().collect())
+    (!hosts.is_empty()).then(|| hosts.into_iter().collect())
 }
 
 #[cfg(test)]

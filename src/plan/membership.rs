@@ -8,7 +8,7 @@
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Resize, Step, objects, rolling};
+use super::{Purpose, Reason, Resize, Step, drain, objects, replace, rolling};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -24,7 +24,7 @@ pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) 
     };
     match (step, voters) {
         (Step::Wait(reason), Some(voters)) if voters != wanted => {
-            Step::Wait(Reason::new(reason.code, format!("scaling from {voters} to {wanted}: {}", reason.message)))
+            Step::Wait(Reason::new(reason.code, format!("going from {voters} to {wanted} voters: {}", reason.message)))
         }
         (step, _) => step,
     }
@@ -42,6 +42,9 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if set.replicas < committed.highest() {
         return context.raise();
     }
+    if let Some(step) = replace::next(seen, standing, blueprint.desired) {
+        return step;
+    }
     let voters: Vec<ServerId> = committed.voters().collect();
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
         return context.grow(joiner);
@@ -58,6 +61,9 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     }
     if set.update_revision.is_none() {
         return Step::Wait(Reason::new("Applying", "waiting for the StatefulSet's controller to take the change in"));
+    }
+    if let Some(step) = drain::hand_over(seen, standing) {
+        return step;
     }
     if let Some(step) = rolling::roll(seen, standing, blueprint.desired) {
         return step;
@@ -101,6 +107,9 @@ impl Context<'_> {
         }
         if self.set.replicas < joiner.0 {
             return self.raise();
+        }
+        if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
+            return step;
         }
         // It has no vote: this takes nothing from anybody. A leader that gave up its seat comes by here.
         let pod = self.seen.pods.get(&joiner.ordinal()).filter(|pod| !pod.terminating);

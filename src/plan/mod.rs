@@ -5,9 +5,11 @@
 //! - at most one membership change a step, fenced by the version that it was decided on;
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
+mod drain;
 mod membership;
 mod objects;
 mod origin;
+mod replace;
 mod rolling;
 mod standing;
 mod status;
@@ -56,6 +58,8 @@ pub enum Step {
     },
     /// Delete a member's pod, so that it is made anew.
     Restart(Restart),
+    /// Delete the claim and the pod of a member that is in no membership, so that it comes back empty.
+    Renew(Renew),
     /// Nothing can be done before something else happens.
     Wait(Reason),
     /// Nothing will be done until somebody changes something.
@@ -111,8 +115,27 @@ pub enum Purpose {
     Shrink,
     /// To give up leadership before it is stopped; it comes back.
     HandOver,
+    /// To be given a new volume; it comes back.
+    Replace,
     /// To be restarted where the others would be no majority of a membership with it; it comes back.
     Restart,
+}
+
+/// A volume to give up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// The member; it is in no membership.
+    pub id: ServerId,
+    /// Its claim, as it was seen.
+    pub claim: Target,
+    /// Its pod, as it was seen: a claim goes only after its pod.
+    pub pod: Option<Target>,
+    /// The membership's version on which this was decided.
+    pub from: ConfigVersion,
+    /// Members to ask for a fresh quorum read, by the addresses of their pods.
+    pub via: Vec<String>,
+    /// Why.
+    pub why: String,
 }
 
 /// A pod to delete.

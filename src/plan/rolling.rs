@@ -9,7 +9,7 @@
 //!   so it is restarted, and then joins as any other.
 
 use super::standing::{Standing, positively_down};
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, replace};
 use crate::model::desired::{Storage, Updates};
 use crate::model::observed::{Asked, Kind, ObjectKey};
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
@@ -26,6 +26,10 @@ pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     {
         return Some("it is of an older revision".to_owned());
     }
+    let resync = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
+    if resync == Some(&pod.uid) {
+        return Some("it cannot read its data, and will sync anew".to_owned());
+    }
     seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
 }
 
@@ -35,7 +39,7 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
     let candidates =
         seen.pods.iter().filter(|(_, pod)| !pod.terminating).map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
     candidates
-        .filter_map(|(id, pod)| Some((id, pod, due(seen, id)?)))
+        .filter_map(|(id, pod)| Some((id, pod, due(seen, id).or_else(|| hung(seen, standing, id))?)))
         .find(|(id, pod, _)| match &standing.committed {
             Some(committed) => standing.unsynced(seen, *id).is_some() && stays(seen, standing, committed, *id),
             None => (birth || kept(desired)) && positively_down(seen, *id, pod, desired.deadline),
@@ -44,6 +48,11 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
             let from = standing.committed.as_ref().map(|committed| committed.version);
             restart(seen, standing, id, pod, from, why)
         })
+}
+
+/// Only a quorum of others makes a server that waits one that hangs.
+fn hung(seen: &Observation, standing: &Standing, id: ServerId) -> Option<String> {
+    standing.committed.as_ref().and_then(|_| replace::hung(seen, id))
 }
 
 /// Whether the voters that are synced without this one are a majority.
@@ -110,9 +119,12 @@ pub fn held(seen: &Observation, desired: &Desired) -> Option<Reason> {
     }
 }
 
-/// A restarted member did not come back in its time: which, and why. The rest is not touched before it does.
+/// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
 pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let desired = seen.desired.as_ref().ok()?;
+    if let Some(reported) = replace::reported(seen, desired) {
+        return Some(reported);
+    }
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);

@@ -167,12 +167,19 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
                 Purpose::HandOver => {
                     Reason::new("HandingOver", format!("{taking} so that another leads; it comes back"))
                 }
+                Purpose::Replace => {
+                    Reason::new("Replacing", format!("{taking} to give it a new volume; it comes back"))
+                }
                 Purpose::Restart => Reason::new(
                     "Restarting",
                     format!("{taking} to restart it without losing the quorum; it comes back"),
                 ),
             }
         }
+        Step::Renew(renew) => Reason::new(
+            "Replacing",
+            format!("deleting claim {} of member {}: {}", renew.claim.key.name, renew.id, renew.why),
+        ),
         Step::Restart(restart) => {
             Reason::new("Restarting", format!("restarting pod {}: {}", pod(&restart.id), restart.why))
         }

@@ -257,6 +257,11 @@ impl World {
                 self.made.insert(restart.id.ordinal().0, (revision, self.next));
                 self.trace.push(format!("restart {}", restart.id));
             }
+            Step::Renew(renew) => {
+                assert!(!self.membership.as_ref().unwrap().contains(renew.id), "the volume of a member is given up");
+                self.claims.retain(|_, claim| claim.uid != renew.claim.uid);
+                self.trace.push(format!("renew {}", renew.id));
+            }
             Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
         }
     }
