@@ -169,7 +169,10 @@ fn the_roles_of_people_can_be_left_out() {
         let roles = of_kind(objects, "ClusterRole");
         roles.iter().filter_map(|role| role["metadata"]["name"].as_str().map(str::to_owned)).collect()
     };
-    assert_eq!(names(&rendered(&[])), ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-view"].map(str::to_owned).into());
+    assert_eq!(
+        names(&rendered(&[])),
+        ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-view"].map(str::to_owned).into()
+    );
     let without = names(&rendered(&["--set", "rbac.userRoles=false"]));
     assert_eq!(without, ["menagerie", "menagerie-nodes"].map(str::to_owned).into());
 }

@@ -24,11 +24,14 @@ pub struct Writers {
 struct Written {
     acknowledged: BTreeSet<String>,
     at: Vec<Instant>,
+    expired: usize,
 }
 
 /// What all of them were told.
 pub struct Tally {
     pub acknowledged: BTreeSet<String>,
+    /// Sessions that expired.
+    pub expired: usize,
     /// Longest time that one writer waited between two acknowledged writes.
     pub longest_gap_of_one: Duration,
     /// Longest time in which no writer had a write acknowledged.
@@ -71,14 +74,16 @@ impl Writers {
         let mut acknowledged = BTreeSet::new();
         let mut all = Vec::new();
         let mut longest_gap_of_one = Duration::ZERO;
+        let mut expired = 0;
         for task in self.tasks {
             let written = task.await.unwrap();
             acknowledged.extend(written.acknowledged);
+            expired += written.expired;
             longest_gap_of_one = longest_gap_of_one.max(longest_gap(&written.at));
             all.extend(written.at);
         }
         all.sort_unstable();
-        Tally { acknowledged, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
+        Tally { acknowledged, expired, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
     }
 }
 
@@ -99,7 +104,11 @@ async fn write(address: String, writer: usize, stop: Arc<AtomicBool>) -> Written
                 written.acknowledged.insert(name);
                 written.at.push(Instant::now());
             }
-            Ok(Err(Error::SessionExpired | Error::ClientClosed)) | Err(_) => client = connect(&address).await,
+            Ok(Err(Error::SessionExpired)) => {
+                written.expired += 1;
+                client = connect(&address).await;
+            }
+            Ok(Err(Error::ClientClosed)) | Err(_) => client = connect(&address).await,
             // Not acknowledged: it may be there or not.
             Ok(Err(_)) => {}
         }
