@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
@@ -64,7 +64,10 @@ impl Writers {
             Ok(_) | Err(Error::NodeExists) => {}
             Err(error) => panic!("{error}"),
         }
-        let tasks = (0..count).map(|n| tokio::spawn(write(address.to_owned(), n, stop.clone()))).collect();
+        // Others may have written here before.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let tasks =
+            (0..count).map(|n| tokio::spawn(write(address.to_owned(), format!("{now:x}-{n}"), stop.clone()))).collect();
         Self { stop, tasks }
     }
 
@@ -91,7 +94,7 @@ fn longest_gap(at: &[Instant]) -> Duration {
     at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
-async fn write(address: String, writer: usize, stop: Arc<AtomicBool>) -> Written {
+async fn write(address: String, writer: String, stop: Arc<AtomicBool>) -> Written {
     let mut written = Written::default();
     let mut client = connect(&address).await;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
@@ -114,6 +117,8 @@ async fn write(address: String, writer: usize, stop: Arc<AtomicBool>) -> Written
         }
         tokio::time::sleep(PAUSE).await;
     }
+    // Without an answer until the end, the end ends the gap.
+    written.at.push(Instant::now());
     written
 }
 
