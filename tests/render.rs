@@ -17,12 +17,14 @@ fn rendered(spec: Value) -> String {
         membership: seed.text(),
         version: "0".into(),
         joiner: names.joiner(),
+        resync: std::collections::BTreeMap::default(),
     };
     let pods = desired.replicas;
     let blueprint = Blueprint {
         names: &names,
         uid: "uid",
         desired: &desired,
+        requests: &menagerie::model::Requests::default(),
         environment: &environment,
         charter,
         pods,

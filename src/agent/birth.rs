@@ -48,6 +48,7 @@ mod tests {
             membership: "server.1=127.0.0.1:2888:3888:participant;2181".into(),
             version: "0".into(),
             joiner: "a-{ordinal}:2888:3888:participant;2181".into(),
+            resync: std::collections::BTreeMap::default(),
         };
         Seed::parse(&serde_json::to_string(&charter).unwrap(), String::new(), "pw").unwrap()
     }
@@ -55,8 +56,14 @@ mod tests {
     fn truth(identity: &str, record: u64) -> MemberTruth {
         MemberTruth {
             id: ServerId(1),
-            disk: Disk { identity: Some(identity.into()), database: true, record: Some(ConfigVersion(record)) },
+            disk: Disk {
+                identity: Some(identity.into()),
+                database: true,
+                record: Some(ConfigVersion(record)),
+                outdated: None,
+            },
             server: Server::Silent { reason: String::new() },
+            stalled: None,
         }
     }
 

@@ -155,7 +155,7 @@ async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()>
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
     let client = place.client.clone();
-    let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data)));
+    let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(pod.secret.clone())));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
     let joiner = rejoin::watch(Arc::clone(&agent), Mounts { seed: pod.seed, secret: pod.secret });

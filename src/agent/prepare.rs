@@ -5,6 +5,7 @@
 //! - a member's own record is never replaced by one whose version is not strictly higher: two of five members restarted
 //!   with an old list of three would be a majority of it, beside the majority of the other three;
 //! - the list in use always contains the member itself: the server exits otherwise ("My id 4 not in the peer list");
+//! - data that a quorum of others was seen to have, and that this server cannot read, is set aside once for each wish;
 //! - an empty disk may vote only when the ensemble is being born, and with a member of its seed;
 //! - applied twice it changes what it changed once, and so it does after a stop between any two changes.
 
@@ -40,6 +41,9 @@ pub struct Mark {
     pub ensemble: String,
     /// The member.
     pub id: ServerId,
+    /// The last wish to start empty that was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resynced: Option<String>,
 }
 
 /// What a volume holds.
@@ -67,6 +71,8 @@ pub enum Change {
         /// Whether only the owner may read it.
         secret: bool,
     },
+    /// The database stands beside its place afterwards, while there is room for it and for another one.
+    SetAside,
     /// The file is gone afterwards.
     Remove {
         /// Which.
@@ -109,7 +115,7 @@ pub enum Refusal {
     )]
     OtherEnsemble {
         /// What it says.
-        mark: Mark,
+        mark: Box<Mark>,
         /// Ours.
         ensemble: String,
         /// Ours.
@@ -123,7 +129,7 @@ pub enum Refusal {
     )]
     OtherMember {
         /// What it says.
-        mark: Mark,
+        mark: Box<Mark>,
         /// Ours.
         id: ServerId,
     },
@@ -159,8 +165,18 @@ impl From<NoSeed> for Refusal {
 pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
     let mark = owned(found, seed, id)?;
     let mut plan = configure(found, seed, id, root)?;
+    let resync = !seed.birth && seed.resync.get(&id).is_some_and(|wish| mark.resynced.as_ref() != Some(wish));
+    let mut first = Vec::new();
+    if resync && found.database {
+        // Before the mark says so: a stop between the two finds nothing left to set aside.
+        first.push(Change::SetAside);
+    }
+    let resynced = if resync { seed.resync.get(&id).cloned() } else { mark.resynced.clone() };
     // The mark goes first: after a stop anywhere behind it, the next start knows whose half-made volume it finds.
-    plan.changes.splice(0..0, [mark, write(MYID, format!("{id}\n"))]);
+    let mark = serde_json::to_string(&Mark { resynced, ..mark })
+        .map_err(|error| Refusal::UnreadableMark { reason: error.to_string() })?;
+    first.extend([write(MARK, format!("{mark}\n")), write(MYID, format!("{id}\n"))]);
+    plan.changes.splice(0..0, first);
     let seeded = seed.birth && seed.membership.contains(id);
     if seeded && !found.database && plan.using.version == ConfigVersion(0) {
         plan.changes.push(write(INITIALIZE, String::new()));
@@ -205,8 +221,9 @@ fn choose(record: Option<&Membership>, seed: &Seed, id: ServerId) -> Result<(Mem
     Ok((using, Source::Joiner))
 }
 
-fn owned(found: &Found, seed: &Seed, id: ServerId) -> Result<Change, Refusal> {
-    let ours = Mark { identity: seed.identity.clone(), ensemble: seed.ensemble.clone(), id };
+/// The mark, when the volume is this member's to write to.
+fn owned(found: &Found, seed: &Seed, id: ServerId) -> Result<Mark, Refusal> {
+    let ours = Mark { identity: seed.identity.clone(), ensemble: seed.ensemble.clone(), id, resynced: None };
     let unreadable = |e: serde_json::Error| Refusal::UnreadableMark { reason: e.to_string() };
     let mark = match &found.mark {
         Some(text) => serde_json::from_str(text).map_err(unreadable)?,
@@ -216,13 +233,12 @@ fn owned(found: &Found, seed: &Seed, id: ServerId) -> Result<Change, Refusal> {
     };
     if mark.identity != ours.identity {
         let Mark { identity, ensemble, .. } = ours;
-        return Err(Refusal::OtherEnsemble { mark, ensemble, identity });
+        return Err(Refusal::OtherEnsemble { mark: Box::new(mark), ensemble, identity });
     }
     if mark.id != id {
-        return Err(Refusal::OtherMember { mark, id });
+        return Err(Refusal::OtherMember { mark: Box::new(mark), id });
     }
-    let text = serde_json::to_string(&mark).map_err(unreadable)?;
-    Ok(write(MARK, format!("{text}\n")))
+    Ok(mark)
 }
 
 fn zoo_cfg(seed: &Seed, dynamic: &str) -> String {

@@ -119,6 +119,7 @@ mod tests {
             membership: format!("server.1={}", Server::voter("a-0").spec),
             version: "4".into(),
             joiner: Server::voter("a-{ordinal}").spec,
+            resync: std::collections::BTreeMap::default(),
         };
         for (name, text) in [
             ("seed/charter.json", serde_json::to_string(&charter).unwrap()),
@@ -141,7 +142,7 @@ mod tests {
 
     fn agent(directory: &TempDir, admin: &str, client: &str) -> Agent {
         let place = Place { admin: format!("http://{admin}/"), client: client.to_owned() };
-        Agent::new(OWN, place, Volume::at(&directory.path().join("data")))
+        Agent::new(OWN, place, Volume::at(&directory.path().join("data")), None)
     }
 
     fn zoo_cfg(directory: &TempDir) -> String {

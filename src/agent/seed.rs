@@ -3,6 +3,7 @@
 //! Invariants: after [`Seed::parse`] nothing in it can be wrong any more; the password itself is never kept, printed or
 //! logged, only its digest goes on.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -35,6 +36,8 @@ pub struct Seed {
     pub statics: String,
     /// What authenticates the super user.
     pub digest: SuperDigest,
+    /// Members that start empty once, each with a word that tells one wish from the next.
+    pub resync: BTreeMap<ServerId, String>,
     joiner: String,
 }
 
@@ -73,7 +76,7 @@ impl Seed {
     /// Proves the texts.
     pub fn parse(charter: &str, statics: String, password: &str) -> Result<Self, NoSeed> {
         let wrong = |reason: String| NoSeed::Wrong { key: CHARTER_KEY, reason };
-        let Charter { ensemble, identity, birth, membership, version, joiner } =
+        let Charter { ensemble, identity, birth, membership, version, joiner, resync } =
             serde_json::from_str(charter).map_err(|e| wrong(format!("is not a charter: {e}")))?;
         if identity.is_empty() {
             return Err(wrong("gives the ensemble no identity".into()));
@@ -91,7 +94,8 @@ impl Seed {
             return Err(wrong(format!("is of version {stated}, its membership of version {inside}")));
         }
         membership.version = stated;
-        let seed = Self { ensemble, identity, birth, membership, statics, digest: SuperDigest::of(password)?, joiner };
+        let digest = SuperDigest::of(password)?;
+        let seed = Self { ensemble, identity, birth, membership, statics, digest, resync, joiner };
         seed.own_entry(ServerId(1)).map(|_| seed)
     }
 
@@ -111,6 +115,12 @@ impl Seed {
 }
 
 impl SuperDigest {
+    /// That of the password in a mounted Secret.
+    pub fn read(secret: &Path) -> Result<Self, NoSeed> {
+        let path = secret.join(PASSWORD_KEY);
+        Self::of(&fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?)
+    }
+
     fn of(password: &str) -> Result<Self, NoSeed> {
         let password = password.trim_end_matches(['\n', '\r']);
         if password.is_empty() {
@@ -141,7 +151,16 @@ mod tests {
     fn charter(membership: &str, version: &str, joiner: &str) -> String {
         let (ensemble, identity) = ("a".to_owned(), "one".to_owned());
         let (membership, version, joiner) = (membership.to_owned(), version.to_owned(), joiner.to_owned());
-        serde_json::to_string(&Charter { ensemble, identity, birth: true, membership, version, joiner }).unwrap()
+        serde_json::to_string(&Charter {
+            ensemble,
+            identity,
+            birth: true,
+            membership,
+            version,
+            joiner,
+            resync: BTreeMap::new(),
+        })
+        .unwrap()
     }
 
     #[test]

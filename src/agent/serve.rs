@@ -3,8 +3,9 @@
 //! Invariants: every answer comes within a probe's three seconds, also when the disk hangs: it is read on a thread of its
 //! own, by one reader at a time, so that a hung disk costs one thread and not one a probe. Liveness reads no disk at all.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,10 +16,11 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::model::truth::Server;
+use crate::model::truth::{Disk, Server};
 use crate::model::{MemberTruth, ServerId};
 use crate::zk::fourletter;
 
+use super::seed::SuperDigest;
 use super::truth::{self, Place};
 use super::volume::{Volume, VolumeError};
 
@@ -36,13 +38,36 @@ pub struct Agent {
     /// Where its server listens.
     pub place: Place,
     volume: Volume,
+    /// Where the super user's password is mounted.
+    secret: Option<PathBuf>,
     reader: Arc<Semaphore>,
+    served: Mutex<Instant>,
 }
 
 impl Agent {
     /// The agent of that member.
-    pub fn new(id: ServerId, place: Place, volume: Volume) -> Self {
-        Self { id, place, volume, reader: Arc::new(Semaphore::new(1)) }
+    pub fn new(id: ServerId, place: Place, volume: Volume, secret: Option<PathBuf>) -> Self {
+        let served = Mutex::new(Instant::now());
+        Self { id, place, volume, secret, reader: Arc::new(Semaphore::new(1)), served }
+    }
+
+    /// For how many seconds the server has not served, as far as this agent saw.
+    fn stalled(&self, server: &Server) -> Option<u64> {
+        let mut last = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(server, Server::Serving(_)) {
+            *last = Instant::now();
+            return None;
+        }
+        Some(last.elapsed().as_secs())
+    }
+
+    async fn look(&self) -> Result<Disk, String> {
+        let secret = self.secret.clone();
+        self.disk(move |volume| {
+            let outdated = secret.and_then(|secret| password_changed(volume, &secret));
+            Ok(Disk { outdated, ..volume.disk()? })
+        })
+        .await
     }
 
     /// Does something with the disk, within [`DISK`] or not at all.
@@ -84,6 +109,14 @@ impl Agent {
     }
 }
 
+/// Whether the server was started with another password than the one that its pod has by now.
+fn password_changed(volume: &Volume, secret: &Path) -> Option<String> {
+    let digest = SuperDigest::read(secret).ok()?;
+    let started_with = volume.zoo_cfg().ok()??;
+    let known = started_with.lines().any(|line| line.trim() == digest.line());
+    (!known).then(|| "the super user's password was changed".to_owned())
+}
+
 /// The routes.
 pub fn router(agent: Arc<Agent>) -> Router {
     Router::new()
@@ -104,6 +137,7 @@ async fn live(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
 
 async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
     let server = agent.server().await;
+    agent.stalled(&server);
     let status = match server {
         Server::Serving(_) => StatusCode::OK,
         Server::Waiting { .. } | Server::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -112,9 +146,10 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
 }
 
 async fn member(State(agent): State<Arc<Agent>>) -> Response {
-    let (server, disk) = tokio::join!(agent.server(), agent.disk(Volume::disk));
+    let (server, disk) = tokio::join!(agent.server(), agent.look());
+    let stalled = agent.stalled(&server);
     match disk {
-        Ok(disk) => Json(MemberTruth { id: agent.id, disk, server }).into_response(),
+        Ok(disk) => Json(MemberTruth { id: agent.id, disk, server, stalled }).into_response(),
         // Whether there is a database has no third value: half a truth would be taken for a whole one.
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }

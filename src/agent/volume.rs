@@ -8,13 +8,18 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use tracing::{info, warn};
+
 use crate::model::truth::Disk;
 
-use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark};
+use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark, ZOO_CFG};
 use super::record::{Records, STEM};
 
 /// Where the server keeps snapshots, logs and epochs.
 const VERSION_2: &str = "version-2";
+
+/// Where a database that could not be read is kept.
+const ASIDE: &str = "version-2.set-aside";
 
 /// No file that is read here has more than a few kilobytes; one that is longer is not what it should be.
 const LIMIT: u64 = 1 << 20;
@@ -63,7 +68,12 @@ impl Volume {
         let Found { mark, database, initialize: _, dynamics } = self.look()?;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
         let record = Records::read(&dynamics).newest.map(|newest| newest.version);
-        Ok(Disk { identity, database, record })
+        Ok(Disk { identity, database, record, outdated: None })
+    }
+
+    /// The configuration that the server was started with, and rewrites at each change of the membership.
+    pub fn zoo_cfg(&self) -> Result<Option<String>, VolumeError> {
+        self.text(&format!("{CONF}/{ZOO_CFG}"))
     }
 
     /// The epoch that the server has joined, which it writes before it says that it is synced.
@@ -80,6 +90,7 @@ impl Volume {
                     let path = self.root.join(path);
                     write(&path, text, mode(*secret)).map_err(failed("write", &path))?;
                 }
+                Change::SetAside => self.set_aside().map_err(failed("set aside", &self.root.join(VERSION_2)))?,
                 Change::Remove { path } => {
                     let path = self.root.join(path);
                     remove(&path).map_err(failed("remove", &path))?;
@@ -93,8 +104,32 @@ impl Volume {
     pub fn holds(&self, changes: &[Change]) -> bool {
         changes.iter().all(|change| match change {
             Change::Write { path, text, secret } => is_as(&self.root.join(path), text, mode(*secret)),
+            Change::SetAside => false,
             Change::Remove { path } => !self.exists(path),
         })
+    }
+
+    /// Moves the database beside its place. What was set aside before goes, and so does this, where it would take the
+    /// room that the new one needs.
+    fn set_aside(&self) -> io::Result<()> {
+        let (from, to) = (self.root.join(VERSION_2), self.root.join(ASIDE));
+        if to.exists() {
+            fs::remove_dir_all(&to)?;
+        }
+        fs::rename(&from, &to)?;
+        sync(&self.root)?;
+        let mut size = 0;
+        for entry in fs::read_dir(&to)? {
+            size += entry?.metadata()?.len();
+        }
+        let room = rustix::fs::statvfs(&self.root)?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        info!(size, free, "the database was set aside");
+        if free < size {
+            warn!("there is no room for a second database: the one that was set aside is deleted");
+            fs::remove_dir_all(&to)?;
+        }
+        Ok(())
     }
 
     fn database(&self) -> Result<bool, VolumeError> {

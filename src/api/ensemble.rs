@@ -3,6 +3,11 @@
 //! Invariant: every field is reflected in a rendered object or refused with a sentence. Defaults are computed when
 //! rendering and never written back.
 
+#![allow(
+    clippy::struct_field_names,
+    reason = "`onScaleDown`, `onLoss` and `onDelete` each name the event that they are about"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -111,9 +116,63 @@ pub struct ZooKeeperEnsembleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
+    /// When members may be restarted to take a change over. Default: at once, one at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_policy: Option<UpdatePolicy>,
+
     /// Changes to the members' pods, merged over what the operator renders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+}
+
+/// When members that serve may be restarted. Those that do not serve are never made to wait.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = kube::core::Rule::new("(has(self.mode) && self.mode == 'Windows') == has(self.windows)")
+        .message("updatePolicy.windows belongs to updatePolicy.mode Windows: set both or neither")
+)]
+pub struct UpdatePolicy {
+    /// At once, after an approval, or in windows. Default: Automatic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<UpdateMode>,
+    /// When restarts may begin, under `mode: Windows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub windows: Option<Vec<UpdateWindow>>,
+    /// Seconds after which a restarted member that does not serve is called failed; the others are not restarted before
+    /// it serves. Default: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 86400))]
+    pub deadline_seconds: Option<i32>,
+}
+
+/// Who decides when members are restarted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpdateMode {
+    /// At once.
+    #[default]
+    Automatic,
+    /// After somebody approved of the revision by annotation.
+    Supervised,
+    /// While a window is open.
+    Windows,
+}
+
+/// A time in which restarts may begin.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateWindow {
+    /// When it opens, as cron writes it: minute, hour, day of month, month, day of week.
+    #[schemars(length(min = 9, max = 128))]
+    pub opens: String,
+    /// Time zone such as Europe/Berlin. Default: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    /// For how long it is open.
+    #[schemars(range(min = 1, max = 10080))]
+    pub minutes: i32,
 }
 
 /// Where the ZooKeeper image comes from.
@@ -212,6 +271,10 @@ pub struct Reclaim {
     /// After the member was removed by scaling down. Default: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_scale_down: Option<ReclaimPolicy>,
+    /// After its volume became unreachable for good: the node that alone could reach it was deleted or marked out of
+    /// service, and all other voters are synced. Default: Delete; the member begins anew elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_loss: Option<ReclaimPolicy>,
     /// After the ensemble was deleted. Default: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_delete: Option<ReclaimPolicy>,

@@ -6,7 +6,8 @@ mod schema;
 mod status;
 
 pub use ensemble::{
-    ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
+    ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, UpdateWindow,
+    ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
 pub use schema::{crds, crds_yaml};

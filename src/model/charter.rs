@@ -1,8 +1,11 @@
 //! What the operator tells every member before it starts, through the `ConfigMap`: who the ensemble is, whether it is
 //! being born, and the membership that was last confirmed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::ids::ServerId;
 use super::membership::Membership;
 
 /// Key of the `ConfigMap` under which the charter stands.
@@ -26,6 +29,9 @@ pub struct Charter {
     pub version: String,
     /// `server.N` entry of any member, with `{ordinal}` and `{id}` to fill in, for a member that is not in the list.
     pub joiner: String,
+    /// Members that cannot read their own data and start empty once, each with the uid of the pod that could not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resync: BTreeMap<ServerId, String>,
 }
 
 impl Charter {

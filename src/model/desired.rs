@@ -7,13 +7,15 @@ use thiserror::Error;
 
 use super::layout::DATA_DIR;
 use super::quantity;
-use crate::api::{PullPolicy, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
+use super::window::Window;
+use crate::api::{PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec};
 
 /// The most voters that an ensemble may have.
 pub const MAX_REPLICAS: u32 = 15;
 const DEFAULT_REPOSITORY: &str = "docker.io/library/zookeeper";
 const DEFAULT_SIZE: &str = "10Gi";
 const DEFAULT_HEAP_MIB: u64 = 512;
+const DEFAULT_DEADLINE: u64 = 600;
 const MIB: u64 = 1 << 20;
 
 /// A spec with its defaults, in which nothing is left to check.
@@ -39,12 +41,29 @@ pub struct Desired {
     pub storage: Storage,
     /// What becomes of claims after scaling down.
     pub on_scale_down: ReclaimPolicy,
+    /// What becomes of a claim whose volume is gone for good.
+    pub on_loss: ReclaimPolicy,
     /// What becomes of claims after the ensemble's deletion.
     pub on_delete: ReclaimPolicy,
     /// `resources` of the ZooKeeper container.
     pub resources: Value,
+    /// When members that serve may be restarted.
+    pub updates: Updates,
+    /// Seconds after which a restarted member that does not serve is called failed.
+    pub deadline: u64,
     /// `podTemplate`, to be merged.
     pub pod_template: Value,
+}
+
+/// When members that serve may be restarted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Updates {
+    /// At once.
+    Automatic,
+    /// After an approval of the revision.
+    Supervised,
+    /// While one of these is open.
+    Windows(Vec<Window>),
 }
 
 /// Where members keep their data.
@@ -78,7 +97,17 @@ impl Desired {
     /// Checks a spec and fills in what it leaves out.
     pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, Invalid> {
         // Destructured without `..`: a new field does not compile until it is followed or refused.
-        let ZooKeeperEnsembleSpec { replicas, version, image, config, jvm, storage, resources, pod_template } = spec;
+        let ZooKeeperEnsembleSpec {
+            replicas,
+            version,
+            image,
+            config,
+            jvm,
+            storage,
+            resources,
+            update_policy,
+            pod_template,
+        } = spec;
         let image = image.clone().unwrap_or_default();
         let jvm = jvm.clone().unwrap_or_default();
         let storage = storage.clone().unwrap_or_default();
@@ -99,9 +128,15 @@ impl Desired {
             heap_mib: heap_of(jvm.heap.as_deref(), &jvm_flags, &resources)?,
             jvm_flags,
             on_scale_down: reclaim.on_scale_down.unwrap_or_default(),
+            on_loss: reclaim.on_loss.unwrap_or(ReclaimPolicy::Delete),
             on_delete: reclaim.on_delete.unwrap_or_default(),
             storage: storage_of(storage)?,
             resources,
+            deadline: update_policy
+                .as_ref()
+                .and_then(|policy| u64::try_from(policy.deadline_seconds?).ok())
+                .unwrap_or(DEFAULT_DEADLINE),
+            updates: updates_of(update_policy.as_ref())?,
             pod_template: pod_template_of(to_value("podTemplate", pod_template.as_ref())?)?,
         })
     }
@@ -121,6 +156,18 @@ fn version_of(version: &str) -> Result<String, Invalid> {
         return Ok(version.to_owned());
     }
     Err(Invalid { field: "version", reason: format!("{version:?} is not MAJOR.MINOR.PATCH such as 3.9.5") })
+}
+
+fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
+    let Some(policy) = policy else { return Ok(Updates::Automatic) };
+    match policy.mode.unwrap_or_default() {
+        UpdateMode::Automatic => Ok(Updates::Automatic),
+        UpdateMode::Supervised => Ok(Updates::Supervised),
+        UpdateMode::Windows => {
+            let windows = policy.windows.iter().flatten().map(Window::parse).collect::<Result<Vec<_>, _>>();
+            windows.map(Updates::Windows).map_err(|reason| Invalid { field: "updatePolicy.windows", reason })
+        }
+    }
 }
 
 fn config_of(config: Option<&BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Invalid> {

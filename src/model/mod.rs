@@ -9,11 +9,12 @@ pub mod names;
 pub mod observed;
 pub mod quantity;
 pub mod truth;
+pub mod window;
 
 pub use charter::Charter;
 pub use desired::{Desired, Invalid};
 pub use ids::{ConfigVersion, Ordinal, ServerId, Zxid};
 pub use membership::{Membership, Server};
 pub use names::Names;
-pub use observed::{ClaimFacts, Fact, Live, Observation, PodFacts, SetFacts};
+pub use observed::{Asked, ClaimFacts, Fact, Live, NodeFacts, Observation, PodFacts, Requests, SetFacts};
 pub use truth::MemberTruth;

@@ -12,6 +12,16 @@ pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
 pub const BORN_LABEL: &str = "menagerie.dev/born";
 /// Label on a Service of one member: its server id.
 pub const MEMBER_LABEL: &str = "menagerie.dev/server-id";
+/// Annotation on an ensemble or on a pod: a new value is a wish for a restart.
+pub const RESTART_ANNOTATION: &str = "menagerie.dev/restart";
+/// Annotation on the pods' template: the wish for a restart that they were made for.
+pub const RESTARTED_ANNOTATION: &str = "menagerie.dev/restarted-for";
+/// Annotation on a pod: `volume` is a wish for a new, empty volume.
+pub const REPLACE_ANNOTATION: &str = "menagerie.dev/replace";
+/// Annotation on an ensemble under a supervised update policy: the revision that may be restarted to.
+pub const APPROVE_ANNOTATION: &str = "menagerie.dev/approve";
+/// Annotation on pods: their version of ZooKeeper.
+pub const VERSION_ANNOTATION: &str = "menagerie.dev/version";
 /// Value of `app.kubernetes.io/managed-by` on everything rendered.
 pub const MANAGED_BY: &str = "menagerie";
 /// Name of the volume that holds a member's data.

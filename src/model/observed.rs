@@ -55,6 +55,8 @@ pub enum Kind {
     PodDisruptionBudget,
     /// A member's claim, made by the `StatefulSet` controller.
     PersistentVolumeClaim,
+    /// A member's pod, made by the `StatefulSet` controller; only ever deleted.
+    Pod,
     /// The members.
     StatefulSet,
 }
@@ -69,6 +71,7 @@ impl Kind {
             Self::Service => "Service",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::Pod => "Pod",
             Self::StatefulSet => "StatefulSet",
         }
     }
@@ -99,8 +102,10 @@ pub struct SetFacts {
     pub replicas: u32,
     /// Identity that its claim template bears; `None` without claims.
     pub identity: Option<String>,
-    /// Revision that pods get when they are created now.
+    /// Revision that pods get when they are created now; `None` until its controller has taken in the last change.
     pub update_revision: Option<String>,
+    /// Version of ZooKeeper that its pods get when they are created now.
+    pub version: Option<String>,
 }
 
 /// A member's pod.
@@ -108,14 +113,57 @@ pub struct SetFacts {
 pub struct PodFacts {
     /// Its name.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its version, opaque, for preconditions.
+    pub resource_version: String,
     /// Its address, once it has one.
     pub ip: Option<String>,
+    /// The node that it was put on.
+    pub node: Option<String>,
+    /// When it was created, in seconds since 1970.
+    pub since: u64,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Revision of the template that it was made from.
     pub revision: Option<String>,
+    /// Whether the server's container runs, in the kubelet's words; `None` when it has not said.
+    pub running: Option<bool>,
+    /// How often the server ended and was started again in this pod.
+    pub restarts: u32,
     /// What keeps it from running, in Kubernetes' own words.
     pub trouble: Option<String>,
+    /// Whether its server said, when it last ended, that it cannot read its own files.
+    pub unreadable: bool,
+    /// What somebody asked for by an annotation on it.
+    pub asked: Option<Asked>,
+}
+
+/// What can be asked for a single member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A restart.
+    Restart,
+    /// A new, empty volume.
+    Replace,
+}
+
+/// A node that a member's pod is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Whether it takes no new pods: it is about to be drained.
+    pub cordoned: bool,
+    /// Why it will not come back, if somebody said so.
+    pub lost: Option<String>,
+}
+
+/// What was asked for by annotations on the custom resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// A word that changes with each wish to restart every member.
+    pub restart: Option<String>,
+    /// The revision that may be restarted to.
+    pub approved: Option<String>,
 }
 
 /// A member's volume claim.
@@ -135,6 +183,10 @@ pub struct ClaimFacts {
     pub going: bool,
     /// Whether it will be deleted with this ensemble.
     pub owned: bool,
+    /// The volume that it is bound to.
+    pub volume: Option<String>,
+    /// Why its volume is gone for good, if that is certain.
+    pub lost: Option<String>,
 }
 
 /// What the operator knows of its own surroundings.
@@ -149,6 +201,8 @@ pub struct Environment {
 /// Everything that was seen of one ensemble in one pass.
 #[derive(Clone, Debug)]
 pub struct Observation {
+    /// When it was seen, in seconds since 1970: the only clock that a decision has.
+    pub now: u64,
     /// What its objects are called.
     pub names: Names,
     /// Uid of the custom resource.
@@ -159,12 +213,16 @@ pub struct Observation {
     pub desired: Result<Desired, Invalid>,
     /// The status that was last written.
     pub status: EnsembleStatus,
+    /// What was asked for by annotation.
+    pub requests: Requests,
     /// The operator's surroundings.
     pub environment: Environment,
     /// The `StatefulSet`, if there is one of ours.
     pub set: Option<SetFacts>,
     /// Its pods.
     pub pods: BTreeMap<Ordinal, PodFacts>,
+    /// The nodes that they are on.
+    pub nodes: BTreeMap<String, Fact<NodeFacts>>,
     /// Claims of the members' names, whoever made them.
     pub claims: BTreeMap<Ordinal, ClaimFacts>,
     /// Each pod's answer.

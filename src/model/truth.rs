@@ -16,6 +16,9 @@ pub struct MemberTruth {
     pub disk: Disk,
     /// What the running server says.
     pub server: Server,
+    /// For how many seconds it has not served, as far as its agent saw; `None` while it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<u64>,
 }
 
 /// What a member's volume holds.
@@ -28,6 +31,9 @@ pub struct Disk {
     pub database: bool,
     /// Version of the membership on record.
     pub record: Option<ConfigVersion>,
+    /// Why the server has to be started anew to take over what its pod was given meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outdated: Option<String>,
 }
 
 /// What a server says about itself.

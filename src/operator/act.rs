@@ -11,8 +11,8 @@ use tracing::{info, warn};
 use super::observe::objects;
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
-use crate::model::{ConfigVersion, Names, ServerId};
-use crate::plan::{Resize, Step, Target, Write};
+use crate::model::{ConfigVersion, Membership, Names, ServerId};
+use crate::plan::{Renew, Resize, Restart, Step, Target, Write};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Change, Ensemble, EnsembleError, Outcome, Password};
 
@@ -44,7 +44,7 @@ impl ActError {
             Self::Api(api) => api.refusal().map(|said| ("ApplyRefused", format!("{api}: the API server says: {said}"))),
             Self::Ensemble(EnsembleError::Denied) => Some((
                 "SuperUserDenied",
-                "the members refuse the super user: they were started with another password than the Secret holds now; delete their pods one at a time".to_owned(),
+                "the members refuse the super user: they were started with another password than the Secret holds now; those that know the old one are restarted in turn".to_owned(),
             )),
             Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => Some(("StepNotTaken", self.to_string())),
             Self::Ensemble(_) | Self::Outdated(_) => None,
@@ -81,10 +81,40 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
         Step::Join { id, server, from, via } => {
             change(context, names, &Change::Join(*id, server.clone()), *from, via).await?;
         }
-        Step::Leave { id, from, via } => change(context, names, &Change::Leave(*id), *from, via).await?,
+        Step::Leave { id, from, via, why: _ } => change(context, names, &Change::Leave(*id), *from, via).await?,
+        Step::Restart(pod) => restart(context, names, pod).await?,
+        Step::Renew(volume) => renew(context, names, volume).await?,
         Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
     }
     Ok(())
+}
+
+/// The quorum answers for itself, now, before a member is stopped: between the look and the deed another may have died.
+async fn restart(context: &Context, names: &Names, restart: &Restart) -> Result<(), ActError> {
+    if let Some(from) = restart.from {
+        let membership = connect(context, names, &restart.via).await?.committed_membership().await?;
+        if membership.version != from {
+            return Err(outdated(&membership, from));
+        }
+    }
+    delete(context, names, &restart.pod).await
+}
+
+/// What is deleted here is a copy of what a quorum has, and of nobody's who votes.
+async fn renew(context: &Context, names: &Names, renew: &Renew) -> Result<(), ActError> {
+    let membership = connect(context, names, &renew.via).await?.committed_membership().await?;
+    if membership.version != renew.from || membership.contains(renew.id) {
+        return Err(outdated(&membership, renew.from));
+    }
+    delete(context, names, &renew.claim).await?;
+    match &renew.pod {
+        Some(pod) => delete(context, names, pod).await,
+        None => Ok(()),
+    }
+}
+
+fn outdated(membership: &Membership, from: ConfigVersion) -> ActError {
+    ActError::Outdated(format!("the membership is at {} by now, not at {from}", membership.version))
 }
 
 async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {
@@ -155,7 +185,7 @@ async fn change(
     let ensemble = connect(context, names, via).await?;
     let before = ensemble.committed_membership().await?;
     if before.version != from {
-        return Err(ActError::Outdated(format!("the membership is at {} by now, not at {from}", before.version)));
+        return Err(outdated(&before, from));
     }
     match ensemble.reconfigure(change, from).await? {
         Outcome::Done(membership) => info!(version = %membership.version, ?change, "the membership was changed"),
@@ -169,11 +199,14 @@ async fn change(
             return Err(ActError::Outdated("a majority of the new membership is not synced".to_owned()));
         }
     }
-    let confirmed = ensemble.committed_membership().await?;
     let (id, wanted) = match change {
         Change::Join(id, _) => (*id, true),
         Change::Leave(id) => (*id, false),
     };
+    // A role change closes client connections, this one among them: the next pass reads again.
+    let confirmed = ensemble.committed_membership().await.map_err(|error| {
+        ActError::Outdated(format!("the change of member {id} was answered and not confirmed yet: {error}"))
+    })?;
     confirm(confirmed.contains(id) == wanted, id)
 }
 

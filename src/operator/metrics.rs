@@ -92,6 +92,8 @@ pub fn kind(step: &Step) -> &'static str {
         Step::Lower(_) => "lower",
         Step::Join { .. } => "join",
         Step::Leave { .. } => "leave",
+        Step::Renew(_) => "renew",
+        Step::Restart(_) => "restart",
         Step::Wait(_) => "wait",
         Step::Refuse(_) => "refuse",
         Step::Rest => "rest",

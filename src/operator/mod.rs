@@ -7,6 +7,7 @@ mod observe;
 mod reconcile;
 mod report;
 mod run;
+mod surroundings;
 mod timeout;
 
 pub use run::{Options, main};

@@ -7,24 +7,31 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use futures::try_join;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ContainerStatus, PersistentVolumeClaim, Pod, PodStatus, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
 use serde_json::Value;
 use tracing::warn;
 
-use super::Context;
 use super::timeout::{ApiError, within};
+use super::{Context, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::http;
 use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
-use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL};
+use crate::model::names::{
+    APPROVE_ANNOTATION, BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, REPLACE_ANNOTATION, RESTART_ANNOTATION,
+    VERSION_ANNOTATION,
+};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{
-    ClaimFacts, Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, ServerId, SetFacts,
+    Asked, ClaimFacts, Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId,
+    SetFacts,
 };
 use crate::render::api_version;
 
@@ -59,6 +66,9 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
     let reader = Reader { context, names: &names, uid: ensemble.uid().unwrap_or_default() };
     let (objects, pods, claims) = try_join!(reader.labelled_objects(), reader.pods(), reader.labelled_claims())?;
     let mut seen = Observation {
+        now: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
+        requests: requests(ensemble),
+        nodes: BTreeMap::new(),
         uid: reader.uid.clone(),
         generation: ensemble.metadata.generation.unwrap_or_default(),
         desired: Desired::from_spec(&ensemble.spec),
@@ -79,9 +89,15 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         set.is_some() && owner.map(|owner| &owner.uid) == set.as_ref()
     });
     seen.pods = ours.filter_map(|pod| Some((names.ordinal_of_pod(&pod.name_any())?, pod_facts(&pod)))).collect();
+    surroundings::look(context, &mut seen).await;
     seen.members =
         join_all(seen.pods.iter().map(|(ordinal, pod)| ask(ServerId::from(*ordinal), pod))).await.into_iter().collect();
     Ok(seen)
+}
+
+fn requests(ensemble: &ZooKeeperEnsemble) -> Requests {
+    let annotation = |key: &str| ensemble.annotations().get(key).cloned();
+    Requests { restart: annotation(RESTART_ANNOTATION), approved: annotation(APPROVE_ANNOTATION) }
 }
 
 struct Reader<'a> {
@@ -176,6 +192,10 @@ impl Reader<'_> {
             born: claim.labels().contains_key(BORN_LABEL),
             going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
             owned: owners.iter().any(|owner| owner.uid == self.uid),
+            volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
+            // The API server's own word: the volume that it was bound to does not exist any more.
+            lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
+                .then(|| "its volume does not exist any more".to_owned()),
         };
         Some((ordinal, facts))
     }
@@ -205,6 +225,7 @@ pub fn objects(context: &Context, kind: Kind, namespace: &str) -> Api<DynamicObj
         Kind::Service => ApiResource::erase::<Service>(&()),
         Kind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
         Kind::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
+        Kind::Pod => ApiResource::erase::<Pod>(&()),
         Kind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
     };
     Api::namespaced_with(context.client.clone(), namespace, &resource)
@@ -237,6 +258,7 @@ fn set_facts(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<SetFa
     let json = ours(objects, Kind::StatefulSet, names.ensemble.clone())?;
     let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let label = IDENTITY_LABEL.replace('/', "~1");
+    let taken_in = json["status"]["observedGeneration"] == json["metadata"]["generation"];
     Some(SetFacts {
         uid: text("/metadata/uid")?,
         resource_version: text("/metadata/resourceVersion")?,
@@ -246,7 +268,8 @@ fn set_facts(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<SetFa
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(1),
         identity: text(&format!("/spec/volumeClaimTemplates/0/metadata/labels/{label}")),
-        update_revision: text("/status/updateRevision"),
+        update_revision: text("/status/updateRevision").filter(|_| taken_in),
+        version: text(&format!("/spec/template/metadata/annotations/{}", VERSION_ANNOTATION.replace('/', "~1"))),
     })
 }
 
@@ -257,17 +280,58 @@ fn charter(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<crate::
 
 fn pod_facts(pod: &Pod) -> PodFacts {
     let status = pod.status.clone().unwrap_or_default();
+    let server = status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper");
+    let seconds = |time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| u64::try_from(time.0.as_second()).ok();
     PodFacts {
         name: pod.name_any(),
+        uid: pod.uid().unwrap_or_default(),
+        resource_version: pod.resource_version().unwrap_or_default(),
         ip: status.pod_ip.clone(),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        since: pod.metadata.creation_timestamp.as_ref().and_then(seconds).unwrap_or_default(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
+        running: running(&status, server),
+        restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
         trouble: trouble(&status),
+        unreadable: server.is_some_and(unreadable),
+        asked: asked(pod),
     }
 }
 
+/// A pod that was never put on a node runs nothing; of one that was, the kubelet says it.
+fn running(status: &PodStatus, server: Option<&ContainerStatus>) -> Option<bool> {
+    let unscheduled = status.conditions.iter().flatten().any(|c| c.type_ == "PodScheduled" && c.status == "False");
+    match server.and_then(|server| server.state.as_ref()) {
+        Some(state) => Some(state.running.is_some()),
+        None => unscheduled.then_some(false),
+    }
+}
+
+/// What somebody wrote on this one pod. What it got from the template has another name.
+fn asked(pod: &Pod) -> Option<Asked> {
+    match pod.annotations().get(REPLACE_ANNOTATION).map(String::as_str) {
+        Some("volume") => Some(Asked::Replace),
+        _ => pod.annotations().contains_key(RESTART_ANNOTATION).then_some(Asked::Restart),
+    }
+}
+
+/// What ZooKeeper logs last when it ends because of its own files (`QuorumPeer.loadDataBase`).
+const UNREADABLE: [&str; 2] = ["Unable to load database on disk", "Unable to run quorum server"];
+
+/// A full disk is no damage: a second database would not fit either.
+const DISK_FULL: &str = "No space left on device";
+
+fn unreadable(server: &ContainerStatus) -> bool {
+    let ends = [server.state.as_ref(), server.last_state.as_ref()];
+    let last = ends.into_iter().flatten().find_map(|state| state.terminated.as_ref()?.message.as_deref());
+    !server.ready
+        && last
+            .is_some_and(|message| !message.contains(DISK_FULL) && UNREADABLE.iter().any(|sign| message.contains(sign)))
+}
+
 /// What Kubernetes itself says is wrong with a pod.
-fn trouble(status: &k8s_openapi::api::core::v1::PodStatus) -> Option<String> {
+fn trouble(status: &PodStatus) -> Option<String> {
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
         return Some(format!("it cannot be scheduled: {}", condition.message.clone().unwrap_or_default()));

@@ -81,6 +81,8 @@ pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Pl
         Step::Lower(resize) => ("Lower", Some(resize.id)),
         Step::Join { id, .. } => ("Join", Some(*id)),
         Step::Leave { id, .. } => ("Leave", Some(*id)),
+        Step::Renew(renew) => ("Renew", Some(renew.id)),
+        Step::Restart(restart) => ("Restart", Some(restart.id)),
     };
     let (type_, reason, note) = match (outcome, &plan.step) {
         (Err(error), _) if error.refusal().is_some() => {

@@ -8,7 +8,7 @@
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Reason, Resize, Step, objects};
+use super::{Purpose, Reason, Resize, Step, drain, objects, replace, rolling};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -18,9 +18,13 @@ pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) 
     let wanted = blueprint.desired.replicas;
     let membership = standing.committed.clone().or_else(|| seen.noted_membership());
     let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));
-    match (step(seen, standing, blueprint), voters) {
+    let step = match step(seen, standing, blueprint) {
+        Step::Wait(reason) => Step::Wait(rolling::failed(seen, standing).unwrap_or(reason)),
+        step => step,
+    };
+    match (step, voters) {
         (Step::Wait(reason), Some(voters)) if voters != wanted => {
-            Step::Wait(Reason::new(reason.code, format!("scaling from {voters} to {wanted}: {}", reason.message)))
+            Step::Wait(Reason::new(reason.code, format!("going from {voters} to {wanted} voters: {}", reason.message)))
         }
         (step, _) => step,
     }
@@ -38,6 +42,9 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if set.replicas < committed.highest() {
         return context.raise();
     }
+    if let Some(step) = replace::next(seen, standing, blueprint.desired) {
+        return step;
+    }
     let voters: Vec<ServerId> = committed.voters().collect();
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
         return context.grow(joiner);
@@ -51,6 +58,15 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     let unused = objects::unused(seen, blueprint);
     if !unused.is_empty() {
         return Step::Delete(unused);
+    }
+    if set.update_revision.is_none() {
+        return Step::Wait(Reason::new("Applying", "waiting for the StatefulSet's controller to take the change in"));
+    }
+    if let Some(step) = drain::hand_over(seen, standing) {
+        return step;
+    }
+    if let Some(step) = rolling::roll(seen, standing, blueprint.desired) {
+        return step;
     }
     standing.blocker(seen).map_or(Step::Rest, Step::Wait)
 }
@@ -92,6 +108,16 @@ impl Context<'_> {
         if self.set.replicas < joiner.0 {
             return self.raise();
         }
+        if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
+            return step;
+        }
+        // It has no vote: this takes nothing from anybody. A leader that gave up its seat comes by here.
+        let pod = self.seen.pods.get(&joiner.ordinal()).filter(|pod| !pod.terminating);
+        if let (Some(pod), Some(why), Some(committed)) =
+            (pod, rolling::due(self.seen, joiner), &self.standing.committed)
+        {
+            return rolling::restart(self.seen, self.standing, joiner, pod, Some(committed.version), why);
+        }
         if let Some(reason) = self.not_ready_to_join(joiner) {
             let pod = self.seen.names.pod(joiner.ordinal());
             return Step::Wait(Reason::new(
@@ -128,7 +154,7 @@ impl Context<'_> {
         let Some(committed) = &self.standing.committed else {
             return Step::Wait(self.standing.no_quorum(self.seen));
         };
-        Step::Leave { id: leaver, from: committed.version, via: self.standing.endpoints(self.seen, Some(leaver)) }
+        rolling::leave(self.seen, self.standing, leaver, committed.version, Purpose::Shrink)
     }
 
     fn raise(&self) -> Step {

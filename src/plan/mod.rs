@@ -5,11 +5,15 @@
 //! - at most one membership change a step, fenced by the version that it was decided on;
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
+mod drain;
 mod membership;
 mod objects;
 mod origin;
+mod replace;
+mod rolling;
 mod standing;
 mod status;
+mod version;
 
 use crate::api::EnsembleStatus;
 use crate::model::observed::ObjectKey;
@@ -49,7 +53,13 @@ pub enum Step {
         from: ConfigVersion,
         /// Members to ask, by the addresses of their pods; never the one that leaves.
         via: Vec<String>,
+        /// What for.
+        why: Purpose,
     },
+    /// Delete a member's pod, so that it is made anew.
+    Restart(Restart),
+    /// Delete the claim and the pod of a member that is in no membership, so that it comes back empty.
+    Renew(Renew),
     /// Nothing can be done before something else happens.
     Wait(Reason),
     /// Nothing will be done until somebody changes something.
@@ -96,6 +106,51 @@ pub struct Resize {
     pub resource_version: String,
     /// Members to ask for a fresh quorum read, by the addresses of their pods.
     pub via: Vec<String>,
+}
+
+/// What a member leaves the membership for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For good: there are more members than wanted.
+    Shrink,
+    /// To give up leadership before it is stopped; it comes back.
+    HandOver,
+    /// To be given a new volume; it comes back.
+    Replace,
+    /// To be restarted where the others would be no majority of a membership with it; it comes back.
+    Restart,
+}
+
+/// A volume to give up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// The member; it is in no membership.
+    pub id: ServerId,
+    /// Its claim, as it was seen.
+    pub claim: Target,
+    /// Its pod, as it was seen: a claim goes only after its pod.
+    pub pod: Option<Target>,
+    /// The membership's version on which this was decided.
+    pub from: ConfigVersion,
+    /// Members to ask for a fresh quorum read, by the addresses of their pods.
+    pub via: Vec<String>,
+    /// Why.
+    pub why: String,
+}
+
+/// A pod to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// The member.
+    pub id: ServerId,
+    /// Its pod, as it was seen.
+    pub pod: Target,
+    /// The membership's version on which this was decided; `None` where nothing is committed, and nobody serves.
+    pub from: Option<ConfigVersion>,
+    /// Members to ask for a fresh quorum read, by the addresses of their pods.
+    pub via: Vec<String>,
+    /// Why.
+    pub why: String,
 }
 
 /// What keeps an ensemble from being started or from growing.
@@ -162,10 +217,14 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         Ok(origin) => origin,
         Err(obstacle) => return obstacle.clone().into(),
     };
+    if let Some(refusal) = version::refusal(seen, desired) {
+        return Step::Refuse(refusal);
+    }
     let blueprint = Blueprint {
         names: &seen.names,
         uid: &seen.uid,
         desired,
+        requests: &seen.requests,
         environment: &seen.environment,
         charter: origin.charter(seen, standing),
         pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
@@ -174,6 +233,9 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     let writes = objects::differing(seen, &render(&blueprint), &blueprint);
     if !writes.is_empty() {
         return Step::Apply(writes);
+    }
+    if let Some(healing) = rolling::heal(seen, standing, desired, origin.birth) {
+        return healing;
     }
     if origin.birth {
         return Step::Wait(standing.founding(seen));

@@ -9,6 +9,9 @@ use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::{Observation, Ordinal, quantity};
 use crate::render::{Blueprint, Rendered};
 
+/// How many places of a change are named.
+const NAMED: usize = 6;
+
 /// An object of a name that the ensemble needs and that is not its own: it is never adopted or overwritten.
 pub fn collision(seen: &Observation) -> Option<Step> {
     let foreign = seen.objects.iter().find_map(|(key, live)| match live {
@@ -48,6 +51,45 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
         (Some(Live::Ours(live)), kind) if kind == Kind::Secret || reflects(live, &object.json) => None,
         (Some(Live::Ours(live)), _) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
         (Some(Live::Foreign { .. } | Live::Leftover), _) => None,
+    }
+}
+
+/// Where the pods' template differs, when it is about to be changed under pods that run.
+pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> {
+    let rendered = writes.iter().find_map(|write| match write {
+        Write::Apply { object, uid: Some(_) } if object.key.kind == Kind::StatefulSet => Some(object),
+        Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
+    })?;
+    let Some(Live::Ours(live)) = seen.objects.get(&rendered.key) else { return None };
+    let mut places = Vec::new();
+    differences("", &live["spec"]["template"], &rendered.json["spec"]["template"], &mut places);
+    let more = places.len().saturating_sub(NAMED);
+    places.truncate(NAMED);
+    if more > 0 {
+        places.push(format!("{more} more"));
+    }
+    (!places.is_empty()).then(|| places.join(", "))
+}
+
+/// The paths at which what was rendered is not what is live; items of lists by their names.
+fn differences(path: &str, live: &Value, rendered: &Value, places: &mut Vec<String>) {
+    if reflects(live, rendered) {
+        return;
+    }
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (live, rendered) {
+        (Value::Object(live), Value::Object(rendered)) => {
+            for (key, value) in rendered {
+                differences(&below(key), live.get(key).unwrap_or(&Value::Null), value, places);
+            }
+        }
+        (Value::Array(live), Value::Array(rendered)) if rendered.iter().all(|item| item["name"].is_string()) => {
+            for item in rendered {
+                let other = live.iter().find(|other| other["name"] == item["name"]).unwrap_or(&Value::Null);
+                differences(&below(item["name"].as_str().unwrap_or_default()), other, item, places);
+            }
+        }
+        _ => places.push(path.to_owned()),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::standing::{Standing, serving};
-use super::{Obstacle, Reason, confirmed};
+use super::{Obstacle, Reason, confirmed, replace};
 use crate::model::{Charter, ConfigVersion, Fact, Membership, Observation, ServerId};
 
 /// Who the ensemble is and whether it is being born.
@@ -39,6 +39,7 @@ impl Origin {
             version: membership.version.to_string(),
             membership: membership.text(),
             joiner: seen.names.joiner(),
+            resync: if self.birth { BTreeMap::new() } else { replace::resync(seen, standing) },
         }
     }
 }

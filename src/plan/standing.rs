@@ -6,7 +6,7 @@
 
 use super::Reason;
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
-use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
+use crate::model::{Fact, MemberTruth, Membership, Observation, PodFacts, ServerId};
 
 /// How the ensemble stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,11 +76,8 @@ impl Standing {
         let (Some(leader), Some(committed)) = (self.leader, &self.committed) else {
             return Some(self.no_quorum(seen));
         };
-        for id in committed.voters() {
-            if let Some(reason) = self.unconfirmed(seen, id) {
-                let pod = seen.names.pod(id.ordinal());
-                return Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}")));
-            }
+        if let Some(blocker) = committed.voters().find_map(|id| self.blocks(seen, id)) {
+            return Some(blocker);
         }
         // The leader also counts followers that still receive their snapshot, so its word alone would not be enough.
         let voters = committed.voters().count();
@@ -92,6 +89,22 @@ impl Standing {
                 format!("waiting for the leader: it counts {counted} of {voters} voters as synced"),
             )
         })
+    }
+
+    /// The first voter that is not synced, this one not counted, and why: when it is given up itself.
+    pub fn blocker_but(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
+        match &self.committed {
+            Some(committed) => {
+                committed.voters().filter(|voter| *voter != id).find_map(|voter| self.blocks(seen, voter))
+            }
+            None => Some(self.no_quorum(seen)),
+        }
+    }
+
+    fn blocks(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
+        let reason = self.unconfirmed(seen, id)?;
+        let pod = seen.names.pod(id.ordinal());
+        Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}")))
     }
 
     /// Nobody leads: who has said what.
@@ -134,6 +147,17 @@ pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
         ServerTruth::Serving(serving) => Some(serving),
         ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } => None,
     }
+}
+
+/// Whether it is certain that a member does not serve: Kubernetes says that its server does not run, or its agent has
+/// been saying for a long time that it waits. Silence says nothing.
+pub fn positively_down(seen: &Observation, id: ServerId, pod: &PodFacts, patience: u64) -> bool {
+    let waits = seen
+        .members
+        .get(&id)
+        .and_then(Fact::known)
+        .is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }));
+    pod.running == Some(false) || (waits && seen.now.saturating_sub(pod.since) > patience)
 }
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.

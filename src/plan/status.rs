@@ -2,11 +2,11 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Reason, Step, confirmed};
+use super::{Purpose, Reason, Step, confirmed, objects, rolling, version};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
-use crate::model::{Fact, Membership, Observation, PodFacts, ServerId};
+use crate::model::{Fact, Membership, Observation, ServerId};
 use crate::render::selector_text;
 
 /// True, false, or not known.
@@ -143,7 +143,13 @@ pub fn conditions(seen: &Observation, standing: &Standing, step: &Step) -> Vec<V
 fn doing(seen: &Observation, step: &Step) -> Reason {
     let pod = |id: &ServerId| seen.names.pod(id.ordinal());
     match step {
-        Step::Apply(_) => Reason::new("Applying", "bringing the objects to what they should be"),
+        Step::Apply(writes) => match objects::template_changes(seen, writes) {
+            Some(changes) => Reason::new(
+                "TemplateChanged",
+                format!("the members' pods change in {changes}; those that run will be restarted one at a time"),
+            ),
+            None => Reason::new("Applying", "bringing the objects to what they should be"),
+        },
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
         Step::Raise(resize) => {
             Reason::new("Growing", format!("starting pod {} for member {}", pod(&resize.id), resize.id))
@@ -154,8 +160,28 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
         Step::Join { id, .. } => {
             Reason::new("Growing", format!("adding member {id} (pod {}) to the membership", pod(id)))
         }
-        Step::Leave { id, .. } => {
-            Reason::new("Shrinking", format!("taking member {id} (pod {}) out of the membership", pod(id)))
+        Step::Leave { id, why, .. } => {
+            let taking = format!("taking member {id} (pod {}) out of the membership", pod(id));
+            match why {
+                Purpose::Shrink => Reason::new("Shrinking", taking),
+                Purpose::HandOver => {
+                    Reason::new("HandingOver", format!("{taking} so that another leads; it comes back"))
+                }
+                Purpose::Replace => {
+                    Reason::new("Replacing", format!("{taking} to give it a new volume; it comes back"))
+                }
+                Purpose::Restart => Reason::new(
+                    "Restarting",
+                    format!("{taking} to restart it without losing the quorum; it comes back"),
+                ),
+            }
+        }
+        Step::Renew(renew) => Reason::new(
+            "Replacing",
+            format!("deleting claim {} of member {}: {}", renew.claim.key.name, renew.id, renew.why),
+        ),
+        Step::Restart(restart) => {
+            Reason::new("Restarting", format!("restarting pod {}: {}", pod(&restart.id), restart.why))
         }
         Step::Wait(reason) | Step::Refuse(reason) => reason.clone(),
         Step::Rest => Reason::new("Ready", "every voter serves and is synced"),
@@ -205,6 +231,9 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
     }
+    if let Some(failed) = rolling::failed(seen, standing) {
+        return verdict(Truth::True, failed.code, failed.message);
+    }
     let born = standing.committed.is_some() || seen.noted_membership().is_some();
     match standing.blocker(seen).filter(|_| born) {
         Some(blocker) => verdict(Truth::True, blocker.code, blocker.message),
@@ -212,30 +241,20 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
     }
 }
 
-/// Pods that run an older revision. They are not restarted yet by this version of the operator.
+/// Pods that have to be made anew, and what they wait for.
 fn restart_pending(seen: &Observation) -> Option<Verdict> {
-    let current = seen.set.as_ref()?.update_revision.as_deref()?;
-    let old: Vec<&PodFacts> =
-        seen.pods.values().filter(|pod| pod.revision.as_deref().is_some_and(|revision| revision != current)).collect();
-    let names = |broken: bool| {
-        let some = old.iter().filter(|pod| pod.trouble.is_some() == broken).map(|pod| pod.name.as_str());
-        some.collect::<Vec<_>>().join(", ")
-    };
-    let mut message = Vec::new();
-    if !names(true).is_empty() {
-        message.push(format!("these pods do not run and are of an older revision, delete them now: {}", names(true)));
-    }
-    if !names(false).is_empty() {
-        message.push(format!(
-            "these pods run an older revision: {}; delete them one at a time, each only while Ready is true and the leader last",
-            names(false)
-        ));
-    }
-    (!old.is_empty()).then(|| Verdict {
+    let due: Vec<String> = seen
+        .pods
+        .iter()
+        .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, rolling::due(seen, ServerId::from(*ordinal))?)))
+        .collect();
+    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
+    let held = held.unwrap_or_else(|| Reason::new("InTurn", "they are restarted one at a time, the leader last"));
+    (!due.is_empty()).then(|| Verdict {
         name: "RestartPending",
         truth: Truth::True,
-        reason: "OlderRevision",
-        message: message.join("; "),
+        reason: held.code,
+        message: format!("to be restarted: {}; {}", due.join(", "), held.message),
     })
 }
 
@@ -253,7 +272,14 @@ fn warning(seen: &Observation) -> Option<Verdict> {
             n - 1,
             n + 1
         ),
-        _ => return None,
+        _ => {
+            return version::known_to_lose_data(seen).map(|message| Verdict {
+                name: "Warning",
+                truth: Truth::True,
+                reason: "KnownDefect",
+                message,
+            });
+        }
     };
     Some(Verdict { name: "Warning", truth: Truth::True, reason: "EvenVoters", message })
 }

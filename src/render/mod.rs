@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
-use crate::model::observed::{Environment, Kind, ObjectKey};
+use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Names, Ordinal};
 
 /// Everything that the rendering depends on.
@@ -25,6 +25,8 @@ pub struct Blueprint<'a> {
     pub uid: &'a str,
     /// What is wanted.
     pub desired: &'a Desired,
+    /// What was asked for by annotation.
+    pub requests: &'a Requests,
     /// The operator's surroundings.
     pub environment: &'a Environment,
     /// What members are told before they start.
@@ -65,10 +67,16 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,
-        json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+        json!({"spec": {"maxUnavailable": tolerated(blueprint.desired.replicas), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
     ));
     objects.push(set::stateful_set(blueprint));
     objects.into_iter().map(sealed).collect()
+}
+
+/// How many members may be evicted at once: as many as leave a majority. One or two voters tolerate none, and a budget of
+/// none would block a drain for ever: there it costs the quorum until the pod is back.
+fn tolerated(voters: u32) -> u32 {
+    (voters.saturating_sub(1) / 2).max(1)
 }
 
 /// The `StatefulSet` alone: membership steps change nothing but its number of pods.
@@ -122,7 +130,12 @@ impl Blueprint<'_> {
 /// `apiVersion` of a kind.
 pub fn api_version(kind: Kind) -> &'static str {
     match kind {
-        Kind::ServiceAccount | Kind::Secret | Kind::ConfigMap | Kind::Service | Kind::PersistentVolumeClaim => "v1",
+        Kind::ServiceAccount
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::Service
+        | Kind::PersistentVolumeClaim
+        | Kind::Pod => "v1",
         Kind::PodDisruptionBudget => "policy/v1",
         Kind::StatefulSet => "apps/v1",
     }

@@ -7,7 +7,7 @@ use crate::api::PullPolicy;
 use crate::model::desired::Storage;
 use crate::model::layout::{AGENT_PORT, CONFIG_FILE, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
-use crate::model::names::DATA_VOLUME;
+use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, VERSION_ANNOTATION};
 
 /// Uid of the `zookeeper` user in the official image; also the group that owns the volume.
 const ZOOKEEPER_USER: u32 = 1000;
@@ -20,6 +20,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
                 // A new static configuration is a new revision of the pods.
                 "menagerie.dev/config": digest(&config::static_config(&blueprint.desired.config)),
                 "kubectl.kubernetes.io/default-container": "zookeeper",
+                VERSION_ANNOTATION: blueprint.desired.version,
             },
         },
         "spec": {
@@ -40,6 +41,9 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "volumes": volumes(blueprint),
         },
     });
+    if let Some(wish) = &blueprint.requests.restart {
+        template["metadata"]["annotations"][RESTARTED_ANNOTATION] = json!(wish);
+    }
     let spec = &mut template["spec"];
     if !blueprint.desired.pull_secrets.is_empty() {
         spec["imagePullSecrets"] = blueprint.desired.pull_secrets.iter().map(|name| json!({"name": name})).collect();
@@ -123,6 +127,8 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         // Each costs the server 5–8 ms: once a second would be most of what an idle one uses.
         "readinessProbe": probe("/ready", 2, 2),
         "securityContext": restricted(),
+        // Its last lines, when it ends in error: what a condition can say about it.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": DATA_VOLUME, "mountPath": DATA_DIR},
             {"name": "logs", "mountPath": "/logs"},

@@ -53,7 +53,7 @@ async fn with_a_members_node_cut_off_scaling_down_waits_says_why_and_goes_on_whe
         // A pass before the scaling may have said already that the member is silent.
         eventually(PATIENCE, "the wait to be said with its reason", async || {
             let (_, reason, message) = condition(&zk.status().await, "Progressing");
-            reason == "MemberNotSynced" && message.contains("scaling from 3 to 1") && message.contains("zk-1")
+            reason == "MemberNotSynced" && message.contains("going from 3 to 1 voters") && message.contains("zk-1")
         })
         .await;
         // The kubelet's silence becomes NotReady; the operator still has not moved.

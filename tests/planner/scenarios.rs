@@ -86,7 +86,7 @@ fn one_to_five_to_three_to_one_is_the_same_mechanism() {
 #[test]
 fn claims_are_deleted_after_scaling_down_only_by_policy_and_after_their_pod() {
     let mut world = zk(3);
-    let reclaim = Reclaim { on_scale_down: Some(ReclaimPolicy::Delete), on_delete: None };
+    let reclaim = Reclaim { on_scale_down: Some(ReclaimPolicy::Delete), ..Reclaim::default() };
     world.spec.storage = Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() });
     world.settle();
     world.scale(1).settle();
@@ -134,7 +134,7 @@ fn scaling_down_without_a_quorum_waits_and_goes_on_once_it_is_back() {
     world.down = [ServerId(1), ServerId(3)].into();
     let plan = world.scale(1).settle();
     assert_eq!(reason(&plan).0, "NoQuorum");
-    assert!(reason(&plan).1.starts_with("scaling from 3 to 1:"), "{}", reason(&plan).1);
+    assert!(reason(&plan).1.starts_with("going from 3 to 1 voters:"), "{}", reason(&plan).1);
     assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::False));
     assert!(world.trace.is_empty(), "{:?}", world.trace);
     world.down.clear();
@@ -398,7 +398,7 @@ fn claims_go_with_the_ensemble_only_by_policy() {
     let mut world = settled(3);
     let reclaim = |policy| {
         Some(StorageSpec {
-            reclaim: Some(Reclaim { on_scale_down: None, on_delete: Some(policy) }),
+            reclaim: Some(Reclaim { on_delete: Some(policy), ..Reclaim::default() }),
             ..StorageSpec::default()
         })
     };

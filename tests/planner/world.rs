@@ -7,8 +7,8 @@ use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
 use menagerie::model::observed::{Environment, Kind, ObjectKey};
 use menagerie::model::truth::{Disk, Mode, Server as ServerTruth, Serving};
 use menagerie::model::{
-    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, Observation, Ordinal,
-    PodFacts, ServerId, SetFacts, Zxid,
+    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, NodeFacts, Observation,
+    Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
 };
 use menagerie::plan::{Plan, Resize, Step, Write, plan};
 use serde_json::{Value, json};
@@ -34,6 +34,11 @@ pub struct World {
     pub wiped: bool,
     /// What was done, in one word each.
     pub trace: Vec<String>,
+    /// Revision and uid of each pod.
+    pub made: BTreeMap<u32, (String, u64)>,
+    pub requests: Requests,
+    pub nodes: BTreeMap<String, Fact<NodeFacts>>,
+    pub now: u64,
     next: u64,
 }
 
@@ -50,6 +55,10 @@ pub fn zk(replicas: i32) -> World {
         down: BTreeSet::new(),
         wiped: false,
         trace: Vec::new(),
+        made: BTreeMap::new(),
+        requests: Requests::default(),
+        nodes: BTreeMap::new(),
+        now: 1_795_435_200,
         next: 1,
     }
 }
@@ -132,10 +141,13 @@ impl World {
     }
 
     pub fn seen(&self) -> Observation {
-        let pods: BTreeMap<Ordinal, PodFacts> = (0..self.pods()).map(|n| (Ordinal(n), pod(n))).collect();
+        let pods: BTreeMap<Ordinal, PodFacts> = (0..self.pods()).map(|n| (Ordinal(n), self.pod(n))).collect();
         let members =
             pods.keys().map(|ordinal| (ServerId::from(*ordinal), self.answer(ServerId::from(*ordinal)))).collect();
         Observation {
+            now: self.now,
+            requests: self.requests.clone(),
+            nodes: self.nodes.clone(),
             names: names(),
             uid: self.uid.clone(),
             generation: 1,
@@ -152,13 +164,38 @@ impl World {
                         .unwrap()
                         .into(),
                 ),
-                update_revision: None,
+                update_revision: Some(self.revision()),
+                version: set["spec"]["template"]["metadata"]["annotations"]["menagerie.dev/version"]
+                    .as_str()
+                    .map(Into::into),
             }),
             pods,
             claims: self.claims.clone(),
             members,
             charter: self.charter(),
             objects: self.objects.clone(),
+        }
+    }
+
+    /// What pods are made from now, in short.
+    pub fn revision(&self) -> String {
+        let template = self.set().map(|set| set["spec"]["template"].to_string()).unwrap_or_default();
+        format!("zk-{}", template.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte))))
+    }
+
+    fn pod(&self, ordinal: u32) -> PodFacts {
+        let (revision, uid) = self.made.get(&ordinal).cloned().unwrap_or_default();
+        let id = ServerId::from(Ordinal(ordinal));
+        PodFacts {
+            name: names().pod(Ordinal(ordinal)),
+            uid: uid.to_string(),
+            resource_version: "1".into(),
+            ip: Some(format!("198.18.1.{}", ordinal + 2)),
+            node: Some(format!("node-{ordinal}")),
+            since: self.now - 3_600,
+            revision: Some(revision),
+            running: Some(!self.down.contains(&id)),
+            ..PodFacts::default()
         }
     }
 
@@ -181,7 +218,12 @@ impl World {
         };
         let identity = self.charter().map(|charter| charter.identity);
         let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
-        Fact::Known(MemberTruth { id, disk: Disk { identity, database: record.is_some(), record }, server })
+        Fact::Known(MemberTruth {
+            id,
+            disk: Disk { identity, database: record.is_some(), record, outdated: None },
+            server,
+            stalled: None,
+        })
     }
 
     fn act(&mut self, step: &Step) {
@@ -203,9 +245,22 @@ impl World {
                 self.reconfigure(*from, via, |membership| membership.servers.insert(*id, server.clone()).is_none());
                 self.trace.push(format!("join {id}"));
             }
-            Step::Leave { id, from, via } => {
+            Step::Leave { id, from, via, why: _ } => {
                 self.reconfigure(*from, via, |membership| membership.servers.remove(id).is_some());
                 self.trace.push(format!("leave {id}"));
+            }
+            Step::Restart(restart) => {
+                let made = self.made.get_mut(&restart.id.ordinal().0).unwrap();
+                assert_eq!(restart.pod.uid, made.1.to_string(), "another pod than the one that was seen");
+                self.next += 1;
+                let revision = self.revision();
+                self.made.insert(restart.id.ordinal().0, (revision, self.next));
+                self.trace.push(format!("restart {}", restart.id));
+            }
+            Step::Renew(renew) => {
+                assert!(!self.membership.as_ref().unwrap().contains(renew.id), "the volume of a member is given up");
+                self.claims.retain(|_, claim| claim.uid != renew.claim.uid);
+                self.trace.push(format!("renew {}", renew.id));
             }
             Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
         }
@@ -256,7 +311,10 @@ impl World {
             let identity = json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"]
                 .as_str()
                 .unwrap();
-            for n in 0..self.pods() {
+            let (pods, revision, uid) = (self.pods(), self.revision(), self.next);
+            self.made.retain(|n, _| *n < pods);
+            for n in 0..pods {
+                self.made.entry(n).or_insert_with(|| (revision.clone(), uid));
                 self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
             }
         }
@@ -283,13 +341,7 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         born: false,
         going: false,
         owned: false,
-    }
-}
-
-fn pod(ordinal: u32) -> PodFacts {
-    PodFacts {
-        name: names().pod(Ordinal(ordinal)),
-        ip: Some(format!("198.18.1.{}", ordinal + 2)),
-        ..PodFacts::default()
+        volume: None,
+        lost: None,
     }
 }

@@ -24,7 +24,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{- /* Exactly what src/operator/{run,observe,act,report}.rs call. Server-side apply takes patch, and create for an object
+{{- /* Exactly what src/operator/{run,observe,act,report}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
 that is not there yet. Secrets are created once and never changed. */ -}}
 {{- define "menagerie.rules" -}}
 - apiGroups: [menagerie.dev]
@@ -39,7 +39,7 @@ that is not there yet. Secrets are created once and never changed. */ -}}
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, delete]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

@@ -24,12 +24,19 @@ fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
         membership: list(ids),
         version: ConfigVersion(version).to_string(),
         joiner: Server::voter("a-{ordinal}.ns").spec,
+        resync: std::collections::BTreeMap::default(),
     };
     Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
 }
 
 fn mark(identity: &str, id: u32) -> String {
-    serde_json::to_string(&Mark { identity: identity.into(), ensemble: identity.into(), id: ServerId(id) }).unwrap()
+    serde_json::to_string(&Mark {
+        identity: identity.into(),
+        ensemble: identity.into(),
+        id: ServerId(id),
+        resynced: None,
+    })
+    .unwrap()
 }
 
 fn look(files: &Files) -> Found {
@@ -49,6 +56,10 @@ fn apply(files: &mut Files, changes: &[Change]) {
         match change {
             Change::Write { path, text, .. } => files.insert(path.clone(), text.clone()),
             Change::Remove { path } => files.remove(path),
+            Change::SetAside => {
+                files.retain(|path, _| !path.starts_with("version-2/"));
+                None
+            }
         };
     }
 }
@@ -134,7 +145,7 @@ fn an_empty_volume_is_marked_before_anything_else() {
     let (plan, after) = prepared(&Files::new(), &seed(&[1, 2, 3], 0, true));
     let written = plan.changes.iter().map(|change| match change {
         Change::Write { path, secret, .. } => (path.as_str(), *secret),
-        Change::Remove { .. } => panic!("{change:?}"),
+        Change::Remove { .. } | Change::SetAside => panic!("{change:?}"),
     });
     let expected =
         [(MARK, false), (MYID, false), ("conf/zoo.cfg.dynamic.0", false), ("conf/zoo.cfg", true), (INITIALIZE, false)];
@@ -288,4 +299,37 @@ proptest! {
         files.insert(MARK.into(), mark(identity, id));
         prop_assert!(prepare(&look(&files), &seed, OWN, ROOT).is_err());
     }
+}
+
+/// A volume with a database, and a seed with the wish that it be set aside.
+fn unreadable(wish: &str, birth: bool) -> (Files, Seed) {
+    let mut files = volume(&[("4", &list(&[1, 2, 3]))]);
+    files.insert("version-2/snapshot.0".into(), String::new());
+    let mut seed = seed(&[1, 2, 3], 4, birth);
+    seed.resync.insert(ServerId(2), wish.into());
+    (files, seed)
+}
+
+#[test]
+fn data_that_cannot_be_read_is_set_aside_once_for_each_wish_and_an_empty_disk_does_not_vote() {
+    let (files, seed) = unreadable("first", false);
+    let (plan, after) = prepared(&files, &seed);
+    assert_eq!(plan.changes[0], Change::SetAside);
+    assert!(!after.contains_key(INITIALIZE));
+    let mut synced = after.clone();
+    synced.insert("version-2/snapshot.5".into(), String::new());
+    let (again, _) = prepared(&synced, &seed);
+    assert!(!again.changes.contains(&Change::SetAside), "what it synced meanwhile would be lost");
+    let (_, second) = unreadable("second", false);
+    assert!(prepared(&synced, &second).0.changes.contains(&Change::SetAside));
+}
+
+#[test]
+fn data_is_not_set_aside_for_another_member_or_before_there_was_an_ensemble() {
+    let (files, seed) = unreadable("first", true);
+    assert!(!prepared(&files, &seed).0.changes.contains(&Change::SetAside));
+    let (files, mut seed) = unreadable("first", false);
+    let wish = seed.resync.remove(&ServerId(2)).unwrap();
+    seed.resync.insert(ServerId(3), wish);
+    assert!(!prepared(&files, &seed).0.changes.contains(&Change::SetAside));
 }

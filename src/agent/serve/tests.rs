@@ -85,7 +85,7 @@ fn disk(epoch: &str) -> TempDir {
 }
 
 async fn agent(place: Place, disk: &Path) -> String {
-    let agent = Arc::new(Agent::new(ServerId(1), place, Volume::at(disk)));
+    let agent = Arc::new(Agent::new(ServerId(1), place, Volume::at(disk), None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router(agent)).await });
@@ -192,7 +192,7 @@ async fn half_a_truth_is_not_told() {
 #[tokio::test]
 async fn a_disk_that_hangs_costs_one_thread_and_no_liveness() {
     let disk = disk("3");
-    let agent = Arc::new(Agent::new(ServerId(1), server(serving()).await, Volume::at(disk.path())));
+    let agent = Arc::new(Agent::new(ServerId(1), server(serving()).await, Volume::at(disk.path()), None));
     let (hang, release) = std::sync::mpsc::channel::<()>();
     let (signal, reading) = tokio::sync::oneshot::channel();
     let reader = Arc::clone(&agent);

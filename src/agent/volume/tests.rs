@@ -18,6 +18,7 @@ fn seed(hosts: &[&str], version: u64, birth: bool) -> Seed {
         membership: lines.collect::<Vec<_>>().join("\n"),
         version: ConfigVersion(version).to_string(),
         joiner: Server::voter("a-{ordinal}").spec,
+        resync: std::collections::BTreeMap::default(),
     };
     Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
 }
@@ -153,7 +154,7 @@ fn the_disk_says_whose_it_is_and_what_it_holds() {
     fs::create_dir(directory.path().join(VERSION_2)).unwrap();
     fs::write(directory.path().join("version-2/acceptedEpoch"), "4").unwrap();
     let record = Some(ConfigVersion(0x1_0000_0000));
-    assert_eq!(volume.disk().unwrap(), Disk { identity: Some("one".into()), database: false, record });
+    assert_eq!(volume.disk().unwrap(), Disk { identity: Some("one".into()), database: false, record, outdated: None });
     assert_eq!(volume.epoch().unwrap(), None);
     fs::write(directory.path().join("version-2/currentEpoch"), "4").unwrap();
     fs::write(directory.path().join("version-2/log.100000001"), "").unwrap();
@@ -171,4 +172,18 @@ fn a_file_that_cannot_be_read_or_written_is_named() {
     let write = Change::Write { path: MYID.into(), text: "1\n".into(), secret: false };
     let error = volume.apply(&[write]).unwrap_err().to_string();
     assert!(error.starts_with("cannot write ") && error.contains("/myid: "), "{error}");
+}
+
+#[test]
+fn a_database_is_set_aside_whole_and_the_one_before_it_goes() {
+    let directory = TempDir::new().unwrap();
+    let volume = Volume::at(directory.path());
+    for content in ["old", "new"] {
+        fs::create_dir(directory.path().join("version-2")).unwrap();
+        fs::write(directory.path().join("version-2/log.1"), content).unwrap();
+        volume.apply(&[Change::SetAside]).unwrap();
+        assert!(!volume.look().unwrap().database);
+        let kept = fs::read_to_string(directory.path().join("version-2.set-aside/log.1")).unwrap();
+        assert_eq!(kept, content);
+    }
 }

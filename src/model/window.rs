@@ -1,0 +1,105 @@
+//! A time in which restarts may begin: cron with a time zone.
+//!
+//! Invariant: a window that was parsed opens some day.
+
+use std::str::FromStr as _;
+
+use chrono::{DateTime, Duration, TimeZone as _};
+use chrono_tz::Tz;
+use croner::Cron;
+
+use crate::api::UpdateWindow;
+
+/// Where "never" is looked for: a 29th of February on a given weekday comes every 28 years.
+const EPOCH_OF_PROOF: i64 = 1_735_689_600;
+
+/// A window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    cron: Cron,
+    zone: Tz,
+    length: Duration,
+}
+
+impl Window {
+    /// Reads it, and proves that it opens.
+    pub fn parse(window: &UpdateWindow) -> Result<Self, String> {
+        let opens = &window.opens;
+        if opens.split_whitespace().count() != 5 {
+            return Err(format!(
+                "{opens:?} is not a cron expression of five fields such as \"0 3 * * 6\": minute, hour, day of month, month, day of week"
+            ));
+        }
+        let cron = Cron::from_str(opens).map_err(|error| format!("{opens:?} is not a cron expression: {error}"))?;
+        let name = window.time_zone.as_deref().unwrap_or("UTC");
+        let zone: Tz = name.parse().map_err(|_| format!("{name:?} is not a time zone such as Europe/Berlin"))?;
+        let parsed = Self { cron, zone, length: Duration::minutes(i64::from(window.minutes.max(1))) };
+        match parsed.at(EPOCH_OF_PROOF).map(|proof| parsed.cron.find_next_occurrence(&proof, true)) {
+            Some(Ok(_)) => Ok(parsed),
+            Some(Err(_)) | None => Err(format!("{opens:?} never opens")),
+        }
+    }
+
+    /// Whether it is open at that second.
+    pub fn open(&self, now: u64) -> bool {
+        self.opening_before(now).is_some()
+    }
+
+    /// When it opens next, for people.
+    pub fn next(&self, now: u64) -> Option<(i64, String)> {
+        let next = self.cron.find_next_occurrence(&self.at(i64::try_from(now).ok()?)?, false).ok()?;
+        Some((next.timestamp(), next.format("%Y-%m-%d %H:%M %Z").to_string()))
+    }
+
+    fn opening_before(&self, now: u64) -> Option<DateTime<Tz>> {
+        let now = self.at(i64::try_from(now).ok()?)?;
+        let opened = self.cron.find_next_occurrence(&(now - self.length), false).ok()?;
+        (opened <= now).then_some(opened)
+    }
+
+    fn at(&self, second: i64) -> Option<DateTime<Tz>> {
+        self.zone.timestamp_opt(second, 0).single()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(opens: &str, zone: Option<&str>, minutes: i32) -> Result<Window, String> {
+        Window::parse(&UpdateWindow { opens: opens.into(), time_zone: zone.map(Into::into), minutes })
+    }
+
+    /// 2026-11-23 12:00 UTC, a Monday.
+    const NOON: u64 = 1_795_435_200;
+
+    #[test]
+    fn a_window_is_open_from_its_time_on_for_as_long_as_it_lasts() {
+        let noon = window("0 12 * * 1", None, 30).unwrap();
+        for (second, open) in [(NOON - 1, false), (NOON, true), (NOON + 1799, true), (NOON + 1801, false)] {
+            assert_eq!(noon.open(second), open, "{second}");
+        }
+        assert!(!window("0 12 * * 0", None, 30).unwrap().open(NOON), "day 0 is Sunday");
+        assert_eq!(noon.next(NOON).unwrap().1, "2026-11-30 12:00 UTC");
+    }
+
+    #[test]
+    fn a_time_zone_moves_it() {
+        assert!(window("0 13 * * *", Some("Europe/Berlin"), 5).unwrap().open(NOON));
+        assert!(!window("0 12 * * *", Some("Europe/Berlin"), 5).unwrap().open(NOON));
+    }
+
+    #[test]
+    fn what_is_no_time_or_never_comes_is_refused_with_an_example() {
+        for (opens, zone, says) in [
+            ("0 3 * *", None, "five fields"),
+            ("0 0 3 * * *", None, "five fields"),
+            ("61 3 * * *", None, "not a cron expression"),
+            ("0 0 30 2 *", None, "never opens"),
+            ("0 3 * * *", Some("Mars/Olympus"), "Europe/Berlin"),
+        ] {
+            let refused = window(opens, zone, 5).unwrap_err();
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
+}

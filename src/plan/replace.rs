@@ -1,0 +1,165 @@
+//! Members that cannot go on as they are: a volume that is gone, data that cannot be read, a server that hangs.
+//!
+//! - Only what is certain counts: a volume is lost when the API server says that it, or every node that could reach it, is
+//!   gone. A node that is silent is only silent.
+//! - One at a time, and never while another voter is missing: what is given up here is a copy, and the others have to
+//!   have it.
+//! - A member without its volume leaves the membership first and comes back by the joiners' door.
+
+use std::collections::BTreeMap;
+
+use super::standing::Standing;
+use super::{Purpose, Reason, Renew, Step, Target, rolling};
+use crate::api::ReclaimPolicy;
+use crate::model::observed::{Asked, Kind, ObjectKey};
+use crate::model::truth::Server as ServerTruth;
+use crate::model::{Desired, Fact, Membership, Observation, ServerId};
+
+/// A pod is given this long to find its volume: nodes are deleted and come back when a cloud replaces them.
+const GRACE: u64 = 60;
+/// A server that elects while others have a quorum joins them within seconds. After this long it hangs.
+const HUNG: u64 = 300;
+/// A snapshot of many gigabytes may take this long to arrive. Later it is reported, and not stopped.
+const SYNCING: u64 = 1_800;
+/// Unreadable at the first start in a pod may be a moment's trouble of the disk.
+const TRIES: u32 = 2;
+/// A member that was made to sync anew and has been well for this long may be helped again.
+const WELL: u64 = 3_600;
+
+/// Why a member needs a new volume; `None` when it does not, or policy keeps the old one.
+fn needed(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
+    let pod = seen.pods.get(&id.ordinal())?;
+    if pod.asked == Some(Asked::Replace) {
+        return Some("its replacement was asked for".to_owned());
+    }
+    let lost = seen.claims.get(&id.ordinal())?.lost.clone()?;
+    let waited = seen.now.saturating_sub(pod.since) > GRACE;
+    (waited && pod.running != Some(true) && desired.on_loss == ReclaimPolicy::Delete).then_some(lost)
+}
+
+/// Takes a voter out that needs a new volume, when all the others are there.
+pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
+    let committed = standing.committed.as_ref()?;
+    // One at a time: a member that is out already comes back first.
+    if (1..=desired.replicas).any(|id| !committed.contains(ServerId(id))) {
+        return None;
+    }
+    let (id, _) = committed.voters().find_map(|id| Some((id, needed(seen, desired, id)?)))?;
+    if committed.voters().count() == 1 {
+        return Some(Step::Refuse(Reason::new(
+            "ReplaceRefused",
+            format!(
+                "member {id} is the only one and has all the data: scale to 3 first, or take the annotation from its pod"
+            ),
+        )));
+    }
+    if let Some(blocker) = standing.blocker_but(seen, id) {
+        return Some(Step::Wait(blocker));
+    }
+    Some(rolling::leave(seen, standing, id, committed.version, Purpose::Replace))
+}
+
+/// Gives a member that is in no membership a new volume.
+pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: ServerId) -> Option<Step> {
+    let why = needed(seen, desired, id);
+    let committed = standing.committed.as_ref()?;
+    let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating);
+    match seen.claims.get(&id.ordinal()) {
+        Some(claim) if !claim.going => {
+            let target = Target {
+                key: ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() },
+                uid: claim.uid.clone(),
+                resource_version: claim.resource_version.clone(),
+            };
+            let pod = pod.map(|pod| Target {
+                key: ObjectKey { kind: Kind::Pod, name: pod.name.clone() },
+                uid: pod.uid.clone(),
+                resource_version: pod.resource_version.clone(),
+            });
+            let (from, via) = (committed.version, standing.endpoints(seen, Some(id)));
+            Some(Step::Renew(Renew { id, claim: target, pod, from, via, why: why? }))
+        }
+        // The claim goes only after its pod.
+        Some(_) => {
+            let why = why.unwrap_or_else(|| "its volume claim is being deleted".to_owned());
+            Some(rolling::restart(seen, standing, id, pod?, Some(committed.version), why))
+        }
+        None => Some(rolling::restart(seen, standing, id, pod?, Some(committed.version), why?)),
+    }
+}
+
+/// Why a server that runs has to be stopped for not serving, although the others have a quorum.
+pub fn hung(seen: &Observation, id: ServerId) -> Option<String> {
+    let truth = seen.members.get(&id).and_then(Fact::known)?;
+    let stalled = truth.stalled.filter(|seconds| *seconds > HUNG)?;
+    match &truth.server {
+        // Catching up is slow and not stuck.
+        ServerTruth::Waiting { phase, .. } if !catches_up(phase) => {
+            Some(format!("it has been in {phase} for {} min although the others have a quorum", stalled / 60))
+        }
+        _ => None,
+    }
+}
+
+fn catches_up(phase: &str) -> bool {
+    phase == "synchronization" || phase == "discovery"
+}
+
+/// What is wrong with a member and will not be mended by itself.
+pub fn reported(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    seen.pods.iter().find_map(|(ordinal, pod)| {
+        let id = ServerId::from(*ordinal);
+        let resynced = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
+        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) {
+            return Some(Reason::new(
+                "DataDamaged",
+                format!(
+                    "pod {} cannot read its data again after it had synced anew: its disk may be failing; give it another with kubectl -n {} annotate pod {} menagerie.dev/replace=volume",
+                    pod.name, seen.names.namespace, pod.name
+                ),
+            ));
+        }
+        let claim = seen.claims.get(ordinal);
+        if let Some(lost) = claim.and_then(|claim| claim.lost.as_ref())
+            && desired.on_loss == ReclaimPolicy::Retain
+        {
+            return Some(Reason::new(
+                "VolumeLost",
+                format!("member {id} cannot start: {lost}; storage.reclaim.onLoss keeps its claim: bring the node back, or delete the claim and the pod {}", pod.name),
+            ));
+        }
+        let truth = seen.members.get(&id).and_then(Fact::known)?;
+        let ServerTruth::Waiting { phase, .. } = &truth.server else { return None };
+        let long = truth.stalled.filter(|seconds| *seconds > SYNCING && catches_up(phase))?;
+        // In steps of half an hour: what changes on every pass does not belong into a status.
+        Some(Reason::new(
+            "StillSyncing",
+            format!("pod {} has been in {phase} for more than {} min", pod.name, long / SYNCING * SYNCING / 60),
+        ))
+    })
+}
+
+/// Members that start empty at their next start, once: those that were told before, without those that are well again,
+/// and one that cannot read its data while all the others are synced.
+pub fn resync(seen: &Observation, standing: &Standing) -> BTreeMap<ServerId, String> {
+    let mut told = seen.charter.as_ref().map(|charter| charter.resync.clone()).unwrap_or_default();
+    told.retain(|id, _| {
+        let Some(pod) = seen.pods.get(&id.ordinal()) else { return false };
+        standing.unsynced(seen, *id).is_some() || seen.now.saturating_sub(pod.since) < WELL
+    });
+    let Some(committed) = &standing.committed else { return told };
+    let unreadable = seen.pods.iter().find(|(ordinal, pod)| {
+        let id = ServerId::from(**ordinal);
+        let damaged = pod.unreadable && pod.restarts >= TRIES && !pod.terminating && !told.contains_key(&id);
+        damaged && others(committed, id) && standing.blocker_but(seen, id).is_none()
+    });
+    if let Some((ordinal, pod)) = unreadable {
+        told.insert(ServerId::from(*ordinal), pod.uid.clone());
+    }
+    told
+}
+
+/// Whether there is anybody else to sync from.
+fn others(committed: &Membership, id: ServerId) -> bool {
+    committed.voters().any(|voter| voter != id)
+}

@@ -1,0 +1,165 @@
+//! Restarts, one member at a time.
+//!
+//! - A pod that does not serve comes first: a restart takes nothing from the ensemble, and may heal it.
+//! - One that serves is stopped only while every voter is synced and those that stay are a majority. Where they would not
+//!   be one, and for the leader, the member first leaves the membership: what is left of it tolerates what it would
+//!   tolerate with the member stopped, and clients wait for one election instead of a timeout.
+//! - The next waits for the last: a restarted member that does not come back halts everything, and is the only one lost.
+//! - That a member leaves to be restarted is nowhere on record. It is no member, and its pod is not what it should be;
+//!   so it is restarted, and then joins as any other.
+
+use super::standing::{Standing, positively_down};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, replace};
+use crate::model::desired::{Storage, Updates};
+use crate::model::observed::{Asked, Kind, ObjectKey};
+use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
+
+/// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
+pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
+    let pod = seen.pods.get(&id.ordinal())?;
+    if pod.asked == Some(Asked::Restart) {
+        return Some("its restart was asked for".to_owned());
+    }
+    let wanted = seen.set.as_ref()?.update_revision.as_deref();
+    if let (Some(revision), Some(wanted)) = (pod.revision.as_deref(), wanted)
+        && revision != wanted
+    {
+        return Some("it is of an older revision".to_owned());
+    }
+    let resync = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
+    if resync == Some(&pod.uid) {
+        return Some("it cannot read its data, and will sync anew".to_owned());
+    }
+    seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
+}
+
+/// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, only
+/// a pod of which Kubernetes or its own agent says that it does not run, and whose data outlives it.
+pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
+    let candidates =
+        seen.pods.iter().filter(|(_, pod)| !pod.terminating).map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
+    candidates
+        .filter_map(|(id, pod)| Some((id, pod, due(seen, id).or_else(|| hung(seen, standing, id))?)))
+        .find(|(id, pod, _)| match &standing.committed {
+            Some(committed) => standing.unsynced(seen, *id).is_some() && stays(seen, standing, committed, *id),
+            None => (birth || kept(desired)) && positively_down(seen, *id, pod, desired.deadline),
+        })
+        .map(|(id, pod, why)| {
+            let from = standing.committed.as_ref().map(|committed| committed.version);
+            restart(seen, standing, id, pod, from, why)
+        })
+}
+
+/// Only a quorum of others makes a server that waits one that hangs.
+fn hung(seen: &Observation, standing: &Standing, id: ServerId) -> Option<String> {
+    standing.committed.as_ref().and_then(|_| replace::hung(seen, id))
+}
+
+/// Whether the voters that are synced without this one are a majority.
+fn stays(seen: &Observation, standing: &Standing, committed: &Membership, id: ServerId) -> bool {
+    let others = committed.voters().filter(|voter| *voter != id && standing.unsynced(seen, *voter).is_none());
+    others.count() >= committed.majority()
+}
+
+/// Whether a member's data is still there when its pod is gone.
+fn kept(desired: &Desired) -> bool {
+    matches!(desired.storage, Storage::Claim { .. })
+}
+
+/// The next restart of a member that serves, once the membership is what is wanted.
+pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
+    let committed = standing.committed.as_ref()?;
+    let mut waiting: Vec<(ServerId, String)> = committed.voters().filter_map(|id| Some((id, due(seen, id)?))).collect();
+    if waiting.is_empty() || held(seen, desired).is_some() {
+        return None;
+    }
+    if let Some(blocker) = standing.blocker(seen) {
+        return Some(Step::Wait(blocker));
+    }
+    // The leader last, the others from the highest down.
+    waiting.sort_by_key(|(id, _)| (Some(*id) != standing.leader, *id));
+    let (id, why) = waiting.pop()?;
+    let pod = seen.pods.get(&id.ordinal())?;
+    let leads = standing.leader == Some(id);
+    let alone = committed.voters().count() == 1;
+    if alone || (!leads && stays(seen, standing, committed, id)) {
+        return Some(restart(seen, standing, id, pod, Some(committed.version), why));
+    }
+    let purpose = if leads { Purpose::HandOver } else { Purpose::Restart };
+    Some(leave(seen, standing, id, committed.version, purpose))
+}
+
+/// Why members that serve are not restarted now, although some have to be.
+pub fn held(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    let revision = seen.set.as_ref()?.update_revision.clone().unwrap_or_default();
+    // A single member without a volume is all the data there is.
+    if !kept(desired) && seen.set.as_ref()?.replicas == 1 {
+        return Some(Reason::new(
+            "WouldLoseData",
+            "a single ephemeral member loses its data with its pod: scale to 3 first",
+        ));
+    }
+    let asked = seen.pods.values().any(|pod| pod.asked == Some(Asked::Restart));
+    match &desired.updates {
+        Updates::Supervised if !asked && seen.requests.approved.as_deref() != Some(revision.as_str()) => {
+            Some(Reason::new(
+                "ApprovalNeeded",
+                format!(
+                    "they wait for an approval: kubectl -n {} annotate zke {} --overwrite menagerie.dev/approve={revision}",
+                    seen.names.namespace, seen.names.ensemble
+                ),
+            ))
+        }
+        Updates::Windows(windows) if !asked && !windows.iter().any(|window| window.open(seen.now)) => {
+            let next = windows.iter().filter_map(|window| window.next(seen.now)).min();
+            let next = next.map_or_else(|| "never".to_owned(), |(_, time)| time);
+            Some(Reason::new("WindowClosed", format!("they wait for the next update window, which opens {next}")))
+        }
+        Updates::Automatic | Updates::Supervised | Updates::Windows(_) => None,
+    }
+}
+
+/// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
+pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
+    let desired = seen.desired.as_ref().ok()?;
+    if let Some(reported) = replace::reported(seen, desired) {
+        return Some(reported);
+    }
+    let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
+    let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
+        let id = ServerId::from(**ordinal);
+        let late = seen.now.saturating_sub(pod.since) > desired.deadline;
+        late && !pod.terminating && due(seen, id).is_none() && standing.unsynced(seen, id).is_some()
+    })?;
+    let why = standing.unsynced(seen, ServerId::from(*ordinal)).unwrap_or_default();
+    (waiting > 0).then(|| {
+        Reason::new(
+            "RollHalted",
+            format!(
+                "pod {} was restarted and does not serve after {} s; {waiting} more keep the older revision until it does, or until the spec is put right: {why}",
+                pod.name, desired.deadline
+            ),
+        )
+    })
+}
+
+/// Takes a member out of the membership, so that it can be stopped.
+pub fn leave(seen: &Observation, standing: &Standing, id: ServerId, from: ConfigVersion, why: Purpose) -> Step {
+    Step::Leave { id, from, via: standing.endpoints(seen, Some(id)), why }
+}
+
+/// Deletes a member's pod; its `StatefulSet` makes it anew.
+pub fn restart(
+    seen: &Observation,
+    standing: &Standing,
+    id: ServerId,
+    pod: &PodFacts,
+    from: Option<ConfigVersion>,
+    why: String,
+) -> Step {
+    let others = standing.endpoints(seen, Some(id));
+    let via = if others.is_empty() { standing.endpoints(seen, None) } else { others };
+    let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
+    let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
+    Step::Restart(Restart { id, pod, from, via, why })
+}

@@ -1,0 +1,75 @@
+//! Which versions of ZooKeeper may follow each other. Upward one minor at a time, as its own project tests; patches both
+//! ways; downward only where the older server is known to read what the newer one wrote.
+
+use super::Reason;
+use crate::model::truth::Server as ServerTruth;
+use crate::model::{Desired, Observation};
+
+/// The newest minor version whose files the minor before it is known to read.
+const READABLE_BELOW: u32 = 9;
+
+/// Why the version that is asked for may not follow those that run; `None` when it may.
+pub fn refusal(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    let to = minor(&desired.version)?;
+    let running = seen.members.values().filter_map(|fact| match &fact.known()?.server {
+        ServerTruth::Serving(serving) => Some(serving.version.as_str()),
+        ServerTruth::Waiting { version, .. } => version.as_deref(),
+        ServerTruth::Silent { .. } => None,
+    });
+    let rendered = seen.set.as_ref().and_then(|set| set.version.as_deref());
+    let wrong = running.chain(rendered).find_map(|from| Some((from, objection(minor(from)?, to)?)));
+    wrong.map(|(from, why)| {
+        Reason::new(
+            "VersionRefused",
+            format!("ZooKeeper {from} cannot be followed by {}: {why}; nothing was changed", desired.version),
+        )
+    })
+}
+
+fn objection(from: u32, to: u32) -> Option<String> {
+    if to > from + 1 {
+        return Some(format!("go up one minor version at a time, to 3.{} first", from + 1));
+    }
+    if to + 1 < from {
+        return Some(format!("go down one minor version at a time, to 3.{} first", from - 1));
+    }
+    (to < from && from > READABLE_BELOW)
+        .then(|| format!("3.{to} is not known to read the files of 3.{from}; create a new ensemble of that version"))
+}
+
+fn minor(version: &str) -> Option<u32> {
+    let mut parts = version.split('.');
+    if parts.next()? != "3" {
+        return None;
+    }
+    parts.next()?.parse().ok()
+}
+
+/// A version that runs and loses data in known ways.
+pub fn known_to_lose_data(seen: &Observation) -> Option<String> {
+    let desired = seen.desired.as_ref().ok()?;
+    let patch: u32 = desired.version.rsplit('.').next()?.parse().ok()?;
+    let floor = match minor(&desired.version)? {
+        8 => 5,
+        9 => 4,
+        _ => return None,
+    };
+    let fixed = format!("3.{}.{floor}", minor(&desired.version)?);
+    (patch < floor).then(|| {
+        format!("ZooKeeper {} can lose acknowledged writes in ways that {fixed} mended (ZOOKEEPER-4785, 4925): use {fixed} or later", desired.version)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_minor_at_a_time_upward_and_down_only_where_files_are_readable() {
+        for (from, to, allowed) in
+            [(8, 8, true), (8, 9, true), (9, 8, true), (8, 10, false), (9, 10, true), (10, 9, false), (10, 8, false)]
+        {
+            assert_eq!(objection(from, to).is_none(), allowed, "3.{from} -> 3.{to}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Restarts, told as behaviour.
+
+use menagerie::api::{UpdateMode, UpdatePolicy, UpdateWindow};
+use menagerie::model::{Asked, Ordinal, ServerId};
+use menagerie::plan::{Plan, Step, plan};
+
+use super::world::{World, zk};
+
+fn settled(replicas: i32) -> World {
+    let mut world = zk(replicas);
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    world.trace.clear();
+    world
+}
+
+fn heap(world: &mut World, heap: &str) {
+    world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some(heap.into()), flags: None });
+}
+
+fn verdict(plan: &Plan, name: &str) -> (&'static str, String) {
+    let verdict = plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}"));
+    (verdict.reason, verdict.message.clone())
+}
+
+#[test]
+fn a_change_restarts_followers_from_the_highest_down_and_the_leader_last_after_it_gave_up_its_seat() {
+    let mut world = settled(3);
+    assert_eq!(world.leader(), Some(ServerId(3)));
+    heap(&mut world, "1Gi");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["restart 2", "restart 1", "leave 3", "restart 3", "join 3"]);
+}
+
+#[test]
+fn nothing_is_restarted_for_what_the_pods_do_not_hold() {
+    let mut world = settled(3);
+    let before = world.revision();
+    world.scale(5).settle();
+    world.scale(3).settle();
+    assert_eq!(world.revision(), before);
+    assert!(!world.trace.iter().any(|step| step.starts_with("restart")), "{:?}", world.trace);
+}
+
+#[test]
+fn a_change_of_the_template_is_announced_with_what_it_changes_before_anything_restarts() {
+    let mut world = settled(3);
+    heap(&mut world, "1Gi");
+    let plan = world.pass();
+    assert!(matches!(plan.step, Step::Apply(_)));
+    let (reason, message) = verdict(&plan, "Progressing");
+    assert_eq!(reason, "TemplateChanged");
+    assert!(message.contains("spec.containers.zookeeper.env.SERVER_JVMFLAGS.value"), "{message}");
+}
+
+#[test]
+fn of_two_voters_each_leaves_before_it_is_stopped() {
+    let mut world = settled(2);
+    heap(&mut world, "1Gi");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["leave 1", "restart 1", "join 1", "leave 2", "restart 2", "join 2"]);
+}
+
+#[test]
+fn a_single_voter_is_restarted_in_its_place() {
+    let mut world = settled(1);
+    heap(&mut world, "1Gi");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["restart 1"]);
+}
+
+#[test]
+fn a_single_ephemeral_voter_is_not_restarted_because_it_is_all_the_data_there_is() {
+    let mut world = zk(1);
+    world.spec.storage = Some(menagerie::api::StorageSpec { ephemeral: Some(true), ..Default::default() });
+    let mut seen = settled(1).seen();
+    seen.desired = menagerie::model::Desired::from_spec(&world.spec);
+    seen.pods.get_mut(&Ordinal(0)).unwrap().revision = Some("older".into());
+    let plan = plan(&seen);
+    assert!(!matches!(plan.step, Step::Restart(_)), "{:?}", plan.step);
+    assert_eq!(verdict(&plan, "RestartPending").0, "WouldLoseData");
+}
+
+#[test]
+fn the_next_waits_until_the_last_serves_and_a_late_one_halts_the_roll() {
+    let mut world = settled(3);
+    heap(&mut world, "1Gi");
+    while world.trace.is_empty() {
+        world.pass();
+    }
+    world.down.insert(ServerId(2));
+    let plan = world.settle();
+    assert_eq!(world.trace, ["restart 2"]);
+    let (reason, message) = verdict(&plan, "Degraded");
+    assert_eq!(reason, "RollHalted");
+    assert!(message.contains("pod zk-1") && message.contains("2 more"), "{message}");
+}
+
+#[test]
+fn putting_the_spec_right_heals_a_halted_roll_beginning_with_the_pod_that_is_stuck() {
+    let mut world = settled(3);
+    heap(&mut world, "1Gi");
+    while world.trace.is_empty() {
+        world.pass();
+    }
+    world.down.insert(ServerId(2));
+    world.settle();
+    heap(&mut world, "512Mi");
+    world.settle();
+    assert_eq!(world.trace, ["restart 2", "restart 2"]);
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert!(world.trace.len() <= 6, "the others were of that revision all the time: {:?}", world.trace);
+}
+
+#[test]
+fn pods_that_do_not_run_are_replaced_even_before_there_ever_was_a_quorum() {
+    let mut world = zk(3);
+    world.spec.version = "3.9.4".into();
+    world.down = (1..=3).map(ServerId).collect();
+    world.settle();
+    world.spec.version = "3.9.5".into();
+    world.settle();
+    assert_eq!(world.trace.len(), 3, "{:?}", world.trace);
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+}
+
+#[test]
+fn without_a_quorum_a_member_that_is_merely_silent_is_not_restarted() {
+    let mut world = settled(3);
+    world.down = [ServerId(1), ServerId(2)].into();
+    world.silent = [ServerId(1), ServerId(2), ServerId(3)].into();
+    heap(&mut world, "1Gi");
+    world.settle();
+    assert_eq!(world.trace, ["restart 1", "restart 2"], "3 may serve for all that is known");
+}
+
+#[test]
+fn a_member_is_not_stopped_while_another_voter_is_missing() {
+    let mut world = settled(5);
+    world.down.insert(ServerId(2));
+    heap(&mut world, "1Gi");
+    world.settle();
+    assert_eq!(world.trace, ["restart 2"]);
+}
+
+#[test]
+fn a_restart_of_one_member_can_be_asked_for() {
+    let world = settled(3);
+    let mut seen = world.seen();
+    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
+    assert_eq!((restart.id, restart.why.as_str()), (ServerId(1), "its restart was asked for"));
+}
+
+#[test]
+fn a_restart_of_all_can_be_asked_for_and_each_new_word_is_a_new_wish() {
+    let mut world = settled(3);
+    for word in ["1", "2"] {
+        world.trace.clear();
+        world.requests.restart = Some(word.into());
+        assert_eq!(world.settle().step, Step::Rest);
+        assert_eq!(world.trace.iter().filter(|step| step.starts_with("restart")).count(), 3, "{:?}", world.trace);
+    }
+}
+
+#[test]
+fn under_supervision_nothing_that_serves_restarts_before_its_revision_is_approved() {
+    let mut world = settled(3);
+    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    heap(&mut world, "1Gi");
+    world.requests.approved = Some("zk-of-last-week".into());
+    let plan = world.settle();
+    assert_eq!((plan.step.clone(), world.trace.len()), (Step::Rest, 0));
+    let (reason, message) = verdict(&plan, "RestartPending");
+    assert_eq!(reason, "ApprovalNeeded");
+    assert!(message.contains(&format!("menagerie.dev/approve={}", world.revision())), "{message}");
+    world.requests.approved = Some(world.revision());
+    world.settle();
+    assert_eq!(world.trace.len(), 5, "{:?}", world.trace);
+}
+
+#[test]
+fn restarts_begin_only_while_a_window_is_open() {
+    let mut world = settled(3);
+    let window = UpdateWindow { opens: "0 3 * * *".into(), time_zone: None, minutes: 60 };
+    world.spec.update_policy =
+        Some(UpdatePolicy { mode: Some(UpdateMode::Windows), windows: Some(vec![window]), deadline_seconds: None });
+    heap(&mut world, "1Gi");
+    let plan = world.settle();
+    assert!(world.trace.is_empty());
+    let (reason, message) = verdict(&plan, "RestartPending");
+    assert_eq!(reason, "WindowClosed");
+    assert!(message.contains("2026-11-24 03:00 UTC"), "{message}");
+    world.now += 15 * 3_600;
+    world.settle();
+    assert_eq!(world.trace.len(), 5);
+}
+
+#[test]
+fn a_version_that_may_not_follow_is_refused_and_changes_nothing() {
+    let mut world = settled(3);
+    let before = world.objects.clone();
+    world.spec.version = "3.11.0".into();
+    let Step::Refuse(reason) = world.settle().step else { panic!() };
+    assert_eq!(reason.code, "VersionRefused");
+    assert!(reason.message.contains("3.10"), "{}", reason.message);
+    assert!(world.objects == before);
+}
