@@ -1,5 +1,6 @@
 //! A step as the single writes and reads that `operator::act` makes of it. Between any two of them the operator can die.
 
+use menagerie::model::observed::Kind;
 use menagerie::model::{ConfigVersion, ServerId};
 use menagerie::plan::{Resize, Step, Target, Write};
 
@@ -19,6 +20,8 @@ pub enum Action {
     /// A fresh quorum read: this one is no member any more.
     Absent { id: ServerId, via: Vec<String> },
     Resize(Resize),
+    /// A fresh quorum read: the membership is still of this version, and this one is not in it.
+    Out { id: ServerId, from: ConfigVersion, via: Vec<String> },
     /// A fresh quorum read: the membership is still of this version.
     Still { from: ConfigVersion, via: Vec<String> },
     Reconfig { id: ServerId, join: bool, from: Option<ConfigVersion>, via: Vec<String> },
@@ -50,7 +53,16 @@ pub fn actions(step: &Step) -> Vec<Action> {
             vec![Action::Absent { id: resize.id, via: resize.via.clone() }, Action::Resize(resize.clone())]
         }
         Step::Join { id, from, via, .. } => change(*id, true, *from, via),
-        Step::Leave { id, from, via } => change(*id, false, *from, via),
+        Step::Restart(restart) => {
+            let still = restart.from.map(|from| Action::Still { from, via: restart.via.clone() });
+            still.into_iter().chain([Action::Delete(restart.pod.clone())]).collect()
+        }
+        Step::Renew(renew) => {
+            let out = Action::Out { id: renew.id, from: renew.from, via: renew.via.clone() };
+            let targets = [renew.claim.clone()].into_iter().chain(renew.pod.clone());
+            [out].into_iter().chain(targets.map(Action::Delete)).collect()
+        }
+        Step::Leave { id, from, via, .. } => change(*id, false, *from, via),
         Step::Wait(_) | Step::Refuse(_) | Step::Rest => Vec::new(),
     }
 }
@@ -68,6 +80,10 @@ impl World {
             Action::Resize(resize) => self.resize(resize, pass),
             Action::Absent { id, via } => self.quorum_read(via).and_then(|config| {
                 if config.voters.contains(id.0) { Err(format!("member {id} is in {config}")) } else { Ok(()) }
+            }),
+            Action::Out { id, from, via } => self.quorum_read(via).and_then(|config| {
+                let out = config.version == from.0 && !config.voters.contains(id.0);
+                if out { Ok(()) } else { Err(format!("the membership is {config} by now")) }
             }),
             Action::Still { from, via } => self.quorum_read(via).and_then(|config| {
                 if config.version == from.0 { Ok(()) } else { Err(format!("the membership is {config} by now")) }
@@ -135,12 +151,38 @@ impl World {
     }
 
     fn delete(&mut self, target: &Target, pass: &Pass) -> Result<(), String> {
+        if target.key.kind == Kind::Pod {
+            let before = self.kube.clone_of(&target.key.name);
+            self.kube.delete(target).map_err(|Conflict(reason)| reason)?;
+            self.judge_restart(&target.key.name, before.is_some_and(|uid| uid.to_string() != target.uid && !target.uid.is_empty()), pass);
+            return Ok(());
+        }
         let ordinal = self.kube.claim_mut(&target.key.name).map(|claim| claim.uid.to_string());
         self.kube.delete(target).map_err(|Conflict(reason)| reason)?;
         if let Some(uid) = ordinal {
             self.judge_claim(target, &uid, pass);
         }
         Ok(())
+    }
+
+    /// A pod is deleted: nothing that the others need.
+    fn judge_restart(&mut self, name: &str, other: bool, pass: &Pass) {
+        let Some(id) = super::kube::names().ordinal_of_pod(name).map(|ordinal| ordinal.0 + 1) else { return };
+        if other {
+            self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
+        }
+        let decided = pass.decided;
+        if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
+            return;
+        }
+        self.judge_quorum(pass.synced, pass.synced.without(id), &format!("the restart of member {id}"));
+        let absent: Ids = decided.voters.iter().filter(|voter| !pass.synced.contains(*voter)).collect();
+        if absent.len() > 0 && decided.voters.contains(id) {
+            self.wrong(Wrong::Quorum(format!("member {id} is stopped while {absent} of {decided} are not synced")));
+        }
+        if pass.leader == Some(id) {
+            self.wrong(Wrong::Leader(format!("member {id} is stopped while it leads")));
+        }
     }
 
     fn judge_claim(&mut self, target: &Target, uid: &str, pass: &Pass) {
@@ -151,13 +193,13 @@ impl World {
         let identity = self.kube.claims.get(&ordinal).and_then(|claim| claim.identity.clone());
         let reason = if identity.is_none() {
             return self.wrong(Wrong::Foreign(format!("claim {name} of somebody else is deleted")));
-        } else if !self.spec.reclaim && !pass.sight.resource.spec.reclaim {
+        } else if !self.spec.reclaim && !pass.sight.resource.spec.reclaim && !pass.sight.given_up(ordinal) {
             "although claims are to be kept"
         } else if target.uid != uid && !target.uid.is_empty() {
             "although it is not the one that was seen"
         } else if member {
             "although its member votes"
-        } else if used {
+        } else if used && !pass.sight.given_up(ordinal) {
             "although its pod uses it"
         } else {
             return;
@@ -211,9 +253,16 @@ impl World {
                 pass.decided
             )));
         }
-        let absent: Ids = before.voters.iter().filter(|voter| !pass.synced.contains(*voter)).collect();
+        let absent: Ids = before.voters.without(id).iter().filter(|voter| !pass.synced.contains(*voter)).collect();
         if absent.len() > 0 {
             self.wrong(Wrong::Quorum(format!("member {id} is {verb} while members {absent} of {before} are not synced")));
+        }
+        let sight = &pass.sight;
+        let late = |id: u32| sight.pods.get(&(id - 1)).is_some_and(|pod| pod.outdated(sight.revision()));
+        let others: Ids = before.voters.iter().filter(|other| *other != id && late(*other)).collect();
+        let asked = sight.given_up(id - 1) || sight.cordoned(id - 1);
+        if !join && !asked && pass.leader == Some(id) && late(id) && others.len() > 0 && id <= sight.resource.spec.replicas {
+            self.wrong(Wrong::Leader(format!("member {id} gives up leadership while {others} are still to be restarted")));
         }
         if join && !pass.synced.contains(id) {
             self.wrong(Wrong::Quorum(format!("member {id} is added before it is synced")));
@@ -230,6 +279,7 @@ fn describe(action: &Action) -> String {
         Action::Apply(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
         Action::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
         Action::Absent { id, .. } => format!("commits a write and reads that {id} is no member"),
+        Action::Out { id, from, .. } => format!("commits a write and reads that {id} is not in the membership of {from}"),
         Action::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
         }

@@ -36,6 +36,8 @@ pub struct Disk {
     pub accepted: u64,
     pub current: u64,
     pub log: Vec<Entry>,
+    /// The server cannot read its files.
+    pub rotten: bool,
 }
 
 impl Disk {
@@ -53,12 +55,16 @@ impl Disk {
 
     /// Makes the first `count` changes of a plan: power may fail between any two.
     pub fn apply(&mut self, plan: &Plan, count: usize) {
-        let files = Arc::make_mut(&mut self.files);
         for change in plan.changes.iter().take(count) {
             match change {
-                Change::Write { path, text, .. } => files.insert(path.clone(), text.clone()),
-                Change::Remove { path } => files.remove(path),
-            };
+                Change::Write { path, text, .. } => {
+                    Arc::make_mut(&mut self.files).insert(path.clone(), text.clone());
+                }
+                Change::Remove { path } => {
+                    Arc::make_mut(&mut self.files).remove(path);
+                }
+                Change::SetAside => *self = Self { files: Arc::clone(&self.files), ..Self::default() },
+            }
         }
     }
 
@@ -74,6 +80,7 @@ impl Disk {
             identity: mark.and_then(|mark| Some(mark["identity"].as_str()?.to_owned())),
             database: self.database,
             record: Records::read(&found.dynamics).newest.map(|newest| newest.version),
+            outdated: None,
         }
     }
 

@@ -171,6 +171,9 @@ impl World {
     }
 
     fn pending(&self, ordinal: u32) -> bool {
+        if self.kube.behind {
+            return true;
+        }
         let wanted = ordinal < self.kube.replicas();
         match self.kube.pods.get(&ordinal) {
             None => wanted,

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::act::Wire;
 use super::event::Event;
 use super::faults::Fault;
-use super::kube::hash;
+use super::invariants::Wrong;
+use super::kube::{Ask, hash};
 use super::membership::Ids;
 use super::mind::Mind;
 use super::operator::Doing;
@@ -61,15 +62,53 @@ pub struct Course {
     pub sizes: Vec<u32>,
     /// Whether a second operator, stopped in the middle of a pass, goes on later.
     pub second: bool,
+    /// What the policy for claims is; drawn where it is `None`.
+    pub reclaim: Option<bool>,
+    /// One fault in so many is an agent that does not reach the operator; 0 leaves it to chance.
+    pub silence: u32,
+    /// Whether the custom resource is deleted and made again.
+    pub recreate: bool,
+    /// Whether members lose their pods more often than anything else.
+    pub violent: bool,
+    /// One change of the spec in so many needs a restart.
+    pub rolls: u32,
 }
 
 impl Course {
     pub fn everything() -> Self {
-        Self { from: vec![1, 2, 3, 5], born: true, events: 60, faults: 8, changes: 15, sizes: vec![1, 2, 3, 4, 5], second: false }
+        Self {
+            from: vec![1, 2, 3, 5],
+            born: true,
+            events: 60,
+            faults: 8,
+            changes: 15,
+            sizes: vec![1, 2, 3, 4, 5],
+            second: false,
+            reclaim: None,
+            silence: 0,
+            recreate: true,
+            violent: false,
+            rolls: 3,
+        }
+    }
+
+    /// From nothing: everything happens while the ensemble is being born.
+    pub fn birth() -> Self {
+        Self { born: false, from: vec![1, 2, 3], events: 80, recreate: false, ..Self::everything() }
+    }
+
+    /// Members come and go all the time.
+    pub fn violent() -> Self {
+        Self { violent: true, faults: 3, ..Self::everything() }
+    }
+
+    /// Changes that need restarts.
+    pub fn rolling() -> Self {
+        Self { rolls: 1, sizes: Vec::new(), from: vec![2, 3, 5], changes: 12, ..Self::everything() }
     }
 
     fn begin(&self, dice: &mut Dice, mind: &Mind) -> World {
-        let spec = Spec { replicas: dice.pick(&self.from).unwrap_or(3), reclaim: dice.once_in(2), tick: 0 };
+        let spec = Spec { replicas: dice.pick(&self.from).unwrap_or(3), reclaim: self.reclaim.unwrap_or(dice.once_in(2)), tick: 0 };
         let mut world = World::new(spec);
         if self.born {
             world.settle(mind);
@@ -79,11 +118,14 @@ impl Course {
 
     fn event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
         if dice.once_in(self.changes) {
-            let reclaim = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
-            return Some(Event::Spec(Spec { replicas: dice.pick(&self.sizes)?, reclaim, ..world.spec }));
+            let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
+            let reclaim = self.reclaim.unwrap_or(turned);
+            let tick = if dice.once_in(self.rolls) { world.spec.tick + 1 } else { world.spec.tick };
+            let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
+            return Some(Event::Spec(Spec { replicas, reclaim, tick }));
         }
         if dice.once_in(self.faults) {
-            return fault(world, dice);
+            return self.fault(world, dice);
         }
         if dice.once_in(6) {
             return Some(Event::Pass(0));
@@ -114,6 +156,37 @@ impl Course {
         })
     }
 
+    fn fault(&self, world: &World, dice: &mut Dice) -> Option<Event> {
+        let pods: Vec<u32> = world.kube.pods.keys().copied().collect();
+        let ordinal = dice.pick(&pods)?;
+        let id = ordinal + 1;
+        let pod = world.kube.pods.get(&ordinal)?;
+        let paused = pod.server.as_ref().is_some_and(|server| server.paused);
+        if self.violent && !dice.once_in(4) {
+            return Some(Event::Fault(dice.pick(&[Fault::Evict(id), Fault::Kill(id), Fault::Cut(id), Fault::Wipe(id), Fault::Mend(id)])?));
+        }
+        if dice.once_in(self.silence) {
+            return Some(Event::Fault(Fault::Silence(id)));
+        }
+        Some(match dice.below(17) {
+            0 | 1 => Event::Fault(Fault::Kill(id)),
+            2 => Event::Fault(Fault::Evict(id)),
+            3 => Event::Fault(if paused { Fault::Resume(id) } else { Fault::Pause(id) }),
+            4 => Event::Fault(if pod.cut { Fault::Mend(id) } else { Fault::Cut(id) }),
+            5 => Event::Fault(if pod.silent { Fault::Hear(id) } else { Fault::Silence(id) }),
+            6 => Event::Fault(Fault::Wipe(id)),
+            7 => Event::Fault(Fault::Late(ordinal)),
+            8 => Event::Torn(ordinal, usize::try_from(dice.below(5)).ok()?),
+            9 if self.recreate => Event::Fault(Fault::Recreate),
+            10 => Event::Fault(Fault::Rot(id)),
+            11 => Event::Fault(Fault::Lose(id)),
+            12 => Event::Fault(Fault::Ask(id, dice.pick(&[Ask::Restart, Ask::Replace])?)),
+            13 => Event::Fault(Fault::Cordon(id)),
+            14 => Event::Fault(Fault::Later),
+            _ => Event::Crash(0),
+        })
+    }
+
     /// A whole course from its seed.
     pub fn run(&self, seed: u64, mind: &Mind) -> (World, Vec<Event>, World) {
         let mut dice = Dice::new(seed);
@@ -137,31 +210,17 @@ impl Course {
     }
 }
 
-fn fault(world: &World, dice: &mut Dice) -> Option<Event> {
-    let pods: Vec<u32> = world.kube.pods.keys().copied().collect();
-    let ordinal = dice.pick(&pods)?;
-    let id = ordinal + 1;
-    let pod = world.kube.pods.get(&ordinal)?;
-    let paused = pod.server.as_ref().is_some_and(|server| server.paused);
-    Some(match dice.below(12) {
-        0 | 1 => Event::Fault(Fault::Kill(id)),
-        2 => Event::Fault(Fault::Evict(id)),
-        3 => Event::Fault(if paused { Fault::Resume(id) } else { Fault::Pause(id) }),
-        4 => Event::Fault(if pod.cut { Fault::Mend(id) } else { Fault::Cut(id) }),
-        5 => Event::Fault(if pod.silent { Fault::Hear(id) } else { Fault::Silence(id) }),
-        6 => Event::Fault(Fault::Wipe(id)),
-        7 => Event::Fault(Fault::Late(ordinal)),
-        8 => Event::Torn(ordinal, usize::try_from(dice.below(5)).ok()?),
-        9 => Event::Fault(Fault::Recreate),
-        _ => Event::Crash(0),
-    })
-}
-
 /// What an exploration came to.
 pub struct Found {
     /// Different sequences of events that were run to their end.
     pub distinct: usize,
-    pub failure: Option<String>,
+    pub failure: Option<Failure>,
+}
+
+/// What broke, and its story.
+pub struct Failure {
+    pub wrong: Wrong,
+    pub text: String,
 }
 
 /// Runs the courses of these seeds, up to the first that breaks something.
@@ -170,17 +229,20 @@ pub fn explore(mind: &Mind, course: &Course, seeds: Range<u64>) -> Found {
     for seed in seeds {
         let (begin, events, end) = course.run(seed, mind);
         distinct.insert(hash(&(begin.spec, &events)));
-        if let Some(wrong) = &end.wrong {
-            let shorter = shrink(&begin, &events, wrong, mind);
-            let failure = format!(
-                "{}: seed {seed}: {wrong}\n{} of {} events are enough:\n{}",
-                mind.mutant.name,
-                shorter.len(),
-                events.len(),
-                story(&begin, &shorter, mind)
-            );
+        if end.wrong.is_some() {
+            let failure = failure(&begin, &events, &end, mind, &format!("seed {seed}"));
             return Found { distinct: distinct.len(), failure: Some(failure) };
         }
     }
     Found { distinct: distinct.len(), failure: None }
+}
+
+/// The shortest story of what broke in this end.
+pub fn failure(begin: &World, events: &[Event], end: &World, mind: &Mind, origin: &str) -> Failure {
+    let wrong = end.wrong.clone().unwrap_or_else(|| Wrong::Unsettled("nothing broke".to_owned()));
+    let shorter = shrink(begin, events, &wrong, mind);
+    let (few, all) = (shorter.len(), events.len());
+    let story = story(begin, &shorter, mind);
+    let text = format!("{} ({origin}): {wrong}\n{few} of {all} events are enough:\n{story}", mind.mutant.name);
+    Failure { wrong, text }
 }

@@ -3,6 +3,7 @@
 use super::kubelet::Mount;
 use super::membership::{Config, Ids};
 use super::disk::Disk;
+use super::kube::Ask;
 use super::world::World;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,16 @@ pub enum Fault {
     Wipe(u32),
     /// A kubelet that has not heard of the last change of the `ConfigMap` starts the pod.
     Late(u32),
+    /// The files of the server cannot be read any more.
+    Rot(u32),
+    /// The node that has the volume is deleted.
+    Lose(u32),
+    /// Somebody asks for a restart or a new volume by annotation.
+    Ask(u32, Ask),
+    /// The node is about to be drained.
+    Cordon(u32),
+    /// Time passes.
+    Later,
     /// The custom resource is deleted and made again.
     Recreate,
 }
@@ -41,6 +52,23 @@ impl World {
             Fault::Hear(id) => self.pod(id, |pod| std::mem::replace(&mut pod.silent, false)),
             Fault::Wipe(id) => return self.wipe(id),
             Fault::Late(ordinal) => return self.kube.config_before.is_some() && self.late(ordinal),
+            Fault::Rot(id) => self.bearable(id) && self.unharmed() && {
+                self.kill(id);
+                self.kube.disk_mut(id).is_some_and(|disk| !std::mem::replace(&mut disk.rotten, true))
+            },
+            Fault::Lose(id) => self.bearable(id) && self.unharmed() && {
+                self.kill(id);
+                self.kube.claims.get_mut(&(id - 1)).is_some_and(|claim| !std::mem::replace(&mut claim.lost, true))
+            },
+            Fault::Ask(id, ask) => self.pod(id, |pod| {
+                pod.version += 1;
+                pod.asked.replace(ask).is_none()
+            }),
+            Fault::Cordon(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.cordoned, true)),
+            Fault::Later => {
+                self.later(400);
+                true
+            }
             Fault::Recreate => {
                 self.uid += 1;
                 self.generation = 1;
@@ -52,6 +80,16 @@ impl World {
             self.tell(|| describe(fault));
         }
         done
+    }
+
+    /// Time passes, and agents notice who serves.
+    pub fn later(&mut self, seconds: u64) {
+        self.kube.now += seconds;
+        for pod in self.kube.pods.values_mut() {
+            if pod.server.as_ref().is_some_and(super::server::Server::serving) {
+                pod.served = self.kube.now;
+            }
+        }
     }
 
     fn late(&mut self, ordinal: u32) -> bool {
@@ -94,9 +132,16 @@ impl World {
     /// copy of what was acknowledged, and a majority has data at all. Losing more than that no operator can mend.
     pub fn bearable(&self, id: u32) -> bool {
         let have: Ids = self.holders().without(id);
-        self.kube.disk(id).is_some_and(|disk| disk.database)
+        let whole = self.kube.disk(id).is_some_and(|disk| disk.database && !disk.rotten);
+        whole
+            && self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost)
             && self.born()
             && self.memberships().iter().chain(&self.believed()).all(|config| config.quorum(have))
+    }
+
+    /// Whether no other volume waits to be replaced: two at a time are left to people.
+    fn unharmed(&self) -> bool {
+        self.kube.claims.values().all(|claim| !claim.lost && !claim.disk.rotten)
     }
 
     /// Memberships that some server still goes by: it may not have heard of a newer one.
@@ -109,7 +154,8 @@ impl World {
     fn holders(&self) -> Ids {
         let whole = |disk: &Disk| disk.log.len() >= self.history.len() && disk.log[..self.history.len()] == self.history[..];
         let ids = self.kube.claims.keys().map(|ordinal| ordinal + 1);
-        ids.filter(|id| self.kube.disk(*id).is_some_and(|disk| disk.database && whole(disk))).collect()
+        let kept = ids.filter(|id| self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost));
+        kept.filter(|id| self.kube.disk(*id).is_some_and(|disk| disk.database && !disk.rotten && whole(disk))).collect()
     }
 
     /// Everything that broke is well again, except what is lost.
@@ -137,6 +183,12 @@ fn describe(fault: Fault) -> String {
         Fault::Hear(id) => format!("the agent of member {id} reaches the operator again"),
         Fault::Wipe(id) => format!("the volume of member {id} is lost"),
         Fault::Late(ordinal) => format!("the kubelet of zk-{ordinal} is late"),
+        Fault::Rot(id) => format!("the disk of member {id} cannot be read any more"),
+        Fault::Lose(id) => format!("the node that has the volume of member {id} is deleted"),
+        Fault::Ask(id, Ask::Restart) => format!("somebody asks for a restart of member {id}"),
+        Fault::Ask(id, Ask::Replace) => format!("somebody asks for a new volume for member {id}"),
+        Fault::Cordon(id) => format!("the node of member {id} is cordoned"),
+        Fault::Later => "time passes".to_owned(),
         Fault::Recreate => "the custom resource is deleted and made again".to_owned(),
     }
 }

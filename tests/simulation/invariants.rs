@@ -2,7 +2,7 @@
 
 use super::disk::What;
 use super::membership::{Config, Ids};
-use super::server::Role;
+use super::server::{Role, Server};
 use super::world::World;
 
 /// What went wrong. The kind tells mutants apart, the text is for people.
@@ -20,6 +20,8 @@ pub enum Wrong {
     Claim(String),
     /// An object of somebody else was touched.
     Foreign(String),
+    /// The leader was stopped or moved out of its turn.
+    Leader(String),
     /// The marker of birth was given again.
     Initialize(String),
     /// It does not come to what was wanted, or does not rest there.
@@ -30,7 +32,7 @@ impl Wrong {
     pub fn text(&self) -> &str {
         match self {
             Self::History(text) | Self::Loss(text) | Self::Quorum(text) | Self::Changes(text) | Self::Claim(text)
-            | Self::Foreign(text) | Self::Initialize(text) | Self::Unsettled(text) => text,
+            | Self::Foreign(text) | Self::Leader(text) | Self::Initialize(text) | Self::Unsettled(text) => text,
         }
     }
 
@@ -49,6 +51,7 @@ impl std::fmt::Display for Wrong {
             Self::Changes(_) => "one change of membership at a time",
             Self::Claim(_) => "no volume is deleted that policy keeps",
             Self::Foreign(_) => "nothing of somebody else's is touched",
+            Self::Leader(_) => "leadership moves once, last, and by a step",
             Self::Initialize(_) => "the right to found an ensemble is given once",
             Self::Unsettled(_) => "it comes to what is wanted, and rests",
         };
@@ -104,18 +107,20 @@ impl World {
         }
     }
 
-    /// Members that are up: they run, answer, and have data.
-    pub fn up(&self) -> Ids {
-        let up = self.kube.pods.iter().filter(|(_, pod)| !pod.terminating && !pod.cut);
-        let up = up.filter(|(_, pod)| pod.server.as_ref().is_some_and(|server| !server.paused));
-        up.map(|(ordinal, _)| ordinal + 1).filter(|id| self.kube.disk(*id).is_some_and(|disk| disk.database)).collect()
+    /// Members that serve with a leader, as they all say. One that was just cut off says so for a while as well.
+    pub fn synced(&self) -> Ids {
+        let serving = self.kube.running().filter(|(_, server)| server.serving() && !server.paused);
+        let led = serving.filter(|(_, server)| {
+            server.follows().is_none_or(|(leader, epoch)| self.kube.server(leader).and_then(Server::leads) == Some(epoch))
+        });
+        led.map(|(id, _)| id).collect()
     }
 
-    /// Members that serve with the leader that a quorum follows.
-    pub fn synced(&self) -> Ids {
-        let serving = self.kube.running().filter(|(_, server)| server.serving());
-        let led = serving.filter(|(id, server)| self.kube.awake(*id) && (server.leads().is_some() || self.led_by(*id).is_some()));
-        led.map(|(id, _)| id).collect()
+    /// Who leads with a quorum behind it.
+    pub fn leader(&self) -> Option<u32> {
+        let synced = self.synced();
+        let leaders = self.kube.running().filter(|(id, server)| server.leads().is_some() && synced.contains(*id));
+        leaders.filter(|(_, server)| server.config.quorum(synced)).map(|(id, _)| id).last()
     }
 
     /// The memberships of which quorums must stay possible: what is committed, and what is proposed.

@@ -50,6 +50,13 @@ pub struct Pod {
     pub trouble: Option<String>,
     pub server: Option<Server>,
     pub restarts: u32,
+    pub unreadable: bool,
+    /// When it was made, and when its server last served.
+    pub since: u64,
+    pub served: u64,
+    pub asked: Option<Ask>,
+    /// Its node takes no new pods.
+    pub cordoned: bool,
     /// Its agent does not answer the operator.
     pub silent: bool,
     /// It hears no other member, and none hears it.
@@ -65,7 +72,16 @@ pub struct Claim {
     /// Uid of the custom resource that it is deleted with.
     pub owner: Option<u32>,
     pub terminating: bool,
+    /// The node that had it is gone for good.
+    pub lost: bool,
     pub disk: Disk,
+}
+
+/// What somebody asks of one member, by an annotation on its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ask {
+    Restart,
+    Replace,
 }
 
 /// Why the API server refuses a write.
@@ -79,6 +95,9 @@ pub struct Kube {
     pub claims: BTreeMap<u32, Claim>,
     /// The `ConfigMap` before the last change: a kubelet may still have it.
     pub config_before: Option<Arc<Value>>,
+    /// The `StatefulSet` controller has not taken in the last change.
+    pub behind: bool,
+    pub now: u64,
     next_uid: u32,
 }
 
@@ -87,7 +106,7 @@ impl Hash for Kube {
         for (key, object) in self.objects.iter() {
             (key.kind as u8, &key.name, object).hash(state);
         }
-        (&self.pods, &self.claims).hash(state);
+        (&self.pods, &self.claims, self.behind, self.now).hash(state);
         self.config_before.as_ref().map(|json| json["metadata"]["annotations"].to_string()).hash(state);
     }
 }
@@ -130,6 +149,7 @@ impl Kube {
         if existing.is_some_and(|found| found.json["spec"] == json["spec"] && *metadata == strip(&found.json)) {
             return Ok(());
         }
+        self.behind |= key.kind == Kind::StatefulSet;
         if key.kind == Kind::ConfigMap {
             self.config_before = existing.map(|found| Arc::clone(&found.json));
         }
@@ -187,6 +207,16 @@ impl Kube {
             }
             return Ok(());
         }
+        if target.key.kind == Kind::Pod {
+            let ordinal = names().ordinal_of_pod(&target.key.name).map_or(u32::MAX, |ordinal| ordinal.0);
+            let pod = self.pods.get_mut(&ordinal);
+            check(&wanted, pod.as_ref().map(|pod| (pod.uid, pod.version)), &target.key)?;
+            if let Some(pod) = pod {
+                pod.terminating = true;
+                pod.version += 1;
+            }
+            return Ok(());
+        }
         check(&wanted, self.objects.get(&target.key).map(|found| (found.uid, found.version)), &target.key)?;
         Arc::make_mut(&mut self.objects).remove(&target.key);
         Ok(())
@@ -195,6 +225,9 @@ impl Kube {
     /// What the `StatefulSet` controller does next about a pod; what it did, in words.
     pub fn control(&mut self, ordinal: u32) -> Option<String> {
         let set = self.set().map(|set| (set.uid, set.json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"].clone()));
+        if std::mem::replace(&mut self.behind, false) {
+            return Some("the StatefulSet controller takes in the last change".to_owned());
+        }
         let wanted = ordinal < self.replicas();
         let Some(pod) = self.pods.get_mut(&ordinal) else {
             let (set, labels) = set.filter(|_| wanted)?;
@@ -232,6 +265,7 @@ impl Kube {
                     born: false,
                     owner: None,
                     terminating: false,
+                    lost: false,
                     disk: Disk::default(),
                 };
                 self.claims.insert(ordinal, claim);
@@ -247,6 +281,11 @@ impl Kube {
             trouble: None,
             server: None,
             restarts: 0,
+            unreadable: false,
+            since: self.now,
+            served: self.now,
+            asked: None,
+            cordoned: false,
             silent: false,
             cut: false,
         };
@@ -276,6 +315,11 @@ impl Kube {
         let ordinal = *gone?.0;
         self.claims.remove(&ordinal);
         Some(format!("claim {} and its volume are gone", names().claim(Ordinal(ordinal))))
+    }
+
+    /// The uid of a pod.
+    pub fn clone_of(&self, name: &str) -> Option<u32> {
+        Some(self.pods.get(&names().ordinal_of_pod(name)?.0)?.uid)
     }
 
     pub fn disk_mut(&mut self, id: u32) -> Option<&mut Disk> {

@@ -40,6 +40,10 @@ impl World {
             }
             return true;
         }
+        if self.kube.claims.get(&ordinal).is_none_or(|claim| claim.lost) {
+            return false;
+        }
+        let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
         if !pod.prepared {
             return self.prepare(ordinal, mount, None, mind);
         }
@@ -117,6 +121,7 @@ impl World {
         self.rejoin(id);
         let Some(disk) = self.kube.disk_mut(id) else { return false };
         let initialize = disk.files.contains_key(INITIALIZE);
+        let rotten = disk.rotten;
         let outcome = Server::start(id, disk);
         if initialize && outcome.is_ok() {
             self.initialized = self.initialized.with(id);
@@ -131,7 +136,9 @@ impl World {
                 true
             }
             Err(reason) => {
-                let news = pod.trouble.replace(reason.clone()).is_none();
+                pod.unreadable = rotten;
+                pod.restarts += u32::from(pod.restarts < 3);
+                let news = pod.restarts < 3 || pod.trouble.replace(reason.clone()).is_none();
                 if news {
                     self.tell(|| format!("the server of member {id} exits: {reason}"));
                 }

@@ -37,6 +37,8 @@ pub struct Pass {
     pub synced: Ids,
     /// The membership that was committed when it decided.
     pub decided: Config,
+    /// Who led then.
+    pub leader: Option<u32>,
 }
 
 impl std::fmt::Debug for Pass {
@@ -62,8 +64,8 @@ impl World {
                 self.ask(&mut sight);
                 let thought = mind.think(&sight);
                 self.tell(|| format!("{} looks and decides: {}", name(who), decision(&thought)));
-                let (synced, decided) = (self.synced(), self.committed);
-                Doing::Acting(Box::new(Pass { sight: *sight, thought, next: 0, synced, decided }))
+                let (synced, decided, leader) = (self.synced(), self.committed, self.leader());
+                Doing::Acting(Box::new(Pass { sight: *sight, thought, next: 0, synced, decided, leader }))
             }
             Doing::Acting(pass) => return self.go_on(who, pass, wire),
         };
@@ -117,7 +119,9 @@ fn decision(thought: &Thought) -> String {
         Step::Raise(resize) => format!("a pod for member {}", resize.id),
         Step::Lower(resize) => format!("take away the pod of member {}", resize.id),
         Step::Join { id, from, .. } => format!("add member {id} to membership {from}"),
-        Step::Leave { id, from, .. } => format!("remove member {id} from membership {from}"),
+        Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {from} ({why:?})"),
+        Step::Restart(restart) => format!("restart member {} ({})", restart.id, restart.why),
+        Step::Renew(renew) => format!("give member {} a new volume ({})", renew.id, renew.why),
         Step::Wait(reason) => format!("wait ({}: {})", reason.code, reason.message),
         Step::Refuse(reason) => format!("refuse ({}: {})", reason.code, reason.message),
         Step::Rest => "nothing".to_owned(),

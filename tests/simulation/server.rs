@@ -43,6 +43,9 @@ pub enum Role {
 impl Server {
     /// Starts from the disk, or says why it exits.
     pub fn start(id: u32, disk: &mut Disk) -> Result<Self, String> {
+        if disk.rotten {
+            return Err("it cannot read its own files".to_owned());
+        }
         let (config, next) = disk.configs().ok_or("there is no membership to start from")?;
         if !config.voters.contains(id) {
             return Err(format!("My id {id} not in the peer list"));

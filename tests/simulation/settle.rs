@@ -28,6 +28,9 @@ impl World {
                 return;
             }
             let Some(thought) = thought else { continue };
+            if !moved && matches!(thought.step, Step::Wait(_)) {
+                self.later(400);
+            }
             if thought.step == Step::Rest && !moved && self.status.digest == thought.status.digest {
                 return self.rested(mind);
             }
@@ -69,6 +72,11 @@ impl World {
                 self.synced(),
                 self.spec
             )));
+        }
+ 
+        let outdated = self.kube.pods.iter().find(|(_, pod)| pod.revision != self.kube.revision() || pod.asked.is_some());
+        if let Some((ordinal, _)) = outdated {
+            return self.wrong(Wrong::Unsettled(format!("it rests and pod zk-{ordinal} is not as it is wanted")));
         }
         let unused = self.kube.claims.iter().find(|(ordinal, claim)| **ordinal >= self.spec.replicas && claim.identity.is_some());
         if let Some((ordinal, _)) = unused.filter(|_| self.spec.reclaim) {

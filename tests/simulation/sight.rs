@@ -5,13 +5,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use menagerie::model::names::IDENTITY_LABEL;
-use menagerie::model::observed::{Environment, Kind, ObjectKey};
+use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
     ClaimFacts, Desired, Fact, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
 };
 
-use super::kube::{Pod, Stored, names};
+use super::kube::{Ask, Pod, Stored, names};
 use super::membership::Config;
 use super::server::{Role, Server};
 use super::spec::Spec;
@@ -42,6 +42,10 @@ pub struct PodSight {
     started: bool,
     running: bool,
     restarts: u32,
+    unreadable: bool,
+    since: u64,
+    asked: Option<Ask>,
+    cordoned: bool,
     trouble: Option<String>,
 }
 
@@ -54,6 +58,7 @@ pub struct ClaimSight {
     born: bool,
     owner: Option<u32>,
     terminating: bool,
+    lost: bool,
 }
 
 /// What an agent said of its member.
@@ -62,6 +67,7 @@ pub struct Answer {
     identity: Option<String>,
     database: bool,
     record: Option<u64>,
+    stalled: Option<u64>,
     server: Option<ServerAnswer>,
 }
 
@@ -70,7 +76,6 @@ struct ServerAnswer {
     leads: bool,
     serving: bool,
     epoch: u64,
-    zxid: u64,
     config: Config,
     counted: u32,
 }
@@ -79,6 +84,9 @@ struct ServerAnswer {
 #[derive(Clone, Debug)]
 pub struct Sight {
     pub resource: Resource,
+    now: u64,
+    /// The set's controller has not taken in the last change.
+    behind: bool,
     objects: Arc<BTreeMap<ObjectKey, Stored>>,
     pub pods: BTreeMap<u32, PodSight>,
     claims: BTreeMap<u32, ClaimSight>,
@@ -90,7 +98,7 @@ impl Hash for Sight {
         for (key, object) in self.objects.iter() {
             (key.kind as u8, &key.name, object).hash(state);
         }
-        (&self.resource, &self.pods, &self.claims, &self.members).hash(state);
+        (&self.resource, self.now, self.behind, &self.pods, &self.claims, &self.members).hash(state);
     }
 }
 
@@ -121,8 +129,11 @@ impl World {
             born: claim.born,
             owner: claim.owner,
             terminating: claim.terminating,
+            lost: claim.lost,
         };
         Sight {
+            now: self.kube.now,
+            behind: self.kube.behind,
             objects: Arc::clone(&self.kube.objects),
             pods: pods.map(|(ordinal, pod)| (*ordinal, PodSight::of(pod))).collect(),
             claims: self.kube.claims.iter().map(|(ordinal, found)| (*ordinal, claim(found))).collect(),
@@ -142,10 +153,12 @@ impl World {
             return None;
         }
         let disk = self.kube.disk(ordinal + 1)?;
-        let truth::Disk { identity, database, record } = disk.truth();
+        let truth::Disk { identity, database, record, .. } = disk.truth();
         let answers = pod.server.as_ref().filter(|server| !server.paused);
-        let server = answers.map(|server| ServerAnswer::of(server, disk.current, disk.zxid(), self.counted(ordinal + 1)));
-        Some(Answer { identity, database, record: record.map(|version| version.0), server })
+        let server = answers.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
+        let serves = pod.server.as_ref().is_some_and(Server::serving);
+        let stalled = (!serves).then(|| self.kube.now - pod.served);
+        Some(Answer { identity, database, record: record.map(|version| version.0), stalled, server })
     }
 }
 
@@ -159,8 +172,16 @@ impl PodSight {
             started: pod.prepared,
             running: pod.server.is_some(),
             restarts: pod.restarts,
+            unreadable: pod.unreadable,
+            since: pod.since,
+            asked: pod.asked,
+            cordoned: pod.cordoned,
             trouble: pod.trouble.clone(),
         }
+    }
+
+    pub fn outdated(&self, revision: u64) -> bool {
+        self.revision != revision
     }
 
     fn facts(&self, ordinal: u32) -> PodFacts {
@@ -170,14 +191,25 @@ impl PodSight {
             terminating: self.terminating,
             revision: Some(format!("{:x}", self.revision)),
             trouble: self.trouble.clone(),
+            uid: self.uid.to_string(),
+            resource_version: self.version.to_string(),
+            node: Some(format!("node-{ordinal}")),
+            since: self.since,
+            running: Some(self.running),
+            restarts: self.restarts,
+            unreadable: self.unreadable,
+            asked: self.asked.map(|asked| match asked {
+                Ask::Restart => Asked::Restart,
+                Ask::Replace => Asked::Replace,
+            }),
         }
     }
 }
 
 impl ServerAnswer {
-    fn of(server: &Server, epoch: u64, zxid: u64, counted: u32) -> Self {
+    fn of(server: &Server, epoch: u64, counted: u32) -> Self {
         let leads = matches!(server.role, Role::Leading { .. });
-        Self { leads, serving: server.serving(), epoch, zxid, config: server.config, counted: if leads { counted } else { 0 } }
+        Self { leads, serving: server.serving(), epoch, config: server.config, counted: if leads { counted } else { 0 } }
     }
 
     fn truth(&self) -> truth::Server {
@@ -188,7 +220,8 @@ impl ServerAnswer {
         truth::Server::Serving(Serving {
             mode: if self.leads { Mode::Leader } else { Mode::Follower },
             epoch: self.epoch,
-            zxid: Zxid(self.zxid),
+            // No decision looks at it; told exactly, hardly two looks would be alike.
+            zxid: Zxid(self.epoch << 32),
             version: "3.9.5".into(),
             membership: format!("{}version={}", membership.text(), membership.version),
             synced_voters: self.leads.then_some(self.counted),
@@ -205,7 +238,9 @@ impl Answer {
                 identity: self.identity.clone(),
                 database: self.database,
                 record: self.record.map(menagerie::model::ConfigVersion),
+                outdated: None,
             },
+            stalled: self.stalled,
             server: self.server.as_ref().map_or_else(silent, ServerAnswer::truth),
         }
     }
@@ -219,14 +254,20 @@ impl Sight {
         let config = self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() });
         let config = config.filter(|config| config.owner == Some(self.resource.uid));
         let charter = config.and_then(|config| serde_json::from_str(config.json["data"]["charter.json"].as_str()?).ok());
+        let node = |(ordinal, pod): (&u32, &PodSight)| {
+            (format!("node-{ordinal}"), Fact::Known(NodeFacts { cordoned: pod.cordoned, lost: None }))
+        };
         let mut seen = Observation {
+            now: self.now,
+            requests: Requests::default(),
+            nodes: self.pods.iter().map(node).collect(),
             names: names(),
             uid: format!("ensemble-{}", self.resource.uid),
             generation: self.resource.generation,
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
-            set: set.map(|set| set_facts(set)),
+            set: set.map(|set| set_facts(set, self.behind)),
             pods: self.pods.iter().map(|(ordinal, pod)| (Ordinal(*ordinal), pod.facts(*ordinal))).collect(),
             claims: self.claims.iter().map(|(ordinal, claim)| (Ordinal(*ordinal), self.claim(*ordinal, claim))).collect(),
             members: self.members.iter().map(|(id, answer)| (ServerId(*id), fact(*id, answer.as_ref()))).collect(),
@@ -243,6 +284,22 @@ impl Sight {
         seen
     }
 
+    /// The template that pods were to be made from.
+    pub fn revision(&self) -> u64 {
+        let set = self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() });
+        set.map_or(0, |set| super::kube::digest(&set.json["spec"]["template"]))
+    }
+
+    /// Whether a member's volume is lost, or somebody asked for another one.
+    pub fn given_up(&self, ordinal: u32) -> bool {
+        let asked = self.pods.get(&ordinal).is_some_and(|pod| pod.asked == Some(Ask::Replace));
+        asked || self.claims.get(&ordinal).is_some_and(|claim| claim.lost)
+    }
+
+    pub fn cordoned(&self, ordinal: u32) -> bool {
+        self.pods.get(&ordinal).is_some_and(|pod| pod.cordoned)
+    }
+
     fn claim(&self, ordinal: u32, claim: &ClaimSight) -> ClaimFacts {
         ClaimFacts {
             name: names().claim(Ordinal(ordinal)),
@@ -252,6 +309,8 @@ impl Sight {
             born: claim.born,
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
             owned: claim.owner == Some(self.resource.uid),
+            volume: Some(format!("volume-{}", claim.uid)),
+            lost: claim.lost.then(|| "its node was deleted".to_owned()),
         }
     }
 
@@ -264,14 +323,15 @@ impl Sight {
     }
 }
 
-fn set_facts(set: &Stored) -> SetFacts {
+fn set_facts(set: &Stored, behind: bool) -> SetFacts {
     let labels = &set.json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"];
     SetFacts {
         uid: set.uid.to_string(),
         resource_version: set.version.to_string(),
         replicas: set.json["spec"]["replicas"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
         identity: labels[IDENTITY_LABEL].as_str().map(str::to_owned),
-        update_revision: Some(format!("{:x}", super::kube::digest(&set.json["spec"]["template"]))),
+        update_revision: (!behind).then(|| format!("{:x}", super::kube::digest(&set.json["spec"]["template"]))),
+        version: Some("3.9.5".into()),
     }
 }
 

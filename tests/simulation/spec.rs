@@ -18,7 +18,7 @@ impl Spec {
 
     pub fn to_api(self) -> ZooKeeperEnsembleSpec {
         let policy = if self.reclaim { ReclaimPolicy::Delete } else { ReclaimPolicy::Retain };
-        let reclaim = Reclaim { on_scale_down: Some(policy), on_delete: None };
+        let reclaim = Reclaim { on_scale_down: Some(policy), on_loss: None, on_delete: None };
         let tick = [("tickTime".to_owned(), (2000 + self.tick).to_string())];
         ZooKeeperEnsembleSpec {
             replicas: i32::try_from(self.replicas).unwrap_or(i32::MAX),
