@@ -340,8 +340,8 @@ fn trouble(status: &PodStatus) -> Option<String> {
     containers.filter(|container| !container.ready).find_map(|container| {
         let state = container.state.as_ref()?;
         if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
-            let message = ended.message.clone().unwrap_or_default();
-            return Some(format!("container {} ended with {}: {}", container.name, ended.exit_code, message.trim()));
+            let message = gist(ended.message.as_deref().unwrap_or_default());
+            return Some(format!("container {} ended with {}: {message}", container.name, ended.exit_code));
         }
         let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
@@ -352,8 +352,18 @@ fn trouble(status: &PodStatus) -> Option<String> {
         let last =
             container.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|t| t.message.clone());
         let message = last.or_else(|| waiting.message.clone()).unwrap_or_default();
-        Some(format!("container {}: {reason}: {}", container.name, message.trim()))
+        Some(format!("container {}: {reason}: {}", container.name, gist(&message)))
     })
+}
+
+/// Lines of a log that a condition has room for.
+const LINES: usize = 4;
+
+/// The end of a log in one line: without the places in a stack trace, which only those who have the source can read.
+fn gist(log: &str) -> String {
+    let lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with("at ") && !line.starts_with("...")).collect();
+    lines[lines.len().saturating_sub(LINES)..].join(" | ")
 }
 
 async fn ask(id: ServerId, pod: &PodFacts) -> (ServerId, Fact<MemberTruth>) {
@@ -374,4 +384,18 @@ async fn ask(id: ServerId, pod: &PodFacts) -> (ServerId, Fact<MemberTruth>) {
 
 fn to_json<T: serde::Serialize>(object: &T) -> Value {
     serde_json::to_value(object).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_stack_trace_its_causes_are_told_and_not_its_places() {
+        let log = "INFO start\nERROR Invalid config, exiting abnormally\nConfigException: Error processing /data/conf/zoo.cfg\n\tat a.B.c(B.java:1)\nCaused by: java.lang.NumberFormatException: For input string: \"soon\"\n\tat d.E.f(E.java:2)\n\t... 2 more\nInvalid config, exiting abnormally\n";
+        assert_eq!(
+            gist(log),
+            "ERROR Invalid config, exiting abnormally | ConfigException: Error processing /data/conf/zoo.cfg | Caused by: java.lang.NumberFormatException: For input string: \"soon\" | Invalid config, exiting abnormally"
+        );
+    }
 }

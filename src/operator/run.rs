@@ -27,7 +27,7 @@ use tracing::{error, info};
 
 use super::reconcile::{error_policy, reconcile};
 use super::timeout::within;
-use super::{Context, MANAGER};
+use super::{Context, MANAGER, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
 use crate::model::observed::Environment;
@@ -122,6 +122,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
 async fn control(ensembles: Api<Guarded>, client: &Client, namespace: Option<&String>, context: Arc<Context>) {
     let labelled = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let stop = stop_signal();
+    let nodes = surroundings::changes(client);
     Controller::new(ensembles, watcher::Config::default())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
@@ -132,6 +133,7 @@ async fn control(ensembles: Api<Guarded>, client: &Client, namespace: Option<&St
         .watches(metadata::<Secret>(client, namespace), labelled.clone(), ensemble_of)
         .watches(metadata::<ServiceAccount>(client, namespace), labelled.clone(), ensemble_of)
         .watches(metadata::<PodDisruptionBudget>(client, namespace), labelled, ensemble_of)
+        .reconcile_all_on(nodes)
         .graceful_shutdown_on(stop)
         .run(reconcile, error_policy, context)
         .for_each(|result| async move {

@@ -3,11 +3,14 @@
 //! Invariant: what may not be read, or could not be, is unknown. Only an answer says that a node or a volume is gone.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use futures::future::join_all;
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume};
-use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
+use kube::runtime::{PredicateConfig, WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
 use tracing::debug;
 
 use super::Context;
@@ -34,6 +37,26 @@ pub async fn look(context: &Context, seen: &mut Observation) {
             claim.lost.get_or_insert(lost);
         }
     }
+}
+
+/// A word whenever a node is cordoned, tainted, or comes and goes: a drain does not wait for the next regular look.
+pub fn changes(client: &Client) -> impl Stream<Item = ()> + Send + use<> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let seen = watcher(nodes, watcher::Config::default()).default_backoff().touched_objects();
+    // A node's status changes all the time.
+    seen.predicate_filter(places, PredicateConfig::default()).filter_map(|node| async move {
+        node.inspect_err(|error| debug!(%error, "the nodes are not watched")).ok().map(|_| ())
+    })
+}
+
+/// What a node's place in the cluster depends on.
+fn places(node: &Node) -> Option<u64> {
+    let spec = node.spec.as_ref()?;
+    let taints: Vec<(&str, &str)> =
+        spec.taints.iter().flatten().map(|taint| (taint.key.as_str(), taint.effect.as_str())).collect();
+    let mut hasher = DefaultHasher::new();
+    (spec.unschedulable, taints, node.metadata.deletion_timestamp.is_some()).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 async fn node(context: &Context, name: String) -> (String, Fact<NodeFacts>) {

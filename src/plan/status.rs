@@ -9,6 +9,9 @@ use crate::model::truth::{Mode, Server as ServerTruth};
 use crate::model::{Fact, Membership, Observation, ServerId};
 use crate::render::selector_text;
 
+/// The reason of a step that will make members restart.
+const TEMPLATE_CHANGED: &str = "TemplateChanged";
+
 /// True, false, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
@@ -145,7 +148,7 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
     match step {
         Step::Apply(writes) => match objects::template_changes(seen, writes) {
             Some(changes) => Reason::new(
-                "TemplateChanged",
+                TEMPLATE_CHANGED,
                 format!("the members' pods change in {changes}; those that run will be restarted one at a time"),
             ),
             None => Reason::new("Applying", "bringing the objects to what they should be"),
@@ -200,7 +203,8 @@ fn progressing(step: &Step, doing: &Reason) -> Verdict {
 fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -> Verdict {
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
-    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_));
+    // A template that changes is a roll that begins: who waits for Ready waits for its end.
+    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_)) && doing.code != TEMPLATE_CHANGED;
     if complete && settled {
         return Verdict {
             name: "Ready",

@@ -10,5 +10,7 @@ mod helm;
 mod history;
 mod ownership;
 mod refusals;
+mod replacing;
+mod rolling;
 mod scaling;
 mod writers;

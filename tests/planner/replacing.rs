@@ -25,7 +25,8 @@ fn degraded(plan: &Plan) -> (&'static str, String) {
 /// The volume of member 1 is gone with its node, and its pod cannot be put anywhere.
 fn lose(world: &mut World) {
     world.down.insert(ServerId(1));
-    world.claims.get_mut(&Ordinal(0)).unwrap().lost = Some("its volume can be reached from n1 only, which is gone".into());
+    world.claims.get_mut(&Ordinal(0)).unwrap().lost =
+        Some("its volume can be reached from n1 only, which is gone".into());
 }
 
 fn lost(world: &mut World) -> Observation {

@@ -50,6 +50,7 @@ fn a_change_of_the_template_is_announced_with_what_it_changes_before_anything_re
     let (reason, message) = verdict(&plan, "Progressing");
     assert_eq!(reason, "TemplateChanged");
     assert!(message.contains("spec.containers.zookeeper.env.SERVER_JVMFLAGS.value"), "{message}");
+    assert_eq!(verdict(&plan, "Ready").0, "TemplateChanged", "who waits for Ready would be told so before the roll");
 }
 
 #[test]
