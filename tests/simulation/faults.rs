@@ -104,6 +104,7 @@ impl World {
     fn kill(&mut self, id: u32) -> bool {
         self.pod(id, |pod| {
             pod.restarts += 1;
+            pod.version += 1;
             pod.server.take().is_some()
         })
     }

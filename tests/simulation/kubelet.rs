@@ -33,6 +33,7 @@ impl World {
         let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
         if pod.terminating {
             if pod.server.take().is_some() {
+                pod.version += 1;
                 self.tell(|| format!("the server in pod zk-{ordinal} stops"));
             } else {
                 self.kube.pods.remove(&ordinal);
@@ -91,6 +92,8 @@ impl World {
             disk.apply(&plan, count);
         }
         if let Some(pod) = self.kube.pods.get_mut(&ordinal) {
+            // The kubelet writes its status.
+            pod.version += 1;
             pod.prepared = whole;
             pod.trouble = None;
         }
@@ -127,6 +130,7 @@ impl World {
             self.initialized = self.initialized.with(id);
         }
         let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
+        pod.version += 1;
         match outcome {
             Ok(server) => {
                 let config = server.config;

@@ -3,6 +3,7 @@
 use menagerie::plan::Step;
 
 use super::invariants::Wrong;
+use super::kube::Ask;
 use super::kubelet::Mount;
 use super::membership::Ids;
 use super::mind::Mind;
@@ -28,6 +29,9 @@ impl World {
                 return;
             }
             let Some(thought) = thought else { continue };
+            if matches!(&thought.step, Step::Refuse(reason) if reason.code == "ReplaceRefused") {
+                self.take_back();
+            }
             if !moved && matches!(thought.step, Step::Wait(_)) {
                 self.later(400);
             }
@@ -42,6 +46,15 @@ impl World {
             self.spec,
             doing.unwrap_or_default()
         )));
+    }
+
+    /// People do as they were told: they take the annotation from the pod.
+    fn take_back(&mut self) {
+        for pod in self.kube.pods.values_mut().filter(|pod| pod.asked == Some(Ask::Replace)) {
+            pod.asked = None;
+            pod.version += 1;
+        }
+        self.tell(|| "somebody takes the annotation from the pod".to_owned());
     }
 
     /// Everything but the operator gets its turn.
