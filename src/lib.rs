@@ -9,6 +9,8 @@
 pub mod agent;
 pub mod api;
 pub mod http;
+pub mod jute;
+pub mod log;
 pub mod model;
 pub mod operator;
 pub mod plan;
