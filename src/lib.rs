@@ -15,4 +15,5 @@ pub mod model;
 pub mod operator;
 pub mod plan;
 pub mod render;
+pub mod snapshot;
 pub mod zk;

@@ -33,7 +33,7 @@ mod paths;
 mod reader;
 mod record;
 mod txn;
-mod window;
+pub(crate) mod window;
 mod writer;
 
 #[cfg(test)]

@@ -215,12 +215,12 @@ impl<R: Read> LogReader<R> {
             };
         }
         if let Some(zxid) = header.map(|header| header.zxid) {
-            if let (Some(before), false) = (self.last, self.jump_told) {
-                if let Some(fault) = jump(before, zxid) {
-                    self.jump_told = true;
-                    let damage = self.damage(offset, 0, fault);
-                    return Ok(Found::Damage(Damage { zxid: Some(zxid), resumes: Some(zxid), ..damage }));
-                }
+            if let (Some(before), false) = (self.last, self.jump_told)
+                && let Some(fault) = jump(before, zxid)
+            {
+                self.jump_told = true;
+                let damage = self.damage(offset, 0, fault);
+                return Ok(Found::Damage(Damage { zxid: Some(zxid), resumes: Some(zxid), ..damage }));
             }
             self.last = Some(zxid);
         }
