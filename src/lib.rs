@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod api;
 pub mod http;
+pub mod index;
 pub mod jute;
 pub mod log;
 pub mod model;
