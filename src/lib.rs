@@ -16,5 +16,6 @@ pub mod model;
 pub mod operator;
 pub mod plan;
 pub mod render;
+pub mod replay;
 pub mod snapshot;
 pub mod zk;

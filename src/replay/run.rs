@@ -1,0 +1,137 @@
+//! A tree on its way through the logs.
+
+use std::io::Read;
+
+use crate::log::Record;
+use crate::model::ids::Zxid;
+use crate::replay::apply::Refused;
+use crate::replay::tree::{DIGEST_VERSION, Tree};
+use crate::snapshot::{SnapshotReader, Trailer, Unsound, ZxidDigest};
+
+/// The tree is not what the server that wrote the files had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// After this transaction.
+    pub zxid: Zxid,
+    /// What the files say.
+    pub logged: i64,
+    /// What the replay came to.
+    pub replayed: i64,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The snapshot has it already.
+    Old,
+    /// It was applied.
+    Applied,
+    /// A server ignores it too.
+    Refused(Refused),
+}
+
+/// A tree on its way through the logs, which checks every digest that the files carry.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    tree: Tree,
+    /// Up to here the tree is fuzzy: some of these transactions are in the snapshot already.
+    fuzzy_until: Zxid,
+    /// What the snapshot's own server had at the end of it.
+    awaited: Option<ZxidDigest>,
+    checked: u64,
+    refused: u64,
+    mismatch: Option<Mismatch>,
+}
+
+impl Replay {
+    /// Begins with a tree that is not fuzzy.
+    pub fn new(tree: Tree) -> Self {
+        let fuzzy_until = tree.last();
+        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None }
+    }
+
+    /// Begins with the snapshot of this name.
+    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>, name: Zxid) -> Result<Self, Unsound> {
+        let mut tree = Tree::of_snapshot(snapshot)?;
+        tree.last = name;
+        let trailer = snapshot.trailer();
+        // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
+        let awaited = trailer.digest.filter(|digest| digest.zxid >= name && digest.version == DIGEST_VERSION);
+        let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
+        let mut replay = Self { awaited, fuzzy_until, ..Self::new(tree) };
+        replay.check_snapshot(name);
+        Ok(replay)
+    }
+
+    /// Applies a record, unless the snapshot has it.
+    #[inline]
+    pub fn apply(&mut self, record: &Record<'_>) -> Step {
+        let zxid = record.header.zxid;
+        if zxid <= self.tree.last() {
+            return Step::Old;
+        }
+        let result = self.tree.apply(&record.header, &record.txn);
+        self.check_snapshot(zxid);
+        if zxid >= self.fuzzy_until
+            && let Some(digest) = record.digest.filter(|digest| digest.version == DIGEST_VERSION)
+        {
+            self.compare(zxid, digest.tree);
+        }
+        match result {
+            Ok(()) => Step::Applied,
+            Err(refused) => {
+                self.refused += 1;
+                Step::Refused(refused)
+            }
+        }
+    }
+
+    fn check_snapshot(&mut self, zxid: Zxid) {
+        if let Some(digest) = self.awaited.take_if(|digest| digest.zxid == zxid) {
+            self.compare(zxid, digest.tree);
+        }
+    }
+
+    fn compare(&mut self, zxid: Zxid, logged: i64) {
+        self.checked += 1;
+        let replayed = self.tree.digest();
+        if logged != replayed && self.mismatch.is_none() {
+            self.mismatch = Some(Mismatch { zxid, logged, replayed });
+        }
+    }
+
+    /// The tree so far.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The tree, for good.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
+    /// Up to here the tree is not one that any server had at one time.
+    pub fn fuzzy_until(&self) -> Zxid {
+        self.fuzzy_until
+    }
+
+    /// How many digests were compared.
+    pub fn checked(&self) -> u64 {
+        self.checked
+    }
+
+    /// How many transactions were refused, as servers refuse them.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The first digest that was not the tree's.
+    pub fn mismatch(&self) -> Option<Mismatch> {
+        self.mismatch
+    }
+}
+
+/// Releases before 3.6 do not say where a snapshot ends. What its znodes show is the least.
+fn fuzzy_until(trailer: Trailer, name: Zxid, newest: Zxid) -> Zxid {
+    trailer.end(name).unwrap_or(name).max(newest)
+}
