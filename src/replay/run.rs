@@ -41,13 +41,16 @@ pub struct Replay {
     checked: u64,
     refused: u64,
     mismatch: Option<Mismatch>,
+    /// The snapshot's digest is not that of its tree. Servers write the two without stopping: a real 3.8.5 wrote the digest
+    /// of one transaction and a tree with the next. The first digest of the log that is right takes it back.
+    doubt: Option<Mismatch>,
 }
 
 impl Replay {
     /// Begins with a tree that is not fuzzy.
     pub fn new(tree: Tree) -> Self {
         let fuzzy_until = tree.last();
-        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None }
+        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None, doubt: None }
     }
 
     /// Begins with the snapshot of this name.
@@ -55,8 +58,9 @@ impl Replay {
         let mut tree = Tree::of_snapshot(snapshot)?;
         tree.last = name;
         let trailer = snapshot.trailer();
-        // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
-        let awaited = trailer.digest.filter(|digest| digest.zxid >= name && digest.version == DIGEST_VERSION);
+        // A server that is new or has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
+        let trusted = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.zxid >= name && digest.version == DIGEST_VERSION;
+        let awaited = trailer.digest.filter(trusted);
         let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
         let mut replay = Self { awaited, fuzzy_until, ..Self::new(tree) };
         replay.check_snapshot(name);
@@ -88,15 +92,21 @@ impl Replay {
 
     fn check_snapshot(&mut self, zxid: Zxid) {
         if let Some(digest) = self.awaited.take_if(|digest| digest.zxid == zxid) {
-            self.compare(zxid, digest.tree);
+            self.checked += 1;
+            self.doubt = self.differs(zxid, digest.tree);
         }
+    }
+
+    fn differs(&self, zxid: Zxid, logged: i64) -> Option<Mismatch> {
+        let replayed = self.tree.digest();
+        (logged != replayed).then_some(Mismatch { zxid, logged, replayed })
     }
 
     fn compare(&mut self, zxid: Zxid, logged: i64) {
         self.checked += 1;
-        let replayed = self.tree.digest();
-        if logged != replayed && self.mismatch.is_none() {
-            self.mismatch = Some(Mismatch { zxid, logged, replayed });
+        match self.differs(zxid, logged) {
+            None => self.doubt = None,
+            mismatch => self.mismatch = self.mismatch.or(mismatch),
         }
     }
 
@@ -127,7 +137,7 @@ impl Replay {
 
     /// The first digest that was not the tree's.
     pub fn mismatch(&self) -> Option<Mismatch> {
-        self.mismatch
+        self.mismatch.or(self.doubt)
     }
 }
 

@@ -1,0 +1,1 @@
+//! What the index finds in the files of real servers is what a scan of them finds.
