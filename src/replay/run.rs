@@ -58,7 +58,7 @@ impl Replay {
         // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
         let awaited = trailer.digest.filter(|digest| digest.zxid >= name && digest.version == DIGEST_VERSION);
         let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
-        let mut replay = Self { awaited, fuzzy_until, ..Self::new(tree) };
+        let mut replay = Self { fuzzy_until, awaited, ..Self::new(tree) };
         replay.check_snapshot(name);
         Ok(replay)
     }
@@ -98,6 +98,11 @@ impl Replay {
         if logged != replayed && self.mismatch.is_none() {
             self.mismatch = Some(Mismatch { zxid, logged, replayed });
         }
+    }
+
+    /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
+    pub fn count_quotas(&mut self) {
+        self.tree.count_quotas();
     }
 
     /// The tree so far.
