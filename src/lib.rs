@@ -8,6 +8,8 @@
 
 pub mod agent;
 pub mod api;
+pub mod cli;
+pub mod files;
 pub mod http;
 pub mod index;
 pub mod jute;

@@ -111,6 +111,15 @@ impl Fault {
 }
 
 impl AtStart {
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::DropsInSilence => "drops-in-silence",
+            Self::Refuses => "refuses",
+        }
+    }
+
     /// In a sentence about the server.
     pub fn says(self) -> &'static str {
         match self {

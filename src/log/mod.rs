@@ -44,6 +44,7 @@ pub use change::{Change, Effect};
 pub use damage::{AtStart, Damage, Fault};
 pub use ops::{Ops, encode_ops};
 pub use paths::{Paths, encode_paths};
+pub(crate) use reader::jump;
 pub use reader::{End, Event, LogReader, NotALog};
 pub use record::{Digest, Header, Record, SessionId};
 pub use txn::{Create, Kind, Lifetime, Txn};

@@ -49,7 +49,14 @@ impl Tree {
             Txn::SetAcl { path, acl, version } => self.set_acl(*path, *acl, *version),
             Txn::Multi(ops) if ops.failed() => Ok(()),
             // Servers go on behind a part that fails, and answer with the first failure.
-            Txn::Multi(ops) => ops.iter().fold(Ok(()), |all, op| all.and(self.one(header, &op))),
+            Txn::Multi(ops) => {
+                let mut all = Ok(());
+                for op in ops.iter() {
+                    let one = self.one(header, &op);
+                    all = all.and(one);
+                }
+                all
+            }
             Txn::Check { .. } | Txn::Error { .. } => Ok(()),
         }
     }

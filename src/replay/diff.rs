@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::log::Acls;
 use crate::replay::tree::{Tree, Znode, by_walk};
 
 /// A path at which two trees differ.
@@ -35,7 +36,7 @@ pub fn differences<'a>(before: &'a Tree, after: &'a Tree, top: &[u8]) -> Vec<Dif
         let Some((path, _)) = gone.or(came) else { return found };
         let (before_node, after_node) = (gone.map(|(_, node)| node), came.map(|(_, node)| node));
         let data = before_node.map(Znode::data) != after_node.map(Znode::data);
-        let list = |tree: &'a Tree, node: &Znode| tree.acls().get(node.acl()).map(|acls| acls.encoded());
+        let list = |tree: &'a Tree, node: &Znode| tree.acls().get(node.acl()).map(Acls::encoded);
         let acl = before_node.map(|node| list(before, node)) != after_node.map(|node| list(after, node));
         if data || acl || before_node.map(Znode::stat) != after_node.map(Znode::stat) {
             found.push(Difference { path, before: before_node, after: after_node, data, acl });

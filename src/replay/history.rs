@@ -81,10 +81,9 @@ impl History {
     /// What is known of a transaction.
     pub fn verdict(&self, zxid: Zxid) -> Verdict {
         match self.epochs.get(&zxid.epoch()) {
-            None => Verdict::Unknown,
             Some(epoch) if zxid <= epoch.committed => Verdict::Committed,
             Some(epoch) if zxid > epoch.possible => Verdict::NeverCommitted,
-            Some(_) => Verdict::Unknown,
+            _ => Verdict::Unknown,
         }
     }
 

@@ -62,7 +62,7 @@ impl Replay {
         let trusted = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.zxid >= name && digest.version == DIGEST_VERSION;
         let awaited = trailer.digest.filter(trusted);
         let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
-        let mut replay = Self { awaited, fuzzy_until, ..Self::new(tree) };
+        let mut replay = Self { fuzzy_until, awaited, ..Self::new(tree) };
         replay.check_snapshot(name);
         Ok(replay)
     }
@@ -108,6 +108,11 @@ impl Replay {
             None => self.doubt = None,
             mismatch => self.mismatch = self.mismatch.or(mismatch),
         }
+    }
+
+    /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
+    pub fn count_quotas(&mut self) {
+        self.tree.count_quotas();
     }
 
     /// The tree so far.

@@ -96,7 +96,7 @@ impl Tree {
     }
 
     pub(crate) fn insert(&mut self, path: &[u8], mut node: Znode) {
-        node.sum = sum(path, &node);
+        node.sum = node.stat.digest(path, node.data());
         self.digest = self.digest.wrapping_add(i64::from(node.sum));
         if let Owner::Session(session) = node.stat.owner() {
             self.ephemerals.entry(session).or_default().insert(path.into());
@@ -125,7 +125,7 @@ impl Tree {
         let node = self.nodes.get_mut(path)?;
         change(node);
         let before = node.sum;
-        node.sum = sum(path, node);
+        node.sum = node.stat.digest(path, node.data.as_deref());
         self.digest = self.digest.wrapping_add(i64::from(node.sum)).wrapping_sub(i64::from(before));
         Some(node)
     }
@@ -235,25 +235,4 @@ pub(crate) fn within(path: &[u8], top: &[u8]) -> bool {
 /// `/a/b` comes before `/a-b`, as children come right after their parent.
 pub(crate) fn by_walk(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
     a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
-}
-
-/// A znode's share in the digest. What is under `/zookeeper` has none, since servers count quotas each on their own.
-fn sum(path: &[u8], node: &Znode) -> u32 {
-    if path.starts_with(b"/zookeeper/") {
-        return 0;
-    }
-    let Stat { czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, ephemeral_owner } = node.stat;
-    let mut stat = [0; Stat::LENGTH];
-    let (longs, rest) = stat.split_at_mut(40);
-    let (ints, owner) = rest.split_at_mut(12);
-    let values = [czxid.0, mzxid.0, pzxid.0, ctime.cast_unsigned(), mtime.cast_unsigned()];
-    longs.chunks_exact_mut(8).zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_be_bytes()));
-    let versions = [version, cversion, aversion];
-    ints.chunks_exact_mut(4).zip(versions).for_each(|(to, value)| to.copy_from_slice(&value.to_be_bytes()));
-    owner.copy_from_slice(&ephemeral_owner.to_be_bytes());
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(path);
-    hasher.update(node.data().unwrap_or_default());
-    hasher.update(&stat);
-    hasher.finalize()
 }

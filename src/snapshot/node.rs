@@ -82,6 +82,28 @@ impl Stat {
         self.cversion.wrapping_mul(2).wrapping_sub(i32::try_from(children).unwrap_or(i32::MAX))
     }
 
+    /// A znode's share in the digest of its tree, which is the sum over all znodes. What is under `/zookeeper` has none,
+    /// since servers count quotas each on their own.
+    pub fn digest(&self, path: &[u8], data: Option<&[u8]>) -> u32 {
+        if path.starts_with(b"/zookeeper/") {
+            return 0;
+        }
+        let Self { czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, ephemeral_owner } = *self;
+        let mut stat = [0; Self::LENGTH];
+        let (longs, rest) = stat.split_at_mut(40);
+        let (ints, owner) = rest.split_at_mut(12);
+        let values = [czxid.0, mzxid.0, pzxid.0, ctime.cast_unsigned(), mtime.cast_unsigned()];
+        longs.chunks_exact_mut(8).zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_be_bytes()));
+        let versions = [version, cversion, aversion];
+        ints.chunks_exact_mut(4).zip(versions).for_each(|(to, value)| to.copy_from_slice(&value.to_be_bytes()));
+        owner.copy_from_slice(&ephemeral_owner.to_be_bytes());
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(path);
+        hasher.update(data.unwrap_or_default());
+        hasher.update(&stat);
+        hasher.finalize()
+    }
+
     /// The highest zxid that left a trace in it.
     pub fn newest(&self) -> Zxid {
         self.czxid.max(self.mzxid).max(self.pzxid)
@@ -99,9 +121,13 @@ impl Stat {
 
     pub(crate) fn encode(&self, to: &mut Vec<u8>) {
         let Self { czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, ephemeral_owner } = *self;
-        [czxid, mzxid].into_iter().for_each(|zxid| to.put_i64(zxid.0.cast_signed()));
-        [ctime, mtime].into_iter().for_each(|time| to.put_i64(time));
-        [version, cversion, aversion].into_iter().for_each(|version| to.put_i32(version));
+        to.put_i64(czxid.0.cast_signed());
+        to.put_i64(mzxid.0.cast_signed());
+        to.put_i64(ctime);
+        to.put_i64(mtime);
+        to.put_i32(version);
+        to.put_i32(cversion);
+        to.put_i32(aversion);
         to.put_i64(ephemeral_owner);
         to.put_i64(pzxid.0.cast_signed());
     }
