@@ -20,6 +20,7 @@ enum Command {
     Crd,
     Log(menagerie::cli::log::Options),
     Snapshot(menagerie::cli::snapshot::Options),
+    Index(menagerie::cli::index::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -28,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         Command::Agent(options) => menagerie::agent::main(options),
         Command::Log(options) => std::process::exit(menagerie::cli::log::main(options)),
         Command::Snapshot(options) => std::process::exit(menagerie::cli::snapshot::main(options)),
+        Command::Index(options) => std::process::exit(menagerie::cli::index::main(options)),
         Command::Crd => {
             print!("{}", menagerie::api::crds_yaml()?);
             Ok(())

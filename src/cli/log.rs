@@ -97,7 +97,7 @@ struct Filter {
     session: Option<i64>,
 }
 
-fn session(text: &str) -> Result<i64, String> {
+pub(crate) fn session(text: &str) -> Result<i64, String> {
     let parsed = u64::from_str_radix(text.trim_start_matches("0x"), 16);
     parsed.map(u64::cast_signed).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! The commands on files: `menagerie log` and `menagerie snapshot`.
+//! The commands on files: `menagerie log`, `menagerie snapshot` and `menagerie index`.
 //!
 //! They exit with 0 where all is sound, 1 where damage was found, 2 where they could not look.
 
@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use crate::files::{CannotLook, Member, Progress};
 
 mod escape;
+pub mod index;
 mod line;
 pub mod log;
 mod point;
 mod report;
 pub mod snapshot;
+mod story;
 mod tail;
 mod time;
 mod toolkit;
@@ -34,6 +36,8 @@ pub enum Exit {
 pub(crate) enum Stop {
     #[error(transparent)]
     CannotLook(#[from] CannotLook),
+    #[error(transparent)]
+    Index(#[from] crate::index::IndexError),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
     #[error("{0}")]

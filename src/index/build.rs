@@ -40,6 +40,8 @@ pub struct FoundDamage {
     pub path: PathBuf,
     /// Whether a server refuses to start on it, or starts and drops what follows.
     pub stops: bool,
+    /// What it is called, for programs.
+    pub name: String,
     /// What is wrong and where.
     pub words: String,
 }
@@ -55,7 +57,8 @@ pub struct Progress<'a> {
     pub of: u64,
 }
 
-/// Indexes the logs of files and folders in the file `index`, or lets an index that is there grow to their ends.
+/// Indexes the logs of members' folders or single files, named as for [`Member::look`](crate::files::Member::look), in the
+/// file `index`, or lets an index that is there grow to their ends.
 ///
 /// The logs are only read. A new index is written beside its name and renamed when it is whole; one that grows does so in
 /// one transaction. An index that does not fit the logs any more (one was rewritten, or came in between) is built anew.
@@ -65,7 +68,7 @@ pub struct Progress<'a> {
 /// println!("{} entries of {} transactions", built.entries, built.transactions);
 /// # Ok::<(), menagerie::index::IndexError>(())
 /// ```
-pub fn build(sources: &[PathBuf], index: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Built, IndexError> {
+pub fn build(sources: &[String], index: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Built, IndexError> {
     let logs = logs::find(sources)?;
     beside(index, &logs)?;
     let anew = match Store::open(index, false) {
@@ -186,7 +189,7 @@ impl Feed {
     fn finish(mut self) -> Result<Built, IndexError> {
         self.store.put_ephemerals(self.ephemerals.all())?;
         let damage = self.store.damage()?.into_iter();
-        self.built.damage = damage.map(|(path, stops, words)| FoundDamage { path, stops, words }).collect();
+        self.built.damage = damage.map(|(path, stops, name, words)| FoundDamage { path, stops, name, words }).collect();
         self.store.finish()?;
         Ok(self.built)
     }
@@ -258,7 +261,7 @@ impl Feed {
                 Event::Damage(damage) => {
                     // A log that is written to ends in what is not finished yet; another log behind it makes it no better.
                     let stops = damage.fault.at_start(true) != AtStart::Harmless;
-                    self.store.put_damage(id, damage.offset, stops, &damage.to_string())?;
+                    self.store.put_damage(id, &damage, stops)?;
                 }
             }
         }

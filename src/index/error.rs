@@ -3,12 +3,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::files::CannotLook;
 use crate::log::NotALog;
 use crate::model::ids::Zxid;
 
 /// Why an index could not be made or asked. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
+    /// The logs cannot be found.
+    #[error(transparent)]
+    CannotLook(#[from] CannotLook),
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -18,8 +22,11 @@ pub enum IndexError {
         source: io::Error,
     },
     /// A folder without a single transaction log.
-    #[error("{}: no transaction log in it: name a folder with files called log.… or with version-2 in it", .0.display())]
+    #[error("{}: no transaction log in it", .0.display())]
     NoLogs(PathBuf),
+    /// A log is compressed: its records cannot be read one by one.
+    #[error("{}: a compressed log cannot be indexed: unpack it first", .0.display())]
+    Packed(PathBuf),
     /// Something that is named like a log is none.
     #[error("{}: {source}", path.display())]
     NotALog {

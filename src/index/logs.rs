@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::files::Member;
 use crate::index::error::IndexError;
 use crate::log::{RECORD_LIMIT, Record};
 use crate::model::ids::Zxid;
@@ -14,37 +15,25 @@ use crate::model::ids::Zxid;
 /// A log by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Log {
-    /// The zxid of its name.
-    pub(crate) zxid: Zxid,
+    /// The zxid of its name; `None` for a single file of another name.
+    pub(crate) zxid: Option<Zxid>,
     pub(crate) path: PathBuf,
 }
 
-impl Log {
-    fn named(path: &Path) -> Option<Self> {
-        let digits = path.file_name()?.to_str()?.strip_prefix("log.")?;
-        let zxid = Zxid(u64::from_str_radix(digits, 16).ok()?);
-        Some(Self { zxid, path: path.to_owned() })
-    }
-}
-
-/// The logs of files and folders, oldest first. A folder is one with logs in it, or one with `version-2` in it.
-pub(crate) fn find(sources: &[PathBuf]) -> Result<Vec<Log>, IndexError> {
+/// The logs of members' folders or single files, oldest first.
+pub(crate) fn find(sources: &[String]) -> Result<Vec<Log>, IndexError> {
     let mut logs = Vec::new();
     for source in sources {
-        let whole = fs::canonicalize(source).map_err(IndexError::io(source))?;
-        if fs::metadata(&whole).map_err(IndexError::io(source))?.is_file() {
-            let zxid = Log::named(&whole).map_or(Zxid(0), |log| log.zxid);
-            logs.push(Log { zxid, path: whole });
-            continue;
+        let member = Member::look(source)?;
+        if member.logs.is_empty() {
+            return Err(IndexError::NoLogs(source.into()));
         }
-        let below = whole.join("version-2");
-        let folder = if below.is_dir() { below } else { whole };
-        let before = logs.len();
-        for entry in fs::read_dir(&folder).map_err(IndexError::io(&folder))? {
-            logs.extend(Log::named(&entry.map_err(IndexError::io(&folder))?.path()));
-        }
-        if logs.len() == before {
-            return Err(IndexError::NoLogs(source.clone()));
+        for log in member.logs {
+            if log.path.extension().is_some_and(|extension| extension == "gz") {
+                return Err(IndexError::Packed(log.path));
+            }
+            let path = fs::canonicalize(&log.path).map_err(IndexError::io(&log.path))?;
+            logs.push(Log { zxid: log.zxid, path });
         }
     }
     logs.sort();

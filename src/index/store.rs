@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::index::error::IndexError;
 use crate::index::segment::{Sealed, Span};
-use crate::log::SessionId;
+use crate::log::{Damage, SessionId};
 use crate::model::ids::Zxid;
 
 /// Changes whenever what is stored changes: an index of another layout is not read but built again.
@@ -19,7 +19,7 @@ const WITHIN: u32 = 20;
 const TABLES: &str = "
     CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, size INTEGER NOT NULL, modified INTEGER NOT NULL,
         next INTEGER NOT NULL, offset INTEGER NOT NULL, checksum INTEGER NOT NULL, first INTEGER, last INTEGER);
-    CREATE TABLE damage (file INTEGER NOT NULL, offset INTEGER NOT NULL, stops INTEGER NOT NULL, words TEXT NOT NULL);
+    CREATE TABLE damage (file INTEGER NOT NULL, offset INTEGER NOT NULL, stops INTEGER NOT NULL, name TEXT NOT NULL, words TEXT NOT NULL);
     CREATE TABLE segment (id INTEGER PRIMARY KEY, file INTEGER NOT NULL, entries INTEGER NOT NULL,
         first_zxid INTEGER NOT NULL, last_zxid INTEGER NOT NULL, first_time INTEGER NOT NULL, last_time INTEGER NOT NULL,
         blocks INTEGER NOT NULL, postings INTEGER NOT NULL, fences BLOB NOT NULL, terms BLOB NOT NULL);
@@ -278,8 +278,9 @@ impl Store {
     }
 
     /// Damage of a log; `stops`: a server does not get past it.
-    pub(crate) fn put_damage(&self, log: i64, offset: u64, stops: bool, words: &str) -> Result<(), IndexError> {
-        self.write("INSERT INTO damage VALUES (?, ?, ?, ?)", params![log, offset.cast_signed(), stops, words])
+    pub(crate) fn put_damage(&self, log: i64, damage: &Damage, stops: bool) -> Result<(), IndexError> {
+        let (offset, name, words) = (damage.offset.cast_signed(), damage.fault.name(), damage.to_string());
+        self.write("INSERT INTO damage VALUES (?, ?, ?, ?, ?)", params![log, offset, stops, name, words])
     }
 
     /// Forgets the damage of a log from an offset on: it is looked at again.
@@ -287,10 +288,10 @@ impl Store {
         self.write("DELETE FROM damage WHERE file = ? AND offset >= ?", params![log, from.cast_signed()])
     }
 
-    /// The damage of all logs: which, whether a server stops at it, in words.
-    pub(crate) fn damage(&self) -> Result<Vec<(PathBuf, bool, String)>, IndexError> {
-        let query = "SELECT path, stops, words FROM damage JOIN file ON file.id = damage.file ORDER BY file.id, damage.offset";
-        self.rows(query, [], |row| Ok((PathBuf::from(row.get::<_, String>(0)?), row.get(1)?, row.get(2)?)))
+    /// The damage of all logs: which, whether a server stops at it, its name, in words.
+    pub(crate) fn damage(&self) -> Result<Vec<(PathBuf, bool, String, String)>, IndexError> {
+        let query = "SELECT path, stops, name, words FROM damage JOIN file ON file.id = damage.file ORDER BY file.id, damage.offset";
+        self.rows(query, [], |row| Ok((PathBuf::from(row.get::<_, String>(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))
     }
 
     /// The path of an entry whose record does not name it.
