@@ -4,6 +4,7 @@
 //! `MENAGERIE_FILES`.
 
 mod index;
+mod live;
 mod scenes;
 mod seen;
 mod toolkit;
