@@ -56,7 +56,10 @@ impl Replay {
         tree.last = name;
         let trailer = snapshot.trailer();
         // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
-        let awaited = trailer.digest.filter(|digest| digest.zxid >= name && digest.version == DIGEST_VERSION);
+        let known = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.version == DIGEST_VERSION;
+        // With a later transaction in it already, the content is not the one that the digest is of.
+        let least = name.max(snapshot.newest());
+        let awaited = trailer.digest.filter(|digest| digest.zxid >= least && known(digest));
         let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
         let mut replay = Self { fuzzy_until, awaited, ..Self::new(tree) };
         replay.check_snapshot(name);
