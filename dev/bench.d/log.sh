@@ -39,7 +39,7 @@ row() { # row WHAT BYTES COMMAND…
 milliseconds() {
   local what=$1 times=() began run
   shift
-  "$@" >/dev/null
+  "$@" >/dev/null 2>&1
   for ((run = 0; run < 20; run++)); do
     began=$(date +%s%N)
     "$@" >/dev/null 2>&1

@@ -12,7 +12,7 @@ use crate::cli::point::TimeArg;
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, look, report, tail};
-use crate::files::{CannotLook, Chain, Member, Merge, Point, Progress, open_log, rebuild, survey, verify};
+use crate::files::{CannotLook, Chain, Member, Merge, Progress, open_log, replay_all, survey, verify};
 use crate::log::{Event, Fault, Record};
 use crate::model::ids::Zxid;
 use crate::replay::Verdict;
@@ -358,7 +358,7 @@ fn verify_all(options: &Verify) -> Result<Exit, Stop> {
         }
     }
     if options.replay && exit == Exit::Sound {
-        let rebuilt = rebuild(&members, Point::End, &mut progress)?;
+        let rebuilt = replay_all(&members, &mut progress)?;
         let text = match rebuilt.replay.mismatch() {
             None => format!("{} digests were compared, and all agree", rebuilt.replay.checked()),
             Some(mismatch) => {

@@ -29,5 +29,5 @@ pub use error::CannotLook;
 pub use member::{File, Member};
 pub use merge::{Merge, Surveyed, survey};
 pub use open::{Progress, Source, Steady, open_log, open_snapshot};
-pub use rebuild::{Point, Rebuilt, rebuild};
+pub use rebuild::{Point, Rebuilt, rebuild, replay_all};
 pub use verify::{Finding, Report, Severity, verify, verify_log, verify_snapshot};

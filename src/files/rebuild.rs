@@ -41,6 +41,15 @@ pub struct Rebuilt {
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
 pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    from(members, point, false, progress)
+}
+
+/// Replays all that there is, from the oldest snapshot on, to compare every digest of it.
+pub fn replay_all(members: &[Member], progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    from(members, Point::End, true, progress)
+}
+
+fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
     let mut doubts = Vec::new();
     let history = if members.len() > 1 {
         let surveyed = survey(members, None, progress)?;
@@ -59,7 +68,7 @@ pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Re
         Point::Zxid(zxid) => zxid,
         Point::Time(time) => at_time(members, time, progress)?,
     };
-    let (mut replay, base) = begin(members, until, &mut doubts)?;
+    let (mut replay, base) = begin(members, until, oldest, &mut doubts)?;
     let (applied, dropped) = run(members, history.as_ref(), until, &mut replay, progress)?;
     let exact = matches!(point, Point::Zxid(_));
     if exact && replay.tree().last() < until {
@@ -78,10 +87,18 @@ pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Re
     Ok(Rebuilt { replay, base, applied, dropped, doubts })
 }
 
-/// The newest snapshot that is sound and not fuzzy beyond the point.
-fn begin(members: &[Member], until: Zxid, doubts: &mut Vec<String>) -> Result<(Replay, Option<PathBuf>), CannotLook> {
+/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest.
+fn begin(
+    members: &[Member],
+    until: Zxid,
+    oldest: bool,
+    doubts: &mut Vec<String>,
+) -> Result<(Replay, Option<PathBuf>), CannotLook> {
     let mut candidates: Vec<&File> = members.iter().flat_map(|member| &member.snapshots).collect();
     candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
+    if oldest {
+        candidates.reverse();
+    }
     let mut fuzzy = None;
     for file in &candidates {
         let name = file.zxid.unwrap_or_default();

@@ -177,7 +177,8 @@ fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<(&'static str, Stri
         return Some(("renamed", format!("its name says 0x{name}, and it ends with 0x{last}")));
     }
     let text = || format!("it ends with 0x{end}, and has a znode of 0x{}", survey.newest);
-    (survey.newest > end.max(name)).then(|| ("renamed", text()))
+    // The transaction at hand is in the znodes before it is counted: seen with 3.8.5.
+    (survey.newest.0 > end.max(name).0.saturating_add(1)).then(|| ("renamed", text()))
 }
 
 /// Only of a snapshot during which nothing happened is the digest that of its content.

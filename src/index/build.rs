@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::index::deed::{operations, parts};
+use crate::index::deed::{Deed, operations, parts};
 use crate::index::ephemerals::Ephemerals;
 use crate::index::error::IndexError;
 use crate::index::logs::{self, Log};
@@ -308,6 +308,9 @@ impl Feed {
             draft.add(Place { offset: record.offset, part: part.number }, &record.header);
             draft.lead(Term::session(session));
             draft.lead(Term::deed(part.deed));
+            if matches!(part.deed, Deed::Opened | Deed::Closed) {
+                draft.lead(Term::life(session));
+            }
             if multi {
                 draft.lead(Term::multi());
             }
@@ -321,7 +324,7 @@ impl Feed {
             for (number, path) in (last + 1..).zip(self.ephemerals.end(session)) {
                 draft.add(Place { offset: record.offset, part: number }, &record.header);
                 draft.lead(Term::session(session));
-                draft.lead(Term::deed(crate::index::Deed::Ended));
+                draft.lead(Term::deed(Deed::Ended));
                 Term::each_of_path(&path, |term| draft.lead(term));
                 self.store.put_ended(log, record.offset, number, &path)?;
             }

@@ -6,6 +6,7 @@ use crate::index::deed::Deed;
 use crate::index::error::IndexError;
 use crate::index::moment::{Data, Moment};
 use crate::index::search::{Index, Query};
+use crate::index::term::Term;
 use crate::log::SessionId;
 use crate::model::ids::Zxid;
 
@@ -110,9 +111,11 @@ impl Index {
 
     /// When a session began and ended.
     pub fn session(&self, session: SessionId) -> Result<Session, IndexError> {
-        let one = |deed| Query { session: Some(session), deeds: vec![deed], limit: 1, ..Query::default() };
-        let opened = self.search(&one(Deed::Opened))?.pop();
-        let closed = self.search(&one(Deed::Closed))?.pop();
+        let deeds = vec![Deed::Opened, Deed::Closed];
+        let query = Query { session: Some(session), deeds, limit: 2, ..Query::default() };
+        let found = self.led_by(&[vec![Term::life(session)]], &query)?;
+        let one = |deed| found.iter().find(|moment| moment.deed == deed);
+        let (opened, closed) = (one(Deed::Opened), one(Deed::Closed));
         Ok(Session {
             opened: opened.map(|moment| (moment.header.time, moment.number.unwrap_or_default())),
             closed: closed.map(|moment| moment.header.time),

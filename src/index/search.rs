@@ -1,8 +1,10 @@
 //! Finds entries by path, subtree, session, deed, zxid and time, newest or oldest first, page by page.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::index::deed::{Deed, parts};
 use crate::index::error::IndexError;
@@ -103,7 +105,8 @@ pub struct Index {
     store: Store,
     logs: HashMap<i64, LogRow>,
     segments: Vec<SegmentRow>,
-    shelf: std::cell::RefCell<Shelf>,
+    shelf: RefCell<Shelf>,
+    firsts: RefCell<HashMap<i64, Rc<[Term]>>>,
 }
 
 impl Index {
@@ -112,7 +115,7 @@ impl Index {
         let store = Store::open(path, false)?;
         let logs = store.logs()?.into_iter().map(|log| (log.id, log)).collect();
         let segments = store.segments()?;
-        Ok(Self { store, logs, segments, shelf: std::cell::RefCell::default() })
+        Ok(Self { store, logs, segments, shelf: RefCell::default(), firsts: RefCell::default() })
     }
 
     /// How many entries it has.
@@ -130,8 +133,12 @@ impl Index {
 
     /// What the query asks for, up to its limit.
     pub fn search(&self, query: &Query) -> Result<Vec<Moment>, IndexError> {
+        self.led_by(&query.terms(), query)
+    }
+
+    /// What the query asks for among the entries that a term of each group leads to.
+    pub(crate) fn led_by(&self, groups: &[Vec<Term>], query: &Query) -> Result<Vec<Moment>, IndexError> {
         let mut found = Vec::new();
-        let groups = query.terms();
         let mut segments: Vec<_> =
             self.segments.iter().filter(|segment| query.meets(segment.span.zxids, segment.span.times)).collect();
         if !query.oldest_first {
@@ -141,7 +148,7 @@ impl Index {
             if found.len() >= query.limit {
                 break;
             }
-            self.search_segment(query, segment, &groups, &mut found)?;
+            self.search_segment(query, segment, groups, &mut found)?;
         }
         Ok(found)
     }
@@ -162,7 +169,7 @@ impl Index {
         if groups.is_empty() {
             return Ok(None);
         }
-        let firsts = first_terms(&self.store.terms(segment.id)?);
+        let firsts = self.first_terms(segment.id)?;
         let mut wanted: Option<Vec<u32>> = None;
         for group in groups {
             let mut numbers = Vec::new();
@@ -181,6 +188,16 @@ impl Index {
             wanted = Some(both);
         }
         Ok(wanted)
+    }
+
+    /// The first terms of a segment's pages, read once: a history asks for a session after the other.
+    fn first_terms(&self, segment: i64) -> Result<Rc<[Term]>, IndexError> {
+        if let Some(known) = self.firsts.borrow().get(&segment) {
+            return Ok(known.clone());
+        }
+        let read: Rc<[Term]> = first_terms(&self.store.terms(segment)?).into();
+        self.firsts.borrow_mut().insert(segment, read.clone());
+        Ok(read)
     }
 
     fn numbers(&self, segment: &SegmentRow, firsts: &[Term], term: Term, to: &mut Vec<u32>) -> Result<(), IndexError> {

@@ -13,6 +13,7 @@ pub(crate) struct Term(u64);
 const PATH: u64 = 0x9e37_79b9_7f4a_7c15;
 const BELOW: u64 = 0xc2b2_ae3d_27d4_eb4f;
 const SESSION: u64 = 0x1656_67b1_9e37_79f9;
+const LIFE: u64 = 0xd6e8_feb8_6659_fd93;
 const DEED: u64 = 0x27d4_eb2f_1656_67c5;
 const MULTI: u64 = 0x85eb_ca77_c2b2_ae63;
 
@@ -41,6 +42,11 @@ impl Term {
 
     pub(crate) fn session(session: SessionId) -> Self {
         Self::of(SESSION, session.0.cast_unsigned())
+    }
+
+    /// The beginning and the end of a session, without all that is between.
+    pub(crate) fn life(session: SessionId) -> Self {
+        Self::of(LIFE, session.0.cast_unsigned())
     }
 
     pub(crate) fn deed(deed: Deed) -> Self {

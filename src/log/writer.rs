@@ -25,6 +25,11 @@ impl<W: Write> LogWriter<W> {
         Ok(Self { to, frame: Vec::new() })
     }
 
+    /// Goes on where a log has its header already.
+    pub fn go_on(to: W) -> Self {
+        Self { to, frame: Vec::new() }
+    }
+
     /// Appends a transaction.
     pub fn append(&mut self, header: Header, txn: &Txn<'_>, digest: Option<Digest>) -> io::Result<()> {
         let mut body = Vec::new();

@@ -41,8 +41,8 @@ pub struct Replay {
     checked: u64,
     refused: u64,
     mismatch: Option<Mismatch>,
-    /// The snapshot's digest is not that of its tree. Servers write the two without stopping: a real 3.8.5 wrote the digest
-    /// of one transaction and a tree with the next. The first digest of the log that is right takes it back.
+    /// The snapshot's digest is not that of its tree. Servers write the two without stopping, and what a later transaction
+    /// deleted does not show in what is left. The first digest of the log that is right takes it back.
     doubt: Option<Mismatch>,
 }
 
@@ -58,9 +58,11 @@ impl Replay {
         let mut tree = Tree::of_snapshot(snapshot)?;
         tree.last = name;
         let trailer = snapshot.trailer();
-        // A server that is new or has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
-        let trusted = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.zxid >= name && digest.version == DIGEST_VERSION;
-        let awaited = trailer.digest.filter(trusted);
+        // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
+        let known = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.version == DIGEST_VERSION;
+        // With a later transaction in it already, the content is not the one that the digest is of.
+        let least = name.max(snapshot.newest());
+        let awaited = trailer.digest.filter(|digest| digest.zxid >= least && known(digest));
         let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
         let mut replay = Self { fuzzy_until, awaited, ..Self::new(tree) };
         replay.check_snapshot(name);
