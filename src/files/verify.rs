@@ -271,13 +271,23 @@ fn between(report: &mut Report, before: (&File, &LogSurvey), after: (&File, &Log
                 "transactions are missing between its 0x{last} and 0x{first} of {next_name}: {cut}a log between is gone"
             );
             let finding = report.add(&file.path, Severity::Damage, "missing", text);
-            (finding.zxid, finding.at_start) = (Some(last), Some(AtStart::DropsInSilence));
+            (finding.zxid, finding.at_start) = (Some(last), Some(at_gap(last, first, snapshots)));
         }
         Some(_) => {
             let text = format!("it goes up to 0x{last}, beyond the beginning of {next_name} at 0x{first}");
             let finding = report.add(&file.path, Severity::Damage, "overlap", text);
             (finding.zxid, finding.at_start) = (Some(first), Some(AtStart::Refuses));
         }
+    }
+}
+
+/// A server of 3.9 counts the transactions that it replays, and wants them without a gap within an epoch ("Committed proposal
+/// cached out of order"). It does not read what is older than its newest snapshot.
+fn at_gap(before: Zxid, next: Zxid, snapshots: &[Zxid]) -> AtStart {
+    match snapshots.iter().max() {
+        Some(&newest) if newest >= next => AtStart::Harmless,
+        _ if next.epoch() > before.epoch() => AtStart::DropsInSilence,
+        _ => AtStart::Refuses,
     }
 }
 

@@ -98,8 +98,11 @@ impl Fault {
         match self {
             Self::Version(_) | Self::TornTail | Self::Garbage => AtStart::Harmless,
             Self::Empty if newest => AtStart::Harmless,
-            Self::EndMark(_) | Self::Hole => AtStart::DropsInSilence,
-            Self::Empty
+            // It takes them for the end of the log, and then misses what the next log goes on from.
+            Self::EndMark(_) | Self::Hole if newest => AtStart::DropsInSilence,
+            Self::EndMark(_)
+            | Self::Hole
+            | Self::Empty
             | Self::HeaderCut
             | Self::Checksum { .. }
             | Self::Length(_)
