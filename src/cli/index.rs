@@ -135,7 +135,8 @@ fn path(text: &str) -> Result<String, String> {
 
 impl Filter {
     fn query(&self) -> Query {
-        let times = (self.since.map_or(i64::MIN, |time| time.0), self.until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
+        let times =
+            (self.since.map_or(i64::MIN, |time| time.0), self.until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
         Query {
             session: self.session.map(SessionId),
             deeds: self.kind.clone(),
@@ -205,13 +206,16 @@ fn run_build(args: &Build) -> Result<Exit, Stop> {
             printer.json(&BuiltLine { index, logs, transactions, entries, bytes, size, anew, gone })?;
         }
         Output::Human => {
-            let mut text = String::new();
-            anew.iter().for_each(|why| text.push_str(&format!("built anew: {why}\n")));
-            gone.iter().for_each(|path| text.push_str(&format!("{}: gone, and no longer in the index\n", path.display())));
-            text.push_str(&format!(
+            let mut say = |line: &str| printer.buffer.extend_from_slice(line.as_bytes());
+            if let Some(why) = anew {
+                say(&format!("built anew: {why}\n"));
+            }
+            for path in gone {
+                say(&format!("{}: gone, and no longer in the index\n", path.display()));
+            }
+            say(&format!(
                 "{index}: {entries} entries added from {transactions} transactions ({bytes} bytes) of {logs} logs; {size} bytes\n"
             ));
-            printer.buffer.extend_from_slice(text.as_bytes());
         }
     }
     printer.flush()?;

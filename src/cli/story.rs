@@ -33,29 +33,44 @@ fn bytes(data: Option<&Data>) -> Option<&[u8]> {
 }
 
 fn push_details(moment: &Moment, to: &mut Vec<u8>) {
-    let mut text = String::new();
+    let mut details: Vec<String> = Vec::new();
     match moment.lifetime {
-        Some(Lifetime::Ephemeral) => text.push_str(" ephemeral"),
-        Some(Lifetime::Container) => text.push_str(" container"),
-        Some(Lifetime::Ttl(millis)) => text.push_str(&format!(" ttl {millis} ms")),
+        Some(Lifetime::Ephemeral) => details.push("ephemeral".to_owned()),
+        Some(Lifetime::Container) => details.push("container".to_owned()),
+        Some(Lifetime::Ttl(millis)) => details.push(format!("ttl {millis} ms")),
         Some(Lifetime::Persistent) | None => {}
     }
-    if let Some(acl) = &moment.acl {
-        text.push(' ');
-        text.push_str(&acl.join(","));
-    }
+    details.extend(moment.acl.as_ref().map(|acl| acl.join(",")));
     match (moment.deed, moment.version, moment.number) {
         (Deed::Set | Deed::Reconfigured | Deed::AclSet | Deed::Checked, Some(version), _) => {
-            text.push_str(&format!(" version {version}"));
+            details.push(format!("version {version}"));
         }
-        (Deed::Opened, _, Some(timeout)) => text.push_str(&format!(" timeout {timeout} ms")),
-        (Deed::Failed, _, Some(code)) => text.push_str(&format!(" {code}")),
+        (Deed::Opened, _, Some(timeout)) => details.push(format!("timeout {timeout} ms")),
+        (Deed::Failed, _, Some(code)) => details.push(format!("{code}{}", failure(code))),
         _ => {}
     }
-    if let Some((part, of)) = moment.multi {
-        text.push_str(&format!(" (operation {part} of {of} of a multi)"));
+    details.extend(moment.multi.map(|(part, of)| format!("(operation {part} of {of} of a multi)")));
+    for detail in details {
+        to.push(b' ');
+        push_escaped(detail.as_bytes(), to);
     }
-    push_escaped(text.as_bytes(), to);
+}
+
+/// The codes that a leader logs, in ZooKeeper's words.
+fn failure(code: i32) -> &'static str {
+    match code {
+        -101 => " (NoNode)",
+        -102 => " (NoAuth)",
+        -103 => " (BadVersion)",
+        -108 => " (NoChildrenForEphemerals)",
+        -110 => " (NodeExists)",
+        -111 => " (NotEmpty)",
+        -112 => " (SessionExpired)",
+        -114 => " (InvalidACL)",
+        -118 => " (SessionMoved)",
+        -125 => " (QuotaExceeded)",
+        _ => "",
+    }
 }
 
 /// The life of a path, and who had a part in it.

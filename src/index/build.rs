@@ -147,7 +147,11 @@ fn create(index: &Path, logs: &[Log], progress: &mut dyn FnMut(Progress<'_>)) ->
 }
 
 fn full_or(path: &Path, index: &Path, error: std::io::Error) -> IndexError {
-    if error.kind() == ErrorKind::StorageFull { IndexError::Full(index.to_owned()) } else { IndexError::io(path)(error) }
+    if error.kind() == ErrorKind::StorageFull {
+        IndexError::Full(index.to_owned())
+    } else {
+        IndexError::io(path)(error)
+    }
 }
 
 /// What is said of the partial file is meant of the index.
@@ -201,7 +205,8 @@ impl Feed {
         for log in logs {
             let file = File::open(&log.path).map_err(IndexError::io(&log.path))?;
             let found = file.metadata().map_err(IndexError::io(&log.path))?;
-            let state = known.iter().find(|known| known.path == log.path).map_or_else(LogState::default, |known| known.state);
+            let state =
+                known.iter().find(|known| known.path == log.path).map_or_else(LogState::default, |known| known.state);
             let modified = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
             if (found.len(), modified) != (state.size, state.modified) || state.size == 0 {
                 // What servers allocated ahead of the records is no disk space, and no work.
@@ -253,7 +258,7 @@ impl Feed {
                     (state.offset, state.checksum, state.next) = (record.offset, record.checksum, record.end());
                     self.record(id, &record, &mut draft)?;
                     self.built.transactions += 1;
-                    if self.built.transactions % 65_536 == 0 {
+                    if self.built.transactions.is_multiple_of(65_536) {
                         let bytes = began + (state.next - from);
                         progress(Progress { log: &log.path, bytes, of: self.of });
                     }

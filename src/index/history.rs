@@ -1,6 +1,7 @@
 //! The life of one path: what happened, who did it, what it was before and after.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::index::deed::Deed;
 use crate::index::error::IndexError;
@@ -82,9 +83,9 @@ impl Index {
         }
         let mut sessions = HashMap::new();
         for event in &events {
-            let id = event.moment.header.session;
-            if !sessions.contains_key(&id) {
-                sessions.insert(id, self.session(id)?);
+            if let Entry::Vacant(unknown) = sessions.entry(event.moment.header.session) {
+                let session = self.session(*unknown.key())?;
+                unknown.insert(session);
             }
         }
         Ok(History { events, more, sessions })
@@ -104,7 +105,8 @@ impl Index {
             query.zxids = Zxid(0)..=Zxid(moment.header.zxid.0.saturating_sub(1));
         }
         let earlier = |other: &Moment| {
-            other.header.zxid < moment.header.zxid || other.multi.map(|multi| multi.0) < moment.multi.map(|multi| multi.0)
+            other.header.zxid < moment.header.zxid
+                || other.multi.map(|multi| multi.0) < moment.multi.map(|multi| multi.0)
         };
         Ok(self.search(&query)?.into_iter().find(earlier).map_or(Before::Unknown, |last| held(&last)))
     }

@@ -1,6 +1,7 @@
 //! The transaction logs of a folder, and single records of them. Opened for reading only.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
@@ -73,13 +74,17 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     /// The record at an offset, as bytes to be decoded, with the log's path.
-    pub(crate) fn record(&mut self, log: i64, path: &Path, offset: u64) -> Result<(u32, Vec<u8>, Rc<Path>), IndexError> {
+    pub(crate) fn record(
+        &mut self,
+        log: i64,
+        path: &Path,
+        offset: u64,
+    ) -> Result<(u32, Vec<u8>, Rc<Path>), IndexError> {
         let stale = || IndexError::Stale { path: path.to_owned(), offset };
-        if !self.open.contains_key(&log) {
-            let file = File::open(path).map_err(IndexError::io(path))?;
-            self.open.insert(log, (file, Rc::from(path)));
-        }
-        let (file, path) = self.open.get(&log).ok_or_else(stale)?;
+        let (file, path) = match self.open.entry(log) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(closed) => closed.insert((File::open(path).map_err(IndexError::io(path))?, Rc::from(path))),
+        };
         let (checksum, body) = body_at(file, offset).map_err(IndexError::io(path))?.ok_or_else(stale)?;
         Ok((checksum, body, path.clone()))
     }

@@ -229,7 +229,9 @@ impl Index {
         if !query.oldest_first {
             blocks.reverse();
         }
-        for (number, start, fence) in blocks.into_iter().filter(|(.., fence)| query.meets(fence.span.zxids, fence.span.times)) {
+        for (number, start, fence) in
+            blocks.into_iter().filter(|(.., fence)| query.meets(fence.span.zxids, fence.span.times))
+        {
             let inside = within(wanted, start, &fence);
             if inside.is_empty() {
                 continue;
@@ -269,7 +271,9 @@ impl Index {
         }
         // A session's end before 3.6: its record does not name the paths.
         let Some(ended) = self.store.ended(log, place.offset, place.part)? else { return Ok(None) };
-        Ok(parts(&record).next().map(|part| Moment { deed: Deed::Ended, ..Moment::of(&record, &part, Some(ended), &path) }))
+        Ok(parts(&record)
+            .next()
+            .map(|part| Moment { deed: Deed::Ended, ..Moment::of(&record, &part, Some(ended), &path) }))
     }
 }
 

@@ -139,7 +139,9 @@ impl Draft {
                 joined.blocks.push(Block::new(span));
             }
             let block = joined.blocks.last_mut()?;
-            places.into_iter().for_each(|place| block.push(place, span));
+            for place in places {
+                block.push(place, span);
+            }
         }
         Some(joined)
     }
@@ -276,14 +278,17 @@ mod tests {
     use crate::log::SessionId;
 
     fn header(number: u64) -> Header {
-        let time = 1_700_000_000_000 + number.cast_signed() * 3 - i64::from(number % 7 == 0);
+        let time = 1_700_000_000_000 + number.cast_signed() * 3 - i64::from(number.is_multiple_of(7));
         Header { session: SessionId(7), cxid: 0, zxid: Zxid(0x1_0000_0000 + number), time }
     }
 
     fn draft(entries: std::ops::Range<u64>) -> Draft {
         let mut draft = Draft::default();
         for number in entries {
-            draft.add(Place { offset: 16 + number / 3 * 100, part: u32::try_from(number % 3).unwrap() }, &header(number));
+            draft.add(
+                Place { offset: 16 + number / 3 * 100, part: u32::try_from(number % 3).unwrap() },
+                &header(number),
+            );
             Term::each_of_path(&format!("/all/{}/{number}", number % 10), |term| draft.lead(term));
         }
         draft

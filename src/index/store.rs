@@ -89,7 +89,9 @@ impl Store {
     /// An index that is there. `grow`: it will be written to, in one transaction.
     pub(crate) fn open(path: &Path, grow: bool) -> Result<Self, IndexError> {
         match std::fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(IndexError::Missing(path.to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(IndexError::Missing(path.to_owned()));
+            }
             Err(error) => return Err(IndexError::io(path)(error)),
             Ok(found) if !found.is_file() => return Err(IndexError::NotAnIndex(path.to_owned())),
             Ok(_) => {}
@@ -149,7 +151,9 @@ impl Store {
     pub(crate) fn logs(&self) -> Result<Vec<LogRow>, IndexError> {
         let columns = "SELECT id, path, size, modified, next, offset, checksum, first, last FROM file ORDER BY id";
         self.rows(columns, [], |row| {
-            let zxid = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(|zxid| Zxid(zxid.cast_unsigned())));
+            let zxid = |column| {
+                Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(|zxid| Zxid(zxid.cast_unsigned())))
+            };
             let state = LogState {
                 size: row.get::<_, i64>(2)?.cast_unsigned(),
                 modified: row.get(3)?,
@@ -195,7 +199,8 @@ impl Store {
 
     /// The segments, oldest first.
     pub(crate) fn segments(&self) -> Result<Vec<SegmentRow>, IndexError> {
-        let columns = "SELECT id, file, entries, first_zxid, last_zxid, first_time, last_time, blocks, postings FROM segment
+        let columns =
+            "SELECT id, file, entries, first_zxid, last_zxid, first_time, last_time, blocks, postings FROM segment
             ORDER BY file, id";
         self.rows(columns, [], |row| {
             let zxid = |column| Ok::<_, rusqlite::Error>(Zxid(row.get::<_, i64>(column)?.cast_unsigned()));
@@ -244,7 +249,8 @@ impl Store {
         let mut sealed = Sealed::new(segment.entries, segment.span);
         (sealed.fences, sealed.terms) = (self.fences(segment.id)?, self.terms(segment.id)?);
         sealed.blocks = (0..segment.blocks).map(|number| self.block(segment.id, number)).collect::<Result<_, _>>()?;
-        sealed.postings = (0..segment.postings).map(|number| self.posting(segment.id, number)).collect::<Result<_, _>>()?;
+        sealed.postings =
+            (0..segment.postings).map(|number| self.posting(segment.id, number)).collect::<Result<_, _>>()?;
         Ok(sealed)
     }
 

@@ -101,11 +101,17 @@ fn the_index_finds_what_a_scan_finds_by_path_subtree_session_time_and_zxid() {
 }
 
 fn check(index: &Index, scanned: &[Scanned], name: &str) {
-    let only = |keep: &dyn Fn(&Scanned) -> bool| scanned.iter().filter(|change| keep(change)).cloned().collect::<Vec<_>>();
+    let only =
+        |keep: &dyn Fn(&Scanned) -> bool| scanned.iter().filter(|change| keep(change)).cloned().collect::<Vec<_>>();
     let same = |query: Query, expected: &[Scanned], what: &str| {
         let found = found(index.search(&query).unwrap());
         let odd = found.iter().zip(expected).find(|(found, expected)| found != expected);
-        assert!(odd.is_none() && found.len() == expected.len(), "{name}: {what}: {} of {}: {odd:?}", found.len(), expected.len());
+        assert!(
+            odd.is_none() && found.len() == expected.len(),
+            "{name}: {what}: {} of {}: {odd:?}",
+            found.len(),
+            expected.len()
+        );
     };
     same(all(), scanned, "all");
     let paths: BTreeSet<&str> = scanned.iter().map(|change| change.path.as_str()).collect();
@@ -263,7 +269,11 @@ fn what_cannot_be_indexed_is_refused_and_nothing_is_left_behind() {
     fs::create_dir(&strange).unwrap();
     fs::write(strange.join("log.1"), b"something else altogether").unwrap();
     assert!(matches!(refuses(&[&strange], &index), IndexError::NotALog { .. }));
-    fs::write(&index, b"no database at all, but as long as the head of one: a hundred bytes and some more of them, and more").unwrap();
+    fs::write(
+        &index,
+        b"no database at all, but as long as the head of one: a hundred bytes and some more of them, and more",
+    )
+    .unwrap();
     assert!(matches!(refuses(&[&one], &index), IndexError::NotAnIndex(_)));
     assert!(matches!(Index::open(&folder.path().join("none")), Err(IndexError::Missing(_))));
     fs::remove_file(&index).unwrap();

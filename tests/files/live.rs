@@ -14,7 +14,8 @@ use crate::scenes::{Scene, scenes};
 use crate::seen::{seen, served};
 
 fn java(program: &str, arguments: &[&str]) -> String {
-    let classpath = std::env::var("MENAGERIE_CLASSPATH").expect("run this through `dev/test files`, which names the class path");
+    let classpath =
+        std::env::var("MENAGERIE_CLASSPATH").expect("run this through `dev/test files`, which names the class path");
     let mut command = Command::new("timeout");
     command.args(["300", "java", "-Xmx512m", "-Dfile.encoding=UTF-8", "-cp", &classpath, program]).args(arguments);
     let output = command.output().unwrap();

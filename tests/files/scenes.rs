@@ -92,8 +92,7 @@ impl Member {
             let digits = name(path).strip_prefix(prefix)?.split('.').next()?.to_owned();
             Some((digits.parse().unwrap(), path.to_owned()))
         };
-        let mut files: Vec<_> =
-            entries(&self.folder.join("version-2")).iter().filter_map(|path| zxid(path)).collect();
+        let mut files: Vec<_> = entries(&self.folder.join("version-2")).iter().filter_map(|path| zxid(path)).collect();
         files.sort();
         files
     }

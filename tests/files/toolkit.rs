@@ -91,7 +91,8 @@ fn a_snapshot_reads_as_zookeepers_own_tool_prints_it() {
 
 fn describe(node: &Node<'_>) -> String {
     let stat = &node.stat;
-    let date = |time| Timestamp::from_millisecond(time).unwrap().to_zoned(TimeZone::UTC).strftime("%a %b %d %H:%M:%S UTC %Y");
+    let date =
+        |time| Timestamp::from_millisecond(time).unwrap().to_zoned(TimeZone::UTC).strftime("%a %b %d %H:%M:%S UTC %Y");
     let data = node.data.map(|data| BASE64_STANDARD.encode(data)).unwrap_or_default();
     format!(
         "  cZxid = {:#016x}\n  ctime = {}\n  mZxid = {:#016x}\n  mtime = {}\n  pZxid = {:#016x}\n  cversion = {}\n  \
@@ -146,7 +147,8 @@ fn content(txn: &Txn<'_>) -> String {
         Txn::SetData { path, data: bytes, version, .. } => format!("{path},{},{version}", data(bytes)),
         Txn::Delete { path, .. } => csv(path),
         Txn::SetAcl { path, acl, version } => {
-            let entry = |acl: menagerie::log::Acl<'_>| format!("s{{{},s{{{},{}}}}}", acl.perms, csv(acl.scheme), csv(acl.id));
+            let entry =
+                |acl: menagerie::log::Acl<'_>| format!("s{{{},s{{{},{}}}}}", acl.perms, csv(acl.scheme), csv(acl.id));
             let entries: Vec<_> = acl.iter().map(entry).collect();
             format!("{},v{{{}}},{version}", csv(path), entries.join(","))
         }
@@ -159,7 +161,8 @@ fn content(txn: &Txn<'_>) -> String {
         Txn::Error { code } => code.to_string(),
         // The tool prints the bytes of each part as if they were text.
         Txn::Multi(ops) => {
-            let parts: Vec<_> = ops.raw().map(|(txn, bytes)| format!("{}:{}", txn.kind(), String::from_utf8_lossy(bytes))).collect();
+            let parts: Vec<_> =
+                ops.raw().map(|(txn, bytes)| format!("{}:{}", txn.kind(), String::from_utf8_lossy(bytes))).collect();
             parts.join(";")
         }
         Txn::Check { .. } => unreachable!("a check outside a multi"),
