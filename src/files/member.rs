@@ -140,7 +140,9 @@ mod tests {
     fn a_name_is_taken_as_servers_take_it() {
         let count = |names: &[&str]| {
             let folder = tempfile::tempdir().unwrap();
-            names.iter().for_each(|name| fs::write(folder.path().join(name), b"").unwrap());
+            for name in names {
+                fs::write(folder.path().join(name), b"").unwrap();
+            }
             let member = Member::look(folder.path().to_str().unwrap()).unwrap();
             (member.logs.len(), member.snapshots.len(), member.strays.len())
         };

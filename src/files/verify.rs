@@ -168,7 +168,7 @@ fn take_snapshot(
     let wrong = file.zxid.and_then(|name| wrong_name(&survey, name)).or_else(|| wrong_digest(&survey, file.zxid));
     let Some((name, text)) = wrong else { return Ok(true) };
     let finding = report.add(&file.path, Severity::Damage, name, text);
-    (finding.zxid, finding.at_start) = (file.zxid, Some(AtStart::DropsInSilence));
+    (finding.zxid, finding.at_start) = (file.zxid, (name == "renamed").then_some(AtStart::DropsInSilence));
     Ok(false)
 }
 

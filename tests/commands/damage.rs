@@ -69,7 +69,8 @@ fn a_bad_record_with_good_ones_after_it_says_where_they_go_on() {
 
 #[test]
 fn each_kind_of_damage_has_its_name() {
-    let cases: [(&str, fn(&mut Vec<u8>), &[&str]); 7] = [
+    type Case = (&'static str, fn(&mut Vec<u8>), &'static [&'static str]);
+    let cases: [Case; 7] = [
         ("log.10000000a", Vec::clear, &["empty"]),
         ("log.10000000a", |bytes| bytes.truncate(9), &["header-cut"]),
         ("log.10000000a", |bytes| bytes[0] = b'X', &["magic"]),
