@@ -50,7 +50,7 @@ impl Deed {
             Self::CreateSession(timeout) => take(&Txn::CreateSession { timeout: *timeout }),
             Self::CloseSession(None) => take(&Txn::CloseSession { paths: None }),
             Self::CloseSession(Some(paths)) => {
-                let bytes = encode_paths(paths.iter().map(|path| path.as_bytes()));
+                let bytes = encode_paths(paths.iter().map(String::as_bytes));
                 take(&Txn::CloseSession { paths: Paths::decode(&mut Decoder::new(&bytes)).ok() })
             }
             Self::Create { path, data, acl, lifetime, parent, stat } => list(&acls(acl), &mut |acl| {
@@ -211,7 +211,9 @@ fn corpus(target: &str) -> Vec<PathBuf> {
 /// The corpus as it is, and some thousand mutants of it: what `dev/fuzz` does at length and led by coverage.
 fn hold(target: &str, mutants: u32, law: fn(&[u8])) {
     let seeds: Vec<Vec<u8>> = corpus(target).iter().map(|file| fs::read(file).unwrap()).collect();
-    seeds.iter().for_each(|seed| law(seed));
+    for seed in &seeds {
+        law(seed);
+    }
     let mut random = StdRng::seed_from_u64(0x5a4b_4c47);
     for _ in 0..mutants {
         let mut bytes = seeds[random.random_range(0..seeds.len())].clone();

@@ -144,7 +144,7 @@ pub fn main(options: Options) -> i32 {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase", tag = "item")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "item")]
 enum ItemLine<'a> {
     Session {
         session: String,

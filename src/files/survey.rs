@@ -150,6 +150,12 @@ fn snapshot_once(path: &Path, progress: OnProgress<'_>) -> Result<(SnapshotSurve
 }
 
 impl LogSurvey {
+    /// The transaction that it begins with. Where that one is damaged, the name of the file tells.
+    pub(crate) fn begins(&self, name: Option<Zxid>) -> Option<Zxid> {
+        let damaged = self.damage.iter().any(|damage| damage.after.is_none() && damage.length > 0);
+        if damaged { name.or(self.first) } else { self.first }
+    }
+
     /// Whether its end was cut off, and not left as servers leave it: with zeros allocated ahead.
     pub(crate) fn ends_bare(&self) -> bool {
         self.end.zeros == 0 && !self.damage.iter().any(|damage| damage.fault == Fault::Empty)

@@ -65,6 +65,8 @@ pub struct Report {
     pub last: Option<Zxid>,
     /// What its logs say about the history of the ensemble.
     pub strand: Strand,
+    /// Where its logs begin, be that transaction good or not.
+    begins: Option<Zxid>,
     /// Some of its transactions, to be compared with other members'.
     pub(crate) samples: BTreeMap<Zxid, (Header, Kind, PathBuf)>,
 }
@@ -166,7 +168,7 @@ fn take_snapshot(
     let wrong = file.zxid.and_then(|name| wrong_name(&survey, name)).or_else(|| wrong_digest(&survey, file.zxid));
     let Some((name, text)) = wrong else { return Ok(true) };
     let finding = report.add(&file.path, Severity::Damage, name, text);
-    (finding.zxid, finding.at_start) = (file.zxid, Some(AtStart::DropsInSilence));
+    (finding.zxid, finding.at_start) = (file.zxid, (name == "renamed").then_some(AtStart::DropsInSilence));
     Ok(false)
 }
 
@@ -211,6 +213,7 @@ fn take_log(
     report.bytes += survey.bytes;
     report.first = report.first.or(survey.first);
     report.last = report.last.max(survey.last);
+    report.begins = report.begins.or(survey.begins(file.zxid));
     for &(first, last) in survey.strand.epochs.values() {
         report.strand.add(first);
         report.strand.add(last);
@@ -240,7 +243,7 @@ fn take_log(
         let text = format!("{} transactions have bytes that no known release writes", survey.surplus);
         report.add(&file.path, Severity::Notice, "surplus", text);
     }
-    if let (Some(name), Some(first)) = (file.zxid, survey.first)
+    if let (Some(name), Some(first)) = (file.zxid, survey.begins(file.zxid))
         && name != first
     {
         let text = format!("its name says 0x{name}, and its first good transaction is 0x{first}");
@@ -256,7 +259,7 @@ fn covers(snapshots: &[Zxid], before: Zxid, next: Zxid) -> bool {
 
 fn between(report: &mut Report, before: (&File, &LogSurvey), after: (&File, &LogSurvey), snapshots: &[Zxid]) {
     let ((file, survey), (next_file, next)) = (before, after);
-    let (Some(last), Some(first)) = (survey.last, next.first) else { return };
+    let (Some(last), Some(first)) = (survey.last, next.begins(next_file.zxid)) else { return };
     let next_name = next_file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     match crate::log::jump(last, first) {
         None => {}
@@ -295,7 +298,7 @@ fn at_gap(before: Zxid, next: Zxid, snapshots: &[Zxid]) -> AtStart {
 fn ends(report: &mut Report, member: &Member, snapshots: &[Zxid]) {
     let newest = snapshots.iter().max().copied();
     let Some(log) = member.logs.iter().rfind(|file| file.zxid <= report.last).or(member.logs.last()) else { return };
-    match (newest, report.first, report.last) {
+    match (newest, report.begins, report.last) {
         (None, Some(first), _) if first.0 & 0xffff_ffff != 1 || first.epoch() > 1 || !member.snapshots.is_empty() => {
             let text = "there is no sound snapshot for the logs to begin from".to_owned();
             report.add(&log.path, Severity::Damage, "no-snapshot", text).at_start = Some(AtStart::Refuses);

@@ -130,7 +130,9 @@ fn a_walk_goes_to_the_children_before_the_next_sibling() {
 
 fn strand(ranges: &[(u64, u64)], snapshots: &[u64]) -> Strand {
     let mut strand = Strand { snapshots: snapshots.iter().map(|&zxid| Zxid(zxid)).collect(), ..Strand::default() };
-    ranges.iter().for_each(|&(first, last)| (first..=last).for_each(|zxid| strand.add(Zxid(zxid))));
+    for zxid in ranges.iter().flat_map(|&(first, last)| first..=last) {
+        strand.add(Zxid(zxid));
+    }
     strand
 }
 
