@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use menagerie::jute::Text;
-use menagerie::log::{Acls, Event, LogReader, Record, Txn};
+use menagerie::log::{Acls, Event, Lifetime, LogReader, Record, Txn};
 use menagerie::snapshot::{Item, Node};
 
 use crate::scenes::{open_snapshot, scenes};
@@ -93,10 +93,10 @@ fn describe(node: &Node<'_>) -> String {
     let stat = &node.stat;
     let date =
         |time| Timestamp::from_millisecond(time).unwrap().to_zoned(TimeZone::UTC).strftime("%a %b %d %H:%M:%S UTC %Y");
-    let data = node.data.map(|data| BASE64_STANDARD.encode(data)).unwrap_or_default();
+    let encoded = node.data.map(|data| BASE64_STANDARD.encode(data)).unwrap_or_default();
     format!(
         "  cZxid = {:#016x}\n  ctime = {}\n  mZxid = {:#016x}\n  mtime = {}\n  pZxid = {:#016x}\n  cversion = {}\n  \
-         dataVersion = {}\n  aclVersion = {}\n  ephemeralOwner = {:#016x}\n  data = {data}\n",
+         dataVersion = {}\n  aclVersion = {}\n  ephemeralOwner = {:#016x}\n  data = {encoded}\n",
         stat.czxid.0,
         date(stat.ctime),
         stat.mzxid.0,
@@ -131,7 +131,6 @@ fn content(txn: &Txn<'_>) -> String {
     match *txn {
         Txn::Create(create) => {
             let mut line = format!("{},{},{}", create.path, data(create.data), list(create.acl));
-            use menagerie::log::Lifetime;
             match create.lifetime {
                 Lifetime::Persistent | Lifetime::Ephemeral => {
                     write!(line, ",{}", create.lifetime == Lifetime::Ephemeral).unwrap();
