@@ -31,6 +31,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/files", CLUSTERS),
     ("src/cli", CLUSTERS),
     ("src/files", &["crate::cli"]),
+    ("src/index", CLUSTERS),
+    ("src/index", &["crate::cli"]),
     // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
     ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),
     ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),

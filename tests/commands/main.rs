@@ -1,4 +1,4 @@
-//! `menagerie log` and `menagerie snapshot` as users run them, on folders made here and broken on purpose.
+//! `menagerie log`, `snapshot` and `index` as users run them, on folders made here and broken on purpose.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 mod damage;
 mod history;
+mod index;
 mod input;
 mod output;
 
