@@ -1,0 +1,74 @@
+//! Bad input: one clear line, exit code 2, and nothing of the source changed.
+
+use super::*;
+
+fn refused(arguments: &[&str], expected: &str) {
+    let output = run(arguments);
+    let error = text(&output.stderr);
+    assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{arguments:?}: {error}");
+    assert!(error.contains(expected), "{arguments:?}: {error}");
+}
+
+#[test]
+fn what_is_not_there_or_not_zookeepers_is_said_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let other = format!("{path}/other");
+    fs::write(&other, b"some other file").unwrap();
+    for command in [["log", "dump"], ["log", "stat"], ["log", "verify"], ["snapshot", "tree"], ["snapshot", "verify"]] {
+        let with = |path: &str, expected: &str| refused(&[command[0], command[1], path], expected);
+        with("/nowhere/at/all", "no such file or folder");
+        with(path, "no transaction log (log.*) or snapshot (snapshot.*) here");
+        with(&other, "neither a transaction log (ZKLG) nor a snapshot (ZKSN)");
+    }
+    refused(&["log", "tail", "/nowhere"], "no such file or folder");
+    refused(&["snapshot", "dump", "/nowhere"], "no such file or folder");
+    refused(&["snapshot", "dump", &other], "not a snapshot: it begins with some");
+}
+
+#[test]
+fn another_product_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("meta.properties"), b"").unwrap();
+    refused(&["log", "verify", folder.path().to_str().unwrap()], "(this looks like Kafka)");
+}
+
+#[test]
+fn no_permission_is_said_with_what_to_do() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 2);
+    let log = world.file("log.100000001");
+    readable(&log, 0o000);
+    if fs::File::open(&log).is_ok() {
+        println!("skipped: whoever runs this may read everything");
+        return;
+    }
+    refused(&["log", "verify", world.path()], "run as the user that ZooKeeper runs as");
+}
+
+#[test]
+fn nothing_of_the_source_is_ever_changed() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 5).log(E1 + 6..=E1 + 6);
+    world.edit("log.100000006", Vec::clear);
+    let listing = || {
+        let mut files: Vec<_> = fs::read_dir(world.file("")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+            .into_iter()
+            .map(|path| (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let before = listing();
+    for command in [
+        ["log", "dump"],
+        ["log", "stat"],
+        ["log", "verify"],
+        ["log", "tail"],
+        ["snapshot", "tree"],
+        ["snapshot", "verify"],
+    ] {
+        run(&[command[0], command[1], world.path()]);
+    }
+    assert_eq!(listing(), before);
+}
