@@ -69,7 +69,7 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         Point::Time(time) => at_time(members, time, progress)?,
     };
     let (mut replay, base) = begin(members, until, oldest, &mut doubts)?;
-    let Applied { applied, dropped, next } = run(members, history.as_ref(), until, &mut replay, progress)?;
+    let Outcome { applied, dropped, next } = run(members, history.as_ref(), until, &mut replay, progress)?;
     let exact = matches!(point, Point::Zxid(_));
     if exact && replay.tree().last() < until {
         let last = replay.tree().last();
@@ -133,7 +133,7 @@ fn shown(zxid: Zxid) -> String {
     if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
 }
 
-struct Applied {
+struct Outcome {
     applied: u64,
     dropped: u64,
     /// The first transaction beyond the point.
@@ -146,7 +146,7 @@ fn run(
     until: Zxid,
     replay: &mut Replay,
     progress: OnProgress<'_>,
-) -> Result<Applied, CannotLook> {
+) -> Result<Outcome, CannotLook> {
     let from = replay.tree().last();
     let chains: Result<Vec<Chain>, CannotLook> =
         members.iter().map(|member| Chain::new(member.logs_after(from), progress)).collect();
@@ -172,7 +172,7 @@ fn run(
             applied += 1;
         }
     }
-    Ok(Applied { applied, dropped: merge.dropped(), next })
+    Ok(Outcome { applied, dropped: merge.dropped(), next })
 }
 
 /// The last transaction before the first that is later than `time`.
