@@ -12,12 +12,13 @@ use crate::cli::point::TimeArg;
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, look, report, tail};
+use crate::files::is_packing;
 use crate::files::{CannotLook, Chain, Member, Merge, Progress, open_log, replay_all, survey, verify};
 use crate::log::{Event, Fault, Record};
 use crate::model::ids::Zxid;
 use crate::replay::Verdict;
 
-/// Reads ZooKeeper's transaction logs. Nothing is ever changed.
+/// Read ZooKeeper's transaction logs; nothing is ever changed.
 ///
 /// PATH is a log, or a member's data folder, or DATA,LOG where its logs have a folder of their own.
 /// Exit codes: 0 sound, 1 damage was found, 2 could not look.
@@ -176,8 +177,17 @@ impl Typesetter {
     }
 }
 
+/// The members, each of which must have a log.
+fn with_logs(paths: &[String]) -> Result<Vec<Member>, Stop> {
+    let members = look(paths)?;
+    match members.iter().find(|member| member.logs.is_empty()) {
+        Some(member) => Err(Stop::Usage(format!("{}: no transaction log here", member.name))),
+        None => Ok(members),
+    }
+}
+
 fn dump(options: &Dump) -> Result<Exit, Stop> {
-    let members = look(&options.paths)?;
+    let members = with_logs(&options.paths)?;
     let (mut to, mut form, mut meter) = (Printer::new(), Typesetter::new(options.output, options.data), Meter::new());
     let filter = &options.filter;
     let open = filter.is_open();
@@ -202,16 +212,23 @@ fn each(path: &Path, meter: &mut Meter, take: &mut dyn FnMut(&Record<'_>) -> Res
     let (mut reader, steady) = open_log(path)?;
     let (mut damaged, mut records) = (false, 0_u64);
     loop {
-        match reader.next().map_err(|error| CannotLook::Io { path: path.to_owned(), source: error })? {
-            None => break,
-            Some(Event::Record(record)) => {
+        match reader.next() {
+            // What is packed is damaged, and not the disk.
+            Err(error) if is_packing(&error) => {
+                damaged = true;
+                eprintln!("damage: {}: it cannot be unpacked to its end ({error})", path.display());
+                break;
+            }
+            Err(source) => return Err(CannotLook::Io { path: path.to_owned(), source }.into()),
+            Ok(None) => break,
+            Ok(Some(Event::Record(record))) => {
                 take(&record)?;
                 records += 1;
                 if records.is_multiple_of(1 << 14) {
                     meter.show(Progress { path, done: record.offset, of: steady.length() });
                 }
             }
-            Some(Event::Damage(damage)) => {
+            Ok(Some(Event::Damage(damage))) => {
                 damaged = true;
                 eprintln!("damage: {}: {damage}", path.display());
             }
@@ -268,7 +285,7 @@ struct Counts {
 
 fn stat(options: &Plain) -> Result<Exit, Stop> {
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
-    for member in look(&options.paths)? {
+    for member in with_logs(&options.paths)? {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
         let (mut epoch, mut times) = (None, None::<(i64, i64)>);
         let mut ends = None::<(Zxid, Zxid)>;

@@ -16,7 +16,7 @@ use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, 
 use crate::replay::{Difference, Tree, Znode, differences};
 use crate::snapshot::{Item, Unsound};
 
-/// Reads ZooKeeper's snapshots, and rebuilds the tree at any point from snapshots and logs. Nothing is ever changed.
+/// Read ZooKeeper's snapshots, and rebuild the tree at any point from snapshots and logs.
 ///
 /// PATH is a snapshot, or a member's data folder, or DATA,LOG where its logs have a folder of their own. Several members of
 /// one ensemble together give the one history that was committed.

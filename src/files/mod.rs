@@ -30,4 +30,5 @@ pub use member::{File, Member};
 pub use merge::{Merge, Surveyed, survey};
 pub use open::{Progress, Source, Steady, open_log, open_snapshot};
 pub use rebuild::{Point, Rebuilt, rebuild, replay_all};
+pub(crate) use survey::is_packing;
 pub use verify::{Finding, Report, Severity, verify, verify_log, verify_snapshot};

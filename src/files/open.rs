@@ -104,3 +104,27 @@ pub fn open_snapshot(path: &Path) -> Result<(Result<SnapshotReader<Source>, Unso
         other => Ok((other, steady)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_is_another_and_one_that_shrinks_or_goes_was_never_seen_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.1");
+        let steady = |length: usize| {
+            fs::write(&path, vec![0; 100]).unwrap();
+            let (_, steady) = open(&path).unwrap();
+            fs::write(&path, vec![0; length]).unwrap();
+            steady
+        };
+        let grown = steady(200);
+        assert!(!grown.holds() && !grown.shrank());
+        let shrunk = steady(50);
+        assert!(!shrunk.holds() && shrunk.shrank());
+        let gone = steady(100);
+        fs::remove_file(&path).unwrap();
+        assert!(!gone.holds() && gone.shrank());
+    }
+}

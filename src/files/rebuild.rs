@@ -69,11 +69,14 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         Point::Time(time) => at_time(members, time, progress)?,
     };
     let (mut replay, base) = begin(members, until, oldest, &mut doubts)?;
-    let (applied, dropped) = run(members, history.as_ref(), until, &mut replay, progress)?;
+    let Outcome { applied, dropped, next } = run(members, history.as_ref(), until, &mut replay, progress)?;
     let exact = matches!(point, Point::Zxid(_));
     if exact && replay.tree().last() < until {
         let last = replay.tree().last();
-        return Err(CannotLook::NoTree(format!("the files end with 0x{last}, before 0x{until}")));
+        return Err(CannotLook::NoTree(next.map_or_else(
+            || format!("the files end with 0x{last}, before 0x{until}"),
+            |next| format!("0x{until} is no transaction of the history, which goes on from 0x{last} with 0x{next}"),
+        )));
     }
     if replay.fuzzy_until() > replay.tree().last() {
         let (end, last) = (replay.fuzzy_until(), replay.tree().last());
@@ -130,19 +133,31 @@ fn shown(zxid: Zxid) -> String {
     if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
 }
 
+struct Outcome {
+    applied: u64,
+    dropped: u64,
+    /// The first transaction beyond the point.
+    next: Option<Zxid>,
+}
+
 fn run(
     members: &[Member],
     history: Option<&History>,
     until: Zxid,
     replay: &mut Replay,
     progress: OnProgress<'_>,
-) -> Result<(u64, u64), CannotLook> {
+) -> Result<Outcome, CannotLook> {
     let from = replay.tree().last();
     let chains: Result<Vec<Chain>, CannotLook> =
         members.iter().map(|member| Chain::new(member.logs_after(from), progress)).collect();
     let mut merge = Merge::new(chains?, history);
     let mut applied = 0;
-    while let Some(zxid) = merge.advance(progress)?.filter(|&zxid| zxid <= until) {
+    let mut next = None;
+    while let Some(zxid) = merge.advance(progress)? {
+        if zxid > until {
+            next = Some(zxid);
+            break;
+        }
         let last = replay.tree().last();
         if zxid <= last {
             continue;
@@ -157,7 +172,7 @@ fn run(
             applied += 1;
         }
     }
-    Ok((applied, merge.dropped()))
+    Ok(Outcome { applied, dropped: merge.dropped(), next })
 }
 
 /// The last transaction before the first that is later than `time`.

@@ -94,3 +94,35 @@ fn a_written_snapshot_is_the_tree_at_its_point_and_is_never_written_over() {
     assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
     assert_eq!(fs::read_dir(format!("{to}/version-2")).unwrap().count(), 1, "nothing half-written is left");
 }
+
+#[test]
+fn members_that_differ_in_one_transaction_alone_are_refused_too() {
+    let (mut one, mut other) = (World::new(), World::new());
+    one.log(E1 + 1..=E1 + 3);
+    other.append(E1 + 1);
+    let (_, log) = other.log.as_mut().unwrap();
+    let header = Header { session: SessionId(0x2002), cxid: 9, zxid: Zxid(E1 + 2), time: 5 };
+    log.append(header, &Txn::CreateSession { timeout: 1 }, None).unwrap();
+    other.close();
+    let output = run(&["snapshot", "tree", one.path(), other.path()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("different transactions 0x100000002"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_snapshot_that_holds_later_transactions_is_no_base_for_a_point_before_them() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 5);
+    // Begun after the third transaction, done after the fifth.
+    fs::write(world.file("snapshot.100000003"), world.tree.write(Vec::new()).unwrap()).unwrap();
+    world.log(E1 + 6..=E1 + 7);
+    assert_eq!(tree(&[world.path()], "0x100000004").1.len(), 4);
+    assert_eq!(
+        tree(&[world.path()], "0x100000006"),
+        (0, (1..=6).map(|number| format!("/n{:x}", E1 + number)).collect())
+    );
+    fs::remove_file(world.file("snapshot.0")).unwrap();
+    let output = run(&["snapshot", "tree", world.path(), "--at", "0x100000004"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("holds some transactions up to 0x100000005"), "{}", text(&output.stderr));
+}
