@@ -317,6 +317,11 @@ impl Kube {
         Some(format!("claim {} and its volume are gone", names().claim(Ordinal(ordinal))))
     }
 
+    /// Strangers take their objects away.
+    pub fn evict_strangers(&mut self) {
+        Arc::make_mut(&mut self.objects).retain(|_, object| object.owner.is_some());
+    }
+
     /// The uid of a pod.
     pub fn clone_of(&self, name: &str) -> Option<u32> {
         Some(self.pods.get(&names().ordinal_of_pod(name)?.0)?.uid)
