@@ -115,7 +115,11 @@ impl Course {
     }
 
     fn begin(&self, dice: &mut Dice, mind: &Mind) -> World {
-        let spec = Spec { replicas: dice.pick(&self.from).unwrap_or(3), reclaim: self.reclaim.unwrap_or(dice.once_in(2)), tick: 0 };
+        let spec = Spec {
+            replicas: dice.pick(&self.from).unwrap_or(3),
+            reclaim: self.reclaim.unwrap_or(dice.once_in(2)),
+            tick: 0,
+        };
         let mut world = World::new(spec);
         if self.born {
             world.settle(mind);
@@ -173,7 +177,13 @@ impl Course {
         let pod = world.kube.pods.get(&ordinal)?;
         let paused = pod.server.as_ref().is_some_and(|server| server.paused);
         if self.violent && !dice.once_in(4) {
-            return Some(Event::Fault(dice.pick(&[Fault::Evict(id), Fault::Kill(id), Fault::Cut(id), Fault::Wipe(id), Fault::Mend(id)])?));
+            return Some(Event::Fault(dice.pick(&[
+                Fault::Evict(id),
+                Fault::Kill(id),
+                Fault::Cut(id),
+                Fault::Wipe(id),
+                Fault::Mend(id),
+            ])?));
         }
         if dice.once_in(self.silence) {
             return Some(Event::Fault(Fault::Silence(id)));
@@ -188,9 +198,9 @@ impl Course {
             7 => Event::Fault(Fault::Late(ordinal)),
             8 => Event::Torn(ordinal, usize::try_from(dice.below(5)).ok()?),
             9 if self.recreate => Event::Fault(Fault::Recreate),
-        15 if world.operators.iter().all(|operator| matches!(operator.doing, Doing::Idle)) => {
-            Event::Fault(Fault::Intrude(dice.below(6)))
-        }
+            15 if world.operators.iter().all(|operator| matches!(operator.doing, Doing::Idle)) => {
+                Event::Fault(Fault::Intrude(dice.below(6)))
+            }
             10 => Event::Fault(Fault::Rot(id)),
             11 => Event::Fault(Fault::Lose(id)),
             12 => Event::Fault(Fault::Ask(id, dice.pick(&[Ask::Restart, Ask::Replace])?)),
@@ -251,9 +261,8 @@ pub struct Found {
     pub failure: Option<Failure>,
 }
 
-/// What broke, and its story.
+/// The story of what broke.
 pub struct Failure {
-    pub wrong: Wrong,
     pub text: String,
 }
 
@@ -287,5 +296,5 @@ pub fn failure(begin: &World, events: &[Event], end: &World, mind: &Mind, origin
     let (few, all) = (shorter.len(), events.len());
     let story = story(begin, &shorter, mind);
     let text = format!("{} ({origin}): {wrong}\n{few} of {all} events are enough:\n{story}", mind.mutant.name);
-    Failure { wrong, text }
+    Failure { text }
 }
