@@ -49,7 +49,14 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
         // A second write to the Secret could only lose the password that running members know.
         (Some(Live::Ours(live)), kind) if kind == Kind::Secret || reflects(live, &object.json) => None,
-        (Some(Live::Ours(live)), _) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
+        (Some(Live::Ours(live)), kind) => {
+            let mut object = object.clone();
+            // It bears the number of pods: one that was decided on before the set was resized would stop a voter's.
+            if kind == Kind::StatefulSet {
+                object.json["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+            }
+            Some(Write::Apply { object, uid: uid_of(live) })
+        }
         (Some(Live::Foreign { .. } | Live::Leftover), _) => None,
     }
 }

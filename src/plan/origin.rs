@@ -55,7 +55,8 @@ pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacl
         None => claimed_identity(seen)?.unwrap_or_else(|| seen.uid.clone()),
     };
     // Claims bear an identity from their first moment; that of an ensemble which never had a quorum proves no birth.
-    let revived = recorded.is_none() && seen.claims.values().any(|claim| claim.born);
+    // Whatever else is on record: a pass that only waited has written the identity to the status of a new object.
+    let revived = seen.claims.values().any(|claim| claim.born && claim.identity.as_ref() == Some(&identity));
     let birth = !revived && !was_born(seen, standing, &identity);
     let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
     let first_pods = if birth {

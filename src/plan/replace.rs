@@ -40,11 +40,14 @@ fn needed(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String>
 /// Takes a voter out that needs a new volume, when all the others are there.
 pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
     let committed = standing.committed.as_ref()?;
-    // One at a time: a member that is out already comes back first.
-    if (1..=desired.replicas).any(|id| !committed.contains(ServerId(id))) {
+    // One that does not serve comes first: everybody else waits for it.
+    let ids: Vec<ServerId> = committed.voters().filter(|id| needed(seen, desired, *id).is_some()).collect();
+    let id = *ids.iter().find(|id| standing.unsynced(seen, **id).is_some()).or(ids.first())?;
+    // One at a time: a member that is out comes back first. It cannot as long as this one, being lost, holds it up.
+    let out = (1..=desired.replicas).any(|id| !committed.contains(ServerId(id)));
+    if out && standing.unsynced(seen, id).is_none() {
         return None;
     }
-    let (id, _) = committed.voters().find_map(|id| Some((id, needed(seen, desired, id)?)))?;
     if committed.voters().count() == 1 {
         return Some(Step::Refuse(Reason::new(
             "ReplaceRefused",

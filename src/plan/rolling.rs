@@ -41,13 +41,22 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
     candidates
         .filter_map(|(id, pod)| Some((id, pod, due(seen, id).or_else(|| hung(seen, standing, id))?)))
         .find(|(id, pod, _)| match &standing.committed {
-            Some(committed) => standing.unsynced(seen, *id).is_some() && stays(seen, standing, committed, *id),
+            Some(committed) => {
+                let lost = surely_down(seen, *id, pod) || standing.blocker_but(seen, *id).is_none();
+                lost && standing.unsynced(seen, *id).is_some() && stays(seen, standing, committed, *id)
+            }
             None => (birth || kept(desired)) && positively_down(seen, *id, pod, desired.deadline),
         })
         .map(|(id, pod, why)| {
             let from = standing.committed.as_ref().map(|committed| committed.version);
             restart(seen, standing, id, pod, from, why)
         })
+}
+
+/// Whether a member does not serve by its own word or the kubelet's. One that is merely silent may serve: it is stopped
+/// only while it is the only one that may be missing.
+fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
+    pod.running != Some(true) || seen.members.get(&id).and_then(Fact::known).is_some()
 }
 
 /// Only a quorum of others makes a server that waits one that hangs.

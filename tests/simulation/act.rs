@@ -1,0 +1,290 @@
+//! A step as the single writes and reads that `operator::act` makes of it. Between any two of them the operator can die.
+
+use menagerie::model::observed::Kind;
+use menagerie::model::{ConfigVersion, ServerId};
+use menagerie::plan::{Resize, Step, Target, Write};
+
+use super::disk::What;
+use super::invariants::Wrong;
+use super::kube::Conflict;
+use super::membership::{Config, Ids};
+use super::operator::Pass;
+use super::sight::pod_at;
+use super::world::World;
+use super::zab::Verdict;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    Apply(Write),
+    Delete(Target),
+    /// A fresh quorum read: this one is no member any more.
+    Absent { id: ServerId, via: Vec<String> },
+    Resize(Resize),
+    /// A fresh quorum read: the membership is still of this version, and this one is not in it.
+    Out { id: ServerId, from: ConfigVersion, via: Vec<String> },
+    /// A fresh quorum read: the membership is still of this version.
+    Still { from: ConfigVersion, via: Vec<String> },
+    Reconfig { id: ServerId, join: bool, from: Option<ConfigVersion>, via: Vec<String> },
+}
+
+/// How an action ends, as far as the network is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// Done and answered.
+    Fine,
+    /// Done, and the answer was lost.
+    AnswerLost,
+    /// It never arrived.
+    Unsent,
+    /// A proposal that nobody has acknowledged yet.
+    Halfway,
+}
+
+pub fn actions(step: &Step) -> Vec<Action> {
+    let change = |id: ServerId, join: bool, from: ConfigVersion, via: &[String]| {
+        let via = via.to_vec();
+        vec![Action::Still { from, via: via.clone() }, Action::Reconfig { id, join, from: Some(from), via }]
+    };
+    match step {
+        Step::Apply(writes) => writes.iter().cloned().map(Action::Apply).collect(),
+        Step::Delete(targets) => targets.iter().cloned().map(Action::Delete).collect(),
+        Step::Raise(resize) => vec![Action::Resize(resize.clone())],
+        Step::Lower(resize) => {
+            vec![Action::Absent { id: resize.id, via: resize.via.clone() }, Action::Resize(resize.clone())]
+        }
+        Step::Join { id, from, via, .. } => change(*id, true, *from, via),
+        Step::Restart(restart) => {
+            let still = restart.from.map(|from| Action::Still { from, via: restart.via.clone() });
+            still.into_iter().chain([Action::Delete(restart.pod.clone())]).collect()
+        }
+        Step::Renew(renew) => {
+            let out = Action::Out { id: renew.id, from: renew.from, via: renew.via.clone() };
+            let targets = [renew.claim.clone()].into_iter().chain(renew.pod.clone());
+            [out].into_iter().chain(targets.map(Action::Delete)).collect()
+        }
+        Step::Leave { id, from, via, .. } => change(*id, false, *from, via),
+        Step::Wait(_) | Step::Refuse(_) | Step::Rest => Vec::new(),
+    }
+}
+
+impl World {
+    /// Carries out one action; whether the next one follows.
+    pub fn carry_out(&mut self, action: &Action, pass: &Pass, wire: Wire) -> bool {
+        if wire == Wire::Unsent {
+            self.tell(|| format!("the operator's request ({}) never arrives", describe(action)));
+            return false;
+        }
+        let outcome = match action {
+            Action::Apply(write) => self.apply(write, pass),
+            Action::Delete(target) => self.delete(target, pass),
+            Action::Resize(resize) => self.resize(resize, pass),
+            Action::Absent { id, via } => self.quorum_read(via).and_then(|config| {
+                if config.voters.contains(id.0) { Err(format!("member {id} is in {config}")) } else { Ok(()) }
+            }),
+            Action::Out { id, from, via } => self.quorum_read(via).and_then(|config| {
+                let out = config.version == from.0 && !config.voters.contains(id.0);
+                if out { Ok(()) } else { Err(format!("the membership is {config} by now")) }
+            }),
+            Action::Still { from, via } => self.quorum_read(via).and_then(|config| {
+                if config.version == from.0 { Ok(()) } else { Err(format!("the membership is {config} by now")) }
+            }),
+            Action::Reconfig { id, join, from, via } => self.change((id.0, *join), *from, via, (pass, wire)),
+        };
+        match &outcome {
+            Ok(()) => self.tell(|| format!("the operator: {}", describe(action))),
+            Err(reason) => self.tell(|| format!("the operator: {}: refused: {reason}", describe(action))),
+        }
+        outcome.is_ok() && wire == Wire::Fine
+    }
+
+    fn apply(&mut self, write: &Write, pass: &Pass) -> Result<(), String> {
+        let owner = pass.sight.resource.uid;
+        let outcome = match write {
+            Write::CreateSuperSecret(object) => self.kube.create(&object.key, &object.json, Some(owner)),
+            Write::Apply { object, uid } => {
+                let mut json = object.json.clone();
+                if let Some(uid) = uid {
+                    json["metadata"]["uid"] = uid.as_str().into();
+                }
+                let foreign = self.kube.objects.get(&object.key).is_some_and(|found| found.owner.is_none());
+                let before = self.kube.replicas();
+                let outcome = self.kube.apply(&object.key, &json, owner);
+                if foreign && outcome.is_ok() {
+                    let (kind, name) = (object.key.kind.as_str(), object.key.name.clone());
+                    self.wrong(Wrong::Foreign(format!("{kind} {name} of somebody else is overwritten")));
+                }
+                self.resized(before, pass);
+                outcome
+            }
+        };
+        outcome.map_err(|Conflict(reason)| reason)
+    }
+
+    fn resize(&mut self, resize: &Resize, pass: &Pass) -> Result<(), String> {
+        let before = self.kube.replicas();
+        let mut json = resize.object.json.clone();
+        json["metadata"]["uid"] = resize.uid.as_str().into();
+        json["metadata"]["resourceVersion"] = resize.resource_version.as_str().into();
+        let owner = pass.sight.resource.uid;
+        self.kube.apply(&resize.object.key, &json, owner).map_err(|Conflict(reason)| reason)?;
+        self.resized(before, pass);
+        Ok(())
+    }
+
+    /// What a new number of pods means for those that vote.
+    fn resized(&mut self, before: u32, pass: &Pass) {
+        let now = self.kube.replicas();
+        if before == 0 || now == before || !self.born() {
+            return;
+        }
+        if now.abs_diff(before) > 1 {
+            self.wrong(Wrong::Changes(format!("the StatefulSet goes from {before} to {now} pods in one step")));
+        }
+        let stopped: Ids = (now + 1..=before).collect();
+        let voting = self.memberships().into_iter().find(|config| config.voters.and(stopped).len() > 0);
+        if let Some(config) = voting {
+            let who = config.voters.and(stopped);
+            self.wrong(Wrong::Quorum(format!("the pods of {who} are stopped, who vote in membership {config}")));
+        }
+        let remaining = pass.synced.iter().filter(|id| !stopped.contains(*id)).collect();
+        self.judge_quorum(pass.synced, remaining, "a smaller StatefulSet");
+    }
+
+    fn delete(&mut self, target: &Target, pass: &Pass) -> Result<(), String> {
+        if target.key.kind == Kind::Pod {
+            let before = self.kube.clone_of(&target.key.name);
+            self.kube.delete(target).map_err(|Conflict(reason)| reason)?;
+            self.judge_restart(&target.key.name, before.is_some_and(|uid| uid.to_string() != target.uid && !target.uid.is_empty()), pass);
+            return Ok(());
+        }
+        let ordinal = self.kube.claim_mut(&target.key.name).map(|claim| claim.uid.to_string());
+        self.kube.delete(target).map_err(|Conflict(reason)| reason)?;
+        if let Some(uid) = ordinal {
+            self.judge_claim(target, &uid, pass);
+        }
+        Ok(())
+    }
+
+    /// A pod is deleted: nothing that the others need.
+    fn judge_restart(&mut self, name: &str, other: bool, pass: &Pass) {
+        let Some(id) = super::kube::names().ordinal_of_pod(name).map(|ordinal| ordinal.0 + 1) else { return };
+        if other {
+            self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
+        }
+        let decided = pass.decided;
+        if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
+            return;
+        }
+        self.judge_quorum(pass.synced, pass.synced.without(id), &format!("the restart of member {id}"));
+        let absent: Ids = decided.voters.iter().filter(|voter| !pass.synced.contains(*voter)).collect();
+        if absent.len() > 0 && decided.voters.contains(id) {
+            self.wrong(Wrong::Quorum(format!("member {id} is stopped while {absent} of {decided} are not synced")));
+        }
+        if pass.leader == Some(id) {
+            self.wrong(Wrong::Leader(format!("member {id} is stopped while it leads")));
+        }
+    }
+
+    fn judge_claim(&mut self, target: &Target, uid: &str, pass: &Pass) {
+        let name = &target.key.name;
+        let Some(ordinal) = super::kube::names().ordinal_of_claim(name).map(|ordinal| ordinal.0) else { return };
+        let member = self.memberships().iter().any(|config| config.voters.contains(ordinal + 1));
+        let used = self.kube.pods.get(&ordinal).is_some_and(|pod| !pod.terminating);
+        let identity = self.kube.claims.get(&ordinal).and_then(|claim| claim.identity.clone());
+        let reason = if identity.is_none() {
+            return self.wrong(Wrong::Foreign(format!("claim {name} of somebody else is deleted")));
+        } else if !self.spec.reclaim && !pass.sight.resource.spec.reclaim && !pass.sight.given_up(ordinal) {
+            "although claims are to be kept"
+        } else if target.uid != uid && !target.uid.is_empty() {
+            "although it is not the one that was seen"
+        } else if member {
+            "although its member votes"
+        } else if used && !pass.sight.given_up(ordinal) {
+            "although its pod uses it"
+        } else {
+            return;
+        };
+        self.wrong(Wrong::Claim(format!("claim {name} is deleted {reason}")));
+    }
+
+    /// Members by the addresses that were given to the operator.
+    fn reached(&self, via: &[String]) -> Vec<u32> {
+        let uids = via.iter().filter_map(|address| pod_at(address));
+        uids.filter_map(|uid| Some(self.kube.pods.iter().find(|(_, pod)| pod.uid == uid)?.0 + 1)).collect()
+    }
+
+    fn quorum_read(&mut self, via: &[String]) -> Result<Config, String> {
+        for id in self.reached(via) {
+            if let Some(config) = self.fresh_read(id) {
+                return Ok(config);
+            }
+        }
+        Err("no member commits a write".to_owned())
+    }
+
+    fn change(&mut self, (id, join): (u32, bool), from: Option<ConfigVersion>, via: &[String], (pass, wire): (&Pass, Wire)) -> Result<(), String> {
+        let before = self.committed;
+        let Some(member) = self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(|server| server.serving()))
+        else {
+            return Err("nobody serves".to_owned());
+        };
+        let voters = |voters: Ids| if join { voters.with(id) } else { voters.without(id) };
+        let proposed = self.proposals();
+        let verdict = self.reconfigure(member, voters, from.map(|from| from.0), wire != Wire::Halfway);
+        if self.proposals() > proposed {
+            self.judge_change(before, (id, join), pass);
+        }
+        match verdict {
+            Verdict::Done | Verdict::Unknown => Ok(()),
+            verdict => Err(format!("{verdict:?}")),
+        }
+    }
+
+    fn proposals(&self) -> usize {
+        let logs = self.kube.running().filter_map(|(id, _)| self.kube.disk(id));
+        logs.map(|disk| disk.log.iter().filter(|entry| matches!(entry.what, What::Reconfig(_))).count()).max().unwrap_or(0)
+    }
+
+    fn judge_change(&mut self, before: Config, (id, join): (u32, bool), pass: &Pass) {
+        let verb = if join { "added" } else { "removed" };
+        if pass.decided.version != before.version {
+            self.wrong(Wrong::Changes(format!(
+                "member {id} is {verb} on a decision about membership {}, and it is {before}",
+                pass.decided
+            )));
+        }
+        let absent: Ids = before.voters.without(id).iter().filter(|voter| !pass.synced.contains(*voter)).collect();
+        if absent.len() > 0 {
+            self.wrong(Wrong::Quorum(format!("member {id} is {verb} while members {absent} of {before} are not synced")));
+        }
+        let sight = &pass.sight;
+        let late = |id: u32| sight.pods.get(&(id - 1)).is_some_and(|pod| pod.outdated(sight.revision()));
+        let others: Ids = before.voters.iter().filter(|other| *other != id && late(*other)).collect();
+        let asked = sight.given_up(id - 1) || sight.cordoned(id - 1);
+        if !join && !asked && pass.leader == Some(id) && late(id) && others.len() > 0 && id <= sight.resource.spec.replicas {
+            self.wrong(Wrong::Leader(format!("member {id} gives up leadership while {others} are still to be restarted")));
+        }
+        if join && !pass.synced.contains(id) {
+            self.wrong(Wrong::Quorum(format!("member {id} is added before it is synced")));
+        }
+    }
+}
+
+fn describe(action: &Action) -> String {
+    match action {
+        Action::Apply(Write::Apply { object, .. }) => {
+            let pods = object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
+            format!("applies {} {}{pods}", object.key.kind.as_str(), object.key.name)
+        }
+        Action::Apply(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
+        Action::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
+        Action::Absent { id, .. } => format!("commits a write and reads that {id} is no member"),
+        Action::Out { id, from, .. } => format!("commits a write and reads that {id} is not in the membership of {from}"),
+        Action::Resize(resize) => {
+            format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
+        }
+        Action::Still { from, .. } => format!("commits a write and reads that the membership is at {from}"),
+        Action::Reconfig { id, join: true, .. } => format!("asks for a reconfig that adds member {id}"),
+        Action::Reconfig { id, join: false, .. } => format!("asks for a reconfig that removes member {id}"),
+    }
+}

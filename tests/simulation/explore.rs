@@ -1,0 +1,248 @@
+//! Random courses of events from a seed.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::act::Wire;
+use super::event::Event;
+use super::faults::Fault;
+use super::invariants::Wrong;
+use super::kube::{Ask, hash};
+use super::membership::Ids;
+use super::mind::Mind;
+use super::operator::Doing;
+use super::spec::Spec;
+use super::story::{shrink, story};
+use super::world::World;
+
+/// Numbers that look random and never change: `SplitMix64`.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Below `n`.
+    pub fn below(&mut self, n: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(n.max(1))).unwrap_or(0)
+    }
+
+    /// Once in `n` times.
+    pub fn once_in(&mut self, n: u32) -> bool {
+        n > 0 && self.below(n) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        of.get(usize::try_from(self.below(u32::try_from(of.len()).ok()?)).ok()?).copied()
+    }
+}
+
+/// How a random course is drawn: where it begins, how long it is, and what is likely.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// The spec that it begins with.
+    pub from: Vec<u32>,
+    /// Whether the ensemble is born and at rest when it begins.
+    pub born: bool,
+    pub events: u32,
+    /// One event in so many is a fault; 0 is none.
+    pub faults: u32,
+    /// One event in so many is a change of the spec.
+    pub changes: u32,
+    /// Numbers of members that are wanted.
+    pub sizes: Vec<u32>,
+    /// Whether a second operator, stopped in the middle of a pass, goes on later.
+    pub second: bool,
+    /// What the policy for claims is; drawn where it is `None`.
+    pub reclaim: Option<bool>,
+    /// One fault in so many is an agent that does not reach the operator; 0 leaves it to chance.
+    pub silence: u32,
+    /// Whether the custom resource is deleted and made again.
+    pub recreate: bool,
+    /// Whether members lose their pods more often than anything else.
+    pub violent: bool,
+    /// One change of the spec in so many needs a restart.
+    pub rolls: u32,
+}
+
+impl Course {
+    pub fn everything() -> Self {
+        Self {
+            from: vec![1, 2, 3, 5],
+            born: true,
+            events: 60,
+            faults: 8,
+            changes: 15,
+            sizes: vec![1, 2, 3, 4, 5],
+            second: false,
+            reclaim: None,
+            silence: 0,
+            recreate: true,
+            violent: false,
+            rolls: 3,
+        }
+    }
+
+    /// From nothing: everything happens while the ensemble is being born.
+    pub fn birth() -> Self {
+        Self { born: false, from: vec![1, 2, 3], events: 80, recreate: false, ..Self::everything() }
+    }
+
+    /// Members come and go all the time.
+    pub fn violent() -> Self {
+        Self { violent: true, faults: 3, ..Self::everything() }
+    }
+
+    /// Changes that need restarts.
+    pub fn rolling() -> Self {
+        Self { rolls: 1, sizes: Vec::new(), from: vec![2, 3, 5], changes: 12, ..Self::everything() }
+    }
+
+    fn begin(&self, dice: &mut Dice, mind: &Mind) -> World {
+        let spec = Spec { replicas: dice.pick(&self.from).unwrap_or(3), reclaim: self.reclaim.unwrap_or(dice.once_in(2)), tick: 0 };
+        let mut world = World::new(spec);
+        if self.born {
+            world.settle(mind);
+        }
+        world
+    }
+
+    fn event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
+        if dice.once_in(self.changes) {
+            let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
+            let reclaim = self.reclaim.unwrap_or(turned);
+            let tick = if dice.once_in(self.rolls) { world.spec.tick + 1 } else { world.spec.tick };
+            let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
+            return Some(Event::Spec(Spec { replicas, reclaim, tick }));
+        }
+        if dice.once_in(self.faults) {
+            return self.fault(world, dice);
+        }
+        if dice.once_in(6) {
+            return Some(Event::Pass(0));
+        }
+        if dice.once_in(6) {
+            return Some(Event::Calm);
+        }
+        if world.writes < 8 && dice.once_in(12) {
+            let leaders: Vec<u32> =
+                world.kube.running().filter(|(_, server)| server.leads().is_some()).map(|(id, _)| id).collect();
+            return dice.pick(&leaders).map(Event::Write);
+        }
+        let ordinary = world.ordinary();
+        let event = dice.pick(&ordinary)?;
+        Some(match event {
+            Event::Elect(leader, ids) => {
+                let some: Ids = ids.iter().filter(|_| !dice.once_in(4)).collect();
+                Event::Elect(leader, some)
+            }
+            Event::Operator(1, _) if !self.second => Event::Operator(0, Wire::Fine),
+            Event::Operator(who, _) => {
+                let acting = matches!(world.operators[who].doing, Doing::Acting(_));
+                let wires = [Wire::AnswerLost, Wire::Unsent, Wire::Halfway];
+                let wire = if acting && dice.once_in(6) { dice.pick(&wires)? } else { Wire::Fine };
+                Event::Operator(who, wire)
+            }
+            event => event,
+        })
+    }
+
+    fn fault(&self, world: &World, dice: &mut Dice) -> Option<Event> {
+        let pods: Vec<u32> = world.kube.pods.keys().copied().collect();
+        let ordinal = dice.pick(&pods)?;
+        let id = ordinal + 1;
+        let pod = world.kube.pods.get(&ordinal)?;
+        let paused = pod.server.as_ref().is_some_and(|server| server.paused);
+        if self.violent && !dice.once_in(4) {
+            return Some(Event::Fault(dice.pick(&[Fault::Evict(id), Fault::Kill(id), Fault::Cut(id), Fault::Wipe(id), Fault::Mend(id)])?));
+        }
+        if dice.once_in(self.silence) {
+            return Some(Event::Fault(Fault::Silence(id)));
+        }
+        Some(match dice.below(17) {
+            0 | 1 => Event::Fault(Fault::Kill(id)),
+            2 => Event::Fault(Fault::Evict(id)),
+            3 => Event::Fault(if paused { Fault::Resume(id) } else { Fault::Pause(id) }),
+            4 => Event::Fault(if pod.cut { Fault::Mend(id) } else { Fault::Cut(id) }),
+            5 => Event::Fault(if pod.silent { Fault::Hear(id) } else { Fault::Silence(id) }),
+            6 => Event::Fault(Fault::Wipe(id)),
+            7 => Event::Fault(Fault::Late(ordinal)),
+            8 => Event::Torn(ordinal, usize::try_from(dice.below(5)).ok()?),
+            9 if self.recreate => Event::Fault(Fault::Recreate),
+            10 => Event::Fault(Fault::Rot(id)),
+            11 => Event::Fault(Fault::Lose(id)),
+            12 => Event::Fault(Fault::Ask(id, dice.pick(&[Ask::Restart, Ask::Replace])?)),
+            13 => Event::Fault(Fault::Cordon(id)),
+            14 => Event::Fault(Fault::Later),
+            _ => Event::Crash(0),
+        })
+    }
+
+    /// A whole course from its seed.
+    pub fn run(&self, seed: u64, mind: &Mind) -> (World, Vec<Event>, World) {
+        let mut dice = Dice::new(seed);
+        let begin = self.begin(&mut dice, mind);
+        let mut world = begin.clone();
+        let mut events = Vec::new();
+        for _ in 0..self.events {
+            if world.wrong.is_some() {
+                break;
+            }
+            if let Some(event) = self.event(&world, &mut dice)
+                && world.happen(event, mind)
+            {
+                events.push(event);
+            }
+        }
+        if world.wrong.is_none() {
+            world.settle(mind);
+        }
+        (begin, events, world)
+    }
+}
+
+/// What an exploration came to.
+pub struct Found {
+    /// Different sequences of events that were run to their end.
+    pub distinct: usize,
+    pub failure: Option<Failure>,
+}
+
+/// What broke, and its story.
+pub struct Failure {
+    pub wrong: Wrong,
+    pub text: String,
+}
+
+/// Runs the courses of these seeds, up to the first that breaks something.
+pub fn explore(mind: &Mind, course: &Course, seeds: Range<u64>) -> Found {
+    let mut distinct = HashSet::new();
+    for seed in seeds {
+        let (begin, events, end) = course.run(seed, mind);
+        distinct.insert(hash(&(begin.spec, &events)));
+        if end.wrong.is_some() {
+            let failure = failure(&begin, &events, &end, mind, &format!("seed {seed}"));
+            return Found { distinct: distinct.len(), failure: Some(failure) };
+        }
+    }
+    Found { distinct: distinct.len(), failure: None }
+}
+
+/// The shortest story of what broke in this end.
+pub fn failure(begin: &World, events: &[Event], end: &World, mind: &Mind, origin: &str) -> Failure {
+    let wrong = end.wrong.clone().unwrap_or_else(|| Wrong::Unsettled("nothing broke".to_owned()));
+    let shorter = shrink(begin, events, &wrong, mind);
+    let (few, all) = (shorter.len(), events.len());
+    let story = story(begin, &shorter, mind);
+    let text = format!("{} ({origin}): {wrong}\n{few} of {all} events are enough:\n{story}", mind.mutant.name);
+    Failure { wrong, text }
+}

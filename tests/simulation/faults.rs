@@ -1,0 +1,195 @@
+//! What can break, and how much of it an ensemble has to bear.
+
+use super::kubelet::Mount;
+use super::membership::{Config, Ids};
+use super::disk::Disk;
+use super::kube::Ask;
+use super::world::World;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The process ends and is started again in place.
+    Kill(u32),
+    /// The pod is deleted by somebody.
+    Evict(u32),
+    /// The process is stopped and lives.
+    Pause(u32),
+    Resume(u32),
+    /// No other member is reached.
+    Cut(u32),
+    Mend(u32),
+    /// The operator does not reach the agent.
+    Silence(u32),
+    Hear(u32),
+    /// The pod and everything on its volume is lost; it comes back empty.
+    Wipe(u32),
+    /// A kubelet that has not heard of the last change of the `ConfigMap` starts the pod.
+    Late(u32),
+    /// The files of the server cannot be read any more.
+    Rot(u32),
+    /// The node that has the volume is deleted.
+    Lose(u32),
+    /// Somebody asks for a restart or a new volume by annotation.
+    Ask(u32, Ask),
+    /// The node is about to be drained.
+    Cordon(u32),
+    /// Time passes.
+    Later,
+    /// The custom resource is deleted and made again.
+    Recreate,
+}
+
+impl World {
+    pub fn strike(&mut self, fault: Fault) -> bool {
+        let done = match fault {
+            Fault::Kill(id) => self.kill(id),
+            Fault::Evict(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.terminating, true)),
+            Fault::Pause(id) => self.server(id, |server| !std::mem::replace(&mut server.paused, true)),
+            Fault::Resume(id) => self.server(id, |server| std::mem::replace(&mut server.paused, false)),
+            Fault::Cut(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.cut, true)),
+            Fault::Mend(id) => self.pod(id, |pod| std::mem::replace(&mut pod.cut, false)),
+            Fault::Silence(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.silent, true)),
+            Fault::Hear(id) => self.pod(id, |pod| std::mem::replace(&mut pod.silent, false)),
+            Fault::Wipe(id) => return self.wipe(id),
+            Fault::Late(ordinal) => return self.kube.config_before.is_some() && self.late(ordinal),
+            Fault::Rot(id) => self.bearable(id) && self.unharmed() && {
+                self.kill(id);
+                self.kube.disk_mut(id).is_some_and(|disk| !std::mem::replace(&mut disk.rotten, true))
+            },
+            Fault::Lose(id) => self.bearable(id) && self.unharmed() && {
+                self.kill(id);
+                self.kube.claims.get_mut(&(id - 1)).is_some_and(|claim| !std::mem::replace(&mut claim.lost, true))
+            },
+            Fault::Ask(id, ask) => self.pod(id, |pod| {
+                pod.version += 1;
+                pod.asked.replace(ask).is_none()
+            }),
+            Fault::Cordon(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.cordoned, true)),
+            Fault::Later => {
+                self.later(400);
+                true
+            }
+            Fault::Recreate => {
+                self.uid += 1;
+                self.generation = 1;
+                self.status = super::world::Status::default();
+                true
+            }
+        };
+        if done {
+            self.tell(|| describe(fault));
+        }
+        done
+    }
+
+    /// Time passes, and agents notice who serves.
+    pub fn later(&mut self, seconds: u64) {
+        self.kube.now += seconds;
+        for pod in self.kube.pods.values_mut() {
+            if pod.server.as_ref().is_some_and(super::server::Server::serving) {
+                pod.served = self.kube.now;
+            }
+        }
+    }
+
+    fn late(&mut self, ordinal: u32) -> bool {
+        let sound = super::mind::Mind::new(super::mind::SOUND);
+        let fresh = self.kube.pods.get(&ordinal).is_some_and(|pod| !pod.prepared && !pod.terminating);
+        if fresh {
+            self.tell(|| format!("the kubelet of zk-{ordinal} has not heard of the last ConfigMap"));
+        }
+        fresh && self.prepare(ordinal, Mount::Before, None, &sound)
+    }
+
+    fn kill(&mut self, id: u32) -> bool {
+        self.pod(id, |pod| {
+            pod.restarts += 1;
+            pod.version += 1;
+            pod.server.take().is_some()
+        })
+    }
+
+    fn pod(&mut self, id: u32, change: impl FnOnce(&mut super::kube::Pod) -> bool) -> bool {
+        self.kube.pods.get_mut(&(id - 1)).is_some_and(change)
+    }
+
+    fn server(&mut self, id: u32, change: impl FnOnce(&mut super::server::Server) -> bool) -> bool {
+        self.kube.member_mut(id).is_some_and(|(server, _)| change(server))
+    }
+
+    fn wipe(&mut self, id: u32) -> bool {
+        if !self.bearable(id) {
+            return false;
+        }
+        self.kube.pods.remove(&(id - 1));
+        if let Some(disk) = self.kube.disk_mut(id) {
+            *disk = Disk::default();
+        }
+        self.tell(|| format!("the node of member {id} burns down: its pod is gone and its volume is empty"));
+        true
+    }
+
+    /// Whether the others still have everything without this one: each majority of each membership that counts has a
+    /// copy of what was acknowledged, and a majority has data at all. Losing more than that no operator can mend.
+    pub fn bearable(&self, id: u32) -> bool {
+        let have: Ids = self.holders().without(id);
+        let whole = self.kube.disk(id).is_some_and(|disk| disk.database && !disk.rotten);
+        whole
+            && self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost)
+            && self.born()
+            && self.memberships().iter().chain(&self.believed()).all(|config| config.quorum(have))
+    }
+
+    /// Whether no other volume waits to be replaced: two at a time are left to people.
+    fn unharmed(&self) -> bool {
+        self.kube.claims.values().all(|claim| !claim.lost && !claim.disk.rotten)
+    }
+
+    /// Memberships that some server still goes by: it may not have heard of a newer one.
+    fn believed(&self) -> Vec<Config> {
+        let ids = self.kube.claims.keys().map(|ordinal| ordinal + 1);
+        ids.filter_map(|id| Some(self.kube.disk(id)?.configs()?.0)).filter(|config| config.version > 0).collect()
+    }
+
+    /// Members whose disks have everything that was committed.
+    fn holders(&self) -> Ids {
+        let whole = |disk: &Disk| disk.log.len() >= self.history.len() && disk.log[..self.history.len()] == self.history[..];
+        let ids = self.kube.claims.keys().map(|ordinal| ordinal + 1);
+        let kept = ids.filter(|id| self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost));
+        kept.filter(|id| self.kube.disk(*id).is_some_and(|disk| disk.database && !disk.rotten && whole(disk))).collect()
+    }
+
+    /// Everything that broke is well again, except what is lost.
+    pub fn heal(&mut self) {
+        for pod in self.kube.pods.values_mut() {
+            pod.cut = false;
+            pod.silent = false;
+            if let Some(server) = &mut pod.server {
+                server.paused = false;
+            }
+        }
+        self.tell(|| "faults stop".to_owned());
+    }
+}
+
+fn describe(fault: Fault) -> String {
+    match fault {
+        Fault::Kill(id) => format!("the server of member {id} is killed"),
+        Fault::Evict(id) => format!("somebody deletes pod zk-{}", id - 1),
+        Fault::Pause(id) => format!("the server of member {id} is stopped (SIGSTOP)"),
+        Fault::Resume(id) => format!("the server of member {id} goes on"),
+        Fault::Cut(id) => format!("member {id} is cut off from the other members"),
+        Fault::Mend(id) => format!("member {id} reaches the other members again"),
+        Fault::Silence(id) => format!("the agent of member {id} does not reach the operator any more"),
+        Fault::Hear(id) => format!("the agent of member {id} reaches the operator again"),
+        Fault::Wipe(id) => format!("the volume of member {id} is lost"),
+        Fault::Late(ordinal) => format!("the kubelet of zk-{ordinal} is late"),
+        Fault::Rot(id) => format!("the disk of member {id} cannot be read any more"),
+        Fault::Lose(id) => format!("the node that has the volume of member {id} is deleted"),
+        Fault::Ask(id, Ask::Restart) => format!("somebody asks for a restart of member {id}"),
+        Fault::Ask(id, Ask::Replace) => format!("somebody asks for a new volume for member {id}"),
+        Fault::Cordon(id) => format!("the node of member {id} is cordoned"),
+        Fault::Later => "time passes".to_owned(),
+        Fault::Recreate => "the custom resource is deleted and made again".to_owned(),
+    }
+}

@@ -1,0 +1,165 @@
+//! The kubelet and the agent's `prepare`: from a pod to a server that runs, and back.
+
+use menagerie::agent::prepare::{INITIALIZE, configure};
+use menagerie::agent::record::Records;
+use menagerie::agent::seed::Seed;
+use menagerie::model::ServerId;
+use menagerie::model::charter::{CHARTER_KEY, STATIC_KEY};
+use menagerie::model::observed::Kind;
+
+use super::invariants::Wrong;
+use super::membership::Config;
+use super::mind::Mind;
+use super::server::Server;
+use super::world::World;
+
+/// What a kubelet mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mount {
+    /// The `ConfigMap` as it is.
+    Current,
+    /// The one before: this kubelet has not heard of the last change.
+    Before,
+}
+
+impl World {
+    /// The next thing that happens to a pod.
+    pub fn progress(&mut self, ordinal: u32, mount: Mount, mind: &Mind) -> bool {
+        if let Some(word) = self.kube.control(ordinal) {
+            self.kube.touch_set();
+            self.tell(|| word);
+            return true;
+        }
+        let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
+        if pod.terminating {
+            if pod.server.take().is_some() {
+                pod.version += 1;
+                self.tell(|| format!("the server in pod zk-{ordinal} stops"));
+            } else {
+                self.kube.pods.remove(&ordinal);
+                self.tell(|| format!("pod zk-{ordinal} is gone"));
+            }
+            return true;
+        }
+        if self.kube.claims.get(&ordinal).is_none_or(|claim| claim.lost) {
+            return false;
+        }
+        let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
+        if !pod.prepared {
+            return self.prepare(ordinal, mount, None, mind);
+        }
+        if pod.server.is_none() {
+            return self.start(ordinal);
+        }
+        false
+    }
+
+    fn seed(&self, mount: Mount) -> Option<Seed> {
+        let config = match mount {
+            Mount::Before if self.kube.config_before.is_some() => self.kube.config_before.clone(),
+            Mount::Before | Mount::Current => self.kube.config_map(),
+        }?;
+        self.kube.get(Kind::Secret, "zk-super")?;
+        let text = |key: &str| config["data"][key].as_str().unwrap_or_default().to_owned();
+        Some(Seed::parse(&text(CHARTER_KEY), text(STATIC_KEY), "secret").expect("the operator writes charters that can be read"))
+    }
+
+    /// The init container, the whole of it or only its first `changes`.
+    pub fn prepare(&mut self, ordinal: u32, mount: Mount, changes: Option<usize>, mind: &Mind) -> bool {
+        let id = ordinal + 1;
+        let ready = self.kube.pods.get(&ordinal).is_some_and(|pod| !pod.prepared && !pod.terminating);
+        let Some(mut seed) = self.seed(mount).filter(|_| ready) else { return false };
+        let Some(found) = self.kube.disk(id).map(super::disk::Disk::found) else { return false };
+        if seed.birth && !found.database && self.witness(&seed, id) {
+            seed.birth = false;
+        }
+        let outcome = mind.prepare(&found, &seed, ServerId(id));
+        let plan = match outcome {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                let news = self.kube.pods.get_mut(&ordinal).is_some_and(|pod| pod.trouble.replace(refusal.to_string()).is_none());
+                if news {
+                    self.tell(|| format!("prepare refuses in pod zk-{ordinal}: {refusal}"));
+                }
+                return news;
+            }
+        };
+        let count = changes.unwrap_or(plan.changes.len());
+        let whole = count >= plan.changes.len();
+        let marked = |world: &Self| world.kube.disk(id).is_some_and(|disk| disk.files.contains_key(INITIALIZE));
+        let before = marked(self);
+        if let Some(disk) = self.kube.disk_mut(id) {
+            disk.apply(&plan, count);
+        }
+        if let Some(pod) = self.kube.pods.get_mut(&ordinal) {
+            // The kubelet writes its status.
+            pod.version += 1;
+            pod.prepared = whole;
+            pod.trouble = None;
+        }
+        let (using, marker) = (Config::of(&plan.using), marked(self) && !before);
+        let word = if whole { "prepares the volume" } else { "is cut short preparing the volume" };
+        let birth = if marker { ", with the marker of birth" } else { "" };
+        self.tell(|| format!("pod zk-{ordinal} {word}: membership {using} from its {:?}{birth}", plan.from));
+        if marker && self.initialized.contains(id) {
+            self.wrong(Wrong::Initialize(format!("member {id} gets the marker of birth, and has started with it before")));
+        }
+        true
+    }
+
+    /// As `agent::birth` asks: whether one of the other founders has seen the ensemble live.
+    fn witness(&self, seed: &Seed, own: u32) -> bool {
+        seed.membership.servers.keys().map(|id| id.0).filter(|id| *id != own).any(|id| {
+            let pod = self.kube.pods.get(&(id - 1)).filter(|pod| pod.prepared && !pod.cut);
+            let Some((pod, disk)) = pod.zip(self.kube.disk(id)) else { return false };
+            let truth = disk.truth();
+            let lived = truth.record.is_some_and(|record| record.0 > 0)
+                || pod.server.as_ref().is_some_and(|server| !server.paused && server.serving());
+            truth.identity.as_deref() == Some(&*seed.identity) && lived
+        })
+    }
+
+    fn start(&mut self, ordinal: u32) -> bool {
+        let id = ordinal + 1;
+        self.rejoin(id);
+        let Some(disk) = self.kube.disk_mut(id) else { return false };
+        let initialize = disk.files.contains_key(INITIALIZE);
+        let rotten = disk.rotten;
+        let outcome = Server::start(id, disk);
+        if initialize && outcome.is_ok() {
+            self.initialized = self.initialized.with(id);
+        }
+        let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
+        pod.version += 1;
+        match outcome {
+            Ok(server) => {
+                let config = server.config;
+                pod.server = Some(server);
+                pod.trouble = None;
+                self.tell(|| format!("the server of member {id} starts with membership {config}"));
+                true
+            }
+            Err(reason) => {
+                pod.unreadable = rotten;
+                pod.restarts += u32::from(pod.restarts < 3);
+                let news = pod.restarts < 3 || pod.trouble.replace(reason.clone()).is_none();
+                if news {
+                    self.tell(|| format!("the server of member {id} exits: {reason}"));
+                }
+                news
+            }
+        }
+    }
+
+    /// As `agent::rejoin`: beside a server that stopped in place, a record that lacks the member gets it again.
+    fn rejoin(&mut self, id: u32) {
+        let Some(seed) = self.seed(Mount::Current) else { return };
+        let Some(disk) = self.kube.disk_mut(id) else { return };
+        let found = disk.found();
+        let lost = Records::read(&found.dynamics).newest.is_some_and(|newest| !newest.contains(ServerId(id)));
+        if lost && let Ok(plan) = configure(&found, &seed, ServerId(id), "/data") {
+            disk.apply(&plan, plan.changes.len());
+        }
+    }
+}
+

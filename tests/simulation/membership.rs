@@ -1,0 +1,93 @@
+//! Memberships as small numbers: every member is a voter of the usual address, so ids and a version say it all.
+
+use menagerie::model::{ConfigVersion, Membership, ServerId};
+
+use super::kube::names;
+
+/// A set of server ids below 32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ids(u32);
+
+impl Ids {
+    pub fn with(self, id: u32) -> Self {
+        Self(self.0 | 1 << id)
+    }
+
+    pub fn without(self, id: u32) -> Self {
+        Self(self.0 & !(1 << id))
+    }
+
+    pub fn contains(self, id: u32) -> bool {
+        self.0 & (1 << id) != 0
+    }
+
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    pub fn highest(self) -> u32 {
+        31u32.saturating_sub(self.0.leading_zeros())
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = u32> {
+        (0..32).filter(move |id| self.contains(*id))
+    }
+
+    /// Members in one of both and not in the other.
+    pub fn differing(self, other: Self) -> u32 {
+        (self.0 ^ other.0).count_ones()
+    }
+}
+
+impl FromIterator<u32> for Ids {
+    fn from_iter<I: IntoIterator<Item = u32>>(ids: I) -> Self {
+        ids.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+impl std::fmt::Display for Ids {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids: Vec<String> = self.iter().map(|id| id.to_string()).collect();
+        write!(f, "{{{}}}", ids.join(","))
+    }
+}
+
+/// A membership: its version, and who votes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Config {
+    pub version: u64,
+    pub voters: Ids,
+}
+
+impl Config {
+    pub fn of(membership: &Membership) -> Self {
+        Self { version: membership.version.0, voters: membership.voters().map(|id| id.0).collect() }
+    }
+
+    pub fn membership(self) -> Membership {
+        let servers = self.voters.iter().map(|id| (ServerId(id), names().server(ServerId(id))));
+        Membership { version: ConfigVersion(self.version), servers: servers.collect(), rest: Vec::new() }
+    }
+
+    pub fn majority(self) -> u32 {
+        self.voters.len() / 2 + 1
+    }
+
+    pub fn quorum(self, ids: Ids) -> bool {
+        ids.and(self.voters).len() >= self.majority()
+    }
+}
+
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {:x}", self.voters, self.version)
+    }
+}

@@ -1,0 +1,77 @@
+//! The planner, with a memory: what was seen before is decided as before. A mutant is a mind that is not right.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use menagerie::agent::prepare;
+use menagerie::agent::seed::Seed;
+use menagerie::model::{Observation, ServerId};
+use menagerie::plan::{Step, plan};
+
+use super::act::{Action, actions};
+use super::kube::hash;
+use super::sight::Sight;
+use super::world::Status;
+
+/// What is wrong with an operator or an agent. By default, nothing.
+#[derive(Clone, Copy)]
+pub struct Mutant {
+    /// What it is called.
+    pub name: &'static str,
+    /// What the planner sees instead.
+    pub doctor: fn(&mut Observation),
+    /// What is done instead of the step.
+    pub step: fn(&Observation, Step) -> Step,
+    /// What is written instead, one after the other.
+    pub act: fn(Vec<Action>) -> Vec<Action>,
+    /// What the agent does instead.
+    pub prepare: Option<Prepare>,
+}
+
+pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan, prepare::Refusal>;
+
+/// The real thing.
+pub const SOUND: Mutant =
+    Mutant { name: "the operator as it is", doctor: |_| {}, step: |_, step| step, act: |actions| actions, prepare: None };
+
+/// What came of one look.
+pub struct Thought {
+    pub step: Step,
+    pub actions: Vec<Action>,
+    pub status: Status,
+    pub digest: u64,
+}
+
+pub struct Mind {
+    pub mutant: Mutant,
+    memory: RefCell<HashMap<u64, Rc<Thought>>>,
+}
+
+impl Mind {
+    pub fn new(mutant: Mutant) -> Self {
+        Self { mutant, memory: RefCell::default() }
+    }
+
+    pub fn think(&self, sight: &Sight) -> Rc<Thought> {
+        let key = hash(sight);
+        if let Some(thought) = self.memory.borrow().get(&key) {
+            return Rc::clone(thought);
+        }
+        let mut seen = sight.observation();
+        (self.mutant.doctor)(&mut seen);
+        let plan = plan(&seen);
+        let step = (self.mutant.step)(&seen, plan.step);
+        let actions = (self.mutant.act)(actions(&step));
+        let thought = Rc::new(Thought { actions, status: Status::of(plan.status), digest: key, step });
+        self.memory.borrow_mut().insert(key, Rc::clone(&thought));
+        thought
+    }
+
+    pub fn prepare(&self, found: &prepare::Found, seed: &Seed, id: ServerId) -> Result<prepare::Plan, prepare::Refusal> {
+        match self.mutant.prepare {
+            Some(prepare) => prepare(found, seed, id),
+            None => prepare::prepare(found, seed, id, "/data"),
+        }
+    }
+}

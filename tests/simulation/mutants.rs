@@ -1,0 +1,289 @@
+//! It must bite: operators and agents that are wrong in one way each, and the exploration that finds each of them.
+
+use std::collections::BTreeMap;
+
+use menagerie::agent::prepare::{self, Change, Found, INITIALIZE, Plan, Refusal};
+use menagerie::agent::seed::Seed;
+use menagerie::model::observed::Kind;
+use menagerie::model::truth::{Mode, Server as ServerTruth};
+use menagerie::model::{ConfigVersion, Fact, MemberTruth, Observation, Ordinal, ServerId};
+use menagerie::plan::{Purpose, Resize, Restart, Step, Target};
+use menagerie::model::observed::ObjectKey;
+
+use super::act::Action;
+use super::explore::{Course, explore};
+use super::invariants::Wrong;
+use super::mind::{Mind, Mutant, SOUND};
+
+/// The exploration finds this mutant within so many courses, and for one of these reasons.
+fn found(mutant: Mutant, course: &Course, courses: u64, expected: &[fn(String) -> Wrong]) {
+    let mind = Mind::new(mutant);
+    let found = explore(&mind, course, 0..courses);
+    let Some(failure) = found.failure else {
+        panic!("{}: not found in {} interleavings", mutant.name, found.distinct);
+    };
+    println!("{}\n", failure.text);
+    let kinds: Vec<_> = expected.iter().map(|kind| kind(String::new()).kind()).collect();
+    assert!(kinds.contains(&failure.wrong.kind()), "{}: found for another reason", mutant.name);
+}
+
+/// The truth of a member that serves, as this one is made to look.
+fn well(seen: &Observation, id: ServerId) -> Option<MemberTruth> {
+    let model = seen.members.values().filter_map(Fact::known).find_map(|truth| match &truth.server {
+        ServerTruth::Serving(serving) if serving.mode == Mode::Leader => Some((truth, serving.clone())),
+        _ => None,
+    })?;
+    let (truth, serving) = model;
+    let follower = menagerie::model::truth::Serving { mode: Mode::Follower, synced_voters: None, ..serving };
+    Some(MemberTruth { id, server: ServerTruth::Serving(follower), ..truth.clone() })
+}
+
+/// Every member is taken for one that is synced, and the leader for one that counts them all.
+fn everybody_well(seen: &mut Observation) {
+    let ids: Vec<ServerId> = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
+    for id in ids {
+        let serves = seen.members.get(&id).and_then(Fact::known).is_some_and(|t| matches!(t.server, ServerTruth::Serving(_)));
+        if !serves && let Some(truth) = well(seen, id) {
+            seen.members.insert(id, Fact::Known(truth));
+        }
+    }
+    count_all(seen);
+}
+
+fn count_all(seen: &mut Observation) {
+    for fact in seen.members.values_mut() {
+        if let Fact::Known(MemberTruth { server: ServerTruth::Serving(serving), .. }) = fact
+            && serving.mode == Mode::Leader
+        {
+            serving.synced_voters = Some(14);
+        }
+    }
+}
+
+/// Grow, shrink and roll, with members that fail.
+fn shaky() -> Course {
+    Course { faults: 5, changes: 8, events: 40, ..Course::everything() }
+}
+
+#[test]
+fn a_dropped_quorum_check_is_found() {
+    let mutant = Mutant { name: "quorum check dropped", doctor: everybody_well, ..SOUND };
+    found(mutant, &shaky(), 1000, &[Wrong::Quorum]);
+}
+
+/// Members that still look for a leader or sync are taken for synced; silent ones are not.
+fn starters_well(seen: &mut Observation) {
+    let waiting: Vec<ServerId> = seen
+        .members
+        .iter()
+        .filter(|(_, fact)| fact.known().is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. })))
+        .map(|(id, _)| *id)
+        .collect();
+    for id in waiting {
+        if let Some(truth) = well(seen, id) {
+            seen.members.insert(id, Fact::Known(truth));
+        }
+    }
+    count_all(seen);
+}
+
+#[test]
+fn a_dropped_sync_check_is_found() {
+    let mutant = Mutant { name: "sync check dropped", doctor: starters_well, ..SOUND };
+    found(mutant, &shaky(), 1000, &[Wrong::Quorum]);
+}
+
+/// Shrinks by the set alone.
+fn pod_first(seen: &Observation, step: Step) -> Step {
+    match (step, &seen.set) {
+        (Step::Leave { id, why: Purpose::Shrink, .. }, Some(set)) => lower(seen, id, set.replicas - 1),
+        (step, _) => step,
+    }
+}
+
+/// The set with fewer pods, as `Lower` has it.
+fn lower(seen: &Observation, id: ServerId, pods: u32) -> Step {
+    let key = ObjectKey { kind: Kind::StatefulSet, name: seen.names.ensemble.clone() };
+    let (Some(menagerie::model::Live::Ours(live)), Some(set)) = (seen.objects.get(&key), &seen.set) else {
+        return Step::Rest;
+    };
+    let mut json = live.clone();
+    json["spec"]["replicas"] = pods.into();
+    let object = menagerie::render::Rendered { key, json };
+    let (uid, resource_version) = (set.uid.clone(), set.resource_version.clone());
+    Step::Lower(Resize { id, object, uid, resource_version, via: Vec::new() })
+}
+
+fn without_reads(actions: Vec<Action>) -> Vec<Action> {
+    let read = |action: &Action| matches!(action, Action::Absent { .. } | Action::Still { .. } | Action::Out { .. });
+    actions.into_iter().filter(|action| !read(action)).collect()
+}
+
+#[test]
+fn a_pod_that_is_stopped_before_its_member_left_is_found() {
+    let mutant = Mutant { name: "pod stopped before it is removed", step: pod_first, act: without_reads, ..SOUND };
+    found(mutant, &shaky(), 300, &[Wrong::Quorum]);
+}
+
+/// Two pods go at once.
+fn two_at_once(seen: &Observation, step: Step) -> Step {
+    match step {
+        Step::Lower(resize) if resize.id.0 > 2 => match lower(seen, resize.id, resize.id.0 - 2) {
+            Step::Lower(both) => Step::Lower(Resize { via: resize.via, ..both }),
+            step => step,
+        },
+        step => step,
+    }
+}
+
+#[test]
+fn two_changes_at_once_are_found() {
+    let mutant = Mutant { name: "two changes at once", step: two_at_once, ..SOUND };
+    found(mutant, &shaky(), 300, &[Wrong::Changes, Wrong::Quorum]);
+}
+
+/// As if the charter were the truth: a member's own record is replaced by it.
+fn charter_wins(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
+    let forgetful = Found { dynamics: BTreeMap::new(), ..found.clone() };
+    prepare::prepare(&forgetful, seed, id, "/data")
+}
+
+#[test]
+fn a_stale_configuration_that_is_written_at_start_is_found() {
+    let mutant = Mutant { name: "stale configuration written at start", prepare: Some(charter_wins), ..SOUND };
+    let course = Course { faults: 2, changes: 12, events: 120, from: vec![1, 2, 3], sizes: vec![3, 5], ..Course::violent() };
+    found(mutant, &course, 3000, &[Wrong::History, Wrong::Loss]);
+}
+
+/// Deletes whatever has the name.
+fn by_name(actions: Vec<Action>) -> Vec<Action> {
+    let nameless = |action| match action {
+        Action::Delete(target) => Action::Delete(Target { uid: String::new(), resource_version: String::new(), ..target }),
+        action => action,
+    };
+    actions.into_iter().map(nameless).collect()
+}
+
+#[test]
+fn a_claim_that_is_deleted_by_name_is_found() {
+    let mutant = Mutant { name: "claim deleted by name", act: by_name, ..SOUND };
+    let course = Course { second: true, sizes: vec![1, 2, 3], from: vec![3], reclaim: Some(true), ..shaky() };
+    found(mutant, &course, 3000, &[Wrong::Claim, Wrong::Quorum]);
+}
+
+/// A member that does not answer is taken for one that does not run.
+fn absent(seen: &mut Observation) {
+    let unknown: Vec<ServerId> =
+        seen.members.iter().filter(|(_, fact)| fact.known().is_none()).map(|(id, _)| *id).collect();
+    for id in unknown {
+        if let Some(pod) = seen.pods.get_mut(&id.ordinal()) {
+            pod.running = Some(false);
+        }
+    }
+}
+
+#[test]
+fn unknown_taken_for_absent_is_found() {
+    let mutant = Mutant { name: "unknown taken for absent", doctor: absent, ..SOUND };
+    found(mutant, &Course { silence: 3, ..shaky() }, 2000, &[Wrong::Quorum]);
+}
+
+/// Claims that could not be listed are taken for claims that do not exist.
+fn no_claims(seen: &mut Observation) {
+    if seen.set.is_none() {
+        seen.claims.clear();
+    }
+}
+
+#[test]
+fn a_failed_list_taken_for_an_empty_one_is_found() {
+    let mutant = Mutant { name: "a failed list of claims taken for an empty one", doctor: no_claims, ..SOUND };
+    found(mutant, &Course { recreate: true, ..shaky() }, 1000, &[Wrong::Unsettled, Wrong::Initialize]);
+}
+
+/// Whoever is empty gets the marker of birth.
+fn initialize_again(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
+    let mut plan = prepare::prepare(found, seed, id, "/data")?;
+    if !found.database {
+        plan.changes.push(Change::Write { path: INITIALIZE.into(), text: String::new(), secret: false });
+    }
+    Ok(plan)
+}
+
+#[test]
+fn the_marker_of_birth_written_twice_is_found() {
+    let mutant = Mutant { name: "initialize written twice", prepare: Some(initialize_again), ..SOUND };
+    found(mutant, &Course::violent(), 1000, &[Wrong::Initialize]);
+}
+
+/// The leader is restarted as any other, and before all others.
+fn leader_first(seen: &Observation, step: Step) -> Step {
+    let due = matches!(&step, Step::Restart(_) | Step::Leave { why: Purpose::HandOver, .. });
+    let leader = seen.members.iter().find_map(|(id, fact)| match &fact.known()?.server {
+        ServerTruth::Serving(serving) if serving.mode == Mode::Leader => Some((*id, serving.membership.clone())),
+        _ => None,
+    });
+    let Some((id, membership)) = leader.filter(|_| due) else { return step };
+    let Some(pod) = seen.pods.get(&id.ordinal()) else { return step };
+    let version = menagerie::model::Membership::parse(&membership).map_or(ConfigVersion(0), |m| m.version);
+    let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
+    let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
+    let via = seen.pods.values().filter_map(|pod| pod.ip.clone()).collect();
+    Step::Restart(Restart { id, pod, from: Some(version), via, why: "leader first".into() })
+}
+
+#[test]
+fn the_leader_first_is_found() {
+    let mutant = Mutant { name: "leader first", step: leader_first, ..SOUND };
+    found(mutant, &Course { from: vec![3, 5], ..Course::rolling() }, 300, &[Wrong::Leader]);
+}
+
+#[test]
+fn a_dropped_fresh_quorum_read_is_found() {
+    let mutant = Mutant { name: "fresh quorum read dropped", act: without_reads, ..SOUND };
+    let course = Course { second: true, sizes: vec![2, 3], from: vec![2, 3], ..shaky() };
+    found(mutant, &course, 5000, &[Wrong::Quorum, Wrong::Changes]);
+}
+
+fn without_version(actions: Vec<Action>) -> Vec<Action> {
+    let unversioned = |action| match action {
+        Action::Reconfig { id, join, via, .. } => Action::Reconfig { id, join, from: None, via },
+        action => action,
+    };
+    without_reads(actions).into_iter().map(unversioned).collect()
+}
+
+#[test]
+fn a_reconfig_without_version_is_found() {
+    let mutant = Mutant { name: "reconfig without version", act: without_version, ..SOUND };
+    let course = Course { second: true, sizes: vec![1, 2, 3, 4], from: vec![3], ..shaky() };
+    found(mutant, &course, 3000, &[Wrong::Changes, Wrong::Quorum]);
+}
+
+/// Claims go although they are to be kept.
+fn greedy(seen: &mut Observation) {
+    if let Ok(desired) = &mut seen.desired {
+        desired.on_scale_down = menagerie::api::ReclaimPolicy::Delete;
+    }
+}
+
+#[test]
+fn claims_deleted_against_policy_are_found() {
+    let mutant = Mutant { name: "claims deleted against policy", doctor: greedy, ..SOUND };
+    found(mutant, &Course { reclaim: Some(false), ..shaky() }, 500, &[Wrong::Claim]);
+}
+
+/// Restarts do not wait for the last one.
+fn all_at_once(seen: &mut Observation) {
+    everybody_well(seen);
+    let down: Vec<Ordinal> = seen.pods.iter().filter(|(_, pod)| pod.terminating).map(|(ordinal, _)| *ordinal).collect();
+    for ordinal in down {
+        seen.pods.remove(&ordinal);
+    }
+}
+
+#[test]
+fn a_roll_that_does_not_wait_is_found() {
+    let mutant = Mutant { name: "the next restart does not wait", doctor: all_at_once, ..SOUND };
+    found(mutant, &Course::rolling(), 500, &[Wrong::Quorum]);
+}

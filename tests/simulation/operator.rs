@@ -1,0 +1,133 @@
+//! An operator: one pass at a time, stopped anywhere.
+
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use super::act::Wire;
+use super::membership::{Config, Ids};
+use super::mind::{Mind, Thought};
+use super::sight::{Resource, Sight};
+use super::world::World;
+
+#[derive(Clone, Debug, Default, Hash)]
+pub struct Operator {
+    pub doing: Doing,
+}
+
+#[derive(Clone, Debug, Default, Hash)]
+pub enum Doing {
+    #[default]
+    Idle,
+    /// It has read the custom resource.
+    Begun(Resource),
+    /// It has listed the objects.
+    Looked(Box<Sight>),
+    /// It has decided and acts.
+    Acting(Box<Pass>),
+}
+
+/// A decision on its way.
+#[derive(Clone)]
+pub struct Pass {
+    pub sight: Sight,
+    pub thought: Rc<Thought>,
+    /// The action that comes next.
+    pub next: usize,
+    /// Members that were synced when it asked, whatever it was told. Who fails later is no fault of the operator's.
+    pub synced: Ids,
+    /// The membership that was committed when it decided.
+    pub decided: Config,
+    /// Who led then.
+    pub leader: Option<u32>,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pass({:x} at {})", self.thought.digest, self.next)
+    }
+}
+
+impl Hash for Pass {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.thought.digest, self.next, self.synced, self.decided).hash(state);
+    }
+}
+
+impl World {
+    /// One stage of a pass: read the resource, list, ask and decide, one action after the other, write the status.
+    pub fn proceed(&mut self, who: usize, mind: &Mind, wire: Wire) -> bool {
+        let doing = std::mem::take(&mut self.operators[who].doing);
+        self.operators[who].doing = match doing {
+            Doing::Idle => Doing::Begun(self.resource()),
+            Doing::Begun(resource) => Doing::Looked(Box::new(self.look(resource))),
+            Doing::Looked(mut sight) => {
+                self.ask(&mut sight);
+                let thought = mind.think(&sight);
+                self.tell(|| format!("{} looks and decides: {}", name(who), decision(&thought)));
+                let (synced, decided, leader) = (self.synced(), self.committed, self.leader());
+                Doing::Acting(Box::new(Pass { sight: *sight, thought, next: 0, synced, decided, leader }))
+            }
+            Doing::Acting(pass) => return self.go_on(who, pass, wire),
+        };
+        true
+    }
+
+    fn go_on(&mut self, who: usize, mut pass: Box<Pass>, wire: Wire) -> bool {
+        let thought = Rc::clone(&pass.thought);
+        let Some(action) = thought.actions.get(pass.next) else {
+            return self.record_status(&pass);
+        };
+        let goes_on = self.carry_out(action, &pass, wire);
+        // Whatever became of the step, the status is written at the end.
+        pass.next = if goes_on { pass.next + 1 } else { thought.actions.len() };
+        self.operators[who].doing = Doing::Acting(pass);
+        true
+    }
+
+    fn record_status(&mut self, pass: &Pass) -> bool {
+        let seen = &pass.sight.resource;
+        if seen.uid == self.uid && seen.status.digest != pass.thought.status.digest {
+            self.status = pass.thought.status.clone();
+        }
+        true
+    }
+
+    /// A whole pass without anything between.
+    pub fn pass(&mut self, who: usize, mind: &Mind) -> Option<Rc<Thought>> {
+        if !matches!(self.operators[who].doing, Doing::Acting(_)) {
+            while !matches!(self.operators[who].doing, Doing::Acting(_)) {
+                self.proceed(who, mind, Wire::Fine);
+            }
+        }
+        let Doing::Acting(pass) = &self.operators[who].doing else { return None };
+        let thought = Rc::clone(&pass.thought);
+        while matches!(self.operators[who].doing, Doing::Acting(_)) {
+            self.proceed(who, mind, Wire::Fine);
+        }
+        Some(thought)
+    }
+}
+
+fn decision(thought: &Thought) -> String {
+    use menagerie::plan::Step;
+    match &thought.step {
+        Step::Apply(writes) => format!("apply {} objects", writes.len()),
+        Step::Delete(targets) => {
+            let names: Vec<&str> = targets.iter().map(|target| target.key.name.as_str()).collect();
+            format!("delete {}", names.join(", "))
+        }
+        Step::Raise(resize) => format!("a pod for member {}", resize.id),
+        Step::Lower(resize) => format!("take away the pod of member {}", resize.id),
+        Step::Join { id, from, .. } => format!("add member {id} to membership {from}"),
+        Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {from} ({why:?})"),
+        Step::Restart(restart) => format!("restart member {} ({})", restart.id, restart.why),
+        Step::Renew(renew) => format!("give member {} a new volume ({})", renew.id, renew.why),
+        Step::Wait(reason) => format!("wait ({}: {})", reason.code, reason.message),
+        Step::Refuse(reason) => format!("refuse ({}: {})", reason.code, reason.message),
+        Step::Rest => "nothing".to_owned(),
+    }
+}
+
+fn name(who: usize) -> &'static str {
+    if who == 0 { "the operator" } else { "a second operator" }
+}

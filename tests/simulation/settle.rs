@@ -1,0 +1,104 @@
+//! The end: faults stop, and everything comes to what was last wanted.
+
+use menagerie::plan::Step;
+
+use super::invariants::Wrong;
+use super::kube::Ask;
+use super::kubelet::Mount;
+use super::membership::Ids;
+use super::mind::Mind;
+use super::operator::Doing;
+use super::world::World;
+
+/// How many rounds it may take. Twenty members' steps fit into it five times.
+const ROUNDS: usize = 150;
+
+impl World {
+    /// Heals, and runs until the operator rests; what is wrong otherwise goes to `wrong`.
+    pub fn settle(&mut self, mind: &Mind) {
+        self.heal();
+        for operator in &mut self.operators {
+            operator.doing = Doing::Idle;
+        }
+        let mut last = None;
+        for _ in 0..ROUNDS {
+            let moved = self.round(mind);
+            let thought = self.pass(0, mind);
+            self.check();
+            if self.wrong.is_some() {
+                return;
+            }
+            let Some(thought) = thought else { continue };
+            if matches!(&thought.step, Step::Refuse(reason) if reason.code == "ReplaceRefused") {
+                self.take_back();
+            }
+            if !moved && matches!(thought.step, Step::Wait(_)) {
+                self.later(400);
+            }
+            if thought.step == Step::Rest && !moved && self.status.digest == thought.status.digest {
+                return self.rested(mind);
+            }
+            last = Some(thought);
+        }
+        let doing = last.map(|thought| format!("{:?}", thought.step).chars().take(300).collect::<String>());
+        self.wrong(Wrong::Unsettled(format!(
+            "{ROUNDS} passes after the last fault it still does not rest, where {} are wanted: {}",
+            self.spec,
+            doing.unwrap_or_default()
+        )));
+    }
+
+    /// People do as they were told: they take the annotation from the pod.
+    fn take_back(&mut self) {
+        for pod in self.kube.pods.values_mut().filter(|pod| pod.asked == Some(Ask::Replace)) {
+            pod.asked = None;
+            pod.version += 1;
+        }
+        self.tell(|| "somebody takes the annotation from the pod".to_owned());
+    }
+
+    /// Everything but the operator gets its turn.
+    fn round(&mut self, mind: &Mind) -> bool {
+        let mut moved = false;
+        for ordinal in 0..20 {
+            for _ in 0..6 {
+                let again = self.progress(ordinal, Mount::Current, mind);
+                moved |= again;
+                if !again {
+                    break;
+                }
+            }
+        }
+        while let Some(word) = self.kube.collect(Some(self.uid)) {
+            self.tell(|| word);
+            moved = true;
+        }
+        self.calm() || moved
+    }
+
+    fn rested(&mut self, mind: &Mind) {
+        let wanted: Ids = (1..=self.spec.replicas).collect();
+        let (version, replicas) = (self.committed, self.kube.replicas());
+        if version.voters != wanted || replicas != self.spec.replicas || self.synced() != wanted {
+            return self.wrong(Wrong::Unsettled(format!(
+                "it rests with {replicas} pods, membership {version} and {} synced, where {} are wanted",
+                self.synced(),
+                self.spec
+            )));
+        }
+ 
+        let outdated = self.kube.pods.iter().find(|(_, pod)| pod.revision != self.kube.revision() || pod.asked.is_some());
+        if let Some((ordinal, _)) = outdated {
+            return self.wrong(Wrong::Unsettled(format!("it rests and pod zk-{ordinal} is not as it is wanted")));
+        }
+        let unused = self.kube.claims.iter().find(|(ordinal, claim)| **ordinal >= self.spec.replicas && claim.identity.is_some());
+        if let Some((ordinal, _)) = unused.filter(|_| self.spec.reclaim) {
+            return self.wrong(Wrong::Unsettled(format!("it rests and claim data-zk-{ordinal} is still there")));
+        }
+        let before = (super::kube::hash(&self.kube), self.status.digest, self.history.len());
+        self.pass(0, mind);
+        if before != (super::kube::hash(&self.kube), self.status.digest, self.history.len()) {
+            self.wrong(Wrong::Unsettled("a pass after it has come to rest changes something".to_owned()));
+        }
+    }
+}

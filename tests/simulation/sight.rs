@@ -1,0 +1,340 @@
+//! What an operator has read, small enough to be kept and compared; made whole into the planner's `Observation`.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use menagerie::model::names::IDENTITY_LABEL;
+use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
+use menagerie::model::truth::{self, Mode, Serving};
+use menagerie::model::{
+    ClaimFacts, Desired, Fact, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
+};
+
+use super::kube::{Ask, Pod, Stored, names};
+use super::membership::Config;
+use super::server::{Role, Server};
+use super::spec::Spec;
+use super::world::{Status, World};
+
+/// The custom resource as it was read.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    pub spec: Spec,
+    pub generation: i64,
+    pub uid: u32,
+    pub status: Status,
+}
+
+impl Hash for Resource {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.spec, self.generation, self.uid, self.status.digest).hash(state);
+    }
+}
+
+/// A pod as it was listed.
+#[derive(Clone, Debug, Hash)]
+pub struct PodSight {
+    pub uid: u32,
+    version: u32,
+    revision: u64,
+    terminating: bool,
+    started: bool,
+    running: bool,
+    restarts: u32,
+    unreadable: bool,
+    since: u64,
+    asked: Option<Ask>,
+    cordoned: bool,
+    trouble: Option<String>,
+}
+
+/// A claim as it was listed.
+#[derive(Clone, Debug, Hash)]
+pub struct ClaimSight {
+    uid: u32,
+    version: u32,
+    identity: Option<String>,
+    born: bool,
+    owner: Option<u32>,
+    terminating: bool,
+    lost: bool,
+}
+
+/// What an agent said of its member.
+#[derive(Clone, Debug, Hash)]
+pub struct Answer {
+    identity: Option<String>,
+    database: bool,
+    record: Option<u64>,
+    stalled: Option<u64>,
+    server: Option<ServerAnswer>,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct ServerAnswer {
+    leads: bool,
+    serving: bool,
+    epoch: u64,
+    config: Config,
+    counted: u32,
+}
+
+/// Everything of one pass.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    pub resource: Resource,
+    now: u64,
+    /// The set's controller has not taken in the last change.
+    behind: bool,
+    objects: Arc<BTreeMap<ObjectKey, Stored>>,
+    pub pods: BTreeMap<u32, PodSight>,
+    claims: BTreeMap<u32, ClaimSight>,
+    pub members: BTreeMap<u32, Option<Answer>>,
+}
+
+impl Hash for Sight {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (key, object) in self.objects.iter() {
+            (key.kind as u8, &key.name, object).hash(state);
+        }
+        (&self.resource, self.now, self.behind, &self.pods, &self.claims, &self.members).hash(state);
+    }
+}
+
+/// The address of a pod; another pod of the same name has another one.
+fn address(uid: u32) -> String {
+    format!("10.0.{}.{}", uid / 256, uid % 256)
+}
+
+/// The uid of the pod that has this address.
+pub fn pod_at(address: &str) -> Option<u32> {
+    let mut parts = address.split('.').skip(2).filter_map(|part| part.parse::<u32>().ok());
+    Some(parts.next()? * 256 + parts.next()?)
+}
+
+impl World {
+    pub fn resource(&self) -> Resource {
+        Resource { spec: self.spec, generation: self.generation, uid: self.uid, status: self.status.clone() }
+    }
+
+    /// What the API server lists; members are asked later.
+    pub fn look(&self, resource: Resource) -> Sight {
+        let set = self.kube.set().filter(|set| set.owner == Some(resource.uid)).map(|set| set.uid);
+        let pods = self.kube.pods.iter().filter(|(_, pod)| Some(pod.set) == set);
+        let claim = |claim: &super::kube::Claim| ClaimSight {
+            uid: claim.uid,
+            version: claim.version,
+            identity: claim.identity.clone(),
+            born: claim.born,
+            owner: claim.owner,
+            terminating: claim.terminating,
+            lost: claim.lost,
+        };
+        Sight {
+            now: self.kube.now,
+            behind: self.kube.behind,
+            objects: Arc::clone(&self.kube.objects),
+            pods: pods.map(|(ordinal, pod)| (*ordinal, PodSight::of(pod))).collect(),
+            claims: self.kube.claims.iter().map(|(ordinal, found)| (*ordinal, claim(found))).collect(),
+            members: BTreeMap::new(),
+            resource,
+        }
+    }
+
+    /// What the agents of the pods that were listed say now.
+    pub fn ask(&self, sight: &mut Sight) {
+        sight.members = sight.pods.iter().map(|(ordinal, pod)| (ordinal + 1, self.answer(*ordinal, pod))).collect();
+    }
+
+    fn answer(&self, ordinal: u32, listed: &PodSight) -> Option<Answer> {
+        let pod = self.kube.pods.get(&ordinal).filter(|pod| pod.uid == listed.uid && pod.prepared)?;
+        if pod.silent || listed.terminating || !listed.started {
+            return None;
+        }
+        let disk = self.kube.disk(ordinal + 1)?;
+        let truth::Disk { identity, database, record, .. } = disk.truth();
+        let answers = pod.server.as_ref().filter(|server| !server.paused);
+        let server = answers.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
+        let serves = pod.server.as_ref().is_some_and(Server::serving);
+        let stalled = (!serves).then(|| self.kube.now - pod.served);
+        Some(Answer { identity, database, record: record.map(|version| version.0), stalled, server })
+    }
+}
+
+impl PodSight {
+    fn of(pod: &Pod) -> Self {
+        Self {
+            uid: pod.uid,
+            version: pod.version,
+            revision: pod.revision,
+            terminating: pod.terminating,
+            started: pod.prepared,
+            running: pod.server.is_some(),
+            restarts: pod.restarts,
+            unreadable: pod.unreadable,
+            since: pod.since,
+            asked: pod.asked,
+            cordoned: pod.cordoned,
+            trouble: pod.trouble.clone(),
+        }
+    }
+
+    pub fn outdated(&self, revision: u64) -> bool {
+        self.revision != revision
+    }
+
+    fn facts(&self, ordinal: u32) -> PodFacts {
+        PodFacts {
+            name: names().pod(Ordinal(ordinal)),
+            ip: Some(address(self.uid)),
+            terminating: self.terminating,
+            revision: Some(format!("{:x}", self.revision)),
+            trouble: self.trouble.clone(),
+            uid: self.uid.to_string(),
+            resource_version: self.version.to_string(),
+            node: Some(format!("node-{ordinal}")),
+            since: self.since,
+            running: Some(self.running),
+            restarts: self.restarts,
+            unreadable: self.unreadable,
+            asked: self.asked.map(|asked| match asked {
+                Ask::Restart => Asked::Restart,
+                Ask::Replace => Asked::Replace,
+            }),
+        }
+    }
+}
+
+impl ServerAnswer {
+    fn of(server: &Server, epoch: u64, counted: u32) -> Self {
+        let leads = matches!(server.role, Role::Leading { .. });
+        Self { leads, serving: server.serving(), epoch, config: server.config, counted: if leads { counted } else { 0 } }
+    }
+
+    fn truth(&self) -> truth::Server {
+        if !self.serving {
+            return truth::Server::Waiting { phase: "election".into(), version: Some("3.9.5".into()) };
+        }
+        let membership = self.config.membership();
+        truth::Server::Serving(Serving {
+            mode: if self.leads { Mode::Leader } else { Mode::Follower },
+            epoch: self.epoch,
+            // No decision looks at it; told exactly, hardly two looks would be alike.
+            zxid: Zxid(self.epoch << 32),
+            version: "3.9.5".into(),
+            membership: format!("{}version={}", membership.text(), membership.version),
+            synced_voters: self.leads.then_some(self.counted),
+        })
+    }
+}
+
+impl Answer {
+    fn truth(&self, id: u32) -> MemberTruth {
+        let silent = || truth::Server::Silent { reason: "connection refused".into() };
+        MemberTruth {
+            id: ServerId(id),
+            disk: truth::Disk {
+                identity: self.identity.clone(),
+                database: self.database,
+                record: self.record.map(menagerie::model::ConfigVersion),
+                outdated: None,
+            },
+            stalled: self.stalled,
+            server: self.server.as_ref().map_or_else(silent, ServerAnswer::truth),
+        }
+    }
+}
+
+impl Sight {
+    /// What the planner gets to see: as `observe` makes it.
+    pub fn observation(&self) -> Observation {
+        let set = self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() });
+        let set = set.filter(|set| set.owner == Some(self.resource.uid));
+        let config = self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() });
+        let config = config.filter(|config| config.owner == Some(self.resource.uid));
+        let charter = config.and_then(|config| serde_json::from_str(config.json["data"]["charter.json"].as_str()?).ok());
+        let node = |(ordinal, pod): (&u32, &PodSight)| {
+            (format!("node-{ordinal}"), Fact::Known(NodeFacts { cordoned: pod.cordoned, lost: None }))
+        };
+        let mut seen = Observation {
+            now: self.now,
+            requests: Requests::default(),
+            nodes: self.pods.iter().map(node).collect(),
+            names: names(),
+            uid: format!("ensemble-{}", self.resource.uid),
+            generation: self.resource.generation,
+            desired: Desired::from_spec(&self.resource.spec.to_api()),
+            status: (*self.resource.status.value).clone(),
+            environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
+            set: set.map(|set| set_facts(set, self.behind)),
+            pods: self.pods.iter().map(|(ordinal, pod)| (Ordinal(*ordinal), pod.facts(*ordinal))).collect(),
+            claims: self.claims.iter().map(|(ordinal, claim)| (Ordinal(*ordinal), self.claim(*ordinal, claim))).collect(),
+            members: self.members.iter().map(|(id, answer)| (ServerId(*id), fact(*id, answer.as_ref()))).collect(),
+            charter,
+            objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
+        };
+        let span = seen.span();
+        let needed = |key: &ObjectKey| seen.names.ordinal_of_pod(&key.name).is_none_or(|ordinal| ordinal.0 < span);
+        let strangers: Vec<ObjectKey> =
+            seen.objects.iter().filter(|(key, live)| !matches!(live, Live::Ours(_)) && !needed(key)).map(|(key, _)| key.clone()).collect();
+        for key in strangers {
+            seen.objects.remove(&key);
+        }
+        seen
+    }
+
+    /// The template that pods were to be made from.
+    pub fn revision(&self) -> u64 {
+        let set = self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() });
+        set.map_or(0, |set| super::kube::digest(&set.json["spec"]["template"]))
+    }
+
+    /// Whether a member's volume is lost, or somebody asked for another one.
+    pub fn given_up(&self, ordinal: u32) -> bool {
+        let asked = self.pods.get(&ordinal).is_some_and(|pod| pod.asked == Some(Ask::Replace));
+        asked || self.claims.get(&ordinal).is_some_and(|claim| claim.lost)
+    }
+
+    pub fn cordoned(&self, ordinal: u32) -> bool {
+        self.pods.get(&ordinal).is_some_and(|pod| pod.cordoned)
+    }
+
+    fn claim(&self, ordinal: u32, claim: &ClaimSight) -> ClaimFacts {
+        ClaimFacts {
+            name: names().claim(Ordinal(ordinal)),
+            uid: claim.uid.to_string(),
+            resource_version: claim.version.to_string(),
+            identity: claim.identity.clone(),
+            born: claim.born,
+            going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
+            owned: claim.owner == Some(self.resource.uid),
+            volume: Some(format!("volume-{}", claim.uid)),
+            lost: claim.lost.then(|| "its node was deleted".to_owned()),
+        }
+    }
+
+    fn live(&self, object: &Stored) -> Live {
+        match object.owner {
+            Some(owner) if owner == self.resource.uid => Live::Ours((*object.json).clone()),
+            Some(_) => Live::Leftover,
+            None => Live::Foreign { owner: "somebody".into() },
+        }
+    }
+}
+
+fn set_facts(set: &Stored, behind: bool) -> SetFacts {
+    let labels = &set.json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"];
+    SetFacts {
+        uid: set.uid.to_string(),
+        resource_version: set.version.to_string(),
+        replicas: set.json["spec"]["replicas"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+        identity: labels[IDENTITY_LABEL].as_str().map(str::to_owned),
+        update_revision: (!behind).then(|| format!("{:x}", super::kube::digest(&set.json["spec"]["template"]))),
+        version: Some("3.9.5".into()),
+    }
+}
+
+fn fact(id: u32, answer: Option<&Answer>) -> Fact<MemberTruth> {
+    answer.map_or_else(|| Fact::Unknown("its agent does not answer".into()), |answer| Fact::Known(answer.truth(id)))
+}

@@ -1,0 +1,38 @@
+//! What people want of the ensemble, and may change at any moment.
+
+use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Spec {
+    pub replicas: u32,
+    /// Claims are deleted after scaling down.
+    pub reclaim: bool,
+    /// A configuration that needs a restart.
+    pub tick: u32,
+}
+
+impl Spec {
+    pub fn of(replicas: u32) -> Self {
+        Self { replicas, reclaim: false, tick: 0 }
+    }
+
+    pub fn to_api(self) -> ZooKeeperEnsembleSpec {
+        let policy = if self.reclaim { ReclaimPolicy::Delete } else { ReclaimPolicy::Retain };
+        let reclaim = Reclaim { on_scale_down: Some(policy), on_loss: None, on_delete: None };
+        let tick = [("tickTime".to_owned(), (2000 + self.tick).to_string())];
+        ZooKeeperEnsembleSpec {
+            replicas: i32::try_from(self.replicas).unwrap_or(i32::MAX),
+            version: "3.9.5".into(),
+            storage: Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() }),
+            config: (self.tick > 0).then(|| tick.into()),
+            ..ZooKeeperEnsembleSpec::default()
+        }
+    }
+}
+
+impl std::fmt::Display for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let policy = if self.reclaim { "deleted" } else { "kept" };
+        write!(f, "{} members, claims {policy} after scaling down, configuration {}", self.replicas, self.tick)
+    }
+}
