@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 
 OPERATOR_IMAGE=docker.io/menagerie/operator:dev
+# `dev/crash` runs operators of its own, outside the cluster: their ensembles are not this one's.
+NOT_OURS='menagerie.dev/by!=crash'
 
 install_operator() {
   if [ "$OWN_CONTEXT" = 1 ]; then
@@ -24,5 +26,6 @@ helm_install() {
   kubectl label --overwrite namespace menagerie-system pod-security.kubernetes.io/enforce=restricted
   helm upgrade --install menagerie "$ROOT/charts/menagerie" --namespace menagerie-system \
     --set image.repository="${OPERATOR_IMAGE%:*}" --set image.tag="${OPERATOR_IMAGE##*:}" --set image.pullPolicy=IfNotPresent \
+    --set-string "watch.selector=$NOT_OURS" \
     --set-string podAnnotations.image-digest="${digest:-unknown}" --wait --timeout 120s
 }

@@ -150,6 +150,13 @@ fn with_namespaces_the_operator_has_the_same_rights_in_these_and_none_elsewhere(
 }
 
 #[test]
+fn ensembles_are_selected_by_their_labels_when_somebody_says_so() {
+    assert!(!environment(operator(&rendered(&[]))).contains_key("MENAGERIE_SELECTOR"));
+    let some = rendered(&["--set-string", "watch.selector=team=a\\,tier!=test"]);
+    assert_eq!(environment(operator(&some))["MENAGERIE_SELECTOR"], "team=a,tier!=test");
+}
+
+#[test]
 fn no_role_grants_everything_of_anything() {
     for objects in [rendered(&[]), rendered(SOME_NAMESPACES)] {
         let rules = rules(&objects);
@@ -270,6 +277,7 @@ fn values_that_nobody_reads_or_understands_are_refused() {
         "image.repository=x:1",
         "watch.namespaces=a",
         "watch.namespaces={A}",
+        "watch.selector=team~a",
         "crds.keep=maybe",
         "podLabels.a.b=c",
         "affinity.nodeAfinity=x",

@@ -43,6 +43,9 @@ pub struct Options {
     /// Namespaces to watch, separated by commas; all of them without this.
     #[arg(long, env = "MENAGERIE_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
+    /// Ensembles to look after, by their labels (`team=a,tier!=test`); all of them without this.
+    #[arg(long, env = "MENAGERIE_SELECTOR", default_value = "")]
+    selector: String,
     /// The operator's own image, which runs as the agent in every pod.
     #[arg(long, env = "MENAGERIE_IMAGE")]
     image: String,
@@ -101,16 +104,20 @@ async fn run(options: Options) -> anyhow::Result<()> {
         some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
     };
     for api in &apis {
-        within("list ensembles", api.list(&ListParams::default().limit(1))).await.context(
-            "the ensembles cannot be listed: is the custom resource definition installed (menagerie crd | kubectl apply --server-side -f -), and may this service account list it?",
+        let listed = ListParams::default().limit(1).labels(&options.selector);
+        within("list ensembles", api.list(&listed)).await.context(
+            "the ensembles cannot be listed: is the custom resource definition installed (menagerie crd | kubectl apply --server-side -f -), may this service account list it, and is --selector a label selector?",
         )?;
     }
     ready.store(true, Ordering::Relaxed);
-    info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, "watching");
+    info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, selector = options.selector, "watching");
     let namespaces =
         if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().map(Some).collect() };
-    let controllers =
-        apis.into_iter().zip(namespaces).map(|(api, namespace)| control(api, &client, namespace, context.clone()));
+    let selected = watcher::Config::default().labels(&options.selector);
+    let controllers = apis
+        .into_iter()
+        .zip(namespaces)
+        .map(|(api, namespace)| control(api, selected.clone(), &client, namespace, context.clone()));
     tokio::select! {
         _ = join_all(controllers) => info!("stopped"),
         result = server => bail!("the metrics server ended: {result:?}"),
@@ -118,12 +125,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One controller. Owned objects are watched by their metadata alone: what they hold is read when it is needed.
-async fn control(ensembles: Api<Guarded>, client: &Client, namespace: Option<&String>, context: Arc<Context>) {
+/// One controller. Owned objects are watched by their metadata alone: what they hold is read when it is needed. Those of
+/// an ensemble that is not selected bring about nothing: it is not in the controller's store.
+async fn control(
+    ensembles: Api<Guarded>,
+    selected: watcher::Config,
+    client: &Client,
+    namespace: Option<&String>,
+    context: Arc<Context>,
+) {
     let labelled = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let stop = stop_signal();
     let nodes = surroundings::changes(client);
-    Controller::new(ensembles, watcher::Config::default())
+    Controller::new(ensembles, selected)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
         .watches(metadata::<Pod>(client, namespace), labelled.clone(), ensemble_of)
