@@ -8,9 +8,16 @@
 
 pub mod agent;
 pub mod api;
+pub mod cli;
+pub mod files;
 pub mod http;
+pub mod index;
+pub mod jute;
+pub mod log;
 pub mod model;
 pub mod operator;
 pub mod plan;
 pub mod render;
+pub mod replay;
+pub mod snapshot;
 pub mod zk;

@@ -18,12 +18,18 @@ enum Command {
     Agent(menagerie::agent::Options),
     /// Print the custom resource definitions as YAML.
     Crd,
+    Log(menagerie::cli::log::Options),
+    Snapshot(menagerie::cli::snapshot::Options),
+    Index(menagerie::cli::index::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Operator(options) => menagerie::operator::main(options),
         Command::Agent(options) => menagerie::agent::main(options),
+        Command::Log(options) => std::process::exit(menagerie::cli::log::main(options)),
+        Command::Snapshot(options) => std::process::exit(menagerie::cli::snapshot::main(options)),
+        Command::Index(options) => std::process::exit(menagerie::cli::index::main(options)),
         Command::Crd => {
             print!("{}", menagerie::api::crds_yaml()?);
             Ok(())

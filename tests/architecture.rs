@@ -22,6 +22,17 @@ const RULES: &[(&str, &[&str])] = &[
             "rand",
         ],
     ),
+    // ZooKeeper's formats: bytes in, values out.
+    ("src/jute.rs", FORMATS),
+    ("src/log", FORMATS),
+    ("src/snapshot", FORMATS),
+    ("src/replay", FORMATS),
+    // Its files are read by whoever has no cluster, too.
+    ("src/files", CLUSTERS),
+    ("src/cli", CLUSTERS),
+    ("src/files", &["crate::cli"]),
+    ("src/index", CLUSTERS),
+    ("src/index", &["crate::cli"]),
     // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
     ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),
     ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),
@@ -30,7 +41,53 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/agent", &["zookeeper_client", "kube", "crate::operator", "crate::plan"]),
 ];
 
+/// Neither a cluster, nor a system, nor any room but the ids.
+const FORMATS: &[&str] = &[
+    "kube",
+    "k8s_openapi",
+    "tokio",
+    "zookeeper_client",
+    "axum",
+    "hyper",
+    "std::fs",
+    "std::net",
+    "std::time",
+    "std::path",
+    "rand",
+    "crate::agent",
+    "crate::api",
+    "crate::cli",
+    "crate::files",
+    "crate::http",
+    "crate::operator",
+    "crate::plan",
+    "crate::render",
+    "crate::zk",
+    "crate::model::desired",
+    "crate::model::observed",
+];
+
+const CLUSTERS: &[&str] = &[
+    "kube",
+    "k8s_openapi",
+    "tokio",
+    "zookeeper_client",
+    "axum",
+    "hyper",
+    "std::net",
+    "crate::agent",
+    "crate::api",
+    "crate::http",
+    "crate::operator",
+    "crate::plan",
+    "crate::render",
+    "crate::zk",
+];
+
 fn sources(folder: &Path) -> Vec<PathBuf> {
+    if folder.is_file() {
+        return vec![folder.to_owned()];
+    }
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }

@@ -119,7 +119,8 @@ fn by_default_one_role_covers_all_namespaces() {
     let objects = rendered(&[]);
     assert!(of_kind(&objects, "Role").is_empty() && of_kind(&objects, "RoleBinding").is_empty());
     let bindings = of_kind(&objects, "ClusterRoleBinding");
-    assert_eq!(bindings.len(), 1);
+    let bound: Vec<&Value> = bindings.iter().map(|binding| &binding["roleRef"]["name"]).collect();
+    assert_eq!(bound, ["menagerie", "menagerie-nodes"]);
     assert_eq!(
         bindings[0]["subjects"],
         json!([{"kind": "ServiceAccount", "name": "menagerie", "namespace": "system"}])
@@ -131,7 +132,11 @@ fn by_default_one_role_covers_all_namespaces() {
 #[test]
 fn with_namespaces_the_operator_has_the_same_rights_in_these_and_none_elsewhere() {
     let (everywhere, some) = (rendered(&[]), rendered(SOME_NAMESPACES));
-    assert!(of_kind(&some, "ClusterRoleBinding").is_empty());
+    // Nodes and volumes are in no namespace; to read them can be forbidden too.
+    let bindings = of_kind(&some, "ClusterRoleBinding");
+    assert!(bindings.len() == 1 && bindings[0]["roleRef"]["name"] == "menagerie-nodes");
+    let none = rendered(&[SOME_NAMESPACES, &["--set", "rbac.nodes=false"]].concat());
+    assert!(of_kind(&none, "ClusterRoleBinding").is_empty());
     for kind in ["Role", "RoleBinding"] {
         let namespaces: Vec<&Value> = of_kind(&some, kind).iter().map(|role| &role["metadata"]["namespace"]).collect();
         assert_eq!(namespaces, ["a", "b"], "{kind}");
@@ -164,8 +169,12 @@ fn the_roles_of_people_can_be_left_out() {
         let roles = of_kind(objects, "ClusterRole");
         roles.iter().filter_map(|role| role["metadata"]["name"].as_str().map(str::to_owned)).collect()
     };
-    assert_eq!(names(&rendered(&[])), ["menagerie", "menagerie-edit", "menagerie-view"].map(str::to_owned).into());
-    assert_eq!(names(&rendered(&["--set", "rbac.userRoles=false"])), ["menagerie".to_owned()].into());
+    assert_eq!(
+        names(&rendered(&[])),
+        ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-view"].map(str::to_owned).into()
+    );
+    let without = names(&rendered(&["--set", "rbac.userRoles=false"]));
+    assert_eq!(without, ["menagerie", "menagerie-nodes"].map(str::to_owned).into());
 }
 
 #[test]

@@ -60,6 +60,16 @@ impl Pods {
         modes
     }
 
+    /// The highest epoch that any server's last transaction is of: it counts elections.
+    pub async fn epoch(&self) -> u64 {
+        let mut epoch = 0;
+        for (_, _, ip) in self.addresses().await {
+            let zxid = srvr(&ip, "Zxid: 0x").await.and_then(|text| u64::from_str_radix(&text, 16).ok());
+            epoch = epoch.max(zxid.unwrap_or_default() >> 32);
+        }
+        epoch
+    }
+
     /// How long until that many servers serve.
     pub async fn until_serving(&self, count: usize) -> Duration {
         let started = Instant::now();
@@ -118,12 +128,17 @@ impl Pods {
 
 /// The answer to `srvr`: leader, follower, or nothing while it does not serve.
 pub async fn mode(ip: &str) -> Option<String> {
+    srvr(ip, "Mode: ").await
+}
+
+/// What follows that word in the answer to `srvr`.
+async fn srvr(ip: &str, word: &str) -> Option<String> {
     let ask = async {
         let mut stream = TcpStream::connect((ip, 2181)).await.ok()?;
         stream.write_all(b"srvr").await.ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.ok()?;
-        Some(answer.lines().find_map(|line| line.strip_prefix("Mode: "))?.to_owned())
+        Some(answer.lines().find_map(|line| line.strip_prefix(word))?.to_owned())
     };
     timeout(Duration::from_millis(400), ask).await.ok().flatten()
 }

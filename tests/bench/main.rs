@@ -6,6 +6,7 @@ mod cluster;
 mod contender;
 mod idle;
 mod measure;
+mod roll;
 #[path = "../e2e/writers.rs"]
 mod writers;
 
@@ -25,6 +26,9 @@ async fn main() {
     }
     if asked("restart") {
         measure::restart(runs).await;
+    }
+    if asked("roll") {
+        roll::roll(runs).await;
     }
     if asked("idle") {
         idle::idle().await;

@@ -13,7 +13,7 @@ use super::writers::Writers;
 const HANDWRITTEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/bench.d/handwritten.yaml");
 
 /// The settings of the hand-written ensemble.
-fn spec(replicas: i32) -> serde_json::Value {
+pub fn spec(replicas: i32) -> serde_json::Value {
     json!({
         "replicas": replicas,
         "jvm": {"heap": "512Mi"},
@@ -21,11 +21,11 @@ fn spec(replicas: i32) -> serde_json::Value {
     })
 }
 
-fn handwritten_up() {
+pub fn handwritten_up() {
     kubectl(&["apply", "-f", HANDWRITTEN]);
 }
 
-fn handwritten_down() {
+pub fn handwritten_down() {
     kubectl(&["delete", "-f", HANDWRITTEN, "--ignore-not-found", "--wait=true", "--timeout=180s"]);
 }
 

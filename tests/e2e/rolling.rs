@@ -36,6 +36,7 @@ async fn an_upgrade_under_writes_changes_leadership_once_and_loses_nothing() {
         let history = recorder.stop().await;
         history.assert_one_at_a_time();
         tally.assert_all_there(&address).await;
+        assert_eq!(tally.expired, 0, "sessions expired");
         assert_eq!(epoch(&zk).await, before + 1, "leadership changed more than once");
         assert!(uids(&zk).await.is_disjoint(&pods), "every pod is a new one");
         assert!(status.members.iter().all(|member| member.version.as_deref() == Some("3.9.5")), "{:?}", status.members);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
@@ -24,11 +24,14 @@ pub struct Writers {
 struct Written {
     acknowledged: BTreeSet<String>,
     at: Vec<Instant>,
+    expired: usize,
 }
 
 /// What all of them were told.
 pub struct Tally {
     pub acknowledged: BTreeSet<String>,
+    /// Sessions that expired.
+    pub expired: usize,
     /// Longest time that one writer waited between two acknowledged writes.
     pub longest_gap_of_one: Duration,
     /// Longest time in which no writer had a write acknowledged.
@@ -61,7 +64,10 @@ impl Writers {
             Ok(_) | Err(Error::NodeExists) => {}
             Err(error) => panic!("{error}"),
         }
-        let tasks = (0..count).map(|n| tokio::spawn(write(address.to_owned(), n, stop.clone()))).collect();
+        // Others may have written here before.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let tasks =
+            (0..count).map(|n| tokio::spawn(write(address.to_owned(), format!("{now:x}-{n}"), stop.clone()))).collect();
         Self { stop, tasks }
     }
 
@@ -71,14 +77,16 @@ impl Writers {
         let mut acknowledged = BTreeSet::new();
         let mut all = Vec::new();
         let mut longest_gap_of_one = Duration::ZERO;
+        let mut expired = 0;
         for task in self.tasks {
             let written = task.await.unwrap();
             acknowledged.extend(written.acknowledged);
+            expired += written.expired;
             longest_gap_of_one = longest_gap_of_one.max(longest_gap(&written.at));
             all.extend(written.at);
         }
         all.sort_unstable();
-        Tally { acknowledged, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
+        Tally { acknowledged, expired, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
     }
 }
 
@@ -86,7 +94,7 @@ fn longest_gap(at: &[Instant]) -> Duration {
     at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
-async fn write(address: String, writer: usize, stop: Arc<AtomicBool>) -> Written {
+async fn write(address: String, writer: String, stop: Arc<AtomicBool>) -> Written {
     let mut written = Written::default();
     let mut client = connect(&address).await;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
@@ -99,12 +107,18 @@ async fn write(address: String, writer: usize, stop: Arc<AtomicBool>) -> Written
                 written.acknowledged.insert(name);
                 written.at.push(Instant::now());
             }
-            Ok(Err(Error::SessionExpired | Error::ClientClosed)) | Err(_) => client = connect(&address).await,
+            Ok(Err(Error::SessionExpired)) => {
+                written.expired += 1;
+                client = connect(&address).await;
+            }
+            Ok(Err(Error::ClientClosed)) | Err(_) => client = connect(&address).await,
             // Not acknowledged: it may be there or not.
             Ok(Err(_)) => {}
         }
         tokio::time::sleep(PAUSE).await;
     }
+    // Without an answer until the end, the end ends the gap.
+    written.at.push(Instant::now());
     written
 }
 

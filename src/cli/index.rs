@@ -1,0 +1,271 @@
+//! `menagerie index`: what happened to a znode, when, and by whom.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::log::session;
+use crate::cli::point::TimeArg;
+use crate::cli::time::{Clock, iso_text};
+use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, story};
+use crate::index::{Built, Deed, Index, Query, build};
+use crate::log::SessionId;
+use crate::model::ids::Zxid;
+
+/// Indexes ZooKeeper's transaction logs, searches them, and tells the history of a path.
+///
+/// The index is a file of its own that can be thrown away and built again; it points into the logs, which must stay where
+/// they are. Nothing of them is ever changed. Logs do not say from which address a session came.
+/// Exit codes: 0 sound, 1 damage was found, 2 could not look.
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an index of a member's logs, or let it grow to their ends
+    #[command(after_help = "Examples:\n  menagerie index build /data\n  \
+        menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to let it grow")]
+    Build(Build),
+    /// Find changes by path, subtree, session, kind, zxid and time, the newest first
+    #[command(after_help = "Examples:\n  menagerie index search --subtree /app --since 2026-11-23T19:00:00Z\n  \
+        menagerie index search --kind deleted,expired,ended --session 0x10000bba8fd0000\n  \
+        menagerie index search --subtree /app --limit 1000 --output json")]
+    Search(Search),
+    /// Tell what happened to a path: when, who, what, before → after
+    #[command(after_help = "Examples:\n  menagerie index history /app/config\n  \
+        menagerie index history /app/config --until 2026-11-23T19:00:00Z --limit 5 --output json")]
+    History(Tell),
+}
+
+#[derive(Args, Debug)]
+struct Place {
+    /// The file of the index
+    #[arg(long, default_value = "menagerie.index", value_name = "FILE")]
+    index: PathBuf,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+struct Build {
+    /// A member's data folder, or DATA,LOG, or single logs
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args, Debug)]
+struct Filter {
+    /// Only from this transaction on
+    #[arg(long, value_name = "ZXID")]
+    from: Option<Zxid>,
+    /// Only up to this transaction
+    #[arg(long, value_name = "ZXID")]
+    to: Option<Zxid>,
+    /// Only from this time on, e.g. 2026-11-23T19:52:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<TimeArg>,
+    /// Only before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<TimeArg>,
+    /// Only of this session, in hexadecimal
+    #[arg(long, value_name = "ID", value_parser = session)]
+    session: Option<i64>,
+    /// Only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set, acl-set,
+    /// reconfigured, checked, opened, closed (sessions), failed
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = deed)]
+    kind: Vec<Deed>,
+    /// Only operations of multis
+    #[arg(long)]
+    multi: bool,
+    /// So many at most
+    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    limit: usize,
+    /// Print so many bytes of data for people
+    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    data: usize,
+}
+
+#[derive(Args, Debug)]
+struct Search {
+    /// Only this very path
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    path: Option<String>,
+    /// Only what changes this path or one below it
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    subtree: Option<String>,
+    /// The oldest first
+    #[arg(long)]
+    oldest_first: bool,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args, Debug)]
+struct Tell {
+    /// The path
+    #[arg(value_parser = path)]
+    path: String,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn deed(text: &str) -> Result<Deed, String> {
+    let known = || Deed::ALL.map(Deed::name).join(", ");
+    Deed::ALL.into_iter().find(|deed| deed.name() == text).ok_or_else(|| format!("one of {}", known()))
+}
+
+/// A path as ZooKeeper has it: `/` alone may end in a slash.
+fn path(text: &str) -> Result<String, String> {
+    if text != "/" && text.starts_with('/') && text.ends_with('/') {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /".to_owned()) }
+}
+
+impl Filter {
+    fn query(&self) -> Query {
+        let times =
+            (self.since.map_or(i64::MIN, |time| time.0), self.until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
+        Query {
+            session: self.session.map(SessionId),
+            deeds: self.kind.clone(),
+            multi: self.multi,
+            zxids: self.from.unwrap_or(Zxid(0))..=self.to.unwrap_or(Zxid(u64::MAX)),
+            times: times.0..=times.1,
+            limit: self.limit,
+            ..Query::default()
+        }
+    }
+}
+
+/// Runs it, and says with what to exit.
+pub fn main(options: Options) -> i32 {
+    match options.command {
+        Command::Build(args) => finish("index build", run_build(&args)),
+        Command::Search(args) => finish("index search", search(args)),
+        Command::History(args) => finish("index history", tell(&args)),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuiltLine<'a> {
+    index: String,
+    logs: usize,
+    transactions: u64,
+    entries: u64,
+    bytes: u64,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anew: Option<&'a str>,
+    gone: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct DamageLine<'a> {
+    file: String,
+    severity: &'static str,
+    finding: &'a str,
+    text: &'a str,
+}
+
+fn run_build(args: &Build) -> Result<Exit, Stop> {
+    let mut meter = Meter::new();
+    let built = build(&args.paths, &args.place.index, &mut |progress| {
+        meter.show(crate::files::Progress { path: progress.log, done: progress.bytes, of: progress.of });
+    })?;
+    drop(meter);
+    let mut printer = Printer::new();
+    let Built { logs, transactions, entries, bytes, ref anew, ref gone, ref damage } = built;
+    for found in damage {
+        let file = found.path.display().to_string();
+        match args.place.output {
+            Output::Json => {
+                printer.json(&DamageLine { file, severity: "damage", finding: &found.name, text: &found.words })?;
+            }
+            Output::Human => printer.buffer.extend_from_slice(format!("damage: {file}: {}\n", found.words).as_bytes()),
+        }
+    }
+    let size = std::fs::metadata(&args.place.index).map_or(0, |found| found.len());
+    let index = args.place.index.display().to_string();
+    match args.place.output {
+        Output::Json => {
+            let gone = gone.iter().map(|path| path.display().to_string()).collect();
+            let anew = anew.as_deref();
+            printer.json(&BuiltLine { index, logs, transactions, entries, bytes, size, anew, gone })?;
+        }
+        Output::Human => {
+            let mut say = |line: &str| printer.buffer.extend_from_slice(line.as_bytes());
+            if let Some(why) = anew {
+                say(&format!("built anew: {why}\n"));
+            }
+            for path in gone {
+                say(&format!("{}: gone, and no longer in the index\n", path.display()));
+            }
+            say(&format!(
+                "{index}: {entries} entries added from {transactions} transactions ({bytes} bytes) of {logs} logs; {size} bytes\n"
+            ));
+        }
+    }
+    printer.flush()?;
+    Ok(if damage.is_empty() { Exit::Sound } else { Exit::Damage })
+}
+
+fn search(args: Search) -> Result<Exit, Stop> {
+    let Search { path, subtree, oldest_first, filter, place } = args;
+    let index = Index::open(&place.index)?;
+    let asked = Query { path, under: subtree, oldest_first, ..filter.query() };
+    let mut moments = index.search(&Query { limit: asked.limit.saturating_add(1), ..asked.clone() })?;
+    let more = moments.len() > asked.limit;
+    moments.truncate(asked.limit);
+    let (mut printer, mut clock) = (Printer::new(), Clock::iso());
+    for moment in &moments {
+        match place.output {
+            Output::Json => printer.json(&story::MomentLine::of(moment))?,
+            Output::Human => {
+                story::push_moment(moment, filter.data, &mut clock, &mut printer.buffer);
+                printer.line_done()?;
+            }
+        }
+    }
+    printer.flush()?;
+    if more && place.output == Output::Human {
+        let last = moments.last().map(|moment| moment.header.zxid).unwrap_or_default();
+        eprintln!("there are more: {} 0x{last}, or a higher --limit", if oldest_first { "--from" } else { "--to" });
+    }
+    Ok(Exit::Sound)
+}
+
+fn tell(args: &Tell) -> Result<Exit, Stop> {
+    let index = Index::open(&args.place.index)?;
+    let history = index.history(&args.path, &args.filter.query())?;
+    let mut printer = Printer::new();
+    match args.place.output {
+        Output::Json => {
+            for event in &history.events {
+                printer.json(&story::EventLine::of(event, &history))?;
+            }
+        }
+        Output::Human => {
+            let covers = index.covers().map(|(zxids, times)| (zxids, iso_text(times.0), iso_text(times.1)));
+            story::push_history(&args.path, &history, args.filter.data, &mut printer.buffer);
+            if let (true, Some((zxids, from, to))) = (history.events.is_empty(), covers) {
+                let text = format!("the logs reach from {from} (0x{}) to {to} (0x{})\n", zxids.0, zxids.1);
+                printer.buffer.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+    printer.flush()?;
+    Ok(Exit::Sound)
+}

@@ -1,0 +1,86 @@
+//! A verdict, printed.
+
+use serde::Serialize;
+
+use crate::cli::{Exit, Output, Printer, Stop};
+use crate::files::{Finding, Report, Severity};
+use crate::model::ids::Zxid;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FindingLine<'a> {
+    file: String,
+    severity: &'static str,
+    finding: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zxid: Option<String>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_start: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryLine<'a> {
+    member: &'a str,
+    sound: bool,
+    logs: u64,
+    snapshots: u64,
+    transactions: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<String>,
+}
+
+fn hex(zxid: Option<Zxid>) -> Option<String> {
+    zxid.map(|zxid| format!("0x{zxid}"))
+}
+
+/// Prints what was found and a summary.
+pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printer) -> Result<Exit, Stop> {
+    for finding in &report.findings {
+        print_finding(finding, output, to)?;
+    }
+    let Report { logs, snapshots, records, bytes, first, last, .. } = *report;
+    let sound = report.is_sound();
+    match output {
+        Output::Json => {
+            let (first, last) = (hex(first), hex(last));
+            to.json(&SummaryLine { member: name, sound, logs, snapshots, transactions: records, bytes, first, last })?;
+        }
+        Output::Human => {
+            let range = first.zip(last).map(|(first, last)| format!(", 0x{first} to 0x{last}")).unwrap_or_default();
+            let verdict = if sound { "sound" } else { "DAMAGED" };
+            let line = format!(
+                "{name}: {verdict}: {records} transactions in {logs} logs{range}; {snapshots} snapshots; {bytes} bytes\n"
+            );
+            to.buffer.extend_from_slice(line.as_bytes());
+            to.line_done()?;
+        }
+    }
+    Ok(if sound { Exit::Sound } else { Exit::Damage })
+}
+
+fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<(), Stop> {
+    let severity = match finding.severity {
+        Severity::Damage => "damage",
+        Severity::Notice => "notice",
+    };
+    match output {
+        Output::Human => to.buffer.extend_from_slice(format!("{severity}: {finding}\n").as_bytes()),
+        Output::Json => to.json(&FindingLine {
+            file: finding.path.display().to_string(),
+            severity,
+            finding: finding.name,
+            offset: finding.offset,
+            zxid: hex(finding.zxid),
+            text: &finding.text,
+            at_start: finding.at_start.map(crate::log::AtStart::name),
+        })?,
+    }
+    Ok(to.line_done()?)
+}

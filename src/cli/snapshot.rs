@@ -1,0 +1,440 @@
+//! `menagerie snapshot`: snapshots, and the tree at any point of the history.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::escape::{push_data, push_escaped};
+use crate::cli::point::PointArg;
+use crate::cli::znode::{Shown, ZnodeLine};
+use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, look, report};
+use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify};
+use crate::replay::{Difference, Tree, Znode, differences};
+use crate::snapshot::{Item, Unsound};
+
+/// Read ZooKeeper's snapshots, and rebuild the tree at any point from snapshots and logs.
+///
+/// PATH is a snapshot, or a member's data folder, or DATA,LOG where its logs have a folder of their own. Several members of
+/// one ensemble together give the one history that was committed.
+/// Exit codes: 0 sound, 1 damage was found, 2 could not look.
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what is in a snapshot, in the order of the file
+    #[command(after_help = "Examples:\n  menagerie snapshot dump /data/version-2/snapshot.100000000 --output json")]
+    Dump(Dump),
+    /// Print the tree at a point
+    #[command(after_help = "Examples:\n  menagerie snapshot tree /data --path /app\n  \
+        menagerie snapshot tree /member0 /member1 /member2 --at 0x10000002a\n  \
+        menagerie snapshot tree /data,/datalog --at 2026-11-23T19:52:00Z --output json")]
+    Tree(TreeOptions),
+    /// Print what is different between two points, or between two snapshots or folders
+    #[command(after_help = "Examples:\n  menagerie snapshot diff /data --from 0x10000002a\n  \
+        menagerie snapshot diff /data --from 2026-11-23T19:00:00Z --to 2026-11-23T20:00:00Z --path /app\n  \
+        menagerie snapshot diff snapshot.100000000 snapshot.200000000")]
+    Diff(Diff),
+    /// Verify snapshots: every checksum, and the digest where it is that of the content
+    #[command(after_help = "Examples:\n  menagerie snapshot verify /data/version-2/snapshot.100000000")]
+    Verify(Verify),
+    /// Write the tree at a point as a snapshot that a server starts from
+    #[command(
+        after_help = "Examples:\n  menagerie snapshot write /member0 /member1 /member2 --at 0x10000002a --to /restored\n\n\
+        DIR gets version-2/snapshot.ZXID and can be the dataDir of a new ensemble. Give every member the same."
+    )]
+    Write(Save),
+}
+
+#[derive(Args, Debug)]
+struct Dump {
+    /// A snapshot
+    path: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// Print so many bytes of data for people
+    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    data: usize,
+}
+
+#[derive(Args, Debug)]
+struct TreeOptions {
+    /// A snapshot, or members' folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// After this transaction, or at this time
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    at: PointArg,
+    /// Only this znode and those below it
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    path: String,
+    /// Only so many levels below it
+    #[arg(long, value_name = "LEVELS")]
+    depth: Option<usize>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// Print so many bytes of data for people
+    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    data: usize,
+}
+
+#[derive(Args, Debug)]
+struct Diff {
+    /// Members' folders with --from; without it, two snapshots or folders to compare
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// The first point
+    #[arg(long, value_name = "ZXID|TIME")]
+    from: Option<PointArg>,
+    /// The second point
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    to: PointArg,
+    /// Only this znode and those below it
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    path: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// Print so many bytes of data for people
+    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    data: usize,
+}
+
+#[derive(Args, Debug)]
+struct Verify {
+    /// Snapshots or members' folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+struct Save {
+    /// A snapshot, or members' folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// After this transaction, or at this time
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    at: PointArg,
+    /// The folder that gets version-2/snapshot.ZXID
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Runs the command, and says with what to exit.
+pub fn main(options: Options) -> i32 {
+    match options.command {
+        Command::Dump(options) => finish("snapshot dump", dump(&options)),
+        Command::Tree(options) => finish("snapshot tree", tree(&options)),
+        Command::Diff(options) => finish("snapshot diff", diff(&options)),
+        Command::Verify(options) => finish("snapshot verify", verify_all(&options)),
+        Command::Write(options) => finish("snapshot write", write(&options)),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "item")]
+enum ItemLine<'a> {
+    Session {
+        session: String,
+        timeout: i32,
+    },
+    Acl {
+        key: i64,
+        acl: Vec<String>,
+    },
+    Znode(Box<ZnodeLine<'a>>),
+    Trailer {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest_zxid: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_zxid: Option<String>,
+    },
+}
+
+fn dump(options: &Dump) -> Result<Exit, Stop> {
+    let path = Path::new(&options.path);
+    if path.is_dir() {
+        return Err(Stop::Usage(format!("{}: a folder; name one snapshot, or use `snapshot tree`", path.display())));
+    }
+    let (reader, _) = open_snapshot(path)?;
+    let mut to = Printer::new();
+    let judged = reader.map_err(Damaged::from).and_then(|mut reader| {
+        while let Some(item) = reader.next()? {
+            print_item(item, options, &mut to)?;
+        }
+        let trailer = reader.trailer();
+        match options.output {
+            Output::Json => to.json(&ItemLine::Trailer {
+                digest: trailer.digest.map(|digest| format!("{:x}", digest.tree)),
+                digest_zxid: trailer.digest.map(|digest| format!("0x{}", digest.zxid)),
+                last_zxid: trailer.last.map(|last| format!("0x{last}")),
+            })?,
+            Output::Human => {
+                if let Some(digest) = trailer.digest {
+                    let line = format!("digest {:x} at 0x{}\n", digest.tree, digest.zxid);
+                    to.buffer.extend_from_slice(line.as_bytes());
+                }
+                if let Some(last) = trailer.last {
+                    to.buffer.extend_from_slice(format!("last 0x{last}\n").as_bytes());
+                }
+            }
+        }
+        Ok(())
+    });
+    to.flush()?;
+    match judged {
+        Ok(()) => Ok(Exit::Sound),
+        Err(Damaged::Unsound(Unsound::Io(source))) => Err(CannotLook::Io { path: path.to_owned(), source }.into()),
+        Err(Damaged::Unsound(unsound)) => {
+            eprintln!("damage: {}: {unsound}", path.display());
+            Ok(Exit::Damage)
+        }
+        Err(Damaged::Output(error)) => Err(error.into()),
+    }
+}
+
+enum Damaged {
+    Unsound(Unsound),
+    Output(std::io::Error),
+}
+
+impl From<Unsound> for Damaged {
+    fn from(unsound: Unsound) -> Self {
+        Self::Unsound(unsound)
+    }
+}
+
+impl From<std::io::Error> for Damaged {
+    fn from(error: std::io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), std::io::Error> {
+    let human = options.output == Output::Human;
+    match item {
+        Item::Session(session) if human => {
+            let line = format!("session {} timeout {} ms\n", session.id, session.timeout);
+            to.buffer.extend_from_slice(line.as_bytes());
+        }
+        Item::Session(session) => {
+            to.json(&ItemLine::Session { session: session.id.to_string(), timeout: session.timeout })?;
+        }
+        Item::Acl(entry) if human => {
+            to.buffer.extend_from_slice(format!("acl {} ", entry.key).as_bytes());
+            crate::cli::line::push_acls(entry.acls, &mut to.buffer);
+            to.buffer.push(b'\n');
+        }
+        Item::Acl(entry) => {
+            to.json(&ItemLine::Acl { key: entry.key, acl: crate::cli::line::acl_texts(entry.acls) })?;
+        }
+        Item::Node(node) => {
+            let shown = Shown {
+                path: node.path.0,
+                data: node.data,
+                acl: node.acl,
+                acls: None,
+                stat: &node.stat,
+                children: None,
+            };
+            if human {
+                push_escaped(node.shown_path().0, &mut to.buffer);
+                let acl = format!("  v{}  0x{}  acl {}  ", node.stat.version, node.stat.mzxid, node.acl);
+                to.buffer.extend_from_slice(acl.as_bytes());
+                push_data(node.data, options.data, &mut to.buffer);
+                to.buffer.push(b'\n');
+            } else {
+                to.json(&ItemLine::Znode(Box::new(shown.line())))?;
+            }
+        }
+    }
+    to.line_done()
+}
+
+/// Rebuilds, and says on standard error what cannot be known for sure.
+fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Result<(Rebuilt, Exit), Stop> {
+    let rebuilt = rebuild(members, at, &mut |progress: Progress<'_>| meter.show(progress))?;
+    for doubt in &rebuilt.doubts {
+        eprintln!("notice: {doubt}");
+    }
+    if rebuilt.dropped > 0 {
+        eprintln!("notice: {} transactions that were never committed are left out", rebuilt.dropped);
+    }
+    let exit = if rebuilt.replay.mismatch().is_some() { Exit::Damage } else { Exit::Sound };
+    Ok((rebuilt, exit))
+}
+
+fn shown<'a>(tree: &'a Tree, path: &'a [u8], node: &'a Znode, children: &HashMap<&[u8], usize>) -> Shown<'a> {
+    Shown {
+        path,
+        data: node.data(),
+        acl: node.acl(),
+        acls: tree.acls().get(node.acl()),
+        stat: node.stat(),
+        children: Some(children.get(path).copied().unwrap_or(0)),
+    }
+}
+
+fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
+    let (mut meter, mut to) = (Meter::new(), Printer::new());
+    let (rebuilt, exit) = rebuilt(&look(&options.paths)?, options.at.0, &mut meter)?;
+    let tree = rebuilt.replay.tree();
+    let top = options.path.trim_end_matches('/').as_bytes();
+    if tree.get(top).is_none() {
+        return Err(Stop::Usage(format!("{}: no such znode at 0x{}", options.path, tree.last())));
+    }
+    let (children, level) = (tree.children(), |path: &[u8]| path.split(|&byte| byte == b'/').count());
+    for (path, node) in tree.walk(top) {
+        if options.depth.is_some_and(|depth| level(path) > level(top) + depth) {
+            continue;
+        }
+        let shown = shown(tree, path, node, &children);
+        match options.output {
+            Output::Json => to.json(&shown.line())?,
+            Output::Human => shown.push_columns(options.data, &mut to.buffer),
+        }
+        to.line_done()?;
+    }
+    to.flush()?;
+    eprintln!("notice: the tree at 0x{}, {} digests compared", tree.last(), rebuilt.replay.checked());
+    Ok(exit)
+}
+
+#[derive(Serialize)]
+struct DifferenceLine<'a> {
+    difference: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<ZnodeLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<ZnodeLine<'a>>,
+}
+
+fn diff(options: &Diff) -> Result<Exit, Stop> {
+    let mut meter = Meter::new();
+    let members = look(&options.paths)?;
+    let (before, after) = match (options.from, &members[..]) {
+        (Some(from), members) => (rebuilt(members, from.0, &mut meter)?, rebuilt(members, options.to.0, &mut meter)?),
+        (None, [one, other]) => (
+            rebuilt(std::slice::from_ref(one), Point::End, &mut meter)?,
+            rebuilt(std::slice::from_ref(other), Point::End, &mut meter)?,
+        ),
+        (None, _) => return Err(Stop::Usage("say --from, or name two snapshots or folders".to_owned())),
+    };
+    let ((before, one), (after, other)) = (before, after);
+    let (before, after) = (before.replay.tree(), after.replay.tree());
+    let (children_before, children_after) = (before.children(), after.children());
+    let mut to = Printer::new();
+    for difference in differences(before, after, options.path.trim_end_matches('/').as_bytes()) {
+        let kind = kind(&difference);
+        let Difference { path, before: old, after: new, .. } = difference;
+        let old = old.map(|node| shown(before, path, node, &children_before));
+        let new = new.map(|node| shown(after, path, node, &children_after));
+        match options.output {
+            Output::Json => to.json(&DifferenceLine {
+                difference: kind,
+                before: old.map(|shown| shown.line()),
+                after: new.map(|shown| shown.line()),
+            })?,
+            Output::Human => push_difference(kind, path, (old, new), options.data, &mut to.buffer),
+        }
+        to.line_done()?;
+    }
+    to.flush()?;
+    Ok(if one == Exit::Sound { other } else { one })
+}
+
+fn kind(difference: &Difference<'_>) -> &'static str {
+    match (difference.before, difference.after) {
+        (None, _) => "created",
+        (_, None) => "deleted",
+        (Some(before), Some(after)) if before.stat().czxid != after.stat().czxid => "recreated",
+        _ if difference.data => "data",
+        _ if difference.acl => "acl",
+        _ => "stat",
+    }
+}
+
+fn push_difference(
+    kind: &str,
+    path: &[u8],
+    (old, new): (Option<Shown<'_>>, Option<Shown<'_>>),
+    data: usize,
+    to: &mut Vec<u8>,
+) {
+    to.extend_from_slice(format!("{kind:<10}").as_bytes());
+    push_escaped(if path.is_empty() { b"/" } else { path }, to);
+    to.push(b'\n');
+    for (sign, shown) in [(b"  - ", old), (b"  + ", new)] {
+        if let Some(shown) = shown {
+            to.extend_from_slice(sign);
+            shown.push_columns(data, to);
+        }
+    }
+}
+
+fn verify_all(options: &Verify) -> Result<Exit, Stop> {
+    let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
+    for member in look(&options.paths)? {
+        let only = Member { logs: Vec::new(), ..member };
+        if only.snapshots.is_empty() {
+            return Err(Stop::Usage(format!("{}: no snapshot here", only.name)));
+        }
+        let report = verify(&only, &mut |progress: Progress<'_>| meter.show(progress))?;
+        if report::print(&only.name, &report, options.output, &mut to)? == Exit::Damage {
+            exit = Exit::Damage;
+        }
+    }
+    to.flush()?;
+    Ok(exit)
+}
+
+fn write(options: &Save) -> Result<Exit, Stop> {
+    let mut meter = Meter::new();
+    let (rebuilt, exit) = rebuilt(&look(&options.paths)?, options.at.0, &mut meter)?;
+    if exit != Exit::Sound {
+        return Err(Stop::Usage("nothing is written, since the tree is not the one that the server had".to_owned()));
+    }
+    let tree = rebuilt.replay.tree();
+    let folder = options.to.join("version-2");
+    let failed = |path: &Path, error: std::io::Error| Stop::Usage(format!("{}: {error}", path.display()));
+    fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+    let path = folder.join(format!("snapshot.{}", tree.last()));
+    if path.exists() {
+        return Err(Stop::Usage(format!("{}: is there already", path.display())));
+    }
+    // A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
+    let part = folder.join(format!(".snapshot.{}.part", tree.last()));
+    let written = write_file(tree, &part).and_then(|()| fs::rename(&part, &path)).and_then(|()| sync(&folder));
+    if let Err(error) = written {
+        let _gone_or_not = fs::remove_file(&part);
+        return Err(failed(&path, error));
+    }
+    let (count, last) = (tree.len(), tree.last());
+    println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
+    Ok(Exit::Sound)
+}
+
+fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut buffered = tree.write(BufWriter::with_capacity(1 << 20, file))?;
+    buffered.flush()?;
+    buffered.get_ref().sync_all()
+}
+
+fn sync(folder: &Path) -> std::io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}

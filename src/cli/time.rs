@@ -1,0 +1,106 @@
+//! Times as text, fast: a log has millions of them, most in the second of the one before.
+
+/// A day of the calendar: year, month, day. After Howard Hinnant's `civil_from_days`, in our own words.
+pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
+    // Years that begin in March have their leap day last, and 400 of them have 146 097 days.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
+}
+
+/// Prints milliseconds since 1970.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    second: i64,
+    text: Vec<u8>,
+    write: fn(i64, &mut Vec<u8>),
+}
+
+impl Clock {
+    /// `2026-11-23T19:52:00.123Z`
+    pub(crate) fn iso() -> Self {
+        Self { second: i64::MIN, text: Vec::new(), write: iso }
+    }
+
+    /// `11/23/26, 7:52:00 PM UTC`, as Java has it in English.
+    pub(crate) fn java() -> Self {
+        Self { second: i64::MIN, text: Vec::new(), write: java }
+    }
+
+    fn second(&mut self, millis: i64) -> &[u8] {
+        let second = millis.div_euclid(1000);
+        if self.second != second {
+            self.text.clear();
+            (self.write)(second, &mut self.text);
+            self.second = second;
+        }
+        &self.text
+    }
+
+    pub(crate) fn push_second(&mut self, millis: i64, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.second(millis));
+    }
+
+    pub(crate) fn push_millis(&mut self, millis: i64, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.second(millis));
+        let rest = millis.rem_euclid(1000);
+        let digit = |number: i64| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        to.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest), b'Z']);
+    }
+}
+
+/// `2026-11-23T19:52:00.123Z`
+pub(crate) fn iso_text(millis: i64) -> String {
+    let mut text = Vec::new();
+    Clock::iso().push_millis(millis, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn iso(second: i64, to: &mut Vec<u8>) {
+    let (year, month, day) = civil(second.div_euclid(86_400));
+    let of_day = second.rem_euclid(86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    to.extend_from_slice(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").as_bytes());
+}
+
+fn java(second: i64, to: &mut Vec<u8>) {
+    let (year, month, day) = civil(second.div_euclid(86_400));
+    let of_day = second.rem_euclid(86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let (half, year) = (if hour < 12 { "AM" } else { "PM" }, year.rem_euclid(100));
+    let hour = if hour % 12 == 0 { 12 } else { hour % 12 };
+    to.extend_from_slice(format!("{month}/{day}/{year:02}, {hour}:{minute:02}:{second:02} {half} UTC").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_one_that_a_calendar_library_says() {
+        for millis in
+            [0, -1, 951_782_400_123, 1_709_164_800_000, 4_102_444_799_999, -62_135_596_800_000, 1_700_000_000_001]
+        {
+            let expected = jiff::Timestamp::from_millisecond(millis).unwrap();
+            assert_eq!(iso_text(millis), format!("{expected:.3}"));
+        }
+    }
+
+    #[test]
+    fn java_counts_the_hours_of_each_half_from_twelve() {
+        let text = |millis| {
+            let mut text = Vec::new();
+            Clock::java().push_second(millis, &mut text);
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(text(0), "1/1/70, 12:00:00 AM UTC");
+        assert_eq!(text(1_795_463_520_000), "11/23/26, 7:52:00 PM UTC");
+    }
+}

@@ -1,0 +1,34 @@
+//! `ZooKeeper`'s files where they lie: found, opened, verified, replayed. They are only ever read.
+//!
+//! A member's files are named by its data folder, `DATA`, or by `DATA,LOG` where its logs have a folder of their own; each
+//! may be the folder `version-2` or the one above. A single log or snapshot can be named as well.
+//!
+//! ```no_run
+//! use menagerie::files::{Member, Point, rebuild, verify};
+//!
+//! let member = Member::look("/var/lib/zookeeper")?;
+//! for finding in verify(&member, &mut |_| ())?.findings {
+//!     println!("{finding}");
+//! }
+//! let rebuilt = rebuild(&[member], Point::End, &mut |_| ())?;
+//! println!("{} znodes at 0x{}", rebuilt.replay.tree().len(), rebuilt.replay.tree().last());
+//! # Ok::<(), menagerie::files::CannotLook>(())
+//! ```
+
+mod chain;
+mod error;
+mod member;
+mod merge;
+mod open;
+mod rebuild;
+mod survey;
+mod verify;
+
+pub use chain::Chain;
+pub use error::CannotLook;
+pub use member::{File, Member};
+pub use merge::{Merge, Surveyed, survey};
+pub use open::{Progress, Source, Steady, open_log, open_snapshot};
+pub use rebuild::{Point, Rebuilt, rebuild, replay_all};
+pub(crate) use survey::is_packing;
+pub use verify::{Finding, Report, Severity, verify, verify_log, verify_snapshot};

@@ -1,0 +1,209 @@
+//! The tree at a point of the history, from snapshots and logs.
+
+use std::path::PathBuf;
+
+use crate::files::chain::Chain;
+use crate::files::error::CannotLook;
+use crate::files::member::{File, Member};
+use crate::files::merge::{Merge, survey};
+use crate::files::open::{open_log, open_snapshot};
+use crate::files::survey::OnProgress;
+use crate::log::{Event, jump};
+use crate::model::ids::Zxid;
+use crate::replay::{History, Replay, Tree};
+use crate::snapshot::Unsound;
+
+/// A point of the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// After all that the files have.
+    End,
+    /// After this transaction.
+    Zxid(Zxid),
+    /// Before the first transaction that is later than this, in milliseconds since 1970.
+    Time(i64),
+}
+
+/// A tree and what it rests on.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The tree, and how its digests fared.
+    pub replay: Replay,
+    /// The snapshot that it begins from; `None` for the beginning of all.
+    pub base: Option<PathBuf>,
+    /// How many transactions were applied.
+    pub applied: u64,
+    /// How many were left out as never committed.
+    pub dropped: u64,
+    /// What cannot be known for sure, in sentences.
+    pub doubts: Vec<String>,
+}
+
+/// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
+pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    from(members, point, false, progress)
+}
+
+/// Replays all that there is, from the oldest snapshot on, to compare every digest of it.
+pub fn replay_all(members: &[Member], progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    from(members, Point::End, true, progress)
+}
+
+fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    let mut doubts = Vec::new();
+    let history = if members.len() > 1 {
+        let surveyed = survey(members, None, progress)?;
+        for (first, last) in surveyed.history.unknown() {
+            doubts.push(format!(
+                "whether 0x{first} to 0x{last} were committed, these files do not tell; they are applied"
+            ));
+        }
+        Some(surveyed.history)
+    } else {
+        doubts.push("whether the last transactions were committed, one member's files do not tell".to_owned());
+        None
+    };
+    let until = match point {
+        Point::End => Zxid(u64::MAX),
+        Point::Zxid(zxid) => zxid,
+        Point::Time(time) => at_time(members, time, progress)?,
+    };
+    let (mut replay, base) = begin(members, until, oldest, &mut doubts)?;
+    let Outcome { applied, dropped, next } = run(members, history.as_ref(), until, &mut replay, progress)?;
+    let exact = matches!(point, Point::Zxid(_));
+    if exact && replay.tree().last() < until {
+        let last = replay.tree().last();
+        return Err(CannotLook::NoTree(next.map_or_else(
+            || format!("the files end with 0x{last}, before 0x{until}"),
+            |next| format!("0x{until} is no transaction of the history, which goes on from 0x{last} with 0x{next}"),
+        )));
+    }
+    if replay.fuzzy_until() > replay.tree().last() {
+        let (end, last) = (replay.fuzzy_until(), replay.tree().last());
+        doubts.push(format!("the snapshot holds some transactions up to 0x{end}, and the logs end with 0x{last}"));
+    }
+    if let Some(mismatch) = replay.mismatch() {
+        let zxid = mismatch.zxid;
+        doubts.push(format!("after 0x{zxid} the tree is not the one that the server had: a digest differs"));
+    }
+    replay.count_quotas();
+    Ok(Rebuilt { replay, base, applied, dropped, doubts })
+}
+
+/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest.
+fn begin(
+    members: &[Member],
+    until: Zxid,
+    oldest: bool,
+    doubts: &mut Vec<String>,
+) -> Result<(Replay, Option<PathBuf>), CannotLook> {
+    let mut candidates: Vec<&File> = members.iter().flat_map(|member| &member.snapshots).collect();
+    candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
+    if oldest {
+        candidates.reverse();
+    }
+    let mut fuzzy = None;
+    for file in &candidates {
+        let name = file.zxid.unwrap_or_default();
+        if name > until {
+            continue;
+        }
+        let (reader, _) = open_snapshot(&file.path)?;
+        match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
+            Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
+            Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
+            Err(Unsound::Io(error)) => return Err(CannotLook::io(&file.path, error)),
+            Err(unsound) => doubts.push(format!("{}: {unsound}; an older snapshot is taken", file.path.display())),
+        }
+    }
+    if let Some((name, end)) = fuzzy {
+        let text =
+            format!("the snapshot 0x{name} holds some transactions up to 0x{end}, and none before it is at hand");
+        return Err(CannotLook::NoTree(text));
+    }
+    let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
+    let from_the_beginning = first.is_none_or(|first| first.0 & 0xffff_ffff == 1 && first.epoch() <= 1);
+    if candidates.is_empty() && from_the_beginning && first.is_some() {
+        return Ok((Replay::new(Tree::born()), None));
+    }
+    Err(CannotLook::NoTree(format!("no sound snapshot at or before {}", shown(until))))
+}
+
+fn shown(zxid: Zxid) -> String {
+    if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
+}
+
+struct Outcome {
+    applied: u64,
+    dropped: u64,
+    /// The first transaction beyond the point.
+    next: Option<Zxid>,
+}
+
+fn run(
+    members: &[Member],
+    history: Option<&History>,
+    until: Zxid,
+    replay: &mut Replay,
+    progress: OnProgress<'_>,
+) -> Result<Outcome, CannotLook> {
+    let from = replay.tree().last();
+    let chains: Result<Vec<Chain>, CannotLook> =
+        members.iter().map(|member| Chain::new(member.logs_after(from), progress)).collect();
+    let mut merge = Merge::new(chains?, history);
+    let mut applied = 0;
+    let mut next = None;
+    while let Some(zxid) = merge.advance(progress)? {
+        if zxid > until {
+            next = Some(zxid);
+            break;
+        }
+        let last = replay.tree().last();
+        if zxid <= last {
+            continue;
+        }
+        if let (Some(_), true) = (jump(last, zxid), last.0 > 0) {
+            return Err(CannotLook::NoTree(format!(
+                "transactions are missing between 0x{last} and 0x{zxid}; up to 0x{last} it can be"
+            )));
+        }
+        if let Some(record) = merge.record() {
+            replay.apply(&record);
+            applied += 1;
+        }
+    }
+    Ok(Outcome { applied, dropped: merge.dropped(), next })
+}
+
+/// The last transaction before the first that is later than `time`.
+fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zxid, CannotLook> {
+    let mut best = None;
+    for member in members {
+        let mut begun = Vec::new();
+        for file in &member.logs {
+            begun.push(first_time(file)?.is_some_and(|first| first <= time));
+        }
+        // Only the last file that begins in time can have the point in it.
+        let Some(at) = begun.iter().rposition(|&begun| begun) else { continue };
+        let mut chain = Chain::new(&member.logs[at..=at], progress)?;
+        while let (Some(zxid), Some(Ok(record))) = (chain.zxid(), chain.record()) {
+            if record.header.time > time {
+                break;
+            }
+            best = best.max(Some(zxid));
+            chain.advance(progress)?;
+        }
+    }
+    best.ok_or_else(|| CannotLook::NoTree("no transaction at hand is as old".to_owned()))
+}
+
+fn first_time(file: &File) -> Result<Option<i64>, CannotLook> {
+    let (mut reader, _) = open_log(&file.path)?;
+    loop {
+        match reader.next().map_err(|error| CannotLook::io(&file.path, error))? {
+            Some(Event::Record(record)) => return Ok(Some(record.header.time)),
+            Some(Event::Damage(_)) => {}
+            None => return Ok(None),
+        }
+    }
+}

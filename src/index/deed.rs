@@ -1,0 +1,154 @@
+//! What an entry of the index is about: one thing that happened, to one path or to a session.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::log::{Create, Lifetime, Record, Txn};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Deed {
+    /// A znode was created.
+    Created = 1,
+    /// A client deleted it.
+    Deleted = 2,
+    /// The leader deleted it: an empty container or an expired TTL.
+    Expired = 3,
+    /// It went with the session that owned it.
+    Ended = 4,
+    /// Its data was set.
+    Set = 5,
+    /// Its ACL was set.
+    AclSet = 6,
+    /// The membership was changed.
+    Reconfigured = 7,
+    /// A multi checked its version.
+    Checked = 8,
+    /// A session began.
+    Opened = 9,
+    /// A session ended.
+    Closed = 10,
+    /// A request failed, alone or as a multi, and changed nothing.
+    Failed = 11,
+}
+
+impl Deed {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Created,
+        Self::Deleted,
+        Self::Expired,
+        Self::Ended,
+        Self::Set,
+        Self::AclSet,
+        Self::Reconfigured,
+        Self::Checked,
+        Self::Opened,
+        Self::Closed,
+        Self::Failed,
+    ];
+
+    /// Its name, for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Deleted => "deleted",
+            Self::Expired => "expired",
+            Self::Ended => "ended",
+            Self::Set => "set",
+            Self::AclSet => "acl-set",
+            Self::Reconfigured => "reconfigured",
+            Self::Checked => "checked",
+            Self::Opened => "opened",
+            Self::Closed => "closed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it is one of a path.
+    pub fn of_path(self) -> bool {
+        !matches!(self, Self::Opened | Self::Closed | Self::Failed)
+    }
+
+    /// Whether the znode is gone after it.
+    pub fn removes(self) -> bool {
+        matches!(self, Self::Deleted | Self::Expired | Self::Ended)
+    }
+
+    fn of(txn: &Txn<'_>) -> Self {
+        match *txn {
+            Txn::Create(_) => Self::Created,
+            Txn::Delete { container: false, .. } => Self::Deleted,
+            Txn::Delete { container: true, .. } => Self::Expired,
+            Txn::SetData { reconfig: false, .. } => Self::Set,
+            Txn::SetData { reconfig: true, .. } => Self::Reconfigured,
+            Txn::SetAcl { .. } => Self::AclSet,
+            Txn::Check { .. } => Self::Checked,
+            Txn::CreateSession { .. } => Self::Opened,
+            Txn::CloseSession { .. } => Self::Closed,
+            Txn::Multi(_) | Txn::Error { .. } => Self::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One part of a record: all of it for most, one operation of a multi, one path of a session's end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) number: u32,
+    pub(crate) deed: Deed,
+    /// What was logged for it; the closing of the session for a path that goes with it.
+    pub(crate) txn: Txn<'a>,
+    /// The path that goes with its session.
+    ended: Option<crate::jute::Text<'a>>,
+}
+
+impl<'a> Part<'a> {
+    /// The path that it is about.
+    pub(crate) fn path(&self) -> Option<Cow<'a, str>> {
+        self.ended.or_else(|| self.txn.path()).map(crate::jute::Text::decode)
+    }
+
+    /// The path, if it was created for as long as its session lives.
+    pub(crate) fn ephemeral(&self) -> Option<Cow<'a, str>> {
+        match self.txn {
+            Txn::Create(Create { path, lifetime: Lifetime::Ephemeral, .. }) => Some(path.decode()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a record is a multi that took effect, and of how many operations.
+pub(crate) fn operations(record: &Record<'_>) -> Option<usize> {
+    match record.txn {
+        Txn::Multi(ops) if !ops.failed() => Some(ops.iter().count()),
+        _ => None,
+    }
+}
+
+/// The parts of a record. Their numbers are part of the index on disk: 0 is the record itself, or a multi's first
+/// operation; the paths of a session's end count from 1.
+pub(crate) fn parts<'a>(record: &Record<'a>) -> impl Iterator<Item = Part<'a>> + use<'a> {
+    let txn = record.txn;
+    let multi = match txn {
+        Txn::Multi(ops) if !ops.failed() => Some(ops),
+        _ => None,
+    };
+    let paths = match txn {
+        Txn::CloseSession { paths } => paths,
+        _ => None,
+    };
+    let whole = multi.is_none().then(|| Part { number: 0, deed: Deed::of(&txn), txn, ended: None });
+    let operations = multi.into_iter().flat_map(|ops| (0..).zip(ops.iter()));
+    let ended = paths.into_iter().flat_map(|paths| (1..).zip(paths.iter()));
+    whole
+        .into_iter()
+        .chain(operations.map(|(number, txn)| Part { number, deed: Deed::of(&txn), txn, ended: None }))
+        .chain(ended.map(move |(number, path)| Part { number, deed: Deed::Ended, txn, ended: Some(path) }))
+}

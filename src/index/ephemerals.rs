@@ -1,0 +1,60 @@
+//! Which ephemeral znodes live, for logs before 3.6: there a session's end does not name the paths that go with it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::index::deed::Part;
+use crate::log::SessionId;
+
+/// The ephemeral znodes that live at a point of the history.
+#[derive(Debug, Default)]
+pub(crate) struct Ephemerals {
+    owners: HashMap<String, SessionId>,
+    paths: HashMap<SessionId, BTreeSet<String>>,
+}
+
+impl Ephemerals {
+    pub(crate) fn new(all: impl IntoIterator<Item = (SessionId, String)>) -> Self {
+        let mut ephemerals = Self::default();
+        all.into_iter().for_each(|(session, path)| ephemerals.insert(session, &path));
+        ephemerals
+    }
+
+    fn insert(&mut self, session: SessionId, path: &str) {
+        self.owners.insert(path.to_owned(), session);
+        self.paths.entry(session).or_default().insert(path.to_owned());
+    }
+
+    fn remove(&mut self, path: &str) {
+        if self.owners.is_empty() {
+            return;
+        }
+        if let Some(session) = self.owners.remove(path)
+            && let Some(paths) = self.paths.get_mut(&session)
+        {
+            paths.remove(path);
+        }
+    }
+
+    /// Follows what a session did.
+    #[inline]
+    pub(crate) fn follow(&mut self, session: SessionId, part: &Part<'_>) {
+        if let Some(path) = part.ephemeral() {
+            self.insert(session, &path);
+        } else if part.deed.removes()
+            && let Some(path) = part.path()
+        {
+            self.remove(&path);
+        }
+    }
+
+    /// A session ended: the paths that went with it and that its record did not name.
+    pub(crate) fn end(&mut self, session: SessionId) -> BTreeSet<String> {
+        let paths = self.paths.remove(&session).unwrap_or_default();
+        self.owners.retain(|_, owner| *owner != session);
+        paths
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (SessionId, &str)> {
+        self.owners.iter().map(|(path, session)| (*session, path.as_str()))
+    }
+}

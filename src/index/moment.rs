@@ -1,0 +1,92 @@
+//! One thing that happened, as it is told: read from its log, by what the index remembers of it.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::index::deed::{Deed, Part, operations};
+use crate::log::{Header, Lifetime, Record, Txn};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Who and when.
+    pub header: Header,
+    /// What.
+    pub deed: Deed,
+    /// To which path; `None` for sessions and failures.
+    pub path: Option<String>,
+    /// The operation of a multi, counted from 1, and how many it has.
+    pub multi: Option<(u32, usize)>,
+    /// The log that holds it.
+    pub log: Rc<Path>,
+    /// Where its record begins there.
+    pub offset: u64,
+    /// The data that it set.
+    pub data: Option<Data>,
+    /// The version that it led to, of the data or of the ACL, or that a multi wanted to see.
+    pub version: Option<i32>,
+    /// The ACL that it set.
+    pub acl: Option<Vec<String>>,
+    /// How long a created znode is to live.
+    pub lifetime: Option<Lifetime>,
+    /// A session's timeout in milliseconds, or the code of a failure.
+    pub number: Option<i32>,
+}
+
+/// Data of a znode, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The data.
+    pub bytes: Vec<u8>,
+    /// The log that holds it.
+    pub log: Rc<Path>,
+    /// Where it begins there.
+    pub offset: u64,
+}
+
+impl Moment {
+    pub(crate) fn of(record: &Record<'_>, part: &Part<'_>, path: Option<String>, log: &Rc<Path>) -> Self {
+        let operations = operations(record);
+        let data = part.txn.data().filter(|_| part.deed.of_path()).and_then(|bytes| {
+            let offset = record.offset_of(bytes)?;
+            Some(Data { bytes: bytes.to_vec(), log: log.clone(), offset })
+        });
+        let (mut version, mut acl, mut lifetime, mut number) = (None, None, None, None);
+        match part.txn {
+            Txn::Create(create) => {
+                acl = Some(create.acl);
+                lifetime = Some(create.lifetime);
+                version = Some(0);
+            }
+            Txn::SetData { version: to, .. } => version = Some(to),
+            Txn::SetAcl { acl: to, version: number, .. } => (acl, version) = (Some(to), Some(number)),
+            // Servers log one more than what was asked for.
+            Txn::Check { version: after, .. } => version = Some(after.wrapping_sub(1)),
+            Txn::CreateSession { timeout } => number = Some(timeout),
+            Txn::Error { code } => number = Some(code),
+            Txn::Multi(ops) => number = ops.iter().find_map(|txn| failure(&txn)),
+            Txn::Delete { .. } | Txn::CloseSession { .. } => {}
+        }
+        Self {
+            header: record.header,
+            deed: part.deed,
+            path,
+            multi: operations.map(|of| (part.number + 1, of)),
+            log: log.clone(),
+            offset: record.offset,
+            data,
+            version,
+            acl: acl.map(|acl| acl.iter().map(|entry| entry.to_string()).collect()),
+            lifetime,
+            number,
+        }
+    }
+}
+
+/// Why a multi failed: the operations after the one that did are logged as runtime inconsistencies, those before it as 0.
+fn failure(txn: &Txn<'_>) -> Option<i32> {
+    match *txn {
+        Txn::Error { code } if code != 0 && code != -2 => Some(code),
+        _ => None,
+    }
+}

@@ -1,0 +1,345 @@
+//! What a transaction does: every type that ZooKeeper 3.4 to 3.9 log.
+
+use std::fmt;
+
+use crate::jute::{Decoder, Encode, Malformed, Text};
+use crate::log::acl::Acls;
+use crate::log::ops::Ops;
+use crate::log::paths::Paths;
+
+/// The type of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i32)]
+pub enum Kind {
+    /// A session began.
+    CreateSession = -10,
+    /// A session ended.
+    CloseSession = -11,
+    /// A znode was created.
+    Create = 1,
+    /// The same, by a client that wanted the stat back.
+    Create2 = 15,
+    /// A container: removed some time after its last child.
+    CreateContainer = 19,
+    /// A znode that goes when it is not modified for a time and has no children.
+    CreateTtl = 21,
+    /// A znode was deleted.
+    Delete = 2,
+    /// An empty container or an expired TTL znode was deleted by the leader.
+    DeleteContainer = 20,
+    /// A znode's data was set.
+    SetData = 5,
+    /// The membership changed: the data of `/zookeeper/config` was set.
+    Reconfig = 16,
+    /// A znode's ACL was set.
+    SetAcl = 7,
+    /// A version was checked. Part of a multi.
+    Check = 13,
+    /// Several at once, or none of them.
+    Multi = 14,
+    /// A request that failed: it takes a zxid and changes nothing.
+    Error = -1,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::CreateSession,
+        Self::CloseSession,
+        Self::Create,
+        Self::Create2,
+        Self::CreateContainer,
+        Self::CreateTtl,
+        Self::Delete,
+        Self::DeleteContainer,
+        Self::SetData,
+        Self::Reconfig,
+        Self::SetAcl,
+        Self::Check,
+        Self::Multi,
+        Self::Error,
+    ];
+
+    /// The type with this number in a file.
+    #[inline]
+    pub fn from_code(code: i32) -> Option<Self> {
+        Some(match code {
+            -10 => Self::CreateSession,
+            -11 => Self::CloseSession,
+            1 => Self::Create,
+            15 => Self::Create2,
+            19 => Self::CreateContainer,
+            21 => Self::CreateTtl,
+            2 => Self::Delete,
+            20 => Self::DeleteContainer,
+            5 => Self::SetData,
+            16 => Self::Reconfig,
+            7 => Self::SetAcl,
+            13 => Self::Check,
+            14 => Self::Multi,
+            -1 => Self::Error,
+            _ => return None,
+        })
+    }
+
+    /// Its number in a file.
+    pub fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// ZooKeeper's own name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateSession => "createSession",
+            Self::CloseSession => "closeSession",
+            Self::Create => "create",
+            Self::Create2 => "create2",
+            Self::CreateContainer => "createContainer",
+            Self::CreateTtl => "createTTL",
+            Self::Delete => "delete",
+            Self::DeleteContainer => "deleteContainer",
+            Self::SetData => "setData",
+            Self::Reconfig => "reconfig",
+            Self::SetAcl => "setACL",
+            Self::Check => "check",
+            Self::Multi => "multi",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How long a created znode lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lifetime {
+    /// Until it is deleted.
+    Persistent,
+    /// As long as the session that created it.
+    Ephemeral,
+    /// Until some time after its last child is gone.
+    Container,
+    /// Until it was not modified for so many milliseconds and has no children.
+    Ttl(i64),
+}
+
+/// A znode was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Create<'a> {
+    /// Its path; a sequential one carries its number already.
+    pub path: Text<'a>,
+    /// Its data.
+    pub data: Option<&'a [u8]>,
+    /// Its ACL.
+    pub acl: Acls<'a>,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+    /// The parent's `cversion` after it. `None` in files older than 3.4, where the parent's simply rises.
+    pub parent_cversion: Option<i32>,
+    /// `create2` and not `create`: the same effect.
+    pub with_stat: bool,
+}
+
+/// What a transaction does, with all text and data borrowed from the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Txn<'a> {
+    /// `createSession`
+    CreateSession {
+        /// After so many milliseconds of silence it ends.
+        timeout: i32,
+    },
+    /// `closeSession`
+    CloseSession {
+        /// The ephemeral znodes that go with it. `None` before 3.6: those that the session had.
+        paths: Option<Paths<'a>>,
+    },
+    /// `create`, `create2`, `createContainer`, `createTTL`
+    Create(Create<'a>),
+    /// `delete`, `deleteContainer`
+    Delete {
+        /// What is deleted.
+        path: Text<'a>,
+        /// By the leader, not by a client.
+        container: bool,
+    },
+    /// `setData`, `reconfig`
+    SetData {
+        /// Whose data.
+        path: Text<'a>,
+        /// The new data.
+        data: Option<&'a [u8]>,
+        /// The resulting version.
+        version: i32,
+        /// A change of the membership.
+        reconfig: bool,
+    },
+    /// `setACL`
+    SetAcl {
+        /// Whose ACL.
+        path: Text<'a>,
+        /// The new one.
+        acl: Acls<'a>,
+        /// The resulting ACL version.
+        version: i32,
+    },
+    /// `check`
+    Check {
+        /// Whose version was checked.
+        path: Text<'a>,
+        /// The expected version plus one.
+        version: i32,
+    },
+    /// `multi`
+    Multi(Ops<'a>),
+    /// `error`
+    Error {
+        /// ZooKeeper's error code, e.g. −101 for a missing znode.
+        code: i32,
+    },
+}
+
+impl<'a> Txn<'a> {
+    /// Takes the transaction of this type.
+    #[inline]
+    pub fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        Ok(match kind {
+            Kind::CreateSession => Self::CreateSession { timeout: from.i32()? },
+            Kind::CloseSession => Self::CloseSession { paths: close_session(from)? },
+            Kind::Create | Kind::Create2 | Kind::CreateContainer | Kind::CreateTtl => {
+                Self::Create(Create::decode(kind, from)?)
+            }
+            Kind::Delete | Kind::DeleteContainer => {
+                Self::Delete { path: from.text()?, container: kind == Kind::DeleteContainer }
+            }
+            Kind::SetData | Kind::Reconfig => Self::SetData {
+                path: from.text()?,
+                data: from.buffer()?,
+                version: from.i32()?,
+                reconfig: kind == Kind::Reconfig,
+            },
+            Kind::SetAcl => Self::SetAcl { path: from.text()?, acl: Acls::decode(from)?, version: from.i32()? },
+            Kind::Check => Self::Check { path: from.text()?, version: from.i32()? },
+            Kind::Multi => Self::Multi(Ops::decode(from)?),
+            Kind::Error => Self::Error { code: from.i32()? },
+        })
+    }
+
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::CreateSession { .. } => Kind::CreateSession,
+            Self::CloseSession { .. } => Kind::CloseSession,
+            Self::Create(create) => create.kind(),
+            Self::Delete { container: false, .. } => Kind::Delete,
+            Self::Delete { container: true, .. } => Kind::DeleteContainer,
+            Self::SetData { reconfig: false, .. } => Kind::SetData,
+            Self::SetData { reconfig: true, .. } => Kind::Reconfig,
+            Self::SetAcl { .. } => Kind::SetAcl,
+            Self::Check { .. } => Kind::Check,
+            Self::Multi(_) => Kind::Multi,
+            Self::Error { .. } => Kind::Error,
+        }
+    }
+
+    /// The one path it is about; `None` for sessions, errors and a multi, which can have several.
+    pub fn path(&self) -> Option<Text<'a>> {
+        match *self {
+            Self::Create(Create { path, .. })
+            | Self::Delete { path, .. }
+            | Self::SetData { path, .. }
+            | Self::SetAcl { path, .. }
+            | Self::Check { path, .. } => Some(path),
+            Self::CreateSession { .. } | Self::CloseSession { .. } | Self::Multi(_) | Self::Error { .. } => None,
+        }
+    }
+
+    /// The data that it sets.
+    pub fn data(&self) -> Option<&'a [u8]> {
+        match *self {
+            Self::Create(Create { data, .. }) | Self::SetData { data, .. } => data,
+            _ => None,
+        }
+    }
+
+    /// Appends it as it is on disk.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        match *self {
+            Self::CreateSession { timeout: number } | Self::Error { code: number } => to.put_i32(number),
+            Self::CloseSession { paths } => to.extend_from_slice(paths.map_or(&[], Paths::encoded)),
+            Self::Create(create) => create.encode(to),
+            Self::Delete { path, container: _ } => to.put_buffer(Some(path.0)),
+            Self::SetData { path, data, version, reconfig: _ } => {
+                to.put_buffer(Some(path.0));
+                to.put_buffer(data);
+                to.put_i32(version);
+            }
+            Self::SetAcl { path, acl, version } => {
+                to.put_buffer(Some(path.0));
+                to.extend_from_slice(acl.encoded());
+                to.put_i32(version);
+            }
+            Self::Check { path, version } => {
+                to.put_buffer(Some(path.0));
+                to.put_i32(version);
+            }
+            Self::Multi(ops) => to.extend_from_slice(ops.encoded()),
+        }
+    }
+}
+
+impl<'a> Create<'a> {
+    #[inline]
+    fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        let (path, data, acl) = (from.text()?, from.buffer()?, Acls::decode(from)?);
+        let with_stat = kind == Kind::Create2;
+        let lifetime = match kind {
+            Kind::CreateContainer => Lifetime::Container,
+            // Its time to live comes last.
+            Kind::CreateTtl => Lifetime::Ttl(0),
+            _ if from.bool()? => Lifetime::Ephemeral,
+            _ => Lifetime::Persistent,
+        };
+        let parent_cversion = match kind {
+            Kind::Create if from.rest().len() < 4 => None,
+            _ => Some(from.i32()?),
+        };
+        let lifetime = if kind == Kind::CreateTtl { Lifetime::Ttl(from.i64()?) } else { lifetime };
+        Ok(Self { path, data, acl, lifetime, parent_cversion, with_stat })
+    }
+
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.put_buffer(Some(self.path.0));
+        to.put_buffer(self.data);
+        to.extend_from_slice(self.acl.encoded());
+        if let Lifetime::Persistent | Lifetime::Ephemeral = self.lifetime {
+            to.put_bool(self.lifetime == Lifetime::Ephemeral);
+        }
+        if let Some(version) = self.parent_cversion {
+            to.put_i32(version);
+        }
+        if let Lifetime::Ttl(milliseconds) = self.lifetime {
+            to.put_i64(milliseconds);
+        }
+    }
+
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self.lifetime {
+            Lifetime::Container => Kind::CreateContainer,
+            Lifetime::Ttl(_) => Kind::CreateTtl,
+            Lifetime::Persistent | Lifetime::Ephemeral if self.with_stat => Kind::Create2,
+            Lifetime::Persistent | Lifetime::Ephemeral => Kind::Create,
+        }
+    }
+}
+
+/// Servers before 3.6 write nothing; those with `closeSessionTxn.enabled=false` nothing but the digest after it.
+fn close_session<'a>(from: &mut Decoder<'a>) -> Result<Option<Paths<'a>>, Malformed> {
+    let rest = from.rest();
+    let only_a_digest = rest.len() == 12 && rest.starts_with(&2_i32.to_be_bytes());
+    if rest.is_empty() || only_a_digest { Ok(None) } else { Paths::decode(from).map(Some) }
+}

@@ -1,0 +1,154 @@
+//! A tree on its way through the logs.
+
+use std::io::Read;
+
+use crate::log::Record;
+use crate::model::ids::Zxid;
+use crate::replay::apply::Refused;
+use crate::replay::tree::{DIGEST_VERSION, Tree};
+use crate::snapshot::{SnapshotReader, Trailer, Unsound, ZxidDigest};
+
+/// The tree is not what the server that wrote the files had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// After this transaction.
+    pub zxid: Zxid,
+    /// What the files say.
+    pub logged: i64,
+    /// What the replay came to.
+    pub replayed: i64,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The snapshot has it already.
+    Old,
+    /// It was applied.
+    Applied,
+    /// A server ignores it too.
+    Refused(Refused),
+}
+
+/// A tree on its way through the logs, which checks every digest that the files carry.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    tree: Tree,
+    /// Up to here the tree is fuzzy: some of these transactions are in the snapshot already.
+    fuzzy_until: Zxid,
+    /// What the snapshot's own server had at the end of it.
+    awaited: Option<ZxidDigest>,
+    checked: u64,
+    refused: u64,
+    mismatch: Option<Mismatch>,
+    /// The snapshot's digest is not that of its tree. Servers write the two without stopping, and what a later transaction
+    /// deleted does not show in what is left. The first digest of the log that is right takes it back.
+    doubt: Option<Mismatch>,
+}
+
+impl Replay {
+    /// Begins with a tree that is not fuzzy.
+    pub fn new(tree: Tree) -> Self {
+        let fuzzy_until = tree.last();
+        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None, doubt: None }
+    }
+
+    /// Begins with the snapshot of this name.
+    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>, name: Zxid) -> Result<Self, Unsound> {
+        let mut tree = Tree::of_snapshot(snapshot)?;
+        tree.last = name;
+        let trailer = snapshot.trailer();
+        // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
+        let known = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.version == DIGEST_VERSION;
+        // With a later transaction in it already, the content is not the one that the digest is of.
+        let least = name.max(snapshot.newest());
+        let awaited = trailer.digest.filter(|digest| digest.zxid >= least && known(digest));
+        let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
+        let mut replay = Self { fuzzy_until, awaited, ..Self::new(tree) };
+        replay.check_snapshot(name);
+        Ok(replay)
+    }
+
+    /// Applies a record, unless the snapshot has it.
+    #[inline]
+    pub fn apply(&mut self, record: &Record<'_>) -> Step {
+        let zxid = record.header.zxid;
+        if zxid <= self.tree.last() {
+            return Step::Old;
+        }
+        let result = self.tree.apply(&record.header, &record.txn);
+        self.check_snapshot(zxid);
+        if zxid >= self.fuzzy_until
+            && let Some(digest) = record.digest.filter(|digest| digest.version == DIGEST_VERSION)
+        {
+            self.compare(zxid, digest.tree);
+        }
+        match result {
+            Ok(()) => Step::Applied,
+            Err(refused) => {
+                self.refused += 1;
+                Step::Refused(refused)
+            }
+        }
+    }
+
+    fn check_snapshot(&mut self, zxid: Zxid) {
+        if let Some(digest) = self.awaited.take_if(|digest| digest.zxid == zxid) {
+            self.checked += 1;
+            self.doubt = self.differs(zxid, digest.tree);
+        }
+    }
+
+    fn differs(&self, zxid: Zxid, logged: i64) -> Option<Mismatch> {
+        let replayed = self.tree.digest();
+        (logged != replayed).then_some(Mismatch { zxid, logged, replayed })
+    }
+
+    fn compare(&mut self, zxid: Zxid, logged: i64) {
+        self.checked += 1;
+        match self.differs(zxid, logged) {
+            None => self.doubt = None,
+            mismatch => self.mismatch = self.mismatch.or(mismatch),
+        }
+    }
+
+    /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
+    pub fn count_quotas(&mut self) {
+        self.tree.count_quotas();
+    }
+
+    /// The tree so far.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The tree, for good.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
+    /// Up to here the tree is not one that any server had at one time.
+    pub fn fuzzy_until(&self) -> Zxid {
+        self.fuzzy_until
+    }
+
+    /// How many digests were compared.
+    pub fn checked(&self) -> u64 {
+        self.checked
+    }
+
+    /// How many transactions were refused, as servers refuse them.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The first digest that was not the tree's.
+    pub fn mismatch(&self) -> Option<Mismatch> {
+        self.mismatch.or(self.doubt)
+    }
+}
+
+/// Releases before 3.6 do not say where a snapshot ends. What its znodes show is the least.
+fn fuzzy_until(trailer: Trailer, name: Zxid, newest: Zxid) -> Zxid {
+    trailer.end(name).unwrap_or(name).max(newest)
+}

@@ -1,0 +1,129 @@
+//! A rolling restart of three under writes, beside what a plain `StatefulSet` does.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, available_parallelism};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use tokio::time::sleep;
+
+use super::cluster::in_namespace;
+use super::contender::{LOOK, Pods, kubectl};
+use super::measure::{Spread, handwritten_down, handwritten_up, spec};
+use super::writers::Writers;
+
+const WRITERS: usize = 3;
+
+/// What the rolls of one contender came to.
+#[derive(Default)]
+struct Rolls {
+    took: Vec<Duration>,
+    gap_of_one: Vec<Duration>,
+    gap_of_all: Vec<Duration>,
+    elections: Vec<u64>,
+    expired: usize,
+    acknowledged: usize,
+}
+
+impl Rolls {
+    /// One roll: every pod is another one afterwards, and all of them serve.
+    async fn roll(&mut self, pods: &Pods, address: &str, begin: impl FnOnce()) {
+        let before: BTreeSet<String> = pods.addresses().await.into_iter().map(|(_, uid, _)| uid).collect();
+        let epoch = pods.epoch().await;
+        let writers = Writers::start(address, WRITERS).await;
+        sleep(Duration::from_secs(2)).await;
+        let started = Instant::now();
+        begin();
+        loop {
+            let now = pods.modes().await;
+            if now.len() == before.len() && now.values().all(|(uid, _)| !before.contains(uid)) {
+                break;
+            }
+            assert!(started.elapsed() < Duration::from_secs(300), "the roll does not end");
+            sleep(LOOK).await;
+        }
+        self.took.push(started.elapsed());
+        sleep(Duration::from_secs(3)).await;
+        let tally = writers.stop().await;
+        tally.assert_all_there(address).await;
+        self.gap_of_one.push(tally.longest_gap_of_one);
+        self.gap_of_all.push(tally.longest_gap_of_all);
+        self.expired += tally.expired;
+        self.acknowledged += tally.acknowledged.len();
+        self.elections.push(pods.epoch().await - epoch);
+    }
+
+    fn rows(&self, who: &str) {
+        Spread::of(&self.took).row(&format!("{who}: the whole roll"));
+        Spread::of(&self.gap_of_one).row(&format!("{who}: longest gap of any one writer"));
+        Spread::of(&self.gap_of_all).row(&format!("{who}: longest time without any acknowledged write"));
+    }
+
+    fn counts(&self, who: &str) {
+        println!(
+            "{who}: elections in each roll {:?}, sessions expired {}, writes acknowledged {}, lost 0.",
+            self.elections, self.expired, self.acknowledged
+        );
+    }
+}
+
+/// Both in turns; with `BUSY=1` beside as many busy loops as there are cores.
+pub async fn roll(runs: usize) {
+    let busy = env::var("BUSY").is_ok().then(Busy::start);
+    handwritten_up();
+    let client = Client::try_default().await.unwrap();
+    let theirs = Pods::of_handwritten(&client);
+    theirs.until_serving(3).await;
+    in_namespace("bench-roll", |space| async move {
+        let zk = space.ensemble("zk", spec(3)).await;
+        zk.ready(3).await;
+        let ours = Pods::of_ensemble(&space.client, &space.name);
+        let their_address = format!("{}:2181", kubectl(&["-n", "handwritten", "get", "svc", "zookeeper-client", "-o", "jsonpath={.spec.clusterIP}"]));
+        let our_address = zk.address("client").await;
+        let (mut plain, mut rolled) = (Rolls::default(), Rolls::default());
+        for run in 0..runs {
+            let restart = || drop(kubectl(&["-n", "handwritten", "rollout", "restart", "sts/zookeeper"]));
+            plain.roll(&theirs, &their_address, restart).await;
+            let word = format!("menagerie.dev/restart={run}");
+            let annotate = || drop(space.kubectl(&["annotate", "zke", "zk", "--overwrite", &word]));
+            rolled.roll(&ours, &our_address, annotate).await;
+            zk.ready(3).await;
+            eprintln!("roll: run {} of {runs}", run + 1);
+        }
+        println!("\n### Rolling restart of 3 under {WRITERS} writers with a write every 10 ms each{}, {runs} rolls each\n\n| seconds | min | median | max |\n|---|---|---|---|", if busy.is_some() { ", every core busy" } else { "" });
+        plain.rows("plain StatefulSet");
+        rolled.rows("Menagerie");
+        println!();
+        plain.counts("Plain StatefulSet");
+        rolled.counts("Menagerie");
+    })
+    .await;
+    handwritten_down();
+}
+
+/// Loops that take what processor they can get, until dropped.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..available_parallelism().map_or(2, usize::from) {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,136 @@
+//! `menagerie index`: built, asked, and refused.
+
+use super::*;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn index(&self) -> String {
+        self.folder.path().join("test.index").to_str().unwrap().to_owned()
+    }
+
+    fn files(&self) -> Vec<String> {
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+fn world() -> World {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 5).log(E1 + 6..=E1 + 9);
+    world
+}
+
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut contents: Vec<_> = files.map(|path| (path.clone(), fs::read(&path).unwrap())).collect();
+    contents.sort();
+    contents
+}
+
+#[test]
+fn a_history_is_told_with_time_session_and_data_and_the_logs_stay_as_they_are() {
+    let (world, place) = (world(), Place::new());
+    let before = contents(&world.folder.path().join("version-2"));
+    let (code, lines) = json(&["index", "build", world.path(), "--index", &place.index()]);
+    assert_eq!((code, &lines[0]["transactions"], &lines[0]["entries"]), (0, &9.into(), &9.into()));
+    let output = run(&["index", "history", "/n100000003", "--index", &place.index()]);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "/n100000003: 1 change",
+            "2023-11-14T22:13:23.000Z  0x100000003  0x1001  created \"some data\" world:anyone:cdrwa",
+            "session 0x1001: opened before these logs, or the server itself, not closed in these logs",
+        ]
+    );
+    let (code, lines) = json(&["index", "history", "/n100000003", "--index", &place.index()]);
+    assert_eq!((code, lines.len()), (0, 1));
+    assert_eq!((&lines[0]["was"], &lines[0]["after"]["data"]), (&"absent".into(), &"some data".into()));
+    let log = fs::read(lines[0]["after"]["log"].as_str().unwrap()).unwrap();
+    let offset = usize::try_from(lines[0]["after"]["offset"].as_u64().unwrap()).unwrap();
+    assert_eq!(&log[offset..offset + 9], b"some data");
+    assert_eq!(contents(&world.folder.path().join("version-2")), before);
+}
+
+#[test]
+fn a_search_is_narrowed_by_zxid_time_and_kind_and_says_when_there_is_more() {
+    let (world, place) = (world(), Place::new());
+    run(&["index", "build", world.path(), "--index", &place.index()]);
+    let found = |arguments: &[&str]| {
+        let (code, lines) = json(&[&["index", "search", "--index", &place.index()], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}");
+        lines.iter().map(|line| line["path"].as_str().unwrap()[2..].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["--limit", "2"]), ["100000009", "100000008"]);
+    assert_eq!(found(&["--from", "0x100000005", "--to", "0x100000006", "--oldest-first"]), ["100000005", "100000006"]);
+    assert_eq!(
+        found(&["--since", "2023-11-14T22:13:22Z", "--until", "2023-11-14T22:13:24Z"]),
+        ["100000003", "100000002"]
+    );
+    assert_eq!(found(&["--subtree", "/", "--kind", "created", "--session", "0x1001"]).len(), 9);
+    assert!(found(&["--kind", "deleted"]).is_empty() && found(&["--session", "7"]).is_empty());
+    let output = run(&["index", "search", "--index", &place.index(), "--limit", "4"]);
+    assert!(text(&output.stderr).contains("there are more: --to 0x100000006"), "{output:?}");
+}
+
+#[test]
+fn damage_exits_with_1_and_what_is_good_is_indexed() {
+    let (world, place) = (world(), Place::new());
+    world.edit("log.100000001", |bytes| bytes[60] ^= 1);
+    let (code, lines) = json(&["index", "build", world.path(), "--index", &place.index()]);
+    assert_eq!((code, &lines[0]["finding"], &lines[1]["transactions"]), (1, &"checksum".into(), &8.into()));
+}
+
+#[test]
+fn what_cannot_be_built_or_asked_is_one_line_and_exits_with_2() {
+    let (world, place) = (world(), Place::new());
+    let refused = |arguments: &[&str], expected: &str| {
+        let output = run(arguments);
+        let error = text(&output.stderr);
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    };
+    let index = place.index();
+    refused(&["index", "history", "/a", "--index", &index], "there is no index: make it with `menagerie index build`");
+    refused(&["index", "build", "/nowhere", "--index", &index], "no such file or folder");
+    let inside = world.file("test.index");
+    refused(&["index", "build", world.path(), "--index", inside.to_str().unwrap()], "ZooKeeper's own folder");
+    assert!(place.files().is_empty());
+    run(&["index", "build", world.path(), "--index", &index]);
+    fs::remove_file(world.file("log.100000006")).unwrap();
+    refused(&["index", "history", "/n100000007", "--index", &index], "log.100000006: ");
+    fs::write(&index, vec![7; 9000]).unwrap();
+    refused(&["index", "history", "/a", "--index", &index], "not an index of this release");
+    refused(&["index", "build", world.path(), "--index", &index], "not an index of this release");
+}
+
+/// Builds where no file may grow beyond 40 KiB, and an index has more.
+fn cramped(world: &World, index: &str) -> Output {
+    let script = "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"";
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_menagerie"), "index", "build", world.path(), "--index", index];
+    Command::new("bash").args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_build_that_fails_half_way_leaves_what_was_there_before() {
+    let (mut world, place) = (world(), Place::new());
+    let index = place.index();
+    let output = cramped(&world, &index);
+    assert_eq!((output.status.code(), text(&output.stderr).lines().count()), (Some(2), 1), "{output:?}");
+    assert!(place.files().is_empty(), "{:?}", place.files());
+    run(&["index", "build", world.path(), "--index", &index]);
+    let whole = fs::read(&index).unwrap();
+    world.log(E1 + 10..=E1 + 11);
+    let output = run(&["index", "history", "/n100000009", "--index", &index]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(cramped(&world, &index).status.code(), Some(2));
+    assert_eq!((fs::read(&index).unwrap() == whole, place.files()), (true, vec!["test.index".to_owned()]));
+}

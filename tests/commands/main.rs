@@ -1,0 +1,129 @@
+//! `menagerie log`, `snapshot` and `index` as users run them, on folders made here and broken on purpose.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use menagerie::jute::{Decoder, Text};
+use menagerie::log::{Acl, Acls, Create, Digest, Header, Lifetime, LogWriter, SessionId, Txn, encode_acls};
+use menagerie::model::ids::Zxid;
+use menagerie::replay::Tree;
+use serde_json::Value;
+
+mod damage;
+mod history;
+mod index;
+mod input;
+mod output;
+
+const E1: u64 = 1 << 32;
+const E2: u64 = 2 << 32;
+
+/// A member's folder in the making: a tree that goes along with what is logged, as a server's does.
+struct World {
+    folder: tempfile::TempDir,
+    tree: Tree,
+    log: Option<(PathBuf, LogWriter<Vec<u8>>)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("version-2")).unwrap();
+        let world = Self { folder, tree: Tree::born(), log: None };
+        world.snapshot();
+        world
+    }
+
+    fn path(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("version-2").join(name)
+    }
+
+    fn snapshot(&self) {
+        let name = format!("snapshot.{}", self.tree.last());
+        fs::write(self.file(&name), self.tree.write(Vec::new()).unwrap()).unwrap();
+    }
+
+    /// Logs these transactions, the first of them in a file of its own; each creates a znode named after its zxid.
+    fn log(&mut self, zxids: impl IntoIterator<Item = u64>) -> &mut Self {
+        for zxid in zxids {
+            self.append(zxid);
+        }
+        self.close();
+        self
+    }
+
+    fn append(&mut self, zxid: u64) {
+        let header = Header { session: SessionId(0x1001), cxid: 1, zxid: Zxid(zxid), time: time_of(zxid) };
+        let (path, acl) = (format!("/n{zxid:x}"), encode_acls(&[Acl::new(31, "world", "anyone")]));
+        let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
+        let parent_cversion = self.tree.get(b"/").unwrap().stat().cversion + 1;
+        let txn = Txn::Create(Create {
+            path: Text(path.as_bytes()),
+            data: Some(b"some data"),
+            acl,
+            lifetime: Lifetime::Persistent,
+            parent_cversion: Some(parent_cversion),
+            with_stat: false,
+        });
+        self.tree.apply(&header, &txn).unwrap();
+        let name = self.file(&format!("log.{zxid:x}"));
+        let (_, log) = self.log.get_or_insert_with(|| (name, LogWriter::new(Vec::new(), 0).unwrap()));
+        log.append(header, &txn, Some(Digest { version: 2, tree: self.tree.digest() })).unwrap();
+    }
+
+    /// Ends the file at hand, as servers leave it: with zeros allocated ahead.
+    fn close(&mut self) {
+        if let Some((path, log)) = self.log.take() {
+            let mut bytes = log.into_inner();
+            bytes.resize(bytes.len() + 4096, 0);
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = fs::read(self.file(name)).unwrap();
+        edit(&mut bytes);
+        fs::write(self.file(name), bytes).unwrap();
+    }
+}
+
+/// A second for each transaction, from an hour that is easy to read.
+fn time_of(zxid: u64) -> i64 {
+    1_700_000_000_000 + i64::try_from(zxid & 0xffff_ffff).unwrap() * 1000
+}
+
+/// Where the zeros begin that a server allocates ahead.
+fn written(bytes: &[u8]) -> usize {
+    bytes.len() - 4096
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_menagerie")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The exit code and the lines of JSON.
+fn json(arguments: &[&str]) -> (i32, Vec<Value>) {
+    let output = run(&[arguments, &["--output", "json"]].concat());
+    let lines = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output.status.code().unwrap(), lines)
+}
+
+/// The names of what `log verify` found, and its exit code.
+fn findings(paths: &[&str]) -> (i32, Vec<String>) {
+    let (code, lines) = json(&[&["log", "verify"], paths].concat());
+    (code, lines.iter().filter_map(|line| line["finding"].as_str().map(str::to_owned)).collect())
+}
+
+fn readable(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

@@ -1,0 +1,10 @@
+//! The files of real servers: what is read of them is what ZooKeeper's own tools print and what a live client saw.
+//!
+//! `dev/files fixtures` made the files; `dev/test files` makes new ones of every release and names their folder in
+//! `MENAGERIE_FILES`.
+
+mod index;
+mod live;
+mod scenes;
+mod seen;
+mod toolkit;
