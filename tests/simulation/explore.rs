@@ -72,6 +72,8 @@ pub struct Course {
     pub recreate: bool,
     /// Whether members lose their pods more often than anything else.
     pub violent: bool,
+    /// Whether nothing happens but to the servers.
+    pub servers: bool,
     /// One change of the spec in so many needs a restart.
     pub rolls: u32,
 }
@@ -90,6 +92,7 @@ impl Course {
             silence: 0,
             recreate: true,
             violent: false,
+            servers: false,
             rolls: 3,
         }
     }
@@ -107,6 +110,11 @@ impl Course {
     /// Members come and go all the time.
     pub fn violent() -> Self {
         Self { violent: true, faults: 3, ..Self::everything() }
+    }
+
+    /// Members that elect and write while their pods come and go.
+    pub fn servers() -> Self {
+        Self { servers: true, events: 150, from: vec![3, 5], ..Self::everything() }
     }
 
     /// Changes that need restarts.
@@ -130,6 +138,9 @@ impl Course {
     fn event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
         if self.second {
             return self.late_event(world, dice);
+        }
+        if self.servers {
+            return Self::server_event(world, dice);
         }
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
@@ -208,6 +219,24 @@ impl Course {
             14 => Event::Fault(Fault::Later),
             _ => Event::Crash(0),
         })
+    }
+
+    /// Members are evicted, come back and agree, while clients write.
+    fn server_event(world: &World, dice: &mut Dice) -> Option<Event> {
+        let of_pods = |event: &Event| matches!(event, Event::Pod(..) | Event::Collect);
+        let ordinary: Vec<Event> =
+            world.ordinary().into_iter().filter(|event| !matches!(event, Event::Operator(..))).collect();
+        let (pods, servers): (Vec<Event>, Vec<Event>) = ordinary.into_iter().partition(of_pods);
+        let leaders: Vec<u32> =
+            world.kube.running().filter(|(_, server)| server.leads().is_some()).map(|(id, _)| id).collect();
+        let members: Vec<u32> = world.kube.pods.keys().map(|ordinal| ordinal + 1).collect();
+        match dice.below(16) {
+            0 => Some(Event::Fault(Fault::Evict(dice.pick(&members)?))),
+            1 => Some(Event::Fault(Fault::Kill(dice.pick(&members)?))),
+            2..=7 => dice.pick(&pods),
+            8 | 9 => Some(Event::Write(dice.pick(&leaders)?)),
+            _ => dice.pick(&servers),
+        }
     }
 
     /// The first operator works in whole passes; the second looks, and acts long after.

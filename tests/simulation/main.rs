@@ -54,6 +54,11 @@ fn nothing_breaks_while_members_come_and_go() {
 }
 
 #[test]
+fn nothing_breaks_while_servers_elect_and_write() {
+    sound(&Course::servers(), 200);
+}
+
+#[test]
 fn nothing_breaks_in_a_roll() {
     sound(&Course::rolling(), 200);
 }

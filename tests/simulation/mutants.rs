@@ -153,7 +153,7 @@ fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
 #[test]
 fn a_stale_configuration_that_is_written_at_start_is_found() {
     let mutant = Mutant { name: "stale configuration written at start", prepare: Some(old_list), ..SOUND };
-    let course = Course { from: vec![5], sizes: vec![5], recreate: false, ..Course::violent() };
+    let course = Course { from: vec![5], ..Course::servers() };
     found(mutant, &course, 1000, &[Wrong::History, Wrong::Loss]);
 }
 
