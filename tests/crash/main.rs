@@ -159,10 +159,8 @@ async fn run(tours: Vec<Tour>) -> ExitCode {
 
 async fn record() -> ExitCode {
     let (reference, none, same) = (Reference::default(), Tour::new(), plan::empty_tour());
-    let (one, other) = futures::join!(
-        travel("crash-none", &none, true, &reference),
-        travel("crash-same", &same, false, &reference)
-    );
+    let (one, other) =
+        futures::join!(travel("crash-none", &none, true, &reference), travel("crash-same", &same, false, &reference));
     if !one.1 || !other.1 {
         eprintln!("error: an undisturbed tour failed: see above");
         return ExitCode::FAILURE;

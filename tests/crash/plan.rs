@@ -66,16 +66,6 @@ const AT_ZOOKEEPER: [Kind; 4] = [
     Kind::KillAfterPassword(120),
 ];
 
-impl Kind {
-    /// Whether the operator is dead afterwards.
-    pub fn kills(self) -> bool {
-        matches!(
-            self,
-            Self::KillBefore | Self::KillCommitted | Self::KillAnswered | Self::StaleLists | Self::KillAfterPassword(_)
-        )
-    }
-}
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -17,7 +17,7 @@ use super::cluster::Space;
 pub type State = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What every run has of its own: names that the API server makes, times, places, and how often something was counted.
-const OWN: [&str; 22] = [
+const OWN: [&str; 25] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -36,7 +36,11 @@ const OWN: [&str; 22] = [
     "volume.kubernetes.io/storage-provisioner",
     "pv.kubernetes.io/bind-completed",
     "pv.kubernetes.io/bound-by-controller",
-    "data.password",
+    "identity",
+    "menagerie.dev/identity",
+    "topology.kubernetes.io/zone",
+    // A digest of what holds all this.
+    "menagerie.dev/rendered",
     // Of the ensemble's status: who leads, and the version of the membership.
     "leader",
     "role",
@@ -118,8 +122,18 @@ fn walk(path: &str, value: &Value, space: &Space, found: &mut BTreeMap<String, S
     }
 }
 
+/// Names of this run inside a text: the namespace, who leads, and the charter's identity and version.
 fn masked(text: &str, space: &Space) -> String {
-    text.replace(&space.name, "NAMESPACE")
+    let text = text.replace(&space.name, "NAMESPACE");
+    let own = |line: &str| {
+        let line_of_charter = line.trim_start().starts_with("\"identity\":");
+        match line.split_once(" leads, ") {
+            _ if line_of_charter => "IDENTITY".to_owned(),
+            Some((_, rest)) => format!("MEMBER leads, {rest}"),
+            None => line.split_once("version=").map_or(line, |(before, _)| before).to_owned(),
+        }
+    };
+    text.lines().map(own).collect::<Vec<_>>().join("\n")
 }
 
 /// What differs, one line each.

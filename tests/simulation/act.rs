@@ -18,13 +18,28 @@ pub enum Action {
     Apply(Write),
     Delete(Target),
     /// A fresh quorum read: this one is no member any more.
-    Absent { id: ServerId, via: Vec<String> },
+    Absent {
+        id: ServerId,
+        via: Vec<String>,
+    },
     Resize(Resize),
     /// A fresh quorum read: the membership is still of this version, and this one is not in it.
-    Out { id: ServerId, from: ConfigVersion, via: Vec<String> },
+    Out {
+        id: ServerId,
+        from: ConfigVersion,
+        via: Vec<String>,
+    },
     /// A fresh quorum read: the membership is still of this version.
-    Still { from: ConfigVersion, via: Vec<String> },
-    Reconfig { id: ServerId, join: bool, from: Option<ConfigVersion>, via: Vec<String> },
+    Still {
+        from: ConfigVersion,
+        via: Vec<String>,
+    },
+    Reconfig {
+        id: ServerId,
+        join: bool,
+        from: Option<ConfigVersion>,
+        via: Vec<String>,
+    },
 }
 
 /// How an action ends, as far as the network is concerned.
@@ -154,7 +169,11 @@ impl World {
         if target.key.kind == Kind::Pod {
             let before = self.kube.clone_of(&target.key.name);
             self.kube.delete(target).map_err(|Conflict(reason)| reason)?;
-            self.judge_restart(&target.key.name, before.is_some_and(|uid| uid.to_string() != target.uid && !target.uid.is_empty()), pass);
+            self.judge_restart(
+                &target.key.name,
+                before.is_some_and(|uid| uid.to_string() != target.uid && !target.uid.is_empty()),
+                pass,
+            );
             return Ok(());
         }
         let ordinal = self.kube.claim_mut(&target.key.name).map(|claim| claim.uid.to_string());
@@ -222,9 +241,16 @@ impl World {
         Err("no member commits a write".to_owned())
     }
 
-    fn change(&mut self, (id, join): (u32, bool), from: Option<ConfigVersion>, via: &[String], (pass, wire): (&Pass, Wire)) -> Result<(), String> {
+    fn change(
+        &mut self,
+        (id, join): (u32, bool),
+        from: Option<ConfigVersion>,
+        via: &[String],
+        (pass, wire): (&Pass, Wire),
+    ) -> Result<(), String> {
         let before = self.committed;
-        let Some(member) = self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(|server| server.serving()))
+        let Some(member) =
+            self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(|server| server.serving()))
         else {
             return Err("nobody serves".to_owned());
         };
@@ -242,7 +268,9 @@ impl World {
 
     fn proposals(&self) -> usize {
         let logs = self.kube.running().filter_map(|(id, _)| self.kube.disk(id));
-        logs.map(|disk| disk.log.iter().filter(|entry| matches!(entry.what, What::Reconfig(_))).count()).max().unwrap_or(0)
+        logs.map(|disk| disk.log.iter().filter(|entry| matches!(entry.what, What::Reconfig(_))).count())
+            .max()
+            .unwrap_or(0)
     }
 
     fn judge_change(&mut self, before: Config, (id, join): (u32, bool), pass: &Pass) {
@@ -255,14 +283,24 @@ impl World {
         }
         let absent: Ids = before.voters.without(id).iter().filter(|voter| !pass.synced.contains(*voter)).collect();
         if absent.len() > 0 {
-            self.wrong(Wrong::Quorum(format!("member {id} is {verb} while members {absent} of {before} are not synced")));
+            self.wrong(Wrong::Quorum(format!(
+                "member {id} is {verb} while members {absent} of {before} are not synced"
+            )));
         }
         let sight = &pass.sight;
         let late = |id: u32| sight.pods.get(&(id - 1)).is_some_and(|pod| pod.outdated(sight.revision()));
         let others: Ids = before.voters.iter().filter(|other| *other != id && late(*other)).collect();
         let asked = sight.given_up(id - 1) || sight.cordoned(id - 1);
-        if !join && !asked && pass.leader == Some(id) && late(id) && others.len() > 0 && id <= sight.resource.spec.replicas {
-            self.wrong(Wrong::Leader(format!("member {id} gives up leadership while {others} are still to be restarted")));
+        if !join
+            && !asked
+            && pass.leader == Some(id)
+            && late(id)
+            && others.len() > 0
+            && id <= sight.resource.spec.replicas
+        {
+            self.wrong(Wrong::Leader(format!(
+                "member {id} gives up leadership while {others} are still to be restarted"
+            )));
         }
         if join && !pass.synced.contains(id) {
             self.wrong(Wrong::Quorum(format!("member {id} is added before it is synced")));
@@ -273,13 +311,16 @@ impl World {
 fn describe(action: &Action) -> String {
     match action {
         Action::Apply(Write::Apply { object, .. }) => {
-            let pods = object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
+            let pods =
+                object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
             format!("applies {} {}{pods}", object.key.kind.as_str(), object.key.name)
         }
         Action::Apply(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
         Action::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
         Action::Absent { id, .. } => format!("commits a write and reads that {id} is no member"),
-        Action::Out { id, from, .. } => format!("commits a write and reads that {id} is not in the membership of {from}"),
+        Action::Out { id, from, .. } => {
+            format!("commits a write and reads that {id} is not in the membership of {from}")
+        }
         Action::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
         }

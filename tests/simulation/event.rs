@@ -6,9 +6,9 @@ use super::faults;
 use super::kubelet::Mount;
 use super::membership::Ids;
 use super::mind::Mind;
+use super::operator::Doing;
 use super::spec::Spec;
 use super::world::{OPERATORS, World};
-use super::operator::Doing;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
@@ -115,7 +115,9 @@ impl World {
         for id in &ids {
             moved |= ids.iter().any(|leader| self.followable(*id, *leader).is_some() && self.follow(*id, *leader));
         }
-        let led = ids.iter().any(|id| self.kube.server(*id).is_some_and(|server| server.leads().is_some()) && self.kube.awake(*id));
+        let led = ids
+            .iter()
+            .any(|id| self.kube.server(*id).is_some_and(|server| server.leads().is_some()) && self.kube.awake(*id));
         if !led && let Some(leader) = self.candidates().last() {
             moved |= self.elect(*leader, ids.iter().copied().collect());
         }
@@ -141,12 +143,18 @@ impl World {
     pub fn ordinary(&self) -> Vec<Event> {
         let mut events: Vec<Event> = (0..OPERATORS).map(|who| Event::Operator(who, Wire::Fine)).collect();
         let most = self.kube.replicas().max(self.kube.pods.keys().last().map_or(0, |ordinal| ordinal + 1));
-        events.extend((0..most).filter(|ordinal| self.pending(*ordinal)).map(|ordinal| Event::Pod(ordinal, Mount::Current)));
+        events.extend(
+            (0..most).filter(|ordinal| self.pending(*ordinal)).map(|ordinal| Event::Pod(ordinal, Mount::Current)),
+        );
         let ids: Vec<u32> = self.kube.running().map(|(id, _)| id).collect();
         let all: Ids = ids.iter().copied().collect();
         events.extend(self.candidates().into_iter().map(|id| Event::Elect(id, all)));
         for id in ids.iter().copied() {
-            events.extend(ids.iter().filter(|other| self.followable(id, **other).is_some()).map(|other| Event::Follow(id, *other)));
+            events.extend(
+                ids.iter()
+                    .filter(|other| self.followable(id, **other).is_some())
+                    .map(|other| Event::Follow(id, *other)),
+            );
             events.extend(ids.iter().filter(|other| self.hearable(id, **other)).map(|other| Event::Hear(id, *other)));
             if self.led_by(id).is_some() {
                 events.extend([Event::Sync(id), Event::Inform(id)]);
@@ -177,7 +185,13 @@ impl World {
         let wanted = ordinal < self.kube.replicas();
         match self.kube.pods.get(&ordinal) {
             None => wanted,
-            Some(pod) => pod.terminating || !wanted || !pod.prepared || pod.server.is_none() || self.kube.set().is_none_or(|set| set.uid != pod.set),
+            Some(pod) => {
+                pod.terminating
+                    || !wanted
+                    || !pod.prepared
+                    || pod.server.is_none()
+                    || self.kube.set().is_none_or(|set| set.uid != pod.set)
+            }
         }
     }
 }

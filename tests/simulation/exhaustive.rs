@@ -93,7 +93,9 @@ fn choices(place: &Place) -> Vec<(Event, u32)> {
     let world = &place.world;
     let mut events = vec![(Event::Operator(0, Wire::Fine), 0)];
     let ordinary = world.ordinary();
-    events.extend(ordinary.iter().filter(|event| matches!(event, Event::Pod(..) | Event::Collect)).map(|event| (*event, 0)));
+    events.extend(
+        ordinary.iter().filter(|event| matches!(event, Event::Pod(..) | Event::Collect)).map(|event| (*event, 0)),
+    );
     if ordinary.iter().any(|event| !matches!(event, Event::Pod(..) | Event::Collect | Event::Operator(..))) {
         events.push((Event::Calm, 0));
     }

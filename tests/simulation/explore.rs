@@ -108,7 +108,11 @@ impl Course {
     }
 
     fn begin(&self, dice: &mut Dice, mind: &Mind) -> World {
-        let spec = Spec { replicas: dice.pick(&self.from).unwrap_or(3), reclaim: self.reclaim.unwrap_or(dice.once_in(2)), tick: 0 };
+        let spec = Spec {
+            replicas: dice.pick(&self.from).unwrap_or(3),
+            reclaim: self.reclaim.unwrap_or(dice.once_in(2)),
+            tick: 0,
+        };
         let mut world = World::new(spec);
         if self.born {
             world.settle(mind);
@@ -163,7 +167,13 @@ impl Course {
         let pod = world.kube.pods.get(&ordinal)?;
         let paused = pod.server.as_ref().is_some_and(|server| server.paused);
         if self.violent && !dice.once_in(4) {
-            return Some(Event::Fault(dice.pick(&[Fault::Evict(id), Fault::Kill(id), Fault::Cut(id), Fault::Wipe(id), Fault::Mend(id)])?));
+            return Some(Event::Fault(dice.pick(&[
+                Fault::Evict(id),
+                Fault::Kill(id),
+                Fault::Cut(id),
+                Fault::Wipe(id),
+                Fault::Mend(id),
+            ])?));
         }
         if dice.once_in(self.silence) {
             return Some(Event::Fault(Fault::Silence(id)));

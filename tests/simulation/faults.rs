@@ -1,9 +1,9 @@
 //! What can break, and how much of it an ensemble has to bear.
 
-use super::kubelet::Mount;
-use super::membership::{Config, Ids};
 use super::disk::Disk;
 use super::kube::Ask;
+use super::kubelet::Mount;
+use super::membership::{Config, Ids};
 use super::world::World;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,14 +52,18 @@ impl World {
             Fault::Hear(id) => self.pod(id, |pod| std::mem::replace(&mut pod.silent, false)),
             Fault::Wipe(id) => return self.wipe(id),
             Fault::Late(ordinal) => return self.kube.config_before.is_some() && self.late(ordinal),
-            Fault::Rot(id) => self.bearable(id) && self.unharmed() && {
-                self.kill(id);
-                self.kube.disk_mut(id).is_some_and(|disk| !std::mem::replace(&mut disk.rotten, true))
-            },
-            Fault::Lose(id) => self.bearable(id) && self.unharmed() && {
-                self.kill(id);
-                self.kube.claims.get_mut(&(id - 1)).is_some_and(|claim| !std::mem::replace(&mut claim.lost, true))
-            },
+            Fault::Rot(id) => {
+                self.bearable(id) && self.unharmed() && {
+                    self.kill(id);
+                    self.kube.disk_mut(id).is_some_and(|disk| !std::mem::replace(&mut disk.rotten, true))
+                }
+            }
+            Fault::Lose(id) => {
+                self.bearable(id) && self.unharmed() && {
+                    self.kill(id);
+                    self.kube.claims.get_mut(&(id - 1)).is_some_and(|claim| !std::mem::replace(&mut claim.lost, true))
+                }
+            }
             Fault::Ask(id, ask) => self.pod(id, |pod| {
                 pod.version += 1;
                 pod.asked.replace(ask).is_none()
@@ -153,7 +157,8 @@ impl World {
 
     /// Members whose disks have everything that was committed.
     fn holders(&self) -> Ids {
-        let whole = |disk: &Disk| disk.log.len() >= self.history.len() && disk.log[..self.history.len()] == self.history[..];
+        let whole =
+            |disk: &Disk| disk.log.len() >= self.history.len() && disk.log[..self.history.len()] == self.history[..];
         let ids = self.kube.claims.keys().map(|ordinal| ordinal + 1);
         let kept = ids.filter(|id| self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost));
         kept.filter(|id| self.kube.disk(*id).is_some_and(|disk| disk.database && !disk.rotten && whole(disk))).collect()

@@ -31,8 +31,15 @@ pub enum Wrong {
 impl Wrong {
     pub fn text(&self) -> &str {
         match self {
-            Self::History(text) | Self::Loss(text) | Self::Quorum(text) | Self::Changes(text) | Self::Claim(text)
-            | Self::Foreign(text) | Self::Leader(text) | Self::Initialize(text) | Self::Unsettled(text) => text,
+            Self::History(text)
+            | Self::Loss(text)
+            | Self::Quorum(text)
+            | Self::Changes(text)
+            | Self::Claim(text)
+            | Self::Foreign(text)
+            | Self::Leader(text)
+            | Self::Initialize(text)
+            | Self::Unsettled(text) => text,
         }
     }
 
@@ -111,7 +118,9 @@ impl World {
     pub fn synced(&self) -> Ids {
         let serving = self.kube.running().filter(|(_, server)| server.serving() && !server.paused);
         let led = serving.filter(|(_, server)| {
-            server.follows().is_none_or(|(leader, epoch)| self.kube.server(leader).and_then(Server::leads) == Some(epoch))
+            server
+                .follows()
+                .is_none_or(|(leader, epoch)| self.kube.server(leader).and_then(Server::leads) == Some(epoch))
         });
         led.map(|(id, _)| id).collect()
     }

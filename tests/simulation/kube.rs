@@ -154,7 +154,8 @@ impl Kube {
             self.config_before = existing.map(|found| Arc::clone(&found.json));
         }
         let uid = existing.map(|found| found.uid);
-        let (version, owner) = (existing.map_or(1, |found| found.version + 1), existing.map_or(Some(owner), |found| found.owner));
+        let (version, owner) =
+            (existing.map_or(1, |found| found.version + 1), existing.map_or(Some(owner), |found| found.owner));
         let uid = uid.unwrap_or_else(|| self.uid());
         self.store(key.clone(), json.clone(), (uid, version, owner));
         Ok(())
@@ -224,7 +225,8 @@ impl Kube {
 
     /// What the `StatefulSet` controller does next about a pod; what it did, in words.
     pub fn control(&mut self, ordinal: u32) -> Option<String> {
-        let set = self.set().map(|set| (set.uid, set.json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"].clone()));
+        let set =
+            self.set().map(|set| (set.uid, set.json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"].clone()));
         if std::mem::replace(&mut self.behind, false) {
             return Some("the StatefulSet controller takes in the last change".to_owned());
         }

@@ -61,7 +61,10 @@ impl World {
         }?;
         self.kube.get(Kind::Secret, "zk-super")?;
         let text = |key: &str| config["data"][key].as_str().unwrap_or_default().to_owned();
-        Some(Seed::parse(&text(CHARTER_KEY), text(STATIC_KEY), "secret").expect("the operator writes charters that can be read"))
+        Some(
+            Seed::parse(&text(CHARTER_KEY), text(STATIC_KEY), "secret")
+                .expect("the operator writes charters that can be read"),
+        )
     }
 
     /// The init container, the whole of it or only its first `changes`.
@@ -77,7 +80,11 @@ impl World {
         let plan = match outcome {
             Ok(plan) => plan,
             Err(refusal) => {
-                let news = self.kube.pods.get_mut(&ordinal).is_some_and(|pod| pod.trouble.replace(refusal.to_string()).is_none());
+                let news = self
+                    .kube
+                    .pods
+                    .get_mut(&ordinal)
+                    .is_some_and(|pod| pod.trouble.replace(refusal.to_string()).is_none());
                 if news {
                     self.tell(|| format!("prepare refuses in pod zk-{ordinal}: {refusal}"));
                 }
@@ -102,7 +109,9 @@ impl World {
         let birth = if marker { ", with the marker of birth" } else { "" };
         self.tell(|| format!("pod zk-{ordinal} {word}: membership {using} from its {:?}{birth}", plan.from));
         if marker && self.initialized.contains(id) {
-            self.wrong(Wrong::Initialize(format!("member {id} gets the marker of birth, and has started with it before")));
+            self.wrong(Wrong::Initialize(format!(
+                "member {id} gets the marker of birth, and has started with it before"
+            )));
         }
         true
     }
@@ -162,4 +171,3 @@ impl World {
         }
     }
 }
-

@@ -63,12 +63,24 @@ fn nothing_breaks_when_a_second_operator_goes_on_with_what_it_decided_before() {
 #[test]
 fn nothing_breaks_in_any_order_of_a_short_plan() {
     let roll = |replicas| Spec { tick: 1, ..Spec::of(replicas) };
-    let plans = [(Spec::of(1), Spec::of(2)), (Spec::of(2), Spec::of(1)), (Spec::of(1), roll(1)), (Spec::of(2), roll(2)), (Spec::of(3), roll(3))];
+    let plans = [
+        (Spec::of(1), Spec::of(2)),
+        (Spec::of(2), Spec::of(1)),
+        (Spec::of(1), roll(1)),
+        (Spec::of(2), roll(2)),
+        (Spec::of(3), roll(3)),
+    ];
     for (from, to) in plans {
         let started = std::time::Instant::now();
         let scope = Scope { from, to, depth: 24, faults: 1, ends: 50 };
         let explored = exhaust(&scope, &Mind::new(SOUND));
-        println!("{from} -> {to}: {} states, {} interleavings, {} to their end, {:?}", explored.states, explored.interleavings, explored.ends, started.elapsed());
+        println!(
+            "{from} -> {to}: {} states, {} interleavings, {} to their end, {:?}",
+            explored.states,
+            explored.interleavings,
+            explored.ends,
+            started.elapsed()
+        );
         if let Some(failure) = explored.failure {
             panic!("{}", failure.text);
         }

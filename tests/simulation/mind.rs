@@ -32,8 +32,13 @@ pub struct Mutant {
 pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan, prepare::Refusal>;
 
 /// The real thing.
-pub const SOUND: Mutant =
-    Mutant { name: "the operator as it is", doctor: |_| {}, step: |_, step| step, act: |actions| actions, prepare: None };
+pub const SOUND: Mutant = Mutant {
+    name: "the operator as it is",
+    doctor: |_| {},
+    step: |_, step| step,
+    act: |actions| actions,
+    prepare: None,
+};
 
 /// What came of one look.
 pub struct Thought {
@@ -68,7 +73,12 @@ impl Mind {
         thought
     }
 
-    pub fn prepare(&self, found: &prepare::Found, seed: &Seed, id: ServerId) -> Result<prepare::Plan, prepare::Refusal> {
+    pub fn prepare(
+        &self,
+        found: &prepare::Found,
+        seed: &Seed,
+        id: ServerId,
+    ) -> Result<prepare::Plan, prepare::Refusal> {
         match self.mutant.prepare {
             Some(prepare) => prepare(found, seed, id),
             None => prepare::prepare(found, seed, id, "/data"),

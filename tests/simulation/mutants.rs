@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use menagerie::agent::prepare::{self, Change, Found, INITIALIZE, Plan, Refusal};
 use menagerie::agent::seed::Seed;
 use menagerie::model::observed::Kind;
+use menagerie::model::observed::ObjectKey;
 use menagerie::model::truth::{Mode, Server as ServerTruth};
 use menagerie::model::{ConfigVersion, Fact, MemberTruth, Observation, Ordinal, ServerId};
 use menagerie::plan::{Purpose, Resize, Restart, Step, Target};
-use menagerie::model::observed::ObjectKey;
 
 use super::act::Action;
 use super::explore::{Course, explore};
@@ -42,7 +42,8 @@ fn well(seen: &Observation, id: ServerId) -> Option<MemberTruth> {
 fn everybody_well(seen: &mut Observation) {
     let ids: Vec<ServerId> = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
     for id in ids {
-        let serves = seen.members.get(&id).and_then(Fact::known).is_some_and(|t| matches!(t.server, ServerTruth::Serving(_)));
+        let serves =
+            seen.members.get(&id).and_then(Fact::known).is_some_and(|t| matches!(t.server, ServerTruth::Serving(_)));
         if !serves && let Some(truth) = well(seen, id) {
             seen.members.insert(id, Fact::Known(truth));
         }
@@ -151,14 +152,17 @@ fn charter_wins(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusa
 #[test]
 fn a_stale_configuration_that_is_written_at_start_is_found() {
     let mutant = Mutant { name: "stale configuration written at start", prepare: Some(charter_wins), ..SOUND };
-    let course = Course { faults: 2, changes: 12, events: 120, from: vec![1, 2, 3], sizes: vec![3, 5], ..Course::violent() };
+    let course =
+        Course { faults: 2, changes: 12, events: 120, from: vec![1, 2, 3], sizes: vec![3, 5], ..Course::violent() };
     found(mutant, &course, 3000, &[Wrong::History, Wrong::Loss]);
 }
 
 /// Deletes whatever has the name.
 fn by_name(actions: Vec<Action>) -> Vec<Action> {
     let nameless = |action| match action {
-        Action::Delete(target) => Action::Delete(Target { uid: String::new(), resource_version: String::new(), ..target }),
+        Action::Delete(target) => {
+            Action::Delete(Target { uid: String::new(), resource_version: String::new(), ..target })
+        }
         action => action,
     };
     actions.into_iter().map(nameless).collect()

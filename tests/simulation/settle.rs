@@ -86,12 +86,17 @@ impl World {
                 self.spec
             )));
         }
- 
-        let outdated = self.kube.pods.iter().find(|(_, pod)| pod.revision != self.kube.revision() || pod.asked.is_some());
+
+        let outdated =
+            self.kube.pods.iter().find(|(_, pod)| pod.revision != self.kube.revision() || pod.asked.is_some());
         if let Some((ordinal, _)) = outdated {
             return self.wrong(Wrong::Unsettled(format!("it rests and pod zk-{ordinal} is not as it is wanted")));
         }
-        let unused = self.kube.claims.iter().find(|(ordinal, claim)| **ordinal >= self.spec.replicas && claim.identity.is_some());
+        let unused = self
+            .kube
+            .claims
+            .iter()
+            .find(|(ordinal, claim)| **ordinal >= self.spec.replicas && claim.identity.is_some());
         if let Some((ordinal, _)) = unused.filter(|_| self.spec.reclaim) {
             return self.wrong(Wrong::Unsettled(format!("it rests and claim data-zk-{ordinal} is still there")));
         }

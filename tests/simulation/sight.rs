@@ -209,7 +209,13 @@ impl PodSight {
 impl ServerAnswer {
     fn of(server: &Server, epoch: u64, counted: u32) -> Self {
         let leads = matches!(server.role, Role::Leading { .. });
-        Self { leads, serving: server.serving(), epoch, config: server.config, counted: if leads { counted } else { 0 } }
+        Self {
+            leads,
+            serving: server.serving(),
+            epoch,
+            config: server.config,
+            counted: if leads { counted } else { 0 },
+        }
     }
 
     fn truth(&self) -> truth::Server {
@@ -253,7 +259,8 @@ impl Sight {
         let set = set.filter(|set| set.owner == Some(self.resource.uid));
         let config = self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() });
         let config = config.filter(|config| config.owner == Some(self.resource.uid));
-        let charter = config.and_then(|config| serde_json::from_str(config.json["data"]["charter.json"].as_str()?).ok());
+        let charter =
+            config.and_then(|config| serde_json::from_str(config.json["data"]["charter.json"].as_str()?).ok());
         let node = |(ordinal, pod): (&u32, &PodSight)| {
             (format!("node-{ordinal}"), Fact::Known(NodeFacts { cordoned: pod.cordoned, lost: None }))
         };
@@ -269,15 +276,23 @@ impl Sight {
             environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
             set: set.map(|set| set_facts(set, self.behind)),
             pods: self.pods.iter().map(|(ordinal, pod)| (Ordinal(*ordinal), pod.facts(*ordinal))).collect(),
-            claims: self.claims.iter().map(|(ordinal, claim)| (Ordinal(*ordinal), self.claim(*ordinal, claim))).collect(),
+            claims: self
+                .claims
+                .iter()
+                .map(|(ordinal, claim)| (Ordinal(*ordinal), self.claim(*ordinal, claim)))
+                .collect(),
             members: self.members.iter().map(|(id, answer)| (ServerId(*id), fact(*id, answer.as_ref()))).collect(),
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
         };
         let span = seen.span();
         let needed = |key: &ObjectKey| seen.names.ordinal_of_pod(&key.name).is_none_or(|ordinal| ordinal.0 < span);
-        let strangers: Vec<ObjectKey> =
-            seen.objects.iter().filter(|(key, live)| !matches!(live, Live::Ours(_)) && !needed(key)).map(|(key, _)| key.clone()).collect();
+        let strangers: Vec<ObjectKey> = seen
+            .objects
+            .iter()
+            .filter(|(key, live)| !matches!(live, Live::Ours(_)) && !needed(key))
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in strangers {
             seen.objects.remove(&key);
         }

@@ -50,7 +50,11 @@ pub fn shrink(begin: &World, events: &[Event], wrong: &Wrong, mind: &Mind) -> Ve
 /// The story of a counterexample: numbered lines, the last of which says what is wrong.
 pub fn story(begin: &World, events: &[Event], mind: &Mind) -> String {
     let mut world = begin.clone();
-    world.tale = Some(vec![format!("{} are wanted, and it is {}", begin.spec, if begin.born() { "at rest" } else { "to be born" })]);
+    world.tale = Some(vec![format!(
+        "{} are wanted, and it is {}",
+        begin.spec,
+        if begin.born() { "at rest" } else { "to be born" }
+    )]);
     let world = replay(&world, events, mind);
     let lines = world.tale.unwrap_or_default();
     let numbered = lines.iter().enumerate().map(|(number, line)| format!("{:4}. {line}\n", number + 1));

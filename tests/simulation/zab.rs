@@ -27,7 +27,8 @@ impl World {
 
     /// Those among `ids` that would elect this one together, by the membership of each.
     pub fn supporters(&self, leader: u32, ids: Ids) -> Option<Ids> {
-        let candidate = self.kube.server(leader).filter(|server| server.looking() && server.config.voters.contains(leader))?;
+        let candidate =
+            self.kube.server(leader).filter(|server| server.looking() && server.config.voters.contains(leader))?;
         let vote = self.vote(leader).filter(|_| self.kube.awake(leader))?;
         let votes = |id: u32| {
             let server = self.kube.server(id).filter(|server| server.looking() && self.kube.awake(id));
@@ -263,7 +264,8 @@ impl World {
             let Some(entry) = disk.log.get(at).copied() else { return };
             let has: Ids = acked.iter().filter(|(_, length)| **length > at).map(|(id, _)| *id).collect();
             let config = server.next.filter(|next| next.version <= entry.zxid);
-            let agreed = server.config.quorum(has.with(leader)) && config.is_none_or(|config| config.quorum(has.with(leader)));
+            let agreed =
+                server.config.quorum(has.with(leader)) && config.is_none_or(|config| config.quorum(has.with(leader)));
             if !agreed {
                 return;
             }
@@ -296,7 +298,8 @@ impl World {
         let common = self.history.iter().zip(log).take_while(|(a, b)| a == b).count();
         if common < self.history.len() {
             let lost = self.history[common];
-            let instead = log.get(common).map_or("nothing".to_owned(), |entry| format!("{:?} ({:x})", entry.what, entry.zxid));
+            let instead =
+                log.get(common).map_or("nothing".to_owned(), |entry| format!("{:?} ({:x})", entry.what, entry.zxid));
             self.wrong(Wrong::History(format!(
                 "member {leader} leads a history in which transaction {} is {instead}, but {:?} ({:x}) was committed and acknowledged",
                 common + 1,
@@ -322,9 +325,11 @@ impl World {
         let leader = self.session(via)?;
         let zxid = self.append(leader, |_| What::Fresh)?;
         self.carry(leader);
-        let kept = self.kube.server(leader).zip(self.kube.disk(leader)).is_some_and(|(server, disk)| {
-            disk.log[..server.commit].iter().any(|entry| entry.zxid == zxid)
-        });
+        let kept = self
+            .kube
+            .server(leader)
+            .zip(self.kube.disk(leader))
+            .is_some_and(|(server, disk)| disk.log[..server.commit].iter().any(|entry| entry.zxid == zxid));
         if !kept || (via != leader && self.led_by(via) != Some(leader)) {
             return None;
         }
@@ -335,14 +340,21 @@ impl World {
     /// Everything that can be carried is, and acknowledged.
     fn carry(&mut self, leader: u32) {
         self.commit(leader);
-        let others: Vec<u32> = self.kube.running().map(|(id, _)| id).filter(|id| self.led_by(*id) == Some(leader)).collect();
+        let others: Vec<u32> =
+            self.kube.running().map(|(id, _)| id).filter(|id| self.led_by(*id) == Some(leader)).collect();
         for id in others {
             self.sync(id);
         }
     }
 
     /// A `reconfig` through this member. `carried`: whether the proposal gets anywhere before something else happens.
-    pub fn reconfigure(&mut self, via: u32, voters: impl FnOnce(Ids) -> Ids, from: Option<u64>, carried: bool) -> Verdict {
+    pub fn reconfigure(
+        &mut self,
+        via: u32,
+        voters: impl FnOnce(Ids) -> Ids,
+        from: Option<u64>,
+        carried: bool,
+    ) -> Verdict {
         let Some(leader) = self.session(via) else { return Verdict::Unknown };
         let Some(server) = self.kube.server(leader) else { return Verdict::Unknown };
         if from.is_some_and(|from| from != server.config.version) {
@@ -353,7 +365,9 @@ impl World {
         }
         let new = voters(server.config.voters);
         let synced = self.kube.running().filter(|(id, other)| {
-            matches!(other.role, Role::Following { synced: true, .. }) && other.follows().map(|(l, _)| l) == Some(leader) && *id != leader
+            matches!(other.role, Role::Following { synced: true, .. })
+                && other.follows().map(|(l, _)| l) == Some(leader)
+                && *id != leader
         });
         let synced: Ids = synced.map(|(id, _)| id).collect::<Ids>().with(leader);
         if !(Config { version: 0, voters: new }).quorum(synced) {
