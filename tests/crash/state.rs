@@ -17,7 +17,7 @@ use super::cluster::Space;
 pub type State = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What every run has of its own: names that the API server makes, times, places, and how often something was counted.
-const OWN: [&str; 25] = [
+const OWN: [&str; 24] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -41,11 +41,13 @@ const OWN: [&str; 25] = [
     "topology.kubernetes.io/zone",
     // A digest of what holds all this.
     "menagerie.dev/rendered",
-    // Of the ensemble's status: who leads, and the version of the membership.
+    // Of the ensemble's status: who leads.
     "leader",
     "role",
-    "membershipVersion",
 ];
+
+/// It counts transactions.
+const MEMBERSHIP_VERSION: &str = "/status/membership/version";
 
 /// Everything that the operator and its StatefulSet have made.
 pub async fn state(space: &Space) -> State {
@@ -107,7 +109,10 @@ fn walk(path: &str, value: &Value, space: &Space, found: &mut BTreeMap<String, S
     match value {
         Value::Object(fields) => {
             for (key, value) in fields.iter().filter(|(key, _)| !OWN.contains(&key.as_str())) {
-                walk(&format!("{path}/{key}"), value, space, found);
+                let path = format!("{path}/{key}");
+                if path != MEMBERSHIP_VERSION {
+                    walk(&path, value, space, found);
+                }
             }
         }
         Value::Array(items) => {
@@ -126,11 +131,11 @@ fn walk(path: &str, value: &Value, space: &Space, found: &mut BTreeMap<String, S
 fn masked(text: &str, space: &Space) -> String {
     let text = text.replace(&space.name, "NAMESPACE");
     let own = |line: &str| {
-        let line_of_charter = line.trim_start().starts_with("\"identity\":");
+        let of_charter = ["\"identity\":", "\"version\":"].iter().any(|key| line.trim_start().starts_with(key));
         match line.split_once(" leads, ") {
-            _ if line_of_charter => "IDENTITY".to_owned(),
+            _ if of_charter => "OWN".to_owned(),
             Some((_, rest)) => format!("MEMBER leads, {rest}"),
-            None => line.split_once("version=").map_or(line, |(before, _)| before).to_owned(),
+            None => line.to_owned(),
         }
     };
     text.lines().map(own).collect::<Vec<_>>().join("\n")
