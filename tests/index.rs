@@ -24,7 +24,7 @@ struct Entry {
 fn path(random: &mut StdRng) -> String {
     let names = ["a", "b", "ab", "ä"];
     let depth = random.random_range(1..4);
-    (0..depth).map(|_| format!("/{}", names[random.random_range(0..names.len())])).collect()
+    (0..depth).flat_map(|_| ["/", names[random.random_range(0..names.len())]]).collect()
 }
 
 fn operation(random: &mut StdRng, path: &str, acl: Acls<'_>, take: &mut dyn FnMut(Txn<'_>, Deed)) {

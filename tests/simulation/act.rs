@@ -9,6 +9,7 @@ use super::invariants::Wrong;
 use super::kube::Conflict;
 use super::membership::{Config, Ids};
 use super::operator::Pass;
+use super::server::Server;
 use super::sight::pod_at;
 use super::world::World;
 use super::zab::Verdict;
@@ -249,8 +250,7 @@ impl World {
         (pass, wire): (&Pass, Wire),
     ) -> Result<(), String> {
         let before = self.committed;
-        let Some(member) =
-            self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(|server| server.serving()))
+        let Some(member) = self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(Server::serving))
         else {
             return Err("nobody serves".to_owned());
         };

@@ -19,8 +19,10 @@ use super::world::World;
 pub struct Dice(u64);
 
 impl Dice {
+    /// Seeds one apart would otherwise give the same numbers, one step later.
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        let mut dice = Self(seed ^ 0x5DEE_CE66_D1CE_4E5B);
+        Self(dice.next())
     }
 
     fn next(&mut self) -> u64 {
@@ -92,6 +94,11 @@ impl Course {
         }
     }
 
+    /// A second operator goes on with what it decided long ago, while people change their minds.
+    pub fn late() -> Self {
+        Self { second: true, events: 200, sizes: vec![2, 3], from: vec![3], ..Self::everything() }
+    }
+
     /// From nothing: everything happens while the ensemble is being born.
     pub fn birth() -> Self {
         Self { born: false, from: vec![1, 2, 3], events: 80, recreate: false, ..Self::everything() }
@@ -121,6 +128,9 @@ impl Course {
     }
 
     fn event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
+        if self.second {
+            return self.late_event(world, dice);
+        }
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
             let reclaim = self.reclaim.unwrap_or(turned);
@@ -149,7 +159,7 @@ impl Course {
                 let some: Ids = ids.iter().filter(|_| !dice.once_in(4)).collect();
                 Event::Elect(leader, some)
             }
-            Event::Operator(1, _) if !self.second => Event::Operator(0, Wire::Fine),
+            Event::Operator(1, _) => Event::Operator(0, Wire::Fine),
             Event::Operator(who, _) => {
                 let acting = matches!(world.operators[who].doing, Doing::Acting(_));
                 let wires = [Wire::AnswerLost, Wire::Unsent, Wire::Halfway];
@@ -178,7 +188,7 @@ impl Course {
         if dice.once_in(self.silence) {
             return Some(Event::Fault(Fault::Silence(id)));
         }
-        Some(match dice.below(17) {
+        Some(match dice.below(18) {
             0 | 1 => Event::Fault(Fault::Kill(id)),
             2 => Event::Fault(Fault::Evict(id)),
             3 => Event::Fault(if paused { Fault::Resume(id) } else { Fault::Pause(id) }),
@@ -188,6 +198,9 @@ impl Course {
             7 => Event::Fault(Fault::Late(ordinal)),
             8 => Event::Torn(ordinal, usize::try_from(dice.below(5)).ok()?),
             9 if self.recreate => Event::Fault(Fault::Recreate),
+            15 if world.operators.iter().all(|operator| matches!(operator.doing, Doing::Idle)) => {
+                Event::Fault(Fault::Intrude(dice.below(6)))
+            }
             10 => Event::Fault(Fault::Rot(id)),
             11 => Event::Fault(Fault::Lose(id)),
             12 => Event::Fault(Fault::Ask(id, dice.pick(&[Ask::Restart, Ask::Replace])?)),
@@ -195,6 +208,27 @@ impl Course {
             14 => Event::Fault(Fault::Later),
             _ => Event::Crash(0),
         })
+    }
+
+    /// The first operator works in whole passes; the second looks, and acts long after.
+    fn late_event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
+        let acting = matches!(world.operators[1].doing, Doing::Acting(_));
+        match dice.below(14) {
+            0..=4 => Some(Event::Pass(0)),
+            5 | 6 => Some(Event::Calm),
+            7..=9 => {
+                let ordinary = world.ordinary();
+                let moves: Vec<Event> =
+                    ordinary.into_iter().filter(|event| matches!(event, Event::Pod(..) | Event::Collect)).collect();
+                dice.pick(&moves)
+            }
+            10 => {
+                let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
+                Some(Event::Spec(Spec { replicas, ..world.spec }))
+            }
+            _ if acting && !dice.once_in(5) => None,
+            _ => Some(Event::Operator(1, Wire::Fine)),
+        }
     }
 
     /// A whole course from its seed.
@@ -227,19 +261,27 @@ pub struct Found {
     pub failure: Option<Failure>,
 }
 
-/// What broke, and its story.
+/// The story of what broke.
 pub struct Failure {
-    pub wrong: Wrong,
     pub text: String,
 }
 
-/// Runs the courses of these seeds, up to the first that breaks something.
-pub fn explore(mind: &Mind, course: &Course, seeds: Range<u64>) -> Found {
+/// The one seed to replay, or how many to run instead of the usual number.
+fn wished(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number")))
+}
+
+/// Runs the courses of the first seeds, up to the first that breaks something that counts. `MENAGERIE_SEED=n` runs that one alone,
+/// `MENAGERIE_COURSES=n` so many.
+pub fn explore(mind: &Mind, course: &Course, courses: u64, counts: impl Fn(&Wrong) -> bool) -> Found {
+    let usual = 0..wished("MENAGERIE_COURSES").unwrap_or(courses);
+    let seeds: Range<u64> = wished("MENAGERIE_SEED").map_or(usual, |seed| seed..seed + 1);
     let mut distinct = HashSet::new();
     for seed in seeds {
         let (begin, events, end) = course.run(seed, mind);
         distinct.insert(hash(&(begin.spec, &events)));
-        if end.wrong.is_some() {
+        if end.wrong.as_ref().is_some_and(&counts) {
             let failure = failure(&begin, &events, &end, mind, &format!("seed {seed}"));
             return Found { distinct: distinct.len(), failure: Some(failure) };
         }
@@ -254,5 +296,5 @@ pub fn failure(begin: &World, events: &[Event], end: &World, mind: &Mind, origin
     let (few, all) = (shorter.len(), events.len());
     let story = story(begin, &shorter, mind);
     let text = format!("{} ({origin}): {wrong}\n{few} of {all} events are enough:\n{story}", mind.mutant.name);
-    Failure { wrong, text }
+    Failure { text }
 }

@@ -1,5 +1,8 @@
 //! What can break, and how much of it an ensemble has to bear.
 
+use menagerie::model::observed::{Kind, ObjectKey};
+use serde_json::json;
+
 use super::disk::Disk;
 use super::kube::Ask;
 use super::kubelet::Mount;
@@ -35,6 +38,8 @@ pub enum Fault {
     Cordon(u32),
     /// Time passes.
     Later,
+    /// Somebody makes a Service of a member's name.
+    Intrude(u32),
     /// The custom resource is deleted and made again.
     Recreate,
 }
@@ -72,6 +77,10 @@ impl World {
             Fault::Later => {
                 self.later(400);
                 true
+            }
+            Fault::Intrude(ordinal) => {
+                let key = ObjectKey { kind: Kind::Service, name: format!("zk-{ordinal}") };
+                self.kube.create(&key, &json!({"metadata": {"name": key.name}, "spec": {"theirs": true}}), None).is_ok()
             }
             Fault::Recreate => {
                 self.uid += 1;
@@ -195,6 +204,7 @@ fn describe(fault: Fault) -> String {
         Fault::Ask(id, Ask::Replace) => format!("somebody asks for a new volume for member {id}"),
         Fault::Cordon(id) => format!("the node of member {id} is cordoned"),
         Fault::Later => "time passes".to_owned(),
+        Fault::Intrude(ordinal) => format!("somebody makes a Service zk-{ordinal}"),
         Fault::Recreate => "the custom resource is deleted and made again".to_owned(),
     }
 }

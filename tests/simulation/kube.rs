@@ -185,8 +185,8 @@ impl Kube {
         let claim = self.claim_mut(&key.name);
         check(metadata, claim.as_ref().map(|claim| (claim.uid, claim.version)), key)?;
         let Some(claim) = claim else { return Err(Conflict(format!("{}: not a whole claim", key.name))) };
-        let owned = !metadata["ownerReferences"].as_array().is_none_or(Vec::is_empty);
-        claim.owner = owned.then_some(owner);
+        let bound = !metadata["ownerReferences"].as_array().is_none_or(Vec::is_empty);
+        claim.owner = bound.then_some(owner);
         claim.born = !metadata["labels"][BORN_LABEL].is_null();
         claim.version += 1;
         Ok(())
@@ -317,6 +317,11 @@ impl Kube {
         let ordinal = *gone?.0;
         self.claims.remove(&ordinal);
         Some(format!("claim {} and its volume are gone", names().claim(Ordinal(ordinal))))
+    }
+
+    /// Strangers take their objects away.
+    pub fn evict_strangers(&mut self) {
+        Arc::make_mut(&mut self.objects).retain(|_, object| object.owner.is_some());
     }
 
     /// The uid of a pod.

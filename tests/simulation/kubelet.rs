@@ -93,8 +93,8 @@ impl World {
         };
         let count = changes.unwrap_or(plan.changes.len());
         let whole = count >= plan.changes.len();
-        let marked = |world: &Self| world.kube.disk(id).is_some_and(|disk| disk.files.contains_key(INITIALIZE));
-        let before = marked(self);
+        let founds = |world: &Self| world.kube.disk(id).is_some_and(|disk| disk.files.contains_key(INITIALIZE));
+        let before = founds(self);
         if let Some(disk) = self.kube.disk_mut(id) {
             disk.apply(&plan, count);
         }
@@ -104,7 +104,7 @@ impl World {
             pod.prepared = whole;
             pod.trouble = None;
         }
-        let (using, marker) = (Config::of(&plan.using), marked(self) && !before);
+        let (using, marker) = (Config::of(&plan.using), founds(self) && !before);
         let word = if whole { "prepares the volume" } else { "is cut short preparing the volume" };
         let birth = if marker { ", with the marker of birth" } else { "" };
         self.tell(|| format!("pod zk-{ordinal} {word}: membership {using} from its {:?}{birth}", plan.from));

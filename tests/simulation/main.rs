@@ -1,6 +1,8 @@
 //! The planner and the agent's `prepare`, unchanged, in a model of Kubernetes and of ZooKeeper: what may happen, in every
 //! order. `docs/simulation.md` says what is modelled and how a counterexample is replayed.
 
+#![allow(clippy::struct_excessive_bools, reason = "what is modelled has many switches")]
+
 mod act;
 mod disk;
 mod event;
@@ -27,9 +29,10 @@ use explore::{Course, explore};
 use mind::{Mind, SOUND};
 use spec::Spec;
 
+/// Of many kinds of courses, as many as a run of all tests has time for. Each is replayed from its seed.
 fn sound(course: &Course, courses: u64) {
-    let found = explore(&Mind::new(SOUND), course, 0..courses);
-    println!("{} interleavings", found.distinct);
+    let found = explore(&Mind::new(SOUND), course, courses, |_| true);
+    println!("{} different courses", found.distinct);
     if let Some(failure) = found.failure {
         panic!("{}", failure.text);
     }
@@ -37,52 +40,49 @@ fn sound(course: &Course, courses: u64) {
 
 #[test]
 fn nothing_breaks_whatever_happens() {
-    sound(&Course::everything(), 2000);
+    sound(&Course::everything(), 300);
 }
 
 #[test]
 fn nothing_breaks_at_a_birth() {
-    sound(&Course::birth(), 1000);
+    sound(&Course::birth(), 200);
 }
 
 #[test]
 fn nothing_breaks_while_members_come_and_go() {
-    sound(&Course::violent(), 1000);
+    sound(&Course::violent(), 200);
 }
 
 #[test]
 fn nothing_breaks_in_a_roll() {
-    sound(&Course::rolling(), 1000);
+    sound(&Course::rolling(), 200);
 }
 
 #[test]
 fn nothing_breaks_when_a_second_operator_goes_on_with_what_it_decided_before() {
-    sound(&Course { second: true, ..Course::everything() }, 2000);
+    sound(&Course::late(), 200);
 }
 
 #[test]
 fn nothing_breaks_in_any_order_of_a_short_plan() {
     let roll = |replicas| Spec { tick: 1, ..Spec::of(replicas) };
     let plans = [
-        (Spec::of(1), Spec::of(2)),
-        (Spec::of(2), Spec::of(1)),
-        (Spec::of(1), roll(1)),
-        (Spec::of(2), roll(2)),
-        (Spec::of(3), roll(3)),
+        (Spec::of(1), Spec::of(2), 20),
+        (Spec::of(2), Spec::of(1), 18),
+        (Spec::of(1), roll(1), 20),
+        (Spec::of(2), roll(2), 15),
+        (Spec::of(3), roll(3), 13),
     ];
-    for (from, to) in plans {
-        let started = std::time::Instant::now();
-        let scope = Scope { from, to, depth: 24, faults: 1, ends: 50 };
-        let explored = exhaust(&scope, &Mind::new(SOUND));
-        println!(
-            "{from} -> {to}: {} states, {} interleavings, {} to their end, {:?}",
-            explored.states,
-            explored.interleavings,
-            explored.ends,
-            started.elapsed()
-        );
+    let mut all = 0;
+    for (from, to, depth) in plans {
+        let explored = exhaust(&Scope { from, to, depth, faults: 1, ends: 500 }, &Mind::new(SOUND));
+        let (states, interleavings, ends) = (explored.states, explored.interleavings, explored.ends);
+        println!("from {from} to {to}: {interleavings} interleavings, {states} states, {ends} run to their end");
         if let Some(failure) = explored.failure {
             panic!("{}", failure.text);
         }
+        all += interleavings;
     }
+    println!("{all} different interleavings");
+    assert!(all >= 10_000, "only {all} interleavings");
 }

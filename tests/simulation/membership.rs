@@ -33,17 +33,8 @@ impl Ids {
         self.0.count_ones()
     }
 
-    pub fn highest(self) -> u32 {
-        31u32.saturating_sub(self.0.leading_zeros())
-    }
-
     pub fn iter(self) -> impl Iterator<Item = u32> {
         (0..32).filter(move |id| self.contains(*id))
-    }
-
-    /// Members in one of both and not in the other.
-    pub fn differing(self, other: Self) -> u32 {
-        (self.0 ^ other.0).count_ones()
     }
 }
 

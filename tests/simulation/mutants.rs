@@ -18,13 +18,12 @@ use super::mind::{Mind, Mutant, SOUND};
 /// The exploration finds this mutant within so many courses, and for one of these reasons.
 fn found(mutant: Mutant, course: &Course, courses: u64, expected: &[fn(String) -> Wrong]) {
     let mind = Mind::new(mutant);
-    let found = explore(&mind, course, 0..courses);
+    let kinds: Vec<_> = expected.iter().map(|kind| kind(String::new()).kind()).collect();
+    let found = explore(&mind, course, courses, |wrong| kinds.contains(&wrong.kind()));
     let Some(failure) = found.failure else {
         panic!("{}: not found in {} interleavings", mutant.name, found.distinct);
     };
     println!("{}\n", failure.text);
-    let kinds: Vec<_> = expected.iter().map(|kind| kind(String::new()).kind()).collect();
-    assert!(kinds.contains(&failure.wrong.kind()), "{}: found for another reason", mutant.name);
 }
 
 /// The truth of a member that serves, as this one is made to look.
@@ -143,18 +142,19 @@ fn two_changes_at_once_are_found() {
     found(mutant, &shaky(), 300, &[Wrong::Changes, Wrong::Quorum]);
 }
 
-/// As if the charter were the truth: a member's own record is replaced by it.
-fn charter_wins(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
+/// Writes the list of the days when there were three, whatever is on record.
+fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
     let forgetful = Found { dynamics: BTreeMap::new(), ..found.clone() };
-    prepare::prepare(&forgetful, seed, id, "/data")
+    let mut old = seed.clone();
+    old.membership = super::kube::names().seed(3);
+    prepare::prepare(&forgetful, &old, id, "/data")
 }
 
 #[test]
 fn a_stale_configuration_that_is_written_at_start_is_found() {
-    let mutant = Mutant { name: "stale configuration written at start", prepare: Some(charter_wins), ..SOUND };
-    let course =
-        Course { faults: 2, changes: 12, events: 120, from: vec![1, 2, 3], sizes: vec![3, 5], ..Course::violent() };
-    found(mutant, &course, 3000, &[Wrong::History, Wrong::Loss]);
+    let mutant = Mutant { name: "stale configuration written at start", prepare: Some(old_list), ..SOUND };
+    let course = Course { from: vec![5], sizes: vec![5], recreate: false, ..Course::violent() };
+    found(mutant, &course, 1000, &[Wrong::History, Wrong::Loss]);
 }
 
 /// Deletes whatever has the name.
@@ -171,8 +171,8 @@ fn by_name(actions: Vec<Action>) -> Vec<Action> {
 #[test]
 fn a_claim_that_is_deleted_by_name_is_found() {
     let mutant = Mutant { name: "claim deleted by name", act: by_name, ..SOUND };
-    let course = Course { second: true, sizes: vec![1, 2, 3], from: vec![3], reclaim: Some(true), ..shaky() };
-    found(mutant, &course, 3000, &[Wrong::Claim, Wrong::Quorum]);
+    let course = Course { reclaim: Some(true), ..Course::late() };
+    found(mutant, &course, 2000, &[Wrong::Claim]);
 }
 
 /// A member that does not answer is taken for one that does not run.
@@ -245,8 +245,7 @@ fn the_leader_first_is_found() {
 #[test]
 fn a_dropped_fresh_quorum_read_is_found() {
     let mutant = Mutant { name: "fresh quorum read dropped", act: without_reads, ..SOUND };
-    let course = Course { second: true, sizes: vec![2, 3], from: vec![2, 3], ..shaky() };
-    found(mutant, &course, 5000, &[Wrong::Quorum, Wrong::Changes]);
+    found(mutant, &Course::late(), 2000, &[Wrong::Quorum, Wrong::Changes]);
 }
 
 fn without_version(actions: Vec<Action>) -> Vec<Action> {
@@ -260,8 +259,7 @@ fn without_version(actions: Vec<Action>) -> Vec<Action> {
 #[test]
 fn a_reconfig_without_version_is_found() {
     let mutant = Mutant { name: "reconfig without version", act: without_version, ..SOUND };
-    let course = Course { second: true, sizes: vec![1, 2, 3, 4], from: vec![3], ..shaky() };
-    found(mutant, &course, 3000, &[Wrong::Changes, Wrong::Quorum]);
+    found(mutant, &Course::late(), 2000, &[Wrong::Changes, Wrong::Quorum]);
 }
 
 /// Claims go although they are to be kept.

@@ -32,6 +32,10 @@ impl World {
             if matches!(&thought.step, Step::Refuse(reason) if reason.code == "ReplaceRefused") {
                 self.take_back();
             }
+            if matches!(&thought.step, Step::Refuse(reason) if reason.code == "ForeignObject") {
+                self.kube.evict_strangers();
+                self.tell(|| "the stranger's object is taken away by its owner".to_owned());
+            }
             if !moved && matches!(thought.step, Step::Wait(_)) {
                 self.later(400);
             }

@@ -154,10 +154,10 @@ impl World {
         }
         let disk = self.kube.disk(ordinal + 1)?;
         let truth::Disk { identity, database, record, .. } = disk.truth();
-        let answers = pod.server.as_ref().filter(|server| !server.paused);
-        let server = answers.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
-        let serves = pod.server.as_ref().is_some_and(Server::serving);
-        let stalled = (!serves).then(|| self.kube.now - pod.served);
+        let talks = pod.server.as_ref().filter(|server| !server.paused);
+        let server = talks.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
+        let idle = !pod.server.as_ref().is_some_and(Server::serving);
+        let stalled = idle.then(|| self.kube.now - pod.served);
         Some(Answer { identity, database, record: record.map(|version| version.0), stalled, server })
     }
 }

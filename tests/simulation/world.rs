@@ -26,7 +26,7 @@ pub struct World {
     pub operators: [Operator; OPERATORS],
     /// All that was ever committed, whoever led.
     pub history: Vec<Entry>,
-    /// The newest membership that was committed.
+    /// The membership of the last leader that committed anything.
     pub committed: Config,
     /// Members that were given the marker of birth once.
     pub initialized: Ids,

@@ -309,9 +309,7 @@ impl World {
             return;
         }
         self.history.extend_from_slice(&log[common..]);
-        if config.version > self.committed.version {
-            self.committed = config;
-        }
+        self.committed = config;
     }
 
     /// A session at this member: its leader, if a write could go there.
