@@ -68,7 +68,7 @@ pub async fn state(space: &Space) -> State {
         for object in api.list(&ListParams::default()).await.unwrap() {
             let name = object.name_any();
             if !own.contains(&name.as_str()) {
-                state.insert(format!("{kind}/{name}"), lines(&kind, &object, space).await);
+                state.insert(format!("{kind}/{name}"), lines(&kind, &object, space));
             }
         }
     }
@@ -79,7 +79,7 @@ fn kind<K: Resource<DynamicType = ()>>() -> (String, ApiResource) {
     (K::kind(&()).into_owned(), ApiResource::erase::<K>(&()))
 }
 
-async fn lines(kind: &str, object: &DynamicObject, space: &Space) -> BTreeMap<String, String> {
+fn lines(kind: &str, object: &DynamicObject, space: &Space) -> BTreeMap<String, String> {
     let mut json = serde_json::to_value(object).unwrap();
     match kind {
         "Secret" => json["data"] = keys(&json["data"]),

@@ -14,6 +14,9 @@ use super::writers::Writers;
 /// Nothing is written for so long when a scenario is over.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// Longest until the end state shows: two regular looks of the operator, and some.
+const SETTLED: Duration = Duration::from_mins(1);
+
 /// What the undisturbed tour left after each scenario.
 #[derive(Default)]
 pub struct Reference(Mutex<BTreeMap<Scenario, State>>);
@@ -128,7 +131,7 @@ impl Trip<'_> {
             return;
         }
         let expected = self.reference.after(scenario).await;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + SETTLED;
         loop {
             proxy.revive();
             let different = differences(&expected, &state(&self.space).await);
