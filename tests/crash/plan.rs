@@ -88,7 +88,7 @@ impl fmt::Display for Kind {
 /// A write, told apart from others of its scenario by what it writes and how often that was written before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Write {
-    /// `PATCH statefulsets/zk`, `DELETE pods/zk-*`, [`ZOOKEEPER`].
+    /// `PATCH statefulsets/tour`, `DELETE pods/tour-*`, [`ZOOKEEPER`].
     pub what: String,
     /// From 1.
     pub nth: u32,
