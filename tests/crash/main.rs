@@ -87,9 +87,11 @@ async fn main() -> ExitCode {
 fn list(filter: &str) -> ExitCode {
     let plans = plan::all();
     let chosen: Vec<&Plan> = plans.iter().filter(|plan| plan.to_string().contains(filter)).collect();
-    chosen.iter().for_each(|plan| println!("{plan}"));
     let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
-    chosen.iter().for_each(|plan| *kinds.entry(plan.kind).or_default() += 1);
+    for plan in &chosen {
+        println!("{plan}");
+        *kinds.entry(plan.kind).or_default() += 1;
+    }
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let acting = chosen.iter().filter(|plan| plan.write.acts()).count();
     println!("{} plans, {acting} of them at writes that act: {}", chosen.len(), kinds.join(", "));
@@ -142,7 +144,9 @@ async fn run(tours: Vec<Tour>) -> ExitCode {
     };
     futures::join!(worker(true), worker(false));
     let (passed, not_reached, failed) = ends.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failed.iter().for_each(|failure| println!("FAILED {failure}"));
+    for failure in &failed {
+        println!("FAILED {failure}");
+    }
     let unrun = planned - passed - not_reached.len();
     println!(
         "{passed} of {planned} plans passed, {} not reached, {} tours failed, {unrun} plans failed or not run",
@@ -159,10 +163,8 @@ async fn run(tours: Vec<Tour>) -> ExitCode {
 
 async fn record() -> ExitCode {
     let (reference, none, same) = (Reference::default(), Tour::new(), plan::empty_tour());
-    let (one, other) = futures::join!(
-        travel("crash-none", &none, true, &reference),
-        travel("crash-same", &same, false, &reference)
-    );
+    let (one, other) =
+        futures::join!(travel("crash-none", &none, true, &reference), travel("crash-same", &same, false, &reference));
     if !one.1 || !other.1 {
         eprintln!("error: an undisturbed tour failed: see above");
         return ExitCode::FAILURE;

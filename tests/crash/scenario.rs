@@ -27,7 +27,7 @@ pub enum Scenario {
 }
 
 /// The member that gets a new volume.
-const REPLACED: &str = "zk-1";
+const REPLACED: &str = "tour-1";
 
 /// Uids by name, of pods and of claims.
 #[derive(Debug, Clone, Default)]

@@ -17,7 +17,7 @@ use super::cluster::Space;
 pub type State = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What every run has of its own: names that the API server makes, times, places, and how often something was counted.
-const OWN: [&str; 22] = [
+const OWN: [&str; 24] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -36,12 +36,18 @@ const OWN: [&str; 22] = [
     "volume.kubernetes.io/storage-provisioner",
     "pv.kubernetes.io/bind-completed",
     "pv.kubernetes.io/bound-by-controller",
-    "data.password",
-    // Of the ensemble's status: who leads, and the version of the membership.
+    "identity",
+    "menagerie.dev/identity",
+    "topology.kubernetes.io/zone",
+    // A digest of what holds all this.
+    "menagerie.dev/rendered",
+    // Of the ensemble's status: who leads.
     "leader",
     "role",
-    "membershipVersion",
 ];
+
+/// It counts transactions.
+const MEMBERSHIP_VERSION: &str = "/status/membership/version";
 
 /// Everything that the operator and its StatefulSet have made.
 pub async fn state(space: &Space) -> State {
@@ -62,7 +68,7 @@ pub async fn state(space: &Space) -> State {
         for object in api.list(&ListParams::default()).await.unwrap() {
             let name = object.name_any();
             if !own.contains(&name.as_str()) {
-                state.insert(format!("{kind}/{name}"), lines(&kind, &object, space).await);
+                state.insert(format!("{kind}/{name}"), lines(&kind, &object, space));
             }
         }
     }
@@ -73,7 +79,7 @@ fn kind<K: Resource<DynamicType = ()>>() -> (String, ApiResource) {
     (K::kind(&()).into_owned(), ApiResource::erase::<K>(&()))
 }
 
-async fn lines(kind: &str, object: &DynamicObject, space: &Space) -> BTreeMap<String, String> {
+fn lines(kind: &str, object: &DynamicObject, space: &Space) -> BTreeMap<String, String> {
     let mut json = serde_json::to_value(object).unwrap();
     match kind {
         "Secret" => json["data"] = keys(&json["data"]),
@@ -103,7 +109,10 @@ fn walk(path: &str, value: &Value, space: &Space, found: &mut BTreeMap<String, S
     match value {
         Value::Object(fields) => {
             for (key, value) in fields.iter().filter(|(key, _)| !OWN.contains(&key.as_str())) {
-                walk(&format!("{path}/{key}"), value, space, found);
+                let path = format!("{path}/{key}");
+                if path != MEMBERSHIP_VERSION {
+                    walk(&path, value, space, found);
+                }
             }
         }
         Value::Array(items) => {
@@ -118,8 +127,18 @@ fn walk(path: &str, value: &Value, space: &Space, found: &mut BTreeMap<String, S
     }
 }
 
+/// Names of this run inside a text: the namespace, who leads, and the charter's identity and version.
 fn masked(text: &str, space: &Space) -> String {
-    text.replace(&space.name, "NAMESPACE")
+    let text = text.replace(&space.name, "NAMESPACE");
+    let own = |line: &str| {
+        let of_charter = ["\"identity\":", "\"version\":"].iter().any(|key| line.trim_start().starts_with(key));
+        match line.split_once(" leads, ") {
+            _ if of_charter => "OWN".to_owned(),
+            Some((_, rest)) => format!("MEMBER leads, {rest}"),
+            None => line.to_owned(),
+        }
+    };
+    text.lines().map(own).collect::<Vec<_>>().join("\n")
 }
 
 /// What differs, one line each.

@@ -11,8 +11,13 @@ use super::scenario::{Scenario, uids};
 use super::state::{State, differences, state};
 use super::writers::Writers;
 
+/// Not `zk`: the end-to-end tests drain nodes of members of that name.
+const NAME: &str = "tour";
 /// Nothing is written for so long when a scenario is over.
 const QUIET: Duration = Duration::from_secs(3);
+
+/// Longest until the end state shows: two regular looks of the operator, and some.
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// What the undisturbed tour left after each scenario.
 #[derive(Default)]
@@ -54,7 +59,7 @@ impl Trip<'_> {
     /// Goes all the way, or panics with what went wrong.
     pub async fn go(&self) {
         let proxy = Proxy::start(self.space.client.clone(), &self.space.name).await;
-        let zk = Ensemble { space: self.space.clone(), name: "zk".to_owned() };
+        let zk = Ensemble { space: self.space.clone(), name: NAME.to_owned() };
         proxy.begin(&[]);
         proxy.operator().start();
         let result = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(self.all(&zk, &proxy))).await;
@@ -128,7 +133,7 @@ impl Trip<'_> {
             return;
         }
         let expected = self.reference.after(scenario).await;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + SETTLED;
         loop {
             proxy.revive();
             let different = differences(&expected, &state(&self.space).await);

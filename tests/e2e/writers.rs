@@ -45,9 +45,9 @@ pub async fn connect(address: &str) -> Client {
         match tokio::time::timeout(ANSWER, connector.connect(address)).await {
             Ok(Ok(client)) => return client,
             failed => assert!(
-                started.elapsed() < Duration::from_secs(120),
+                started.elapsed() < Duration::from_mins(2),
                 "no session with {address}: {:?}",
-                failed.map(|r| r.err())
+                failed.map(Result::err)
             ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
