@@ -168,7 +168,7 @@ impl<'a> Release<'a> {
         let values = vec![
             format!("--set=image.repository={repository},image.tag={},image.pullPolicy=IfNotPresent", &tag[1..]),
             format!("--set=watch.namespaces={{{}}}", space.name),
-            "--set=crds.install=false,rbac.userRoles=false".to_owned(),
+            "--set=crds.install=false,rbac.userRoles=false,rbac.nodes=false".to_owned(),
         ];
         Self { space, values }
     }

@@ -100,11 +100,11 @@ impl History {
     pub fn assert_all_synced_before_each(&self) {
         for pair in self.changes.windows(2) {
             let ((_, before), (at, after)) = (&pair[0], &pair[1]);
-            let sample = self.samples.iter().rev().find(|(sampled, _)| sampled < at);
-            let (sampled, truths) = sample.expect("there is no sample before the change");
-            assert!(at - sampled < FRESH, "the last sample is {} ms older than the change", at - sampled);
             for voter in before.voters() {
-                let said = truths.iter().find(|truth| truth.id == voter).map(|truth| &truth.server);
+                // The last that it said: a busy machine does not answer every time.
+                let recent = self.samples.iter().rev().filter(|(sampled, _)| sampled < at && at - sampled < FRESH);
+                let said = recent.flat_map(|(_, truths)| truths).find(|truth| truth.id == voter);
+                let said = said.map(|truth| &truth.server);
                 assert!(
                     matches!(said, Some(Server::Serving(_))),
                     "member {voter} was not synced when {:?} came: {said:?}",
