@@ -136,7 +136,7 @@ async fn control(
 ) {
     let labelled = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
     let stop = stop_signal();
-    let nodes = surroundings::changes(client);
+    let nodes = surroundings::changes(client).await;
     Controller::new(ensembles, selected)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)

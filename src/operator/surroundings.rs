@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use futures::future::join_all;
-use futures::{Stream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume};
 use kube::api::{Api, ListParams};
 use kube::runtime::{PredicateConfig, WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::Context;
 use super::timeout::within;
@@ -40,13 +40,21 @@ pub async fn look(context: &Context, seen: &mut Observation) {
 }
 
 /// A word whenever a node is cordoned, tainted, or comes and goes: a drain does not wait for the next regular look.
-pub fn changes(client: &Client) -> impl Stream<Item = ()> + Send + use<> {
+/// Never one where nodes may not be read.
+pub async fn changes(client: &Client) -> BoxStream<'static, ()> {
     let nodes: Api<Node> = Api::all(client.clone());
+    if let Err(error) = within("list nodes", nodes.list(&ListParams::default().limit(1))).await {
+        info!(%error, "nothing is known of nodes: leaders stay on those that are drained, members of lost ones are not replaced");
+        return stream::pending().boxed();
+    }
     let seen = watcher(nodes, watcher::Config::default()).default_backoff().touched_objects();
     // A node's status changes all the time.
-    seen.predicate_filter(places, PredicateConfig::default()).filter_map(|node| async move {
-        node.inspect_err(|error| debug!(%error, "the nodes are not watched")).ok().map(|_| ())
-    })
+    let places = seen.predicate_filter(places, PredicateConfig::default());
+    places
+        .filter_map(|node| async move {
+            node.inspect_err(|error| debug!(%error, "the nodes are not watched")).ok().map(|_| ())
+        })
+        .boxed()
 }
 
 /// What a node's place in the cluster depends on.
