@@ -33,7 +33,7 @@ pub enum ActError {
     #[error("{0}")]
     Outdated(String),
     /// The Secret has no password.
-    #[error("the Secret {0} has no key 'password': delete it, and restart the members one at a time")]
+    #[error("the Secret {0} has no key 'password': delete it; another is made, and the members are restarted in turn")]
     NoPassword(String),
 }
 

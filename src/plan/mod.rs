@@ -16,8 +16,8 @@ mod status;
 mod version;
 
 use crate::api::EnsembleStatus;
-use crate::model::observed::ObjectKey;
-use crate::model::{ConfigVersion, Membership, Observation, Server, ServerId};
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::{ClaimFacts, ConfigVersion, Membership, Observation, PodFacts, Server, ServerId};
 use crate::render::{Blueprint, Rendered, render};
 
 pub use standing::Standing;
@@ -91,6 +91,18 @@ pub struct Target {
     pub uid: String,
     /// Its version.
     pub resource_version: String,
+}
+
+impl Target {
+    fn pod(pod: &PodFacts) -> Self {
+        let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
+        Self { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() }
+    }
+
+    fn claim(claim: &ClaimFacts) -> Self {
+        let key = ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() };
+        Self { key, uid: claim.uid.clone(), resource_version: claim.resource_version.clone() }
+    }
 }
 
 /// A change of the number of pods.

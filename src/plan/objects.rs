@@ -158,11 +158,7 @@ pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
                 && claim.identity.as_deref() == Some(blueprint.charter.identity.as_str())
                 && !seen.pods.contains_key(ordinal)
         });
-        targets.extend(given_up.map(|(_, claim)| Target {
-            key: ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() },
-            uid: claim.uid.clone(),
-            resource_version: claim.resource_version.clone(),
-        }));
+        targets.extend(given_up.map(|(_, claim)| Target::claim(claim)));
     }
     targets
 }

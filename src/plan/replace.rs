@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::standing::Standing;
 use super::{Purpose, Reason, Renew, Step, Target, rolling};
 use crate::api::ReclaimPolicy;
-use crate::model::observed::{Asked, Kind, ObjectKey};
+use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
 use crate::model::{Desired, Fact, Membership, Observation, ServerId};
 
@@ -68,19 +68,12 @@ pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: Ser
     let committed = standing.committed.as_ref()?;
     let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating);
     match seen.claims.get(&id.ordinal()) {
+        // Whatever was asked for: a claim of another ensemble is not this one's to give up.
+        Some(claim) if claim.identity != seen.charter.as_ref().map(|charter| charter.identity.clone()) => None,
         Some(claim) if !claim.going => {
-            let target = Target {
-                key: ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() },
-                uid: claim.uid.clone(),
-                resource_version: claim.resource_version.clone(),
-            };
-            let pod = pod.map(|pod| Target {
-                key: ObjectKey { kind: Kind::Pod, name: pod.name.clone() },
-                uid: pod.uid.clone(),
-                resource_version: pod.resource_version.clone(),
-            });
             let (from, via) = (committed.version, standing.endpoints(seen, Some(id)));
-            Some(Step::Renew(Renew { id, claim: target, pod, from, via, why: why? }))
+            let (claim, pod) = (Target::claim(claim), pod.map(Target::pod));
+            Some(Step::Renew(Renew { id, claim, pod, from, via, why: why? }))
         }
         // The claim goes only after its pod.
         Some(_) => {

@@ -11,13 +11,13 @@
 use super::standing::{Standing, positively_down};
 use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, replace};
 use crate::model::desired::{Storage, Updates};
-use crate::model::observed::{Asked, Kind, ObjectKey};
+use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
 
 /// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
 pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     let pod = seen.pods.get(&id.ordinal())?;
-    if pod.asked == Some(Asked::Restart) {
+    if asked(seen, id) {
         return Some("its restart was asked for".to_owned());
     }
     let wanted = seen.set.as_ref()?.update_revision.as_deref();
@@ -79,7 +79,14 @@ fn kept(desired: &Desired) -> bool {
 pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
     let committed = standing.committed.as_ref()?;
     let mut waiting: Vec<(ServerId, String)> = committed.voters().filter_map(|id| Some((id, due(seen, id)?))).collect();
-    if waiting.is_empty() || held(seen, desired).is_some() {
+    if would_lose_data(seen, desired).is_some() {
+        return None;
+    }
+    // Who asks for the restart of one member does not approve of the others'.
+    if closed(seen, desired).is_some() {
+        waiting.retain(|(id, _)| asked(seen, *id));
+    }
+    if waiting.is_empty() {
         return None;
     }
     if let Some(blocker) = standing.blocker(seen) {
@@ -100,26 +107,32 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
 
 /// Why members that serve are not restarted now, although some have to be.
 pub fn held(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    would_lose_data(seen, desired).or_else(|| closed(seen, desired))
+}
+
+/// A single member without a volume is all the data there is.
+fn would_lose_data(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    (!kept(desired) && seen.set.as_ref()?.replicas == 1).then(|| {
+        Reason::new("WouldLoseData", "a single ephemeral member loses its data with its pod: scale to 3 first")
+    })
+}
+
+fn asked(seen: &Observation, id: ServerId) -> bool {
+    seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.asked == Some(Asked::Restart))
+}
+
+/// What the update policy waits for.
+fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
     let revision = seen.set.as_ref()?.update_revision.clone().unwrap_or_default();
-    // A single member without a volume is all the data there is.
-    if !kept(desired) && seen.set.as_ref()?.replicas == 1 {
-        return Some(Reason::new(
-            "WouldLoseData",
-            "a single ephemeral member loses its data with its pod: scale to 3 first",
-        ));
-    }
-    let asked = seen.pods.values().any(|pod| pod.asked == Some(Asked::Restart));
     match &desired.updates {
-        Updates::Supervised if !asked && seen.requests.approved.as_deref() != Some(revision.as_str()) => {
-            Some(Reason::new(
-                "ApprovalNeeded",
-                format!(
-                    "they wait for an approval: kubectl -n {} annotate zke {} --overwrite menagerie.dev/approve={revision}",
-                    seen.names.namespace, seen.names.ensemble
-                ),
-            ))
-        }
-        Updates::Windows(windows) if !asked && !windows.iter().any(|window| window.open(seen.now)) => {
+        Updates::Supervised if seen.requests.approved.as_deref() != Some(revision.as_str()) => Some(Reason::new(
+            "ApprovalNeeded",
+            format!(
+                "they wait for an approval: kubectl -n {} annotate zke {} --overwrite menagerie.dev/approve={revision}",
+                seen.names.namespace, seen.names.ensemble
+            ),
+        )),
+        Updates::Windows(windows) if !windows.iter().any(|window| window.open(seen.now)) => {
             let next = windows.iter().filter_map(|window| window.next(seen.now)).min();
             let next = next.map_or_else(|| "never".to_owned(), |(_, time)| time);
             Some(Reason::new("WindowClosed", format!("they wait for the next update window, which opens {next}")))
@@ -168,7 +181,5 @@ pub fn restart(
 ) -> Step {
     let others = standing.endpoints(seen, Some(id));
     let via = if others.is_empty() { standing.endpoints(seen, None) } else { others };
-    let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
-    let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
-    Step::Restart(Restart { id, pod, from, via, why })
+    Step::Restart(Restart { id, pod: Target::pod(pod), from, via, why })
 }

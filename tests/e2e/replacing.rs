@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 use serde_json::json;
 
-use super::cluster::{Ensemble, PATIENCE, eventually, in_namespace};
+use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
 use super::writers::Writers;
 
 async fn claim(zk: &Ensemble, name: &str) -> Option<String> {
@@ -148,8 +148,11 @@ async fn a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_quorum
             "--timeout=120s",
         ]);
         assert_ne!(uid(&zk, &leader).await, before);
-        let message = zk.condition("Degraded", "True", "MemberNotSynced").await;
-        assert!(message.contains("cannot be scheduled"), "{message}");
+        eventually(PATIENCE, "the condition to say where the pod hangs", async || {
+            let (is, reason, message) = condition(&zk.status().await, "Degraded");
+            (is.as_str(), reason.as_str()) == ("True", "MemberNotSynced") && message.contains("cannot be scheduled")
+        })
+        .await;
         drop(cordon);
         zk.ready(3).await;
         writers.stop().await.assert_all_there(&address).await;

@@ -104,6 +104,17 @@ fn a_new_volume_can_be_asked_for_but_not_for_the_only_member() {
     }
 }
 
+#[test]
+fn a_claim_of_another_ensemble_is_not_given_up_whatever_was_asked_for() {
+    let mut world = settled(3);
+    world.membership.as_mut().unwrap().servers.remove(&ServerId(1));
+    world.pass();
+    world.claims.get_mut(&Ordinal(0)).unwrap().identity = Some("somebody".into());
+    let mut seen = world.seen();
+    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Replace);
+    assert!(!matches!(plan(&seen).step, Step::Renew(_)), "{:?}", plan(&seen).step);
+}
+
 fn unreadable(world: &World, restarts: u32) -> Observation {
     let mut seen = world.seen();
     let pod = seen.pods.get_mut(&Ordinal(0)).unwrap();

@@ -182,6 +182,19 @@ fn under_supervision_nothing_that_serves_restarts_before_its_revision_is_approve
 }
 
 #[test]
+fn who_asks_for_the_restart_of_one_member_does_not_approve_of_the_others() {
+    let mut world = settled(3);
+    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    heap(&mut world, "1Gi");
+    world.settle();
+    assert!(world.trace.is_empty(), "{:?}", world.trace);
+    let mut seen = world.seen();
+    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
+    assert_eq!(restart.id, ServerId(1), "the others are of an older revision, and of a higher ordinal");
+}
+
+#[test]
 fn restarts_begin_only_while_a_window_is_open() {
     let mut world = settled(3);
     let window = UpdateWindow { opens: "0 3 * * *".into(), time_zone: None, minutes: 60 };
