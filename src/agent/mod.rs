@@ -49,7 +49,7 @@ const LAST_ID: u32 = 254;
 
 /// How long an agent that is stopped outlives its signal, when the server does not end: less than a pod's grace period.
 const FAREWELL: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Options of `menagerie agent`.
 #[derive(Debug, Args)]

@@ -129,6 +129,8 @@ pub struct PodFacts {
     pub revision: Option<String>,
     /// Whether the server's container runs, in the kubelet's words; `None` when it has not said.
     pub running: Option<bool>,
+    /// Whether the kubelet found the server ready: only then do clients come to it through a Service.
+    pub ready: bool,
     /// How often the server ended and was started again in this pod.
     pub restarts: u32,
     /// What keeps it from running, in Kubernetes' own words.

@@ -292,6 +292,7 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
         running: running(&status, server),
+        ready: server.is_some_and(|server| server.ready),
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
         trouble: trouble(&status),
         unreadable: server.is_some_and(unreadable),

@@ -14,7 +14,7 @@ pub fn hand_over(seen: &Observation, standing: &Standing) -> Option<Step> {
     let others: Vec<ServerId> = committed.voters().filter(|id| *id != leader).collect();
     let elsewhere = others.iter().all(|id| cordoned(seen, *id) == Some(false));
     let ready = cordoned(seen, leader) == Some(true) && !others.is_empty() && elsewhere;
-    if !ready || standing.blocker(seen).is_some() {
+    if !ready || standing.blocker(seen).is_some() || rolling::unready(seen, committed).is_some() {
         return None;
     }
     Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))

@@ -56,7 +56,7 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
 /// Whether a member does not serve by its own word or the kubelet's. One that is merely silent may serve: it is stopped
 /// only while it is the only one that may be missing.
 fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
-    pod.running != Some(true) || seen.members.get(&id).and_then(Fact::known).is_some()
+    pod.running == Some(false) || seen.members.get(&id).and_then(Fact::known).is_some()
 }
 
 /// Only a quorum of others makes a server that waits one that hangs.
@@ -89,7 +89,7 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     if waiting.is_empty() {
         return None;
     }
-    if let Some(blocker) = standing.blocker(seen) {
+    if let Some(blocker) = standing.blocker(seen).or_else(|| unready(seen, committed)) {
         return Some(Step::Wait(blocker));
     }
     // The leader last, the others from the highest down.
@@ -103,6 +103,14 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     }
     let purpose = if leads { Purpose::HandOver } else { Purpose::Restart };
     Some(leave(seen, standing, id, committed.version, purpose))
+}
+
+/// A restarted member to which no Service sends clients yet, and whose caches are cold: with the leader gone the same moment,
+/// a majority would have to wait for it. One of the older revision may never be ready, and its restart be the cure.
+pub fn unready(seen: &Observation, committed: &Membership) -> Option<Reason> {
+    let restarted = committed.voters().filter(|id| due(seen, *id).is_none());
+    let pod = restarted.filter_map(|id| seen.pods.get(&id.ordinal())).find(|pod| !pod.ready)?;
+    Some(Reason::new("MemberNotReady", format!("waiting for the kubelet to find pod {} ready", pod.name)))
 }
 
 /// Why members that serve are not restarted now, although some have to be.
@@ -151,9 +159,10 @@ pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);
         let late = seen.now.saturating_sub(pod.since) > desired.deadline;
-        late && !pod.terminating && due(seen, id).is_none() && standing.unsynced(seen, id).is_some()
+        late && !pod.terminating && due(seen, id).is_none() && (standing.unsynced(seen, id).is_some() || !pod.ready)
     })?;
-    let why = standing.unsynced(seen, ServerId::from(*ordinal)).unwrap_or_default();
+    let why = standing.unsynced(seen, ServerId::from(*ordinal));
+    let why = why.unwrap_or_else(|| "the kubelet does not find it ready".to_owned());
     (waiting > 0).then(|| {
         Reason::new(
             "RollHalted",

@@ -25,9 +25,6 @@ const OWNED: &[(&str, &str)] = &[
 
 /// What holds unless the user says otherwise.
 const DEFAULTS: &[(&str, &str)] = &[
-    ("tickTime", "2000"),
-    ("initLimit", "10"),
-    ("syncLimit", "5"),
     // Off in ZooKeeper: the disk fills.
     ("autopurge.purgeInterval", "1"),
     ("autopurge.snapRetainCount", "3"),
@@ -36,9 +33,26 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fastleader.maxNotificationInterval", "1000"),
 ];
 
+/// ZooKeeper's sample ticks every 2 s and counts the limits in ticks: 20 s for a first sync, 10 s for a later one, sessions
+/// of 4 to 40 s. These are the same times in shorter ticks: a leader that was taken out of the membership notices only at
+/// a tick (`Leader.lead`), and its clients wait until then, up to 2 s instead of half a second.
+const SHORT_TICKS: &[(&str, &str)] = &[
+    ("tickTime", "500"),
+    ("initLimit", "40"),
+    ("syncLimit", "20"),
+    ("minSessionTimeout", "4000"),
+    ("maxSessionTimeout", "40000"),
+];
+
+/// The sample's, when the user sets one of them: who counts in ticks means those of 2 s.
+const SAMPLE_TICKS: &[(&str, &str)] = &[("tickTime", "2000"), ("initLimit", "10"), ("syncLimit", "5")];
+
 /// The text of zoo.cfg, sorted by key.
 pub fn static_config(user: &BTreeMap<String, String>) -> String {
-    let mut keys: BTreeMap<&str, String> = DEFAULTS.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    let counted = SAMPLE_TICKS.iter().any(|(key, _)| user.contains_key(*key));
+    let ticks = if counted { SAMPLE_TICKS } else { SHORT_TICKS };
+    let defaults = DEFAULTS.iter().chain(ticks);
+    let mut keys: BTreeMap<&str, String> = defaults.map(|(key, value)| (*key, (*value).to_owned())).collect();
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.clone())));
     keys.extend(OWNED.iter().map(|(key, value)| (*key, (*value).to_owned())));
     keys.insert("admin.serverPort", ADMIN_PORT.to_string());
@@ -56,5 +70,24 @@ mod tests {
         let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
         assert!(text.contains("tickTime=1000\n") && text.contains("snapCount=5\n") && text.contains("dataDir=/data\n"));
         assert_eq!(text.matches("dataDir=").count(), 1);
+    }
+
+    #[test]
+    fn who_counts_in_ticks_gets_those_of_the_sample_and_who_does_not_the_same_times_in_shorter_ones() {
+        let times = |keys: &[(&str, &str)]| {
+            let text = static_config(&keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+            let number = |key: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+                line.map(|value| value.parse::<u32>().unwrap())
+            };
+            let tick = number("tickTime").unwrap();
+            let sessions =
+                [number("minSessionTimeout").unwrap_or(2 * tick), number("maxSessionTimeout").unwrap_or(20 * tick)];
+            (tick * number("initLimit").unwrap(), tick * number("syncLimit").unwrap(), sessions)
+        };
+        assert_eq!(times(&[]), (20_000, 10_000, [4_000, 40_000]));
+        assert_eq!(times(&[("tickTime", "2000")]), times(&[]));
+        assert_eq!(times(&[("initLimit", "30")]).0, 60_000);
+        assert_eq!(times(&[("maxSessionTimeout", "90000")]), (20_000, 10_000, [4_000, 90_000]));
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::{Client, ResourceExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -91,13 +91,18 @@ impl Pods {
             .expect("no follower")
     }
 
-    /// From the deletion of a pod until the one that replaces it serves.
+    /// From the deletion of a pod, as the API server has it, until the one that replaces it serves. Only that one is asked:
+    /// a peer whose address hangs would be in the time otherwise.
     pub async fn delete_until_serving(&self, name: &str) -> Duration {
         let before = self.api.get(name).await.unwrap().uid().unwrap();
+        self.api.delete(name, &DeleteParams::default()).await.unwrap();
         let started = Instant::now();
-        kubectl(&["-n", &self.namespace, "delete", "pod", name, "--wait=false"]);
         loop {
-            if self.modes().await.get(name).is_some_and(|(uid, _)| *uid != before) {
+            let pod = self.api.get_opt(name).await.unwrap().filter(|pod| pod.uid().as_ref() != Some(&before));
+            let ip = pod.and_then(|pod| pod.status?.pod_ip);
+            if let Some(ip) = ip
+                && mode(&ip).await.is_some()
+            {
                 return started.elapsed();
             }
             assert!(started.elapsed() < PATIENCE, "{name} does not serve again");

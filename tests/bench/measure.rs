@@ -165,13 +165,16 @@ pub async fn restart(runs: usize) {
         let ours = Pods::of_ensemble(&space.client, &space.name);
         let mut times: [Vec<Duration>; 4] = Default::default();
         for run in 0..runs {
+            // The kubelet looks at its containers once a second: every run meets another part of that second.
+            let calm = Duration::from_secs(5)
+                + Duration::from_secs(1) * u32::try_from(run).unwrap() / u32::try_from(runs).unwrap();
             for (column, pods) in [(0, &theirs), (2, &ours)] {
                 times[column].push(pods.delete_until_serving(&pods.follower().await).await);
                 pods.until_serving(3).await;
-                sleep(Duration::from_secs(5)).await;
+                sleep(calm).await;
                 times[column + 1].push(pods.kill_until_serving(&pods.follower().await).await);
                 pods.until_serving(3).await;
-                sleep(Duration::from_secs(5)).await;
+                sleep(calm).await;
             }
             zk.ready(3).await;
             eprintln!("restart: run {} of {runs}", run + 1);

@@ -81,8 +81,8 @@ pub async fn roll(runs: usize) {
         let zk = space.ensemble("zk", spec(3)).await;
         zk.ready(3).await;
         let ours = Pods::of_ensemble(&space.client, &space.name);
-        let their_address = format!("{}:2181", kubectl(&["-n", "handwritten", "get", "svc", "zookeeper-client", "-o", "jsonpath={.spec.clusterIP}"]));
-        let our_address = zk.address("client").await;
+        let their_address = members("handwritten", "zookeeper");
+        let our_address = members(&space.name, "zk");
         let (mut plain, mut rolled) = (Rolls::default(), Rolls::default());
         for run in 0..runs {
             let restart = || drop(kubectl(&["-n", "handwritten", "rollout", "restart", "sts/zookeeper"]));
@@ -102,6 +102,15 @@ pub async fn roll(runs: usize) {
     })
     .await;
     handwritten_down();
+}
+
+/// The members' own Services, so that there is a writer on each.
+fn members(namespace: &str, name: &str) -> String {
+    let address = |n| {
+        let service = format!("{name}-{n}");
+        kubectl(&["-n", namespace, "get", "service", &service, "-o", "jsonpath={.spec.clusterIP}"]) + ":2181"
+    };
+    (0..3).map(address).collect::<Vec<_>>().join(",")
 }
 
 /// Loops that take what processor they can get, until dropped.

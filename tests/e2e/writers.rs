@@ -3,13 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::task::JoinHandle;
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use tokio::runtime::Builder;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use zookeeper_client::{Acls, Client, CreateMode, Error, SessionInfo};
 
 const SESSION: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long a writer that has lost its server waits for another before it asks the next one.
+const ATTACH: Duration = Duration::from_secs(1);
+const NEXT: Duration = Duration::from_millis(10);
 /// A write every 10 ms and writer, as an application with something to do.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -42,7 +48,7 @@ pub async fn connect(address: &str) -> Client {
     let started = Instant::now();
     loop {
         let connector = Client::connector().with_session_timeout(SESSION);
-        match tokio::time::timeout(ANSWER, connector.connect(address)).await {
+        match timeout(ANSWER, connector.connect(address)).await {
             Ok(Ok(client)) => return client,
             failed => assert!(
                 started.elapsed() < Duration::from_mins(2),
@@ -55,10 +61,10 @@ pub async fn connect(address: &str) -> Client {
 }
 
 impl Writers {
-    /// Starts that many, each with a session of its own.
-    pub async fn start(address: &str, count: usize) -> Self {
+    /// Starts that many, each with a session of its own. Of several addresses each begins with another one.
+    pub async fn start(addresses: &str, count: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let first = connect(address).await;
+        let first = connect(addresses).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         match first.create("/writes", &[], &options).await {
             Ok(_) | Err(Error::NodeExists) => {}
@@ -66,8 +72,14 @@ impl Writers {
         }
         // Others may have written here before.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let tasks =
-            (0..count).map(|n| tokio::spawn(write(address.to_owned(), format!("{now:x}-{n}"), stop.clone()))).collect();
+        let addresses: Vec<String> = addresses.split(',').map(str::to_owned).collect();
+        let writer = |n| {
+            let mut own = addresses.clone();
+            own.rotate_left(n % addresses.len());
+            let stop = Arc::clone(&stop);
+            spawn_blocking(move || write(own, &format!("{now:x}-{n}"), &stop))
+        };
+        let tasks = (0..count).map(writer).collect();
         Self { stop, tasks }
     }
 
@@ -94,32 +106,63 @@ fn longest_gap(at: &[Instant]) -> Duration {
     at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
-async fn write(address: String, writer: String, stop: Arc<AtomicBool>) -> Written {
+/// Each connection has a runtime of its own, which ends with it: a client that has lost its server would go on looking for
+/// one in the background, up to a second between two attempts, and take the session away from its successor. An
+/// application that is in a hurry asks another server at once.
+fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> Written {
     let mut written = Written::default();
-    let mut client = connect(&address).await;
-    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let mut session = None;
     let mut n = 0u32;
+    let mut since = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let name = format!("{writer}-{n:06}");
-        n += 1;
-        match tokio::time::timeout(ANSWER, client.create(&format!("/writes/{name}"), name.as_bytes(), &options)).await {
-            Ok(Ok(_)) => {
-                written.acknowledged.insert(name);
-                written.at.push(Instant::now());
+        let connection = Builder::new_current_thread().enable_all().build().unwrap();
+        match connection.block_on(attach(&addresses[0], session.clone())) {
+            Ok(client) => {
+                session = Some(connection.block_on(write_on(client, writer, &mut n, stop, &mut written)));
+                since = Instant::now();
             }
-            Ok(Err(Error::SessionExpired)) => {
+            Err(Error::SessionExpired) => {
                 written.expired += 1;
-                client = connect(&address).await;
+                session = None;
             }
-            Ok(Err(Error::ClientClosed)) | Err(_) => client = connect(&address).await,
-            // Not acknowledged: it may be there or not.
-            Ok(Err(_)) => {}
+            Err(error) => {
+                assert!(since.elapsed() < Duration::from_mins(2), "no session with {addresses:?}: {error}");
+                sleep(NEXT);
+            }
         }
-        tokio::time::sleep(PAUSE).await;
+        addresses.rotate_left(1);
     }
     // Without an answer until the end, the end ends the gap.
     written.at.push(Instant::now());
     written
+}
+
+/// The same session, as long as it lives.
+async fn attach(address: &str, session: Option<SessionInfo>) -> Result<Client, Error> {
+    let mut connector = Client::connector().with_session_timeout(SESSION).with_detached().with_fail_eagerly();
+    if let Some(session) = session {
+        connector = connector.with_session(session);
+    }
+    timeout(ATTACH, connector.connect(address)).await.unwrap_or(Err(Error::Timeout))
+}
+
+/// Until the server is lost, or the end.
+async fn write_on(client: Client, writer: &str, n: &mut u32, stop: &AtomicBool, written: &mut Written) -> SessionInfo {
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    while !stop.load(Ordering::Relaxed) {
+        let name = format!("{writer}-{n:06}");
+        *n += 1;
+        // Without an answer it is not acknowledged: it may be there or not.
+        match timeout(ANSWER, client.create(&format!("/writes/{name}"), name.as_bytes(), &options)).await {
+            Ok(Ok(_)) => {
+                written.acknowledged.insert(name);
+                written.at.push(Instant::now());
+            }
+            Ok(Err(_)) | Err(_) => break,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    client.into_session()
 }
 
 impl Tally {

@@ -182,6 +182,29 @@ fn under_supervision_nothing_that_serves_restarts_before_its_revision_is_approve
 }
 
 #[test]
+fn the_next_restart_waits_until_clients_are_sent_to_the_restarted_member_but_not_for_one_of_the_older_revision() {
+    let mut world = settled(3);
+    heap(&mut world, "1Gi");
+    while !world.trace.iter().any(|word| word.starts_with("restart")) {
+        world.pass();
+    }
+    let mut seen = world.seen();
+    let (due, fresh): (Vec<Ordinal>, Vec<Ordinal>) = {
+        let newest = seen.set.as_ref().unwrap().update_revision.clone();
+        seen.pods.keys().partition(|ordinal| seen.pods[*ordinal].revision != newest)
+    };
+    assert_eq!((due.len(), fresh.len()), (2, 1));
+    seen.pods.get_mut(&fresh[0]).unwrap().ready = false;
+    let Step::Wait(reason) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
+    assert_eq!(reason.code, "MemberNotReady");
+    seen.pods.get_mut(&fresh[0]).unwrap().ready = true;
+    for ordinal in due {
+        seen.pods.get_mut(&ordinal).unwrap().ready = false;
+    }
+    assert!(matches!(plan(&seen).step, Step::Restart(_)), "{:?}", plan(&seen).step);
+}
+
+#[test]
 fn who_asks_for_the_restart_of_one_member_does_not_approve_of_the_others() {
     let mut world = settled(3);
     world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });

@@ -195,6 +195,7 @@ impl World {
             since: self.now - 3_600,
             revision: Some(revision),
             running: Some(!self.down.contains(&id)),
+            ready: !self.down.contains(&id),
             ..PodFacts::default()
         }
     }

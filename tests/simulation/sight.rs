@@ -196,6 +196,7 @@ impl PodSight {
             node: Some(format!("node-{ordinal}")),
             since: self.since,
             running: Some(self.running),
+            ready: self.running,
             restarts: self.restarts,
             unreadable: self.unreadable,
             asked: self.asked.map(|asked| match asked {
