@@ -194,7 +194,9 @@ fn the_next_restart_waits_until_clients_are_sent_to_the_restarted_member_but_not
         seen.pods.keys().partition(|ordinal| seen.pods[*ordinal].revision != newest)
     };
     assert_eq!((due.len(), fresh.len()), (2, 1));
-    seen.pods.get_mut(&fresh[0]).unwrap().ready = false;
+    let now = seen.now;
+    let restarted = seen.pods.get_mut(&fresh[0]).unwrap();
+    (restarted.ready, restarted.since) = (false, now);
     let Step::Wait(reason) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     assert_eq!(reason.code, "MemberNotReady");
     seen.pods.get_mut(&fresh[0]).unwrap().ready = true;
