@@ -121,8 +121,9 @@ fn restored(arguments: &[&str]) -> Restored {
     Restored(arguments.iter().map(|argument| (*argument).to_owned()).collect())
 }
 
+/// `kubectl drain` evicts the pods of every namespace, so that an ensemble beside it would lose a member.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_quorum() {
+async fn alone_a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_quorum() {
     in_namespace("drained", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 3})).await;
         zk.ready(3).await;
