@@ -106,6 +106,43 @@ fn the_reference_names_every_flag_of_the_operator() {
     reference_names("variables", variables);
 }
 
+/// Names of all tests that begin with `regression_`, under `tests`.
+fn regression_tests(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            regression_tests(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("docs.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let names = text.split("fn regression_").skip(1).chain(text.split("fn alone_regression_").skip(1));
+            found.extend(names.map(|rest| rest.split('(').next().unwrap().to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_named_regression_has_a_test_and_every_such_test_is_in_the_list() {
+    let mut tests = Vec::new();
+    regression_tests(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut tests);
+    let page = read("docs/regressions.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let ids: Vec<String> =
+        rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).map(str::to_owned)).collect();
+    assert!(ids.len() > 20, "the list was not found: {ids:?}");
+    // A name begins with the ids, one after the other, and goes on with a sentence.
+    let named = |test: &str| {
+        let words: Vec<&str> = test.split('_').collect();
+        let is_id = |word: &&&str| ids.iter().any(|id| id.to_lowercase() == **word);
+        words.iter().take_while(is_id).map(|word| (*word).to_owned()).collect::<Vec<_>>()
+    };
+    for test in &tests {
+        assert!(!named(test).is_empty(), "docs/regressions.md does not list what regression_{test} is named after");
+    }
+    let covered: Vec<String> = tests.iter().flat_map(|test| named(test)).collect();
+    let missing: Vec<&String> = ids.iter().filter(|id| !covered.contains(&id.to_lowercase())).collect();
+    assert!(missing.is_empty(), "no test is named after {missing:?}");
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut pages = vec!["README.md".to_owned()];

@@ -96,3 +96,34 @@ fn an_operator_upgrade_without_a_new_agent_changes_no_byte() {
     let spec = json!({"replicas": 3, "version": "3.9.5"});
     assert_eq!(rendered(spec.clone()), rendered(spec));
 }
+
+/// The server's container of an ensemble.
+fn server(spec: Value) -> Value {
+    let objects: Vec<Value> = serde_saphyr::from_str(&rendered(spec)).unwrap();
+    let set = objects.into_iter().find(|object| object["kind"] == "StatefulSet").unwrap();
+    set["spec"]["template"]["spec"].clone()
+}
+
+#[test]
+fn regression_541_a_setting_that_is_given_in_part_leaves_the_other_defaults_as_they_are() {
+    let plain = server(json!({"replicas": 1, "version": "3.9.5"}));
+    let pod = json!({"spec": {"securityContext": {"runAsUser": 1234}}});
+    let changed = server(json!({"replicas": 1, "version": "3.9.5", "podTemplate": pod}));
+    let mut expected = plain["securityContext"].clone();
+    expected["runAsUser"] = json!(1234);
+    assert_eq!(changed["securityContext"], expected);
+    assert_eq!(changed["containers"], plain["containers"]);
+}
+
+#[test]
+fn regression_491_516_376_a_slow_start_has_a_probe_of_its_own_and_no_probe_starts_a_process() {
+    let pod = server(json!({"replicas": 1, "version": "3.9.5"}));
+    let container = &pod["containers"][0];
+    for (name, path) in [("startupProbe", "/startup"), ("livenessProbe", "/live"), ("readinessProbe", "/ready")] {
+        assert_eq!(container[name]["httpGet"]["path"], path);
+        assert!(container[name]["exec"].is_null());
+    }
+    let start = &container["startupProbe"];
+    let patience = start["periodSeconds"].as_u64().unwrap() * start["failureThreshold"].as_u64().unwrap();
+    assert!(patience >= 1800, "a large database takes its time: {patience} s");
+}

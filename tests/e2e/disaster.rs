@@ -72,7 +72,7 @@ async fn with_a_members_node_cut_off_scaling_down_waits_says_why_and_goes_on_whe
 }
 
 #[tokio::test]
-async fn a_wiped_leader_of_ordinal_zero_rejoins_loses_nothing_and_founds_nothing() {
+async fn regression_577_a_wiped_leader_of_ordinal_zero_rejoins_loses_nothing_and_founds_nothing() {
     in_namespace("wiped", |space| async move {
         // Grown from one, the first member leads.
         let zk = space.ensemble("zk", json!({"replicas": 1})).await;
@@ -99,7 +99,7 @@ async fn a_wiped_leader_of_ordinal_zero_rejoins_loses_nothing_and_founds_nothing
 }
 
 #[tokio::test]
-async fn all_pods_at_once_come_back_with_their_data() {
+async fn regression_72_93_all_pods_at_once_come_back_with_their_data() {
     in_namespace("all", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 3})).await;
         zk.ready(3).await;

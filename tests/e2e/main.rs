@@ -10,6 +10,7 @@ mod helm;
 mod history;
 mod ownership;
 mod refusals;
+mod regressions;
 mod replacing;
 mod rolling;
 mod scaling;

@@ -64,7 +64,7 @@ async fn two_ensembles_of_one_name_in_two_namespaces_do_not_meet() {
 }
 
 #[tokio::test]
-async fn what_somebody_deletes_or_changes_is_put_back() {
+async fn regression_474_517_what_somebody_deletes_or_changes_is_put_back() {
     in_namespace("drift", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 1})).await;
         zk.ready(1).await;

@@ -86,7 +86,7 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
 }
 
 #[tokio::test]
-async fn what_cannot_change_later_is_refused_with_the_reason() {
+async fn regression_540_what_cannot_change_later_is_refused_with_the_reason() {
     in_namespace("immutable", |space| async move {
         space.apply("zk", json!({"replicas": 1, "storage": {"class": "standard"}})).await.unwrap();
         for (storage, sentence) in [

@@ -76,7 +76,7 @@ async fn a_member_gets_a_new_volume_on_request() {
 }
 
 /// Processes of a pod's server, as this machine sees them: the nodes of `dev/cluster` run here.
-fn servers(uid: &str) -> Vec<i32> {
+pub fn servers(uid: &str) -> Vec<i32> {
     let mark = uid.replace('-', "_");
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let of_pod = |id: &i32| {

@@ -45,7 +45,7 @@ async fn an_upgrade_under_writes_changes_leadership_once_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_image_halts_at_the_first_member_and_putting_it_right_heals_it_without_a_hand() {
+async fn regression_547_493_a_bad_image_halts_at_the_first_member_and_putting_it_right_heals_it_without_a_hand() {
     in_namespace("canary", |space| async move {
         let policy = json!({"deadlineSeconds": 10});
         let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy})).await;
