@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 /// How often a state is looked at: the resolution of every time here.
 pub const LOOK: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Members' pods in a namespace.
 pub struct Pods {

@@ -8,12 +8,18 @@ use serde_json::json;
 use super::cluster::in_namespace;
 use super::contender::kubectl;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const TICKS_PER_SECOND: f64 = 100.0;
 
-struct Process {
-    pid: u32,
+pub struct Process {
+    pub pid: u32,
     ticks: u64,
+}
+
+impl Process {
+    pub fn of(pid: u32) -> Self {
+        Self { pid, ticks: ticks(pid) }
+    }
 }
 
 /// Processes of this operator by the first words of their command line.
@@ -24,7 +30,7 @@ fn processes(words: &str) -> Vec<Process> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).replace('\0', " ").starts_with(words)
     })
-    .map(|pid| Process { pid, ticks: ticks(pid) })
+    .map(Process::of)
     .collect()
 }
 
@@ -34,13 +40,13 @@ fn ticks(pid: u32) -> u64 {
     fields.get(11..13).map_or(0, |times| times.iter().filter_map(|time| time.parse::<u64>().ok()).sum())
 }
 
-fn rss_mib(pid: u32) -> f64 {
+pub fn rss_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
 }
 
-fn percent(process: &Process) -> f64 {
+pub fn percent(process: &Process) -> f64 {
     let spent = ticks(process.pid).saturating_sub(process.ticks);
     100.0 * f64::from(u32::try_from(spent).unwrap_or(u32::MAX)) / TICKS_PER_SECOND / WINDOW.as_secs_f64()
 }

@@ -4,9 +4,12 @@
 #[path = "../e2e/cluster.rs"]
 mod cluster;
 mod contender;
+mod fleet;
 mod idle;
 mod measure;
+mod recover;
 mod roll;
+mod scale;
 #[path = "../e2e/writers.rs"]
 mod writers;
 
@@ -27,10 +30,17 @@ async fn main() {
     if asked("restart") {
         measure::restart(runs).await;
     }
+    if asked("recover") {
+        recover::recover(runs).await;
+    }
     if asked("roll") {
         roll::roll(runs).await;
     }
     if asked("idle") {
         idle::idle().await;
+    }
+    // On a control plane of its own.
+    if wanted.iter().any(|word| word == "scale") {
+        scale::scale().await;
     }
 }

@@ -86,6 +86,9 @@ pub async fn birth(runs: usize) {
     println!("\nratio of the medians: {:.2}", ours.median() / theirs.median());
 }
 
+/// Of one growth: until it was confirmed, each joiner, the longest gaps of one writer and of all, and the writes.
+type Growth = (Duration, [Duration; 2], Duration, Duration, usize);
+
 /// Three to five under writes.
 pub async fn grow(runs: usize) {
     let mut rows = Vec::new();
@@ -114,9 +117,7 @@ pub async fn grow(runs: usize) {
         eprintln!("grow: run {} of {runs}", run + 1);
     }
     table(&format!("3 → 5 under writes (3 writers, one write every 10 ms each), {runs} runs"));
-    let column = |pick: fn(&(Duration, [Duration; 2], Duration, Duration, usize)) -> Duration| {
-        Spread::of(&rows.iter().map(pick).collect::<Vec<_>>())
-    };
+    let column = |pick: fn(&Growth) -> Duration| Spread::of(&rows.iter().map(pick).collect::<Vec<_>>());
     column(|row| row.0).row("`kubectl scale` until 5 voters are confirmed");
     column(|row| row.1[0] + row.1[1]).row("floor: the two joiners, each from its pod's creation until it serves");
     column(|row| row.2).row("longest gap of any one writer");
