@@ -47,8 +47,9 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Ids end here: TTL nodes need the rest of the byte.
 const LAST_ID: u32 = 254;
 
-/// How long an agent that is stopped outlives its signal, when the server does not end: less than a pod's grace period.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long an agent that is stopped outlives its signal, when the server does not end: less than a pod's grace period, and
+/// longer than a leader is held up to give up its seat.
+const FAREWELL: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Options of `menagerie agent`.

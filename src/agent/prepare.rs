@@ -4,6 +4,9 @@
 //! - a volume of another ensemble or member, or one with unmarked data, is not touched;
 //! - a member's own record is never replaced by one whose version is not strictly higher: two of five members restarted
 //!   with an old list of three would be a majority of it, beside the majority of the other three;
+//! - a member that starts with a list of its own making keeps the last one that it knows as the proposed one: the server then
+//!   needs a quorum of both to be elected, and completes that change first. Without it, a leader that had committed its own
+//!   removal, and was restarted before the others heard of it, was elected by the list from before (found by the simulation);
 //! - the list in use always contains the member itself: the server exits otherwise ("My id 4 not in the peer list");
 //! - data that a quorum of others was seen to have, and that this server cannot read, is set aside once for each wish;
 //! - an empty disk may vote only when the ensemble is being born, and with a member of its seed;
@@ -189,9 +192,20 @@ pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<P
 /// The part of it that is repeated beside a joiner whose server stopped in place: the membership and `zoo.cfg`.
 pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
     let records = Records::read(&found.dynamics);
-    let (using, from) = choose(records.newest.as_ref(), seed, id)?;
+    let (base, from) = newest(records.newest.as_ref(), seed);
+    let (using, from) = match base.contains(id) {
+        true => (base.clone(), from),
+        false => (joining(base, seed, id)?, Source::Joiner),
+    };
     let name = file_name(using.version);
     let mut changes = Vec::new();
+    // A proposed membership is the server's business, until a decided one has reached its version: the server would take it
+    // for the newer one (`setLastSeenQuorumVerifier` only logs it).
+    let known = from == Source::Joiner && base.version > ConfigVersion(0);
+    if known && records.next.is_none_or(|next| next <= base.version) {
+        let text = format!("{}version={}\n", base.text(), base.version);
+        changes.push(write(&format!("{CONF}/{STEM}{NEXT}"), text));
+    }
     if from != Source::Record {
         changes.push(write(&format!("{CONF}/{name}"), using.text()));
     }
@@ -200,25 +214,29 @@ pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result
         text: zoo_cfg(seed, &format!("{root}/{CONF}/{name}")),
         secret: true,
     });
-    let gone = obsolete(&records, seed, using.version, from);
+    if !known && records.next.is_some_and(|next| next <= base.version) {
+        changes.push(Change::Remove { path: format!("{CONF}/{STEM}{NEXT}") });
+    }
+    let gone = obsolete(&records, using.version, from);
     changes.extend(gone.map(|suffix| Change::Remove { path: format!("{CONF}/{STEM}{suffix}") }));
     Ok(Plan { changes, using, from, ignored: records.ignored })
 }
 
-/// The list to start with. Between a record and a charter of the same version, the record wins.
-fn choose(record: Option<&Membership>, seed: &Seed, id: ServerId) -> Result<(Membership, Source), Refusal> {
-    let (base, from) = match record {
+/// The last list that is known. Between a record and a charter of the same version, the record wins.
+fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed) -> (&'a Membership, Source) {
+    match record {
         Some(record) if record.version >= seed.membership.version => (record, Source::Record),
         _ => (&seed.membership, Source::Charter),
-    };
-    let mut using = base.clone();
-    if using.contains(id) {
-        return Ok((using, from));
     }
-    // Version 0 is older than any list that was agreed on: the leader's replaces it at the first contact.
+}
+
+/// That list and the member itself. Version 0 is older than any that was agreed on: the leader's replaces it at the first
+/// contact.
+fn joining(base: &Membership, seed: &Seed, id: ServerId) -> Result<Membership, Refusal> {
+    let mut using = base.clone();
     using.version = ConfigVersion(0);
     using.servers.insert(id, seed.own_entry(id)?);
-    Ok((using, Source::Joiner))
+    Ok(using)
 }
 
 /// The mark, when the volume is this member's to write to.
@@ -246,16 +264,13 @@ fn zoo_cfg(seed: &Seed, dynamic: &str) -> String {
     format!("{statics}\n{}\ndynamicConfigFile={dynamic}\n", seed.digest.line())
 }
 
-/// Suffixes of the files that nothing needs any more. A proposed membership is the server's business, until a decided
-/// one has reached its version: the server would take it for the newer one (`setLastSeenQuorumVerifier` only logs it).
-fn obsolete(records: &Records, seed: &Seed, used: ConfigVersion, from: Source) -> impl Iterator<Item = String> {
-    let decided = records.version().max(seed.membership.version);
-    let next = records.next.filter(|next| *next <= decided).map(|_| NEXT.to_owned());
+/// Suffixes of the files that nothing needs any more.
+fn obsolete(records: &Records, used: ConfigVersion, from: Source) -> impl Iterator<Item = String> {
     let there: BTreeSet<_> = records.versions.iter().copied().chain([used]).collect();
     // A joiner's record is newer than what it starts with, and outlives it.
     let kept = |version: &ConfigVersion| *version == used || (from == Source::Joiner && *version == records.version());
     let old: Vec<_> = there.into_iter().rev().skip(KEPT).filter(|version| !kept(version)).collect();
-    next.into_iter().chain(old.into_iter().map(|version| version.to_string()))
+    old.into_iter().map(|version| version.to_string())
 }
 
 fn write(path: &str, text: String) -> Change {

@@ -14,9 +14,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::model::truth::{Disk, Server};
+use crate::model::truth::{Disk, Mode, Server};
 use crate::model::{MemberTruth, ServerId};
 use crate::zk::fourletter;
 
@@ -29,6 +29,10 @@ const RUOK: Duration = Duration::from_secs(2);
 
 /// A directory listing and a few small files, most of the time cached.
 const DISK: Duration = Duration::from_secs(2);
+
+/// How long a leader whose pod is being deleted is held up for another to lead: one round of the operator takes a second.
+const HAND_OVER: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One member, its server and its disk.
 #[derive(Debug)]
@@ -124,6 +128,7 @@ pub fn router(agent: Arc<Agent>) -> Router {
         .route("/startup", get(live))
         .route("/live", get(live))
         .route("/ready", get(ready))
+        .route("/hand-over", get(hand_over))
         .route("/v1/member", get(member))
         .with_state(agent)
 }
@@ -143,6 +148,31 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
         Server::Waiting { .. } | Server::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{}\n", truth::line(&server)))
+}
+
+/// The kubelet asks this before it stops the server, and waits: not for a follower, and not for a leader whom nobody follows.
+/// One that led waits until it follows: its successor has taken over what it decided last.
+async fn hand_over(State(agent): State<Arc<Agent>>) -> &'static str {
+    let relieved = async {
+        if !leads_others(&agent.server().await) {
+            return;
+        }
+        while !follows(&agent.server().await) {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    match timeout(HAND_OVER, relieved).await {
+        Ok(()) => "it does not lead\n",
+        Err(_) => "nobody took over\n",
+    }
+}
+
+fn leads_others(server: &Server) -> bool {
+    matches!(server, Server::Serving(serving) if serving.mode == Mode::Leader && serving.synced_voters.is_some_and(|others| others > 0))
+}
+
+fn follows(server: &Server) -> bool {
+    matches!(server, Server::Serving(serving) if serving.mode != Mode::Leader)
 }
 
 async fn member(State(agent): State<Arc<Agent>>) -> Response {

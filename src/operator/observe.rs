@@ -369,7 +369,6 @@ fn gist(log: &str) -> String {
 
 async fn ask(id: ServerId, pod: &PodFacts) -> (ServerId, Fact<MemberTruth>) {
     let fact = match &pod.ip {
-        _ if pod.terminating => Fact::Unknown("its pod is being deleted".to_owned()),
         None => Fact::Unknown("its pod has no address yet".to_owned()),
         Some(ip) => {
             let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };

@@ -1,7 +1,8 @@
-//! A node that is about to be drained.
+//! A node that is about to be drained, and a leader that is evicted.
 //!
 //! Eviction itself is held to what keeps the quorum by the disruption budget. What is left to do is to give up leadership
-//! before the leader is evicted, which spares clients an election by timeout.
+//! before the leader stops, which spares clients an election by timeout: as soon as its node is cordoned, and at the latest
+//! when its pod is being deleted, whoever deletes it. Its agent holds the server up for that long (`agent::serve`).
 
 use super::standing::Standing;
 use super::{Purpose, Step, rolling};
@@ -15,6 +16,18 @@ pub fn hand_over(seen: &Observation, standing: &Standing) -> Option<Step> {
     let elsewhere = others.iter().all(|id| cordoned(seen, *id) == Some(false));
     let ready = cordoned(seen, leader) == Some(true) && !others.is_empty() && elsewhere;
     if !ready || standing.blocker(seen).is_some() || rolling::unready(seen, committed).is_some() {
+        return None;
+    }
+    Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))
+}
+
+/// Takes the leader out of the membership when its pod is being deleted and the server still leads. What is left tolerates
+/// what it would tolerate with the leader stopped.
+pub fn relieve(seen: &Observation, standing: &Standing) -> Option<Step> {
+    let (leader, committed) = (standing.leader?, standing.committed.as_ref()?);
+    let going = seen.pods.get(&leader.ordinal())?.terminating;
+    let alone = committed.voters().count() == 1;
+    if !going || alone || standing.blocker_but(seen, leader).is_some() || rolling::unready(seen, committed).is_some() {
         return None;
     }
     Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))

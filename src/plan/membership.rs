@@ -42,6 +42,9 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if set.replicas < committed.highest() {
         return context.raise();
     }
+    if let Some(step) = drain::relieve(seen, standing) {
+        return step;
+    }
     if let Some(step) = replace::next(seen, standing, blueprint.desired) {
         return step;
     }

@@ -43,6 +43,10 @@ impl Standing {
 
     /// Why this member is not synced with the leader; `None` when it is.
     pub fn unsynced(&self, seen: &Observation, id: ServerId) -> Option<String> {
+        // It may serve to its last moment, and is as good as gone.
+        if seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.terminating) {
+            return trouble(seen, id);
+        }
         let truth = match seen.truth(id) {
             Fact::Known(truth) => truth,
             Fact::Unknown(reason) => return Some(trouble(seen, id).unwrap_or(reason)),

@@ -127,6 +127,8 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         "livenessProbe": probe("/live", 10, 6),
         // Each costs the server 5–8 ms: once a second would be most of what an idle one uses.
         "readinessProbe": probe("/ready", 2, 2),
+        // A leader is held up until another leads, for some seconds at most; all others stop at once.
+        "lifecycle": {"preStop": {"httpGet": {"path": "/hand-over", "port": AGENT_PORT, "scheme": "HTTP"}}},
         "securityContext": restricted(),
         // Its last lines, when it ends in error: what a condition can say about it.
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -129,6 +129,16 @@ async fn alone_a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_
         zk.ready(3).await;
         let address = zk.address("client").await;
         let writers = Writers::start(&address, 1).await;
+        // In one go: the leader is evicted in the moment in which its node is cordoned.
+        let leader = zk.status().await.leader.unwrap();
+        let node = node_of(&zk, &leader).await.unwrap();
+        let cordon = restored(&["uncordon", &node]);
+        drain(&zk, &node, &leader).await;
+        let events = space.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}"]);
+        assert!(events.contains("so that another leads; it comes back"), "{events}");
+        drop(cordon);
+        zk.ready(3).await;
+        // Cordoned first: it has given up its seat, and has it back as a follower, before anybody is evicted.
         let leader = zk.status().await.leader.unwrap();
         let node = node_of(&zk, &leader).await.unwrap();
         let cordon = restored(&["uncordon", &node]);
@@ -139,16 +149,7 @@ async fn alone_a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_
                 && status.members.iter().filter(|member| member.confirmed).count() == 3
         })
         .await;
-        let before = uid(&zk, &leader).await;
-        space.kubectl(&[
-            "drain",
-            &node,
-            "--pod-selector=menagerie.dev/ensemble=zk",
-            "--delete-emptydir-data",
-            "--ignore-daemonsets",
-            "--timeout=120s",
-        ]);
-        assert_ne!(uid(&zk, &leader).await, before);
+        drain(&zk, &node, &leader).await;
         eventually(PATIENCE, "the condition to say where the pod hangs", async || {
             let (is, reason, message) = condition(&zk.status().await, "Degraded");
             (is.as_str(), reason.as_str()) == ("True", "MemberNotSynced") && message.contains("cannot be scheduled")
@@ -156,9 +157,19 @@ async fn alone_a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_
         .await;
         drop(cordon);
         zk.ready(3).await;
-        writers.stop().await.assert_all_there(&address).await;
+        let tally = writers.stop().await;
+        tally.assert_all_there(&address).await;
+        assert_eq!(tally.expired, 0, "sessions expired");
     })
     .await;
+}
+
+/// `kubectl drain`, until that pod is not on the node any more.
+async fn drain(zk: &Ensemble, node: &str, pod: &str) {
+    let before = uid(zk, pod).await;
+    let ours = "--pod-selector=menagerie.dev/ensemble=zk";
+    zk.space.kubectl(&["drain", node, ours, "--delete-emptydir-data", "--ignore-daemonsets", "--timeout=120s"]);
+    assert_ne!(uid(zk, pod).await, before);
 }
 
 /// Takes every pod off a node: nothing else may run beside it. `dev/test` runs tests of this name on their own.

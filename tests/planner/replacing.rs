@@ -223,3 +223,34 @@ fn no_seat_is_given_up_for_a_follower_for_two_cordoned_nodes_or_for_one_that_is_
     world.nodes.insert("node-0".into(), Fact::Unknown("forbidden".into()));
     assert_eq!(world.settle().step, Step::Rest);
 }
+
+#[test]
+fn a_leader_whose_pod_is_being_deleted_gives_up_its_seat_while_its_server_still_runs() {
+    let mut world = settled(3);
+    world.going.insert(2);
+    let Step::Leave { id, why, via, .. } = world.pass().step else { panic!() };
+    assert_eq!((id, why, via.len()), (ServerId(3), Purpose::HandOver, 2));
+    // It does not come back before its pod does.
+    assert!(matches!(world.settle().step, Step::Wait(_)));
+    assert_eq!(world.trace, ["leave 3"]);
+    world.going.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["leave 3", "join 3"]);
+}
+
+#[test]
+fn nobody_is_relieved_who_does_not_lead_is_alone_or_is_needed() {
+    let mut follower = settled(3);
+    follower.going.insert(0);
+    let mut alone = settled(1);
+    alone.going.insert(0);
+    let mut needed = settled(3);
+    needed.going.insert(2);
+    needed.down.insert(ServerId(1));
+    let mut both = settled(3);
+    both.going.extend([0, 2]);
+    for mut world in [follower, alone, needed, both] {
+        assert!(matches!(world.settle().step, Step::Wait(reason) if reason.code == "MemberNotSynced"));
+        assert!(world.trace.is_empty(), "{:?}", world.trace);
+    }
+}

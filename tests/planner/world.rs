@@ -38,6 +38,8 @@ pub struct World {
     pub made: BTreeMap<u32, (String, u64)>,
     pub requests: Requests,
     pub nodes: BTreeMap<String, Fact<NodeFacts>>,
+    /// Ordinals of pods that are being deleted, and whose servers still run.
+    pub going: BTreeSet<u32>,
     pub now: u64,
     next: u64,
 }
@@ -58,6 +60,7 @@ pub fn zk(replicas: i32) -> World {
         made: BTreeMap::new(),
         requests: Requests::default(),
         nodes: BTreeMap::new(),
+        going: BTreeSet::new(),
         now: 1_795_435_200,
         next: 1,
     }
@@ -193,6 +196,7 @@ impl World {
             ip: Some(format!("198.18.1.{}", ordinal + 2)),
             node: Some(format!("node-{ordinal}")),
             since: self.now - 3_600,
+            terminating: self.going.contains(&ordinal),
             revision: Some(revision),
             running: Some(!self.down.contains(&id)),
             ready: !self.down.contains(&id),

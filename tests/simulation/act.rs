@@ -290,7 +290,7 @@ impl World {
         let sight = &pass.sight;
         let late = |id: u32| sight.pods.get(&(id - 1)).is_some_and(|pod| pod.outdated(sight.revision()));
         let others: Ids = before.voters.iter().filter(|other| *other != id && late(*other)).collect();
-        let asked = sight.given_up(id - 1) || sight.cordoned(id - 1);
+        let asked = sight.given_up(id - 1) || sight.cordoned(id - 1) || sight.terminating(id - 1);
         if !join
             && !asked
             && pass.leader == Some(id)

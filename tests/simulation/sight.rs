@@ -149,7 +149,7 @@ impl World {
 
     fn answer(&self, ordinal: u32, listed: &PodSight) -> Option<Answer> {
         let pod = self.kube.pods.get(&ordinal).filter(|pod| pod.uid == listed.uid && pod.prepared)?;
-        if pod.silent || listed.terminating || !listed.started {
+        if pod.silent || !listed.started {
             return None;
         }
         let disk = self.kube.disk(ordinal + 1)?;
@@ -310,6 +310,10 @@ impl Sight {
     pub fn given_up(&self, ordinal: u32) -> bool {
         let asked = self.pods.get(&ordinal).is_some_and(|pod| pod.asked == Some(Ask::Replace));
         asked || self.claims.get(&ordinal).is_some_and(|claim| claim.lost)
+    }
+
+    pub fn terminating(&self, ordinal: u32) -> bool {
+        self.pods.get(&ordinal).is_some_and(|pod| pod.terminating)
     }
 
     pub fn cordoned(&self, ordinal: u32) -> bool {

@@ -160,6 +160,23 @@ async fn a_hung_server_fails_within_a_probes_patience() {
 }
 
 #[tokio::test]
+async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
+    let disk = disk("3");
+    for place in [server(serving()).await, server(waiting()).await, nobody().await] {
+        let url = agent(place, disk.path()).await;
+        assert_eq!(probe(&url, "/hand-over").await, Ok("it does not lead".into()));
+    }
+    let mut leads = serving();
+    leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
+    leads.insert("monitor", fixture!("3.9.5/leader-monitor.json"));
+    leads.insert("conf", fixture!("3.9.5/leader-conf.txt"));
+    let url = agent(server(leads).await, disk.path()).await;
+    let limit = HAND_OVER + Duration::from_secs(5);
+    let answer = http::get(&format!("{url}/hand-over"), limit).await.unwrap();
+    assert_eq!(answer, b"nobody took over\n");
+}
+
+#[tokio::test]
 async fn a_server_that_says_half_is_silent() {
     for (question, answer) in [
         ("server_stats", "{"),
