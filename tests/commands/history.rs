@@ -110,6 +110,22 @@ fn members_that_differ_in_one_transaction_alone_are_refused_too() {
 }
 
 #[test]
+fn a_snapshot_that_finds_no_room_is_not_left_half_written() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 300);
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().to_str().unwrap();
+    let arguments = ["snapshot", "write", world.path(), "--to", to];
+    let output = cramped(8, &arguments);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.lines().last().unwrap().contains("version-2/snapshot.10000012c"), "{error}");
+    let left = || fs::read_dir(target.path().join("version-2")).unwrap().count();
+    assert_eq!(left(), 0);
+    assert_eq!((run(&arguments).status.code(), left()), (Some(0), 1));
+}
+
+#[test]
 fn a_snapshot_that_holds_later_transactions_is_no_base_for_a_point_before_them() {
     let mut world = World::new();
     world.log(E1 + 1..=E1 + 5);

@@ -107,6 +107,12 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_menagerie")).args(arguments).output().unwrap()
 }
 
+/// Runs it where no file may grow beyond so many KiB, as on a disk that is full then.
+fn cramped(kib: u32, arguments: &[&str]) -> Output {
+    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+    Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_menagerie")]).args(arguments).output().unwrap()
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -211,6 +211,15 @@ fn a_proposed_membership_is_left_to_the_server_until_it_is_decided() {
 }
 
 #[test]
+fn a_leader_that_committed_its_own_removal_needs_a_quorum_of_those_that_stay_to_lead_again() {
+    // Restarted before the others heard of the commit: by the list from before, they would elect it.
+    let stay = list(&[1, 3]);
+    let (plan, after) = prepared(&volume(&[("5", &list(&[1, 2, 3])), ("6", &stay)]), &seed(&[1, 2, 3], 5, false));
+    assert_eq!((plan.from, plan.using.version), (Source::Joiner, ConfigVersion(0)));
+    assert_eq!(after[&dynamic("next")], format!("{stay}version=6\n"));
+}
+
+#[test]
 fn old_memberships_go_but_never_the_record_or_the_one_in_use() {
     let (member, other) = (list(&[1, 2]), list(&[1]));
     let old = [("1", &*member), ("2", &*member), ("3", &*member)];
