@@ -193,10 +193,8 @@ pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<P
 pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
     let records = Records::read(&found.dynamics);
     let (base, from) = newest(records.newest.as_ref(), seed);
-    let (using, from) = match base.contains(id) {
-        true => (base.clone(), from),
-        false => (joining(base, seed, id)?, Source::Joiner),
-    };
+    let (using, from) =
+        if base.contains(id) { (base.clone(), from) } else { (joining(base, seed, id)?, Source::Joiner) };
     let name = file_name(using.version);
     let mut changes = Vec::new();
     // A proposed membership is the server's business, until a decided one has reached its version: the server would take it

@@ -109,7 +109,8 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
 /// a majority would have to wait for it. One of the older revision may never be ready, and its restart be the cure.
 pub fn unready(seen: &Observation, committed: &Membership) -> Option<Reason> {
     let restarted = committed.voters().filter(|id| due(seen, *id).is_none());
-    let pod = restarted.filter_map(|id| seen.pods.get(&id.ordinal())).find(|pod| !pod.ready)?;
+    let mut pods = restarted.filter_map(|id| seen.pods.get(&id.ordinal()));
+    let pod = pods.find(|pod| !pod.ready && !pod.terminating)?;
     Some(Reason::new("MemberNotReady", format!("waiting for the kubelet to find pod {} ready", pod.name)))
 }
 

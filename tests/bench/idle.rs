@@ -91,7 +91,7 @@ fn passes() -> u64 {
 /// One ensemble of three, a minute after it became ready.
 pub async fn idle() {
     in_namespace("bench-idle", |space| async move {
-        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        let zk = space.ensemble("zk", json!({"replicas": 3, "jvm": {"flags": []}})).await;
         zk.ready(3).await;
         tokio::time::sleep(Duration::from_secs(30)).await;
         let (before, passes_before) = (requests(), passes());

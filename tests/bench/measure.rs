@@ -16,7 +16,8 @@ const HANDWRITTEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/bench.d/hand
 pub fn spec(replicas: i32) -> serde_json::Value {
     json!({
         "replicas": replicas,
-        "jvm": {"heap": "512Mi"},
+        // The JVM as shipped.
+        "jvm": {"heap": "512Mi", "flags": []},
         "resources": {"requests": {"cpu": "100m", "memory": "768Mi"}, "limits": {"memory": "1Gi"}},
     })
 }

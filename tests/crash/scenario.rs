@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::cluster::{Ensemble, Space};
+use super::cluster::{Ensemble, FLAGS, Space};
 
 /// A part of a tour. Each begins where the one before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +70,7 @@ impl Scenario {
                 "replicas": self.voters(),
                 "version": version,
                 "storage": {"size": "1Gi"},
-                "jvm": {"heap": "160Mi"},
+                "jvm": {"heap": "160Mi", "flags": FLAGS},
             },
         });
         match self {

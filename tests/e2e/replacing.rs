@@ -134,8 +134,8 @@ async fn alone_a_drained_node_loses_the_leader_first_and_the_ensemble_keeps_its_
         let node = node_of(&zk, &leader).await.unwrap();
         let cordon = restored(&["uncordon", &node]);
         drain(&zk, &node, &leader).await;
-        let events = space.kubectl(&["get", "events", "-o", "jsonpath={.items[*].message}"]);
-        assert!(events.contains("so that another leads; it comes back"), "{events}");
+        let events = space.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]);
+        assert!(events.split(' ').any(|reason| reason == "HandingOver"), "{events}");
         drop(cordon);
         zk.ready(3).await;
         // Cordoned first: it has given up its seat, and has it back as a follower, before anybody is evicted.
