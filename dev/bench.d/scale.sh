@@ -10,7 +10,7 @@ for part in build process network control nodes images addons clean; do
   source "$ROOT/dev/cluster.d/$part.sh"
 done
 # shellcheck disable=SC2034 # read by the parts above
-NODES=""
+NODES="" AUDIT_MIB=2000
 
 # Writes alone, all in one file: the reads of a thousand ensembles would rotate it away.
 audit_policy() {

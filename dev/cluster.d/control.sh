@@ -80,7 +80,7 @@ api_server_up() {
     --service-account-key-file "$PKI/sa.pub" --service-account-signing-key-file "$PKI/sa.key" \
     --default-not-ready-toleration-seconds 30 --default-unreachable-toleration-seconds 30 \
     --audit-policy-file "$STATE/audit-policy.yaml" --audit-log-path "$LOGS/audit.log" --audit-log-mode batch \
-    --audit-log-batch-max-wait 1s --audit-log-maxsize 50 --audit-log-maxbackup 3
+    --audit-log-batch-max-wait 1s --audit-log-maxsize "${AUDIT_MIB:-50}" --audit-log-maxbackup 3
   wait_for 120 "the API server" kubectl get --raw /readyz
 }
 

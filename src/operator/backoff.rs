@@ -10,6 +10,9 @@ use crate::plan::Step;
 const AFTER_STEP: Duration = Duration::from_millis(100);
 /// Nothing to do. Changes of Kubernetes objects come by watch; only ZooKeeper's own changes wait for this.
 const STEADY: Duration = Duration::from_secs(15);
+/// Of many ensembles at rest so many are looked at in a second: a look is a dozen requests, and at a thousand ensembles in
+/// [`STEADY`] the API server spent a whole core on them.
+const LOOKS_A_SECOND: u64 = 32;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_FAILURE: Duration = Duration::from_millis(500);
@@ -32,12 +35,12 @@ pub struct Backoff(Mutex<HashMap<String, History>>);
 impl Backoff {
     /// After a pass that went through.
     pub fn after(&self, uid: &str, step: &Step) -> Duration {
-        self.with(uid, |history| {
+        self.with(uid, |history, count| {
             history.failures = 0;
             let (what, first, patience) = match step {
                 Step::Rest | Step::Refuse(_) => {
                     *history = History::default();
-                    return STEADY;
+                    return STEADY.max(Duration::from_secs(count / LOOKS_A_SECOND));
                 }
                 Step::Wait(reason) => (reason.code, FIRST_WAIT, WAITS_BEFORE_DOUBLING),
                 // One that is decided on again and again has no effect.
@@ -58,7 +61,7 @@ impl Backoff {
 
     /// After a pass that failed.
     pub fn after_failure(&self, uid: &str) -> Duration {
-        self.with(uid, |history| {
+        self.with(uid, |history, _| {
             history.failures = history.failures.saturating_add(1);
             doubled(FIRST_FAILURE, history.failures - 1, LONGEST_FAILURE)
         })
@@ -69,10 +72,12 @@ impl Backoff {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut History) -> T) -> T {
+    /// Gives its history, and how many ensembles have one.
+    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut History, u64) -> T) -> T {
         // A panic while the lock was held cannot leave a history half-written.
         let mut histories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        act(histories.entry(uid.to_owned()).or_default())
+        let count = u64::try_from(histories.len()).unwrap_or(u64::MAX);
+        act(histories.entry(uid.to_owned()).or_default(), count)
     }
 }
 
@@ -93,6 +98,14 @@ mod tests {
         assert_eq!(backoff.after_failure("b"), FIRST_FAILURE);
         backoff.after("a", &Step::Rest);
         assert_eq!(backoff.after_failure("a"), FIRST_FAILURE);
+    }
+
+    #[test]
+    fn many_ensembles_at_rest_are_looked_at_less_often_each() {
+        let backoff = Backoff::default();
+        let last = (0..=1_000).map(|n| backoff.after(&n.to_string(), &Step::Rest)).last();
+        assert_eq!((backoff.after("0", &Step::Rest), last), (Duration::from_secs(31), Some(Duration::from_secs(31))));
+        assert_eq!(Backoff::default().after("0", &Step::Rest), STEADY);
     }
 
     #[test]

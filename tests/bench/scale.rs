@@ -19,7 +19,6 @@ use super::cluster::condition;
 use super::fleet::Fleet;
 use super::idle::{Process, percent, rss_mib};
 
-const SIZES: [usize; 2] = [100, 1_000];
 const NAMESPACES: usize = 10;
 const WINDOW: Duration = Duration::from_mins(1);
 const CHANGES: usize = 300;
@@ -92,6 +91,23 @@ async fn until_ready(client: &Client, count: usize) {
     }
 }
 
+/// Until the operator has taken in each of these changes, and the API server has written down what it did.
+async fn until_followed(client: &Client, changed: &[(String, String)]) {
+    let started = Instant::now();
+    for (namespace, name) in changed {
+        let api: Api<ZooKeeperEnsemble> = Api::namespaced(client.clone(), namespace);
+        loop {
+            let now = api.get(name).await.unwrap();
+            if now.status.is_some_and(|status| status.observed_generation == now.metadata.generation) {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "the change of {name} is not followed");
+            sleep(PAUSE).await;
+        }
+    }
+    sleep(Duration::from_secs(3)).await;
+}
+
 /// Every write since the API server started, in the order in which they were asked for.
 fn audit() -> Vec<Value> {
     let folder = format!("{}/logs", setting("MENAGERIE_STATE"));
@@ -134,8 +150,8 @@ fn latencies(events: &[Value], changed: &[(String, String)]) -> Vec<f64> {
         let since = millis(&events[change], "stageTimestamp");
         Some((millis(write, "requestReceivedTimestamp") - since).max(0.0))
     };
-    let mut found: Vec<f64> =
-        changed.iter().map(|place| first_write(place).expect("a change without a write")).collect();
+    let mut found: Vec<f64> = changed.iter().filter_map(first_write).collect();
+    assert_eq!(found.len(), changed.len(), "the audit log lacks some");
     found.sort_by(f64::total_cmp);
     found
 }
@@ -179,7 +195,8 @@ pub async fn scale() {
         WINDOW.as_secs()
     );
     let mut have = 0;
-    for size in SIZES {
+    let sizes = std::env::var("ENSEMBLES").unwrap_or_else(|_| "100 1000".to_owned());
+    for size in sizes.split_whitespace().map(|size| size.parse().expect("ENSEMBLES: numbers")) {
         let started = Instant::now();
         let creations = (have..size).map(|n| create(client.clone(), fleet.clone(), n));
         futures::stream::iter(creations).buffer_unordered(4).collect::<()>().await;
@@ -196,9 +213,10 @@ pub async fn scale() {
         for write in idle.iter().take(5) {
             eprintln!("  idle: {} {} {}", write["verb"], write["objectRef"]["resource"], write["objectRef"]["name"]);
         }
+        let known = audit().len();
         let changed = change(&client, size).await;
-        sleep(Duration::from_secs(10)).await;
-        let found = latencies(&audit(), &changed);
+        until_followed(&client, &changed).await;
+        let found = latencies(&audit()[known..], &changed);
         println!(
             "| {size} | {:.0} s | {resident:.1} MiB | {} | {spent:.1} % of a core | {:.0} ms | {:.0} ms | {:.0} ms |",
             ready.as_secs_f64(),
