@@ -32,6 +32,9 @@ const DISK: Duration = Duration::from_secs(2);
 
 /// How long a leader whose pod is being deleted is held up for another to lead: one round of the operator takes a second.
 const HAND_OVER: Duration = Duration::from_secs(5);
+/// After that, for its successor to be established: an election takes a quarter of a second. When everybody is being deleted
+/// there is none.
+const SUCCESSION: Duration = Duration::from_millis(1500);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One member, its server and its disk.
@@ -153,17 +156,24 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
 /// The kubelet asks this before it stops the server, and waits: not for a follower, and not for a leader whom nobody follows.
 /// One that led waits until it follows: its successor has taken over what it decided last.
 async fn hand_over(State(agent): State<Arc<Agent>>) -> &'static str {
+    let mut led = false;
     let relieved = async {
-        if !leads_others(&agent.server().await) {
-            return;
-        }
-        while !follows(&agent.server().await) {
+        while leads_others(&agent.server().await) {
+            led = true;
             sleep(LOOK_AGAIN).await;
         }
     };
-    match timeout(HAND_OVER, relieved).await {
+    if timeout(HAND_OVER, relieved).await.is_err() {
+        return "nobody took over\n";
+    }
+    let succeeded = async {
+        while led && !follows(&agent.server().await) {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    match timeout(SUCCESSION, succeeded).await {
         Ok(()) => "it does not lead\n",
-        Err(_) => "nobody took over\n",
+        Err(_) => "it does not lead any more, and follows nobody\n",
     }
 }
 
