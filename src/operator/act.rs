@@ -120,15 +120,20 @@ fn outdated(membership: &Membership, from: ConfigVersion) -> ActError {
 async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {
     match write {
         Write::Apply { object, uid } => {
+            let Some(uid) = uid else { return put(context, names, object).await };
             let mut json = object.json.clone();
-            // With a uid the API server refuses to touch another object that took the name meanwhile.
-            if let Some(uid) = uid {
-                json["metadata"]["uid"] = json!(uid);
-            }
+            // The API server refuses to touch another object that took the name meanwhile.
+            json["metadata"]["uid"] = json!(uid);
             patch(context, names, object, &json).await
         }
         Write::CreateSuperSecret(object) => create_super_secret(context, names, object).await,
     }
+}
+
+/// What was not there is applied without force: an object of somebody else that took the name since the look holds its
+/// fields, and the API server answers with a conflict.
+async fn put(context: &Context, names: &Names, object: &Rendered) -> Result<(), ActError> {
+    send(context, names, object, &object.json, PatchParams::apply(MANAGER)).await
 }
 
 async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<(), ActError> {
@@ -139,9 +144,18 @@ async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<
 }
 
 async fn patch(context: &Context, names: &Names, object: &Rendered, json: &Value) -> Result<(), ActError> {
+    send(context, names, object, json, PatchParams::apply(MANAGER).force()).await
+}
+
+async fn send(
+    context: &Context,
+    names: &Names,
+    object: &Rendered,
+    json: &Value,
+    params: PatchParams,
+) -> Result<(), ActError> {
     let api = objects(context, object.key.kind, &names.namespace);
     let what = format!("apply {} {}", object.key.kind.as_str(), object.key.name);
-    let params = PatchParams::apply(MANAGER).force();
     within(what, api.patch(&object.key.name, &params, &Patch::Apply(json))).await?;
     info!(kind = object.key.kind.as_str(), object = object.key.name, "applied");
     Ok(())
