@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::log::session;
-use crate::cli::point::TimeArg;
+use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, story};
 use crate::index::{Built, Deed, Index, Query, build};
@@ -62,21 +61,8 @@ struct Build {
 
 #[derive(Args, Debug)]
 struct Filter {
-    /// Only from this transaction on
-    #[arg(long, value_name = "ZXID")]
-    from: Option<Zxid>,
-    /// Only up to this transaction
-    #[arg(long, value_name = "ZXID")]
-    to: Option<Zxid>,
-    /// Only from this time on, e.g. 2026-11-23T19:52:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<TimeArg>,
-    /// Only before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<TimeArg>,
-    /// Only of this session, in hexadecimal
-    #[arg(long, value_name = "ID", value_parser = session)]
-    session: Option<i64>,
+    #[command(flatten)]
+    range: Range,
     /// Only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set, acl-set,
     /// reconfigured, checked, opened, closed (sessions), failed
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = deed)]
@@ -125,23 +111,15 @@ fn deed(text: &str) -> Result<Deed, String> {
     Deed::ALL.into_iter().find(|deed| deed.name() == text).ok_or_else(|| format!("one of {}", known()))
 }
 
-/// A path as ZooKeeper has it: `/` alone may end in a slash.
-fn path(text: &str) -> Result<String, String> {
-    if text != "/" && text.starts_with('/') && text.ends_with('/') {
-        return Ok(text.trim_end_matches('/').to_owned());
-    }
-    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /".to_owned()) }
-}
-
 impl Filter {
     fn query(&self) -> Query {
-        let times =
-            (self.since.map_or(i64::MIN, |time| time.0), self.until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
+        let Range { from, to, since, until, session } = self.range;
+        let times = (since.map_or(i64::MIN, |time| time.0), until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
         Query {
-            session: self.session.map(SessionId),
+            session: session.map(SessionId),
             deeds: self.kind.clone(),
             multi: self.multi,
-            zxids: self.from.unwrap_or(Zxid(0))..=self.to.unwrap_or(Zxid(u64::MAX)),
+            zxids: from.unwrap_or(Zxid(0))..=to.unwrap_or(Zxid(u64::MAX)),
             times: times.0..=times.1,
             limit: self.limit,
             ..Query::default()

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::line::{RecordLine, push_columns};
-use crate::cli::point::TimeArg;
+use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, look, report, tail};
@@ -78,29 +78,11 @@ struct Dump {
 
 #[derive(Args, Debug, Default)]
 struct Filter {
-    /// Only from this transaction on
-    #[arg(long, value_name = "ZXID")]
-    from: Option<Zxid>,
-    /// Only up to this transaction
-    #[arg(long, value_name = "ZXID")]
-    to: Option<Zxid>,
-    /// Only from this time on, e.g. 2026-11-23T19:52:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<TimeArg>,
-    /// Only before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<TimeArg>,
+    #[command(flatten)]
+    range: Range,
     /// Only what changes this path or one below it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path)]
     subtree: Option<String>,
-    /// Only of this session, in hexadecimal
-    #[arg(long, value_name = "ID", value_parser = session)]
-    session: Option<i64>,
-}
-
-pub(crate) fn session(text: &str) -> Result<i64, String> {
-    let parsed = u64::from_str_radix(text.trim_start_matches("0x"), 16);
-    parsed.map(u64::cast_signed).map_err(|error| error.to_string())
 }
 
 #[derive(Args, Debug)]
@@ -124,17 +106,11 @@ struct Verify {
 
 impl Filter {
     fn is_open(&self) -> bool {
-        let Self { from, to, since, until, subtree, session } = self;
-        from.is_none() && to.is_none() && since.is_none() && until.is_none() && subtree.is_none() && session.is_none()
+        self.range.is_open() && self.subtree.is_none()
     }
 
     fn lets(&self, record: &Record<'_>) -> bool {
-        let header = &record.header;
-        self.from.is_none_or(|from| header.zxid >= from)
-            && self.to.is_none_or(|to| header.zxid <= to)
-            && self.since.is_none_or(|since| header.time >= since.0)
-            && self.until.is_none_or(|until| header.time < until.0)
-            && self.session.is_none_or(|session| header.session.0 == session)
+        self.range.lets(&record.header)
             && self.subtree.as_ref().is_none_or(|top| {
                 let top = top.trim_end_matches('/').as_bytes();
                 record.changes().any(|change| {

@@ -12,6 +12,7 @@ pub mod index;
 mod line;
 pub mod log;
 mod point;
+mod range;
 mod report;
 pub mod snapshot;
 mod story;

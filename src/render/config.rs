@@ -34,12 +34,12 @@ const DEFAULTS: &[(&str, &str)] = &[
 ];
 
 /// ZooKeeper's sample ticks every 2 s and counts the limits in ticks: 20 s for a first sync, 10 s for a later one, sessions
-/// of 4 to 40 s. These are the same times in shorter ticks: a leader that was taken out of the membership notices only at
-/// a tick (`Leader.lead`), and its clients wait until then, up to 2 s instead of half a second.
+/// of 4 to 40 s. These are the same times in shorter ticks: a leader that was taken out of the membership looks around
+/// twice a tick (`Leader.lead`), and its clients wait until then: up to 1 s, and here an eighth of one.
 const SHORT_TICKS: &[(&str, &str)] = &[
-    ("tickTime", "500"),
-    ("initLimit", "40"),
-    ("syncLimit", "20"),
+    ("tickTime", "250"),
+    ("initLimit", "80"),
+    ("syncLimit", "40"),
     ("minSessionTimeout", "4000"),
     ("maxSessionTimeout", "40000"),
 ];

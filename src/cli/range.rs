@@ -1,0 +1,57 @@
+//! Which part of a history a user asks for.
+
+use clap::Args;
+
+use crate::cli::point::TimeArg;
+use crate::log::Header;
+use crate::model::ids::Zxid;
+
+/// Bounds of a history, and whose.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Range {
+    /// Only from this transaction on
+    #[arg(long, value_name = "ZXID")]
+    pub(crate) from: Option<Zxid>,
+    /// Only up to this transaction
+    #[arg(long, value_name = "ZXID")]
+    pub(crate) to: Option<Zxid>,
+    /// Only from this time on, e.g. 2026-11-23T19:52:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<TimeArg>,
+    /// Only before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<TimeArg>,
+    /// Only of this session, in hexadecimal
+    #[arg(long, value_name = "ID", value_parser = session)]
+    pub(crate) session: Option<i64>,
+}
+
+impl Range {
+    /// Whether it lets everything pass.
+    pub(crate) fn is_open(&self) -> bool {
+        let Self { from, to, since, until, session } = self;
+        from.is_none() && to.is_none() && since.is_none() && until.is_none() && session.is_none()
+    }
+
+    /// Whether a transaction lies in it.
+    pub(crate) fn lets(&self, header: &Header) -> bool {
+        self.from.is_none_or(|from| header.zxid >= from)
+            && self.to.is_none_or(|to| header.zxid <= to)
+            && self.since.is_none_or(|since| header.time >= since.0)
+            && self.until.is_none_or(|until| header.time < until.0)
+            && self.session.is_none_or(|session| header.session.0 == session)
+    }
+}
+
+fn session(text: &str) -> Result<i64, String> {
+    let parsed = u64::from_str_radix(text.trim_start_matches("0x"), 16);
+    parsed.map(u64::cast_signed).map_err(|error| error.to_string())
+}
+
+/// A path as ZooKeeper has it: `/` alone may end in a slash.
+pub(crate) fn path(text: &str) -> Result<String, String> {
+    if text != "/" && text.starts_with('/') && text.ends_with('/') {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /".to_owned()) }
+}
