@@ -1,19 +1,22 @@
 //! One HTTP GET under one time limit: what the operator asks the agents, and an agent its server's `AdminServer`.
 //!
 //! Invariants: a connection per call, because a pooled one to a pod that is gone costs a whole time limit; no redirect is
-//! followed; an answer of more than [`LIMIT`] bytes is refused; only a 2xx is an answer.
+//! followed; an answer of more than [`LIMIT`] bytes is refused, or parsed as it comes; only a 2xx is an answer.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::Response;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The longest answer that is read, in bytes.
 pub const LIMIT: usize = 4 << 20;
@@ -96,20 +99,77 @@ pub async fn get_json<T: DeserializeOwned>(url: &str, limit: Duration) -> Result
     serde_json::from_slice(&body).map_err(|source| HttpError::Json { url: url.to_owned(), source })
 }
 
-async fn exchange(url: &str) -> Result<Vec<u8>, HttpError> {
-    let owned = || url.to_owned();
-    let uri = url.parse().map_err(|e| HttpError::Url { url: owned(), reason: innermost(&e) })?;
-    let answer = CLIENT.get(uri).await.map_err(|e| failure(url, &e))?;
-    let status = answer.status();
-    let body = match Limited::new(answer.into_body(), LIMIT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(e) if e.is::<LengthLimitError>() => return Err(HttpError::TooLong { url: owned() }),
-        Err(e) => return Err(failure(url, e.as_ref())),
-    };
-    if status.is_success() {
-        return Ok(body.to_vec());
+/// The JSON of a 2xx answer to GET `url`, parsed as it comes: of an answer of any length only `T` is ever held.
+pub async fn scan_json<T>(url: &str, limit: Duration) -> Result<T, HttpError>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    let end = Instant::now() + limit;
+    let late = || HttpError::Timeout { url: url.to_owned(), limit };
+    let answer = timeout_at(end, ask(url)).await.map_err(|_| late())??;
+    if !answer.status().is_success() {
+        return Err(timeout_at(end, refusal(url, answer)).await.map_err(|_| late())?);
     }
-    Err(HttpError::Status { url: owned(), status: status.as_u16(), text: first_line(&body) })
+    let arriving = Arriving { body: answer.into_body(), unread: Bytes::new(), end, runtime: Handle::current() };
+    let parsed = tokio::task::spawn_blocking(move || serde_json::from_reader(BufReader::new(arriving)));
+    match parsed.await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if error.io_error_kind() == Some(io::ErrorKind::TimedOut) => Err(late()),
+        Ok(Err(error)) if error.is_io() => Err(HttpError::Broken { url: url.to_owned(), reason: error.to_string() }),
+        Ok(Err(source)) => Err(HttpError::Json { url: url.to_owned(), source }),
+        Err(stopped) => Err(HttpError::Broken { url: url.to_owned(), reason: stopped.to_string() }),
+    }
+}
+
+/// A body as a parser reads it, on a thread that may block.
+struct Arriving {
+    body: Incoming,
+    unread: Bytes,
+    end: Instant,
+    runtime: Handle,
+}
+
+impl Read for Arriving {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.unread.is_empty() {
+            // Made inside of it: a timer belongs to a runtime.
+            match self.runtime.block_on(async { timeout_at(self.end, self.body.frame()).await }) {
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(None) => return Ok(0),
+                Ok(Some(Err(error))) => return Err(io::Error::other(innermost(&error))),
+                Ok(Some(Ok(frame))) => self.unread = frame.into_data().unwrap_or_default(),
+            }
+        }
+        let some = self.unread.split_to(self.unread.len().min(into.len()));
+        into[..some.len()].copy_from_slice(&some);
+        Ok(some.len())
+    }
+}
+
+async fn exchange(url: &str) -> Result<Vec<u8>, HttpError> {
+    let answer = ask(url).await?;
+    if answer.status().is_success() { Ok(whole(url, answer).await?.to_vec()) } else { Err(refusal(url, answer).await) }
+}
+
+async fn ask(url: &str) -> Result<Response<Incoming>, HttpError> {
+    let uri = url.parse().map_err(|e| HttpError::Url { url: url.to_owned(), reason: innermost(&e) })?;
+    CLIENT.get(uri).await.map_err(|e| failure(url, &e))
+}
+
+async fn whole(url: &str, answer: Response<Incoming>) -> Result<Bytes, HttpError> {
+    match Limited::new(answer.into_body(), LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(e) if e.is::<LengthLimitError>() => Err(HttpError::TooLong { url: url.to_owned() }),
+        Err(e) => Err(failure(url, e.as_ref())),
+    }
+}
+
+async fn refusal(url: &str, answer: Response<Incoming>) -> HttpError {
+    let status = answer.status().as_u16();
+    match whole(url, answer).await {
+        Ok(body) => HttpError::Status { url: url.to_owned(), status, text: first_line(&body) },
+        Err(error) => error,
+    }
 }
 
 fn failure(url: &str, error: &(dyn Error + 'static)) -> HttpError {
@@ -215,6 +275,39 @@ mod tests {
         let url = server(reply("200 OK", &"x".repeat(LIMIT + 1)), false).await;
         let error = get(&url, SHORT).await.unwrap_err();
         assert!(matches!(error, HttpError::TooLong { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn of_a_long_answer_only_what_is_asked_for_is_held() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Wanted {
+            state: String,
+        }
+        let filler: String =
+            (0..LIMIT / 32).map(|n| format!("\"max_read_per_namespace_{n}\": 123456789.0,\n")).collect();
+        assert!(filler.len() > LIMIT);
+        let url = server(reply("200 OK", &format!("{{{filler}\"state\": \"leader\"}}")), false).await;
+        assert_eq!(scan_json::<Wanted>(&url, SHORT).await.unwrap(), Wanted { state: "leader".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn an_answer_parsed_as_it_comes_fails_as_one_that_is_read_whole() {
+        let url = server(reply("500 Server Error", "electing"), false).await;
+        let error = scan_json::<String>(&url, SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::Status { status: 500, .. }), "{error}");
+
+        let half = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\"hal".to_vec();
+        let url = server(half.clone(), true).await;
+        let error = scan_json::<String>(&url, Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(error, HttpError::Timeout { .. }), "{error}");
+
+        let url = server(half, false).await;
+        let error = scan_json::<String>(&url, SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::Broken { .. }), "{error}");
+
+        let url = server(reply("200 OK", "[1,"), false).await;
+        let error = scan_json::<Vec<u8>>(&url, SHORT).await.unwrap_err();
+        assert!(matches!(error, HttpError::Json { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::http::{HttpError, get_json};
+use crate::http::{HttpError, get_json, scan_json};
 
 /// Answer to `server_stats`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -57,8 +57,10 @@ pub async fn server_stats(base: &str, limit: Duration) -> Result<ServerStats, Ht
 }
 
 /// Asks `monitor`. A server that is not serving answers with HTTP 500 and logs a stack trace, so ask [`server_stats`] first.
+///
+/// It has a kilobyte for each child of `/` (`read_per_namespace` and `write_per_namespace`): 60 MB with 60,000 of them.
 pub async fn monitor(base: &str, limit: Duration) -> Result<Monitor, HttpError> {
-    get_json(&command(base, "monitor"), limit).await
+    scan_json(&command(base, "monitor"), limit).await
 }
 
 /// The version, with its build: the only answer that has it while the server does not serve.

@@ -22,9 +22,10 @@ async fn fill(address: &str) {
     let client = connect(address).await;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     let data = vec![b'x'; DATA];
+    client.create("/app", b"", &options).await.unwrap();
     let creations = (0..ZNODES).map(|n| {
         let (client, options, data) = (&client, &options, &data);
-        async move { client.create(&format!("/data-{n:06}"), data, options).await.unwrap().0.czxid }
+        async move { client.create(&format!("/app/data-{n:06}"), data, options).await.unwrap().0.czxid }
     });
     stream::iter(creations).buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await;
 }

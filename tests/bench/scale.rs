@@ -25,6 +25,8 @@ const CHANGES: usize = 300;
 /// Ten changes a second, as a pipeline that touches every team's ensemble makes them.
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_mins(20);
+/// The aim, in milliseconds.
+const SLOW: f64 = 1000.0;
 const OPERATOR: &str = "system:serviceaccount:menagerie-system:menagerie";
 
 struct Operator(Child);
@@ -148,7 +150,14 @@ fn latencies(events: &[Value], changed: &[(String, String)]) -> Vec<f64> {
                 && object["name"].as_str().is_some_and(|object| object.starts_with(name.as_str()))
         })?;
         let since = millis(&events[change], "stageTimestamp");
-        Some((millis(write, "requestReceivedTimestamp") - since).max(0.0))
+        let took = (millis(write, "requestReceivedTimestamp") - since).max(0.0);
+        if took > SLOW {
+            eprintln!(
+                "  {namespace}/{name}: changed at {}, followed after {took:.0} ms",
+                events[change]["stageTimestamp"]
+            );
+        }
+        Some(took)
     };
     let mut found: Vec<f64> = changed.iter().filter_map(first_write).collect();
     assert_eq!(found.len(), changed.len(), "the audit log lacks some");
