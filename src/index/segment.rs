@@ -12,8 +12,8 @@ use crate::model::ids::Zxid;
 const NUMBER_BITS: u32 = 20;
 /// How many entries a segment holds at most.
 pub(crate) const ENTRIES: u32 = 1 << NUMBER_BITS;
-/// How many leads a segment holds at most in memory, 40 MiB of them; paths of many levels reach it first.
-const KEYS: usize = 5 << 20;
+/// How many leads a segment holds at most in memory, 32 MiB of them; paths of many levels reach it first.
+const KEYS: usize = 4 << 20;
 /// How many entries are written as one.
 const BLOCK: u32 = 128;
 /// Lists are cut to fill a page of 8 KiB.
