@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use zookeeper_client::{Acls, CreateMode};
 
 use super::cluster::{Ensemble, eventually, in_namespace};
-use super::contender::{LOOK, Pods, kubectl, mode};
+use super::contender::{LOOK, Pods, kubectl};
 use super::measure::{Spread, handwritten_down, handwritten_up, spec};
 use super::writers::connect;
 
@@ -28,27 +28,6 @@ async fn fill(address: &str) {
         async move { client.create(&format!("/app/data-{n:06}"), data, options).await.unwrap().0.czxid }
     });
     stream::iter(creations).buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await;
-}
-
-/// A follower whose files are removed and whose process ends: from its end until the next, in the same pod, has synced.
-async fn wiped_in_place(pods: &Pods) -> Duration {
-    let name = pods.follower().await;
-    let ip = pods.addresses().await.into_iter().find(|(pod, ..)| *pod == name).unwrap().2;
-    let wipe = "rm -rf /data/version-2; kill -KILL 1 $(pgrep java)";
-    // The shell may die with the server.
-    let exec = ["-n", &pods.namespace, "exec", &name, "-c", "zookeeper", "--", "sh", "-c", wipe];
-    let _ = Command::new("kubectl").args(exec).output();
-    let started = Instant::now();
-    while mode(&ip).await.is_some() {
-        assert!(started.elapsed() < PATIENCE, "{name} does not stop");
-        sleep(LOOK).await;
-    }
-    let down = Instant::now();
-    while mode(&ip).await.is_none() {
-        assert!(down.elapsed() < PATIENCE, "{name} does not serve again");
-        sleep(LOOK).await;
-    }
-    down.elapsed()
 }
 
 /// A follower whose whole volume is wiped and whose pod is deleted, until the next one has synced.
@@ -103,7 +82,7 @@ pub async fn recover(runs: usize) {
         let ours = Pods::of_ensemble(&space.client, &space.name);
         let mut times: [Vec<Duration>; 3] = Default::default();
         for run in 0..runs {
-            times[0].push(wiped_in_place(&theirs).await);
+            times[0].push(wiped(&theirs).await);
             theirs.until_serving(3).await;
             times[1].push(wiped(&ours).await);
             zk.ready(3).await;
@@ -117,7 +96,7 @@ pub async fn recover(runs: usize) {
         }
         println!("\n### A member without its data until it has synced again, {ZNODES} znodes of {DATA} bytes\n\n| seconds | min | median | max |\n|---|---|---|---|");
         let spreads = times.map(|times| Spread::of(&times));
-        spreads[0].row("ZooKeeper alone: hand-written StatefulSet, files removed, process killed in place");
+        spreads[0].row("ZooKeeper alone: hand-written StatefulSet, volume wiped and pod deleted, until it serves");
         spreads[1].row("Menagerie: volume wiped and pod deleted, until it serves");
         spreads[2].row("Menagerie: node dead for good, from the taint that says so until three voters are synced elsewhere");
     })
