@@ -8,8 +8,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /** One real ZooKeeper server in a process of its own, on loopback. */
 final class Server {
@@ -68,10 +70,13 @@ final class Server {
             .redirectOutput(ProcessBuilder.Redirect.appendTo(output)).start();
     }
 
-    /** As a power cut: nothing is flushed, nothing is closed. */
+    /** As a power cut: nothing is flushed, nothing is closed. Not in the middle of a snapshot: that is damage, which is made elsewhere. */
     void kill() {
         if (process == null) {
             return;
+        }
+        for (int looks = 0; looks < 100 && process.isAlive() && writesSnapshot(); looks++) {
+            LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(100));
         }
         process.destroyForcibly();
         try {
@@ -79,6 +84,14 @@ final class Server {
         } catch (InterruptedException stop) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    /** A small snapshot takes milliseconds; a machine that is busy may stop its writer for longer. */
+    private boolean writesSnapshot() {
+        File[] snapshots = home.resolve("data/version-2").toFile().listFiles((folder, name) -> name.startsWith("snapshot."));
+        long recent = System.currentTimeMillis() - 500;
+        return snapshots != null
+            && Arrays.stream(snapshots).anyMatch(file -> file.length() == 0 || file.lastModified() > recent);
     }
 
     /** leader, follower, standalone; "" while it does not serve. */

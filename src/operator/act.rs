@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::observe::objects;
+use super::objects::objects;
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
 use crate::model::{ConfigVersion, Membership, Names};

@@ -2,8 +2,11 @@
 
 mod act;
 mod backoff;
+mod hints;
 mod metrics;
+mod objects;
 mod observe;
+mod pods;
 mod reconcile;
 mod report;
 mod run;
@@ -30,4 +33,5 @@ struct Context {
     cluster_domain: String,
     metrics: metrics::Metrics,
     backoff: backoff::Backoff,
+    hints: hints::Hints,
 }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use futures::StreamExt as _;
-use futures::future::join_all;
+use futures::future::{join_all, ready};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
@@ -29,13 +29,15 @@ use super::reconcile::{error_policy, reconcile};
 use super::timeout::within;
 use super::{Context, MANAGER, surroundings};
 use crate::api::ZooKeeperEnsemble;
+use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
-use crate::model::observed::Environment;
+use crate::model::observed::{Environment, Kind};
 
 type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
 
-/// Ensembles that are worked on at the same time.
-const CONCURRENCY: u16 = 16;
+/// Ensembles that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
+/// node that takes hundreds of members with it must not hold up the other ensembles.
+const CONCURRENCY: u16 = 64;
 
 /// Options of `menagerie operator`.
 #[derive(clap::Args)]
@@ -93,6 +95,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         cluster_domain: options.cluster_domain,
         metrics: super::metrics::Metrics::default(),
         backoff: super::backoff::Backoff::default(),
+        hints: super::hints::Hints::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = tokio::net::TcpListener::bind(options.listen)
@@ -140,22 +143,31 @@ async fn control(
     Controller::new(ensembles, selected)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Pod>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<PersistentVolumeClaim>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Service>(client, namespace), labelled.clone(), ensemble_of)
+        .watches(metadata::<Pod>(client, namespace), labelled.clone(), noting(Kind::Pod, &context))
+        .watches(
+            metadata::<PersistentVolumeClaim>(client, namespace),
+            labelled.clone(),
+            noting(Kind::PersistentVolumeClaim, &context),
+        )
+        .watches(metadata::<Service>(client, namespace), labelled.clone(), noting(Kind::Service, &context))
         .watches(metadata::<ConfigMap>(client, namespace), labelled.clone(), ensemble_of)
         .watches(metadata::<Secret>(client, namespace), labelled.clone(), ensemble_of)
         .watches(metadata::<ServiceAccount>(client, namespace), labelled.clone(), ensemble_of)
         .watches(metadata::<PodDisruptionBudget>(client, namespace), labelled, ensemble_of)
         .reconcile_all_on(nodes)
         .graceful_shutdown_on(stop)
-        .run(reconcile, error_policy, context)
-        .for_each(|result| async move {
+        .run(reconcile, error_policy, context.clone())
+        .for_each(|result| {
             match result {
-                // A reconcile that fails is logged by the error policy; an object that is gone is no error.
-                Ok(_) | Err(ControllerError::ObjectNotFound(_) | ControllerError::ReconcilerFailed(..)) => {}
+                // A reconcile that fails is logged by the error policy.
+                Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
+                // What is left of an ensemble that is gone, or of one that is not looked after.
+                Err(ControllerError::ObjectNotFound(gone)) => {
+                    context.hints.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                }
                 Err(error) => error!(%error, "a watch failed and will be tried again"),
             }
+            ready(())
         })
         .await;
 }
@@ -177,6 +189,28 @@ where
 {
     let ensemble = object.labels().get(ENSEMBLE_LABEL)?;
     Some(ObjectRef::new(ensemble).within(&object.namespace()?))
+}
+
+/// The same, and what was met is asked for by name from then on.
+fn noting<K: kube::Resource>(
+    kind: Kind,
+    context: &Arc<Context>,
+) -> impl Fn(PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static
+where
+    PartialObjectMeta<K>: kube::ResourceExt,
+{
+    let context = Arc::clone(context);
+    move |object| {
+        let name = object.name_any();
+        let ensemble = ensemble_of(object)?;
+        let names = Names {
+            ensemble: ensemble.name.clone(),
+            namespace: ensemble.namespace.clone().unwrap_or_default(),
+            domain: context.cluster_domain.clone(),
+        };
+        context.hints.heard(&names, kind, &name);
+        Some(ensemble)
+    }
 }
 
 async fn stop_signal() {

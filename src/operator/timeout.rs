@@ -1,11 +1,16 @@
-//! One timeout for every call to the API server.
+//! One timeout for every call to the API server, and a bound on how many there are at once.
 
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// Longer than any healthy answer, shorter than the patience of somebody who waits for a step.
 const API: Duration = Duration::from_secs(15);
+
+/// A look at an ensemble is some twenty requests. When a thousand are looked at, at the start or after an outage, the API
+/// server's other users must not wait behind all of them.
+static TURNS: Semaphore = Semaphore::const_new(64);
 
 /// A call to the API server that failed.
 #[derive(Debug, Error)]
@@ -52,6 +57,8 @@ impl ApiError {
 
 /// Awaits an answer of the API server, for as long as is reasonable.
 pub async fn within<T>(what: impl Into<String>, call: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    // An error would mean that somebody had closed it, and nobody does.
+    let _turn = TURNS.acquire().await;
     match tokio::time::timeout(API, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(source)) => Err(ApiError::Kube { what: what.into(), source: Box::new(source) }),

@@ -39,7 +39,7 @@ that is not there yet. Secrets are created once and never changed. */ -}}
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch, delete]
+  verbs: [get, list, watch, delete]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

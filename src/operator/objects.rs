@@ -1,0 +1,196 @@
+//! The objects of an ensemble, read by their names. Every read goes to etcd, never to a cache: the operators that acted on
+//! stale lists deleted the volumes of live members (pravega/zookeeper-operator 312, 314).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::Value;
+
+use super::Context;
+use super::timeout::{ApiError, within};
+use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL};
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::{ClaimFacts, Live, Names, Ordinal, SetFacts};
+
+/// Reads what is there under the names of one ensemble.
+pub struct Reader<'a> {
+    /// Whom to ask, and what may be there.
+    pub context: &'a Context,
+    /// The names.
+    pub names: &'a Names,
+    /// Uid of the custom resource: whose the objects have to be.
+    pub uid: &'a str,
+}
+
+impl Reader<'_> {
+    /// The objects that there is one of, whatever the number of members.
+    pub async fn single(&self) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
+        let names = self.names;
+        let keys = [
+            (Kind::ServiceAccount, names.ensemble.clone()),
+            (Kind::Secret, names.super_secret()),
+            (Kind::ConfigMap, names.config()),
+            (Kind::Service, names.client()),
+            (Kind::Service, names.headless()),
+            (Kind::PodDisruptionBudget, names.ensemble.clone()),
+            (Kind::StatefulSet, names.ensemble.clone()),
+        ];
+        let found = try_join_all(keys.map(|(kind, name)| self.live(ObjectKey { kind, name }))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The Services of the first `span` members, and those of others of this ensemble.
+    pub async fn member_services(&self, span: u32) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
+        let read = |ordinal| self.live(ObjectKey { kind: Kind::Service, name: self.names.pod(ordinal) });
+        let mut found = self.each(Kind::Service, (0..span).map(Ordinal), read).await?;
+        // A stranger may bear our label. It is in the way only under a name that is needed.
+        found.retain(|ordinal, (_, live)| ordinal.0 < span || matches!(live, Live::Ours(_)));
+        Ok(found.into_values().collect())
+    }
+
+    /// The pods of that set: those that it wants, and those that it does not want any more.
+    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Ordinal, Pod>, ApiError> {
+        let api: Api<Pod> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
+        let read = |ordinal| {
+            let (api, name) = (api.clone(), self.names.pod(ordinal));
+            async move { within(format!("read pod {name}"), api.get_opt(&name)).await }
+        };
+        let mut found = self.each(Kind::Pod, (0..set.replicas).map(Ordinal), read).await?;
+        found.retain(|_, pod| {
+            let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+            owner.is_some_and(|owner| owner.uid == set.uid)
+        });
+        Ok(found)
+    }
+
+    /// The claims of these members, and those that others of this ensemble left.
+    pub async fn claims(
+        &self,
+        members: impl Iterator<Item = Ordinal>,
+    ) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
+        let read = |ordinal| {
+            let (api, name) = (api.clone(), self.names.claim(ordinal));
+            async move { within(format!("read claim {name}"), api.get_opt(&name)).await }
+        };
+        let found = self.each(Kind::PersistentVolumeClaim, members, read).await?;
+        Ok(found.into_iter().map(|(ordinal, claim)| (ordinal, self.claim_facts(&claim))).collect())
+    }
+
+    /// All claims that bear the ensemble's label. Whether it was born before must not hang on what a watch has told so far.
+    pub async fn labelled_claims(&self) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
+        let labelled = ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble));
+        let list = within("list claims", api.list(&labelled)).await?;
+        let named =
+            list.items.iter().filter_map(|claim| Some((self.names.ordinal_of_claim(&claim.name_any())?, claim)));
+        let found: BTreeMap<_, _> = named.map(|(ordinal, claim)| (ordinal, self.claim_facts(claim))).collect();
+        for ordinal in found.keys() {
+            self.context.hints.met(self.names, Kind::PersistentVolumeClaim, *ordinal);
+        }
+        Ok(found)
+    }
+
+    /// Asks for these members' object of a kind and for those that hints tell of, and keeps the hints true.
+    async fn each<T, F>(
+        &self,
+        kind: Kind,
+        expected: impl Iterator<Item = Ordinal>,
+        read: impl Fn(Ordinal) -> F,
+    ) -> Result<BTreeMap<Ordinal, T>, ApiError>
+    where
+        F: Future<Output = Result<Option<T>, ApiError>>,
+    {
+        let hints = &self.context.hints;
+        let hinted: BTreeMap<_, _> = hints.of(self.names, kind).into_iter().collect();
+        let ordinals: BTreeSet<Ordinal> = expected.chain(hinted.keys().copied()).collect();
+        let asked = ordinals.into_iter().map(|ordinal| (ordinal, read(ordinal)));
+        let found = try_join_all(asked.map(|(ordinal, read)| async move { Ok((ordinal, read.await?)) })).await?;
+        let mut there = BTreeMap::new();
+        for (ordinal, object) in found {
+            match (object, hinted.get(&ordinal)) {
+                (Some(object), hint) => {
+                    if hint.is_none() {
+                        hints.met(self.names, kind, ordinal);
+                    }
+                    there.insert(ordinal, object);
+                }
+                (None, Some(stamp)) => hints.gone(self.names, kind, ordinal, *stamp),
+                (None, None) => {}
+            }
+        }
+        Ok(there)
+    }
+
+    /// An object and whose it is, if it is there.
+    async fn live(&self, key: ObjectKey) -> Result<Option<(ObjectKey, Live)>, ApiError> {
+        let api = objects(self.context, key.kind, &self.names.namespace);
+        let what = format!("read {} {}", key.kind.as_str(), key.name);
+        // A password has no business in this process before it is used.
+        let json = if key.kind == Kind::Secret {
+            within(what, api.get_metadata_opt(&key.name)).await?.map(|object| to_json(&object))
+        } else {
+            within(what, api.get_opt(&key.name)).await?.map(|object| to_json(&object))
+        };
+        Ok(json.map(|json| (key, self.classify(json))))
+    }
+
+    fn claim_facts(&self, claim: &PersistentVolumeClaim) -> ClaimFacts {
+        let owners = claim.owner_references();
+        let of_an_earlier_ensemble =
+            owners.iter().any(|owner| owner.kind == "ZooKeeperEnsemble" && owner.uid != self.uid);
+        ClaimFacts {
+            name: claim.name_any(),
+            uid: claim.uid().unwrap_or_default(),
+            resource_version: claim.resource_version().unwrap_or_default(),
+            identity: claim.labels().get(IDENTITY_LABEL).cloned(),
+            born: claim.labels().contains_key(BORN_LABEL),
+            going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
+            owned: owners.iter().any(|owner| owner.uid == self.uid),
+            volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
+            // The API server's own word: the volume that it was bound to does not exist any more.
+            lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
+                .then(|| "its volume does not exist any more".to_owned()),
+        }
+    }
+
+    fn classify(&self, json: Value) -> Live {
+        let owners = json["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+        let deleted = !json["metadata"]["deletionTimestamp"].is_null();
+        let owned = |by: &dyn Fn(&Value) -> bool| owners.iter().any(by);
+        if owned(&|owner| owner["uid"] == self.uid) {
+            return if deleted { Live::Leftover } else { Live::Ours(json) };
+        }
+        if owned(&|owner| owner["kind"] == "ZooKeeperEnsemble" && owner["name"] == self.names.ensemble.as_str()) {
+            return Live::Leftover;
+        }
+        let named = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
+        let somebody = owners.iter().find_map(named);
+        Live::Foreign { owner: somebody.unwrap_or_else(|| "nobody of this operator".to_owned()) }
+    }
+}
+
+/// The API of a kind, untyped: what is compared is JSON.
+pub fn objects(context: &Context, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    let resource = match kind {
+        Kind::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
+        Kind::Secret => ApiResource::erase::<Secret>(&()),
+        Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+        Kind::Service => ApiResource::erase::<Service>(&()),
+        Kind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+        Kind::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
+        Kind::Pod => ApiResource::erase::<Pod>(&()),
+        Kind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+    };
+    Api::namespaced_with(context.client.clone(), namespace, &resource)
+}
+
+fn to_json<T: serde::Serialize>(object: &T) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
