@@ -5,6 +5,7 @@ use menagerie::api::{UpdateMode, UpdatePolicy, UpdateWindow};
 use menagerie::plan::{Purpose, Step};
 
 use super::invariants::Wrong;
+use super::mind::Mind;
 use super::operator::Pass;
 use super::sight::Sight;
 use super::world::World;
@@ -104,6 +105,17 @@ impl World {
 
     fn closed(&self) -> bool {
         self.spec.policy.closed(self.approval.given, self.kube.revision(), self.kube.now)
+    }
+
+    /// Waiting alone permits nothing: an hour later the same pods run, and every window is where it was.
+    pub fn wait_in_vain(&mut self, mind: &Mind) {
+        let pods = |world: &Self| world.kube.pods.values().map(|pod| (pod.uid, pod.terminating)).collect::<Vec<_>>();
+        let before = pods(self);
+        self.later(HOUR);
+        self.pass(0, mind);
+        if pods(self) != before {
+            self.wrong(Wrong::Policy("a roll that has to wait goes on by itself after an hour".to_owned()));
+        }
     }
 
     /// What a roll waits for comes: people approve of it, the window opens.

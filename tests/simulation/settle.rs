@@ -45,6 +45,7 @@ impl World {
                 if !held || self.wrong.is_some() {
                     return;
                 }
+                self.wait_in_vain(mind);
                 self.permit();
             }
             last = Some(thought);
