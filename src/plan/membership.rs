@@ -114,11 +114,11 @@ impl Context<'_> {
         if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
             return step;
         }
-        // It has no vote: this takes nothing from anybody. A leader that gave up its seat comes by here.
+        // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
+        // member does. A leader that gave up its seat comes by here.
         let pod = self.seen.pods.get(&joiner.ordinal()).filter(|pod| !pod.terminating);
-        if let (Some(pod), Some(why), Some(committed)) =
-            (pod, rolling::due(self.seen, joiner), &self.standing.committed)
-        {
+        let why = rolling::turn(self.seen, self.blueprint.desired, joiner);
+        if let (Some(pod), Some(why), Some(committed)) = (pod, why, &self.standing.committed) {
             return rolling::restart(self.seen, self.standing, joiner, pod, Some(committed.version), why);
         }
         if let Some(reason) = self.not_ready_to_join(joiner) {

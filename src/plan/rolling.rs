@@ -6,7 +6,7 @@
 //!   tolerate with the member stopped, and clients wait for one election instead of a timeout.
 //! - The next waits for the last: a restarted member that does not come back halts everything, and is the only one lost.
 //! - That a member leaves to be restarted is nowhere on record. It is no member, and its pod is not what it should be;
-//!   so it is restarted, and then joins as any other.
+//!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::{Standing, positively_down};
 use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, replace};
@@ -33,6 +33,12 @@ pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
 }
 
+/// Why a member is restarted now although it serves: it is due, and the policy does not hold it. Who asks for the restart of
+/// one member does not approve of the others'.
+pub fn turn(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
+    due(seen, id).filter(|_| asked(seen, id) || closed(seen, desired).is_none())
+}
+
 /// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, only
 /// a pod of which Kubernetes or its own agent says that it does not run, and whose data outlives it.
 pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
@@ -42,7 +48,8 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
         .filter_map(|(id, pod)| Some((id, pod, due(seen, id).or_else(|| hung(seen, standing, id))?)))
         .find(|(id, pod, _)| match &standing.committed {
             Some(committed) => {
-                let lost = surely_down(seen, *id, pod) || standing.blocker_but(seen, *id).is_none();
+                let spared = turn(seen, desired, *id).is_some() && standing.blocker_but(seen, *id).is_none();
+                let lost = surely_down(seen, *id, pod) || spared;
                 lost && standing.unsynced(seen, *id).is_some() && stays(seen, standing, committed, *id)
             }
             None => (birth || kept(desired)) && positively_down(seen, *id, pod, desired.deadline),
@@ -54,7 +61,7 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
 }
 
 /// Whether a member does not serve by its own word or the kubelet's. One that is merely silent may serve: it is stopped
-/// only while it is the only one that may be missing.
+/// only while it is the only one that may be missing, and where the policy would let it be if it did.
 fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
     pod.running == Some(false) || seen.members.get(&id).and_then(Fact::known).is_some()
 }
@@ -78,14 +85,11 @@ fn kept(desired: &Desired) -> bool {
 /// The next restart of a member that serves, once the membership is what is wanted.
 pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
     let committed = standing.committed.as_ref()?;
-    let mut waiting: Vec<(ServerId, String)> = committed.voters().filter_map(|id| Some((id, due(seen, id)?))).collect();
     if would_lose_data(seen, desired).is_some() {
         return None;
     }
-    // Who asks for the restart of one member does not approve of the others'.
-    if closed(seen, desired).is_some() {
-        waiting.retain(|(id, _)| asked(seen, *id));
-    }
+    let mut waiting: Vec<(ServerId, String)> =
+        committed.voters().filter_map(|id| Some((id, turn(seen, desired, id)?))).collect();
     if waiting.is_empty() {
         return None;
     }

@@ -13,6 +13,12 @@ fn settled(replicas: i32) -> World {
     world
 }
 
+fn supervised(replicas: i32) -> World {
+    let mut world = settled(replicas);
+    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    world
+}
+
 fn heap(world: &mut World, heap: &str) {
     world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some(heap.into()), flags: None });
 }
@@ -167,8 +173,7 @@ fn a_restart_of_all_can_be_asked_for_and_each_new_word_is_a_new_wish() {
 
 #[test]
 fn under_supervision_nothing_that_serves_restarts_before_its_revision_is_approved() {
-    let mut world = settled(3);
-    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    let mut world = supervised(3);
     heap(&mut world, "1Gi");
     world.requests.approved = Some("zk-of-last-week".into());
     let plan = world.settle();
@@ -208,8 +213,7 @@ fn the_next_restart_waits_until_clients_are_sent_to_the_restarted_member_but_not
 
 #[test]
 fn who_asks_for_the_restart_of_one_member_does_not_approve_of_the_others() {
-    let mut world = settled(3);
-    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    let mut world = supervised(3);
     heap(&mut world, "1Gi");
     world.settle();
     assert!(world.trace.is_empty(), "{:?}", world.trace);
@@ -217,6 +221,47 @@ fn who_asks_for_the_restart_of_one_member_does_not_approve_of_the_others() {
     seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
     let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     assert_eq!(restart.id, ServerId(1), "the others are of an older revision, and of a higher ordinal");
+}
+
+#[test]
+fn a_leader_that_gave_up_its_seat_joins_as_it_is_when_a_revision_has_come_that_nobody_approved() {
+    let mut world = supervised(3);
+    heap(&mut world, "1Gi");
+    world.settle();
+    world.requests.approved = Some(world.revision());
+    while world.trace.last().is_none_or(|step| step != "leave 3") {
+        world.pass();
+    }
+    heap(&mut world, "2Gi");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["restart 2", "restart 1", "leave 3", "join 3"]);
+    world.requests.approved = Some(world.revision());
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace.iter().filter(|step| step.starts_with("restart")).count(), 5, "{:?}", world.trace);
+}
+
+#[test]
+fn a_joiner_that_serves_is_not_restarted_to_a_revision_that_nobody_approved() {
+    let mut world = supervised(3);
+    world.scale(4);
+    while world.pods() < 4 {
+        world.pass();
+    }
+    heap(&mut world, "1Gi");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["raise 4", "join 4"]);
+}
+
+#[test]
+fn a_member_that_is_merely_silent_waits_for_an_approval_as_one_that_serves_and_one_that_is_down_does_not() {
+    let mut world = supervised(3);
+    world.silent.insert(ServerId(2));
+    heap(&mut world, "1Gi");
+    world.settle();
+    assert!(world.trace.is_empty(), "{:?}", world.trace);
+    world.down.insert(ServerId(2));
+    world.settle();
+    assert_eq!(world.trace, ["restart 2"]);
 }
 
 #[test]

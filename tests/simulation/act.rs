@@ -191,6 +191,7 @@ impl World {
         if other {
             self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
         }
+        self.judge_roll(id, pass);
         let decided = pass.decided;
         if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
             return;
@@ -275,6 +276,9 @@ impl World {
 
     fn judge_change(&mut self, before: Config, (id, join): (u32, bool), pass: &Pass) {
         let verb = if join { "added" } else { "removed" };
+        if !join {
+            self.judge_roll(id, pass);
+        }
         if pass.decided.version != before.version {
             self.wrong(Wrong::Changes(format!(
                 "member {id} is {verb} on a decision about membership {}, and it is {before}",
@@ -288,13 +292,12 @@ impl World {
             )));
         }
         let sight = &pass.sight;
-        let late = |id: u32| sight.pods.get(&(id - 1)).is_some_and(|pod| pod.outdated(sight.revision()));
-        let others: Ids = before.voters.iter().filter(|other| *other != id && late(*other)).collect();
+        let others: Ids = before.voters.iter().filter(|other| *other != id && sight.rolls(other - 1)).collect();
         let asked = sight.given_up(id - 1) || sight.cordoned(id - 1) || sight.terminating(id - 1);
         if !join
             && !asked
             && pass.leader == Some(id)
-            && late(id)
+            && sight.rolls(id - 1)
             && others.len() > 0
             && id <= sight.resource.spec.replicas
         {

@@ -33,6 +33,10 @@ pub enum Event {
     /// All that the servers can do without a fault.
     Calm,
     Spec(Spec),
+    /// People look which revision is the newest.
+    Notice,
+    /// People approve of the revision that they saw last.
+    Approve,
     Fault(faults::Fault),
 }
 
@@ -67,6 +71,8 @@ impl World {
             Event::Write(id) => self.write(id),
             Event::Calm => self.calm(),
             Event::Spec(spec) => self.want(spec),
+            Event::Notice => self.notice(),
+            Event::Approve => self.approve(),
             Event::Fault(fault) => self.strike(fault),
         };
         self.check();

@@ -11,6 +11,7 @@ use super::kube::{Ask, hash};
 use super::membership::Ids;
 use super::mind::Mind;
 use super::operator::Doing;
+use super::policy::{POLICIES, Policy};
 use super::spec::Spec;
 use super::story::{shrink, story};
 use super::world::World;
@@ -76,6 +77,8 @@ pub struct Course {
     pub servers: bool,
     /// One change of the spec in so many needs a restart.
     pub rolls: u32,
+    /// One event in so many is about when rolls may go on; 0 is none, and they always may.
+    pub policies: u32,
 }
 
 impl Course {
@@ -94,6 +97,7 @@ impl Course {
             violent: false,
             servers: false,
             rolls: 3,
+            policies: 0,
         }
     }
 
@@ -122,11 +126,17 @@ impl Course {
         Self { rolls: 1, sizes: Vec::new(), from: vec![2, 3, 5], changes: 12, ..Self::everything() }
     }
 
+    /// Changes that need restarts, which wait for an approval or a window.
+    pub fn held() -> Self {
+        Self { rolls: 2, sizes: vec![2, 3, 4], from: vec![2, 3, 5], events: 100, policies: 5, ..Self::everything() }
+    }
+
     fn begin(&self, dice: &mut Dice, mind: &Mind) -> World {
         let spec = Spec {
             replicas: dice.pick(&self.from).unwrap_or(3),
             reclaim: self.reclaim.unwrap_or(dice.once_in(2)),
             tick: 0,
+            policy: if self.policies > 0 { dice.pick(&POLICIES).unwrap_or_default() } else { Policy::Automatic },
         };
         let mut world = World::new(spec);
         if self.born {
@@ -142,12 +152,15 @@ impl Course {
         if self.servers {
             return Self::server_event(world, dice);
         }
+        if dice.once_in(self.policies) {
+            return Self::policy_event(world, dice);
+        }
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
             let reclaim = self.reclaim.unwrap_or(turned);
             let tick = if dice.once_in(self.rolls) { world.spec.tick + 1 } else { world.spec.tick };
             let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
-            return Some(Event::Spec(Spec { replicas, reclaim, tick }));
+            return Some(Event::Spec(Spec { replicas, reclaim, tick, ..world.spec }));
         }
         if dice.once_in(self.faults) {
             return self.fault(world, dice);
@@ -218,6 +231,16 @@ impl Course {
             13 => Event::Fault(Fault::Cordon(id)),
             14 => Event::Fault(Fault::Later),
             _ => Event::Crash(0),
+        })
+    }
+
+    /// People look, approve of what they saw then, and change their minds; hours go by.
+    fn policy_event(world: &World, dice: &mut Dice) -> Option<Event> {
+        Some(match dice.below(8) {
+            0 | 1 => Event::Notice,
+            2 | 3 => Event::Approve,
+            4..=6 => Event::Fault(Fault::Later),
+            _ => Event::Spec(Spec { policy: dice.pick(&POLICIES)?, ..world.spec }),
         })
     }
 

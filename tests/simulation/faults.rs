@@ -86,6 +86,7 @@ impl World {
                 self.uid += 1;
                 self.generation = 1;
                 self.status = super::world::Status::default();
+                self.approval.given = None;
                 true
             }
         };

@@ -22,6 +22,8 @@ pub enum Wrong {
     Foreign(String),
     /// The leader was stopped or moved out of its turn.
     Leader(String),
+    /// A member that serves was stopped for a roll that the update policy does not allow yet.
+    Policy(String),
     /// The marker of birth was given again.
     Initialize(String),
     /// It does not come to what was wanted, or does not rest there.
@@ -38,6 +40,7 @@ impl Wrong {
             | Self::Claim(text)
             | Self::Foreign(text)
             | Self::Leader(text)
+            | Self::Policy(text)
             | Self::Initialize(text)
             | Self::Unsettled(text) => text,
         }
@@ -59,6 +62,7 @@ impl std::fmt::Display for Wrong {
             Self::Claim(_) => "no volume is deleted that policy keeps",
             Self::Foreign(_) => "nothing of somebody else's is touched",
             Self::Leader(_) => "leadership moves once, last, and by a step",
+            Self::Policy(_) => "who serves is restarted only when the update policy allows it",
             Self::Initialize(_) => "the right to found an ensemble is given once",
             Self::Unsettled(_) => "it comes to what is wanted, and rests",
         };

@@ -16,6 +16,7 @@ mod membership;
 mod mind;
 mod mutants;
 mod operator;
+mod policy;
 mod server;
 mod settle;
 mod sight;
@@ -61,6 +62,11 @@ fn nothing_breaks_while_servers_elect_and_write() {
 #[test]
 fn nothing_breaks_in_a_roll() {
     sound(&Course::rolling(), 200);
+}
+
+#[test]
+fn nothing_breaks_in_a_roll_that_waits_for_people_and_windows() {
+    sound(&Course::held(), 200);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use menagerie::agent::prepare::{self, Change, Found, INITIALIZE, Plan, Refusal};
 use menagerie::agent::seed::Seed;
+use menagerie::model::desired::Updates;
 use menagerie::model::observed::Kind;
 use menagerie::model::observed::ObjectKey;
 use menagerie::model::truth::{Mode, Server as ServerTruth};
@@ -288,4 +289,77 @@ fn all_at_once(seen: &mut Observation) {
 fn a_roll_that_does_not_wait_is_found() {
     let mutant = Mutant { name: "the next restart does not wait", doctor: all_at_once, ..SOUND };
     found(mutant, &Course::rolling(), 500, &[Wrong::Quorum]);
+}
+
+/// Rolls whenever there is something to roll.
+fn heedless(seen: &mut Observation) {
+    if let Ok(desired) = &mut seen.desired {
+        desired.updates = Updates::Automatic;
+    }
+}
+
+#[test]
+fn an_ignored_update_policy_is_found() {
+    let mutant = Mutant { name: "policy ignored", doctor: heedless, ..SOUND };
+    found(mutant, &Course::held(), 100, &[Wrong::Policy]);
+}
+
+/// Takes an approval of one revision for an approval of all that come.
+fn approved_for_ever(seen: &mut Observation) {
+    let newest = seen.set.as_ref().and_then(|set| set.update_revision.clone());
+    if seen.requests.approved.is_some() {
+        seen.requests.approved = newest;
+    }
+}
+
+#[test]
+fn an_approval_of_any_revision_that_counts_is_found() {
+    let mutant = Mutant { name: "approval of any revision counts", doctor: approved_for_ever, ..SOUND };
+    found(mutant, &Course::held(), 500, &[Wrong::Policy]);
+}
+
+#[test]
+fn an_approval_that_is_not_heard_is_found() {
+    let deaf = |seen: &mut Observation| seen.requests.approved = None;
+    let mutant = Mutant { name: "approval not heard", doctor: deaf, ..SOUND };
+    found(mutant, &Course::held(), 200, &[Wrong::Unsettled]);
+}
+
+/// Opens the window and never closes it.
+fn ajar(seen: &mut Observation) {
+    if let Ok(desired) = &mut seen.desired
+        && matches!(desired.updates, Updates::Windows(_))
+    {
+        desired.updates = Updates::Automatic;
+    }
+}
+
+#[test]
+fn a_window_that_does_not_close_is_found() {
+    let mutant = Mutant { name: "window never closes", doctor: ajar, ..SOUND };
+    found(mutant, &Course::held(), 500, &[Wrong::Policy]);
+}
+
+/// Restarts a member that is out before it joins, as if the policy were for voters alone.
+fn voters_alone(seen: &Observation, step: Step) -> Step {
+    let Step::Join { id, from, via, .. } = &step else { return step };
+    let Some(pod) = seen.pods.get(&id.ordinal()) else { return step };
+    if pod.revision == seen.set.as_ref().and_then(|set| set.update_revision.clone()) {
+        return step;
+    }
+    let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
+    let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
+    Step::Restart(Restart { id: *id, pod, from: Some(*from), via: via.clone(), why: "it is no voter".into() })
+}
+
+#[test]
+fn a_policy_that_holds_for_voters_alone_is_found() {
+    let mutant = Mutant { name: "policy for voters alone", step: voters_alone, ..SOUND };
+    found(mutant, &Course::held(), 1000, &[Wrong::Policy]);
+}
+
+#[test]
+fn silence_taken_for_a_reason_to_heal_against_the_policy_is_found() {
+    let mutant = Mutant { name: "silence heals", doctor: absent, ..SOUND };
+    found(mutant, &Course { silence: 3, ..Course::held() }, 1000, &[Wrong::Policy]);
 }

@@ -40,7 +40,13 @@ impl World {
                 self.later(400);
             }
             if thought.step == Step::Rest && !moved && self.status.digest == thought.status.digest {
-                return self.rested(mind);
+                let held = self.held();
+                self.rested(mind, held);
+                if !held || self.wrong.is_some() {
+                    return;
+                }
+                self.wait_in_vain(mind);
+                self.permit();
             }
             last = Some(thought);
         }
@@ -80,7 +86,8 @@ impl World {
         self.calm() || moved
     }
 
-    fn rested(&mut self, mind: &Mind) {
+    /// Judges a rest: the last one, or one in which a roll is held and everything else is as it is wanted.
+    fn rested(&mut self, mind: &Mind, held: bool) {
         let wanted: Ids = (1..=self.spec.replicas).collect();
         let (version, replicas) = (self.committed, self.kube.replicas());
         if version.voters != wanted || replicas != self.spec.replicas || self.synced() != wanted {
@@ -91,8 +98,9 @@ impl World {
             )));
         }
 
-        let outdated =
-            self.kube.pods.iter().find(|(_, pod)| pod.revision != self.kube.revision() || pod.asked.is_some());
+        let revision = self.kube.revision();
+        let late = |revised: u64| !held && revised != revision;
+        let outdated = self.kube.pods.iter().find(|(_, pod)| late(pod.revision) || pod.asked.is_some());
         if let Some((ordinal, _)) = outdated {
             return self.wrong(Wrong::Unsettled(format!("it rests and pod zk-{ordinal} is not as it is wanted")));
         }

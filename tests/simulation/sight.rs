@@ -24,11 +24,13 @@ pub struct Resource {
     pub generation: i64,
     pub uid: u32,
     pub status: Status,
+    /// The revision that people approved of.
+    pub approved: Option<u64>,
 }
 
 impl Hash for Resource {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.spec, self.generation, self.uid, self.status.digest).hash(state);
+        (self.spec, self.generation, self.uid, self.status.digest, self.approved).hash(state);
     }
 }
 
@@ -84,7 +86,7 @@ struct ServerAnswer {
 #[derive(Clone, Debug)]
 pub struct Sight {
     pub resource: Resource,
-    now: u64,
+    pub now: u64,
     /// The set's controller has not taken in the last change.
     behind: bool,
     objects: Arc<BTreeMap<ObjectKey, Stored>>,
@@ -115,7 +117,13 @@ pub fn pod_at(address: &str) -> Option<u32> {
 
 impl World {
     pub fn resource(&self) -> Resource {
-        Resource { spec: self.spec, generation: self.generation, uid: self.uid, status: self.status.clone() }
+        Resource {
+            spec: self.spec,
+            generation: self.generation,
+            uid: self.uid,
+            status: self.status.clone(),
+            approved: self.approval.given,
+        }
     }
 
     /// What the API server lists; members are asked later.
@@ -189,7 +197,7 @@ impl PodSight {
             name: names().pod(Ordinal(ordinal)),
             ip: Some(address(self.uid)),
             terminating: self.terminating,
-            revision: Some(format!("{:x}", self.revision)),
+            revision: Some(revision_name(self.revision)),
             trouble: self.trouble.clone(),
             uid: self.uid.to_string(),
             resource_version: self.version.to_string(),
@@ -267,7 +275,7 @@ impl Sight {
         };
         let mut seen = Observation {
             now: self.now,
-            requests: Requests::default(),
+            requests: Requests { restart: None, approved: self.resource.approved.map(revision_name) },
             nodes: self.pods.iter().map(node).collect(),
             names: names(),
             uid: format!("ensemble-{}", self.resource.uid),
@@ -312,6 +320,11 @@ impl Sight {
         asked || self.claims.get(&ordinal).is_some_and(|claim| claim.lost)
     }
 
+    /// Whether somebody asked for this member's restart.
+    pub fn asked(&self, ordinal: u32) -> bool {
+        self.pods.get(&ordinal).is_some_and(|pod| pod.asked == Some(Ask::Restart))
+    }
+
     pub fn terminating(&self, ordinal: u32) -> bool {
         self.pods.get(&ordinal).is_some_and(|pod| pod.terminating)
     }
@@ -343,6 +356,11 @@ impl Sight {
     }
 }
 
+/// How the `StatefulSet` controller calls a template.
+fn revision_name(revision: u64) -> String {
+    format!("{revision:x}")
+}
+
 fn set_facts(set: &Stored, behind: bool) -> SetFacts {
     let labels = &set.json["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"];
     SetFacts {
@@ -350,7 +368,7 @@ fn set_facts(set: &Stored, behind: bool) -> SetFacts {
         resource_version: set.version.to_string(),
         replicas: set.json["spec"]["replicas"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
         identity: labels[IDENTITY_LABEL].as_str().map(str::to_owned),
-        update_revision: (!behind).then(|| format!("{:x}", super::kube::digest(&set.json["spec"]["template"]))),
+        update_revision: (!behind).then(|| revision_name(super::kube::digest(&set.json["spec"]["template"]))),
         version: Some("3.9.5".into()),
     }
 }

@@ -2,6 +2,8 @@
 
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
 
+use super::policy::Policy;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     pub replicas: u32,
@@ -9,11 +11,13 @@ pub struct Spec {
     pub reclaim: bool,
     /// A configuration that needs a restart.
     pub tick: u32,
+    /// When members that serve may be restarted.
+    pub policy: Policy,
 }
 
 impl Spec {
     pub fn of(replicas: u32) -> Self {
-        Self { replicas, reclaim: false, tick: 0 }
+        Self { replicas, reclaim: false, tick: 0, policy: Policy::Automatic }
     }
 
     pub fn to_api(self) -> ZooKeeperEnsembleSpec {
@@ -24,6 +28,7 @@ impl Spec {
             replicas: i32::try_from(self.replicas).unwrap_or(i32::MAX),
             version: "3.9.5".into(),
             storage: Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() }),
+            update_policy: Some(self.policy.to_api()),
             config: (self.tick > 0).then(|| tick.into()),
             ..ZooKeeperEnsembleSpec::default()
         }
@@ -33,6 +38,8 @@ impl Spec {
 impl std::fmt::Display for Spec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let policy = if self.reclaim { "deleted" } else { "kept" };
-        write!(f, "{} members, claims {policy} after scaling down, configuration {}", self.replicas, self.tick)
+        let Self { replicas, tick, .. } = self;
+        write!(f, "{replicas} members, claims {policy} after scaling down, configuration {tick}")?;
+        if self.policy == Policy::Automatic { Ok(()) } else { write!(f, ", updates {:?}", self.policy) }
     }
 }

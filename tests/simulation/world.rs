@@ -10,6 +10,7 @@ use super::invariants::Wrong;
 use super::kube::{Kube, hash};
 use super::membership::{Config, Ids};
 use super::operator::Operator;
+use super::policy::Approval;
 use super::spec::Spec;
 
 /// How many operators there may be: one that acts, and one that was stopped in the middle of a pass and goes on later.
@@ -22,6 +23,7 @@ pub struct World {
     /// Uid of the custom resource.
     pub uid: u32,
     pub status: Status,
+    pub approval: Approval,
     pub kube: Kube,
     pub operators: [Operator; OPERATORS],
     /// All that was ever committed, whoever led.
@@ -56,7 +58,7 @@ impl Status {
 
 impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.spec, self.generation, self.uid, self.status.digest, self.reclaimed).hash(state);
+        (self.spec, self.generation, self.uid, self.status.digest, self.approval, self.reclaimed).hash(state);
         (&self.kube, &self.operators, &self.history, self.committed, self.initialized).hash(state);
     }
 }
@@ -69,6 +71,7 @@ impl World {
             generation: 1,
             uid: 1,
             status: Status::default(),
+            approval: Approval::default(),
             kube: Kube::default(),
             operators: Default::default(),
             history: Vec::new(),
