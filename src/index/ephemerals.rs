@@ -54,6 +54,11 @@ impl Ephemerals {
         paths
     }
 
+    /// The paths that would go with a session.
+    pub(crate) fn of(&self, session: SessionId) -> BTreeSet<String> {
+        self.paths.get(&session).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = (SessionId, &str)> {
         self.owners.iter().map(|(path, session)| (*session, path.as_str()))
     }

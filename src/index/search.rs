@@ -13,6 +13,7 @@ use crate::index::moment::Moment;
 use crate::index::segment::{Block, Fence, Place, fences, first_terms, walk};
 use crate::index::store::{LogRow, SegmentRow, Store};
 use crate::index::term::Term;
+use crate::index::verdicts::Verdicts;
 use crate::log::{Record, SessionId};
 use crate::model::ids::Zxid;
 
@@ -100,11 +101,15 @@ fn is_under(path: &str, root: &str) -> bool {
     root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// What more an entry must be.
+type Wants<'a> = &'a dyn Fn(&Moment) -> bool;
+
 /// An index that is there, to be asked.
 pub struct Index {
     store: Store,
     logs: HashMap<i64, LogRow>,
     segments: Vec<SegmentRow>,
+    pub(crate) verdicts: Verdicts,
     shelf: RefCell<Shelf>,
     firsts: RefCell<HashMap<i64, Rc<[Term]>>>,
 }
@@ -114,8 +119,8 @@ impl Index {
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let store = Store::open(path, false)?;
         let logs = store.logs()?.into_iter().map(|log| (log.id, log)).collect();
-        let segments = store.segments()?;
-        Ok(Self { store, logs, segments, shelf: RefCell::default(), firsts: RefCell::default() })
+        let (segments, verdicts) = (store.segments()?, store.verdicts()?);
+        Ok(Self { store, logs, segments, verdicts, shelf: RefCell::default(), firsts: RefCell::default() })
     }
 
     /// How many entries it has.
@@ -133,11 +138,21 @@ impl Index {
 
     /// What the query asks for, up to its limit.
     pub fn search(&self, query: &Query) -> Result<Vec<Moment>, IndexError> {
-        self.led_by(&query.terms(), query)
+        self.search_those(query, &|_| true)
+    }
+
+    /// What the query asks for and `wants` lets pass.
+    pub(crate) fn search_those(&self, query: &Query, wants: Wants<'_>) -> Result<Vec<Moment>, IndexError> {
+        self.led_by(&query.terms(), query, wants)
     }
 
     /// What the query asks for among the entries that a term of each group leads to.
-    pub(crate) fn led_by(&self, groups: &[Vec<Term>], query: &Query) -> Result<Vec<Moment>, IndexError> {
+    pub(crate) fn led_by(
+        &self,
+        groups: &[Vec<Term>],
+        query: &Query,
+        wants: Wants<'_>,
+    ) -> Result<Vec<Moment>, IndexError> {
         let mut found = Vec::new();
         let mut segments: Vec<_> =
             self.segments.iter().filter(|segment| query.meets(segment.span.zxids, segment.span.times)).collect();
@@ -148,14 +163,14 @@ impl Index {
             if found.len() >= query.limit {
                 break;
             }
-            self.search_segment(query, segment, groups, &mut found)?;
+            self.search_segment((query, wants), segment, groups, &mut found)?;
         }
         Ok(found)
     }
 
     fn search_segment(
         &self,
-        query: &Query,
+        query: (&Query, Wants<'_>),
         segment: &SegmentRow,
         groups: &[Vec<Term>],
         found: &mut Vec<Moment>,
@@ -214,7 +229,7 @@ impl Index {
     /// Reads the wanted entries of a segment, block after block.
     fn all_of(
         &self,
-        query: &Query,
+        (query, wants): (&Query, Wants<'_>),
         segment: &SegmentRow,
         wanted: Option<&[u32]>,
         found: &mut Vec<Moment>,
@@ -239,7 +254,7 @@ impl Index {
             let places = Block::places(&self.store.block(segment.id, number)?).ok_or_else(|| self.store.damaged())?;
             let mut take = |within: u32| -> Result<bool, IndexError> {
                 let place = places.get(within as usize).ok_or_else(|| self.store.damaged())?;
-                found.extend(self.moment(segment.file, *place)?.filter(|moment| query.admits(moment)));
+                found.extend(self.moment(segment.file, *place)?.filter(|moment| query.admits(moment) && wants(moment)));
                 Ok(found.len() >= query.limit)
             };
             if query.oldest_first {
@@ -265,15 +280,18 @@ impl Index {
         let (checksum, body, path) = self.shelf.borrow_mut().record(log, &row.path, place.offset)?;
         let stale = || IndexError::Stale { path: row.path.clone(), offset: place.offset };
         let record = Record::decode(place.offset, checksum, &body).map_err(|_| stale())?;
+        let verdict = self.verdicts.verdict(record.header.zxid);
         if let Some(part) = parts(&record).find(|part| part.number == place.part) {
             let name = part.path().map(std::borrow::Cow::into_owned);
-            return Ok(Some(Moment::of(&record, &part, name, &path)));
+            return Ok(Some(Moment { verdict, ..Moment::of(&record, &part, name, &path) }));
         }
         // A session's end before 3.6: its record does not name the paths.
         let Some(ended) = self.store.ended(log, place.offset, place.part)? else { return Ok(None) };
-        Ok(parts(&record)
-            .next()
-            .map(|part| Moment { deed: Deed::Ended, ..Moment::of(&record, &part, Some(ended), &path) }))
+        Ok(parts(&record).next().map(|part| Moment {
+            deed: Deed::Ended,
+            verdict,
+            ..Moment::of(&record, &part, Some(ended), &path)
+        }))
     }
 }
 

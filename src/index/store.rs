@@ -6,11 +6,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::index::error::IndexError;
 use crate::index::segment::{Sealed, Span};
+use crate::index::verdicts::Verdicts;
 use crate::log::{Damage, SessionId};
 use crate::model::ids::Zxid;
 
 /// Changes whenever what is stored changes: an index of another layout is not read but built again.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// `mngr`: tells an index from any other database.
 const APPLICATION: i64 = 0x6d6e_6772;
 /// Blocks and postings are numbered within their segment.
@@ -28,6 +29,7 @@ const TABLES: &str = "
     CREATE TABLE ended (file INTEGER, offset INTEGER, part INTEGER, path TEXT NOT NULL, PRIMARY KEY (file, offset, part))
         WITHOUT ROWID;
     CREATE TABLE ephemeral (session INTEGER, path TEXT, PRIMARY KEY (session, path)) WITHOUT ROWID;
+    CREATE TABLE epoch (committed INTEGER PRIMARY KEY, possible INTEGER NOT NULL);
 ";
 
 /// Of blocks or postings; a segment has far fewer than a million.
@@ -320,6 +322,22 @@ impl Store {
         self.write("DELETE FROM ephemeral", [])?;
         for (session, path) in all {
             self.write("INSERT OR REPLACE INTO ephemeral VALUES (?, ?)", params![session.0, path])?;
+        }
+        Ok(())
+    }
+
+    /// Which transactions were committed, as it was decided last.
+    pub(crate) fn verdicts(&self) -> Result<Verdicts, IndexError> {
+        let zxid = |number: i64| Zxid(number.cast_unsigned());
+        let query = "SELECT committed, possible FROM epoch";
+        let bounds = self.rows(query, [], |row| Ok((zxid(row.get(0)?), zxid(row.get(1)?))))?;
+        Ok(Verdicts::stored(bounds))
+    }
+
+    pub(crate) fn put_verdicts(&self, verdicts: &Verdicts) -> Result<(), IndexError> {
+        self.write("DELETE FROM epoch", [])?;
+        for (committed, possible) in verdicts.bounds() {
+            self.write("INSERT INTO epoch VALUES (?, ?)", [committed.0.cast_signed(), possible.0.cast_signed()])?;
         }
         Ok(())
     }
