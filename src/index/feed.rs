@@ -10,7 +10,7 @@ use crate::index::deed::{Deed, operations, parts};
 use crate::index::ephemerals::Ephemerals;
 use crate::index::error::IndexError;
 use crate::index::logs::Log;
-use crate::index::segment::{Draft, ENTRIES, Place};
+use crate::index::segment::{Draft, ENTRIES, KEYS, Place};
 use crate::index::store::{LogState, Store};
 use crate::index::term::Term;
 use crate::index::verdicts::Verdicts;
@@ -21,6 +21,8 @@ pub(crate) struct Feed {
     store: Store,
     ephemerals: Ephemerals,
     verdicts: Verdicts,
+    /// One for all logs: its 24 MiB of leads are not grown anew for each.
+    draft: Draft,
     built: Built,
     of: u64,
 }
@@ -29,7 +31,7 @@ impl Feed {
     pub(crate) fn new(store: Store, logs: &[Log], verdicts: Verdicts) -> Result<Self, IndexError> {
         let ephemerals = Ephemerals::new(store.ephemerals()?);
         let built = Built { logs: logs.len(), ..Built::default() };
-        Ok(Self { store, ephemerals, verdicts, built, of: 0 })
+        Ok(Self { store, ephemerals, verdicts, draft: Draft::default(), built, of: 0 })
     }
 
     pub(crate) fn finish(mut self) -> Result<Built, IndexError> {
@@ -100,7 +102,7 @@ impl Feed {
         };
         let began = self.built.bytes;
         let from = state.next;
-        let mut draft = Draft::default();
+        let mut draft = std::mem::take(&mut self.draft);
         while let Some(event) = reader.next().map_err(IndexError::io(&log.path))? {
             match event {
                 Event::Record(record) => {
@@ -126,32 +128,37 @@ impl Feed {
         }
         self.built.bytes = began + (state.next - from);
         progress(Progress { log: &log.path, bytes: self.built.bytes, of: self.of });
-        self.join(id, draft)?;
+        self.join(id, &mut draft)?;
+        self.draft = draft;
         self.store.put_log(&log.path, &state)?;
         Ok(())
     }
 
     /// Writes the last entries of a log, joined with its small segments: of a log that grows often none stays small.
-    fn join(&mut self, log: i64, mut draft: Draft) -> Result<(), IndexError> {
+    fn join(&mut self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
         let added = u64::from(draft.entries());
         if added == 0 {
             return Ok(());
         }
         for segment in self.store.segments()?.iter().rev().filter(|segment| segment.file == log) {
             let small = segment.entries <= draft.entries().saturating_mul(2);
-            if !small || u64::from(segment.entries) + u64::from(draft.entries()) > u64::from(ENTRIES) {
+            // Both are in memory while they are joined: 92 MiB when only the entries were bounded.
+            let entries = u64::from(segment.entries) + u64::from(draft.entries());
+            let leads = segment.leads_at_most().saturating_add(draft.leads());
+            if !small || entries > u64::from(ENTRIES) || leads > KEYS {
                 break;
             }
-            draft = draft.prepend(&self.store.segment(segment)?).ok_or_else(|| self.store.damaged())?;
+            let earlier = self.store.segment(segment)?;
+            *draft = std::mem::take(draft).prepend(&earlier).ok_or_else(|| self.store.damaged())?;
             self.store.drop_segment(segment.id)?;
         }
         self.built.entries += added;
-        draft.seal().map_or(Ok(()), |sealed| self.store.put_segment(log, &sealed))
+        self.store.put_segment(log, draft)
     }
 
-    fn put(&mut self, log: i64, draft: Draft) -> Result<(), IndexError> {
+    fn put(&mut self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
         self.built.entries += u64::from(draft.entries());
-        draft.seal().map_or(Ok(()), |sealed| self.store.put_segment(log, &sealed))
+        self.store.put_segment(log, draft)
     }
 
     #[inline]
@@ -163,7 +170,7 @@ impl Feed {
         for part in parts(record) {
             // Here and not after the record: one record can name millions of paths.
             if draft.is_full() {
-                self.put(log, std::mem::take(draft))?;
+                self.put(log, draft)?;
             }
             draft.add(Place { offset: record.offset, part: part.number }, &record.header);
             draft.lead(Term::session(session));

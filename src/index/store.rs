@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::index::error::IndexError;
-use crate::index::segment::{Sealed, Span};
+use crate::index::segment::{Draft, LISTS, Sealed, Span};
 use crate::index::verdicts::Verdicts;
 use crate::log::{Damage, SessionId};
 use crate::model::ids::Zxid;
@@ -32,7 +32,7 @@ const TABLES: &str = "
     CREATE TABLE epoch (committed INTEGER PRIMARY KEY, possible INTEGER NOT NULL);
 ";
 
-/// Of blocks or postings; a segment has far fewer than a million.
+/// Of blocks; a segment has far fewer than a million.
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -69,6 +69,13 @@ pub(crate) struct SegmentRow {
     pub(crate) span: Span,
     blocks: i64,
     postings: i64,
+}
+
+impl SegmentRow {
+    /// No lead takes less than a byte of its page.
+    pub(crate) fn leads_at_most(&self) -> usize {
+        usize::try_from(self.postings).unwrap_or(usize::MAX).saturating_mul(LISTS)
+    }
 }
 
 /// An open index.
@@ -217,13 +224,27 @@ impl Store {
         })
     }
 
-    /// Adds a segment after all others of its log.
-    pub(crate) fn put_segment(&self, log: i64, sealed: &Sealed) -> Result<(), IndexError> {
+    /// Adds a segment after all others, and leaves the draft empty.
+    pub(crate) fn put_segment(&self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
+        let last = "SELECT coalesce(max(id), 0) FROM segment";
+        let id = self.database.query_row(last, [], |row| row.get::<_, i64>(0)).map_err(self.failed())? + 1;
+        let first = id << WITHIN;
+        let mut postings = 0;
+        let mut page = |lists: &[u8]| -> Result<(), IndexError> {
+            self.write("INSERT INTO posting VALUES (?, ?)", params![first + postings, lists])?;
+            postings += 1;
+            Ok(())
+        };
+        let Some(sealed) = draft.seal(&mut page)? else { return Ok(()) };
+        for (id, places) in (first..).zip(&sealed.blocks) {
+            self.write("INSERT INTO block VALUES (?, ?)", params![id, places])?;
+        }
         let (zxids, times) = (sealed.span.zxids, sealed.span.times);
         self.write(
-            "INSERT INTO segment (file, entries, first_zxid, last_zxid, first_time, last_time, blocks, postings, fences, terms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO segment (id, file, entries, first_zxid, last_zxid, first_time, last_time, blocks, postings, fences, terms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
+                id,
                 log,
                 sealed.entries,
                 zxids.0.0.cast_signed(),
@@ -231,19 +252,11 @@ impl Store {
                 times.0,
                 times.1,
                 count(sealed.blocks.len()),
-                count(sealed.postings.len()),
+                postings,
                 sealed.fences,
                 sealed.terms
             ],
-        )?;
-        let first = self.database.last_insert_rowid() << WITHIN;
-        for (id, places) in (first..).zip(&sealed.blocks) {
-            self.write("INSERT INTO block VALUES (?, ?)", params![id, places])?;
-        }
-        for (id, lists) in (first..).zip(&sealed.postings) {
-            self.write("INSERT INTO posting VALUES (?, ?)", params![id, lists])?;
-        }
-        Ok(())
+        )
     }
 
     /// A whole segment.
