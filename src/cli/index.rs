@@ -1,5 +1,6 @@
 //! `menagerie index`: what happened to a znode, when, and by whom.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -227,22 +228,25 @@ fn search(args: Search) -> Result<Exit, Stop> {
     let Search { path, subtree, oldest_first, filter, place } = args;
     let index = Index::open(&place.index)?;
     let asked = Query { path, under: subtree, oldest_first, ..filter.query() };
-    let mut moments = index.search(&Query { limit: asked.limit.saturating_add(1), ..asked.clone() })?;
-    let more = moments.len() > asked.limit;
-    moments.truncate(asked.limit);
     let (mut printer, mut clock) = (Printer::new(), Clock::iso());
-    for moment in &moments {
+    let (mut shown, mut more, mut last) = (0, false, Zxid(0));
+    index.search_each(&asked, &mut |moment| {
+        if shown == asked.limit {
+            more = true;
+            return Ok::<_, Stop>(Break(()));
+        }
+        (shown, last) = (shown + 1, moment.header.zxid);
         match place.output {
-            Output::Json => printer.json(&story::MomentLine::of(moment))?,
+            Output::Json => printer.json(&story::MomentLine::of(&moment))?,
             Output::Human => {
-                story::push_moment(moment, filter.data, &mut clock, &mut printer.buffer);
+                story::push_moment(&moment, filter.data, &mut clock, &mut printer.buffer);
                 printer.line_done()?;
             }
         }
-    }
+        Ok(Continue(()))
+    })?;
     printer.flush()?;
     if more && place.output == Output::Human {
-        let last = moments.last().map(|moment| moment.header.zxid).unwrap_or_default();
         eprintln!("there are more: {} 0x{last}, or a higher --limit", if oldest_first { "--from" } else { "--to" });
     }
     Ok(Exit::Sound)

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::ControlFlow::{Break, Continue};
 
 use crate::index::deed::Deed;
 use crate::index::error::IndexError;
 use crate::index::moment::{Data, Moment};
 use crate::index::search::{Index, Query};
 use crate::index::term::Term;
-use crate::log::SessionId;
+use crate::log::{Header, SessionId};
 use crate::model::ids::Zxid;
 
 /// What a znode held before something happened to it.
@@ -98,9 +99,16 @@ impl Index {
             return Ok(Before::Absent);
         }
         let deeds = vec![Deed::Created, Deed::Set, Deed::Reconfigured, Deed::Deleted, Deed::Expired, Deed::Ended];
-        let query = Query { deeds, limit: 1, zxids: Zxid(0)..=moment.header.zxid, ..Query::path(path) };
-        let found = self.search_those(&query, &|other| self.preceded(other, moment))?;
-        Ok(found.first().map_or(Before::Unknown, held))
+        let query = Query { deeds, zxids: Zxid(0)..=moment.header.zxid, ..Query::path(path) };
+        let mut before = Before::Unknown;
+        self.search_each(&query, &mut |other| {
+            if !self.preceded(&other, moment) {
+                return Ok::<_, IndexError>(Continue(()));
+            }
+            before = held(&other);
+            Ok(Break(()))
+        })?;
+        Ok(before)
     }
 
     /// Two operations of one multi can be about the same path.
@@ -112,16 +120,19 @@ impl Index {
     /// When a session began and ended.
     pub fn session(&self, session: SessionId) -> Result<Session, IndexError> {
         let deeds = vec![Deed::Opened, Deed::Closed];
-        let query = Query { session: Some(session), deeds, limit: 2, ..Query::default() };
-        // A leader that nobody follows any more ends the sessions that it does not hear of, and they live on.
-        let happened = |moment: &Moment| moment.deed != Deed::Closed || !self.verdicts.never(moment.header.zxid);
-        let found = self.led_by(&[vec![Term::life(session)]], &query, &happened)?;
-        let one = |deed| found.iter().find(|moment| moment.deed == deed);
-        let (opened, closed) = (one(Deed::Opened), one(Deed::Closed));
-        Ok(Session {
-            opened: opened.map(|moment| (moment.header.time, moment.number.unwrap_or_default())),
-            closed: closed.map(|moment| moment.header.time),
-        })
+        let query = Query { session: Some(session), deeds, ..Query::default() };
+        let mut known = Session::default();
+        self.led_by(&[vec![Term::life(session)]], &query, &mut |moment| {
+            let Header { time, zxid, .. } = moment.header;
+            match moment.deed {
+                Deed::Opened => known.opened = Some((time, moment.number.unwrap_or_default())),
+                // A leader that nobody follows any more ends the sessions that it does not hear of, and they live on.
+                _ if self.verdicts.never(zxid) => {}
+                _ => known.closed = known.closed.or(Some(time)),
+            }
+            Ok::<_, IndexError>(if known.opened.is_some() { Break(()) } else { Continue(()) })
+        })?;
+        Ok(known)
     }
 }
 

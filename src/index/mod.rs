@@ -32,4 +32,4 @@ pub use deed::Deed;
 pub use error::IndexError;
 pub use history::{Before, Event, History, Session};
 pub use moment::{Data, Moment};
-pub use search::{Index, Query};
+pub use search::{Index, Query, Take};

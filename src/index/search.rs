@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::rc::Rc;
@@ -101,8 +102,8 @@ fn is_under(path: &str, root: &str) -> bool {
     root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What more an entry must be.
-type Wants<'a> = &'a dyn Fn(&Moment) -> bool;
+/// Takes what is found, and says whether it wants more.
+pub type Take<'a, E> = &'a mut dyn FnMut(Moment) -> Result<ControlFlow<()>, E>;
 
 /// An index that is there, to be asked.
 pub struct Index {
@@ -138,45 +139,43 @@ impl Index {
 
     /// What the query asks for, up to its limit.
     pub fn search(&self, query: &Query) -> Result<Vec<Moment>, IndexError> {
-        self.search_those(query, &|_| true)
+        let mut found = Vec::new();
+        if query.limit == 0 {
+            return Ok(found);
+        }
+        self.search_each(query, &mut |moment| {
+            found.push(moment);
+            Ok::<_, IndexError>(if found.len() < query.limit { Continue(()) } else { Break(()) })
+        })?;
+        Ok(found)
     }
 
-    /// What the query asks for and `wants` lets pass.
-    pub(crate) fn search_those(&self, query: &Query, wants: Wants<'_>) -> Result<Vec<Moment>, IndexError> {
-        self.led_by(&query.terms(), query, wants)
+    /// Calls `take` with what the query asks for, one after the other, whatever its limit: a million at once took 400 MiB.
+    pub fn search_each<E: From<IndexError>>(&self, query: &Query, take: Take<'_, E>) -> Result<(), E> {
+        self.led_by(&query.terms(), query, take)
     }
 
-    /// What the query asks for among the entries that a term of each group leads to.
-    pub(crate) fn led_by(
+    /// Calls `take` with what the query asks for among the entries that a term of each group leads to.
+    pub(crate) fn led_by<E: From<IndexError>>(
         &self,
         groups: &[Vec<Term>],
         query: &Query,
-        wants: Wants<'_>,
-    ) -> Result<Vec<Moment>, IndexError> {
-        let mut found = Vec::new();
+        take: Take<'_, E>,
+    ) -> Result<(), E> {
         let mut segments: Vec<_> =
             self.segments.iter().filter(|segment| query.meets(segment.span.zxids, segment.span.times)).collect();
         if !query.oldest_first {
             segments.reverse();
         }
         for segment in segments {
-            if found.len() >= query.limit {
+            let wanted = self.wanted(segment, groups)?;
+            if wanted.as_ref().is_none_or(|wanted| !wanted.is_empty())
+                && self.all_of(query, segment, wanted.as_deref(), take)?.is_break()
+            {
                 break;
             }
-            self.search_segment((query, wants), segment, groups, &mut found)?;
         }
-        Ok(found)
-    }
-
-    fn search_segment(
-        &self,
-        query: (&Query, Wants<'_>),
-        segment: &SegmentRow,
-        groups: &[Vec<Term>],
-        found: &mut Vec<Moment>,
-    ) -> Result<(), IndexError> {
-        let Some(wanted) = self.wanted(segment, groups)? else { return self.all_of(query, segment, None, found) };
-        if wanted.is_empty() { Ok(()) } else { self.all_of(query, segment, Some(&wanted), found) }
+        Ok(())
     }
 
     /// The entries that a term of each group leads to, ascending; `None` if there is no group, for all of them.
@@ -227,13 +226,13 @@ impl Index {
     }
 
     /// Reads the wanted entries of a segment, block after block.
-    fn all_of(
+    fn all_of<E: From<IndexError>>(
         &self,
-        (query, wants): (&Query, Wants<'_>),
+        query: &Query,
         segment: &SegmentRow,
         wanted: Option<&[u32]>,
-        found: &mut Vec<Moment>,
-    ) -> Result<(), IndexError> {
+        take: Take<'_, E>,
+    ) -> Result<ControlFlow<()>, E> {
         let fences = fences(&self.store.fences(segment.id)?).ok_or_else(|| self.store.damaged())?;
         let mut blocks = Vec::with_capacity(fences.len());
         let mut start = 0;
@@ -247,31 +246,25 @@ impl Index {
         for (number, start, fence) in
             blocks.into_iter().filter(|(.., fence)| query.meets(fence.span.zxids, fence.span.times))
         {
-            let inside = within(wanted, start, &fence);
+            let mut inside = within(wanted, start, &fence);
             if inside.is_empty() {
                 continue;
             }
+            if !query.oldest_first {
+                inside.reverse();
+            }
             let places = Block::places(&self.store.block(segment.id, number)?).ok_or_else(|| self.store.damaged())?;
-            let mut take = |within: u32| -> Result<bool, IndexError> {
+            for within in inside {
                 let place = places.get(within as usize).ok_or_else(|| self.store.damaged())?;
-                found.extend(self.moment(segment.file, *place)?.filter(|moment| query.admits(moment) && wants(moment)));
-                Ok(found.len() >= query.limit)
-            };
-            if query.oldest_first {
-                for within in inside {
-                    if take(within)? {
-                        return Ok(());
-                    }
-                }
-            } else {
-                for within in inside.into_iter().rev() {
-                    if take(within)? {
-                        return Ok(());
-                    }
+                let moment = self.moment(segment.file, *place)?.filter(|moment| query.admits(moment));
+                if let Some(moment) = moment
+                    && take(moment)?.is_break()
+                {
+                    return Ok(Break(()));
                 }
             }
         }
-        Ok(())
+        Ok(Continue(()))
     }
 
     /// Reads an entry from its log. `None` if the record has no such part.
