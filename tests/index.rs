@@ -163,11 +163,11 @@ proptest! {
             let seen = fs::metadata(&log).map_or(0, |log| log.len());
             if seen < end as u64 && end <= bytes.len() {
                 fs::write(&log, &bytes[..end]).unwrap();
-                build(&[logs.to_str().unwrap().to_owned()], &index, &mut |_| {}).unwrap();
+                build(&[logs.to_str().unwrap().to_owned()], &[], &index, &mut |_| {}).unwrap();
             }
         }
         fs::write(&log, &bytes).unwrap();
-        let built = build(&[logs.to_str().unwrap().to_owned()], &index, &mut |_| {}).unwrap();
+        let built = build(&[logs.to_str().unwrap().to_owned()], &[], &index, &mut |_| {}).unwrap();
         prop_assert!(built.damage.is_empty() && built.anew.is_none(), "{built:?}");
         let index = Index::open(&index).unwrap();
         prop_assert_eq!(index.entries(), entries.len() as u64);

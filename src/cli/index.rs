@@ -1,10 +1,12 @@
 //! `menagerie index`: what happened to a znode, when, and by whom.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::cli::log::note;
 use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, story};
@@ -27,7 +29,8 @@ pub struct Options {
 enum Command {
     /// Make an index of a member's logs, or let it grow to their ends
     #[command(after_help = "Examples:\n  menagerie index build /data\n  \
-        menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to let it grow")]
+        menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to let it grow\n  \
+        menagerie index build /member0 --others /member1 /member2   # and know what was never committed")]
     Build(Build),
     /// Find changes by path, subtree, session, kind, zxid and time, the newest first
     #[command(after_help = "Examples:\n  menagerie index search --subtree /app --since 2026-11-23T19:00:00Z\n  \
@@ -55,6 +58,9 @@ struct Build {
     /// A member's data folder, or DATA,LOG, or single logs
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
+    /// The other members' folders: not indexed, they tell what the indexed one logged and nobody committed
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    others: Vec<String>,
     #[command(flatten)]
     place: Place,
 }
@@ -160,12 +166,12 @@ struct DamageLine<'a> {
 
 fn run_build(args: &Build) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
-    let built = build(&args.paths, &args.place.index, &mut |progress| {
+    let built = build(&args.paths, &args.others, &args.place.index, &mut |progress| {
         meter.show(crate::files::Progress { path: progress.log, done: progress.bytes, of: progress.of });
     })?;
     drop(meter);
     let mut printer = Printer::new();
-    let Built { logs, transactions, entries, bytes, ref anew, ref gone, ref damage } = built;
+    let Built { logs, transactions, entries, bytes, ref anew, ref gone, ref damage, .. } = built;
     for found in damage {
         let file = found.path.display().to_string();
         match args.place.output {
@@ -175,6 +181,7 @@ fn run_build(args: &Build) -> Result<Exit, Stop> {
             Output::Human => printer.buffer.extend_from_slice(format!("damage: {file}: {}\n", found.words).as_bytes()),
         }
     }
+    tell_commits(&built, args, &mut printer)?;
     let size = std::fs::metadata(&args.place.index).map_or(0, |found| found.len());
     let index = args.place.index.display().to_string();
     match args.place.output {
@@ -200,26 +207,46 @@ fn run_build(args: &Build) -> Result<Exit, Stop> {
     Ok(if damage.is_empty() { Exit::Sound } else { Exit::Damage })
 }
 
+fn tell_commits(built: &Built, args: &Build, printer: &mut Printer) -> Result<(), Stop> {
+    let (output, member) = (args.place.output, args.paths.join(" "));
+    for (first, last) in &built.never_committed {
+        let text = format!("its transactions 0x{first} to 0x{last} were never committed");
+        note(&member, "never-committed", &text, output, printer)?;
+    }
+    for (first, last) in &built.unknown {
+        let text = format!("whether 0x{first} to 0x{last} were committed, these files do not tell");
+        note("history", "unknown", &text, output, printer)?;
+    }
+    if built.unasked && (built.anew.is_some() || built.transactions > 0) {
+        let text = "whether what was added was committed is unknown: name the other members again with --others";
+        note(&member, "unknown", text, output, printer)?;
+    }
+    Ok(())
+}
+
 fn search(args: Search) -> Result<Exit, Stop> {
     let Search { path, subtree, oldest_first, filter, place } = args;
     let index = Index::open(&place.index)?;
     let asked = Query { path, under: subtree, oldest_first, ..filter.query() };
-    let mut moments = index.search(&Query { limit: asked.limit.saturating_add(1), ..asked.clone() })?;
-    let more = moments.len() > asked.limit;
-    moments.truncate(asked.limit);
     let (mut printer, mut clock) = (Printer::new(), Clock::iso());
-    for moment in &moments {
+    let (mut shown, mut more, mut last) = (0, false, Zxid(0));
+    index.search_each(&asked, &mut |moment| {
+        if shown == asked.limit {
+            more = true;
+            return Ok::<_, Stop>(Break(()));
+        }
+        (shown, last) = (shown + 1, moment.header.zxid);
         match place.output {
-            Output::Json => printer.json(&story::MomentLine::of(moment))?,
+            Output::Json => printer.json(&story::MomentLine::of(&moment))?,
             Output::Human => {
-                story::push_moment(moment, filter.data, &mut clock, &mut printer.buffer);
+                story::push_moment(&moment, filter.data, &mut clock, &mut printer.buffer);
                 printer.line_done()?;
             }
         }
-    }
+        Ok(Continue(()))
+    })?;
     printer.flush()?;
     if more && place.output == Output::Human {
-        let last = moments.last().map(|moment| moment.header.zxid).unwrap_or_default();
         eprintln!("there are more: {} 0x{last}, or a higher --limit", if oldest_first { "--from" } else { "--to" });
     }
     Ok(Exit::Sound)

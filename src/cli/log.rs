@@ -365,7 +365,8 @@ fn verify_all(options: &Verify) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-fn note(member: &str, finding: &str, text: &str, output: Output, to: &mut Printer) -> Result<(), Stop> {
+/// Says what is worth to know of a member.
+pub(crate) fn note(member: &str, finding: &str, text: &str, output: Output, to: &mut Printer) -> Result<(), Stop> {
     #[derive(Serialize)]
     struct Note<'a> {
         member: &'a str,

@@ -7,6 +7,7 @@ use crate::cli::line::DataFields;
 use crate::cli::time::{Clock, iso_text};
 use crate::index::{Before, Data, Deed, Event, History, Moment, Session};
 use crate::log::Lifetime;
+use crate::replay::Verdict;
 
 /// `TIME  ZXID  SESSION  KIND PATH DETAILS`
 pub(crate) fn push_moment(moment: &Moment, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
@@ -50,6 +51,11 @@ fn push_details(moment: &Moment, to: &mut Vec<u8>) {
         _ => {}
     }
     details.extend(moment.multi.map(|(part, of)| format!("(operation {part} of {of} of a multi)")));
+    details.extend(match moment.verdict {
+        Some(Verdict::NeverCommitted) => Some("(never committed)".to_owned()),
+        Some(Verdict::Unknown) => Some("(committed or not: unknown)".to_owned()),
+        Some(Verdict::Committed) | None => None,
+    });
     for detail in details {
         to.push(b' ');
         push_escaped(detail.as_bytes(), to);
@@ -153,6 +159,14 @@ impl<'a> DataLine<'a> {
     }
 }
 
+/// `false` or `"unknown"`; what was committed, and what one member alone cannot know, goes without.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Committed {
+    Known(bool),
+    Said(&'static str),
+}
+
 /// One thing that happened, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,6 +196,8 @@ pub(crate) struct MomentLine<'a> {
     operation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed: Option<Committed>,
     log: String,
     offset: u64,
 }
@@ -211,6 +227,11 @@ impl<'a> MomentLine<'a> {
             error: moment.number.filter(|_| moment.deed == Deed::Failed),
             operation: moment.multi.map(|multi| multi.0),
             operations: moment.multi.map(|multi| multi.1),
+            committed: match moment.verdict {
+                Some(Verdict::NeverCommitted) => Some(Committed::Known(false)),
+                Some(Verdict::Unknown) => Some(Committed::Said("unknown")),
+                Some(Verdict::Committed) | None => None,
+            },
             log: moment.log.display().to_string(),
             offset: moment.offset,
         }

@@ -1,5 +1,7 @@
 //! The logs of several members, read as the one history of their ensemble.
 
+use std::path::{Path, PathBuf};
+
 use crate::files::chain::Chain;
 use crate::files::error::CannotLook;
 use crate::files::member::Member;
@@ -16,16 +18,21 @@ pub struct Surveyed {
     pub history: History,
     /// What each member's files say, in the order of the members.
     pub strands: Vec<Strand>,
+    /// Logs that are damaged: what they hold of an epoch may not be all that they held.
+    pub damaged: Vec<PathBuf>,
 }
 
 /// Reads all logs once, and decides on the history. Members of different ensembles are refused.
 pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_>) -> Result<Surveyed, CannotLook> {
     let mut all = Report::default();
-    let mut strands = Vec::new();
+    let (mut strands, mut damaged) = (Vec::new(), Vec::new());
     for member in members {
         let mut strand = Strand::default();
         for file in &member.logs {
             let survey = survey::log(&file.path, progress)?;
+            if survey.lost_some() {
+                damaged.push(file.path.clone());
+            }
             for (zxid, sample) in survey.samples {
                 all.sample(&file.path, zxid, sample)?;
             }
@@ -34,7 +41,7 @@ pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_
         strand.snapshots.extend(member.snapshots.iter().filter_map(|file| file.zxid));
         strands.push(strand);
     }
-    Ok(Surveyed { history: decide(&strands, voters), strands })
+    Ok(Surveyed { history: decide(&strands, voters), strands, damaged })
 }
 
 /// The logs of several members, each transaction once, those left out that were never committed.
@@ -83,7 +90,7 @@ impl<'h> Merge<'h> {
         match others.find(|other| header(other) != header(one)) {
             None => Ok(()),
             Some(other) => {
-                let path = |chain: &Chain| chain.path().unwrap_or(std::path::Path::new("")).to_owned();
+                let path = |chain: &Chain| chain.path().unwrap_or(Path::new("")).to_owned();
                 Err(CannotLook::Mixed { one: path(one), other: path(other), zxid })
             }
         }
@@ -95,7 +102,7 @@ impl<'h> Merge<'h> {
     }
 
     /// Damage that was met, with the files it is in.
-    pub fn damage(&self) -> impl Iterator<Item = &(std::path::PathBuf, crate::log::Damage)> {
+    pub fn damage(&self) -> impl Iterator<Item = &(PathBuf, crate::log::Damage)> {
         self.chains.iter().flat_map(|chain| &chain.damage)
     }
 

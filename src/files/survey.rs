@@ -150,6 +150,14 @@ fn snapshot_once(path: &Path, progress: OnProgress<'_>) -> Result<(SnapshotSurve
 }
 
 impl LogSurvey {
+    /// Whether it held transactions that cannot be read. One that a server never finished was not held.
+    pub(crate) fn lost_some(&self) -> bool {
+        let harmless = |fault: &Fault| {
+            matches!(fault, Fault::Gap { .. } | Fault::TornTail | Fault::Empty | Fault::HeaderCut | Fault::Version(_))
+        };
+        self.unpacking.is_some() || self.more_damage > 0 || !self.damage.iter().all(|damage| harmless(&damage.fault))
+    }
+
     /// The transaction that it begins with. Where that one is damaged, the name of the file tells.
     pub(crate) fn begins(&self, name: Option<Zxid>) -> Option<Zxid> {
         let damaged = self.damage.iter().any(|damage| damage.after.is_none() && damage.length > 0);

@@ -1,18 +1,16 @@
 //! Makes an index of logs, and lets it grow as they grow.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::index::deed::{Deed, operations, parts};
-use crate::index::ephemerals::Ephemerals;
 use crate::index::error::IndexError;
+use crate::index::feed::Feed;
 use crate::index::logs::{self, Log};
-use crate::index::segment::{Draft, ENTRIES, Place};
+use crate::index::others::{self, Told};
 use crate::index::store::{LogState, Store};
-use crate::index::term::Term;
-use crate::log::{AtStart, Event, LogReader, NotALog, Record};
+use crate::index::verdicts::Verdicts;
+use crate::model::ids::Zxid;
 
 /// What a build did.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +29,12 @@ pub struct Built {
     pub gone: Vec<PathBuf>,
     /// Damage in the logs. What is good before and after it is indexed.
     pub damage: Vec<FoundDamage>,
+    /// What the logs hold and was never committed, as the other members tell: the first and the last of each stretch.
+    pub never_committed: Vec<(Zxid, Zxid)>,
+    /// Of which transactions the files of all members do not tell.
+    pub unknown: Vec<(Zxid, Zxid)>,
+    /// Others were named for an earlier build and not for this one: whether what it added was committed is unknown.
+    pub unasked: bool,
 }
 
 /// Damage of a log.
@@ -51,7 +55,7 @@ pub struct FoundDamage {
 pub struct Progress<'a> {
     /// The log that is being read.
     pub log: &'a Path,
-    /// The bytes that were read of all logs.
+    /// The bytes that were read of all logs; of this one, while the members are asked what was committed.
     pub bytes: u64,
     /// The bytes that there are to read.
     pub of: u64,
@@ -63,36 +67,54 @@ pub struct Progress<'a> {
 /// The logs are only read. A new index is written beside its name and renamed when it is whole; one that grows does so in
 /// one transaction. An index that does not fit the logs any more (one was rewritten, or came in between) is built anew.
 ///
+/// `others` are the folders of the other members of the ensemble. Nothing of them is indexed: they tell which of the indexed
+/// transactions were never committed. Without them, what an earlier build was told stays.
+///
 /// ```no_run
-/// let built = menagerie::index::build(&["/data/version-2".into()], "zookeeper.index".as_ref(), &mut |_| {})?;
+/// let built = menagerie::index::build(&["/member0".into()], &["/member1".into()], "zk.index".as_ref(), &mut |_| {})?;
 /// println!("{} entries of {} transactions", built.entries, built.transactions);
 /// # Ok::<(), menagerie::index::IndexError>(())
 /// ```
-pub fn build(sources: &[String], index: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Built, IndexError> {
+pub fn build(
+    sources: &[String],
+    others: &[String],
+    index: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
     let logs = logs::find(sources)?;
-    beside(index, &logs)?;
-    let anew = match Store::open(index, false) {
+    beside(index, logs.iter().map(|log| log.path.as_path()))?;
+    let store = match Store::open(index, false) {
         Err(IndexError::Missing(_)) => None,
-        Err(other) => return Err(other),
-        Ok(store) => match misfit(&store, &logs)? {
-            None => return grow(index, &logs, progress),
-            reason => reason,
-        },
+        other => Some(other?),
     };
-    let built = create(index, &logs, progress)?;
-    Ok(Built { anew, ..built })
+    let told = if others.is_empty() { None } else { Some(others::ask(sources, &logs, others, index, progress)?) };
+    let (misfit, known) = match &store {
+        Some(store) => (misfit(store, &logs, told.as_ref())?, store.verdicts()?),
+        None => (None, Verdicts::default()),
+    };
+    let grows = store.is_some() && misfit.is_none();
+    drop(store);
+    let unasked = told.is_none() && !known.is_empty();
+    let Told { verdicts, strand, unknown } = told.unwrap_or_default();
+    let never_committed = verdicts.never_committed(&strand);
+    let built = if grows {
+        grow(index, &logs, if unasked { known } else { verdicts }, progress)?
+    } else {
+        create(index, &logs, verdicts, progress)?
+    };
+    Ok(Built { anew: misfit, never_committed, unknown, unasked, ..built })
 }
 
 /// ZooKeeper's folders are not ours to write to.
-fn beside(index: &Path, logs: &[Log]) -> Result<(), IndexError> {
+pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>) -> Result<(), IndexError> {
     let folder = index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = fs::canonicalize(folder).map_err(IndexError::io(folder))?;
-    let inside = logs.iter().any(|log| log.path.parent() == Some(&folder) || log.path == folder.join(index));
+    let inside = logs.any(|log| log.parent() == Some(&folder) || log == folder.join(index));
     if inside { Err(IndexError::Inside(index.to_owned())) } else { Ok(()) }
 }
 
 /// Why an index cannot simply grow.
-fn misfit(store: &Store, logs: &[Log]) -> Result<Option<String>, IndexError> {
+fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<String>, IndexError> {
     let known = store.logs()?;
     let mut newest = None;
     for log in &known {
@@ -109,7 +131,14 @@ fn misfit(store: &Store, logs: &[Log]) -> Result<Option<String>, IndexError> {
         return Ok(Some("none of the logs that were indexed is left".to_owned()));
     }
     let unknown = logs.iter().find(|log| Some(*log) < newest && known.iter().all(|known| known.path != log.path));
-    Ok(unknown.map(|log| format!("{} came in between", log.path.display())))
+    if let Some(log) = unknown {
+        return Ok(Some(format!("{} came in between", log.path.display())));
+    }
+    // Which ephemeral znodes lived was followed along what was thought to have happened.
+    let last = known.iter().filter_map(|log| log.state.zxids).map(|(_, last)| last).max().unwrap_or_default();
+    let verdicts = store.verdicts()?;
+    let moved = told.is_some_and(|told| verdicts.moved(&told.verdicts, &told.strand, last));
+    Ok(moved.then(|| "more is known of what was never committed".to_owned()))
 }
 
 /// A file that is removed unless it is kept.
@@ -132,13 +161,18 @@ fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
     }
 }
 
-fn create(index: &Path, logs: &[Log], progress: &mut dyn FnMut(Progress<'_>)) -> Result<Built, IndexError> {
+fn create(
+    index: &Path,
+    logs: &[Log],
+    verdicts: Verdicts,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
     let mut name = index.as_os_str().to_owned();
     name.push(".partial");
     let lock = locked(Path::new(&name), index)?;
     let partial = Partial(PathBuf::from(name));
     lock.set_len(0).map_err(|error| full_or(&partial.0, index, error))?;
-    let mut feed = Feed::new(Store::create(&partial.0)?, logs)?;
+    let mut feed = Feed::new(Store::create(&partial.0)?, logs, verdicts)?;
     feed.all(logs, progress).map_err(|error| named(error, &partial.0, index))?;
     let built = feed.finish().map_err(|error| named(error, &partial.0, index))?;
     lock.sync_all().map_err(|error| full_or(&partial.0, index, error))?;
@@ -162,190 +196,15 @@ fn named(error: IndexError, partial: &Path, index: &Path) -> IndexError {
     }
 }
 
-fn grow(index: &Path, logs: &[Log], progress: &mut dyn FnMut(Progress<'_>)) -> Result<Built, IndexError> {
+fn grow(
+    index: &Path,
+    logs: &[Log],
+    verdicts: Verdicts,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
     let _lock = locked(index, index)?;
-    let mut feed = Feed::new(Store::open(index, true)?, logs)?;
-    for log in feed.store.logs()? {
-        if logs.iter().all(|found| found.path != log.path) {
-            feed.store.drop_log(log.id)?;
-            feed.built.gone.push(log.path);
-        }
-    }
+    let mut feed = Feed::new(Store::open(index, true)?, logs, verdicts)?;
+    feed.purge(logs)?;
     feed.all(logs, progress)?;
     feed.finish()
-}
-
-/// Reads logs into a store.
-struct Feed {
-    store: Store,
-    ephemerals: Ephemerals,
-    built: Built,
-    of: u64,
-}
-
-impl Feed {
-    fn new(store: Store, logs: &[Log]) -> Result<Self, IndexError> {
-        let ephemerals = Ephemerals::new(store.ephemerals()?);
-        let built = Built { logs: logs.len(), ..Built::default() };
-        Ok(Self { store, ephemerals, built, of: 0 })
-    }
-
-    fn finish(mut self) -> Result<Built, IndexError> {
-        self.store.put_ephemerals(self.ephemerals.all())?;
-        let damage = self.store.damage()?.into_iter();
-        self.built.damage = damage.map(|(path, stops, name, words)| FoundDamage { path, stops, name, words }).collect();
-        self.store.finish()?;
-        Ok(self.built)
-    }
-
-    fn all(&mut self, logs: &[Log], progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), IndexError> {
-        let mut work = Vec::new();
-        let known = self.store.logs()?;
-        let mut before: Option<&Log> = None;
-        for log in logs {
-            let file = File::open(&log.path).map_err(IndexError::io(&log.path))?;
-            let found = file.metadata().map_err(IndexError::io(&log.path))?;
-            let state =
-                known.iter().find(|known| known.path == log.path).map_or_else(LogState::default, |known| known.state);
-            let modified = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
-            if (found.len(), modified) != (state.size, state.modified) || state.size == 0 {
-                // What servers allocated ahead of the records is no disk space, and no work.
-                self.of += found.len().min(found.blocks() * 512).saturating_sub(state.next);
-                work.push((log, file, LogState { size: found.len(), modified, ..state }, before));
-            }
-            before = Some(log);
-        }
-        for (log, file, state, before) in work {
-            self.log(log, file, state, before, progress)?;
-        }
-        Ok(())
-    }
-
-    fn log(
-        &mut self,
-        log: &Log,
-        mut file: File,
-        mut state: LogState,
-        before: Option<&Log>,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<(), IndexError> {
-        let id = self.store.put_log(&log.path, &state)?;
-        self.store.drop_damage(id, state.next)?;
-        let mut reader = if state.next == 0 {
-            LogReader::new(file).map_err(|source| match source {
-                NotALog::Io(error) => IndexError::io(&log.path)(error),
-                source @ NotALog::Magic(_) => IndexError::NotALog { path: log.path.clone(), source },
-            })?
-        } else {
-            file.seek(SeekFrom::Start(state.next)).map_err(IndexError::io(&log.path))?;
-            LogReader::resume(file, state.next, state.zxids.map(|(_, last)| last))
-        };
-        let mut earlier = match before {
-            Some(before) => self.store.logs()?.into_iter().find(|known| known.path == before.path),
-            None => None,
-        };
-        let began = self.built.bytes;
-        let from = state.next;
-        let mut draft = Draft::default();
-        while let Some(event) = reader.next().map_err(IndexError::io(&log.path))? {
-            match event {
-                Event::Record(record) => {
-                    if let Some(earlier) = earlier.take() {
-                        follows(log, &record, &earlier.path, &earlier.state)?;
-                    }
-                    let zxid = record.header.zxid;
-                    state.zxids = Some((state.zxids.map_or(zxid, |(first, _)| first), zxid));
-                    (state.offset, state.checksum, state.next) = (record.offset, record.checksum, record.end());
-                    self.record(id, &record, &mut draft)?;
-                    self.built.transactions += 1;
-                    if self.built.transactions.is_multiple_of(65_536) {
-                        let bytes = began + (state.next - from);
-                        progress(Progress { log: &log.path, bytes, of: self.of });
-                    }
-                }
-                Event::Damage(damage) => {
-                    // A log that is written to ends in what is not finished yet; another log behind it makes it no better.
-                    let stops = damage.fault.at_start(true) != AtStart::Harmless;
-                    self.store.put_damage(id, &damage, stops)?;
-                }
-            }
-        }
-        self.built.bytes = began + (state.next - from);
-        progress(Progress { log: &log.path, bytes: self.built.bytes, of: self.of });
-        self.join(id, draft)?;
-        self.store.put_log(&log.path, &state)?;
-        Ok(())
-    }
-
-    /// Writes the last entries of a log, joined with its small segments: of a log that grows often none stays small.
-    fn join(&mut self, log: i64, mut draft: Draft) -> Result<(), IndexError> {
-        let added = u64::from(draft.entries());
-        if added == 0 {
-            return Ok(());
-        }
-        for segment in self.store.segments()?.iter().rev().filter(|segment| segment.file == log) {
-            let small = segment.entries <= draft.entries().saturating_mul(2);
-            if !small || u64::from(segment.entries) + u64::from(draft.entries()) > u64::from(ENTRIES) {
-                break;
-            }
-            draft = draft.prepend(&self.store.segment(segment)?).ok_or_else(|| self.store.damaged())?;
-            self.store.drop_segment(segment.id)?;
-        }
-        self.built.entries += added;
-        draft.seal().map_or(Ok(()), |sealed| self.store.put_segment(log, &sealed))
-    }
-
-    fn put(&mut self, log: i64, draft: Draft) -> Result<(), IndexError> {
-        self.built.entries += u64::from(draft.entries());
-        draft.seal().map_or(Ok(()), |sealed| self.store.put_segment(log, &sealed))
-    }
-
-    #[inline]
-    fn record(&mut self, log: i64, record: &Record<'_>, draft: &mut Draft) -> Result<(), IndexError> {
-        let session = record.header.session;
-        let multi = operations(record).is_some();
-        let mut last = 0;
-        for part in parts(record) {
-            // Here and not after the record: one record can name millions of paths.
-            if draft.is_full() {
-                self.put(log, std::mem::take(draft))?;
-            }
-            draft.add(Place { offset: record.offset, part: part.number }, &record.header);
-            draft.lead(Term::session(session));
-            draft.lead(Term::deed(part.deed));
-            if matches!(part.deed, Deed::Opened | Deed::Closed) {
-                draft.lead(Term::life(session));
-            }
-            if multi {
-                draft.lead(Term::multi());
-            }
-            if let Some(path) = part.path() {
-                Term::each_of_path(&path, |term| draft.lead(term));
-            }
-            self.ephemerals.follow(session, &part);
-            last = part.number;
-        }
-        if matches!(record.txn, crate::log::Txn::CloseSession { .. }) {
-            for (number, path) in (last + 1..).zip(self.ephemerals.end(session)) {
-                draft.add(Place { offset: record.offset, part: number }, &record.header);
-                draft.lead(Term::session(session));
-                draft.lead(Term::deed(Deed::Ended));
-                Term::each_of_path(&path, |term| draft.lead(term));
-                self.store.put_ended(log, record.offset, number, &path)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn follows(log: &Log, record: &Record<'_>, before: &Path, state: &LogState) -> Result<(), IndexError> {
-    match state.zxids {
-        Some((_, last)) if record.header.zxid <= last => Err(IndexError::Mixed {
-            path: log.path.clone(),
-            before: before.to_owned(),
-            first: record.header.zxid,
-            last,
-        }),
-        _ => Ok(()),
-    }
 }

@@ -50,8 +50,18 @@ impl Ephemerals {
     /// A session ended: the paths that went with it and that its record did not name.
     pub(crate) fn end(&mut self, session: SessionId) -> BTreeSet<String> {
         let paths = self.paths.remove(&session).unwrap_or_default();
-        self.owners.retain(|_, owner| *owner != session);
+        for path in &paths {
+            // Where a deletion is missing from the logs, another session may have created it again.
+            if self.owners.get(path) == Some(&session) {
+                self.owners.remove(path);
+            }
+        }
         paths
+    }
+
+    /// The paths that would go with a session.
+    pub(crate) fn of(&self, session: SessionId) -> BTreeSet<String> {
+        self.paths.get(&session).cloned().unwrap_or_default()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (SessionId, &str)> {

@@ -38,7 +38,7 @@ pub enum IndexError {
     /// Two logs hold the same stretch of history.
     #[error(
         "{}: begins at 0x{first} where {} has already ended at 0x{last}: files of several members or ensembles are mixed; \
-         index each member's folder on its own",
+         index one member's folder, and name the other members' with --others",
         path.display(), before.display()
     )]
     Mixed {
@@ -51,6 +51,15 @@ pub enum IndexError {
         /// The last transaction of the earlier one.
         last: Zxid,
     },
+    /// The same log twice: a member is no other one to itself.
+    #[error("{}: is named twice: --others are the folders of the other members", .0.display())]
+    Twice(PathBuf),
+    /// A single log where a member's folder is needed.
+    #[error("{}: name the member's whole folder: without its snapshots its logs do not tell what was committed", .0.display())]
+    Single(PathBuf),
+    /// Another member's log is damaged.
+    #[error("{}: it is damaged (see `menagerie log verify`) and does not tell what was committed: leave this member out", .0.display())]
+    DamagedOther(PathBuf),
     /// The file is no index, or one of another release.
     #[error("{}: not an index of this release: remove it or name another file with --index", .0.display())]
     NotAnIndex(PathBuf),

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::ControlFlow::{Break, Continue};
 
 use crate::index::deed::Deed;
 use crate::index::error::IndexError;
 use crate::index::moment::{Data, Moment};
 use crate::index::search::{Index, Query};
 use crate::index::term::Term;
-use crate::log::SessionId;
+use crate::log::{Header, SessionId};
 use crate::model::ids::Zxid;
 
 /// What a znode held before something happened to it.
@@ -75,7 +76,8 @@ impl Index {
         // What came before is only the neighbour's if nothing between them was asked to be left out.
         let complete = query.deeds.is_empty() && query.session.is_none() && !query.multi;
         for moment in moments {
-            let before = match events.last() {
+            let preceded = |event: &&Event| self.preceded(&event.moment, &moment);
+            let before = match events.iter().rev().find(preceded) {
                 Some(last) if complete => after(last),
                 _ => self.before(path, &moment)?,
             };
@@ -97,31 +99,40 @@ impl Index {
             return Ok(Before::Absent);
         }
         let deeds = vec![Deed::Created, Deed::Set, Deed::Reconfigured, Deed::Deleted, Deed::Expired, Deed::Ended];
-        let mut query = Query { deeds, limit: 1, ..Query::path(path) };
-        // Two operations of one multi can be about the same path: all of them, and then those before this one.
-        query.limit = moment.multi.map_or(1, |(_, of)| of.saturating_add(1));
-        query.zxids = Zxid(0)..=moment.header.zxid;
-        if moment.multi.is_none() {
-            query.zxids = Zxid(0)..=Zxid(moment.header.zxid.0.saturating_sub(1));
-        }
-        let earlier = |other: &Moment| {
-            other.header.zxid < moment.header.zxid
-                || other.multi.map(|multi| multi.0) < moment.multi.map(|multi| multi.0)
-        };
-        Ok(self.search(&query)?.into_iter().find(earlier).map_or(Before::Unknown, |last| held(&last)))
+        let query = Query { deeds, zxids: Zxid(0)..=moment.header.zxid, ..Query::path(path) };
+        let mut before = Before::Unknown;
+        self.search_each(&query, &mut |other| {
+            if !self.preceded(&other, moment) {
+                return Ok::<_, IndexError>(Continue(()));
+            }
+            before = held(&other);
+            Ok(Break(()))
+        })?;
+        Ok(before)
+    }
+
+    /// Two operations of one multi can be about the same path.
+    fn preceded(&self, earlier: &Moment, moment: &Moment) -> bool {
+        let place = |moment: &Moment| (moment.header.zxid, moment.multi.map(|multi| multi.0));
+        place(earlier) < place(moment) && self.verdicts.preceded(earlier.header.zxid, moment.header.zxid)
     }
 
     /// When a session began and ended.
     pub fn session(&self, session: SessionId) -> Result<Session, IndexError> {
         let deeds = vec![Deed::Opened, Deed::Closed];
-        let query = Query { session: Some(session), deeds, limit: 2, ..Query::default() };
-        let found = self.led_by(&[vec![Term::life(session)]], &query)?;
-        let one = |deed| found.iter().find(|moment| moment.deed == deed);
-        let (opened, closed) = (one(Deed::Opened), one(Deed::Closed));
-        Ok(Session {
-            opened: opened.map(|moment| (moment.header.time, moment.number.unwrap_or_default())),
-            closed: closed.map(|moment| moment.header.time),
-        })
+        let query = Query { session: Some(session), deeds, ..Query::default() };
+        let mut known = Session::default();
+        self.led_by(&[vec![Term::life(session)]], &query, &mut |moment| {
+            let Header { time, zxid, .. } = moment.header;
+            match moment.deed {
+                Deed::Opened => known.opened = Some((time, moment.number.unwrap_or_default())),
+                // A leader that nobody follows any more ends the sessions that it does not hear of, and they live on.
+                _ if self.verdicts.never(zxid) => {}
+                _ => known.closed = known.closed.or(Some(time)),
+            }
+            Ok::<_, IndexError>(if known.opened.is_some() { Break(()) } else { Continue(()) })
+        })?;
+        Ok(known)
     }
 }
 

@@ -4,7 +4,7 @@
 //! where in the logs they are: an entry that is found is read from its log, which also proves it. The logs must therefore
 //! stay where they were; those that ZooKeeper purged drop out of the index when it grows.
 //!
-//! - [`build`] makes an index and lets it grow.
+//! - [`build`] makes an index of one member's logs and lets it grow; other members tell it what was never committed.
 //! - [`Index::search`] finds, [`Index::history`] tells the life of one path.
 //!
 //! On disk it is an `SQLite` database of packed lists, after the manner of a search engine: a *segment* is a stretch of one
@@ -15,18 +15,21 @@ mod build;
 mod deed;
 mod ephemerals;
 mod error;
+mod feed;
 mod history;
 mod logs;
 mod moment;
+mod others;
 mod search;
 mod segment;
 mod store;
 mod term;
 mod varint;
+mod verdicts;
 
 pub use build::{Built, FoundDamage, Progress, build};
 pub use deed::Deed;
 pub use error::IndexError;
 pub use history::{Before, Event, History, Session};
 pub use moment::{Data, Moment};
-pub use search::{Index, Query};
+pub use search::{Index, Query, Take};

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::index::deed::{Deed, Part, operations};
 use crate::log::{Header, Lifetime, Record, Txn};
+use crate::replay::Verdict;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Moment {
     pub lifetime: Option<Lifetime>,
     /// A session's timeout in milliseconds, or the code of a failure.
     pub number: Option<i32>,
+    /// Whether it was committed; `None` if the index was never told of other members.
+    pub verdict: Option<Verdict>,
 }
 
 /// Data of a znode, and where it lies.
@@ -79,6 +82,7 @@ impl Moment {
             acl: acl.map(|acl| acl.iter().map(|entry| entry.to_string()).collect()),
             lifetime,
             number,
+            verdict: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,6 +14,7 @@ use crate::index::moment::Moment;
 use crate::index::segment::{Block, Fence, Place, fences, first_terms, walk};
 use crate::index::store::{LogRow, SegmentRow, Store};
 use crate::index::term::Term;
+use crate::index::verdicts::Verdicts;
 use crate::log::{Record, SessionId};
 use crate::model::ids::Zxid;
 
@@ -100,11 +102,15 @@ fn is_under(path: &str, root: &str) -> bool {
     root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Takes what is found, and says whether it wants more.
+pub type Take<'a, E> = &'a mut dyn FnMut(Moment) -> Result<ControlFlow<()>, E>;
+
 /// An index that is there, to be asked.
 pub struct Index {
     store: Store,
     logs: HashMap<i64, LogRow>,
     segments: Vec<SegmentRow>,
+    pub(crate) verdicts: Verdicts,
     shelf: RefCell<Shelf>,
     firsts: RefCell<HashMap<i64, Rc<[Term]>>>,
 }
@@ -114,8 +120,8 @@ impl Index {
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let store = Store::open(path, false)?;
         let logs = store.logs()?.into_iter().map(|log| (log.id, log)).collect();
-        let segments = store.segments()?;
-        Ok(Self { store, logs, segments, shelf: RefCell::default(), firsts: RefCell::default() })
+        let (segments, verdicts) = (store.segments()?, store.verdicts()?);
+        Ok(Self { store, logs, segments, verdicts, shelf: RefCell::default(), firsts: RefCell::default() })
     }
 
     /// How many entries it has.
@@ -133,35 +139,43 @@ impl Index {
 
     /// What the query asks for, up to its limit.
     pub fn search(&self, query: &Query) -> Result<Vec<Moment>, IndexError> {
-        self.led_by(&query.terms(), query)
+        let mut found = Vec::new();
+        if query.limit == 0 {
+            return Ok(found);
+        }
+        self.search_each(query, &mut |moment| {
+            found.push(moment);
+            Ok::<_, IndexError>(if found.len() < query.limit { Continue(()) } else { Break(()) })
+        })?;
+        Ok(found)
     }
 
-    /// What the query asks for among the entries that a term of each group leads to.
-    pub(crate) fn led_by(&self, groups: &[Vec<Term>], query: &Query) -> Result<Vec<Moment>, IndexError> {
-        let mut found = Vec::new();
+    /// Calls `take` with what the query asks for, one after the other, whatever its limit: a million at once took 400 MiB.
+    pub fn search_each<E: From<IndexError>>(&self, query: &Query, take: Take<'_, E>) -> Result<(), E> {
+        self.led_by(&query.terms(), query, take)
+    }
+
+    /// Calls `take` with what the query asks for among the entries that a term of each group leads to.
+    pub(crate) fn led_by<E: From<IndexError>>(
+        &self,
+        groups: &[Vec<Term>],
+        query: &Query,
+        take: Take<'_, E>,
+    ) -> Result<(), E> {
         let mut segments: Vec<_> =
             self.segments.iter().filter(|segment| query.meets(segment.span.zxids, segment.span.times)).collect();
         if !query.oldest_first {
             segments.reverse();
         }
         for segment in segments {
-            if found.len() >= query.limit {
+            let wanted = self.wanted(segment, groups)?;
+            if wanted.as_ref().is_none_or(|wanted| !wanted.is_empty())
+                && self.all_of(query, segment, wanted.as_deref(), take)?.is_break()
+            {
                 break;
             }
-            self.search_segment(query, segment, groups, &mut found)?;
         }
-        Ok(found)
-    }
-
-    fn search_segment(
-        &self,
-        query: &Query,
-        segment: &SegmentRow,
-        groups: &[Vec<Term>],
-        found: &mut Vec<Moment>,
-    ) -> Result<(), IndexError> {
-        let Some(wanted) = self.wanted(segment, groups)? else { return self.all_of(query, segment, None, found) };
-        if wanted.is_empty() { Ok(()) } else { self.all_of(query, segment, Some(&wanted), found) }
+        Ok(())
     }
 
     /// The entries that a term of each group leads to, ascending; `None` if there is no group, for all of them.
@@ -212,13 +226,13 @@ impl Index {
     }
 
     /// Reads the wanted entries of a segment, block after block.
-    fn all_of(
+    fn all_of<E: From<IndexError>>(
         &self,
         query: &Query,
         segment: &SegmentRow,
         wanted: Option<&[u32]>,
-        found: &mut Vec<Moment>,
-    ) -> Result<(), IndexError> {
+        take: Take<'_, E>,
+    ) -> Result<ControlFlow<()>, E> {
         let fences = fences(&self.store.fences(segment.id)?).ok_or_else(|| self.store.damaged())?;
         let mut blocks = Vec::with_capacity(fences.len());
         let mut start = 0;
@@ -232,31 +246,25 @@ impl Index {
         for (number, start, fence) in
             blocks.into_iter().filter(|(.., fence)| query.meets(fence.span.zxids, fence.span.times))
         {
-            let inside = within(wanted, start, &fence);
+            let mut inside = within(wanted, start, &fence);
             if inside.is_empty() {
                 continue;
             }
+            if !query.oldest_first {
+                inside.reverse();
+            }
             let places = Block::places(&self.store.block(segment.id, number)?).ok_or_else(|| self.store.damaged())?;
-            let mut take = |within: u32| -> Result<bool, IndexError> {
+            for within in inside {
                 let place = places.get(within as usize).ok_or_else(|| self.store.damaged())?;
-                found.extend(self.moment(segment.file, *place)?.filter(|moment| query.admits(moment)));
-                Ok(found.len() >= query.limit)
-            };
-            if query.oldest_first {
-                for within in inside {
-                    if take(within)? {
-                        return Ok(());
-                    }
-                }
-            } else {
-                for within in inside.into_iter().rev() {
-                    if take(within)? {
-                        return Ok(());
-                    }
+                let moment = self.moment(segment.file, *place)?.filter(|moment| query.admits(moment));
+                if let Some(moment) = moment
+                    && take(moment)?.is_break()
+                {
+                    return Ok(Break(()));
                 }
             }
         }
-        Ok(())
+        Ok(Continue(()))
     }
 
     /// Reads an entry from its log. `None` if the record has no such part.
@@ -265,15 +273,18 @@ impl Index {
         let (checksum, body, path) = self.shelf.borrow_mut().record(log, &row.path, place.offset)?;
         let stale = || IndexError::Stale { path: row.path.clone(), offset: place.offset };
         let record = Record::decode(place.offset, checksum, &body).map_err(|_| stale())?;
+        let verdict = self.verdicts.verdict(record.header.zxid);
         if let Some(part) = parts(&record).find(|part| part.number == place.part) {
             let name = part.path().map(std::borrow::Cow::into_owned);
-            return Ok(Some(Moment::of(&record, &part, name, &path)));
+            return Ok(Some(Moment { verdict, ..Moment::of(&record, &part, name, &path) }));
         }
         // A session's end before 3.6: its record does not name the paths.
         let Some(ended) = self.store.ended(log, place.offset, place.part)? else { return Ok(None) };
-        Ok(parts(&record)
-            .next()
-            .map(|part| Moment { deed: Deed::Ended, ..Moment::of(&record, &part, Some(ended), &path) }))
+        Ok(parts(&record).next().map(|part| Moment {
+            deed: Deed::Ended,
+            verdict,
+            ..Moment::of(&record, &part, Some(ended), &path)
+        }))
     }
 }
 

@@ -12,12 +12,12 @@ use crate::model::ids::Zxid;
 const NUMBER_BITS: u32 = 20;
 /// How many entries a segment holds at most.
 pub(crate) const ENTRIES: u32 = 1 << NUMBER_BITS;
-/// How many leads a segment holds at most in memory, 32 MiB of them; paths of many levels reach it first.
-const KEYS: usize = 4 << 20;
+/// How many leads a segment holds at most in memory, 24 MiB of them; paths of many levels reach it first.
+pub(crate) const KEYS: usize = 3 << 20;
 /// How many entries are written as one.
 const BLOCK: u32 = 128;
 /// Lists are cut to fill a page of 8 KiB.
-const LISTS: usize = 8000;
+pub(crate) const LISTS: usize = 8000;
 
 /// Where an entry lies: its record, and which part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +99,11 @@ impl Draft {
         self.entries
     }
 
+    /// How many leads it has.
+    pub(crate) fn leads(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether it must be sealed before the next record.
     pub(crate) fn is_full(&self) -> bool {
         self.entries >= ENTRIES || self.keys.len() >= KEYS
@@ -146,14 +151,15 @@ impl Draft {
         Some(joined)
     }
 
-    /// Sorts and packs it. `None` if it is empty.
-    pub(crate) fn seal(mut self) -> Option<Sealed> {
-        let span = self.blocks.iter().map(|block| block.span).reduce(Span::join)?;
+    /// Sorts and packs it, and is empty then. Its postings go to `page` one by one: kept together they made the peak of a
+    /// build 10 MiB higher.
+    pub(crate) fn seal<E>(&mut self, page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Option<Sealed>, E> {
+        let Some(span) = self.blocks.iter().map(|block| block.span).reduce(Span::join) else { return Ok(None) };
         self.keys.sort_unstable();
         let mut sealed = Sealed::new(self.entries, span);
         let mut before = 0;
         put_signed(&mut sealed.fences, span.times.0);
-        for block in self.blocks {
+        for block in self.blocks.drain(..) {
             let (first, last) = block.span.zxids;
             put(&mut sealed.fences, u64::from(block.entries));
             put_signed(&mut sealed.fences, first.0.wrapping_sub(before).cast_signed());
@@ -163,24 +169,28 @@ impl Draft {
             before = first.0;
             sealed.blocks.push(block.bytes);
         }
-        pack(&self.keys, &mut sealed);
-        Some(sealed)
+        sealed.terms = pack(&self.keys, page)?;
+        self.keys.clear();
+        self.entries = 0;
+        Ok(Some(sealed))
     }
 }
 
-/// Writes sorted keys as lists: a term's distance from the last, how many entries, their distances.
-fn pack(keys: &[u64], sealed: &mut Sealed) {
-    let mut lists = Vec::new();
+/// Writes sorted keys as lists: a term's distance from the last, how many entries, their distances. Returns the first term of
+/// each page.
+fn pack<E>(keys: &[u64], page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Vec<u8>, E> {
+    let (mut lists, mut terms) = (Vec::with_capacity(LISTS), Vec::new());
     let mut before = 0;
     for list in keys.chunk_by(|a, b| a >> NUMBER_BITS == b >> NUMBER_BITS) {
         let term = list[0] >> NUMBER_BITS;
         // A long list goes on in the next page under the same term.
         for stretch in list.chunks(500) {
             if lists.len() + 20 + 3 * stretch.len() > LISTS && !lists.is_empty() {
-                sealed.postings.push(std::mem::take(&mut lists));
+                page(&lists)?;
+                lists.clear();
             }
             if lists.is_empty() {
-                sealed.terms.extend_from_slice(&term.to_be_bytes()[3..]);
+                terms.extend_from_slice(&term.to_be_bytes()[3..]);
                 before = term;
             }
             put(&mut lists, term - before);
@@ -195,8 +205,9 @@ fn pack(keys: &[u64], sealed: &mut Sealed) {
         }
     }
     if !lists.is_empty() {
-        sealed.postings.push(lists);
+        page(&lists)?;
     }
+    Ok(terms)
 }
 
 /// What a block covers.
@@ -239,7 +250,7 @@ pub(crate) struct Sealed {
     /// The first term of each posting, 5 bytes each.
     pub(crate) terms: Vec<u8>,
     pub(crate) blocks: Vec<Vec<u8>>,
-    /// The entries that each term leads to, in pages.
+    /// The entries that each term leads to, in pages; empty while it is written.
     pub(crate) postings: Vec<Vec<u8>>,
 }
 
@@ -294,6 +305,17 @@ mod tests {
         draft
     }
 
+    fn seal(mut draft: Draft) -> Sealed {
+        let mut postings = Vec::new();
+        let mut page = |lists: &[u8]| {
+            postings.push(lists.to_vec());
+            Ok::<_, ()>(())
+        };
+        let sealed = draft.seal(&mut page).unwrap().unwrap();
+        assert_eq!((draft.entries(), draft.leads()), (0, 0));
+        Sealed { postings, ..sealed }
+    }
+
     fn read(sealed: &Sealed, wanted: Term) -> Vec<u32> {
         let mut numbers = Vec::new();
         for (first, lists) in first_terms(&sealed.terms).into_iter().zip(&sealed.postings) {
@@ -308,7 +330,7 @@ mod tests {
 
     #[test]
     fn each_term_leads_to_its_entries_and_each_entry_to_its_place() {
-        let sealed = draft(0..5000).seal().unwrap();
+        let sealed = seal(draft(0..5000));
         assert!(sealed.postings.len() > 2 && sealed.postings.iter().all(|lists| lists.len() <= LISTS));
         assert_eq!(read(&sealed, Term::below("/all")), (0..5000).collect::<Vec<_>>());
         assert_eq!(read(&sealed, Term::below("/all/3")), (0..500).map(|n| n * 10 + 3).collect::<Vec<_>>());
@@ -322,9 +344,9 @@ mod tests {
 
     #[test]
     fn two_segments_joined_are_the_segment_of_both() {
-        let whole = draft(0..1000).seal().unwrap();
-        let earlier = draft(0..333).seal().unwrap();
-        let joined = draft(333..1000).prepend(&earlier).unwrap().seal().unwrap();
+        let whole = seal(draft(0..1000));
+        let earlier = seal(draft(0..333));
+        let joined = seal(draft(333..1000).prepend(&earlier).unwrap());
         assert_eq!((joined.entries, joined.span), (whole.entries, whole.span));
         assert_eq!(places(&joined), places(&whole));
         assert_eq!((&joined.terms, &joined.postings), (&whole.terms, &whole.postings));
@@ -332,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_damaged_segment_is_no_segment_and_no_panic() {
-        let sealed = draft(0..300).seal().unwrap();
+        let sealed = seal(draft(0..300));
         for length in 0..sealed.fences.len() {
             let _ = fences(&sealed.fences[..length]);
         }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::index::error::IndexError;
-use crate::index::segment::{Sealed, Span};
+use crate::index::segment::{Draft, LISTS, Sealed, Span};
+use crate::index::verdicts::Verdicts;
 use crate::log::{Damage, SessionId};
 use crate::model::ids::Zxid;
 
 /// Changes whenever what is stored changes: an index of another layout is not read but built again.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// `mngr`: tells an index from any other database.
 const APPLICATION: i64 = 0x6d6e_6772;
 /// Blocks and postings are numbered within their segment.
@@ -28,9 +29,10 @@ const TABLES: &str = "
     CREATE TABLE ended (file INTEGER, offset INTEGER, part INTEGER, path TEXT NOT NULL, PRIMARY KEY (file, offset, part))
         WITHOUT ROWID;
     CREATE TABLE ephemeral (session INTEGER, path TEXT, PRIMARY KEY (session, path)) WITHOUT ROWID;
+    CREATE TABLE epoch (committed INTEGER PRIMARY KEY, possible INTEGER NOT NULL);
 ";
 
-/// Of blocks or postings; a segment has far fewer than a million.
+/// Of blocks; a segment has far fewer than a million.
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -67,6 +69,13 @@ pub(crate) struct SegmentRow {
     pub(crate) span: Span,
     blocks: i64,
     postings: i64,
+}
+
+impl SegmentRow {
+    /// No lead takes less than a byte of its page.
+    pub(crate) fn leads_at_most(&self) -> usize {
+        usize::try_from(self.postings).unwrap_or(usize::MAX).saturating_mul(LISTS)
+    }
 }
 
 /// An open index.
@@ -215,13 +224,27 @@ impl Store {
         })
     }
 
-    /// Adds a segment after all others of its log.
-    pub(crate) fn put_segment(&self, log: i64, sealed: &Sealed) -> Result<(), IndexError> {
+    /// Adds a segment after all others, and leaves the draft empty.
+    pub(crate) fn put_segment(&self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
+        let last = "SELECT coalesce(max(id), 0) FROM segment";
+        let id = self.database.query_row(last, [], |row| row.get::<_, i64>(0)).map_err(self.failed())? + 1;
+        let first = id << WITHIN;
+        let mut postings = 0;
+        let mut page = |lists: &[u8]| -> Result<(), IndexError> {
+            self.write("INSERT INTO posting VALUES (?, ?)", params![first + postings, lists])?;
+            postings += 1;
+            Ok(())
+        };
+        let Some(sealed) = draft.seal(&mut page)? else { return Ok(()) };
+        for (id, places) in (first..).zip(&sealed.blocks) {
+            self.write("INSERT INTO block VALUES (?, ?)", params![id, places])?;
+        }
         let (zxids, times) = (sealed.span.zxids, sealed.span.times);
         self.write(
-            "INSERT INTO segment (file, entries, first_zxid, last_zxid, first_time, last_time, blocks, postings, fences, terms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO segment (id, file, entries, first_zxid, last_zxid, first_time, last_time, blocks, postings, fences, terms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
+                id,
                 log,
                 sealed.entries,
                 zxids.0.0.cast_signed(),
@@ -229,19 +252,11 @@ impl Store {
                 times.0,
                 times.1,
                 count(sealed.blocks.len()),
-                count(sealed.postings.len()),
+                postings,
                 sealed.fences,
                 sealed.terms
             ],
-        )?;
-        let first = self.database.last_insert_rowid() << WITHIN;
-        for (id, places) in (first..).zip(&sealed.blocks) {
-            self.write("INSERT INTO block VALUES (?, ?)", params![id, places])?;
-        }
-        for (id, lists) in (first..).zip(&sealed.postings) {
-            self.write("INSERT INTO posting VALUES (?, ?)", params![id, lists])?;
-        }
-        Ok(())
+        )
     }
 
     /// A whole segment.
@@ -320,6 +335,22 @@ impl Store {
         self.write("DELETE FROM ephemeral", [])?;
         for (session, path) in all {
             self.write("INSERT OR REPLACE INTO ephemeral VALUES (?, ?)", params![session.0, path])?;
+        }
+        Ok(())
+    }
+
+    /// Which transactions were committed, as it was decided last.
+    pub(crate) fn verdicts(&self) -> Result<Verdicts, IndexError> {
+        let zxid = |number: i64| Zxid(number.cast_unsigned());
+        let query = "SELECT committed, possible FROM epoch";
+        let bounds = self.rows(query, [], |row| Ok((zxid(row.get(0)?), zxid(row.get(1)?))))?;
+        Ok(Verdicts::stored(bounds))
+    }
+
+    pub(crate) fn put_verdicts(&self, verdicts: &Verdicts) -> Result<(), IndexError> {
+        self.write("DELETE FROM epoch", [])?;
+        for (committed, possible) in verdicts.bounds() {
+            self.write("INSERT INTO epoch VALUES (?, ?)", [committed.0.cast_signed(), possible.0.cast_signed()])?;
         }
         Ok(())
     }

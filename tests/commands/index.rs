@@ -132,3 +132,131 @@ fn a_build_that_fails_half_way_leaves_what_was_there_before() {
     assert_eq!(cramped_build(&world, &index).status.code(), Some(2));
     assert_eq!((fs::read(&index).unwrap() == whole, place.files()), (true, vec!["test.index".to_owned()]));
 }
+
+/// A leader whose last two transactions nobody else has, and which then got a snapshot and went on; and a follower.
+fn parted() -> (World, World) {
+    let (mut leader, mut follower) = (World::new(), World::new());
+    for world in [&mut leader, &mut follower] {
+        world.log(E1 + 1..=E1 + 3).set(E1 + 4, "/n100000002", b"kept");
+    }
+    leader.set(E1 + 5, "/n100000002", b"lost").set(E1 + 6, "/n100000002", b"lost too");
+    fs::write(leader.file("snapshot.200000000"), follower.tree.write(Vec::new()).unwrap()).unwrap();
+    follower.set(E2 + 1, "/n100000002", b"new");
+    fs::copy(follower.file("log.200000001"), leader.file("log.200000001")).unwrap();
+    (leader, follower)
+}
+
+#[test]
+fn what_was_never_committed_is_marked_and_what_came_after_begins_without_it() {
+    let ((leader, follower), place) = (parted(), Place::new());
+    let build = ["index", "build", leader.path(), "--index", &place.index(), "--others", follower.path()];
+    let (code, lines) = json(&build);
+    assert_eq!((code, &lines[0]["finding"]), (0, &"never-committed".into()));
+    assert!(lines[0]["text"].as_str().unwrap().contains("0x100000005 to 0x100000006"), "{lines:?}");
+    let output = run(&["index", "history", "/n100000002", "--index", &place.index()]);
+    let told = text(&output.stdout);
+    let changes: Vec<_> = told.lines().skip(1).filter_map(|line| line.split("0x1001  ").nth(1)).collect();
+    assert_eq!(
+        changes,
+        [
+            "created \"some data\" world:anyone:cdrwa",
+            "set \"some data\" → \"kept\" version 1",
+            // Its leader went on from what it had itself.
+            "set \"kept\" → \"lost\" version 2 (never committed)",
+            "set \"lost\" → \"lost too\" version 3 (never committed)",
+            "set \"kept\" → \"new\" version 2",
+        ]
+    );
+    let (_, lines) = json(&["index", "history", "/n100000002", "--kind", "set", "--index", &place.index()]);
+    let before: Vec<_> = lines.iter().map(|line| line["before"]["data"].as_str().unwrap()).collect();
+    assert_eq!(before, ["some data", "kept", "lost", "kept"], "the same where not all was asked for");
+    let committed: Vec<_> = lines.iter().map(|line| line.get("committed").cloned()).collect();
+    assert_eq!(committed, [None, Some(false.into()), Some(false.into()), None]);
+    let (_, lines) = json(&["index", "search", "--path", "/n100000002", "--limit", "2", "--index", &place.index()]);
+    assert_eq!((lines[0].get("committed"), &lines[1]["committed"]), (None, &false.into()));
+}
+
+#[test]
+fn what_others_told_stays_when_they_are_not_named_again_and_what_is_added_is_unknown() {
+    let ((mut leader, follower), place) = (parted(), Place::new());
+    let index = place.index();
+    let alone = ["index", "build", leader.path(), "--index", &index];
+    let committed = |path: &str| {
+        let (_, lines) = json(&["index", "search", "--path", path, "--index", &index]);
+        lines.into_iter().map(|line| line.get("committed").cloned()).collect::<Vec<_>>()
+    };
+    run(&alone);
+    assert_eq!(committed("/n100000002"), [None, None, None, None, None], "one member does not know");
+    let (_, lines) = json(&[&alone[..], &["--others", follower.path()]].concat());
+    assert_eq!(lines.last().unwrap()["anew"], "more is known of what was never committed");
+    let known = [None, Some(false.into()), Some(false.into()), None, None];
+    assert_eq!(committed("/n100000002"), known);
+    leader.log([E2 + 2]);
+    let (code, lines) = json(&["index", "build", leader.path(), "--index", &index]);
+    assert_eq!((code, &lines[0]["finding"], &lines[1]["transactions"]), (0, &"unknown".into(), &1.into()));
+    assert_eq!((committed("/n100000002"), committed("/n200000002")), (known.to_vec(), vec![Some("unknown".into())]));
+    let told = text(&run(&["index", "history", "/n200000002", "--index", &index]).stdout);
+    assert!(told.contains("(committed or not: unknown)"), "{told}");
+}
+
+#[test]
+fn a_session_that_only_a_lost_leader_ended_lives_on_until_it_is_ended_by_all() {
+    let ((mut leader, mut follower), place) = ((World::new(), World::new()), Place::new());
+    let acl = encode_acls(&[Acl::new(31, "world", "anyone")]);
+    for world in [&mut leader, &mut follower] {
+        let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
+        let (path, lifetime) = (Text(b"/mine"), Lifetime::Ephemeral);
+        let create = Create { path, data: None, acl, lifetime, parent_cversion: Some(1), with_stat: false };
+        world.log([E1 + 1]).write(E1 + 2, &Txn::Create(create));
+        world.close();
+    }
+    // As before 3.6: the paths that go with it are not named.
+    let ends = Txn::CloseSession { paths: None };
+    leader.write(E1 + 3, &ends);
+    leader.close();
+    fs::write(leader.file("snapshot.200000000"), follower.tree.write(Vec::new()).unwrap()).unwrap();
+    follower.write(E2 + 1, &ends);
+    follower.close();
+    fs::copy(follower.file("log.200000001"), leader.file("log.200000001")).unwrap();
+    run(&["index", "build", leader.path(), "--index", &place.index(), "--others", follower.path()]);
+    let told = text(&run(&["index", "history", "/mine", "--index", &place.index()]).stdout);
+    let changes: Vec<_> = told.lines().skip(1).filter_map(|line| line.split("0x1001").nth(1)).collect();
+    assert_eq!(
+        changes,
+        [
+            "  created null ephemeral world:anyone:cdrwa",
+            "  ended null → gone (never committed)",
+            "  ended null → gone",
+            ": opened before these logs, or the server itself, closed 2023-11-14T22:13:21.000Z",
+        ]
+    );
+}
+
+#[test]
+fn others_that_cannot_tell_are_refused() {
+    let ((leader, follower), place) = (parted(), Place::new());
+    let index = place.index();
+    let refused = |others: &[&str], expected: &str| {
+        let output = run(&[&["index", "build", leader.path(), "--index", &index, "--others"], others].concat());
+        let error = text(&output.stderr);
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{others:?}: {error}");
+        assert!(error.contains(expected), "{others:?}: {error}");
+    };
+    refused(&[leader.path()], "is named twice");
+    refused(&[follower.path(), follower.path()], "is named twice");
+    refused(&[follower.file("log.100000001").to_str().unwrap()], "name the member's whole folder");
+    refused(&["/nowhere"], "no such file or folder");
+    let inside = follower.file("test.index");
+    let output =
+        run(&["index", "build", leader.path(), "--index", inside.to_str().unwrap(), "--others", follower.path()]);
+    assert!(text(&output.stderr).contains("ZooKeeper's own folder") && !inside.exists(), "{output:?}");
+    follower.edit("log.200000001", |bytes| bytes[60] ^= 1);
+    refused(&[follower.path()], "leave this member out");
+    assert!(place.files().is_empty());
+    let stranger = World::new();
+    let header = Header { session: SessionId(0x2002), cxid: 9, zxid: Zxid(E1 + 1), time: 5 };
+    let mut log = LogWriter::new(Vec::new(), 0).unwrap();
+    log.append(header, &Txn::CreateSession { timeout: 1 }, None).unwrap();
+    fs::write(stranger.file("log.100000001"), log.into_inner()).unwrap();
+    refused(&[stranger.path()], "they are of two ensembles");
+}

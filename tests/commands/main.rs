@@ -58,8 +58,16 @@ impl World {
         self
     }
 
+    /// Logs that a znode's data was set, in a file of its own.
+    fn set(&mut self, zxid: u64, path: &str, data: &[u8]) -> &mut Self {
+        let version = self.tree.get(path.as_bytes()).unwrap().stat().version + 1;
+        let path = Text(path.as_bytes());
+        self.write(zxid, &Txn::SetData { path, data: Some(data), version, reconfig: false });
+        self.close();
+        self
+    }
+
     fn append(&mut self, zxid: u64) {
-        let header = Header { session: SessionId(0x1001), cxid: 1, zxid: Zxid(zxid), time: time_of(zxid) };
         let (path, acl) = (format!("/n{zxid:x}"), encode_acls(&[Acl::new(31, "world", "anyone")]));
         let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
         let parent_cversion = self.tree.get(b"/").unwrap().stat().cversion + 1;
@@ -71,10 +79,15 @@ impl World {
             parent_cversion: Some(parent_cversion),
             with_stat: false,
         });
-        self.tree.apply(&header, &txn).unwrap();
+        self.write(zxid, &txn);
+    }
+
+    fn write(&mut self, zxid: u64, txn: &Txn<'_>) {
+        let header = Header { session: SessionId(0x1001), cxid: 1, zxid: Zxid(zxid), time: time_of(zxid) };
+        self.tree.apply(&header, txn).unwrap();
         let name = self.file(&format!("log.{zxid:x}"));
         let (_, log) = self.log.get_or_insert_with(|| (name, LogWriter::new(Vec::new(), 0).unwrap()));
-        log.append(header, &txn, Some(Digest { version: 2, tree: self.tree.digest() })).unwrap();
+        log.append(header, txn, Some(Digest { version: 2, tree: self.tree.digest() })).unwrap();
     }
 
     /// Ends the file at hand, as servers leave it: with zeros allocated ahead.

@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use menagerie::index::{Before, Deed, Index, IndexError, Moment, Query, build};
 use menagerie::log::{Effect, SessionId, Txn};
 use menagerie::model::ids::Zxid;
-use menagerie::replay::{Replay, Step, Tree};
+use menagerie::replay::{Replay, Step, Tree, Verdict};
 use menagerie::snapshot::Owner;
 
 use crate::scenes::{Member, scenes};
@@ -88,7 +90,7 @@ fn the_index_finds_what_a_scan_finds_by_path_subtree_session_time_and_zxid() {
     for scene in scenes() {
         for member in scene.members() {
             let file = folder.path().join(member.name.replace(['/', ' '], "-"));
-            let built = build(&[name(&member.folder)], &file, &mut |_| {}).unwrap();
+            let built = build(&[name(&member.folder)], &[], &file, &mut |_| {}).unwrap();
             assert!(built.damage.is_empty(), "{}: {:?}", member.name, built.damage);
             let (index, scanned) = (Index::open(&file).unwrap(), scan(&member));
             assert!(index.entries() >= scanned.len() as u64);
@@ -177,7 +179,7 @@ fn a_multi_is_found_by_each_of_its_paths_and_as_a_whole() {
         let member = &scene.members()[0];
         let file = folder.path().join("index");
         let _ = fs::remove_file(&file);
-        build(&[name(&member.folder)], &file, &mut |_| {}).unwrap();
+        build(&[name(&member.folder)], &[], &file, &mut |_| {}).unwrap();
         let index = Index::open(&file).unwrap();
         let whole = index.search(&Query { multi: true, oldest_first: true, ..Query::default() }).unwrap();
         let told: Vec<_> = whole.iter().map(|moment| (moment.deed, moment.path.as_deref().unwrap())).collect();
@@ -199,6 +201,45 @@ fn a_multi_is_found_by_each_of_its_paths_and_as_a_whole() {
         let failed = index.search(&Query { deeds: vec![Deed::Failed], ..Query::default() }).unwrap();
         assert!(failed.len() >= 5, "{}: {failed:?}", scene.name);
     }
+}
+
+#[test]
+fn what_a_real_ensemble_never_committed_is_marked_and_no_client_ever_saw_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut marked, mut agreed) = (0, 0);
+    for scene in scenes().into_iter().filter(|scene| scene.name.ends_with("/ensemble")) {
+        let (members, seen) = (scene.members(), crate::seen::seen(&scene));
+        for member in &members {
+            let others: Vec<_> = members.iter().map(|other| name(&other.folder)).collect();
+            let others: Vec<_> = others.into_iter().filter(|other| *other != name(&member.folder)).collect();
+            let file = folder.path().join("index");
+            let _ = fs::remove_file(&file);
+            build(&[name(&member.folder)], &others, &file, &mut |_| {}).unwrap();
+            let index = Index::open(&file).unwrap();
+            let everything = index.search(&all()).unwrap();
+            let never = |moment: &Moment| moment.verdict == Some(Verdict::NeverCommitted);
+            for moment in everything.iter().filter(|moment| never(moment)) {
+                let path = moment.path.as_deref().unwrap();
+                assert!(path.starts_with("/never") && !seen.contains_key(path), "{}: {moment:?}", member.name);
+                marked += 1;
+            }
+            // One that died before the end does not know it.
+            if index.search(&Query::path("/end")).unwrap().is_empty() {
+                continue;
+            }
+            for (path, znode) in &seen {
+                let history = index.history(path, &Query::default()).unwrap();
+                let set = history.events.iter().rev().filter(|event| !never(&event.moment));
+                let mut data = set.filter(|event| event.moment.deed != Deed::AclSet).map(|event| &event.moment.data);
+                if let Some(data) = data.find(|data| data.is_some()) {
+                    let held = data.as_ref().map(|data| BASE64_STANDARD.encode(&data.bytes));
+                    assert_eq!(held.as_deref(), znode["data"].as_str(), "{}: {path}", member.name);
+                    agreed += 1;
+                }
+            }
+        }
+    }
+    assert!(marked >= 10 && agreed > 100, "{marked} marked, {agreed} as a client saw them");
 }
 
 /// Copies of a member's logs whose last one is cut, so that they can grow.
@@ -228,14 +269,14 @@ fn an_index_that_grew_with_its_logs_is_the_index_of_the_whole() {
     fs::create_dir(&logs).unwrap();
     let file = folder.path().join("index");
     grown(member, &logs, 23, |_| {
-        let built = build(&[name(&logs)], &file, &mut |_| {}).unwrap();
+        let built = build(&[name(&logs)], &[], &file, &mut |_| {}).unwrap();
         assert_eq!(built.anew, None);
     });
     check(&Index::open(&file).unwrap(), &scan(member), "grown");
 
     // A log that is purged drops out, one that is rewritten makes it begin anew.
     fs::remove_file(logs.join(member.logs()[0].1.file_name().unwrap())).unwrap();
-    let built = build(&[name(&logs)], &file, &mut |_| {}).unwrap();
+    let built = build(&[name(&logs)], &[], &file, &mut |_| {}).unwrap();
     assert_eq!((built.gone.len(), built.anew), (1, None));
     let first = Index::open(&file).unwrap().covers().unwrap().0.0;
     assert_eq!(first, member.logs()[1].0);
@@ -246,7 +287,7 @@ fn an_index_that_grew_with_its_logs_is_the_index_of_the_whole() {
     let mut cut = bytes[..16 + length].to_vec();
     cut.resize(bytes.len(), 0);
     fs::write(&last, cut).unwrap();
-    let built = build(&[name(&logs)], &file, &mut |_| {}).unwrap();
+    let built = build(&[name(&logs)], &[], &file, &mut |_| {}).unwrap();
     assert!(built.anew.is_some_and(|why| why.contains("rewritten")));
 }
 
@@ -258,7 +299,7 @@ fn what_cannot_be_indexed_is_refused_and_nothing_is_left_behind() {
     let index = folder.path().join("index");
     let refuses = |sources: &[&Path], index: &Path| {
         let sources: Vec<_> = sources.iter().map(|source| name(source)).collect();
-        build(&sources, index, &mut |_| {}).unwrap_err()
+        build(&sources, &[], index, &mut |_| {}).unwrap_err()
     };
     let (one, other) = (member("3.9.5/alone").folder, member("3.8.5/alone").folder);
     assert!(matches!(refuses(&[Path::new("/nowhere")], &index), IndexError::CannotLook(_)));
@@ -299,7 +340,7 @@ fn damage_is_told_and_what_is_good_around_it_is_found() {
     bytes[usize::try_from(*offset).unwrap() + 50] ^= 1;
     fs::write(&broken, bytes).unwrap();
     let file = folder.path().join("index");
-    let built = build(&[name(&logs)], &file, &mut |_| {}).unwrap();
+    let built = build(&[name(&logs)], &[], &file, &mut |_| {}).unwrap();
     assert_eq!(built.damage.len(), 1);
     assert!(built.damage[0].stops && built.damage[0].words.contains(&format!("zxid 0x{zxid}")), "{:?}", built.damage);
     let index = Index::open(&file).unwrap();
