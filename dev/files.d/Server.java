@@ -58,6 +58,8 @@ final class Server {
         List<String> command = new ArrayList<>(List.of(
             Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx128m", "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1", "-cp", jars + "/*",
+            // What is unpacked for snappy goes with the server, however it ends.
+            "-Djava.io.tmpdir=" + home,
             // Small files: 64 KiB at a time, a new log every few dozen transactions.
             "-Dzookeeper.preAllocSize=64", "-Dzookeeper.snapCount=60", "-Dzookeeper.forceSync=no",
             "-Dzookeeper.extendedTypesEnabled=true", "-Dzookeeper.admin.enableServer=false",
