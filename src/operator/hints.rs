@@ -60,7 +60,7 @@ impl Hints {
         }
     }
 
-    /// The ensemble is gone, and with it what its name may mean.
+    /// The ensemble is gone. One that cannot be decoded is not: it may be corrected.
     pub fn forget(&self, namespace: &str, ensemble: &str) {
         self.inner().ensembles.remove(&(namespace.to_owned(), ensemble.to_owned()));
     }

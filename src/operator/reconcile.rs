@@ -61,7 +61,6 @@ async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Resu
     let Some(ensemble) = fresh(context, namespace, name).await? else {
         context.metrics.forget(namespace, name);
         context.backoff.forget(uid);
-        context.hints.forget(namespace, name);
         return Ok(Action::await_change());
     };
     let seen = observe(context, &ensemble).await?;
