@@ -3,7 +3,7 @@
 //!
 //! Looking by name instead of listing by label is not for its own sake. A list that has to be current waits until the
 //! server's cache has caught up with etcd, 40 to 75 ms whenever anything in the cluster is written, and with a thousand
-//! ensembles each counts for ten requests in the server's queues (API Priority and Fairness).
+//! ensembles each counts for up to ten requests in the server's queues (API Priority and Fairness).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
