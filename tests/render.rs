@@ -104,6 +104,17 @@ fn server(spec: Value) -> Value {
     set["spec"]["template"]["spec"].clone()
 }
 
+/// The kernel drops a signal that process 1 of a namespace has no handler for: such a server would run until the grace ends.
+#[test]
+fn a_server_that_leaves_signals_to_the_kernel_is_not_process_1_and_a_flag_of_the_user_has_the_last_word() {
+    let pod = server(json!({"replicas": 1, "version": "3.9.5", "jvm": {"flags": ["-XX:-ReduceSignalUsage"]}}));
+    let env = pod["containers"][0]["env"].as_array().unwrap();
+    let flags = env.iter().find(|variable| variable["name"] == "SERVER_JVMFLAGS").unwrap()["value"].as_str().unwrap();
+    let (ours, theirs) = (flags.find("-Xrs ").unwrap(), flags.find("-XX:-ReduceSignalUsage").unwrap());
+    assert!(ours < theirs, "{flags}");
+    assert_eq!(pod["shareProcessNamespace"], true);
+}
+
 #[test]
 fn regression_541_a_setting_that_is_given_in_part_leaves_the_other_defaults_as_they_are() {
     let plain = server(json!({"replicas": 1, "version": "3.9.5"}));

@@ -28,6 +28,8 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 30,
+            // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
+            "shareProcessNamespace": true,
             "securityContext": {
                 "runAsNonRoot": true,
                 "runAsUser": ZOOKEEPER_USER,
@@ -163,8 +165,15 @@ fn probe(path: &str, period: u32, failures: u32) -> Value {
 }
 
 fn env(blueprint: &Blueprint<'_>) -> Value {
-    // The JVM keeps names for 30 s and failures for 10 s as shipped.
-    let mut flags = vec!["-Dsun.net.inetaddr.ttl=5".to_owned(), "-Dsun.net.inetaddr.negative.ttl=0".to_owned()];
+    let mut flags = vec![
+        // A JVM that handles SIGTERM stops its threads and then waits 300 ms for those in native code, of which ZooKeeper
+        // has some at any time, with every connection open (HotSpot's VM_Exit): clients hang, and the leader counts on
+        // it. ZooKeeper does nothing else at a stop, so it ends as the kernel ends it: measured 12 ms instead of 327.
+        "-Xrs".to_owned(),
+        // The JVM keeps names for 30 s and failures for 10 s as shipped.
+        "-Dsun.net.inetaddr.ttl=5".to_owned(),
+        "-Dsun.net.inetaddr.negative.ttl=0".to_owned(),
+    ];
     let mut env =
         vec![json!({"name": "JMXDISABLE", "value": "true"}), json!({"name": "ZOO_LOG_DIR", "value": "/logs"})];
     if let Some(heap) = blueprint.desired.heap_mib {

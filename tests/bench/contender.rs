@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::cluster::KILL_SERVER;
+
 /// How often a state is looked at: the resolution of every time here.
 pub const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -115,7 +117,7 @@ impl Pods {
     pub async fn kill_until_serving(&self, name: &str) -> Duration {
         let ip = self.addresses().await.into_iter().find(|(pod, ..)| pod == name).unwrap().2;
         let _ = Command::new("kubectl")
-            .args(["-n", &self.namespace, "exec", name, "-c", "zookeeper", "--", "sh", "-c", "kill -TERM 1"])
+            .args(["-n", &self.namespace, "exec", name, "-c", "zookeeper", "--", "sh", "-c", KILL_SERVER])
             .output();
         let started = Instant::now();
         while mode(&ip).await.is_some() {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, available_parallelism};
+use std::process::{self, Child, Command};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use kube::Client;
@@ -113,26 +112,27 @@ fn members(namespace: &str, name: &str) -> String {
     (0..3).map(address).collect::<Vec<_>>().join(",")
 }
 
-/// Loops that take what processor they can get, until dropped.
-struct Busy(Arc<AtomicBool>);
+/// Loops that take what processor they can get, until dropped. Each is a process with a session of its own, which the kernel's
+/// scheduler weighs by itself (`sched_autogroup`): as threads of this one they slowed the writers and their clock, not
+/// only the cluster. One whose benchmark is gone ends within a second.
+struct Busy(Vec<Child>);
+
+const LOOP: &str = "while [ -d /proc/$0 ]; do n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; done";
 
 impl Busy {
     fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..available_parallelism().map_or(2, usize::from) {
-            let stop = Arc::clone(&stop);
-            thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
-        }
-        Self(stop)
+        let cores = available_parallelism().map_or(2, usize::from);
+        let parent = process::id().to_string();
+        let start = |_| Command::new("setsid").args(["sh", "-c", LOOP, &parent]).spawn().unwrap();
+        Self((0..cores).map(start).collect())
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        for child in &mut self.0 {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 }

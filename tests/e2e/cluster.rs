@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 pub const PATIENCE: Duration = Duration::from_mins(4);
 /// A server of a test lives for a minute: what it would gain by compiling better costs two cores more than it gives.
 pub const FLAGS: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+/// For a shell in the server's container: the server ends, whichever process of the pod it is.
+pub const KILL_SERVER: &str =
+    r#"for p in /proc/[0-9]*; do if grep -qs "[Q]uorumPeerMain" "$p/cmdline"; then kill "${p#/proc/}"; fi; done"#;
 /// The version that tests run.
 pub const VERSION: &str = "3.9.5";
 

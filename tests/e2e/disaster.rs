@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 use zookeeper_client::{Acls, CreateMode};
 
-use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
+use super::cluster::{Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace};
 use super::writers::connect;
 
 /// Cuts a node off the network, and joins it again when dropped, also when the test fails.
@@ -140,7 +140,7 @@ async fn a_joiner_whose_server_dies_before_it_is_added_joins_all_the_same() {
         // The server dies in place: `prepare` does not run again.
         // Its death may take the shell along, so that only the count of restarts tells that it worked.
         let _ = Command::new("kubectl")
-            .args(["-n", &space.name, "exec", "zk-1", "-c", "zookeeper", "--", "sh", "-c", "kill 1"])
+            .args(["-n", &space.name, "exec", "zk-1", "-c", "zookeeper", "--", "sh", "-c", KILL_SERVER])
             .output();
         eventually(PATIENCE, "the server to be restarted in place", async || {
             let pod = space.pods().get("zk-1").await.unwrap();

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 use serde_json::json;
 
-use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
+use super::cluster::{Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace};
 use super::writers::Writers;
 
 async fn claim(zk: &Ensemble, name: &str) -> Option<String> {
@@ -38,8 +38,9 @@ async fn a_member_that_cannot_read_its_data_syncs_anew_and_the_bad_data_is_kept_
         let writers = Writers::start(&address, 1).await;
         let pod = follower(&zk).await;
         let (before, volume) = (uid(&zk, &pod).await, claim(&zk, &format!("data-{pod}")).await);
-        let damage = "cd /data/version-2; for f in log.* snapshot.*; do echo nonsense > $f; done; kill 1";
-        space.kubectl(&["exec", &pod, "-c", "zookeeper", "--", "sh", "-c", damage]);
+        let damage =
+            format!("cd /data/version-2; for f in log.* snapshot.*; do echo nonsense > $f; done; {KILL_SERVER}");
+        space.kubectl(&["exec", &pod, "-c", "zookeeper", "--", "sh", "-c", &damage]);
         eventually(PATIENCE, "another pod in its place", async || {
             let now = uid(&zk, &pod).await;
             now.is_some() && now != before

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Builder;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use zookeeper_client::{Acls, Client, CreateMode, Error, SessionInfo};
+use zookeeper_client::{Acls, Client, CreateMode, Error, SessionInfo, SessionState};
 
 const SESSION: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -146,21 +146,30 @@ async fn attach(address: &str, session: Option<SessionInfo>) -> Result<Client, E
     timeout(ATTACH, connector.connect(address)).await.unwrap_or(Err(Error::Timeout))
 }
 
-/// Until the server is lost, or the end.
+/// Until the server is lost, or the end. A connection may end in the pause between two writes: the client would then keep
+/// the next one until that very server is back, and nobody would be told.
 async fn write_on(client: Client, writer: &str, n: &mut u32, stop: &AtomicBool, written: &mut Written) -> SessionInfo {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    while !stop.load(Ordering::Relaxed) {
+    let mut states = client.state_watcher();
+    let lost = async { while states.changed().await == SessionState::SyncConnected {} };
+    tokio::pin!(lost);
+    while !stop.load(Ordering::Relaxed) && client.state() == SessionState::SyncConnected {
         let name = format!("{writer}-{n:06}");
         *n += 1;
         // Without an answer it is not acknowledged: it may be there or not.
-        match timeout(ANSWER, client.create(&format!("/writes/{name}"), name.as_bytes(), &options)).await {
-            Ok(Ok(_)) => {
-                written.acknowledged.insert(name);
-                written.at.push(Instant::now());
-            }
-            Ok(Err(_)) | Err(_) => break,
+        let path = format!("/writes/{name}");
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(ANSWER, client.create(&path, name.as_bytes(), &options)) => answer,
+            () = &mut lost => break,
+        };
+        let Ok(Ok(_)) = answer else { break };
+        written.acknowledged.insert(name);
+        written.at.push(Instant::now());
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = &mut lost => break,
         }
-        tokio::time::sleep(PAUSE).await;
     }
     client.into_session()
 }
