@@ -14,6 +14,9 @@ use super::cluster::Ensemble;
 use super::writers::connect;
 
 const SAMPLE: Duration = Duration::from_millis(150);
+/// Without an answer for so long, another connection: a client whose server has ended keeps a read until that one is back,
+/// and a leader that gave up its seat has it again after some four seconds.
+const ANSWER: Duration = Duration::from_millis(500);
 /// A sample older than this says nothing about the moment of a change.
 const FRESH: u128 = 5_000;
 
@@ -55,7 +58,7 @@ async fn record_changes(address: String, stop: Arc<AtomicBool>) -> Vec<(u128, Me
     let mut changes: BTreeMap<u64, (u128, Membership)> = BTreeMap::new();
     let mut client = connect(&address).await;
     while !stop.load(Ordering::Relaxed) {
-        match tokio::time::timeout(Duration::from_secs(5), client.get_config()).await {
+        match tokio::time::timeout(ANSWER, client.get_config()).await {
             Ok(Ok((text, stat))) => {
                 let membership = Membership::parse(&String::from_utf8_lossy(&text)).unwrap();
                 let at = u128::try_from(stat.mtime).unwrap_or_default();
