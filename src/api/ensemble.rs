@@ -3,7 +3,7 @@
 //! Invariant: every field is reflected in a rendered object or refused with a sentence. Defaults are computed when
 //! rendering and never written back.
 
-#![allow(
+#![expect(
     clippy::struct_field_names,
     reason = "`onScaleDown`, `onLoss` and `onDelete` each name the event that they are about"
 )]

@@ -1,7 +1,7 @@
 //! The planner and the agent's `prepare`, unchanged, in a model of Kubernetes and of ZooKeeper: what may happen, in every
 //! order. `docs/simulation.md` says what is modelled and how a counterexample is replayed.
 
-#![allow(clippy::struct_excessive_bools, reason = "what is modelled has many switches")]
+#![expect(clippy::struct_excessive_bools, reason = "what is modelled has many switches")]
 
 mod act;
 mod disk;
