@@ -53,10 +53,12 @@ check "a second up has nothing to do" says "already running" "$CLUSTER" up
 check "a restricted StatefulSet with volumes, one pod a zone" workload
 check "its pods run" pods_run
 check "Pod Security refuses an unrestricted pod" says 'violates PodSecurity "restricted:latest"' not unprivileged
-check "a pod finds a Service by name" in_web 'wget -qO- http://web'
-check "a pod finds another pod by name" in_web 'wget -qO- http://web-2.pods:8080'
+# A Service is there once kube-proxy has heard of its endpoints, on the pod's node and on the gateway: up to a second after the
+# pods are ready, and refused until then.
+check "a pod finds a Service by name" eventually 20 in_web 'wget -qO- http://web'
+check "a pod finds another pod by name" eventually 20 in_web 'wget -qO- http://web-2.pods:8080'
 check "the host reaches a pod" curl -fsSm 3 "http://$(pod_ip web-1):8080/"
-check "the host reaches a Service" curl -fsSm 3 "http://$(kubectl -n t get service web -o jsonpath='{.spec.clusterIP}')/"
+check "the host reaches a Service" eventually 20 curl -fsSm 3 "http://$(kubectl -n t get service web -o jsonpath='{.spec.clusterIP}')/"
 check "nothing gets out" not leaves_the_machine
 check "writes are in the audit log" eventually 5 audited
 check "the image is there already" says "localhost/menagerie-cluster:dev" "$CLUSTER" load "$CACHE/images/cluster.tar"
@@ -67,16 +69,17 @@ check "the host does not reach its pods" not curl -fsSm 2 "http://$(pod_ip web-1
 check "it is lost" eventually 40 not is_ready "$n"
 check "heal it" "$CLUSTER" heal "$n"
 check "it is back" eventually 20 is_ready "$n"
-check "so is its pod" curl -fsSm 3 "http://$(pod_ip web-1):8080/"
+check "so is its pod" eventually 20 curl -fsSm 3 "http://$(pod_ip web-1):8080/"
 check "switch a node off" "$CLUSTER" off "$(node_of web-0)"
 check "status reports it" not "$CLUSTER" status
 check "up switches it on" "$CLUSTER" up
 check "its pods run again" pods_run
-in_web 'echo kept >/data/mark'
+# For a moment a StatefulSet's status is that of the containers before; an exec is not.
+check "they write to their volumes" eventually 30 in_web 'echo kept >/data/mark'
 check "kill -9 of everything" kill_everything
 check "up after it" "$CLUSTER" up
 check "the pods run again" pods_run
-check "on the same volumes" says kept in_web 'cat /data/mark'
+check "on the same volumes" eventually 30 says kept in_web 'cat /data/mark'
 check "kill -9 of everything, as before a reboot" kill_everything
 ip link del menagerie0
 echo another >"$STATE/boot-id"
