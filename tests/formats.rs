@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn any_prefix_of_a_log_is_a_log(deeds in deeds(), cut in 0.0..1.0) {
         let (log, ends) = written(&deeds);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let cut = HEADER_LENGTH + ((log.len() - HEADER_LENGTH) as f64 * cut) as usize;
         let walk = laws::walk(&log[..cut]).unwrap();
         let whole = ends.iter().filter(|&&end| end <= cut).count();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::files::{CannotLook, Member, Progress};
 
+mod diff;
 mod escape;
 pub mod index;
 mod line;

@@ -140,7 +140,7 @@ impl<R: Read> LogReader<R> {
     }
 
     /// The next record or damage; `None` at the end.
-    #[allow(clippy::should_implement_trait)] // An iterator could not lend its buffer.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
     pub fn next(&mut self) -> io::Result<Option<Event<'_>>> {
         let after = self.last;
         Ok(match self.find()? {

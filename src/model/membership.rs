@@ -31,6 +31,15 @@ pub struct Server {
     pub voter: bool,
 }
 
+/// A change of a membership: one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Add a voter.
+    Join(ServerId, Server),
+    /// Take a server out.
+    Leave(ServerId),
+}
+
 /// Why a text is no membership.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("not a membership: {reason} in line {line:?}")]

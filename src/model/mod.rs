@@ -14,7 +14,7 @@ pub mod window;
 pub use charter::Charter;
 pub use desired::{Desired, Invalid};
 pub use ids::{ConfigVersion, Ordinal, ServerId, Zxid};
-pub use membership::{Membership, Server};
+pub use membership::{Change, Membership, Server};
 pub use names::Names;
 pub use observed::{Asked, ClaimFacts, Fact, Live, NodeFacts, Observation, PodFacts, Requests, SetFacts};
 pub use truth::MemberTruth;

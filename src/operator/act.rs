@@ -11,10 +11,10 @@ use tracing::{info, warn};
 use super::objects::objects;
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
-use crate::model::{ConfigVersion, Membership, Names};
-use crate::plan::{Renew, Resize, Restart, Step, Target, Write};
+use crate::model::{Change, ConfigVersion, Names};
+use crate::plan::{Deed, Resize, Step, Target, Write};
 use crate::render::Rendered;
-use crate::zk::ensemble::{Change, Ensemble, EnsembleError, Outcome, Password};
+use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome, Password};
 
 /// Key of the super user's password in its Secret.
 const PASSWORD_KEY: &str = "password";
@@ -57,64 +57,24 @@ impl ActError {
     }
 }
 
-/// Carries out the step. Whether it worked shows in the next observation.
+/// Carries out the step, one deed after the other. Whether it worked shows in the next observation.
 pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
-    match step {
-        Step::Apply(writes) => {
-            for write in writes {
-                apply(context, names, write).await?;
+    let mut session = None;
+    for deed in step.deeds() {
+        match &deed {
+            Deed::Write(write) => apply(context, names, write).await?,
+            Deed::Delete(target) => delete(context, names, target).await?,
+            Deed::Resize(resize) => resize_to(context, names, resize).await?,
+            Deed::Confirm { expected, via } => {
+                let ensemble = connected(&mut session, context, names, via).await?;
+                expected.met(&ensemble.committed_membership().await?).map_err(ActError::Outdated)?;
+            }
+            Deed::Reconfig { change, from, via } => {
+                reconfigure(connected(&mut session, context, names, via).await?, change, *from).await?;
             }
         }
-        Step::Delete(targets) => {
-            for target in targets {
-                delete(context, names, target).await?;
-            }
-        }
-        Step::Raise(resize) => resize_to(context, names, resize).await?,
-        Step::Lower(resize) => {
-            let membership = connect(context, names, &resize.via).await?.committed_membership().await?;
-            if membership.contains(resize.id) {
-                return Err(ActError::Outdated(format!("member {} is in the membership again", resize.id)));
-            }
-            resize_to(context, names, resize).await?;
-        }
-        Step::Join { id, server, from, via } => {
-            change(context, names, &Change::Join(*id, server.clone()), *from, via).await?;
-        }
-        Step::Leave { id, from, via, why: _ } => change(context, names, &Change::Leave(*id), *from, via).await?,
-        Step::Restart(pod) => restart(context, names, pod).await?,
-        Step::Renew(volume) => renew(context, names, volume).await?,
-        Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
     }
     Ok(())
-}
-
-/// The quorum answers for itself, now, before a member is stopped: between the look and the deed another may have died.
-async fn restart(context: &Context, names: &Names, restart: &Restart) -> Result<(), ActError> {
-    if let Some(from) = restart.from {
-        let membership = connect(context, names, &restart.via).await?.committed_membership().await?;
-        if membership.version != from {
-            return Err(outdated(&membership, from));
-        }
-    }
-    delete(context, names, &restart.pod).await
-}
-
-/// What is deleted here is a copy of what a quorum has, and of nobody's who votes.
-async fn renew(context: &Context, names: &Names, renew: &Renew) -> Result<(), ActError> {
-    let membership = connect(context, names, &renew.via).await?.committed_membership().await?;
-    if membership.version != renew.from || membership.contains(renew.id) {
-        return Err(outdated(&membership, renew.from));
-    }
-    delete(context, names, &renew.claim).await?;
-    match &renew.pod {
-        Some(pod) => delete(context, names, pod).await,
-        None => Ok(()),
-    }
-}
-
-fn outdated(membership: &Membership, from: ConfigVersion) -> ActError {
-    ActError::Outdated(format!("the membership is at {} by now, not at {from}", membership.version))
 }
 
 async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {
@@ -189,18 +149,7 @@ async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(),
     Ok(())
 }
 
-async fn change(
-    context: &Context,
-    names: &Names,
-    change: &Change,
-    from: ConfigVersion,
-    via: &[String],
-) -> Result<(), ActError> {
-    let ensemble = connect(context, names, via).await?;
-    let before = ensemble.committed_membership().await?;
-    if before.version != from {
-        return Err(outdated(&before, from));
-    }
+async fn reconfigure(ensemble: &Ensemble, change: &Change, from: ConfigVersion) -> Result<(), ActError> {
     match ensemble.reconfigure(change, from).await? {
         Outcome::Done(membership) => info!(version = %membership.version, ?change, "the membership was changed"),
         Outcome::Unknown(reason) => {
@@ -225,6 +174,19 @@ async fn change(
             info!(%id, %error, "the change was answered; that it lasts is read with the next look");
             Ok(())
         }
+    }
+}
+
+/// The session of this step: what is read and what is changed behind it go through the same.
+async fn connected<'a>(
+    session: &'a mut Option<Ensemble>,
+    context: &Context,
+    names: &Names,
+    via: &[String],
+) -> Result<&'a Ensemble, ActError> {
+    match session {
+        Some(ensemble) => Ok(ensemble),
+        None => Ok(session.insert(connect(context, names, via).await?)),
     }
 }
 

@@ -77,7 +77,7 @@ async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Resu
 }
 
 /// What to do after a pass that did not go through.
-#[allow(clippy::needless_pass_by_value, reason = "the controller's signature")]
+#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
 pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Context>) -> Action {
     let meta = ensemble.meta();
     let delay = context.backoff.after_failure(meta.uid.as_deref().unwrap_or_default());

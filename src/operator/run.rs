@@ -182,7 +182,7 @@ where
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "the controller's signature")]
+#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
 fn ensemble_of<K: kube::Resource>(object: PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
 where
     PartialObjectMeta<K>: kube::ResourceExt,

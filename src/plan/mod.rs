@@ -5,6 +5,7 @@
 //! - at most one membership change a step, fenced by the version that it was decided on;
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
+mod deed;
 mod drain;
 mod membership;
 mod objects;
@@ -20,6 +21,7 @@ use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{ClaimFacts, ConfigVersion, Membership, Observation, PodFacts, Server, ServerId};
 use crate::render::{Blueprint, Rendered, render};
 
+pub use deed::{Deed, Expected};
 pub use standing::Standing;
 pub use status::{Truth, Verdict, refused};
 

@@ -106,7 +106,7 @@ impl<R: Read> SnapshotReader<R> {
     }
 
     /// The next thing; `None` once all is read and every checksum was right.
-    #[allow(clippy::should_implement_trait)] // An iterator could not lend its buffer.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Unsound> {
         loop {
             match self.stage {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use zookeeper_client::{Acls, Client, CreateMode, EnsembleUpdate, Error as ZkError};
 
 use crate::model::membership::CLIENT_PORT;
-use crate::model::{ConfigVersion, Membership, Server, ServerId};
+use crate::model::{Change, ConfigVersion, Membership};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const CALL: Duration = Duration::from_secs(10);
@@ -29,15 +29,6 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
     }
-}
-
-/// A change of membership.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// Add a voter.
-    Join(ServerId, Server),
-    /// Take a server out.
-    Leave(ServerId),
 }
 
 /// How a `reconfig` ended.

@@ -3,7 +3,7 @@
 //! The operator runs as a process of this machine, behind a proxy to the API server that lets chosen writes go wrong. An
 //! undisturbed tour beside it says how everything has to be in the end.
 
-#[allow(dead_code, reason = "the end-to-end tests use more of it")]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
 #[path = "../e2e/cluster.rs"]
 mod cluster;
 mod operator;
@@ -12,7 +12,7 @@ mod proxy;
 mod scenario;
 mod state;
 mod tour;
-#[allow(dead_code, reason = "the end-to-end tests use more of it")]
+#[expect(dead_code, reason = "the end-to-end tests use more of it")]
 #[path = "../e2e/writers.rs"]
 mod writers;
 

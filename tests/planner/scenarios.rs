@@ -1,27 +1,25 @@
 //! What the planner does, told as behaviour.
 
-use std::collections::BTreeMap;
-
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Ordinal, ServerId};
 use menagerie::plan::{Plan, Step, Truth};
 use serde_json::json;
 
-use super::world::{UID, World, claim, names, zk};
+use super::world::{UID, World, zk};
 
-fn reason(plan: &Plan) -> (&'static str, &str) {
+pub fn reason(plan: &Plan) -> (&'static str, &str) {
     match &plan.step {
         Step::Wait(reason) | Step::Refuse(reason) => (reason.code, &reason.message),
         step => panic!("it does not wait: {step:?}"),
     }
 }
 
-fn condition(plan: &Plan, name: &str) -> Option<Truth> {
+pub fn condition(plan: &Plan, name: &str) -> Option<Truth> {
     plan.conditions.iter().find(|verdict| verdict.name == name).map(|verdict| verdict.truth)
 }
 
-fn settled(replicas: i32) -> World {
+pub fn settled(replicas: i32) -> World {
     let mut world = zk(replicas);
     assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
     world.trace.clear();
@@ -177,159 +175,6 @@ fn of_two_that_claim_to_lead_the_later_epoch_counts() {
     let plan = menagerie::plan::plan(&seen);
     assert_eq!(plan.status.leader.as_deref(), Some("zk-2"));
     assert_eq!(reason(&plan).0, "MemberNotSynced");
-}
-
-#[test]
-fn the_seed_does_not_change_before_birth_whatever_the_spec_says_meanwhile() {
-    let mut world = zk(3);
-    world.down = [ServerId(2), ServerId(3)].into();
-    assert_eq!(reason(&world.settle()).0, "Founding");
-    world.scale(5).settle();
-    assert_eq!(world.pods(), 3, "two lists of founders could make two quorums");
-    world.down.clear();
-    assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
-}
-
-#[test]
-fn a_lost_charter_is_written_again_with_the_same_founders() {
-    let mut world = zk(3);
-    world.down = [ServerId(2), ServerId(3)].into();
-    world.settle();
-    world.objects.remove(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() });
-    world.scale(5).settle();
-    world.down.clear();
-    world.pass();
-    assert_eq!(world.voters(), [1, 2, 3], "two lists of founders could make two quorums");
-}
-
-#[test]
-fn an_ensemble_created_again_with_its_claims_is_the_same_ensemble_and_not_born_again() {
-    let mut world = settled(3);
-    world.recreate("another-uid");
-    let plan = world.settle();
-    assert_eq!(plan.step, Step::Rest, "{:?}", world.trace);
-    assert_eq!(plan.status.identity.as_deref(), Some(UID));
-    assert_eq!(world.voters(), [1, 2, 3]);
-}
-
-#[test]
-fn an_ensemble_created_again_smaller_starts_with_all_its_claims_and_shrinks_from_there() {
-    let mut world = settled(3);
-    world.spec.replicas = 1;
-    world.recreate("another-uid");
-    assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(&world.trace[..4], ["leave 3", "lower 3", "leave 2", "lower 2"]);
-}
-
-#[test]
-fn claims_of_an_ensemble_that_was_never_born_do_not_keep_the_next_from_being_born() {
-    let mut world = zk(3);
-    world.down = (1..=3).map(ServerId).collect();
-    world.settle();
-    assert_eq!(world.claims.len(), 3);
-    world.recreate("another-uid");
-    assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.voters(), [1, 2, 3]);
-}
-
-#[test]
-fn a_born_ensemble_of_which_no_member_has_data_is_said_to_be_lost() {
-    let mut world = settled(3);
-    world.wiped = true;
-    let plan = world.settle();
-    assert_eq!(reason(&plan).0, "NoData");
-    world.silent.insert(ServerId(2));
-    assert_eq!(reason(&world.settle()).0, "NoQuorum", "one that is silent may have all of it");
-}
-
-#[test]
-fn a_status_that_somebody_changed_is_believed_by_nobody() {
-    let mut world = settled(3);
-    let before = world.seen().charter;
-    let forged = world.status.membership.as_mut().unwrap();
-    forged.version = "f00000000".into();
-    forged.servers.truncate(1);
-    world.status.identity = Some("nonsense".into());
-    let plan = world.settle();
-    assert_eq!(plan.step, Step::Rest);
-    assert_eq!(world.seen().charter, before);
-    assert_eq!(plan.status.identity.as_deref(), Some(UID));
-    assert_eq!(plan.status.membership.unwrap().servers.len(), 3);
-}
-
-#[test]
-fn a_charter_that_somebody_changed_is_put_right_once_every_voter_agrees() {
-    let mut world = settled(3);
-    let before = world.seen().charter.unwrap();
-    let mut forged = before.clone();
-    forged.version = "f00000000".into();
-    forged.membership = names().seed(1).text();
-    let key = ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() };
-    if let Some(Live::Ours(json)) = world.objects.get_mut(&key) {
-        json["data"]["charter.json"] = json!(serde_json::to_string(&forged).unwrap());
-    }
-    assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.seen().charter, Some(before));
-}
-
-#[test]
-fn a_claim_with_a_monstrous_ordinal_decides_nothing() {
-    assert_eq!(names().ordinal_of_claim("data-zk-4000000000"), None);
-    let mut world = zk(1);
-    world.claims.insert(Ordinal(14), claim(14, Some("x")));
-    world.settle();
-    assert!(world.seen().span() <= 15);
-}
-
-#[test]
-fn without_claims_it_is_a_new_birth() {
-    let mut world = settled(3);
-    world.claims.clear();
-    world.membership = None;
-    world.recreate("another-uid");
-    assert_eq!(world.settle().status.identity.as_deref(), Some("another-uid"));
-}
-
-#[test]
-fn claims_of_different_ensembles_start_nothing() {
-    let mut world = zk(3);
-    world.claims = BTreeMap::from([(Ordinal(0), claim(0, Some("a"))), (Ordinal(1), claim(1, Some("b")))]);
-    let plan = world.settle();
-    assert_eq!(reason(&plan).0, "ClaimsDisagree");
-    assert!(world.objects.is_empty());
-    assert_eq!(condition(&plan, "Degraded"), Some(Truth::True));
-}
-
-#[test]
-fn a_claim_of_another_ensemble_is_refused_by_name_when_growing() {
-    let mut world = settled(1);
-    world.claims.insert(Ordinal(1), claim(1, Some("somebody")));
-    let plan = world.scale(3).settle();
-    let (code, message) = reason(&plan);
-    assert_eq!(code, "ForeignClaim");
-    assert!(message.contains("data-zk-1") && message.contains("somebody"), "{message}");
-    assert_eq!((world.pods(), world.voters()), (1, vec![1]));
-}
-
-#[test]
-fn a_claim_that_nobody_marked_is_refused() {
-    let mut world = zk(3);
-    world.claims.insert(Ordinal(2), claim(2, None));
-    assert_eq!(reason(&world.settle()).0, "ForeignClaim");
-    assert!(world.objects.is_empty());
-}
-
-#[test]
-fn claims_that_are_being_deleted_are_waited_for_and_are_no_evidence() {
-    let mut world = zk(3);
-    let mut going = claim(0, Some("an-earlier-uid"));
-    going.going = true;
-    world.claims.insert(Ordinal(0), going);
-    assert_eq!(reason(&world.settle()).0, "ClaimTerminating");
-    assert!(world.objects.is_empty());
-    world.claims.clear();
-    assert_eq!(world.settle().status.identity.as_deref(), Some(UID));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! A step as the single writes and reads that `operator::act` makes of it. Between any two of them the operator can die.
+//! What becomes of a step's deeds. Between any two of them the operator can die.
 
 use menagerie::model::observed::Kind;
-use menagerie::model::{ConfigVersion, ServerId};
-use menagerie::plan::{Resize, Step, Target, Write};
+use menagerie::model::{Change, ConfigVersion};
+use menagerie::plan::{Deed, Expected, Resize, Target, Write};
 
 use super::disk::What;
 use super::invariants::Wrong;
@@ -14,36 +14,7 @@ use super::sight::pod_at;
 use super::world::World;
 use super::zab::Verdict;
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    Apply(Write),
-    Delete(Target),
-    /// A fresh quorum read: this one is no member any more.
-    Absent {
-        id: ServerId,
-        via: Vec<String>,
-    },
-    Resize(Resize),
-    /// A fresh quorum read: the membership is still of this version, and this one is not in it.
-    Out {
-        id: ServerId,
-        from: ConfigVersion,
-        via: Vec<String>,
-    },
-    /// A fresh quorum read: the membership is still of this version.
-    Still {
-        from: ConfigVersion,
-        via: Vec<String>,
-    },
-    Reconfig {
-        id: ServerId,
-        join: bool,
-        from: Option<ConfigVersion>,
-        via: Vec<String>,
-    },
-}
-
-/// How an action ends, as far as the network is concerned.
+/// How a deed ends, as far as the network is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
     /// Done and answered.
@@ -56,59 +27,28 @@ pub enum Wire {
     Halfway,
 }
 
-pub fn actions(step: &Step) -> Vec<Action> {
-    let change = |id: ServerId, join: bool, from: ConfigVersion, via: &[String]| {
-        let via = via.to_vec();
-        vec![Action::Still { from, via: via.clone() }, Action::Reconfig { id, join, from: Some(from), via }]
-    };
-    match step {
-        Step::Apply(writes) => writes.iter().cloned().map(Action::Apply).collect(),
-        Step::Delete(targets) => targets.iter().cloned().map(Action::Delete).collect(),
-        Step::Raise(resize) => vec![Action::Resize(resize.clone())],
-        Step::Lower(resize) => {
-            vec![Action::Absent { id: resize.id, via: resize.via.clone() }, Action::Resize(resize.clone())]
-        }
-        Step::Join { id, from, via, .. } => change(*id, true, *from, via),
-        Step::Restart(restart) => {
-            let still = restart.from.map(|from| Action::Still { from, via: restart.via.clone() });
-            still.into_iter().chain([Action::Delete(restart.pod.clone())]).collect()
-        }
-        Step::Renew(renew) => {
-            let out = Action::Out { id: renew.id, from: renew.from, via: renew.via.clone() };
-            let targets = [renew.claim.clone()].into_iter().chain(renew.pod.clone());
-            [out].into_iter().chain(targets.map(Action::Delete)).collect()
-        }
-        Step::Leave { id, from, via, .. } => change(*id, false, *from, via),
-        Step::Wait(_) | Step::Refuse(_) | Step::Rest => Vec::new(),
-    }
-}
-
 impl World {
-    /// Carries out one action; whether the next one follows.
-    pub fn carry_out(&mut self, action: &Action, pass: &Pass, wire: Wire) -> bool {
+    /// Carries out one deed; whether the next one follows.
+    pub fn carry_out(&mut self, deed: &Deed, pass: &Pass, wire: Wire) -> bool {
         if wire == Wire::Unsent {
-            self.tell(|| format!("the operator's request ({}) never arrives", describe(action)));
+            self.tell(|| format!("the operator's request ({}) never arrives", describe(deed)));
             return false;
         }
-        let outcome = match action {
-            Action::Apply(write) => self.apply(write, pass),
-            Action::Delete(target) => self.delete(target, pass),
-            Action::Resize(resize) => self.resize(resize, pass),
-            Action::Absent { id, via } => self.quorum_read(via).and_then(|config| {
-                if config.voters.contains(id.0) { Err(format!("member {id} is in {config}")) } else { Ok(()) }
-            }),
-            Action::Out { id, from, via } => self.quorum_read(via).and_then(|config| {
-                let out = config.version == from.0 && !config.voters.contains(id.0);
-                if out { Ok(()) } else { Err(format!("the membership is {config} by now")) }
-            }),
-            Action::Still { from, via } => self.quorum_read(via).and_then(|config| {
-                if config.version == from.0 { Ok(()) } else { Err(format!("the membership is {config} by now")) }
-            }),
-            Action::Reconfig { id, join, from, via } => self.change((id.0, *join), *from, via, (pass, wire)),
+        let outcome = match deed {
+            Deed::Write(write) => self.apply(write, pass),
+            Deed::Delete(target) => self.delete(target, pass),
+            Deed::Resize(resize) => self.resize(resize, pass),
+            Deed::Confirm { expected, via } => {
+                self.quorum_read(via).and_then(|config| expected.met(&config.membership()))
+            }
+            Deed::Reconfig { change, from, via } => {
+                let from = (!pass.thought.unfenced).then_some(*from);
+                self.change(change, from, via, (pass, wire))
+            }
         };
         match &outcome {
-            Ok(()) => self.tell(|| format!("the operator: {}", describe(action))),
-            Err(reason) => self.tell(|| format!("the operator: {}: refused: {reason}", describe(action))),
+            Ok(()) => self.tell(|| format!("the operator: {}", describe(deed))),
+            Err(reason) => self.tell(|| format!("the operator: {}: refused: {reason}", describe(deed))),
         }
         outcome.is_ok() && wire == Wire::Fine
     }
@@ -245,11 +185,15 @@ impl World {
 
     fn change(
         &mut self,
-        (id, join): (u32, bool),
+        change: &Change,
         from: Option<ConfigVersion>,
         via: &[String],
         (pass, wire): (&Pass, Wire),
     ) -> Result<(), String> {
+        let (id, join) = match change {
+            Change::Join(id, _) => (id.0, true),
+            Change::Leave(id) => (id.0, false),
+        };
         let before = self.committed;
         let Some(member) = self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(Server::serving))
         else {
@@ -311,24 +255,25 @@ impl World {
     }
 }
 
-fn describe(action: &Action) -> String {
-    match action {
-        Action::Apply(Write::Apply { object, .. }) => {
+fn describe(deed: &Deed) -> String {
+    match deed {
+        Deed::Write(Write::Apply { object, .. }) => {
             let pods =
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
             format!("applies {} {}{pods}", object.key.kind.as_str(), object.key.name)
         }
-        Action::Apply(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
-        Action::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
-        Action::Absent { id, .. } => format!("commits a write and reads that {id} is no member"),
-        Action::Out { id, from, .. } => {
-            format!("commits a write and reads that {id} is not in the membership of {from}")
-        }
-        Action::Resize(resize) => {
+        Deed::Write(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
+        Deed::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
+        Deed::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
         }
-        Action::Still { from, .. } => format!("commits a write and reads that the membership is at {from}"),
-        Action::Reconfig { id, join: true, .. } => format!("asks for a reconfig that adds member {id}"),
-        Action::Reconfig { id, join: false, .. } => format!("asks for a reconfig that removes member {id}"),
+        Deed::Confirm { expected: Expected { version, without }, .. } => {
+            let version = version.map(|version| format!("the membership is at {version}"));
+            let without = without.map(|id| format!("{id} is no member"));
+            let found: Vec<String> = version.into_iter().chain(without).collect();
+            format!("commits a write and reads that {}", found.join(" and "))
+        }
+        Deed::Reconfig { change: Change::Join(id, _), .. } => format!("asks for a reconfig that adds member {id}"),
+        Deed::Reconfig { change: Change::Leave(id), .. } => format!("asks for a reconfig that removes member {id}"),
     }
 }

@@ -136,6 +136,7 @@ impl Course {
             replicas: dice.pick(&self.from).unwrap_or(3),
             reclaim: self.reclaim.unwrap_or(dice.once_in(2)),
             tick: 0,
+            wish: 0,
             policy: if self.policies > 0 { dice.pick(&POLICIES).unwrap_or_default() } else { Policy::Automatic },
         };
         let mut world = World::new(spec);
@@ -158,9 +159,13 @@ impl Course {
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
             let reclaim = self.reclaim.unwrap_or(turned);
-            let tick = if dice.once_in(self.rolls) { world.spec.tick + 1 } else { world.spec.tick };
+            let Spec { mut tick, mut wish, .. } = world.spec;
+            if dice.once_in(self.rolls) {
+                let why = if dice.once_in(2) { &mut wish } else { &mut tick };
+                *why += 1;
+            }
             let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
-            return Some(Event::Spec(Spec { replicas, reclaim, tick, ..world.spec }));
+            return Some(Event::Spec(Spec { replicas, reclaim, tick, wish, ..world.spec }));
         }
         if dice.once_in(self.faults) {
             return self.fault(world, dice);

@@ -7,9 +7,8 @@ use std::rc::Rc;
 use menagerie::agent::prepare;
 use menagerie::agent::seed::Seed;
 use menagerie::model::{Observation, ServerId};
-use menagerie::plan::{Step, plan};
+use menagerie::plan::{Deed, Step, plan};
 
-use super::act::{Action, actions};
 use super::kube::hash;
 use super::sight::Sight;
 use super::world::Status;
@@ -24,7 +23,9 @@ pub struct Mutant {
     /// What is done instead of the step.
     pub step: fn(&Observation, Step) -> Step,
     /// What is written instead, one after the other.
-    pub act: fn(Vec<Action>) -> Vec<Action>,
+    pub act: fn(Vec<Deed>) -> Vec<Deed>,
+    /// Whether its `reconfig` is without a version.
+    pub unfenced: bool,
     /// What the agent does instead.
     pub prepare: Option<Prepare>,
 }
@@ -36,14 +37,16 @@ pub const SOUND: Mutant = Mutant {
     name: "the operator as it is",
     doctor: |_| {},
     step: |_, step| step,
-    act: |actions| actions,
+    act: |deeds| deeds,
+    unfenced: false,
     prepare: None,
 };
 
 /// What came of one look.
 pub struct Thought {
     pub step: Step,
-    pub actions: Vec<Action>,
+    pub deeds: Vec<Deed>,
+    pub unfenced: bool,
     pub status: Status,
     pub digest: u64,
 }
@@ -67,8 +70,9 @@ impl Mind {
         (self.mutant.doctor)(&mut seen);
         let plan = plan(&seen);
         let step = (self.mutant.step)(&seen, plan.step);
-        let actions = (self.mutant.act)(actions(&step));
-        let thought = Rc::new(Thought { actions, status: Status::of(plan.status), digest: key, step });
+        let deeds = (self.mutant.act)(step.deeds());
+        let unfenced = self.mutant.unfenced;
+        let thought = Rc::new(Thought { deeds, unfenced, status: Status::of(plan.status), digest: key, step });
         self.memory.borrow_mut().insert(key, Rc::clone(&thought));
         thought
     }

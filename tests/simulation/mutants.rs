@@ -9,9 +9,8 @@ use menagerie::model::observed::Kind;
 use menagerie::model::observed::ObjectKey;
 use menagerie::model::truth::{Mode, Server as ServerTruth};
 use menagerie::model::{ConfigVersion, Fact, MemberTruth, Observation, Ordinal, ServerId};
-use menagerie::plan::{Purpose, Resize, Restart, Step, Target};
+use menagerie::plan::{Deed, Purpose, Resize, Restart, Step, Target};
 
-use super::act::Action;
 use super::explore::{Course, explore};
 use super::invariants::Wrong;
 use super::mind::{Mind, Mutant, SOUND};
@@ -115,9 +114,8 @@ fn lower(seen: &Observation, id: ServerId, pods: u32) -> Step {
     Step::Lower(Resize { id, object, uid, resource_version, via: Vec::new() })
 }
 
-fn without_reads(actions: Vec<Action>) -> Vec<Action> {
-    let read = |action: &Action| matches!(action, Action::Absent { .. } | Action::Still { .. } | Action::Out { .. });
-    actions.into_iter().filter(|action| !read(action)).collect()
+fn without_reads(deeds: Vec<Deed>) -> Vec<Deed> {
+    deeds.into_iter().filter(|deed| !matches!(deed, Deed::Confirm { .. })).collect()
 }
 
 #[test]
@@ -159,14 +157,12 @@ fn a_stale_configuration_that_is_written_at_start_is_found() {
 }
 
 /// Deletes whatever has the name.
-fn by_name(actions: Vec<Action>) -> Vec<Action> {
-    let nameless = |action| match action {
-        Action::Delete(target) => {
-            Action::Delete(Target { uid: String::new(), resource_version: String::new(), ..target })
-        }
-        action => action,
+fn by_name(deeds: Vec<Deed>) -> Vec<Deed> {
+    let nameless = |deed| match deed {
+        Deed::Delete(target) => Deed::Delete(Target { uid: String::new(), resource_version: String::new(), ..target }),
+        deed => deed,
     };
-    actions.into_iter().map(nameless).collect()
+    deeds.into_iter().map(nameless).collect()
 }
 
 #[test]
@@ -249,17 +245,9 @@ fn a_dropped_fresh_quorum_read_is_found() {
     found(mutant, &Course::late(), 2000, &[Wrong::Quorum, Wrong::Changes]);
 }
 
-fn without_version(actions: Vec<Action>) -> Vec<Action> {
-    let unversioned = |action| match action {
-        Action::Reconfig { id, join, via, .. } => Action::Reconfig { id, join, from: None, via },
-        action => action,
-    };
-    without_reads(actions).into_iter().map(unversioned).collect()
-}
-
 #[test]
 fn a_reconfig_without_version_is_found() {
-    let mutant = Mutant { name: "reconfig without version", act: without_version, ..SOUND };
+    let mutant = Mutant { name: "reconfig without version", act: without_reads, unfenced: true, ..SOUND };
     found(mutant, &Course::late(), 2000, &[Wrong::Changes, Wrong::Quorum]);
 }
 

@@ -31,7 +31,7 @@ pub enum Doing {
 pub struct Pass {
     pub sight: Sight,
     pub thought: Rc<Thought>,
-    /// The action that comes next.
+    /// The deed that comes next.
     pub next: usize,
     /// Members that were synced when it asked, whatever it was told. Who fails later is no fault of the operator's.
     pub synced: Ids,
@@ -54,7 +54,7 @@ impl Hash for Pass {
 }
 
 impl World {
-    /// One stage of a pass: read the resource, list, ask and decide, one action after the other, write the status.
+    /// One stage of a pass: read the resource, list, ask and decide, one deed after the other, write the status.
     pub fn proceed(&mut self, who: usize, mind: &Mind, wire: Wire) -> bool {
         let doing = std::mem::take(&mut self.operators[who].doing);
         self.operators[who].doing = match doing {
@@ -74,12 +74,12 @@ impl World {
 
     fn go_on(&mut self, who: usize, mut pass: Box<Pass>, wire: Wire) -> bool {
         let thought = Rc::clone(&pass.thought);
-        let Some(action) = thought.actions.get(pass.next) else {
+        let Some(deed) = thought.deeds.get(pass.next) else {
             return self.record_status(&pass);
         };
-        let goes_on = self.carry_out(action, &pass, wire);
+        let goes_on = self.carry_out(deed, &pass, wire);
         // Whatever became of the step, the status is written at the end.
-        pass.next = if goes_on { pass.next + 1 } else { thought.actions.len() };
+        pass.next = if goes_on { pass.next + 1 } else { thought.deeds.len() };
         self.operators[who].doing = Doing::Acting(pass);
         true
     }

@@ -275,7 +275,10 @@ impl Sight {
         };
         let mut seen = Observation {
             now: self.now,
-            requests: Requests { restart: None, approved: self.resource.approved.map(revision_name) },
+            requests: Requests {
+                restart: (self.resource.spec.wish > 0).then(|| self.resource.spec.wish.to_string()),
+                approved: self.resource.approved.map(revision_name),
+            },
             nodes: self.pods.iter().map(node).collect(),
             names: names(),
             uid: format!("ensemble-{}", self.resource.uid),

@@ -11,13 +11,15 @@ pub struct Spec {
     pub reclaim: bool,
     /// A configuration that needs a restart.
     pub tick: u32,
+    /// How often the restart of every member was asked for.
+    pub wish: u32,
     /// When members that serve may be restarted.
     pub policy: Policy,
 }
 
 impl Spec {
     pub fn of(replicas: u32) -> Self {
-        Self { replicas, reclaim: false, tick: 0, policy: Policy::Automatic }
+        Self { replicas, reclaim: false, tick: 0, wish: 0, policy: Policy::Automatic }
     }
 
     pub fn to_api(self) -> ZooKeeperEnsembleSpec {
@@ -38,8 +40,11 @@ impl Spec {
 impl std::fmt::Display for Spec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let policy = if self.reclaim { "deleted" } else { "kept" };
-        let Self { replicas, tick, .. } = self;
+        let Self { replicas, tick, wish, .. } = self;
         write!(f, "{replicas} members, claims {policy} after scaling down, configuration {tick}")?;
+        if *wish > 0 {
+            write!(f, ", restart {wish} of all")?;
+        }
         if self.policy == Policy::Automatic { Ok(()) } else { write!(f, ", updates {:?}", self.policy) }
     }
 }

@@ -85,7 +85,7 @@ fn prepared(files: &Files, seed: &Seed) -> (Plan, Files) {
 fn the_membership_in_use_follows_from_record_and_charter() {
     const NONE: &[(&str, &[u32])] = &[];
     // Record, charter, its version; the list in use, its version, where it comes from.
-    #[allow(clippy::type_complexity)]
+    #[expect(clippy::type_complexity)]
     let table: &[(&[(&str, &[u32])], &[u32], u64, &[u32], u64, Source, &str)] = &[
         (NONE, &[1, 2, 3], 0, &[1, 2, 3], 0, Source::Charter, "at birth"),
         (NONE, &[1, 2, 3], 9, &[1, 2, 3], 9, Source::Charter, "an empty disk of a member"),

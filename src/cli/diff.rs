@@ -1,0 +1,107 @@
+//! What is different between two points, or between two snapshots.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::escape::push_escaped;
+use crate::cli::point::PointArg;
+use crate::cli::snapshot::{rebuilt, shown};
+use crate::cli::znode::{Shown, ZnodeLine};
+use crate::cli::{Exit, Meter, Output, Printer, Stop, look};
+use crate::files::Point;
+use crate::replay::{Difference, differences};
+
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// Members' folders with --from; without it, two snapshots or folders to compare
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// The first point
+    #[arg(long, value_name = "ZXID|TIME")]
+    from: Option<PointArg>,
+    /// The second point
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    to: PointArg,
+    /// Only this znode and those below it
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    path: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// Print so many bytes of data for people
+    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    data: usize,
+}
+
+#[derive(Serialize)]
+struct DifferenceLine<'a> {
+    difference: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<ZnodeLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<ZnodeLine<'a>>,
+}
+
+/// Prints what is different.
+pub fn diff(options: &Diff) -> Result<Exit, Stop> {
+    let mut meter = Meter::new();
+    let members = look(&options.paths)?;
+    let (before, after) = match (options.from, &members[..]) {
+        (Some(from), members) => (rebuilt(members, from.0, &mut meter)?, rebuilt(members, options.to.0, &mut meter)?),
+        (None, [one, other]) => (
+            rebuilt(std::slice::from_ref(one), Point::End, &mut meter)?,
+            rebuilt(std::slice::from_ref(other), Point::End, &mut meter)?,
+        ),
+        (None, _) => return Err(Stop::Usage("say --from, or name two snapshots or folders".to_owned())),
+    };
+    let ((before, one), (after, other)) = (before, after);
+    let (before, after) = (before.replay.tree(), after.replay.tree());
+    let (children_before, children_after) = (before.children(), after.children());
+    let mut to = Printer::new();
+    for difference in differences(before, after, options.path.trim_end_matches('/').as_bytes()) {
+        let kind = kind(&difference);
+        let Difference { path, before: old, after: new, .. } = difference;
+        let old = old.map(|node| shown(before, path, node, &children_before));
+        let new = new.map(|node| shown(after, path, node, &children_after));
+        match options.output {
+            Output::Json => to.json(&DifferenceLine {
+                difference: kind,
+                before: old.map(|shown| shown.line()),
+                after: new.map(|shown| shown.line()),
+            })?,
+            Output::Human => push_difference(kind, path, (old, new), options.data, &mut to.buffer),
+        }
+        to.line_done()?;
+    }
+    to.flush()?;
+    Ok(if one == Exit::Sound { other } else { one })
+}
+
+fn kind(difference: &Difference<'_>) -> &'static str {
+    match (difference.before, difference.after) {
+        (None, _) => "created",
+        (_, None) => "deleted",
+        (Some(before), Some(after)) if before.stat().czxid != after.stat().czxid => "recreated",
+        _ if difference.data => "data",
+        _ if difference.acl => "acl",
+        _ => "stat",
+    }
+}
+
+fn push_difference(
+    kind: &str,
+    path: &[u8],
+    (old, new): (Option<Shown<'_>>, Option<Shown<'_>>),
+    data: usize,
+    to: &mut Vec<u8>,
+) {
+    to.extend_from_slice(format!("{kind:<10}").as_bytes());
+    push_escaped(if path.is_empty() { b"/" } else { path }, to);
+    to.push(b'\n');
+    for (sign, shown) in [(b"  - ", old), (b"  + ", new)] {
+        if let Some(shown) = shown {
+            to.extend_from_slice(sign);
+            shown.push_columns(data, to);
+        }
+    }
+}
