@@ -35,8 +35,7 @@ use crate::model::membership::CLIENT_PORT;
 use crate::model::{Ordinal, ServerId};
 use crate::zk::fourletter::{self, FourLetterError};
 
-use rejoin::Mounts;
-use seed::Seed;
+use seed::{Mounts, Seed};
 use serve::Agent;
 use truth::Place;
 use volume::Volume;
@@ -123,7 +122,7 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 
 async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let id = server_id(&pod.name)?;
-    let mut seed = Seed::read(&pod.seed, &pod.secret)?;
+    let mut seed = Seed::read(&Mounts { seed: pod.seed, secret: pod.secret })?;
     let volume = Volume::at(&pod.data);
     let found = volume.look()?;
     if seed.birth
@@ -156,10 +155,11 @@ async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()>
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
     let client = place.client.clone();
-    let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(pod.secret.clone())));
+    let mounts = Mounts { seed: pod.seed, secret: pod.secret };
+    let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(mounts.clone())));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
-    let joiner = rejoin::watch(Arc::clone(&agent), Mounts { seed: pod.seed, secret: pod.secret });
+    let joiner = rejoin::watch(Arc::clone(&agent), mounts);
     tokio::select! {
         outcome = async { axum::serve(listener, serve::router(agent)).await } => outcome.context("cannot serve"),
         () = joiner => Ok(()),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ConfigVersion, Membership, ServerId};
 
 use super::record::{NEXT, Records, STEM, file_name};
-use super::seed::{NoSeed, Seed};
+use super::seed::{CONFIG_PROPERTY, NoSeed, Seed};
 
 /// The mark of the ensemble and member that a volume belongs to.
 pub const MARK: &str = "menagerie.json";
@@ -168,13 +168,13 @@ impl From<NoSeed> for Refusal {
 pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
     let mark = owned(found, seed, id)?;
     let mut plan = configure(found, seed, id, root)?;
-    let resync = !seed.birth && seed.resync.get(&id).is_some_and(|wish| mark.resynced.as_ref() != Some(wish));
+    let wish = ungranted(&mark, seed, id);
     let mut first = Vec::new();
-    if resync && found.database {
+    if wish.is_some() && found.database {
         // Before the mark says so: a stop between the two finds nothing left to set aside.
         first.push(Change::SetAside);
     }
-    let resynced = if resync { seed.resync.get(&id).cloned() } else { mark.resynced.clone() };
+    let resynced = wish.cloned().or_else(|| mark.resynced.clone());
     // The mark goes first: after a stop anywhere behind it, the next start knows whose half-made volume it finds.
     let mark = serde_json::to_string(&Mark { resynced, ..mark })
         .map_err(|error| Refusal::UnreadableMark { reason: error.to_string() })?;
@@ -187,6 +187,30 @@ pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<P
         plan.changes.push(Change::Remove { path: INITIALIZE.into() });
     }
     Ok(plan)
+}
+
+/// The wish that this member start empty, while it is one that no start has granted yet.
+fn ungranted<'a>(mark: &Mark, seed: &'a Seed, id: ServerId) -> Option<&'a String> {
+    seed.resync.get(&id).filter(|wish| !seed.birth && mark.resynced.as_ref() != Some(*wish))
+}
+
+/// What a server that was started with this `zoo.cfg` does not know: its kubelet hears of changes late, and may start a pod
+/// of the new revision with the configuration of the old one.
+pub fn unknown(zoo_cfg: &str, seed: &Seed) -> Option<String> {
+    let has = |wanted: &str| zoo_cfg.lines().any(|line| line.trim() == wanted);
+    if !has(&seed.digest.line()) {
+        return Some("the super user's password was changed".to_owned());
+    }
+    // One that an older agent wrote says nothing of it.
+    let told = zoo_cfg.lines().any(|line| line.trim().starts_with(CONFIG_PROPERTY));
+    (told && !has(&seed.config_line())).then(|| "it was started with another zoo.cfg than it has now".to_owned())
+}
+
+/// Why the volume has to be made ready once more: its kubelet had not heard of the wish that it start empty when that was
+/// done last.
+pub fn outdated(found: &Found, seed: &Seed, id: ServerId) -> Option<String> {
+    let mark = owned(found, seed, id).ok()?;
+    ungranted(&mark, seed, id).map(|_| "it was to sync anew, and heard of it too late".to_owned())
 }
 
 /// The part of it that is repeated beside a joiner whose server stopped in place: the membership and `zoo.cfg`.
@@ -259,7 +283,7 @@ fn owned(found: &Found, seed: &Seed, id: ServerId) -> Result<Mark, Refusal> {
 
 fn zoo_cfg(seed: &Seed, dynamic: &str) -> String {
     let statics = seed.statics.trim_end();
-    format!("{statics}\n{}\ndynamicConfigFile={dynamic}\n", seed.digest.line())
+    format!("{statics}\n{}\n{}\ndynamicConfigFile={dynamic}\n", seed.config_line(), seed.digest.line())
 }
 
 /// Suffixes of the files that nothing needs any more.

@@ -3,7 +3,6 @@
 //!
 //! Invariants: nothing is written while the server answers on either port, or while the record names this member.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::model::ServerId;
 
 use super::prepare::{Plan, configure};
 use super::record::Records;
-use super::seed::Seed;
+use super::seed::{Mounts, Seed};
 use super::serve::Agent;
 use super::volume::{Volume, VolumeError};
 
@@ -24,15 +23,6 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// From one writing to the next.
 const PAUSE: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(1);
-
-/// Where the seed and the super user's password are mounted.
-#[derive(Clone, Debug)]
-pub struct Mounts {
-    /// The `ConfigMap`.
-    pub seed: PathBuf,
-    /// The Secret.
-    pub secret: PathBuf,
-}
 
 /// Watches over the member for as long as the agent runs.
 pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
@@ -74,7 +64,7 @@ fn lost(volume: &Volume, id: ServerId) -> Result<bool, VolumeError> {
 }
 
 fn rewrite(volume: &Volume, mounts: &Mounts, id: ServerId) -> Result<Option<Plan>, String> {
-    let seed = Seed::read(&mounts.seed, &mounts.secret).map_err(|e| e.to_string())?;
+    let seed = Seed::read(mounts).map_err(|e| e.to_string())?;
     let found = volume.look().map_err(|e| e.to_string())?;
     let plan = configure(&found, &seed, id, &volume.root()).map_err(|e| e.to_string())?;
     if volume.holds(&plan.changes) {

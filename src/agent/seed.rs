@@ -41,6 +41,9 @@ pub struct Seed {
     joiner: String,
 }
 
+/// Key of [`Seed::config_line`].
+pub const CONFIG_PROPERTY: &str = "menagerie.config";
+
 /// `super:base64(sha1("super:" + password))`, as the server wants it. Printing it for debugging shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SuperDigest(String);
@@ -66,9 +69,18 @@ pub enum NoSeed {
     },
 }
 
+/// Where the seed and the super user's password are mounted.
+#[derive(Clone, Debug)]
+pub struct Mounts {
+    /// The `ConfigMap`.
+    pub seed: PathBuf,
+    /// The Secret.
+    pub secret: PathBuf,
+}
+
 impl Seed {
-    /// Reads the mounted `ConfigMap` and Secret.
-    pub fn read(seed: &Path, secret: &Path) -> Result<Self, NoSeed> {
+    /// Reads what is mounted.
+    pub fn read(Mounts { seed, secret }: &Mounts) -> Result<Self, NoSeed> {
         let read = |path: PathBuf| fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source });
         Self::parse(&read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?, &read(secret.join(PASSWORD_KEY))?)
     }
@@ -97,6 +109,12 @@ impl Seed {
         let digest = SuperDigest::of(password)?;
         let seed = Self { ensemble, identity, birth, membership, statics, digest, resync, joiner };
         seed.own_entry(ServerId(1)).map(|_| seed)
+    }
+
+    /// A line of `zoo.cfg` that tells one static configuration from the next. The server takes what it does not know for a
+    /// system property, and keeps it when it rewrites the file.
+    pub fn config_line(&self) -> String {
+        format!("{CONFIG_PROPERTY}={:x}", Sha1::digest(&self.statics))
     }
 
     /// The server entry of a member that is not in the list yet.
@@ -219,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_file_is_named() {
-        let error = Seed::read(Path::new("/nonexistent"), Path::new("/nonexistent")).unwrap_err();
+        let error = Seed::read(&Mounts { seed: "/nonexistent".into(), secret: "/nonexistent".into() }).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nonexistent/charter.json: No such file or directory (os error 2)");
     }
 }

@@ -3,7 +3,6 @@
 //! Invariants: every answer comes within a probe's three seconds, also when the disk hangs: it is read on a thread of its
 //! own, by one reader at a time, so that a hung disk costs one thread and not one a probe. Liveness reads no disk at all.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,8 @@ use crate::model::truth::{Disk, Mode, Server};
 use crate::model::{MemberTruth, ServerId};
 use crate::zk::fourletter;
 
-use super::seed::SuperDigest;
+use super::prepare;
+use super::seed::{Mounts, Seed};
 use super::truth::{self, Place};
 use super::volume::{Volume, VolumeError};
 
@@ -45,17 +45,16 @@ pub struct Agent {
     /// Where its server listens.
     pub place: Place,
     volume: Volume,
-    /// Where the super user's password is mounted.
-    secret: Option<PathBuf>,
+    mounts: Option<Mounts>,
     reader: Arc<Semaphore>,
     served: Mutex<Instant>,
 }
 
 impl Agent {
     /// The agent of that member.
-    pub fn new(id: ServerId, place: Place, volume: Volume, secret: Option<PathBuf>) -> Self {
+    pub fn new(id: ServerId, place: Place, volume: Volume, mounts: Option<Mounts>) -> Self {
         let served = Mutex::new(Instant::now());
-        Self { id, place, volume, secret, reader: Arc::new(Semaphore::new(1)), served }
+        Self { id, place, volume, mounts, reader: Arc::new(Semaphore::new(1)), served }
     }
 
     /// For how many seconds the server has not served, as far as this agent saw.
@@ -68,11 +67,16 @@ impl Agent {
         Some(last.elapsed().as_secs())
     }
 
-    async fn look(&self) -> Result<Disk, String> {
-        let secret = self.secret.clone();
+    /// What the disk says, and what a server that does not serve has to be started anew for.
+    async fn look(&self) -> Result<(Disk, Option<String>), String> {
+        let (id, mounts) = (self.id, self.mounts.clone());
         self.disk(move |volume| {
-            let outdated = secret.and_then(|secret| password_changed(volume, &secret));
-            Ok(Disk { outdated, ..volume.disk()? })
+            // What is mounted is replaced now and then: a moment without it says nothing.
+            let seed = mounts.and_then(|mounts| Seed::read(&mounts).ok());
+            let (started_with, found) = (volume.zoo_cfg()?, volume.look()?);
+            let outdated = seed.as_ref().and_then(|seed| prepare::unknown(started_with.as_ref()?, seed));
+            let late = seed.and_then(|seed| prepare::outdated(&found, &seed, id));
+            Ok((Disk { outdated, ..volume.disk()? }, late))
         })
         .await
     }
@@ -114,14 +118,6 @@ impl Agent {
             Err(otherwise) => Ok(otherwise),
         }
     }
-}
-
-/// Whether the server was started with another password than the one that its pod has by now.
-fn password_changed(volume: &Volume, secret: &Path) -> Option<String> {
-    let digest = SuperDigest::read(secret).ok()?;
-    let started_with = volume.zoo_cfg().ok()??;
-    let known = started_with.lines().any(|line| line.trim() == digest.line());
-    (!known).then(|| "the super user's password was changed".to_owned())
 }
 
 /// The routes.
@@ -189,7 +185,13 @@ async fn member(State(agent): State<Arc<Agent>>) -> Response {
     let (server, disk) = tokio::join!(agent.server(), agent.look());
     let stalled = agent.stalled(&server);
     match disk {
-        Ok(disk) => Json(MemberTruth { id: agent.id, disk, server, stalled }).into_response(),
+        Ok((mut disk, late)) => {
+            // Whoever serves can read its data, whatever was thought of it before.
+            if !matches!(server, Server::Serving(_)) {
+                disk.outdated = disk.outdated.or(late);
+            }
+            Json(MemberTruth { id: agent.id, disk, server, stalled }).into_response()
+        }
         // Whether there is a database has no third value: half a truth would be taken for a whole one.
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }

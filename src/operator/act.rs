@@ -9,10 +9,11 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::objects::objects;
+use super::observe::{fresh, observe};
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
 use crate::model::{Change, ConfigVersion, Names};
-use crate::plan::{Deed, Resize, Step, Target, Write};
+use crate::plan::{Deed, Resize, Step, Target, Write, plan};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome, Password};
 
@@ -62,6 +63,7 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
     let mut session = None;
     for deed in step.deeds() {
         match &deed {
+            Deed::LookAgain => Box::pin(look_again(context, names, step)).await?,
             Deed::Write(write) => apply(context, names, write).await?,
             Deed::Delete(target) => delete(context, names, target).await?,
             Deed::Resize(resize) => resize_to(context, names, resize).await?,
@@ -75,6 +77,18 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
         }
     }
     Ok(())
+}
+
+/// Comparing is no choice: what differs is left to the next pass.
+async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
+    let ensemble = fresh(context, &names.namespace, &names.ensemble).await?;
+    let ensemble = ensemble.ok_or_else(|| ActError::Outdated("the ensemble is gone".to_owned()))?;
+    let again = plan(&observe(context, &ensemble).await?).step;
+    if again == *step {
+        return Ok(());
+    }
+    let (before, now) = (step.word(), again.word());
+    Err(ActError::Outdated(format!("a second look comes to another step ({now}) than the first ({before})")))
 }
 
 async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {

@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
@@ -60,7 +60,7 @@ impl Metrics {
 
     /// A plan was made.
     pub fn plan(&self, namespace: &str, name: &str, plan: &Plan, wanted: u32) {
-        self.steps.get_or_create(&Kind { kind: kind(&plan.step) }).inc();
+        self.steps.get_or_create(&Kind { kind: plan.step.word() }).inc();
         let of = Of { namespace: namespace.to_owned(), name: name.to_owned() };
         self.wanted.get_or_create(&of).set(i64::from(wanted));
         self.synced.get_or_create(&of).set(i64::from(plan.status.ready_replicas));
@@ -80,22 +80,5 @@ impl Metrics {
             text.clear();
         }
         text
-    }
-}
-
-/// A step in one word.
-pub fn kind(step: &Step) -> &'static str {
-    match step {
-        Step::Apply(_) => "apply",
-        Step::Delete(_) => "delete",
-        Step::Raise(_) => "raise",
-        Step::Lower(_) => "lower",
-        Step::Join { .. } => "join",
-        Step::Leave { .. } => "leave",
-        Step::Renew(_) => "renew",
-        Step::Restart(_) => "restart",
-        Step::Wait(_) => "wait",
-        Step::Refuse(_) => "refuse",
-        Step::Rest => "rest",
     }
 }

@@ -106,7 +106,7 @@ pub fn reported(seen: &Observation, desired: &Desired) -> Option<Reason> {
     seen.pods.iter().find_map(|(ordinal, pod)| {
         let id = ServerId::from(*ordinal);
         let resynced = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
-        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) {
+        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) && rolling::due(seen, id).is_none() {
             return Some(Reason::new(
                 "DataDamaged",
                 format!(

@@ -31,10 +31,11 @@ impl World {
     /// Carries out one deed; whether the next one follows.
     pub fn carry_out(&mut self, deed: &Deed, pass: &Pass, wire: Wire) -> bool {
         if wire == Wire::Unsent {
-            self.tell(|| format!("the operator's request ({}) never arrives", describe(deed)));
+            self.tell(|| format!("a request of {} ({}) never arrives", pass.name(), describe(deed)));
             return false;
         }
         let outcome = match deed {
+            Deed::LookAgain => Ok(()),
             Deed::Write(write) => self.apply(write, pass),
             Deed::Delete(target) => self.delete(target, pass),
             Deed::Resize(resize) => self.resize(resize, pass),
@@ -47,8 +48,8 @@ impl World {
             }
         };
         match &outcome {
-            Ok(()) => self.tell(|| format!("the operator: {}", describe(deed))),
-            Err(reason) => self.tell(|| format!("the operator: {}: refused: {reason}", describe(deed))),
+            Ok(()) => self.tell(|| format!("{}: {}", pass.name(), describe(deed))),
+            Err(reason) => self.tell(|| format!("{}: {}: refused: {reason}", pass.name(), describe(deed))),
         }
         outcome.is_ok() && wire == Wire::Fine
     }
@@ -135,6 +136,12 @@ impl World {
         let decided = pass.decided;
         if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
             return;
+        }
+        if decided.version != self.committed.version && decided.voters.contains(id) {
+            self.wrong(Wrong::Changes(format!(
+                "member {id} is stopped on a decision about membership {decided}, and it is {}",
+                self.committed
+            )));
         }
         self.judge_quorum(pass.synced, pass.synced.without(id), &format!("the restart of member {id}"));
         let absent: Ids = decided.voters.iter().filter(|voter| !pass.synced.contains(*voter)).collect();
@@ -257,6 +264,7 @@ impl World {
 
 fn describe(deed: &Deed) -> String {
     match deed {
+        Deed::LookAgain => "looks again".to_owned(),
         Deed::Write(Write::Apply { object, .. }) => {
             let pods =
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));

@@ -84,9 +84,14 @@ impl Disk {
         }
     }
 
+    /// What the server starts with, and rewrites at each change of the membership.
+    pub fn zoo_cfg(&self) -> Option<&String> {
+        self.files.get(&format!("{CONF}/zoo.cfg"))
+    }
+
     /// The file that `zoo.cfg` points to, and the proposed one beside it.
     pub fn configs(&self) -> Option<(Config, Option<Config>)> {
-        let zoo_cfg = self.files.get(&format!("{CONF}/zoo.cfg"))?;
+        let zoo_cfg = self.zoo_cfg()?;
         let name = zoo_cfg.lines().find_map(|line| line.strip_prefix("dynamicConfigFile="))?.rsplit('/').next()?;
         let mut current = Membership::parse(self.files.get(&format!("{CONF}/{name}"))?).ok()?;
         current.version = name.strip_prefix(STEM)?.parse().ok()?;
@@ -99,7 +104,9 @@ impl Disk {
     pub fn activate(&mut self, config: Config) {
         let files = Arc::make_mut(&mut self.files);
         let name = format!("{CONF}/{STEM}{}", ConfigVersion(config.version));
-        files.insert(format!("{CONF}/zoo.cfg"), format!("\ndynamicConfigFile=/data/{name}\n"));
+        let zoo_cfg = files.entry(format!("{CONF}/zoo.cfg")).or_default();
+        let kept: Vec<&str> = zoo_cfg.lines().filter(|line| !line.starts_with("dynamicConfigFile")).collect();
+        *zoo_cfg = format!("{}\ndynamicConfigFile=/data/{name}\n", kept.join("\n"));
         files.insert(name, config.membership().text());
         files.remove(&format!("{CONF}/{STEM}{NEXT}"));
     }

@@ -270,7 +270,7 @@ impl Course {
     /// The first operator works in whole passes; the second looks, and acts long after.
     fn late_event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
         let acting = matches!(world.operators[1].doing, Doing::Acting(_));
-        match dice.below(14) {
+        match dice.below(16) {
             0..=4 => Some(Event::Pass(0)),
             5 | 6 => Some(Event::Calm),
             7..=9 => {
@@ -282,6 +282,11 @@ impl Course {
             10 => {
                 let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
                 Some(Event::Spec(Spec { replicas, ..world.spec }))
+            }
+            11 if self.rolls > 0 => Some(Event::Spec(Spec { tick: world.spec.tick + 1, ..world.spec })),
+            12 if self.rolls > 0 => {
+                let members: Vec<u32> = world.kube.pods.keys().map(|ordinal| ordinal + 1).collect();
+                Some(Event::Fault(Fault::Ask(dice.pick(&members)?, dice.pick(&[Ask::Restart, Ask::Replace])?)))
             }
             _ if acting && !dice.once_in(5) => None,
             _ => Some(Event::Operator(1, Wire::Fine)),

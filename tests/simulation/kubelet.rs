@@ -54,7 +54,7 @@ impl World {
         false
     }
 
-    fn seed(&self, mount: Mount) -> Option<Seed> {
+    pub fn seed(&self, mount: Mount) -> Option<Seed> {
         let config = match mount {
             Mount::Before if self.kube.config_before.is_some() => self.kube.config_before.clone(),
             Mount::Before | Mount::Current => self.kube.config_map(),

@@ -3,6 +3,8 @@
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use menagerie::plan::{Deed, Step};
+
 use super::act::Wire;
 use super::membership::{Config, Ids};
 use super::mind::{Mind, Thought};
@@ -29,15 +31,17 @@ pub enum Doing {
 /// A decision on its way.
 #[derive(Clone)]
 pub struct Pass {
+    /// Whose it is.
+    pub who: usize,
     pub sight: Sight,
     pub thought: Rc<Thought>,
     /// The deed that comes next.
     pub next: usize,
-    /// Members that were synced when it asked, whatever it was told. Who fails later is no fault of the operator's.
+    /// Members that were synced when it began to act, whatever it was told. Who fails later is no fault of the operator's.
     pub synced: Ids,
     /// The membership that was committed when it decided.
     pub decided: Config,
-    /// Who led then.
+    /// Who led when it began to act.
     pub leader: Option<u32>,
 }
 
@@ -47,9 +51,16 @@ impl std::fmt::Debug for Pass {
     }
 }
 
+impl Pass {
+    /// Who acts.
+    pub fn name(&self) -> &'static str {
+        name(self.who)
+    }
+}
+
 impl Hash for Pass {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.thought.digest, self.next, self.synced, self.decided).hash(state);
+        (self.thought.digest, self.next, self.synced, self.decided, self.leader).hash(state);
     }
 }
 
@@ -65,23 +76,48 @@ impl World {
                 let thought = mind.think(&sight);
                 self.tell(|| format!("{} looks and decides: {}", name(who), decision(&thought)));
                 let (synced, decided, leader) = (self.synced(), self.committed, self.leader());
-                Doing::Acting(Box::new(Pass { sight: *sight, thought, next: 0, synced, decided, leader }))
+                Doing::Acting(Box::new(Pass { who, sight: *sight, thought, next: 0, synced, decided, leader }))
             }
-            Doing::Acting(pass) => return self.go_on(who, pass, wire),
+            Doing::Acting(pass) => return self.go_on(who, pass, mind, wire),
         };
         true
     }
 
-    fn go_on(&mut self, who: usize, mut pass: Box<Pass>, wire: Wire) -> bool {
+    fn go_on(&mut self, who: usize, mut pass: Box<Pass>, mind: &Mind, wire: Wire) -> bool {
         let thought = Rc::clone(&pass.thought);
         let Some(deed) = thought.deeds.get(pass.next) else {
             return self.record_status(&pass);
         };
-        let goes_on = self.carry_out(deed, &pass, wire);
+        if pass.next == 0 {
+            (pass.synced, pass.leader) = (self.synced(), self.leader());
+        }
+        let goes_on = match deed {
+            Deed::LookAgain => self.look_again(&mut pass, mind, wire),
+            deed => self.carry_out(deed, &pass, wire),
+        };
         // Whatever became of the step, the status is written at the end.
         pass.next = if goes_on { pass.next + 1 } else { thought.deeds.len() };
         self.operators[who].doing = Doing::Acting(pass);
         true
+    }
+
+    /// It goes on if it comes to the same step, and is judged by what it sees now.
+    fn look_again(&mut self, pass: &mut Pass, mind: &Mind, wire: Wire) -> bool {
+        if wire != Wire::Fine {
+            return false;
+        }
+        let mut sight = self.look(self.resource());
+        self.ask(&mut sight);
+        let again = mind.think(&sight);
+        let same = again.step == pass.thought.step;
+        if same {
+            pass.sight = sight;
+        } else {
+            self.tell(|| {
+                format!("{} looks again, would decide otherwise ({}), and does nothing", pass.name(), decision(&again))
+            });
+        }
+        same
     }
 
     fn record_status(&mut self, pass: &Pass) -> bool {
@@ -109,7 +145,6 @@ impl World {
 }
 
 fn decision(thought: &Thought) -> String {
-    use menagerie::plan::Step;
     match &thought.step {
         Step::Apply(writes) => format!("apply {} objects", writes.len()),
         Step::Delete(targets) => {

@@ -1,7 +1,9 @@
 //! The end: faults stop, and everything comes to what was last wanted.
 
+use menagerie::model::charter::STATIC_KEY;
 use menagerie::plan::Step;
 
+use super::disk::Disk;
 use super::invariants::Wrong;
 use super::kube::Ask;
 use super::kubelet::Mount;
@@ -41,6 +43,8 @@ impl World {
             }
             if thought.step == Step::Rest && !moved && self.status.digest == thought.status.digest {
                 let held = self.held();
+                // A kubelet is late by seconds: at rest each has heard of the last change.
+                self.kube.config_before = None;
                 self.rested(mind, held);
                 if !held || self.wrong.is_some() {
                     return;
@@ -104,6 +108,11 @@ impl World {
         if let Some((ordinal, _)) = outdated {
             return self.wrong(Wrong::Unsettled(format!("it rests and pod zk-{ordinal} is not as it is wanted")));
         }
+        let stale = self.kube.pods.keys().find(|ordinal| !held && !self.configured(**ordinal));
+        if let Some(ordinal) = stale {
+            return self
+                .wrong(Wrong::Unsettled(format!("it rests and zk-{ordinal} was started with an older zoo.cfg")));
+        }
         let unused = self
             .kube
             .claims
@@ -117,5 +126,14 @@ impl World {
         if before != (super::kube::hash(&self.kube), self.status.digest, self.history.len()) {
             self.wrong(Wrong::Unsettled("a pass after it has come to rest changes something".to_owned()));
         }
+    }
+
+    /// Whether a member's server knows the configuration as it is.
+    fn configured(&self, ordinal: u32) -> bool {
+        let statics = self.kube.config_map().and_then(|config| Some(config["data"][STATIC_KEY].as_str()?.to_owned()));
+        let zoo_cfg = self.kube.disk(ordinal + 1).and_then(Disk::zoo_cfg);
+        statics.zip(zoo_cfg).is_some_and(|(statics, zoo_cfg)| {
+            statics.lines().all(|line| zoo_cfg.lines().any(|started_with| started_with == line))
+        })
     }
 }

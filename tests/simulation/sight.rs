@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use menagerie::agent::prepare;
 use menagerie::model::names::IDENTITY_LABEL;
 use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
@@ -12,6 +13,7 @@ use menagerie::model::{
 };
 
 use super::kube::{Ask, Pod, Stored, names};
+use super::kubelet::Mount;
 use super::membership::Config;
 use super::server::{Role, Server};
 use super::spec::Spec;
@@ -70,6 +72,7 @@ pub struct Answer {
     database: bool,
     record: Option<u64>,
     stalled: Option<u64>,
+    outdated: Option<String>,
     server: Option<ServerAnswer>,
 }
 
@@ -166,7 +169,11 @@ impl World {
         let server = talks.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
         let idle = !pod.server.as_ref().is_some_and(Server::serving);
         let stalled = idle.then(|| self.kube.now - pod.served);
-        Some(Answer { identity, database, record: record.map(|version| version.0), stalled, server })
+        // By the time that it is asked, its kubelet has heard of the last change.
+        let seed = self.seed(Mount::Current)?;
+        let late = || prepare::outdated(&disk.found(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
+        let outdated = disk.zoo_cfg().and_then(|zoo_cfg| prepare::unknown(zoo_cfg, &seed)).or_else(late);
+        Some(Answer { outdated, identity, database, record: record.map(|version| version.0), stalled, server })
     }
 }
 
@@ -253,7 +260,7 @@ impl Answer {
                 identity: self.identity.clone(),
                 database: self.database,
                 record: self.record.map(menagerie::model::ConfigVersion),
-                outdated: None,
+                outdated: self.outdated.clone(),
             },
             stalled: self.stalled,
             server: self.server.as_ref().map_or_else(silent, ServerAnswer::truth),

@@ -154,7 +154,8 @@ fn an_empty_volume_is_marked_before_anything_else() {
     assert_eq!(after[MYID], "2\n");
     assert_eq!(
         after["conf/zoo.cfg"],
-        "tickTime=2000\nDigestAuthenticationProvider.superDigest=super:0bX78nEegDzJM3ju0iLBEJdWzjg=\n\
+        "tickTime=2000\nmenagerie.config=a1b2dd0b3ac332f7d98094598b5cfe7c502f4e05\n\
+         DigestAuthenticationProvider.superDigest=super:0bX78nEegDzJM3ju0iLBEJdWzjg=\n\
          dynamicConfigFile=/data/conf/zoo.cfg.dynamic.0\n"
     );
 }
@@ -334,6 +335,34 @@ fn data_that_cannot_be_read_is_set_aside_once_for_each_wish_and_an_empty_disk_do
     assert!(!again.changes.contains(&Change::SetAside), "what it synced meanwhile would be lost");
     let (_, second) = unreadable("second", false);
     assert!(prepared(&synced, &second).0.changes.contains(&Change::SetAside));
+}
+
+#[test]
+fn what_a_server_was_started_with_before_its_kubelet_heard_of_a_change_is_told_apart() {
+    let (_, after) = prepared(&Files::new(), &seed(&[1, 2, 3], 0, true));
+    // As the server rewrites it: in an order of its own, without comments.
+    let lines: Vec<&str> = after["conf/zoo.cfg"].lines().rev().collect();
+    let started_with = lines.join("\n");
+    let mut now = seed(&[1, 2], 7, false);
+    assert_eq!(unknown(&started_with, &now), None, "the membership is the server's own business");
+    now.statics = "tickTime=3000\n".into();
+    assert_eq!(unknown(&started_with, &now).unwrap(), "it was started with another zoo.cfg than it has now");
+    let older: Vec<&str> = lines.into_iter().filter(|line| !line.starts_with(CONFIG_PROPERTY)).collect();
+    assert_eq!(unknown(&older.join("\n"), &now), None, "an older agent wrote it, and says nothing of it");
+    assert_eq!(unknown("tickTime=3000\n", &now).unwrap(), "the super user's password was changed");
+}
+
+#[test]
+fn a_wish_to_sync_anew_that_came_after_the_volume_was_made_ready_asks_for_another_start() {
+    let (files, mut seed) = unreadable("first", false);
+    assert!(outdated(&look(&files), &seed, ServerId(2)).is_some());
+    let (_, after) = prepared(&files, &seed);
+    assert_eq!(outdated(&look(&after), &seed, ServerId(2)), None, "it was granted");
+    seed.resync.insert(ServerId(2), "second".into());
+    assert!(outdated(&look(&after), &seed, ServerId(2)).is_some());
+    assert_eq!(outdated(&look(&after), &seed, ServerId(3)), None, "the volume is not its");
+    let (files, seed) = unreadable("first", true);
+    assert_eq!(outdated(&look(&files), &seed, ServerId(2)), None, "there was no ensemble yet");
 }
 
 #[test]
