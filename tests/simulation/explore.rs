@@ -8,6 +8,7 @@ use super::event::Event;
 use super::faults::Fault;
 use super::invariants::Wrong;
 use super::kube::{Ask, hash};
+use super::kubelet::Mount;
 use super::membership::Ids;
 use super::mind::Mind;
 use super::operator::Doing;
@@ -79,6 +80,8 @@ pub struct Course {
     pub rolls: u32,
     /// One event in so many is about when rolls may go on; 0 is none, and they always may.
     pub policies: u32,
+    /// Of so many pods, one is started by a kubelet that has not heard of the last change of the `ConfigMap`.
+    pub late: u32,
 }
 
 impl Course {
@@ -98,6 +101,7 @@ impl Course {
             servers: false,
             rolls: 3,
             policies: 0,
+            late: 30,
         }
     }
 
@@ -188,6 +192,7 @@ impl Course {
                 let some: Ids = ids.iter().filter(|_| !dice.once_in(4)).collect();
                 Event::Elect(leader, some)
             }
+            Event::Pod(ordinal, _) if dice.once_in(self.late) => Event::Pod(ordinal, Mount::Before),
             Event::Operator(1, _) => Event::Operator(0, Wire::Fine),
             Event::Operator(who, _) => {
                 let acting = matches!(world.operators[who].doing, Doing::Acting(_));

@@ -362,3 +362,18 @@ fn silence_taken_for_a_reason_to_heal_against_the_policy_is_found() {
     let mutant = Mutant { name: "silence heals", doctor: absent, ..SOUND };
     found(mutant, &Course { silence: 3, ..Course::held() }, 1000, &[Wrong::Policy]);
 }
+
+/// Does not hear that a server was started with less than its pod was given.
+fn content(seen: &mut Observation) {
+    for fact in seen.members.values_mut() {
+        if let Fact::Known(truth) = fact {
+            truth.disk.outdated = None;
+        }
+    }
+}
+
+#[test]
+fn a_kubelet_that_is_late_and_not_made_up_for_is_found() {
+    let mutant = Mutant { name: "late kubelets forgotten", doctor: content, ..SOUND };
+    found(mutant, &Course { late: 2, ..Course::rolling() }, 500, &[Wrong::Unsettled]);
+}
