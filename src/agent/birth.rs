@@ -31,7 +31,9 @@ pub async fn witness(seed: &Seed, own: ServerId) -> Option<ServerId> {
 fn has_lived(truth: &MemberTruth, seed: &Seed) -> bool {
     let ours = truth.disk.identity.as_ref() == Some(&seed.identity);
     let agreed = truth.disk.record.is_some_and(|record| record.0 > 0);
-    ours && (agreed || matches!(truth.server, Server::Serving(_)))
+    // It has acknowledged a leader, who may have acknowledged a write before the leader's disk was lost.
+    let joined = truth.disk.epoch.is_some_and(|epoch| epoch > 0);
+    ours && (agreed || joined || matches!(truth.server, Server::Serving(_)))
 }
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod tests {
                 identity: Some(identity.into()),
                 database: true,
                 record: Some(ConfigVersion(record)),
+                epoch: None,
                 outdated: None,
             },
             server: Server::Silent { reason: String::new() },
@@ -72,6 +75,12 @@ mod tests {
         assert!(has_lived(&truth("one", 7), &seed()));
         assert!(!has_lived(&truth("one", 0), &seed()), "it may be starting like this one");
         assert!(!has_lived(&truth("another", 7), &seed()), "it speaks for another ensemble");
+        let epoch = |epoch| {
+            let starting = truth("one", 0);
+            MemberTruth { disk: Disk { epoch: Some(epoch), ..starting.disk }, ..starting }
+        };
+        assert!(has_lived(&epoch(1), &seed()), "its leader may have acknowledged a write");
+        assert!(!has_lived(&epoch(0), &seed()), "so it is before the first election");
     }
 
     #[tokio::test]

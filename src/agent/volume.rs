@@ -68,7 +68,7 @@ impl Volume {
         let Found { mark, database, initialize: _, dynamics } = self.look()?;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
         let record = Records::read(&dynamics).newest.map(|newest| newest.version);
-        Ok(Disk { identity, database, record, outdated: None })
+        Ok(Disk { identity, database, record, epoch: self.epoch()?, outdated: None })
     }
 
     /// The configuration that the server was started with, and rewrites at each change of the membership.

@@ -31,6 +31,9 @@ pub struct Disk {
     pub database: bool,
     /// Version of the membership on record.
     pub record: Option<ConfigVersion>,
+    /// The last epoch that its server has joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
     /// Why the server has to be started anew to take over what its pod was given meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outdated: Option<String>,

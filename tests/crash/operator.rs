@@ -17,6 +17,8 @@ pub struct Operator {
     namespace: String,
     folder: TempDir,
     child: Mutex<Option<Child>>,
+    /// One that was stopped for a while, and then goes on beside it.
+    late: Mutex<Option<Child>>,
 }
 
 impl Operator {
@@ -32,7 +34,7 @@ impl Operator {
             "users": [{"name": "proxy", "user": {}}],
         });
         fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
-        Self { namespace: namespace.to_owned(), folder, child: Mutex::new(None) }
+        Self { namespace: namespace.to_owned(), folder, child: Mutex::new(None), late: Mutex::new(None) }
     }
 
     fn log(&self) -> PathBuf {
@@ -64,6 +66,31 @@ impl Operator {
         }
     }
 
+    /// SIGSTOP, and starts another one.
+    pub fn stop_and_start_another(&self) {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(child) = child else { return };
+        signal(&child, "STOP");
+        self.end_late();
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        self.start();
+    }
+
+    /// SIGCONT to the one that was stopped.
+    pub fn wake(&self) {
+        if let Some(late) = &*self.late.lock().unwrap_or_else(PoisonError::into_inner) {
+            signal(late, "CONT");
+        }
+    }
+
+    /// SIGKILL to the one that was stopped.
+    pub fn end_late(&self) {
+        if let Some(mut late) = self.late.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = late.kill();
+            let _ = late.wait();
+        }
+    }
+
     /// Whether it ended by itself: it never should.
     pub fn ended(&self) -> Option<String> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,5 +108,11 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.kill();
+        self.end_late();
     }
+}
+
+fn signal(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+    assert!(status.success(), "kill -{signal}: {status}");
 }

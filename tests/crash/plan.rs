@@ -40,11 +40,13 @@ pub enum Kind {
     UnseenEvents,
     /// Every watch ends, and its resumption is too old (410).
     ExpiredWatches,
+    /// Stopped before the request reaches anybody; another one starts and goes on, and then it wakes up, and both go on.
+    WokenLate,
     /// Killed that many milliseconds after the password was read: before, while and after `ZooKeeper` is asked.
     KillAfterPassword(u64),
 }
 
-const AT_OBJECTS: [Kind; 10] = [
+const AT_OBJECTS: [Kind; 11] = [
     Kind::KillBefore,
     Kind::KillCommitted,
     Kind::KillAnswered,
@@ -55,16 +57,18 @@ const AT_OBJECTS: [Kind; 10] = [
     Kind::SilenceAfterCommit,
     Kind::UnseenEvents,
     Kind::ExpiredWatches,
+    Kind::WokenLate,
 ];
 /// The status is told, never read back to decide on a write: fewer ways to go wrong.
 const AT_STATUS: [Kind; 5] =
     [Kind::KillBefore, Kind::KillCommitted, Kind::Conflict, Kind::Throttled, Kind::ErrorAfterCommit];
 const AT_EVENTS: [Kind; 2] = [Kind::KillCommitted, Kind::ErrorAfterCommit];
-const AT_ZOOKEEPER: [Kind; 4] = [
+const AT_ZOOKEEPER: [Kind; 5] = [
     Kind::KillAfterPassword(0),
     Kind::KillAfterPassword(10),
     Kind::KillAfterPassword(40),
     Kind::KillAfterPassword(120),
+    Kind::WokenLate,
 ];
 
 impl fmt::Display for Kind {
@@ -80,6 +84,7 @@ impl fmt::Display for Kind {
             Self::SilenceAfterCommit => f.write_str("silence-after-commit"),
             Self::UnseenEvents => f.write_str("unseen-events"),
             Self::ExpiredWatches => f.write_str("expired-watches"),
+            Self::WokenLate => f.write_str("woken-late"),
             Self::KillAfterPassword(ms) => write!(f, "kill-after-{ms}-ms"),
         }
     }

@@ -28,6 +28,9 @@ const AS_USER: &str = "system:serviceaccount:menagerie-system:menagerie";
 /// The time that an answer has to arrive before its reader is killed.
 const ANSWERED: Duration = Duration::from_millis(2);
 
+/// The time that another operator has before the one that was stopped wakes up: enough for a step or two.
+const ASLEEP: Duration = Duration::from_secs(3);
+
 /// How watches flow.
 #[derive(Clone, Copy, Default)]
 struct Flow {
@@ -86,6 +89,7 @@ impl Proxy {
     /// Ends it: the writes that came, and the plans that were reached.
     pub fn end(&self) -> (Vec<Write>, Vec<Plan>) {
         let progress = std::mem::take(&mut *self.progress());
+        self.operator.end_late();
         // Watches that said nothing have nothing to say any more.
         if self.flow.borrow().muted {
             self.operator.kill();
@@ -124,6 +128,13 @@ impl Proxy {
     fn kill(&self) {
         self.operator.kill();
         self.progress().dead = true;
+    }
+
+    /// The operator does not notice how much time goes by, and another one acts meanwhile.
+    async fn sleep_through(&self) {
+        self.operator.stop_and_start_another();
+        tokio::time::sleep(ASLEEP).await;
+        self.operator.wake();
     }
 
     fn kill_after(self: &Arc<Self>, pause: Duration) {
@@ -170,6 +181,10 @@ impl Proxy {
                     failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests (injected)");
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 answer
+            }
+            Kind::WokenLate => {
+                self.sleep_through().await;
+                self.forward(asked).await
             }
             Kind::KillAfterPassword(_) => unreachable!("of ZooKeeper only"),
             after => {
@@ -270,12 +285,14 @@ async fn handle(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Res
 }
 
 async fn zookeeper(proxy: &Arc<Proxy>, asked: &Asked) -> Response {
-    if let Some(Kind::KillAfterPassword(after)) = proxy.count(ZOOKEEPER.to_owned()) {
-        if after == 0 {
+    match proxy.count(ZOOKEEPER.to_owned()) {
+        Some(Kind::KillAfterPassword(0)) => {
             proxy.kill();
             return nothing();
         }
-        proxy.kill_after(Duration::from_millis(after));
+        Some(Kind::KillAfterPassword(after)) => proxy.kill_after(Duration::from_millis(after)),
+        Some(Kind::WokenLate) => proxy.sleep_through().await,
+        _ => {}
     }
     proxy.forward(asked).await
 }

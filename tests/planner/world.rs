@@ -225,7 +225,7 @@ impl World {
         let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
         Fact::Known(MemberTruth {
             id,
-            disk: Disk { identity, database: record.is_some(), record, outdated: None },
+            disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: None },
             server,
             stalled: None,
         })

@@ -80,6 +80,7 @@ impl Disk {
             identity: mark.and_then(|mark| Some(mark["identity"].as_str()?.to_owned())),
             database: self.database,
             record: Records::read(&found.dynamics).newest.map(|newest| newest.version),
+            epoch: Some(self.current),
             outdated: None,
         }
     }

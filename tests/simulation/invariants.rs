@@ -133,7 +133,11 @@ impl World {
     pub fn leader(&self) -> Option<u32> {
         let synced = self.synced();
         let leaders = self.kube.running().filter(|(id, server)| server.leads().is_some() && synced.contains(*id));
-        leaders.filter(|(_, server)| server.config.quorum(synced)).map(|(id, _)| id).last()
+        // One that was stopped for a while leads on in its epoch until it notices.
+        leaders
+            .filter(|(_, server)| server.config.quorum(synced))
+            .max_by_key(|(_, server)| server.leads())
+            .map(|(id, _)| id)
     }
 
     /// The memberships of which quorums must stay possible: what is committed, and what is proposed.

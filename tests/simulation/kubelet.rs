@@ -123,6 +123,7 @@ impl World {
             let Some((pod, disk)) = pod.zip(self.kube.disk(id)) else { return false };
             let truth = disk.truth();
             let lived = truth.record.is_some_and(|record| record.0 > 0)
+                || truth.epoch.is_some_and(|epoch| epoch > 0)
                 || pod.server.as_ref().is_some_and(|server| !server.paused && server.serving());
             truth.identity.as_deref() == Some(&*seed.identity) && lived
         })

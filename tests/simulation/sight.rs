@@ -260,6 +260,8 @@ impl Answer {
                 identity: self.identity.clone(),
                 database: self.database,
                 record: self.record.map(menagerie::model::ConfigVersion),
+                // No decision looks at it; the other founders do.
+                epoch: None,
                 outdated: self.outdated.clone(),
             },
             stalled: self.stalled,

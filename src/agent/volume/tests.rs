@@ -154,7 +154,10 @@ fn the_disk_says_whose_it_is_and_what_it_holds() {
     fs::create_dir(directory.path().join(VERSION_2)).unwrap();
     fs::write(directory.path().join("version-2/acceptedEpoch"), "4").unwrap();
     let record = Some(ConfigVersion(0x1_0000_0000));
-    assert_eq!(volume.disk().unwrap(), Disk { identity: Some("one".into()), database: false, record, outdated: None });
+    assert_eq!(
+        volume.disk().unwrap(),
+        Disk { identity: Some("one".into()), database: false, record, epoch: None, outdated: None }
+    );
     assert_eq!(volume.epoch().unwrap(), None);
     fs::write(directory.path().join("version-2/currentEpoch"), "4").unwrap();
     fs::write(directory.path().join("version-2/log.100000001"), "").unwrap();
