@@ -37,7 +37,9 @@ pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan
     let patch = json!({
         "apiVersion": ZooKeeperEnsemble::api_version(&()),
         "kind": ZooKeeperEnsemble::kind(&()),
-        "metadata": {"name": ensemble.name_any(), "uid": ensemble.uid()},
+        // Of a status the API server does not check the uid (1.35: another object of the same name took this one's, and was
+        // called ready at its birth), only the version.
+        "metadata": {"name": ensemble.name_any(), "resourceVersion": ensemble.resource_version()},
         "status": status,
     });
     let params = PatchParams::apply(STATUS_MANAGER).force();

@@ -106,6 +106,23 @@ async fn one_member_restarts_on_request_and_a_changed_password_restarts_all() {
 }
 
 #[tokio::test]
+async fn a_member_that_was_started_with_an_older_configuration_is_restarted_once_more_and_no_other() {
+    in_namespace("late", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let before = uids(&zk).await;
+        // As if its kubelet had not heard of the last change of the ConfigMap.
+        let older = "s/^menagerie.config=.*/menagerie.config=older/";
+        space.kubectl(&["exec", "zk-1", "-c", "zookeeper", "--", "sed", "-i", older, "/data/conf/zoo.cfg"]);
+        eventually(PATIENCE, "one new pod", async || uids(&zk).await.difference(&before).count() == 1).await;
+        zk.ready(3).await;
+        zk.condition("Progressing", "False", "Steady").await;
+        assert_eq!(uids(&zk).await.intersection(&before).count(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn under_supervision_a_restart_waits_for_its_approval() {
     in_namespace("supervised", |space| async move {
         let spec = |heap: &str| json!({"replicas": 1, "updatePolicy": {"mode": "Supervised"}, "jvm": {"heap": heap}});

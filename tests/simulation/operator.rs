@@ -121,8 +121,9 @@ impl World {
     }
 
     fn record_status(&mut self, pass: &Pass) -> bool {
-        let seen = &pass.sight.resource;
-        if seen.uid == self.uid && seen.status.digest != pass.thought.status.digest {
+        // Only on the version that was read.
+        let same = super::kube::hash(&pass.sight.resource) == super::kube::hash(&self.resource());
+        if same && self.status.digest != pass.thought.status.digest {
             self.status = pass.thought.status.clone();
         }
         true
