@@ -76,7 +76,7 @@ impl Agent {
             let (started_with, found) = (volume.zoo_cfg()?, volume.look()?);
             let outdated = seed.as_ref().and_then(|seed| prepare::unknown(started_with.as_ref()?, seed));
             let late = seed.and_then(|seed| prepare::outdated(&found, &seed, id));
-            Ok((Disk { outdated, ..volume.disk()? }, late))
+            Ok((Disk { outdated, ..volume.disk(found)? }, late))
         })
         .await
     }

@@ -63,9 +63,9 @@ impl Volume {
         Ok(Found { mark: self.text(MARK)?, database: self.database()?, initialize: self.exists(INITIALIZE), dynamics })
     }
 
-    /// What it holds, as far as the operator wants to know.
-    pub fn disk(&self) -> Result<Disk, VolumeError> {
-        let Found { mark, database, initialize: _, dynamics } = self.look()?;
+    /// What was found, as far as the operator wants to know.
+    pub fn disk(&self, found: Found) -> Result<Disk, VolumeError> {
+        let Found { mark, database, initialize: _, dynamics } = found;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
         let record = Records::read(&dynamics).newest.map(|newest| newest.version);
         Ok(Disk { identity, database, record, epoch: self.epoch()?, outdated: None })

@@ -39,7 +39,7 @@ pub enum Deed {
 }
 
 /// What a fresh quorum read has to find.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The membership is still of this version.
     pub version: Option<ConfigVersion>,
@@ -85,23 +85,6 @@ impl Step {
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => Vec::new(),
         }
     }
-
-    /// In one word.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Apply(_) => "apply",
-            Self::Delete(_) => "delete",
-            Self::Raise(_) => "raise",
-            Self::Lower(_) => "lower",
-            Self::Join { .. } => "join",
-            Self::Leave { .. } => "leave",
-            Self::Renew(_) => "renew",
-            Self::Restart(_) => "restart",
-            Self::Wait(_) => "wait",
-            Self::Refuse(_) => "refuse",
-            Self::Rest => "rest",
-        }
-    }
 }
 
 fn change(change: Change, from: ConfigVersion, via: &[String]) -> Vec<Deed> {
@@ -113,4 +96,64 @@ fn change(change: Change, from: ConfigVersion, via: &[String]) -> Vec<Deed> {
 fn behind(confirm: Option<(Expected, &[String])>, deeds: impl IntoIterator<Item = Deed>) -> Vec<Deed> {
     let confirm = confirm.map(|(expected, via)| Deed::Confirm { expected, via: via.to_vec() });
     [Deed::LookAgain].into_iter().chain(confirm).chain(deeds).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observed::{Kind, ObjectKey};
+    use crate::model::{Names, Server};
+    use crate::plan::{Purpose, Renew, Restart};
+    use crate::render::Rendered;
+
+    const ID: ServerId = ServerId(3);
+    const FROM: ConfigVersion = ConfigVersion(7);
+
+    fn target(kind: Kind) -> Target {
+        Target { key: ObjectKey { kind, name: "zk".into() }, uid: "u".into(), resource_version: "1".into() }
+    }
+
+    fn via() -> Vec<String> {
+        vec!["10.0.0.1".into()]
+    }
+
+    fn restart(from: Option<ConfigVersion>) -> Step {
+        Step::Restart(Restart { id: ID, pod: target(Kind::Pod), from, via: via(), why: String::new() })
+    }
+
+    #[test]
+    fn what_takes_something_away_stands_behind_a_second_look_and_then_a_fresh_quorum_read() {
+        let (claim, pod) = (target(Kind::PersistentVolumeClaim), target(Kind::Pod));
+        let key = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
+        let object = Rendered { key, json: serde_json::Value::Null };
+        let resize = Resize { id: ID, object, uid: "u".into(), resource_version: "1".into(), via: via() };
+        let renew = Renew { id: ID, claim: claim.clone(), pod: Some(pod), from: FROM, via: via(), why: String::new() };
+        let steps = [
+            (Step::Lower(resize), (None, Some(ID)), 1),
+            (Step::Join { id: ID, server: Server::voter("a"), from: FROM, via: via() }, (Some(FROM), None), 1),
+            (Step::Leave { id: ID, from: FROM, via: via(), why: Purpose::Shrink }, (Some(FROM), None), 1),
+            (restart(Some(FROM)), (Some(FROM), None), 1),
+            (Step::Renew(renew), (Some(FROM), Some(ID)), 2),
+        ];
+        for (step, (version, without), writes) in steps {
+            let deeds = step.deeds();
+            let confirm = Deed::Confirm { expected: Expected { version, without }, via: via() };
+            assert_eq!(deeds[..2], [Deed::LookAgain, confirm], "{}", step.word());
+            assert_eq!(deeds.len(), 2 + writes, "{}", step.word());
+        }
+        // There is nobody to ask: nothing is committed, or nothing that a quorum could know of.
+        for step in [restart(None), Step::Delete(vec![claim])] {
+            assert!(matches!(step.deeds()[..], [Deed::LookAgain, Deed::Delete(_)]), "{}", step.word());
+        }
+    }
+
+    #[test]
+    fn a_membership_of_another_version_or_with_the_member_in_it_is_not_what_was_expected() {
+        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        let membership = Membership { version: FROM, ..names.seed(3) };
+        let met = |version, without| Expected { version, without }.met(&membership);
+        assert_eq!(met(Some(FROM), Some(ServerId(4))), Ok(()));
+        assert_eq!(met(Some(ConfigVersion(6)), None).unwrap_err(), "the membership is at 7 by now, not at 6");
+        assert_eq!(met(None, Some(ID)).unwrap_err(), "member 3 is in the membership again");
+    }
 }

@@ -70,6 +70,25 @@ pub enum Step {
     Rest,
 }
 
+impl Step {
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::Delete(_) => "delete",
+            Self::Raise(_) => "raise",
+            Self::Lower(_) => "lower",
+            Self::Join { .. } => "join",
+            Self::Leave { .. } => "leave",
+            Self::Renew(_) => "renew",
+            Self::Restart(_) => "restart",
+            Self::Wait(_) => "wait",
+            Self::Refuse(_) => "refuse",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// An object to write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {

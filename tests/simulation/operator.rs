@@ -6,6 +6,7 @@ use std::rc::Rc;
 use menagerie::plan::{Deed, Step};
 
 use super::act::Wire;
+use super::kube::hash;
 use super::membership::{Config, Ids};
 use super::mind::{Mind, Thought};
 use super::sight::{Resource, Sight};
@@ -34,6 +35,8 @@ pub struct Pass {
     /// Whose it is.
     pub who: usize,
     pub sight: Sight,
+    /// The custom resource as it was read first, as a hash: the version that the status is written on.
+    read: u64,
     pub thought: Rc<Thought>,
     /// The deed that comes next.
     pub next: usize,
@@ -76,7 +79,16 @@ impl World {
                 let thought = mind.think(&sight);
                 self.tell(|| format!("{} looks and decides: {}", name(who), decision(&thought)));
                 let (synced, decided, leader) = (self.synced(), self.committed, self.leader());
-                Doing::Acting(Box::new(Pass { who, sight: *sight, thought, next: 0, synced, decided, leader }))
+                Doing::Acting(Box::new(Pass {
+                    who,
+                    read: hash(&sight.resource),
+                    sight: *sight,
+                    thought,
+                    next: 0,
+                    synced,
+                    decided,
+                    leader,
+                }))
             }
             Doing::Acting(pass) => return self.go_on(who, pass, mind, wire),
         };
@@ -121,9 +133,7 @@ impl World {
     }
 
     fn record_status(&mut self, pass: &Pass) -> bool {
-        // Only on the version that was read.
-        let same = super::kube::hash(&pass.sight.resource) == super::kube::hash(&self.resource());
-        if same && self.status.digest != pass.thought.status.digest {
+        if pass.read == hash(&self.resource()) && self.status.digest != pass.thought.status.digest {
             self.status = pass.thought.status.clone();
         }
         true

@@ -170,9 +170,10 @@ impl World {
         let idle = !pod.server.as_ref().is_some_and(Server::serving);
         let stalled = idle.then(|| self.kube.now - pod.served);
         // By the time that it is asked, its kubelet has heard of the last change.
-        let seed = self.seed(Mount::Current)?;
-        let late = || prepare::outdated(&disk.found(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
-        let outdated = disk.zoo_cfg().and_then(|zoo_cfg| prepare::unknown(zoo_cfg, &seed)).or_else(late);
+        let outdated = self.seed(Mount::Current).and_then(|seed| {
+            let late = || prepare::outdated(&disk.found(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
+            disk.zoo_cfg().and_then(|zoo_cfg| prepare::unknown(zoo_cfg, &seed)).or_else(late)
+        });
         Some(Answer { outdated, identity, database, record: record.map(|version| version.0), stalled, server })
     }
 }

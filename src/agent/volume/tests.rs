@@ -149,19 +149,19 @@ fn a_foreign_volume_is_left_as_it_is() {
 #[test]
 fn the_disk_says_whose_it_is_and_what_it_holds() {
     let (directory, volume) = empty();
-    assert_eq!(volume.disk().unwrap(), Disk::default());
+    assert_eq!(volume.disk(volume.look().unwrap()).unwrap(), Disk::default());
     volume.apply(&plan(&volume, &seed(&["a-0"], 0x1_0000_0000, false)).changes).unwrap();
     fs::create_dir(directory.path().join(VERSION_2)).unwrap();
     fs::write(directory.path().join("version-2/acceptedEpoch"), "4").unwrap();
     let record = Some(ConfigVersion(0x1_0000_0000));
     assert_eq!(
-        volume.disk().unwrap(),
+        volume.disk(volume.look().unwrap()).unwrap(),
         Disk { identity: Some("one".into()), database: false, record, epoch: None, outdated: None }
     );
     assert_eq!(volume.epoch().unwrap(), None);
     fs::write(directory.path().join("version-2/currentEpoch"), "4").unwrap();
     fs::write(directory.path().join("version-2/log.100000001"), "").unwrap();
-    assert!(volume.disk().unwrap().database);
+    assert!(volume.disk(volume.look().unwrap()).unwrap().database);
     assert_eq!(volume.epoch().unwrap(), Some(4));
 }
 
