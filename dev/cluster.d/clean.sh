@@ -31,9 +31,12 @@ have_ip() { command -v ip >/dev/null; } # not on a machine where there never was
 our_mounts() { awk -v s="$STATE/" 'index($2, s) == 1 { print $2 }' /proc/mounts | tac; }
 our_links() { have_ip || return 0; ip -o link show | awk -F': ' '{ sub(/@.*/, "", $2); if ($2 ~ /^menagerie(0$|-)/) print $2 }'; }
 
+# A killed node's cable goes with its namespace, perhaps between the list and the deletion: once that ended a `down` in the middle.
+link_down() { ip link del "$1" 2>/dev/null || ! ip link show "$1" >/dev/null 2>&1 || fail "the network link $1 cannot be deleted" "ip link del $1"; }
+
 network_down() {
   local link
-  for link in $(our_links); do ip link del "$link"; done
+  for link in $(our_links); do link_down "$link"; done
   if command -v iptables >/dev/null; then fences_down; fi
 }
 
