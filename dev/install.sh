@@ -3,7 +3,7 @@
 
 OPERATOR_IMAGE=docker.io/menagerie/operator:dev
 # `dev/crash` runs operators of its own, outside the cluster: their ensembles are not this one's.
-NOT_OURS='menagerie.dev/by!=crash'
+NOT_OURS='!menagerie.dev/by'
 
 install_operator() {
   if [ "$OWN_CONTEXT" = 1 ]; then

@@ -131,6 +131,10 @@ pub struct PodFacts {
     pub running: Option<bool>,
     /// Whether the kubelet found the server ready: only then do clients come to it through a Service.
     pub ready: bool,
+    /// Whether it was ready once: what it was made from has served. True when in doubt.
+    pub served: bool,
+    /// Since when it is not ready any more, in seconds since 1970, where it was once.
+    pub unready: Option<u64>,
     /// How often the server ended and was started again in this pod.
     pub restarts: u32,
     /// What keeps it from running, in Kubernetes' own words.

@@ -11,6 +11,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
     let status = pod.status.clone().unwrap_or_default();
     let server = status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper");
     let seconds = |time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| u64::try_from(time.0.as_second()).ok();
+    let past = past(&status, server);
     PodFacts {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
@@ -22,6 +23,8 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         revision: pod.labels().get("controller-revision-hash").cloned(),
         running: running(&status, server),
         ready: server.is_some_and(|server| server.ready),
+        served: past.served,
+        unready: past.unready,
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
         trouble: trouble(&status),
         unreadable: server.is_some_and(unreadable),
@@ -36,6 +39,37 @@ fn running(status: &PodStatus, server: Option<&ContainerStatus>) -> Option<bool>
         Some(state) => Some(state.running.is_some()),
         None => unscheduled.then_some(false),
     }
+}
+
+/// Whether a pod was ready once, and since when it is not any more.
+#[derive(Debug, PartialEq, Eq)]
+struct Past {
+    served: bool,
+    unready: Option<u64>,
+}
+
+/// The kubelet writes its first word on readiness within this many seconds of taking the pod over. A later change came after
+/// the pod was ready: no server is within so few.
+const FIRST_WORD: i64 = 2;
+
+/// Kubernetes keeps no record of it, but the time at which readiness last changed. Where another container keeps the pod from
+/// being ready, that tells nothing of the server, and one that ran may have served.
+fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
+    if server.is_some_and(|server| server.ready) || ready.is_some_and(|ready| ready.status == "True") {
+        return Past { served: true, unready: None };
+    }
+    let changed = ready.and_then(|ready| Some(ready.last_transition_time.as_ref()?.0.as_second()));
+    let start = status.start_time.as_ref().map(|start| start.0.as_second());
+    if let Some(changed) = changed.filter(|changed| start.is_some_and(|start| *changed > start + FIRST_WORD)) {
+        return Past { served: true, unready: u64::try_from(changed).ok() };
+    }
+    let ran = server.is_some_and(|server| {
+        let states = [server.state.as_ref(), server.last_state.as_ref()];
+        server.restart_count > 0 || states.into_iter().flatten().any(|s| s.running.is_some() || s.terminated.is_some())
+    });
+    let others = status.container_statuses.iter().flatten().any(|other| other.name != "zookeeper" && !other.ready);
+    Past { served: ran && others, unready: None }
 }
 
 /// What somebody wrote on this one pod. What it got from the template has another name.
@@ -98,7 +132,41 @@ fn gist(log: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// Readiness that changed that many seconds after the pod's start, and the containers of the pod.
+    fn past_of(ready: &str, changed: u32, containers: serde_json::Value) -> Past {
+        let status: PodStatus = serde_json::from_value(json!({
+            "startTime": "2026-11-26T10:00:00Z",
+            "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": format!("2026-11-26T10:00:{changed:02}Z")}],
+            "containerStatuses": containers,
+        }))
+        .unwrap();
+        let server = status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper").cloned();
+        past(&status, server.as_ref())
+    }
+
+    fn container(name: &str, ready: bool, restarts: i32) -> serde_json::Value {
+        json!({"name": name, "ready": ready, "restartCount": restarts, "image": "", "imageID": ""})
+    }
+
+    #[test]
+    fn a_pod_whose_readiness_changed_after_its_start_was_ready_once() {
+        let down = || json!([container("zookeeper", false, 4), container("agent", true, 0)]);
+        assert_eq!(past_of("False", 0, down()), Past { served: false, unready: None }, "its server ends again and again");
+        let since = "2026-11-26T10:00:40Z".parse::<jiff::Timestamp>().unwrap().as_second();
+        assert_eq!(past_of("False", 40, down()), Past { served: true, unready: u64::try_from(since).ok() });
+        assert_eq!(past_of("True", 7, json!([container("zookeeper", true, 0)])), Past { served: true, unready: None });
+    }
+
+    #[test]
+    fn of_a_server_beside_a_container_that_is_not_ready_it_is_not_known_whether_it_served() {
+        let beside = |restarts| json!([container("zookeeper", false, restarts), container("exporter", false, 9)]);
+        assert_eq!(past_of("False", 0, beside(1)), Past { served: true, unready: None });
+        assert_eq!(past_of("False", 0, beside(0)), Past { served: false, unready: None }, "it never ran");
+    }
 
     #[test]
     fn of_a_stack_trace_its_causes_are_told_and_not_its_places() {

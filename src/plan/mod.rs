@@ -7,6 +7,7 @@
 
 mod deed;
 mod drain;
+mod heal;
 mod membership;
 mod objects;
 mod origin;
@@ -267,7 +268,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     if !writes.is_empty() {
         return Step::Apply(writes);
     }
-    if let Some(healing) = rolling::heal(seen, standing, desired, origin.birth) {
+    if let Some(healing) = heal::heal(seen, standing, desired, origin.birth) {
         return healing;
     }
     if origin.birth {

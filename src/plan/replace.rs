@@ -97,7 +97,7 @@ pub fn hung(seen: &Observation, id: ServerId) -> Option<String> {
     }
 }
 
-fn catches_up(phase: &str) -> bool {
+pub fn catches_up(phase: &str) -> bool {
     phase == "synchronization" || phase == "discovery"
 }
 

@@ -1,6 +1,6 @@
 //! Restarts, one member at a time.
 //!
-//! - A pod that does not serve comes first: a restart takes nothing from the ensemble, and may heal it.
+//! - A pod that does not serve comes first (`heal`): a restart takes nothing from the ensemble, and may heal it.
 //! - One that serves is stopped only while every voter is synced and those that stay are a majority. Where they would not
 //!   be one, and for the leader, the member first leaves the membership: what is left of it tolerates what it would
 //!   tolerate with the member stopped, and clients wait for one election instead of a timeout.
@@ -8,8 +8,8 @@
 //! - That a member leaves to be restarted is nowhere on record. It is no member, and its pod is not what it should be;
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
-use super::standing::{Standing, positively_down};
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, replace};
+use super::standing::Standing;
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, replace};
 use crate::model::desired::{Storage, Updates};
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
@@ -39,46 +39,14 @@ pub fn turn(seen: &Observation, desired: &Desired, id: ServerId) -> Option<Strin
     due(seen, id).filter(|_| asked(seen, id) || closed(seen, desired).is_none())
 }
 
-/// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, only
-/// a pod of which Kubernetes or its own agent says that it does not run, and whose data outlives it.
-pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
-    let candidates =
-        seen.pods.iter().filter(|(_, pod)| !pod.terminating).map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
-    candidates
-        .filter_map(|(id, pod)| Some((id, pod, due(seen, id).or_else(|| hung(seen, standing, id))?)))
-        .find(|(id, pod, _)| match &standing.committed {
-            Some(committed) => {
-                let spared = turn(seen, desired, *id).is_some() && standing.blocker_but(seen, *id).is_none();
-                let lost = surely_down(seen, *id, pod) || spared;
-                lost && standing.unsynced(seen, *id).is_some() && stays(seen, standing, committed, *id)
-            }
-            None => (birth || kept(desired)) && positively_down(seen, *id, pod, desired.deadline),
-        })
-        .map(|(id, pod, why)| {
-            let from = standing.committed.as_ref().map(|committed| committed.version);
-            restart(seen, standing, id, pod, from, why)
-        })
-}
-
-/// Whether a member does not serve by its own word or the kubelet's. One that is merely silent may serve: it is stopped
-/// only while it is the only one that may be missing, and where the policy would let it be if it did.
-fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
-    pod.running == Some(false) || seen.members.get(&id).and_then(Fact::known).is_some()
-}
-
-/// Only a quorum of others makes a server that waits one that hangs.
-fn hung(seen: &Observation, standing: &Standing, id: ServerId) -> Option<String> {
-    standing.committed.as_ref().and_then(|_| replace::hung(seen, id))
-}
-
 /// Whether the voters that are synced without this one are a majority.
-fn stays(seen: &Observation, standing: &Standing, committed: &Membership, id: ServerId) -> bool {
+pub fn stays(seen: &Observation, standing: &Standing, committed: &Membership, id: ServerId) -> bool {
     let others = committed.voters().filter(|voter| *voter != id && standing.unsynced(seen, *voter).is_none());
     others.count() >= committed.majority()
 }
 
 /// Whether a member's data is still there when its pod is gone.
-fn kept(desired: &Desired) -> bool {
+pub fn kept(desired: &Desired) -> bool {
     matches!(desired.storage, Storage::Claim { .. })
 }
 
@@ -163,7 +131,7 @@ pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);
-        let late = seen.now.saturating_sub(pod.since) > desired.deadline;
+        let late = heal::idle(seen, id).is_some_and(|seconds| seconds > desired.deadline);
         late && !pod.terminating && due(seen, id).is_none() && (standing.unsynced(seen, id).is_some() || !pod.ready)
     })?;
     let why = standing.unsynced(seen, ServerId::from(*ordinal));

@@ -6,7 +6,7 @@
 
 use super::Reason;
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
-use crate::model::{Fact, MemberTruth, Membership, Observation, PodFacts, ServerId};
+use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
 /// How the ensemble stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,17 +151,6 @@ pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
         ServerTruth::Serving(serving) => Some(serving),
         ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } => None,
     }
-}
-
-/// Whether it is certain that a member does not serve: Kubernetes says that its server does not run, or its agent has
-/// been saying for a long time that it waits. Silence says nothing.
-pub fn positively_down(seen: &Observation, id: ServerId, pod: &PodFacts, patience: u64) -> bool {
-    let waits = seen
-        .members
-        .get(&id)
-        .and_then(Fact::known)
-        .is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }));
-    pod.running == Some(false) || (waits && seen.now.saturating_sub(pod.since) > patience)
 }
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.

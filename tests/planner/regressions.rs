@@ -94,7 +94,7 @@ fn a_template_is_applied_only_to_the_set_that_was_seen_because_it_bears_the_numb
 fn a_member_that_is_merely_silent_is_not_restarted_beside_one_that_is_missing() {
     let mut world = settled(5);
     world.down.insert(ServerId(4));
-    world.silent.insert(ServerId(5));
+    world.silent.insert(ServerId(3));
     heap(&mut world, "300Mi");
     world.pass();
     let healed = plan(&world.seen()).step;

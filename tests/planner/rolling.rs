@@ -133,16 +133,6 @@ fn pods_that_do_not_run_are_replaced_even_before_there_ever_was_a_quorum() {
 }
 
 #[test]
-fn without_a_quorum_a_member_that_is_merely_silent_is_not_restarted() {
-    let mut world = settled(3);
-    world.down = [ServerId(1), ServerId(2)].into();
-    world.silent = [ServerId(1), ServerId(2), ServerId(3)].into();
-    heap(&mut world, "1Gi");
-    world.settle();
-    assert_eq!(world.trace, ["restart 1", "restart 2"], "3 may serve for all that is known");
-}
-
-#[test]
 fn a_member_is_not_stopped_while_another_voter_is_missing() {
     let mut world = settled(5);
     world.down.insert(ServerId(2));

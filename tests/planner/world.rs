@@ -200,6 +200,8 @@ impl World {
             revision: Some(revision),
             running: Some(!self.down.contains(&id)),
             ready: !self.down.contains(&id),
+            served: true,
+            unready: self.down.contains(&id).then_some(self.now - 3_600),
             ..PodFacts::default()
         }
     }

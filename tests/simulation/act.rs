@@ -133,6 +133,7 @@ impl World {
             self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
         }
         self.judge_roll(id, pass);
+        self.judge_spreading(id, pass);
         let decided = pass.decided;
         if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
             return;

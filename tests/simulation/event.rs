@@ -86,7 +86,7 @@ impl World {
         done
     }
 
-    fn want(&mut self, spec: Spec) -> bool {
+    pub fn want(&mut self, spec: Spec) -> bool {
         if spec == self.spec {
             return false;
         }

@@ -80,6 +80,8 @@ pub struct Course {
     pub rolls: u32,
     /// One event in so many is about when rolls may go on; 0 is none, and they always may.
     pub policies: u32,
+    /// Of so many changes that need a restart, one names an image that there is not; 0 is none.
+    pub broken: u32,
     /// Of so many pods, one is started by a kubelet that has not heard of the last change of the `ConfigMap`.
     pub late: u32,
 }
@@ -101,6 +103,7 @@ impl Course {
             servers: false,
             rolls: 3,
             policies: 0,
+            broken: 4,
             late: 30,
         }
     }
@@ -142,6 +145,7 @@ impl Course {
             tick: 0,
             wish: 0,
             policy: if self.policies > 0 { dice.pick(&POLICIES).unwrap_or_default() } else { Policy::Automatic },
+            broken: false,
         };
         let mut world = World::new(spec);
         if self.born {
@@ -163,13 +167,14 @@ impl Course {
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
             let reclaim = self.reclaim.unwrap_or(turned);
-            let Spec { mut tick, mut wish, .. } = world.spec;
+            let Spec { mut tick, mut wish, mut broken, .. } = world.spec;
             if dice.once_in(self.rolls) {
+                broken = dice.once_in(self.broken);
                 let why = if dice.once_in(2) { &mut wish } else { &mut tick };
                 *why += 1;
             }
             let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
-            return Some(Event::Spec(Spec { replicas, reclaim, tick, wish, ..world.spec }));
+            return Some(Event::Spec(Spec { replicas, reclaim, tick, wish, broken, ..world.spec }));
         }
         if dice.once_in(self.faults) {
             return self.fault(world, dice);

@@ -73,6 +73,7 @@ impl std::fmt::Display for Wrong {
 impl World {
     /// What can be seen of a state, however it was reached.
     pub fn check(&mut self) {
+        self.note_service();
         if self.wrong.is_none()
             && let Some(wrong) = self.possible_loss().or_else(|| self.two_leaders())
         {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::disk::Disk;
 use super::server::Server;
+use super::spec::cannot_start;
 
 pub fn names() -> Names {
     Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
@@ -54,6 +55,10 @@ pub struct Pod {
     /// When it was made, and when its server last served.
     pub since: u64,
     pub served: u64,
+    /// Its server has served.
+    pub proven: bool,
+    /// There is no such image: its server never starts.
+    pub broken: bool,
     pub asked: Option<Ask>,
     /// Its node takes no new pods.
     pub cordoned: bool,
@@ -286,6 +291,8 @@ impl Kube {
             unreadable: false,
             since: self.now,
             served: self.now,
+            proven: false,
+            broken: self.set().is_some_and(|set| cannot_start(&set.json["spec"]["template"])),
             asked: None,
             cordoned: false,
             silent: false,

@@ -131,6 +131,13 @@ impl World {
 
     fn start(&mut self, ordinal: u32) -> bool {
         let id = ordinal + 1;
+        if let Some(pod) = self.kube.pods.get_mut(&ordinal).filter(|pod| pod.broken) {
+            let news = pod.trouble.replace("ImagePullBackOff".to_owned()).is_none();
+            if news {
+                self.tell(|| format!("there is no image for the server of member {id}"));
+            }
+            return news;
+        }
         self.rejoin(id);
         let Some(disk) = self.kube.disk_mut(id) else { return false };
         let initialize = disk.files.contains_key(INITIALIZE);

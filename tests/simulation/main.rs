@@ -3,6 +3,7 @@
 
 #![expect(clippy::struct_excessive_bools, reason = "what is modelled has many switches")]
 
+mod able;
 mod act;
 mod disk;
 mod event;

@@ -377,3 +377,17 @@ fn a_kubelet_that_is_late_and_not_made_up_for_is_found() {
     let mutant = Mutant { name: "late kubelets forgotten", doctor: content, ..SOUND };
     found(mutant, &Course { late: 2, ..Course::rolling() }, 500, &[Wrong::Unsettled]);
 }
+
+/// Takes every pod whose server does not run at this moment for one that never served.
+fn by_age(seen: &mut Observation) {
+    for pod in seen.pods.values_mut().filter(|pod| pod.running == Some(false)) {
+        (pod.served, pod.unready) = (false, None);
+    }
+}
+
+#[test]
+fn a_pods_age_taken_for_how_long_it_has_not_served_is_found() {
+    let mutant = Mutant { name: "age taken for duration", doctor: by_age, ..SOUND };
+    found(mutant, &Course { broken: 1, ..Course::rolling() }, 500, &[Wrong::Quorum]);
+    found(mutant, &Course::held(), 500, &[Wrong::Policy]);
+}

@@ -42,6 +42,9 @@ pub struct Pass {
     pub next: usize,
     /// Members that were synced when it began to act, whatever it was told. Who fails later is no fault of the operator's.
     pub synced: Ids,
+    /// Members that could serve when it began to act, whatever they did at that moment, and those of them that had just served.
+    pub able: Ids,
+    pub recent: Ids,
     /// The membership that was committed when it decided.
     pub decided: Config,
     /// Who led when it began to act.
@@ -63,13 +66,14 @@ impl Pass {
 
 impl Hash for Pass {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.thought.digest, self.next, self.synced, self.decided, self.leader).hash(state);
+        (self.thought.digest, self.next, self.synced, self.able, self.recent, self.decided, self.leader).hash(state);
     }
 }
 
 impl World {
     /// One stage of a pass: read the resource, list, ask and decide, one deed after the other, write the status.
     pub fn proceed(&mut self, who: usize, mind: &Mind, wire: Wire) -> bool {
+        self.note_service();
         let doing = std::mem::take(&mut self.operators[who].doing);
         self.operators[who].doing = match doing {
             Doing::Idle => Doing::Begun(self.resource()),
@@ -86,6 +90,8 @@ impl World {
                     thought,
                     next: 0,
                     synced,
+                    able: self.able(),
+                    recent: self.recent(),
                     decided,
                     leader,
                 }))
@@ -102,6 +108,7 @@ impl World {
         };
         if pass.next == 0 {
             (pass.synced, pass.leader) = (self.synced(), self.leader());
+            (pass.able, pass.recent) = (self.able(), self.recent());
         }
         let goes_on = match deed {
             Deed::LookAgain => self.look_again(&mut pass, mind, wire),

@@ -144,10 +144,10 @@ impl World {
             Step::Leave { why: Purpose::Restart, .. } => true,
             _ => false,
         };
-        if roll && sight.closed() && pass.synced.contains(id) && !sight.asked(ordinal) {
+        if roll && sight.closed() && pass.synced.or(pass.recent).contains(id) && !sight.asked(ordinal) {
             let policy = sight.resource.spec.policy;
             self.wrong(Wrong::Policy(format!(
-                "member {id} serves and is stopped or taken out for a roll that has to wait ({policy:?})"
+                "member {id} serves, or would again, and is stopped or taken out for a roll that has to wait ({policy:?})"
             )));
         }
     }

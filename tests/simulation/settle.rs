@@ -10,6 +10,7 @@ use super::kubelet::Mount;
 use super::membership::Ids;
 use super::mind::Mind;
 use super::operator::Doing;
+use super::spec::Spec;
 use super::world::World;
 
 /// How many rounds it may take. Twenty members' steps fit into it five times.
@@ -19,6 +20,9 @@ impl World {
     /// Heals, and runs until the operator rests; what is wrong otherwise goes to `wrong`.
     pub fn settle(&mut self, mind: &Mind) {
         self.heal();
+        if self.spec.broken {
+            self.want(Spec { broken: false, ..self.spec });
+        }
         for operator in &mut self.operators {
             operator.doing = Doing::Idle;
         }

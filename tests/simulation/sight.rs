@@ -48,6 +48,9 @@ pub struct PodSight {
     restarts: u32,
     unreadable: bool,
     since: u64,
+    ready: bool,
+    proven: bool,
+    unready: Option<u64>,
     asked: Option<Ask>,
     cordoned: bool,
     trouble: Option<String>,
@@ -180,7 +183,11 @@ impl World {
 
 impl PodSight {
     fn of(pod: &Pod) -> Self {
+        let ready = pod.server.as_ref().is_some_and(|server| server.serving() && !server.paused);
         Self {
+            ready,
+            proven: pod.proven,
+            unready: (pod.proven && !ready).then_some(pod.served),
             uid: pod.uid,
             version: pod.version,
             revision: pod.revision,
@@ -212,7 +219,9 @@ impl PodSight {
             node: Some(format!("node-{ordinal}")),
             since: self.since,
             running: Some(self.running),
-            ready: self.running,
+            ready: self.ready,
+            served: self.proven,
+            unready: self.unready,
             restarts: self.restarts,
             unreadable: self.unreadable,
             asked: self.asked.map(|asked| match asked {

@@ -1,8 +1,19 @@
 //! What people want of the ensemble, and may change at any moment.
 
-use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
+use menagerie::api::{ImageSpec, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
+
+use serde_json::Value;
 
 use super::policy::Policy;
+
+/// A tag under which there is no image.
+const BROKEN: &str = "no-such-image";
+
+/// Whether pods of this template cannot be started.
+pub fn cannot_start(template: &Value) -> bool {
+    let containers = template["spec"]["containers"].as_array().into_iter().flatten();
+    containers.filter_map(|container| container["image"].as_str()).any(|image| image.ends_with(BROKEN))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
@@ -15,11 +26,13 @@ pub struct Spec {
     pub wish: u32,
     /// When members that serve may be restarted.
     pub policy: Policy,
+    /// The image cannot be pulled.
+    pub broken: bool,
 }
 
 impl Spec {
     pub fn of(replicas: u32) -> Self {
-        Self { replicas, reclaim: false, tick: 0, wish: 0, policy: Policy::Automatic }
+        Self { replicas, reclaim: false, tick: 0, wish: 0, policy: Policy::Automatic, broken: false }
     }
 
     pub fn to_api(self) -> ZooKeeperEnsembleSpec {
@@ -30,6 +43,7 @@ impl Spec {
             replicas: i32::try_from(self.replicas).unwrap_or(i32::MAX),
             version: "3.9.5".into(),
             storage: Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() }),
+            image: self.broken.then(|| ImageSpec { tag: Some(BROKEN.into()), ..ImageSpec::default() }),
             update_policy: Some(self.policy.to_api()),
             config: (self.tick > 0).then(|| tick.into()),
             ..ZooKeeperEnsembleSpec::default()
@@ -40,8 +54,11 @@ impl Spec {
 impl std::fmt::Display for Spec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let policy = if self.reclaim { "deleted" } else { "kept" };
-        let Self { replicas, tick, wish, .. } = self;
+        let Self { replicas, tick, wish, broken, .. } = self;
         write!(f, "{replicas} members, claims {policy} after scaling down, configuration {tick}")?;
+        if *broken {
+            write!(f, ", an image that there is not")?;
+        }
         if *wish > 0 {
             write!(f, ", restart {wish} of all")?;
         }

@@ -1,5 +1,6 @@
 //! The world: Kubernetes, the servers, people, the operator's passes, and what has gone wrong.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct World {
     pub initialized: Ids,
     /// Client writes that were proposed.
     pub writes: u32,
+    /// Revisions under which somebody has served.
+    pub proven: BTreeSet<u64>,
     /// Claims that policy may have given up: an operator that saw such a spec may still be deleting them.
     pub reclaimed: bool,
     /// The first thing that went wrong.
@@ -59,7 +62,7 @@ impl Status {
 impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.spec, self.generation, self.uid, self.status.digest, self.approval, self.reclaimed).hash(state);
-        (&self.kube, &self.operators, &self.history, self.committed, self.initialized).hash(state);
+        (&self.kube, &self.operators, &self.history, self.committed, self.initialized, &self.proven).hash(state);
     }
 }
 
@@ -78,6 +81,7 @@ impl World {
             committed: Config::default(),
             initialized: Ids::default(),
             writes: 0,
+            proven: BTreeSet::new(),
             reclaimed: spec.reclaim,
             wrong: None,
             tale: None,
