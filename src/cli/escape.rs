@@ -1,5 +1,16 @@
 //! Bytes of anybody's making on one line of text.
 
+/// Appends a message of ours that has names of anybody's making in it.
+pub(crate) fn push_message(text: &str, to: &mut Vec<u8>) {
+    for character in text.chars() {
+        if character.is_control() || is_layout(character) {
+            to.extend(character.escape_default().map(|escaped| escaped as u8));
+        } else {
+            to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
 /// Appends bytes as text: what is printable as it is, the rest as `\n`, `\t`, `\\` or `\x1b`.
 pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
     if is_plain(bytes) {
