@@ -279,7 +279,7 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
 
 /// Rebuilds, and says on standard error what cannot be known for sure.
 pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Result<(Rebuilt, Exit), Stop> {
-    let rebuilt = rebuild(members, at, &mut |progress: Progress<'_>| meter.show(progress))?;
+    let rebuilt = while_purged(members, at, meter)?;
     for doubt in &rebuilt.doubts {
         tell("notice", doubt);
     }
@@ -291,6 +291,28 @@ pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Resul
     }
     let exit = if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound };
     Ok((rebuilt, exit))
+}
+
+/// A server may purge what was listed a moment ago: then what is there now is taken.
+fn while_purged(members: &[Member], at: Point, meter: &mut Meter) -> Result<Rebuilt, CannotLook> {
+    let mut looked: Vec<Member> = members.to_vec();
+    for _ in 0..5 {
+        match rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress)) {
+            Err(CannotLook::NoTree(why)) => {
+                let mut again = false;
+                for member in &mut looked {
+                    if let Some(now) = member.refreshed()? {
+                        (*member, again) = (now, true);
+                    }
+                }
+                if !again {
+                    return Err(CannotLook::NoTree(why));
+                }
+            }
+            other => return other,
+        }
+    }
+    rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress))
 }
 
 pub(super) fn shown<'a>(
@@ -330,7 +352,7 @@ fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
         to.line_done()?;
     }
     to.flush()?;
-    tell("notice", &format!("the tree at 0x{}, {} digests compared", tree.last(), rebuilt.replay.checked()));
+    tell("notice", &format!("the tree at 0x{}, {} digests compared", tree.last(), rebuilt.checked));
     Ok(exit)
 }
 

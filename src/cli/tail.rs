@@ -110,8 +110,11 @@ fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut P
         to.buffer.extend_from_slice(line);
     }
     to.flush()?;
-    let gone = || Stop::Usage(format!("{}: its logs were purged before they could be read", options.path));
-    Ok((place.ok_or_else(gone)?, exit))
+    match (place, member.refreshed()?) {
+        (Some(place), _) => Ok((place, exit)),
+        (None, Some(now)) if !now.logs.is_empty() => last_lines(options, &now, form, to),
+        (None, _) => Err(Stop::Usage(format!("{}: its logs were purged before they could be read", options.path))),
+    }
 }
 
 fn opened(member: &Member, path: &Path) -> Result<Option<LiveLog>, CannotLook> {

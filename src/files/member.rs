@@ -118,6 +118,14 @@ impl Member {
         Err(CannotLook::NotZooKeeper { path: path.to_owned(), hint })
     }
 
+    /// Looks again, if some of its files were purged since.
+    pub fn refreshed(&self) -> Result<Option<Self>, CannotLook> {
+        if self.logs.iter().chain(&self.snapshots).all(|file| file.path.exists()) {
+            return Ok(None);
+        }
+        Ok(Some(Self { max_record: self.max_record, ..Self::look(&self.name)? }))
+    }
+
     /// The logs that hold what comes after `zxid`: the last one that begins at or before it, and all later ones.
     pub fn logs_after(&self, zxid: Zxid) -> &[File] {
         let later = self.logs.partition_point(|file| file.zxid <= Some(zxid));

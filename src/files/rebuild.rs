@@ -40,6 +40,8 @@ pub struct Rebuilt {
     pub doubts: Vec<String>,
     /// The tree is not the one that the server had, as a digest proves: after which transaction.
     pub differs: Option<Zxid>,
+    /// How many digests were compared.
+    pub checked: u64,
 }
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
@@ -71,8 +73,25 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         Point::Zxid(zxid) => zxid,
         Point::Time(time) => at_time(members, time, progress)?,
     };
-    let (mut replay, base) = begin(members, until, oldest, &mut doubts)?;
-    let Outcome { applied, dropped, next, seen } = run(members, history.as_ref(), until, &mut replay, progress)?;
+    let mut least = oldest.then_some(Zxid(0));
+    let (mut replay, mut base) = begin(members, until, least, &mut doubts)?;
+    let mut before = 0;
+    let Outcome { applied, dropped, next, seen } = loop {
+        match run(members, history.as_ref(), until, &mut replay, progress)? {
+            Ended::Whole(outcome) => break outcome,
+            // From the oldest on: behind what is missing a later snapshot goes on.
+            Ended::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
+                before += replay.checked();
+                least = Some(Zxid(next.0 - 1));
+                (replay, base) = begin(members, until, least, &mut doubts)?;
+            }
+            Ended::Missing(last, next) => {
+                return Err(CannotLook::NoTree(format!(
+                    "transactions are missing between 0x{last} and 0x{next}; up to 0x{last} it can be"
+                )));
+            }
+        }
+    };
     let exact = matches!(point, Point::Zxid(_));
     if exact && replay.tree().last() < until {
         let last = replay.tree().last();
@@ -99,19 +118,26 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
     }
     doubts.extend(away(members, replay.tree().last()));
     replay.count_quotas();
-    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs })
+    let checked = before + replay.checked();
+    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, checked })
 }
 
-/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest.
+/// Whether a snapshot is as new as that what comes before `next` is in it.
+fn later(members: &[Member], next: Zxid) -> bool {
+    members.iter().flat_map(|member| &member.snapshots).any(|file| file.zxid.is_some_and(|zxid| zxid.0 >= next.0 - 1))
+}
+
+/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest from `least` on.
 fn begin(
     members: &[Member],
     until: Zxid,
-    oldest: bool,
+    least: Option<Zxid>,
     doubts: &mut Vec<String>,
 ) -> Result<(Replay, Option<PathBuf>), CannotLook> {
     let mut candidates: Vec<&File> = members.iter().flat_map(|member| &member.snapshots).collect();
     candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
-    if oldest {
+    if let Some(least) = least {
+        candidates.retain(|file| file.zxid.unwrap_or_default() >= least);
         candidates.reverse();
     }
     let mut fuzzy = None;
@@ -153,6 +179,14 @@ fn shown(zxid: Zxid) -> String {
     if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
 }
 
+/// How far the logs led.
+enum Ended {
+    /// To the point, or to their end.
+    Whole(Outcome),
+    /// To where transactions are missing between these two.
+    Missing(Zxid, Zxid),
+}
+
 struct Outcome {
     applied: u64,
     dropped: u64,
@@ -168,7 +202,7 @@ fn run(
     until: Zxid,
     replay: &mut Replay,
     progress: OnProgress<'_>,
-) -> Result<Outcome, CannotLook> {
+) -> Result<Ended, CannotLook> {
     let from = replay.tree().last();
     let chains: Result<Vec<Chain>, CannotLook> =
         members.iter().map(|member| Chain::new(member.logs_after(from), member.max_record, progress)).collect();
@@ -186,16 +220,14 @@ fn run(
             continue;
         }
         if let (Some(_), true) = (jump(last, zxid), last.0 > 0) {
-            return Err(CannotLook::NoTree(format!(
-                "transactions are missing between 0x{last} and 0x{zxid}; up to 0x{last} it can be"
-            )));
+            return Ok(Ended::Missing(last, zxid));
         }
         if let Some(record) = merge.record() {
             replay.apply(&record);
             applied += 1;
         }
     }
-    Ok(Outcome { applied, dropped: merge.dropped(), next, seen })
+    Ok(Ended::Whole(Outcome { applied, dropped: merge.dropped(), next, seen }))
 }
 
 /// The last transaction before the first that is later than `time`.

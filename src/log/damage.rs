@@ -170,7 +170,7 @@ impl fmt::Display for Fault {
             Self::Checksum { stored, computed } => {
                 write!(f, "the checksum is {stored:08x} in the file and {computed:08x} by its bytes")
             }
-            Self::Length(length) => write!(f, "a record claims {length} bytes, which cannot be"),
+            Self::Length(length) => write!(f, "a record has the impossible length of {length} bytes"),
             Self::EndMark(byte) => write!(f, "a record ends with byte {byte:02x} and not with its end mark"),
             Self::Hole => f.write_str("zeros where records should be"),
             Self::Garbage => f.write_str("bytes after the end that are no record"),
