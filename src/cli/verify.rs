@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cli::escape::push_message;
 use crate::cli::log::Plain;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, look, report};
+use crate::files::CannotLook;
 use crate::files::{Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify};
 use crate::log::AtStart;
 use crate::model::ids::Zxid;
