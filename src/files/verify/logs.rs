@@ -44,7 +44,7 @@ pub(super) fn take(
     }
     for (at, read) in reads.iter().enumerate() {
         if read.stray {
-            stray(report, read, judge);
+            stray(report, read, at + 1 == reads.len(), judge);
         } else {
             one(report, &reads, at, judge);
         }
@@ -133,18 +133,22 @@ fn one(report: &mut Report, reads: &[Read<'_>], at: usize, judge: &Judge) {
 }
 
 /// A copy beside the logs is no harm as long as a server does not read it.
-fn stray(report: &mut Report, read: &Read<'_>, judge: &Judge) {
+fn stray(report: &mut Report, read: &Read<'_>, newest: bool, judge: &Judge) {
     let path = &read.file.path;
     if !judge.start.reads(read.file.zxid) || (read.survey.records == 0 && read.survey.damage.is_empty()) {
         let text = "it is named like a log, and older than what a server reads when it starts".to_owned();
         report.add(path, Severity::Notice, "stray", text).at_start = Some(AtStart::Harmless);
         return;
     }
-    let around = Around { name: read.file.zxid, before: None, last: read.survey.last, next: None, newest: false };
+    let around = Around { name: read.file.zxid, before: None, last: read.survey.last, next: None, newest };
     let damage = read.survey.damage.iter().map(|damage| judge.start.damage(damage, &around));
     let refuses = damage.into_iter().any(|at_start| at_start == AtStart::Refuses);
     let text = "a server takes it for one of its logs, by its name".to_owned();
-    let at_start = if refuses { AtStart::Refuses } else { judge.start.again(read.survey.last) };
+    let at_start = match read.survey.last {
+        _ if refuses => AtStart::Refuses,
+        None => AtStart::Harmless,
+        last => judge.start.again(last),
+    };
     let severity = if at_start == AtStart::Harmless { Severity::Notice } else { Severity::Damage };
     report.add(path, severity, "stray", text).at_start = Some(at_start);
 }
