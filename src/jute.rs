@@ -16,6 +16,16 @@ pub struct Malformed {
     pub at: usize,
 }
 
+const FLAG_CUT: &str = "a flag is cut off";
+const NUMBER_CUT: &str = "a number is cut off";
+const LENGTH_PAST: &str = "a length reaches past the end";
+const COUNT_PAST: &str = "a count reaches past the end";
+
+/// Whether this is wrong because the bytes end too early, which Java's readers tell from all else.
+pub(crate) fn is_cut(what: &str) -> bool {
+    [FLAG_CUT, NUMBER_CUT, LENGTH_PAST, COUNT_PAST].contains(&what)
+}
+
 /// A string of a file, undecoded.
 ///
 /// Java's servers write characters beyond the basic plane as two surrogates of three bytes each, which is not UTF-8.
@@ -124,19 +134,19 @@ impl<'a> Decoder<'a> {
     /// One byte, any but 0 being true.
     #[inline]
     pub fn bool(&mut self) -> Result<bool, Malformed> {
-        Ok(self.array::<1>("a flag is cut off")?[0] != 0)
+        Ok(self.array::<1>(FLAG_CUT)?[0] != 0)
     }
 
     /// A number of 4 bytes.
     #[inline]
     pub fn i32(&mut self) -> Result<i32, Malformed> {
-        Ok(i32::from_be_bytes(self.array("a number is cut off")?))
+        Ok(i32::from_be_bytes(self.array(NUMBER_CUT)?))
     }
 
     /// A number of 8 bytes.
     #[inline]
     pub fn i64(&mut self) -> Result<i64, Malformed> {
-        Ok(i64::from_be_bytes(self.array("a number is cut off")?))
+        Ok(i64::from_be_bytes(self.array(NUMBER_CUT)?))
     }
 
     /// Bytes with their length before them; `None` for null, which is length −1.
@@ -145,7 +155,7 @@ impl<'a> Decoder<'a> {
         match self.i32()? {
             -1 => Ok(None),
             length => match usize::try_from(length) {
-                Ok(length) => self.take(length, "a length reaches past the end").map(Some),
+                Ok(length) => self.take(length, LENGTH_PAST).map(Some),
                 Err(_) => Err(self.malformed("a length is negative")),
             },
         }
@@ -164,7 +174,7 @@ impl<'a> Decoder<'a> {
             -1 => Ok(None),
             count => match usize::try_from(count) {
                 Ok(count) if count.saturating_mul(least) <= self.bytes.len() - self.at => Ok(Some(count)),
-                Ok(_) => Err(self.malformed("a count reaches past the end")),
+                Ok(_) => Err(self.malformed(COUNT_PAST)),
                 Err(_) => Err(self.malformed("a count is negative")),
             },
         }

@@ -110,6 +110,10 @@ final class Server {
         }
     }
 
+    boolean lives() {
+        return process != null && process.isAlive();
+    }
+
     void awaitServing() throws Exception {
         Play.await("server " + id + " serves, see " + home.resolve("server.out"), () -> !mode().isEmpty());
     }

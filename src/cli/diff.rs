@@ -7,7 +7,7 @@ use crate::cli::escape::push_escaped;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{rebuilt, shown};
 use crate::cli::znode::{Shown, ZnodeLine};
-use crate::cli::{Exit, Meter, Output, Printer, Stop, look};
+use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
 use crate::files::Point;
 use crate::replay::{Difference, differences};
 
@@ -31,6 +31,8 @@ pub struct Diff {
     /// Print so many bytes of data for people
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Serialize)]
@@ -45,7 +47,7 @@ struct DifferenceLine<'a> {
 /// Prints what is different.
 pub fn diff(options: &Diff) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
-    let members = look(&options.paths)?;
+    let members = look(&options.paths, options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
         (Some(from), members) => (rebuilt(members, from.0, &mut meter)?, rebuilt(members, options.to.0, &mut meter)?),
         (None, [one, other]) => (

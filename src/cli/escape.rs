@@ -1,5 +1,16 @@
 //! Bytes of anybody's making on one line of text.
 
+/// Appends a message of ours that has names of anybody's making in it.
+pub(crate) fn push_message(text: &str, to: &mut Vec<u8>) {
+    for character in text.chars() {
+        if character.is_control() || is_layout(character) {
+            push_hidden(character, to);
+        } else {
+            to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
 /// Appends bytes as text: what is printable as it is, the rest as `\n`, `\t`, `\\` or `\x1b`.
 pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
     if is_plain(bytes) {
@@ -7,19 +18,57 @@ pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
         return;
     }
     for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '\\' => to.extend_from_slice(b"\\\\"),
-                character if character.is_control() || is_layout(character) => {
-                    to.extend(character.escape_default().map(|escaped| escaped as u8));
-                }
-                character => to.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        for byte in chunk.invalid() {
-            to.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+        push_text(chunk.valid(), to);
+        for &byte in chunk.invalid() {
+            push_byte(byte, to);
         }
     }
+}
+
+/// Stretches that are printable go as they are: of binary data each character on its own took twenty times as long.
+fn push_text(text: &str, to: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let (mut at, mut printed) = (0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        if is_printable(byte) {
+            at += 1;
+            continue;
+        }
+        let Some(character) = text[at..].chars().next() else { break };
+        let next = at + character.len_utf8();
+        if character == '\\' || character.is_control() || is_layout(character) {
+            to.extend_from_slice(&bytes[printed..at]);
+            push_hidden(character, to);
+            printed = next;
+        }
+        at = next;
+    }
+    to.extend_from_slice(&bytes[printed..]);
+}
+
+/// As `char::escape_default` has it.
+fn push_hidden(character: char, to: &mut Vec<u8>) {
+    match character {
+        '\n' => to.extend_from_slice(b"\\n"),
+        '\r' => to.extend_from_slice(b"\\r"),
+        '\t' => to.extend_from_slice(b"\\t"),
+        '\\' => to.extend_from_slice(b"\\\\"),
+        other => {
+            to.extend_from_slice(b"\\u{");
+            push_hex(u32::from(other).into(), to);
+            to.push(b'}');
+        }
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+fn push_byte(byte: u8, to: &mut Vec<u8>) {
+    to.extend_from_slice(&[b'\\', b'x', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+}
+
+fn is_printable(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) && byte != b'\\'
 }
 
 /// Whether all bytes are printable ASCII and no backslash. It looks at every byte, which the compiler turns into few steps.
@@ -49,7 +98,6 @@ pub(crate) fn push_data(data: Option<&[u8]>, limit: usize, to: &mut Vec<u8>) {
 
 /// Appends a number in hexadecimal, without zeros before it.
 pub(crate) fn push_hex(number: u64, to: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 16];
     let mut at = text.len();
     let mut rest = number;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::log::note;
 use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
+use crate::cli::verify::note;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, story};
 use crate::index::{Built, Deed, Index, Query, build};
 use crate::log::SessionId;

@@ -109,7 +109,12 @@ pub(crate) fn push_acls(acls: Acls<'_>, to: &mut Vec<u8>) {
         if acl.perms == 31 && acl.scheme.0 == b"world" && acl.id.0 == b"anyone" {
             to.extend_from_slice(b"world:anyone:cdrwa");
         } else {
-            push_escaped(acl.to_string().as_bytes(), to);
+            push_escaped(acl.scheme.0, to);
+            to.push(b':');
+            push_escaped(acl.id.0, to);
+            to.push(b':');
+            let letters = [(4, b'c'), (8, b'd'), (1, b'r'), (2, b'w'), (16, b'a')];
+            to.extend(letters.iter().filter(|(bit, _)| acl.perms & bit != 0).map(|(_, letter)| *letter));
         }
     }
 }

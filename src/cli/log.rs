@@ -7,16 +7,15 @@ use std::path::Path;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::cli::escape::push_escaped;
 use crate::cli::line::{RecordLine, push_columns};
 use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
-use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, look, report, tail};
-use crate::files::is_packing;
-use crate::files::{CannotLook, Chain, Member, Merge, Progress, open_log, replay_all, survey, verify};
-use crate::log::{Event, Fault, Record};
+use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
+use crate::files::{CannotLook, Chain, Cover, LiveLog, Member, Merge, Progress, is_packing, survey, unless_purged};
+use crate::log::{Damage, Event, Record};
 use crate::model::ids::Zxid;
-use crate::replay::Verdict;
 
 /// Read ZooKeeper's transaction logs; nothing is ever changed.
 ///
@@ -43,7 +42,7 @@ enum Command {
         after_help = "Examples:\n  menagerie log verify /data\n  menagerie log verify /data,/datalog --replay\n  \
         menagerie log verify /member0 /member1 /member2   # and what was never committed"
     )]
-    Verify(Verify),
+    Verify(verify::Verify),
     /// Print the last transactions, and with --follow those to come
     #[command(after_help = "Examples:\n  menagerie log tail /data --follow\n  menagerie log tail /data -n 100")]
     Tail(tail::Tail),
@@ -74,6 +73,8 @@ struct Dump {
     /// Print so many bytes of data for people, 0 for none
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Args, Debug, Default)]
@@ -86,22 +87,15 @@ struct Filter {
 }
 
 #[derive(Args, Debug)]
-struct Plain {
+pub(crate) struct Plain {
     /// Logs or members' folders
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Args, Debug)]
-struct Verify {
+    pub(crate) output: Output,
     #[command(flatten)]
-    plain: Plain,
-    /// Replay all of it too, and compare every digest; memory grows with the tree
-    #[arg(long)]
-    replay: bool,
+    pub(crate) limit: Limit,
 }
 
 impl Filter {
@@ -125,7 +119,7 @@ pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Dump(options) => finish("log dump", dump(&options)),
         Command::Stat(options) => finish("log stat", stat(&options)),
-        Command::Verify(options) => finish("log verify", verify_all(&options)),
+        Command::Verify(options) => finish("log verify", verify::verify_all(&options)),
         Command::Tail(options) => finish("log tail", tail::tail(&options)),
     }
 }
@@ -154,16 +148,19 @@ impl Typesetter {
 }
 
 /// The members, each of which must have a log.
-fn with_logs(paths: &[String]) -> Result<Vec<Member>, Stop> {
-    let members = look(paths)?;
+fn with_logs(paths: &[String], limit: Limit) -> Result<Vec<Member>, Stop> {
+    let members = look(paths, limit)?;
     match members.iter().find(|member| member.logs.is_empty()) {
-        Some(member) => Err(Stop::Usage(format!("{}: no transaction log here", member.name))),
+        Some(member) => Err(Stop::Usage(format!(
+            "{}: no transaction log here (if logs have a folder of their own, dataLogDir, name it too: DATA,LOG)",
+            member.name
+        ))),
         None => Ok(members),
     }
 }
 
 fn dump(options: &Dump) -> Result<Exit, Stop> {
-    let members = with_logs(&options.paths)?;
+    let members = with_logs(&options.paths, options.limit)?;
     let (mut to, mut form, mut meter) = (Printer::new(), Typesetter::new(options.output, options.data), Meter::new());
     let filter = &options.filter;
     let open = filter.is_open();
@@ -174,43 +171,72 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
         return dump_history(&members, &mut to, &mut print, &mut meter);
     }
     let mut exit = Exit::Sound;
-    for file in members.iter().flat_map(|member| &member.logs) {
-        if each(&file.path, &mut meter, &mut |record| print(record, &mut to))? {
-            exit = Exit::Damage;
+    for member in &members {
+        let mut walk = Walk::new(member, &mut meter);
+        for file in &member.logs {
+            walk.each(&file.path, &mut |record| print(record, &mut to))?;
         }
+        exit = if walk.damaged { Exit::Damage } else { exit };
     }
     to.flush()?;
     Ok(exit)
 }
 
-/// Walks a log, tells of damage, and says whether there was any.
-fn each(path: &Path, meter: &mut Meter, take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>) -> Result<bool, Stop> {
-    let (mut reader, steady) = open_log(path)?;
-    let (mut damaged, mut records) = (false, 0_u64);
-    loop {
-        match reader.next() {
-            // What is packed is damaged, and not the disk.
-            Err(error) if is_packing(&error) => {
-                damaged = true;
-                eprintln!("damage: {}: it cannot be unpacked to its end ({error})", path.display());
-                break;
-            }
-            Err(source) => return Err(CannotLook::Io { path: path.to_owned(), source }.into()),
-            Ok(None) => break,
-            Ok(Some(Event::Record(record))) => {
-                take(&record)?;
-                records += 1;
-                if records.is_multiple_of(1 << 14) {
-                    meter.show(Progress { path, done: record.offset, of: steady.length() });
+/// A walk over the logs of a member that tells of damage.
+struct Walk<'a> {
+    member: &'a Member,
+    cover: Cover,
+    meter: &'a mut Meter,
+    damaged: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(member: &'a Member, meter: &'a mut Meter) -> Self {
+        Self { member, cover: member.cover(), meter, damaged: false }
+    }
+
+    fn each(&mut self, path: &Path, take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>) -> Result<(), Stop> {
+        let opened = match self.member.single {
+            true => LiveLog::open(path, self.member.max_record).map(Some),
+            false => unless_purged(LiveLog::of_folder(path, self.member.max_record)),
+        };
+        let Some(mut log) = opened? else {
+            tell("notice", &format!("{}: it was purged before it could be read", path.display()));
+            return Ok(());
+        };
+        let (length, mut records) = (log.length(), 0_u64);
+        loop {
+            match log.next() {
+                // What is packed is damaged, and not the disk.
+                Err(error) if is_packing(&error) => {
+                    self.damaged = true;
+                    tell("damage", &format!("{}: it cannot be unpacked to its end ({error})", path.display()));
+                    break;
                 }
+                Err(source) => return Err(CannotLook::Io { path: path.to_owned(), source }.into()),
+                Ok(None) => break,
+                Ok(Some(Event::Record(record))) => {
+                    take(&record)?;
+                    records += 1;
+                    if records.is_multiple_of(1 << 14) {
+                        self.meter.show(Progress { path, done: record.offset, of: length });
+                    }
+                }
+                Ok(Some(Event::Damage(damage))) => self.tell(path, &damage),
             }
-            Ok(Some(Event::Damage(damage))) => {
-                damaged = true;
-                eprintln!("damage: {}: {damage}", path.display());
+        }
+        Ok(log.check()?)
+    }
+
+    fn tell(&mut self, path: &Path, damage: &Damage) {
+        match self.cover.of_damage(damage) {
+            Some(why) => tell("notice", &format!("{}: {damage}; {why}", path.display())),
+            None => {
+                self.damaged = true;
+                tell("damage", &format!("{}: {damage}", path.display()));
             }
         }
     }
-    if steady.shrank() { Err(CannotLook::Changed(path.to_owned()).into()) } else { Ok(damaged) }
 }
 
 fn dump_history(
@@ -222,7 +248,7 @@ fn dump_history(
     let mut progress = |at: Progress<'_>| meter.show(at);
     let surveyed = survey(members, None, &mut progress)?;
     let chains: Result<Vec<Chain>, CannotLook> =
-        members.iter().map(|member| Chain::new(&member.logs, &mut progress)).collect();
+        members.iter().map(|member| Chain::new(&member.logs, member.max_record, &mut progress)).collect();
     let mut merge = Merge::new(chains?, Some(&surveyed.history));
     while merge.advance(&mut progress)?.is_some() {
         if let Some(record) = merge.record() {
@@ -231,14 +257,17 @@ fn dump_history(
     }
     to.flush()?;
     if merge.dropped() > 0 {
-        eprintln!("notice: {} transactions that were never committed are left out", merge.dropped());
+        tell("notice", &format!("{} transactions that were never committed are left out", merge.dropped()));
     }
     for (first, last) in surveyed.history.unknown() {
-        eprintln!("notice: whether 0x{first} to 0x{last} were committed, these files do not tell");
+        tell("notice", &format!("whether 0x{first} to 0x{last} were committed, these files do not tell"));
+    }
+    for path in merge.purged() {
+        tell("notice", &format!("{}: it was purged before it could be read", path.display()));
     }
     let damage: Vec<_> = merge.damage().collect();
     for (path, damage) in &damage {
-        eprintln!("damage: {}: {damage}", path.display());
+        tell("damage", &format!("{}: {damage}", path.display()));
     }
     Ok(if damage.is_empty() { Exit::Sound } else { Exit::Damage })
 }
@@ -261,12 +290,13 @@ struct Counts {
 
 fn stat(options: &Plain) -> Result<Exit, Stop> {
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
-    for member in with_logs(&options.paths)? {
+    for member in with_logs(&options.paths, options.limit)? {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
         let (mut epoch, mut times) = (None, None::<(i64, i64)>);
         let mut ends = None::<(Zxid, Zxid)>;
+        let mut walk = Walk::new(&member, &mut meter);
         for file in &member.logs {
-            let damaged = each(&file.path, &mut meter, &mut |record| {
+            walk.each(&file.path, &mut |record| {
                 let header = &record.header;
                 counts.transactions += 1;
                 counts.bytes += u64::from(record.length);
@@ -281,15 +311,18 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
                 ends = Some((ends.map_or(header.zxid, |(first, _)| first), header.zxid));
                 if record.length > counts.largest_bytes {
                     counts.largest_bytes = record.length;
-                    let path = record.txn.path().map(|path| format!(" {path}")).unwrap_or_default();
+                    let mut path = Vec::new();
+                    if let Some(text) = record.txn.path() {
+                        path.push(b' ');
+                        push_escaped(text.0, &mut path);
+                    }
+                    let path = String::from_utf8_lossy(&path);
                     counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
                 }
                 Ok(())
             })?;
-            if damaged {
-                exit = Exit::Damage;
-            }
         }
+        exit = if walk.damaged { Exit::Damage } else { exit };
         if let (Some((first, last)), Some((from, until))) = (ends, times) {
             (counts.first, counts.last) = (Some(format!("0x{first}")), Some(format!("0x{last}")));
             (counts.from, counts.until) = (Some(iso_text(from)), Some(iso_text(until)));
@@ -298,6 +331,7 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
             Output::Json => to.json(&counts)?,
             Output::Human => to.buffer.extend_from_slice(columns(&counts).as_bytes()),
         }
+        to.line_done()?;
     }
     to.flush()?;
     Ok(exit)
@@ -321,68 +355,4 @@ fn columns(counts: &Counts) -> String {
         let _written = writeln!(text, "  {name:<16} {count:>12} {bytes:>14} bytes");
     }
     text
-}
-
-fn verify_all(options: &Verify) -> Result<Exit, Stop> {
-    let members = look(&options.plain.paths)?;
-    let output = options.plain.output;
-    let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
-    let mut progress = |at: Progress<'_>| meter.show(at);
-    for member in &members {
-        let report = verify(member, &mut progress)?;
-        if report::print(&member.name, &report, output, &mut to)? == Exit::Damage {
-            exit = Exit::Damage;
-        }
-    }
-    if members.len() > 1 && members.iter().all(|member| !member.single) {
-        let surveyed = survey(&members, None, &mut progress)?;
-        for (member, strand) in members.iter().zip(&surveyed.strands) {
-            for (&epoch, &(_, last)) in &strand.epochs {
-                if surveyed.history.verdict(last) == Verdict::NeverCommitted {
-                    let after = surveyed.history.epochs.get(&epoch).map_or(Zxid(0), |epoch| epoch.possible);
-                    let text = format!("its transactions after 0x{after} up to 0x{last} were never committed");
-                    note(&member.name, "never-committed", &text, output, &mut to)?;
-                }
-            }
-        }
-        for (first, last) in surveyed.history.unknown() {
-            let text = format!("whether 0x{first} to 0x{last} were committed, these files do not tell");
-            note("history", "unknown", &text, output, &mut to)?;
-        }
-    }
-    if options.replay && exit == Exit::Sound {
-        let rebuilt = replay_all(&members, &mut progress)?;
-        let text = match rebuilt.replay.mismatch() {
-            None => format!("{} digests were compared, and all agree", rebuilt.replay.checked()),
-            Some(mismatch) => {
-                exit = Exit::Damage;
-                format!("after 0x{} the replayed tree is not the one that the server had", mismatch.zxid)
-            }
-        };
-        note("replay", if exit == Exit::Sound { "digests-agree" } else { "digest-differs" }, &text, output, &mut to)?;
-    }
-    to.flush()?;
-    Ok(exit)
-}
-
-/// Says what is worth to know of a member.
-pub(crate) fn note(member: &str, finding: &str, text: &str, output: Output, to: &mut Printer) -> Result<(), Stop> {
-    #[derive(Serialize)]
-    struct Note<'a> {
-        member: &'a str,
-        severity: &'static str,
-        finding: &'a str,
-        text: &'a str,
-    }
-    let severity = if finding == "digest-differs" { "damage" } else { "notice" };
-    match output {
-        Output::Json => to.json(&Note { member, severity, finding, text })?,
-        Output::Human => to.buffer.extend_from_slice(format!("{severity}: {member}: {text}\n").as_bytes()),
-    }
-    Ok(to.line_done()?)
-}
-
-/// A tail that is torn belongs to a server that writes.
-pub(crate) fn is_unfinished(fault: &Fault) -> bool {
-    matches!(fault, Fault::TornTail | Fault::Empty | Fault::HeaderCut)
 }

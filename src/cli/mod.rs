@@ -20,6 +20,7 @@ mod story;
 mod tail;
 mod time;
 mod toolkit;
+mod verify;
 mod znode;
 
 /// How a command ended.
@@ -63,14 +64,45 @@ pub(crate) fn finish(command: &str, result: Result<Exit, Stop>) -> i32 {
         // `menagerie log dump … | head` is no failure.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
         Err(stop) => {
-            eprintln!("menagerie {command}: {stop}");
+            eprintln!("menagerie {command}: {}", plain(&stop.to_string()));
             Exit::CouldNotLook as i32
         }
     }
 }
 
-pub(crate) fn look(paths: &[String]) -> Result<Vec<Member>, CannotLook> {
-    paths.iter().map(|path| Member::look(path)).collect()
+/// How long a record may be.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Limit {
+    /// The longest record that the servers of these files read, where jute.maxbuffer was raised: twice that. 64M or bytes
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_record: Option<usize>,
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let units = [(['K', 'k'], 10), (['M', 'm'], 20), (['G', 'g'], 30)];
+    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(*unit)?, *shift)));
+    let (digits, shift) = unit.unwrap_or((text, 0));
+    let number = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
+    // A length is four bytes with a sign.
+    let fits = number.filter(|&number| number > 0 && i32::try_from(number).is_ok());
+    fits.ok_or_else(|| format!("{text}: not a number of bytes below 2G, like 4194304 or 64M"))
+}
+
+pub(crate) fn look(paths: &[String], limit: Limit) -> Result<Vec<Member>, CannotLook> {
+    let members = paths.iter().map(|path| Member::look(path));
+    members.map(|member| Ok(Member { max_record: limit.max_record, ..member? })).collect()
+}
+
+/// A text on one line, that tells a terminal nothing but itself: paths in it are of anybody's making.
+fn plain(text: &str) -> String {
+    let mut shown = Vec::with_capacity(text.len());
+    escape::push_message(text, &mut shown);
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+/// Says something on standard error.
+pub(crate) fn tell(severity: &str, text: &str) {
+    eprintln!("{severity}: {}", plain(text));
 }
 
 /// Says on the terminal how far long work has come; nothing where standard error is no terminal.
@@ -131,8 +163,17 @@ impl Printer {
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(&self.buffer)?;
+        let written = out.write_all(&self.buffer);
         self.buffer.clear();
-        out.flush()
+        written.and_then(|()| out.flush())
+    }
+}
+
+/// What was printed before something went wrong comes out all the same. That it cannot is not said: what went wrong is.
+impl Drop for Printer {
+    fn drop(&mut self) {
+        if !self.buffer.is_empty() {
+            let _said_already = self.flush();
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::files::Point;
 use crate::model::ids::Zxid;
 
-/// `0x10000002a`, or `2026-11-23T19:52:00Z`, or `@1795463520000` in milliseconds since 1970.
+/// `0x10000002a` or `10000002a`, or `2026-11-23T19:52:00Z`, or `@1795463520000` in milliseconds since 1970, or `1h` ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PointArg(pub(crate) Point);
 
@@ -15,12 +15,20 @@ impl FromStr for PointArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "end" => Ok(Self(Point::End)),
-            _ if text.starts_with("0x") => {
-                text.parse::<Zxid>().map(|zxid| Self(Point::Zxid(zxid))).map_err(|error| error.to_string())
+            // All that is hexadecimal is a zxid, with 0x or without: but 1d could be a day as well.
+            _ if !text.starts_with("0x") && days(text) => {
+                Err(format!("{text}: a zxid (0x{text}) or days (24h is one)?"))
             }
-            _ => text.parse::<TimeArg>().map(|time| Self(Point::Time(time.0))),
+            _ => match text.parse::<Zxid>() {
+                Ok(zxid) => Ok(Self(Point::Zxid(zxid))),
+                Err(_) => text.parse::<TimeArg>().map(|time| Self(Point::Time(time.0))),
+            },
         }
     }
+}
+
+fn days(text: &str) -> bool {
+    text.strip_suffix('d').is_some_and(|count| count.len() <= 3 && count.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A time in milliseconds since 1970.
@@ -34,9 +42,63 @@ impl FromStr for TimeArg {
         if let Some(millis) = text.strip_prefix('@') {
             return millis.parse().map(Self).map_err(|_| format!("{text}: not @ and milliseconds since 1970"));
         }
+        if let Some(ago) = ago(text) {
+            let now = jiff::Timestamp::now().as_millisecond();
+            return now.checked_sub(ago).map(Self).ok_or_else(|| format!("{text}: so long ago there was nothing"));
+        }
         let time: Result<jiff::Timestamp, _> = text.parse();
         time.map(|time| Self(time.as_millisecond())).map_err(|_| {
-            format!("{text}: neither a zxid like 0x10000002a nor a time like 2026-11-23T19:52:00Z or @1795463520000")
+            format!(
+                "{text}: neither a zxid like 0x10000002a nor a time like 2026-11-23T19:52:00Z, @1795463520000 (milliseconds \
+                 since 1970) or 90m (ago; also s, h, d)"
+            )
         })
+    }
+}
+
+/// The milliseconds of `45s`, `90m`, `1h`, `2d`, and of such things in a row.
+fn ago(text: &str) -> Option<i64> {
+    let (mut all, mut number) = (0_i64, None::<i64>);
+    for character in text.chars() {
+        if let Some(digit) = character.to_digit(10) {
+            number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(digit.into())?);
+            continue;
+        }
+        let unit = match character {
+            's' => 1000,
+            'm' => 60_000,
+            'h' => 3_600_000,
+            'd' => 86_400_000,
+            _ => return None,
+        };
+        all = all.checked_add(number.take()?.checked_mul(unit)?)?;
+    }
+    (number.is_none() && !text.is_empty()).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zxid_is_one_with_0x_or_without() {
+        let zxid = |text: &str| text.parse::<PointArg>().map(|point| point.0);
+        assert_eq!(zxid("1000011c0"), Ok(Point::Zxid(Zxid(0x1_0000_11c0))));
+        assert_eq!(zxid("0x1000011c0"), zxid("1000011c0"));
+        assert_eq!(zxid("0x1d"), Ok(Point::Zxid(Zxid(0x1d))));
+        assert_eq!(zxid("@17"), Ok(Point::Time(17)));
+        assert!(zxid("30d").unwrap_err().contains("0x30d"));
+        assert!(zxid("yesterday").unwrap_err().contains("neither a zxid like"));
+    }
+
+    #[test]
+    fn a_time_can_be_so_long_ago() {
+        assert_eq!(ago("1h"), Some(3_600_000));
+        assert_eq!(ago("1d2h3m4s"), Some(93_784_000));
+        for other in ["", "1", "h", "1x", "1h2", "99999999999999999999h", "9223372036854775807d"] {
+            assert_eq!(ago(other), None, "{other}");
+        }
+        let hour = |text: &str| text.parse::<TimeArg>().unwrap().0;
+        assert!(hour("2h") < hour("1h"));
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Range {
     /// Only up to this transaction
     #[arg(long, value_name = "ZXID")]
     pub(crate) to: Option<Zxid>,
-    /// Only from this time on, e.g. 2026-11-23T19:52:00Z
+    /// Only from this time on, e.g. 2026-11-23T19:52:00Z, or so long ago: 90m, 1h, 2d
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<TimeArg>,
     /// Only before this time

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cli::escape::push_message;
 use crate::cli::{Exit, Output, Printer, Stop};
 use crate::files::{Finding, Report, Severity};
 use crate::model::ids::Zxid;
@@ -56,9 +57,10 @@ pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printe
             let range = first.zip(last).map(|(first, last)| format!(", 0x{first} to 0x{last}")).unwrap_or_default();
             let verdict = if sound { "sound" } else { "DAMAGED" };
             let line = format!(
-                "{name}: {verdict}: {records} transactions in {logs} logs{range}; {snapshots} snapshots; {bytes} bytes\n"
+                "{name}: {verdict}: {records} transactions in {logs} logs{range}; {snapshots} snapshots; {bytes} bytes"
             );
-            to.buffer.extend_from_slice(line.as_bytes());
+            push_message(&line, &mut to.buffer);
+            to.buffer.push(b'\n');
             to.line_done()?;
         }
     }
@@ -71,7 +73,10 @@ fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<
         Severity::Notice => "notice",
     };
     match output {
-        Output::Human => to.buffer.extend_from_slice(format!("{severity}: {finding}\n").as_bytes()),
+        Output::Human => {
+            push_message(&format!("{severity}: {finding}"), &mut to.buffer);
+            to.buffer.push(b'\n');
+        }
         Output::Json => to.json(&FindingLine {
             file: finding.path.display().to_string(),
             severity,

@@ -12,8 +12,8 @@ use crate::cli::diff::{Diff, diff};
 use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::point::PointArg;
 use crate::cli::znode::{Shown, ZnodeLine};
-use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, look, report};
-use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify};
+use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, report, tell};
+use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify_snapshots};
 use crate::replay::{Tree, Znode};
 use crate::snapshot::{Item, Unsound};
 
@@ -38,6 +38,12 @@ enum Command {
         menagerie snapshot tree /member0 /member1 /member2 --at 0x10000002a\n  \
         menagerie snapshot tree /data,/datalog --at 2026-11-23T19:52:00Z --output json")]
     Tree(TreeOptions),
+    /// Print one znode's data at a point, byte for byte
+    #[command(
+        after_help = "Examples:\n  menagerie snapshot cat /data --path /app/config --at 0x10000002a > config.json\n  \
+        menagerie snapshot cat /member0 /member1 /member2 --path /app/config --at 1h --to config.json"
+    )]
+    Cat(Cat),
     /// Print what is different between two points, or between two snapshots or folders
     #[command(after_help = "Examples:\n  menagerie snapshot diff /data --from 0x10000002a\n  \
         menagerie snapshot diff /data --from 2026-11-23T19:00:00Z --to 2026-11-23T20:00:00Z --path /app\n  \
@@ -64,6 +70,8 @@ struct Dump {
     /// Print so many bytes of data for people
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Args, Debug)]
@@ -86,6 +94,8 @@ struct TreeOptions {
     /// Print so many bytes of data for people
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Args, Debug)]
@@ -96,6 +106,26 @@ struct Verify {
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+#[derive(Args, Debug)]
+struct Cat {
+    /// A snapshot, or members' folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// The znode
+    #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
+    path: String,
+    /// After this transaction, or at this time
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    at: PointArg,
+    /// Write to this file, which must not be there; otherwise to standard output
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Args, Debug)]
@@ -109,6 +139,8 @@ struct Save {
     /// The folder that gets version-2/snapshot.ZXID
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 /// Runs the command, and says with what to exit.
@@ -116,6 +148,7 @@ pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Dump(options) => finish("snapshot dump", dump(&options)),
         Command::Tree(options) => finish("snapshot tree", tree(&options)),
+        Command::Cat(options) => finish("snapshot cat", cat(&options)),
         Command::Diff(options) => finish("snapshot diff", diff(&options)),
         Command::Verify(options) => finish("snapshot verify", verify_all(&options)),
         Command::Write(options) => finish("snapshot write", write(&options)),
@@ -149,7 +182,7 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
     if path.is_dir() {
         return Err(Stop::Usage(format!("{}: a folder; name one snapshot, or use `snapshot tree`", path.display())));
     }
-    let (reader, _) = open_snapshot(path)?;
+    let (reader, _) = open_snapshot(path, options.limit.max_record)?;
     let mut to = Printer::new();
     let judged = reader.map_err(Damaged::from).and_then(|mut reader| {
         while let Some(item) = reader.next()? {
@@ -179,7 +212,7 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
         Ok(()) => Ok(Exit::Sound),
         Err(Damaged::Unsound(Unsound::Io(source))) => Err(CannotLook::Io { path: path.to_owned(), source }.into()),
         Err(Damaged::Unsound(unsound)) => {
-            eprintln!("damage: {}: {unsound}", path.display());
+            tell("damage", &format!("{}: {unsound}", path.display()));
             Ok(Exit::Damage)
         }
         Err(Damaged::Output(error)) => Err(error.into()),
@@ -246,15 +279,40 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
 
 /// Rebuilds, and says on standard error what cannot be known for sure.
 pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Result<(Rebuilt, Exit), Stop> {
-    let rebuilt = rebuild(members, at, &mut |progress: Progress<'_>| meter.show(progress))?;
+    let rebuilt = while_purged(members, at, meter)?;
     for doubt in &rebuilt.doubts {
-        eprintln!("notice: {doubt}");
+        tell("notice", doubt);
     }
     if rebuilt.dropped > 0 {
-        eprintln!("notice: {} transactions that were never committed are left out", rebuilt.dropped);
+        tell("notice", &format!("{} transactions that were never committed are left out", rebuilt.dropped));
     }
-    let exit = if rebuilt.replay.mismatch().is_some() { Exit::Damage } else { Exit::Sound };
+    if let Some(fatal) = rebuilt.replay.fatal() {
+        tell("notice", &fatal.to_string());
+    }
+    let exit = if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound };
     Ok((rebuilt, exit))
+}
+
+/// A server may purge what was listed a moment ago: then what is there now is taken.
+fn while_purged(members: &[Member], at: Point, meter: &mut Meter) -> Result<Rebuilt, CannotLook> {
+    let mut looked: Vec<Member> = members.to_vec();
+    for _ in 0..5 {
+        match rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress)) {
+            Err(CannotLook::NoTree(why)) => {
+                let mut again = false;
+                for member in &mut looked {
+                    if let Some(now) = member.refreshed()? {
+                        (*member, again) = (now, true);
+                    }
+                }
+                if !again {
+                    return Err(CannotLook::NoTree(why));
+                }
+            }
+            other => return other,
+        }
+    }
+    rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress))
 }
 
 pub(super) fn shown<'a>(
@@ -275,7 +333,7 @@ pub(super) fn shown<'a>(
 
 fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
     let (mut meter, mut to) = (Meter::new(), Printer::new());
-    let (rebuilt, exit) = rebuilt(&look(&options.paths)?, options.at.0, &mut meter)?;
+    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
     let tree = rebuilt.replay.tree();
     let top = options.path.trim_end_matches('/').as_bytes();
     if tree.get(top).is_none() {
@@ -294,19 +352,42 @@ fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
         to.line_done()?;
     }
     to.flush()?;
-    eprintln!("notice: the tree at 0x{}, {} digests compared", tree.last(), rebuilt.replay.checked());
+    tell("notice", &format!("the tree at 0x{}, {} digests compared", tree.last(), rebuilt.checked));
+    Ok(exit)
+}
+
+fn cat(options: &Cat) -> Result<Exit, Stop> {
+    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
+    let tree = rebuilt.replay.tree();
+    let Some(node) = tree.get(options.path.as_bytes()) else {
+        return Err(Stop::Usage(format!("{}: no such znode at 0x{}", options.path, tree.last())));
+    };
+    let data = node.data().unwrap_or_default();
+    if let Some(path) = &options.to {
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+            file.write_all(data)?;
+            file.sync_all()
+        };
+        write().map_err(|error| Stop::Usage(format!("{}: {error}", path.display())))?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        out.write_all(data)?;
+        out.flush()?;
+    }
+    let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());
+    tell("notice", &format!("{bytes} bytes, version {version} of 0x{zxid}, as of 0x{}", tree.last()));
     Ok(exit)
 }
 
 fn verify_all(options: &Verify) -> Result<Exit, Stop> {
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
-    for member in look(&options.paths)? {
-        let only = Member { logs: Vec::new(), ..member };
-        if only.snapshots.is_empty() {
-            return Err(Stop::Usage(format!("{}: no snapshot here", only.name)));
+    for member in look(&options.paths, options.limit)? {
+        if member.snapshots.is_empty() {
+            return Err(Stop::Usage(format!("{}: no snapshot here", member.name)));
         }
-        let report = verify(&only, &mut |progress: Progress<'_>| meter.show(progress))?;
-        if report::print(&only.name, &report, options.output, &mut to)? == Exit::Damage {
+        let report = verify_snapshots(&member, &mut |progress: Progress<'_>| meter.show(progress))?;
+        if report::print(&member.name, &report, options.output, &mut to)? == Exit::Damage {
             exit = Exit::Damage;
         }
     }
@@ -316,7 +397,7 @@ fn verify_all(options: &Verify) -> Result<Exit, Stop> {
 
 fn write(options: &Save) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
-    let (rebuilt, exit) = rebuilt(&look(&options.paths)?, options.at.0, &mut meter)?;
+    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
     if exit != Exit::Sound {
         return Err(Stop::Usage("nothing is written, since the tree is not the one that the server had".to_owned()));
     }

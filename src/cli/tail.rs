@@ -1,17 +1,15 @@
 //! `menagerie log tail`: the last transactions, and those to come.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::log::{Form, Typesetter, is_unfinished};
-use crate::cli::{Exit, Printer, Stop};
-use crate::files::{CannotLook, Member, open_log};
-use crate::log::{Event, HEADER_LENGTH, LogReader};
+use crate::cli::log::{Form, Typesetter};
+use crate::cli::{Exit, Limit, Printer, Stop, look, tell};
+use crate::files::{CannotLook, LiveLog, Member, unless_purged};
+use crate::log::Event;
 use crate::model::ids::Zxid;
 
 /// Options of `menagerie log tail`.
@@ -32,92 +30,126 @@ pub(crate) struct Tail {
     /// Print so many bytes of data for people
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 struct Place {
     path: PathBuf,
+    /// The zxid in its name.
+    name: Option<Zxid>,
     offset: u64,
     last: Option<Zxid>,
 }
 
 pub(crate) fn tail(options: &Tail) -> Result<Exit, Stop> {
-    let member = Member::look(&options.path)?;
-    let Some(newest) = member.logs.last() else { return Err(Stop::Usage(format!("{}: no log here", options.path))) };
+    let member = look(std::slice::from_ref(&options.path), options.limit)?.remove(0);
+    if member.logs.is_empty() {
+        return Err(Stop::Usage(format!("{}: no log here", options.path)));
+    }
     let (mut form, mut to) = (Typesetter::new(options.output, options.data), Printer::new());
-    let mut place = Place { path: newest.path.clone(), offset: 0, last: None };
-    let exit = last_lines(options.lines, &mut place, &mut form, &mut to)?;
+    let (mut place, exit) = last_lines(options, &member, &mut form, &mut to)?;
     if !options.follow {
         return Ok(exit);
     }
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        more(&mut place, &mut form, &mut to)?;
+        more(&mut place, options.limit, &mut form, &mut to)?;
         let logs = Member::look(&options.path)?.logs;
-        let at = logs.iter().position(|file| file.path == place.path);
-        if let Some(next) = at.and_then(|at| logs.get(at + 1)) {
+        // The one at hand may be purged by now: what comes after it is told by the names.
+        let next = logs.into_iter().find(|file| file.zxid > place.name);
+        if let Some(next) = next {
             // All of the old one was read before the new one is.
-            more(&mut place, &mut form, &mut to)?;
-            place = Place { path: next.path.clone(), offset: 0, last: place.last };
+            more(&mut place, options.limit, &mut form, &mut to)?;
+            place = Place { path: next.path, name: next.zxid, offset: 0, last: place.last };
         }
     }
 }
 
-fn last_lines(count: usize, place: &mut Place, form: &mut Typesetter, to: &mut Printer) -> Result<Exit, Stop> {
-    let (mut reader, _) = open_log(&place.path)?;
-    let failed = |source| CannotLook::Io { path: place.path.clone(), source };
+/// The last transactions: of the newest log, and of those before it as long as there are too few.
+fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut Printer) -> Result<(Place, Exit), Stop> {
+    let mut exit = Exit::Sound;
     let mut lines: VecDeque<Vec<u8>> = VecDeque::new();
-    let (mut exit, mut line) = (Exit::Sound, Printer::new());
-    while let Some(event) = reader.next().map_err(failed)? {
-        match event {
-            Event::Record(record) if count > 0 => {
-                form.print(&record, &mut line)?;
-                let mut kept = if lines.len() == count { lines.pop_front().unwrap_or_default() } else { Vec::new() };
-                kept.clear();
-                kept.append(&mut line.buffer);
-                lines.push_back(kept);
-            }
-            Event::Record(_) => {}
-            Event::Damage(damage) if is_unfinished(&damage.fault) => {}
-            Event::Damage(damage) => {
-                exit = Exit::Damage;
-                eprintln!("damage: {}: {damage}", place.path.display());
+    let mut place: Option<Place> = None;
+    for file in member.logs.iter().rev() {
+        let Some(mut log) = opened(member, &file.path)? else { continue };
+        let missing = options.lines - lines.len();
+        let mut earlier: VecDeque<Vec<u8>> = VecDeque::new();
+        let mut line = Printer::new();
+        while let Some(event) = log.next().map_err(|error| failed(&file.path, error))? {
+            match event {
+                Event::Record(record) if missing > 0 => {
+                    form.print(&record, &mut line)?;
+                    let full = earlier.len() == missing;
+                    let mut kept = if full { earlier.pop_front().unwrap_or_default() } else { Vec::new() };
+                    kept.clear();
+                    kept.append(&mut line.buffer);
+                    earlier.push_back(kept);
+                }
+                Event::Record(_) => {}
+                Event::Damage(damage) if damage.fault.is_unfinished() => {}
+                Event::Damage(damage) => match member.cover().of_damage(&damage) {
+                    Some(why) => tell("notice", &format!("{}: {damage}; {why}", file.path.display())),
+                    None => {
+                        exit = Exit::Damage;
+                        tell("damage", &format!("{}: {damage}", file.path.display()));
+                    }
+                },
             }
         }
+        earlier.append(&mut lines);
+        lines = earlier;
+        let offset = log.end().unwrap_or_default().offset;
+        let at = place.get_or_insert_with(|| Place { path: file.path.clone(), name: file.zxid, offset, last: None });
+        at.last = at.last.or(log.last());
+        if lines.len() >= options.lines && at.last.is_some() {
+            break;
+        }
     }
-    place.last = reader.last();
-    place.offset = reader.end().unwrap_or_default().offset;
     for line in &lines {
         to.buffer.extend_from_slice(line);
     }
     to.flush()?;
-    Ok(exit)
+    match (place, member.refreshed()?) {
+        (Some(place), _) => Ok((place, exit)),
+        (None, Some(now)) if !now.logs.is_empty() => last_lines(options, &now, form, to),
+        (None, _) => Err(Stop::Usage(format!("{}: its logs were purged before they could be read", options.path))),
+    }
 }
 
-fn more(place: &mut Place, form: &mut Typesetter, to: &mut Printer) -> Result<(), Stop> {
-    let failed = |source| CannotLook::Io { path: place.path.clone(), source };
-    let mut file = File::open(&place.path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length < place.offset {
+fn opened(member: &Member, path: &Path) -> Result<Option<LiveLog>, CannotLook> {
+    match member.single {
+        true => LiveLog::open(path, member.max_record).map(Some),
+        false => unless_purged(LiveLog::of_folder(path, member.max_record)),
+    }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> CannotLook {
+    CannotLook::Io { path: path.to_owned(), source }
+}
+
+fn more(place: &mut Place, limit: Limit, form: &mut Typesetter, to: &mut Printer) -> Result<(), Stop> {
+    let resumed = LiveLog::resume(&place.path, place.offset, place.last, limit.max_record);
+    let Some(mut log) = unless_purged(resumed)? else { return Ok(()) };
+    if log.length() < place.offset {
         return Err(CannotLook::Changed(place.path.clone()).into());
     }
-    let begin = place.offset.max(HEADER_LENGTH as u64);
-    file.seek(SeekFrom::Start(begin)).map_err(failed)?;
-    let mut reader = LogReader::resume(file, begin, place.last);
-    let mut offset = begin;
     loop {
-        match reader.next().map_err(failed)? {
+        match log.next().map_err(|error| failed(&place.path, error))? {
             Some(Event::Record(record)) => {
                 form.print(&record, to)?;
-                offset = record.end();
+                place.offset = record.end();
+                place.last = Some(record.header.zxid);
             }
             // Half of a record is there: the other half comes.
-            Some(Event::Damage(damage)) if damage.resumes.is_none() => break,
-            Some(Event::Damage(damage)) => eprintln!("damage: {}: {damage}", place.path.display()),
+            Some(Event::Damage(damage)) if damage.fault.is_unfinished() => break,
+            Some(Event::Damage(damage)) => {
+                tell("damage", &format!("{}: {damage}", place.path.display()));
+                // Told once.
+                place.offset = place.offset.max(damage.offset + damage.length);
+            }
             None => break,
         }
     }
-    place.last = reader.last();
-    place.offset = offset;
-    to.flush()?;
-    Ok(())
+    Ok(to.flush()?)
 }

@@ -4,17 +4,20 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use crate::files::error::CannotLook;
+use crate::files::live::{LiveLog, is_packing, unless_purged};
 use crate::files::member::File;
-use crate::files::open::{Progress, Source, Steady, open_log};
-use crate::files::survey::{OnProgress, is_packing};
+use crate::files::open::Progress;
+use crate::files::survey::OnProgress;
 use crate::jute::Malformed;
-use crate::log::{Damage, Event, Fault, LogReader, Record};
+use crate::log::{Damage, Event, Fault, Record};
 use crate::model::ids::Zxid;
 
 /// The logs of a member, read as one. The record at hand is kept, so that several chains can be compared.
 pub struct Chain {
     files: VecDeque<PathBuf>,
-    open: Option<(LogReader<Source>, Steady, PathBuf)>,
+    limit: Option<usize>,
+    open: Option<LiveLog>,
+    purged: Vec<PathBuf>,
     head: Option<Head>,
     body: Vec<u8>,
     /// Damage that was met, with the file it is in.
@@ -30,10 +33,11 @@ struct Head {
 }
 
 impl Chain {
-    /// Reads these logs one after the other, and stands at the first record.
-    pub fn new(files: &[File], progress: OnProgress<'_>) -> Result<Self, CannotLook> {
+    /// Reads these logs one after the other, with records of up to `limit` bytes, and stands at the first record.
+    pub fn new(files: &[File], limit: Option<usize>, progress: OnProgress<'_>) -> Result<Self, CannotLook> {
         let files = files.iter().map(|file| file.path.clone()).collect();
-        let mut chain = Self { files, open: None, head: None, body: Vec::new(), damage: Vec::new(), records: 0 };
+        let (open, head, body, damage, purged) = (None, None, Vec::new(), Vec::new(), Vec::new());
+        let mut chain = Self { files, limit, open, purged, head, body, damage, records: 0 };
         chain.advance(progress)?;
         Ok(chain)
     }
@@ -45,7 +49,7 @@ impl Chain {
 
     /// The file of the record at hand.
     pub fn path(&self) -> Option<&Path> {
-        self.open.as_ref().map(|(_, _, path)| path.as_path())
+        self.open.as_ref().map(LiveLog::path)
     }
 
     /// The record at hand.
@@ -53,17 +57,25 @@ impl Chain {
         self.head.map(|head| Record::decode(head.offset, head.checksum, &self.body))
     }
 
+    /// The logs that were purged before they could be read.
+    pub fn purged(&self) -> &[PathBuf] {
+        &self.purged
+    }
+
     /// Goes to the next record.
     pub fn advance(&mut self, progress: OnProgress<'_>) -> Result<(), CannotLook> {
         self.head = None;
         loop {
-            let Some((reader, steady, path)) = &mut self.open else {
+            let Some(log) = &mut self.open else {
                 let Some(path) = self.files.pop_front() else { return Ok(()) };
-                let (reader, steady) = open_log(&path)?;
-                self.open = Some((reader, steady, path));
+                match unless_purged(LiveLog::of_folder(&path, self.limit))? {
+                    Some(log) => self.open = Some(log),
+                    None => self.purged.push(path),
+                }
                 continue;
             };
-            match reader.next() {
+            let length = log.length();
+            match log.next() {
                 Ok(Some(Event::Record(record))) => {
                     self.body.clear();
                     self.body.extend_from_slice(record.body);
@@ -71,18 +83,19 @@ impl Chain {
                     self.head = Some(Head { zxid, offset: record.offset, checksum: record.checksum });
                     self.records += 1;
                     if self.records.is_multiple_of(1 << 14) {
-                        progress(Progress { path, done: record.offset, of: steady.length() });
+                        let done = record.offset;
+                        progress(Progress { path: log.path(), done, of: length });
                     }
                     return Ok(());
                 }
                 Ok(Some(Event::Damage(damage))) if matches!(damage.fault, Fault::Gap { .. }) => {}
-                Ok(Some(Event::Damage(damage))) if self.damage.len() < 1000 => self.damage.push((path.clone(), damage)),
+                Ok(Some(Event::Damage(damage))) if self.damage.len() < 1000 => {
+                    self.damage.push((log.path().to_owned(), damage));
+                }
                 Ok(Some(Event::Damage(_))) => {}
-                Err(error) if !is_packing(&error) => return Err(CannotLook::io(path, error)),
+                Err(error) if !is_packing(&error) => return Err(CannotLook::io(log.path(), error)),
                 Ok(None) | Err(_) => {
-                    if steady.shrank() {
-                        return Err(CannotLook::Changed(path.clone()));
-                    }
+                    log.check()?;
                     self.open = None;
                 }
             }

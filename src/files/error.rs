@@ -27,9 +27,12 @@ pub enum CannotLook {
     NotZooKeeper {
         /// The folder.
         path: PathBuf,
-        /// What it looks like instead.
-        hint: &'static str,
+        /// What it looks like instead, or where they are.
+        hint: String,
     },
+    /// A version-2 without a file: there is nothing to judge.
+    #[error("{}: it is empty: a server was never started on it, or its files are gone or elsewhere", .0.display())]
+    Unused(PathBuf),
     /// The file begins with other bytes.
     #[error("{}: {what}", path.display())]
     OtherFile {

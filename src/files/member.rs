@@ -24,10 +24,23 @@ pub struct Member {
     pub logs: Vec<File>,
     /// Its snapshots, oldest first.
     pub snapshots: Vec<File>,
-    /// Files that a server takes for one of its own and that are not, like `log.1.bak`.
-    pub strays: Vec<PathBuf>,
+    /// Files that a server takes for one of its own by their names, like `log.1.bak` or `snapshot.1.tmp`.
+    pub strays: Vec<Stray>,
     /// A single file was named, not a folder.
     pub single: bool,
+    /// The snapshots beside a single log.
+    pub beside: Vec<File>,
+    /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` was raised.
+    pub max_record: Option<usize>,
+}
+
+/// A file that a server takes for one of its own by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// Where it is, and what its name says.
+    pub file: File,
+    /// It is taken for a log, or else for a snapshot.
+    pub log: bool,
 }
 
 impl Member {
@@ -54,9 +67,12 @@ impl Member {
         let file = |zxid| File { path: path.to_owned(), zxid };
         self.single = true;
         match kind(&name) {
-            Named::Log(zxid) => self.logs.push(file(Some(zxid))),
+            Named::Log(zxid) => {
+                self.logs.push(file(Some(zxid)));
+                self.beside = snapshots_beside(path);
+            }
             Named::Snapshot(zxid) => self.snapshots.push(file(Some(zxid))),
-            Named::Stray | Named::Other => match crate::files::open::magic(path)? {
+            Named::Stray { .. } | Named::Other => match crate::files::open::magic(path)? {
                 Some(magic) if magic == crate::log::MAGIC => self.logs.push(file(None)),
                 Some(magic) if magic == crate::snapshot::MAGIC => self.snapshots.push(file(None)),
                 _ => {
@@ -69,8 +85,11 @@ impl Member {
     }
 
     fn folder(&mut self, path: &Path) -> Result<(), CannotLook> {
-        let below = path.join("version-2");
-        let folder = if below.is_dir() { below } else { path.to_owned() };
+        let mut folder = path.to_owned();
+        // A dataDir that is called version-2 itself has another one in it.
+        while folder.join("version-2").is_dir() {
+            folder.push("version-2");
+        }
         let entries = fs::read_dir(&folder).map_err(|error| CannotLook::io(&folder, error))?;
         let (mut found, mut hint) = (false, "");
         for entry in entries {
@@ -78,20 +97,33 @@ impl Member {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
             hint = hint_of(&name).unwrap_or(hint);
+            if path.is_dir() {
+                continue;
+            }
             match kind(&name) {
-                _ if path.is_dir() => continue,
                 Named::Log(zxid) => self.logs.push(File { path, zxid: Some(zxid) }),
                 Named::Snapshot(zxid) => self.snapshots.push(File { path, zxid: Some(zxid) }),
-                Named::Stray => self.strays.push(path),
+                Named::Stray { zxid, log } => self.strays.push(Stray { file: File { path, zxid: Some(zxid) }, log }),
                 Named::Other => continue,
             }
             found = true;
         }
-        // An empty version-2 is ZooKeeper's, before its first start.
-        if !found && !folder.ends_with("version-2") {
-            return Err(CannotLook::NotZooKeeper { path: path.to_owned(), hint });
+        if found {
+            return Ok(());
         }
-        Ok(())
+        if folder.ends_with("version-2") {
+            return Err(CannotLook::Unused(folder));
+        }
+        let hint = if hint.is_empty() { elsewhere(&folder) } else { hint.to_owned() };
+        Err(CannotLook::NotZooKeeper { path: path.to_owned(), hint })
+    }
+
+    /// Looks again, if some of its files were purged since.
+    pub fn refreshed(&self) -> Result<Option<Self>, CannotLook> {
+        if self.logs.iter().chain(&self.snapshots).all(|file| file.path.exists()) {
+            return Ok(None);
+        }
+        Ok(Some(Self { max_record: self.max_record, ..Self::look(&self.name)? }))
     }
 
     /// The logs that hold what comes after `zxid`: the last one that begins at or before it, and all later ones.
@@ -101,10 +133,35 @@ impl Member {
     }
 }
 
+/// Where below a folder ZooKeeper's files are instead, one or two levels down.
+fn elsewhere(folder: &Path) -> String {
+    let below = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(1000);
+        let mut folders: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    };
+    let first = below(folder);
+    let second: Vec<_> = first.iter().take(100).flat_map(|folder| below(folder)).collect();
+    let found = first.into_iter().chain(second).filter(|folder| folder.join("version-2").is_dir());
+    let names: Vec<_> = found.take(3).map(|folder| folder.display().to_string()).collect();
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
+}
+
+fn snapshots_beside(log: &Path) -> Vec<File> {
+    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| match kind(&entry.file_name().to_string_lossy()) {
+        Named::Snapshot(zxid) => Some(File { path: entry.path(), zxid: Some(zxid) }),
+        _ => None,
+    });
+    named.collect()
+}
+
 enum Named {
     Log(Zxid),
     Snapshot(Zxid),
-    Stray,
+    Stray { zxid: Zxid, log: bool },
     Other,
 }
 
@@ -117,7 +174,7 @@ fn kind(name: &str) -> Named {
     match (prefix, &rest[..]) {
         (Some("log"), [] | ["gz"]) => Named::Log(zxid),
         (Some("snapshot"), [] | ["gz" | "snappy"]) => Named::Snapshot(zxid),
-        (Some("log" | "snapshot"), _) => Named::Stray,
+        (Some(prefix @ ("log" | "snapshot")), _) => Named::Stray { zxid, log: prefix == "log" },
         _ => Named::Other,
     }
 }
@@ -157,6 +214,23 @@ mod tests {
         let error = Member::look(folder.path().to_str().unwrap()).unwrap_err().to_string();
         assert!(error.ends_with("(this looks like Kafka)"), "{error}");
         assert!(matches!(Member::look("/nowhere/at/all"), Err(CannotLook::Missing(_))));
+    }
+
+    #[test]
+    fn a_folder_one_level_too_high_or_too_low_leads_to_the_right_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("zookeeper/data/version-2");
+        fs::create_dir_all(&data).unwrap();
+        let look = |path: &Path| Member::look(path.to_str().unwrap());
+        assert!(matches!(look(&data), Err(CannotLook::Unused(_))));
+        for high in [folder.path().to_owned(), folder.path().join("zookeeper")] {
+            let error = look(&high).unwrap_err().to_string();
+            assert!(error.ends_with("zookeeper/data?"), "{error}");
+        }
+        // dataDir=…/version-2
+        fs::create_dir(data.join("version-2")).unwrap();
+        fs::write(data.join("version-2/log.1"), b"").unwrap();
+        assert_eq!(look(&folder.path().join("zookeeper/data")).unwrap().logs.len(), 1);
     }
 
     #[test]

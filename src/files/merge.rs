@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::chain::Chain;
 use crate::files::error::CannotLook;
+use crate::files::live::unless_purged;
 use crate::files::member::Member;
 use crate::files::survey::{self, OnProgress};
 use crate::files::verify::Report;
@@ -29,7 +30,7 @@ pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_
     for member in members {
         let mut strand = Strand::default();
         for file in &member.logs {
-            let survey = survey::log(&file.path, progress)?;
+            let Some(survey) = unless_purged(survey::log(&file.path, member.max_record, progress))? else { continue };
             if survey.lost_some() {
                 damaged.push(file.path.clone());
             }
@@ -104,6 +105,11 @@ impl<'h> Merge<'h> {
     /// Damage that was met, with the files it is in.
     pub fn damage(&self) -> impl Iterator<Item = &(PathBuf, crate::log::Damage)> {
         self.chains.iter().flat_map(|chain| &chain.damage)
+    }
+
+    /// The logs that were purged before they could be read.
+    pub fn purged(&self) -> impl Iterator<Item = &PathBuf> {
+        self.chains.iter().flat_map(Chain::purged)
     }
 
     /// How many transactions were left out, since they were never committed.

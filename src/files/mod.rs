@@ -16,19 +16,25 @@
 //! ```
 
 mod chain;
+mod cover;
 mod error;
+mod live;
 mod member;
 mod merge;
 mod open;
+mod proof;
 mod rebuild;
+mod start;
 mod survey;
 mod verify;
 
 pub use chain::Chain;
+pub use cover::{Cover, Covered};
 pub use error::CannotLook;
-pub use member::{File, Member};
+pub(crate) use live::is_packing;
+pub use live::{LiveLog, unless_purged};
+pub use member::{File, Member, Stray};
 pub use merge::{Merge, Surveyed, survey};
-pub use open::{Progress, Source, Steady, open_log, open_snapshot};
+pub use open::{Progress, Source, Steady, open_snapshot};
 pub use rebuild::{Point, Rebuilt, rebuild, replay_all};
-pub(crate) use survey::is_packing;
-pub use verify::{Finding, Report, Severity, verify, verify_log, verify_snapshot};
+pub use verify::{Finding, Report, Severity, verify, verify_log, verify_snapshot, verify_snapshots};

@@ -1,12 +1,12 @@
 //! Opening files, and telling whether they changed while they were read.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use crate::files::error::CannotLook;
-use crate::log::{LogReader, NotALog};
+use crate::log::RECORD_LIMIT;
 use crate::snapshot::{Compression, SnapshotReader, Unpacked, Unsound};
 
 /// How long work has come along.
@@ -24,44 +24,49 @@ pub struct Progress<'a> {
 pub type Source = Unpacked<File>;
 
 /// A file as it was when it was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Steady {
-    path: PathBuf,
+    pub(crate) file: File,
     length: u64,
     modified: Option<SystemTime>,
+    pub(crate) packed: Compression,
 }
 
 impl Steady {
-    fn of(path: &Path, file: &File) -> Result<Self, CannotLook> {
-        let metadata = file.metadata().map_err(|error| CannotLook::io(path, error))?;
-        Ok(Self { path: path.to_owned(), length: metadata.len(), modified: metadata.modified().ok() })
-    }
-
     /// Its size when it was opened.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether it is still the same: a server appends to its newest log all the time.
+    /// Whether it is still the same. A file that was purged meanwhile is: it can be read as long as it is open.
     pub fn holds(&self) -> bool {
-        fs::metadata(&self.path)
-            .is_ok_and(|metadata| metadata.len() == self.length && metadata.modified().ok() == self.modified)
+        let now = self.file.metadata();
+        now.is_ok_and(|now| now.len() == self.length && now.modified().ok() == self.modified)
     }
 
-    /// Whether it became shorter, or is gone: what was read of it may never have been there at one time.
+    /// Whether it became shorter: what was read of it may never have been there at one time.
     pub fn shrank(&self) -> bool {
-        fs::metadata(&self.path).map_or(true, |metadata| metadata.len() < self.length)
+        self.file.metadata().is_ok_and(|now| now.len() < self.length)
+    }
+
+    /// How long ago it was written to; `None` if that cannot be told.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        SystemTime::now().duration_since(self.file.metadata().ok()?.modified().ok()?).ok()
     }
 }
 
-fn open(path: &Path) -> Result<(Source, Steady), CannotLook> {
+/// Opens a file: what it unpacks to, and itself.
+pub(crate) fn open(path: &Path) -> Result<(Source, Steady), CannotLook> {
     let failed = |error| CannotLook::io(path, error);
     let mut file = File::open(path).map_err(failed)?;
-    let steady = Steady::of(path, &file)?;
+    let metadata = file.metadata().map_err(failed)?;
     let mut head = [0; Compression::SNIFFED];
     let length = read_head(&mut file, &mut head).map_err(failed)?;
     file.rewind().map_err(failed)?;
-    Ok((Compression::sniff(&head[..length]).unpack(file), steady))
+    let packed = Compression::sniff(&head[..length]);
+    let same = file.try_clone().map_err(failed)?;
+    let steady = Steady { file: same, length: metadata.len(), modified: metadata.modified().ok(), packed };
+    Ok((packed.unpack(file), steady))
 }
 
 fn read_head(source: &mut impl Read, head: &mut [u8]) -> std::io::Result<usize> {
@@ -85,20 +90,14 @@ pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, CannotLook> {
     Ok((length == head.len()).then_some(head))
 }
 
-/// Opens a log, packed or not.
-pub fn open_log(path: &Path) -> Result<(LogReader<Source>, Steady), CannotLook> {
-    let (source, steady) = open(path)?;
-    let reader = LogReader::new(source).map_err(|error| match error {
-        NotALog::Io(error) => CannotLook::io(path, error),
-        other @ NotALog::Magic(_) => CannotLook::OtherFile { path: path.to_owned(), what: other.to_string() },
-    })?;
-    Ok((reader, steady))
-}
-
 /// Opens a snapshot, packed or not. What is wrong with its header is for the caller to judge.
-pub fn open_snapshot(path: &Path) -> Result<(Result<SnapshotReader<Source>, Unsound>, Steady), CannotLook> {
+pub fn open_snapshot(
+    path: &Path,
+    limit: Option<usize>,
+) -> Result<(Result<SnapshotReader<Source>, Unsound>, Steady), CannotLook> {
     let (source, steady) = open(path)?;
-    match SnapshotReader::new(source) {
+    let limited = |reader: SnapshotReader<Source>| reader.with_limit(limit.unwrap_or(RECORD_LIMIT));
+    match SnapshotReader::new(source).map(limited) {
         Err(Unsound::Io(error)) => Err(CannotLook::io(path, error)),
         Err(other @ Unsound::Magic(_)) => Err(CannotLook::OtherFile { path: path.to_owned(), what: other.to_string() }),
         other => Ok((other, steady)),
@@ -107,24 +106,25 @@ pub fn open_snapshot(path: &Path) -> Result<(Result<SnapshotReader<Source>, Unso
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn a_file_that_grows_is_another_and_one_that_shrinks_or_goes_was_never_seen_whole() {
+    fn a_file_that_grows_is_another_and_one_that_is_purged_is_still_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.1");
-        let steady = |length: usize| {
+        let opened = |length: usize| {
             fs::write(&path, vec![0; 100]).unwrap();
             let (_, steady) = open(&path).unwrap();
             fs::write(&path, vec![0; length]).unwrap();
             steady
         };
-        let grown = steady(200);
-        assert!(!grown.holds() && !grown.shrank());
-        let shrunk = steady(50);
-        assert!(!shrunk.holds() && shrunk.shrank());
-        let gone = steady(100);
+        assert!(!opened(200).holds() && !opened(200).shrank());
+        assert!(!opened(50).holds() && opened(50).shrank());
+        fs::write(&path, vec![0; 100]).unwrap();
+        let (_, purged) = open(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert!(!gone.holds() && gone.shrank());
+        assert!(purged.holds() && !purged.shrank());
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use crate::files::chain::Chain;
 use crate::files::error::CannotLook;
+use crate::files::live::{LiveLog, unless_purged};
 use crate::files::member::{File, Member};
 use crate::files::merge::{Merge, survey};
-use crate::files::open::{open_log, open_snapshot};
+use crate::files::open::open_snapshot;
 use crate::files::survey::OnProgress;
 use crate::log::{Event, jump};
 use crate::model::ids::Zxid;
@@ -37,6 +38,10 @@ pub struct Rebuilt {
     pub dropped: u64,
     /// What cannot be known for sure, in sentences.
     pub doubts: Vec<String>,
+    /// The tree is not the one that the server had, as a digest proves: after which transaction.
+    pub differs: Option<Zxid>,
+    /// How many digests were compared.
+    pub checked: u64,
 }
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
@@ -68,8 +73,25 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         Point::Zxid(zxid) => zxid,
         Point::Time(time) => at_time(members, time, progress)?,
     };
-    let (mut replay, base) = begin(members, until, oldest, &mut doubts)?;
-    let Outcome { applied, dropped, next } = run(members, history.as_ref(), until, &mut replay, progress)?;
+    let mut least = oldest.then_some(Zxid(0));
+    let (mut replay, mut base) = begin(members, until, least, &mut doubts)?;
+    let mut before = 0;
+    let Outcome { applied, dropped, next, seen } = loop {
+        match run(members, history.as_ref(), until, &mut replay, progress)? {
+            Ended::Whole(outcome) => break outcome,
+            // From the oldest on: behind what is missing a later snapshot goes on.
+            Ended::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
+                before += replay.checked();
+                least = Some(Zxid(next.0 - 1));
+                (replay, base) = begin(members, until, least, &mut doubts)?;
+            }
+            Ended::Missing(last, next) => {
+                return Err(CannotLook::NoTree(format!(
+                    "transactions are missing between 0x{last} and 0x{next}; up to 0x{last} it can be"
+                )));
+            }
+        }
+    };
     let exact = matches!(point, Point::Zxid(_));
     if exact && replay.tree().last() < until {
         let last = replay.tree().last();
@@ -82,24 +104,40 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         let (end, last) = (replay.fuzzy_until(), replay.tree().last());
         doubts.push(format!("the snapshot holds some transactions up to 0x{end}, and the logs end with 0x{last}"));
     }
-    if let Some(mismatch) = replay.mismatch() {
-        let zxid = mismatch.zxid;
+    // What a server has in its tree it has logged: if the log ends here, the snapshot cannot be ahead of it.
+    let unproved = replay.doubt().filter(|doubt| seen != Some(doubt.zxid));
+    let differs = replay.mismatch().or(replay.doubt().filter(|_| unproved.is_none())).map(|mismatch| mismatch.zxid);
+    if let Some(zxid) = differs {
         doubts.push(format!("after 0x{zxid} the tree is not the one that the server had: a digest differs"));
+    } else if let Some(doubt) = unproved {
+        doubts.push(format!(
+            "the snapshot's digest, after 0x{}, is not that of its content: it holds the next transaction already, or it is \
+             damaged; the log that tells is not here",
+            doubt.zxid
+        ));
     }
+    doubts.extend(away(members, replay.tree().last()));
     replay.count_quotas();
-    Ok(Rebuilt { replay, base, applied, dropped, doubts })
+    let checked = before + replay.checked();
+    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, checked })
 }
 
-/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest.
+/// Whether a snapshot is as new as that what comes before `next` is in it.
+fn later(members: &[Member], next: Zxid) -> bool {
+    members.iter().flat_map(|member| &member.snapshots).any(|file| file.zxid.is_some_and(|zxid| zxid.0 >= next.0 - 1))
+}
+
+/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest from `least` on.
 fn begin(
     members: &[Member],
     until: Zxid,
-    oldest: bool,
+    least: Option<Zxid>,
     doubts: &mut Vec<String>,
 ) -> Result<(Replay, Option<PathBuf>), CannotLook> {
     let mut candidates: Vec<&File> = members.iter().flat_map(|member| &member.snapshots).collect();
     candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
-    if oldest {
+    if let Some(least) = least {
+        candidates.retain(|file| file.zxid.unwrap_or_default() >= least);
         candidates.reverse();
     }
     let mut fuzzy = None;
@@ -108,7 +146,15 @@ fn begin(
         if name > until {
             continue;
         }
-        let (reader, _) = open_snapshot(&file.path)?;
+        let opened = match open_snapshot(&file.path, members.first().and_then(|member| member.max_record)) {
+            // A server takes an older one, too.
+            Err(CannotLook::OtherFile { what, .. }) if members.iter().all(|member| !member.single) => {
+                doubts.push(format!("{}: {what}; an older snapshot is taken", file.path.display()));
+                continue;
+            }
+            other => unless_purged(other)?,
+        };
+        let Some((reader, _)) = opened else { continue };
         match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
             Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
             Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
@@ -133,11 +179,21 @@ fn shown(zxid: Zxid) -> String {
     if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
 }
 
+/// How far the logs led.
+enum Ended {
+    /// To the point, or to their end.
+    Whole(Outcome),
+    /// To where transactions are missing between these two.
+    Missing(Zxid, Zxid),
+}
+
 struct Outcome {
     applied: u64,
     dropped: u64,
     /// The first transaction beyond the point.
     next: Option<Zxid>,
+    /// The last transaction up to the point that a log has.
+    seen: Option<Zxid>,
 }
 
 fn run(
@@ -146,33 +202,32 @@ fn run(
     until: Zxid,
     replay: &mut Replay,
     progress: OnProgress<'_>,
-) -> Result<Outcome, CannotLook> {
+) -> Result<Ended, CannotLook> {
     let from = replay.tree().last();
     let chains: Result<Vec<Chain>, CannotLook> =
-        members.iter().map(|member| Chain::new(member.logs_after(from), progress)).collect();
+        members.iter().map(|member| Chain::new(member.logs_after(from), member.max_record, progress)).collect();
     let mut merge = Merge::new(chains?, history);
     let mut applied = 0;
-    let mut next = None;
+    let (mut next, mut seen) = (None, None);
     while let Some(zxid) = merge.advance(progress)? {
         if zxid > until {
             next = Some(zxid);
             break;
         }
+        seen = Some(zxid);
         let last = replay.tree().last();
         if zxid <= last {
             continue;
         }
         if let (Some(_), true) = (jump(last, zxid), last.0 > 0) {
-            return Err(CannotLook::NoTree(format!(
-                "transactions are missing between 0x{last} and 0x{zxid}; up to 0x{last} it can be"
-            )));
+            return Ok(Ended::Missing(last, zxid));
         }
         if let Some(record) = merge.record() {
             replay.apply(&record);
             applied += 1;
         }
     }
-    Ok(Outcome { applied, dropped: merge.dropped(), next })
+    Ok(Ended::Whole(Outcome { applied, dropped: merge.dropped(), next, seen }))
 }
 
 /// The last transaction before the first that is later than `time`.
@@ -181,11 +236,11 @@ fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zx
     for member in members {
         let mut begun = Vec::new();
         for file in &member.logs {
-            begun.push(first_time(file)?.is_some_and(|first| first <= time));
+            begun.push(first_time(file, member.max_record)?.is_some_and(|first| first <= time));
         }
         // Only the last file that begins in time can have the point in it.
         let Some(at) = begun.iter().rposition(|&begun| begun) else { continue };
-        let mut chain = Chain::new(&member.logs[at..=at], progress)?;
+        let mut chain = Chain::new(&member.logs[at..=at], member.max_record, progress)?;
         while let (Some(zxid), Some(Ok(record))) = (chain.zxid(), chain.record()) {
             if record.header.time > time {
                 break;
@@ -197,13 +252,24 @@ fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zx
     best.ok_or_else(|| CannotLook::NoTree("no transaction at hand is as old".to_owned()))
 }
 
-fn first_time(file: &File) -> Result<Option<i64>, CannotLook> {
-    let (mut reader, _) = open_log(&file.path)?;
+fn first_time(file: &File, limit: Option<usize>) -> Result<Option<i64>, CannotLook> {
+    let Some(mut log) = unless_purged(LiveLog::of_folder(&file.path, limit))? else { return Ok(None) };
     loop {
-        match reader.next().map_err(|error| CannotLook::io(&file.path, error))? {
+        match log.next().map_err(|error| CannotLook::io(&file.path, error))? {
             Some(Event::Record(record)) => return Ok(Some(record.header.time)),
             Some(Event::Damage(_)) => {}
             None => return Ok(None),
         }
     }
+}
+
+/// A dataDir without its logs is old, and says nothing of it.
+fn away(members: &[Member], last: Zxid) -> Option<String> {
+    let split = members.iter().all(|member| !member.single && member.logs.is_empty());
+    (split && last.0 > 0).then(|| {
+        format!(
+            "there is no log here: this is the tree of a snapshot, 0x{last}, and what came after it is missing; if the logs \
+             have a folder of their own (dataLogDir), name it too: DATA,LOG"
+        )
+    })
 }

@@ -1,14 +1,15 @@
 //! One pass over one file: what is in it and what is wrong with it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::files::error::CannotLook;
-use crate::files::open::{Progress, Steady, open_log, open_snapshot};
-use crate::log::{Damage, End, Event, Fault, Header, Kind};
+use crate::files::live::{LiveLog, PATIENCE, SETTLED, is_packing};
+use crate::files::open::{Progress, Steady, open_snapshot};
+use crate::log::{Damage, End, Event, Fault, Header, Kind, SERVER_LIMIT};
 use crate::model::ids::Zxid;
 use crate::replay::Strand;
-use crate::snapshot::{self, Item, Trailer, Unsound};
+use crate::snapshot::{self, Compression, Item, Trailer, Unsound};
 
 /// Damage beyond so many places of one file is counted and not kept: memory must not grow with it.
 const KEPT: usize = 1000;
@@ -27,6 +28,8 @@ pub(crate) struct LogSurvey {
     pub(crate) more_damage: u64,
     pub(crate) unpacking: Option<String>,
     pub(crate) surplus: u64,
+    /// The first record that is longer than what servers read: where, which, how long.
+    pub(crate) too_long: Option<(u64, Zxid, usize)>,
     pub(crate) strand: Strand,
     pub(crate) samples: Vec<(Zxid, (Header, Kind))>,
 }
@@ -41,30 +44,23 @@ pub(crate) struct SnapshotSurvey {
     pub(crate) newest: Zxid,
     pub(crate) trailer: Trailer,
     pub(crate) unsound: Option<(u64, snapshot::Fault, String)>,
+    /// How it is packed.
+    pub(crate) packed: Compression,
+    /// It seems cut, and is still written to.
+    pub(crate) being_written: bool,
+    /// The longest data that is longer than what servers read.
+    pub(crate) too_long: Option<usize>,
 }
 
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>);
 
-/// Reads a log to its end. One that is being written may seem torn, and is read again.
-pub(crate) fn log(path: &Path, progress: OnProgress<'_>) -> Result<LogSurvey, CannotLook> {
-    for attempt in 0..5 {
-        let (survey, steady) = log_once(path, progress)?;
-        if steady.shrank() {
-            return Err(CannotLook::Changed(path.to_owned()));
-        }
-        if survey.damage.is_empty() || steady.holds() {
-            return Ok(survey);
-        }
-        std::thread::sleep(Duration::from_millis(20 << attempt));
-    }
-    Err(CannotLook::Changed(path.to_owned()))
-}
-
-fn log_once(path: &Path, progress: OnProgress<'_>) -> Result<(LogSurvey, Steady), CannotLook> {
-    let (mut reader, steady) = open_log(path)?;
+/// Reads a log to its end.
+pub(crate) fn log(path: &Path, max_record: Option<usize>, progress: OnProgress<'_>) -> Result<LogSurvey, CannotLook> {
+    let mut log = LiveLog::of_folder(path, max_record)?;
     let mut survey = LogSurvey::default();
+    let (limit, length) = (max_record.unwrap_or(SERVER_LIMIT), log.length());
     loop {
-        let event = match reader.next() {
+        let event = match log.next() {
             Ok(Some(event)) => event,
             Ok(None) => break,
             // A packed log: what is packed is damaged, the disk is not.
@@ -81,40 +77,56 @@ fn log_once(path: &Path, progress: OnProgress<'_>) -> Result<(LogSurvey, Steady)
                 survey.last = Some(zxid);
                 survey.records += 1;
                 survey.surplus += u64::from(record.surplus > 0);
+                if record.body.len() > limit && survey.too_long.is_none() {
+                    survey.too_long = Some((record.offset, zxid, record.body.len()));
+                }
                 if zxid.0 % SAMPLED == 1 {
                     survey.samples.push((zxid, (record.header, record.txn.kind())));
                 }
                 survey.strand.add(zxid);
                 if survey.records.is_multiple_of(1 << 14) {
-                    progress(Progress { path, done: record.offset, of: steady.length() });
+                    progress(Progress { path, done: record.offset, of: length });
                 }
             }
             Event::Damage(damage) if survey.damage.len() < KEPT => survey.damage.push(damage),
             Event::Damage(_) => survey.more_damage += 1,
         }
     }
-    survey.bytes = reader.offset();
-    survey.end = reader.end().unwrap_or_default();
-    Ok((survey, steady))
-}
-
-pub(crate) fn is_packing(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
-}
-
-/// Reads a snapshot to its end, and sums its digest on the way.
-pub(crate) fn snapshot(path: &Path, progress: OnProgress<'_>) -> Result<SnapshotSurvey, CannotLook> {
-    let (survey, steady) = snapshot_once(path, progress)?;
-    if steady.shrank() || (survey.unsound.is_some() && !steady.holds()) {
-        return Err(CannotLook::Changed(path.to_owned()));
-    }
+    log.check()?;
+    survey.bytes = log.offset();
+    survey.end = log.end().unwrap_or_default();
     Ok(survey)
 }
 
-fn snapshot_once(path: &Path, progress: OnProgress<'_>) -> Result<(SnapshotSurvey, Steady), CannotLook> {
-    let (reader, steady) = open_snapshot(path)?;
-    let mut survey = SnapshotSurvey::default();
+/// Reads a snapshot to its end, and sums its digest on the way. One that is being written seems cut, and is read again.
+pub(crate) fn snapshot(
+    path: &Path,
+    max_record: Option<usize>,
+    progress: OnProgress<'_>,
+) -> Result<SnapshotSurvey, CannotLook> {
+    let began = Instant::now();
+    loop {
+        let (mut survey, steady) = snapshot_once(path, max_record, progress)?;
+        if steady.shrank() {
+            return Err(CannotLook::Changed(path.to_owned()));
+        }
+        let unfinished = survey.unsound.is_some() && steady.age().is_some_and(|age| age < SETTLED);
+        if !unfinished || began.elapsed() >= PATIENCE {
+            survey.being_written = unfinished;
+            return Ok(survey);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn snapshot_once(
+    path: &Path,
+    max_record: Option<usize>,
+    progress: OnProgress<'_>,
+) -> Result<(SnapshotSurvey, Steady), CannotLook> {
+    let (reader, steady) = open_snapshot(path, max_record)?;
+    let mut survey = SnapshotSurvey { packed: steady.packed, ..SnapshotSurvey::default() };
+    let limit = max_record.unwrap_or(SERVER_LIMIT);
     let judged = reader.and_then(|mut reader| {
         while let Some(item) = reader.next()? {
             match item {
@@ -122,6 +134,10 @@ fn snapshot_once(path: &Path, progress: OnProgress<'_>) -> Result<(SnapshotSurve
                     survey.znodes += 1;
                     let digest = node.stat.digest(node.path.0, node.data);
                     survey.digest = survey.digest.wrapping_add(i64::from(digest));
+                    let length = node.data.map_or(0, <[u8]>::len);
+                    if length > limit {
+                        survey.too_long = survey.too_long.max(Some(length));
+                    }
                 }
                 Item::Session(_) => survey.sessions += 1,
                 Item::Acl(_) => {}
@@ -152,9 +168,7 @@ fn snapshot_once(path: &Path, progress: OnProgress<'_>) -> Result<(SnapshotSurve
 impl LogSurvey {
     /// Whether it held transactions that cannot be read. One that a server never finished was not held.
     pub(crate) fn lost_some(&self) -> bool {
-        let harmless = |fault: &Fault| {
-            matches!(fault, Fault::Gap { .. } | Fault::TornTail | Fault::Empty | Fault::HeaderCut | Fault::Version(_))
-        };
+        let harmless = |fault: &Fault| fault.is_unfinished() || matches!(fault, Fault::Gap { .. } | Fault::Version(_));
         self.unpacking.is_some() || self.more_damage > 0 || !self.damage.iter().all(|damage| harmless(&damage.fault))
     }
 

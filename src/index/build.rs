@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::files::Cover;
 use crate::index::error::IndexError;
 use crate::index::feed::Feed;
 use crate::index::logs::{self, Log};
@@ -81,7 +82,7 @@ pub fn build(
     index: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
-    let logs = logs::find(sources)?;
+    let (logs, cover) = logs::find(sources)?;
     beside(index, logs.iter().map(|log| log.path.as_path()))?;
     let store = match Store::open(index, false) {
         Err(IndexError::Missing(_)) => None,
@@ -98,9 +99,9 @@ pub fn build(
     let Told { verdicts, strand, unknown } = told.unwrap_or_default();
     let never_committed = verdicts.never_committed(&strand);
     let built = if grows {
-        grow(index, &logs, if unasked { known } else { verdicts }, progress)?
+        grow(index, (&logs, cover), if unasked { known } else { verdicts }, progress)?
     } else {
-        create(index, &logs, verdicts, progress)?
+        create(index, (&logs, cover), verdicts, progress)?
     };
     Ok(Built { anew: misfit, never_committed, unknown, unasked, ..built })
 }
@@ -163,7 +164,7 @@ fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
 
 fn create(
     index: &Path,
-    logs: &[Log],
+    (logs, cover): (&[Log], Cover),
     verdicts: Verdicts,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
@@ -172,7 +173,7 @@ fn create(
     let lock = locked(Path::new(&name), index)?;
     let partial = Partial(PathBuf::from(name));
     lock.set_len(0).map_err(|error| full_or(&partial.0, index, error))?;
-    let mut feed = Feed::new(Store::create(&partial.0)?, logs, verdicts)?;
+    let mut feed = Feed::new(Store::create(&partial.0)?, logs, cover, verdicts)?;
     feed.all(logs, progress).map_err(|error| named(error, &partial.0, index))?;
     let built = feed.finish().map_err(|error| named(error, &partial.0, index))?;
     lock.sync_all().map_err(|error| full_or(&partial.0, index, error))?;
@@ -198,12 +199,12 @@ fn named(error: IndexError, partial: &Path, index: &Path) -> IndexError {
 
 fn grow(
     index: &Path,
-    logs: &[Log],
+    (logs, cover): (&[Log], Cover),
     verdicts: Verdicts,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
     let _lock = locked(index, index)?;
-    let mut feed = Feed::new(Store::open(index, true)?, logs, verdicts)?;
+    let mut feed = Feed::new(Store::open(index, true)?, logs, cover, verdicts)?;
     feed.purge(logs)?;
     feed.all(logs, progress)?;
     feed.finish()

@@ -1,10 +1,11 @@
 //! Reads logs into an index.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::files::{Cover, LiveLog, unless_purged};
 use crate::index::build::{Built, FoundDamage, Progress};
 use crate::index::deed::{Deed, operations, parts};
 use crate::index::ephemerals::Ephemerals;
@@ -14,13 +15,14 @@ use crate::index::segment::{Draft, ENTRIES, KEYS, Place};
 use crate::index::store::{LogState, Store};
 use crate::index::term::Term;
 use crate::index::verdicts::Verdicts;
-use crate::log::{AtStart, Event, LogReader, NotALog, Record, Txn};
+use crate::log::{Event, Fault, Record, Txn};
 
 /// Reads logs into a store.
 pub(crate) struct Feed {
     store: Store,
     ephemerals: Ephemerals,
     verdicts: Verdicts,
+    cover: Cover,
     /// One for all logs: its 24 MiB of leads are not grown anew for each.
     draft: Draft,
     built: Built,
@@ -28,10 +30,10 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(store: Store, logs: &[Log], verdicts: Verdicts) -> Result<Self, IndexError> {
+    pub(crate) fn new(store: Store, logs: &[Log], cover: Cover, verdicts: Verdicts) -> Result<Self, IndexError> {
         let ephemerals = Ephemerals::new(store.ephemerals()?);
         let built = Built { logs: logs.len(), ..Built::default() };
-        Ok(Self { store, ephemerals, verdicts, draft: Draft::default(), built, of: 0 })
+        Ok(Self { store, ephemerals, verdicts, cover, draft: Draft::default(), built, of: 0 })
     }
 
     pub(crate) fn finish(mut self) -> Result<Built, IndexError> {
@@ -59,20 +61,23 @@ impl Feed {
         let known = self.store.logs()?;
         let mut before: Option<&Log> = None;
         for log in logs {
-            let file = File::open(&log.path).map_err(IndexError::io(&log.path))?;
-            let found = file.metadata().map_err(IndexError::io(&log.path))?;
+            let found = match fs::metadata(&log.path) {
+                // Purged since the folder was looked at: the next build forgets it.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.map_err(IndexError::io(&log.path))?,
+            };
             let state =
                 known.iter().find(|known| known.path == log.path).map_or_else(LogState::default, |known| known.state);
             let modified = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
             if (found.len(), modified) != (state.size, state.modified) || state.size == 0 {
                 // What servers allocated ahead of the records is no disk space, and no work.
                 self.of += found.len().min(found.blocks() * 512).saturating_sub(state.next);
-                work.push((log, file, LogState { size: found.len(), modified, ..state }, before));
+                work.push((log, LogState { size: found.len(), modified, ..state }, before));
             }
             before = Some(log);
         }
-        for (log, file, state, before) in work {
-            self.log(log, file, state, before, progress)?;
+        for (log, state, before) in work {
+            self.log(log, state, before, progress)?;
         }
         Ok(())
     }
@@ -80,21 +85,15 @@ impl Feed {
     fn log(
         &mut self,
         log: &Log,
-        mut file: File,
         mut state: LogState,
         before: Option<&Log>,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), IndexError> {
         let id = self.store.put_log(&log.path, &state)?;
         self.store.drop_damage(id, state.next)?;
-        let mut reader = if state.next == 0 {
-            LogReader::new(file).map_err(|source| match source {
-                NotALog::Io(error) => IndexError::io(&log.path)(error),
-                source @ NotALog::Magic(_) => IndexError::NotALog { path: log.path.clone(), source },
-            })?
-        } else {
-            file.seek(SeekFrom::Start(state.next)).map_err(IndexError::io(&log.path))?;
-            LogReader::resume(file, state.next, state.zxids.map(|(_, last)| last))
+        let last = state.zxids.map(|(_, last)| last);
+        let Some(mut reader) = unless_purged(LiveLog::resume(&log.path, state.next, last, None))? else {
+            return Ok(());
         };
         let mut earlier = match before {
             Some(before) => self.store.logs()?.into_iter().find(|known| known.path == before.path),
@@ -120,9 +119,11 @@ impl Feed {
                     }
                 }
                 Event::Damage(damage) => {
-                    // A log that is written to ends in what is not finished yet; another log behind it makes it no better.
-                    let stops = damage.fault.at_start(true) != AtStart::Harmless;
-                    self.store.put_damage(id, &damage, stops)?;
+                    // What is missing there has a snapshot.
+                    if self.cover.of_damage(&damage).is_none() {
+                        let stops = !matches!(damage.fault, Fault::TornTail | Fault::Garbage | Fault::Version(_));
+                        self.store.put_damage(id, &damage, stops)?;
+                    }
                 }
             }
         }

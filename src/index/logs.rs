@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::files::Member;
+use crate::files::{Cover, Member};
 use crate::index::error::IndexError;
 use crate::log::{RECORD_LIMIT, Record};
 use crate::model::ids::Zxid;
@@ -21,11 +21,12 @@ pub(crate) struct Log {
     pub(crate) path: PathBuf,
 }
 
-/// The logs of members' folders or single files, oldest first.
-pub(crate) fn find(sources: &[String]) -> Result<Vec<Log>, IndexError> {
-    let mut logs = Vec::new();
+/// The logs of members' folders or single files, oldest first, and what makes up for gaps in them.
+pub(crate) fn find(sources: &[String]) -> Result<(Vec<Log>, Cover), IndexError> {
+    let (mut logs, mut cover) = (Vec::new(), Cover::default());
     for source in sources {
         let member = Member::look(source)?;
+        cover.extend(&member.cover());
         if member.logs.is_empty() {
             return Err(IndexError::NoLogs(source.into()));
         }
@@ -39,7 +40,7 @@ pub(crate) fn find(sources: &[String]) -> Result<Vec<Log>, IndexError> {
     }
     logs.sort();
     logs.dedup();
-    Ok(logs)
+    Ok((logs, cover))
 }
 
 /// A record's body at an offset of a log; `None` if no good record is there.

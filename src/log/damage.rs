@@ -39,7 +39,9 @@ pub enum Fault {
         /// What its bytes give.
         computed: u32,
     },
-    /// The length of a record is negative or beyond the limit.
+    /// The file begins with other bytes.
+    Magic([u8; 4]),
+    /// The length of a record is negative, beyond the limit, or reaches past the end with good records in between.
     Length(i32),
     /// A record does not end with its end mark.
     EndMark(u8),
@@ -61,15 +63,28 @@ pub enum Fault {
     },
 }
 
-/// What a server of 3.9 does with such a log when it starts.
+/// What a server of 3.9 does with such a folder when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtStart {
     /// Starts, and drops nothing that could be read.
     Harmless,
+    /// Starts, and applies transactions again.
+    Repeats,
     /// Starts, and drops what follows without a word.
     DropsInSilence,
     /// Does not start.
     Refuses,
+}
+
+/// What a server of 3.9 makes of a fault as it reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It does not see it.
+    GoesOn,
+    /// It takes it for the end of the log, and goes on with the next one.
+    TakesForEnd,
+    /// It ends.
+    Stops,
 }
 
 impl Fault {
@@ -80,6 +95,7 @@ impl Fault {
             Self::HeaderCut => "header-cut",
             Self::Version(_) => "version",
             Self::TornTail => "torn-tail",
+            Self::Magic(_) => "magic",
             Self::Checksum { .. } => "checksum",
             Self::Length(_) => "length",
             Self::EndMark(_) => "end-mark",
@@ -93,23 +109,29 @@ impl Fault {
 }
 
 impl Fault {
-    /// What a server of 3.9 does with a log that has it. `newest`: no log of the folder is newer.
-    pub fn at_start(&self, newest: bool) -> AtStart {
+    /// What a server of 3.9 makes of it that reads records of up to `limit` bytes.
+    pub fn reading(&self, limit: usize) -> Reading {
         match self {
-            Self::Version(_) | Self::TornTail | Self::Garbage => AtStart::Harmless,
-            Self::Empty if newest => AtStart::Harmless,
-            // It takes them for the end of the log, and then misses what the next log goes on from.
-            Self::EndMark(_) | Self::Hole if newest => AtStart::DropsInSilence,
-            Self::EndMark(_)
-            | Self::Hole
-            | Self::Empty
+            Self::Version(_) | Self::Gap { .. } | Self::Backwards { .. } => Reading::GoesOn,
+            Self::TornTail | Self::Garbage | Self::EndMark(_) | Self::Hole => Reading::TakesForEnd,
+            // It believes in the length, and the file ends before.
+            Self::Length(length) if usize::try_from(*length).is_ok_and(|length| length <= limit) => {
+                Reading::TakesForEnd
+            }
+            // The end of a record that is cut looks to it like the end of the file.
+            Self::Malformed(what) if crate::jute::is_cut(what) => Reading::TakesForEnd,
+            Self::Empty
             | Self::HeaderCut
+            | Self::Magic(_)
             | Self::Checksum { .. }
             | Self::Length(_)
-            | Self::Malformed(_)
-            | Self::Gap { .. }
-            | Self::Backwards { .. } => AtStart::Refuses,
+            | Self::Malformed(_) => Reading::Stops,
         }
+    }
+
+    /// Whether what is there was never finished: a server that dies, or that writes at this moment, leaves it so.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self, Self::TornTail | Self::Empty | Self::HeaderCut)
     }
 }
 
@@ -118,6 +140,7 @@ impl AtStart {
     pub fn name(self) -> &'static str {
         match self {
             Self::Harmless => "harmless",
+            Self::Repeats => "repeats",
             Self::DropsInSilence => "drops-in-silence",
             Self::Refuses => "refuses",
         }
@@ -126,7 +149,8 @@ impl AtStart {
     /// In a sentence about the server.
     pub fn says(self) -> &'static str {
         match self {
-            Self::Harmless => "a server starts and misses nothing that it reads",
+            Self::Harmless => "a server starts and misses nothing",
+            Self::Repeats => "a server starts and applies what it has once more",
             Self::DropsInSilence => "a server starts and drops what follows in silence",
             Self::Refuses => "a server does not start",
         }
@@ -138,12 +162,15 @@ impl fmt::Display for Fault {
         match self {
             Self::Empty => f.write_str("the file is empty"),
             Self::HeaderCut => f.write_str("the file ends within its header"),
+            Self::Magic(bytes) => {
+                write!(f, "not a transaction log: it begins with {} and not with ZKLG", bytes.escape_ascii())
+            }
             Self::Version(version) => write!(f, "the header says version {version} where 2 is known"),
             Self::TornTail => f.write_str("the last record is torn"),
             Self::Checksum { stored, computed } => {
                 write!(f, "the checksum is {stored:08x} in the file and {computed:08x} by its bytes")
             }
-            Self::Length(length) => write!(f, "a record claims an absurd length of {length} bytes"),
+            Self::Length(length) => write!(f, "a record has the impossible length of {length} bytes"),
             Self::EndMark(byte) => write!(f, "a record ends with byte {byte:02x} and not with its end mark"),
             Self::Hole => f.write_str("zeros where records should be"),
             Self::Garbage => f.write_str("bytes after the end that are no record"),

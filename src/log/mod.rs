@@ -41,11 +41,11 @@ mod tests;
 
 pub use acl::{Acl, Acls, encode_acls};
 pub use change::{Change, Effect};
-pub use damage::{AtStart, Damage, Fault};
+pub use damage::{AtStart, Damage, Fault, Reading};
 pub use ops::{Ops, encode_ops};
 pub use paths::{Paths, encode_paths};
-pub(crate) use reader::jump;
 pub use reader::{End, Event, LogReader, NotALog};
+pub(crate) use reader::{Found, jump};
 pub use record::{Digest, Header, Record, SessionId};
 pub use txn::{Create, Kind, Lifetime, Txn};
 pub use writer::LogWriter;
@@ -56,3 +56,5 @@ pub const MAGIC: [u8; 4] = *b"ZKLG";
 pub const HEADER_LENGTH: usize = 16;
 /// The longest record that is believed in, unless told otherwise: 16 times `jute.maxbuffer`'s default.
 pub const RECORD_LIMIT: usize = 16 << 20;
+/// The longest record that a server reads back by default: `jute.maxbuffer` and as much again.
+pub const SERVER_LIMIT: usize = 2 * 0xf_ffff;

@@ -7,7 +7,7 @@ use crate::log::damage::{Damage, Fault};
 use crate::log::frame::{Front, body, checksums, front};
 use crate::log::record::{FRAME_HEAD, Header, Record};
 use crate::log::window::Window;
-use crate::log::{HEADER_LENGTH, MAGIC, RECORD_LIMIT};
+use crate::log::{HEADER_LENGTH, MAGIC, RECORD_LIMIT, SERVER_LIMIT};
 use crate::model::ids::Zxid;
 
 /// What a log holds at a place.
@@ -45,6 +45,8 @@ pub enum NotALog {
 pub struct LogReader<R> {
     window: Window<R>,
     limit: usize,
+    /// A server refuses what claims to be longer, and takes what is shorter and not there for the end.
+    server_limit: usize,
     version: i32,
     dbid: i64,
     last: Option<Zxid>,
@@ -56,8 +58,8 @@ pub struct LogReader<R> {
     patience: u64,
 }
 
-enum Found {
-    Record { start: usize, whole: usize, checksum: u32, offset: u64 },
+pub(crate) enum Found {
+    Record { start: usize, whole: usize, checksum: u32, offset: u64, after: Option<Zxid> },
     Damage(Damage),
     End,
 }
@@ -98,6 +100,7 @@ impl<R: Read> LogReader<R> {
         Self {
             window: Window::new(source, offset),
             limit: RECORD_LIMIT,
+            server_limit: SERVER_LIMIT,
             version: 2,
             dbid: 0,
             last,
@@ -111,7 +114,7 @@ impl<R: Read> LogReader<R> {
     /// Believes in records up to so many bytes, for ensembles with a large `jute.maxbuffer`.
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
-        Self { limit, ..self }
+        Self { limit, server_limit: limit, ..self }
     }
 
     /// The header's version, 2 in all releases.
@@ -142,11 +145,17 @@ impl<R: Read> LogReader<R> {
     /// The next record or damage; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
     pub fn next(&mut self) -> io::Result<Option<Event<'_>>> {
-        let after = self.last;
-        Ok(match self.find()? {
+        let found = self.find()?;
+        Ok(self.deliver(found))
+    }
+
+    /// What was found, with the record lent from the window.
+    #[inline]
+    pub(crate) fn deliver(&self, found: Found) -> Option<Event<'_>> {
+        match found {
             Found::End => None,
             Found::Damage(damage) => Some(Event::Damage(damage)),
-            Found::Record { start, whole, checksum, offset } => {
+            Found::Record { start, whole, checksum, offset, after } => {
                 let body = body(self.window.past(start, whole));
                 Some(Record::decode(offset, checksum, body).map_or_else(
                     |error| {
@@ -157,14 +166,15 @@ impl<R: Read> LogReader<R> {
                     Event::Record,
                 ))
             }
-        })
+        }
     }
 
     fn damage(&self, offset: u64, length: u64, fault: Fault) -> Damage {
         Damage { offset, length, zxid: None, after: self.last, resumes: None, fault }
     }
 
-    fn find(&mut self) -> io::Result<Found> {
+    /// The next record or damage, not decoded yet.
+    pub(crate) fn find(&mut self) -> io::Result<Found> {
         if let Some(damage) = self.ahead.take() {
             return Ok(Found::Damage(damage));
         }
@@ -177,16 +187,27 @@ impl<R: Read> LogReader<R> {
                     if self.window.fill(needed)? {
                         continue;
                     }
-                    let offset = self.window.offset();
-                    if self.window.bytes().is_empty() {
-                        self.end = Some(End { offset, zeros: 0 });
+                    let (offset, left) = (self.window.offset(), self.window.bytes());
+                    // What servers allocate ahead may end with less than a record's head.
+                    if left.len() < FRAME_HEAD && left.iter().all(|&byte| byte == 0) {
+                        self.end = Some(End { offset, zeros: left.len() as u64 });
+                        let left = left.len();
+                        self.window.skip(left);
                         return Ok(Found::End);
                     }
-                    return self.search(Fault::TornTail, u64::MAX).map(Found::Damage);
+                    let fault = match length(left) {
+                        Some(length) if needed > FRAME_HEAD + self.server_limit + 1 => Fault::Length(length),
+                        _ => Fault::TornTail,
+                    };
+                    return self.search(fault, u64::MAX).map(Found::Damage);
                 }
                 Front::Whole(whole) => return self.whole(whole),
                 Front::Empty => return self.zeros(),
                 Front::Length(length) => return self.search(Fault::Length(length), u64::MAX).map(Found::Damage),
+                Front::EndMark(whole, _) if whole > FRAME_HEAD + self.server_limit + 1 => {
+                    let length = length(self.window.bytes()).unwrap_or(i32::MAX);
+                    return self.search(Fault::Length(length), u64::MAX).map(Found::Damage);
+                }
                 Front::EndMark(whole, byte) => {
                     let mark = self.window.offset() + whole as u64 - 1;
                     return self.search(Fault::EndMark(byte), mark).map(Found::Damage);
@@ -214,6 +235,7 @@ impl<R: Read> LogReader<R> {
                 }
             };
         }
+        let after = self.last;
         if let Some(zxid) = header.map(|header| header.zxid) {
             if let (Some(before), false) = (self.last, self.jump_told)
                 && let Some(fault) = jump(before, zxid)
@@ -226,7 +248,7 @@ impl<R: Read> LogReader<R> {
         }
         self.jump_told = false;
         let start = self.window.skip(whole);
-        Ok(Found::Record { start, whole, checksum: computed, offset })
+        Ok(Found::Record { start, whole, checksum: computed, offset, after })
     }
 
     /// What lies right behind a damaged frame: if it is good, the frame's length was right.
@@ -257,9 +279,15 @@ impl<R: Read> LogReader<R> {
     fn search(&mut self, fault: Fault, tail: u64) -> io::Result<Damage> {
         let began = self.window.offset();
         let zxid = self.window.bytes().get(FRAME_HEAD..).and_then(claimed).map(|header| header.zxid);
+        let claimed = length(self.window.bytes());
         let mut written = began;
         let found = self.scan(1, &mut written)?;
-        let fault = if found.is_none() && written <= tail && tail < u64::MAX { Fault::TornTail } else { fault };
+        let fault = match (found, fault) {
+            (None, _) if written <= tail && tail < u64::MAX => Fault::TornTail,
+            // With good records behind it, it is not the end that is torn: the length is wrong.
+            (Some(_), Fault::TornTail) => Fault::Length(claimed.unwrap_or_default()),
+            (_, fault) => fault,
+        };
         Ok(Damage { zxid, ..self.searched(began, written, found, fault) })
     }
 
@@ -350,6 +378,11 @@ impl<R: Read> LogReader<R> {
         let header = claimed(body(frame))?;
         (stored == u64::from(computed)).then_some(header.zxid)
     }
+}
+
+/// The length that the frame at the front claims.
+fn length(bytes: &[u8]) -> Option<i32> {
+    bytes.get(8..)?.first_chunk().map(|length| i32::from_be_bytes(*length))
 }
 
 fn claimed(body: &[u8]) -> Option<Header> {

@@ -61,8 +61,11 @@ fn a_sound_log_is_read_to_its_end_and_its_zeros_are_counted() {
     let (mut log, _) = five();
     let length = log.len() as u64;
     assert_eq!(walk(&log), (vec![0, 1, 2, 3, 4], vec![], End { offset: length, zeros: 0 }));
-    log.resize(log.len() + 1000, 0);
-    assert_eq!(walk(&log), (vec![0, 1, 2, 3, 4], vec![], End { offset: length, zeros: 1000 }));
+    // Down to one byte: what servers allocate ahead does not end where a record could.
+    for zeros in (1..=12).chain([1000]) {
+        log.resize(usize::try_from(length).unwrap() + zeros, 0);
+        assert_eq!(walk(&log), (vec![0, 1, 2, 3, 4], vec![], End { offset: length, zeros: zeros as u64 }));
+    }
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn a_flipped_bit_anywhere_in_a_record_costs_that_record_alone() {
         assert_eq!((damage.after, damage.resumes), (Some(Zxid(FIRST)), Some(Zxid(FIRST + 2))), "bit {bit}");
         let expected = match bit / 8 {
             8..=11 => {
-                matches!(damage.fault, Fault::Length(_) | Fault::EndMark(_) | Fault::TornTail | Fault::Checksum { .. })
+                matches!(damage.fault, Fault::Length(_) | Fault::EndMark(_) | Fault::Checksum { .. })
             }
             byte if byte == record - 1 => matches!(damage.fault, Fault::EndMark(_)),
             _ => matches!(damage.fault, Fault::Checksum { .. }),

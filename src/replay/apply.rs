@@ -44,7 +44,9 @@ impl Tree {
                     node.data = data.map(Into::into);
                     (node.stat.mtime, node.stat.mzxid, node.stat.version) = (header.time, header.zxid, *version);
                 })
-                .map_or(Err(Refused::NoNode), |_| Ok(()))
+                .map_or(Err(Refused::NoNode), |_| Ok(()))?;
+                self.quotas.set(header.zxid, path.0, *data);
+                Ok(())
             }
             Txn::SetAcl { path, acl, version } => self.set_acl(*path, *acl, *version),
             Txn::Multi(ops) if ops.failed() => Ok(()),
@@ -92,6 +94,7 @@ impl Tree {
             ..Stat::default()
         };
         self.insert(path, Znode { data: create.data.map(Into::into), acl, stat, sum: 0 });
+        self.quotas.created(zxid, path);
         Ok(())
     }
 
@@ -111,7 +114,9 @@ impl Tree {
         if header.zxid > stat.pzxid {
             self.change(parent, |node| node.stat.pzxid = header.zxid);
         }
-        self.remove(path.0).map_or(Err(Refused::NoNode), |_| Ok(()))
+        self.remove(path.0).ok_or(Refused::NoNode)?;
+        self.quotas.deleted(header.zxid, path.0);
+        Ok(())
     }
 
     fn set_acl(&mut self, path: Text<'_>, acl: Acls<'_>, version: i32) -> Result<(), Refused> {

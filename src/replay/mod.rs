@@ -44,5 +44,6 @@ pub use acls::AclTable;
 pub use apply::Refused;
 pub use diff::{Difference, differences};
 pub use history::{Claim, Epoch, History, Strand, Verdict, decide};
+pub use quota::{Cause, Fatal};
 pub use run::{Mismatch, Replay, Step};
 pub use tree::{Tree, Znode};

@@ -5,6 +5,7 @@ use std::io::Read;
 use crate::log::Record;
 use crate::model::ids::Zxid;
 use crate::replay::apply::Refused;
+use crate::replay::quota::Fatal;
 use crate::replay::tree::{DIGEST_VERSION, Tree};
 use crate::snapshot::{SnapshotReader, Trailer, Unsound, ZxidDigest};
 
@@ -41,16 +42,18 @@ pub struct Replay {
     checked: u64,
     refused: u64,
     mismatch: Option<Mismatch>,
-    /// The snapshot's digest is not that of its tree. Servers write the two without stopping, and what a later transaction
-    /// deleted does not show in what is left. The first digest of the log that is right takes it back.
+    /// Of a snapshot, the first digest that was not the tree's. A transaction is in the tree before it is counted, so that a
+    /// snapshot can hold one more than it says, and not every one shows. The next digest that is right takes it back.
     doubt: Option<Mismatch>,
+    /// Whether that was allowed for.
+    forgiven: bool,
 }
 
 impl Replay {
     /// Begins with a tree that is not fuzzy.
     pub fn new(tree: Tree) -> Self {
         let fuzzy_until = tree.last();
-        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None, doubt: None }
+        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None, doubt: None, forgiven: true }
     }
 
     /// Begins with the snapshot of this name.
@@ -64,7 +67,7 @@ impl Replay {
         let least = name.max(snapshot.newest());
         let awaited = trailer.digest.filter(|digest| digest.zxid >= least && known(digest));
         let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
-        let mut replay = Self { fuzzy_until, awaited, ..Self::new(tree) };
+        let mut replay = Self { fuzzy_until, awaited, forgiven: false, ..Self::new(tree) };
         replay.check_snapshot(name);
         Ok(replay)
     }
@@ -95,7 +98,9 @@ impl Replay {
     fn check_snapshot(&mut self, zxid: Zxid) {
         if let Some(digest) = self.awaited.take_if(|digest| digest.zxid == zxid) {
             self.checked += 1;
-            self.doubt = self.differs(zxid, digest.tree);
+            if let Some(mismatch) = self.differs(zxid, digest.tree) {
+                self.forgive(mismatch);
+            }
         }
     }
 
@@ -104,11 +109,19 @@ impl Replay {
         (logged != replayed).then_some(Mismatch { zxid, logged, replayed })
     }
 
+    fn forgive(&mut self, mismatch: Mismatch) {
+        (self.doubt, self.forgiven) = (Some(mismatch), true);
+        self.fuzzy_until = Zxid(mismatch.zxid.0 + 1);
+    }
+
     fn compare(&mut self, zxid: Zxid, logged: i64) {
         self.checked += 1;
         match self.differs(zxid, logged) {
             None => self.doubt = None,
-            mismatch => self.mismatch = self.mismatch.or(mismatch),
+            Some(mismatch) if zxid == self.fuzzy_until && !self.forgiven => self.forgive(mismatch),
+            Some(mismatch) => {
+                self.mismatch.get_or_insert(mismatch);
+            }
         }
     }
 
@@ -142,9 +155,20 @@ impl Replay {
         self.refused
     }
 
+    /// The first transaction that ends every server which applies it.
+    pub fn fatal(&self) -> Option<&Fatal> {
+        self.tree.quotas.fatal.as_ref()
+    }
+
     /// The first digest that was not the tree's.
     pub fn mismatch(&self) -> Option<Mismatch> {
-        self.mismatch.or(self.doubt)
+        self.mismatch
+    }
+
+    /// The snapshot's own digest was not the tree's, and none came that takes it back: it is damaged, or it holds the next
+    /// transaction already.
+    pub fn doubt(&self) -> Option<Mismatch> {
+        self.doubt
     }
 }
 

@@ -7,7 +7,7 @@ use crate::jute::Text;
 use crate::log::SessionId;
 use crate::model::ids::Zxid;
 use crate::replay::acls::AclTable;
-use crate::replay::quota;
+use crate::replay::quota::{self, Quotas};
 use crate::snapshot::{
     AclEntry, Item, Node, OPEN_ACL, Owner, Session, SnapshotReader, SnapshotWriter, Stat, Trailer, Unsound, ZxidDigest,
 };
@@ -53,6 +53,7 @@ pub struct Tree {
     pub(crate) ephemerals: Map<SessionId, HashSet<Box<[u8]>>>,
     digest: i64,
     pub(crate) last: Zxid,
+    pub(crate) quotas: Quotas,
 }
 
 /// The key under which a path is kept.
@@ -88,6 +89,7 @@ impl Tree {
                 Item::Node(node) => tree.load(&node),
             }
         }
+        tree.quotas = Quotas::of_snapshot(tree.nodes.keys().map(|path| &**path));
         Ok(tree)
     }
 

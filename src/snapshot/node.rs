@@ -48,6 +48,8 @@ pub enum Owner {
 const CONTAINER: i64 = i64::MIN;
 const TTL_MASK: i64 = 0xff << 56;
 const TTL_RESERVED: i64 = 0xffff << 40;
+/// What 3.5.3 set before a TTL. A session of a server 128 has it too, but not the zeros that follow: its time lies there.
+const TTL_353: i64 = 0x80 << 56;
 
 impl Owner {
     /// The number that stands for it in a stat.
@@ -73,6 +75,7 @@ impl Stat {
             ttl if ttl & TTL_MASK == TTL_MASK && ttl & TTL_RESERVED == 0 => {
                 Owner::Ttl(ttl & !(TTL_MASK | TTL_RESERVED))
             }
+            ttl if ttl & (TTL_MASK | TTL_RESERVED) == TTL_353 => Owner::Ttl(ttl & !TTL_353),
             session => Owner::Session(SessionId(session)),
         }
     }

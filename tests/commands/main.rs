@@ -11,10 +11,12 @@ use menagerie::model::ids::Zxid;
 use menagerie::replay::Tree;
 use serde_json::Value;
 
+mod cases;
 mod damage;
 mod history;
 mod index;
 mod input;
+mod live;
 mod output;
 
 const E1: u64 = 1 << 32;
@@ -95,7 +97,8 @@ impl World {
         if let Some((path, log)) = self.log.take() {
             let mut bytes = log.into_inner();
             bytes.resize(bytes.len() + 4096, 0);
-            fs::write(path, bytes).unwrap();
+            fs::write(&path, bytes).unwrap();
+            settle(&path);
         }
     }
 
@@ -103,7 +106,14 @@ impl World {
         let mut bytes = fs::read(self.file(name)).unwrap();
         edit(&mut bytes);
         fs::write(self.file(name), bytes).unwrap();
+        settle(&self.file(name));
     }
+}
+
+/// As if it had been left alone for an hour: what is written to at this moment is looked at again and again.
+fn settle(path: &Path) {
+    let hour = std::time::Duration::from_secs(3600);
+    fs::File::options().append(true).open(path).unwrap().set_modified(std::time::SystemTime::now() - hour).unwrap();
 }
 
 /// A second for each transaction, from an hour that is easy to read.
