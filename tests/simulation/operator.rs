@@ -40,6 +40,8 @@ pub struct Pass {
     pub thought: Rc<Thought>,
     /// The deed that comes next.
     pub next: usize,
+    /// Whether one did not go through.
+    failed: bool,
     /// Members that were synced when it began to act, whatever it was told. Who fails later is no fault of the operator's.
     pub synced: Ids,
     /// The membership that was committed when it decided.
@@ -63,7 +65,7 @@ impl Pass {
 
 impl Hash for Pass {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.thought.digest, self.next, self.synced, self.decided, self.leader).hash(state);
+        (self.thought.digest, self.next, self.failed, self.synced, self.decided, self.leader).hash(state);
     }
 }
 
@@ -85,6 +87,7 @@ impl World {
                     sight: *sight,
                     thought,
                     next: 0,
+                    failed: false,
                     synced,
                     decided,
                     leader,
@@ -108,6 +111,7 @@ impl World {
             deed => self.carry_out(deed, &pass, wire),
         };
         // Whatever became of the step, the status is written at the end.
+        pass.failed |= !goes_on;
         pass.next = if goes_on { pass.next + 1 } else { thought.deeds.len() };
         self.operators[who].doing = Doing::Acting(pass);
         true
@@ -133,8 +137,9 @@ impl World {
     }
 
     fn record_status(&mut self, pass: &Pass) -> bool {
-        if pass.read == hash(&self.resource()) && self.status.digest != pass.thought.status.digest {
-            self.status = pass.thought.status.clone();
+        let status = if pass.failed { &pass.thought.status } else { &pass.thought.done };
+        if pass.read == hash(&self.resource()) && self.status.digest != status.digest {
+            self.status = status.clone();
         }
         true
     }
@@ -168,6 +173,7 @@ fn decision(thought: &Thought) -> String {
         Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {from} ({why:?})"),
         Step::Restart(restart) => format!("restart member {} ({})", restart.id, restart.why),
         Step::Renew(renew) => format!("give member {} a new volume ({})", renew.id, renew.why),
+        Step::Guard(_) => "take /zookeeper from everybody".to_owned(),
         Step::Wait(reason) => format!("wait ({}: {})", reason.code, reason.message),
         Step::Refuse(reason) => format!("refuse ({}: {})", reason.code, reason.message),
         Step::Rest => "nothing".to_owned(),
