@@ -28,7 +28,11 @@ async fn make(client: &Client, path: &str, data: &str) -> Result<(), Error> {
     client.create(path, data.as_bytes(), &open).await.map(drop)
 }
 
-/// A quota, as `setquota` makes it.
+async fn give(client: &Client, path: &str, acl: Acls<'_>) -> Result<(), Error> {
+    client.set_acl(path, &acl, None).await.map(drop)
+}
+
+/// A quota, as `setquota` makes it: open to everybody, whoever makes it.
 async fn set_quota(client: &Client) -> Result<(), Error> {
     make(client, QUOTA, "").await?;
     make(client, LIMITS, "count=9,bytes=-1").await?;
@@ -62,11 +66,14 @@ async fn regression_stranger_no_client_can_break_a_quota_and_super_sets_one_that
             assert_eq!(make(&stranger, path, "x").await, Err(Error::NoAuth), "{path}");
         }
         for path in ["/", "/zookeeper", "/zookeeper/quota"] {
-            let opened = stranger.set_acl(path, &Acls::anyone_all(), None).await.map(drop);
-            assert_eq!(opened, Err(Error::NoAuth), "{path}");
+            assert_eq!(give(&stranger, path, Acls::anyone_all()).await, Err(Error::NoAuth), "{path}");
         }
         let owner = superuser(&zk).await;
         set_quota(&owner).await.unwrap();
+        for path in [QUOTA, LIMITS, STATS] {
+            give(&owner, path, Acls::anyone_read()).await.unwrap();
+        }
+        assert_eq!(stranger.set_data(STATS, b"x", None).await.map(drop), Err(Error::NoAuth));
         make(&stranger, "/mine/child", "12345").await.unwrap();
         assert_eq!(text(&stranger, STATS).await, "count=2,bytes=5");
         assert_eq!(told(&zk), 1);
@@ -85,7 +92,7 @@ async fn regression_stranger_one_that_ran_before_is_guarded_once_and_its_root_is
         // As an ensemble is that ran under an operator that knew of none of this, with a trap in it.
         let owner = superuser(&zk).await;
         for path in ["/", "/zookeeper", "/zookeeper/quota"] {
-            owner.set_acl(path, &Acls::anyone_all(), None).await.unwrap();
+            give(&owner, path, Acls::anyone_all()).await.unwrap();
         }
         let stranger = connect(&zk.address("client").await).await;
         make(&stranger, "/mine", "").await.unwrap();
