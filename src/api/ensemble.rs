@@ -116,6 +116,12 @@ pub struct ZooKeeperEnsembleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
+    /// The ACL of `/`. Default: everybody may create, read and delete top-level znodes, and nobody may set the ACL of `/`;
+    /// an ACL that somebody else has set is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub root_acl: Option<Vec<AclEntry>>,
+
     /// When members may be restarted to take a change over. Default: at once, one at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_policy: Option<UpdatePolicy>,
@@ -123,6 +129,34 @@ pub struct ZooKeeperEnsembleSpec {
     /// Changes to the members' pods, merged over what the operator renders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+}
+
+/// An entry of an access control list.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = kube::core::Rule::new("self.scheme != 'world' || self.id == 'anyone'")
+        .message("the only id of the scheme world is anyone"),
+    validation = kube::core::Rule::new(r"self.scheme != 'digest' || self.id.matches('^[^:]+:[A-Za-z0-9+/=]+$')")
+        .message("a digest id is USER:HASH, with the hash of USER:PASSWORD in base64 and never the password itself")
+)]
+pub struct AclEntry {
+    /// `world`, `digest`, `ip`, `sasl`, `x509`, or that of another provider.
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = kube::core::Rule::new("self.matches('^[A-Za-z0-9._-]+$')").message("rootAcl[].scheme must be the name of a scheme such as world, digest or sasl"),
+        validation = kube::core::Rule::new("self != 'auth'")
+            .message("the scheme auth stands for whoever asks, which here is the operator: name a digest, sasl or x509 id")
+    )]
+    pub scheme: String,
+    /// Whom, in the scheme's own form; `anyone` for `world`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub id: String,
+    /// Rights: `c` create and `d` delete children, `r` read, `w` write data, `a` set the ACL.
+    #[schemars(length(max = 5))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[cdrwa]+$')")
+        .message("rootAcl[].perms must be made of c, d, r, w and a"))]
+    pub perms: String,
 }
 
 /// When members that serve may be restarted. Those that do not serve are never made to wait.

@@ -6,12 +6,12 @@ mod schema;
 mod status;
 
 pub use ensemble::{
-    ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, UpdateWindow,
-    ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
+    AclEntry, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
+    UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
 pub use schema::{crds, crds_yaml};
-pub use status::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
+pub use status::{Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus};
 
 /// The API group of every custom resource.
 pub const GROUP: &str = "menagerie.dev";

@@ -43,6 +43,9 @@ pub struct EnsembleStatus {
     /// Identity of the ensemble, borne by its volume claims. It outlives this object: claims that are kept bring it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// What was taken from everybody: the ACLs that the super user last gave to `ZooKeeper`'s own znodes and to `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<Guarded>,
     /// Where clients connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
@@ -103,6 +106,19 @@ pub struct MembershipStatus {
     pub version: String,
     /// One line a server, as in `/zookeeper/config`.
     pub servers: Vec<String>,
+}
+
+/// ACLs that the super user gave, each as `scheme:id:rights`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Guarded {
+    /// Identity of the ensemble that they were given in.
+    pub identity: String,
+    /// The ACL of `/zookeeper` and all below it but `/zookeeper/config`.
+    pub zookeeper: String,
+    /// The ACL of `/`, where `spec.rootAcl` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Vec<String>>,
 }
 
 /// Where clients connect.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::acl::Acl;
 use super::layout::DATA_DIR;
 use super::quantity;
 use super::window::Window;
-use crate::api::{PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec};
+use crate::api::{AclEntry, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec};
 
 /// The most voters that an ensemble may have.
 pub const MAX_REPLICAS: u32 = 15;
@@ -47,6 +48,8 @@ pub struct Desired {
     pub on_delete: ReclaimPolicy,
     /// `resources` of the ZooKeeper container.
     pub resources: Value,
+    /// The ACL of `/`, if the spec says it.
+    pub root_acl: Option<Vec<Acl>>,
     /// When members that serve may be restarted.
     pub updates: Updates,
     /// Seconds after which a restarted member that does not serve is called failed.
@@ -105,6 +108,7 @@ impl Desired {
             jvm,
             storage,
             resources,
+            root_acl,
             update_policy,
             pod_template,
         } = spec;
@@ -132,6 +136,7 @@ impl Desired {
             on_delete: reclaim.on_delete.unwrap_or_default(),
             storage: storage_of(storage)?,
             resources,
+            root_acl: root_acl.as_deref().map(root_acl_of).transpose()?,
             deadline: update_policy
                 .as_ref()
                 .and_then(|policy| u64::try_from(policy.deadline_seconds?).ok())
@@ -156,6 +161,22 @@ fn version_of(version: &str) -> Result<String, Invalid> {
         return Ok(version.to_owned());
     }
     Err(Invalid { field: "version", reason: format!("{version:?} is not MAJOR.MINOR.PATCH such as 3.9.5") })
+}
+
+/// No entry at all is what `ZooKeeper` takes for open to everybody.
+fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Invalid> {
+    let invalid = |reason| Invalid { field: "rootAcl", reason };
+    if entries.is_empty() {
+        return Err(invalid("it has no entry: give somebody a right".to_owned()));
+    }
+    let mut acls = Vec::new();
+    for entry in entries {
+        let acl = Acl::of(entry).map_err(invalid)?;
+        if !acls.contains(&acl) {
+            acls.push(acl);
+        }
+    }
+    Ok(acls)
 }
 
 fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
@@ -283,6 +304,10 @@ mod tests {
         json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"containers": [container]}}})
     }
 
+    fn rooted(scheme: &str, id: &str, perms: &str) -> Value {
+        json!({"replicas": 1, "version": "3.9.5", "rootAcl": [{"scheme": scheme, "id": id, "perms": perms}]})
+    }
+
     #[test]
     fn a_spec_that_the_schema_would_refuse_is_refused_here_too() {
         for (spec, field) in [
@@ -294,6 +319,9 @@ mod tests {
             (around(json!({"env": [{"name": "SERVER_JVMFLAGS", "value": "-Dzookeeper.skipACL=yes"}]})), "podTemplate"),
             (around(json!({"volumeMounts": [{"name": "x", "mountPath": "/data/"}]})), "podTemplate"),
             (around(json!({"readinessProbe": {}})), "podTemplate"),
+            (json!({"replicas": 1, "version": "3.9.5", "rootAcl": []}), "rootAcl"),
+            (rooted("auth", "x", "r"), "rootAcl"),
+            (rooted("world", "anyone", "rwx"), "rootAcl"),
         ] {
             assert_eq!(desired(spec.clone()).unwrap_err().field, field, "{spec}");
         }

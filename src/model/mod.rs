@@ -1,5 +1,6 @@
 //! Pure nouns that every stage shares: ids, memberships, a member's truth, what was wanted and what was seen.
 
+pub mod acl;
 pub mod charter;
 pub mod desired;
 pub mod ids;
@@ -11,6 +12,7 @@ pub mod quantity;
 pub mod truth;
 pub mod window;
 
+pub use acl::{Acl, RootAcl};
 pub use charter::Charter;
 pub use desired::{Desired, Invalid};
 pub use ids::{ConfigVersion, Ordinal, ServerId, Zxid};

@@ -47,6 +47,9 @@ impl ActError {
                 "SuperUserDenied",
                 "the members refuse the super user: they were started with another password than the Secret holds now; those that know the old one are restarted in turn".to_owned(),
             )),
+            Self::Ensemble(
+                EnsembleError::RootAcl(_) | EnsembleError::BrokenQuotas(_) | EnsembleError::Crowded { .. },
+            ) => Some(("GuardRefused", self.to_string())),
             Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => Some(("StepNotTaken", self.to_string())),
             Self::Ensemble(_) | Self::Outdated(_) => None,
         }
@@ -73,6 +76,11 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
             }
             Deed::Reconfig { change, from, via } => {
                 reconfigure(connected(&mut session, context, names, via).await?, change, *from).await?;
+            }
+            Deed::Guard(guard) => {
+                let guarded = connected(&mut session, context, names, &guard.via).await?.guard(&guard.root).await?;
+                let (znodes, changed, mended) = (guarded.looked, guarded.changed, guarded.mended);
+                info!(znodes, changed, mended, "what anybody could write below /zookeeper is the super user's");
             }
         }
     }

@@ -144,7 +144,8 @@ mod tests {
             "containerStatuses": containers,
         }))
         .unwrap();
-        let server = status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper").cloned();
+        let server =
+            status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper").cloned();
         past(&status, server.as_ref())
     }
 
@@ -155,7 +156,11 @@ mod tests {
     #[test]
     fn a_pod_whose_readiness_changed_after_its_start_was_ready_once() {
         let down = || json!([container("zookeeper", false, 4), container("agent", true, 0)]);
-        assert_eq!(past_of("False", 0, down()), Past { served: false, unready: None }, "its server ends again and again");
+        assert_eq!(
+            past_of("False", 0, down()),
+            Past { served: false, unready: None },
+            "its server ends again and again"
+        );
         let since = "2026-11-26T10:00:40Z".parse::<jiff::Timestamp>().unwrap().as_second();
         assert_eq!(past_of("False", 40, down()), Past { served: true, unready: u64::try_from(since).ok() });
         assert_eq!(past_of("True", 7, json!([container("zookeeper", true, 0)])), Past { served: true, unready: None });

@@ -67,6 +67,9 @@ async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Resu
     let mut plan = plan(&seen);
     context.metrics.plan(namespace, name, &plan, seen.desired.as_ref().map_or(0, |desired| desired.replicas));
     let outcome = act(context, &seen.names, &plan.step).await;
+    if outcome.is_ok() {
+        plan.carried_out();
+    }
     if let Some((reason, message)) = outcome.as_ref().err().and_then(ActError::refusal) {
         refused(&mut plan.conditions, reason, &message);
     }

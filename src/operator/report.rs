@@ -85,6 +85,7 @@ pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Pl
         Step::Leave { id, .. } => ("Leave", Some(*id)),
         Step::Renew(renew) => ("Renew", Some(renew.id)),
         Step::Restart(restart) => ("Restart", Some(restart.id)),
+        Step::Guard(_) => ("Guard", None),
     };
     let (type_, reason, note) = match (outcome, &plan.step) {
         (Err(error), _) if error.refusal().is_some() => {

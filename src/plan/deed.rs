@@ -6,7 +6,7 @@
 //!   first and the deed a member may have died, or an operator on a lost node may have woken up to what it decided before;
 //! - and only behind a fresh quorum read. Where nothing is committed there is nobody to ask.
 
-use super::{Resize, Step, Target, Write};
+use super::{Guard, Resize, Step, Target, Write};
 use crate::model::{Change, ConfigVersion, Membership, ServerId};
 
 /// One read or write. The first that fails ends the step.
@@ -36,6 +36,8 @@ pub enum Deed {
         /// Members to ask, by the addresses of their pods.
         via: Vec<String>,
     },
+    /// Set ACLs as super user, from the top down.
+    Guard(Guard),
 }
 
 /// What a fresh quorum read has to find.
@@ -82,6 +84,7 @@ impl Step {
                 let targets = [&renew.claim].into_iter().chain(&renew.pod).cloned();
                 behind(Some((expected, &renew.via[..])), targets.map(Deed::Delete))
             }
+            Self::Guard(guard) => behind(None, [Deed::Guard(guard.clone())]),
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => Vec::new(),
         }
     }

@@ -7,6 +7,7 @@
 
 mod deed;
 mod drain;
+mod guard;
 mod heal;
 mod membership;
 mod objects;
@@ -23,6 +24,7 @@ use crate::model::{ClaimFacts, ConfigVersion, Membership, Observation, PodFacts,
 use crate::render::{Blueprint, Rendered, render};
 
 pub use deed::{Deed, Expected};
+pub use guard::Guard;
 pub use standing::Standing;
 pub use status::{Truth, Verdict, refused};
 
@@ -63,6 +65,8 @@ pub enum Step {
     Restart(Restart),
     /// Delete the claim and the pod of a member that is in no membership, so that it comes back empty.
     Renew(Renew),
+    /// Take rights away that everybody has from birth.
+    Guard(Guard),
     /// Nothing can be done before something else happens.
     Wait(Reason),
     /// Nothing will be done until somebody changes something.
@@ -83,6 +87,7 @@ impl Step {
             Self::Leave { .. } => "leave",
             Self::Renew(_) => "renew",
             Self::Restart(_) => "restart",
+            Self::Guard(_) => "guard",
             Self::Wait(_) => "wait",
             Self::Refuse(_) => "refuse",
             Self::Rest => "rest",
@@ -229,6 +234,15 @@ pub struct Plan {
     pub conditions: Vec<Verdict>,
 }
 
+impl Plan {
+    /// The step was carried out: what the status may say of it that no look at the world would tell.
+    pub fn carried_out(&mut self) {
+        if let Step::Guard(guard) = &self.step {
+            self.status.guarded = Some(guard.mark.clone());
+        }
+    }
+}
+
 /// Decides on one step and describes the state that it starts from.
 pub fn plan(seen: &Observation) -> Plan {
     let standing = Standing::of(seen);
@@ -274,7 +288,8 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     if origin.birth {
         return Step::Wait(standing.founding(seen));
     }
-    membership::next(seen, standing, &blueprint)
+    let step = membership::next(seen, standing, &blueprint);
+    guard::instead(step, seen, standing, desired, &origin.identity)
 }
 
 /// The membership that counts: the leader's, else the last that was noted.

@@ -66,6 +66,7 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
             MembershipStatus { version: membership.version.to_string(), servers: membership.lines() }
         }),
         identity: origin.map(|origin| origin.identity.clone()).or_else(|| seen.status.identity.clone()),
+        guarded: seen.status.guarded.clone(),
         endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
     }
 }
@@ -186,6 +187,10 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
         Step::Restart(restart) => {
             Reason::new("Restarting", format!("restarting pod {}: {}", pod(&restart.id), restart.why))
         }
+        Step::Guard(_) => Reason::new(
+            "Guarding",
+            "taking from everybody the right to write below /zookeeper, and setting the ACL of / as the spec says",
+        ),
         Step::Wait(reason) | Step::Refuse(reason) => reason.clone(),
         Step::Rest => Reason::new("Ready", "every voter serves and is synced"),
     }
@@ -204,8 +209,9 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
     // A template that changes is a roll that begins: who waits for Ready waits for its end.
-    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_)) && doing.code != TEMPLATE_CHANGED;
-    if complete && settled {
+    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_) | Step::Guard(_));
+    // Nobody is sent to an ensemble that any client can end.
+    if complete && settled && doing.code != TEMPLATE_CHANGED && seen.status.guarded.is_some() {
         return Verdict {
             name: "Ready",
             truth: Truth::True,

@@ -14,7 +14,7 @@ use crate::model::membership::CLIENT_PORT;
 use crate::model::{Change, ConfigVersion, Membership};
 
 const CONNECT: Duration = Duration::from_secs(5);
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 /// A `reconfig` that adds a member waits for the new quorum to acknowledge it.
 const RECONFIG: Duration = Duration::from_secs(20);
 /// Under `/zookeeper`, where no client watches; the super user may write there whatever the ACLs are.
@@ -71,11 +71,27 @@ pub enum EnsembleError {
     /// A server without `reconfigEnabled=true` or an old standalone server.
     #[error("the servers refuse to change the membership: reconfigEnabled is not true")]
     ReconfigDisabled,
+    /// An entry of the wanted ACL that no provider of the servers takes.
+    #[error("the servers refuse spec.rootAcl ({0}): a scheme is unknown to them, or an id not in its form")]
+    RootAcl(String),
+    /// Statistics of quotas that end every server that counts by them, each counted by another.
+    #[error(
+        "{0} broken statistics below /zookeeper/quota count each other, and cannot be mended while the servers run"
+    )]
+    BrokenQuotas(usize),
+    /// Far more znodes than quotas have, in a place that was open to everybody.
+    #[error("{path} has {children} children, more than quotas have: delete as super user what does not belong there")]
+    Crowded {
+        /// Where.
+        path: String,
+        /// How many.
+        children: i32,
+    },
 }
 
 /// A session of the super user.
 pub struct Ensemble {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Ensemble {
@@ -151,19 +167,22 @@ impl Ensemble {
 }
 
 impl EnsembleError {
-    fn from_zookeeper(what: &'static str, error: &ZkError) -> Self {
+    pub(super) fn from_zookeeper(what: &'static str, error: &ZkError) -> Self {
         match error {
             ZkError::NoAuth | ZkError::AuthFailed => Self::Denied,
             error => Self::Call { what, reason: error.to_string() },
         }
     }
 
-    fn timed_out(what: &'static str) -> Self {
+    pub(super) fn timed_out(what: &'static str) -> Self {
         Self::Call { what, reason: format!("no answer within {} s", CALL.as_secs()) }
     }
 }
 
-async fn call<T>(what: &'static str, request: impl Future<Output = Result<T, ZkError>>) -> Result<T, EnsembleError> {
+pub(super) async fn call<T>(
+    what: &'static str,
+    request: impl Future<Output = Result<T, ZkError>>,
+) -> Result<T, EnsembleError> {
     match timeout(CALL, request).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(EnsembleError::from_zookeeper(what, &error)),

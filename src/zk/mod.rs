@@ -5,3 +5,5 @@
 pub mod admin;
 pub mod ensemble;
 pub mod fourletter;
+pub mod guard;
+mod quota;

@@ -3,6 +3,7 @@
 //! `dev/files fixtures` made the files; `dev/test files` makes new ones of every release and names their folder in
 //! `MENAGERIE_FILES`.
 
+mod guard;
 mod index;
 mod live;
 mod scenes;

@@ -41,6 +41,8 @@ pub struct World {
     /// Ordinals of pods that are being deleted, and whose servers still run.
     pub going: BTreeSet<u32>,
     pub now: u64,
+    /// How often rights were taken away.
+    pub guarded: u32,
     next: u64,
 }
 
@@ -62,6 +64,7 @@ pub fn zk(replicas: i32) -> World {
         nodes: BTreeMap::new(),
         going: BTreeSet::new(),
         now: 1_795_435_200,
+        guarded: 0,
         next: 1,
     }
 }
@@ -85,9 +88,10 @@ impl World {
     /// One pass: observe, plan, record, act.
     pub fn pass(&mut self) -> Plan {
         self.elect();
-        let plan = plan(&self.seen());
-        self.status = plan.status.clone();
+        let mut plan = plan(&self.seen());
         self.act(&plan.step);
+        plan.carried_out();
+        self.status = plan.status.clone();
         plan
     }
 
@@ -268,6 +272,10 @@ impl World {
                 assert!(!self.membership.as_ref().unwrap().contains(renew.id), "the volume of a member is given up");
                 self.claims.retain(|_, claim| claim.uid != renew.claim.uid);
                 self.trace.push(format!("renew {}", renew.id));
+            }
+            Step::Guard(guard) => {
+                assert!(self.has_quorum() && !guard.via.is_empty(), "nobody to ask");
+                self.guarded += 1;
             }
             Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
         }

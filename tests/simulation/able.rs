@@ -57,7 +57,8 @@ impl World {
             return;
         }
         if pass.recent.contains(id) && !pass.sight.asked(id - 1) {
-            return self.wrong(Wrong::Quorum(format!("member {id} is stopped while nobody leads, and would serve again")));
+            return self
+                .wrong(Wrong::Quorum(format!("member {id} is stopped while nobody leads, and would serve again")));
         }
         let revision = self.kube.revision();
         let other = self.kube.pods.iter().find(|(ordinal, pod)| {

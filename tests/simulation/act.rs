@@ -35,7 +35,8 @@ impl World {
             return false;
         }
         let outcome = match deed {
-            Deed::LookAgain => Ok(()),
+            // Of ACLs nothing in this world depends: it is the status alone that is told.
+            Deed::LookAgain | Deed::Guard(_) => Ok(()),
             Deed::Write(write) => self.apply(write, pass),
             Deed::Delete(target) => self.delete(target, pass),
             Deed::Resize(resize) => self.resize(resize, pass),

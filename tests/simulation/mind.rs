@@ -48,6 +48,8 @@ pub struct Thought {
     pub deeds: Vec<Deed>,
     pub unfenced: bool,
     pub status: Status,
+    /// What it says once the step was carried out.
+    pub done: Status,
     pub digest: u64,
 }
 
@@ -68,11 +70,14 @@ impl Mind {
         }
         let mut seen = sight.observation();
         (self.mutant.doctor)(&mut seen);
-        let plan = plan(&seen);
-        let step = (self.mutant.step)(&seen, plan.step);
+        let mut plan = plan(&seen);
+        plan.step = (self.mutant.step)(&seen, plan.step);
+        let (step, status) = (plan.step.clone(), Status::of(plan.status.clone()));
+        plan.carried_out();
+        let done = Status::of(plan.status);
         let deeds = (self.mutant.act)(step.deeds());
         let unfenced = self.mutant.unfenced;
-        let thought = Rc::new(Thought { deeds, unfenced, status: Status::of(plan.status), digest: key, step });
+        let thought = Rc::new(Thought { deeds, unfenced, status, done, digest: key, step });
         self.memory.borrow_mut().insert(key, Rc::clone(&thought));
         thought
     }

@@ -40,6 +40,8 @@ pub struct Pass {
     pub thought: Rc<Thought>,
     /// The deed that comes next.
     pub next: usize,
+    /// Whether one did not go through.
+    failed: bool,
     /// Members that were synced when it began to act, whatever it was told. Who fails later is no fault of the operator's.
     pub synced: Ids,
     /// Members that could serve when it began to act, whatever they did at that moment, and those of them that had just served.
@@ -66,7 +68,8 @@ impl Pass {
 
 impl Hash for Pass {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.thought.digest, self.next, self.synced, self.able, self.recent, self.decided, self.leader).hash(state);
+        (self.thought.digest, self.next, self.failed, self.synced, self.able, self.recent, self.decided, self.leader)
+            .hash(state);
     }
 }
 
@@ -89,6 +92,7 @@ impl World {
                     sight: *sight,
                     thought,
                     next: 0,
+                    failed: false,
                     synced,
                     able: self.able(),
                     recent: self.recent(),
@@ -115,6 +119,7 @@ impl World {
             deed => self.carry_out(deed, &pass, wire),
         };
         // Whatever became of the step, the status is written at the end.
+        pass.failed |= !goes_on;
         pass.next = if goes_on { pass.next + 1 } else { thought.deeds.len() };
         self.operators[who].doing = Doing::Acting(pass);
         true
@@ -140,8 +145,9 @@ impl World {
     }
 
     fn record_status(&mut self, pass: &Pass) -> bool {
-        if pass.read == hash(&self.resource()) && self.status.digest != pass.thought.status.digest {
-            self.status = pass.thought.status.clone();
+        let status = if pass.failed { &pass.thought.status } else { &pass.thought.done };
+        if pass.read == hash(&self.resource()) && self.status.digest != status.digest {
+            self.status = status.clone();
         }
         true
     }
@@ -175,6 +181,7 @@ fn decision(thought: &Thought) -> String {
         Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {from} ({why:?})"),
         Step::Restart(restart) => format!("restart member {} ({})", restart.id, restart.why),
         Step::Renew(renew) => format!("give member {} a new volume ({})", renew.id, renew.why),
+        Step::Guard(_) => "take /zookeeper from everybody".to_owned(),
         Step::Wait(reason) => format!("wait ({}: {})", reason.code, reason.message),
         Step::Refuse(reason) => format!("refuse ({}: {})", reason.code, reason.message),
         Step::Rest => "nothing".to_owned(),

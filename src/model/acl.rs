@@ -1,0 +1,102 @@
+//! Who may do what with a znode, as `ZooKeeper` counts it.
+
+use std::fmt;
+
+use crate::api::AclEntry;
+
+/// The rights, in the order in which `ZooKeeper`'s own shell prints them.
+const LETTERS: [char; 5] = ['c', 'd', 'r', 'w', 'a'];
+/// What `/` has at birth: everybody may do everything, keep everybody else out included.
+pub const OPEN: &str = "world:anyone:cdrwa";
+/// What `/` is given where the spec says nothing. Clients make their top-level znodes there (`c`), look for them and watch
+/// for others' (`r`), and take away what they made, a chroot or a lock (`d`). Nobody needs its data (`w`), and who may set
+/// its ACL (`a`) can shut everybody out.
+pub const NARROW: &str = "world:anyone:cdr";
+/// What `/zookeeper` and all below it are given. Super needs no entry.
+pub const READ_ONLY: &str = "world:anyone:r";
+
+/// One entry of an access control list. Two that say the same are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acl {
+    /// `world`, `digest`, `ip`, `sasl`, `x509`, or that of a provider of somebody's own.
+    pub scheme: String,
+    /// Whom, in the scheme's own form.
+    pub id: String,
+    /// Rights among `cdrwa`, each once and in that order.
+    pub perms: String,
+}
+
+/// What becomes of the ACL of `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootAcl {
+    /// The spec says what it is.
+    Set(Vec<Acl>),
+    /// The spec says nothing: one that is open, or that this operator set, becomes [`NARROW`]. Any other was somebody's
+    /// decision, and wider or narrower it is left alone.
+    Narrow {
+        /// What this operator set before, while the spec said so.
+        ours: Vec<String>,
+    },
+}
+
+impl Acl {
+    /// Reads an entry of a spec, or says what is wrong with it.
+    pub fn of(entry: &AclEntry) -> Result<Self, String> {
+        let AclEntry { scheme, id, perms } = entry;
+        let plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+        if !plain(scheme) || !plain(id) || scheme.contains(':') {
+            return Err(format!("{scheme:?} with {id:?} names nobody"));
+        }
+        if scheme == "auth" {
+            return Err(
+                "the scheme auth stands for whoever asks, which here is the operator: name a digest, sasl or x509 id"
+                    .to_owned(),
+            );
+        }
+        if scheme == "world" && id != "anyone" {
+            return Err(format!("the only id of the scheme world is anyone, not {id:?}"));
+        }
+        if perms.is_empty() || !perms.chars().all(|letter| LETTERS.contains(&letter)) {
+            return Err(format!("{perms:?} is not made of the rights c, d, r, w and a"));
+        }
+        let perms = LETTERS.iter().filter(|letter| perms.contains(**letter)).collect();
+        Ok(Self { scheme: scheme.clone(), id: id.clone(), perms })
+    }
+}
+
+impl fmt::Display for Acl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.scheme, self.id, self.perms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(scheme: &str, id: &str, perms: &str) -> Result<String, String> {
+        let entry = AclEntry { scheme: scheme.into(), id: id.into(), perms: perms.into() };
+        Acl::of(&entry).map(|acl| acl.to_string())
+    }
+
+    #[test]
+    fn rights_in_any_order_are_the_same_entry() {
+        assert_eq!(read("world", "anyone", "rdcr").as_deref(), Ok(NARROW));
+        assert_eq!(read("digest", "solr:aGFzaA==", "acdrw").as_deref(), Ok("digest:solr:aGFzaA==:cdrwa"));
+    }
+
+    #[test]
+    fn an_entry_that_names_nobody_or_gives_nothing_is_refused() {
+        for (scheme, id, perms) in [
+            ("auth", "x", "r"),
+            ("world", "everyone", "r"),
+            ("", "anyone", "r"),
+            ("ip", "", "r"),
+            ("ip", "10.0.0.1\n", "r"),
+            ("world", "anyone", ""),
+            ("world", "anyone", "rx"),
+        ] {
+            assert!(read(scheme, id, perms).is_err(), "{scheme}:{id}:{perms}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Rights that everybody has from birth, taken away by the super user.
+//!
+//! Invariants:
+//! - from the top down: once a znode is closed nothing can be put below it, so that a walk comes to an end;
+//! - ACLs first, data after: setting an ACL counts for no quota, and ends no server that cannot read its statistics.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::time::timeout;
+use zookeeper_client::{Acl as ZkAcl, AuthId, Error as ZkError, Permission};
+
+use super::ensemble::{CALL, Ensemble, EnsembleError, call};
+use super::quota::{ANEW, is_statistics, next_to_mend, readable};
+use crate::model::acl::{Acl, NARROW, OPEN, RootAcl};
+
+/// `ZooKeeper`'s own part of the tree.
+const TOP: &str = "/zookeeper";
+/// Its ACL is super's at birth; who was given more there was given it by super.
+const CONFIG: &str = "/zookeeper/config";
+/// Limits and statistics, at the paths that they are for.
+pub const QUOTA: &str = "/zookeeper/quota";
+const READ_ONLY: [ZkAcl; 1] = [ZkAcl::new_const(Permission::READ, "world", "anyone")];
+/// For all of it: some hundred thousand znodes. What is done by then need not be done again.
+const WALK: Duration = Duration::from_mins(1);
+/// Questions under way at a time.
+const AT_ONCE: usize = 64;
+/// More children than quotas have. Their names would all be in one answer, and somebody else made them.
+const CHILDREN: i32 = 10_000;
+
+/// What a walk came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// Znodes that were looked at.
+    pub looked: usize,
+    /// Znodes whose ACL was another.
+    pub changed: usize,
+    /// Statistics of quotas that no server can read, and that begin anew.
+    pub mended: usize,
+}
+
+/// One znode, once it is closed.
+#[derive(Default)]
+struct Closed {
+    changed: bool,
+    children: Vec<String>,
+    /// Whether it holds statistics that end every server that counts by them.
+    broken: bool,
+}
+
+impl Ensemble {
+    /// Gives `/zookeeper` and all below it to the super user, where everybody may read, and `/` the ACL that it should have.
+    pub async fn guard(&self, root: &RootAcl) -> Result<Walked, EnsembleError> {
+        let mut walked = Walked::default();
+        let Ok(done) = timeout(WALK, self.close_all(&mut walked)).await else {
+            let reason = format!("{} znodes in {} s; the next pass goes on", walked.looked, WALK.as_secs());
+            return Err(EnsembleError::Call { what: "guard all of /zookeeper", reason });
+        };
+        done?;
+        self.guard_root(root).await?;
+        Ok(walked)
+    }
+
+    async fn close_all(&self, walked: &mut Walked) -> Result<(), EnsembleError> {
+        let (mut open, mut broken) = (vec![TOP.to_owned()], Vec::new());
+        while !open.is_empty() {
+            let paths = open.split_off(open.len().saturating_sub(AT_ONCE));
+            let closed = try_join_all(paths.iter().map(|path| self.close(path))).await?;
+            for (path, closed) in paths.into_iter().zip(closed) {
+                walked.looked += 1;
+                walked.changed += usize::from(closed.changed);
+                let children = closed.children.iter().map(|child| format!("{path}/{child}"));
+                open.extend(children.filter(|child| child != CONFIG));
+                if closed.broken {
+                    broken.push(path);
+                }
+            }
+        }
+        while let Some(path) = next_to_mend(&mut broken) {
+            found("mend the statistics of a quota", self.client.set_data(&path, ANEW, None)).await?;
+            walked.mended += 1;
+        }
+        if broken.is_empty() { Ok(()) } else { Err(EnsembleError::BrokenQuotas(broken.len())) }
+    }
+
+    /// Closes one znode, and says what is below it. One that is gone by now has nothing.
+    async fn close(&self, path: &str) -> Result<Closed, EnsembleError> {
+        let (stat, changed) = match timeout(CALL, self.client.get_acl(path)).await {
+            Ok(Ok((acl, stat))) if acl == READ_ONLY => (Some(stat), false),
+            Ok(Err(ZkError::NoNode)) => (None, false),
+            // One that cannot be read, because it has rights that nobody knows, is another one as well.
+            _ => (found("close a znode of /zookeeper", self.client.set_acl(path, &READ_ONLY, None)).await?, true),
+        };
+        let Some(stat) = stat else { return Ok(Closed::default()) };
+        if stat.num_children > CHILDREN {
+            return Err(EnsembleError::Crowded { path: path.chars().take(200).collect(), children: stat.num_children });
+        }
+        let children = match stat.num_children {
+            0 => Vec::new(),
+            _ => found("list a znode of /zookeeper", self.client.list_children(path)).await?.unwrap_or_default(),
+        };
+        let statistics = match is_statistics(path) {
+            true => found("read the statistics of a quota", self.client.get_data(path)).await?,
+            false => None,
+        };
+        let broken = statistics.is_some_and(|(text, _)| !readable(&text));
+        Ok(Closed { changed, children, broken })
+    }
+
+    async fn guard_root(&self, root: &RootAcl) -> Result<(), EnsembleError> {
+        let read = match timeout(CALL, self.client.get_acl("/")).await {
+            Ok(Ok((acl, stat))) => Some((sorted(acl.iter().map(text).collect()), stat.aversion)),
+            _ => None,
+        };
+        let before = read.as_ref().map(|(acl, _)| acl);
+        let wanted = match root {
+            RootAcl::Set(acl) => sorted(acl.iter().map(ToString::to_string).collect()),
+            RootAcl::Narrow { ours } if before.is_some_and(|acl| *acl == [OPEN] || *acl == sorted(ours.clone())) => {
+                vec![NARROW.to_owned()]
+            }
+            RootAcl::Narrow { .. } => return Ok(()),
+        };
+        if before == Some(&wanted) {
+            return Ok(());
+        }
+        let entries: Vec<ZkAcl> = match root {
+            RootAcl::Set(acl) => acl.iter().map(entry).collect(),
+            RootAcl::Narrow { .. } => vec![ZkAcl::new(rights("cdr"), AuthId::anyone())],
+        };
+        let version = read.as_ref().map(|(_, version)| *version);
+        match timeout(CALL, self.client.set_acl("/", &entries, version)).await {
+            Ok(Err(ZkError::InvalidAcl)) => Err(EnsembleError::RootAcl(wanted.join(", "))),
+            Ok(Err(error)) => Err(EnsembleError::from_zookeeper("set the ACL of /", &error)),
+            Ok(Ok(_)) => Ok(()),
+            Err(_) => Err(EnsembleError::timed_out("set the ACL of /")),
+        }
+    }
+}
+
+/// The answer, or `None` where the znode is gone by now.
+async fn found<T>(
+    what: &'static str,
+    request: impl Future<Output = Result<T, ZkError>>,
+) -> Result<Option<T>, EnsembleError> {
+    let request = async {
+        match request.await {
+            Err(ZkError::NoNode) => Ok(None),
+            answer => answer.map(Some),
+        }
+    };
+    call(what, request).await
+}
+
+/// Entries have no order.
+fn sorted(mut acl: Vec<String>) -> Vec<String> {
+    acl.sort();
+    acl
+}
+
+const RIGHTS: [(char, Permission); 5] = [
+    ('c', Permission::CREATE),
+    ('d', Permission::DELETE),
+    ('r', Permission::READ),
+    ('w', Permission::WRITE),
+    ('a', Permission::ADMIN),
+];
+
+fn text(acl: &ZkAcl) -> String {
+    let perms = RIGHTS.iter().filter(|(_, right)| acl.permission().has(*right)).map(|(letter, _)| *letter).collect();
+    Acl { scheme: acl.scheme().to_owned(), id: acl.id().to_owned(), perms }.to_string()
+}
+
+fn entry(acl: &Acl) -> ZkAcl {
+    ZkAcl::new(rights(&acl.perms), AuthId::new(&acl.scheme, &acl.id))
+}
+
+fn rights(letters: &str) -> Permission {
+    let held = RIGHTS.iter().filter(|(letter, _)| letters.contains(*letter));
+    held.fold(Permission::NONE, |all, (_, right)| all | *right)
+}

@@ -1,0 +1,97 @@
+//! Statistics of quotas, as far as a server can read them.
+//!
+//! A server adds to them with each znode that is made, written or deleted below the quota's path. From some texts it
+//! cannot read a number, and ends (`StatsTrack`, the same in 3.8.5 and 3.9.5).
+
+use super::guard::QUOTA;
+
+/// The znode that holds them.
+const STATS: &str = "/zookeeper_stats";
+/// What they begin anew with. A server counts them afresh when it starts.
+pub const ANEW: &[u8] = b"count=0,bytes=0";
+
+/// The path that a quota is for, by the path of its statistics.
+fn limited(statistics: &str) -> Option<&str> {
+    statistics.strip_prefix(QUOTA)?.strip_suffix(STATS)
+}
+
+/// Whether this znode holds statistics.
+pub fn is_statistics(path: &str) -> bool {
+    limited(path).is_some()
+}
+
+/// Whether a server can read them: pairs with `,` or `;` between them, each a name and a number, or none behind the `=`.
+pub fn readable(text: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(text) else { return false };
+    if text.is_empty() {
+        return true;
+    }
+    let pairs: Vec<&str> = text.trim_end_matches([',', ';']).split([',', ';']).collect();
+    // Separators side by side count as one, but not at the beginning.
+    pairs.iter().enumerate().all(|(n, pair)| (pair.is_empty() && n > 0) || number_of(pair))
+}
+
+fn number_of(pair: &str) -> bool {
+    let mut parts = pair.trim_end_matches('=').split('=');
+    let (_, value) = (parts.next(), parts.next());
+    value.is_some_and(|value| value.is_empty() || value.parse::<i64>().is_ok())
+}
+
+/// Takes the next to be mended: one that no other broken quota counts, because writing it would end the servers too.
+pub fn next_to_mend(broken: &mut Vec<String>) -> Option<String> {
+    let counted = |at: usize| {
+        broken.iter().enumerate().any(|(other, statistics)| {
+            other != at && limited(statistics).is_some_and(|quota| covers(quota, &broken[at]))
+        })
+    };
+    let free = (0..broken.len()).find(|at| !counted(*at))?;
+    Some(broken.swap_remove(free))
+}
+
+/// A quota for `/` itself counts nothing.
+fn covers(quota: &str, path: &str) -> bool {
+    !quota.is_empty() && path.strip_prefix(quota).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_readable_where_a_server_can_count_by_them() {
+        for text in
+            ["", "count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==,bytes=1=", "count=1,,;bytes=2,"]
+        {
+            assert!(readable(text.as_bytes()), "{text:?}");
+        }
+        for text in
+            ["x", "count=x", "bytes=", "count=1,x", ",count=1", "count=1 ", "count=99999999999999999999", "=", ","]
+        {
+            assert!(!readable(text.as_bytes()), "{text:?}");
+        }
+        assert!(!readable(&[0xff]));
+        assert!(readable(ANEW));
+    }
+
+    #[test]
+    fn one_that_another_broken_quota_counts_is_mended_after_it() {
+        let stats = |quota: &str| format!("/zookeeper/quota{quota}/zookeeper_stats");
+        let mut broken = vec![stats("/app"), stats("/zookeeper"), stats("")];
+        let order: Vec<String> = std::iter::from_fn(|| next_to_mend(&mut broken)).collect();
+        assert_eq!(order[0], stats("/zookeeper"));
+        assert_eq!((order.len(), broken.len()), (3, 0));
+        // Each counts the other: neither can be written.
+        let (a, b) = (stats("/zookeeper/quota/zookeeper/quota"), stats("/zookeeper/quota/zookeeper"));
+        let mut broken = vec![a, b];
+        assert_eq!(next_to_mend(&mut broken), None);
+        assert_eq!(broken.len(), 2);
+    }
+
+    #[test]
+    fn only_statistics_below_the_quotas_are_statistics() {
+        assert!(
+            is_statistics("/zookeeper/quota/app/zookeeper_stats") && is_statistics("/zookeeper/quota/zookeeper_stats")
+        );
+        assert!(!is_statistics("/app/zookeeper_stats") && !is_statistics("/zookeeper/quota/app/zookeeper_limits"));
+    }
+}
