@@ -9,6 +9,7 @@ pub mod prepare;
 pub mod record;
 pub mod rejoin;
 pub mod resolve;
+pub mod round;
 pub mod seed;
 pub mod serve;
 pub mod truth;
@@ -33,7 +34,7 @@ use tracing_subscriber::EnvFilter;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::{Ordinal, ServerId};
-use crate::zk::fourletter::{self, FourLetterError};
+use crate::serve as server;
 
 use seed::{Mounts, Seed};
 use serve::Agent;
@@ -78,7 +79,7 @@ enum Life {
         /// The server's `AdminServer`.
         #[arg(long, default_value_t = format!("http://127.0.0.1:{ADMIN_PORT}"), value_name = "URL")]
         admin: String,
-        /// The server's client port.
+        /// The server's client port. It is not asked anything: that nobody listens there tells that the server is gone.
         #[arg(long, default_value_t = format!("127.0.0.1:{CLIENT_PORT}"), value_name = "HOST:PORT")]
         client: String,
     },
@@ -154,24 +155,23 @@ async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
 async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
-    let client = place.client.clone();
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(mounts.clone())));
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
     let joiner = rejoin::watch(Arc::clone(&agent), mounts);
     tokio::select! {
-        outcome = async { axum::serve(listener, serve::router(agent)).await } => outcome.context("cannot serve"),
+        () = server::serve(listener, serve::router(Arc::clone(&agent))) => Ok(()),
         () = joiner => Ok(()),
         // The kubelet stops all containers of a pod at once; the server is spoken for until it is gone.
-        () = async { stop.recv().await; gone(&client).await } => Ok(()),
+        () = async { stop.recv().await; gone(&agent).await } => Ok(()),
     }
 }
 
 /// Returns once nobody listens there any more.
-async fn gone(server: &str) {
+async fn gone(agent: &Agent) {
     let looking = async {
-        while !matches!(fourletter::ruok(server, LOOK_AGAIN).await, Err(FourLetterError::Refused { .. })) {
+        while agent.place.listens().await {
             sleep(LOOK_AGAIN).await;
         }
     };

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::model::ServerId;
@@ -22,7 +21,6 @@ use super::volume::{Volume, VolumeError};
 const PERIOD: Duration = Duration::from_millis(500);
 /// From one writing to the next.
 const PAUSE: Duration = Duration::from_secs(2);
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// Watches over the member for as long as the agent runs.
 pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
@@ -46,7 +44,7 @@ pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
 /// Whether anything was written.
 async fn attempt(agent: &Agent, mounts: &Mounts) -> Result<bool, String> {
     let id = agent.id;
-    if !agent.disk(move |volume| lost(volume, id)).await? || answers(agent).await {
+    if !agent.disk(move |volume| lost(volume, id)).await? || agent.place.listens().await {
         return Ok(false);
     }
     let mounts = mounts.clone();
@@ -72,18 +70,6 @@ fn rewrite(volume: &Volume, mounts: &Mounts, id: ServerId) -> Result<Option<Plan
     }
     volume.apply(&plan.changes).map_err(|e| e.to_string())?;
     Ok(Some(plan))
-}
-
-/// Whether anything listens: only a refused connection proves that there is no server that could be writing as well.
-async fn answers(agent: &Agent) -> bool {
-    let admin = agent.place.admin.trim_start_matches("http://").trim_end_matches('/');
-    for address in [admin, &agent.place.client] {
-        match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {}
-            _ => return true,
-        }
-    }
-    false
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Pure nouns that every stage shares: ids, memberships, a member's truth, what was wanted and what was seen.
 
+pub mod bounded;
 pub mod charter;
 pub mod desired;
 pub mod ids;
