@@ -1,8 +1,10 @@
 //! Keeps a joiner startable: the server rewrites its list without itself as soon as it meets the leader, and exits on a
 //! restart in place ("My id 4 not in the peer list"), where `prepare` does not run again.
 //!
-//! Invariants: nothing is written while the server answers on either port, or while the record names this member.
+//! Invariants: nothing is written while the server listens on either port, or its process is there; nor while the record
+//! names this member.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tracing::{info, warn};
 use crate::model::ServerId;
 
 use super::prepare::{Plan, configure};
+use super::process;
 use super::record::Records;
 use super::seed::{Mounts, Seed};
 use super::serve::Agent;
@@ -44,7 +47,10 @@ pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
 /// Whether anything was written.
 async fn attempt(agent: &Agent, mounts: &Mounts) -> Result<bool, String> {
     let id = agent.id;
-    if !agent.disk(move |volume| lost(volume, id)).await? || agent.place.listens().await {
+    // Before it has loaded its database, a server listens on neither port.
+    let runs = |volume: &Volume| process::server(Path::new("/proc"), &volume.config()).is_some();
+    let found = agent.disk(move |volume| Ok(lost(volume, id)? && !runs(volume))).await?;
+    if !found || agent.place.listens().await {
         return Ok(false);
     }
     let mounts = mounts.clone();
@@ -117,7 +123,7 @@ mod tests {
     }
 
     fn agent(directory: &TempDir, admin: &str, client: &str) -> Agent {
-        let place = Place { admin: format!("http://{admin}/"), client: client.to_owned() };
+        let place = Place { admin: format!("http://{admin}/"), client: client.to_owned(), quorum: 2888 };
         Agent::new(OWN, place, Volume::at(&directory.path().join("data")), None)
     }
 

@@ -28,6 +28,7 @@ use tokio::time::{sleep, timeout};
 use crate::model::truth::{Disk, Mode, Server};
 use crate::model::{MemberTruth, ServerId};
 
+use super::motion::Motion;
 use super::prepare;
 use super::round::Round;
 use super::seed::{Mounts, Seed};
@@ -58,6 +59,8 @@ pub struct Agent {
     pub id: ServerId,
     /// Where its server listens.
     pub place: Place,
+    /// Whether it moves, while it does not serve.
+    pub motion: Motion,
     volume: Volume,
     mounts: Option<Mounts>,
     reader: Arc<Semaphore>,
@@ -72,7 +75,8 @@ impl Agent {
     pub fn new(id: ServerId, place: Place, volume: Volume, mounts: Option<Mounts>) -> Self {
         let served = Mutex::new(Instant::now());
         let (reader, held_up) = (Arc::new(Semaphore::new(1)), Semaphore::new(HELD_UP));
-        Self { id, place, volume, mounts, reader, held_up, served, server: Round::default(), look: Round::default() }
+        let (motion, server, look) = (Motion::default(), Round::default(), Round::default());
+        Self { id, place, motion, volume, mounts, reader, held_up, served, server, look }
     }
 
     /// For how many seconds the server has not served, as far as this agent saw.
@@ -86,7 +90,7 @@ impl Agent {
     }
 
     /// What the server says, if that is no older than `moment`.
-    async fn server(self: &Arc<Self>, moment: Duration) -> Server {
+    pub async fn server(self: &Arc<Self>, moment: Duration) -> Server {
         self.server_if(|_, age| age <= moment).await
     }
 
@@ -112,6 +116,10 @@ impl Agent {
             Ok(answers) => {
                 let (after, membership) = self.disk(|volume| Ok((volume.epoch()?, volume.active()?))).await?;
                 Ok(truth::judge(answers, &Written { before, after, membership }))
+            }
+            // `AdminServer` knows the server only when it is up to date; that it has found its leader shows in its connection.
+            Err(Server::Waiting { version, .. }) if self.motion.linked() => {
+                Ok(Server::Waiting { phase: "synchronization".to_owned(), version })
             }
             Err(otherwise) => Ok(otherwise),
         }
@@ -222,13 +230,14 @@ fn follows(server: &Server) -> bool {
 async fn member(State(agent): State<Arc<Agent>>) -> Response {
     let (server, disk) = tokio::join!(agent.server(MOMENT), agent.looked());
     let stalled = agent.stalled(&server);
+    let still = agent.motion.still().filter(|_| stalled.is_some());
     match disk {
         Ok((mut disk, late)) => {
             // Whoever serves can read its data, whatever was thought of it before.
             if !matches!(server, Server::Serving(_)) {
                 disk.outdated = disk.outdated.or(late);
             }
-            Json(MemberTruth { id: agent.id, disk, server, stalled, still: None }).into_response()
+            Json(MemberTruth { id: agent.id, disk, server, stalled, still }).into_response()
         }
         // Whether there is a database has no third value: half a truth would be taken for a whole one.
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),

@@ -37,6 +37,8 @@ pub struct Place {
     pub admin: String,
     /// `host:port` of its client port.
     pub client: String,
+    /// The port on which followers are connected to their leader.
+    pub quorum: u16,
 }
 
 /// A listener on loopback takes a connection in at once, and so the kernel refuses one.

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
@@ -49,6 +50,25 @@ impl Volume {
     /// Its mount point, as it stands in `zoo.cfg`.
     pub fn root(&self) -> String {
         self.root.to_string_lossy().trim_end_matches('/').to_owned()
+    }
+
+    /// Where the server finds its configuration.
+    pub fn config(&self) -> String {
+        format!("{}/{CONF}/{ZOO_CFG}", self.root())
+    }
+
+    /// Names, sizes and times of the files of the database, as one number: another one when any of them has changed.
+    pub fn fingerprint(&self) -> Result<u64, VolumeError> {
+        let mut names = self.names(VERSION_2)?;
+        names.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        for name in names {
+            // One that has gone meanwhile is a change by itself.
+            let metadata = fs::symlink_metadata(self.root.join(VERSION_2).join(&name)).ok();
+            let seen = metadata.map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
+            (name, seen).hash(&mut hasher);
+        }
+        Ok(hasher.finish())
     }
 
     /// What it holds.

@@ -66,9 +66,9 @@ fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
     pod.running == Some(false) || seen.members.get(&id).and_then(Fact::known).is_some()
 }
 
-/// Only a quorum of others makes a server that waits one that hangs.
+/// Only a quorum of others makes a server that waits one that hangs; one that is frozen needs none.
 fn hung(seen: &Observation, standing: &Standing, id: ServerId) -> Option<String> {
-    standing.committed.as_ref().and_then(|_| replace::hung(seen, id))
+    if standing.committed.is_some() { replace::hung(seen, id) } else { replace::frozen(seen, id) }
 }
 
 /// Whether the voters that are synced without this one are a majority.
@@ -157,7 +157,7 @@ fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
 /// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
 pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let desired = seen.desired.as_ref().ok()?;
-    if let Some(reported) = replace::reported(seen, desired) {
+    if let Some(reported) = replace::reported(seen, standing, desired) {
         return Some(reported);
     }
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();

@@ -4,7 +4,7 @@
 //! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
 //! quorum; for a step every voter has to say so itself.
 
-use super::Reason;
+use super::{Reason, replace};
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, PodFacts, ServerId};
 
@@ -154,14 +154,15 @@ pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
 }
 
 /// Whether it is certain that a member does not serve: Kubernetes says that its server does not run, or its agent has
-/// been saying for a long time that it waits. Silence says nothing.
+/// been saying for a long time that it waits, or that nothing moves in it. Silence says nothing.
 pub fn positively_down(seen: &Observation, id: ServerId, pod: &PodFacts, patience: u64) -> bool {
     let waits = seen
         .members
         .get(&id)
         .and_then(Fact::known)
         .is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }));
-    pod.running == Some(false) || (waits && seen.now.saturating_sub(pod.since) > patience)
+    let frozen = replace::frozen(seen, id).is_some();
+    pod.running == Some(false) || frozen || (waits && seen.now.saturating_sub(pod.since) > patience)
 }
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.

@@ -42,7 +42,7 @@ fn waiting() -> Script {
 /// Nobody listens on its client port: no question may need it.
 async fn server(script: Script) -> Place {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place { admin: format!("http://{}", admin.local_addr().unwrap()), client: free().await };
+    let place = Place { admin: format!("http://{}", admin.local_addr().unwrap()), client: free().await, quorum: 2888 };
     let command = async move |extract::Path(name): extract::Path<String>| match script.get(name.as_str()) {
         Some(answer) => *answer,
         None => std::future::pending().await,
@@ -56,7 +56,7 @@ async fn free() -> String {
 }
 
 async fn nobody() -> Place {
-    Place { admin: format!("http://{}", free().await), client: free().await }
+    Place { admin: format!("http://{}", free().await), client: free().await, quorum: 2888 }
 }
 
 /// A volume as a server of the fixtures leaves it.
