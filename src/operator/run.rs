@@ -32,6 +32,7 @@ use crate::api::ZooKeeperEnsemble;
 use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
 use crate::model::observed::{Environment, Kind};
+use crate::serve;
 
 type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
 
@@ -101,7 +102,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let server = tokio::spawn(axum::serve(listener, routes(context.clone(), ready.clone())).into_future());
+    let server = tokio::spawn(serve::serve(listener, routes(context.clone(), ready.clone())));
     let apis: Vec<Api<Guarded>> = match options.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],
         some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),

@@ -125,7 +125,7 @@ fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
 /// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
 pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let desired = seen.desired.as_ref().ok()?;
-    if let Some(reported) = replace::reported(seen, desired) {
+    if let Some(reported) = replace::reported(seen, standing, desired) {
         return Some(reported);
     }
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();

@@ -123,12 +123,10 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         "command": ["zkServer.sh", "start-foreground", CONFIG_FILE],
         "env": env(blueprint),
         "ports": [port("client", CLIENT_PORT), port("quorum", QUORUM_PORT), port("election", ELECTION_PORT)],
-        // The client port opens only after the database is loaded: half an hour for a large one. Then liveness takes
-        // over, which asks whether the server answers, never whether there is a quorum.
-        "startupProbe": probe("/startup", 1, 1800),
-        "livenessProbe": probe("/live", 10, 6),
-        // Each costs the server 5–8 ms: once a second would be most of what an idle one uses.
-        "readinessProbe": probe("/ready", 2, 2),
+        // No liveness: its answer is the agent's, and an agent that is down would cost its server its life; why the kubelet
+        // cannot ask anybody else, `agent/serve.rs` tells. No startup probe either: a large database loads for as long as
+        // it takes. Four seconds of readiness outlast an agent that is restarted.
+        "readinessProbe": probe("/ready", 1, 4),
         // A leader is held up until another leads, for some seconds at most; all others stop at once.
         "lifecycle": {"preStop": {"httpGet": {"path": "/hand-over", "port": AGENT_PORT, "scheme": "HTTP"}}},
         "securityContext": restricted(),

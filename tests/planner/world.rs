@@ -234,6 +234,7 @@ impl World {
             disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: None },
             server,
             stalled: None,
+            still: None,
         })
     }
 

@@ -275,6 +275,8 @@ impl Answer {
                 outdated: self.outdated.clone(),
             },
             stalled: self.stalled,
+            // A server of this model either runs or does nothing at all.
+            still: self.stalled,
             server: self.server.as_ref().map_or_else(silent, ServerAnswer::truth),
         }
     }
