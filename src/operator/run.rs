@@ -29,6 +29,7 @@ use super::reconcile::{error_policy, reconcile};
 use super::timeout::within;
 use super::{Context, MANAGER, surroundings};
 use crate::api::ZooKeeperEnsemble;
+use crate::listen::listen;
 use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
 use crate::model::observed::{Environment, Kind};
@@ -57,8 +58,8 @@ pub struct Options {
     /// The cluster's DNS domain.
     #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
-    /// Where /metrics, /healthz and /readyz are served.
-    #[arg(long, env = "MENAGERIE_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Where /metrics, /healthz and /readyz are served; `[::]` is every address, IPv4 as well.
+    #[arg(long, env = "MENAGERIE_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
 }
 
@@ -98,9 +99,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         hints: super::hints::Hints::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
-    let listener = tokio::net::TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let server = tokio::spawn(axum::serve(listener, routes(context.clone(), ready.clone())).into_future());
     let apis: Vec<Api<Guarded>> = match options.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],

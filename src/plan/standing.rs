@@ -55,7 +55,10 @@ impl Standing {
             ServerTruth::Silent { reason } => {
                 Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
             }
-            ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
+            ServerTruth::Waiting { phase, .. } => Some(match hindrance(seen, id) {
+                Some(words) => format!("it is in {phase}: {words}"),
+                None => format!("it is in {phase}"),
+            }),
             ServerTruth::Serving(serving) if serving.epoch != self.epoch => {
                 Some(format!("it serves in epoch {}, the leader in {}", serving.epoch, self.epoch))
             }
@@ -151,6 +154,11 @@ pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
         ServerTruth::Serving(serving) => Some(serving),
         ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } => None,
     }
+}
+
+/// What its server was started in spite of, and may be the reason that it waits.
+fn hindrance(seen: &Observation, id: ServerId) -> Option<&str> {
+    seen.pods.get(&id.ordinal())?.in_spite_of.as_deref()
 }
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.

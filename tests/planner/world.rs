@@ -356,6 +356,7 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         born: false,
         going: false,
         owned: false,
+        instance: None,
         volume: None,
         lost: None,
     }

@@ -224,6 +224,7 @@ impl PodSight {
             unready: self.unready,
             restarts: self.restarts,
             unreadable: self.unreadable,
+            in_spite_of: None,
             asked: self.asked.map(|asked| match asked {
                 Ask::Restart => Asked::Restart,
                 Ask::Replace => Asked::Replace,
@@ -364,6 +365,7 @@ impl Sight {
             born: claim.born,
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
             owned: claim.owner == Some(self.resource.uid),
+            instance: None,
             volume: Some(format!("volume-{}", claim.uid)),
             lost: claim.lost.then(|| "its node was deleted".to_owned()),
         }
