@@ -13,17 +13,8 @@ fn rendered(spec: Value) -> String {
 fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
     let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
     let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
-    let environment = Environment { agent_image: "menagerie/operator:1".into(), agent_pull_policy: None };
-    let seed = names.seed(desired.replicas);
-    let charter = Charter {
-        ensemble: "zk".into(),
-        identity: "identity".into(),
-        birth: true,
-        membership: seed.text(),
-        version: "0".into(),
-        joiner: names.joiner(),
-        resync: std::collections::BTreeMap::default(),
-    };
+    let environment = Environment { agent_image: "menagerie/operator:1".into(), ..Environment::default() };
+    let charter = charter(&names, desired.replicas);
     let pods = desired.replicas;
     let mut blueprint = Blueprint {
         names: &names,
@@ -40,6 +31,18 @@ fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
     let objects: Vec<Value> = render(&blueprint).into_iter().map(|object| object.json).collect();
     assert_eq!(objects, render(&blueprint).into_iter().map(|object| object.json).collect::<Vec<_>>(), "not stable");
     objects
+}
+
+fn charter(names: &Names, voters: u32) -> Charter {
+    Charter {
+        ensemble: "zk".into(),
+        identity: "identity".into(),
+        birth: true,
+        membership: names.seed(voters).text(),
+        version: "0".into(),
+        joiner: names.joiner(),
+        resync: std::collections::BTreeMap::default(),
+    }
 }
 
 fn of_kind(objects: Vec<Value>, kind: &str) -> Value {
@@ -278,4 +281,34 @@ fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
             "{replicas} wanted, {voters} vote, no volumes"
         );
     }
+}
+
+/// `OpenShift` gives every namespace a range of ids, and refuses a pod that asks for others.
+#[test]
+fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() {
+    let context = |security: Value| {
+        let spec = json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"securityContext": security}}});
+        let assigned = Environment { assigned_ids: true, ..Environment::default() };
+        let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
+        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        let set = menagerie::render::stateful_set(&Blueprint {
+            names: &names,
+            uid: "uid",
+            desired: &desired,
+            requests: &menagerie::model::Requests::default(),
+            environment: &assigned,
+            charter: charter(&names, 1),
+            pods: 1,
+            span: 1,
+            old_claims: false,
+        });
+        set.json["spec"]["template"]["spec"]["securityContext"].clone()
+    };
+    let bare = json!({
+        "runAsNonRoot": true,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    assert_eq!(context(json!({})), bare);
+    assert_eq!(context(json!({"runAsUser": 1000680000}))["runAsUser"], 1_000_680_000);
 }

@@ -153,6 +153,13 @@ impl Desired {
     }
 }
 
+impl Desired {
+    /// The server's memory limit in MiB, if it has one.
+    pub fn memory_limit_mib(&self) -> Option<u64> {
+        memory_limit(&self.resources).and_then(quantity::bytes).map(|bytes| bytes / MIB)
+    }
+}
+
 fn replicas_of(replicas: i32) -> Result<u32, Invalid> {
     u32::try_from(replicas)
         .ok()
@@ -238,13 +245,17 @@ fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Op
         let invalid = || Invalid { field: "jvm.heap", reason: format!("{heap:?} is not a quantity of at least 1Mi") };
         return if mib > 0 { Ok(Some(mib)) } else { Err(invalid()) };
     }
-    let Some(limit) = resources.pointer("/limits/memory").and_then(Value::as_str) else {
+    let Some(text) = memory_limit(resources) else {
         return Ok(Some(DEFAULT_HEAP_MIB));
     };
-    let bytes = quantity::bytes(limit)
-        .ok_or_else(|| Invalid { field: "resources", reason: format!("limits.memory {limit:?} is no quantity") })?;
+    let bytes = quantity::bytes(text)
+        .ok_or_else(|| Invalid { field: "resources", reason: format!("limits.memory {text:?} is no quantity") })?;
     let limit = bytes / MIB;
     Ok(Some((limit * 3 / 4).min(limit.saturating_sub(BESIDE_HEAP_MIB)).max(LEAST_HEAP_MIB)))
+}
+
+fn memory_limit(resources: &Value) -> Option<&str> {
+    resources.pointer("/limits/memory").and_then(Value::as_str)
 }
 
 fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {

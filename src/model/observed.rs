@@ -206,6 +206,8 @@ pub struct Environment {
     pub agent_image: String,
     /// Its pull policy.
     pub agent_pull_policy: Option<String>,
+    /// Whether the cluster gives pods their uid, gid and fsGroup, and refuses others.
+    pub assigned_ids: bool,
 }
 
 /// Everything that was seen of one ensemble in one pass.

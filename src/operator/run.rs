@@ -55,6 +55,9 @@ pub struct Options {
     /// Pull policy of that image: `Always`, `IfNotPresent` or `Never`.
     #[arg(long, env = "MENAGERIE_IMAGE_PULL_POLICY")]
     image_pull_policy: Option<String>,
+    /// Leave uid, gid and fsGroup of the members' pods to the cluster, as `OpenShift` wants it.
+    #[arg(long, env = "MENAGERIE_ASSIGNED_IDS")]
+    assigned_ids: bool,
     /// The cluster's DNS domain.
     #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
@@ -92,7 +95,11 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let context = Arc::new(Context {
         client: client.clone(),
         recorder,
-        environment: Environment { agent_image: options.image, agent_pull_policy: options.image_pull_policy },
+        environment: Environment {
+            agent_image: options.image,
+            agent_pull_policy: options.image_pull_policy,
+            assigned_ids: options.assigned_ids,
+        },
         cluster_domain: options.cluster_domain,
         metrics: super::metrics::Metrics::default(),
         backoff: super::backoff::Backoff::default(),

@@ -35,14 +35,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "terminationGracePeriodSeconds": 30,
             // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
             "shareProcessNamespace": true,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": ZOOKEEPER_USER,
-                "runAsGroup": ZOOKEEPER_USER,
-                "fsGroup": ZOOKEEPER_USER,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": security(blueprint),
             "initContainers": [prepare(blueprint)],
             // The kubelet starts them in this order, a fifth of a second apart: the server is what clients wait for.
             "containers": [zookeeper(blueprint), agent(blueprint)],
@@ -68,6 +61,21 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
         containers.rotate_left(1);
     }
     template
+}
+
+/// What the restricted Pod Security Standard asks of a pod.
+fn security(blueprint: &Blueprint<'_>) -> Value {
+    let mut context = json!({
+        "runAsNonRoot": true,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    if !blueprint.environment.assigned_ids {
+        for id in ["runAsUser", "runAsGroup", "fsGroup"] {
+            context[id] = json!(ZOOKEEPER_USER);
+        }
+    }
+    context
 }
 
 /// Whether the user says where members go in relation to each other. To choose nodes does not, nor does what is empty.

@@ -305,7 +305,7 @@ impl Sight {
             generation: self.resource.generation,
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
-            environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
+            environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
             set: set.map(|set| set_facts(set, self.behind)),
             pods: self.pods.iter().map(|(ordinal, pod)| (Ordinal(*ordinal), pod.facts(*ordinal))).collect(),
             claims: self
