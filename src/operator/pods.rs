@@ -181,14 +181,14 @@ mod tests {
         assert_eq!(past_of("False", 0, beside(0)), Past { served: false, unready: None }, "it never ran");
     }
 
-    fn pod(status: serde_json::Value) -> PodFacts {
+    fn pod(status: &serde_json::Value) -> PodFacts {
         pod_facts(&serde_json::from_value(serde_json::json!({"metadata": {"name": "a-0"}, "status": status})).unwrap())
     }
 
     #[test]
     fn case_25_what_prepare_says_when_it_ends_well_is_no_trouble_and_is_kept() {
         let prepare = |exit: i32, message: Option<&str>| {
-            pod(serde_json::json!({"initContainerStatuses": [
+            pod(&serde_json::json!({"initContainerStatuses": [
                 {"name": "chown", "ready": true, "image": "", "imageID": "", "restartCount": 0,
                  "state": {"terminated": {"exitCode": 0, "message": "done"}}},
                 {"name": "prepare", "ready": exit == 0, "image": "", "imageID": "", "restartCount": 0,
