@@ -45,7 +45,7 @@ fn the_reference_names_every_field() {
     let crd = menagerie::api::crds().remove(0);
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let spec = &schema["spec"];
-    let lists = ["image.pullSecrets", "jvm.flags", "resources", "podTemplate.spec"];
+    let lists = ["image.pullSecrets", "jvm.flags", "resources", "agent.resources", "podTemplate.spec"];
     reference_names("fields of the spec", leaves_of(spec, &lists));
     let pod = spec["properties"]["podTemplate"]["properties"]["spec"]["properties"].as_object().unwrap();
     reference_names("fields of podTemplate.spec", pod.keys().cloned());
@@ -55,7 +55,8 @@ fn the_reference_names_every_field() {
 #[test]
 fn the_reference_names_every_chart_value() {
     let schema: Value = serde_json::from_str(&read("charts/menagerie/values.schema.json")).unwrap();
-    let whole = ["global", "image.pullSecrets", "watch.namespaces", "resources", "tolerations", "affinity"];
+    let kubernetes = ["resources", "tolerations", "affinity", "podSecurityContext", "securityContext"];
+    let whole = [&["global", "image.pullSecrets", "watch.namespaces"][..], &kubernetes[..]].concat();
     reference_names("chart values", leaves_of(&schema, &whole).into_iter().filter(|value| value != "global"));
 }
 

@@ -22,6 +22,12 @@ pub const REPLACE_ANNOTATION: &str = "menagerie.dev/replace";
 pub const APPROVE_ANNOTATION: &str = "menagerie.dev/approve";
 /// Annotation on pods: their version of ZooKeeper.
 pub const VERSION_ANNOTATION: &str = "menagerie.dev/version";
+/// Annotation on pods: what ZooKeeper's own scripts find as their configuration.
+pub const SCRIPTS_ANNOTATION: &str = "menagerie.dev/scripts";
+/// Name of the volume by which they find it.
+pub const SCRIPTS_VOLUME: &str = "script-config";
+/// Label by which Argo CD takes an object for a part of its application, and deletes it when it is not in the manifests.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Value of `app.kubernetes.io/managed-by` on everything rendered.
 pub const MANAGED_BY: &str = "menagerie";
 /// Name of the volume that holds a member's data.

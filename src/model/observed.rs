@@ -139,6 +139,8 @@ pub struct PodFacts {
     pub restarts: u32,
     /// What keeps it from running, in Kubernetes' own words.
     pub trouble: Option<String>,
+    /// What `prepare` let the server start in spite of.
+    pub in_spite_of: Option<String>,
     /// Whether its server said, when it last ended, that it cannot read its own files.
     pub unreadable: bool,
     /// What somebody asked for by an annotation on it.
@@ -189,6 +191,8 @@ pub struct ClaimFacts {
     pub going: bool,
     /// Whether it will be deleted with this ensemble.
     pub owned: bool,
+    /// Its label of an instance, which only claims of earlier versions have.
+    pub instance: Option<String>,
     /// The volume that it is bound to.
     pub volume: Option<String>,
     /// Why its volume is gone for good, if that is certain.
@@ -202,6 +206,8 @@ pub struct Environment {
     pub agent_image: String,
     /// Its pull policy.
     pub agent_pull_policy: Option<String>,
+    /// Whether the cluster gives pods their uid, gid and fsGroup, and refuses others.
+    pub assigned_ids: bool,
 }
 
 /// Everything that was seen of one ensemble in one pass.

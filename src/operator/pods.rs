@@ -27,6 +27,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         unready: past.unready,
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
         trouble: trouble(&status),
+        in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
         asked: asked(pod),
     }
@@ -92,6 +93,13 @@ fn unreadable(server: &ContainerStatus) -> bool {
     !server.ready
         && last
             .is_some_and(|message| !message.contains(DISK_FULL) && UNREADABLE.iter().any(|sign| message.contains(sign)))
+}
+
+/// The words that `prepare` left behind when it ended well.
+fn in_spite_of(status: &PodStatus) -> Option<String> {
+    let prepare = status.init_container_statuses.iter().flatten().find(|container| container.name == "prepare")?;
+    let ended = prepare.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code == 0)?;
+    ended.message.as_deref().map(gist).filter(|words| !words.is_empty())
 }
 
 /// What Kubernetes itself says is wrong with a pod.
@@ -171,6 +179,28 @@ mod tests {
         let beside = |restarts| json!([container("zookeeper", false, restarts), container("exporter", false, 9)]);
         assert_eq!(past_of("False", 0, beside(1)), Past { served: true, unready: None });
         assert_eq!(past_of("False", 0, beside(0)), Past { served: false, unready: None }, "it never ran");
+    }
+
+    fn pod(status: &serde_json::Value) -> PodFacts {
+        pod_facts(&serde_json::from_value(serde_json::json!({"metadata": {"name": "a-0"}, "status": status})).unwrap())
+    }
+
+    #[test]
+    fn case_25_what_prepare_says_when_it_ends_well_is_no_trouble_and_is_kept() {
+        let prepare = |exit: i32, message: Option<&str>| {
+            pod(&serde_json::json!({"initContainerStatuses": [
+                {"name": "chown", "ready": true, "image": "", "imageID": "", "restartCount": 0,
+                 "state": {"terminated": {"exitCode": 0, "message": "done"}}},
+                {"name": "prepare", "ready": exit == 0, "image": "", "imageID": "", "restartCount": 0,
+                 "state": {"terminated": {"exitCode": exit, "message": message}}},
+            ]}))
+        };
+        let told = prepare(0, Some("a-0.ns does not resolve\n"));
+        assert_eq!((told.in_spite_of.as_deref(), told.trouble), (Some("a-0.ns does not resolve"), None));
+        assert_eq!(prepare(0, None).in_spite_of, None);
+        let failed = prepare(1, Some("cannot write /data/menagerie.json: Permission denied"));
+        assert_eq!(failed.in_spite_of, None);
+        assert!(failed.trouble.unwrap().contains("Permission denied"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use super::reconcile::{error_policy, reconcile};
 use super::timeout::within;
 use super::{Context, MANAGER, surroundings};
 use crate::api::ZooKeeperEnsemble;
+use crate::listen::listen;
 use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
 use crate::model::observed::{Environment, Kind};
@@ -55,11 +56,14 @@ pub struct Options {
     /// Pull policy of that image: `Always`, `IfNotPresent` or `Never`.
     #[arg(long, env = "MENAGERIE_IMAGE_PULL_POLICY")]
     image_pull_policy: Option<String>,
+    /// Leave uid, gid and fsGroup of the members' pods to the cluster, as `OpenShift` wants it.
+    #[arg(long, env = "MENAGERIE_ASSIGNED_IDS")]
+    assigned_ids: bool,
     /// The cluster's DNS domain.
     #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
-    /// Where /metrics, /healthz and /readyz are served.
-    #[arg(long, env = "MENAGERIE_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Where /metrics, /healthz and /readyz are served; `[::]` is every address, IPv4 as well.
+    #[arg(long, env = "MENAGERIE_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
 }
 
@@ -92,16 +96,18 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let context = Arc::new(Context {
         client: client.clone(),
         recorder,
-        environment: Environment { agent_image: options.image, agent_pull_policy: options.image_pull_policy },
+        environment: Environment {
+            agent_image: options.image,
+            agent_pull_policy: options.image_pull_policy,
+            assigned_ids: options.assigned_ids,
+        },
         cluster_domain: options.cluster_domain,
         metrics: super::metrics::Metrics::default(),
         backoff: super::backoff::Backoff::default(),
         hints: super::hints::Hints::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
-    let listener = tokio::net::TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let server = tokio::spawn(serve::serve(listener, routes(context.clone(), ready.clone())));
     let apis: Vec<Api<Guarded>> = match options.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],

@@ -277,6 +277,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         charter: origin.charter(seen, standing),
         pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
+        old_claims: objects::old_claims(seen),
     };
     let writes = objects::differing(seen, &render(&blueprint), &blueprint);
     if !writes.is_empty() {

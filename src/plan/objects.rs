@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Reason, Step, Target, Write};
 use crate::api::ReclaimPolicy;
-use crate::model::names::{BORN_LABEL, IDENTITY_LABEL};
+use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL};
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::{Observation, Ordinal, quantity};
 use crate::render::{Blueprint, Rendered};
@@ -100,6 +100,13 @@ fn differences(path: &str, live: &Value, rendered: &Value, places: &mut Vec<Stri
     }
 }
 
+/// Whether the claims of the set that is there bear the label of an instance, as those of earlier versions do.
+pub fn old_claims(seen: &Observation) -> bool {
+    let key = ObjectKey { kind: Kind::StatefulSet, name: seen.names.ensemble.clone() };
+    let Some(Live::Ours(live)) = seen.objects.get(&key) else { return false };
+    live["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"][INSTANCE_LABEL].is_string()
+}
+
 /// What the operator itself keeps on a claim: the mark of birth, and under `onDelete: Delete` the custom resource as its
 /// owner, so that the garbage collector deletes it with that, and only with that: a `StatefulSet` deleted by mistake
 /// takes no data along.
@@ -109,12 +116,16 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     let ours = claim.identity.as_ref() == Some(identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
     let born = claim.born || !blueprint.charter.birth;
-    if !ours || (claim.owned == owned && claim.born == born) {
+    if !ours || (claim.owned == owned && claim.born == born && claim.instance.is_none()) {
         return None;
     }
     let mut labels = json!({IDENTITY_LABEL: identity});
     if born {
         labels[BORN_LABEL] = json!("true");
+    }
+    // It is the StatefulSet controller's until it is taken from it: made empty first, and left out the next time.
+    if claim.instance.as_ref().is_some_and(|instance| !instance.is_empty()) {
+        labels[INSTANCE_LABEL] = json!("");
     }
     let mut reference = blueprint.owner_reference();
     // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.

@@ -108,7 +108,8 @@ impl Standing {
     fn blocks(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
         let reason = self.unconfirmed(seen, id)?;
         let pod = seen.names.pod(id.ordinal());
-        Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}")))
+        let hindrance = hindrance(seen, [id]);
+        Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}{hindrance}")))
     }
 
     /// Nobody leads: who has said what.
@@ -120,7 +121,8 @@ impl Standing {
             .map(|id| format!("member {id}: {}", self.silence(seen, id)))
             .collect();
         let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members.join("; ") };
-        Reason::new("NoQuorum", format!("waiting for a leader with a majority behind it; {members}"))
+        let hindrance = hindrance(seen, seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)));
+        Reason::new("NoQuorum", format!("waiting for a leader with a majority behind it; {members}{hindrance}"))
     }
 
     fn silence(&self, seen: &Observation, id: ServerId) -> String {
@@ -151,6 +153,19 @@ pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
         ServerTruth::Serving(serving) => Some(serving),
         ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } => None,
     }
+}
+
+/// What the first of these that waits was started in spite of. Where it is the reason, it is that of the others too.
+fn hindrance(seen: &Observation, ids: impl IntoIterator<Item = ServerId>) -> String {
+    let waits = |id: &ServerId| {
+        let truth = seen.members.get(id).and_then(Fact::known);
+        truth.is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }))
+    };
+    let words = ids.into_iter().filter(waits).find_map(|id| {
+        let pod = seen.pods.get(&id.ordinal())?;
+        Some(format!("; of pod {}, {}", pod.name, pod.in_spite_of.as_deref()?))
+    });
+    words.unwrap_or_default()
 }
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.

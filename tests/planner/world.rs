@@ -160,7 +160,7 @@ impl World {
             generation: 1,
             desired: Desired::from_spec(&self.spec),
             status: self.status.clone(),
-            environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
+            environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
             set: self.set().map(|set| SetFacts {
                 uid: "set".into(),
                 resource_version: set["metadata"]["resourceVersion"].to_string(),
@@ -304,6 +304,7 @@ impl World {
                 let claim = self.claims.values_mut().find(|claim| claim.name == object.key.name).unwrap();
                 claim.owned = !metadata["ownerReferences"].as_array().unwrap().is_empty();
                 claim.born = !metadata["labels"]["menagerie.dev/born"].is_null();
+                claim.instance = metadata["labels"]["app.kubernetes.io/instance"].as_str().map(str::to_owned);
             }
             Write::Apply { object, .. } if object.key.kind == Kind::Secret => {
                 panic!("the Secret is written a second time: {:?}", object.key);
@@ -357,6 +358,7 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         born: false,
         going: false,
         owned: false,
+        instance: None,
         volume: None,
         lost: None,
     }

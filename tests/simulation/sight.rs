@@ -224,6 +224,7 @@ impl PodSight {
             unready: self.unready,
             restarts: self.restarts,
             unreadable: self.unreadable,
+            in_spite_of: None,
             asked: self.asked.map(|asked| match asked {
                 Ask::Restart => Asked::Restart,
                 Ask::Replace => Asked::Replace,
@@ -306,7 +307,7 @@ impl Sight {
             generation: self.resource.generation,
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
-            environment: Environment { agent_image: "menagerie/operator:dev".into(), agent_pull_policy: None },
+            environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
             set: set.map(|set| set_facts(set, self.behind)),
             pods: self.pods.iter().map(|(ordinal, pod)| (Ordinal(*ordinal), pod.facts(*ordinal))).collect(),
             claims: self
@@ -366,6 +367,7 @@ impl Sight {
             born: claim.born,
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
             owned: claim.owner == Some(self.resource.uid),
+            instance: None,
             volume: Some(format!("volume-{}", claim.uid)),
             lost: claim.lost.then(|| "its node was deleted".to_owned()),
         }

@@ -21,7 +21,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "menagerie.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ required "image.repository is required: where you pushed the operator's image (docs/install.md), such as --set image.repository=registry.example.com/menagerie/operator" .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
 {{- /* Exactly what src/operator/{run,observe,act,report}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
