@@ -19,5 +19,6 @@ pub mod operator;
 pub mod plan;
 pub mod render;
 pub mod replay;
+pub mod settings;
 pub mod snapshot;
 pub mod zk;

@@ -262,30 +262,31 @@ fn restart_pending(seen: &Observation) -> Option<Verdict> {
     })
 }
 
-/// What is allowed and still unwise.
+/// What is allowed and still unwise: all of it in sentences, the first for a reason.
 fn warning(seen: &Observation) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
-    let voters = desired.replicas;
-    let message = match voters {
-        2 => "2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned(),
-        n if n % 2 == 0 => format!(
+    let mut said: Vec<(&'static str, String)> = Vec::new();
+    said.extend(even_voters(desired.replicas).map(|message| ("EvenVoters", message)));
+    said.extend(version::known_to_lose_data(seen).map(|message| ("KnownDefect", message)));
+    said.extend(desired.advice.iter().map(|sentence| ("UnwiseSetting", sentence.clone())));
+    let reason = said.first()?.0;
+    let message = said.into_iter().map(|(_, sentence)| sentence).collect::<Vec<_>>().join("; ");
+    Some(Verdict { name: "Warning", truth: Truth::True, reason, message })
+}
+
+fn even_voters(voters: u32) -> Option<String> {
+    match voters {
+        2 => Some("2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned()),
+        n if n % 2 == 0 => Some(format!(
             "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
             (n - 1) / 2,
             n - 1,
             n / 2 + 1,
             n - 1,
             n + 1
-        ),
-        _ => {
-            return version::known_to_lose_data(seen).map(|message| Verdict {
-                name: "Warning",
-                truth: Truth::True,
-                reason: "KnownDefect",
-                message,
-            });
-        }
-    };
-    Some(Verdict { name: "Warning", truth: Truth::True, reason: "EvenVoters", message })
+        )),
+        _ => None,
+    }
 }
 
 fn synced_voters(seen: &Observation, standing: &Standing) -> Vec<ServerId> {

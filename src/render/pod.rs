@@ -8,6 +8,7 @@ use crate::model::desired::Storage;
 use crate::model::layout::{AGENT_PORT, CONFIG_FILE, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, VERSION_ANNOTATION};
+use crate::settings;
 
 /// Uid of the `zookeeper` user in the official image; also the group that owns the volume.
 const ZOOKEEPER_USER: u32 = 1000;
@@ -182,6 +183,7 @@ fn env(blueprint: &Blueprint<'_>) -> Value {
         flags.push(format!("-Xms{heap}m"));
     }
     flags.extend(blueprint.desired.jvm_flags.iter().cloned());
+    flags.extend(settings::last_flags());
     env.push(json!({"name": "SERVER_JVMFLAGS", "value": flags.join(" ")}));
     Value::Array(env)
 }
