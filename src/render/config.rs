@@ -14,26 +14,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fastleader.maxNotificationInterval", "1000"),
 ];
 
-/// ZooKeeper's sample ticks every 2 s and counts the limits in ticks: 20 s for a first sync, 10 s for a later one, sessions
-/// of 4 to 40 s. These are the same times in shorter ticks: a leader that was taken out of the membership looks around
-/// twice a tick (`Leader.lead`), and its clients wait until then: up to 1 s, and here an eighth of one.
-const SHORT_TICKS: &[(&str, &str)] = &[
-    ("tickTime", "250"),
-    ("initLimit", "80"),
-    ("syncLimit", "40"),
-    ("minSessionTimeout", "4000"),
-    ("maxSessionTimeout", "40000"),
-];
-
-/// The sample's, when the user sets one of them: who counts in ticks means those of 2 s.
-const SAMPLE_TICKS: &[(&str, &str)] = &[("tickTime", "2000"), ("initLimit", "10"), ("syncLimit", "5")];
-
 /// The text of zoo.cfg, sorted by key.
 pub fn static_config(user: &BTreeMap<String, String>) -> String {
-    let counted = SAMPLE_TICKS.iter().any(|(key, _)| user.contains_key(*key));
-    let ticks = if counted { SAMPLE_TICKS } else { SHORT_TICKS };
     let mut keys = BTreeMap::new();
-    for (key, value) in DEFAULTS.iter().chain(ticks).copied().chain(settings::least()) {
+    for (key, value) in DEFAULTS.iter().chain(settings::ticks(user)).copied().chain(settings::least()) {
         keys.insert(key, value);
     }
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.as_str())));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::{all, by_key};
-use super::{PREFIX, Reach, Refusal, Rule, Setting, flags, text};
+use super::{PREFIX, Reach, Refusal, Rule, Setting, flags, text, ticks};
 
 /// How many names a sentence lists.
 const NAMED: usize = 8;
@@ -61,6 +61,9 @@ pub fn settle(asked: Asked<'_>) -> Result<Settled, Refusal> {
             None => _ = unknown.insert(hinted(key)),
         }
     }
+    if let Some(fault) = ticks::sessions_fault(&settled.config) {
+        return Err(Refusal { field: "config", reason: fault });
+    }
     flags::add(asked, &mut settled, &mut unknown)?;
     settled.advice.extend(unknown_names(&unknown));
     Ok(settled)
@@ -106,8 +109,8 @@ pub fn fault(setting: Option<&Setting>, value: &str, asked: Asked<'_>) -> Option
 
 /// What is to be said about a value that is passed on.
 pub fn advice(setting: &Setting, name: &str, value: &str, version: &str) -> Option<String> {
-    if let Rule::Unwise { unless, why } = setting.rule
-        && value != unless
+    if let Rule::Unwise { values, why } = setting.rule
+        && values.hold(value)
     {
         return Some(format!("{name}: {why}"));
     }

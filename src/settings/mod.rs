@@ -12,6 +12,7 @@ mod pod;
 pub mod properties;
 mod table;
 mod text;
+mod ticks;
 
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
@@ -20,6 +21,7 @@ pub use ask::{Asked, Settled, settle};
 pub use page::page;
 pub use pod::check_pod;
 pub use table::all;
+pub use ticks::ticks;
 
 /// One option, or all options that begin alike.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,8 @@ pub enum Reach {
 pub enum Takes {
     /// A whole number, of 32 bits.
     Int,
+    /// A whole number, and at least 1.
+    Count,
     /// A whole number, of 64 bits.
     Long,
     /// A number with decimals.
@@ -86,13 +90,24 @@ pub enum Rule {
     Followed,
     /// The user's value is passed on, and a condition says why it should not be.
     Unwise {
-        /// The value that is harmless: ZooKeeper's own.
-        unless: &'static str,
+        /// Which values.
+        values: Values,
         /// Why.
         why: &'static str,
     },
     /// It may not be set.
     Refused(&'static str),
+}
+
+/// Some of the values of an option.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// Each of them.
+    Every,
+    /// All but this one, ZooKeeper's own.
+    But(&'static str),
+    /// This one.
+    Just(&'static str),
 }
 
 /// Why something may not be set.
@@ -141,11 +156,22 @@ impl Setting {
     }
 }
 
+impl Values {
+    fn hold(self, value: &str) -> bool {
+        match self {
+            Self::Every => true,
+            Self::But(harmless) => value != harmless,
+            Self::Just(harmful) => value == harmful,
+        }
+    }
+}
+
 impl Takes {
     /// What is wrong with a value.
     fn fault(self, value: &str) -> Option<String> {
         let wanted = match self {
             Self::Int if value.parse::<i32>().is_err() => "a whole number of at most 2147483647",
+            Self::Count if !value.parse::<i32>().is_ok_and(|count| count > 0) => "a whole number of at least 1",
             Self::Long if value.parse::<i64>().is_err() => "a whole number",
             Self::Float if value.parse::<f64>().is_err() => "a number",
             Self::Bool if !["true", "false"].contains(&value) => "true or false",
@@ -170,6 +196,11 @@ fn port_fault(value: &str) -> Option<String> {
     let Ok(port) = value.parse::<u16>() else { return Some(format!("must be a port, and is {value:?}")) };
     let (_, holder) = HELD_PORTS.iter().find(|(held, _)| *held == port)?;
     Some(format!("must not be {port}: in a member's pod that port belongs to {holder}; take another, such as 7000"))
+}
+
+/// Whether the table has a row about a key of zoo.cfg, or about a property by its whole name.
+pub fn known(name: &str) -> bool {
+    table::by_key(name).is_some() || table::by_property(name, PREFIX).is_some()
 }
 
 /// What the operator always writes into zoo.cfg, whatever was asked for.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::PARTS;
-use super::{Reach, Rule, Setting, Takes};
+use super::{Reach, Rule, Setting, Takes, Values};
 
 const HEAD: &str = "# Settings
 
@@ -46,6 +46,7 @@ pub fn page() -> String {
 fn takes(takes: Takes) -> &'static str {
     match takes {
         Takes::Int | Takes::Long => "number",
+        Takes::Count => "number, at least 1",
         Takes::Float => "decimal",
         Takes::Bool => "true, false",
         Takes::YesNo => "yes, no",
@@ -62,8 +63,11 @@ fn becomes(setting: &Setting) -> String {
         Rule::Owned { value: None, why, .. } => format!("**owned**, the agent writes it: {why}"),
         Rule::AtLeast(least) => format!("followed: `{least}` and the words that you add, or `*`"),
         Rule::Followed => "followed".to_owned(),
-        Rule::Unwise { unless: "", why } => format!("followed, with a warning: {why}"),
-        Rule::Unwise { unless, why } => format!("followed; other than `{unless}` with a warning: {why}"),
+        Rule::Unwise { values: Values::Every, why } => format!("followed, with a warning: {why}"),
+        Rule::Unwise { values: Values::But(value), why } => {
+            format!("followed; other than `{value}` with a warning: {why}")
+        }
+        Rule::Unwise { values: Values::Just(value), why } => format!("followed; `{value}` with a warning: {why}"),
         Rule::Refused(why) => format!("**refused**: {why}"),
     };
     let since: Vec<String> = setting.since.iter().map(|(minor, patch)| format!("3.{minor}.{patch}")).collect();

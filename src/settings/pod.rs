@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Refusal;
+use super::{Refusal, port_fault};
 use crate::model::layout::DATA_DIR;
 
 const FLAGS: &str = "goes around the checks of jvm: use jvm.heap and jvm.flags";
@@ -51,16 +51,35 @@ const PARTS: [(&str, &str); 8] = [
     ("lifecycle", "the agent is asked before a server stops"),
 ];
 
-/// Checks what a `podTemplate` says of the container `zookeeper`.
+const CONTAINERS: [&str; 2] = ["prepare", "agent"];
+const VOLUMES: [&str; 5] = ["data", "seed", "super", "logs", "tmp"];
+
+/// Checks what a `podTemplate` says of the container `zookeeper`, and of what the others share with it.
 pub fn check_pod(template: &Value) -> Result<(), Refusal> {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    for container in containers.filter(|container| container["name"] == "zookeeper") {
+    let spec = &template["spec"];
+    let refused = |reason: String| Err(Refusal { field: "podTemplate", reason });
+    let mut named = names(spec, "containers", "name").chain(names(spec, "initContainers", "name"));
+    if let Some(name) = named.find(|name| CONTAINERS.contains(name)) {
+        return refused(format!("a container must not be named {name}: that is one of the operator's own"));
+    }
+    if let Some(name) = names(spec, "volumes", "name").find(|name| VOLUMES.contains(name)) {
+        return refused(format!("the volume {name} must not be changed: it is the operator's own"));
+    }
+    for container in spec["containers"].as_array().into_iter().flatten() {
+        if container["name"] != "zookeeper" {
+            let mut ports =
+                container["ports"].as_array().into_iter().flatten().filter_map(|p| p["containerPort"].as_u64());
+            match ports.find_map(|port| port_fault(&port.to_string())) {
+                Some(fault) => return refused(format!("the port of a container {fault}")),
+                None => continue,
+            }
+        }
         let fault = part_fault(container)
             .or_else(|| names(container, "env", "name").find_map(variable_fault))
             .or_else(|| names(container, "volumeMounts", "mountPath").find_map(mount_fault))
             .or_else(|| names(container, "volumeDevices", "devicePath").find_map(mount_fault));
         if let Some(fault) = fault {
-            return Err(Refusal { field: "podTemplate", reason: format!("of the container zookeeper, {fault}") });
+            return refused(format!("of the container zookeeper, {fault}"));
         }
     }
     Ok(())

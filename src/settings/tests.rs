@@ -332,6 +332,53 @@ fn every_name_that_zookeeper_takes_for_the_membership_is_refused() {
 }
 
 #[test]
+fn times_with_which_no_server_would_start_are_refused() {
+    for key in ["tickTime", "initLimit", "syncLimit"] {
+        refused(config(key, "0"), "config", "at least 1");
+        refused(config(key, "2s"), "config", "at least 1");
+    }
+    // The longest is 40 s where nobody says it, and 20 ticks where somebody counts in ticks.
+    refused(config("minSessionTimeout", "90000"), "config", "larger than maxSessionTimeout 40000");
+    refused(config("maxSessionTimeout", "1000"), "config", "minSessionTimeout 4000 is larger");
+    followed(desired(json!({"config": {"minSessionTimeout": "90000", "maxSessionTimeout": "90000"}})));
+    followed(desired(json!({"config": {"minSessionTimeout": "90000", "tickTime": "6000"}})));
+    followed(config("maxSessionTimeout", "-1"));
+    assert!(config("autopurge.purgeInterval", "0").unwrap().advice[0].contains("the volume fills"));
+    followed(config("autopurge.purgeInterval", "24"));
+}
+
+#[test]
+fn containers_beside_the_server_share_its_ports_and_none_takes_one_that_is_held() {
+    let beside = |spec: Value| desired(json!({"podTemplate": {"spec": spec}}));
+    let with_port = |port: u16| json!({"containers": [{"name": "exporter", "ports": [{"containerPort": port}]}]});
+    refused(beside(with_port(8080)), "podTemplate", "that port belongs to the AdminServer");
+    refused(beside(with_port(8079)), "podTemplate", "that port belongs to the agent");
+    followed(beside(with_port(9141)));
+    followed(server(json!({"ports": [{"containerPort": 2181, "name": "client"}]})));
+    refused(beside(json!({"containers": [{"name": "agent", "image": "x"}]})), "podTemplate", "operator's own");
+    refused(beside(json!({"initContainers": [{"name": "prepare", "image": "x"}]})), "podTemplate", "operator's own");
+    refused(beside(json!({"volumes": [{"name": "super", "emptyDir": {}}]})), "podTemplate", "operator's own");
+}
+
+/// The API server is the first to refuse; what it lets through in a stored spec, the table refuses.
+#[test]
+fn what_the_schema_refuses_of_config_the_table_refuses_too() {
+    let crd = crate::api::crds().remove(0);
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/config/x-kubernetes-validations";
+    let rules = serde_json::to_value(crd).unwrap().pointer(spec).unwrap().clone();
+    let mut tried = 0;
+    for rule in rules.as_array().unwrap() {
+        let names = rule["rule"].as_str().unwrap().split('\'').skip(1).step_by(2);
+        for name in names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')) {
+            let key = if name.ends_with('.') { format!("{name}x") } else { name.to_owned() };
+            assert_eq!(config(&key, "1").expect_err(&key).field, "config");
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "only {tried} names were found: this test looks at nothing");
+}
+
+#[test]
 fn each_option_stands_once_and_its_rule_says_enough() {
     let names: BTreeSet<&str> = all().map(|setting| setting.name).collect();
     assert_eq!(names.len(), all().count(), "one stands twice");

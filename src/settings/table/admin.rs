@@ -1,6 +1,6 @@
 //! Administration and metrics.
 
-use super::{Bool, Int, Port, Setting, Text, both, key, owned};
+use super::{Bool, Float, Int, Long, Port, Setting, Text, both, key, owned};
 use crate::settings::Rule::{AtLeast, Followed, Refused};
 
 const AGENT: &str =
@@ -41,14 +41,14 @@ pub const SETTINGS: &[Setting] = &[
     both("pathStats.delay", Int, Followed),
     both("pathStats.initialDelay", Int, Followed),
     both("pathStats.maxDepth", Int, Followed),
-    both("pathStats.sampleRate", super::Float, Followed),
+    both("pathStats.sampleRate", Float, Followed),
     both("pathStats.slotCapacity", Int, Followed),
     both("pathStats.slotDuration", Int, Followed),
     both("pathStats.topPathMax", Int, Followed),
     key("jvm.pause.monitor", Bool, Followed),
-    key("jvm.pause.info-threshold.ms", super::Long, Followed),
-    key("jvm.pause.warn-threshold.ms", super::Long, Followed),
-    key("jvm.pause.sleep.time.ms", super::Long, Followed),
+    key("jvm.pause.info-threshold.ms", Long, Followed),
+    key("jvm.pause.warn-threshold.ms", Long, Followed),
+    key("jvm.pause.sleep.time.ms", Long, Followed),
     both("root.logger", Text, Refused(LOGGING)),
     both("console.threshold", Text, Refused(LOGGING)),
     both("log.dir", Text, Refused(LOGGING)),

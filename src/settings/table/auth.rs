@@ -1,6 +1,6 @@
 //! Authentication and ACLs.
 
-use super::{Bool, Long, Setting, Text, YesNo, both, by_agent, key, owned, property, unwise, vital};
+use super::{Bool, Every, Long, Setting, Text, YesNo, both, by_agent, key, owned, property, unwise, vital};
 use crate::settings::Rule::{Followed, Refused};
 
 const LOGIN: &str = "the operator logs in with a digest, of the algorithm that every release has";
@@ -15,14 +15,16 @@ pub const SETTINGS: &[Setting] = &[
     both("sessionRequireClientSASLAuth", Bool, owned("false", MANDATORY)),
     both("enforce.auth.enabled", Bool, owned("false", MANDATORY)),
     both("enforce.auth.schemes", Text, Refused(MANDATORY)),
+    both("enforce.auth.*", Text, Refused(MANDATORY)),
+    both("DigestAuthenticationProvider.*", Text, Refused(LOGIN)),
     both("authProvider.*", Text, Followed),
     both("allowSaslFailedClients", Bool, Followed),
     both("sasl.serverconfig", Text, Followed),
-    both("SASLAuthenticationProvider.superPassword", Text, unwise("", SECRET)),
+    both("SASLAuthenticationProvider.superPassword", Text, unwise(Every, SECRET)),
     both("X509AuthenticationProvider.superUser", Text, Followed),
     both("IPAuthenticationProvider.usexforwardedfor", Bool, Followed).since(&[(9, 3)]),
     both("superUser", Text, Followed),
-    both("letAnySaslUserDoX", Text, unwise("", "whoever logs in through SASL passes for the user that it names")),
+    both("letAnySaslUserDoX", Text, unwise(Every, "whoever logs in through SASL passes for the user that it names")),
     both("ensembleAuthName", Text, Followed),
     both("enableEagerACLCheck", Bool, Followed),
     both("kerberos.canonicalizeHostNames", Bool, Followed),

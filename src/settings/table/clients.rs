@@ -1,6 +1,6 @@
 //! Clients and sessions.
 
-use super::{Bool, Float, Int, Long, Setting, Text, both, key, unwise};
+use super::{Bool, Every, Float, Int, Long, Setting, Text, both, key, unwise};
 use crate::settings::Rule::{Followed, Refused};
 
 const PORTS: &str = "Services and the membership depend on the ports and listen addresses of clients";
@@ -14,7 +14,7 @@ pub const SETTINGS: &[Setting] = &[
         "clientPortListenBacklog",
         Int,
         unwise(
-            "",
+            Every,
             "ZooKeeper drops it from zoo.cfg at each change of the membership, and a container that then restarts in place \
              runs without it until its pod is made anew",
         ),

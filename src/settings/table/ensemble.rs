@@ -1,6 +1,6 @@
 //! Membership, election, synchronisation.
 
-use super::{Bool, Int, Long, Port, Setting, Text, YesNo, both, by_agent, key, owned, unwise};
+use super::{Bool, But, Count, Every, Int, Long, Port, Setting, Text, YesNo, both, by_agent, key, owned, unwise};
 use crate::settings::Rule::{Followed, Refused};
 
 const MEMBERSHIP: &str = "set replicas: the operator changes the membership one step at a time";
@@ -41,9 +41,9 @@ pub const SETTINGS: &[Setting] = &[
     both("multiAddress.enabled", Bool, Refused(ADDRESSES)),
     both("multiAddress.reachabilityCheckEnabled", Bool, Refused(ADDRESSES)),
     both("multiAddress.reachabilityCheckTimeoutMs", Int, Refused(ADDRESSES)),
-    key("tickTime", Int, Followed),
-    key("initLimit", Int, Followed),
-    key("syncLimit", Int, Followed),
+    key("tickTime", Count, Followed),
+    key("initLimit", Count, Followed),
+    key("syncLimit", Count, Followed),
     key("connectToLearnerMasterLimit", Int, Followed),
     both("leaderServes", YesNo, Followed),
     both("cnxTimeout", Int, Followed),
@@ -66,14 +66,14 @@ pub const SETTINGS: &[Setting] = &[
     both("observer.syncEnabled", Bool, Followed),
     both("observer.reconnectDelayMs", Long, Followed),
     both("observer.election.DelayMs", Long, Followed),
-    key("observerMasterPort", Port, unwise("", OBSERVERS)),
-    both("observerMaster.sizeLimit", Int, unwise("", OBSERVERS)),
-    key("sslQuorum", Bool, unwise("false", QUORUM_TLS)),
+    key("observerMasterPort", Port, unwise(Every, OBSERVERS)),
+    both("observerMaster.sizeLimit", Int, unwise(Every, OBSERVERS)),
+    key("sslQuorum", Bool, unwise(But("false"), QUORUM_TLS)),
     key("portUnification", Bool, Followed),
     key("sslQuorumReloadCertFiles", Bool, Followed),
-    key("quorum.auth.enableSasl", Bool, unwise("false", QUORUM_SASL)),
-    key("quorum.auth.serverRequireSasl", Bool, unwise("false", QUORUM_SASL)),
-    key("quorum.auth.learnerRequireSasl", Bool, unwise("false", QUORUM_SASL)),
+    key("quorum.auth.enableSasl", Bool, unwise(But("false"), QUORUM_SASL)),
+    key("quorum.auth.serverRequireSasl", Bool, unwise(But("false"), QUORUM_SASL)),
+    key("quorum.auth.learnerRequireSasl", Bool, unwise(But("false"), QUORUM_SASL)),
     key("quorum.auth.kerberos.servicePrincipal", Text, Followed),
     key("quorum.auth.learner.saslLoginContext", Text, Followed),
     key("quorum.auth.server.saslLoginContext", Text, Followed),

@@ -9,7 +9,8 @@ mod storage;
 mod tls;
 mod work;
 
-use super::Takes::{self, Bool, Buffer, Float, Int, Long, Port, Text, YesNo};
+use super::Takes::{self, Bool, Buffer, Count, Float, Int, Long, Port, Text, YesNo};
+use super::Values::{self, But, Every, Just};
 use super::{Reach, Rule, Setting};
 
 /// The parts, each under its heading.
@@ -69,9 +70,9 @@ const fn vital(value: &'static str, why: &'static str) -> Rule {
     Rule::Owned { value: Some(value), twice: true, why }
 }
 
-/// Followed, and warned of with any other value than this one.
-const fn unwise(unless: &'static str, why: &'static str) -> Rule {
-    Rule::Unwise { unless, why }
+/// Followed, and warned of with some values.
+const fn unwise(values: Values, why: &'static str) -> Rule {
+    Rule::Unwise { values, why }
 }
 
 /// Owned, and written by the agent.

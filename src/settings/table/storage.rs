@@ -1,6 +1,6 @@
 //! Data on disk.
 
-use super::{Bool, Float, Int, Long, Setting, Text, YesNo, both, key, owned, unwise, vital};
+use super::{Bool, But, Float, Int, Just, Long, Setting, Text, YesNo, both, key, owned, unwise, vital};
 use crate::model::layout::DATA_DIR;
 use crate::settings::Rule::{Followed, Refused};
 
@@ -45,7 +45,7 @@ pub const SETTINGS: &[Setting] = &[
     both(
         "forceSnapshotSync",
         Bool,
-        unwise("false", "every member that comes back fetches the whole tree; it is for tests"),
+        unwise(But("false"), "every member that comes back fetches the whole tree; it is for tests"),
     ),
     both("snapshot.compression.method", Text, Followed),
     both("serializeLastProcessedZxid.enabled", Bool, Followed).since(&[(9, 0)]),
@@ -53,22 +53,29 @@ pub const SETTINGS: &[Setting] = &[
         "digest.enabled",
         Bool,
         unwise(
-            "true",
+            But("true"),
             "without digests neither ZooKeeper nor `log verify` can tell whether two members hold the same tree",
         ),
     ),
     both(
         "closeSessionTxn.enabled",
         Bool,
-        unwise("true", "without it the log does not say which ephemeral znodes a closed session took along"),
+        unwise(But("true"), "without it the log does not say which ephemeral znodes a closed session took along"),
     ),
     key("autopurge.snapRetainCount", Int, Followed),
-    key("autopurge.purgeInterval", Int, Followed),
+    key(
+        "autopurge.purgeInterval",
+        Int,
+        unwise(
+            Just("0"),
+            "nothing is ever purged: the volume fills with logs and snapshots, and then the members stop",
+        ),
+    ),
     both("extendedTypesEnabled", Bool, Followed),
     both(
         "emulate353TTLNodes",
         Bool,
-        unwise("false", "it is for data that 3.5.3 wrote, and makes TTL znodes of every later release wrong"),
+        unwise(But("false"), "it is for data that 3.5.3 wrote, and makes TTL znodes of every later release wrong"),
     ),
     both(
         "test.allowDiscontinuousProposals",

@@ -1,6 +1,6 @@
 //! TLS.
 
-use super::{Bool, Int, Setting, Text, both, unwise};
+use super::{Bool, Every, Int, Setting, Text, both, unwise};
 use crate::settings::Rule::Followed;
 
 const PASSWORD: &str = "who may read the ensemble may read the password: mount it, and set passwordPath";
@@ -12,11 +12,11 @@ pub const SETTINGS: &[Setting] = &[
     both("ssl.authProvider", Text, Followed),
     both("ssl.sslProvider", Text, Followed).since(&[(9, 0)]),
     both("ssl.keyStore.location", Text, Followed),
-    both("ssl.keyStore.password", Text, unwise("", PASSWORD)),
+    both("ssl.keyStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.keyStore.passwordPath", Text, Followed),
     both("ssl.keyStore.type", Text, Followed),
     both("ssl.trustStore.location", Text, Followed),
-    both("ssl.trustStore.password", Text, unwise("", PASSWORD)),
+    both("ssl.trustStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.trustStore.passwordPath", Text, Followed),
     both("ssl.trustStore.type", Text, Followed),
     both("ssl.protocol", Text, Followed),
@@ -31,11 +31,11 @@ pub const SETTINGS: &[Setting] = &[
     both("ssl.clientAuth", Text, Followed),
     both("ssl.handshakeDetectionTimeoutMillis", Int, Followed),
     both("ssl.quorum.keyStore.location", Text, Followed),
-    both("ssl.quorum.keyStore.password", Text, unwise("", PASSWORD)),
+    both("ssl.quorum.keyStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.quorum.keyStore.passwordPath", Text, Followed),
     both("ssl.quorum.keyStore.type", Text, Followed),
     both("ssl.quorum.trustStore.location", Text, Followed),
-    both("ssl.quorum.trustStore.password", Text, unwise("", PASSWORD)),
+    both("ssl.quorum.trustStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.quorum.trustStore.passwordPath", Text, Followed),
     both("ssl.quorum.trustStore.type", Text, Followed),
     both("ssl.quorum.protocol", Text, Followed),
