@@ -21,5 +21,6 @@ pub mod plan;
 pub mod render;
 pub mod replay;
 pub mod serve;
+pub mod settings;
 pub mod snapshot;
 pub mod zk;

@@ -53,6 +53,14 @@ fn the_reference_names_every_field() {
 }
 
 #[test]
+fn the_page_of_settings_is_the_table() {
+    assert!(
+        read("docs/settings.md") == menagerie::settings::page(),
+        "docs/settings.md is out of date: run `dev/generate`"
+    );
+}
+
+#[test]
 fn the_reference_names_every_chart_value() {
     let schema: Value = serde_json::from_str(&read("charts/menagerie/values.schema.json")).unwrap();
     let kubernetes = ["resources", "tolerations", "affinity", "podSecurityContext", "securityContext"];

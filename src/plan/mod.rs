@@ -17,6 +17,7 @@ mod rolling;
 mod standing;
 mod status;
 mod version;
+mod warning;
 
 use crate::api::EnsembleStatus;
 use crate::model::observed::{Kind, ObjectKey};

@@ -2,12 +2,11 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Step, confirmed, objects, rolling, version};
+use super::{Purpose, Reason, Step, confirmed, objects, rolling, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
-use crate::model::desired::{BESIDE_HEAP_MIB, Storage};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
-use crate::model::{Desired, Fact, Membership, Observation, ServerId};
+use crate::model::{Fact, Membership, Observation, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
@@ -140,7 +139,7 @@ pub fn conditions(seen: &Observation, standing: &Standing, step: &Step) -> Vec<V
         ready(seen, standing, step, &doing),
     ];
     verdicts.extend(restart_pending(seen));
-    verdicts.extend(warning(seen));
+    verdicts.extend(warning::warning(seen));
     verdicts
 }
 
@@ -266,62 +265,6 @@ fn restart_pending(seen: &Observation) -> Option<Verdict> {
         truth: Truth::True,
         reason: held.code,
         message: format!("to be restarted: {}; {}", due.join(", "), held.message),
-    })
-}
-
-/// What is allowed and still unwise.
-fn warning(seen: &Observation) -> Option<Verdict> {
-    let desired = seen.desired.as_ref().ok()?;
-    let voters = desired.replicas;
-    if let Some(reason) = last_copy(desired).or_else(|| tight_memory(desired)) {
-        return Some(Verdict { name: "Warning", truth: Truth::True, reason: reason.code, message: reason.message });
-    }
-    let message = match voters {
-        2 => "2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned(),
-        n if n % 2 == 0 => format!(
-            "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
-            (n - 1) / 2,
-            n - 1,
-            n / 2 + 1,
-            n - 1,
-            n + 1
-        ),
-        _ => {
-            return version::known_to_lose_data(seen).map(|message| Verdict {
-                name: "Warning",
-                truth: Truth::True,
-                reason: "KnownDefect",
-                message,
-            });
-        }
-    };
-    Some(Verdict { name: "Warning", truth: Truth::True, reason: "EvenVoters", message })
-}
-
-/// Of two copies one is not enough: `ZooKeeper` ignores the vote of an empty server.
-fn last_copy(desired: &Desired) -> Option<Reason> {
-    let members = match desired.replicas {
-        1 => "a single ephemeral member is the only copy of the data",
-        2 => "of 2 ephemeral members none may be lost: an empty one does not vote, and the other alone is no majority",
-        _ => return None,
-    };
-    let message =
-        format!("{members}; no pod may be evicted, so that a node with one is not drained: use 3, or volumes");
-    matches!(desired.storage, Storage::Ephemeral { .. }).then(|| Reason::new("LastCopy", message))
-}
-
-/// Under load the kernel would kill the server, and all members at the same time.
-fn tight_memory(desired: &Desired) -> Option<Reason> {
-    let (heap, limit) = (desired.heap_mib?, desired.memory_limit_mib()?);
-    (heap + BESIDE_HEAP_MIB > limit).then(|| {
-        Reason::new(
-            "TightMemory",
-            format!(
-                "a memory limit of {limit} MiB leaves {} MiB beside a heap of {heap} MiB, and under load a server needs {BESIDE_HEAP_MIB}: raise resources.limits.memory to {}Mi, or the kernel kills it",
-                limit.saturating_sub(heap),
-                heap + BESIDE_HEAP_MIB
-            ),
-        )
     })
 }
 

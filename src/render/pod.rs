@@ -9,6 +9,7 @@ use crate::model::desired::Storage;
 use crate::model::layout::{AGENT_PORT, CONFIG_FILE, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION};
+use crate::settings;
 
 /// Where `zkServer.sh` looks in the official image when nobody names a file.
 const SCRIPTS_FILE: &str = "/conf/zoo.cfg";
@@ -239,6 +240,7 @@ fn env(blueprint: &Blueprint<'_>) -> Value {
         flags.push(format!("-Xms{heap}m"));
     }
     flags.extend(blueprint.desired.jvm_flags.iter().cloned());
+    flags.extend(settings::last_flags());
     env.push(json!({"name": "SERVER_JVMFLAGS", "value": flags.join(" ")}));
     Value::Array(env)
 }

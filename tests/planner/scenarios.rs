@@ -254,3 +254,19 @@ fn claims_go_with_the_ensemble_only_by_policy() {
     world.settle();
     assert!(world.claims.values().all(|claim| !claim.owned));
 }
+
+#[test]
+fn case_24_all_that_is_unwise_is_said_in_one_condition() {
+    let mut world = settled(2);
+    world.spec.config = Some([("datum", "x"), ("sslQuorum", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    let plan = world.settle();
+    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    assert_eq!(warning.reason, "EvenVoters");
+    for words in ["2 voters tolerate no failure", "sslQuorum: members with TLS", "know no datum"] {
+        assert!(warning.message.contains(words), "{words:?} is not in {:?}", warning.message);
+    }
+    world.scale(3);
+    let plan = world.settle();
+    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    assert_eq!(warning.reason, "UnwiseSetting");
+}
