@@ -2,6 +2,7 @@
 
 mod guard;
 mod healing;
+mod hindered;
 mod laws;
 mod origin;
 mod regressions;
