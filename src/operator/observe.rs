@@ -46,11 +46,16 @@ pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fre
     let Some(object) = found.filter(|object| object.metadata.deletion_timestamp.is_none()) else {
         return Ok(Fresh::Gone);
     };
-    let whole = serde_json::to_value(&object).and_then(serde_json::from_value);
-    Ok(match whole {
+    Ok(decoded(object))
+}
+
+fn decoded(object: DynamicObject) -> Fresh {
+    // With the field: what is wrong with a number says little without it.
+    let whole = serde_json::to_value(&object).map_err(|error| error.to_string());
+    match whole.and_then(|json| serde_path_to_error::deserialize(json).map_err(|error| error.to_string())) {
         Ok(ensemble) => Fresh::Whole(Box::new(ensemble)),
-        Err(error) => Fresh::Undecodable(Box::new(object), error.to_string()),
-    })
+        Err(error) => Fresh::Undecodable(Box::new(object), error),
+    }
 }
 
 /// Everything about one ensemble.
@@ -152,4 +157,26 @@ async fn ask(id: ServerId, pod: &PodFacts) -> (ServerId, Fact<MemberTruth>) {
         }
     };
     (id, fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_decoded_is_told_with_its_field() {
+        let object = |replicas: Value| {
+            let object = json!({
+                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperEnsemble", "metadata": {"name": "zk"},
+                "spec": {"replicas": replicas, "version": "3.9.5"},
+            });
+            decoded(serde_json::from_value(object).unwrap())
+        };
+        assert!(matches!(object(json!(3)), Fresh::Whole(ensemble) if ensemble.spec.replicas == 3));
+        let Fresh::Undecodable(object, error) = object(json!(99_999_999_999_u64)) else { panic!() };
+        assert!(error.starts_with("spec.replicas: "), "{error}");
+        assert_eq!(object.data["spec"]["replicas"].as_i64(), Some(99_999_999_999));
+    }
 }

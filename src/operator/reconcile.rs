@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use kube::Resource as _;
@@ -35,6 +35,9 @@ pub enum PassError {
 
 type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
 
+/// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
+const UNDECODABLE: Duration = Duration::from_mins(1);
+
 /// Runs a pass, and keeps a panic in it from every other ensemble: kube raises it again in the controller's own task.
 pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError> {
     let meta = ensemble.meta();
@@ -63,7 +66,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
             warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
             context.metrics.wanted(namespace, name, object.data["spec"]["replicas"].as_i64());
             say_undecodable(context, &object, &error).await?;
-            return Ok(Action::await_change());
+            return Ok(Action::requeue(UNDECODABLE));
         }
         Fresh::Gone => {
             context.forget(namespace, name);

@@ -130,6 +130,9 @@ pub async fn announce(
         (Err(_), _) if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
         (Ok(()), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
+        (Ok(()), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused") => {
+            (EventType::Warning, progressing.reason, progressing.message.clone())
+        }
         (Ok(()), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
     };
     info!(action, reason, note, "step");

@@ -8,6 +8,7 @@ mod cluster;
 mod disaster;
 mod guard;
 mod helm;
+mod hindered;
 mod history;
 mod ownership;
 mod refusals;
