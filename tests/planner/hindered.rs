@@ -207,7 +207,7 @@ fn a_charter_that_is_refused_holds_the_membership_and_restarts_and_says_so() {
         world.pass();
     }
     let config = key(Kind::ConfigMap, "zk-config");
-    refuse(&mut world, &[config.clone()], "denied by a policy");
+    refuse(&mut world, std::slice::from_ref(&config), "denied by a policy");
     // What does not hang on it is written.
     world.settle();
     let mut seen = world.seen();
