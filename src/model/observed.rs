@@ -1,11 +1,12 @@
 //! What was seen, as one plain value. Nothing here is decided, and what could not be seen is said to be unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::charter::Charter;
 use super::desired::{Desired, Invalid, MAX_REPLICAS};
+use super::hindrance::Hindrances;
 use super::ids::{Ordinal, ServerId};
 use super::membership::Membership;
 use super::names::Names;
@@ -243,6 +244,8 @@ pub struct Observation {
     pub charter: Option<Charter>,
     /// Every object whose name the ensemble needs. What is not here does not exist: it was looked for by name.
     pub objects: BTreeMap<ObjectKey, Live>,
+    /// What others keep from happening, as far as is known.
+    pub hindrances: Hindrances,
 }
 
 impl Observation {
@@ -279,7 +282,27 @@ impl Observation {
         match self.members.get(&id) {
             Some(Fact::Known(truth)) => Fact::Known(truth),
             Some(Fact::Unknown(reason)) => Fact::Unknown(reason.clone()),
-            None => Fact::Unknown("it has no pod".to_owned()),
+            None => Fact::Unknown(self.no_pod(id.ordinal())),
         }
+    }
+
+    fn no_pod(&self, ordinal: Ordinal) -> String {
+        match self.hindrances.pods.get(&ordinal) {
+            Some(refusal) => format!("it has no pod: the API server says: {}", refusal.words),
+            None => "it has no pod".to_owned(),
+        }
+    }
+
+    /// Members that have a pod or should have one.
+    pub fn manned(&self) -> BTreeSet<Ordinal> {
+        let wanted = (0..self.set.as_ref().map_or(0, |set| set.replicas.min(MAX_REPLICAS))).map(Ordinal);
+        self.pods.keys().copied().chain(wanted).collect()
+    }
+
+    /// Members that should have a pod and have none.
+    pub fn unmanned(&self) -> BTreeSet<Ordinal> {
+        let mut ordinals = self.manned();
+        ordinals.retain(|ordinal| !self.pods.contains_key(ordinal));
+        ordinals
     }
 }

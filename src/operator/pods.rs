@@ -1,6 +1,6 @@
 //! What Kubernetes says of a member's pod.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt as _;
 
 use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION};
@@ -26,7 +26,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         served: past.served,
         unready: past.unready,
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
-        trouble: trouble(&status),
+        trouble: trouble(&pod.spec.clone().unwrap_or_default(), &status),
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
         asked: asked(pod),
@@ -103,7 +103,7 @@ fn in_spite_of(status: &PodStatus) -> Option<String> {
 }
 
 /// What Kubernetes itself says is wrong with a pod.
-fn trouble(status: &PodStatus) -> Option<String> {
+fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
         return Some(format!("it cannot be scheduled: {}", condition.message.clone().unwrap_or_default()));
@@ -112,20 +112,58 @@ fn trouble(status: &PodStatus) -> Option<String> {
     containers.filter(|container| !container.ready).find_map(|container| {
         let state = container.state.as_ref()?;
         if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
-            let message = gist(ended.message.as_deref().unwrap_or_default());
-            return Some(format!("container {} ended with {}: {message}", container.name, ended.exit_code));
+            return Some(format!("container {} {}", container.name, end(spec, &container.name, ended)));
         }
         let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         if matches!(reason, "PodInitializing" | "ContainerCreating") {
             return None;
         }
-        // What it said when it last stopped is nearer to the cause than "back-off restarting".
-        let last =
-            container.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|t| t.message.clone());
-        let message = last.or_else(|| waiting.message.clone()).unwrap_or_default();
-        Some(format!("container {}: {reason}: {}", container.name, gist(&message)))
+        // How it last ended is nearer to the cause than "back-off restarting", whose pause grows from one look to the next.
+        let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        let message = match last.filter(|ended| ended.exit_code != 0) {
+            Some(ended) => end(spec, &container.name, ended),
+            None => waiting.message.as_deref().map(gist).unwrap_or_default(),
+        };
+        Some(format!("container {}: {reason}: {message}", container.name))
     })
+}
+
+/// Exit code of a process that was killed: 128 and the signal.
+const KILLED: i32 = 137;
+
+/// How a container ended, and what it said last.
+fn end(spec: &PodSpec, container: &str, ended: &ContainerStateTerminated) -> String {
+    let how = if ended.reason.as_deref() == Some("OOMKilled") {
+        format!(
+            "was killed because its memory was used up ({}): give it a higher limit, or a smaller heap",
+            memory(spec, container)
+        )
+    } else if ended.exit_code == KILLED {
+        "was killed (137): by its liveness probe, by hand, or for want of memory on its node".to_owned()
+    } else {
+        format!("ended with {}", ended.exit_code)
+    };
+    match gist(ended.message.as_deref().unwrap_or_default()) {
+        last if last.is_empty() => how,
+        last => format!("{how}: {last}"),
+    }
+}
+
+/// What a container may use, and how much of that its Java heap is.
+fn memory(spec: &PodSpec, container: &str) -> String {
+    let found = spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == container);
+    let limits = found.and_then(|found| found.resources.as_ref()?.limits.as_ref());
+    let limit = limits.and_then(|limits| limits.get("memory"));
+    let limit = limit.map_or_else(|| "no limit of its own".to_owned(), |limit| format!("limit {}", limit.0));
+    let flags = found.and_then(|found| {
+        let mut environment = found.env.iter().flatten();
+        environment.find(|variable| variable.name == "SERVER_JVMFLAGS")?.value.as_deref()
+    });
+    match flags.and_then(|flags| flags.split_whitespace().find_map(|flag| flag.strip_prefix("-Xmx"))) {
+        Some(heap) => format!("{limit}, heap {heap}"),
+        None => limit,
+    }
 }
 
 /// Lines of a log that a condition has room for.
@@ -210,5 +248,41 @@ mod tests {
             gist(log),
             "ERROR Invalid config, exiting abnormally | ConfigException: Error processing /data/conf/zoo.cfg | Caused by: java.lang.NumberFormatException: For input string: \"soon\" | Invalid config, exiting abnormally"
         );
+    }
+
+    fn pod(reason: &str, code: i32, state: &str) -> Pod {
+        let ended = json!({"terminated": {"exitCode": code, "reason": reason, "message": "INFO last words\n"}});
+        let waiting =
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}});
+        let (now, last) = if state == "waiting" { (waiting, ended) } else { (ended, json!({})) };
+        serde_json::from_value(json!({
+            "metadata": {"name": "zk-0"},
+            "spec": {"containers": [{
+                "name": "zookeeper",
+                "env": [{"name": "SERVER_JVMFLAGS", "value": "-Xrs -Xmx192m -Xms192m"}],
+                "resources": {"limits": {"memory": "256Mi"}},
+            }]},
+            "status": {"containerStatuses": [{
+                "name": "zookeeper", "image": "x", "imageID": "x", "ready": false, "restartCount": 3,
+                "state": now, "lastState": last,
+            }]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_server_that_was_killed_for_memory_is_told_with_its_limit_and_its_heap() {
+        for (state, start) in
+            [("terminated", "container zookeeper was"), ("waiting", "container zookeeper: CrashLoopBackOff: was")]
+        {
+            let told = pod_facts(&pod("OOMKilled", 137, state)).trouble.unwrap();
+            assert!(told.starts_with(start), "{told}");
+            assert!(told.contains("memory") && told.contains("limit 256Mi, heap 192m"), "{told}");
+            assert!(told.ends_with("INFO last words") && !told.contains("40s"), "{told}");
+        }
+        let killed = pod_facts(&pod("Error", 137, "terminated")).trouble.unwrap();
+        assert!(killed.contains("liveness probe"), "{killed}");
+        let ended = pod_facts(&pod("Error", 1, "terminated")).trouble;
+        assert_eq!(ended.as_deref(), Some("container zookeeper ended with 1: INFO last words"));
     }
 }

@@ -8,7 +8,7 @@
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Resize, Step, drain, objects, replace, rolling};
+use super::{Purpose, Reason, Resize, Step, denied, drain, hindered, objects, replace, rolling};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -109,7 +109,12 @@ impl Context<'_> {
             return Step::Wait(blocker);
         }
         if self.set.replicas < joiner.0 {
-            return self.raise();
+            let resized = stateful_set(&Blueprint { pods: self.set.replicas + 1, ..self.blueprint.clone() });
+            let next = ServerId(self.set.replicas + 1);
+            return match hindered::unraisable(self.seen, next, &resized) {
+                Some(refused) => self.meanwhile(refused),
+                None => self.raise(),
+            };
         }
         if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
             return step;
@@ -131,12 +136,23 @@ impl Context<'_> {
         let Some(committed) = &self.standing.committed else {
             return Step::Wait(self.standing.no_quorum(self.seen));
         };
+        if self.seen.hindrances.denied {
+            return self.meanwhile(Reason::new("SuperUserDenied", denied(self.seen)));
+        }
         Step::Join {
             id: joiner,
             server: self.seen.names.server(joiner),
             from: committed.version,
             via: self.standing.endpoints(self.seen, Some(joiner)),
         }
+    }
+
+    /// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
+    /// taken back, the restarts are what lets the super user in again.
+    fn meanwhile(&self, held: Reason) -> Step {
+        // That takes a `reconfig` as well.
+        let step = if self.seen.hindrances.denied { None } else { drain::hand_over(self.seen, self.standing) };
+        step.or_else(|| rolling::roll(self.seen, self.standing, self.blueprint.desired)).unwrap_or(Step::Refuse(held))
     }
 
     fn not_ready_to_join(&self, joiner: ServerId) -> Option<String> {
@@ -157,6 +173,9 @@ impl Context<'_> {
         let Some(committed) = &self.standing.committed else {
             return Step::Wait(self.standing.no_quorum(self.seen));
         };
+        if self.seen.hindrances.denied {
+            return self.meanwhile(Reason::new("SuperUserDenied", denied(self.seen)));
+        }
         rolling::leave(self.seen, self.standing, leaver, committed.version, Purpose::Shrink)
     }
 

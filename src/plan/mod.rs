@@ -9,6 +9,7 @@ mod deed;
 mod drain;
 mod guard;
 mod heal;
+mod hindered;
 mod membership;
 mod objects;
 mod origin;
@@ -26,8 +27,10 @@ use crate::render::{Blueprint, Rendered, render};
 
 pub use deed::{Deed, Expected};
 pub use guard::Guard;
+pub use hindered::{Held, came_out_otherwise, refusal};
+pub use objects::places;
 pub use standing::Standing;
-pub use status::{Truth, Verdict, refused};
+pub use status::{Truth, Verdict, denied, refused};
 
 /// The one thing to do next, with everything that doing it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +111,15 @@ pub enum Write {
     },
     /// Create the Secret with a fresh password. Its content is never rendered, so that it is never replaced.
     CreateSuperSecret(Rendered),
+}
+
+impl Write {
+    /// What is written.
+    pub fn object(&self) -> &Rendered {
+        match self {
+            Self::Apply { object, .. } | Self::CreateSuperSecret(object) => object,
+        }
+    }
 }
 
 /// An object to delete, if it still is the one that was seen.
@@ -248,13 +260,20 @@ impl Plan {
 pub fn plan(seen: &Observation) -> Plan {
     let standing = Standing::of(seen);
     let origin = origin::origin(seen, &standing);
-    let step = decide(seen, &standing, origin.as_ref());
+    let mut held = Vec::new();
+    let step = decide(seen, &standing, origin.as_ref(), &mut held);
     let status = status::status(seen, &standing, origin.as_ref().ok());
-    let conditions = status::conditions(seen, &standing, &step);
+    let conditions = status::conditions(seen, &standing, &step, &held);
     Plan { step, status, conditions }
 }
 
-fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origin, &Obstacle>) -> Step {
+/// The step, and what is passed over on the way to it.
+fn decide(
+    seen: &Observation,
+    standing: &Standing,
+    origin: Result<&origin::Origin, &Obstacle>,
+    held: &mut Vec<Held>,
+) -> Step {
     let desired = match &seen.desired {
         Ok(desired) => desired,
         Err(invalid) => return Step::Refuse(Reason::new("InvalidSpec", invalid.to_string())),
@@ -280,18 +299,28 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
         old_claims: objects::old_claims(seen),
     };
-    let writes = objects::differing(seen, &render(&blueprint), &blueprint);
+    let (writes, passed_over) = hindered::part(seen, objects::differing(seen, &render(&blueprint), &blueprint));
+    *held = passed_over;
     if !writes.is_empty() {
         return Step::Apply(writes);
     }
-    if let Some(healing) = heal::heal(seen, standing, desired, origin.birth) {
+    let untold = hindered::untold(seen, held, &blueprint.charter);
+    if (untold.is_none() || hindered::may_start(seen, &blueprint.charter))
+        && let Some(healing) = heal::heal(seen, standing, desired, origin.birth)
+    {
         return healing;
+    }
+    if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
+        return Step::Refuse(lacking);
     }
     if origin.birth {
         return Step::Wait(standing.founding(seen));
     }
     let step = membership::next(seen, standing, &blueprint);
-    guard::instead(step, seen, standing, desired, &origin.identity)
+    match (guard::instead(step, seen, standing, desired, &origin.identity), hindered::lacking(held)) {
+        (Step::Rest, Some(lacking)) => Step::Refuse(lacking),
+        (step, _) => step,
+    }
 }
 
 /// The membership that counts: the leader's, else the last that was noted.

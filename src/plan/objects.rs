@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Reason, Step, Target, Write};
+use super::{Reason, Step, Target, Write, hindered};
 use crate::api::ReclaimPolicy;
 use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL};
 use crate::model::observed::{Kind, Live, ObjectKey};
-use crate::model::{Observation, Ordinal, quantity};
+use crate::model::{Observation, Ordinal, Place, quantity};
 use crate::render::{Blueprint, Rendered};
 
 /// How many places of a change are named.
@@ -36,7 +36,7 @@ pub fn collision(seen: &Observation) -> Option<Step> {
     })
 }
 
-/// What has to be written so that the objects are as rendered.
+/// What would have to be written for the objects to be as rendered.
 pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprint<'_>) -> Vec<Write> {
     let mut writes: Vec<Write> = rendered.iter().filter_map(|object| write(seen, object)).collect();
     writes.extend(seen.claims.keys().filter_map(|ordinal| claim(seen, *ordinal, blueprint)));
@@ -68,8 +68,8 @@ pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> 
         Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
     })?;
     let Some(Live::Ours(live)) = seen.objects.get(&rendered.key) else { return None };
-    let mut places = Vec::new();
-    differences("", &live["spec"]["template"], &rendered.json["spec"]["template"], &mut places);
+    let places = differences(&live["spec"]["template"], &rendered.json["spec"]["template"]);
+    let mut places: Vec<String> = places.iter().map(|place| place.path.join(".")).collect();
     let more = places.len().saturating_sub(NAMED);
     places.truncate(NAMED);
     if more > 0 {
@@ -78,25 +78,58 @@ pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> 
     (!places.is_empty()).then(|| places.join(", "))
 }
 
-/// The paths at which what was rendered is not what is live; items of lists by their names.
-fn differences(path: &str, live: &Value, rendered: &Value, places: &mut Vec<String>) {
+/// Where an object is not what a write would make of it.
+pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
+    let Write::Apply { object, uid: Some(_) } = write else { return Vec::new() };
+    if object.key.kind == Kind::PersistentVolumeClaim {
+        return claim_places(seen, object);
+    }
+    match seen.objects.get(&object.key) {
+        Some(Live::Ours(live)) => differences(live, &object.json),
+        Some(Live::Leftover | Live::Foreign { .. }) | None => Vec::new(),
+    }
+}
+
+/// Of a claim only what the operator keeps on it is known.
+fn claim_places(seen: &Observation, object: &Rendered) -> Vec<Place> {
+    let Some(claim) = seen.claims.values().find(|claim| claim.name == object.key.name) else { return Vec::new() };
+    let metadata = &object.json["metadata"];
+    let owned = metadata["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
+    let born = !metadata["labels"][BORN_LABEL].is_null();
+    let place = |path: [&str; 2], ours: bool, theirs: bool| Place {
+        path: path.map(str::to_owned).to_vec(),
+        ours: json!(ours),
+        theirs: json!(theirs),
+    };
+    let all =
+        [place(["metadata", "ownerReferences"], owned, claim.owned), place(["metadata", "labels"], born, claim.born)];
+    all.into_iter().filter(|place| place.ours != place.theirs).collect()
+}
+
+/// The places at which what was rendered is not what is live.
+pub fn differences(live: &Value, rendered: &Value) -> Vec<Place> {
+    let mut places = Vec::new();
+    collect(&mut Vec::new(), live, rendered, &mut places);
+    places
+}
+
+fn collect(path: &mut Vec<String>, live: &Value, rendered: &Value, places: &mut Vec<Place>) {
     if reflects(live, rendered) {
         return;
     }
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (live, rendered) {
         (Value::Object(live), Value::Object(rendered)) => {
             for (key, value) in rendered {
-                differences(&below(key), live.get(key).unwrap_or(&Value::Null), value, places);
+                below(path, key, live.get(key).unwrap_or(&Value::Null), value, places);
             }
         }
         (Value::Array(live), Value::Array(rendered)) if rendered.iter().all(|item| item["name"].is_string()) => {
             for item in rendered {
                 let other = live.iter().find(|other| other["name"] == item["name"]).unwrap_or(&Value::Null);
-                differences(&below(item["name"].as_str().unwrap_or_default()), other, item, places);
+                below(path, item["name"].as_str().unwrap_or_default(), other, item, places);
             }
         }
-        _ => places.push(path.to_owned()),
+        _ => places.push(Place { path: path.clone(), ours: rendered.clone(), theirs: live.clone() }),
     }
 }
 
@@ -105,6 +138,16 @@ pub fn old_claims(seen: &Observation) -> bool {
     let key = ObjectKey { kind: Kind::StatefulSet, name: seen.names.ensemble.clone() };
     let Some(Live::Ours(live)) = seen.objects.get(&key) else { return false };
     live["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"][INSTANCE_LABEL].is_string()
+}
+
+fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, places: &mut Vec<Place>) {
+    // What is left out when it is stored is no difference wherever it stands.
+    if live.is_null() && is_empty(rendered) {
+        return;
+    }
+    path.push(key.to_owned());
+    collect(path, live, rendered, places);
+    path.pop();
 }
 
 /// What the operator itself keeps on a claim: the mark of birth, and under `onDelete: Delete` the custom resource as its
@@ -171,6 +214,7 @@ pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
         });
         targets.extend(given_up.map(|(_, claim)| Target::claim(claim)));
     }
+    targets.retain(|target| !hindered::stays(seen, target));
     targets
 }
 

@@ -9,7 +9,7 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, replace};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace};
 use crate::model::desired::{Storage, Updates};
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
@@ -127,6 +127,9 @@ pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let desired = seen.desired.as_ref().ok()?;
     if let Some(reported) = replace::reported(seen, standing, desired) {
         return Some(reported);
+    }
+    if let Some(unmade) = hindered::unmade(seen, desired) {
+        return Some(unmade);
     }
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {

@@ -115,9 +115,9 @@ impl Standing {
     /// Nobody leads: who has said what.
     pub fn no_quorum(&self, seen: &Observation) -> Reason {
         let members: Vec<String> = seen
-            .pods
-            .keys()
-            .map(|ordinal| ServerId::from(*ordinal))
+            .manned()
+            .into_iter()
+            .map(ServerId::from)
             .map(|id| format!("member {id}: {}", self.silence(seen, id)))
             .collect();
         let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members.join("; ") };

@@ -2,15 +2,19 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Step, confirmed, objects, rolling, warning};
+use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
-use crate::model::{Fact, Membership, Observation, ServerId};
+use crate::model::words::{CONDITION, cut, steady};
+use crate::model::{Fact, Membership, Observation, PodFacts, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
 const TEMPLATE_CHANGED: &str = "TemplateChanged";
+
+/// Nothing that a founder's pod says in its first seconds is worth an alarm.
+const BIRTH: u64 = 60;
 
 /// True, false, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,17 +134,28 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
 }
 
 /// The conditions, without times.
-pub fn conditions(seen: &Observation, standing: &Standing, step: &Step) -> Vec<Verdict> {
+pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Vec<Verdict> {
     let doing = doing(seen, step);
     let mut verdicts = vec![
-        degraded(seen, standing, step),
+        degraded(seen, standing, step, held),
         progressing(step, &doing),
         quorum(seen, standing),
         ready(seen, standing, step, &doing),
     ];
     verdicts.extend(restart_pending(seen));
+    verdicts.extend(hindrances(held));
     verdicts.extend(warning::warning(seen));
+    for verdict in &mut verdicts {
+        verdict.message = cut(&steady(&verdict.message), CONDITION);
+    }
     verdicts
+}
+
+/// What others keep from being as it is applied.
+fn hindrances(held: &[Held]) -> Option<Verdict> {
+    let first = held.iter().find(|held| held.refused).or(held.first())?;
+    let messages: Vec<&str> = held.iter().map(|held| held.message.as_str()).collect();
+    Some(Verdict { name: "Hindered", truth: Truth::True, reason: first.reason().code, message: messages.join("; ") })
 }
 
 /// The step as a reason: what is being done, or what keeps it from being done.
@@ -236,7 +251,7 @@ fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
     Verdict { name, truth, reason, message: standing.no_quorum(seen).message }
 }
 
-fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
+fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Verdict {
     let verdict = |truth, reason, message| Verdict { name: "Degraded", truth, reason, message };
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
@@ -245,10 +260,18 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
         return verdict(Truth::True, failed.code, failed.message);
     }
     let born = standing.committed.is_some() || seen.noted_membership().is_some();
-    match standing.blocker(seen).filter(|_| born) {
-        Some(blocker) => verdict(Truth::True, blocker.code, blocker.message),
-        None => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
+    let wrong = if born { standing.blocker(seen) } else { stillborn(seen, standing) };
+    match wrong.or_else(|| hindered::lacking(held)) {
+        Some(wrong) => verdict(Truth::True, wrong.code, wrong.message),
+        None if born => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
+        None => verdict(Truth::False, "AsExpected", "the ensemble is being born".to_owned()),
     }
+}
+
+/// A pod of an ensemble that is being born has been in trouble for longer than a scheduler or a volume takes.
+fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
+    let long = |pod: &PodFacts| seen.now.saturating_sub(pod.since) > BIRTH;
+    seen.pods.values().any(|pod| pod.trouble.is_some() && long(pod)).then(|| standing.founding(seen))
 }
 
 /// Pods that have to be made anew, and what they wait for.
@@ -277,14 +300,42 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
+/// Why the members may not let the super user in. Which it is they do not say: the spec tells what is possible.
+pub fn denied(seen: &Observation) -> String {
+    let config = seen.desired.as_ref().map(|desired| &desired.config);
+    let suspects: Vec<&str> =
+        config.iter().flat_map(|config| config.keys()).map(String::as_str).filter(authenticates).collect();
+    let password = format!(
+        "they were started with another password than the Secret {} holds now (those that know the old one are restarted in turn)",
+        seen.names.super_secret()
+    );
+    let said = "the members refuse the super user";
+    if suspects.is_empty() {
+        return format!(
+            "{said}: {password}, or with settings under which a digest proves nobody (SASL, another digest algorithm, a provider that is switched off)"
+        );
+    }
+    format!(
+        "{said}: spec.config sets {}, under which a digest may prove nobody: take that back; or {password}",
+        suspects.join(", ")
+    )
+}
+
+/// Whether a key of `zoo.cfg` has a say in who is who.
+fn authenticates(key: &&str) -> bool {
+    let key = key.to_lowercase();
+    ["auth", "sasl", "digest", "kerberos"].iter().any(|word| key.contains(word))
+}
+
 /// What the conditions say when a step was tried and refused from outside, for a reason that only a change can mend.
 pub fn refused(conditions: &mut [Verdict], reason: &'static str, message: &str) {
+    let message = cut(&steady(message), CONDITION);
     for verdict in conditions {
         let truth = match verdict.name {
             "Degraded" => Truth::True,
             "Ready" | "Progressing" => Truth::False,
             _ => continue,
         };
-        *verdict = Verdict { name: verdict.name, truth, reason, message: message.to_owned() };
+        *verdict = Verdict { name: verdict.name, truth, reason, message: message.clone() };
     }
 }

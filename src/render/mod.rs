@@ -49,6 +49,19 @@ pub struct Rendered {
     pub json: Value,
 }
 
+impl Rendered {
+    /// What tells this rendering from every other one of the object, whatever it was decided on.
+    pub fn seal(&self) -> String {
+        match self.json["metadata"]["annotations"][SEAL].as_str() {
+            Some(seal) => seal.to_owned(),
+            None => digest(&self.json.to_string()),
+        }
+    }
+}
+
+/// Annotation on every object: a digest of its rendering.
+const SEAL: &str = "menagerie.dev/rendered";
+
 /// Every object of an ensemble, in the order in which they are applied.
 pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     let names = blueprint.names;
@@ -98,7 +111,7 @@ pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
 /// Puts a digest of the rendering on the object, so that a field which is no longer rendered is noticed as well.
 fn sealed(mut object: Rendered) -> Rendered {
     let seal = digest(&object.json.to_string());
-    object.json["metadata"]["annotations"]["menagerie.dev/rendered"] = json!(seal);
+    object.json["metadata"]["annotations"][SEAL] = json!(seal);
     object
 }
 

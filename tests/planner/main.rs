@@ -3,6 +3,7 @@
 mod fit;
 mod guard;
 mod healing;
+mod hindered;
 mod laws;
 mod origin;
 mod regressions;

@@ -7,8 +7,8 @@ use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
 use menagerie::model::observed::{Environment, Kind, ObjectKey};
 use menagerie::model::truth::{Disk, Mode, Server as ServerTruth, Serving};
 use menagerie::model::{
-    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, NodeFacts, Observation,
-    Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
+    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names, NodeFacts,
+    Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
 };
 use menagerie::plan::{Plan, Resize, Step, Write, plan};
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ pub struct World {
     pub now: u64,
     /// How often rights were taken away.
     pub guarded: u32,
+    pub hindrances: Hindrances,
     next: u64,
 }
 
@@ -65,6 +66,7 @@ pub fn zk(replicas: i32) -> World {
         going: BTreeSet::new(),
         now: 1_795_435_200,
         guarded: 0,
+        hindrances: Hindrances::default(),
         next: 1,
     }
 }
@@ -181,6 +183,7 @@ impl World {
             members,
             charter: self.charter(),
             objects: self.objects.clone(),
+            hindrances: self.hindrances.clone(),
         }
     }
 

@@ -9,7 +9,7 @@ use menagerie::model::names::IDENTITY_LABEL;
 use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
-    ClaimFacts, Desired, Fact, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
+    ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
 };
 
 use super::kube::{Ask, Pod, Stored, names};
@@ -318,6 +318,7 @@ impl Sight {
             members: self.members.iter().map(|(id, answer)| (ServerId(*id), fact(*id, answer.as_ref()))).collect(),
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
+            hindrances: Hindrances::default(),
         };
         let span = seen.span();
         let needed = |key: &ObjectKey| seen.names.ordinal_of_pod(&key.name).is_none_or(|ordinal| ordinal.0 < span);
