@@ -3,12 +3,13 @@
 //! - Before each step every voter of the committed membership serves, is synced and has that membership.
 //! - Grow: raise the set by one, wait until the joiner is synced, add it. Its voice counts only then.
 //! - Shrink: take the highest out of the membership, then its pod, then by policy its claim. Never the other way round:
-//!   a pod deleted while it votes is a lost vote, and with a second loss the quorum.
+//!   a pod deleted while it votes is a lost vote, and with a second loss the quorum. Those that do not serve leave first
+//!   (`departure`).
 //! - A change of mind is no special case: each pass looks only at the membership, the pods and what is wanted.
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Resize, Step, drain, objects, replace, rolling};
+use super::{Reason, Resize, Step, departure, drain, objects, replace, rolling};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -19,7 +20,11 @@ pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) 
     let membership = standing.committed.clone().or_else(|| seen.noted_membership());
     let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));
     let step = match step(seen, standing, blueprint) {
-        Step::Wait(reason) => Step::Wait(rolling::failed(seen, standing).unwrap_or(reason)),
+        Step::Wait(reason) => {
+            let Reason { code, message } = rolling::failed(seen, standing).unwrap_or(reason);
+            let way_out = departure::way_out(seen, standing, wanted).map(|out| format!("; {out}"));
+            Step::Wait(Reason::new(code, format!("{message}{}", way_out.unwrap_or_default())))
+        }
         step => step,
     };
     match (step, voters) {
@@ -49,14 +54,29 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
         return step;
     }
     let voters: Vec<ServerId> = committed.voters().collect();
+    let leaver = departure::next(seen, standing, committed, wanted);
+    let unneeded = set.replicas > committed.highest().max(wanted);
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
-        return context.grow(joiner);
+        // One that no node is found for may wait for the node of one that goes.
+        let waits = departure::unplaced(seen, joiner) && (leaver.is_some() || unneeded);
+        if !waits {
+            return context.grow(joiner);
+        }
     }
-    if set.replicas > committed.highest() {
-        return context.lower();
+    let lower = unneeded.then(|| context.lower());
+    // Two voters are a state to be left at once: what they need goes before what nobody needs.
+    let first = leaver.is_some() && voters.len() == 2;
+    if let Some(step) = lower.as_ref().filter(|step| !first && !matches!(step, Step::Wait(_))) {
+        return step.clone();
     }
-    if let Some(leaver) = voters.iter().rev().find(|id| id.0 > wanted) {
-        return context.leave(*leaver);
+    if let Some((id, why)) = leaver {
+        return match departure::blocker(seen, standing, id) {
+            Some(blocker) => Step::Wait(blocker),
+            None => rolling::leave(seen, standing, id, committed.version, why),
+        };
+    }
+    if let Some(step) = lower {
+        return step;
     }
     let unused = objects::unused(seen, blueprint);
     if !unused.is_empty() {
@@ -150,16 +170,6 @@ impl Context<'_> {
         (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
     }
 
-    fn leave(&self, leaver: ServerId) -> Step {
-        if let Some(blocker) = self.standing.blocker(self.seen) {
-            return Step::Wait(blocker);
-        }
-        let Some(committed) = &self.standing.committed else {
-            return Step::Wait(self.standing.no_quorum(self.seen));
-        };
-        rolling::leave(self.seen, self.standing, leaver, committed.version, Purpose::Shrink)
-    }
-
     fn raise(&self) -> Step {
         let id = ServerId(self.set.replicas + 1);
         match usable_claim(self.seen, id, &self.blueprint.charter.identity) {
@@ -168,10 +178,12 @@ impl Context<'_> {
         }
     }
 
-    /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before.
+    /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before. Nobody
+    /// waits for one that does not run.
     fn lower(&self) -> Step {
         let id = ServerId(self.set.replicas);
-        if let Some(blocker) = self.standing.blocker(self.seen) {
+        let runs = self.seen.pods.get(&id.ordinal()).is_none_or(|pod| pod.running != Some(false));
+        if let Some(blocker) = self.standing.blocker(self.seen).filter(|_| runs) {
             return Step::Wait(blocker);
         }
         Step::Lower(self.resize(id, self.set.replicas - 1, self.standing.endpoints(self.seen, Some(id))))

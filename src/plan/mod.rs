@@ -6,6 +6,7 @@
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
 mod deed;
+mod departure;
 mod drain;
 mod membership;
 mod objects;
@@ -150,6 +151,8 @@ pub enum Purpose {
     HandOver,
     /// To be given a new volume; it comes back.
     Replace,
+    /// Kubernetes has no node for it, and those that are to go wait for it; it comes back once it has one.
+    Unplaced,
     /// To be restarted where the others would be no majority of a membership with it; it comes back.
     Restart,
 }

@@ -62,7 +62,7 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
 
 /// Whether a member does not serve by its own word or the kubelet's. One that is merely silent may serve: it is stopped
 /// only while it is the only one that may be missing, and where the policy would let it be if it did.
-fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
+pub fn surely_down(seen: &Observation, id: ServerId, pod: &PodFacts) -> bool {
     pod.running == Some(false) || seen.members.get(&id).and_then(Fact::known).is_some()
 }
 

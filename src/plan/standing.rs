@@ -75,6 +75,11 @@ impl Standing {
             .then(|| format!("it has membership {}, the leader {}", believed.version, committed.version))
     }
 
+    /// Whether this voter is synced and has the committed membership.
+    pub fn agrees(&self, seen: &Observation, id: ServerId) -> bool {
+        self.unconfirmed(seen, id).is_none()
+    }
+
     /// The first voter that is not synced, and why. `None` only when every voter is, and the leader agrees.
     pub fn blocker(&self, seen: &Observation) -> Option<Reason> {
         let (Some(leader), Some(committed)) = (self.leader, &self.committed) else {

@@ -30,6 +30,8 @@ pub struct World {
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
     pub down: BTreeSet<ServerId>,
+    /// Members that Kubernetes has no node for.
+    pub unplaced: BTreeSet<ServerId>,
     /// Whether every disk was lost.
     pub wiped: bool,
     /// What was done, in one word each.
@@ -55,6 +57,7 @@ pub fn zk(replicas: i32) -> World {
         epoch: 1,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
+        unplaced: BTreeSet::new(),
         wiped: false,
         trace: Vec::new(),
         made: BTreeMap::new(),
@@ -120,7 +123,7 @@ impl World {
     }
 
     fn running(&self, id: ServerId) -> bool {
-        id.0 <= self.pods() && !self.down.contains(&id)
+        id.0 <= self.pods() && !self.down.contains(&id) && !self.unplaced.contains(&id)
     }
 
     /// Founds the ensemble when a majority of the seed runs with empty disks that may vote.
@@ -189,17 +192,19 @@ impl World {
     fn pod(&self, ordinal: u32) -> PodFacts {
         let (revision, uid) = self.made.get(&ordinal).cloned().unwrap_or_default();
         let id = ServerId::from(Ordinal(ordinal));
+        let placed = !self.unplaced.contains(&id);
         PodFacts {
             name: names().pod(Ordinal(ordinal)),
             uid: uid.to_string(),
             resource_version: "1".into(),
-            ip: Some(format!("198.18.1.{}", ordinal + 2)),
-            node: Some(format!("node-{ordinal}")),
+            ip: placed.then(|| format!("198.18.1.{}", ordinal + 2)),
+            node: placed.then(|| format!("node-{ordinal}")),
             since: self.now - 3_600,
             terminating: self.going.contains(&ordinal),
             revision: Some(revision),
-            running: Some(!self.down.contains(&id)),
-            ready: !self.down.contains(&id),
+            running: Some(self.running(id)),
+            ready: self.running(id),
+            trouble: (!placed).then(|| "it cannot be scheduled: 0/3 nodes are available".to_owned()),
             ..PodFacts::default()
         }
     }
@@ -207,6 +212,9 @@ impl World {
     fn answer(&self, id: ServerId) -> Fact<MemberTruth> {
         if self.silent.contains(&id) {
             return Fact::Unknown("connect timed out".into());
+        }
+        if self.unplaced.contains(&id) {
+            return Fact::Unknown("its pod has no address yet".into());
         }
         let server = match (&self.membership, self.leader().filter(|_| !self.wiped)) {
             _ if !self.running(id) => ServerTruth::Silent { reason: "connection refused".into() },

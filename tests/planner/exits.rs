@@ -1,0 +1,85 @@
+//! Every wait has a way out: what a person changes in the spec is followed from wherever the ensemble is stuck. The states
+//! are listed in `docs/states.md`.
+
+use menagerie::model::ServerId;
+use menagerie::plan::{Plan, Step};
+
+use super::scenarios::{reason, settled};
+use super::world::{World, zk};
+
+fn ids(ids: &[u32]) -> std::collections::BTreeSet<ServerId> {
+    ids.iter().copied().map(ServerId).collect()
+}
+
+/// Five voters of which these have no node.
+fn five_without(unplaced: &[u32]) -> World {
+    let mut world = zk(5);
+    world.unplaced = ids(unplaced);
+    assert_eq!(reason(&world.settle()).0, "MemberNotSynced");
+    world.trace.clear();
+    world
+}
+
+#[test]
+fn case_04_two_of_five_that_never_ran_are_taken_out_when_three_are_asked_for() {
+    let mut world = five_without(&[4, 5]);
+    assert!(reason(&world.settle()).1.contains("replicas: 3"), "{}", reason(&world.settle()).1);
+    assert_eq!(world.scale(3).settle().step, Step::Rest, "{:?}", world.trace);
+    assert_eq!(world.trace[..4], ["leave 5", "lower 5", "leave 4", "lower 4"]);
+    assert_eq!(world.voters(), [1, 2, 3]);
+}
+
+#[test]
+fn case_04_whichever_three_of_five_run_three_can_be_asked_for() {
+    for stuck in [[1, 2], [2, 3], [3, 4], [1, 5], [2, 4]] {
+        let mut world = five_without(&stuck);
+        world.scale(3);
+        // A node is free as soon as a pod has gone.
+        for _ in 0..60 {
+            world.pass();
+            let run = (1..=world.pods()).filter(|id| !world.unplaced.contains(&ServerId(*id))).count();
+            if run < 3 && let Some(next) = world.unplaced.first().copied().filter(|id| id.0 <= world.pods()) {
+                world.unplaced.remove(&next);
+            }
+            assert!(world.has_quorum(), "{stuck:?}: {:?}", world.trace);
+        }
+        assert_eq!(world.settle().step, Step::Rest, "{stuck:?}: {:?}", world.trace);
+        assert_eq!(world.voters(), [1, 2, 3], "{stuck:?}");
+    }
+}
+
+#[test]
+fn case_04_an_affinity_that_keeps_members_away_is_got_rid_of_by_way_of_three() {
+    let mut world = five_without(&[4, 5]);
+    world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
+    let plan = world.settle();
+    assert_eq!(world.trace, ["restart 4", "restart 5"], "with two of five missing nobody else can be spared");
+    assert!(reason(&plan).1.contains("replicas: 3"), "{}", reason(&plan).1);
+    assert_eq!(world.scale(3).settle().step, Step::Rest);
+    assert_eq!(world.trace.iter().filter(|step| step.starts_with("restart")).count(), 3, "{:?}", world.trace);
+    world.unplaced.clear();
+    assert_eq!(world.scale(5).settle().step, Step::Rest);
+}
+
+#[test]
+fn a_member_that_serves_does_not_leave_while_another_is_missing() {
+    let mut world = settled(5);
+    world.down.insert(ServerId(2));
+    assert_eq!(reason(&world.scale(4).settle()).0, "MemberNotSynced");
+    assert!(world.trace.is_empty(), "{:?}", world.trace);
+    world.down = ids(&[2, 5]);
+    world.scale(4).settle();
+    assert_eq!(world.trace, ["leave 5", "lower 5", "delete zk-4"], "one that does not serve takes nothing along");
+}
+
+#[test]
+fn one_that_is_merely_silent_does_not_leave() {
+    let mut world = settled(5);
+    world.silent = ids(&[5]);
+    assert_eq!(world.leader(), Some(ServerId(5)), "and may lead, for all that is known");
+    for silent in [5, 4] {
+        world.silent = ids(&[silent]);
+        world.scale(3).settle();
+        assert!(world.trace.is_empty(), "{:?}", world.trace);
+    }
+}
