@@ -20,7 +20,7 @@ pub const RESTARTED_ANNOTATION: &str = "menagerie.dev/restarted-for";
 pub const REPLACE_ANNOTATION: &str = "menagerie.dev/replace";
 /// Annotation on an ensemble under a supervised update policy: the revision that may be restarted to.
 pub const APPROVE_ANNOTATION: &str = "menagerie.dev/approve";
-/// Annotation on pods: their version of ZooKeeper.
+/// Annotation on pods: their version of ZooKeeper. On a claim: the version that last ran on it.
 pub const VERSION_ANNOTATION: &str = "menagerie.dev/version";
 /// Value of `app.kubernetes.io/managed-by` on everything rendered.
 pub const MANAGED_BY: &str = "menagerie";

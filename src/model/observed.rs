@@ -139,6 +139,8 @@ pub struct PodFacts {
     pub unreadable: bool,
     /// What somebody asked for by an annotation on it.
     pub asked: Option<Asked>,
+    /// The version of ZooKeeper that has run in it, on its volume.
+    pub ran: Option<String>,
 }
 
 /// What can be asked for a single member.
@@ -185,7 +187,9 @@ pub struct ClaimFacts {
     pub going: bool,
     /// Whether it will be deleted with this ensemble.
     pub owned: bool,
-    /// The volume that it is bound to.
+    /// The version of ZooKeeper that last ran on it, as it was noted.
+    pub ran: Option<String>,
+    /// The volume that it is bound to; one that never was holds nothing.
     pub volume: Option<String>,
     /// Why its volume is gone for good, if that is certain.
     pub lost: Option<String>,

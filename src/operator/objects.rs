@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::timeout::{ApiError, within};
-use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL};
+use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{ClaimFacts, Live, Names, Ordinal, SetFacts};
 
@@ -153,6 +153,7 @@ impl Reader<'_> {
             born: claim.labels().contains_key(BORN_LABEL),
             going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
             owned: owners.iter().any(|owner| owner.uid == self.uid),
+            ran: claim.annotations().get(VERSION_ANNOTATION).cloned(),
             volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
             // The API server's own word: the volume that it was bound to does not exist any more.
             lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))

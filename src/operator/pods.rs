@@ -1,9 +1,9 @@
 //! What Kubernetes says of a member's pod.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt as _;
 
-use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION};
+use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::{Asked, PodFacts};
 
 /// What a decision needs of a pod.
@@ -26,6 +26,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         trouble: trouble(&status),
         unreadable: server.is_some_and(unreadable),
         asked: asked(pod),
+        ran: server.is_some_and(has_run).then(|| pod.annotations().get(VERSION_ANNOTATION).cloned()).flatten(),
     }
 }
 
@@ -36,6 +37,13 @@ fn running(status: &PodStatus, server: Option<&ContainerStatus>) -> Option<bool>
         Some(state) => Some(state.running.is_some()),
         None => unscheduled.then_some(false),
     }
+}
+
+/// Whether its process was ever started, however it ended: an image that is not there starts none.
+fn has_run(server: &ContainerStatus) -> bool {
+    let states = [server.state.as_ref(), server.last_state.as_ref()];
+    let started = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+    server.restart_count > 0 || states.into_iter().flatten().any(started)
 }
 
 /// What somebody wrote on this one pod. What it got from the template has another name.
@@ -98,7 +106,28 @@ fn gist(log: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_version_has_run_once_its_process_was_started_and_not_when_its_image_is_missing() {
+        let ran = |state: serde_json::Value, restarts: i32| {
+            let status = json!({
+                "name": "zookeeper", "image": "i", "imageID": "", "ready": false, "restartCount": restarts,
+                "state": state,
+            });
+            let pod = json!({
+                "metadata": {"name": "zk-0", "annotations": {VERSION_ANNOTATION: "3.10.0"}},
+                "status": {"containerStatuses": [status]},
+            });
+            pod_facts(&serde_json::from_value(pod).unwrap()).ran
+        };
+        assert_eq!(ran(json!({"waiting": {"reason": "ImagePullBackOff"}}), 0), None);
+        assert_eq!(ran(json!({"waiting": {"reason": "CrashLoopBackOff"}}), 3).as_deref(), Some("3.10.0"));
+        assert_eq!(ran(json!({"running": {}}), 0).as_deref(), Some("3.10.0"));
+        assert_eq!(ran(json!({"terminated": {"exitCode": 1}}), 0).as_deref(), Some("3.10.0"));
+    }
 
     #[test]
     fn of_a_stack_trace_its_causes_are_told_and_not_its_places() {

@@ -253,7 +253,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         Ok(origin) => origin,
         Err(obstacle) => return obstacle.clone().into(),
     };
-    if let Some(refusal) = version::refusal(seen, desired) {
+    if let Some(refusal) = version::refusal(seen, desired, origin) {
         return Step::Refuse(refusal);
     }
     let blueprint = Blueprint {

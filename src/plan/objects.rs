@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Reason, Step, Target, Write};
+use super::{Reason, Step, Target, Write, version};
 use crate::api::ReclaimPolicy;
-use crate::model::names::{BORN_LABEL, IDENTITY_LABEL};
+use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::{Observation, Ordinal, quantity};
 use crate::render::{Blueprint, Rendered};
@@ -100,7 +100,7 @@ fn differences(path: &str, live: &Value, rendered: &Value, places: &mut Vec<Stri
     }
 }
 
-/// What the operator itself keeps on a claim: the mark of birth, and under `onDelete: Delete` the custom resource as its
+/// What the operator itself keeps on a claim: the mark of birth, the version that last ran on it, and under `onDelete: Delete` the custom resource as its
 /// owner, so that the garbage collector deletes it with that, and only with that: a `StatefulSet` deleted by mistake
 /// takes no data along.
 fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
@@ -109,7 +109,8 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     let ours = claim.identity.as_ref() == Some(identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
     let born = claim.born || !blueprint.charter.birth;
-    if !ours || (claim.owned == owned && claim.born == born) {
+    let ran = version::ran(seen, ordinal).filter(|_| born);
+    if !ours || (claim.owned == owned && claim.born == born && claim.ran.as_deref() == ran) {
         return None;
     }
     let mut labels = json!({IDENTITY_LABEL: identity});
@@ -127,6 +128,7 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
             "name": claim.name,
             "namespace": seen.names.namespace,
             "labels": labels,
+            "annotations": ran.map_or(json!({}), |ran| json!({VERSION_ANNOTATION: ran})),
             "ownerReferences": if owned { vec![reference] } else { Vec::new() },
         },
     });

@@ -1,7 +1,7 @@
 //! Every wait has a way out: what a person changes in the spec is followed from wherever the ensemble is stuck. The states
 //! are listed in `docs/states.md`.
 
-use menagerie::model::ServerId;
+use menagerie::model::{Ordinal, ServerId};
 use menagerie::plan::{Plan, Step};
 
 use super::scenarios::{reason, settled};
@@ -82,4 +82,52 @@ fn one_that_is_merely_silent_does_not_leave() {
         world.scale(3).settle();
         assert!(world.trace.is_empty(), "{:?}", world.trace);
     }
+}
+
+#[test]
+fn case_r06_a_mistyped_version_that_never_ran_is_taken_back() {
+    let mut world = settled(3);
+    world.nowhere = ["3.10.0".into()].into();
+    world.spec.version = "3.10.0".into();
+    world.settle();
+    assert_eq!(world.trace, ["restart 2"], "the roll halts at the first that does not come back");
+    world.spec.version = "3.9.5".into();
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    assert_eq!(world.trace, ["restart 2", "restart 2"]);
+}
+
+#[test]
+fn case_r06_at_a_birth_any_version_may_follow_any_other() {
+    let mut world = zk(1);
+    world.nowhere = ["3.95.0".into()].into();
+    world.spec.version = "3.95.0".into();
+    assert_eq!(reason(&world.settle()).0, "Founding");
+    world.spec.version = "3.9.5".into();
+    assert_eq!(world.settle().step, Step::Rest);
+}
+
+#[test]
+fn a_version_that_ran_on_a_volume_stays_on_record_when_its_pod_is_gone_and_when_the_ensemble_is_made_again() {
+    let mut world = settled(1);
+    world.spec.version = "3.10.0".into();
+    world.settle();
+    assert_eq!(world.claims[&Ordinal(0)].ran.as_deref(), Some("3.10.0"));
+    world.unplaced = ids(&[1]);
+    world.spec.version = "3.9.5".into();
+    assert_eq!(reason(&world.settle()).0, "VersionRefused", "its files are of 3.10 wherever its pod is");
+    world.recreate("another-uid");
+    world.spec.version = "3.9.5".into();
+    assert_eq!(reason(&world.settle()).0, "VersionRefused");
+    world.spec.version = "3.10.1".into();
+    world.unplaced.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+}
+
+#[test]
+fn a_volume_of_which_an_older_operator_noted_no_version_has_that_of_the_template() {
+    let mut world = settled(1);
+    world.claims.get_mut(&Ordinal(0)).unwrap().ran = None;
+    world.unplaced = ids(&[1]);
+    world.spec.version = "3.11.0".into();
+    assert_eq!(reason(&world.settle()).0, "VersionRefused");
 }

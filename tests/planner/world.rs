@@ -38,6 +38,10 @@ pub struct World {
     pub trace: Vec<String>,
     /// Revision and uid of each pod.
     pub made: BTreeMap<u32, (String, u64)>,
+    /// The version of ZooKeeper that each pod was made for.
+    versions: BTreeMap<u32, String>,
+    /// Versions that there is no image of.
+    pub nowhere: BTreeSet<String>,
     pub requests: Requests,
     pub nodes: BTreeMap<String, Fact<NodeFacts>>,
     /// Ordinals of pods that are being deleted, and whose servers still run.
@@ -61,6 +65,8 @@ pub fn zk(replicas: i32) -> World {
         wiped: false,
         trace: Vec::new(),
         made: BTreeMap::new(),
+        versions: BTreeMap::new(),
+        nowhere: BTreeSet::new(),
         requests: Requests::default(),
         nodes: BTreeMap::new(),
         going: BTreeSet::new(),
@@ -123,7 +129,18 @@ impl World {
     }
 
     fn running(&self, id: ServerId) -> bool {
-        id.0 <= self.pods() && !self.down.contains(&id) && !self.unplaced.contains(&id)
+        id.0 <= self.pods() && !self.down.contains(&id) && !self.unplaced.contains(&id) && self.starts(id)
+    }
+
+    /// Whether there is an image of the version that its pod was made for.
+    fn starts(&self, id: ServerId) -> bool {
+        !self.versions.get(&id.ordinal().0).is_some_and(|version| self.nowhere.contains(version))
+    }
+
+    /// The version that pods are made for now.
+    fn version(&self) -> Option<String> {
+        let set = self.set()?;
+        set["spec"]["template"]["metadata"]["annotations"]["menagerie.dev/version"].as_str().map(Into::into)
     }
 
     /// Founds the ensemble when a majority of the seed runs with empty disks that may vote.
@@ -171,9 +188,7 @@ impl World {
                         .into(),
                 ),
                 update_revision: Some(self.revision()),
-                version: set["spec"]["template"]["metadata"]["annotations"]["menagerie.dev/version"]
-                    .as_str()
-                    .map(Into::into),
+                version: self.version(),
             }),
             pods,
             claims: self.claims.clone(),
@@ -204,6 +219,7 @@ impl World {
             revision: Some(revision),
             running: Some(self.running(id)),
             ready: self.running(id),
+            ran: self.versions.get(&ordinal).filter(|_| self.running(id)).cloned(),
             trouble: (!placed).then(|| "it cannot be scheduled: 0/3 nodes are available".to_owned()),
             ..PodFacts::default()
         }
@@ -222,7 +238,7 @@ impl World {
                 mode: if id == leader { Mode::Leader } else { Mode::Follower },
                 epoch: self.epoch,
                 zxid: Zxid(self.epoch << 32),
-                version: "3.9.5".into(),
+                version: self.versions.get(&id.ordinal().0).cloned().unwrap_or_default(),
                 membership: format!("{}version={}", membership.text(), membership.version),
                 synced_voters: (id == leader)
                     .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
@@ -268,6 +284,7 @@ impl World {
                 self.next += 1;
                 let revision = self.revision();
                 self.made.insert(restart.id.ordinal().0, (revision, self.next));
+                self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
                 self.trace.push(format!("restart {}", restart.id));
             }
             Step::Renew(renew) => {
@@ -301,6 +318,7 @@ impl World {
                 let claim = self.claims.values_mut().find(|claim| claim.name == object.key.name).unwrap();
                 claim.owned = !metadata["ownerReferences"].as_array().unwrap().is_empty();
                 claim.born = !metadata["labels"]["menagerie.dev/born"].is_null();
+                claim.ran = metadata["annotations"]["menagerie.dev/version"].as_str().map(Into::into);
             }
             Write::Apply { object, .. } if object.key.kind == Kind::Secret => {
                 panic!("the Secret is written a second time: {:?}", object.key);
@@ -326,7 +344,10 @@ impl World {
                 .unwrap();
             let (pods, revision, uid) = (self.pods(), self.revision(), self.next);
             self.made.retain(|n, _| *n < pods);
+            self.versions.retain(|n, _| *n < pods);
+            let version = self.version().unwrap_or_default();
             for n in 0..pods {
+                self.versions.entry(n).or_insert_with(|| version.clone());
                 self.made.entry(n).or_insert_with(|| (revision.clone(), uid));
                 self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
             }
@@ -354,6 +375,7 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         born: false,
         going: false,
         owned: false,
+        ran: None,
         volume: None,
         lost: None,
     }
