@@ -22,7 +22,9 @@ pub const REPLACE_ANNOTATION: &str = "menagerie.dev/replace";
 pub const APPROVE_ANNOTATION: &str = "menagerie.dev/approve";
 /// Annotation on pods: their version of ZooKeeper. On a claim: the version that last ran on it.
 pub const VERSION_ANNOTATION: &str = "menagerie.dev/version";
-/// Value of `app.kubernetes.io/managed-by` on everything rendered.
+/// Label on everything rendered: who looks after it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY_LABEL`] on everything rendered.
 pub const MANAGED_BY: &str = "menagerie";
 /// Name of the volume that holds a member's data.
 pub const DATA_VOLUME: &str = "data";

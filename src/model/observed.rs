@@ -82,6 +82,9 @@ impl Kind {
 pub enum Live {
     /// It is this ensemble's.
     Ours(Value),
+    /// It bears this ensemble's labels and has no owner: a backup tool brought it back, or its owner was deleted and it was
+    /// not (`--cascade=orphan`).
+    Orphan(Value),
     /// It was an earlier ensemble's of that name, or is being deleted: the garbage collector takes it.
     Leftover,
     /// It is somebody else's.
@@ -89,6 +92,16 @@ pub enum Live {
         /// Whose, as far as it says.
         owner: String,
     },
+}
+
+impl Live {
+    /// What it holds, when it is this ensemble's or may become so.
+    pub fn held(&self) -> Option<&Value> {
+        match self {
+            Self::Ours(json) | Self::Orphan(json) => Some(json),
+            Self::Leftover | Self::Foreign { .. } => None,
+        }
+    }
 }
 
 /// The `StatefulSet`.

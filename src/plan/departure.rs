@@ -12,7 +12,12 @@ use super::{Purpose, Reason, rolling};
 use crate::model::{Membership, Observation, ServerId};
 
 /// Who leaves next, and for what; `None` while nobody is too many.
-pub fn next(seen: &Observation, standing: &Standing, committed: &Membership, wanted: u32) -> Option<(ServerId, Purpose)> {
+pub fn next(
+    seen: &Observation,
+    standing: &Standing,
+    committed: &Membership,
+    wanted: u32,
+) -> Option<(ServerId, Purpose)> {
     let voters: Vec<ServerId> = committed.voters().collect();
     let highest = *voters.iter().rev().find(|id| id.0 > wanted)?;
     let absent = |id: &&ServerId| gone(seen, standing, **id) && blocker(seen, standing, **id).is_none();
@@ -52,7 +57,9 @@ pub fn way_out(seen: &Observation, standing: &Standing, wanted: u32) -> Option<S
     let synced = voters.filter(|id| standing.unsynced(seen, *id).is_none()).count();
     let pod = seen.names.pod(member.ordinal());
     let fewer = if synced > 0 && synced < wanted as usize {
-        format!(", or ask for {synced} members (replicas: {synced}): then those that run are restarted where their podTemplate keeps others away, and replicas can be raised again")
+        format!(
+            ", or ask for {synced} members (replicas: {synced}): then those that run are restarted where their podTemplate keeps others away, and replicas can be raised again"
+        )
     } else {
         String::new()
     };

@@ -169,7 +169,9 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
                 Purpose::Shrink => Reason::new("Shrinking", taking),
                 Purpose::Unplaced => Reason::new(
                     "Shrinking",
-                    format!("{taking}, since no node is found for it and others are to go; it comes back when it has one"),
+                    format!(
+                        "{taking}, since no node is found for it and others are to go; it comes back when it has one"
+                    ),
                 ),
                 Purpose::HandOver => {
                     Reason::new("HandingOver", format!("{taking} so that another leads; it comes back"))

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
-use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
+use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Names, Ordinal};
 
@@ -154,6 +154,6 @@ pub fn selector_text(names: &Names) -> String {
 fn labels(names: &Names) -> Value {
     let mut labels = selector(names);
     labels["app.kubernetes.io/instance"] = json!(names.ensemble);
-    labels["app.kubernetes.io/managed-by"] = json!(MANAGED_BY);
+    labels[MANAGED_BY_LABEL] = json!(MANAGED_BY);
     labels
 }

@@ -1,11 +1,12 @@
 //! Every wait has a way out: what a person changes in the spec is followed from wherever the ensemble is stuck. The states
 //! are listed in `docs/states.md`.
 
-use menagerie::model::{Ordinal, ServerId};
-use menagerie::plan::{Plan, Step};
+use menagerie::model::observed::{Kind, ObjectKey};
+use menagerie::model::{Live, Ordinal, ServerId};
+use menagerie::plan::{Step, Write, plan};
 
 use super::scenarios::{reason, settled};
-use super::world::{World, zk};
+use super::world::{UID, World, zk};
 
 fn ids(ids: &[u32]) -> std::collections::BTreeSet<ServerId> {
     ids.iter().copied().map(ServerId).collect()
@@ -38,7 +39,9 @@ fn case_04_whichever_three_of_five_run_three_can_be_asked_for() {
         for _ in 0..60 {
             world.pass();
             let run = (1..=world.pods()).filter(|id| !world.unplaced.contains(&ServerId(*id))).count();
-            if run < 3 && let Some(next) = world.unplaced.first().copied().filter(|id| id.0 <= world.pods()) {
+            if run < 3
+                && let Some(next) = world.unplaced.first().copied().filter(|id| id.0 <= world.pods())
+            {
                 world.unplaced.remove(&next);
             }
             assert!(world.has_quorum(), "{stuck:?}: {:?}", world.trace);
@@ -130,4 +133,56 @@ fn a_volume_of_which_an_older_operator_noted_no_version_has_that_of_the_template
     world.unplaced = ids(&[1]);
     world.spec.version = "3.11.0".into();
     assert_eq!(reason(&world.settle()).0, "VersionRefused");
+}
+
+#[test]
+fn case_05_objects_without_their_owner_are_taken_up_again_and_nothing_is_restarted() {
+    let mut world = settled(3);
+    let (revision, charter) = (world.revision(), world.seen().charter);
+    world.orphan("another-uid");
+    let Step::Apply(writes) = world.pass().step else { panic!("{:?}", plan(&world.seen()).step) };
+    assert_eq!(writes.len(), world.objects.len(), "all of them at once");
+    for write in &writes {
+        let Write::Apply { object, uid } = write else { panic!("the password that members know is lost: {write:?}") };
+        assert_eq!(object.json["metadata"]["ownerReferences"][0]["uid"], "another-uid", "{:?}", object.key);
+        assert!(uid.is_some(), "{:?}: another object of that name could be taken", object.key);
+        assert!(
+            object.json["stringData"].is_null() && (object.key.kind != Kind::Secret || object.json["data"].is_null())
+        );
+    }
+    let plan = world.settle();
+    assert_eq!((plan.step, world.trace.len()), (Step::Rest, 0));
+    assert_eq!(
+        (plan.status.identity.as_deref(), world.revision(), world.seen().charter),
+        (Some(UID), revision, charter)
+    );
+}
+
+#[test]
+fn case_05_objects_without_an_owner_that_bear_another_identity_than_the_claims_start_nothing() {
+    let mut world = settled(3);
+    world.orphan("another-uid");
+    world.claims.get_mut(&Ordinal(1)).unwrap().identity = Some("somebody".into());
+    let before = world.objects.clone();
+    let plan = world.settle();
+    assert_eq!(reason(&plan).0, "ForeignObject");
+    assert!(reason(&plan).1.contains("data-zk-1 of somebody"), "{}", reason(&plan).1);
+    assert!(world.objects == before);
+}
+
+#[test]
+fn case_05_all_that_is_in_the_way_is_named_at_once() {
+    let mut world = zk(3);
+    for name in ["zk-client", "zk-0", "zk-1"] {
+        let key = ObjectKey { kind: Kind::Service, name: name.into() };
+        world.objects.insert(key, Live::Foreign { owner: format!("Deployment of {name}") });
+    }
+    let plan = world.settle();
+    for name in ["zk-client", "zk-0", "zk-1"] {
+        assert!(
+            reason(&plan).1.contains(&format!("Service {name} belongs to Deployment of {name}")),
+            "{}",
+            reason(&plan).1
+        );
+    }
 }

@@ -115,17 +115,12 @@ impl World {
     }
 
     fn set(&self) -> Option<&Value> {
-        match self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() })? {
-            Live::Ours(json) => Some(json),
-            _ => None,
-        }
+        self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() })?.held()
     }
 
     fn charter(&self) -> Option<Charter> {
-        match self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() })? {
-            Live::Ours(json) => serde_json::from_str(json["data"]["charter.json"].as_str()?).ok(),
-            _ => None,
-        }
+        let json = self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() })?.held()?;
+        serde_json::from_str(json["data"]["charter.json"].as_str()?).ok()
     }
 
     fn running(&self, id: ServerId) -> bool {
@@ -320,7 +315,9 @@ impl World {
                 claim.born = !metadata["labels"]["menagerie.dev/born"].is_null();
                 claim.ran = metadata["annotations"]["menagerie.dev/version"].as_str().map(Into::into);
             }
-            Write::Apply { object, .. } if object.key.kind == Kind::Secret => {
+            Write::Apply { object, .. }
+                if object.key.kind == Kind::Secret && !matches!(self.objects[&object.key], Live::Orphan(_)) =>
+            {
                 panic!("the Secret is written a second time: {:?}", object.key);
             }
             Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
@@ -352,6 +349,19 @@ impl World {
                 self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
             }
         }
+    }
+
+    /// Deletes the custom resource and leaves all that it owned, as `--cascade=orphan` does it, and as objects look that a
+    /// backup tool brought back; a new one of that name comes.
+    pub fn orphan(&mut self, uid: &str) {
+        self.uid = uid.into();
+        self.status = EnsembleStatus::default();
+        for live in self.objects.values_mut() {
+            let mut json = live.held().cloned().unwrap_or_default();
+            json["metadata"]["ownerReferences"] = json!([]);
+            *live = Live::Orphan(json);
+        }
+        self.trace.clear();
     }
 
     /// Deletes the custom resource; its claims stay, and a new object of that name comes.
