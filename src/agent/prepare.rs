@@ -207,9 +207,12 @@ pub fn unknown(zoo_cfg: &str, seed: &Seed) -> Option<String> {
 }
 
 /// Why the volume has to be made ready once more: its kubelet had not heard of the wish that it start empty when that was
-/// done last.
+/// done last, or it was made ready for other founders.
 pub fn outdated(found: &Found, seed: &Seed, id: ServerId) -> Option<String> {
     let mark = owned(found, seed, id).ok()?;
+    if Records::read(&found.dynamics).newest.is_some_and(|record| refounded(&record, seed)) {
+        return Some("it was started with other founders".to_owned());
+    }
     ungranted(&mark, seed, id).map(|_| "it was to sync anew, and heard of it too late".to_owned())
 }
 
@@ -244,12 +247,23 @@ pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result
     Ok(Plan { changes, using, from, ignored: records.ignored })
 }
 
-/// The last list that is known. Between a record and a charter of the same version, the record wins.
+/// The last list that is known. Between a record and a charter of the same version, the record wins, unless nobody has agreed
+/// on it yet.
 fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed) -> (&'a Membership, Source) {
     match record {
-        Some(record) if record.version >= seed.membership.version => (record, Source::Record),
+        Some(record) if record.version >= seed.membership.version && !refounded(record, seed) => {
+            (record, Source::Record)
+        }
         _ => (&seed.membership, Source::Charter),
     }
+}
+
+/// Whether the founders are called otherwise by now, or are fewer: the operator lets some go that never ran. Neither makes a
+/// second quorum: a majority is counted by ids, and one of the longer list is more than one of the shorter.
+fn refounded(record: &Membership, seed: &Seed) -> bool {
+    let founders = &seed.membership;
+    let unborn = seed.birth && record.version == ConfigVersion(0) && founders.version == ConfigVersion(0);
+    unborn && founders.servers.keys().all(|id| record.contains(*id)) && founders.servers != record.servers
 }
 
 /// That list and the member itself. Version 0 is older than any that was agreed on: the leader's replaces it at the first

@@ -249,6 +249,10 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     if let Some(collision) = objects::collision(seen) {
         return collision;
     }
+    let empty = origin::empty_claims(seen);
+    if !empty.is_empty() {
+        return Step::Delete(empty);
+    }
     let origin = match origin {
         Ok(origin) => origin,
         Err(obstacle) => return obstacle.clone().into(),
@@ -263,7 +267,8 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         requests: &seen.requests,
         environment: &seen.environment,
         charter: origin.charter(seen, standing),
-        pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
+        pods: origin::founding_pods(seen, origin)
+            .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
     };
     let writes = objects::differing(seen, &render(&blueprint), &blueprint);
@@ -274,7 +279,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         return healing;
     }
     if origin.birth {
-        return Step::Wait(standing.founding(seen));
+        return Step::Wait(origin::founding(seen, standing, origin));
     }
     membership::next(seen, standing, &blueprint)
 }

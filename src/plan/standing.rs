@@ -135,11 +135,6 @@ impl Standing {
         }
     }
 
-    /// The ensemble is being born: who is still missing.
-    pub fn founding(&self, seen: &Observation) -> Reason {
-        Reason::new("Founding", self.no_quorum(seen).message)
-    }
-
     /// Addresses of members that serve with the leader, `except` not among them.
     pub fn endpoints(&self, seen: &Observation, except: Option<ServerId>) -> Vec<String> {
         let voters = self.committed.iter().flat_map(Membership::voters);

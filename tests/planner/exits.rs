@@ -4,6 +4,7 @@
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Ordinal, ServerId};
 use menagerie::plan::{Step, Write, plan};
+use serde_json::json;
 
 use super::scenarios::{reason, settled};
 use super::world::{UID, World, zk};
@@ -185,4 +186,71 @@ fn case_05_all_that_is_in_the_way_is_named_at_once() {
             reason(&plan).1
         );
     }
+}
+
+#[test]
+fn case_r15_a_stateful_set_that_somebody_scaled_at_a_birth_gets_its_founders_back() {
+    let mut world = zk(3);
+    world.down = ids(&[1, 2, 3]);
+    world.settle();
+    let key = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
+    if let Some(Live::Ours(json)) = world.objects.get_mut(&key) {
+        json["spec"]["replicas"] = json!(1);
+    }
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.voters(), [1, 2, 3]);
+}
+
+#[test]
+fn case_r15_fewer_are_born_when_those_that_go_were_never_anywhere() {
+    let mut world = zk(3);
+    world.unplaced = ids(&[2, 3]);
+    assert_eq!(reason(&world.settle()).0, "Founding");
+    assert_eq!(world.scale(1).settle().step, Step::Rest);
+    assert_eq!((world.voters(), world.pods()), (vec![1], 1));
+}
+
+#[test]
+fn case_r15_fewer_are_not_born_when_one_of_those_that_go_had_a_volume_and_the_way_out_is_said() {
+    let mut world = zk(3);
+    world.down = ids(&[1, 2]);
+    world.settle();
+    let plan = world.scale(1).settle();
+    assert_eq!((reason(&plan).0, world.pods()), ("Founding", 3));
+    assert!(reason(&plan).1.contains("kubectl -n ns delete pvc -l menagerie.dev/ensemble=zk"), "{}", reason(&plan).1);
+}
+
+#[test]
+fn case_r15_a_claim_that_was_never_bound_is_not_taken_up_by_the_next_ensemble_of_that_name() {
+    let mut world = zk(1);
+    world.unplaced = ids(&[1]);
+    world.settle();
+    world.recreate("another-uid");
+    assert!(world.claims[&Ordinal(0)].volume.is_none());
+    let plan = world.settle();
+    assert_eq!((plan.step, world.trace.clone()), (Step::Rest, vec!["delete data-zk-0".to_owned()]));
+    assert_eq!(plan.status.identity.as_deref(), Some("another-uid"), "nothing of the first is left");
+}
+
+#[test]
+fn case_25_a_corrected_domain_gives_the_founders_their_names_until_they_are_born() {
+    let mut world = zk(3);
+    world.down = ids(&[1, 2, 3]);
+    world.settle();
+    let mut seen = world.seen();
+    seen.names.domain = "k8s.example".into();
+    let Step::Apply(writes) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
+    let told = writes.iter().find_map(|write| match write {
+        Write::Apply { object, .. } => object.json["data"]["charter.json"].as_str(),
+        Write::CreateSuperSecret(_) => None,
+    });
+    let told = told.unwrap();
+    assert!(told.contains("zk-2.ns.svc.k8s.example") && !told.contains("cluster.local"), "{told}");
+    world.down.clear();
+    world.settle();
+    let mut seen = world.seen();
+    seen.names.domain = "k8s.example".into();
+    let confirmed = plan(&seen).status.membership.unwrap();
+    assert!(confirmed.servers[0].contains("cluster.local"), "a membership that was agreed on is what it is");
 }

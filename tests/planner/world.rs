@@ -93,6 +93,11 @@ impl World {
 
     /// One pass: observe, plan, record, act.
     pub fn pass(&mut self) -> Plan {
+        let (pods, unplaced) = (self.pods(), self.unplaced.clone());
+        let placed = |ordinal: &Ordinal| ordinal.0 < pods && !unplaced.contains(&ServerId::from(*ordinal));
+        for (ordinal, claim) in self.claims.iter_mut().filter(|(ordinal, _)| placed(ordinal)) {
+            claim.volume.get_or_insert_with(|| format!("volume-{ordinal}"));
+        }
         self.elect();
         let plan = plan(&self.seen());
         self.status = plan.status.clone();
@@ -346,7 +351,9 @@ impl World {
             for n in 0..pods {
                 self.versions.entry(n).or_insert_with(|| version.clone());
                 self.made.entry(n).or_insert_with(|| (revision.clone(), uid));
-                self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
+                let volume = !self.unplaced.contains(&ServerId(n + 1));
+                let made = || ClaimFacts { volume: volume.then(|| format!("volume-{n}")), ..claim(n, Some(identity)) };
+                self.claims.entry(Ordinal(n)).or_insert_with(made);
             }
         }
     }
@@ -386,7 +393,7 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         going: false,
         owned: false,
         ran: None,
-        volume: None,
+        volume: Some(format!("volume-{ordinal}")),
         lost: None,
     }
 }
