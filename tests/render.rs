@@ -28,6 +28,7 @@ fn rendered(spec: Value) -> String {
         environment: &environment,
         charter,
         pods,
+        voters: pods,
         span: pods,
     };
     let objects: Vec<Value> = render(&blueprint).into_iter().map(|object| object.json).collect();

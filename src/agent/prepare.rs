@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::truth::PASSWORD_CHANGED;
 use crate::model::{ConfigVersion, Membership, ServerId};
 
 use super::record::{NEXT, Records, STEM, file_name};
@@ -199,7 +200,7 @@ fn ungranted<'a>(mark: &Mark, seed: &'a Seed, id: ServerId) -> Option<&'a String
 pub fn unknown(zoo_cfg: &str, seed: &Seed) -> Option<String> {
     let has = |wanted: &str| zoo_cfg.lines().any(|line| line.trim() == wanted);
     if !has(&seed.digest.line()) {
-        return Some("the super user's password was changed".to_owned());
+        return Some(PASSWORD_CHANGED.to_owned());
     }
     // One that an older agent wrote says nothing of it.
     let told = zoo_cfg.lines().any(|line| line.trim().starts_with(CONFIG_PROPERTY));

@@ -16,6 +16,8 @@ use sha1::{Digest as _, Sha1};
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::{Charter, ConfigVersion, Membership, Server, ServerId};
 
+use crate::zk::ensemble::Password;
+
 use super::record::{usable, whole};
 
 /// Name of the file of the super user's password.
@@ -140,11 +142,9 @@ impl SuperDigest {
     }
 
     fn of(password: &str) -> Result<Self, NoSeed> {
-        let password = password.trim_end_matches(['\n', '\r']);
-        if password.is_empty() {
-            return Err(NoSeed::Wrong { key: PASSWORD_KEY, reason: "is empty".into() });
-        }
-        let hash = Sha1::digest(format!("super:{password}"));
+        let empty = || NoSeed::Wrong { key: PASSWORD_KEY, reason: "is empty".into() };
+        let password = Password::of(password).ok_or_else(empty)?;
+        let hash = Sha1::digest(format!("super:{}", password.text()));
         Ok(Self(format!("super:{}", STANDARD.encode(hash))))
     }
 

@@ -13,7 +13,7 @@ use super::observe::{fresh, observe};
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
 use crate::model::{Change, ConfigVersion, Names};
-use crate::plan::{Deed, Resize, Step, Target, Write, plan};
+use crate::plan::{DENIED, Deed, Resize, Step, Target, Write, plan};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome, Password};
 
@@ -34,7 +34,9 @@ pub enum ActError {
     #[error("{0}")]
     Outdated(String),
     /// The Secret has no password.
-    #[error("the Secret {0} has no key 'password': delete it; another is made, and the members are restarted in turn")]
+    #[error(
+        "the Secret {0} has no key 'password', or nothing in it: delete it; another is made, and the members are restarted in turn"
+    )]
     NoPassword(String),
 }
 
@@ -44,8 +46,8 @@ impl ActError {
         match self {
             Self::Api(api) => api.refusal().map(|said| ("ApplyRefused", format!("{api}: the API server says: {said}"))),
             Self::Ensemble(EnsembleError::Denied) => Some((
-                "SuperUserDenied",
-                "the members refuse the super user: they were started with another password than the Secret holds now; those that know the old one are restarted in turn".to_owned(),
+                DENIED,
+                "the members do not take the operator for the super user: they were started with another password than the Secret holds now, or their configuration keeps digest authentication from it (SASL made mandatory, another digest algorithm, the digest provider switched off; take that back). Members that have to be restarted are restarted first, one at a time, and then it is tried again. Of two voters neither can be spared without leaving the membership: restart one by hand, which costs the quorum until it is back: kubectl annotate pod NAME-0 menagerie.dev/restart=now".to_owned(),
             )),
             Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => Some(("StepNotTaken", self.to_string())),
             Self::Ensemble(_) | Self::Outdated(_) => None,
@@ -209,6 +211,6 @@ async fn connect(context: &Context, names: &Names, via: &[String]) -> Result<Ens
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
     let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
     let password = secret.data.and_then(|data| String::from_utf8(data.get(PASSWORD_KEY)?.0.clone()).ok());
-    let password = Password(password.ok_or(ActError::NoPassword(name))?);
+    let password = password.as_deref().and_then(Password::of).ok_or(ActError::NoPassword(name))?;
     Ok(Ensemble::connect(via, &password).await?)
 }

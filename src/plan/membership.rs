@@ -1,7 +1,8 @@
 //! Grow and shrink, one member at a time.
 //!
 //! - Before each step every voter of the committed membership serves, is synced and has that membership.
-//! - Grow: raise the set by one, wait until the joiner is synced, add it. Its voice counts only then.
+//! - Grow: raise the set by one, wait until the joiner is synced, add it. Its voice counts only then. Two voters tolerate less
+//!   than one does: between one and three both joiners are synced before the first votes, and both leave before a pod goes.
 //! - Shrink: take the highest out of the membership, then its pod, then by policy its claim. Never the other way round:
 //!   a pod deleted while it votes is a lost vote, and with a second loss the quorum. Those that do not serve leave first
 //!   (`departure`).
@@ -50,6 +51,12 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if let Some(step) = drain::relieve(seen, standing) {
         return step;
     }
+    // A change of the membership would be refused again; a restart asks nobody's leave.
+    if rolling::denied(seen)
+        && let Some(step @ Step::Restart(_)) = rolling::roll(seen, standing, blueprint.desired)
+    {
+        return step;
+    }
     if let Some(step) = replace::next(seen, standing, blueprint.desired) {
         return step;
     }
@@ -64,8 +71,8 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
         }
     }
     let lower = unneeded.then(|| context.lower());
-    // Two voters are a state to be left at once: what they need goes before what nobody needs.
-    let first = leaver.is_some() && voters.len() == 2;
+    // Two voters are passed by at once: the next leaves before the pod of the last one is stopped.
+    let first = leaver.is_some() && voters.len() == 2 && wanted == 1;
     if let Some(step) = lower.as_ref().filter(|step| !first && !matches!(step, Step::Wait(_))) {
         return step.clone();
     }
@@ -128,11 +135,19 @@ impl Context<'_> {
         if let Some(blocker) = self.standing.blocker(self.seen) {
             return Step::Wait(blocker);
         }
-        if self.set.replicas < joiner.0 {
+        let second = self.second(joiner);
+        if self.set.replicas < second.unwrap_or(joiner).0 {
             return self.raise();
         }
         if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
             return step;
+        }
+        let waits_for =
+            [Some(joiner), second].into_iter().flatten().find_map(|id| Some((id, self.not_ready_to_join(id)?)));
+        // Of two voters neither may be lost: the third comes back first, and is restarted in its place.
+        let at_stake = self.voters() == 2 && self.blueprint.desired.replicas > 2;
+        if at_stake && waits_for.is_none() {
+            return self.join(joiner);
         }
         // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
         // member does. A leader that gave up its seat comes by here.
@@ -141,13 +156,29 @@ impl Context<'_> {
         if let (Some(pod), Some(why), Some(committed)) = (pod, why, &self.standing.committed) {
             return rolling::restart(self.seen, self.standing, joiner, pod, Some(committed.version), why);
         }
-        if let Some(reason) = self.not_ready_to_join(joiner) {
-            let pod = self.seen.names.pod(joiner.ordinal());
+        if let Some((id, reason)) = waits_for {
+            let pod = self.seen.names.pod(id.ordinal());
             return Step::Wait(Reason::new(
                 "Joining",
-                format!("waiting for member {joiner} (pod {pod}) to sync: {reason}"),
+                format!("waiting for member {id} (pod {pod}) to sync: {reason}"),
             ));
         }
+        self.join(joiner)
+    }
+
+    /// On the way from one voter to three, the one that joins right after this one: both are started and synced before the first
+    /// votes. Two that vote tolerate less than one does, and a member takes seconds to start and to sync.
+    fn second(&self, joiner: ServerId) -> Option<ServerId> {
+        let (wanted, committed) = (self.blueprint.desired.replicas, self.standing.committed.as_ref()?);
+        let mut others = (joiner.0 + 1..=wanted).map(ServerId).filter(|id| !committed.contains(*id));
+        others.next().filter(|_| self.voters() == 1)
+    }
+
+    fn voters(&self) -> usize {
+        self.standing.committed.as_ref().map_or(0, |committed| committed.voters().count())
+    }
+
+    fn join(&self, joiner: ServerId) -> Step {
         let Some(committed) = &self.standing.committed else {
             return Step::Wait(self.standing.no_quorum(self.seen));
         };

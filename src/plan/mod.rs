@@ -19,10 +19,11 @@ mod version;
 
 use crate::api::EnsembleStatus;
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{ClaimFacts, ConfigVersion, Membership, Observation, PodFacts, Server, ServerId};
+use crate::model::{ClaimFacts, ConfigVersion, Desired, Membership, Observation, PodFacts, Server, ServerId};
 use crate::render::{Blueprint, Rendered, render};
 
 pub use deed::{Deed, Expected};
+pub use rolling::DENIED;
 pub use standing::Standing;
 pub use status::{Truth, Verdict, refused};
 
@@ -269,6 +270,7 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         charter: origin.charter(seen, standing),
         pods: origin::founding_pods(seen, origin)
             .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),
+        voters: voters(seen, standing, desired),
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
     };
     let writes = objects::differing(seen, &render(&blueprint), &blueprint);
@@ -282,6 +284,12 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         return Step::Wait(origin::founding(seen, standing, origin));
     }
     membership::next(seen, standing, &blueprint)
+}
+
+/// How many vote now, as far as is known; before the birth as many as are wanted.
+fn voters(seen: &Observation, standing: &Standing, desired: &Desired) -> u32 {
+    let voters = confirmed(seen, standing).map(|membership| membership.voters().count());
+    voters.and_then(|voters| u32::try_from(voters).ok()).unwrap_or(desired.replicas)
 }
 
 /// The membership that counts: the leader's, else the last that was noted.

@@ -14,6 +14,9 @@ use crate::model::desired::{Storage, Updates};
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
 
+/// The reason of a step that the members refused, since they do not take the operator for the super user.
+pub const DENIED: &str = "SuperUserDenied";
+
 /// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
 pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     let pod = seen.pods.get(&id.ordinal())?;
@@ -97,16 +100,24 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
         return Some(Step::Wait(blocker));
     }
     // The leader last, the others from the highest down.
-    waiting.sort_by_key(|(id, _)| (Some(*id) != standing.leader, *id));
+    let by_hand = |id| denied(seen) && asked(seen, id);
+    waiting.sort_by_key(|(id, _)| (by_hand(*id), Some(*id) != standing.leader, *id));
     let (id, why) = waiting.pop()?;
     let pod = seen.pods.get(&id.ordinal())?;
     let leads = standing.leader == Some(id);
     let alone = committed.voters().count() == 1;
-    if alone || (!leads && stays(seen, standing, committed, id)) {
+    // Where no member lets the operator change the membership, who asks for a restart has been told what it costs.
+    if alone || (!leads && stays(seen, standing, committed, id)) || by_hand(id) {
         return Some(restart(seen, standing, id, pod, Some(committed.version), why));
     }
     let purpose = if leads { Purpose::HandOver } else { Purpose::Restart };
     Some(leave(seen, standing, id, committed.version, purpose))
+}
+
+/// Whether the members refused the super user at the last step. It comes from the status, which somebody may have changed, and
+/// only says which of two safe steps goes first: who has to be restarted may know the super user afterwards.
+pub fn denied(seen: &Observation) -> bool {
+    seen.status.conditions.iter().any(|condition| condition.reason == DENIED)
 }
 
 /// A restarted member to which no Service sends clients yet, and whose caches are cold: with the leader gone the same moment,

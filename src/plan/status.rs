@@ -57,7 +57,8 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         conditions: Vec::new(),
         replicas: number(seen.pods.len()),
         ready_replicas: number(ready),
-        ready: format!("{ready}/{wanted}"),
+        // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
+        ready: format!("{ready}/{}", voters(standing, membership.as_ref()).max(wanted)),
         selector: selector_text(&seen.names),
         leader: standing.leader.map(|id| seen.names.pod(id.ordinal())),
         members: members(seen, standing, membership.as_ref()),
@@ -68,6 +69,12 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         identity: origin.map(|origin| origin.identity.clone()).or_else(|| seen.status.identity.clone()),
         endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
     }
+}
+
+/// How many vote: by the committed membership, else by the last that was noted.
+fn voters(standing: &Standing, membership: Option<&Membership>) -> u32 {
+    let membership = standing.committed.as_ref().or(membership.filter(|membership| membership.version.0 > 0));
+    membership.map_or(0, |membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX))
 }
 
 fn members(seen: &Observation, standing: &Standing, membership: Option<&Membership>) -> Vec<MemberStatus> {
@@ -130,27 +137,27 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
 
 /// The conditions, without times.
 pub fn conditions(seen: &Observation, standing: &Standing, step: &Step) -> Vec<Verdict> {
-    let doing = doing(seen, step);
+    let doing = doing(seen, standing, step);
     let mut verdicts = vec![
         degraded(seen, standing, step),
         progressing(step, &doing),
         quorum(seen, standing),
         ready(seen, standing, step, &doing),
     ];
-    verdicts.extend(restart_pending(seen));
-    verdicts.extend(warning(seen));
+    verdicts.extend(restart_pending(seen, standing));
+    verdicts.extend(warning(seen, standing));
     verdicts
 }
 
 /// The step as a reason: what is being done, or what keeps it from being done.
-fn doing(seen: &Observation, step: &Step) -> Reason {
+fn doing(seen: &Observation, standing: &Standing, step: &Step) -> Reason {
     let pod = |id: &ServerId| seen.names.pod(id.ordinal());
     match step {
         Step::Apply(writes) => match objects::template_changes(seen, writes) {
-            Some(changes) => Reason::new(
-                TEMPLATE_CHANGED,
-                format!("the members' pods change in {changes}; those that run will be restarted one at a time"),
-            ),
+            Some(changes) => {
+                let then = restarts(seen, standing).message;
+                Reason::new(TEMPLATE_CHANGED, format!("the members' pods change in {changes}; {then}"))
+            }
             None => Reason::new("Applying", "bringing the objects to what they should be"),
         },
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
@@ -209,9 +216,10 @@ fn progressing(step: &Step, doing: &Reason) -> Verdict {
 fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -> Verdict {
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
-    // A template that changes is a roll that begins: who waits for Ready waits for its end.
+    // Who waits for Ready waits for the end of a roll: from the change of the template until no member is due to be
+    // restarted. What the update policy holds is not waited for: it may be held for a week, and `RestartPending` says so.
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_)) && doing.code != TEMPLATE_CHANGED;
-    if complete && settled {
+    if complete && settled && !rolls(seen) {
         return Verdict {
             name: "Ready",
             truth: Truth::True,
@@ -251,29 +259,65 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
     }
 }
 
+/// Whether members are to be restarted now, or that is not known yet.
+fn rolls(seen: &Observation) -> bool {
+    let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
+    let due = || seen.pods.keys().any(|ordinal| rolling::due(seen, ServerId::from(*ordinal)).is_some());
+    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired)).is_some();
+    let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
+    unknown || (due() && !held()) || by_name()
+}
+
+/// What restarts wait for, as a sentence about pods.
+fn restarts(seen: &Observation, standing: &Standing) -> Reason {
+    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
+    if let Some(held) = held.or_else(|| rolling::failed(seen, standing)) {
+        return held;
+    }
+    match standing.blocker(seen) {
+        Some(blocker) => Reason::new(
+            blocker.code,
+            format!("those that serve are not restarted before every voter does: {}", blocker.message),
+        ),
+        None => Reason::new("InTurn", "they are restarted one at a time, the leader last"),
+    }
+}
+
 /// Pods that have to be made anew, and what they wait for.
-fn restart_pending(seen: &Observation) -> Option<Verdict> {
+fn restart_pending(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let due: Vec<String> = seen
         .pods
         .iter()
         .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, rolling::due(seen, ServerId::from(*ordinal))?)))
         .collect();
-    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
-    let held = held.unwrap_or_else(|| Reason::new("InTurn", "they are restarted one at a time, the leader last"));
+    let pending = restarts(seen, standing);
     (!due.is_empty()).then(|| Verdict {
         name: "RestartPending",
         truth: Truth::True,
-        reason: held.code,
-        message: format!("to be restarted: {}; {}", due.join(", "), held.message),
+        reason: pending.code,
+        message: format!("to be restarted: {}; {}", due.join(", "), pending.message),
     })
 }
 
+/// What two voters mean: of them ZooKeeper needs both, and takes no vote from a server whose database is empty.
+const AT_STAKE: &str = "2 voters tolerate no failure, as 1 does, and both must be up; if the volume of one is lost, the other does not serve again, although it has all the data: ask for 3, which tolerate one";
+
+/// What is at stake while two vote: for as long as that is asked for, or on the way between one and three.
+fn two_voters(standing: &Standing) -> Option<String> {
+    let voters: Vec<ServerId> = standing.committed.as_ref()?.voters().collect();
+    let [one, other] = voters[..] else { return None };
+    Some(format!("members {one} and {other} vote now: {AT_STAKE}"))
+}
+
 /// What is allowed and still unwise.
-fn warning(seen: &Observation) -> Option<Verdict> {
+fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
+    if let Some(message) = two_voters(standing) {
+        return Some(Verdict { name: "Warning", truth: Truth::True, reason: "TwoVoters", message });
+    }
     let voters = desired.replicas;
     let message = match voters {
-        2 => "2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned(),
+        2 => AT_STAKE.to_owned(),
         n if n % 2 == 0 => format!(
             "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
             (n - 1) / 2,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+use crate::model::desired::Storage;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Names, Ordinal};
@@ -33,6 +34,8 @@ pub struct Blueprint<'a> {
     pub charter: Charter,
     /// Pods that the `StatefulSet` should have now. Only the planner moves this number.
     pub pods: u32,
+    /// How many vote now; before the birth, as many as are wanted.
+    pub voters: u32,
     /// How many member Services there are.
     pub span: u32,
 }
@@ -67,16 +70,24 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,
-        json!({"spec": {"maxUnavailable": tolerated(blueprint.desired.replicas), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+        json!({"spec": {"maxUnavailable": tolerated(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
     ));
     objects.push(set::stateful_set(blueprint));
     objects.into_iter().map(sealed).collect()
 }
 
-/// How many members may be evicted at once: as many as leave a majority. One or two voters tolerate none, and a budget of
-/// none would block a drain for ever: there it costs the quorum until the pod is back.
-fn tolerated(voters: u32) -> u32 {
-    (voters.saturating_sub(1) / 2).max(1)
+/// How many members may be evicted at once: as many as leave a majority, of those that vote now and of those that are wanted.
+///
+/// One voter tolerates none, and a budget of none would block a drain for ever: there it costs the quorum until the pod is back.
+/// So do two that are asked for, unless the eviction takes their data along. Two on the way between one and three are passed
+/// by within seconds, and a drain waits that long.
+fn tolerated(blueprint: &Blueprint<'_>) -> u32 {
+    let wanted = blueprint.desired.replicas;
+    let kept = matches!(blueprint.desired.storage, Storage::Claim { .. });
+    match blueprint.voters.min(wanted) {
+        2 if !kept || wanted > 2 => 0,
+        voters => (voters.saturating_sub(1) / 2).max(1),
+    }
 }
 
 /// The `StatefulSet` alone: membership steps change nothing but its number of pods.

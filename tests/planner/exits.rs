@@ -3,10 +3,10 @@
 
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Ordinal, ServerId};
-use menagerie::plan::{Step, Write, plan};
+use menagerie::plan::{Plan, Step, Truth, Write, plan};
 use serde_json::json;
 
-use super::scenarios::{reason, settled};
+use super::scenarios::{condition, reason, settled};
 use super::world::{UID, World, zk};
 
 fn ids(ids: &[u32]) -> std::collections::BTreeSet<ServerId> {
@@ -253,4 +253,118 @@ fn case_25_a_corrected_domain_gives_the_founders_their_names_until_they_are_born
     seen.names.domain = "k8s.example".into();
     let confirmed = plan(&seen).status.membership.unwrap();
     assert!(confirmed.servers[0].contains("cluster.local"), "a membership that was agreed on is what it is");
+}
+
+fn verdict(plan: &Plan, name: &str) -> (&'static str, String) {
+    let verdict = plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}"));
+    (verdict.reason, verdict.message.clone())
+}
+
+#[test]
+fn case_r09_of_two_voters_that_know_an_old_password_one_is_restarted_in_its_place_when_somebody_asks_for_it() {
+    let mut world = settled(2);
+    world.refusing = ids(&[1, 2]);
+    for _ in 0..3 {
+        assert_eq!(verdict(&world.pass(), "Degraded").0, "SuperUserDenied");
+    }
+    assert!(world.trace.is_empty(), "the operator does not take the quorum away by itself: {:?}", world.trace);
+    world.asked = ids(&[1]);
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["restart 1", "leave 2", "restart 2", "join 2"]);
+}
+
+#[test]
+fn case_10_who_refuses_the_super_user_is_restarted_before_a_member_is_added_or_taken_out() {
+    for replicas in [5, 2] {
+        let mut world = settled(3);
+        world.refusing = ids(&[1, 2, 3]);
+        assert_eq!(world.scale(replicas).settle().step, Step::Rest, "{:?}", world.trace);
+        assert!(world.refusing.iter().all(|id| id.0 > world.pods()), "{:?}", world.trace);
+        let changes = |step: &&String| step.starts_with("join") || step.starts_with("leave");
+        let before: Vec<_> = world.trace.iter().take_while(|step| !changes(step)).collect();
+        assert!(before.contains(&&"restart 2".to_owned()), "a restart asks nobody's leave: {:?}", world.trace);
+    }
+}
+
+#[test]
+fn two_voters_are_passed_by_with_both_joiners_synced_and_no_pod_stopped_in_between() {
+    let mut world = settled(1);
+    world.scale(3).settle();
+    assert_eq!(world.trace, ["raise 2", "raise 3", "join 2", "join 3"]);
+    world.scale(1).settle();
+    assert_eq!(world.trace[..4], ["leave 3", "leave 2", "lower 3", "lower 2"]);
+    world.scale(3);
+    world.down = ids(&[3]);
+    world.settle();
+    assert_eq!(
+        world.voters(),
+        [1],
+        "one voter tolerates as little as two, and loses nothing with the volume of the other"
+    );
+}
+
+#[test]
+fn while_two_vote_it_is_said_what_is_at_stake_and_nobody_is_evicted() {
+    let mut world = settled(3);
+    world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
+    while world.voters().len() != 2 {
+        world.pass();
+    }
+    let plan = world.pass();
+    assert_eq!(verdict(&plan, "Warning").0, "TwoVoters");
+    assert!(verdict(&plan, "Warning").1.contains("members 1 and 2 vote now"), "{}", verdict(&plan, "Warning").1);
+    let budget = |world: &World| {
+        let key = ObjectKey { kind: Kind::PodDisruptionBudget, name: "zk".into() };
+        world.objects[&key].held().unwrap()["spec"]["maxUnavailable"].clone()
+    };
+    assert_eq!(budget(&world), json!(0));
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(budget(&world), json!(1));
+    assert!(world.settle().conditions.iter().all(|verdict| verdict.name != "Warning"));
+    assert_eq!(
+        budget(&{
+            let mut two = settled(2);
+            two.settle();
+            two
+        }),
+        json!(1),
+        "two that are asked for: a budget of none would block a drain for ever"
+    );
+}
+
+#[test]
+fn ready_is_not_said_between_the_first_restart_of_a_roll_and_the_last() {
+    for replicas in [1, 2, 3, 5] {
+        let mut world = settled(replicas);
+        world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
+        let mut ready = Vec::new();
+        for _ in 0..60 {
+            if world.pass().step == Step::Rest {
+                break;
+            }
+            ready.push(condition(&plan(&world.seen()), "Ready") == Some(Truth::True));
+        }
+        let first = ready.iter().position(|ready| *ready).unwrap();
+        assert!(ready[first..].iter().all(|ready| *ready), "{replicas}: {ready:?}");
+        assert!(world.made.values().all(|(revision, _)| *revision == world.revision()));
+    }
+}
+
+#[test]
+fn ready_counts_those_that_vote_as_well_as_those_that_are_wanted() {
+    let mut world = settled(5);
+    world.down = ids(&[1, 2]);
+    world.scale(3);
+    assert_eq!(world.pass().status.ready, "3/5", "three of five that vote");
+    assert_eq!(settled(3).scale(5).pass().status.ready, "3/5", "three of five that are wanted");
+}
+
+#[test]
+fn what_a_restart_waits_for_is_said_as_it_is() {
+    let mut world = settled(5);
+    world.silent = ids(&[2, 3]);
+    world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
+    let (code, message) = verdict(&world.settle(), "RestartPending");
+    assert_eq!(code, "MemberNotSynced");
+    assert!(message.contains("not restarted before every voter does") && message.contains("member 2"), "{message}");
 }

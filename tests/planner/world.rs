@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
 use menagerie::model::observed::{Environment, Kind, ObjectKey};
-use menagerie::model::truth::{Disk, Mode, Server as ServerTruth, Serving};
+use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
 use menagerie::model::{
-    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, NodeFacts, Observation,
-    Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
+    Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, NodeFacts,
+    Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
 };
-use menagerie::plan::{Plan, Resize, Step, Write, plan};
+use menagerie::plan::{DENIED, Plan, Resize, Step, Verdict, Write, plan, refused};
 use serde_json::{Value, json};
 
 pub const UID: &str = "uid-of-the-ensemble";
@@ -26,6 +28,7 @@ pub struct World {
     /// The committed membership, once there was a quorum.
     pub membership: Option<Membership>,
     pub epoch: u64,
+    led: Option<ServerId>,
     /// Members that do not answer, whatever they do.
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
@@ -44,6 +47,10 @@ pub struct World {
     pub nowhere: BTreeSet<String>,
     pub requests: Requests,
     pub nodes: BTreeMap<String, Fact<NodeFacts>>,
+    /// Members that do not take the operator for the super user, until they are restarted.
+    pub refusing: BTreeSet<ServerId>,
+    /// Members whose restart somebody asks for, by an annotation on the pod.
+    pub asked: BTreeSet<ServerId>,
     /// Ordinals of pods that are being deleted, and whose servers still run.
     pub going: BTreeSet<u32>,
     pub now: u64,
@@ -59,6 +66,7 @@ pub fn zk(replicas: i32) -> World {
         claims: BTreeMap::new(),
         membership: None,
         epoch: 1,
+        led: None,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
         unplaced: BTreeSet::new(),
@@ -69,6 +77,8 @@ pub fn zk(replicas: i32) -> World {
         nowhere: BTreeSet::new(),
         requests: Requests::default(),
         nodes: BTreeMap::new(),
+        refusing: BTreeSet::new(),
+        asked: BTreeSet::new(),
         going: BTreeSet::new(),
         now: 1_795_435_200,
         next: 1,
@@ -99,10 +109,25 @@ impl World {
             claim.volume.get_or_insert_with(|| format!("volume-{ordinal}"));
         }
         self.elect();
-        let plan = plan(&self.seen());
-        self.status = plan.status.clone();
-        self.act(&plan.step);
+        self.led = self.leader();
+        let mut plan = plan(&self.seen());
+        let denied = self.denies(&plan.step);
+        if denied {
+            refused(&mut plan.conditions, DENIED, "denied");
+        }
+        self.status = EnsembleStatus { conditions: conditions(&plan), ..plan.status.clone() };
+        if !denied {
+            self.act(&plan.step);
+        }
         plan
+    }
+
+    /// Whether somebody who is asked to change the membership does not take the operator for the super user.
+    fn denies(&self, step: &Step) -> bool {
+        let (Step::Join { via, .. } | Step::Leave { via, .. }) = step else { return false };
+        let pods = self.seen().pods;
+        let addressed = |id: &&ServerId| pods.get(&id.ordinal()).and_then(|pod| pod.ip.as_ref());
+        self.refusing.iter().any(|id| addressed(&id).is_some_and(|ip| via.contains(ip)))
     }
 
     pub fn scale(&mut self, replicas: i32) -> &mut Self {
@@ -160,7 +185,10 @@ impl World {
     }
 
     pub fn leader(&self) -> Option<ServerId> {
-        self.membership.as_ref().filter(|_| self.has_quorum())?.voters().filter(|id| self.running(*id)).last()
+        let membership = self.membership.as_ref().filter(|_| self.has_quorum())?;
+        // Who leads goes on leading, whoever joins.
+        let leads = self.led.filter(|id| membership.voters().any(|voter| voter == *id) && self.running(*id));
+        leads.or_else(|| membership.voters().filter(|id| self.running(*id)).last())
     }
 
     pub fn seen(&self) -> Observation {
@@ -219,6 +247,7 @@ impl World {
             revision: Some(revision),
             running: Some(self.running(id)),
             ready: self.running(id),
+            asked: self.asked.contains(&id).then_some(Asked::Restart),
             ran: self.versions.get(&ordinal).filter(|_| self.running(id)).cloned(),
             trouble: (!placed).then(|| "it cannot be scheduled: 0/3 nodes are available".to_owned()),
             ..PodFacts::default()
@@ -249,10 +278,15 @@ impl World {
         let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
         Fact::Known(MemberTruth {
             id,
-            disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: None },
+            disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: self.outdated(id) },
             server,
             stalled: None,
         })
+    }
+
+    /// What the agent of a member says that was started with another password.
+    fn outdated(&self, id: ServerId) -> Option<String> {
+        self.refusing.contains(&id).then(|| PASSWORD_CHANGED.to_owned())
     }
 
     fn act(&mut self, step: &Step) {
@@ -284,6 +318,9 @@ impl World {
                 self.next += 1;
                 let revision = self.revision();
                 self.made.insert(restart.id.ordinal().0, (revision, self.next));
+                self.refusing.remove(&restart.id);
+                self.led = self.led.filter(|id| *id != restart.id);
+                self.asked.remove(&restart.id);
                 self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
                 self.trace.push(format!("restart {}", restart.id));
             }
@@ -381,6 +418,19 @@ impl World {
             ..zk(self.spec.replicas)
         };
     }
+}
+
+/// As `report` writes them, but for their times.
+fn conditions(plan: &Plan) -> Vec<Condition> {
+    let written = |verdict: &Verdict| Condition {
+        type_: verdict.name.to_owned(),
+        status: verdict.truth.as_str().to_owned(),
+        reason: verdict.reason.to_owned(),
+        message: verdict.message.clone(),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    };
+    plan.conditions.iter().map(written).collect()
 }
 
 pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {

@@ -93,7 +93,8 @@ fn case_25_case_r15_founders_that_are_called_otherwise_or_are_fewer_count_until_
         assert_eq!((plan.using.servers, plan.from), (told.membership.servers.clone(), Source::Charter));
         assert_eq!(outdated(&look(&after), &told, OWN), None);
         let agreed = volume(&[("100000000", &list(&[1, 2, 3]))]);
-        let born = Seed { birth: false, ..told.clone() };
+        let mut born = told.clone();
+        born.birth = false;
         for (files, told) in [(&agreed, &told), (&files, &born)] {
             assert_eq!(prepared(files, told).0.from, Source::Record, "an agreed list, or a birth that is over");
         }
