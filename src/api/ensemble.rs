@@ -35,7 +35,7 @@ use super::status::EnsembleStatus;
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those asked for"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those that vote or are asked for"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader"),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
@@ -50,7 +50,7 @@ use super::status::EnsembleStatus;
 #[x_kube(
     validation = kube::core::Rule::new(
         "(has(self.storage) && has(self.storage.class) ? self.storage.class : 'the default') == (has(oldSelf.storage) && has(oldSelf.storage.class) ? oldSelf.storage.class : 'the default')"
-    ).message("storage.class cannot be changed: the volumes exist already; create a new ensemble with the other class"),
+    ).message("storage.class cannot be changed: the volumes exist already; delete an ensemble that never had a quorum and create it again, or create a new one with the other class"),
     validation = kube::core::Rule::new(
         "(has(self.storage) && has(self.storage.ephemeral) && self.storage.ephemeral) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral) && oldSelf.storage.ephemeral)"
     ).message("storage.ephemeral cannot be changed: the members' data would be left behind; create a new ensemble"),

@@ -83,6 +83,9 @@ impl Kind {
 pub enum Live {
     /// It is this ensemble's.
     Ours(Value),
+    /// It bears this ensemble's labels and has no owner: a backup tool brought it back, or its owner was deleted and it was
+    /// not (`--cascade=orphan`).
+    Orphan(Value),
     /// It was an earlier ensemble's of that name, or is being deleted: the garbage collector takes it.
     Leftover,
     /// It is somebody else's.
@@ -90,6 +93,16 @@ pub enum Live {
         /// Whose, as far as it says.
         owner: String,
     },
+}
+
+impl Live {
+    /// What it holds, when it is this ensemble's or may become so.
+    pub fn held(&self) -> Option<&Value> {
+        match self {
+            Self::Ours(json) | Self::Orphan(json) => Some(json),
+            Self::Leftover | Self::Foreign { .. } => None,
+        }
+    }
 }
 
 /// The `StatefulSet`.
@@ -146,6 +159,8 @@ pub struct PodFacts {
     pub unreadable: bool,
     /// What somebody asked for by an annotation on it.
     pub asked: Option<Asked>,
+    /// The version of ZooKeeper that has run in it, on its volume.
+    pub ran: Option<String>,
 }
 
 /// What can be asked for a single member.
@@ -194,7 +209,9 @@ pub struct ClaimFacts {
     pub owned: bool,
     /// Its label of an instance, which only claims of earlier versions have.
     pub instance: Option<String>,
-    /// The volume that it is bound to.
+    /// The version of ZooKeeper that last ran on it, as it was noted.
+    pub ran: Option<String>,
+    /// The volume that it is bound to; one that never was holds nothing.
     pub volume: Option<String>,
     /// Why its volume is gone for good, if that is certain.
     pub lost: Option<String>,

@@ -114,10 +114,7 @@ fn requests(ensemble: &ZooKeeperEnsemble) -> Requests {
 }
 
 fn ours(objects: &BTreeMap<ObjectKey, Live>, kind: Kind, name: String) -> Option<&Value> {
-    match objects.get(&ObjectKey { kind, name })? {
-        Live::Ours(json) => Some(json),
-        Live::Leftover | Live::Foreign { .. } => None,
-    }
+    objects.get(&ObjectKey { kind, name })?.held()
 }
 
 fn set_facts(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<SetFacts> {

@@ -1,9 +1,9 @@
 //! What Kubernetes says of a member's pod.
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt as _;
 
-use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION};
+use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::{Asked, PodFacts};
 
 /// What a decision needs of a pod.
@@ -30,6 +30,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
         asked: asked(pod),
+        ran: server.is_some_and(has_run).then(|| pod.annotations().get(VERSION_ANNOTATION).cloned()).flatten(),
     }
 }
 
@@ -65,12 +66,16 @@ fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
     if let Some(changed) = changed.filter(|changed| start.is_some_and(|start| *changed > start + FIRST_WORD)) {
         return Past { served: true, unready: u64::try_from(changed).ok() };
     }
-    let ran = server.is_some_and(|server| {
-        let states = [server.state.as_ref(), server.last_state.as_ref()];
-        server.restart_count > 0 || states.into_iter().flatten().any(|s| s.running.is_some() || s.terminated.is_some())
-    });
+    let ran = server.is_some_and(has_run);
     let others = status.container_statuses.iter().flatten().any(|other| other.name != "zookeeper" && !other.ready);
     Past { served: ran && others, unready: None }
+}
+
+/// Whether its process was ever started, however it ended: an image that is not there starts none.
+fn has_run(server: &ContainerStatus) -> bool {
+    let states = [server.state.as_ref(), server.last_state.as_ref()];
+    let started = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+    server.restart_count > 0 || states.into_iter().flatten().any(started)
 }
 
 /// What somebody wrote on this one pod. What it got from the template has another name.
@@ -239,6 +244,25 @@ mod tests {
         let failed = prepare(1, Some("cannot write /data/menagerie.json: Permission denied"));
         assert_eq!(failed.in_spite_of, None);
         assert!(failed.trouble.unwrap().contains("Permission denied"));
+    }
+
+    #[test]
+    fn a_version_has_run_once_its_process_was_started_and_not_when_its_image_is_missing() {
+        let ran = |state: serde_json::Value, restarts: i32| {
+            let status = json!({
+                "name": "zookeeper", "image": "i", "imageID": "", "ready": false, "restartCount": restarts,
+                "state": state,
+            });
+            let pod = json!({
+                "metadata": {"name": "zk-0", "annotations": {VERSION_ANNOTATION: "3.10.0"}},
+                "status": {"containerStatuses": [status]},
+            });
+            pod_facts(&serde_json::from_value(pod).unwrap()).ran
+        };
+        assert_eq!(ran(json!({"waiting": {"reason": "ImagePullBackOff"}}), 0), None);
+        assert_eq!(ran(json!({"waiting": {"reason": "CrashLoopBackOff"}}), 3).as_deref(), Some("3.10.0"));
+        assert_eq!(ran(json!({"running": {}}), 0).as_deref(), Some("3.10.0"));
+        assert_eq!(ran(json!({"terminated": {"exitCode": 1}}), 0).as_deref(), Some("3.10.0"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
 mod deed;
+mod departure;
 mod drain;
 mod guard;
 mod heal;
@@ -29,6 +30,7 @@ pub use deed::{Deed, Expected};
 pub use guard::Guard;
 pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
+pub use rolling::DENIED;
 pub use standing::Standing;
 pub use status::{Truth, Verdict, denied, refused};
 
@@ -169,6 +171,8 @@ pub enum Purpose {
     HandOver,
     /// To be given a new volume; it comes back.
     Replace,
+    /// Kubernetes has no node for it, and those that are to go wait for it; it comes back once it has one.
+    Unplaced,
     /// To be restarted where the others would be no majority of a membership with it; it comes back.
     Restart,
 }
@@ -281,11 +285,15 @@ fn decide(
     if let Some(collision) = objects::collision(seen) {
         return collision;
     }
+    let empty = origin::empty_claims(seen);
+    if !empty.is_empty() {
+        return Step::Delete(empty);
+    }
     let origin = match origin {
         Ok(origin) => origin,
         Err(obstacle) => return obstacle.clone().into(),
     };
-    if let Some(refusal) = version::refusal(seen, desired) {
+    if let Some(refusal) = version::refusal(seen, desired, origin) {
         return Step::Refuse(refusal);
     }
     let blueprint = Blueprint {
@@ -295,7 +303,8 @@ fn decide(
         requests: &seen.requests,
         environment: &seen.environment,
         charter: origin.charter(seen, standing),
-        pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
+        pods: origin::founding_pods(seen, origin)
+            .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
         old_claims: objects::old_claims(seen),
     };
@@ -314,7 +323,7 @@ fn decide(
         return Step::Refuse(lacking);
     }
     if origin.birth {
-        return Step::Wait(standing.founding(seen));
+        return Step::Wait(origin::founding(seen, standing, origin));
     }
     let step = membership::next(seen, standing, &blueprint);
     match (guard::instead(step, seen, standing, desired, &origin.identity), hindered::lacking(held)) {

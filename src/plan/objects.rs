@@ -2,38 +2,80 @@
 
 use serde_json::{Value, json};
 
-use super::{Reason, Step, Target, Write, hindered};
+use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
-use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL};
+use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::{Observation, Ordinal, Place, quantity};
 use crate::render::{Blueprint, Rendered};
 
-/// How many places of a change are named.
+/// How many places of a change, or objects, are named.
 const NAMED: usize = 6;
 
-/// An object of a name that the ensemble needs and that is not its own: it is never adopted or overwritten.
+/// Objects of names that the ensemble needs and that are not its own: they are never overwritten. All that are in the way are
+/// named at once.
 pub fn collision(seen: &Observation) -> Option<Step> {
-    let foreign = seen.objects.iter().find_map(|(key, live)| match live {
-        Live::Foreign { owner } => Some(Step::Refuse(Reason::new(
+    let called = |key: &ObjectKey| format!("{} {}", key.kind.as_str(), key.name);
+    let foreign = seen.objects.iter().filter_map(|(key, live)| match live {
+        Live::Foreign { owner } => Some(format!("{} belongs to {owner}", called(key))),
+        Live::Ours(_) | Live::Orphan(_) | Live::Leftover => None,
+    });
+    let foreign: Vec<String> = foreign.collect();
+    if !foreign.is_empty() {
+        return Some(Step::Refuse(Reason::new(
             "ForeignObject",
             format!(
-                "{} {} exists and belongs to {owner}: delete or rename it, or name the ensemble differently",
-                key.kind.as_str(),
-                key.name
+                "objects of names that this ensemble needs are not its own: {}; delete or rename them, or name the ensemble differently",
+                some(foreign, "; ")
             ),
-        ))),
-        Live::Ours(_) | Live::Leftover => None,
-    });
-    foreign.or_else(|| {
-        let leftover = seen.objects.iter().find(|(_, live)| matches!(live, Live::Leftover));
-        leftover.map(|(key, _)| {
-            Step::Wait(Reason::new(
-                "LeftoverTerminating",
-                format!("waiting for {} {} of an earlier ensemble to be gone", key.kind.as_str(), key.name),
-            ))
-        })
+        )));
+    }
+    if let Some(stray) = stray(seen) {
+        return Some(Step::Refuse(stray));
+    }
+    let leftovers = seen.objects.iter().filter(|(_, live)| matches!(live, Live::Leftover));
+    let leftovers: Vec<String> = leftovers.map(|(key, _)| called(key)).collect();
+    (!leftovers.is_empty()).then(|| {
+        let message = format!("waiting for what an earlier ensemble left to be gone: {}", some(leftovers, ", "));
+        Step::Wait(Reason::new("LeftoverTerminating", message))
     })
+}
+
+/// What has no owner is taken up again when all that bears an identity bears the same: the set's claims, the charter, and the
+/// claims that are there. A set of one life with the claims of another would start members that refuse their volumes.
+fn stray(seen: &Observation) -> Option<Reason> {
+    let orphan =
+        |kind: Kind| seen.objects.iter().any(|(key, live)| key.kind == kind && matches!(live, Live::Orphan(_)));
+    if !orphan(Kind::StatefulSet) && !orphan(Kind::ConfigMap) {
+        return None;
+    }
+    let set = seen.set.as_ref().and_then(|set| set.identity.as_deref()).map(|identity| ("the StatefulSet", identity));
+    let charter = seen.charter.as_ref().map(|charter| ("the ConfigMap", charter.identity.as_str()));
+    let claims = seen.claims.values().filter(|claim| !claim.going);
+    let claims = claims.filter_map(|claim| Some((claim.name.as_str(), claim.identity.as_deref()?)));
+    let found: Vec<(&str, &str)> = set.into_iter().chain(charter).chain(claims).collect();
+    let (_, first) = *found.first()?;
+    if found.iter().all(|(_, identity)| *identity == first) {
+        return None;
+    }
+    let found = found.into_iter().map(|(name, identity)| format!("{name} of {identity}")).collect();
+    Some(Reason::new(
+        "ForeignObject",
+        format!(
+            "objects without an owner are of different ensembles: {}; keep those of one identity and delete the others",
+            some(found, ", ")
+        ),
+    ))
+}
+
+/// The first few, and how many more there are.
+fn some(mut names: Vec<String>, between: &str) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(between)
 }
 
 /// What would have to be written for the objects to be as rendered.
@@ -47,9 +89,11 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     match (seen.objects.get(&object.key), object.key.kind) {
         (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
-        // A second write to the Secret could only lose the password that running members know.
+        // A second write to the Secret could only lose the password that running members know. What is rendered of it holds
+        // none: where it has lost its owner, it gets one, and keeps its password.
+        (Some(Live::Orphan(live)), Kind::Secret) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
         (Some(Live::Ours(live)), kind) if kind == Kind::Secret || reflects(live, &object.json) => None,
-        (Some(Live::Ours(live)), kind) => {
+        (Some(Live::Ours(live) | Live::Orphan(live)), kind) => {
             let mut object = object.clone();
             // It bears the number of pods: one that was decided on before the set was resized would stop a voter's.
             if kind == Kind::StatefulSet {
@@ -67,15 +111,10 @@ pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> 
         Write::Apply { object, uid: Some(_) } if object.key.kind == Kind::StatefulSet => Some(object),
         Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
     })?;
-    let Some(Live::Ours(live)) = seen.objects.get(&rendered.key) else { return None };
+    let live = seen.objects.get(&rendered.key)?.held()?;
     let places = differences(&live["spec"]["template"], &rendered.json["spec"]["template"]);
-    let mut places: Vec<String> = places.iter().map(|place| place.path.join(".")).collect();
-    let more = places.len().saturating_sub(NAMED);
-    places.truncate(NAMED);
-    if more > 0 {
-        places.push(format!("{more} more"));
-    }
-    (!places.is_empty()).then(|| places.join(", "))
+    let places: Vec<String> = places.iter().map(|place| place.path.join(".")).collect();
+    (!places.is_empty()).then(|| some(places, ", "))
 }
 
 /// Where an object is not what a write would make of it.
@@ -84,10 +123,8 @@ pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
     if object.key.kind == Kind::PersistentVolumeClaim {
         return claim_places(seen, object);
     }
-    match seen.objects.get(&object.key) {
-        Some(Live::Ours(live)) => differences(live, &object.json),
-        Some(Live::Leftover | Live::Foreign { .. }) | None => Vec::new(),
-    }
+    let live = seen.objects.get(&object.key).and_then(Live::held);
+    live.map_or_else(Vec::new, |live| differences(live, &object.json))
 }
 
 /// Of a claim only what the operator keeps on it is known.
@@ -150,7 +187,7 @@ fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, plac
     path.pop();
 }
 
-/// What the operator itself keeps on a claim: the mark of birth, and under `onDelete: Delete` the custom resource as its
+/// What the operator itself keeps on a claim: the mark of birth, the version that last ran on it, and under `onDelete: Delete` the custom resource as its
 /// owner, so that the garbage collector deletes it with that, and only with that: a `StatefulSet` deleted by mistake
 /// takes no data along.
 fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
@@ -159,7 +196,9 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     let ours = claim.identity.as_ref() == Some(identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
     let born = claim.born || !blueprint.charter.birth;
-    if !ours || (claim.owned == owned && claim.born == born && claim.instance.is_none()) {
+    let ran = version::ran(seen, ordinal).filter(|_| born);
+    let as_it_is = claim.owned == owned && claim.born == born && claim.ran.as_deref() == ran;
+    if !ours || (as_it_is && claim.instance.is_none()) {
         return None;
     }
     let mut labels = json!({IDENTITY_LABEL: identity});
@@ -181,6 +220,7 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
             "name": claim.name,
             "namespace": seen.names.namespace,
             "labels": labels,
+            "annotations": ran.map_or(json!({}), |ran| json!({VERSION_ANNOTATION: ran})),
             "ownerReferences": if owned { vec![reference] } else { Vec::new() },
         },
     });
@@ -202,7 +242,7 @@ pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
                 uid: uid_of(live)?,
                 resource_version: live["metadata"]["resourceVersion"].as_str()?.to_owned(),
             }),
-            Live::Leftover | Live::Foreign { .. } => None,
+            Live::Orphan(_) | Live::Leftover | Live::Foreign { .. } => None,
         })
         .collect();
     if blueprint.desired.on_scale_down == ReclaimPolicy::Delete {

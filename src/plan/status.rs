@@ -7,7 +7,7 @@ use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatu
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
 use crate::model::words::{CONDITION, cut, steady};
-use crate::model::{Fact, Membership, Observation, PodFacts, ServerId};
+use crate::model::{Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
@@ -61,7 +61,8 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         conditions: Vec::new(),
         replicas: number(seen.pods.len()),
         ready_replicas: number(ready),
-        ready: format!("{ready}/{wanted}"),
+        // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
+        ready: format!("{ready}/{}", voters(standing, membership.as_ref()).max(wanted)),
         selector: selector_text(&seen.names),
         leader: standing.leader.map(|id| seen.names.pod(id.ordinal())),
         members: members(seen, standing, membership.as_ref()),
@@ -73,6 +74,12 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         guarded: seen.status.guarded.clone(),
         endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
     }
+}
+
+/// How many vote: by the committed membership, else by the last that was noted.
+fn voters(standing: &Standing, membership: Option<&Membership>) -> u32 {
+    let membership = standing.committed.as_ref().or(membership.filter(|membership| membership.version.0 > 0));
+    membership.map_or(0, |membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX))
 }
 
 fn members(seen: &Observation, standing: &Standing, membership: Option<&Membership>) -> Vec<MemberStatus> {
@@ -135,16 +142,16 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
 
 /// The conditions, without times.
 pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Vec<Verdict> {
-    let doing = doing(seen, step);
+    let doing = doing(seen, standing, step);
     let mut verdicts = vec![
         degraded(seen, standing, step, held),
         progressing(step, &doing),
         quorum(seen, standing),
         ready(seen, standing, step, &doing),
     ];
-    verdicts.extend(restart_pending(seen));
+    verdicts.extend(restart_pending(seen, standing));
     verdicts.extend(hindrances(held));
-    verdicts.extend(warning::warning(seen));
+    verdicts.extend(warning::warning(seen, standing));
     for verdict in &mut verdicts {
         verdict.message = cut(&steady(&verdict.message), CONDITION);
     }
@@ -159,14 +166,14 @@ fn hindrances(held: &[Held]) -> Option<Verdict> {
 }
 
 /// The step as a reason: what is being done, or what keeps it from being done.
-fn doing(seen: &Observation, step: &Step) -> Reason {
+fn doing(seen: &Observation, standing: &Standing, step: &Step) -> Reason {
     let pod = |id: &ServerId| seen.names.pod(id.ordinal());
     match step {
         Step::Apply(writes) => match objects::template_changes(seen, writes) {
-            Some(changes) => Reason::new(
-                TEMPLATE_CHANGED,
-                format!("the members' pods change in {changes}; those that run will be restarted one at a time"),
-            ),
+            Some(changes) => {
+                let then = restarts(seen, standing).message;
+                Reason::new(TEMPLATE_CHANGED, format!("the members' pods change in {changes}; {then}"))
+            }
             None => Reason::new("Applying", "bringing the objects to what they should be"),
         },
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
@@ -183,6 +190,12 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
             let taking = format!("taking member {id} (pod {}) out of the membership", pod(id));
             match why {
                 Purpose::Shrink => Reason::new("Shrinking", taking),
+                Purpose::Unplaced => Reason::new(
+                    "Shrinking",
+                    format!(
+                        "{taking}, since no node is found for it and others are to go; it comes back when it has one"
+                    ),
+                ),
                 Purpose::HandOver => {
                     Reason::new("HandingOver", format!("{taking} so that another leads; it comes back"))
                 }
@@ -223,10 +236,12 @@ fn progressing(step: &Step, doing: &Reason) -> Verdict {
 fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -> Verdict {
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
-    // A template that changes is a roll that begins: who waits for Ready waits for its end.
+    // Who waits for Ready waits for the end of a roll: from the change of the template until no member is due to be
+    // restarted. What the update policy holds is not waited for: it may be held for a week, and `RestartPending` says so.
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_) | Step::Guard(_));
     // Nobody is sent to an ensemble that any client can end.
-    if complete && settled && doing.code != TEMPLATE_CHANGED && seen.status.guarded.is_some() {
+    let guarded = seen.status.guarded.is_some();
+    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen) {
         return Verdict {
             name: "Ready",
             truth: Truth::True,
@@ -271,23 +286,49 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held])
 /// A pod of an ensemble that is being born has been in trouble for longer than a scheduler or a volume takes.
 fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let long = |pod: &PodFacts| seen.now.saturating_sub(pod.since) > BIRTH;
-    seen.pods.values().any(|pod| pod.trouble.is_some() && long(pod)).then(|| standing.founding(seen))
+    seen.pods
+        .values()
+        .any(|pod| pod.trouble.is_some() && long(pod))
+        .then(|| Reason::new("Founding", standing.no_quorum(seen).message))
+}
+
+/// Whether members are to be restarted now, or that is not known yet.
+fn rolls(seen: &Observation) -> bool {
+    let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
+    let due = || seen.pods.keys().any(|ordinal| rolling::due(seen, ServerId::from(*ordinal)).is_some());
+    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired)).is_some();
+    let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
+    unknown || (due() && !held()) || by_name()
+}
+
+/// What restarts wait for, as a sentence about pods.
+fn restarts(seen: &Observation, standing: &Standing) -> Reason {
+    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
+    if let Some(held) = held.or_else(|| rolling::failed(seen, standing)) {
+        return held;
+    }
+    match standing.blocker(seen) {
+        Some(blocker) => Reason::new(
+            blocker.code,
+            format!("those that serve are not restarted before every voter does: {}", blocker.message),
+        ),
+        None => Reason::new("InTurn", "they are restarted one at a time, the leader last"),
+    }
 }
 
 /// Pods that have to be made anew, and what they wait for.
-fn restart_pending(seen: &Observation) -> Option<Verdict> {
+fn restart_pending(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let due: Vec<String> = seen
         .pods
         .iter()
         .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, rolling::due(seen, ServerId::from(*ordinal))?)))
         .collect();
-    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
-    let held = held.unwrap_or_else(|| Reason::new("InTurn", "they are restarted one at a time, the leader last"));
+    let pending = restarts(seen, standing);
     (!due.is_empty()).then(|| Verdict {
         name: "RestartPending",
         truth: Truth::True,
-        reason: held.code,
-        message: format!("to be restarted: {}; {}", due.join(", "), held.message),
+        reason: pending.code,
+        message: format!("to be restarted: {}; {}", due.join(", "), pending.message),
     })
 }
 
@@ -305,8 +346,19 @@ pub fn denied(seen: &Observation) -> String {
     let config = seen.desired.as_ref().map(|desired| &desired.config);
     let suspects: Vec<&str> =
         config.iter().flat_map(|config| config.keys()).map(String::as_str).filter(authenticates).collect();
+    // Of two neither can be spared without leaving the membership, which takes the super user.
+    let two = seen.noted_membership().is_some_and(|membership| membership.voters().count() == 2);
+    let by_hand = if two {
+        format!(
+            "; of two voters one has to be restarted by hand, which costs the quorum until it is back: kubectl -n {} annotate pod {} menagerie.dev/restart=now",
+            seen.names.namespace,
+            seen.names.pod(Ordinal(0))
+        )
+    } else {
+        String::new()
+    };
     let password = format!(
-        "they were started with another password than the Secret {} holds now (those that know the old one are restarted in turn)",
+        "they were started with another password than the Secret {} holds now (those that know the old one are restarted in turn{by_hand})",
         seen.names.super_secret()
     );
     let said = "the members refuse the super user";

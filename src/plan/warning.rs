@@ -1,27 +1,39 @@
 //! What is allowed and still unwise.
 
+use super::standing::Standing;
 use super::{Reason, Truth, Verdict, version};
 use crate::model::desired::{BESIDE_HEAP_MIB, Storage};
-use crate::model::{Desired, Observation};
+use crate::model::{Desired, Observation, ServerId};
 
 /// All of it in sentences, the first for a reason.
-pub fn warning(seen: &Observation) -> Option<Verdict> {
+pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
-    let said: Vec<Reason> = [last_copy(desired), tight_memory(desired), even_voters(desired.replicas)]
-        .into_iter()
-        .flatten()
-        .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
-        .chain(advice)
-        .collect();
+    let said: Vec<Reason> =
+        [last_copy(desired), tight_memory(desired), two_voters(standing).or_else(|| even_voters(desired.replicas))]
+            .into_iter()
+            .flatten()
+            .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
+            .chain(advice)
+            .collect();
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
     Some(Verdict { name: "Warning", truth: Truth::True, reason, message })
 }
 
+/// What two voters mean: of them ZooKeeper needs both, and takes no vote from a server whose database is empty.
+const AT_STAKE: &str = "2 voters tolerate no failure, as 1 does, and both must be up; if the volume of one is lost, the other does not serve again, although it has all the data: ask for 3, which tolerate one";
+
+/// What is at stake while two vote: for as long as that is asked for, or on the way between one and three.
+fn two_voters(standing: &Standing) -> Option<Reason> {
+    let voters: Vec<ServerId> = standing.committed.as_ref()?.voters().collect();
+    let [one, other] = voters[..] else { return None };
+    Some(Reason::new("TwoVoters", format!("members {one} and {other} vote now: {AT_STAKE}")))
+}
+
 fn even_voters(voters: u32) -> Option<Reason> {
     let message = match voters {
-        2 => "2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned(),
+        2 => AT_STAKE.to_owned(),
         n if n % 2 == 0 => format!(
             "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
             (n - 1) / 2,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
-use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY};
+use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Membership, Names, Ordinal};
 
@@ -178,6 +178,6 @@ pub fn selector_text(names: &Names) -> String {
 fn labels(names: &Names) -> Value {
     let mut labels = selector(names);
     labels[INSTANCE_LABEL] = json!(names.ensemble);
-    labels["app.kubernetes.io/managed-by"] = json!(MANAGED_BY);
+    labels[MANAGED_BY_LABEL] = json!(MANAGED_BY);
     labels
 }

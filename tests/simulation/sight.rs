@@ -63,6 +63,7 @@ pub struct ClaimSight {
     version: u32,
     identity: Option<String>,
     born: bool,
+    ran: Option<String>,
     owner: Option<u32>,
     terminating: bool,
     lost: bool,
@@ -141,6 +142,7 @@ impl World {
             version: claim.version,
             identity: claim.identity.clone(),
             born: claim.born,
+            ran: claim.ran.clone(),
             owner: claim.owner,
             terminating: claim.terminating,
             lost: claim.lost,
@@ -229,6 +231,7 @@ impl PodSight {
                 Ask::Restart => Asked::Restart,
                 Ask::Replace => Asked::Replace,
             }),
+            ran: None,
         }
     }
 }
@@ -369,6 +372,7 @@ impl Sight {
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
             owned: claim.owner == Some(self.resource.uid),
             instance: None,
+            ran: claim.ran.clone(),
             volume: Some(format!("volume-{}", claim.uid)),
             lost: claim.lost.then(|| "its node was deleted".to_owned()),
         }
