@@ -22,7 +22,7 @@ pub fn holds_numbers(path: &str) -> bool {
     path.strip_prefix(QUOTA).is_some_and(|rest| rest.ends_with(STATS) || rest.ends_with(LIMITS))
 }
 
-/// Whether a server can read them: pairs with `,` or `;` between them, each a name and a number, or none behind the `=`.
+/// Whether a server can read them: pairs with `,` or `;` between them, each a name and a number, or nothing and more behind another `=`.
 pub fn readable(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     if text.is_empty() {
@@ -62,13 +62,22 @@ mod tests {
     #[test]
     fn statistics_are_readable_where_a_server_can_count_by_them() {
         for text in
-            ["", "count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==,bytes=1=", "count=1,,;bytes=2,"]
+            ["", "count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==1,bytes=1=", "count=1,,;bytes=2,"]
         {
             assert!(readable(text.as_bytes()), "{text:?}");
         }
-        for text in
-            ["x", "count=x", "bytes=", "count=1,x", ",count=1", "count=1 ", "count=99999999999999999999", "=", ","]
-        {
+        for text in [
+            "x",
+            "count=x",
+            "bytes=",
+            "count==",
+            "count=1,x",
+            ",count=1",
+            "count=1 ",
+            "count=99999999999999999999",
+            "=",
+            ",",
+        ] {
             assert!(!readable(text.as_bytes()), "{text:?}");
         }
         assert!(!readable(&[0xff]));
