@@ -24,7 +24,6 @@ fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
         environment: &environment,
         charter,
         pods,
-        voters: pods,
         span: pods,
         old_claims: false,
     };

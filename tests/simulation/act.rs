@@ -269,6 +269,7 @@ impl World {
 fn describe(deed: &Deed) -> String {
     match deed {
         Deed::LookAgain => "looks again".to_owned(),
+        Deed::Guard(_) => "takes what strangers could break from them".to_owned(),
         Deed::Write(Write::Apply { object, .. }) => {
             let pods =
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
