@@ -13,6 +13,7 @@ pub mod files;
 pub mod http;
 pub mod index;
 pub mod jute;
+pub mod listen;
 pub mod log;
 pub mod model;
 pub mod operator;

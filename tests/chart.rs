@@ -46,11 +46,15 @@ fn text(bytes: &[u8]) -> String {
 
 fn rendered(arguments: &[&str]) -> Vec<Value> {
     // The oldest Kubernetes that the chart allows, not the one that this helm was built for.
-    let template = ["template", "menagerie", CHART, "--namespace", "system", "--kube-version", "1.33.0"];
+    let template =
+        ["template", "menagerie", CHART, "--namespace", "system", "--kube-version", "1.33.0", "--set", IMAGE];
     let output = helm(&[&template, arguments].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     objects(&text(&output.stdout))
 }
+
+/// What has no default: an image that is somebody's.
+const IMAGE: &str = "image.repository=r.example/menagerie/operator";
 
 fn objects(yaml: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("no YAML: {error}"));
@@ -188,7 +192,7 @@ fn the_roles_of_people_can_be_left_out() {
 fn agents_run_the_image_that_the_operator_runs() {
     let set = "image.repository=r.example:5000/m,image.tag=v7,image.pullPolicy=Never";
     for (arguments, image) in [
-        (&[][..], concat!("menagerie/operator:", env!("CARGO_PKG_VERSION"))),
+        (&[][..], concat!("r.example/menagerie/operator:", env!("CARGO_PKG_VERSION"))),
         (&["--set", set][..], "r.example:5000/m:v7"),
     ] {
         let objects = rendered(arguments);
@@ -211,6 +215,27 @@ fn the_operators_pod_meets_the_restricted_pod_security_standard() {
     assert_eq!(container["readOnlyRootFilesystem"], true);
     assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}));
     assert!(pod["volumes"].is_null() && pod["hostNetwork"].is_null());
+}
+
+#[test]
+fn ids_are_left_to_the_cluster_where_it_assigns_them() {
+    let plain = rendered(&[]);
+    assert_eq!(operator(&plain)["securityContext"]["runAsUser"], 65532);
+    assert!(!environment(operator(&plain)).contains_key("MENAGERIE_ASSIGNED_IDS"));
+    let objects = rendered(&["--set", "assignedIds=true,podSecurityContext.fsGroup=7"]);
+    let pod = operator(&objects);
+    assert_eq!(pod["securityContext"], json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}));
+    assert_eq!(environment(pod)["MENAGERIE_ASSIGNED_IDS"], "true");
+    let own = rendered(&["--set", "podSecurityContext.runAsUser=null,securityContext.readOnlyRootFilesystem=false"]);
+    assert!(operator(&own)["securityContext"]["runAsUser"].is_null());
+    assert_eq!(operator(&own)["containers"][0]["securityContext"]["readOnlyRootFilesystem"], false);
+}
+
+#[test]
+fn without_an_image_nothing_is_rendered_and_the_sentence_says_what_to_give() {
+    let output = helm(&["template", "menagerie", CHART, "--kube-version", "1.33.0"]);
+    assert!(!output.status.success(), "an image that is nobody's was taken for the operator's");
+    assert!(text(&output.stderr).contains("--set image.repository="), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -281,9 +306,12 @@ fn values_that_nobody_reads_or_understands_are_refused() {
         "crds.keep=maybe",
         "podLabels.a.b=c",
         "affinity.nodeAfinity=x",
+        "assignedIds=maybe",
+        "securityContext.readOnly=true",
         "metrics.serviceMonitor.interval=often",
     ] {
-        let output = helm(&["template", "menagerie", CHART, "--kube-version", "1.33.0", "--set", wrong]);
+        let set = ["--set", IMAGE, "--set", wrong];
+        let output = helm(&[&["template", "menagerie", CHART, "--kube-version", "1.33.0"][..], &set].concat());
         assert!(!output.status.success(), "{wrong} was accepted");
         assert!(text(&output.stderr).contains("schema"), "{wrong}: {}", text(&output.stderr));
     }
@@ -304,8 +332,9 @@ fn every_value_has_a_default_and_a_description() {
                     "{path} is open"
                 );
             }
-            // `resources` and `affinity` are Kubernetes' own: not every part of them is set.
-            if path != ".global" && !path.starts_with(".resources.") && !path.starts_with(".affinity.") {
+            // These are Kubernetes' own: not every part of them is set.
+            let kubernetes = [".resources.", ".affinity.", ".podSecurityContext.", ".securityContext."];
+            if path != ".global" && !kubernetes.iter().any(|whole| path.starts_with(whole)) {
                 assert!(value.get(name).is_some(), "{path} has no default in values.yaml");
                 pending.push((path, property, &value[name]));
             }

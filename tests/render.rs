@@ -6,21 +6,17 @@ use menagerie::render::{Blueprint, render};
 use serde_json::{Value, json};
 
 fn rendered(spec: Value) -> String {
+    serde_saphyr::to_string(&objects(spec, |_| {})).unwrap()
+}
+
+/// Every object of an ensemble, rendered from a blueprint that somebody may change first.
+fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
     let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
     let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
-    let environment = Environment { agent_image: "menagerie/operator:1".into(), agent_pull_policy: None };
-    let seed = names.seed(desired.replicas);
-    let charter = Charter {
-        ensemble: "zk".into(),
-        identity: "identity".into(),
-        birth: true,
-        membership: seed.text(),
-        version: "0".into(),
-        joiner: names.joiner(),
-        resync: std::collections::BTreeMap::default(),
-    };
+    let environment = Environment { agent_image: "menagerie/operator:1".into(), ..Environment::default() };
+    let charter = charter(&names, desired.replicas);
     let pods = desired.replicas;
-    let blueprint = Blueprint {
+    let mut blueprint = Blueprint {
         names: &names,
         uid: "uid",
         desired: &desired,
@@ -29,10 +25,28 @@ fn rendered(spec: Value) -> String {
         charter,
         pods,
         span: pods,
+        old_claims: false,
     };
+    change(&mut blueprint);
     let objects: Vec<Value> = render(&blueprint).into_iter().map(|object| object.json).collect();
     assert_eq!(objects, render(&blueprint).into_iter().map(|object| object.json).collect::<Vec<_>>(), "not stable");
-    serde_saphyr::to_string(&objects).unwrap()
+    objects
+}
+
+fn charter(names: &Names, voters: u32) -> Charter {
+    Charter {
+        ensemble: "zk".into(),
+        identity: "identity".into(),
+        birth: true,
+        membership: names.seed(voters).text(),
+        version: "0".into(),
+        joiner: names.joiner(),
+        resync: std::collections::BTreeMap::default(),
+    }
+}
+
+fn of_kind(objects: Vec<Value>, kind: &str) -> Value {
+    objects.into_iter().find(|object| object["kind"] == kind).unwrap()
 }
 
 /// Compares with the golden file of that name; `UPDATE_GOLDEN=1` writes it.
@@ -99,9 +113,16 @@ fn an_operator_upgrade_without_a_new_agent_changes_no_byte() {
 
 /// The server's container of an ensemble.
 fn server(spec: Value) -> Value {
-    let objects: Vec<Value> = serde_saphyr::from_str(&rendered(spec)).unwrap();
-    let set = objects.into_iter().find(|object| object["kind"] == "StatefulSet").unwrap();
-    set["spec"]["template"]["spec"].clone()
+    of_kind(objects(spec, |_| {}), "StatefulSet")["spec"]["template"]["spec"].clone()
+}
+
+/// The pod of an ensemble with that pod template.
+fn pod_with(spec: Value) -> Value {
+    server(json!({"replicas": 3, "version": "3.9.5", "podTemplate": {"spec": spec}}))
+}
+
+fn names_of(containers: &Value) -> Vec<&str> {
+    containers.as_array().unwrap().iter().map(|container| container["name"].as_str().unwrap()).collect()
 }
 
 /// The kernel drops a signal that process 1 of a namespace has no handler for: such a server would run until the grace ends.
@@ -137,4 +158,157 @@ fn regression_491_516_376_case_07_case_08_no_probe_can_end_a_server() {
     assert_eq!(ready["httpGet"]["path"], "/ready");
     let patience = ready["periodSeconds"].as_u64().unwrap() * ready["failureThreshold"].as_u64().unwrap();
     assert!(patience >= 3, "an agent that is restarted in place is not felt: {patience} s");
+}
+
+#[test]
+fn case_03_a_quota_on_limits_is_met_by_every_container_when_somebody_says_so() {
+    let plain = server(json!({"replicas": 1, "version": "3.9.5"}));
+    let limited = server(json!({"replicas": 1, "version": "3.9.5",
+        "resources": {"limits": {"cpu": "500m", "memory": "300Mi"}},
+        "agent": {"resources": {"limits": {"cpu": "100m"}}},
+    }));
+    for place in ["/initContainers/0", "/containers/0", "/containers/1"] {
+        assert!(limited.pointer(&format!("{place}/resources/limits/cpu")).is_some(), "{place}");
+        // A limit of processor time that nobody asked for slows a start for nothing.
+        assert!(plain.pointer(&format!("{place}/resources/limits/cpu")).is_none(), "{place}");
+    }
+    // What is given in part leaves the other defaults as they are.
+    let (before, mut after) = (&plain["containers"][1]["resources"], limited["containers"][1]["resources"].clone());
+    after["limits"].as_object_mut().unwrap().remove("cpu");
+    assert_eq!(&after, before);
+}
+
+#[test]
+fn case_13_the_users_init_containers_come_before_the_last_gate() {
+    let chown = json!({"name": "chown", "image": "busybox", "volumeMounts": [{"name": "data", "mountPath": "/data"}]});
+    let sidecar = json!({"name": "proxy", "image": "proxy", "restartPolicy": "Always"});
+    let pod = pod_with(json!({"initContainers": [chown, sidecar]}));
+    assert_eq!(names_of(&pod["initContainers"]), ["chown", "proxy", "prepare"]);
+    assert_eq!(names_of(&pod_with(json!({}))["initContainers"]), ["prepare"]);
+}
+
+#[test]
+fn case_28_zk_server_status_finds_the_server_without_an_argument() {
+    let mounts = |pod: &Value| pod["containers"][0]["volumeMounts"].to_string();
+    let set = of_kind(objects(json!({"replicas": 1, "version": "3.9.5"}), |_| {}), "StatefulSet");
+    let template = &set["spec"]["template"];
+    assert!(mounts(&template["spec"]).contains("/conf/zoo.cfg"));
+    let text = template["metadata"]["annotations"]["menagerie.dev/scripts"].as_str().unwrap();
+    assert_eq!(text, "clientPort=2181\ndataDir=/data\nstandaloneEnabled=false\n");
+    // Into a folder that the user mounts nothing can be put, and what the user puts there stays.
+    for (path, ours) in
+        [("/conf", false), ("/conf/", false), ("/conf/zoo.cfg", false), ("/conf/logback.xml", true), ("/config", true)]
+    {
+        let mount = json!({"name": "x", "mountPath": path, "subPath": "y"});
+        let pod = pod_with(json!({"containers": [{"name": "zookeeper", "volumeMounts": [mount]}]}));
+        assert_eq!(mounts(&pod).contains("script-config"), ours, "{path}");
+    }
+}
+
+#[test]
+fn case_29_only_who_places_members_in_relation_to_each_other_replaces_the_default_spreading() {
+    let default = pod_with(json!({}))["topologySpreadConstraints"].clone();
+    assert_eq!(default.as_array().unwrap().len(), 2);
+    for same in [
+        json!({"affinity": {}, "topologySpreadConstraints": []}),
+        json!({"affinity": {"podAntiAffinity": {}}}),
+        json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}}),
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            {"nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "Exists"}]}]}}}}),
+    ] {
+        assert_eq!(pod_with(same.clone())["topologySpreadConstraints"], default, "{same}");
+    }
+    let apart = json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]});
+    let apart = pod_with(json!({"affinity": {"podAntiAffinity": apart}}));
+    assert!(apart["topologySpreadConstraints"].is_null());
+    let own = json!([{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]);
+    assert_eq!(pod_with(json!({"topologySpreadConstraints": own}))["topologySpreadConstraints"], own);
+}
+
+#[test]
+fn case_30_an_empty_class_is_none_and_no_class_is_the_clusters_default() {
+    let class = |storage: Value| {
+        let spec = json!({"replicas": 1, "version": "3.9.5", "storage": storage});
+        of_kind(objects(spec, |_| {}), "StatefulSet")["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"]
+            .clone()
+    };
+    assert_eq!(class(json!({"class": ""})), json!(""));
+    assert_eq!(class(json!({"class": "fast"})), json!("fast"));
+    assert_eq!(class(json!({})), Value::Null);
+}
+
+#[test]
+fn case_42_a_claim_bears_no_label_by_which_another_tool_takes_it_for_its_own() {
+    let labels = |old_claims: bool| {
+        let change = |blueprint: &mut Blueprint<'_>| blueprint.old_claims = old_claims;
+        let set = of_kind(objects(json!({"replicas": 1, "version": "3.9.5"}), change), "StatefulSet");
+        set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"].clone()
+    };
+    let mut old = labels(true);
+    assert_eq!(old["app.kubernetes.io/instance"], "zk", "the template of a set that is there cannot be changed");
+    old.as_object_mut().unwrap().remove("app.kubernetes.io/instance");
+    assert_eq!(labels(false), old);
+    assert_eq!(old["menagerie.dev/identity"], "identity");
+}
+
+#[test]
+fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
+    let budget = |replicas: u32, voters: u32, storage: Value| {
+        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        let spec = json!({"replicas": replicas, "version": "3.9.5", "storage": storage});
+        let change = |blueprint: &mut Blueprint<'_>| blueprint.charter.membership = names.seed(voters).text();
+        of_kind(objects(spec, change), "PodDisruptionBudget")["spec"]["maxUnavailable"].as_u64().unwrap()
+    };
+    let (volumes, ephemeral) = (json!({}), json!({"ephemeral": true}));
+    for (replicas, voters, with_volumes, without) in [
+        (1, 1, 1, 0),
+        (2, 2, 1, 0),
+        (3, 3, 1, 1),
+        (4, 4, 1, 1),
+        (5, 5, 2, 2),
+        (15, 15, 7, 7),
+        // On the way, and while one has left to be restarted.
+        (3, 2, 0, 0),
+        (5, 4, 1, 1),
+        (5, 3, 1, 1),
+        (3, 5, 1, 1),
+        (1, 3, 1, 0),
+    ] {
+        assert_eq!(budget(replicas, voters, volumes.clone()), with_volumes, "{replicas} wanted, {voters} vote");
+        assert_eq!(
+            budget(replicas, voters, ephemeral.clone()),
+            without,
+            "{replicas} wanted, {voters} vote, no volumes"
+        );
+    }
+}
+
+/// `OpenShift` gives every namespace a range of ids, and refuses a pod that asks for others.
+#[test]
+fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() {
+    let context = |security: Value| {
+        let spec = json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"securityContext": security}}});
+        let assigned = Environment { assigned_ids: true, ..Environment::default() };
+        let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
+        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        let set = menagerie::render::stateful_set(&Blueprint {
+            names: &names,
+            uid: "uid",
+            desired: &desired,
+            requests: &menagerie::model::Requests::default(),
+            environment: &assigned,
+            charter: charter(&names, 1),
+            pods: 1,
+            span: 1,
+            old_claims: false,
+        });
+        set.json["spec"]["template"]["spec"]["securityContext"].clone()
+    };
+    let bare = json!({
+        "runAsNonRoot": true,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    assert_eq!(context(json!({})), bare);
+    assert_eq!(context(json!({"runAsUser": 1000680000}))["runAsUser"], 1_000_680_000);
 }

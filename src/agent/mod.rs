@@ -19,20 +19,20 @@ pub mod volume;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::{Args, Subcommand};
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::listen::listen as listen_on;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
 use crate::model::{Ordinal, ServerId};
@@ -75,8 +75,8 @@ enum Life {
     Serve {
         #[command(flatten)]
         pod: Pod,
-        /// Address to answer on.
-        #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], AGENT_PORT)), value_name = "ADDRESS")]
+        /// Address to answer on; `[::]` is every address, IPv4 as well.
+        #[arg(long, default_value_t = SocketAddr::from((Ipv6Addr::UNSPECIFIED, AGENT_PORT)), value_name = "ADDRESS")]
         listen: SocketAddr,
         /// The server's `AdminServer`.
         #[arg(long, default_value_t = format!("http://127.0.0.1:{ADMIN_PORT}"), value_name = "URL")]
@@ -146,7 +146,10 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     }
     info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.birth, "membership to start with");
     volume.apply(&plan.changes)?;
-    resolve::wait(&plan.using, bound).await;
+    // The server may come to know them yet, and waits better than a container that starts again and again.
+    if let Some(words) = resolve::words(&resolve::wait(&plan.using, bound).await, bound) {
+        leave_behind(&words);
+    }
     Ok(())
 }
 
@@ -164,7 +167,7 @@ async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()>
     let id = server_id(&pod.name)?;
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(mounts.clone())));
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
     let joiner = rejoin::watch(Arc::clone(&agent), mounts);
     tokio::select! {
@@ -228,7 +231,7 @@ mod tests {
         }
         let serve = Cli::try_parse_from(["agent", "serve", "--pod-name", "a-0"]).unwrap().options.life;
         let Life::Serve { listen, admin, client, .. } = serve else { panic!() };
-        assert_eq!(listen.to_string(), "0.0.0.0:8079");
+        assert_eq!(listen.to_string(), "[::]:8079");
         assert_eq!((admin.as_str(), client.as_str()), ("http://127.0.0.1:8080", "127.0.0.1:2181"));
     }
 

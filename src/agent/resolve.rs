@@ -45,6 +45,17 @@ pub async fn wait(membership: &Membership, bound: Duration) -> BTreeSet<String> 
     }
 }
 
+/// What is said of names that did not resolve: to the kubelet, which keeps it for the operator.
+pub fn words(missing: &BTreeSet<String>, bound: Duration) -> Option<String> {
+    let first = missing.first()?;
+    let more = missing.len() - 1;
+    let names = if more == 0 { format!("the name {first}") } else { format!("the name {first} and {more} more") };
+    Some(format!(
+        "{names} did not resolve within {} s before it started: does DNS work, and does the name end in the cluster's DNS domain (the operator's clusterDomain)?",
+        bound.as_secs()
+    ))
+}
+
 async fn unresolved(hosts: BTreeSet<String>, limit: Duration) -> BTreeSet<String> {
     let lookups = hosts.into_iter().map(|host| async move {
         let found = matches!(timeout(limit, resolves(&host)).await, Ok(true));
@@ -72,6 +83,18 @@ mod tests {
     async fn addresses_resolve_at_once() {
         let missing = wait(&members(&["127.0.0.1", "[::1]", "localhost"]), Duration::from_mins(1)).await;
         assert_eq!(missing, BTreeSet::new());
+    }
+
+    #[test]
+    fn case_25_names_that_do_not_resolve_are_told_in_one_line_of_any_number() {
+        let host = |n: u32| format!("zk-{n}.ns.svc.k8s.example");
+        let bound = Duration::from_mins(1);
+        assert_eq!(words(&BTreeSet::new(), bound), None);
+        let one = words(&[host(0)].into(), bound).unwrap();
+        assert!(one.starts_with("the name zk-0.ns.svc.k8s.example did not resolve within 60 s"), "{one}");
+        assert!(one.contains("clusterDomain") && !one.contains('\n'), "{one}");
+        let all = words(&(0..15).map(host).collect(), bound).unwrap();
+        assert!(all.starts_with("the name zk-0.ns.svc.k8s.example and 14 more did not") && all.len() < 400, "{all}");
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ use super::status::EnsembleStatus;
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those asked for"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those that vote or are asked for"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader"),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
@@ -49,8 +49,8 @@ use super::status::EnsembleStatus;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = kube::core::Rule::new(
-        "(has(self.storage) && has(self.storage.class) ? self.storage.class : '') == (has(oldSelf.storage) && has(oldSelf.storage.class) ? oldSelf.storage.class : '')"
-    ).message("storage.class cannot be changed: the volumes exist already; create a new ensemble with the other class"),
+        "(has(self.storage) && has(self.storage.class) ? self.storage.class : 'the default') == (has(oldSelf.storage) && has(oldSelf.storage.class) ? oldSelf.storage.class : 'the default')"
+    ).message("storage.class cannot be changed: the volumes exist already; delete an ensemble that never had a quorum and create it again, or create a new one with the other class"),
     validation = kube::core::Rule::new(
         "(has(self.storage) && has(self.storage.ephemeral) && self.storage.ephemeral) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral) && oldSelf.storage.ephemeral)"
     ).message("storage.ephemeral cannot be changed: the members' data would be left behind; create a new ensemble"),
@@ -125,6 +125,10 @@ pub struct ZooKeeperEnsembleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub root_acl: Option<Vec<AclEntry>>,
+
+    /// The agent beside each server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentSpec>,
 
     /// When members may be restarted to take a change over. Default: at once, one at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,13 +225,13 @@ pub struct ImageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = kube::core::Rule::new(r"!self.matches('.*(@|:[^/]*$)')")
-        .message("image.repository must not hold a tag or digest: put it into image.tag"))]
+        .message("image.repository must not hold a tag or digest: put them into image.tag, as 3.9.5 or 3.9.5@sha256:…"))]
     pub repository: Option<String>,
-    /// Tag. Default: `version`.
+    /// Tag, with a digest behind it if you like: 3.9.5@sha256:…. Default: `version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    #[x_kube(validation = kube::core::Rule::new(r"self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
-        .message("image.tag must be a tag such as 3.9.5-jre-17"))]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = kube::core::Rule::new(r"self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-f]{64})?$')")
+        .message("image.tag must be a tag such as 3.9.5-jre-17, with or without a digest behind it: 3.9.5@sha256:…"))]
     pub tag: Option<String>,
     /// When to pull. Default: the kubelet's own rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,6 +240,15 @@ pub struct ImageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub pull_secrets: Option<Vec<String>>,
+}
+
+/// The operator's own containers in each member's pod: `prepare` and `agent`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentSpec {
+    /// Resources of each of them, merged over the defaults: requests of 10m and 24Mi, a memory limit of 96Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
 }
 
 /// When the kubelet pulls the image.
@@ -256,7 +269,7 @@ pub enum PullPolicy {
         "!has(self.heap) || !has(self.flags) || self.flags.all(f, !f.startsWith('-Xmx') && !f.startsWith('-Xms'))"
     ).message("jvm.heap and -Xmx or -Xms in jvm.flags contradict each other: set one of them"))]
 pub struct JvmSpec {
-    /// Heap, such as 1Gi. Default: three quarters of the memory limit, or 512Mi without a limit.
+    /// Heap, such as 1Gi. Default: the memory limit less a quarter of it, and less 128Mi at least; 512Mi without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = kube::core::Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('32Mi')) >= 0")
@@ -290,9 +303,11 @@ pub struct StorageSpec {
     #[x_kube(validation = kube::core::Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('64Mi')) >= 0")
         .message("storage.size must be a quantity of at least 64Mi, such as 10Gi"))]
     pub size: Option<String>,
-    /// Storage class. Default: the cluster's default class.
+    /// Storage class; empty for volumes without a class. Default: the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = kube::core::Rule::new(r"self.matches('^[a-z0-9.-]*$')")
+        .message("storage.class must be the name of a StorageClass, or empty for volumes without one"))]
     pub class: Option<String>,
     /// Keep the data in the pod only. A member that loses its pod rejoins empty; losing all of them loses the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ mod schema;
 mod status;
 
 pub use ensemble::{
-    AclEntry, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
+    AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};

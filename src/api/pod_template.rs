@@ -42,7 +42,7 @@ pub struct PodTemplateMetadata {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodTemplateSpec {
-    /// Replaces the default spreading over nodes and zones.
+    /// To nodes and pods. To or away from pods, it replaces the default spreading over nodes and zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// Further containers; `zookeeper` names the server's own, to which env, mounts and the like are added.
@@ -54,7 +54,7 @@ pub struct PodTemplateSpec {
         validation = kube::core::Rule::new("self.all(c, c.name != 'zookeeper' || !(has(c.startupProbe) || has(c.livenessProbe) || has(c.readinessProbe) || has(c.lifecycle)))")
             .message("podTemplate must not set probes or lifecycle hooks of the zookeeper container: the agent answers for it"),
         validation = kube::core::Rule::new("self.all(c, !(c.name in ['prepare', 'agent']))")
-            .message("podTemplate must not name a container 'prepare' or 'agent': these are the operator's own")
+            .message("podTemplate must not name a container 'prepare' or 'agent': these are the operator's own, and agent.resources sets their resources")
     )]
     pub containers: Option<Vec<Container>>,
     /// DNS settings.
@@ -63,11 +63,11 @@ pub struct PodTemplateSpec {
     /// Further lines of /etc/hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_aliases: Option<Vec<HostAlias>>,
-    /// Further init containers; they run after the operator's own.
+    /// Further init containers; they run before the operator's own, which is the last before the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = kube::core::Rule::new("self.all(c, !(c.name in ['prepare', 'agent']))")
-        .message("podTemplate must not name an init container 'prepare' or 'agent': these are the operator's own"))]
+        .message("podTemplate must not name an init container 'prepare' or 'agent': these are the operator's own, and agent.resources sets their resources"))]
     pub init_containers: Option<Vec<Container>>,
     /// Node labels to require.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,13 +91,13 @@ pub struct PodTemplateSpec {
     /// Tolerations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerations: Option<Vec<Toleration>>,
-    /// Replaces the default spreading over nodes and zones.
+    /// Replaces the default spreading over nodes and zones, unless it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology_spread_constraints: Option<Vec<TopologySpreadConstraint>>,
     /// Further volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = kube::core::Rule::new("self.all(v, !(v.name in ['data', 'seed', 'super', 'logs', 'tmp']))")
-        .message("podTemplate must not change the volumes data, seed, super, logs and tmp: these are the operator's own"))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(v, !(v.name in ['data', 'seed', 'super', 'logs', 'tmp', 'script-config']))")
+        .message("podTemplate must not change the volumes data, seed, super, logs, tmp and script-config: these are the operator's own"))]
     pub volumes: Option<Vec<Volume>>,
 }

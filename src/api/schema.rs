@@ -29,8 +29,10 @@ fn slim(crd: &CustomResourceDefinition) -> Value {
     if let Some(template) = crd.pointer_mut(&format!("{spec}/podTemplate/properties/spec/properties")) {
         each_value(template, &mut strip_inside);
     }
-    if let Some(resources) = crd.pointer_mut(&format!("{spec}/resources")) {
-        strip_inside(resources);
+    for resources in ["resources", "agent/properties/resources"] {
+        if let Some(resources) = crd.pointer_mut(&format!("{spec}/{resources}")) {
+            strip_inside(resources);
+        }
     }
     crd
 }

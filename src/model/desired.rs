@@ -8,7 +8,9 @@ use thiserror::Error;
 use super::acl::Acl;
 use super::quantity;
 use super::window::Window;
-use crate::api::{AclEntry, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec};
+use crate::api::{
+    AclEntry, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec,
+};
 use crate::settings::{self, Asked};
 
 /// The most voters that an ensemble may have.
@@ -16,6 +18,10 @@ pub const MAX_REPLICAS: u32 = 15;
 const DEFAULT_REPOSITORY: &str = "docker.io/library/zookeeper";
 const DEFAULT_SIZE: &str = "10Gi";
 const DEFAULT_HEAP_MIB: u64 = 512;
+/// What a server needs beside its heap, as measured under load.
+pub const BESIDE_HEAP_MIB: u64 = 128;
+/// The least heap that the schema lets anybody ask for.
+const LEAST_HEAP_MIB: u64 = 32;
 const DEFAULT_DEADLINE: u64 = 600;
 const MIB: u64 = 1 << 20;
 
@@ -52,6 +58,8 @@ pub struct Desired {
     pub resources: Value,
     /// The ACL of `/`, if the spec says it.
     pub root_acl: Option<Vec<Acl>>,
+    /// `resources` of the agent and of what prepares the volume, to be merged.
+    pub agent_resources: Value,
     /// When members that serve may be restarted.
     pub updates: Updates,
     /// Seconds after which a restarted member that does not serve is called failed.
@@ -117,6 +125,7 @@ impl Desired {
             storage,
             resources,
             root_acl,
+            agent,
             update_policy,
             pod_template,
         } = spec;
@@ -133,11 +142,7 @@ impl Desired {
         settings::check_pod(&pod_template)?;
         Ok(Self {
             replicas,
-            image: format!(
-                "{}:{}",
-                image.repository.as_deref().unwrap_or(DEFAULT_REPOSITORY),
-                image.tag.as_deref().unwrap_or(&version)
-            ),
+            image: image_of(&image, &version)?,
             pull_policy: image.pull_policy,
             pull_secrets: image.pull_secrets.unwrap_or_default(),
             heap_mib: heap_of(jvm.heap.as_deref(), &flags, &resources)?,
@@ -150,6 +155,7 @@ impl Desired {
             storage: storage_of(storage)?,
             resources,
             root_acl: root_acl.as_deref().map(root_acl_of).transpose()?,
+            agent_resources: to_value("agent", agent.as_ref().and_then(|agent| agent.resources.as_ref()))?,
             deadline: update_policy
                 .as_ref()
                 .and_then(|policy| u64::try_from(policy.deadline_seconds?).ok())
@@ -158,6 +164,13 @@ impl Desired {
             pod_template,
             version,
         })
+    }
+}
+
+impl Desired {
+    /// The server's memory limit in MiB, if it has one.
+    pub fn memory_limit_mib(&self) -> Option<u64> {
+        memory_limit(&self.resources).and_then(quantity::bytes).map(|bytes| bytes / MIB)
     }
 }
 
@@ -193,6 +206,25 @@ fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Invalid> {
     Ok(acls)
 }
 
+/// A reference of an image: the repository bears neither tag nor digest, and a digest may stand behind the tag.
+fn image_of(image: &ImageSpec, version: &str) -> Result<String, Invalid> {
+    let repository = image.repository.as_deref().unwrap_or(DEFAULT_REPOSITORY);
+    let name = repository.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() || repository.contains('@') || name.contains(':') {
+        let reason = format!("{repository:?} is not a repository without tag and digest: put these into image.tag");
+        return Err(Invalid { field: "image.repository", reason });
+    }
+    let tag = image.tag.as_deref().unwrap_or(version);
+    let (bare, digest) = tag.split_once('@').map_or((tag, None), |(bare, digest)| (bare, Some(digest)));
+    let hexadecimal = |digest: &str| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+    let pinned = digest.is_none_or(|digest| digest.strip_prefix("sha256:").is_some_and(hexadecimal));
+    if bare.is_empty() || bare.contains([':', '/']) || !pinned {
+        let reason = format!("{tag:?} is not a tag such as 3.9.5 or 3.9.5@sha256:…");
+        return Err(Invalid { field: "image.tag", reason });
+    }
+    Ok(format!("{repository}:{tag}"))
+}
+
 fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
     let Some(policy) = policy else { return Ok(Updates::Automatic) };
     match policy.mode.unwrap_or_default() {
@@ -205,8 +237,8 @@ fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
     }
 }
 
-/// Three quarters of the memory limit: ZooKeeper keeps its tree on the heap, and needs the rest for threads, direct
-/// buffers and the JVM itself.
+/// What the memory limit leaves beside a quarter of it, and beside [`BESIDE_HEAP_MIB`] at least: ZooKeeper keeps its tree on
+/// the heap, and needs the rest for threads, direct buffers and the JVM itself.
 fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Option<u64>, Invalid> {
     if flags.iter().any(|flag| flag.starts_with("-Xmx")) {
         return Ok(None);
@@ -216,12 +248,17 @@ fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Op
         let invalid = || Invalid { field: "jvm.heap", reason: format!("{heap:?} is not a quantity of at least 1Mi") };
         return if mib > 0 { Ok(Some(mib)) } else { Err(invalid()) };
     }
-    let Some(limit) = resources.pointer("/limits/memory").and_then(Value::as_str) else {
+    let Some(text) = memory_limit(resources) else {
         return Ok(Some(DEFAULT_HEAP_MIB));
     };
-    let bytes = quantity::bytes(limit)
-        .ok_or_else(|| Invalid { field: "resources", reason: format!("limits.memory {limit:?} is no quantity") })?;
-    Ok(Some((bytes / MIB * 3 / 4).max(1)))
+    let bytes = quantity::bytes(text)
+        .ok_or_else(|| Invalid { field: "resources", reason: format!("limits.memory {text:?} is no quantity") })?;
+    let limit = bytes / MIB;
+    Ok(Some((limit * 3 / 4).min(limit.saturating_sub(BESIDE_HEAP_MIB)).max(LEAST_HEAP_MIB)))
+}
+
+fn memory_limit(resources: &Value) -> Option<&str> {
+    resources.pointer("/limits/memory").and_then(Value::as_str)
 }
 
 fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
@@ -266,6 +303,47 @@ mod tests {
         assert_eq!(heap(json!({"heap": "1Gi"})), Ok(Some(1024)));
         assert_eq!(heap(json!({"flags": ["-Xmx700m"]})), Ok(None));
         assert!(heap(json!({"heap": "lots"})).is_err());
+    }
+
+    #[test]
+    fn case_21_a_small_memory_limit_leaves_the_server_what_it_needs_beside_its_heap() {
+        let heap = |limit: &str| {
+            desired(json!({"replicas": 1, "version": "3.9.5", "resources": {"limits": {"memory": limit}}}))
+                .map(|desired| desired.heap_mib)
+        };
+        for (limit, mib) in [
+            ("256Mi", 128),
+            ("300Mi", 172),
+            ("420Mi", 292),
+            ("512Mi", 384),
+            ("513Mi", 384),
+            ("1Gi", 768),
+            ("192Mi", 64),
+            ("128Mi", 32),
+            ("1", 32),
+        ] {
+            assert_eq!(heap(limit), Ok(Some(mib)), "{limit}");
+        }
+    }
+
+    #[test]
+    fn case_15_an_image_is_named_by_tag_by_digest_or_by_both() {
+        let image = |image: Value| {
+            desired(json!({"replicas": 1, "version": "3.9.5", "image": image})).map(|desired| desired.image)
+        };
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        let pinned = format!("3.9.5@{digest}");
+        assert_eq!(image(json!({"tag": pinned})).unwrap(), format!("docker.io/library/zookeeper:{pinned}"));
+        let port = json!({"repository": "r.example:5000/zk", "tag": "3.9.5-jre-17"});
+        assert_eq!(image(port).unwrap(), "r.example:5000/zk:3.9.5-jre-17");
+        // The schema's two sentences lead to the same place: a digest stands behind the tag.
+        for repository in [format!("zookeeper@{digest}"), "zookeeper:3.9.5".into(), "r/".into(), String::new()] {
+            let error = image(json!({"repository": repository})).unwrap_err();
+            assert!(error.field == "image.repository" && error.reason.contains("image.tag"), "{error}");
+        }
+        for tag in [digest.as_str(), "3.9.5@sha256:12", "3.9.5@", "@", "", "a:b", "3.9.5@md5:0"] {
+            assert_eq!(image(json!({"tag": tag})).unwrap_err().field, "image.tag", "{tag}");
+        }
     }
 
     /// A spec that says this of the zookeeper container.

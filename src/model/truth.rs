@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::bounded;
 use super::ids::{ConfigVersion, ServerId, Zxid};
 
+/// Why a server is outdated that was started with another super user's password than there is now.
+pub const PASSWORD_CHANGED: &str = "the super user's password was changed";
+
 /// One member as its agent sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

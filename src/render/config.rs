@@ -9,6 +9,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     // Off in ZooKeeper: the disk fills.
     ("autopurge.purgeInterval", "1"),
     ("autopurge.snapRetainCount", "3"),
+    // Off in ZooKeeper: an election's connection is idle for months, a NAT or a firewall drops it, and the next election runs
+    // into the void.
+    ("tcpKeepAlive", "true"),
     // A member that looks for a leader asks again after 200 ms, then twice as long each time, up to a minute by default:
     // a lone empty one served 16.7 s after the others had started, and with this 8.2 s.
     ("fastleader.maxNotificationInterval", "1000"),

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
-use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
+use crate::model::desired::Storage;
+use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
-use crate::model::{Charter, Desired, Names, Ordinal};
+use crate::model::{Charter, Desired, Membership, Names, Ordinal};
 
 /// Everything that the rendering depends on.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Blueprint<'a> {
     pub pods: u32,
     /// How many member Services there are.
     pub span: u32,
+    /// Whether the `StatefulSet` is one whose claims bear [`INSTANCE_LABEL`]: their template cannot be changed.
+    pub old_claims: bool,
 }
 
 /// An object to apply.
@@ -45,6 +48,19 @@ pub struct Rendered {
     /// All of it that the operator cares for.
     pub json: Value,
 }
+
+impl Rendered {
+    /// What tells this rendering from every other one of the object, whatever it was decided on.
+    pub fn seal(&self) -> String {
+        match self.json["metadata"]["annotations"][SEAL].as_str() {
+            Some(seal) => seal.to_owned(),
+            None => digest(&self.json.to_string()),
+        }
+    }
+}
+
+/// Annotation on every object: a digest of its rendering.
+const SEAL: &str = "menagerie.dev/rendered";
 
 /// Every object of an ensemble, in the order in which they are applied.
 pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
@@ -67,16 +83,24 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,
-        json!({"spec": {"maxUnavailable": tolerated(blueprint.desired.replicas), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+        json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
     ));
     objects.push(set::stateful_set(blueprint));
     objects.into_iter().map(sealed).collect()
 }
 
-/// How many members may be evicted at once: as many as leave a majority. One or two voters tolerate none, and a budget of
-/// none would block a drain for ever: there it costs the quorum until the pod is back.
-fn tolerated(voters: u32) -> u32 {
-    (voters.saturating_sub(1) / 2).max(1)
+/// How many members may be evicted at once: as many as leave a majority of those that vote now.
+///
+/// One or two voters tolerate none. With volumes an eviction costs them the quorum until the pod is back, and a budget of none
+/// would block each drain for ever. An ephemeral pod takes its copy along, and of two copies one is not enough: `ZooKeeper`
+/// ignores the vote of an empty server. There nobody evicts.
+fn evictable(blueprint: &Blueprint<'_>) -> u32 {
+    let wanted = blueprint.desired.replicas;
+    let voters = Membership::parse(&blueprint.charter.membership).map_or(0, |membership| membership.voters().count());
+    let voters = u32::try_from(voters).unwrap_or(wanted).min(wanted);
+    let tolerated = voters.saturating_sub(1) / 2;
+    let for_good = wanted < 3 && matches!(blueprint.desired.storage, Storage::Claim { .. });
+    if for_good { 1 } else { tolerated }
 }
 
 /// The `StatefulSet` alone: membership steps change nothing but its number of pods.
@@ -87,7 +111,7 @@ pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
 /// Puts a digest of the rendering on the object, so that a field which is no longer rendered is noticed as well.
 fn sealed(mut object: Rendered) -> Rendered {
     let seal = digest(&object.json.to_string());
-    object.json["metadata"]["annotations"]["menagerie.dev/rendered"] = json!(seal);
+    object.json["metadata"]["annotations"][SEAL] = json!(seal);
     object
 }
 
@@ -153,7 +177,7 @@ pub fn selector_text(names: &Names) -> String {
 
 fn labels(names: &Names) -> Value {
     let mut labels = selector(names);
-    labels["app.kubernetes.io/instance"] = json!(names.ensemble);
-    labels["app.kubernetes.io/managed-by"] = json!(MANAGED_BY);
+    labels[INSTANCE_LABEL] = json!(names.ensemble);
+    labels[MANAGED_BY_LABEL] = json!(MANAGED_BY);
     labels
 }

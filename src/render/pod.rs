@@ -4,11 +4,15 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, config, digest, labels, merge};
 use crate::api::PullPolicy;
+use crate::model::Desired;
 use crate::model::desired::Storage;
 use crate::model::layout::{AGENT_PORT, CONFIG_FILE, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
-use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, VERSION_ANNOTATION};
+use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION};
 use crate::settings;
+
+/// Where `zkServer.sh` looks in the official image when nobody names a file.
+const SCRIPTS_FILE: &str = "/conf/zoo.cfg";
 
 /// Uid of the `zookeeper` user in the official image; also the group that owns the volume.
 const ZOOKEEPER_USER: u32 = 1000;
@@ -22,6 +26,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
                 "menagerie.dev/config": digest(&config::static_config(&blueprint.desired.config)),
                 "kubectl.kubernetes.io/default-container": "zookeeper",
                 VERSION_ANNOTATION: blueprint.desired.version,
+                SCRIPTS_ANNOTATION: scripts_config(),
             },
         },
         "spec": {
@@ -31,14 +36,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "terminationGracePeriodSeconds": 30,
             // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
             "shareProcessNamespace": true,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": ZOOKEEPER_USER,
-                "runAsGroup": ZOOKEEPER_USER,
-                "fsGroup": ZOOKEEPER_USER,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": security(blueprint),
             "initContainers": [prepare(blueprint)],
             // The kubelet starts them in this order, a fifth of a second apart: the server is what clients wait for.
             "containers": [zookeeper(blueprint), agent(blueprint)],
@@ -52,16 +50,54 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
     if !blueprint.desired.pull_secrets.is_empty() {
         spec["imagePullSecrets"] = blueprint.desired.pull_secrets.iter().map(|name| json!({"name": name})).collect();
     }
-    let scheduled_by_user = ["affinity", "topologySpreadConstraints"]
-        .iter()
-        .any(|field| !blueprint.desired.pod_template["spec"][*field].is_null());
-    if !scheduled_by_user {
+    merge::strategic(&mut template, &blueprint.desired.pod_template);
+    merge::strategic(&mut template, &json!({"metadata": {"labels": labels(blueprint.names)}}));
+    let spec = &mut template["spec"];
+    if !placed_by_user(&blueprint.desired.pod_template["spec"]) {
         spec["topologySpreadConstraints"] =
             json!([spread(blueprint, "kubernetes.io/hostname"), spread(blueprint, "topology.kubernetes.io/zone")]);
     }
-    merge::strategic(&mut template, &blueprint.desired.pod_template);
-    merge::strategic(&mut template, &json!({"metadata": {"labels": labels(blueprint.names)}}));
+    // The last gate before the server: what the user's own containers did to the volume is judged by it.
+    if let Some(Value::Array(containers)) = spec.get_mut("initContainers") {
+        containers.rotate_left(1);
+    }
     template
+}
+
+/// What the restricted Pod Security Standard asks of a pod.
+fn security(blueprint: &Blueprint<'_>) -> Value {
+    let mut context = json!({
+        "runAsNonRoot": true,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    if !blueprint.environment.assigned_ids {
+        for id in ["runAsUser", "runAsGroup", "fsGroup"] {
+            context[id] = json!(ZOOKEEPER_USER);
+        }
+    }
+    context
+}
+
+/// Whether the user says where members go in relation to each other. To choose nodes does not, nor does what is empty.
+fn placed_by_user(spec: &Value) -> bool {
+    let places = ["/topologySpreadConstraints", "/affinity/podAffinity", "/affinity/podAntiAffinity"];
+    places.iter().filter_map(|place| spec.pointer(place)).any(|place| !is_empty(place))
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// What `zkServer.sh status` needs to find the server: its own configuration is on the volume, where the script does not look.
+/// No server starts from this one: without standalone mode it lacks servers.
+fn scripts_config() -> String {
+    format!("clientPort={CLIENT_PORT}\ndataDir={DATA_DIR}\nstandaloneEnabled=false\n")
 }
 
 /// Soft: five members on three nodes are better than three members.
@@ -99,6 +135,7 @@ fn of_the_operators_image(blueprint: &Blueprint<'_>, name: &str, command: &str) 
     if let Some(policy) = &blueprint.environment.agent_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
+    merge::strategic(&mut container, &json!({"resources": blueprint.desired.agent_resources}));
     container
 }
 
@@ -133,11 +170,7 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         "securityContext": restricted(),
         // Its last lines, when it ends in error: what a condition can say about it.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": DATA_VOLUME, "mountPath": DATA_DIR},
-            {"name": "logs", "mountPath": "/logs"},
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
+        "volumeMounts": mounts(desired),
     });
     if !desired.resources.is_null() {
         container["resources"] = desired.resources.clone();
@@ -150,6 +183,32 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         });
     }
     container
+}
+
+fn mounts(desired: &Desired) -> Value {
+    let mut mounts = json!([
+        {"name": DATA_VOLUME, "mountPath": DATA_DIR},
+        {"name": "logs", "mountPath": "/logs"},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]);
+    // Not into a folder of the user's: it may be read-only, and the container would not start.
+    if let (Value::Array(mounts), false) = (&mut mounts, configured_by_user(&desired.pod_template["spec"])) {
+        mounts.push(json!({"name": SCRIPTS_VOLUME, "mountPath": SCRIPTS_FILE, "subPath": "zoo.cfg", "readOnly": true}));
+    }
+    mounts
+}
+
+/// Whether the user mounts something where the image has its configuration.
+fn configured_by_user(spec: &Value) -> bool {
+    let containers = spec["containers"].as_array().into_iter().flatten();
+    let server = containers.filter(|container| container["name"] == "zookeeper");
+    let mounts = server.flat_map(|container| container["volumeMounts"].as_array().into_iter().flatten());
+    let mut paths = mounts.filter_map(|mount| mount["mountPath"].as_str());
+    paths.any(|path| {
+        SCRIPTS_FILE
+            .strip_prefix(path.trim_end_matches('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Probes go to the agent, over HTTP: an `exec` probe starts a process every period, 5–10 % of a core while idle.
@@ -192,6 +251,10 @@ fn volumes(blueprint: &Blueprint<'_>) -> Value {
         json!({"name": "super", "secret": {"secretName": blueprint.names.super_secret(), "defaultMode": 0o440}}),
         json!({"name": "logs", "emptyDir": {}}),
         json!({"name": "tmp", "emptyDir": {}}),
+        json!({"name": SCRIPTS_VOLUME, "downwardAPI": {"items": [{
+            "path": "zoo.cfg",
+            "fieldRef": {"fieldPath": format!("metadata.annotations['{SCRIPTS_ANNOTATION}']"), "apiVersion": "v1"},
+        }]}}),
     ];
     if let Storage::Ephemeral { limit } = &blueprint.desired.storage {
         let limit = limit.as_ref().map_or(json!({}), |limit| json!({"sizeLimit": limit}));

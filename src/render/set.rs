@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, Rendered, labels, pod, selector};
 use crate::model::desired::Storage;
-use crate::model::names::{DATA_VOLUME, IDENTITY_LABEL};
+use crate::model::names::{DATA_VOLUME, IDENTITY_LABEL, INSTANCE_LABEL};
 use crate::model::observed::Kind;
 
 /// Parallel, because members are born together and a joiner waits for nobody; `OnDelete`, because this operator, not
@@ -27,8 +27,14 @@ pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
 }
 
 /// The identity is on a claim from its first moment, so that a claim never lacks the name of whose data it holds.
+///
+/// The label of an instance is not: a claim has no owner, and Argo CD would delete it with what is no longer in the manifests
+/// of an application that is called as the ensemble is.
 fn claim_template(blueprint: &Blueprint<'_>, size: &str, class: Option<&str>) -> Value {
     let mut labels = labels(blueprint.names);
+    if let (Some(labels), false) = (labels.as_object_mut(), blueprint.old_claims) {
+        labels.remove(INSTANCE_LABEL);
+    }
     labels[IDENTITY_LABEL] = json!(blueprint.charter.identity);
     let mut spec = json!({
         "accessModes": ["ReadWriteOnce"],

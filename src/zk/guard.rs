@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use zookeeper_client::{Acl as ZkAcl, AuthId, Error as ZkError, Permission};
 
 use super::ensemble::{CALL, Ensemble, EnsembleError, call};
-use super::quota::{ANEW, is_statistics, next_to_mend, readable};
+use super::quota::{ANEW, holds_numbers, next_to_mend, readable};
 use crate::model::acl::{Acl, NARROW, OPEN, RootAcl};
 
 /// `ZooKeeper`'s own part of the tree.
@@ -35,7 +35,7 @@ pub struct Walked {
     pub looked: usize,
     /// Znodes whose ACL was another.
     pub changed: usize,
-    /// Statistics of quotas that no server can read, and that begin anew.
+    /// Limits and statistics of quotas that no server can read, and that begin anew.
     pub mended: usize,
 }
 
@@ -44,7 +44,7 @@ pub struct Walked {
 struct Closed {
     changed: bool,
     children: Vec<String>,
-    /// Whether it holds statistics that end every server that counts by them.
+    /// Whether it holds numbers of a quota that no server can read.
     broken: bool,
 }
 
@@ -77,7 +77,7 @@ impl Ensemble {
             }
         }
         while let Some(path) = next_to_mend(&mut broken) {
-            found("mend the statistics of a quota", self.client.set_data(&path, ANEW, None)).await?;
+            found("mend the numbers of a quota", self.client.set_data(&path, ANEW, None)).await?;
             walked.mended += 1;
         }
         if broken.is_empty() { Ok(()) } else { Err(EnsembleError::BrokenQuotas(broken.len())) }
@@ -99,11 +99,12 @@ impl Ensemble {
             0 => Vec::new(),
             _ => found("list a znode of /zookeeper", self.client.list_children(path)).await?.unwrap_or_default(),
         };
-        let statistics = match is_statistics(path) {
-            true => found("read the statistics of a quota", self.client.get_data(path)).await?,
-            false => None,
+        let numbers = if holds_numbers(path) {
+            found("read the numbers of a quota", self.client.get_data(path)).await?
+        } else {
+            None
         };
-        let broken = statistics.is_some_and(|(text, _)| !readable(&text));
+        let broken = numbers.is_some_and(|(text, _)| !readable(&text));
         Ok(Closed { changed, children, broken })
     }
 

@@ -1,26 +1,28 @@
-//! Statistics of quotas, as far as a server can read them.
+//! Limits and statistics of quotas, as far as a server can read them.
 //!
-//! A server adds to them with each znode that is made, written or deleted below the quota's path. From some texts it
-//! cannot read a number, and ends (`StatsTrack`, the same in 3.8.5 and 3.9.5).
+//! A server adds to the statistics with each znode that is made, written or deleted below the quota's path. From some texts
+//! it cannot read a number, and ends (`StatsTrack`, the same in 3.8.5 and 3.9.5). With either of them unreadable `monitor`
+//! has no answer but HTTP 500, and a server that is asked that way looks as if it did not serve.
 
 use super::guard::QUOTA;
 
-/// The znode that holds them.
+/// The znodes that hold them.
 const STATS: &str = "/zookeeper_stats";
-/// What they begin anew with. A server counts them afresh when it starts.
-pub const ANEW: &[u8] = b"count=0,bytes=0";
+const LIMITS: &str = "/zookeeper_limits";
+/// What is readable and says nothing: a server counts afresh when it starts, and nothing is limited.
+pub const ANEW: &[u8] = b"count=-1,bytes=-1";
 
 /// The path that a quota is for, by the path of its statistics.
 fn limited(statistics: &str) -> Option<&str> {
     statistics.strip_prefix(QUOTA)?.strip_suffix(STATS)
 }
 
-/// Whether this znode holds statistics.
-pub fn is_statistics(path: &str) -> bool {
-    limited(path).is_some()
+/// Whether this znode holds numbers that servers read.
+pub fn holds_numbers(path: &str) -> bool {
+    path.strip_prefix(QUOTA).is_some_and(|rest| rest.ends_with(STATS) || rest.ends_with(LIMITS))
 }
 
-/// Whether a server can read them: pairs with `,` or `;` between them, each a name and a number, or none behind the `=`.
+/// Whether a server can read them: pairs with `,` or `;` between them, each a name and a number, or nothing and more behind another `=`.
 pub fn readable(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     if text.is_empty() {
@@ -60,13 +62,22 @@ mod tests {
     #[test]
     fn statistics_are_readable_where_a_server_can_count_by_them() {
         for text in
-            ["", "count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==,bytes=1=", "count=1,,;bytes=2,"]
+            ["", "count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==1,bytes=1=", "count=1,,;bytes=2,"]
         {
             assert!(readable(text.as_bytes()), "{text:?}");
         }
-        for text in
-            ["x", "count=x", "bytes=", "count=1,x", ",count=1", "count=1 ", "count=99999999999999999999", "=", ","]
-        {
+        for text in [
+            "x",
+            "count=x",
+            "bytes=",
+            "count==",
+            "count=1,x",
+            ",count=1",
+            "count=1 ",
+            "count=99999999999999999999",
+            "=",
+            ",",
+        ] {
             assert!(!readable(text.as_bytes()), "{text:?}");
         }
         assert!(!readable(&[0xff]));
@@ -88,10 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn only_statistics_below_the_quotas_are_statistics() {
+    fn only_what_is_below_the_quotas_holds_their_numbers() {
         assert!(
-            is_statistics("/zookeeper/quota/app/zookeeper_stats") && is_statistics("/zookeeper/quota/zookeeper_stats")
+            holds_numbers("/zookeeper/quota/app/zookeeper_stats") && holds_numbers("/zookeeper/quota/zookeeper_stats")
         );
-        assert!(!is_statistics("/app/zookeeper_stats") && !is_statistics("/zookeeper/quota/app/zookeeper_limits"));
+        assert!(holds_numbers("/zookeeper/quota/app/zookeeper_limits") && !holds_numbers("/zookeeper/quota/app"));
+        assert!(!holds_numbers("/app/zookeeper_stats") && !holds_numbers("/zookeeper/zookeeper_limits"));
     }
 }

@@ -89,7 +89,7 @@ async fn regression_stranger_one_that_ran_before_is_guarded_once_and_its_root_is
     in_namespace("guard-old", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 1})).await;
         zk.ready(1).await;
-        // As an ensemble is that ran under an operator that knew of none of this, with a trap in it.
+        // As an ensemble is that ran under an operator that knew of none of this, with a quota of somebody's own.
         let owner = superuser(&zk).await;
         for path in ["/", "/zookeeper", "/zookeeper/quota"] {
             give(&owner, path, Acls::anyone_all()).await.unwrap();
@@ -97,7 +97,6 @@ async fn regression_stranger_one_that_ran_before_is_guarded_once_and_its_root_is
         let stranger = connect(&zk.address("client").await).await;
         make(&stranger, "/mine", "").await.unwrap();
         set_quota(&stranger).await.unwrap();
-        stranger.set_data(STATS, b"x", None).await.unwrap();
         space.kubectl(&[
             "patch",
             "zke",

@@ -6,8 +6,10 @@
 mod birth;
 mod cluster;
 mod disaster;
+mod fit;
 mod guard;
 mod helm;
+mod hindered;
 mod history;
 mod ownership;
 mod refusals;

@@ -86,6 +86,14 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
                 json!({"replicas": 3, "podTemplate": {"spec": {"volumes": [{"name": "data"}]}}}),
                 "podTemplate must not change the volumes",
             ),
+            // `case_15`: the two sentences about an image lead to the same place.
+            (
+                "zk",
+                json!({"replicas": 3, "image": {"repository": "zookeeper@sha256:12"}}),
+                "put them into image.tag, as 3.9.5 or 3.9.5@sha256:",
+            ),
+            ("zk", json!({"replicas": 3, "image": {"tag": "3.9.5@sha256:12"}}), "with or without a digest behind it"),
+            ("zk", json!({"replicas": 3, "storage": {"class": "the fast one"}}), "storage.class must be the name"),
             (&long, json!({"replicas": 3}), "metadata.name must be at most 50 characters"),
             ("z.k", json!({"replicas": 3}), "metadata.name must start with a letter"),
             ("3zk", json!({"replicas": 3}), "metadata.name must start with a letter"),
@@ -104,6 +112,8 @@ async fn regression_540_what_cannot_change_later_is_refused_with_the_reason() {
         space.apply("zk", json!({"replicas": 1, "storage": {"class": "standard"}})).await.unwrap();
         for (storage, sentence) in [
             (json!({"class": "other"}), "storage.class cannot be changed"),
+            (json!({"class": ""}), "storage.class cannot be changed"),
+            (json!({}), "storage.class cannot be changed"),
             (json!({"size": "2Gi"}), "storage.size cannot be changed yet"),
         ] {
             let spec = json!({"replicas": 1, "storage": storage});

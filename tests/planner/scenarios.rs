@@ -47,9 +47,9 @@ fn a_new_ensemble_starts_all_its_voters_at_once_and_then_rests() {
 
 #[test]
 fn growing_starts_a_pod_and_adds_its_member_before_the_next() {
-    let mut world = settled(1);
-    world.scale(3).settle();
-    assert_eq!(world.trace, ["raise 2", "join 2", "raise 3", "join 3"]);
+    let mut world = settled(3);
+    world.scale(5).settle();
+    assert_eq!(world.trace, ["raise 4", "join 4", "raise 5", "join 5"]);
 }
 
 #[test]

@@ -239,7 +239,9 @@ impl World {
             )));
         }
         let absent: Ids = before.voters.without(id).iter().filter(|voter| !pass.synced.contains(*voter)).collect();
-        if absent.len() > 0 {
+        // One that does not serve takes nothing along, while those that are synced are a majority with it and without it.
+        let spared = !join && !pass.synced.contains(id) && before.quorum(pass.synced);
+        if absent.len() > 0 && !spared {
             self.wrong(Wrong::Quorum(format!(
                 "member {id} is {verb} while members {absent} of {before} are not synced"
             )));
@@ -267,6 +269,7 @@ impl World {
 fn describe(deed: &Deed) -> String {
     match deed {
         Deed::LookAgain => "looks again".to_owned(),
+        Deed::Guard(_) => "takes what strangers could break from them".to_owned(),
         Deed::Write(Write::Apply { object, .. }) => {
             let pods =
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));

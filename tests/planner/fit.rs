@@ -1,0 +1,117 @@
+//! What is said, and written, where the cluster is not what was thought.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use menagerie::api::{JvmSpec, StorageSpec};
+use menagerie::model::observed::{Kind, ObjectKey};
+use menagerie::model::truth::Server;
+use menagerie::model::{Fact, Live, Ordinal};
+use menagerie::plan::{Plan, Step, Write, plan};
+use serde_json::Value;
+
+use super::scenarios::settled;
+use super::world::{World, zk};
+
+fn warning(plan: &Plan) -> Option<(&str, &str)> {
+    let verdict = plan.conditions.iter().find(|verdict| verdict.name == "Warning")?;
+    Some((verdict.reason, verdict.message.as_str()))
+}
+
+fn limited(memory: &str, heap: Option<&str>) -> World {
+    let mut world = zk(3);
+    let limits = BTreeMap::from([("memory".to_owned(), Quantity(memory.to_owned()))]);
+    world.spec.resources = Some(ResourceRequirements { limits: Some(limits), ..ResourceRequirements::default() });
+    world.spec.jvm = Some(JvmSpec { heap: heap.map(str::to_owned), flags: None });
+    world
+}
+
+#[test]
+fn case_21_a_memory_limit_in_which_a_server_is_killed_under_load_is_named() {
+    for (memory, heap) in [("256Mi", None), ("160Mi", None), ("1Gi", Some("768Mi")), ("256Mi", Some("128Mi"))] {
+        assert_eq!(warning(&limited(memory, heap).settle()), None, "{memory} {heap:?}");
+    }
+    for (memory, heap) in [("128Mi", None), ("256Mi", Some("192Mi")), ("1Gi", Some("1000Mi"))] {
+        let plan = limited(memory, heap).settle();
+        assert_eq!(warning(&plan).map(|(reason, _)| reason), Some("TightMemory"), "{memory} {heap:?}");
+    }
+    let plan = limited("256Mi", Some("192Mi")).settle();
+    assert!(warning(&plan).unwrap().1.contains("raise resources.limits.memory to 320Mi"), "{plan:?}");
+}
+
+#[test]
+fn an_ephemeral_ensemble_in_which_one_lost_copy_is_final_says_so() {
+    for (replicas, said) in [(1, true), (2, true), (3, false)] {
+        let mut world = zk(replicas);
+        world.spec.storage = Some(StorageSpec { ephemeral: Some(true), ..StorageSpec::default() });
+        let seen = world.seen();
+        let reason = warning(&plan(&seen)).map(|(reason, _)| reason.to_owned());
+        assert_eq!(reason.as_deref() == Some("LastCopy"), said, "{replicas}: {reason:?}");
+    }
+}
+
+#[test]
+fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_other() {
+    let words = "the name zk-0.ns.svc.k8s.example and 2 more did not resolve within 60 s before it started";
+    let mut seen = settled(3).seen();
+    for pod in seen.pods.values_mut() {
+        pod.in_spite_of = Some(words.to_owned());
+    }
+    assert!(!format!("{:?}", plan(&seen).conditions).contains("did not resolve"), "they serve");
+    for fact in seen.members.values_mut() {
+        let Fact::Known(truth) = fact else { panic!("a member of this world does not answer") };
+        truth.server = Server::Waiting { phase: "election".into(), version: None };
+    }
+    let told = plan(&seen);
+    let quorum = told.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();
+    assert!(quorum.message.contains("member 3: it is in election; of pod zk-0, the name zk-0.ns.svc"), "{quorum:?}");
+    assert_eq!(quorum.message.matches("did not resolve").count(), 1, "once is enough: {quorum:?}");
+}
+
+/// The set as an earlier version made it.
+fn with_old_claims(world: &mut World) {
+    let set = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
+    let Some(Live::Ours(live)) = world.objects.get_mut(&set) else { panic!("there is no set") };
+    live["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["app.kubernetes.io/instance"] = "zk".into();
+    // What an earlier version rendered bears another seal.
+    live["metadata"]["annotations"]["menagerie.dev/rendered"] = "earlier".into();
+    for claim in world.claims.values_mut() {
+        claim.instance = Some("zk".into());
+    }
+}
+
+fn instance(write: &Write) -> Option<&Value> {
+    let Write::Apply { object, .. } = write else { return None };
+    object.json["metadata"]["labels"].get("app.kubernetes.io/instance")
+}
+
+#[test]
+fn case_42_claims_lose_the_label_and_the_template_of_a_set_that_is_there_stays_what_it_is() {
+    let mut world = settled(3);
+    with_old_claims(&mut world);
+    let Step::Apply(writes) = plan(&world.seen()).step else { panic!("nothing is written") };
+    let claims: Vec<&Write> = writes.iter().filter(|write| kind(write) == Some(Kind::PersistentVolumeClaim)).collect();
+    assert_eq!(claims.len(), 3);
+    // Another manager's field: taken first, and left out the next time.
+    assert!(claims.iter().all(|claim| instance(claim) == Some(&Value::from(""))), "{claims:?}");
+    let set = writes.iter().find_map(|write| match write {
+        Write::Apply { object, .. } if object.key.kind == Kind::StatefulSet => Some(&object.json),
+        Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
+    });
+    let template = &set.unwrap()["spec"]["volumeClaimTemplates"][0];
+    assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "zk");
+    world.settle();
+    world.claims.get_mut(&Ordinal(1)).unwrap().instance = Some(String::new());
+    let Step::Apply(writes) = plan(&world.seen()).step else { panic!("the label is left empty") };
+    assert_eq!((writes.len(), instance(&writes[0])), (1, None));
+    let plan = world.settle();
+    assert_eq!((plan.step, &world.trace[..]), (Step::Rest, &[][..]), "nobody is restarted for it");
+}
+
+fn kind(write: &Write) -> Option<Kind> {
+    match write {
+        Write::Apply { object, .. } => Some(object.key.kind),
+        Write::CreateSuperSecret(_) => None,
+    }
+}
