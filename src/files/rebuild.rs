@@ -73,8 +73,8 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         Point::Zxid(zxid) => zxid,
         Point::Time(time) => at_time(members, time, progress)?,
     };
-    let mut least = oldest.then_some(Zxid(0));
-    let (mut replay, mut base) = begin(members, until, least, &mut doubts)?;
+    let mut floor = oldest.then_some(Zxid(0));
+    let (mut replay, mut base) = begin(members, until, floor, &mut doubts)?;
     let mut before = 0;
     let Outcome { applied, dropped, next, seen } = loop {
         match run(members, history.as_ref(), until, &mut replay, progress)? {
@@ -82,8 +82,8 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
             // From the oldest on: behind what is missing a later snapshot goes on.
             Ended::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
                 before += replay.checked();
-                least = Some(Zxid(next.0 - 1));
-                (replay, base) = begin(members, until, least, &mut doubts)?;
+                floor = Some(Zxid(next.0 - 1));
+                (replay, base) = begin(members, until, floor, &mut doubts)?;
             }
             Ended::Missing(last, next) => {
                 return Err(CannotLook::NoTree(format!(
