@@ -245,6 +245,12 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
 /// Rebuilds, and says on standard error what cannot be known for sure.
 pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Result<(Rebuilt, Exit), Stop> {
     let rebuilt = while_purged(members, at, meter)?;
+    let exit = said(&rebuilt);
+    Ok((rebuilt, exit))
+}
+
+/// Says on standard error what cannot be known for sure of a tree.
+pub(super) fn said(rebuilt: &Rebuilt) -> Exit {
     for doubt in &rebuilt.doubts {
         tell("notice", doubt);
     }
@@ -254,8 +260,7 @@ pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Resul
     if let Some(fatal) = rebuilt.replay.fatal() {
         tell("notice", &fatal.to_string());
     }
-    let exit = if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound };
-    Ok((rebuilt, exit))
+    if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound }
 }
 
 /// A server may purge what was listed a moment ago: then what is there now is taken.

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::files::{Cover, Member};
+use crate::files::{Cover, LiveLog, Member};
 use crate::index::error::IndexError;
 use crate::log::{RECORD_LIMIT, Record};
 use crate::model::ids::Zxid;
@@ -33,6 +33,9 @@ pub(crate) fn find(sources: &[String]) -> Result<(Vec<Log>, Cover), IndexError> 
         for log in member.logs {
             if log.path.extension().is_some_and(|extension| extension == "gz") {
                 return Err(IndexError::Packed(log.path));
+            }
+            if member.single {
+                LiveLog::open(&log.path, None)?;
             }
             let path = fs::canonicalize(&log.path).map_err(IndexError::io(&log.path))?;
             logs.push(Log { zxid: log.zxid, path });
