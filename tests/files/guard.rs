@@ -113,7 +113,7 @@ impl Servers {
     async fn superuser(&self) -> Ensemble {
         self.client().await;
         let addresses: Vec<String> = (0..3).map(|n| self.address(n)).collect();
-        Ensemble::connect(&addresses, &Password(PASSWORD.to_owned())).await.unwrap()
+        Ensemble::connect(&addresses, &Password::of(PASSWORD).unwrap()).await.unwrap()
     }
 
     /// Kills each server and starts it again; those that end by themselves before they serve.

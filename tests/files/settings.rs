@@ -32,10 +32,15 @@ fn rendered(config: &Value) -> String {
         uid: "uid",
         desired: &desired,
         requests: &Requests::default(),
-        environment: &Environment { agent_image: "menagerie/operator:1".into(), agent_pull_policy: None },
+        environment: &Environment {
+            agent_image: "menagerie/operator:1".into(),
+            agent_pull_policy: None,
+            assigned_ids: false,
+        },
         charter,
         pods: 3,
         span: 3,
+        old_claims: false,
     };
     let objects = render(&blueprint);
     let map = objects.iter().find(|object| object.json["data"]["zoo.cfg"].is_string()).unwrap();
