@@ -20,5 +20,7 @@ pub mod operator;
 pub mod plan;
 pub mod render;
 pub mod replay;
+pub mod serve;
+pub mod settings;
 pub mod snapshot;
 pub mod zk;

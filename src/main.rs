@@ -18,6 +18,8 @@ enum Command {
     Agent(menagerie::agent::Options),
     /// Print the custom resource definitions as YAML.
     Crd,
+    /// Print what becomes of every option of ZooKeeper, as Markdown.
+    Settings,
     Log(menagerie::cli::log::Options),
     Snapshot(menagerie::cli::snapshot::Options),
     Index(menagerie::cli::index::Options),
@@ -32,6 +34,10 @@ fn main() -> anyhow::Result<()> {
         Command::Index(options) => std::process::exit(menagerie::cli::index::main(options)),
         Command::Crd => {
             print!("{}", menagerie::api::crds_yaml()?);
+            Ok(())
+        }
+        Command::Settings => {
+            print!("{}", menagerie::settings::page());
             Ok(())
         }
     }

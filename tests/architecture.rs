@@ -22,6 +22,7 @@ const RULES: &[(&str, &[&str])] = &[
             "rand",
         ],
     ),
+    ("src/settings", FORMATS),
     // ZooKeeper's formats: bytes in, values out.
     ("src/jute.rs", FORMATS),
     ("src/log", FORMATS),

@@ -53,6 +53,14 @@ fn the_reference_names_every_field() {
 }
 
 #[test]
+fn the_page_of_settings_is_the_table() {
+    assert!(
+        read("docs/settings.md") == menagerie::settings::page(),
+        "docs/settings.md is out of date: run `dev/generate`"
+    );
+}
+
+#[test]
 fn the_reference_names_every_chart_value() {
     let schema: Value = serde_json::from_str(&read("charts/menagerie/values.schema.json")).unwrap();
     let kubernetes = ["resources", "tolerations", "affinity", "podSecurityContext", "securityContext"];
@@ -142,6 +150,77 @@ fn every_named_regression_has_a_test_and_every_such_test_is_in_the_list() {
     let covered: Vec<String> = tests.iter().flat_map(|test| named(test)).collect();
     let missing: Vec<&String> = ids.iter().filter(|id| !covered.contains(&id.to_lowercase())).collect();
     assert!(missing.is_empty(), "no test is named after {missing:?}");
+}
+
+/// Names of all functions in sources below a folder.
+fn functions(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let names = text.split("fn ").skip(1).map(|rest| rest.split(['(', '<', ' ']).next().unwrap().to_owned());
+            found.extend(names);
+        }
+    }
+}
+
+/// Reasons of steps and not of states: something is being done, or all is well.
+const DOING: [&str; 15] = [
+    "AsExpected",
+    "CleaningUp",
+    "Growing",
+    "HandingOver",
+    "Quorum",
+    "Ready",
+    "Replacing",
+    "Restarting",
+    "Shrinking",
+    "Steady",
+    "TemplateChanged",
+    "RestartPending",
+    "QuorumAvailable",
+    "Progressing",
+    "Degraded",
+];
+
+#[test]
+fn every_state_that_waits_stands_in_the_table_with_its_way_out_and_the_test_that_shows_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = read("docs/states.md");
+    let mut reasons = Vec::new();
+    for folder in ["src/plan", "src/operator"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            // Of the operator's other files the words are kinds and headers, not reasons.
+            if folder == "src/plan" || path.ends_with("act.rs") || path.ends_with("report.rs") {
+                reasons.extend(camel_case_words(&fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    let kinds = ["Pod", "PersistentVolumeClaim", "ZooKeeperEnsemble", "Secret"];
+    let actions = ["Wait", "Refuse", "Apply", "Delete", "Raise", "Lower", "Join", "Leave", "Renew", "Restart"];
+    let words = ["True", "False", "Unknown", "Warning"];
+    reasons.retain(|word| ![&DOING[..], &kinds, &actions, &words].concat().contains(&word.as_str()));
+    reasons.sort_unstable();
+    reasons.dedup();
+    for known in ["MemberNotSynced", "SuperUserDenied", "ApplyRefused", "InTurn"] {
+        assert!(reasons.iter().any(|word| word == known), "{known} was not found: this test does not look right");
+    }
+    let missing: Vec<&String> = reasons.iter().filter(|word| !page.contains(&format!("`{word}`"))).collect();
+    assert!(missing.is_empty(), "docs/states.md does not say what gets out of {missing:?}");
+    let mut tests = Vec::new();
+    functions(&root.join("tests"), &mut tests);
+    functions(&root.join("src"), &mut tests);
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 20, "the table was not found");
+    for row in rows {
+        let shown: Vec<&str> = row.split('|').nth(4).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!shown.is_empty(), "no test shows {row}");
+        let absent = shown.iter().find(|name| !tests.iter().any(|test| test == *name));
+        assert!(absent.is_none(), "docs/states.md names a test that is not there: {absent:?}");
+    }
 }
 
 #[test]

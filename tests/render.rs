@@ -147,17 +147,17 @@ fn regression_541_a_setting_that_is_given_in_part_leaves_the_other_defaults_as_t
     assert_eq!(changed["containers"], plain["containers"]);
 }
 
+/// The kubelet kills for each answer that it does not get: a start that takes long, an agent that is down.
 #[test]
-fn regression_491_516_376_a_slow_start_has_a_probe_of_its_own_and_no_probe_starts_a_process() {
+fn regression_491_516_376_case_07_case_08_no_probe_can_end_a_server() {
     let pod = server(json!({"replicas": 1, "version": "3.9.5"}));
     let container = &pod["containers"][0];
-    for (name, path) in [("startupProbe", "/startup"), ("livenessProbe", "/live"), ("readinessProbe", "/ready")] {
-        assert_eq!(container[name]["httpGet"]["path"], path);
-        assert!(container[name]["exec"].is_null());
-    }
-    let start = &container["startupProbe"];
-    let patience = start["periodSeconds"].as_u64().unwrap() * start["failureThreshold"].as_u64().unwrap();
-    assert!(patience >= 1800, "a large database takes its time: {patience} s");
+    assert_eq!(container["name"], "zookeeper");
+    assert!(container["startupProbe"].is_null() && container["livenessProbe"].is_null());
+    let ready = &container["readinessProbe"];
+    assert_eq!(ready["httpGet"]["path"], "/ready");
+    let patience = ready["periodSeconds"].as_u64().unwrap() * ready["failureThreshold"].as_u64().unwrap();
+    assert!(patience >= 3, "an agent that is restarted in place is not felt: {patience} s");
 }
 
 #[test]

@@ -67,6 +67,7 @@ mod tests {
             },
             server: Server::Silent { reason: String::new() },
             stalled: None,
+            still: None,
         }
     }
 

@@ -1,14 +1,17 @@
 //! The agent: one beside every server, before it starts (`prepare`) and while it runs (`serve`).
 //!
 //! `prepare` and `record` decide, purely; `birth` asks the other founders; `seed` and `volume` read and write; `resolve` waits for names; `truth` asks the
-//! server; `serve` answers probes and the operator; `rejoin` keeps a joiner startable. Only an agent talks to its server's
+//! server; `round` lets all who ask share one answer; `motion` and `process` see whether a server moves that does not serve; `serve` answers probes and the operator; `rejoin` keeps a joiner startable. Only an agent talks to its server's
 //! `AdminServer`, which listens on loopback.
 
 pub mod birth;
+pub mod motion;
 pub mod prepare;
+pub mod process;
 pub mod record;
 pub mod rejoin;
 pub mod resolve;
+pub mod round;
 pub mod seed;
 pub mod serve;
 pub mod truth;
@@ -31,9 +34,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::listen::listen as listen_on;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
-use crate::model::membership::CLIENT_PORT;
+use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
 use crate::model::{Ordinal, ServerId};
-use crate::zk::fourletter::{self, FourLetterError};
+use crate::serve as server;
 
 use seed::{Mounts, Seed};
 use serve::Agent;
@@ -78,9 +81,12 @@ enum Life {
         /// The server's `AdminServer`.
         #[arg(long, default_value_t = format!("http://127.0.0.1:{ADMIN_PORT}"), value_name = "URL")]
         admin: String,
-        /// The server's client port.
+        /// The server's client port. It is not asked anything: that nobody listens there tells that the server is gone.
         #[arg(long, default_value_t = format!("127.0.0.1:{CLIENT_PORT}"), value_name = "HOST:PORT")]
         client: String,
+        /// The port on which followers are connected to their leader.
+        #[arg(long, default_value_t = QUORUM_PORT, value_name = "PORT")]
+        quorum: u16,
     },
 }
 
@@ -109,7 +115,9 @@ pub fn main(options: Options) -> anyhow::Result<()> {
         Life::Prepare { pod, resolve_timeout } => {
             runtime.block_on(until_stopped(prepare(pod, Duration::from_secs(resolve_timeout))))
         }
-        Life::Serve { pod, listen, admin, client } => runtime.block_on(serve(pod, listen, Place { admin, client })),
+        Life::Serve { pod, listen, admin, client, quorum } => {
+            runtime.block_on(serve(pod, listen, Place { admin, client, quorum }))
+        }
     };
     // A lookup or a read that hangs must not hold up the end.
     runtime.shutdown_background();
@@ -157,24 +165,24 @@ async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
 async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
-    let client = place.client.clone();
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
     let joiner = rejoin::watch(Arc::clone(&agent), mounts);
     tokio::select! {
-        outcome = async { axum::serve(listener, serve::router(agent)).await } => outcome.context("cannot serve"),
+        () = server::serve(listener, serve::router(Arc::clone(&agent))) => Ok(()),
         () = joiner => Ok(()),
+        () = motion::watch(Arc::clone(&agent), motion::PERIOD) => Ok(()),
         // The kubelet stops all containers of a pod at once; the server is spoken for until it is gone.
-        () = async { stop.recv().await; gone(&client).await } => Ok(()),
+        () = async { stop.recv().await; gone(&agent).await } => Ok(()),
     }
 }
 
 /// Returns once nobody listens there any more.
-async fn gone(server: &str) {
+async fn gone(agent: &Agent) {
     let looking = async {
-        while !matches!(fourletter::ruok(server, LOOK_AGAIN).await, Err(FourLetterError::Refused { .. })) {
+        while agent.place.listens().await {
             sleep(LOOK_AGAIN).await;
         }
     };

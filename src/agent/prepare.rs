@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::truth::PASSWORD_CHANGED;
 use crate::model::{ConfigVersion, Membership, ServerId};
 
 use super::record::{NEXT, Records, STEM, file_name};
@@ -199,7 +200,7 @@ fn ungranted<'a>(mark: &Mark, seed: &'a Seed, id: ServerId) -> Option<&'a String
 pub fn unknown(zoo_cfg: &str, seed: &Seed) -> Option<String> {
     let has = |wanted: &str| zoo_cfg.lines().any(|line| line.trim() == wanted);
     if !has(&seed.digest.line()) {
-        return Some("the super user's password was changed".to_owned());
+        return Some(PASSWORD_CHANGED.to_owned());
     }
     // One that an older agent wrote says nothing of it.
     let told = zoo_cfg.lines().any(|line| line.trim().starts_with(CONFIG_PROPERTY));
@@ -207,9 +208,12 @@ pub fn unknown(zoo_cfg: &str, seed: &Seed) -> Option<String> {
 }
 
 /// Why the volume has to be made ready once more: its kubelet had not heard of the wish that it start empty when that was
-/// done last.
+/// done last, or it was made ready for other founders.
 pub fn outdated(found: &Found, seed: &Seed, id: ServerId) -> Option<String> {
     let mark = owned(found, seed, id).ok()?;
+    if Records::read(&found.dynamics).newest.is_some_and(|record| refounded(&record, seed)) {
+        return Some("it was started with other founders".to_owned());
+    }
     ungranted(&mark, seed, id).map(|_| "it was to sync anew, and heard of it too late".to_owned())
 }
 
@@ -244,12 +248,23 @@ pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result
     Ok(Plan { changes, using, from, ignored: records.ignored })
 }
 
-/// The last list that is known. Between a record and a charter of the same version, the record wins.
+/// The last list that is known. Between a record and a charter of the same version, the record wins, unless nobody has agreed
+/// on it yet.
 fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed) -> (&'a Membership, Source) {
     match record {
-        Some(record) if record.version >= seed.membership.version => (record, Source::Record),
+        Some(record) if record.version >= seed.membership.version && !refounded(record, seed) => {
+            (record, Source::Record)
+        }
         _ => (&seed.membership, Source::Charter),
     }
+}
+
+/// Whether the founders are called otherwise by now, or are fewer: the operator lets some go that never ran. Neither makes a
+/// second quorum: a majority is counted by ids, and one of the longer list is more than one of the shorter.
+fn refounded(record: &Membership, seed: &Seed) -> bool {
+    let founders = &seed.membership;
+    let unborn = seed.birth && record.version == ConfigVersion(0) && founders.version == ConfigVersion(0);
+    unborn && founders.servers.keys().all(|id| record.contains(*id)) && founders.servers != record.servers
 }
 
 /// That list and the member itself. Version 0 is older than any that was agreed on: the leader's replaces it at the first

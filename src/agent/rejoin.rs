@@ -1,18 +1,20 @@
 //! Keeps a joiner startable: the server rewrites its list without itself as soon as it meets the leader, and exits on a
 //! restart in place ("My id 4 not in the peer list"), where `prepare` does not run again.
 //!
-//! Invariants: nothing is written while the server answers on either port, or while the record names this member.
+//! Invariants: nothing is written while the server listens on either port, or its process is there; nor while the record
+//! names this member.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::model::ServerId;
 
 use super::prepare::{Plan, configure};
+use super::process;
 use super::record::Records;
 use super::seed::{Mounts, Seed};
 use super::serve::Agent;
@@ -22,7 +24,6 @@ use super::volume::{Volume, VolumeError};
 const PERIOD: Duration = Duration::from_millis(500);
 /// From one writing to the next.
 const PAUSE: Duration = Duration::from_secs(2);
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// Watches over the member for as long as the agent runs.
 pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
@@ -46,7 +47,10 @@ pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
 /// Whether anything was written.
 async fn attempt(agent: &Agent, mounts: &Mounts) -> Result<bool, String> {
     let id = agent.id;
-    if !agent.disk(move |volume| lost(volume, id)).await? || answers(agent).await {
+    // Before it has loaded its database, a server listens on neither port.
+    let runs = |volume: &Volume| process::server(Path::new("/proc"), &volume.config()).is_some();
+    let found = agent.disk(move |volume| Ok(lost(volume, id)? && !runs(volume))).await?;
+    if !found || agent.place.listens().await {
         return Ok(false);
     }
     let mounts = mounts.clone();
@@ -72,18 +76,6 @@ fn rewrite(volume: &Volume, mounts: &Mounts, id: ServerId) -> Result<Option<Plan
     }
     volume.apply(&plan.changes).map_err(|e| e.to_string())?;
     Ok(Some(plan))
-}
-
-/// Whether anything listens: only a refused connection proves that there is no server that could be writing as well.
-async fn answers(agent: &Agent) -> bool {
-    let admin = agent.place.admin.trim_start_matches("http://").trim_end_matches('/');
-    for address in [admin, &agent.place.client] {
-        match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {}
-            _ => return true,
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -131,7 +123,7 @@ mod tests {
     }
 
     fn agent(directory: &TempDir, admin: &str, client: &str) -> Agent {
-        let place = Place { admin: format!("http://{admin}/"), client: client.to_owned() };
+        let place = Place { admin: format!("http://{admin}/"), client: client.to_owned(), quorum: 2888 };
         Agent::new(OWN, place, Volume::at(&directory.path().join("data")), None)
     }
 

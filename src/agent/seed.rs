@@ -14,12 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+use crate::model::password::{PASSWORD_KEY, password};
 use crate::model::{Charter, ConfigVersion, Membership, Server, ServerId};
 
 use super::record::{usable, whole};
-
-/// Name of the file of the super user's password.
-pub const PASSWORD_KEY: &str = "password";
 
 /// The charter and its companions, proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,8 +137,8 @@ impl SuperDigest {
         Self::of(&fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?)
     }
 
-    fn of(password: &str) -> Result<Self, NoSeed> {
-        let password = password.trim_end_matches(['\n', '\r']);
+    fn of(value: &str) -> Result<Self, NoSeed> {
+        let password = password(value);
         if password.is_empty() {
             return Err(NoSeed::Wrong { key: PASSWORD_KEY, reason: "is empty".into() });
         }

@@ -1,7 +1,17 @@
 //! The agent's HTTP interface: probes for the kubelet, the member's truth for the operator.
 //!
 //! Invariants: every answer comes within a probe's three seconds, also when the disk hangs: it is read on a thread of its
-//! own, by one reader at a time, so that a hung disk costs one thread and not one a probe. Liveness reads no disk at all.
+//! own, by one reader at a time, so that a hung disk costs one thread and not one a probe. However many ask, the server and
+//! the disk are asked once at a time.
+//!
+//! The server has no liveness probe, and no startup probe. The kubelet kills a container for each answer that it does not
+//! get, whoever owes it: an agent that crash-loops, or is out of memory, would cost its healthy server its life, and so a
+//! clock would a large database its loading. What the kubelet could ask instead, all tried on 3.9.5: `ruok` needs a place among
+//! the clients, and has no answer once `maxCnxns` is used up; a TCP connection to the client port is taken in by the kernel for
+//! a process that is stopped as well (51 times, until the backlog is full); each one to the election port is a stack trace in
+//! the server's log, and holds up its listener. `AdminServer` needs no place and is on loopback, where only this agent hears it.
+//! So a server that does nothing any more is told by its agent, from several signs (`motion`), and it is the operator
+//! that restarts it, which knows who else serves (`plan/replace.rs`). A process that ends is started anew by the kubelet.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,18 +27,22 @@ use tokio::time::{sleep, timeout};
 
 use crate::model::truth::{Disk, Mode, Server};
 use crate::model::{MemberTruth, ServerId};
-use crate::zk::fourletter;
 
+use super::motion::Motion;
 use super::prepare;
+use super::round::Round;
 use super::seed::{Mounts, Seed};
-use super::truth::{self, Place};
+use super::truth::{self, Place, Written};
 use super::volume::{Volume, VolumeError};
-
-/// A server that does not answer `ruok` for this long is taken for hung.
-const RUOK: Duration = Duration::from_secs(2);
 
 /// A directory listing and a few small files, most of the time cached.
 const DISK: Duration = Duration::from_secs(2);
+
+/// An answer this old is as good as a new one.
+const MOMENT: Duration = Duration::from_millis(200);
+/// That a server serves, the kubelet may hear a second late: it asks every second so that a member that has just joined is
+/// ready at once, and a round of questions costs the server 5–8 ms.
+const SETTLED: Duration = Duration::from_millis(1500);
 
 /// How long a leader whose pod is being deleted is held up for another to lead: one round of the operator takes a second.
 const HAND_OVER: Duration = Duration::from_secs(5);
@@ -36,25 +50,33 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 /// there is none.
 const SUCCESSION: Duration = Duration::from_millis(1500);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Who is held up: the kubelet, and again when it was restarted. Others would only take up connections.
+const HELD_UP: usize = 4;
 
 /// One member, its server and its disk.
-#[derive(Debug)]
 pub struct Agent {
     /// Its id.
     pub id: ServerId,
     /// Where its server listens.
     pub place: Place,
+    /// Whether it moves, while it does not serve.
+    pub motion: Motion,
     volume: Volume,
     mounts: Option<Mounts>,
     reader: Arc<Semaphore>,
+    held_up: Semaphore,
     served: Mutex<Instant>,
+    server: Round<Server>,
+    look: Round<Result<(Disk, Option<String>), String>>,
 }
 
 impl Agent {
     /// The agent of that member.
     pub fn new(id: ServerId, place: Place, volume: Volume, mounts: Option<Mounts>) -> Self {
         let served = Mutex::new(Instant::now());
-        Self { id, place, volume, mounts, reader: Arc::new(Semaphore::new(1)), served }
+        let (reader, held_up) = (Arc::new(Semaphore::new(1)), Semaphore::new(HELD_UP));
+        let (motion, server, look) = (Motion::default(), Round::default(), Round::default());
+        Self { id, place, motion, volume, mounts, reader, held_up, served, server, look }
     }
 
     /// For how many seconds the server has not served, as far as this agent saw.
@@ -65,6 +87,48 @@ impl Agent {
             return None;
         }
         Some(last.elapsed().as_secs())
+    }
+
+    /// What the server says, if that is no older than `moment`.
+    pub async fn server(self: &Arc<Self>, moment: Duration) -> Server {
+        self.server_if(|_, age| age <= moment).await
+    }
+
+    async fn server_if(self: &Arc<Self>, counts: impl Fn(&Server, Duration) -> bool) -> Server {
+        let agent = Arc::clone(self);
+        let server = self.server.join(counts, || async move { agent.ask().await }).await;
+        let server = server.unwrap_or_else(|| truth::silent(&"the asking broke off"));
+        self.stalled(&server);
+        server
+    }
+
+    async fn ask(&self) -> Server {
+        match timeout(truth::PATIENCE, self.questions()).await {
+            Ok(Ok(server)) => server,
+            Ok(Err(reason)) => truth::silent(&reason),
+            Err(_) => truth::silent(&format!("no answer within {} ms", truth::PATIENCE.as_millis())),
+        }
+    }
+
+    async fn questions(&self) -> Result<Server, String> {
+        let before = self.disk(Volume::epoch).await?;
+        match truth::ask(&self.place).await {
+            Ok(answers) => {
+                let (after, membership) = self.disk(|volume| Ok((volume.epoch()?, volume.active()?))).await?;
+                Ok(truth::judge(answers, &Written { before, after, membership }))
+            }
+            // `AdminServer` knows the server only when it is up to date; that it has found its leader shows in its connection.
+            Err(Server::Waiting { version, .. }) if self.motion.linked() => {
+                Ok(Server::Waiting { phase: "synchronization".to_owned(), version })
+            }
+            Err(otherwise) => Ok(otherwise),
+        }
+    }
+
+    async fn looked(self: &Arc<Self>) -> Result<(Disk, Option<String>), String> {
+        let agent = Arc::clone(self);
+        let look = self.look.join(|_, age| age <= MOMENT, || async move { agent.look().await }).await;
+        look.unwrap_or_else(|| Err("the reading broke off".to_owned()))
     }
 
     /// What the disk says, and what a server that does not serve has to be started anew for.
@@ -102,46 +166,21 @@ impl Agent {
             Err(_) => Err(format!("the data volume does not answer within {} s", DISK.as_secs())),
         }
     }
-
-    async fn server(&self) -> Server {
-        match timeout(truth::PATIENCE, self.ask()).await {
-            Ok(Ok(server)) => server,
-            Ok(Err(reason)) => truth::silent(&reason),
-            Err(_) => truth::silent(&format!("no answer within {} ms", truth::PATIENCE.as_millis())),
-        }
-    }
-
-    async fn ask(&self) -> Result<Server, String> {
-        let before = self.disk(Volume::epoch).await?;
-        match truth::ask(&self.place).await {
-            Ok(answers) => Ok(truth::judge(answers, (before, self.disk(Volume::epoch).await?))),
-            Err(otherwise) => Ok(otherwise),
-        }
-    }
 }
 
 /// The routes.
 pub fn router(agent: Arc<Agent>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/startup", get(live))
-        .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/hand-over", get(hand_over))
         .route("/v1/member", get(member))
         .with_state(agent)
 }
 
-async fn live(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
-    match fourletter::ruok(&agent.place.client, RUOK).await {
-        Ok(()) => (StatusCode::OK, "ok\n".into()),
-        Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")),
-    }
-}
-
 async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
-    let server = agent.server().await;
-    agent.stalled(&server);
+    let serves = |server: &Server| matches!(server, Server::Serving(_));
+    let server = agent.server_if(|server, age| age <= if serves(server) { SETTLED } else { MOMENT }).await;
     let status = match server {
         Server::Serving(_) => StatusCode::OK,
         Server::Waiting { .. } | Server::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -151,10 +190,17 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
 
 /// The kubelet asks this before it stops the server, and waits: not for a follower, and not for a leader whom nobody follows.
 /// One that led waits until it follows: its successor has taken over what it decided last.
-async fn hand_over(State(agent): State<Arc<Agent>>) -> &'static str {
+async fn hand_over(State(agent): State<Arc<Agent>>) -> (StatusCode, &'static str) {
+    let Ok(_held_up) = agent.held_up.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "others are held up already\n");
+    };
+    (StatusCode::OK, relieve(&agent).await)
+}
+
+async fn relieve(agent: &Arc<Agent>) -> &'static str {
     let mut led = false;
     let relieved = async {
-        while leads_others(&agent.server().await) {
+        while leads_others(&agent.server(LOOK_AGAIN).await) {
             led = true;
             sleep(LOOK_AGAIN).await;
         }
@@ -163,7 +209,7 @@ async fn hand_over(State(agent): State<Arc<Agent>>) -> &'static str {
         return "nobody took over\n";
     }
     let succeeded = async {
-        while led && !follows(&agent.server().await) {
+        while led && !follows(&agent.server(LOOK_AGAIN).await) {
             sleep(LOOK_AGAIN).await;
         }
     };
@@ -182,15 +228,16 @@ fn follows(server: &Server) -> bool {
 }
 
 async fn member(State(agent): State<Arc<Agent>>) -> Response {
-    let (server, disk) = tokio::join!(agent.server(), agent.look());
+    let (server, disk) = tokio::join!(agent.server(MOMENT), agent.looked());
     let stalled = agent.stalled(&server);
+    let still = agent.motion.still().filter(|_| stalled.is_some());
     match disk {
         Ok((mut disk, late)) => {
             // Whoever serves can read its data, whatever was thought of it before.
             if !matches!(server, Server::Serving(_)) {
                 disk.outdated = disk.outdated.or(late);
             }
-            Json(MemberTruth { id: agent.id, disk, server, stalled }).into_response()
+            Json(MemberTruth { id: agent.id, disk, server, stalled, still }).into_response()
         }
         // Whether there is a database has no third value: half a truth would be taken for a whole one.
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),

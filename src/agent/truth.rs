@@ -1,21 +1,28 @@
 //! What the server beside this agent says about itself, asked on loopback and put together.
 //!
-//! Invariants: it serves only when it says so everywhere it was asked, and says the same; every question has a time limit;
-//! all of them together fit into a probe's three seconds.
+//! Invariants: it serves only when it says so everywhere it was asked, and says the same; no question takes a place among
+//! its clients; every question has a time limit; all of them together fit into a probe's three seconds.
 //!
 //! What "broadcast" proves, seen on 3.8.5 and 3.9.5: a follower whose leader died leaves it within 70 ms. One whose leader
 //! is frozen or cut off stays in it until `syncLimit` ticks have passed (9 s of the default 10 s).
+//!
+//! No answer of `AdminServer` has the membership with its version. So the text is read from the disk, where the server writes
+//! it before it says that it goes by it (`Volume::active`), and has to name the voters that the server names.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
 use crate::http::HttpError;
-use crate::model::Zxid;
+use crate::model::bounded::words;
 use crate::model::truth::{Mode, Server, Serving};
-use crate::zk::admin::{self, Monitor, ServerStats};
-use crate::zk::fourletter::{self, FourLetterError};
+use crate::model::{Membership, Zxid};
+use crate::zk::admin::{self, Monitor, ServerStats, VotingView};
 
 /// For everything about one server: a probe ends after 3 s.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
@@ -30,6 +37,26 @@ pub struct Place {
     pub admin: String,
     /// `host:port` of its client port.
     pub client: String,
+    /// The port on which followers are connected to their leader.
+    pub quorum: u16,
+}
+
+/// A listener on loopback takes a connection in at once, and so the kernel refuses one.
+const CONNECT: Duration = Duration::from_secs(1);
+
+impl Place {
+    /// Whether anything listens on either port: only a refused connection proves that nothing does. A client port that takes
+    /// no more clients, or never serves any (`leaderServes=no`), takes the connection in before it closes it.
+    pub async fn listens(&self) -> bool {
+        let admin = self.admin.trim_start_matches("http://").trim_end_matches('/');
+        for address in [admin, &self.client] {
+            match timeout(CONNECT, TcpStream::connect(address)).await {
+                Ok(Err(e)) if e.kind() == ErrorKind::ConnectionRefused => {}
+                _ => return true,
+            }
+        }
+        false
+    }
 }
 
 /// All that a serving server was asked.
@@ -39,8 +66,19 @@ pub struct Answers {
     pub stats: ServerStats,
     /// Answer to `monitor`, asked after it.
     pub monitor: Monitor,
-    /// End of the answer to `conf`.
-    pub membership: String,
+    /// Answer to `voting_view`, asked last.
+    pub view: VotingView,
+}
+
+/// What its disk said meanwhile.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The epoch that it has joined, read before it was asked.
+    pub before: Option<u64>,
+    /// The same, read after.
+    pub after: Option<u64>,
+    /// The membership that it goes by, read after.
+    pub membership: Option<Membership>,
 }
 
 /// Asks the server; when an answer already says that it does not serve, that.
@@ -59,16 +97,15 @@ pub async fn ask(place: &Place) -> Result<Answers, Server> {
         Err(HttpError::Status { status: 500, .. }) => return Err(waiting("election", version)),
         Err(e) => return Err(silent(&e)),
     };
-    let membership = match fourletter::membership(&place.client, left()).await {
-        Ok(membership) => membership,
-        Err(FourLetterError::NotServing { .. }) => return Err(waiting("election", version)),
-        Err(e) => return Err(silent(&e)),
-    };
-    Ok(Answers { stats, monitor, membership })
+    let view = admin::voting_view(&place.admin, left()).await.map_err(|e| silent(&e))?;
+    if view.error.is_some() {
+        return Err(waiting("election", version));
+    }
+    Ok(Answers { stats, monitor, view })
 }
 
-/// What the answers come to. `epochs` is the epoch that the server has joined, read from its disk before and after.
-pub fn judge(Answers { stats, monitor, membership }: Answers, epochs: (Option<u64>, Option<u64>)) -> Server {
+/// What the answers come to.
+pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Server {
     let version = stats.version.as_deref();
     let Some(numbers) = stats.server_stats.as_ref().filter(|_| stats.error.is_none()) else {
         return waiting("election", version);
@@ -81,26 +118,65 @@ pub fn judge(Answers { stats, monitor, membership }: Answers, epochs: (Option<u6
         other => return waiting(other, version),
     };
     // Between two answers it went through an election.
-    if numbers.server_state != monitor.server_state || epochs.0 != epochs.1 {
+    if numbers.server_state != monitor.server_state || written.before != written.after {
         return waiting("election", version);
     }
     if monitor.phase() != "broadcast" {
         return waiting(monitor.phase(), version);
     }
-    let (Some(version), Some(epoch)) = (version, epochs.1) else {
+    let (Some(version), Some(epoch)) = (version, written.after) else {
         return silent(&if version.is_none() { "server_stats: no version" } else { "currentEpoch: no number" });
     };
     let Ok(zxid) = u64::try_from(numbers.last_processed_zxid) else {
         return silent(&format!("server_stats: last_processed_zxid {}", numbers.last_processed_zxid));
     };
+    let Some(membership) = &written.membership else {
+        return silent(&"zoo.cfg points to no membership that can be read");
+    };
+    if !agree(&view, membership) {
+        return silent(&format!(
+            "the membership on its disk, version {}, names other voters than it does",
+            membership.version
+        ));
+    }
     Server::Serving(Serving {
         mode,
         epoch,
         zxid: Zxid(zxid),
         version: admin::release(version).to_owned(),
-        membership,
+        membership: format!("{}version={}", membership.text(), membership.version),
         synced_voters: if mode == Mode::Leader { monitor.synced_voters() } else { None },
     })
+}
+
+/// Whether both name the same voters at the same addresses. When they do not, the membership changed between two looks, or
+/// the server could not write it down.
+fn agree(view: &VotingView, membership: &Membership) -> bool {
+    let voters = membership.servers.iter().filter(|(_, server)| server.voter);
+    let written: BTreeSet<_> = voters.map(|(id, server)| (id.0, quorum_addresses(&server.spec))).collect();
+    let said = view.current_config.iter().map(|(id, voter)| {
+        (*id, voter.server_addresses.iter().filter_map(|address| address.rsplit_once(':')).map(canonical).collect())
+    });
+    said.collect::<BTreeSet<_>>() == written
+}
+
+/// Host and quorum port of each address in `host:2888:3888[:role][|…];…`.
+fn quorum_addresses(spec: &str) -> BTreeSet<(String, String)> {
+    let quorum = spec.split(';').next().unwrap_or(spec);
+    let address = |text: &str| {
+        let host = if text.starts_with('[') { text.find(']').map_or(0, |end| end + 1) } else { 0 };
+        let (rest, ports) = text.get(host..)?.split_once(':')?;
+        let host = text.get(..host + rest.len())?;
+        Some(canonical((host, ports.split(':').next()?)))
+    };
+    quorum.split('|').filter_map(address).collect()
+}
+
+/// Java prints an IPv6 address with all its groups.
+fn canonical((host, port): (&str, &str)) -> (String, String) {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let host = bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string());
+    (host, port.to_owned())
 }
 
 /// One line about it, for probes.
@@ -114,16 +190,17 @@ pub fn line(server: &Server) -> String {
 
 /// A server of which that is all there is to say.
 pub fn silent(reason: &dyn Display) -> Server {
-    Server::Silent { reason: reason.to_string() }
+    Server::Silent { reason: words(&reason.to_string()) }
 }
 
 fn waiting(phase: &str, version: Option<&str>) -> Server {
-    Server::Waiting { phase: phase.to_owned(), version: version.map(|version| admin::release(version).to_owned()) }
+    Server::Waiting { phase: words(phase), version: version.map(|version| admin::release(version).to_owned()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServerId;
 
     macro_rules! fixture {
         ($path:literal) => {
@@ -140,14 +217,26 @@ mod tests {
         Answers {
             stats: serde_json::from_str(stats).unwrap(),
             monitor: serde_json::from_str(monitor).unwrap(),
-            membership: "server.1=a:1:2;3\nversion=100000000".into(),
+            view: serde_json::from_str(fixture!("3.9.5/voting_view.json")).unwrap(),
         }
     }
 
-    const EPOCH: (Option<u64>, Option<u64>) = (Some(1), Some(1));
+    /// The membership of the servers of the fixtures, as they write it.
+    fn membership() -> Membership {
+        let (_, text) = fixture!("3.9.5/leader-conf.txt").split_once("membership: \n").unwrap();
+        Membership::parse(text).unwrap()
+    }
+
+    fn epochs(before: Option<u64>, after: Option<u64>) -> Written {
+        Written { before, after, membership: Some(membership()) }
+    }
+
+    fn judged(answers: Answers) -> Server {
+        judge(answers, &epochs(Some(1), Some(1)))
+    }
 
     fn phase_of(answers: Answers) -> String {
-        match judge(answers, EPOCH) {
+        match judged(answers) {
             Server::Waiting { phase, .. } => phase,
             other => panic!("{other:?}"),
         }
@@ -155,15 +244,57 @@ mod tests {
 
     #[test]
     fn a_leader_serves_and_counts_its_voters() {
-        let Server::Serving(serving) = judge(answers(LEADER), EPOCH) else { panic!() };
+        let Server::Serving(serving) = judged(answers(LEADER)) else { panic!() };
         assert_eq!(serving.mode, Mode::Leader);
         assert_eq!((serving.epoch, serving.zxid), (1, Zxid(0x1_0000_0000)));
         assert_eq!((serving.version.as_str(), serving.synced_voters), ("3.9.5", Some(2)));
+        assert_eq!(Membership::parse(&serving.membership).unwrap(), membership());
+    }
+
+    #[test]
+    fn a_membership_counts_only_when_the_server_names_the_same_voters() {
+        let read = |change: &dyn Fn(&mut Membership)| {
+            let mut written = epochs(Some(1), Some(1));
+            change(written.membership.as_mut().unwrap());
+            judge(answers(LEADER), &written)
+        };
+        assert!(matches!(read(&|_| {}), Server::Serving(_)));
+        // An observer does not vote, and so is not in the view.
+        let observer = crate::model::Server { spec: "o:2888:3888:observer;2181".into(), voter: false };
+        assert!(matches!(
+            read(&|membership| drop(membership.servers.insert(ServerId(9), observer.clone()))),
+            Server::Serving(_)
+        ));
+        assert!(matches!(read(&|membership| drop(membership.servers.remove(&ServerId(1)))), Server::Silent { .. }));
+        let moved = crate::model::Server::voter("127.77.9.9");
+        assert!(matches!(
+            read(&|membership| drop(membership.servers.insert(ServerId(1), moved.clone()))),
+            Server::Silent { .. }
+        ));
+        let none = Written { membership: None, ..epochs(Some(1), Some(1)) };
+        assert!(matches!(judge(answers(LEADER), &none), Server::Silent { .. }));
+    }
+
+    #[test]
+    fn addresses_are_compared_and_not_their_spelling() {
+        let one = |host: &str, port: &str| BTreeSet::from([(host.to_owned(), port.to_owned())]);
+        assert_eq!(quorum_addresses("[fd00::1]:2888:3888:participant;[::]:2181"), one("fd00::1", "2888"));
+        assert_eq!(canonical(("[fd00:0:0:0:0:0:0:1]", "2888")), canonical(("fd00::1", "2888")));
+        assert_eq!(quorum_addresses("A-0.ns:2888:3888;2181"), one("a-0.ns", "2888"));
+        assert_eq!(quorum_addresses("a:1:2|b:3:4:participant;5").len(), 2);
+    }
+
+    #[test]
+    fn case_01_a_leader_with_the_prometheus_provider_serves() {
+        let mut seen = answers(LEADER);
+        seen.monitor = serde_json::from_str(fixture!("3.9.5/leader-monitor-prometheus.json")).unwrap();
+        let Server::Serving(serving) = judged(seen) else { panic!() };
+        assert_eq!((serving.mode, serving.synced_voters), (Mode::Leader, Some(2)));
     }
 
     #[test]
     fn a_follower_serves_in_the_epoch_it_joined_though_it_saw_no_write_in_it() {
-        let Server::Serving(serving) = judge(answers(FOLLOWER), (Some(7), Some(7))) else { panic!() };
+        let Server::Serving(serving) = judge(answers(FOLLOWER), &epochs(Some(7), Some(7))) else { panic!() };
         assert_eq!((serving.mode, serving.epoch, serving.synced_voters), (Mode::Follower, 7, None));
         assert!(serving.zxid.epoch() < 7);
         assert_eq!(serving.version, "3.8.5");
@@ -171,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_joiner_that_is_synced_serves_as_a_follower() {
-        let Server::Serving(serving) = judge(answers(JOINER), EPOCH) else { panic!() };
+        let Server::Serving(serving) = judged(answers(JOINER)) else { panic!() };
         assert_eq!((serving.mode, serving.synced_voters), (Mode::Follower, None));
     }
 
@@ -187,7 +318,7 @@ mod tests {
         let mut seen = answers(FOLLOWER);
         seen.monitor = answers(LEADER).monitor;
         assert_eq!(phase_of(seen), "election");
-        let across = judge(answers(FOLLOWER), (Some(1), Some(2)));
+        let across = judge(answers(FOLLOWER), &epochs(Some(1), Some(2)));
         assert_eq!(line(&across), "not serving: election");
         let mut seen = answers(FOLLOWER);
         seen.stats = serde_json::from_str(fixture!("3.9.5/noquorum-server_stats.json")).unwrap();
@@ -205,9 +336,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_known_is_not_made_up() {
-        assert!(matches!(judge(answers(FOLLOWER), (None, None)), Server::Silent { .. }));
+        assert!(matches!(judge(answers(FOLLOWER), &epochs(None, None)), Server::Silent { .. }));
         let mut seen = answers(FOLLOWER);
         seen.stats.version = None;
-        assert!(matches!(judge(seen, EPOCH), Server::Silent { .. }));
+        assert!(matches!(judged(seen), Server::Silent { .. }));
     }
 }

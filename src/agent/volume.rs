@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
+use crate::model::Membership;
 use crate::model::truth::Disk;
 
 use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark, ZOO_CFG};
@@ -50,6 +52,25 @@ impl Volume {
         self.root.to_string_lossy().trim_end_matches('/').to_owned()
     }
 
+    /// Where the server finds its configuration.
+    pub fn config(&self) -> String {
+        format!("{}/{CONF}/{ZOO_CFG}", self.root())
+    }
+
+    /// Names, sizes and times of the files of the database, as one number: another one when any of them has changed.
+    pub fn fingerprint(&self) -> Result<u64, VolumeError> {
+        let mut names = self.names(VERSION_2)?;
+        names.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        for name in names {
+            // One that has gone meanwhile is a change by itself.
+            let metadata = fs::symlink_metadata(self.root.join(VERSION_2).join(&name)).ok();
+            let seen = metadata.map(|metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec()));
+            (name, seen).hash(&mut hasher);
+        }
+        Ok(hasher.finish())
+    }
+
     /// What it holds.
     pub fn look(&self) -> Result<Found, VolumeError> {
         let mut dynamics = BTreeMap::new();
@@ -74,6 +95,22 @@ impl Volume {
     /// The configuration that the server was started with, and rewrites at each change of the membership.
     pub fn zoo_cfg(&self) -> Result<Option<String>, VolumeError> {
         self.text(&format!("{CONF}/{ZOO_CFG}"))
+    }
+
+    /// The membership that the server goes by, its version set: the one that its `zoo.cfg` points to.
+    ///
+    /// It is the active one, and so a committed one. `QuorumPeer.setQuorumVerifier` is the only way to activate one; it writes
+    /// the dynamic file and then the pointer, under the lock under which the server tells whom it lets vote, and it is called
+    /// at start (with what stands here), for a committed reconfig (`Leader.tryToCommit`, `Follower.processPacket`), with a
+    /// leader's at `UPTODATE`, and with the active one of a peer during an election. A proposed one goes to
+    /// `zoo.cfg.dynamic.next` (`setLastSeenQuorumVerifier`), which nothing points to.
+    pub fn active(&self) -> Result<Option<Membership>, VolumeError> {
+        let Some(cfg) = self.zoo_cfg()? else { return Ok(None) };
+        let pointed = cfg.lines().rev().find_map(|line| line.trim().strip_prefix("dynamicConfigFile="));
+        let name = pointed.and_then(|path| Path::new(path.trim()).file_name()).map(|name| name.to_string_lossy());
+        let Some(suffix) = name.as_deref().and_then(|name| name.strip_prefix(STEM)) else { return Ok(None) };
+        let Some(text) = self.text(&format!("{CONF}/{STEM}{suffix}"))? else { return Ok(None) };
+        Ok(Records::read(&BTreeMap::from([(suffix.to_owned(), text)])).newest)
     }
 
     /// The epoch that the server has joined, which it writes before it says that it is synced.

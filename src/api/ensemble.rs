@@ -35,7 +35,7 @@ use super::status::EnsembleStatus;
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those asked for"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those that vote or are asked for"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader"),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
@@ -50,7 +50,7 @@ use super::status::EnsembleStatus;
 #[x_kube(
     validation = kube::core::Rule::new(
         "(has(self.storage) && has(self.storage.class) ? self.storage.class : 'the default') == (has(oldSelf.storage) && has(oldSelf.storage.class) ? oldSelf.storage.class : 'the default')"
-    ).message("storage.class cannot be changed: the volumes exist already; create a new ensemble with the other class"),
+    ).message("storage.class cannot be changed: the volumes exist already; delete an ensemble that never had a quorum and create it again, or create a new one with the other class"),
     validation = kube::core::Rule::new(
         "(has(self.storage) && has(self.storage.ephemeral) && self.storage.ephemeral) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral) && oldSelf.storage.ephemeral)"
     ).message("storage.ephemeral cannot be changed: the members' data would be left behind; create a new ensemble"),
@@ -81,26 +81,30 @@ pub struct ZooKeeperEnsembleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSpec>,
 
-    /// Keys of zoo.cfg, passed through. Keys that the operator owns are refused.
+    /// Options of ZooKeeper, under their names in zoo.cfg. docs/settings.md says of each whether it is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 100, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 1024})))]
     #[x_kube(
-        validation = kube::core::Rule::new("self.all(k, !(k in ['dataDir', 'dataLogDir', 'dynamicConfigFile', 'peerType']))")
-            .message("config must not set dataDir, dataLogDir, dynamicConfigFile or peerType: the operator places the files and keeps the membership"),
+        validation = kube::core::Rule::new("self.all(k, !(k in ['dataDir', 'dataLogDir', 'dynamicConfigFile', 'peerType', 'oraclePath']))")
+            .message("config must not set dataDir, dataLogDir, dynamicConfigFile, peerType or oraclePath: the operator places the files and keeps the membership"),
         validation = kube::core::Rule::new("self.all(k, !(k.startsWith('server.') || k.startsWith('group.') || k.startsWith('weight.')))")
             .message("config must not name servers, groups or weights: set replicas, and the operator changes the membership one step at a time"),
         validation = kube::core::Rule::new("self.all(k, !(k in ['clientPort', 'clientPortAddress', 'secureClientPort', 'secureClientPortAddress', 'quorumListenOnAllIPs', 'electionPortBindRetry']))")
             .message("config must not set ports or listen addresses: Services and the membership depend on them"),
         validation = kube::core::Rule::new("self.all(k, !(k in ['standaloneEnabled', 'reconfigEnabled', 'skipACL', 'localSessionsEnabled', 'localSessionsUpgradingEnabled']))")
             .message("config must not set standaloneEnabled, reconfigEnabled, skipACL or local sessions: scaling without losing a write depends on them"),
-        validation = kube::core::Rule::new("self.all(k, !(k.endsWith('db.autocreate') || k.endsWith('datadir.autocreate') || k == 'snapshot.trust.empty'))")
-            .message("config must not set db.autocreate, datadir.autocreate or snapshot.trust.empty: a member with an empty disk could vote and lose data"),
-        validation = kube::core::Rule::new("self.all(k, !(k.startsWith('admin.') || k == '4lw.commands.whitelist' || k.contains('superDigest')))")
-            .message("config must not set admin.*, 4lw.commands.whitelist or superDigest: the agent beside each member owns them"),
+        validation = kube::core::Rule::new("self.all(k, !(k.endsWith('db.autocreate') || k.endsWith('datadir.autocreate') || k in ['snapshot.trust.empty', 'forceSync']))")
+            .message("config must not set db.autocreate, datadir.autocreate, snapshot.trust.empty or forceSync: acknowledged writes could be lost"),
+        validation = kube::core::Rule::new("self.all(k, !(k.startsWith('admin.') || k.startsWith('DigestAuthenticationProvider.') || k.startsWith('enforce.auth.') || k == 'sessionRequireClientSASLAuth'))")
+            .message("config must not set admin.*, DigestAuthenticationProvider.*, enforce.auth.* or sessionRequireClientSASLAuth: the operator and its agents ask and log in that way"),
         validation = kube::core::Rule::new(r"self.all(k, k.matches('^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$'))")
             .message("config keys may hold only letters, digits, '.', '_' and '-'"),
         validation = kube::core::Rule::new(r"self.all(k, !self[k].contains('\n') && !self[k].contains('\r'))")
-            .message("config values must be one line")
+            .message("config values must be one line"),
+        validation = kube::core::Rule::new(r"self.all(k, !self[k].contains('\\'))")
+            .message("config values must not hold a backslash: ZooKeeper writes zoo.cfg anew without escaping, and the next line would be swallowed"),
+        validation = kube::core::Rule::new("self.all(k, !k.startsWith('zookeeper.') && !k.startsWith('menagerie.'))")
+            .message("config keys must not begin with 'zookeeper.', which ZooKeeper adds by itself, nor with 'menagerie.', which is the agent's")
     )]
     pub config: Option<BTreeMap<String, String>>,
 
@@ -279,8 +283,8 @@ pub struct JvmSpec {
             .message("jvm.flags must be flags: each starts with '-' and holds no space"),
         validation = kube::core::Rule::new("self.all(f, !f.contains('RAMPercentage'))")
             .message("jvm.flags must not set RAM percentages: zkServer.sh always sets -Xmx, which wins; use jvm.heap"),
-        validation = kube::core::Rule::new("self.all(f, !f.startsWith('-Dzookeeper.') || !(f.contains('superDigest') || f.contains('autocreate') || f.contains('skipACL') || f.contains('.admin.')))")
-            .message("jvm.flags must not set superDigest, autocreate, skipACL or admin.*: the operator owns them")
+        validation = kube::core::Rule::new("self.all(f, !f.startsWith('-Dzookeeper.') || !(f.contains('DigestAuthenticationProvider') || f.contains('autocreate') || f.contains('skipACL') || f.contains('.admin.') || f.contains('trust.empty') || f.contains('forceSync')))")
+            .message("jvm.flags must not set DigestAuthenticationProvider.*, autocreate, skipACL, admin.*, snapshot.trust.empty or forceSync: the operator owns them")
     )]
     pub flags: Option<Vec<String>>,
 }

@@ -25,7 +25,7 @@ pub struct EnsembleStatus {
     /// Voters of the confirmed membership that serve and are synced.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// `readyReplicas` of `spec.replicas`, for people.
+    /// `readyReplicas` of the voters, or of `spec.replicas` where that is more, for people.
     #[serde(default)]
     pub ready: String,
     /// Selector of the members' pods, for the scale subresource.

@@ -6,12 +6,12 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::acl::Acl;
-use super::layout::DATA_DIR;
 use super::quantity;
 use super::window::Window;
 use crate::api::{
     AclEntry, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec,
 };
+use crate::settings::{self, Asked};
 
 /// The most voters that an ensemble may have.
 pub const MAX_REPLICAS: u32 = 15;
@@ -42,8 +42,10 @@ pub struct Desired {
     pub config: BTreeMap<String, String>,
     /// Heap in MiB; `None` when the flags say it.
     pub heap_mib: Option<u64>,
-    /// Flags of the JVM.
+    /// Flags of the JVM, those among them that `config` asks for.
     pub jvm_flags: Vec<String>,
+    /// What is passed on and unwise, or unknown: a sentence each.
+    pub advice: Vec<String>,
     /// The members' volumes.
     pub storage: Storage,
     /// What becomes of claims after scaling down.
@@ -104,6 +106,12 @@ pub struct Invalid {
     pub reason: String,
 }
 
+impl From<settings::Refusal> for Invalid {
+    fn from(settings::Refusal { field, reason }: settings::Refusal) -> Self {
+        Self { field, reason }
+    }
+}
+
 impl Desired {
     /// Checks a spec and fills in what it leaves out.
     pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, Invalid> {
@@ -126,16 +134,21 @@ impl Desired {
         let storage = storage.clone().unwrap_or_default();
         let reclaim = storage.reclaim.clone().unwrap_or_default();
         let resources = to_value("resources", resources.as_ref())?;
-        let jvm_flags = jvm.flags.unwrap_or_default();
+        let (replicas, version) = (replicas_of(*replicas)?, version_of(version)?);
+        let flags = jvm.flags.unwrap_or_default();
+        let config = config.clone().unwrap_or_default();
+        let settled = settings::settle(Asked { config: &config, flags: &flags, version: &version, replicas })?;
+        let pod_template = to_value("podTemplate", pod_template.as_ref())?;
+        settings::check_pod(&pod_template)?;
         Ok(Self {
-            replicas: replicas_of(*replicas)?,
-            version: version_of(version)?,
-            image: image_of(&image, version)?,
+            replicas,
+            image: image_of(&image, &version)?,
             pull_policy: image.pull_policy,
             pull_secrets: image.pull_secrets.unwrap_or_default(),
-            config: config_of(config.as_ref())?,
-            heap_mib: heap_of(jvm.heap.as_deref(), &jvm_flags, &resources)?,
-            jvm_flags,
+            heap_mib: heap_of(jvm.heap.as_deref(), &flags, &resources)?,
+            config: settled.config,
+            jvm_flags: settled.flags,
+            advice: settled.advice,
             on_scale_down: reclaim.on_scale_down.unwrap_or_default(),
             on_loss: reclaim.on_loss.unwrap_or(ReclaimPolicy::Delete),
             on_delete: reclaim.on_delete.unwrap_or_default(),
@@ -148,7 +161,8 @@ impl Desired {
                 .and_then(|policy| u64::try_from(policy.deadline_seconds?).ok())
                 .unwrap_or(DEFAULT_DEADLINE),
             updates: updates_of(update_policy.as_ref())?,
-            pod_template: pod_template_of(to_value("podTemplate", pod_template.as_ref())?)?,
+            pod_template,
+            version,
         })
     }
 }
@@ -223,17 +237,6 @@ fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
     }
 }
 
-fn config_of(config: Option<&BTreeMap<String, String>>) -> Result<BTreeMap<String, String>, Invalid> {
-    let mut checked = BTreeMap::new();
-    for (key, value) in config.into_iter().flatten() {
-        if format!("{key}{value}").contains(['\n', '\r']) || key.contains(['=', ' ']) {
-            return Err(Invalid { field: "config", reason: format!("{key:?} is not one line of KEY=VALUE") });
-        }
-        checked.insert(key.clone(), value.clone());
-    }
-    Ok(checked)
-}
-
 /// What the memory limit leaves beside a quarter of it, and beside [`BESIDE_HEAP_MIB`] at least: ZooKeeper keeps its tree on
 /// the heap, and needs the rest for threads, direct buffers and the JVM itself.
 fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Option<u64>, Invalid> {
@@ -266,39 +269,6 @@ fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
         return Ok(Storage::Ephemeral { limit: storage.size });
     }
     Ok(Storage::Claim { size: storage.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned()), class: storage.class })
-}
-
-/// What would go around the other fields: the flags are `jvm`'s, and the mounts are where the agent writes.
-const OWNED_ENV: [&str; 7] =
-    ["SERVER_JVMFLAGS", "JVMFLAGS", "ZK_SERVER_HEAP", "JMXDISABLE", "ZOO_LOG_DIR", "ZOOCFGDIR", "ZOOCFG"];
-const OWNED_MOUNTS: [&str; 3] = [DATA_DIR, "/logs", "/tmp"];
-const OWNED_PARTS: [&str; 4] = ["startupProbe", "livenessProbe", "readinessProbe", "lifecycle"];
-
-fn pod_template_of(template: Value) -> Result<Value, Invalid> {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    for container in containers.filter(|container| container["name"] == "zookeeper") {
-        let named = |list: &str, field: &str, owned: &[&str]| {
-            let items = container[list].as_array().into_iter().flatten();
-            let names: Vec<&str> = items.filter_map(|item| item[field].as_str()).collect();
-            names
-                .into_iter()
-                .map(|name| name.trim_end_matches('/'))
-                .find(|name| owned.contains(name))
-                .map(str::to_owned)
-        };
-        let part = OWNED_PARTS.iter().find(|part| !container[**part].is_null()).map(|part| (*part).to_owned());
-        let owned =
-            named("env", "name", &OWNED_ENV).or_else(|| named("volumeMounts", "mountPath", &OWNED_MOUNTS)).or(part);
-        if let Some(owned) = owned {
-            return Err(Invalid {
-                field: "podTemplate",
-                reason: format!(
-                    "{owned} of the zookeeper container is the operator's own: use jvm, config and storage"
-                ),
-            });
-        }
-    }
-    Ok(template)
 }
 
 fn to_value<T: serde::Serialize>(field: &'static str, part: Option<&T>) -> Result<Value, Invalid> {

@@ -1,20 +1,25 @@
 //! Pure nouns that every stage shares: ids, memberships, a member's truth, what was wanted and what was seen.
 
 pub mod acl;
+pub mod bounded;
 pub mod charter;
 pub mod desired;
+pub mod hindrance;
 pub mod ids;
 pub mod layout;
 pub mod membership;
 pub mod names;
 pub mod observed;
+pub mod password;
 pub mod quantity;
 pub mod truth;
 pub mod window;
+pub mod words;
 
 pub use acl::{Acl, RootAcl};
 pub use charter::Charter;
 pub use desired::{Desired, Invalid};
+pub use hindrance::{Hindrance, Hindrances, Place, Refusal};
 pub use ids::{ConfigVersion, Ordinal, ServerId, Zxid};
 pub use membership::{Change, Membership, Server};
 pub use names::Names;

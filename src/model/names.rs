@@ -20,7 +20,7 @@ pub const RESTARTED_ANNOTATION: &str = "menagerie.dev/restarted-for";
 pub const REPLACE_ANNOTATION: &str = "menagerie.dev/replace";
 /// Annotation on an ensemble under a supervised update policy: the revision that may be restarted to.
 pub const APPROVE_ANNOTATION: &str = "menagerie.dev/approve";
-/// Annotation on pods: their version of ZooKeeper.
+/// Annotation on pods: their version of ZooKeeper. On a claim: the version that last ran on it.
 pub const VERSION_ANNOTATION: &str = "menagerie.dev/version";
 /// Annotation on pods: what ZooKeeper's own scripts find as their configuration.
 pub const SCRIPTS_ANNOTATION: &str = "menagerie.dev/scripts";
@@ -28,7 +28,9 @@ pub const SCRIPTS_ANNOTATION: &str = "menagerie.dev/scripts";
 pub const SCRIPTS_VOLUME: &str = "script-config";
 /// Label by which Argo CD takes an object for a part of its application, and deletes it when it is not in the manifests.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
-/// Value of `app.kubernetes.io/managed-by` on everything rendered.
+/// Label on everything rendered: who looks after it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY_LABEL`] on everything rendered.
 pub const MANAGED_BY: &str = "menagerie";
 /// Name of the volume that holds a member's data.
 pub const DATA_VOLUME: &str = "data";

@@ -1,11 +1,12 @@
 //! What was seen, as one plain value. Nothing here is decided, and what could not be seen is said to be unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::charter::Charter;
 use super::desired::{Desired, Invalid, MAX_REPLICAS};
+use super::hindrance::Hindrances;
 use super::ids::{Ordinal, ServerId};
 use super::membership::Membership;
 use super::names::Names;
@@ -82,6 +83,9 @@ impl Kind {
 pub enum Live {
     /// It is this ensemble's.
     Ours(Value),
+    /// It bears this ensemble's labels and has no owner: a backup tool brought it back, or its owner was deleted and it was
+    /// not (`--cascade=orphan`).
+    Orphan(Value),
     /// It was an earlier ensemble's of that name, or is being deleted: the garbage collector takes it.
     Leftover,
     /// It is somebody else's.
@@ -89,6 +93,16 @@ pub enum Live {
         /// Whose, as far as it says.
         owner: String,
     },
+}
+
+impl Live {
+    /// What it holds, when it is this ensemble's or may become so.
+    pub fn held(&self) -> Option<&Value> {
+        match self {
+            Self::Ours(json) | Self::Orphan(json) => Some(json),
+            Self::Leftover | Self::Foreign { .. } => None,
+        }
+    }
 }
 
 /// The `StatefulSet`.
@@ -145,6 +159,8 @@ pub struct PodFacts {
     pub unreadable: bool,
     /// What somebody asked for by an annotation on it.
     pub asked: Option<Asked>,
+    /// The version of ZooKeeper that has run in it, on its volume.
+    pub ran: Option<String>,
 }
 
 /// What can be asked for a single member.
@@ -193,7 +209,9 @@ pub struct ClaimFacts {
     pub owned: bool,
     /// Its label of an instance, which only claims of earlier versions have.
     pub instance: Option<String>,
-    /// The volume that it is bound to.
+    /// The version of ZooKeeper that last ran on it, as it was noted.
+    pub ran: Option<String>,
+    /// The volume that it is bound to; one that never was holds nothing.
     pub volume: Option<String>,
     /// Why its volume is gone for good, if that is certain.
     pub lost: Option<String>,
@@ -243,6 +261,8 @@ pub struct Observation {
     pub charter: Option<Charter>,
     /// Every object whose name the ensemble needs. What is not here does not exist: it was looked for by name.
     pub objects: BTreeMap<ObjectKey, Live>,
+    /// What others keep from happening, as far as is known.
+    pub hindrances: Hindrances,
 }
 
 impl Observation {
@@ -279,7 +299,27 @@ impl Observation {
         match self.members.get(&id) {
             Some(Fact::Known(truth)) => Fact::Known(truth),
             Some(Fact::Unknown(reason)) => Fact::Unknown(reason.clone()),
-            None => Fact::Unknown("it has no pod".to_owned()),
+            None => Fact::Unknown(self.no_pod(id.ordinal())),
         }
+    }
+
+    fn no_pod(&self, ordinal: Ordinal) -> String {
+        match self.hindrances.pods.get(&ordinal) {
+            Some(refusal) => format!("it has no pod: the API server says: {}", refusal.words),
+            None => "it has no pod".to_owned(),
+        }
+    }
+
+    /// Members that have a pod or should have one.
+    pub fn manned(&self) -> BTreeSet<Ordinal> {
+        let wanted = (0..self.set.as_ref().map_or(0, |set| set.replicas.min(MAX_REPLICAS))).map(Ordinal);
+        self.pods.keys().copied().chain(wanted).collect()
+    }
+
+    /// Members that should have a pod and have none.
+    pub fn unmanned(&self) -> BTreeSet<Ordinal> {
+        let mut ordinals = self.manned();
+        ordinals.retain(|ordinal| !self.pods.contains_key(ordinal));
+        ordinals
     }
 }

@@ -1,10 +1,15 @@
 //! A member's truth: what the agent beside it reports, in one JSON document.
 //!
-//! Invariant: a question that could not be answered is `None`, never a default.
+//! Invariants: a question that could not be answered is `None`, never a default; no text in it is longer than people read,
+//! whoever sent it.
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded;
 use super::ids::{ConfigVersion, ServerId, Zxid};
+
+/// Why a server is outdated that was started with another super user's password than there is now.
+pub const PASSWORD_CHANGED: &str = "the super user's password was changed";
 
 /// One member as its agent sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +24,10 @@ pub struct MemberTruth {
     /// For how many seconds it has not served, as far as its agent saw; `None` while it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<u64>,
+    /// For how many seconds nothing has moved in it, while it does not serve: no file of its database, nothing that it reads,
+    /// no work. `None` when that cannot be seen, and while it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still: Option<u64>,
 }
 
 /// What a member's volume holds.
@@ -26,6 +35,7 @@ pub struct MemberTruth {
 #[serde(rename_all = "camelCase")]
 pub struct Disk {
     /// Identity of the ensemble that it belongs to.
+    #[serde(default, deserialize_with = "bounded::optional")]
     pub identity: Option<String>,
     /// Whether it holds a snapshot or a transaction log.
     pub database: bool,
@@ -35,7 +45,7 @@ pub struct Disk {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
     /// Why the server has to be started anew to take over what its pod was given meanwhile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
     pub outdated: Option<String>,
 }
 
@@ -46,13 +56,16 @@ pub enum Server {
     /// It could not be asked: it does not run, starts, or hangs.
     Silent {
         /// What was tried and how it ended.
+        #[serde(deserialize_with = "bounded::text")]
         reason: String,
     },
     /// It runs and does not serve: it elects, discovers or synchronizes.
     Waiting {
         /// ZooKeeper's word for where it is: election, discovery, synchronization.
+        #[serde(deserialize_with = "bounded::text")]
         phase: String,
         /// The version of ZooKeeper.
+        #[serde(default, deserialize_with = "bounded::optional")]
         version: Option<String>,
     },
     /// It serves, and is synced with the leader of its epoch.
@@ -70,8 +83,10 @@ pub struct Serving {
     /// Its last transaction.
     pub zxid: Zxid,
     /// The version of ZooKeeper.
+    #[serde(deserialize_with = "bounded::text")]
     pub version: String,
     /// Text of the membership that it believes in, the version included.
+    #[serde(deserialize_with = "bounded::membership")]
     pub membership: String,
     /// On the leader: voters that are synced with it, itself not counted.
     pub synced_voters: Option<u32>,
@@ -87,4 +102,50 @@ pub enum Mode {
     Follower,
     /// It follows without a vote.
     Observer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(phase: &str) -> String {
+        format!(
+            r#"{{"id":1,"disk":{{"identity":null,"database":false,"record":null}},"server":{{"state":"waiting","version":null,"phase":"{phase}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn case_r02_of_what_an_agent_says_no_text_is_longer_than_people_read() {
+        let truth: MemberTruth = serde_json::from_str(&waiting(&"x".repeat(60_000))).unwrap();
+        let Server::Waiting { phase, .. } = truth.server else { panic!() };
+        assert!(phase.len() < 400, "{}", phase.len());
+        let long = "y".repeat(60_000);
+        let disk: Disk = serde_json::from_str(&format!(
+            r#"{{"identity":"{long}","database":true,"record":null,"outdated":"{long}"}}"#
+        ))
+        .unwrap();
+        assert!(disk.identity.unwrap().len() < 400 && disk.outdated.unwrap().len() < 400);
+        let silent: Server = serde_json::from_str(&format!(r#"{{"state":"silent","reason":"{long}"}}"#)).unwrap();
+        let Server::Silent { reason } = silent else { panic!() };
+        assert!(reason.len() < 400);
+    }
+
+    #[test]
+    fn case_r02_a_membership_is_whole_or_no_answer() {
+        let serving = |servers: usize, name: &str| {
+            let lines: Vec<_> = (1..=servers).map(|id| format!("server.{id}={name}:2888:3888;2181")).collect();
+            let serving = Serving {
+                mode: Mode::Follower,
+                epoch: 1,
+                zxid: Zxid(1),
+                version: "3.9.5".into(),
+                membership: lines.join("\n"),
+                synced_voters: None,
+            };
+            serde_json::to_string(&serving).unwrap()
+        };
+        assert!(serde_json::from_str::<Serving>(&serving(255, "a-0.a.svc.cluster.local")).is_ok());
+        assert!(serde_json::from_str::<Serving>(&serving(256, "a")).is_err());
+        assert!(serde_json::from_str::<Serving>(&serving(3, &"a".repeat(20_000))).is_err());
+    }
 }

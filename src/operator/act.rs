@@ -1,6 +1,8 @@
 //! Carries out one step. There is nothing left to decide: every write bears what it was decided on, and an outcome that
 //! is not known is left to the next pass, which reads again.
 
+use std::time::Instant;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -9,16 +11,16 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::objects::objects;
-use super::observe::{fresh, observe};
+use super::observe::{Fresh, fresh, observe};
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
-use crate::model::{Change, ConfigVersion, Names};
-use crate::plan::{Deed, Resize, Step, Target, Write, plan};
+use crate::model::observed::Kind;
+use crate::model::password::PASSWORD_KEY;
+use crate::model::{Change, ConfigVersion, Names, Observation, Place};
+use crate::plan::{Deed, Resize, Step, Target, Write, came_out_otherwise, denied, places, plan, refusal};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome, Password};
 
-/// Key of the super user's password in its Secret.
-const PASSWORD_KEY: &str = "password";
 const PASSWORD_LENGTH: usize = 40;
 
 /// Why a step was not carried out.
@@ -27,6 +29,9 @@ pub enum ActError {
     /// The API server did not do it.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The API server did not make all the writes of a step; those that it would make are made.
+    #[error("{}", .0.iter().map(ApiError::told).collect::<Vec<_>>().join("; "))]
+    Writes(Vec<ApiError>),
     /// ZooKeeper did not do it.
     #[error(transparent)]
     Ensemble(#[from] EnsembleError),
@@ -34,40 +39,69 @@ pub enum ActError {
     #[error("{0}")]
     Outdated(String),
     /// The Secret has no password.
-    #[error("the Secret {0} has no key 'password': delete it; another is made, and the members are restarted in turn")]
+    #[error(
+        "the Secret {0} has no key 'password', or nothing in it: delete it; another is made, and the members are restarted in turn"
+    )]
     NoPassword(String),
 }
 
 impl ActError {
     /// A word and a sentence, when only a change from outside can mend it.
-    pub fn refusal(&self) -> Option<(&'static str, String)> {
+    pub fn refusal(&self, seen: &Observation) -> Option<(&'static str, String)> {
+        let refused = |errors: &[ApiError]| {
+            let told: Vec<String> =
+                errors.iter().filter_map(|error| Some(refusal(error.what(), error.refusal()?))).collect();
+            (!told.is_empty()).then(|| ("ApplyRefused", told.join("; ")))
+        };
         match self {
-            Self::Api(api) => api.refusal().map(|said| ("ApplyRefused", format!("{api}: the API server says: {said}"))),
-            Self::Ensemble(EnsembleError::Denied) => Some((
-                "SuperUserDenied",
-                "the members refuse the super user: they were started with another password than the Secret holds now; those that know the old one are restarted in turn".to_owned(),
-            )),
+            Self::Api(error) => refused(std::slice::from_ref(error)),
+            Self::Writes(errors) => refused(errors),
+            Self::Ensemble(EnsembleError::Denied) => Some(("SuperUserDenied", denied(seen))),
             Self::Ensemble(
                 EnsembleError::RootAcl(_) | EnsembleError::BrokenQuotas(_) | EnsembleError::Crowded { .. },
             ) => Some(("GuardRefused", self.to_string())),
-            Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => Some(("StepNotTaken", self.to_string())),
+            Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => {
+                Some(("StepNotTaken", self.to_string()))
+            }
             Self::Ensemble(_) | Self::Outdated(_) => None,
         }
     }
 
     /// Whether something changed meanwhile. The next pass decides afresh, and nobody needs to hear of it.
     pub fn is_outdated(&self) -> bool {
-        matches!(self, Self::Outdated(_)) || matches!(self, Self::Api(api) if api.is_outdated())
+        match self {
+            Self::Outdated(_) => true,
+            Self::Api(error) => error.is_outdated(),
+            Self::Writes(errors) => errors.iter().all(ApiError::is_outdated),
+            Self::Ensemble(_) | Self::NoPassword(_) => false,
+        }
     }
 }
 
-/// Carries out the step, one deed after the other. Whether it worked shows in the next observation.
-pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
-    let mut session = None;
+/// Carries out the step, one deed after the other. Whether it worked shows in the next observation; what came to nothing
+/// is noted for it.
+pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<(), ActError> {
+    let result = carry_out(context, seen, step).await;
+    let denied = matches!(result, Err(ActError::Ensemble(EnsembleError::Denied)));
+    if denied || (result.is_ok() && matches!(step, Step::Join { .. } | Step::Leave { .. })) {
+        context.hindered.super_user(&seen.names, denied, Instant::now());
+    }
+    result
+}
+
+async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<(), ActError> {
+    let names = &seen.names;
+    let (mut session, mut failed) = (None, Vec::new());
     for deed in step.deeds() {
         match &deed {
             Deed::LookAgain => Box::pin(look_again(context, names, step)).await?,
-            Deed::Write(write) => apply(context, names, write).await?,
+            // Pods are made only behind everything that they need.
+            Deed::Write(write) if !failed.is_empty() && write.object().key.kind == Kind::StatefulSet => {}
+            Deed::Write(write) => match apply(context, seen, write).await {
+                // One that the API server does not make is no reason to leave the others.
+                Err(ActError::Api(error)) if error.is_answer() => failed.push(error),
+                result => result?,
+            },
             Deed::Delete(target) => delete(context, names, target).await?,
             Deed::Resize(resize) => resize_to(context, names, resize).await?,
             Deed::Confirm { expected, via } => {
@@ -84,13 +118,14 @@ pub async fn act(context: &Context, names: &Names, step: &Step) -> Result<(), Ac
             }
         }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(ActError::Writes(failed)) }
 }
 
 /// Comparing is no choice: what differs is left to the next pass.
 async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
-    let ensemble = fresh(context, &names.namespace, &names.ensemble).await?;
-    let ensemble = ensemble.ok_or_else(|| ActError::Outdated("the ensemble is gone".to_owned()))?;
+    let Fresh::Whole(ensemble) = fresh(context, &names.namespace, &names.ensemble).await? else {
+        return Err(ActError::Outdated("the ensemble is gone, or cannot be read any more".to_owned()));
+    };
     let again = plan(&observe(context, &ensemble).await?).step;
     if again == *step {
         return Ok(());
@@ -99,14 +134,20 @@ async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(),
     Err(ActError::Outdated(format!("a second look comes to another step ({now}) than the first ({before})")))
 }
 
-async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), ActError> {
+async fn apply(context: &Context, seen: &Observation, write: &Write) -> Result<(), ActError> {
+    let names = &seen.names;
     match write {
         Write::Apply { object, uid } => {
-            let Some(uid) = uid else { return put(context, names, object).await };
-            let mut json = object.json.clone();
-            // The API server refuses to touch another object that took the name meanwhile.
-            json["metadata"]["uid"] = json!(uid);
-            patch(context, names, object, &json).await
+            let meant = places(seen, write);
+            match uid {
+                None => put(context, names, object, meant).await,
+                Some(uid) => {
+                    let mut json = object.json.clone();
+                    // The API server refuses to touch another object that took the name meanwhile.
+                    json["metadata"]["uid"] = json!(uid);
+                    patch(context, names, (object, meant), &json).await
+                }
+            }
         }
         Write::CreateSuperSecret(object) => create_super_secret(context, names, object).await,
     }
@@ -114,33 +155,48 @@ async fn apply(context: &Context, names: &Names, write: &Write) -> Result<(), Ac
 
 /// What was not there is applied without force: an object of somebody else that took the name since the look holds its
 /// fields, and the API server answers with a conflict.
-async fn put(context: &Context, names: &Names, object: &Rendered) -> Result<(), ActError> {
-    send(context, names, object, &object.json, PatchParams::apply(MANAGER)).await
+async fn put(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>) -> Result<(), ActError> {
+    send(context, names, (object, meant), &object.json, PatchParams::apply(MANAGER)).await
 }
 
 async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<(), ActError> {
     let mut json = resize.object.json.clone();
     json["metadata"]["uid"] = json!(resize.uid);
     json["metadata"]["resourceVersion"] = json!(resize.resource_version);
-    patch(context, names, &resize.object, &json).await
+    patch(context, names, (&resize.object, Vec::new()), &json).await
 }
 
-async fn patch(context: &Context, names: &Names, object: &Rendered, json: &Value) -> Result<(), ActError> {
+async fn patch(
+    context: &Context,
+    names: &Names,
+    object: (&Rendered, Vec<Place>),
+    json: &Value,
+) -> Result<(), ActError> {
     send(context, names, object, json, PatchParams::apply(MANAGER).force()).await
 }
 
 async fn send(
     context: &Context,
     names: &Names,
-    object: &Rendered,
+    (object, meant): (&Rendered, Vec<Place>),
     json: &Value,
     params: PatchParams,
 ) -> Result<(), ActError> {
     let api = objects(context, object.key.kind, &names.namespace);
     let what = format!("apply {} {}", object.key.kind.as_str(), object.key.name);
-    within(what, api.patch(&object.key.name, &params, &Patch::Apply(json))).await?;
+    let answer = within(what, api.patch(&object.key.name, &params, &Patch::Apply(json))).await;
+    let answer = answer.inspect_err(|error| note(context, names, object, error))?;
+    let otherwise = came_out_otherwise(&serde_json::to_value(&answer).unwrap_or_default(), object);
+    context.hindered.written(names, &object.key, meant, otherwise, Instant::now());
     info!(kind = object.key.kind.as_str(), object = object.key.name, "applied");
     Ok(())
+}
+
+/// Remembers what was refused, so that it does not stand in the way of everything else.
+fn note(context: &Context, names: &Names, object: &Rendered, error: &ApiError) {
+    if let Some(words) = error.refusal() {
+        context.hindered.refused(names, &object.key, &object.seal(), words, Instant::now());
+    }
 }
 
 /// Created, never applied: if another one is there already, this fails and the next pass sees it.
@@ -151,7 +207,8 @@ async fn create_super_secret(context: &Context, names: &Names, object: &Rendered
     let secret: Secret = serde_json::from_value(json).map_err(|error| ActError::Outdated(error.to_string()))?;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    within(format!("create Secret {}", object.key.name), api.create(&params, &secret)).await?;
+    let created = within(format!("apply Secret {}", object.key.name), api.create(&params, &secret)).await;
+    created.inspect_err(|error| note(context, names, object, error))?;
     info!(kind = "Secret", object = object.key.name, "created");
     Ok(())
 }
@@ -166,7 +223,12 @@ async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(),
         ..DeleteParams::default()
     };
     let what = format!("delete {} {}", target.key.kind.as_str(), target.key.name);
-    within(what, api.delete(&target.key.name, &params)).await?;
+    let deleted = within(what, api.delete(&target.key.name, &params)).await;
+    deleted.inspect_err(|error| {
+        if let Some(words) = error.refusal() {
+            context.hindered.refused(names, &target.key, &target.uid, words, Instant::now());
+        }
+    })?;
     info!(kind = target.key.kind.as_str(), object = target.key.name, "deleted");
     Ok(())
 }
@@ -216,7 +278,7 @@ async fn connect(context: &Context, names: &Names, via: &[String]) -> Result<Ens
     let name = names.super_secret();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
     let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
-    let password = secret.data.and_then(|data| String::from_utf8(data.get(PASSWORD_KEY)?.0.clone()).ok());
-    let password = Password(password.ok_or(ActError::NoPassword(name))?);
+    let value = secret.data.and_then(|data| String::from_utf8(data.get(PASSWORD_KEY)?.0.clone()).ok());
+    let password = value.as_deref().and_then(Password::of).ok_or(ActError::NoPassword(name))?;
     Ok(Ensemble::connect(via, &password).await?)
 }

@@ -2,12 +2,15 @@
 
 mod act;
 mod backoff;
+mod hindered;
 mod hints;
 mod metrics;
+mod namespaces;
 mod objects;
 mod observe;
 mod pods;
 mod reconcile;
+mod refusals;
 mod report;
 mod run;
 mod surroundings;
@@ -34,4 +37,15 @@ struct Context {
     metrics: metrics::Metrics,
     backoff: backoff::Backoff,
     hints: hints::Hints,
+    hindered: hindered::Hindered,
+}
+
+impl Context {
+    /// The ensemble is gone, or is looked after no more.
+    fn forget(&self, namespace: &str, name: &str) {
+        self.hints.forget(namespace, name);
+        self.metrics.forget(namespace, name);
+        self.backoff.forget(namespace, name);
+        self.hindered.forget(namespace, name);
+    }
 }

@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use super::Context;
 use super::timeout::{ApiError, within};
-use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL};
+use crate::model::names::{
+    BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, VERSION_ANNOTATION,
+};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{ClaimFacts, Live, Names, Ordinal, SetFacts};
 
@@ -50,7 +52,7 @@ impl Reader<'_> {
         let read = |ordinal| self.live(ObjectKey { kind: Kind::Service, name: self.names.pod(ordinal) });
         let mut found = self.each(Kind::Service, (0..span).map(Ordinal), read).await?;
         // A stranger may bear our label. It is in the way only under a name that is needed.
-        found.retain(|ordinal, (_, live)| ordinal.0 < span || matches!(live, Live::Ours(_)));
+        found.retain(|ordinal, (_, live)| ordinal.0 < span || live.held().is_some());
         Ok(found.into_values().collect())
     }
 
@@ -138,7 +140,7 @@ impl Reader<'_> {
         } else {
             within(what, api.get_opt(&key.name)).await?.map(|object| to_json(&object))
         };
-        Ok(json.map(|json| (key, self.classify(json))))
+        Ok(json.map(|json| (key, classify(json, self.names, self.uid))))
     }
 
     fn claim_facts(&self, claim: &PersistentVolumeClaim) -> ClaimFacts {
@@ -154,27 +156,34 @@ impl Reader<'_> {
             going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
             owned: owners.iter().any(|owner| owner.uid == self.uid),
             instance: claim.labels().get(INSTANCE_LABEL).cloned(),
+            ran: claim.annotations().get(VERSION_ANNOTATION).cloned(),
             volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
             // The API server's own word: the volume that it was bound to does not exist any more.
             lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
                 .then(|| "its volume does not exist any more".to_owned()),
         }
     }
+}
 
-    fn classify(&self, json: Value) -> Live {
-        let owners = json["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-        let deleted = !json["metadata"]["deletionTimestamp"].is_null();
-        let owned = |by: &dyn Fn(&Value) -> bool| owners.iter().any(by);
-        if owned(&|owner| owner["uid"] == self.uid) {
-            return if deleted { Live::Leftover } else { Live::Ours(json) };
-        }
-        if owned(&|owner| owner["kind"] == "ZooKeeperEnsemble" && owner["name"] == self.names.ensemble.as_str()) {
-            return Live::Leftover;
-        }
-        let named = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
-        let somebody = owners.iter().find_map(named);
-        Live::Foreign { owner: somebody.unwrap_or_else(|| "nobody of this operator".to_owned()) }
+/// Whose an object is, by its owners and labels.
+fn classify(json: Value, names: &Names, uid: &str) -> Live {
+    let owners = json["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let deleted = !json["metadata"]["deletionTimestamp"].is_null();
+    let owned = |by: &dyn Fn(&Value) -> bool| owners.iter().any(by);
+    if owned(&|owner| owner["uid"] == uid) {
+        return if deleted { Live::Leftover } else { Live::Ours(json) };
     }
+    if owned(&|owner| owner["kind"] == "ZooKeeperEnsemble" && owner["name"] == names.ensemble.as_str()) {
+        return Live::Leftover;
+    }
+    let labels = &json["metadata"]["labels"];
+    let made_here = labels[MANAGED_BY_LABEL] == MANAGED_BY && labels[ENSEMBLE_LABEL] == names.ensemble.as_str();
+    if made_here && owners.is_empty() {
+        return if deleted { Live::Leftover } else { Live::Orphan(json) };
+    }
+    let named = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
+    let somebody = owners.iter().find_map(named);
+    Live::Foreign { owner: somebody.unwrap_or_else(|| "nobody of this operator".to_owned()) }
 }
 
 /// The API of a kind, untyped: what is compared is JSON.
@@ -194,4 +203,37 @@ pub fn objects(context: &Context, kind: Kind, namespace: &str) -> Api<DynamicObj
 
 fn to_json<T: serde::Serialize>(object: &T) -> Value {
     serde_json::to_value(object).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn whose(metadata: &Value) -> Live {
+        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        classify(json!({"metadata": metadata}), &names, "mine")
+    }
+
+    #[test]
+    fn case_05_what_bears_the_labels_and_has_no_owner_may_be_taken_up_and_nothing_else() {
+        let labels = json!({MANAGED_BY_LABEL: MANAGED_BY, ENSEMBLE_LABEL: "zk"});
+        let owner = |kind: &str, uid: &str| json!([{"kind": kind, "name": "zk", "uid": uid}]);
+        let live = whose(&json!({"labels": labels}));
+        assert!(matches!(live, Live::Orphan(_)), "{live:?}");
+        let live = whose(&json!({"labels": labels, "deletionTimestamp": "2026-11-26T00:00:00Z"}));
+        assert!(matches!(live, Live::Leftover), "{live:?}");
+        // The garbage collector takes it, whatever it bears.
+        let live = whose(&json!({"labels": labels, "ownerReferences": owner("ZooKeeperEnsemble", "another")}));
+        assert!(matches!(live, Live::Leftover), "{live:?}");
+        let live = whose(&json!({"labels": labels, "ownerReferences": owner("ZooKeeperEnsemble", "mine")}));
+        assert!(matches!(live, Live::Ours(_)), "{live:?}");
+        let mut others = vec![json!({"labels": labels, "ownerReferences": owner("Deployment", "d")}), json!({})];
+        others.push(json!({"labels": {MANAGED_BY_LABEL: MANAGED_BY, ENSEMBLE_LABEL: "another"}}));
+        others.push(json!({"labels": {MANAGED_BY_LABEL: "Helm", ENSEMBLE_LABEL: "zk"}}));
+        for metadata in others {
+            assert!(matches!(whose(&metadata), Live::Foreign { .. }), "{metadata}");
+        }
+    }
 }

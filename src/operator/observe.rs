@@ -1,21 +1,20 @@
 //! Reads everything that a decision needs, and decides nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use futures::try_join;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use kube::core::DeserializeGuard;
+use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
-use tracing::warn;
 
 use super::objects::Reader;
 use super::pods::pod_facts;
 use super::timeout::{ApiError, within};
-use super::{Context, surroundings};
+use super::{Context, refusals, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::http;
 use crate::model::charter::CHARTER_KEY;
@@ -29,17 +28,33 @@ use crate::model::{
 /// An agent answers in milliseconds; a node that was cut off never does.
 const AGENT: Duration = Duration::from_secs(3);
 
-/// The custom resource as it is now; `None` when it is gone, being deleted, or cannot be read.
-pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Option<ZooKeeperEnsemble>, ApiError> {
-    let api: Api<DeserializeGuard<ZooKeeperEnsemble>> = Api::namespaced(context.client.clone(), namespace);
-    let guarded = within(format!("read ensemble {name}"), api.get_opt(name)).await?;
-    match guarded {
-        Some(DeserializeGuard(Ok(ensemble))) if ensemble.metadata.deletion_timestamp.is_none() => Ok(Some(ensemble)),
-        Some(DeserializeGuard(Err(invalid))) => {
-            warn!(error = invalid.error, "the object cannot be decoded: it is left alone until it is corrected");
-            Ok(None)
-        }
-        Some(DeserializeGuard(Ok(_))) | None => Ok(None),
+/// The custom resource as it is now.
+pub enum Fresh {
+    /// It is there, and can be read.
+    Whole(Box<ZooKeeperEnsemble>),
+    /// It is there, and these types cannot hold it, for this reason.
+    Undecodable(Box<DynamicObject>, String),
+    /// It is gone, or being deleted.
+    Gone,
+}
+
+/// Reads the custom resource.
+pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh, ApiError> {
+    let resource = ApiResource::erase::<ZooKeeperEnsemble>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let found = within(format!("read ensemble {name}"), api.get_opt(name)).await?;
+    let Some(object) = found.filter(|object| object.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Fresh::Gone);
+    };
+    Ok(decoded(object))
+}
+
+fn decoded(object: DynamicObject) -> Fresh {
+    // With the field: what is wrong with a number says little without it.
+    let whole = serde_json::to_value(&object).map_err(|error| error.to_string());
+    match whole.and_then(|json| serde_path_to_error::deserialize(json).map_err(|error| error.to_string())) {
+        Ok(ensemble) => Fresh::Whole(Box::new(ensemble)),
+        Err(error) => Fresh::Undecodable(Box::new(object), error),
     }
 }
 
@@ -68,6 +83,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         members: BTreeMap::new(),
         charter: charter(&objects, &names),
         objects,
+        hindrances: context.hindered.of(&names, Instant::now()),
         names: names.clone(),
     };
     if let Some(set) = &seen.set {
@@ -86,6 +102,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         seen.objects.extend(services);
     }
     surroundings::look(context, &mut seen).await;
+    refusals::look(context, &mut seen).await;
     seen.members =
         join_all(seen.pods.iter().map(|(ordinal, pod)| ask(ServerId::from(*ordinal), pod))).await.into_iter().collect();
     Ok(seen)
@@ -97,10 +114,7 @@ fn requests(ensemble: &ZooKeeperEnsemble) -> Requests {
 }
 
 fn ours(objects: &BTreeMap<ObjectKey, Live>, kind: Kind, name: String) -> Option<&Value> {
-    match objects.get(&ObjectKey { kind, name })? {
-        Live::Ours(json) => Some(json),
-        Live::Leftover | Live::Foreign { .. } => None,
-    }
+    objects.get(&ObjectKey { kind, name })?.held()
 }
 
 fn set_facts(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<SetFacts> {
@@ -140,4 +154,26 @@ async fn ask(id: ServerId, pod: &PodFacts) -> (ServerId, Fact<MemberTruth>) {
         }
     };
     (id, fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_decoded_is_told_with_its_field() {
+        let object = |replicas: Value| {
+            let object = json!({
+                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperEnsemble", "metadata": {"name": "zk"},
+                "spec": {"replicas": replicas, "version": "3.9.5"},
+            });
+            decoded(serde_json::from_value(object).unwrap())
+        };
+        assert!(matches!(object(json!(3)), Fresh::Whole(ensemble) if ensemble.spec.replicas == 3));
+        let Fresh::Undecodable(object, error) = object(json!(99_999_999_999_u64)) else { panic!() };
+        assert!(error.starts_with("spec.replicas: "), "{error}");
+        assert_eq!(object.data["spec"]["replicas"].as_i64(), Some(99_999_999_999));
+    }
 }

@@ -1,9 +1,9 @@
 //! What Kubernetes says of a member's pod.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt as _;
 
-use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION};
+use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::{Asked, PodFacts};
 
 /// What a decision needs of a pod.
@@ -26,10 +26,11 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         served: past.served,
         unready: past.unready,
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
-        trouble: trouble(&status),
+        trouble: trouble(&pod.spec.clone().unwrap_or_default(), &status),
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
         asked: asked(pod),
+        ran: server.is_some_and(has_run).then(|| pod.annotations().get(VERSION_ANNOTATION).cloned()).flatten(),
     }
 }
 
@@ -65,12 +66,16 @@ fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
     if let Some(changed) = changed.filter(|changed| start.is_some_and(|start| *changed > start + FIRST_WORD)) {
         return Past { served: true, unready: u64::try_from(changed).ok() };
     }
-    let ran = server.is_some_and(|server| {
-        let states = [server.state.as_ref(), server.last_state.as_ref()];
-        server.restart_count > 0 || states.into_iter().flatten().any(|s| s.running.is_some() || s.terminated.is_some())
-    });
+    let ran = server.is_some_and(has_run);
     let others = status.container_statuses.iter().flatten().any(|other| other.name != "zookeeper" && !other.ready);
     Past { served: ran && others, unready: None }
+}
+
+/// Whether its process was ever started, however it ended: an image that is not there starts none.
+fn has_run(server: &ContainerStatus) -> bool {
+    let states = [server.state.as_ref(), server.last_state.as_ref()];
+    let started = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+    server.restart_count > 0 || states.into_iter().flatten().any(started)
 }
 
 /// What somebody wrote on this one pod. What it got from the template has another name.
@@ -103,7 +108,7 @@ fn in_spite_of(status: &PodStatus) -> Option<String> {
 }
 
 /// What Kubernetes itself says is wrong with a pod.
-fn trouble(status: &PodStatus) -> Option<String> {
+fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
         return Some(format!("it cannot be scheduled: {}", condition.message.clone().unwrap_or_default()));
@@ -112,20 +117,58 @@ fn trouble(status: &PodStatus) -> Option<String> {
     containers.filter(|container| !container.ready).find_map(|container| {
         let state = container.state.as_ref()?;
         if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
-            let message = gist(ended.message.as_deref().unwrap_or_default());
-            return Some(format!("container {} ended with {}: {message}", container.name, ended.exit_code));
+            return Some(format!("container {} {}", container.name, end(spec, &container.name, ended)));
         }
         let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         if matches!(reason, "PodInitializing" | "ContainerCreating") {
             return None;
         }
-        // What it said when it last stopped is nearer to the cause than "back-off restarting".
-        let last =
-            container.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|t| t.message.clone());
-        let message = last.or_else(|| waiting.message.clone()).unwrap_or_default();
-        Some(format!("container {}: {reason}: {}", container.name, gist(&message)))
+        // How it last ended is nearer to the cause than "back-off restarting", whose pause grows from one look to the next.
+        let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        let message = match last.filter(|ended| ended.exit_code != 0) {
+            Some(ended) => end(spec, &container.name, ended),
+            None => waiting.message.as_deref().map(gist).unwrap_or_default(),
+        };
+        Some(format!("container {}: {reason}: {message}", container.name))
     })
+}
+
+/// Exit code of a process that was killed: 128 and the signal.
+const KILLED: i32 = 137;
+
+/// How a container ended, and what it said last.
+fn end(spec: &PodSpec, container: &str, ended: &ContainerStateTerminated) -> String {
+    let how = if ended.reason.as_deref() == Some("OOMKilled") {
+        format!(
+            "was killed because its memory was used up ({}): give it a higher limit, or a smaller heap",
+            memory(spec, container)
+        )
+    } else if ended.exit_code == KILLED {
+        "was killed (137): by its liveness probe, by hand, or for want of memory on its node".to_owned()
+    } else {
+        format!("ended with {}", ended.exit_code)
+    };
+    match gist(ended.message.as_deref().unwrap_or_default()) {
+        last if last.is_empty() => how,
+        last => format!("{how}: {last}"),
+    }
+}
+
+/// What a container may use, and how much of that its Java heap is.
+fn memory(spec: &PodSpec, container: &str) -> String {
+    let found = spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == container);
+    let limits = found.and_then(|found| found.resources.as_ref()?.limits.as_ref());
+    let limit = limits.and_then(|limits| limits.get("memory"));
+    let limit = limit.map_or_else(|| "no limit of its own".to_owned(), |limit| format!("limit {}", limit.0));
+    let flags = found.and_then(|found| {
+        let mut environment = found.env.iter().flatten();
+        environment.find(|variable| variable.name == "SERVER_JVMFLAGS")?.value.as_deref()
+    });
+    match flags.and_then(|flags| flags.split_whitespace().find_map(|flag| flag.strip_prefix("-Xmx"))) {
+        Some(heap) => format!("{limit}, heap {heap}"),
+        None => limit,
+    }
 }
 
 /// Lines of a log that a condition has room for.
@@ -204,11 +247,66 @@ mod tests {
     }
 
     #[test]
+    fn a_version_has_run_once_its_process_was_started_and_not_when_its_image_is_missing() {
+        let ran = |state: serde_json::Value, restarts: i32| {
+            let status = json!({
+                "name": "zookeeper", "image": "i", "imageID": "", "ready": false, "restartCount": restarts,
+                "state": state,
+            });
+            let pod = json!({
+                "metadata": {"name": "zk-0", "annotations": {VERSION_ANNOTATION: "3.10.0"}},
+                "status": {"containerStatuses": [status]},
+            });
+            pod_facts(&serde_json::from_value(pod).unwrap()).ran
+        };
+        assert_eq!(ran(json!({"waiting": {"reason": "ImagePullBackOff"}}), 0), None);
+        assert_eq!(ran(json!({"waiting": {"reason": "CrashLoopBackOff"}}), 3).as_deref(), Some("3.10.0"));
+        assert_eq!(ran(json!({"running": {}}), 0).as_deref(), Some("3.10.0"));
+        assert_eq!(ran(json!({"terminated": {"exitCode": 1}}), 0).as_deref(), Some("3.10.0"));
+    }
+
+    #[test]
     fn of_a_stack_trace_its_causes_are_told_and_not_its_places() {
         let log = "INFO start\nERROR Invalid config, exiting abnormally\nConfigException: Error processing /data/conf/zoo.cfg\n\tat a.B.c(B.java:1)\nCaused by: java.lang.NumberFormatException: For input string: \"soon\"\n\tat d.E.f(E.java:2)\n\t... 2 more\nInvalid config, exiting abnormally\n";
         assert_eq!(
             gist(log),
             "ERROR Invalid config, exiting abnormally | ConfigException: Error processing /data/conf/zoo.cfg | Caused by: java.lang.NumberFormatException: For input string: \"soon\" | Invalid config, exiting abnormally"
         );
+    }
+
+    fn pod(reason: &str, code: i32, state: &str) -> Pod {
+        let ended = json!({"terminated": {"exitCode": code, "reason": reason, "message": "INFO last words\n"}});
+        let waiting =
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}});
+        let (now, last) = if state == "waiting" { (waiting, ended) } else { (ended, json!({})) };
+        serde_json::from_value(json!({
+            "metadata": {"name": "zk-0"},
+            "spec": {"containers": [{
+                "name": "zookeeper",
+                "env": [{"name": "SERVER_JVMFLAGS", "value": "-Xrs -Xmx192m -Xms192m"}],
+                "resources": {"limits": {"memory": "256Mi"}},
+            }]},
+            "status": {"containerStatuses": [{
+                "name": "zookeeper", "image": "x", "imageID": "x", "ready": false, "restartCount": 3,
+                "state": now, "lastState": last,
+            }]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_server_that_was_killed_for_memory_is_told_with_its_limit_and_its_heap() {
+        for (state, start) in
+            [("terminated", "container zookeeper was"), ("waiting", "container zookeeper: CrashLoopBackOff: was")]
+        {
+            let told = pod_facts(&pod("OOMKilled", 137, state)).trouble.unwrap();
+            assert!(told.starts_with(start), "{told}");
+            assert!(told.contains("memory") && told.contains("limit 256Mi, heap 192m"), "{told}");
+            assert!(told.ends_with("INFO last words") && !told.contains("40s"), "{told}");
+        }
+        let killed = pod_facts(&pod("Error", 137, "terminated")).trouble.unwrap();
+        assert!(killed.contains("liveness probe"), "{killed}");
+        let ended = pod_facts(&pod("Error", 1, "terminated")).trouble;
+        assert_eq!(ended.as_deref(), Some("container zookeeper ended with 1: INFO last words"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use kube::Resource as _;
@@ -13,8 +13,8 @@ use tracing::{Instrument as _, error, info_span, warn};
 
 use super::Context;
 use super::act::{ActError, act};
-use super::observe::{fresh, observe};
-use super::report::{announce, record};
+use super::observe::{Fresh, fresh, observe};
+use super::report::{announce, record, say_undecodable};
 use super::timeout::ApiError;
 use crate::api::ZooKeeperEnsemble;
 use crate::plan::{plan, refused};
@@ -35,6 +35,9 @@ pub enum PassError {
 
 type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
 
+/// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
+const UNDECODABLE: Duration = Duration::from_mins(1);
+
 /// Runs a pass, and keeps a panic in it from every other ensemble: kube raises it again in the controller's own task.
 pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError> {
     let meta = ensemble.meta();
@@ -42,8 +45,7 @@ pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<
     let namespace = meta.namespace.clone().unwrap_or_default();
     let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
     let started = Instant::now();
-    let uid = meta.uid.as_deref().unwrap_or_default();
-    let result = contained(Box::pin(pass(uid, &namespace, &name, &context))).instrument(span).await;
+    let result = contained(Box::pin(pass(&namespace, &name, &context))).instrument(span).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(PassError::Panic(_)) => "panic",
@@ -57,34 +59,43 @@ async fn contained<T>(pass: impl Future<Output = Result<T, PassError>>) -> Resul
     AssertUnwindSafe(pass).catch_unwind().await.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))))
 }
 
-async fn pass(uid: &str, namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
-    let Some(ensemble) = fresh(context, namespace, name).await? else {
-        context.metrics.forget(namespace, name);
-        context.backoff.forget(uid);
-        return Ok(Action::await_change());
+async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
+    let ensemble = match fresh(context, namespace, name).await? {
+        Fresh::Whole(ensemble) => ensemble,
+        Fresh::Undecodable(object, error) => {
+            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
+            context.metrics.wanted(namespace, name, object.data["spec"]["replicas"].as_i64());
+            say_undecodable(context, &object, &error).await?;
+            return Ok(Action::requeue(UNDECODABLE));
+        }
+        Fresh::Gone => {
+            context.forget(namespace, name);
+            return Ok(Action::await_change());
+        }
     };
     let seen = observe(context, &ensemble).await?;
     let mut plan = plan(&seen);
-    context.metrics.plan(namespace, name, &plan, seen.desired.as_ref().map_or(0, |desired| desired.replicas));
-    let outcome = act(context, &seen.names, &plan.step).await;
+    context.metrics.plan(namespace, name, &plan, ensemble.spec.replicas.into());
+    let outcome = act(context, &seen, &plan.step).await;
     if outcome.is_ok() {
         plan.carried_out();
     }
-    if let Some((reason, message)) = outcome.as_ref().err().and_then(ActError::refusal) {
-        refused(&mut plan.conditions, reason, &message);
+    let refusal = outcome.as_ref().err().and_then(|error| error.refusal(&seen));
+    if let Some((reason, message)) = &refusal {
+        refused(&mut plan.conditions, reason, message);
     }
-    announce(context, &ensemble, &plan, &outcome).await;
+    announce(context, &ensemble, &plan, &outcome, refusal.is_some()).await;
     record(context, &ensemble, &plan).await?;
     outcome?;
-    Ok(Action::requeue(context.backoff.after(&seen.uid, &plan.step)))
+    Ok(Action::requeue(context.backoff.after(&seen.names, &plan.step)))
 }
 
 /// What to do after a pass that did not go through.
 #[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
 pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Context>) -> Action {
     let meta = ensemble.meta();
-    let delay = context.backoff.after_failure(meta.uid.as_deref().unwrap_or_default());
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let delay = context.backoff.after_failure(namespace.unwrap_or_default(), name.unwrap_or_default());
     let retry_ms = delay.as_millis();
     let chain = chain(error);
     match error {
@@ -100,7 +111,7 @@ pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Cont
 }
 
 /// An error with its cause, on one line. One is enough: kube's errors repeat theirs.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 

@@ -7,17 +7,20 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 use tracing::{info, warn};
 
 use super::act::ActError;
+use super::reconcile::chain;
 use super::timeout::{ApiError, within};
 use super::{Context, STATUS_MANAGER};
 use crate::api::{EnsembleStatus, ZooKeeperEnsemble};
 use crate::model::ServerId;
-use crate::plan::{Plan, Step, Verdict};
+use crate::model::words::{CONDITION, NOTE, cut, steady};
+use crate::plan::{Plan, Step, Truth, Verdict};
 
 /// How long an Event may take before it is given up.
 const EVENT: Duration = Duration::from_secs(5);
@@ -47,6 +50,36 @@ pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan
     Ok(())
 }
 
+/// Says of an object that these types cannot hold that it is not followed. What else its status says is left as it is.
+pub async fn say_undecodable(context: &Context, object: &DynamicObject, error: &str) -> Result<(), ApiError> {
+    let mut status = object.data["status"].clone();
+    let before: Vec<Condition> = serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
+    let message =
+        cut(&format!("the object cannot be decoded, and is left alone until it is corrected: {error}"), CONDITION);
+    let verdicts = [("Degraded", Truth::True), ("Progressing", Truth::False), ("Ready", Truth::False)];
+    let verdicts =
+        verdicts.map(|(name, truth)| Verdict { name, truth, reason: "InvalidSpec", message: message.clone() });
+    let now = conditions(&before, &verdicts, object.metadata.generation);
+    if now.iter().all(|condition| before.contains(condition)) {
+        return Ok(());
+    }
+    let others = before.into_iter().filter(|before| now.iter().all(|now| now.type_ != before.type_));
+    let all: Vec<Condition> = others.chain(now.clone()).collect();
+    status["conditions"] = json!(all);
+    let resource = ApiResource::erase::<ZooKeeperEnsemble>(&());
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let patch = json!({
+        "apiVersion": ZooKeeperEnsemble::api_version(&()),
+        "kind": ZooKeeperEnsemble::kind(&()),
+        "metadata": {"name": object.name_any(), "resourceVersion": object.resource_version()},
+        "status": status,
+    });
+    let params = PatchParams::apply(STATUS_MANAGER).force();
+    within("write the status", api.patch_status(&object.name_any(), &params, &Patch::Apply(&patch))).await?;
+    Ok(())
+}
+
 /// Conditions with times. A time moves only when the status of its condition flips.
 fn conditions(before: &[Condition], verdicts: &[Verdict], generation: Option<i64>) -> Vec<Condition> {
     let with_time = |verdict: &Verdict| {
@@ -66,7 +99,13 @@ fn conditions(before: &[Condition], verdicts: &[Verdict], generation: Option<i64
 }
 
 /// An Event and a log line for what was done or refused. An Event that is lost is no reason to stop.
-pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan, outcome: &Result<(), ActError>) {
+pub async fn announce(
+    context: &Context,
+    ensemble: &ZooKeeperEnsemble,
+    plan: &Plan,
+    outcome: &Result<(), ActError>,
+    refused: bool,
+) {
     let Some(progressing) = plan.conditions.iter().find(|verdict| verdict.name == "Progressing") else { return };
     let (action, secondary) = match &plan.step {
         Step::Rest => return,
@@ -88,18 +127,19 @@ pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Pl
         Step::Guard(_) => ("Guard", None),
     };
     let (type_, reason, note) = match (outcome, &plan.step) {
-        (Err(error), _) if error.refusal().is_some() => {
+        (Err(_), _) if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
+        (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
+        (Ok(()), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
+        (Ok(()), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused") => {
             (EventType::Warning, progressing.reason, progressing.message.clone())
         }
-        (Err(error), _) => (EventType::Warning, "StepNotTaken", format!("{}: {error}", progressing.message)),
-        (Ok(()), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Ok(()), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
     };
     info!(action, reason, note, "step");
     let event = Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(note.chars().take(1000).collect()),
+        note: Some(cut(&note, NOTE)),
         action: action.to_owned(),
         // The recorder counts Events of the same reason about the same object as one; the pod tells them apart.
         secondary: secondary.map(|id| pod_reference(ensemble, id)),
@@ -110,6 +150,11 @@ pub async fn announce(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Pl
         Ok(Err(error)) => warn!(%error, "failed to publish an Event"),
         Err(_) => warn!("failed to publish an Event: no answer from the API server"),
     }
+}
+
+/// The cause comes before what was meant to be done: an Event has no room for two long sentences.
+fn not_taken(doing: &str, error: &ActError) -> String {
+    format!("{}, while {doing}", steady(&chain(error)))
 }
 
 fn said_before(ensemble: &ZooKeeperEnsemble, now: &Verdict) -> bool {

@@ -15,7 +15,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Controller, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
@@ -25,16 +25,18 @@ use kube::{Client, ResourceExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
+use super::namespaces::{allowed, ensembles, listed};
 use super::reconcile::{error_policy, reconcile};
-use super::timeout::within;
 use super::{Context, MANAGER, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
 use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
 use crate::model::observed::{Environment, Kind};
+use crate::serve;
 
-type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
+/// An ensemble, or why it cannot be decoded.
+pub type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
 
 /// Ensembles that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
 /// node that takes hundreds of members with it must not hold up the other ensembles.
@@ -104,29 +106,37 @@ async fn run(options: Options) -> anyhow::Result<()> {
         metrics: super::metrics::Metrics::default(),
         backoff: super::backoff::Backoff::default(),
         hints: super::hints::Hints::default(),
+        hindered: super::hindered::Hindered::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
-    let server = tokio::spawn(axum::serve(listener, routes(context.clone(), ready.clone())).into_future());
-    let apis: Vec<Api<Guarded>> = match options.namespaces.as_slice() {
-        [] => vec![Api::all(client.clone())],
-        some => some.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect(),
-    };
-    for api in &apis {
-        let listed = ListParams::default().limit(1).labels(&options.selector);
-        within("list ensembles", api.list(&listed)).await.context(
+    let server = tokio::spawn(serve::serve(listener, routes(context.clone(), ready.clone())));
+    let selected = watcher::Config::default().labels(&options.selector);
+    let places: Vec<Option<String>> =
+        if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().cloned().map(Some).collect() };
+    let tried = join_all(places.iter().map(|place| listed(&client, place.as_ref(), &options.selector))).await;
+    // Of several namespaces one may be refused, or gone, without the others being left alone for it.
+    if tried.iter().all(Result::is_err)
+        && let Some(Err(error)) = tried.into_iter().next()
+    {
+        return Err(error).context(
             "the ensembles cannot be listed: is the custom resource definition installed (menagerie crd | kubectl apply --server-side -f -), may this service account list it, and is --selector a label selector?",
-        )?;
+        );
     }
     ready.store(true, Ordering::Relaxed);
     info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, selector = options.selector, "watching");
-    let namespaces =
-        if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().map(Some).collect() };
-    let selected = watcher::Config::default().labels(&options.selector);
-    let controllers = apis
-        .into_iter()
-        .zip(namespaces)
-        .map(|(api, namespace)| control(api, selected.clone(), &client, namespace, context.clone()));
+    let controllers = places.iter().map(|place| {
+        let (client, selector, selected, context) = (&client, &options.selector, selected.clone(), context.clone());
+        async move {
+            if let Some(namespace) = place {
+                tokio::select! {
+                    () = allowed(client, namespace, selector, &context) => {}
+                    () = stop_signal() => return,
+                }
+            }
+            control(ensembles(client, place.as_ref()), selected, client, place.as_ref(), context).await;
+        }
+    });
     tokio::select! {
         _ = join_all(controllers) => info!("stopped"),
         result = server => bail!("the metrics server ended: {result:?}"),
@@ -169,7 +179,7 @@ async fn control(
                 Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
                 // What is left of an ensemble that is gone, or of one that is not looked after.
                 Err(ControllerError::ObjectNotFound(gone)) => {
-                    context.hints.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                    context.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
                 }
                 Err(error) => error!(%error, "a watch failed and will be tried again"),
             }

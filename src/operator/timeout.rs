@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube::core::Status;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -33,23 +34,48 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// What the API server said when it refused the content of a request: trying again cannot help.
-    pub fn refusal(&self) -> Option<&str> {
+    /// What was tried.
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Kube { what, .. } | Self::Timeout { what } => what,
+        }
+    }
+
+    /// With its cause.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Kube { source, .. } => format!("{self}: {source}"),
+            Self::Timeout { .. } => self.to_string(),
+        }
+    }
+
+    /// Whether the API server answered. Otherwise nothing else that it is asked now is likely to be.
+    pub fn is_answer(&self) -> bool {
+        self.status().is_some()
+    }
+
+    fn status(&self) -> Option<&Status> {
         match self {
             Self::Kube { source, .. } => match &**source {
-                kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) && !self.is_outdated() => {
-                    Some(&status.message)
-                }
+                kube::Error::Api(status) => Some(status),
                 _ => None,
             },
             Self::Timeout { .. } => None,
         }
     }
 
+    /// What the API server said when it refused the content of a request: trying again at once cannot help. That a webhook
+    /// could not be asked is an error of the server by its code, and for the object the same.
+    pub fn refusal(&self) -> Option<&str> {
+        let status = self.status()?;
+        let webhook = status.code == 500 && status.message.contains("webhook");
+        let refused = matches!(status.code, 400 | 403 | 405 | 413 | 422) || webhook;
+        (refused && !self.is_outdated()).then_some(status.message.as_str())
+    }
+
     /// Whether the object is not there, or not the one that was seen any more. The next pass sees what is.
     pub fn is_outdated(&self) -> bool {
-        let Self::Kube { source, .. } = self else { return false };
-        let kube::Error::Api(status) = &**source else { return false };
+        let Some(status) = self.status() else { return false };
         let namespace_goes = status.code == 403 && status.message.contains("is being terminated");
         status.code == 404 || status.code == 409 || namespace_goes
     }

@@ -31,6 +31,10 @@ pub struct Guard {
 pub fn instead(step: Step, seen: &Observation, standing: &Standing, desired: &Desired, identity: &str) -> Step {
     match step {
         Step::Rest | Step::Wait(_) => due(seen, standing, desired, identity).map_or(step, Step::Guard),
+        // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper.
+        Step::Refuse(ref reason) if reason.code == "ApplyRefused" => {
+            due(seen, standing, desired, identity).map_or(step, Step::Guard)
+        }
         step => step,
     }
 }

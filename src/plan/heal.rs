@@ -64,8 +64,10 @@ fn without_a_leader(seen: &Observation, desired: &Desired, (id, pod): (ServerId,
     let waits = |patience| in_the_air(seen, id, patience);
     // What never served has nothing to lose but its turn: it does not wait for ever for one that cannot run for a reason of
     // its own, such as a volume that is gone (found by the simulation).
-    let spare = if never_served(pod) { !waits(desired.deadline) } else { (crashes || asked) && !waits(u64::MAX) };
-    due(seen, id).filter(|_| spare && kept(desired))
+    let frozen = replace::frozen(seen, id);
+    let gone = crashes || asked || frozen.is_some();
+    let spare = if never_served(pod) { !waits(desired.deadline) } else { gone && !waits(u64::MAX) };
+    due(seen, id).or(frozen).filter(|_| spare && kept(desired))
 }
 
 /// Nothing is lost with it: it does not run, and what its pod was made from never served there.
@@ -79,14 +81,12 @@ fn starts_anew(seen: &Observation, id: ServerId) -> bool {
     granted.is_some() && granted == seen.pods.get(&id.ordinal()).map(|pod| &pod.uid)
 }
 
-/// It has not served for the whole deadline: it does not run, or waits and does not catch up.
+/// It has not served for the whole deadline: it does not run, or nothing has moved in it for as long.
 fn given_up(seen: &Observation, desired: &Desired, id: ServerId) -> bool {
-    let waits = seen.members.get(&id).and_then(Fact::known).is_some_and(|truth| match &truth.server {
-        ServerTruth::Waiting { phase, .. } => !replace::catches_up(phase),
-        ServerTruth::Silent { .. } | ServerTruth::Serving(_) => false,
-    });
+    let still = seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.still);
     let down = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.running == Some(false));
-    (waits || down) && idle(seen, id).is_some_and(|seconds| seconds > desired.deadline)
+    let long = |seconds: u64| seconds > desired.deadline;
+    (down || still.is_some_and(long)) && idle(seen, id).is_some_and(long)
 }
 
 /// For how many seconds a member has not served, as far as Kubernetes and its agent can tell; of two answers the shorter one.

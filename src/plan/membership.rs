@@ -1,14 +1,16 @@
 //! Grow and shrink, one member at a time.
 //!
 //! - Before each step every voter of the committed membership serves, is synced and has that membership.
-//! - Grow: raise the set by one, wait until the joiner is synced, add it. Its voice counts only then.
+//! - Grow: raise the set by one, wait until the joiner is synced, add it. Its voice counts only then. Two voters tolerate less
+//!   than one does: between one and three both joiners are synced before the first votes, and both leave before a pod goes.
 //! - Shrink: take the highest out of the membership, then its pod, then by policy its claim. Never the other way round:
-//!   a pod deleted while it votes is a lost vote, and with a second loss the quorum.
+//!   a pod deleted while it votes is a lost vote, and with a second loss the quorum. Those that do not serve leave first
+//!   (`departure`).
 //! - A change of mind is no special case: each pass looks only at the membership, the pods and what is wanted.
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Resize, Step, drain, objects, replace, rolling};
+use super::{Reason, Resize, Step, denied, departure, drain, hindered, objects, replace, rolling};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -19,7 +21,11 @@ pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) 
     let membership = standing.committed.clone().or_else(|| seen.noted_membership());
     let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));
     let step = match step(seen, standing, blueprint) {
-        Step::Wait(reason) => Step::Wait(rolling::failed(seen, standing).unwrap_or(reason)),
+        Step::Wait(reason) => {
+            let Reason { code, message } = rolling::failed(seen, standing).unwrap_or(reason);
+            let way_out = departure::way_out(seen, standing, wanted).map(|out| format!("; {out}"));
+            Step::Wait(Reason::new(code, format!("{message}{}", way_out.unwrap_or_default())))
+        }
         step => step,
     };
     match (step, voters) {
@@ -45,18 +51,40 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if let Some(step) = drain::relieve(seen, standing) {
         return step;
     }
+    // A change of the membership would be refused again; a restart asks nobody's leave.
+    if seen.hindrances.denied
+        && let Some(step @ Step::Restart(_)) = rolling::roll(seen, standing, blueprint.desired)
+    {
+        return step;
+    }
     if let Some(step) = replace::next(seen, standing, blueprint.desired) {
         return step;
     }
     let voters: Vec<ServerId> = committed.voters().collect();
+    let leaver = departure::next(seen, standing, committed, wanted);
+    let unneeded = set.replicas > committed.highest().max(wanted);
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
-        return context.grow(joiner);
+        // One that no node is found for may wait for the node of one that goes.
+        let waits = departure::unplaced(seen, joiner) && (leaver.is_some() || unneeded);
+        if !waits {
+            return context.grow(joiner);
+        }
     }
-    if set.replicas > committed.highest() {
-        return context.lower();
+    let lower = unneeded.then(|| context.lower());
+    // Two voters are passed by at once: the next leaves before the pod of the last one is stopped.
+    let first = leaver.is_some() && voters.len() == 2 && wanted == 1;
+    if let Some(step) = lower.as_ref().filter(|step| !first && !matches!(step, Step::Wait(_))) {
+        return step.clone();
     }
-    if let Some(leaver) = voters.iter().rev().find(|id| id.0 > wanted) {
-        return context.leave(*leaver);
+    if let Some((id, why)) = leaver {
+        return match departure::blocker(seen, standing, id) {
+            Some(blocker) => Step::Wait(blocker),
+            None if seen.hindrances.denied => context.meanwhile(Reason::new(rolling::DENIED, denied(seen))),
+            None => rolling::leave(seen, standing, id, committed.version, why),
+        };
+    }
+    if let Some(step) = lower {
+        return step;
     }
     let unused = objects::unused(seen, blueprint);
     if !unused.is_empty() {
@@ -108,11 +136,24 @@ impl Context<'_> {
         if let Some(blocker) = self.standing.blocker(self.seen) {
             return Step::Wait(blocker);
         }
-        if self.set.replicas < joiner.0 {
-            return self.raise();
+        let second = self.second(joiner);
+        if self.set.replicas < second.unwrap_or(joiner).0 {
+            let resized = stateful_set(&Blueprint { pods: self.set.replicas + 1, ..self.blueprint.clone() });
+            let next = ServerId(self.set.replicas + 1);
+            return match hindered::unraisable(self.seen, next, &resized) {
+                Some(refused) => self.meanwhile(refused),
+                None => self.raise(),
+            };
         }
         if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
             return step;
+        }
+        let waits_for =
+            [Some(joiner), second].into_iter().flatten().find_map(|id| Some((id, self.not_ready_to_join(id)?)));
+        // Of two voters neither may be lost: the third comes back first, and is restarted in its place.
+        let at_stake = self.voters() == 2 && self.blueprint.desired.replicas > 2;
+        if at_stake && waits_for.is_none() {
+            return self.join(joiner);
         }
         // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
         // member does. A leader that gave up its seat comes by here.
@@ -121,22 +162,49 @@ impl Context<'_> {
         if let (Some(pod), Some(why), Some(committed)) = (pod, why, &self.standing.committed) {
             return rolling::restart(self.seen, self.standing, joiner, pod, Some(committed.version), why);
         }
-        if let Some(reason) = self.not_ready_to_join(joiner) {
-            let pod = self.seen.names.pod(joiner.ordinal());
+        if let Some((id, reason)) = waits_for {
+            let pod = self.seen.names.pod(id.ordinal());
             return Step::Wait(Reason::new(
                 "Joining",
-                format!("waiting for member {joiner} (pod {pod}) to sync: {reason}"),
+                format!("waiting for member {id} (pod {pod}) to sync: {reason}"),
             ));
         }
+        self.join(joiner)
+    }
+
+    /// On the way from one voter to three, the one that joins right after this one: both are started and synced before the first
+    /// votes. Two that vote tolerate less than one does, and a member takes seconds to start and to sync.
+    fn second(&self, joiner: ServerId) -> Option<ServerId> {
+        let (wanted, committed) = (self.blueprint.desired.replicas, self.standing.committed.as_ref()?);
+        let mut others = (joiner.0 + 1..=wanted).map(ServerId).filter(|id| !committed.contains(*id));
+        others.next().filter(|_| self.voters() == 1)
+    }
+
+    fn voters(&self) -> usize {
+        self.standing.committed.as_ref().map_or(0, |committed| committed.voters().count())
+    }
+
+    fn join(&self, joiner: ServerId) -> Step {
         let Some(committed) = &self.standing.committed else {
             return Step::Wait(self.standing.no_quorum(self.seen));
         };
+        if self.seen.hindrances.denied {
+            return self.meanwhile(Reason::new(rolling::DENIED, denied(self.seen)));
+        }
         Step::Join {
             id: joiner,
             server: self.seen.names.server(joiner),
             from: committed.version,
             via: self.standing.endpoints(self.seen, Some(joiner)),
         }
+    }
+
+    /// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
+    /// taken back, the restarts are what lets the super user in again.
+    fn meanwhile(&self, held: Reason) -> Step {
+        // That takes a `reconfig` as well.
+        let step = if self.seen.hindrances.denied { None } else { drain::hand_over(self.seen, self.standing) };
+        step.or_else(|| rolling::roll(self.seen, self.standing, self.blueprint.desired)).unwrap_or(Step::Refuse(held))
     }
 
     fn not_ready_to_join(&self, joiner: ServerId) -> Option<String> {
@@ -150,16 +218,6 @@ impl Context<'_> {
         (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
     }
 
-    fn leave(&self, leaver: ServerId) -> Step {
-        if let Some(blocker) = self.standing.blocker(self.seen) {
-            return Step::Wait(blocker);
-        }
-        let Some(committed) = &self.standing.committed else {
-            return Step::Wait(self.standing.no_quorum(self.seen));
-        };
-        rolling::leave(self.seen, self.standing, leaver, committed.version, Purpose::Shrink)
-    }
-
     fn raise(&self) -> Step {
         let id = ServerId(self.set.replicas + 1);
         match usable_claim(self.seen, id, &self.blueprint.charter.identity) {
@@ -168,10 +226,12 @@ impl Context<'_> {
         }
     }
 
-    /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before.
+    /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before. Nobody
+    /// waits for one that does not run.
     fn lower(&self) -> Step {
         let id = ServerId(self.set.replicas);
-        if let Some(blocker) = self.standing.blocker(self.seen) {
+        let runs = self.seen.pods.get(&id.ordinal()).is_none_or(|pod| pod.running != Some(false));
+        if let Some(blocker) = self.standing.blocker(self.seen).filter(|_| runs) {
             return Step::Wait(blocker);
         }
         Step::Lower(self.resize(id, self.set.replicas - 1, self.standing.endpoints(self.seen, Some(id))))

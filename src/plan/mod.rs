@@ -6,9 +6,11 @@
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
 mod deed;
+mod departure;
 mod drain;
 mod guard;
 mod heal;
+mod hindered;
 mod membership;
 mod objects;
 mod origin;
@@ -17,6 +19,7 @@ mod rolling;
 mod standing;
 mod status;
 mod version;
+mod warning;
 
 use crate::api::EnsembleStatus;
 use crate::model::observed::{Kind, ObjectKey};
@@ -25,8 +28,11 @@ use crate::render::{Blueprint, Rendered, render};
 
 pub use deed::{Deed, Expected};
 pub use guard::Guard;
+pub use hindered::{Held, came_out_otherwise, refusal};
+pub use objects::places;
+pub use rolling::DENIED;
 pub use standing::Standing;
-pub use status::{Truth, Verdict, refused};
+pub use status::{Truth, Verdict, denied, refused};
 
 /// The one thing to do next, with everything that doing it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +115,15 @@ pub enum Write {
     CreateSuperSecret(Rendered),
 }
 
+impl Write {
+    /// What is written.
+    pub fn object(&self) -> &Rendered {
+        match self {
+            Self::Apply { object, .. } | Self::CreateSuperSecret(object) => object,
+        }
+    }
+}
+
 /// An object to delete, if it still is the one that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -156,6 +171,8 @@ pub enum Purpose {
     HandOver,
     /// To be given a new volume; it comes back.
     Replace,
+    /// Kubernetes has no node for it, and those that are to go wait for it; it comes back once it has one.
+    Unplaced,
     /// To be restarted where the others would be no majority of a membership with it; it comes back.
     Restart,
 }
@@ -247,13 +264,20 @@ impl Plan {
 pub fn plan(seen: &Observation) -> Plan {
     let standing = Standing::of(seen);
     let origin = origin::origin(seen, &standing);
-    let step = decide(seen, &standing, origin.as_ref());
+    let mut held = Vec::new();
+    let step = decide(seen, &standing, origin.as_ref(), &mut held);
     let status = status::status(seen, &standing, origin.as_ref().ok());
-    let conditions = status::conditions(seen, &standing, &step);
+    let conditions = status::conditions(seen, &standing, &step, &held);
     Plan { step, status, conditions }
 }
 
-fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origin, &Obstacle>) -> Step {
+/// The step, and what is passed over on the way to it.
+fn decide(
+    seen: &Observation,
+    standing: &Standing,
+    origin: Result<&origin::Origin, &Obstacle>,
+    held: &mut Vec<Held>,
+) -> Step {
     let desired = match &seen.desired {
         Ok(desired) => desired,
         Err(invalid) => return Step::Refuse(Reason::new("InvalidSpec", invalid.to_string())),
@@ -261,11 +285,15 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
     if let Some(collision) = objects::collision(seen) {
         return collision;
     }
+    let empty = origin::empty_claims(seen);
+    if !empty.is_empty() {
+        return Step::Delete(empty);
+    }
     let origin = match origin {
         Ok(origin) => origin,
         Err(obstacle) => return obstacle.clone().into(),
     };
-    if let Some(refusal) = version::refusal(seen, desired) {
+    if let Some(refusal) = version::refusal(seen, desired, origin) {
         return Step::Refuse(refusal);
     }
     let blueprint = Blueprint {
@@ -275,22 +303,33 @@ fn decide(seen: &Observation, standing: &Standing, origin: Result<&origin::Origi
         requests: &seen.requests,
         environment: &seen.environment,
         charter: origin.charter(seen, standing),
-        pods: seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas),
+        pods: origin::founding_pods(seen, origin)
+            .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
         old_claims: objects::old_claims(seen),
     };
-    let writes = objects::differing(seen, &render(&blueprint), &blueprint);
+    let (writes, passed_over) = hindered::part(seen, objects::differing(seen, &render(&blueprint), &blueprint));
+    *held = passed_over;
     if !writes.is_empty() {
         return Step::Apply(writes);
     }
-    if let Some(healing) = heal::heal(seen, standing, desired, origin.birth) {
+    let untold = hindered::untold(seen, held, &blueprint.charter);
+    if (untold.is_none() || hindered::may_start(seen, &blueprint.charter))
+        && let Some(healing) = heal::heal(seen, standing, desired, origin.birth)
+    {
         return healing;
     }
+    if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
+        return Step::Refuse(lacking);
+    }
     if origin.birth {
-        return Step::Wait(standing.founding(seen));
+        return Step::Wait(origin::founding(seen, standing, origin));
     }
     let step = membership::next(seen, standing, &blueprint);
-    guard::instead(step, seen, standing, desired, &origin.identity)
+    match (guard::instead(step, seen, standing, desired, &origin.identity), hindered::lacking(held)) {
+        (Step::Rest, Some(lacking)) => Step::Refuse(lacking),
+        (step, _) => step,
+    }
 }
 
 /// The membership that counts: the leader's, else the last that was noted.

@@ -2,41 +2,83 @@
 
 use serde_json::{Value, json};
 
-use super::{Reason, Step, Target, Write};
+use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
-use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL};
+use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
-use crate::model::{Observation, Ordinal, quantity};
+use crate::model::{Observation, Ordinal, Place, quantity};
 use crate::render::{Blueprint, Rendered};
 
-/// How many places of a change are named.
+/// How many places of a change, or objects, are named.
 const NAMED: usize = 6;
 
-/// An object of a name that the ensemble needs and that is not its own: it is never adopted or overwritten.
+/// Objects of names that the ensemble needs and that are not its own: they are never overwritten. All that are in the way are
+/// named at once.
 pub fn collision(seen: &Observation) -> Option<Step> {
-    let foreign = seen.objects.iter().find_map(|(key, live)| match live {
-        Live::Foreign { owner } => Some(Step::Refuse(Reason::new(
+    let called = |key: &ObjectKey| format!("{} {}", key.kind.as_str(), key.name);
+    let foreign = seen.objects.iter().filter_map(|(key, live)| match live {
+        Live::Foreign { owner } => Some(format!("{} belongs to {owner}", called(key))),
+        Live::Ours(_) | Live::Orphan(_) | Live::Leftover => None,
+    });
+    let foreign: Vec<String> = foreign.collect();
+    if !foreign.is_empty() {
+        return Some(Step::Refuse(Reason::new(
             "ForeignObject",
             format!(
-                "{} {} exists and belongs to {owner}: delete or rename it, or name the ensemble differently",
-                key.kind.as_str(),
-                key.name
+                "objects of names that this ensemble needs are not its own: {}; delete or rename them, or name the ensemble differently",
+                some(foreign, "; ")
             ),
-        ))),
-        Live::Ours(_) | Live::Leftover => None,
-    });
-    foreign.or_else(|| {
-        let leftover = seen.objects.iter().find(|(_, live)| matches!(live, Live::Leftover));
-        leftover.map(|(key, _)| {
-            Step::Wait(Reason::new(
-                "LeftoverTerminating",
-                format!("waiting for {} {} of an earlier ensemble to be gone", key.kind.as_str(), key.name),
-            ))
-        })
+        )));
+    }
+    if let Some(stray) = stray(seen) {
+        return Some(Step::Refuse(stray));
+    }
+    let leftovers = seen.objects.iter().filter(|(_, live)| matches!(live, Live::Leftover));
+    let leftovers: Vec<String> = leftovers.map(|(key, _)| called(key)).collect();
+    (!leftovers.is_empty()).then(|| {
+        let message = format!("waiting for what an earlier ensemble left to be gone: {}", some(leftovers, ", "));
+        Step::Wait(Reason::new("LeftoverTerminating", message))
     })
 }
 
-/// What has to be written so that the objects are as rendered.
+/// What has no owner is taken up again when all that bears an identity bears the same: the set's claims, the charter, and the
+/// claims that are there. A set of one life with the claims of another would start members that refuse their volumes.
+fn stray(seen: &Observation) -> Option<Reason> {
+    let orphan =
+        |kind: Kind| seen.objects.iter().any(|(key, live)| key.kind == kind && matches!(live, Live::Orphan(_)));
+    if !orphan(Kind::StatefulSet) && !orphan(Kind::ConfigMap) {
+        return None;
+    }
+    let set = seen.set.as_ref().and_then(|set| set.identity.as_deref()).map(|identity| ("the StatefulSet", identity));
+    let charter = seen.charter.as_ref().map(|charter| ("the ConfigMap", charter.identity.as_str()));
+    let claims = seen.claims.values().filter(|claim| !claim.going);
+    let claims = claims.filter_map(|claim| Some((claim.name.as_str(), claim.identity.as_deref()?)));
+    let found: Vec<(&str, &str)> = set.into_iter().chain(charter).chain(claims).collect();
+    let (_, first) = *found.first()?;
+    if found.iter().all(|(_, identity)| *identity == first) {
+        return None;
+    }
+    let found = found.into_iter().map(|(name, identity)| format!("{name} of {identity}")).collect();
+    Some(Reason::new(
+        "ForeignObject",
+        format!(
+            "objects without an owner are of different ensembles: {}; keep those of one identity and delete the others",
+            some(found, ", ")
+        ),
+    ))
+}
+
+/// The first few, and how many more there are.
+fn some(mut names: Vec<String>, between: &str) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(between)
+}
+
+/// What would have to be written for the objects to be as rendered.
 pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprint<'_>) -> Vec<Write> {
     let mut writes: Vec<Write> = rendered.iter().filter_map(|object| write(seen, object)).collect();
     writes.extend(seen.claims.keys().filter_map(|ordinal| claim(seen, *ordinal, blueprint)));
@@ -47,9 +89,11 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     match (seen.objects.get(&object.key), object.key.kind) {
         (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
-        // A second write to the Secret could only lose the password that running members know.
+        // A second write to the Secret could only lose the password that running members know. What is rendered of it holds
+        // none: where it has lost its owner, it gets one, and keeps its password.
+        (Some(Live::Orphan(live)), Kind::Secret) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
         (Some(Live::Ours(live)), kind) if kind == Kind::Secret || reflects(live, &object.json) => None,
-        (Some(Live::Ours(live)), kind) => {
+        (Some(Live::Ours(live) | Live::Orphan(live)), kind) => {
             let mut object = object.clone();
             // It bears the number of pods: one that was decided on before the set was resized would stop a voter's.
             if kind == Kind::StatefulSet {
@@ -67,36 +111,62 @@ pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> 
         Write::Apply { object, uid: Some(_) } if object.key.kind == Kind::StatefulSet => Some(object),
         Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
     })?;
-    let Some(Live::Ours(live)) = seen.objects.get(&rendered.key) else { return None };
-    let mut places = Vec::new();
-    differences("", &live["spec"]["template"], &rendered.json["spec"]["template"], &mut places);
-    let more = places.len().saturating_sub(NAMED);
-    places.truncate(NAMED);
-    if more > 0 {
-        places.push(format!("{more} more"));
-    }
-    (!places.is_empty()).then(|| places.join(", "))
+    let live = seen.objects.get(&rendered.key)?.held()?;
+    let places = differences(&live["spec"]["template"], &rendered.json["spec"]["template"]);
+    let places: Vec<String> = places.iter().map(|place| place.path.join(".")).collect();
+    (!places.is_empty()).then(|| some(places, ", "))
 }
 
-/// The paths at which what was rendered is not what is live; items of lists by their names.
-fn differences(path: &str, live: &Value, rendered: &Value, places: &mut Vec<String>) {
+/// Where an object is not what a write would make of it.
+pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
+    let Write::Apply { object, uid: Some(_) } = write else { return Vec::new() };
+    if object.key.kind == Kind::PersistentVolumeClaim {
+        return claim_places(seen, object);
+    }
+    let live = seen.objects.get(&object.key).and_then(Live::held);
+    live.map_or_else(Vec::new, |live| differences(live, &object.json))
+}
+
+/// Of a claim only what the operator keeps on it is known.
+fn claim_places(seen: &Observation, object: &Rendered) -> Vec<Place> {
+    let Some(claim) = seen.claims.values().find(|claim| claim.name == object.key.name) else { return Vec::new() };
+    let metadata = &object.json["metadata"];
+    let owned = metadata["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
+    let born = !metadata["labels"][BORN_LABEL].is_null();
+    let place = |path: [&str; 2], ours: bool, theirs: bool| Place {
+        path: path.map(str::to_owned).to_vec(),
+        ours: json!(ours),
+        theirs: json!(theirs),
+    };
+    let all =
+        [place(["metadata", "ownerReferences"], owned, claim.owned), place(["metadata", "labels"], born, claim.born)];
+    all.into_iter().filter(|place| place.ours != place.theirs).collect()
+}
+
+/// The places at which what was rendered is not what is live.
+pub fn differences(live: &Value, rendered: &Value) -> Vec<Place> {
+    let mut places = Vec::new();
+    collect(&mut Vec::new(), live, rendered, &mut places);
+    places
+}
+
+fn collect(path: &mut Vec<String>, live: &Value, rendered: &Value, places: &mut Vec<Place>) {
     if reflects(live, rendered) {
         return;
     }
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (live, rendered) {
         (Value::Object(live), Value::Object(rendered)) => {
             for (key, value) in rendered {
-                differences(&below(key), live.get(key).unwrap_or(&Value::Null), value, places);
+                below(path, key, live.get(key).unwrap_or(&Value::Null), value, places);
             }
         }
         (Value::Array(live), Value::Array(rendered)) if rendered.iter().all(|item| item["name"].is_string()) => {
             for item in rendered {
                 let other = live.iter().find(|other| other["name"] == item["name"]).unwrap_or(&Value::Null);
-                differences(&below(item["name"].as_str().unwrap_or_default()), other, item, places);
+                below(path, item["name"].as_str().unwrap_or_default(), other, item, places);
             }
         }
-        _ => places.push(path.to_owned()),
+        _ => places.push(Place { path: path.clone(), ours: rendered.clone(), theirs: live.clone() }),
     }
 }
 
@@ -107,7 +177,17 @@ pub fn old_claims(seen: &Observation) -> bool {
     live["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"][INSTANCE_LABEL].is_string()
 }
 
-/// What the operator itself keeps on a claim: the mark of birth, and under `onDelete: Delete` the custom resource as its
+fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, places: &mut Vec<Place>) {
+    // What is left out when it is stored is no difference wherever it stands.
+    if live.is_null() && is_empty(rendered) {
+        return;
+    }
+    path.push(key.to_owned());
+    collect(path, live, rendered, places);
+    path.pop();
+}
+
+/// What the operator itself keeps on a claim: the mark of birth, the version that last ran on it, and under `onDelete: Delete` the custom resource as its
 /// owner, so that the garbage collector deletes it with that, and only with that: a `StatefulSet` deleted by mistake
 /// takes no data along.
 fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
@@ -116,7 +196,9 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     let ours = claim.identity.as_ref() == Some(identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
     let born = claim.born || !blueprint.charter.birth;
-    if !ours || (claim.owned == owned && claim.born == born && claim.instance.is_none()) {
+    let ran = version::ran(seen, ordinal).filter(|_| born);
+    let as_it_is = claim.owned == owned && claim.born == born && claim.ran.as_deref() == ran;
+    if !ours || (as_it_is && claim.instance.is_none()) {
         return None;
     }
     let mut labels = json!({IDENTITY_LABEL: identity});
@@ -138,6 +220,7 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
             "name": claim.name,
             "namespace": seen.names.namespace,
             "labels": labels,
+            "annotations": ran.map_or(json!({}), |ran| json!({VERSION_ANNOTATION: ran})),
             "ownerReferences": if owned { vec![reference] } else { Vec::new() },
         },
     });
@@ -159,7 +242,7 @@ pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
                 uid: uid_of(live)?,
                 resource_version: live["metadata"]["resourceVersion"].as_str()?.to_owned(),
             }),
-            Live::Leftover | Live::Foreign { .. } => None,
+            Live::Orphan(_) | Live::Leftover | Live::Foreign { .. } => None,
         })
         .collect();
     if blueprint.desired.on_scale_down == ReclaimPolicy::Delete {
@@ -171,6 +254,7 @@ pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
         });
         targets.extend(given_up.map(|(_, claim)| Target::claim(claim)));
     }
+    targets.retain(|target| !hindered::stays(seen, target));
     targets
 }
 

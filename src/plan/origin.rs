@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::standing::{Standing, serving};
-use super::{Obstacle, Reason, confirmed, replace};
-use crate::model::{Charter, ConfigVersion, Fact, Membership, Observation, ServerId};
+use super::{Obstacle, Reason, Target, confirmed, replace};
+use crate::model::desired::Storage;
+use crate::model::{Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, Ordinal, ServerId};
 
 /// Who the ensemble is and whether it is being born.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +26,12 @@ impl Origin {
     /// What members are told.
     pub fn charter(&self, seen: &Observation, standing: &Standing) -> Charter {
         let pods = seen.set.as_ref().map_or(self.first_pods, |set| set.replicas);
-        let membership = confirmed(seen, standing).filter(|_| !self.birth).unwrap_or_else(|| match &seen.charter {
-            // The list that some members may have started with already. A second list could make a second quorum.
-            Some(charter) if charter.identity == self.identity => {
-                Membership::parse(&charter.membership).unwrap_or_else(|_| seen.names.seed(pods))
-            }
-            _ => seen.names.seed(pods),
-        });
+        // The founders that some members may have started with already: a second list could make a second quorum. Their names
+        // are today's, whatever the cluster's domain was thought to be then: a majority is counted by ids.
+        let founders = seen.charter.as_ref().filter(|charter| charter.identity == self.identity).and_then(seed_size);
+        let founders = founders.filter(|founders| !may_be_fewer(seen, self, *founders)).unwrap_or(pods);
+        let seed = || seen.names.seed(founders);
+        let membership = confirmed(seen, standing).filter(|_| !self.birth).unwrap_or_else(seed);
         Charter {
             ensemble: seen.names.ensemble.clone(),
             identity: self.identity.clone(),
@@ -60,7 +60,7 @@ pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacl
     let birth = !revived && !was_born(seen, standing, &identity);
     let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
     let first_pods = if birth {
-        seen.charter.as_ref().and_then(seed_size).unwrap_or(wanted)
+        seen.charter.as_ref().filter(|charter| charter.identity == identity).and_then(seed_size).unwrap_or(wanted)
     } else {
         confirmed(seen, standing).map_or(0, |membership| membership.highest()).max(seen.highest_claim()).max(1)
     };
@@ -104,7 +104,8 @@ fn recorded_identity(seen: &Observation) -> Option<String> {
 /// The one identity that all claims bear, if there are claims.
 fn claimed_identity(seen: &Observation) -> Result<Option<String>, Obstacle> {
     let mut identities: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for claim in seen.claims.values() {
+    // What was never bound holds nothing, and is evidence of nothing.
+    for claim in seen.claims.values().filter(|claim| claim.born || !never_bound(claim)) {
         if let Some(identity) = &claim.identity {
             identities.entry(identity).or_default().push(&claim.name);
         }
@@ -140,6 +141,64 @@ fn was_born(seen: &Observation, standing: &Standing, identity: &str) -> bool {
         ours && (truth.disk.record.is_some_and(|record| record > ConfigVersion(0)) || serving(truth).is_some())
     });
     by_record || standing.committed.is_some() || by_truth
+}
+
+/// The ensemble is being born: who is still missing, and what can still be changed.
+pub fn founding(seen: &Observation, standing: &Standing, origin: &Origin) -> Reason {
+    let message = standing.no_quorum(seen).message;
+    let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
+    let founders = seen.charter.as_ref().and_then(seed_size).unwrap_or(origin.first_pods);
+    if wanted >= founders || wanted == 0 {
+        return Reason::new("Founding", message);
+    }
+    let (namespace, name) = (&seen.names.namespace, &seen.names.ensemble);
+    Reason::new(
+        "Founding",
+        format!(
+            "{message}; it is born with {founders} members and becomes one of {wanted} then, since some of those that would go had a volume and may have voted; to begin anew with {wanted} instead, delete it and its claims, which hold nothing that anybody was told is stored: kubectl -n {namespace} delete zke {name} && kubectl -n {namespace} delete pvc -l menagerie.dev/ensemble={name}"
+        ),
+    )
+}
+
+/// How many pods there should be before the birth; `None` when as many as there are. All founders, whatever somebody made of
+/// the `StatefulSet`, or fewer, when fewer are wanted by now and those that go were never anywhere.
+pub fn founding_pods(seen: &Observation, origin: &Origin) -> Option<u32> {
+    let pods = seen.set.as_ref()?.replicas;
+    let founders = seen.charter.as_ref().filter(|charter| charter.birth).and_then(seed_size)?;
+    let wanted = seen.desired.as_ref().ok()?.replicas;
+    let pods_wanted = if wanted < founders && never_anywhere(seen, wanted, founders) { wanted } else { founders };
+    (origin.birth && pods != pods_wanted && (pods < founders || pods_wanted < founders)).then_some(pods_wanted)
+}
+
+/// Whether the list of founders may become shorter: the pods beyond have gone, and had no volume while they were there, so
+/// nobody beyond ever started. Those that stay may have started with the longer list; a majority of it is more than one of the
+/// shorter, so the two lists cannot have a quorum each.
+fn may_be_fewer(seen: &Observation, origin: &Origin, founders: u32) -> bool {
+    let Some(set) = &seen.set else { return false };
+    let wanted = seen.desired.as_ref().map_or(founders, |desired| desired.replicas);
+    // Its controller makes no more of them.
+    let gone = set.update_revision.is_some() && seen.pods.keys().all(|ordinal| ordinal.0 < wanted);
+    origin.birth && wanted < founders && set.replicas == wanted && gone && never_anywhere(seen, wanted, founders)
+}
+
+/// Whether these members never had a volume, and so never ran: their claims, if there are any, were never bound.
+fn never_anywhere(seen: &Observation, from: u32, to: u32) -> bool {
+    let claims = seen.desired.as_ref().is_ok_and(|desired| matches!(desired.storage, Storage::Claim { .. }));
+    let nowhere = |ordinal| seen.claims.get(&Ordinal(ordinal)).is_none_or(never_bound);
+    let unplaced = |ordinal| seen.pods.get(&Ordinal(ordinal)).is_none_or(|pod| pod.node.is_none());
+    claims && (from..to).all(|ordinal| nowhere(ordinal) && unplaced(ordinal))
+}
+
+/// Claims that a new `StatefulSet` must not take up, and that hold nothing for certain: they were made for an ensemble that was
+/// never born, and never bound to a volume. The class or size that they ask for may be why.
+pub fn empty_claims(seen: &Observation) -> Vec<Target> {
+    let made_here = seen.claims.values().filter(|claim| claim.identity.is_some() && !claim.born && !claim.going);
+    let empty = made_here.filter(|claim| seen.set.is_none() && never_bound(claim));
+    empty.map(Target::claim).collect()
+}
+
+fn never_bound(claim: &ClaimFacts) -> bool {
+    claim.volume.is_none() && claim.lost.is_none()
 }
 
 fn seed_size(charter: &Charter) -> Option<u32> {

@@ -17,9 +17,10 @@ use crate::model::{Desired, Fact, Membership, Observation, ServerId};
 
 /// A pod is given this long to find its volume: nodes are deleted and come back when a cloud replaces them.
 const GRACE: u64 = 60;
-/// A server that elects while others have a quorum joins them within seconds. After this long it hangs.
+/// A server that does not serve, and in which nothing has moved for this long, hangs: no file, nothing that it reads. The
+/// longest that a healthy one is still is `syncLimit`, 10 s, or a collection of its garbage.
 const HUNG: u64 = 300;
-/// A snapshot of many gigabytes may take this long to arrive. Later it is reported, and not stopped.
+/// A snapshot of many gigabytes may take this long to arrive, and as long to load. Later it is reported, and never stopped.
 const SYNCING: u64 = 1_800;
 /// Unreadable at the first start in a pod may be a moment's trouble of the disk.
 const TRIES: u32 = 2;
@@ -84,25 +85,31 @@ pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: Ser
     }
 }
 
-/// Why a server that runs has to be stopped for not serving, although the others have a quorum.
+/// Why a server that runs has to be stopped for not serving, although the others have a quorum. The clock alone is no
+/// reason: one that receives a large snapshot over a slow link does not serve either.
 pub fn hung(seen: &Observation, id: ServerId) -> Option<String> {
     let truth = seen.members.get(&id).and_then(Fact::known)?;
-    let stalled = truth.stalled.filter(|seconds| *seconds > HUNG)?;
+    let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
     match &truth.server {
-        // Catching up is slow and not stuck.
-        ServerTruth::Waiting { phase, .. } if !catches_up(phase) => {
-            Some(format!("it has been in {phase} for {} min although the others have a quorum", stalled / 60))
-        }
-        _ => None,
+        ServerTruth::Serving(_) => None,
+        ServerTruth::Waiting { phase, .. } => Some(format!(
+            "it has been in {phase} and nothing has moved in it for {still} min, although the others have a quorum"
+        )),
+        ServerTruth::Silent { .. } => frozen(seen, id),
     }
 }
 
-pub fn catches_up(phase: &str) -> bool {
-    phase == "synchronization" || phase == "discovery"
+/// Why a server surely does nothing any more, whoever else serves: its process is there, answers nobody, has no connection
+/// to the others, and nothing moves in it.
+pub fn frozen(seen: &Observation, id: ServerId) -> Option<String> {
+    let truth = seen.members.get(&id).and_then(Fact::known)?;
+    let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
+    matches!(truth.server, ServerTruth::Silent { .. })
+        .then(|| format!("its server has not answered and nothing has moved in it for {still} min"))
 }
 
 /// What is wrong with a member and will not be mended by itself.
-pub fn reported(seen: &Observation, desired: &Desired) -> Option<Reason> {
+pub fn reported(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
     seen.pods.iter().find_map(|(ordinal, pod)| {
         let id = ServerId::from(*ordinal);
         let resynced = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
@@ -124,15 +131,37 @@ pub fn reported(seen: &Observation, desired: &Desired) -> Option<Reason> {
                 format!("member {id} cannot start: {lost}; storage.reclaim.onLoss keeps its claim: bring the node back, or delete the claim and the pod {}", pod.name),
             ));
         }
-        let truth = seen.members.get(&id).and_then(Fact::known)?;
-        let ServerTruth::Waiting { phase, .. } = &truth.server else { return None };
-        let long = truth.stalled.filter(|seconds| *seconds > SYNCING && catches_up(phase))?;
-        // In steps of half an hour: what changes on every pass does not belong into a status.
-        Some(Reason::new(
-            "StillSyncing",
-            format!("pod {} has been in {phase} for more than {} min", pod.name, long / SYNCING * SYNCING / 60),
-        ))
+        slow(seen, standing, id)
     })
+}
+
+/// What is said of a member that has not served for long, and is left alone.
+fn slow(seen: &Observation, standing: &Standing, id: ServerId) -> Option<Reason> {
+    // Without a quorum there is nobody to catch up with.
+    standing.committed.as_ref()?;
+    let truth = seen.members.get(&id).and_then(Fact::known)?;
+    let long = truth.stalled.filter(|seconds| *seconds > SYNCING)?;
+    let pod = &seen.pods.get(&id.ordinal())?.name;
+    let (what, left) = match (&truth.server, truth.still) {
+        (ServerTruth::Waiting { phase, .. }, Some(_)) => {
+            (format!("has been in {phase}"), "it moves, and is left alone".to_owned())
+        }
+        // No process, no loading: why it does not run, Kubernetes says.
+        (ServerTruth::Silent { .. }, Some(_)) => {
+            ("has been loading its database".to_owned(), "it moves, and is left alone".to_owned())
+        }
+        (ServerTruth::Waiting { phase, .. }, None) => (
+            format!("has been in {phase}"),
+            format!(
+                "whether anything moves in it cannot be seen, so it is left alone; if it hangs: kubectl -n {} delete pod {pod}",
+                seen.names.namespace
+            ),
+        ),
+        (ServerTruth::Serving(_), _) | (ServerTruth::Silent { .. }, None) => return None,
+    };
+    // In steps of half an hour: what changes on every pass does not belong into a status.
+    let minutes = long / SYNCING * SYNCING / 60;
+    Some(Reason::new("StillSyncing", format!("pod {pod} {what} for more than {minutes} min: {left}")))
 }
 
 /// Members that start empty at their next start, once: those that were told before, without those that are well again,

@@ -9,10 +9,13 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, replace};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace};
 use crate::model::desired::{Storage, Updates};
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
+
+/// The reason of a step that the members refused, since they do not take the operator for the super user.
+pub const DENIED: &str = "SuperUserDenied";
 
 /// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
 pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
@@ -65,12 +68,14 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
         return Some(Step::Wait(blocker));
     }
     // The leader last, the others from the highest down.
-    waiting.sort_by_key(|(id, _)| (Some(*id) != standing.leader, *id));
+    let by_hand = |id| seen.hindrances.denied && asked(seen, id);
+    waiting.sort_by_key(|(id, _)| (by_hand(*id), Some(*id) != standing.leader, *id));
     let (id, why) = waiting.pop()?;
     let pod = seen.pods.get(&id.ordinal())?;
     let leads = standing.leader == Some(id);
     let alone = committed.voters().count() == 1;
-    if alone || (!leads && stays(seen, standing, committed, id)) {
+    // Where no member lets the operator change the membership, who asks for a restart has been told what it costs.
+    if alone || (!leads && stays(seen, standing, committed, id)) || by_hand(id) {
         return Some(restart(seen, standing, id, pod, Some(committed.version), why));
     }
     let purpose = if leads { Purpose::HandOver } else { Purpose::Restart };
@@ -125,8 +130,11 @@ fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
 /// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
 pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let desired = seen.desired.as_ref().ok()?;
-    if let Some(reported) = replace::reported(seen, desired) {
+    if let Some(reported) = replace::reported(seen, standing, desired) {
         return Some(reported);
+    }
+    if let Some(unmade) = hindered::unmade(seen, desired) {
+        return Some(unmade);
     }
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {

@@ -4,7 +4,7 @@
 //! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
 //! quorum; for a step every voter has to say so itself.
 
-use super::Reason;
+use super::{Reason, rolling};
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
@@ -75,6 +75,11 @@ impl Standing {
             .then(|| format!("it has membership {}, the leader {}", believed.version, committed.version))
     }
 
+    /// Whether this voter is synced and has the committed membership.
+    pub fn agrees(&self, seen: &Observation, id: ServerId) -> bool {
+        self.unconfirmed(seen, id).is_none()
+    }
+
     /// The first voter that is not synced, and why. `None` only when every voter is, and the leader agrees.
     pub fn blocker(&self, seen: &Observation) -> Option<Reason> {
         let (Some(leader), Some(committed)) = (self.leader, &self.committed) else {
@@ -115,9 +120,9 @@ impl Standing {
     /// Nobody leads: who has said what.
     pub fn no_quorum(&self, seen: &Observation) -> Reason {
         let members: Vec<String> = seen
-            .pods
-            .keys()
-            .map(|ordinal| ServerId::from(*ordinal))
+            .manned()
+            .into_iter()
+            .map(ServerId::from)
             .map(|id| format!("member {id}: {}", self.silence(seen, id)))
             .collect();
         let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members.join("; ") };
@@ -132,18 +137,14 @@ impl Standing {
         }
     }
 
-    /// The ensemble is being born: who is still missing.
-    pub fn founding(&self, seen: &Observation) -> Reason {
-        Reason::new("Founding", self.no_quorum(seen).message)
-    }
-
-    /// Addresses of members that serve with the leader, `except` not among them.
+    /// Addresses of members that serve with the leader, `except` not among them. Those that have to be restarted are asked
+    /// only when there is nobody else: they may know another password than the Secret holds by now.
     pub fn endpoints(&self, seen: &Observation, except: Option<ServerId>) -> Vec<String> {
         let voters = self.committed.iter().flat_map(Membership::voters);
-        voters
-            .filter(|id| Some(*id) != except && self.unsynced(seen, *id).is_none())
-            .filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone())
-            .collect()
+        let synced = voters.filter(|id| Some(*id) != except && self.unsynced(seen, *id).is_none());
+        let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| rolling::due(seen, *id).is_some());
+        let asked = if fresh.is_empty() { due } else { fresh };
+        asked.into_iter().filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect()
     }
 }
 

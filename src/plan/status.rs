@@ -2,16 +2,19 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Purpose, Reason, Step, confirmed, objects, rolling, version};
+use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
-use crate::model::desired::{BESIDE_HEAP_MIB, Storage};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
-use crate::model::{Desired, Fact, Membership, Observation, ServerId};
+use crate::model::words::{CONDITION, cut, steady};
+use crate::model::{Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
 const TEMPLATE_CHANGED: &str = "TemplateChanged";
+
+/// Nothing that a founder's pod says in its first seconds is worth an alarm.
+const BIRTH: u64 = 60;
 
 /// True, false, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,8 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         conditions: Vec::new(),
         replicas: number(seen.pods.len()),
         ready_replicas: number(ready),
-        ready: format!("{ready}/{wanted}"),
+        // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
+        ready: format!("{ready}/{}", voters(standing, membership.as_ref()).max(wanted)),
         selector: selector_text(&seen.names),
         leader: standing.leader.map(|id| seen.names.pod(id.ordinal())),
         members: members(seen, standing, membership.as_ref()),
@@ -70,6 +74,12 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         guarded: seen.status.guarded.clone(),
         endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
     }
+}
+
+/// How many vote: by the committed membership, else by the last that was noted.
+fn voters(standing: &Standing, membership: Option<&Membership>) -> u32 {
+    let membership = standing.committed.as_ref().or(membership.filter(|membership| membership.version.0 > 0));
+    membership.map_or(0, |membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX))
 }
 
 fn members(seen: &Observation, standing: &Standing, membership: Option<&Membership>) -> Vec<MemberStatus> {
@@ -131,28 +141,39 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
 }
 
 /// The conditions, without times.
-pub fn conditions(seen: &Observation, standing: &Standing, step: &Step) -> Vec<Verdict> {
-    let doing = doing(seen, step);
+pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Vec<Verdict> {
+    let doing = doing(seen, standing, step);
     let mut verdicts = vec![
-        degraded(seen, standing, step),
+        degraded(seen, standing, step, held),
         progressing(step, &doing),
         quorum(seen, standing),
         ready(seen, standing, step, &doing),
     ];
-    verdicts.extend(restart_pending(seen));
-    verdicts.extend(warning(seen));
+    verdicts.extend(restart_pending(seen, standing));
+    verdicts.extend(hindrances(held));
+    verdicts.extend(warning::warning(seen, standing));
+    for verdict in &mut verdicts {
+        verdict.message = cut(&steady(&verdict.message), CONDITION);
+    }
     verdicts
 }
 
+/// What others keep from being as it is applied.
+fn hindrances(held: &[Held]) -> Option<Verdict> {
+    let first = held.iter().find(|held| held.refused).or(held.first())?;
+    let messages: Vec<&str> = held.iter().map(|held| held.message.as_str()).collect();
+    Some(Verdict { name: "Hindered", truth: Truth::True, reason: first.reason().code, message: messages.join("; ") })
+}
+
 /// The step as a reason: what is being done, or what keeps it from being done.
-fn doing(seen: &Observation, step: &Step) -> Reason {
+fn doing(seen: &Observation, standing: &Standing, step: &Step) -> Reason {
     let pod = |id: &ServerId| seen.names.pod(id.ordinal());
     match step {
         Step::Apply(writes) => match objects::template_changes(seen, writes) {
-            Some(changes) => Reason::new(
-                TEMPLATE_CHANGED,
-                format!("the members' pods change in {changes}; those that run will be restarted one at a time"),
-            ),
+            Some(changes) => {
+                let then = restarts(seen, standing).message;
+                Reason::new(TEMPLATE_CHANGED, format!("the members' pods change in {changes}; {then}"))
+            }
             None => Reason::new("Applying", "bringing the objects to what they should be"),
         },
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
@@ -169,6 +190,12 @@ fn doing(seen: &Observation, step: &Step) -> Reason {
             let taking = format!("taking member {id} (pod {}) out of the membership", pod(id));
             match why {
                 Purpose::Shrink => Reason::new("Shrinking", taking),
+                Purpose::Unplaced => Reason::new(
+                    "Shrinking",
+                    format!(
+                        "{taking}, since no node is found for it and others are to go; it comes back when it has one"
+                    ),
+                ),
                 Purpose::HandOver => {
                     Reason::new("HandingOver", format!("{taking} so that another leads; it comes back"))
                 }
@@ -209,10 +236,12 @@ fn progressing(step: &Step, doing: &Reason) -> Verdict {
 fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -> Verdict {
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
-    // A template that changes is a roll that begins: who waits for Ready waits for its end.
+    // Who waits for Ready waits for the end of a roll: from the change of the template until no member is due to be
+    // restarted. What the update policy holds is not waited for: it may be held for a week, and `RestartPending` says so.
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_) | Step::Guard(_));
     // Nobody is sent to an ensemble that any client can end.
-    if complete && settled && doing.code != TEMPLATE_CHANGED && seen.status.guarded.is_some() {
+    let guarded = seen.status.guarded.is_some();
+    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen) {
         return Verdict {
             name: "Ready",
             truth: Truth::True,
@@ -237,7 +266,7 @@ fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
     Verdict { name, truth, reason, message: standing.no_quorum(seen).message }
 }
 
-fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
+fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Verdict {
     let verdict = |truth, reason, message| Verdict { name: "Degraded", truth, reason, message };
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
@@ -246,82 +275,60 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step) -> Verdict {
         return verdict(Truth::True, failed.code, failed.message);
     }
     let born = standing.committed.is_some() || seen.noted_membership().is_some();
-    match standing.blocker(seen).filter(|_| born) {
-        Some(blocker) => verdict(Truth::True, blocker.code, blocker.message),
-        None => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
+    let wrong = if born { standing.blocker(seen) } else { stillborn(seen, standing) };
+    match wrong.or_else(|| hindered::lacking(held)) {
+        Some(wrong) => verdict(Truth::True, wrong.code, wrong.message),
+        None if born => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
+        None => verdict(Truth::False, "AsExpected", "the ensemble is being born".to_owned()),
+    }
+}
+
+/// A pod of an ensemble that is being born has been in trouble for longer than a scheduler or a volume takes.
+fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
+    let long = |pod: &PodFacts| seen.now.saturating_sub(pod.since) > BIRTH;
+    seen.pods
+        .values()
+        .any(|pod| pod.trouble.is_some() && long(pod))
+        .then(|| Reason::new("Founding", standing.no_quorum(seen).message))
+}
+
+/// Whether members are to be restarted now, or that is not known yet.
+fn rolls(seen: &Observation) -> bool {
+    let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
+    let due = || seen.pods.keys().any(|ordinal| rolling::due(seen, ServerId::from(*ordinal)).is_some());
+    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired)).is_some();
+    let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
+    unknown || (due() && !held()) || by_name()
+}
+
+/// What restarts wait for, as a sentence about pods.
+fn restarts(seen: &Observation, standing: &Standing) -> Reason {
+    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
+    if let Some(held) = held.or_else(|| rolling::failed(seen, standing)) {
+        return held;
+    }
+    match standing.blocker(seen) {
+        Some(blocker) => Reason::new(
+            blocker.code,
+            format!("those that serve are not restarted before every voter does: {}", blocker.message),
+        ),
+        None => Reason::new("InTurn", "they are restarted one at a time, the leader last"),
     }
 }
 
 /// Pods that have to be made anew, and what they wait for.
-fn restart_pending(seen: &Observation) -> Option<Verdict> {
+fn restart_pending(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let due: Vec<String> = seen
         .pods
         .iter()
         .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, rolling::due(seen, ServerId::from(*ordinal))?)))
         .collect();
-    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
-    let held = held.unwrap_or_else(|| Reason::new("InTurn", "they are restarted one at a time, the leader last"));
+    let pending = restarts(seen, standing);
     (!due.is_empty()).then(|| Verdict {
         name: "RestartPending",
         truth: Truth::True,
-        reason: held.code,
-        message: format!("to be restarted: {}; {}", due.join(", "), held.message),
-    })
-}
-
-/// What is allowed and still unwise.
-fn warning(seen: &Observation) -> Option<Verdict> {
-    let desired = seen.desired.as_ref().ok()?;
-    let voters = desired.replicas;
-    if let Some(reason) = last_copy(desired).or_else(|| tight_memory(desired)) {
-        return Some(Verdict { name: "Warning", truth: Truth::True, reason: reason.code, message: reason.message });
-    }
-    let message = match voters {
-        2 => "2 voters tolerate no failure, as 1 does, and both must be up: 3 tolerate one".to_owned(),
-        n if n % 2 == 0 => format!(
-            "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
-            (n - 1) / 2,
-            n - 1,
-            n / 2 + 1,
-            n - 1,
-            n + 1
-        ),
-        _ => {
-            return version::known_to_lose_data(seen).map(|message| Verdict {
-                name: "Warning",
-                truth: Truth::True,
-                reason: "KnownDefect",
-                message,
-            });
-        }
-    };
-    Some(Verdict { name: "Warning", truth: Truth::True, reason: "EvenVoters", message })
-}
-
-/// Of two copies one is not enough: `ZooKeeper` ignores the vote of an empty server.
-fn last_copy(desired: &Desired) -> Option<Reason> {
-    let members = match desired.replicas {
-        1 => "a single ephemeral member is the only copy of the data",
-        2 => "of 2 ephemeral members none may be lost: an empty one does not vote, and the other alone is no majority",
-        _ => return None,
-    };
-    let message =
-        format!("{members}; no pod may be evicted, so that a node with one is not drained: use 3, or volumes");
-    matches!(desired.storage, Storage::Ephemeral { .. }).then(|| Reason::new("LastCopy", message))
-}
-
-/// Under load the kernel would kill the server, and all members at the same time.
-fn tight_memory(desired: &Desired) -> Option<Reason> {
-    let (heap, limit) = (desired.heap_mib?, desired.memory_limit_mib()?);
-    (heap + BESIDE_HEAP_MIB > limit).then(|| {
-        Reason::new(
-            "TightMemory",
-            format!(
-                "a memory limit of {limit} MiB leaves {} MiB beside a heap of {heap} MiB, and under load a server needs {BESIDE_HEAP_MIB}: raise resources.limits.memory to {}Mi, or the kernel kills it",
-                limit.saturating_sub(heap),
-                heap + BESIDE_HEAP_MIB
-            ),
-        )
+        reason: pending.code,
+        message: format!("to be restarted: {}; {}", due.join(", "), pending.message),
     })
 }
 
@@ -334,14 +341,53 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
+/// Why the members may not let the super user in. Which it is they do not say: the spec tells what is possible.
+pub fn denied(seen: &Observation) -> String {
+    let config = seen.desired.as_ref().map(|desired| &desired.config);
+    let suspects: Vec<&str> =
+        config.iter().flat_map(|config| config.keys()).map(String::as_str).filter(authenticates).collect();
+    // Of two neither can be spared without leaving the membership, which takes the super user.
+    let two = seen.noted_membership().is_some_and(|membership| membership.voters().count() == 2);
+    let by_hand = if two {
+        format!(
+            "; of two voters one has to be restarted by hand, which costs the quorum until it is back: kubectl -n {} annotate pod {} menagerie.dev/restart=now",
+            seen.names.namespace,
+            seen.names.pod(Ordinal(0))
+        )
+    } else {
+        String::new()
+    };
+    let password = format!(
+        "they were started with another password than the Secret {} holds now (those that know the old one are restarted in turn{by_hand})",
+        seen.names.super_secret()
+    );
+    let said = "the members refuse the super user";
+    if suspects.is_empty() {
+        return format!(
+            "{said}: {password}, or with settings under which a digest proves nobody (SASL, another digest algorithm, a provider that is switched off)"
+        );
+    }
+    format!(
+        "{said}: spec.config sets {}, under which a digest may prove nobody: take that back; or {password}",
+        suspects.join(", ")
+    )
+}
+
+/// Whether a key of `zoo.cfg` has a say in who is who.
+fn authenticates(key: &&str) -> bool {
+    let key = key.to_lowercase();
+    ["auth", "sasl", "digest", "kerberos"].iter().any(|word| key.contains(word))
+}
+
 /// What the conditions say when a step was tried and refused from outside, for a reason that only a change can mend.
 pub fn refused(conditions: &mut [Verdict], reason: &'static str, message: &str) {
+    let message = cut(&steady(message), CONDITION);
     for verdict in conditions {
         let truth = match verdict.name {
             "Degraded" => Truth::True,
             "Ready" | "Progressing" => Truth::False,
             _ => continue,
         };
-        *verdict = Verdict { name: verdict.name, truth, reason, message: message.to_owned() };
+        *verdict = Verdict { name: verdict.name, truth, reason, message: message.clone() };
     }
 }

@@ -2,28 +2,52 @@
 //! ways; downward only where the older server is known to read what the newer one wrote.
 
 use super::Reason;
+use super::origin::Origin;
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Desired, Observation};
+use crate::model::{Desired, Fact, Observation, Ordinal, ServerId};
 
 /// The newest minor version whose files the minor before it is known to read.
 const READABLE_BELOW: u32 = 9;
 
-/// Why the version that is asked for may not follow those that run; `None` when it may.
-pub fn refusal(seen: &Observation, desired: &Desired) -> Option<Reason> {
-    let to = minor(&desired.version)?;
-    let running = seen.members.values().filter_map(|fact| match &fact.known()?.server {
+/// Why the version that is asked for may not follow those that ran; `None` when it may. Before the birth there are no files
+/// that it would have to read.
+pub fn refusal(seen: &Observation, desired: &Desired, origin: &Origin) -> Option<Reason> {
+    let to = minor(&desired.version).filter(|_| !origin.birth)?;
+    let pods = seen.set.as_ref().map_or(u32::MAX, |set| set.replicas);
+    let claims = seen.claims.iter().filter(|(ordinal, claim)| {
+        ordinal.0 < pods && !claim.going && claim.identity.as_ref() == Some(&origin.identity)
+    });
+    let mut members: Vec<Ordinal> = seen.pods.keys().chain(claims.map(|(ordinal, _)| ordinal)).copied().collect();
+    members.sort_unstable();
+    let wrong = members.into_iter().filter_map(|ordinal| last(seen, ordinal));
+    let wrong = wrong.into_iter().find_map(|from| Some((from, objection(minor(from)?, to)?)));
+    wrong.map(|(from, why)| {
+        Reason::new(
+            "VersionRefused",
+            format!("ZooKeeper {from} has run and cannot be followed by {}: {why}; nothing was changed, version: {from} goes on as before", desired.version),
+        )
+    })
+}
+
+/// The version of ZooKeeper that a member's files are of. One that nothing was noted of was made by an older operator, which
+/// knew only what it had asked for.
+fn last(seen: &Observation, ordinal: Ordinal) -> Option<&str> {
+    let unnoted = seen.claims.get(&ordinal).is_some_and(|claim| claim.born && claim.ran.is_none());
+    let rendered = || seen.set.as_ref().and_then(|set| set.version.as_deref()).filter(|_| unnoted);
+    ran(seen, ordinal).or_else(rendered)
+}
+
+/// The version that ran last on a member's volume: as its server says, or its pod, or as it was noted. A template is no
+/// evidence: a version that was mistyped has an image that never ran, and can be taken back.
+pub fn ran(seen: &Observation, ordinal: Ordinal) -> Option<&str> {
+    let truth = seen.members.get(&ServerId::from(ordinal)).and_then(Fact::known);
+    let told = truth.and_then(|truth| match &truth.server {
         ServerTruth::Serving(serving) => Some(serving.version.as_str()),
         ServerTruth::Waiting { version, .. } => version.as_deref(),
         ServerTruth::Silent { .. } => None,
     });
-    let rendered = seen.set.as_ref().and_then(|set| set.version.as_deref());
-    let wrong = running.chain(rendered).find_map(|from| Some((from, objection(minor(from)?, to)?)));
-    wrong.map(|(from, why)| {
-        Reason::new(
-            "VersionRefused",
-            format!("ZooKeeper {from} cannot be followed by {}: {why}; nothing was changed", desired.version),
-        )
-    })
+    let pod = seen.pods.get(&ordinal).and_then(|pod| pod.ran.as_deref());
+    told.or(pod).or_else(|| seen.claims.get(&ordinal)?.ran.as_deref())
 }
 
 fn objection(from: u32, to: u32) -> Option<String> {

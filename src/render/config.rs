@@ -2,26 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::layout::{ADMIN_PORT, DATA_DIR};
-
-/// What the operator sets whatever the user says. The schema refuses these keys; here they win all the same.
-const OWNED: &[(&str, &str)] = &[
-    ("dataDir", DATA_DIR),
-    // 1 ↔ n is then the same mechanism as any other step: a standalone server answers `reconfig` with Unimplemented.
-    ("standaloneEnabled", "false"),
-    ("reconfigEnabled", "true"),
-    // An empty disk rejoins and does not vote before it has synced. With ZooKeeper's default it can help to elect a
-    // stale leader, and committed writes are gone.
-    ("db.autocreate", "false"),
-    // ZOOKEEPER-4708: a leader that cannot resolve itself yet hangs the ensemble; and in a pod its own Service's
-    // address is not one that it could bind.
-    ("quorumListenOnAllIPs", "true"),
-    // 0 is for ever: with 3, a member whose port is briefly taken gives up and stays up without electing.
-    ("electionPortBindRetry", "0"),
-    ("admin.enableServer", "true"),
-    ("admin.serverAddress", "127.0.0.1"),
-    ("4lw.commands.whitelist", "conf, isro, mntr, ruok, srvr"),
-];
+use crate::settings;
 
 /// What holds unless the user says otherwise.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -36,36 +17,76 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fastleader.maxNotificationInterval", "1000"),
 ];
 
-/// ZooKeeper's sample ticks every 2 s and counts the limits in ticks: 20 s for a first sync, 10 s for a later one, sessions
-/// of 4 to 40 s. These are the same times in shorter ticks: a leader that was taken out of the membership looks around
-/// twice a tick (`Leader.lead`), and its clients wait until then: up to 1 s, and here an eighth of one.
-const SHORT_TICKS: &[(&str, &str)] = &[
-    ("tickTime", "250"),
-    ("initLimit", "80"),
-    ("syncLimit", "40"),
-    ("minSessionTimeout", "4000"),
-    ("maxSessionTimeout", "40000"),
-];
-
-/// The sample's, when the user sets one of them: who counts in ticks means those of 2 s.
-const SAMPLE_TICKS: &[(&str, &str)] = &[("tickTime", "2000"), ("initLimit", "10"), ("syncLimit", "5")];
-
 /// The text of zoo.cfg, sorted by key.
 pub fn static_config(user: &BTreeMap<String, String>) -> String {
-    let counted = SAMPLE_TICKS.iter().any(|(key, _)| user.contains_key(*key));
-    let ticks = if counted { SAMPLE_TICKS } else { SHORT_TICKS };
-    let defaults = DEFAULTS.iter().chain(ticks);
-    let mut keys: BTreeMap<&str, String> = defaults.map(|(key, value)| (*key, (*value).to_owned())).collect();
-    keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.clone())));
-    keys.extend(OWNED.iter().map(|(key, value)| (*key, (*value).to_owned())));
-    keys.insert("admin.serverPort", ADMIN_PORT.to_string());
+    let mut keys = BTreeMap::new();
+    for (key, value) in DEFAULTS.iter().chain(settings::ticks(user)).copied().chain(settings::least()) {
+        keys.insert(key, value);
+    }
+    keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    // Refused before; here they win all the same.
+    for (key, value) in settings::owned() {
+        keys.insert(key, value);
+    }
     let lines: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+
     use super::*;
+    use crate::settings::properties::{load, written_anew};
+    use crate::settings::{Asked, settle};
+
+    fn key() -> impl Strategy<Value = String> {
+        let known: Vec<&'static str> = settings::all().map(|setting| setting.name).collect();
+        let near =
+            (prop::sample::select(known), "[\\\\ =:#!*a\n\u{e9}]{0,2}").prop_map(|(key, end)| format!("{key}{end}"));
+        prop_oneof![near, "[a-z.]{1,8}", any::<String>()]
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let numbers = prop_oneof![Just("1".to_owned()), Just("yes".to_owned()), Just("true".to_owned())];
+        prop_oneof![numbers, "[ -~]{0,12}", "[a-z]{0,3}\\\\{0,3}", "[\\\\ \t\n\r\x0c#!=:a\u{e9}]{0,6}", any::<String>()]
+    }
+
+    proptest! {
+        /// Whatever is asked for is refused, or reads the same after any number of times that ZooKeeper has written the
+        /// file anew, and what the operator owns beside it.
+        #[test]
+        fn case_43_what_is_not_refused_survives_zookeepers_own_writing_of_the_file(
+            asked in prop::collection::btree_map(key(), value(), 0..5),
+            backwards in any::<bool>(),
+        ) {
+            // One by one, so that one that is refused does not hide the others.
+            let settled = asked.into_iter().filter_map(|(key, value)| {
+                let config = BTreeMap::from([(key, value)]);
+                settle(Asked { config: &config, flags: &[], version: "3.9.5", replicas: 3 }).ok()
+            });
+            let user: BTreeMap<String, String> = settled.flat_map(|settled| settled.config).collect();
+            let mut file = static_config(&user).into_bytes();
+            for _ in 0..3 {
+                let read = load(&file);
+                for (key, value) in &user {
+                    assert_eq!(read.get(key), Some(value), "{key} in {:?}", String::from_utf8_lossy(&file));
+                }
+                for (key, value) in settings::owned() {
+                    assert_eq!(read.get(key).map(String::as_str), Some(value), "{key}");
+                }
+                file = written_anew(&read, backwards);
+            }
+        }
+    }
+
+    #[test]
+    fn escaping_holds_for_one_reading_only_and_so_nothing_is_escaped() {
+        let escaped = "a=x\\\\\ndb.autocreate=false\n";
+        assert_eq!(load(escaped.as_bytes())["a"], "x\\");
+        let anew = load(&written_anew(&load(escaped.as_bytes()), false));
+        assert_eq!(anew.get("db.autocreate"), None, "ZooKeeper escapes: then so can we");
+    }
 
     #[test]
     fn the_users_keys_replace_defaults_and_never_what_the_operator_owns() {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
-use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY};
+use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Membership, Names, Ordinal};
 
@@ -48,6 +48,19 @@ pub struct Rendered {
     /// All of it that the operator cares for.
     pub json: Value,
 }
+
+impl Rendered {
+    /// What tells this rendering from every other one of the object, whatever it was decided on.
+    pub fn seal(&self) -> String {
+        match self.json["metadata"]["annotations"][SEAL].as_str() {
+            Some(seal) => seal.to_owned(),
+            None => digest(&self.json.to_string()),
+        }
+    }
+}
+
+/// Annotation on every object: a digest of its rendering.
+const SEAL: &str = "menagerie.dev/rendered";
 
 /// Every object of an ensemble, in the order in which they are applied.
 pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
@@ -98,7 +111,7 @@ pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
 /// Puts a digest of the rendering on the object, so that a field which is no longer rendered is noticed as well.
 fn sealed(mut object: Rendered) -> Rendered {
     let seal = digest(&object.json.to_string());
-    object.json["metadata"]["annotations"]["menagerie.dev/rendered"] = json!(seal);
+    object.json["metadata"]["annotations"][SEAL] = json!(seal);
     object
 }
 
@@ -165,6 +178,6 @@ pub fn selector_text(names: &Names) -> String {
 fn labels(names: &Names) -> Value {
     let mut labels = selector(names);
     labels[INSTANCE_LABEL] = json!(names.ensemble);
-    labels["app.kubernetes.io/managed-by"] = json!(MANAGED_BY);
+    labels[MANAGED_BY_LABEL] = json!(MANAGED_BY);
     labels
 }

@@ -9,6 +9,7 @@ use crate::model::desired::Storage;
 use crate::model::layout::{AGENT_PORT, CONFIG_FILE, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION};
+use crate::settings;
 
 /// Where `zkServer.sh` looks in the official image when nobody names a file.
 const SCRIPTS_FILE: &str = "/conf/zoo.cfg";
@@ -160,12 +161,10 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         "command": ["zkServer.sh", "start-foreground", CONFIG_FILE],
         "env": env(blueprint),
         "ports": [port("client", CLIENT_PORT), port("quorum", QUORUM_PORT), port("election", ELECTION_PORT)],
-        // The client port opens only after the database is loaded: half an hour for a large one. Then liveness takes
-        // over, which asks whether the server answers, never whether there is a quorum.
-        "startupProbe": probe("/startup", 1, 1800),
-        "livenessProbe": probe("/live", 10, 6),
-        // Each costs the server 5–8 ms: once a second would be most of what an idle one uses.
-        "readinessProbe": probe("/ready", 2, 2),
+        // No liveness: its answer is the agent's, and an agent that is down would cost its server its life; why the kubelet
+        // cannot ask anybody else, `agent/serve.rs` tells. No startup probe either: a large database loads for as long as
+        // it takes. Four seconds of readiness outlast an agent that is restarted.
+        "readinessProbe": probe("/ready", 1, 4),
         // A leader is held up until another leads, for some seconds at most; all others stop at once.
         "lifecycle": {"preStop": {"httpGet": {"path": "/hand-over", "port": AGENT_PORT, "scheme": "HTTP"}}},
         "securityContext": restricted(),
@@ -241,6 +240,7 @@ fn env(blueprint: &Blueprint<'_>) -> Value {
         flags.push(format!("-Xms{heap}m"));
     }
     flags.extend(blueprint.desired.jvm_flags.iter().cloned());
+    flags.extend(settings::last_flags());
     env.push(json!({"name": "SERVER_JVMFLAGS", "value": flags.join(" ")}));
     Value::Array(env)
 }

@@ -1,15 +1,25 @@
-//! `AdminServer`: the three answers of a server's HTTP interface that an agent reads.
+//! `AdminServer`: the answers of a server's HTTP interface that an agent reads.
+//!
+//! All of them come without a client connection: also when `maxCnxns` is used up, and at a leader with `leaderServes=no`.
 //!
 //! Not `zabstate`, although it is made for this: to print its own addresses it pings them, and behind a `ClusterIP`
 //! Service nothing answers a ping. Measured on 3.8.5 and 3.9.5 with pings dropped: 1.2 s to 1.6 s, then HTTP 200 with
 //! JSON that breaks off. Its `zab_epoch` is that of the last transaction, too: a follower of epoch 2 that saw no write
 //! since says 1 or 0. `monitor` says the same in `peer_state`, in 20 ms.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::http::{HttpError, get_json, scan_json};
+use crate::http::{HttpError, get_json, get_json_of, scan_json};
+use crate::model::bounded;
+
+/// What a server says to most questions as long as it is not part of a quorum.
+pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
+
+/// 255 voters with two addresses of 200 characters each, in lines that are indented.
+const VIEW: usize = 256 << 10;
 
 /// Answer to `server_stats`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -26,6 +36,7 @@ pub struct ServerStats {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Stats {
     /// leader, follower, observer, standalone, read-only.
+    #[serde(deserialize_with = "bounded::text")]
     pub server_state: String,
     /// The last transaction that it applied.
     pub last_processed_zxid: i64,
@@ -35,14 +46,37 @@ pub struct Stats {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Monitor {
     /// leader, follower, observer, standalone, read-only.
+    #[serde(deserialize_with = "bounded::text")]
     pub server_state: String,
     /// Role, phase and way of synchronizing: `following - synchronization - snap`. A standalone server has none.
+    #[serde(default, deserialize_with = "bounded::optional")]
     pub peer_state: Option<String>,
     /// On the leader: followers that it sends proposals to, itself not counted. One that still receives its first
-    /// snapshot is counted (`Leader.startForwarding` comes before the transfer; seen 0.4 s early with 36 MB).
+    /// snapshot is counted (`Leader.startForwarding` comes before the transfer; seen 0.4 s early with 36 MB). With the Prometheus provider the number is a float.
+    #[serde(default, deserialize_with = "bounded::count")]
     pub synced_followers: Option<u32>,
     /// On the leader: those of them that are not voters of the membership.
+    #[serde(default, deserialize_with = "bounded::count")]
     pub synced_non_voting_followers: Option<u32>,
+}
+
+/// Answer to `voting_view`: who votes, by the membership that the server goes by at that moment. It has neither the
+/// observers nor the version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct VotingView {
+    /// Set when it does not serve.
+    #[serde(default, deserialize_with = "bounded::optional")]
+    pub error: Option<String>,
+    /// The voters by their ids.
+    #[serde(default)]
+    pub current_config: BTreeMap<u32, Voter>,
+}
+
+/// One voter in a [`VotingView`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Voter {
+    /// `host:port` of the quorum port, one for each of its addresses.
+    pub server_addresses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +95,11 @@ pub async fn server_stats(base: &str, limit: Duration) -> Result<ServerStats, Ht
 /// It has a kilobyte for each child of `/` (`read_per_namespace` and `write_per_namespace`): 60 MB with 60,000 of them.
 pub async fn monitor(base: &str, limit: Duration) -> Result<Monitor, HttpError> {
     scan_json(&command(base, "monitor"), limit).await
+}
+
+/// Asks `voting_view`.
+pub async fn voting_view(base: &str, limit: Duration) -> Result<VotingView, HttpError> {
+    get_json_of(&command(base, "voting_view"), limit, VIEW).await
 }
 
 /// The version, with its build: the only answer that has it while the server does not serve.
@@ -123,7 +162,7 @@ mod tests {
         let stats: [ServerStats; 2] =
             [answer!("3.9.5/noquorum-server_stats.json"), answer!("3.8.5/noquorum-server_stats.json")];
         for stats in stats {
-            assert_eq!(stats.error.as_deref(), Some(crate::zk::fourletter::NOT_SERVING));
+            assert_eq!(stats.error.as_deref(), Some(NOT_SERVING));
             assert_eq!(stats.server_stats, None);
         }
     }
@@ -142,6 +181,32 @@ mod tests {
         ];
         for other in others {
             assert_eq!((other.phase(), other.synced_voters()), ("broadcast", None));
+        }
+    }
+
+    #[test]
+    fn case_01_with_the_prometheus_provider_a_leader_counts_its_voters_all_the_same() {
+        let leaders: [Monitor; 2] =
+            [answer!("3.9.5/leader-monitor-prometheus.json"), answer!("3.8.5/leader-monitor-prometheus.json")];
+        for leader in leaders {
+            assert_eq!((leader.server_state.as_str(), leader.phase()), ("leader", "broadcast"));
+            assert_eq!(leader.synced_voters(), Some(2));
+        }
+        let followers: [Monitor; 2] =
+            [answer!("3.9.5/follower-monitor-prometheus.json"), answer!("3.8.5/follower-monitor-prometheus.json")];
+        for follower in followers {
+            assert_eq!((follower.phase(), follower.synced_voters()), ("broadcast", None));
+        }
+    }
+
+    #[test]
+    fn both_releases_say_who_votes() {
+        let views: [VotingView; 2] = [answer!("3.9.5/voting_view.json"), answer!("3.8.5/voting_view.json")];
+        for (view, net) in views.iter().zip([3, 4]) {
+            assert_eq!(view.error, None);
+            let voters: Vec<_> = view.current_config.iter().map(|(id, voter)| (*id, &voter.server_addresses)).collect();
+            let address = |id: u32| vec![format!("127.77.{net}.{id}:2888")];
+            assert_eq!(voters, [(1, &address(1)), (2, &address(2)), (3, &address(3))]);
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use zookeeper_client::{Acls, Client, CreateMode, EnsembleUpdate, Error as ZkError};
 
 use crate::model::membership::CLIENT_PORT;
+use crate::model::password::password;
 use crate::model::{Change, ConfigVersion, Membership};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -23,7 +24,20 @@ const NEW_CONFIG_NO_QUORUM: i32 = -13;
 const RECONFIG_IN_PROGRESS: i32 = -14;
 
 /// A password. It is not printed.
-pub struct Password(pub String);
+pub struct Password(String);
+
+impl Password {
+    /// That of a Secret, without the end of the line that `echo` puts there: the members' agents leave it out as well.
+    pub fn of(text: &str) -> Option<Self> {
+        let text = password(text);
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// The password itself.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,4 +206,18 @@ pub(super) async fn call<T>(
 
 fn host(address: &str) -> String {
     if address.contains(':') { format!("[{address}]:{CLIENT_PORT}") } else { format!("{address}:{CLIENT_PORT}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_r08_the_newline_at_a_passwords_end_is_no_part_of_it() {
+        for text in ["pw", "pw\n", "pw\r\n"] {
+            assert_eq!(Password::of(text).unwrap().text(), "pw", "{text:?}");
+        }
+        assert!(Password::of("\n").is_none() && Password::of("").is_none());
+        assert_eq!(Password::of(" p w ").unwrap().text(), " p w ", "a space is");
+    }
 }

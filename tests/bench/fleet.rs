@@ -128,6 +128,7 @@ impl Fleet {
                 synced_voters: leads.then_some(2),
             }),
             stalled: None,
+            still: None,
         }
     }
 }

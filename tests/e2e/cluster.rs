@@ -77,12 +77,16 @@ impl Space {
     pub async fn apply(&self, name: &str, spec: Value) -> kube::Result<ZooKeeperEnsemble> {
         let mut all = json!({"version": VERSION, "storage": {"size": "1Gi"}, "jvm": {"heap": "160Mi", "flags": FLAGS}});
         merge(&mut all, spec);
-        let manifest = json!({
+        let mut manifest = json!({
             "apiVersion": "menagerie.dev/v1alpha1",
             "kind": "ZooKeeperEnsemble",
             "metadata": {"name": name, "namespace": self.name},
             "spec": all,
         });
+        // For an operator with `--selector menagerie.dev/by=…` beside the one that is installed.
+        if let Ok(by) = std::env::var("MENAGERIE_BY") {
+            manifest["metadata"]["labels"] = json!({"menagerie.dev/by": by});
+        }
         let params = PatchParams::apply("e2e").force();
         self.ensembles().patch(name, &params, &Patch::Apply(&manifest)).await
     }

@@ -97,6 +97,37 @@ async fn life_of_a_release(space: Space) {
     writers.stop().await.assert_all_there(&address).await;
 }
 
+#[tokio::test]
+async fn case_r11_a_namespace_whose_role_binding_is_gone_keeps_the_operator_from_no_other() {
+    in_namespace("list-a", |a| async move {
+        in_namespace("list-b", |b| async move {
+            let mut release = Release::of(&a);
+            release.values.push(format!("--set=watch.namespaces={{{},{}}}", a.name, b.name));
+            release.with_values(&["install", &a.name, CHART, "--wait", "--timeout=120s"]);
+            assert_eq!(release.operator().await.watched(&b.name).await, Some(1));
+            let binding = b.kubectl(&["get", "rolebinding", "-o", "name"]);
+            b.kubectl(&["delete", binding.trim()]);
+            let deployment = a.kubectl(&["get", "deployment", "-o", "name"]);
+            a.kubectl(&["rollout", "restart", deployment.trim()]);
+            a.kubectl(&["rollout", "status", deployment.trim(), "--timeout=120s"]);
+            eventually(PATIENCE, "one operator that does without the second namespace", async || {
+                let found = release.operators().await;
+                let [operator] = &found[..] else { return false };
+                operator.watched(&a.name).await == Some(1) && operator.watched(&b.name).await == Some(0)
+            })
+            .await;
+            release.with_values(&["upgrade", &a.name, CHART, "--wait", "--timeout=120s"]);
+            eventually(PATIENCE, "the namespace to be taken up again", async || {
+                release.operator().await.watched(&b.name).await == Some(1)
+            })
+            .await;
+            release.helm(&["uninstall", &a.name, "--wait", "--timeout=120s"]);
+        })
+        .await;
+    })
+    .await;
+}
+
 /// Runs `test` while the cluster's own operator may not write in this namespace.
 async fn without_the_other_operator<F: Future<Output = ()>>(space: &Space, test: impl FnOnce(Space) -> F) {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(space.client.clone());
@@ -185,10 +216,15 @@ impl<'a> Release<'a> {
     }
 
     async fn operator(&self) -> Operator {
+        let mut operators = self.operators().await;
+        assert_eq!(operators.len(), 1, "there is one operator");
+        operators.remove(0)
+    }
+
+    async fn operators(&self) -> Vec<Operator> {
         let labels = format!("app.kubernetes.io/name=menagerie,app.kubernetes.io/instance={}", self.space.name);
-        let mut pods = self.space.pods().list(&ListParams::default().labels(&labels)).await.unwrap().items;
-        assert_eq!(pods.len(), 1, "there is one operator");
-        Operator { pod: pods.remove(0) }
+        let pods = self.space.pods().list(&ListParams::default().labels(&labels)).await.unwrap().items;
+        pods.into_iter().map(|pod| Operator { pod }).collect()
     }
 
     fn assert_nothing_is_left(&self) {
@@ -207,12 +243,20 @@ struct Operator {
 impl Operator {
     /// How many steps of a kind it has taken.
     async fn steps(&self, kind: &str) -> u64 {
+        self.metric(&format!("menagerie_steps_total{{kind=\"{kind}\"}} ")).await.unwrap_or(0)
+    }
+
+    /// Whether it looks after a namespace.
+    async fn watched(&self, namespace: &str) -> Option<u64> {
+        self.metric(&format!("menagerie_namespace_watched{{namespace=\"{namespace}\"}} ")).await
+    }
+
+    async fn metric(&self, line: &str) -> Option<u64> {
         let ip = self.pod.status.as_ref().and_then(|status| status.pod_ip.clone()).expect("the operator's address");
         let url = format!("http://{ip}:8080/metrics");
         let metrics = menagerie::http::get(&url, Duration::from_secs(5)).await.unwrap();
-        let line = format!("menagerie_steps_total{{kind=\"{kind}\"}} ");
         let metrics = String::from_utf8(metrics).unwrap();
-        metrics.lines().find_map(|text| text.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
+        metrics.lines().find_map(|text| text.strip_prefix(line)).map(|count| count.parse().unwrap())
     }
 
     fn assert_nothing_was_forbidden(&self, space: &Space) {

@@ -9,6 +9,7 @@ mod disaster;
 mod fit;
 mod guard;
 mod helm;
+mod hindered;
 mod history;
 mod ownership;
 mod refusals;

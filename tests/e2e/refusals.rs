@@ -30,6 +30,19 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
             ("zk", json!({"replicas": 3, "config": {"admin.enableServer": "false"}}), "config must not set admin.*"),
             ("zk", json!({"replicas": 3, "config": {"a b": "c"}}), "config keys may hold only"),
             ("zk", json!({"replicas": 3, "config": {"a": "b\nserver.9=x"}}), "config values must be one line"),
+            ("zk", json!({"replicas": 3, "config": {"datum": "x\\"}}), "config values must not hold a backslash"),
+            ("zk", json!({"replicas": 3, "config": {"forceSync": "no"}}), "snapshot.trust.empty or forceSync"),
+            ("zk", json!({"replicas": 3, "config": {"zookeeper.snapCount": "5"}}), "must not begin with 'zookeeper.'"),
+            (
+                "zk",
+                json!({"replicas": 3, "config": {"DigestAuthenticationProvider.digestAlg": "SHA-256"}}),
+                "DigestAuthenticationProvider.*, enforce.auth.*",
+            ),
+            (
+                "zk",
+                json!({"replicas": 3, "jvm": {"flags": ["-Dzookeeper.snapshot.trust.empty=true"]}}),
+                "jvm.flags must not set",
+            ),
             (
                 "zk",
                 json!({"replicas": 3, "jvm": {"heap": "1Gi"}, "resources": {"limits": {"memory": "1Gi"}}}),

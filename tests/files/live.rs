@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::scenes::{Scene, scenes};
 use crate::seen::{seen, served};
 
-fn java(program: &str, arguments: &[&str]) -> String {
+pub fn java(program: &str, arguments: &[&str]) -> String {
     let classpath =
         std::env::var("MENAGERIE_CLASSPATH").expect("run this through `dev/test files`, which names the class path");
     let mut command = Command::new("timeout");

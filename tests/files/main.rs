@@ -8,4 +8,5 @@ mod index;
 mod live;
 mod scenes;
 mod seen;
+mod settings;
 mod toolkit;

@@ -37,7 +37,8 @@ fn elects(seen: &mut Observation, ordinal: Ordinal, seconds: u64) {
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
     let disk = Disk { identity, database: true, ..Disk::default() };
     let server = ServerTruth::Waiting { phase: "election".into(), version: None };
-    seen.members.insert(id, Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds) }));
+    seen.members
+        .insert(id, Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds), still: Some(seconds) }));
     let now = seen.now;
     let pod = pod(seen, ordinal.0);
     (pod.ready, pod.served, pod.unready) = (false, true, Some(now - seconds));

@@ -50,7 +50,7 @@ fn an_ensemble_created_again_smaller_starts_with_all_its_claims_and_shrinks_from
     world.spec.replicas = 1;
     world.recreate("another-uid");
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(&world.trace[..4], ["leave 3", "lower 3", "leave 2", "lower 2"]);
+    assert_eq!(&world.trace[..4], ["leave 3", "leave 2", "lower 3", "lower 2"]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn regression_314_a_smaller_number_of_pods_is_fenced_by_the_set_that_it_was_deci
 #[test]
 fn regression_anvil_b_c_no_pod_goes_for_a_removal_that_was_not_confirmed_and_a_late_one_is_fenced() {
     let mut world = settled(3);
-    world.scale(1);
+    world.scale(2);
     for _ in 0..5 {
         // The answer is lost, and so was the request.
         let Step::Leave { id, from, .. } = plan(&world.seen()).step else { panic!() };

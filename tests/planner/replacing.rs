@@ -165,33 +165,64 @@ fn data_is_never_given_up_while_another_voter_is_missing_or_there_is_none() {
     assert!(!matches!(plan(&unreadable(&alone, 5)).step, Step::Apply(_) | Step::Restart(_)));
 }
 
-/// Member 1 runs, waits, and has for that long.
-fn waiting(world: &World, phase: &str, seconds: u64) -> Observation {
+/// Member 1 runs and does not serve, and has not for an hour.
+fn idle(world: &World, server: ServerTruth, still: Option<u64>) -> Observation {
     let mut seen = world.seen();
     if let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(1)) {
-        truth.server = ServerTruth::Waiting { phase: phase.into(), version: None };
-        truth.stalled = Some(seconds);
+        (truth.server, truth.stalled, truth.still) = (server, Some(3_600), still);
     }
     seen
 }
 
+fn in_phase(phase: &str) -> ServerTruth {
+    ServerTruth::Waiting { phase: phase.into(), version: None }
+}
+
+fn silent() -> ServerTruth {
+    ServerTruth::Silent { reason: "no answer within 2500 ms".into() }
+}
+
 #[test]
-fn a_server_that_hangs_beside_a_quorum_is_restarted_and_one_that_catches_up_is_not() {
+fn case_r03_a_server_in_which_nothing_moves_is_restarted_and_one_that_is_slow_never() {
     let world = settled(3);
-    assert!(matches!(plan(&waiting(&world, "election", 299)).step, Step::Wait(_)));
-    let Step::Restart(restart) = plan(&waiting(&world, "election", 301)).step else { panic!() };
-    assert!(restart.why.contains("5 min"), "{}", restart.why);
-    let catching_up = plan(&waiting(&world, "synchronization", 1_700));
-    assert!(matches!(catching_up.step, Step::Wait(_)));
-    assert_eq!(degraded(&catching_up).0, "MemberNotSynced");
-    assert_eq!(degraded(&plan(&waiting(&world, "synchronization", 1_900))).0, "StillSyncing");
+    for server in [in_phase("election"), in_phase("synchronization"), in_phase("discovery"), silent()] {
+        for moves in [Some(0), Some(300)] {
+            let slow = plan(&idle(&world, server.clone(), moves));
+            assert!(matches!(slow.step, Step::Wait(_)), "{server:?} {moves:?}: {:?}", slow.step);
+            assert_eq!(degraded(&slow).0, "StillSyncing");
+            assert!(degraded(&slow).1.contains("it moves, and is left alone"), "{}", degraded(&slow).1);
+        }
+        let Step::Restart(restart) = plan(&idle(&world, server, Some(301))).step else { panic!() };
+        assert!(restart.why.contains("nothing has moved in it for 5 min"), "{}", restart.why);
+    }
+}
+
+#[test]
+fn case_r03_a_server_of_which_nobody_sees_whether_it_moves_is_left_alone_and_named() {
+    let world = settled(3);
+    let unseen = plan(&idle(&world, in_phase("election"), None));
+    assert!(matches!(unseen.step, Step::Wait(_)));
+    let (reason, message) = degraded(&unseen);
+    assert_eq!(reason, "StillSyncing");
+    assert!(message.contains("cannot be seen") && message.contains("delete pod zk-0"), "{message}");
+    assert!(matches!(plan(&idle(&world, silent(), None)).step, Step::Wait(_)));
 }
 
 #[test]
 fn servers_that_elect_because_there_is_no_quorum_are_not_taken_for_hung() {
     let mut world = settled(3);
     world.down = [ServerId(2), ServerId(3)].into();
-    assert!(!matches!(plan(&waiting(&world, "election", 9_999)).step, Step::Restart(_)));
+    assert!(!matches!(plan(&idle(&world, in_phase("election"), Some(9_999))).step, Step::Restart(_)));
+}
+
+/// No probe kills it: nobody else would.
+#[test]
+fn a_server_that_is_frozen_is_restarted_also_when_there_is_no_quorum_without_it() {
+    let world = settled(1);
+    let Step::Restart(restart) = plan(&idle(&world, silent(), Some(301))).step else { panic!() };
+    assert!(restart.why.contains("its server has not answered"), "{}", restart.why);
+    assert!(!matches!(plan(&idle(&world, silent(), Some(300))).step, Step::Restart(_)));
+    assert!(!matches!(plan(&idle(&world, silent(), None)).step, Step::Restart(_)));
 }
 
 fn cordoned(world: &mut World, ordinals: &[u32]) {

@@ -34,7 +34,7 @@ fn a_change_restarts_followers_from_the_highest_down_and_the_leader_last_after_i
     assert_eq!(world.leader(), Some(ServerId(3)));
     heap(&mut world, "1Gi");
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.trace, ["restart 2", "restart 1", "leave 3", "restart 3", "join 3"]);
+    assert_eq!(world.trace, ["restart 2", "restart 1", "leave 3", "join 3", "restart 3"]);
 }
 
 #[test]

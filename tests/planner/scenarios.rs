@@ -47,9 +47,9 @@ fn a_new_ensemble_starts_all_its_voters_at_once_and_then_rests() {
 
 #[test]
 fn growing_starts_a_pod_and_adds_its_member_before_the_next() {
-    let mut world = settled(1);
-    world.scale(3).settle();
-    assert_eq!(world.trace, ["raise 2", "join 2", "raise 3", "join 3"]);
+    let mut world = settled(3);
+    world.scale(5).settle();
+    assert_eq!(world.trace, ["raise 4", "join 4", "raise 5", "join 5"]);
 }
 
 #[test]
@@ -253,4 +253,20 @@ fn claims_go_with_the_ensemble_only_by_policy() {
     world.spec.storage = reclaim(ReclaimPolicy::Retain);
     world.settle();
     assert!(world.claims.values().all(|claim| !claim.owned));
+}
+
+#[test]
+fn case_24_all_that_is_unwise_is_said_in_one_condition() {
+    let mut world = settled(2);
+    world.spec.config = Some([("datum", "x"), ("sslQuorum", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    let plan = world.settle();
+    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    assert_eq!(warning.reason, "EvenVoters");
+    for words in ["2 voters tolerate no failure", "sslQuorum: members with TLS", "know no datum"] {
+        assert!(warning.message.contains(words), "{words:?} is not in {:?}", warning.message);
+    }
+    world.scale(3);
+    let plan = world.settle();
+    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    assert_eq!(warning.reason, "UnwiseSetting");
 }

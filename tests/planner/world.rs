@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
 use menagerie::model::observed::{Environment, Kind, ObjectKey};
-use menagerie::model::truth::{Disk, Mode, Server as ServerTruth, Serving};
+use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
 use menagerie::model::{
-    Charter, ClaimFacts, ConfigVersion, Desired, Fact, Live, MemberTruth, Membership, Names, NodeFacts, Observation,
-    Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
+    Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
+    NodeFacts, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
 };
-use menagerie::plan::{Plan, Resize, Step, Write, plan};
+use menagerie::plan::{DENIED, Plan, Resize, Step, Write, plan, refused};
 use serde_json::{Value, json};
 
 pub const UID: &str = "uid-of-the-ensemble";
@@ -26,23 +26,35 @@ pub struct World {
     /// The committed membership, once there was a quorum.
     pub membership: Option<Membership>,
     pub epoch: u64,
+    led: Option<ServerId>,
     /// Members that do not answer, whatever they do.
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
     pub down: BTreeSet<ServerId>,
+    /// Members that Kubernetes has no node for.
+    pub unplaced: BTreeSet<ServerId>,
     /// Whether every disk was lost.
     pub wiped: bool,
     /// What was done, in one word each.
     pub trace: Vec<String>,
     /// Revision and uid of each pod.
     pub made: BTreeMap<u32, (String, u64)>,
+    /// The version of ZooKeeper that each pod was made for.
+    versions: BTreeMap<u32, String>,
+    /// Versions that there is no image of.
+    pub nowhere: BTreeSet<String>,
     pub requests: Requests,
     pub nodes: BTreeMap<String, Fact<NodeFacts>>,
+    /// Members that do not take the operator for the super user, until they are restarted.
+    pub refusing: BTreeSet<ServerId>,
+    /// Members whose restart somebody asks for, by an annotation on the pod.
+    pub asked: BTreeSet<ServerId>,
     /// Ordinals of pods that are being deleted, and whose servers still run.
     pub going: BTreeSet<u32>,
     pub now: u64,
     /// How often rights were taken away.
     pub guarded: u32,
+    pub hindrances: Hindrances,
     next: u64,
 }
 
@@ -55,16 +67,23 @@ pub fn zk(replicas: i32) -> World {
         claims: BTreeMap::new(),
         membership: None,
         epoch: 1,
+        led: None,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
+        unplaced: BTreeSet::new(),
         wiped: false,
         trace: Vec::new(),
         made: BTreeMap::new(),
+        versions: BTreeMap::new(),
+        nowhere: BTreeSet::new(),
         requests: Requests::default(),
         nodes: BTreeMap::new(),
+        refusing: BTreeSet::new(),
+        asked: BTreeSet::new(),
         going: BTreeSet::new(),
         now: 1_795_435_200,
         guarded: 0,
+        hindrances: Hindrances::default(),
         next: 1,
     }
 }
@@ -87,12 +106,33 @@ impl World {
 
     /// One pass: observe, plan, record, act.
     pub fn pass(&mut self) -> Plan {
+        let (pods, unplaced) = (self.pods(), self.unplaced.clone());
+        let placed = |ordinal: &Ordinal| ordinal.0 < pods && !unplaced.contains(&ServerId::from(*ordinal));
+        for (ordinal, claim) in self.claims.iter_mut().filter(|(ordinal, _)| placed(ordinal)) {
+            claim.volume.get_or_insert_with(|| format!("volume-{ordinal}"));
+        }
         self.elect();
+        self.led = self.leader();
         let mut plan = plan(&self.seen());
-        self.act(&plan.step);
-        plan.carried_out();
+        let denied = self.denies(&plan.step);
+        self.hindrances.denied =
+            denied || (self.hindrances.denied && !matches!(plan.step, Step::Join { .. } | Step::Leave { .. }));
+        if denied {
+            refused(&mut plan.conditions, DENIED, "denied");
+        } else {
+            self.act(&plan.step);
+            plan.carried_out();
+        }
         self.status = plan.status.clone();
         plan
+    }
+
+    /// Whether somebody who is asked to change the membership does not take the operator for the super user.
+    fn denies(&self, step: &Step) -> bool {
+        let (Step::Join { via, .. } | Step::Leave { via, .. }) = step else { return false };
+        let pods = self.seen().pods;
+        let addressed = |id: &&ServerId| pods.get(&id.ordinal()).and_then(|pod| pod.ip.as_ref());
+        self.refusing.iter().any(|id| addressed(&id).is_some_and(|ip| via.contains(ip)))
     }
 
     pub fn scale(&mut self, replicas: i32) -> &mut Self {
@@ -110,21 +150,27 @@ impl World {
     }
 
     fn set(&self) -> Option<&Value> {
-        match self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() })? {
-            Live::Ours(json) => Some(json),
-            _ => None,
-        }
+        self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() })?.held()
     }
 
     fn charter(&self) -> Option<Charter> {
-        match self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() })? {
-            Live::Ours(json) => serde_json::from_str(json["data"]["charter.json"].as_str()?).ok(),
-            _ => None,
-        }
+        let json = self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() })?.held()?;
+        serde_json::from_str(json["data"]["charter.json"].as_str()?).ok()
     }
 
     fn running(&self, id: ServerId) -> bool {
-        id.0 <= self.pods() && !self.down.contains(&id)
+        id.0 <= self.pods() && !self.down.contains(&id) && !self.unplaced.contains(&id) && self.starts(id)
+    }
+
+    /// Whether there is an image of the version that its pod was made for.
+    fn starts(&self, id: ServerId) -> bool {
+        !self.versions.get(&id.ordinal().0).is_some_and(|version| self.nowhere.contains(version))
+    }
+
+    /// The version that pods are made for now.
+    fn version(&self) -> Option<String> {
+        let set = self.set()?;
+        set["spec"]["template"]["metadata"]["annotations"]["menagerie.dev/version"].as_str().map(Into::into)
     }
 
     /// Founds the ensemble when a majority of the seed runs with empty disks that may vote.
@@ -144,7 +190,10 @@ impl World {
     }
 
     pub fn leader(&self) -> Option<ServerId> {
-        self.membership.as_ref().filter(|_| self.has_quorum())?.voters().filter(|id| self.running(*id)).last()
+        let membership = self.membership.as_ref().filter(|_| self.has_quorum())?;
+        // Who leads goes on leading, whoever joins.
+        let leads = self.led.filter(|id| membership.voters().any(|voter| voter == *id) && self.running(*id));
+        leads.or_else(|| membership.voters().filter(|id| self.running(*id)).last())
     }
 
     pub fn seen(&self) -> Observation {
@@ -172,15 +221,14 @@ impl World {
                         .into(),
                 ),
                 update_revision: Some(self.revision()),
-                version: set["spec"]["template"]["metadata"]["annotations"]["menagerie.dev/version"]
-                    .as_str()
-                    .map(Into::into),
+                version: self.version(),
             }),
             pods,
             claims: self.claims.clone(),
             members,
             charter: self.charter(),
             objects: self.objects.clone(),
+            hindrances: self.hindrances.clone(),
         }
     }
 
@@ -193,19 +241,23 @@ impl World {
     fn pod(&self, ordinal: u32) -> PodFacts {
         let (revision, uid) = self.made.get(&ordinal).cloned().unwrap_or_default();
         let id = ServerId::from(Ordinal(ordinal));
+        let placed = !self.unplaced.contains(&id);
         PodFacts {
             name: names().pod(Ordinal(ordinal)),
             uid: uid.to_string(),
             resource_version: "1".into(),
-            ip: Some(format!("198.18.1.{}", ordinal + 2)),
-            node: Some(format!("node-{ordinal}")),
+            ip: placed.then(|| format!("198.18.1.{}", ordinal + 2)),
+            node: placed.then(|| format!("node-{ordinal}")),
             since: self.now - 3_600,
             terminating: self.going.contains(&ordinal),
             revision: Some(revision),
-            running: Some(!self.down.contains(&id)),
-            ready: !self.down.contains(&id),
+            running: Some(self.running(id)),
+            ready: self.running(id),
             served: true,
-            unready: self.down.contains(&id).then_some(self.now - 3_600),
+            unready: (!self.running(id)).then_some(self.now - 3_600),
+            asked: self.asked.contains(&id).then_some(Asked::Restart),
+            ran: self.versions.get(&ordinal).filter(|_| self.running(id)).cloned(),
+            trouble: (!placed).then(|| "it cannot be scheduled: 0/3 nodes are available".to_owned()),
             ..PodFacts::default()
         }
     }
@@ -214,13 +266,16 @@ impl World {
         if self.silent.contains(&id) {
             return Fact::Unknown("connect timed out".into());
         }
+        if self.unplaced.contains(&id) {
+            return Fact::Unknown("its pod has no address yet".into());
+        }
         let server = match (&self.membership, self.leader().filter(|_| !self.wiped)) {
             _ if !self.running(id) => ServerTruth::Silent { reason: "connection refused".into() },
             (Some(membership), Some(leader)) => ServerTruth::Serving(Serving {
                 mode: if id == leader { Mode::Leader } else { Mode::Follower },
                 epoch: self.epoch,
                 zxid: Zxid(self.epoch << 32),
-                version: "3.9.5".into(),
+                version: self.versions.get(&id.ordinal().0).cloned().unwrap_or_default(),
                 membership: format!("{}version={}", membership.text(), membership.version),
                 synced_voters: (id == leader)
                     .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
@@ -231,10 +286,16 @@ impl World {
         let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
         Fact::Known(MemberTruth {
             id,
-            disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: None },
+            disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: self.outdated(id) },
             server,
             stalled: None,
+            still: None,
         })
+    }
+
+    /// What the agent of a member says that was started with another password.
+    fn outdated(&self, id: ServerId) -> Option<String> {
+        self.refusing.contains(&id).then(|| PASSWORD_CHANGED.to_owned())
     }
 
     fn act(&mut self, step: &Step) {
@@ -266,6 +327,10 @@ impl World {
                 self.next += 1;
                 let revision = self.revision();
                 self.made.insert(restart.id.ordinal().0, (revision, self.next));
+                self.refusing.remove(&restart.id);
+                self.led = self.led.filter(|id| *id != restart.id);
+                self.asked.remove(&restart.id);
+                self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
                 self.trace.push(format!("restart {}", restart.id));
             }
             Step::Renew(renew) => {
@@ -304,8 +369,11 @@ impl World {
                 claim.owned = !metadata["ownerReferences"].as_array().unwrap().is_empty();
                 claim.born = !metadata["labels"]["menagerie.dev/born"].is_null();
                 claim.instance = metadata["labels"]["app.kubernetes.io/instance"].as_str().map(str::to_owned);
+                claim.ran = metadata["annotations"]["menagerie.dev/version"].as_str().map(Into::into);
             }
-            Write::Apply { object, .. } if object.key.kind == Kind::Secret => {
+            Write::Apply { object, .. }
+                if object.key.kind == Kind::Secret && !matches!(self.objects[&object.key], Live::Orphan(_)) =>
+            {
                 panic!("the Secret is written a second time: {:?}", object.key);
             }
             Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
@@ -329,11 +397,29 @@ impl World {
                 .unwrap();
             let (pods, revision, uid) = (self.pods(), self.revision(), self.next);
             self.made.retain(|n, _| *n < pods);
+            self.versions.retain(|n, _| *n < pods);
+            let version = self.version().unwrap_or_default();
             for n in 0..pods {
+                self.versions.entry(n).or_insert_with(|| version.clone());
                 self.made.entry(n).or_insert_with(|| (revision.clone(), uid));
-                self.claims.entry(Ordinal(n)).or_insert_with(|| claim(n, Some(identity)));
+                let volume = !self.unplaced.contains(&ServerId(n + 1));
+                let made = || ClaimFacts { volume: volume.then(|| format!("volume-{n}")), ..claim(n, Some(identity)) };
+                self.claims.entry(Ordinal(n)).or_insert_with(made);
             }
         }
+    }
+
+    /// Deletes the custom resource and leaves all that it owned, as `--cascade=orphan` does it, and as objects look that a
+    /// backup tool brought back; a new one of that name comes.
+    pub fn orphan(&mut self, uid: &str) {
+        self.uid = uid.into();
+        self.status = EnsembleStatus::default();
+        for live in self.objects.values_mut() {
+            let mut json = live.held().cloned().unwrap_or_default();
+            json["metadata"]["ownerReferences"] = json!([]);
+            *live = Live::Orphan(json);
+        }
+        self.trace.clear();
     }
 
     /// Deletes the custom resource; its claims stay, and a new object of that name comes.
@@ -358,7 +444,8 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         going: false,
         owned: false,
         instance: None,
-        volume: None,
+        ran: None,
+        volume: Some(format!("volume-{ordinal}")),
         lost: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use menagerie::model::names::{BORN_LABEL, IDENTITY_LABEL};
+use menagerie::model::names::{BORN_LABEL, IDENTITY_LABEL, VERSION_ANNOTATION};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Names, Ordinal};
 use menagerie::plan::Target;
@@ -74,6 +74,8 @@ pub struct Claim {
     pub version: u32,
     pub identity: Option<String>,
     pub born: bool,
+    /// The version that last ran on it.
+    pub ran: Option<String>,
     /// Uid of the custom resource that it is deleted with.
     pub owner: Option<u32>,
     pub terminating: bool,
@@ -193,6 +195,7 @@ impl Kube {
         let bound = !metadata["ownerReferences"].as_array().is_none_or(Vec::is_empty);
         claim.owner = bound.then_some(owner);
         claim.born = !metadata["labels"][BORN_LABEL].is_null();
+        claim.ran = metadata["annotations"][VERSION_ANNOTATION].as_str().map(str::to_owned);
         claim.version += 1;
         Ok(())
     }
@@ -270,6 +273,7 @@ impl Kube {
                     version: 1,
                     identity: identity.map(str::to_owned),
                     born: false,
+                    ran: None,
                     owner: None,
                     terminating: false,
                     lost: false,

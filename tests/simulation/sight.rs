@@ -9,7 +9,7 @@ use menagerie::model::names::IDENTITY_LABEL;
 use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
-    ClaimFacts, Desired, Fact, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
+    ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
 };
 
 use super::kube::{Ask, Pod, Stored, names};
@@ -63,6 +63,7 @@ pub struct ClaimSight {
     version: u32,
     identity: Option<String>,
     born: bool,
+    ran: Option<String>,
     owner: Option<u32>,
     terminating: bool,
     lost: bool,
@@ -141,6 +142,7 @@ impl World {
             version: claim.version,
             identity: claim.identity.clone(),
             born: claim.born,
+            ran: claim.ran.clone(),
             owner: claim.owner,
             terminating: claim.terminating,
             lost: claim.lost,
@@ -229,6 +231,7 @@ impl PodSight {
                 Ask::Restart => Asked::Restart,
                 Ask::Replace => Asked::Replace,
             }),
+            ran: None,
         }
     }
 }
@@ -276,6 +279,8 @@ impl Answer {
                 outdated: self.outdated.clone(),
             },
             stalled: self.stalled,
+            // A server of this model either runs or does nothing at all.
+            still: self.stalled,
             server: self.server.as_ref().map_or_else(silent, ServerAnswer::truth),
         }
     }
@@ -316,6 +321,7 @@ impl Sight {
             members: self.members.iter().map(|(id, answer)| (ServerId(*id), fact(*id, answer.as_ref()))).collect(),
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
+            hindrances: Hindrances::default(),
         };
         let span = seen.span();
         let needed = |key: &ObjectKey| seen.names.ordinal_of_pod(&key.name).is_none_or(|ordinal| ordinal.0 < span);
@@ -366,6 +372,7 @@ impl Sight {
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
             owned: claim.owner == Some(self.resource.uid),
             instance: None,
+            ran: claim.ran.clone(),
             volume: Some(format!("volume-{}", claim.uid)),
             lost: claim.lost.then(|| "its node was deleted".to_owned()),
         }

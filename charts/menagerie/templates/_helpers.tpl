@@ -24,7 +24,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ required "image.repository is required: where you pushed the operator's image (docs/install.md), such as --set image.repository=registry.example.com/menagerie/operator" .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{- /* Exactly what src/operator/{run,observe,act,report}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
+{{- /* Exactly what src/operator/{run,namespaces,observe,objects,refusals,act,report}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
 that is not there yet. Secrets are created once and never changed. */ -}}
 {{- define "menagerie.rules" -}}
 - apiGroups: [menagerie.dev]
@@ -61,4 +61,8 @@ that is not there yet. Secrets are created once and never changed. */ -}}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Why a pod is not made stands in an Event of its StatefulSet alone.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 {{- end -}}

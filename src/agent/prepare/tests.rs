@@ -82,6 +82,26 @@ fn prepared(files: &Files, seed: &Seed) -> (Plan, Files) {
 }
 
 #[test]
+fn case_25_case_r15_founders_that_are_called_otherwise_or_are_fewer_count_until_a_list_was_agreed_on() {
+    let mut renamed = seed(&[1, 2, 3], 0, true);
+    renamed.membership.servers.insert(ServerId(3), Server::voter("a-2.elsewhere"));
+    let fewer = seed(&[1, 2], 0, true);
+    for told in [renamed, fewer] {
+        let files = volume(&[("0", &list(&[1, 2, 3]))]);
+        assert!(outdated(&look(&files), &told, OWN).is_some(), "its server has to be started anew");
+        let (plan, after) = prepared(&files, &told);
+        assert_eq!((plan.using.servers, plan.from), (told.membership.servers.clone(), Source::Charter));
+        assert_eq!(outdated(&look(&after), &told, OWN), None);
+        let agreed = volume(&[("100000000", &list(&[1, 2, 3]))]);
+        let mut born = told.clone();
+        born.birth = false;
+        for (files, told) in [(&agreed, &told), (&files, &born)] {
+            assert_eq!(prepared(files, told).0.from, Source::Record, "an agreed list, or a birth that is over");
+        }
+    }
+}
+
+#[test]
 fn the_membership_in_use_follows_from_record_and_charter() {
     const NONE: &[(&str, &[u32])] = &[];
     // Record, charter, its version; the list in use, its version, where it comes from.

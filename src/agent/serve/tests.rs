@@ -6,7 +6,6 @@ use std::path::Path;
 
 use axum::extract;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -22,15 +21,14 @@ macro_rules! fixture {
     };
 }
 
-/// What a server answers to `AdminServer` commands and four-letter words; to others nothing, and it stays connected.
+/// What a server answers to `AdminServer` commands; to others nothing, and it stays connected.
 type Script = BTreeMap<&'static str, &'static str>;
 
 fn serving() -> Script {
     BTreeMap::from([
         ("server_stats", fixture!("3.9.5/follower-server_stats.json")),
         ("monitor", fixture!("3.9.5/follower-monitor.json")),
-        ("conf", fixture!("3.9.5/follower-conf.txt")),
-        ("ruok", "imok"),
+        ("voting_view", fixture!("3.9.5/voting_view.json")),
     ])
 }
 
@@ -38,48 +36,41 @@ fn waiting() -> Script {
     BTreeMap::from([
         ("server_stats", fixture!("3.8.5/noquorum-server_stats.json")),
         ("environment", r#"{"zookeeper.version":"3.8.5-19f1842d, built on 2025-09-03 21:35 UTC","error":null}"#),
-        ("conf", fixture!("3.8.5/noquorum-conf.txt")),
-        ("ruok", "imok"),
     ])
 }
 
+/// Nobody listens on its client port: no question may need it.
 async fn server(script: Script) -> Place {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place {
-        admin: format!("http://{}", admin.local_addr().unwrap()),
-        client: client.local_addr().unwrap().to_string(),
-    };
-    let answers = script.clone();
-    let command = async move |extract::Path(name): extract::Path<String>| match answers.get(name.as_str()) {
+    let place = Place { admin: format!("http://{}", admin.local_addr().unwrap()), client: free().await, quorum: 2888 };
+    let command = async move |extract::Path(name): extract::Path<String>| match script.get(name.as_str()) {
         Some(answer) => *answer,
         None => std::future::pending().await,
     };
     tokio::spawn(async move { axum::serve(admin, Router::new().route("/commands/{name}", get(command))).await });
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = client.accept().await {
-            let mut word = [0; 4];
-            if socket.read_exact(&mut word).await.is_err() {
-                continue;
-            }
-            let answer = std::str::from_utf8(&word).ok().and_then(|word| script.get(word));
-            let Some(answer) = answer else { std::future::pending().await };
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
-    });
     place
 }
 
-async fn nobody() -> Place {
-    let free = async || TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    Place { admin: format!("http://{}", free().await), client: free().await.to_string() }
+async fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
 }
 
+async fn nobody() -> Place {
+    Place { admin: format!("http://{}", free().await), client: free().await, quorum: 2888 }
+}
+
+/// A volume as a server of the fixtures leaves it.
 fn disk(epoch: &str) -> TempDir {
     let disk = TempDir::new().unwrap();
     fs::create_dir(disk.path().join("version-2")).unwrap();
     fs::write(disk.path().join("version-2/currentEpoch"), epoch).unwrap();
     fs::write(disk.path().join("version-2/snapshot.0"), "").unwrap();
+    let conf = disk.path().join("conf");
+    fs::create_dir(&conf).unwrap();
+    let (_, membership) = fixture!("3.9.5/follower-conf.txt").split_once("membership: \n").unwrap();
+    let lines: Vec<_> = membership.lines().filter(|line| line.starts_with("server.")).collect();
+    fs::write(conf.join("zoo.cfg.dynamic.100000000"), lines.join("\n")).unwrap();
+    fs::write(conf.join("zoo.cfg"), "tickTime=2000\ndynamicConfigFile=/data/conf/zoo.cfg.dynamic.100000000\n").unwrap();
     fs::write(disk.path().join("menagerie.json"), r#"{"identity":"one","ensemble":"a","id":1}"#).unwrap();
     disk
 }
@@ -88,7 +79,7 @@ async fn agent(place: Place, disk: &Path) -> String {
     let agent = Arc::new(Agent::new(ServerId(1), place, Volume::at(disk), None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router(agent)).await });
+    tokio::spawn(crate::serve::serve(listener, router(agent)));
     url
 }
 
@@ -108,14 +99,12 @@ async fn truth(url: &str) -> MemberTruth {
 async fn a_serving_server_passes_every_probe() {
     let disk = disk("3");
     let url = agent(server(serving()).await, disk.path()).await;
-    for path in ["/healthz", "/startup", "/live"] {
-        assert_eq!(probe(&url, path).await, Ok("ok".into()), "{path}");
-    }
+    assert_eq!(probe(&url, "/healthz").await, Ok("ok".into()));
     assert_eq!(probe(&url, "/ready").await, Ok("serving as follower in epoch 3".into()));
     let truth = truth(&url).await;
     assert_eq!(truth.id, ServerId(1));
     assert_eq!(truth.disk.identity.as_deref(), Some("one"));
-    assert!(truth.disk.database && truth.disk.record.is_none());
+    assert!(truth.disk.database && truth.disk.record == Some(ConfigVersion(0x1_0000_0000)));
     let Server::Serving(Serving { mode, epoch, zxid, version, membership, synced_voters }) = truth.server else {
         panic!()
     };
@@ -124,12 +113,9 @@ async fn a_serving_server_passes_every_probe() {
 }
 
 #[tokio::test]
-async fn a_server_without_quorum_lives_and_is_not_ready() {
+async fn a_server_without_quorum_is_not_ready() {
     let disk = disk("3");
     let url = agent(server(waiting()).await, disk.path()).await;
-    for path in ["/startup", "/live"] {
-        assert_eq!(probe(&url, path).await, Ok("ok".into()), "{path}");
-    }
     assert_eq!(probe(&url, "/ready").await, Err("not serving: election".into()));
     let expected = Server::Waiting { phase: "election".into(), version: Some("3.8.5".into()) };
     assert_eq!(truth(&url).await.server, expected);
@@ -141,9 +127,6 @@ async fn without_a_server_only_the_agent_is_healthy() {
     let place = nobody().await;
     let url = agent(place.clone(), disk.path()).await;
     assert_eq!(probe(&url, "/healthz").await, Ok("ok".into()));
-    let refused = format!("ruok at {}: connection refused", place.client);
-    assert_eq!(probe(&url, "/live").await, Err(refused.clone()));
-    assert_eq!(probe(&url, "/startup").await, Err(refused));
     let reason = format!("GET {}/commands/server_stats: connection refused", place.admin);
     assert_eq!(probe(&url, "/ready").await, Err(reason.clone()));
     assert_eq!(truth(&url).await.server, Server::Silent { reason });
@@ -153,8 +136,8 @@ async fn without_a_server_only_the_agent_is_healthy() {
 async fn a_hung_server_fails_within_a_probes_patience() {
     let disk = disk("3");
     let url = agent(server(Script::new()).await, disk.path()).await;
-    let (live, ready, truth) = tokio::join!(probe(&url, "/live"), probe(&url, "/ready"), truth(&url));
-    assert!(live.unwrap_err().ends_with("no answer within 2000 ms"));
+    let (health, ready, truth) = tokio::join!(probe(&url, "/healthz"), probe(&url, "/ready"), truth(&url));
+    assert_eq!(health, Ok("ok".into()));
     assert!(ready.unwrap_err().contains("no answer within 2"));
     assert!(matches!(truth.server, Server::Silent { .. }));
 }
@@ -169,11 +152,19 @@ async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
     let mut leads = serving();
     leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
     leads.insert("monitor", fixture!("3.9.5/leader-monitor.json"));
-    leads.insert("conf", fixture!("3.9.5/leader-conf.txt"));
     let url = agent(server(leads).await, disk.path()).await;
     let limit = HAND_OVER + Duration::from_secs(5);
-    let answer = http::get(&format!("{url}/hand-over"), limit).await.unwrap();
-    assert_eq!(answer, b"nobody took over\n");
+    let kubelets = format!("{url}/hand-over");
+    let held_up = http::get(&kubelets, limit);
+    let flood = async {
+        // Whoever asks in a flood is turned away, and takes no connection from the probes.
+        let asked = futures::future::join_all((0..20).map(|_| probe(&url, "/hand-over")));
+        let turned_away = tokio::time::timeout(HAND_OVER / 2, asked).await;
+        assert!(turned_away.is_err(), "some of them wait");
+        assert_eq!(probe(&url, "/healthz").await, Ok("ok".into()));
+    };
+    let (answer, ()) = tokio::join!(held_up, flood);
+    assert_eq!(answer.unwrap(), b"nobody took over\n");
 }
 
 #[tokio::test]
@@ -183,8 +174,8 @@ async fn a_server_that_says_half_is_silent() {
         ("server_stats", "[]"),
         ("monitor", "<html>"),
         ("monitor", "{\"server_state\":7}"),
-        ("conf", "clientPort=2181\n"),
-        ("conf", "conf is not executed because it is not in the whitelist.\n"),
+        ("voting_view", "<html>"),
+        ("voting_view", "{\"command\":\"voting_view\",\"error\":null}"),
     ] {
         let mut script = serving();
         script.insert(question, answer);
@@ -192,22 +183,21 @@ async fn a_server_that_says_half_is_silent() {
         let url = agent(server(script).await, disk.path()).await;
         assert!(matches!(truth(&url).await.server, Server::Silent { .. }), "{question} {answer}");
         assert!(probe(&url, "/ready").await.is_err());
-        assert!(probe(&url, "/live").await.is_ok());
+        assert!(probe(&url, "/healthz").await.is_ok());
     }
 }
 
 #[tokio::test]
 async fn half_a_truth_is_not_told() {
     let disk = disk("3");
-    fs::create_dir(disk.path().join("conf")).unwrap();
     fs::create_dir(disk.path().join("conf/zoo.cfg.dynamic.5")).unwrap();
     let url = agent(server(serving()).await, disk.path()).await;
     assert!(probe(&url, "/v1/member").await.unwrap_err().starts_with("cannot read "));
-    assert!(probe(&url, "/live").await.is_ok());
+    assert!(probe(&url, "/healthz").await.is_ok());
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_costs_one_thread_and_no_liveness() {
+async fn a_disk_that_hangs_costs_one_thread() {
     let disk = disk("3");
     let agent = Arc::new(Agent::new(ServerId(1), server(serving()).await, Volume::at(disk.path()), None));
     let (hang, release) = std::sync::mpsc::channel::<()>();
@@ -220,7 +210,6 @@ async fn a_disk_that_hangs_costs_one_thread_and_no_liveness() {
     reading.await.unwrap();
     let error = agent.disk(|_| Ok(())).await.unwrap_err();
     assert_eq!(error, "the data volume does not answer within 2 s");
-    assert!(live(State(Arc::clone(&agent))).await.0.is_success());
     assert_eq!(stuck.await.unwrap().unwrap_err(), error);
     drop(hang);
     assert_eq!(agent.disk(Volume::epoch).await, Ok(Some(3)));
@@ -229,9 +218,54 @@ async fn a_disk_that_hangs_costs_one_thread_and_no_liveness() {
 #[tokio::test]
 async fn the_version_of_the_record_is_told() {
     let disk = disk("3");
-    fs::create_dir(disk.path().join("conf")).unwrap();
     let line = "server.1=a-0:2888:3888:participant;0.0.0.0:2181";
-    fs::write(disk.path().join("conf/zoo.cfg.dynamic.100000000"), line).unwrap();
+    fs::write(disk.path().join("conf/zoo.cfg.dynamic.200000000"), line).unwrap();
     let url = agent(nobody().await, disk.path()).await;
-    assert_eq!(truth(&url).await.disk.record, Some(ConfigVersion(0x1_0000_0000)));
+    assert_eq!(truth(&url).await.disk.record, Some(ConfigVersion(0x2_0000_0000)));
+}
+
+#[tokio::test]
+async fn case_01_a_leader_with_the_prometheus_provider_is_recognised() {
+    let disk = disk("1");
+    let mut leads = serving();
+    leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
+    leads.insert("monitor", fixture!("3.9.5/leader-monitor-prometheus.json"));
+    let url = agent(server(leads).await, disk.path()).await;
+    let Server::Serving(Serving { mode, synced_voters, .. }) = truth(&url).await.server else { panic!() };
+    assert_eq!((mode, synced_voters), (Mode::Leader, Some(2)));
+}
+
+/// `leaderServes=no`, `maxClientCnxns=1` and a shell, `maxCnxns` used up: whoever connects to the client port is hung up on.
+#[tokio::test]
+async fn case_02_07_08_a_client_port_that_takes_nobody_costs_a_server_nothing() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = port.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((taken, _)) = port.accept().await {
+            drop(taken);
+        }
+    });
+    let disk = disk("3");
+    let mut leads = serving();
+    leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
+    leads.insert("monitor", fixture!("3.9.5/leader-monitor.json"));
+    for (script, line) in [(serving(), "serving as follower in epoch 3"), (leads, "serving as leader in epoch 3")] {
+        let place = Place { client: client.clone(), ..server(script).await };
+        assert!(place.listens().await);
+        let url = agent(place, disk.path()).await;
+        assert_eq!(probe(&url, "/ready").await, Ok(line.into()));
+        assert!(matches!(truth(&url).await.server, Server::Serving(_)));
+    }
+    let stopped = Place { client, ..nobody().await };
+    assert!(stopped.listens().await, "a server that may be writing is not taken for one that is gone");
+}
+
+#[tokio::test]
+async fn a_membership_that_is_proposed_is_not_the_one_that_is_told() {
+    let disk = disk("3");
+    let conf = disk.path().join("conf");
+    fs::write(conf.join("zoo.cfg.dynamic.next"), "server.9=z:2888:3888:participant;2181\nversion=200000000").unwrap();
+    let url = agent(server(serving()).await, disk.path()).await;
+    let Server::Serving(serving) = truth(&url).await.server else { panic!() };
+    assert!(serving.membership.ends_with("\nversion=100000000") && !serving.membership.contains("server.9"));
 }

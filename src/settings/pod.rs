@@ -1,0 +1,139 @@
+//! What `podTemplate` may not do to the server's container: go around `config` and `jvm`, or say what nobody reads.
+
+use serde_json::Value;
+
+use super::{Refusal, port_fault};
+use crate::model::layout::DATA_DIR;
+
+const FLAGS: &str = "goes around the checks of jvm: use jvm.heap and jvm.flags";
+const JMX: &str =
+    "is not read, because JMX of zkServer.sh is off: use jvm.flags, such as -Dcom.sun.management.jmxremote.port=9010";
+const PLACES: &str = "says where zkServer.sh finds its files: these are the operator's own";
+
+/// Variables that zkServer.sh or the JVM reads.
+const VARIABLES: [(&str, &str); 22] = [
+    ("SERVER_JVMFLAGS", FLAGS),
+    ("JVMFLAGS", FLAGS),
+    ("JDK_JAVA_OPTIONS", FLAGS),
+    ("JAVA_TOOL_OPTIONS", FLAGS),
+    ("_JAVA_OPTIONS", FLAGS),
+    ("ZK_SERVER_HEAP", "is the heap: use jvm.heap"),
+    ("JAVA_OPTS", "is not read by zkServer.sh: use jvm.flags"),
+    ("JMXDISABLE", JMX),
+    ("JMXPORT", JMX),
+    ("JMXLOCALONLY", JMX),
+    ("JMXAUTH", JMX),
+    ("JMXSSL", JMX),
+    ("JMXLOG4J", JMX),
+    ("JMXHOSTNAME", JMX),
+    ("ZOOCFG", PLACES),
+    ("ZOOCFGDIR", PLACES),
+    ("ZOOBINDIR", PLACES),
+    ("ZOOPIDFILE", PLACES),
+    ("ZOO_LOG_DIR", PLACES),
+    ("ZOO_NOEXEC", "keeps the shell before the server, which then misses its signals"),
+    ("ZOO_DATADIR_AUTOCREATE_DISABLE", "keeps a member with a new volume from starting"),
+    // Of an emptyDir of the operator's own; the name of the file is the user's to choose.
+    ("ZOO_LOG_FILE", ""),
+];
+
+/// Files that zkServer.sh runs, wherever they are.
+const SCRIPTS: [&str; 4] = ["java.env", "zookeeper-env.sh", "zkEnv.sh", "zkServer.sh"];
+
+const PARTS: [(&str, &str); 8] = [
+    ("image", "use image of the ensemble"),
+    ("command", "the server is started by the operator: use jvm and config"),
+    ("args", "the server is started by the operator: use jvm and config"),
+    ("resources", "use resources of the ensemble"),
+    ("startupProbe", "the agent answers for the server"),
+    ("livenessProbe", "the agent answers for the server"),
+    ("readinessProbe", "the agent answers for the server"),
+    ("lifecycle", "the agent is asked before a server stops"),
+];
+
+const CONTAINERS: [&str; 2] = ["prepare", "agent"];
+const VOLUMES: [&str; 5] = ["data", "seed", "super", "logs", "tmp"];
+
+/// Checks what a `podTemplate` says of the container `zookeeper`, and of what the others share with it.
+pub fn check_pod(template: &Value) -> Result<(), Refusal> {
+    let spec = &template["spec"];
+    let refused = |reason: String| Err(Refusal { field: "podTemplate", reason });
+    let mut named = names(spec, "containers", "name").chain(names(spec, "initContainers", "name"));
+    if let Some(name) = named.find(|name| CONTAINERS.contains(name)) {
+        return refused(format!("a container must not be named {name}: that is one of the operator's own"));
+    }
+    if let Some(name) = names(spec, "volumes", "name").find(|name| VOLUMES.contains(name)) {
+        return refused(format!("the volume {name} must not be changed: it is the operator's own"));
+    }
+    for container in spec["containers"].as_array().into_iter().flatten() {
+        if container["name"] != "zookeeper" {
+            let mut ports =
+                container["ports"].as_array().into_iter().flatten().filter_map(|p| p["containerPort"].as_u64());
+            match ports.find_map(|port| port_fault(&port.to_string())) {
+                Some(fault) => return refused(format!("the port of a container {fault}")),
+                None => continue,
+            }
+        }
+        let fault = part_fault(container)
+            .or_else(|| names(container, "env", "name").find_map(variable_fault))
+            .or_else(|| names(container, "volumeMounts", "mountPath").find_map(mount_fault))
+            .or_else(|| names(container, "volumeDevices", "devicePath").find_map(mount_fault));
+        if let Some(fault) = fault {
+            return refused(format!("of the container zookeeper, {fault}"));
+        }
+    }
+    Ok(())
+}
+
+fn names<'a>(container: &'a Value, list: &str, field: &'static str) -> impl Iterator<Item = &'a str> {
+    container[list].as_array().into_iter().flatten().filter_map(move |item| item[field].as_str())
+}
+
+fn part_fault(container: &Value) -> Option<String> {
+    if container["envFrom"].as_array().is_some_and(|from| !from.is_empty()) {
+        return Some(
+            "envFrom must not be set: nobody can tell which variables it brings; name each in env, with valueFrom"
+                .to_owned(),
+        );
+    }
+    let (part, instead) = PARTS.iter().find(|(part, _)| !container[*part].is_null())?;
+    Some(format!("{part} must not be set: {instead}"))
+}
+
+fn variable_fault(name: &str) -> Option<String> {
+    match VARIABLES.iter().find(|(variable, _)| *variable == name) {
+        Some((_, "")) => None,
+        Some((_, fault)) => Some(format!("env {name} must not be set: it {fault}")),
+        None if name.starts_with("ZOO_") => Some(format!(
+            "env {name} must not be set: only the entrypoint of the official image reads it, and that is not run; use config"
+        )),
+        None => None,
+    }
+}
+
+fn mount_fault(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    let real = format!("/{}", parts.join("/"));
+    let last = parts.last().copied().unwrap_or_default();
+    let home = parts.iter().rev().nth(1).is_some_and(|parent| parent.contains("zookeeper"));
+    let why = if parts.is_empty() || real == DATA_DIR || real.starts_with(&format!("{DATA_DIR}/")) {
+        "the members' data is there"
+    } else if ["/logs", "/tmp"].contains(&real.as_str()) {
+        "the operator mounts a volume there"
+    } else if SCRIPTS.contains(&last) {
+        "zkServer.sh would run it, and it could replace all that the operator says: use jvm and config"
+    } else if real == "/conf" || (home && ["bin", "conf"].contains(&last)) {
+        "it could hold files that zkServer.sh runs: mount single files, such as /conf/logback.xml with a subPath"
+    } else {
+        return None;
+    };
+    let path: String = path.chars().take(128).flat_map(char::escape_default).collect();
+    Some(format!("nothing may be mounted at {path}: {why}"))
+}

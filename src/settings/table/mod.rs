@@ -1,0 +1,88 @@
+//! The table, by what an option is about.
+
+mod admin;
+mod auth;
+mod clients;
+mod ensemble;
+mod java;
+mod storage;
+mod tls;
+mod work;
+
+use super::Takes::{self, Bool, Buffer, Count, Float, Int, Long, Port, Text, YesNo};
+use super::Values::{self, But, Every, Just};
+use super::{Reach, Rule, Setting};
+
+/// The parts, each under its heading.
+pub const PARTS: [(&str, &[Setting]); 8] = [
+    ("Data on disk", storage::SETTINGS),
+    ("Membership, election, synchronisation", ensemble::SETTINGS),
+    ("Clients and sessions", clients::SETTINGS),
+    ("Authentication and ACLs", auth::SETTINGS),
+    ("TLS", tls::SETTINGS),
+    ("Administration and metrics", admin::SETTINGS),
+    ("Requests, memory, watches", work::SETTINGS),
+    ("Java properties that are no keys of zoo.cfg", java::SETTINGS),
+];
+
+/// All of it.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    PARTS.iter().flat_map(|(_, settings)| settings.iter())
+}
+
+/// The most special row about a name in zoo.cfg.
+pub fn by_key(name: &str) -> Option<&'static Setting> {
+    most_special(all().filter(|setting| setting.covers(name)))
+}
+
+/// The most special row about a system property, and its name there.
+pub fn by_property<'a>(property: &'a str, prefix: &str) -> Option<(&'static Setting, &'a str)> {
+    let plain = most_special(all().filter(|row| row.reach == Reach::Property && row.covers(property)));
+    if let Some(setting) = plain {
+        return Some((setting, property));
+    }
+    let name = property.strip_prefix(prefix)?;
+    most_special(all().filter(|row| row.reach != Reach::Property && row.covers(name))).map(|setting| (setting, name))
+}
+
+fn most_special(rows: impl Iterator<Item = &'static Setting>) -> Option<&'static Setting> {
+    rows.max_by_key(|row| (!row.name.ends_with('*'), row.name.len()))
+}
+
+const fn key(name: &'static str, takes: Takes, rule: Rule) -> Setting {
+    Setting { name, reach: Reach::Key, takes, since: &[], rule }
+}
+
+const fn both(name: &'static str, takes: Takes, rule: Rule) -> Setting {
+    Setting { name, reach: Reach::Both, takes, since: &[], rule }
+}
+
+const fn property(name: &'static str, takes: Takes, rule: Rule) -> Setting {
+    Setting { name, reach: Reach::Property, takes, since: &[], rule }
+}
+
+const fn owned(value: &'static str, why: &'static str) -> Rule {
+    Rule::Owned { value: Some(value), twice: false, why }
+}
+
+/// Owned, and said as a flag as well.
+const fn vital(value: &'static str, why: &'static str) -> Rule {
+    Rule::Owned { value: Some(value), twice: true, why }
+}
+
+/// Followed, and warned of with some values.
+const fn unwise(values: Values, why: &'static str) -> Rule {
+    Rule::Unwise { values, why }
+}
+
+/// Owned, and written by the agent.
+const fn by_agent(why: &'static str) -> Rule {
+    Rule::Owned { value: None, twice: false, why }
+}
+
+impl Setting {
+    const fn since(mut self, since: &'static [(u32, u32)]) -> Self {
+        self.since = since;
+        self
+    }
+}

@@ -1,0 +1,52 @@
+//! TLS.
+
+use super::{Bool, Every, Int, Setting, Text, both, unwise};
+use crate::settings::Rule::Followed;
+
+const PASSWORD: &str = "who may read the ensemble may read the password: mount it, and set passwordPath";
+
+pub const SETTINGS: &[Setting] = &[
+    both("client.portUnification", Bool, Followed),
+    both("client.certReload", Bool, Followed).since(&[(8, 5)]),
+    both("fips-mode", Bool, Followed).since(&[(8, 2)]),
+    both("ssl.authProvider", Text, Followed),
+    both("ssl.sslProvider", Text, Followed).since(&[(9, 0)]),
+    both("ssl.keyStore.location", Text, Followed),
+    both("ssl.keyStore.password", Text, unwise(Every, PASSWORD)),
+    both("ssl.keyStore.passwordPath", Text, Followed),
+    both("ssl.keyStore.type", Text, Followed),
+    both("ssl.trustStore.location", Text, Followed),
+    both("ssl.trustStore.password", Text, unwise(Every, PASSWORD)),
+    both("ssl.trustStore.passwordPath", Text, Followed),
+    both("ssl.trustStore.type", Text, Followed),
+    both("ssl.protocol", Text, Followed),
+    both("ssl.enabledProtocols", Text, Followed),
+    both("ssl.ciphersuites", Text, Followed),
+    both("ssl.context.supplier.class", Text, Followed),
+    both("ssl.hostnameVerification", Bool, Followed),
+    both("ssl.clientHostnameVerification", Bool, Followed).since(&[(9, 4)]),
+    both("ssl.allowReverseDnsLookup", Bool, Followed).since(&[(8, 6), (9, 5)]),
+    both("ssl.crl", Bool, Followed),
+    both("ssl.ocsp", Bool, Followed),
+    both("ssl.clientAuth", Text, Followed),
+    both("ssl.handshakeDetectionTimeoutMillis", Int, Followed),
+    both("ssl.quorum.keyStore.location", Text, Followed),
+    both("ssl.quorum.keyStore.password", Text, unwise(Every, PASSWORD)),
+    both("ssl.quorum.keyStore.passwordPath", Text, Followed),
+    both("ssl.quorum.keyStore.type", Text, Followed),
+    both("ssl.quorum.trustStore.location", Text, Followed),
+    both("ssl.quorum.trustStore.password", Text, unwise(Every, PASSWORD)),
+    both("ssl.quorum.trustStore.passwordPath", Text, Followed),
+    both("ssl.quorum.trustStore.type", Text, Followed),
+    both("ssl.quorum.protocol", Text, Followed),
+    both("ssl.quorum.enabledProtocols", Text, Followed),
+    both("ssl.quorum.ciphersuites", Text, Followed),
+    both("ssl.quorum.context.supplier.class", Text, Followed),
+    both("ssl.quorum.hostnameVerification", Bool, Followed),
+    both("ssl.quorum.clientHostnameVerification", Bool, Followed).since(&[(9, 4)]),
+    both("ssl.quorum.allowReverseDnsLookup", Bool, Followed).since(&[(8, 6), (9, 5)]),
+    both("ssl.quorum.crl", Bool, Followed),
+    both("ssl.quorum.ocsp", Bool, Followed),
+    both("ssl.quorum.clientAuth", Text, Followed),
+    both("ssl.quorum.handshakeDetectionTimeoutMillis", Int, Followed),
+];
