@@ -79,6 +79,11 @@ impl Agent {
         Self { id, place, motion, volume, mounts, reader, held_up, served, server, look }
     }
 
+    /// Where its server finds its configuration.
+    pub fn config(&self) -> String {
+        self.volume.config()
+    }
+
     /// For how many seconds the server has not served, as far as this agent saw.
     fn stalled(&self, server: &Server) -> Option<u64> {
         let mut last = self.served.lock().unwrap_or_else(PoisonError::into_inner);
