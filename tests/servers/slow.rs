@@ -53,7 +53,10 @@ async fn case_r03_a_follower_behind_a_slow_link_moves_and_one_that_is_stopped_or
         if serves(&truth) {
             break;
         }
-        longest = longest.max(truth.still.unwrap_or(0));
+        // Until it has found its leader it elects, and on a busy machine that takes some seconds in which nothing moves.
+        if matches!(&truth.server, Server::Waiting { phase, .. } if phase == "synchronization") {
+            longest = longest.max(truth.still.unwrap_or(0));
+        }
         assert!(longest <= hung, "after {:?} it is taken for hung: {truth:?}\n{}", begun.elapsed(), ensemble.words());
         if let Server::Waiting { phase, .. } = truth.server
             && phases.last() != Some(&phase)
