@@ -102,13 +102,13 @@ mod tests {
                 ended.notify_one();
                 2
             };
-            tokio::spawn(async move { round.join(|(), _| false, ask).await })
+            tokio::spawn(async move { round.join(|_, _| false, ask).await })
         };
         tokio::task::yield_now().await;
         begun.abort();
         ended.notified().await;
         tokio::task::yield_now().await;
-        assert_eq!(round.join(|(), _| false, || async { 3 }).await, Some(3), "it has ended, and does not count");
+        assert_eq!(round.join(|_, _| false, || async { 3 }).await, Some(3), "it has ended, and does not count");
     }
 
     #[tokio::test]
