@@ -58,12 +58,12 @@ fn from_here(peer: IpAddr) -> bool {
 }
 
 async fn answer(stream: TcpStream, (seat, shown_out): (Seat, oneshot::Receiver<()>), router: Router) {
-    let routes = TowerToHyperService::new(router);
+    let answers = TowerToHyperService::new(router);
     let seat = Arc::new(seat);
     let asking = Arc::clone(&seat);
     let service = service_fn(move |request| {
         asking.asked();
-        routes.call(request)
+        answers.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -13,3 +13,23 @@ fn the_files_in_crds_are_what_menagerie_crd_prints() {
     }
     assert!(written == printed, "crds/menagerie.dev.yaml is out of date: run `dev/generate`");
 }
+
+/// The API server is the first to refuse; what it lets through in a stored spec, the table of settings refuses.
+#[test]
+fn what_the_schema_refuses_of_config_the_table_refuses_too() {
+    let crd = menagerie::api::crds().remove(0);
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/config/x-kubernetes-validations";
+    let rules = serde_json::to_value(crd).unwrap().pointer(spec).unwrap().clone();
+    let mut tried = 0;
+    for rule in rules.as_array().unwrap() {
+        let names = rule["rule"].as_str().unwrap().split('\'').skip(1).step_by(2);
+        for name in names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')) {
+            let key = if name.ends_with('.') { format!("{name}x") } else { name.to_owned() };
+            let spec = serde_json::json!({"replicas": 3, "version": "3.9.5", "config": {&key: "1"}});
+            let error = menagerie::model::Desired::from_spec(&serde_json::from_value(spec).unwrap()).expect_err(&key);
+            assert_eq!(error.field, "config");
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "only {tried} names were found: this test looks at nothing");
+}

@@ -117,7 +117,7 @@ fn server(spec: Value) -> Value {
 }
 
 /// The pod of an ensemble with that pod template.
-fn pod_with(spec: Value) -> Value {
+fn pod_with(spec: &Value) -> Value {
     server(json!({"replicas": 3, "version": "3.9.5", "podTemplate": {"spec": spec}}))
 }
 
@@ -182,9 +182,9 @@ fn case_03_a_quota_on_limits_is_met_by_every_container_when_somebody_says_so() {
 fn case_13_the_users_init_containers_come_before_the_last_gate() {
     let chown = json!({"name": "chown", "image": "busybox", "volumeMounts": [{"name": "data", "mountPath": "/data"}]});
     let sidecar = json!({"name": "proxy", "image": "proxy", "restartPolicy": "Always"});
-    let pod = pod_with(json!({"initContainers": [chown, sidecar]}));
+    let pod = pod_with(&json!({"initContainers": [chown, sidecar]}));
     assert_eq!(names_of(&pod["initContainers"]), ["chown", "proxy", "prepare"]);
-    assert_eq!(names_of(&pod_with(json!({}))["initContainers"]), ["prepare"]);
+    assert_eq!(names_of(&pod_with(&json!({}))["initContainers"]), ["prepare"]);
 }
 
 #[test]
@@ -200,14 +200,14 @@ fn case_28_zk_server_status_finds_the_server_without_an_argument() {
         [("/conf", false), ("/conf/", false), ("/conf/zoo.cfg", false), ("/conf/logback.xml", true), ("/config", true)]
     {
         let mount = json!({"name": "x", "mountPath": path, "subPath": "y"});
-        let pod = pod_with(json!({"containers": [{"name": "zookeeper", "volumeMounts": [mount]}]}));
+        let pod = pod_with(&json!({"containers": [{"name": "zookeeper", "volumeMounts": [mount]}]}));
         assert_eq!(mounts(&pod).contains("script-config"), ours, "{path}");
     }
 }
 
 #[test]
 fn case_29_only_who_places_members_in_relation_to_each_other_replaces_the_default_spreading() {
-    let default = pod_with(json!({}))["topologySpreadConstraints"].clone();
+    let default = pod_with(&json!({}))["topologySpreadConstraints"].clone();
     assert_eq!(default.as_array().unwrap().len(), 2);
     for same in [
         json!({"affinity": {}, "topologySpreadConstraints": []}),
@@ -216,13 +216,13 @@ fn case_29_only_who_places_members_in_relation_to_each_other_replaces_the_defaul
         json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
             {"nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "Exists"}]}]}}}}),
     ] {
-        assert_eq!(pod_with(same.clone())["topologySpreadConstraints"], default, "{same}");
+        assert_eq!(pod_with(&same)["topologySpreadConstraints"], default, "{same}");
     }
     let apart = json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]});
-    let apart = pod_with(json!({"affinity": {"podAntiAffinity": apart}}));
+    let apart = pod_with(&json!({"affinity": {"podAntiAffinity": apart}}));
     assert!(apart["topologySpreadConstraints"].is_null());
     let own = json!([{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]);
-    assert_eq!(pod_with(json!({"topologySpreadConstraints": own}))["topologySpreadConstraints"], own);
+    assert_eq!(pod_with(&json!({"topologySpreadConstraints": own}))["topologySpreadConstraints"], own);
 }
 
 #[test]
@@ -310,5 +310,5 @@ fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() 
         "seccompProfile": {"type": "RuntimeDefault"},
     });
     assert_eq!(context(json!({})), bare);
-    assert_eq!(context(json!({"runAsUser": 1000680000}))["runAsUser"], 1_000_680_000);
+    assert_eq!(context(json!({"runAsUser": 1_000_680_000}))["runAsUser"], 1_000_680_000);
 }

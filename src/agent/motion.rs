@@ -20,12 +20,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::model::truth::Server;
 
 use super::process::{self, Process};
 use super::serve::Agent;
+use super::volume::Volume;
 
 /// From one look to the next.
 pub const PERIOD: Duration = Duration::from_secs(5);
@@ -130,16 +132,14 @@ pub async fn watch(agent: Arc<Agent>, period: Duration) {
 }
 
 async fn look(agent: &Agent, answers: bool) -> Option<Signs> {
-    let quorum = agent.place.quorum;
-    let look = agent.disk(move |volume| {
+    let files = agent.disk(Volume::fingerprint).await.ok()?;
+    let (zoo_cfg, quorum) = (agent.config(), agent.place.quorum);
+    let seen = spawn_blocking(move || {
         let proc = Path::new("/proc");
-        let files = volume.fingerprint()?;
-        Ok(process::server(proc, &volume.config()).and_then(|process| {
-            let (received, linked) = (process::received(proc)?, process::linked(proc, quorum)?);
-            Some(Signs { process, files, received, linked, answers })
-        }))
+        Some((process::server(proc, &zoo_cfg)?, process::received(proc)?, process::linked(proc, quorum)?))
     });
-    look.await.ok().flatten()
+    let (process, received, linked) = seen.await.ok().flatten()?;
+    Some(Signs { process, files, received, linked, answers })
 }
 
 #[cfg(test)]

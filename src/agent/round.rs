@@ -82,7 +82,7 @@ mod tests {
         let (round, answer) = (Arc::new(Round::default()), Arc::new(Notify::new()));
         let first = {
             let (round, answer) = (Arc::clone(&round), Arc::clone(&answer));
-            tokio::spawn(async move { round.join(|_, _| false, || async move { answer.notified().await }).await })
+            tokio::spawn(async move { round.join(|(), _| false, || async move { answer.notified().await }).await })
         };
         tokio::task::yield_now().await;
         first.abort();

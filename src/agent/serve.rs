@@ -73,10 +73,23 @@ pub struct Agent {
 impl Agent {
     /// The agent of that member.
     pub fn new(id: ServerId, place: Place, volume: Volume, mounts: Option<Mounts>) -> Self {
-        let served = Mutex::new(Instant::now());
-        let (reader, held_up) = (Arc::new(Semaphore::new(1)), Semaphore::new(HELD_UP));
-        let (motion, server, look) = (Motion::default(), Round::default(), Round::default());
-        Self { id, place, motion, volume, mounts, reader, held_up, served, server, look }
+        Self {
+            id,
+            place,
+            motion: Motion::default(),
+            volume,
+            mounts,
+            reader: Arc::new(Semaphore::new(1)),
+            held_up: Semaphore::new(HELD_UP),
+            served: Mutex::new(Instant::now()),
+            server: Round::default(),
+            look: Round::default(),
+        }
+    }
+
+    /// Where its server finds its configuration.
+    pub fn config(&self) -> String {
+        self.volume.config()
     }
 
     /// For how many seconds the server has not served, as far as this agent saw.
@@ -179,8 +192,8 @@ pub fn router(agent: Arc<Agent>) -> Router {
 }
 
 async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
-    let serves = |server: &Server| matches!(server, Server::Serving(_));
-    let server = agent.server_if(|server, age| age <= if serves(server) { SETTLED } else { MOMENT }).await;
+    let moment = |server: &Server| if matches!(server, Server::Serving(_)) { SETTLED } else { MOMENT };
+    let server = agent.server_if(|server, age| age <= moment(server)).await;
     let status = match server {
         Server::Serving(_) => StatusCode::OK,
         Server::Waiting { .. } | Server::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,15 +1,17 @@
 //! What is different between two points, or between two snapshots.
 
+use std::collections::HashMap;
+
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::escape::push_escaped;
 use crate::cli::point::PointArg;
-use crate::cli::snapshot::{rebuilt, shown};
+use crate::cli::snapshot::{rebuilt, said, shown};
 use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
-use crate::files::Point;
-use crate::replay::{Difference, differences};
+use crate::files::{Point, Progress, Rebuilt, rebuild_on};
+use crate::replay::{Difference, Tree, changes_since, differences};
 
 #[derive(Args, Debug)]
 pub struct Diff {
@@ -49,7 +51,14 @@ pub fn diff(options: &Diff) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
     let members = look(&options.paths, options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
-        (Some(from), members) => (rebuilt(members, from.0, &mut meter)?, rebuilt(members, options.to.0, &mut meter)?),
+        (Some(from), members) => {
+            // Of two trees of a million znodes each, mostly the same, one is enough.
+            let mut progress = |at: Progress<'_>| meter.show(at);
+            if let Some(led) = rebuild_on(members, (from.0, options.to.0), &mut progress)? {
+                return changed(led, options);
+            }
+            (rebuilt(members, from.0, &mut meter)?, rebuilt(members, options.to.0, &mut meter)?)
+        }
         (None, [one, other]) => (
             rebuilt(std::slice::from_ref(one), Point::End, &mut meter)?,
             rebuilt(std::slice::from_ref(other), Point::End, &mut meter)?,
@@ -58,13 +67,41 @@ pub fn diff(options: &Diff) -> Result<Exit, Stop> {
     };
     let ((before, one), (after, other)) = (before, after);
     let (before, after) = (before.replay.tree(), after.replay.tree());
-    let (children_before, children_after) = (before.children(), after.children());
+    let children = (before.children(), after.children());
+    let found = differences(before, after, options.path.trim_end_matches('/').as_bytes());
+    print(&found, (before, &children.0), (after, &children.1), options)?;
+    Ok(if one == Exit::Sound { other } else { one })
+}
+
+fn changed(mut led: Rebuilt, options: &Diff) -> Result<Exit, Stop> {
+    let journal = led.replay.take_journal();
+    let exit = said(&led);
+    let tree = led.replay.tree();
+    let after = tree.children();
+    let mut before = after.clone();
+    for (path, old) in journal.iter().filter(|(path, _)| !path.is_empty()) {
+        let above = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
+        let count = before.entry(above).or_insert(0);
+        match (old.is_some(), tree.get(path).is_some()) {
+            (false, true) => *count = count.saturating_sub(1),
+            (true, false) => *count += 1,
+            _ => {}
+        }
+    }
+    let found = changes_since(&journal, tree, options.path.trim_end_matches('/').as_bytes());
+    print(&found, (tree, &before), (tree, &after), options)?;
+    Ok(exit)
+}
+
+type Side<'a> = (&'a Tree, &'a HashMap<&'a [u8], usize>);
+
+fn print(found: &[Difference<'_>], before: Side<'_>, after: Side<'_>, options: &Diff) -> Result<(), Stop> {
     let mut to = Printer::new();
-    for difference in differences(before, after, options.path.trim_end_matches('/').as_bytes()) {
-        let kind = kind(&difference);
-        let Difference { path, before: old, after: new, .. } = difference;
-        let old = old.map(|node| shown(before, path, node, &children_before));
-        let new = new.map(|node| shown(after, path, node, &children_after));
+    for difference in found {
+        let kind = kind(difference);
+        let Difference { path, before: old, after: new, .. } = *difference;
+        let old = old.map(|node| shown(before.0, path, node, before.1));
+        let new = new.map(|node| shown(after.0, path, node, after.1));
         match options.output {
             Output::Json => to.json(&DifferenceLine {
                 difference: kind,
@@ -75,8 +112,7 @@ pub fn diff(options: &Diff) -> Result<Exit, Stop> {
         }
         to.line_done()?;
     }
-    to.flush()?;
-    Ok(if one == Exit::Sound { other } else { one })
+    Ok(to.flush()?)
 }
 
 fn kind(difference: &Difference<'_>) -> &'static str {

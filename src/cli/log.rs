@@ -13,7 +13,7 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use crate::files::{CannotLook, Chain, Cover, LiveLog, Member, Merge, Progress, is_packing, survey, unless_purged};
+use crate::files::{CannotLook, Chain, Cover, Member, Merge, Progress, is_packing, survey};
 use crate::log::{Damage, Event, Record};
 use crate::model::ids::Zxid;
 
@@ -196,11 +196,7 @@ impl<'a> Walk<'a> {
     }
 
     fn each(&mut self, path: &Path, take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>) -> Result<(), Stop> {
-        let opened = match self.member.single {
-            true => LiveLog::open(path, self.member.max_record).map(Some),
-            false => unless_purged(LiveLog::of_folder(path, self.member.max_record)),
-        };
-        let Some(mut log) = opened? else {
+        let Some(mut log) = self.member.open(path)? else {
             tell("notice", &format!("{}: it was purged before it could be read", path.display()));
             return Ok(());
         };
@@ -229,12 +225,11 @@ impl<'a> Walk<'a> {
     }
 
     fn tell(&mut self, path: &Path, damage: &Damage) {
-        match self.cover.of_damage(damage) {
-            Some(why) => tell("notice", &format!("{}: {damage}; {why}", path.display())),
-            None => {
-                self.damaged = true;
-                tell("damage", &format!("{}: {damage}", path.display()));
-            }
+        if let Some(why) = self.cover.of_damage(damage) {
+            tell("notice", &format!("{}: {damage}; {why}", path.display()));
+        } else {
+            self.damaged = true;
+            tell("damage", &format!("{}: {damage}", path.display()));
         }
     }
 }

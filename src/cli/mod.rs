@@ -15,6 +15,7 @@ pub mod log;
 mod point;
 mod range;
 mod report;
+mod save;
 pub mod snapshot;
 mod story;
 mod tail;

@@ -1,9 +1,7 @@
 //! `menagerie snapshot`: snapshots, and the tree at any point of the history.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,7 +10,7 @@ use crate::cli::diff::{Diff, diff};
 use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::point::PointArg;
 use crate::cli::znode::{Shown, ZnodeLine};
-use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, report, tell};
+use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, report, save, tell};
 use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify_snapshots};
 use crate::replay::{Tree, Znode};
 use crate::snapshot::{Item, Unsound};
@@ -43,7 +41,7 @@ enum Command {
         after_help = "Examples:\n  menagerie snapshot cat /data --path /app/config --at 0x10000002a > config.json\n  \
         menagerie snapshot cat /member0 /member1 /member2 --path /app/config --at 1h --to config.json"
     )]
-    Cat(Cat),
+    Cat(save::Cat),
     /// Print what is different between two points, or between two snapshots or folders
     #[command(after_help = "Examples:\n  menagerie snapshot diff /data --from 0x10000002a\n  \
         menagerie snapshot diff /data --from 2026-11-23T19:00:00Z --to 2026-11-23T20:00:00Z --path /app\n  \
@@ -57,7 +55,7 @@ enum Command {
         after_help = "Examples:\n  menagerie snapshot write /member0 /member1 /member2 --at 0x10000002a --to /restored\n\n\
         DIR gets version-2/snapshot.ZXID and can be the dataDir of a new ensemble. Give every member the same."
     )]
-    Write(Save),
+    Write(save::Save),
 }
 
 #[derive(Args, Debug)]
@@ -110,48 +108,15 @@ struct Verify {
     limit: Limit,
 }
 
-#[derive(Args, Debug)]
-struct Cat {
-    /// A snapshot, or members' folders
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<String>,
-    /// The znode
-    #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
-    path: String,
-    /// After this transaction, or at this time
-    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
-    at: PointArg,
-    /// Write to this file, which must not be there; otherwise to standard output
-    #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
-    #[command(flatten)]
-    limit: Limit,
-}
-
-#[derive(Args, Debug)]
-struct Save {
-    /// A snapshot, or members' folders
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<String>,
-    /// After this transaction, or at this time
-    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
-    at: PointArg,
-    /// The folder that gets version-2/snapshot.ZXID
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    #[command(flatten)]
-    limit: Limit,
-}
-
 /// Runs the command, and says with what to exit.
 pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Dump(options) => finish("snapshot dump", dump(&options)),
         Command::Tree(options) => finish("snapshot tree", tree(&options)),
-        Command::Cat(options) => finish("snapshot cat", cat(&options)),
+        Command::Cat(options) => finish("snapshot cat", save::cat(&options)),
         Command::Diff(options) => finish("snapshot diff", diff(&options)),
         Command::Verify(options) => finish("snapshot verify", verify_all(&options)),
-        Command::Write(options) => finish("snapshot write", write(&options)),
+        Command::Write(options) => finish("snapshot write", save::write(&options)),
     }
 }
 
@@ -280,6 +245,12 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
 /// Rebuilds, and says on standard error what cannot be known for sure.
 pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Result<(Rebuilt, Exit), Stop> {
     let rebuilt = while_purged(members, at, meter)?;
+    let exit = said(&rebuilt);
+    Ok((rebuilt, exit))
+}
+
+/// Says on standard error what cannot be known for sure of a tree.
+pub(super) fn said(rebuilt: &Rebuilt) -> Exit {
     for doubt in &rebuilt.doubts {
         tell("notice", doubt);
     }
@@ -289,8 +260,7 @@ pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Resul
     if let Some(fatal) = rebuilt.replay.fatal() {
         tell("notice", &fatal.to_string());
     }
-    let exit = if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound };
-    Ok((rebuilt, exit))
+    if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound }
 }
 
 /// A server may purge what was listed a moment ago: then what is there now is taken.
@@ -356,30 +326,6 @@ fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-fn cat(options: &Cat) -> Result<Exit, Stop> {
-    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
-    let tree = rebuilt.replay.tree();
-    let Some(node) = tree.get(options.path.as_bytes()) else {
-        return Err(Stop::Usage(format!("{}: no such znode at 0x{}", options.path, tree.last())));
-    };
-    let data = node.data().unwrap_or_default();
-    if let Some(path) = &options.to {
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
-            file.write_all(data)?;
-            file.sync_all()
-        };
-        write().map_err(|error| Stop::Usage(format!("{}: {error}", path.display())))?;
-    } else {
-        let mut out = std::io::stdout().lock();
-        out.write_all(data)?;
-        out.flush()?;
-    }
-    let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());
-    tell("notice", &format!("{bytes} bytes, version {version} of 0x{zxid}, as of 0x{}", tree.last()));
-    Ok(exit)
-}
-
 fn verify_all(options: &Verify) -> Result<Exit, Stop> {
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
     for member in look(&options.paths, options.limit)? {
@@ -393,41 +339,4 @@ fn verify_all(options: &Verify) -> Result<Exit, Stop> {
     }
     to.flush()?;
     Ok(exit)
-}
-
-fn write(options: &Save) -> Result<Exit, Stop> {
-    let mut meter = Meter::new();
-    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
-    if exit != Exit::Sound {
-        return Err(Stop::Usage("nothing is written, since the tree is not the one that the server had".to_owned()));
-    }
-    let tree = rebuilt.replay.tree();
-    let folder = options.to.join("version-2");
-    let failed = |path: &Path, error: std::io::Error| Stop::Usage(format!("{}: {error}", path.display()));
-    fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
-    let path = folder.join(format!("snapshot.{}", tree.last()));
-    if path.exists() {
-        return Err(Stop::Usage(format!("{}: is there already", path.display())));
-    }
-    // A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
-    let part = folder.join(format!(".snapshot.{}.part", tree.last()));
-    let written = write_file(tree, &part).and_then(|()| fs::rename(&part, &path)).and_then(|()| sync(&folder));
-    if let Err(error) = written {
-        let _gone_or_not = fs::remove_file(&part);
-        return Err(failed(&path, error));
-    }
-    let (count, last) = (tree.len(), tree.last());
-    println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
-    Ok(Exit::Sound)
-}
-
-fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    let mut buffered = tree.write(BufWriter::with_capacity(1 << 20, file))?;
-    buffered.flush()?;
-    buffered.get_ref().sync_all()
-}
-
-fn sync(folder: &Path) -> std::io::Result<()> {
-    fs::File::open(folder)?.sync_all()
 }

@@ -72,7 +72,7 @@ fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut P
     let mut lines: VecDeque<Vec<u8>> = VecDeque::new();
     let mut place: Option<Place> = None;
     for file in member.logs.iter().rev() {
-        let Some(mut log) = opened(member, &file.path)? else { continue };
+        let Some(mut log) = member.open(&file.path)? else { continue };
         let missing = options.lines - lines.len();
         let mut earlier: VecDeque<Vec<u8>> = VecDeque::new();
         let mut line = Printer::new();
@@ -88,13 +88,12 @@ fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut P
                 }
                 Event::Record(_) => {}
                 Event::Damage(damage) if damage.fault.is_unfinished() => {}
-                Event::Damage(damage) => match member.cover().of_damage(&damage) {
-                    Some(why) => tell("notice", &format!("{}: {damage}; {why}", file.path.display())),
-                    None => {
-                        exit = Exit::Damage;
-                        tell("damage", &format!("{}: {damage}", file.path.display()));
-                    }
-                },
+                Event::Damage(damage) => {
+                    let why = member.cover().of_damage(&damage);
+                    let (severity, why) = why.map_or(("damage", String::new()), |why| ("notice", format!("; {why}")));
+                    exit = if severity == "damage" { Exit::Damage } else { exit };
+                    tell(severity, &format!("{}: {damage}{why}", file.path.display()));
+                }
             }
         }
         earlier.append(&mut lines);
@@ -114,13 +113,6 @@ fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut P
         (Some(place), _) => Ok((place, exit)),
         (None, Some(now)) if !now.logs.is_empty() => last_lines(options, &now, form, to),
         (None, _) => Err(Stop::Usage(format!("{}: its logs were purged before they could be read", options.path))),
-    }
-}
-
-fn opened(member: &Member, path: &Path) -> Result<Option<LiveLog>, CannotLook> {
-    match member.single {
-        true => LiveLog::open(path, member.max_record).map(Some),
-        false => unless_purged(LiveLog::of_folder(path, member.max_record)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::files::error::CannotLook;
+use crate::files::member::Member;
 use crate::files::open::{Source, Steady, open};
 use crate::log::{Damage, End, Event, Fault, Found, HEADER_LENGTH, LogReader, NotALog};
 use crate::model::ids::Zxid;
@@ -179,6 +180,16 @@ fn limited(reader: LogReader<Source>, limit: Option<usize>) -> LogReader<Source>
     match limit {
         Some(limit) => reader.with_limit(limit),
         None => reader,
+    }
+}
+
+impl Member {
+    /// Opens one of its logs; `None` if it was purged. A single file that begins with other bytes was named by mistake.
+    pub fn open(&self, path: &Path) -> Result<Option<LiveLog>, CannotLook> {
+        if self.single {
+            return LiveLog::open(path, self.max_record).map(Some);
+        }
+        unless_purged(LiveLog::of_folder(path, self.max_record))
     }
 }
 

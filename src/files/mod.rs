@@ -36,5 +36,5 @@ pub use live::{LiveLog, unless_purged};
 pub use member::{File, Member, Stray};
 pub use merge::{Merge, Surveyed, survey};
 pub use open::{Progress, Source, Steady, open_snapshot};
-pub use rebuild::{Point, Rebuilt, rebuild, replay_all};
+pub use rebuild::{Point, Rebuilt, rebuild, rebuild_on, replay_all};
 pub use verify::{Finding, Report, Severity, verify, verify_log, verify_snapshot, verify_snapshots};

@@ -46,15 +46,34 @@ pub struct Rebuilt {
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
 pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
-    from(members, point, false, progress)
+    from(members, point, None, false, progress)
+}
+
+/// Rebuilds the tree at a point and goes on to a later one; the journal has what stood at the first, where it was changed.
+/// `None` if the logs do not lead from one to the other.
+pub fn rebuild_on(
+    members: &[Member],
+    (first, second): (Point, Point),
+    progress: OnProgress<'_>,
+) -> Result<Option<Rebuilt>, CannotLook> {
+    match from(members, second, Some(first), false, progress) {
+        Err(CannotLook::NoTree(_)) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// Replays all that there is, from the oldest snapshot on, to compare every digest of it.
 pub fn replay_all(members: &[Member], progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
-    from(members, Point::End, true, progress)
+    from(members, Point::End, None, true, progress)
 }
 
-fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+fn from(
+    members: &[Member],
+    point: Point,
+    first: Option<Point>,
+    oldest: bool,
+    progress: OnProgress<'_>,
+) -> Result<Rebuilt, CannotLook> {
     let mut doubts = Vec::new();
     let history = if members.len() > 1 {
         let surveyed = survey(members, None, progress)?;
@@ -68,22 +87,27 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
         doubts.push("whether the last transactions were committed, one member's files do not tell".to_owned());
         None
     };
-    let until = match point {
-        Point::End => Zxid(u64::MAX),
-        Point::Zxid(zxid) => zxid,
-        Point::Time(time) => at_time(members, time, progress)?,
-    };
-    let mut least = oldest.then_some(Zxid(0));
-    let (mut replay, mut base) = begin(members, until, least, &mut doubts)?;
+    let until = at(members, point, progress)?;
+    let first = first.map(|first| at(members, first, progress)).transpose()?;
+    let mut floor = oldest.then_some(Zxid(0));
+    let (mut replay, mut base) = begin(members, first.unwrap_or(until), floor, &mut doubts)?;
     let mut before = 0;
+    if let Some(first) = first {
+        let led = run(members, history.as_ref(), first, &mut replay, progress)?;
+        if !matches!(led, Ended::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first) {
+            return Err(CannotLook::NoTree("the logs do not lead there".to_owned()));
+        }
+        replay.count_quotas();
+        replay.begin_journal();
+    }
     let Outcome { applied, dropped, next, seen } = loop {
         match run(members, history.as_ref(), until, &mut replay, progress)? {
             Ended::Whole(outcome) => break outcome,
             // From the oldest on: behind what is missing a later snapshot goes on.
             Ended::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
                 before += replay.checked();
-                least = Some(Zxid(next.0 - 1));
-                (replay, base) = begin(members, until, least, &mut doubts)?;
+                floor = Some(Zxid(next.0 - 1));
+                (replay, base) = begin(members, until, floor, &mut doubts)?;
             }
             Ended::Missing(last, next) => {
                 return Err(CannotLook::NoTree(format!(
@@ -120,6 +144,15 @@ fn from(members: &[Member], point: Point, oldest: bool, progress: OnProgress<'_>
     replay.count_quotas();
     let checked = before + replay.checked();
     Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, checked })
+}
+
+/// The last transaction at a point.
+fn at(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Zxid, CannotLook> {
+    match point {
+        Point::End => Ok(Zxid(u64::MAX)),
+        Point::Zxid(zxid) => Ok(zxid),
+        Point::Time(time) => at_time(members, time, progress),
+    }
 }
 
 /// Whether a snapshot is as new as that what comes before `next` is in it.

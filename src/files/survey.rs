@@ -107,10 +107,12 @@ pub(crate) fn snapshot(
     let began = Instant::now();
     loop {
         let (mut survey, steady) = snapshot_once(path, max_record, progress)?;
-        if steady.shrank() {
+        // A server writes one of the same name anew when nothing happened since.
+        let anew = steady.shrank();
+        let unfinished = anew || (survey.unsound.is_some() && steady.age().is_some_and(|age| age < SETTLED));
+        if anew && began.elapsed() >= PATIENCE {
             return Err(CannotLook::Changed(path.to_owned()));
         }
-        let unfinished = survey.unsound.is_some() && steady.age().is_some_and(|age| age < SETTLED);
         if !unfinished || began.elapsed() >= PATIENCE {
             survey.being_written = unfinished;
             return Ok(survey);

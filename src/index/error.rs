@@ -4,7 +4,6 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::files::CannotLook;
-use crate::log::NotALog;
 use crate::model::ids::Zxid;
 
 /// Why an index could not be made or asked. Each says what to do.
@@ -27,14 +26,6 @@ pub enum IndexError {
     /// A log is compressed: its records cannot be read one by one.
     #[error("{}: a compressed log cannot be indexed: unpack it first", .0.display())]
     Packed(PathBuf),
-    /// Something that is named like a log is none.
-    #[error("{}: {source}", path.display())]
-    NotALog {
-        /// Which.
-        path: PathBuf,
-        /// What it is.
-        source: NotALog,
-    },
     /// Two logs hold the same stretch of history.
     #[error(
         "{}: begins at 0x{first} where {} has already ended at 0x{last}: files of several members or ensembles are mixed; \

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::files::{Cover, Member};
+use crate::files::{Cover, LiveLog, Member};
 use crate::index::error::IndexError;
 use crate::log::{RECORD_LIMIT, Record};
 use crate::model::ids::Zxid;
@@ -34,7 +34,14 @@ pub(crate) fn find(sources: &[String]) -> Result<(Vec<Log>, Cover), IndexError> 
             if log.path.extension().is_some_and(|extension| extension == "gz") {
                 return Err(IndexError::Packed(log.path));
             }
-            let path = fs::canonicalize(&log.path).map_err(IndexError::io(&log.path))?;
+            if member.single {
+                LiveLog::open(&log.path, None)?;
+            }
+            let path = match fs::canonicalize(&log.path) {
+                // Purged since the folder was looked at.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.map_err(IndexError::io(&log.path))?,
+            };
             logs.push(Log { zxid: log.zxid, path });
         }
     }
@@ -91,9 +98,12 @@ impl Shelf {
     }
 }
 
-/// Whether the record at an offset is the one with this checksum.
+/// Whether the record at an offset is the one with this checksum. Of a log that was purged meanwhile, nothing else is said.
 pub(crate) fn is_same(path: &Path, offset: u64, checksum: u32, zxid: Zxid) -> Result<bool, IndexError> {
-    let file = File::open(path).map_err(IndexError::io(path))?;
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        other => other.map_err(IndexError::io(path))?,
+    };
     let Some((found, body)) = body_at(&file, offset).map_err(IndexError::io(path))? else { return Ok(false) };
     Ok(found == checksum && Record::decode(offset, found, &body).is_ok_and(|record| record.header.zxid == zxid))
 }

@@ -123,6 +123,7 @@ pub struct SetFacts {
 }
 
 /// A member's pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is one word of Kubernetes")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFacts {
     /// Its name.

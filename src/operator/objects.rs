@@ -181,8 +181,8 @@ fn classify(json: Value, names: &Names, uid: &str) -> Live {
     if made_here && owners.is_empty() {
         return if deleted { Live::Leftover } else { Live::Orphan(json) };
     }
-    let named = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
-    let somebody = owners.iter().find_map(named);
+    let called = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
+    let somebody = owners.iter().find_map(called);
     Live::Foreign { owner: somebody.unwrap_or_else(|| "nobody of this operator".to_owned()) }
 }
 

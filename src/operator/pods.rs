@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     /// Readiness that changed that many seconds after the pod's start, and the containers of the pod.
-    fn past_of(ready: &str, changed: u32, containers: serde_json::Value) -> Past {
+    fn past_of(ready: &str, changed: u32, containers: &serde_json::Value) -> Past {
         let status: PodStatus = serde_json::from_value(json!({
             "startTime": "2026-11-26T10:00:00Z",
             "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": format!("2026-11-26T10:00:{changed:02}Z")}],
@@ -208,20 +208,20 @@ mod tests {
     fn a_pod_whose_readiness_changed_after_its_start_was_ready_once() {
         let down = || json!([container("zookeeper", false, 4), container("agent", true, 0)]);
         assert_eq!(
-            past_of("False", 0, down()),
+            past_of("False", 0, &down()),
             Past { served: false, unready: None },
             "its server ends again and again"
         );
         let since = "2026-11-26T10:00:40Z".parse::<jiff::Timestamp>().unwrap().as_second();
-        assert_eq!(past_of("False", 40, down()), Past { served: true, unready: u64::try_from(since).ok() });
-        assert_eq!(past_of("True", 7, json!([container("zookeeper", true, 0)])), Past { served: true, unready: None });
+        assert_eq!(past_of("False", 40, &down()), Past { served: true, unready: u64::try_from(since).ok() });
+        assert_eq!(past_of("True", 7, &json!([container("zookeeper", true, 0)])), Past { served: true, unready: None });
     }
 
     #[test]
     fn of_a_server_beside_a_container_that_is_not_ready_it_is_not_known_whether_it_served() {
         let beside = |restarts| json!([container("zookeeper", false, restarts), container("exporter", false, 9)]);
-        assert_eq!(past_of("False", 0, beside(1)), Past { served: true, unready: None });
-        assert_eq!(past_of("False", 0, beside(0)), Past { served: false, unready: None }, "it never ran");
+        assert_eq!(past_of("False", 0, &beside(1)), Past { served: true, unready: None });
+        assert_eq!(past_of("False", 0, &beside(0)), Past { served: false, unready: None }, "it never ran");
     }
 
     fn pod(status: &serde_json::Value) -> PodFacts {
@@ -274,7 +274,7 @@ mod tests {
         );
     }
 
-    fn pod(reason: &str, code: i32, state: &str) -> Pod {
+    fn ended(reason: &str, code: i32, state: &str) -> Pod {
         let ended = json!({"terminated": {"exitCode": code, "reason": reason, "message": "INFO last words\n"}});
         let waiting =
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}});
@@ -299,14 +299,14 @@ mod tests {
         for (state, start) in
             [("terminated", "container zookeeper was"), ("waiting", "container zookeeper: CrashLoopBackOff: was")]
         {
-            let told = pod_facts(&pod("OOMKilled", 137, state)).trouble.unwrap();
+            let told = pod_facts(&ended("OOMKilled", 137, state)).trouble.unwrap();
             assert!(told.starts_with(start), "{told}");
             assert!(told.contains("memory") && told.contains("limit 256Mi, heap 192m"), "{told}");
             assert!(told.ends_with("INFO last words") && !told.contains("40s"), "{told}");
         }
-        let killed = pod_facts(&pod("Error", 137, "terminated")).trouble.unwrap();
+        let killed = pod_facts(&ended("Error", 137, "terminated")).trouble.unwrap();
         assert!(killed.contains("liveness probe"), "{killed}");
-        let ended = pod_facts(&pod("Error", 1, "terminated")).trouble;
-        assert_eq!(ended.as_deref(), Some("container zookeeper ended with 1: INFO last words"));
+        let failed = pod_facts(&ended("Error", 1, "terminated")).trouble;
+        assert_eq!(failed.as_deref(), Some("container zookeeper ended with 1: INFO last words"));
     }
 }

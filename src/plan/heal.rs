@@ -21,7 +21,7 @@ const CRASHES: u32 = 3;
 /// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, one that
 /// nobody could need.
 pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
-    let candidates =
+    let mut candidates =
         seen.pods.iter().filter(|(_, pod)| !pod.terminating).map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
     let heals = |id: ServerId, pod: &PodFacts| -> Option<String> {
         match &standing.committed {
@@ -30,7 +30,7 @@ pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: b
             None => without_a_leader(seen, desired, (id, pod)),
         }
     };
-    let (id, pod, why) = candidates.filter_map(|(id, pod)| Some((id, pod, heals(id, pod)?))).next()?;
+    let (id, pod, why) = candidates.find_map(|(id, pod)| Some((id, pod, heals(id, pod)?)))?;
     let from = standing.committed.as_ref().map(|committed| committed.version);
     Some(restart(seen, standing, id, pod, from, why))
 }

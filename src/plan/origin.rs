@@ -30,8 +30,8 @@ impl Origin {
         // are today's, whatever the cluster's domain was thought to be then: a majority is counted by ids.
         let founders = seen.charter.as_ref().filter(|charter| charter.identity == self.identity).and_then(seed_size);
         let founders = founders.filter(|founders| !may_be_fewer(seen, self, *founders)).unwrap_or(pods);
-        let seed = || seen.names.seed(founders);
-        let membership = confirmed(seen, standing).filter(|_| !self.birth).unwrap_or_else(seed);
+        let noted = confirmed(seen, standing).filter(|_| !self.birth);
+        let membership = noted.unwrap_or_else(|| seen.names.seed(founders));
         Charter {
             ensemble: seen.names.ensemble.clone(),
             identity: self.identity.clone(),

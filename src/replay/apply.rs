@@ -68,8 +68,7 @@ impl Tree {
         let parent = parent(path).filter(|parent| self.nodes.contains_key(*parent)).ok_or(Refused::NoNode)?;
         let acl = self.acls.key(create.acl);
         let logged = create.parent_cversion.unwrap_or(-1);
-        if let Some(existing) = self.nodes.get_mut(key(path)) {
-            existing.acl = acl;
+        if self.change(key(path), |existing| existing.acl = acl).is_some() {
             // A znode of another session can stand here, created after its parent was written. Servers mend the parent
             // for create alone, and not for the other three.
             if create.kind() == crate::log::Kind::Create {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::log::Acls;
-use crate::replay::tree::{Tree, Znode, by_walk};
+use crate::replay::tree::{Journal, Tree, Znode, by_walk, key, within};
 
 /// A path at which two trees differ.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +34,29 @@ pub fn differences<'a>(before: &'a Tree, after: &'a Tree, top: &[u8]) -> Vec<Dif
         let gone = if order.is_le() { old.next() } else { None };
         let came = if order.is_ge() { new.next() } else { None };
         let Some((path, _)) = gone.or(came) else { return found };
-        let (before_node, after_node) = (gone.map(|(_, node)| node), came.map(|(_, node)| node));
-        let data = before_node.map(Znode::data) != after_node.map(Znode::data);
-        let list = |tree: &'a Tree, node: &Znode| tree.acls().get(node.acl()).map(Acls::encoded);
-        let acl = before_node.map(|node| list(before, node)) != after_node.map(|node| list(after, node));
-        if data || acl || before_node.map(Znode::stat) != after_node.map(Znode::stat) {
-            found.push(Difference { path, before: before_node, after: after_node, data, acl });
-        }
+        let (gone, came) = (gone.map(|(_, node)| node), came.map(|(_, node)| node));
+        found.extend(difference(path, (before, gone), (after, came)));
     }
+}
+
+/// The same between the moment at which a journal was begun and what the tree is now: one tree is enough for both.
+pub fn changes_since<'a>(journal: &'a Journal, tree: &'a Tree, top: &[u8]) -> Vec<Difference<'a>> {
+    let top = key(top);
+    let changed = journal.iter().map(|(path, old)| (&**path, old.as_ref())).filter(|(path, _)| within(path, top));
+    let mut changed: Vec<(&[u8], Option<&Znode>)> = changed.collect();
+    changed.sort_unstable_by(|(a, _), (b, _)| by_walk(a, b));
+    let both = |(path, old): (&'a [u8], _)| difference(path, (tree, old), (tree, tree.nodes.get(path)));
+    changed.into_iter().filter_map(both).collect()
+}
+
+fn difference<'a>(
+    path: &'a [u8],
+    (tree_before, before): (&'a Tree, Option<&'a Znode>),
+    (tree_after, after): (&'a Tree, Option<&'a Znode>),
+) -> Option<Difference<'a>> {
+    let list = |tree: &'a Tree, node: &Znode| tree.acls().get(node.acl()).map(Acls::encoded);
+    let data = before.map(Znode::data) != after.map(Znode::data);
+    let acl = before.map(|node| list(tree_before, node)) != after.map(|node| list(tree_after, node));
+    let stat = before.map(Znode::stat) != after.map(Znode::stat);
+    (data || acl || stat).then_some(Difference { path, before, after, data, acl })
 }

@@ -42,8 +42,8 @@ mod tests;
 
 pub use acls::AclTable;
 pub use apply::Refused;
-pub use diff::{Difference, differences};
+pub use diff::{Difference, changes_since, differences};
 pub use history::{Claim, Epoch, History, Strand, Verdict, decide};
 pub use quota::{Cause, Fatal};
 pub use run::{Mismatch, Replay, Step};
-pub use tree::{Tree, Znode};
+pub use tree::{Journal, Tree, Znode};

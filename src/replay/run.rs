@@ -6,7 +6,7 @@ use crate::log::Record;
 use crate::model::ids::Zxid;
 use crate::replay::apply::Refused;
 use crate::replay::quota::Fatal;
-use crate::replay::tree::{DIGEST_VERSION, Tree};
+use crate::replay::tree::{DIGEST_VERSION, Journal, Tree};
 use crate::snapshot::{SnapshotReader, Trailer, Unsound, ZxidDigest};
 
 /// The tree is not what the server that wrote the files had.
@@ -128,6 +128,16 @@ impl Replay {
     /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
     pub fn count_quotas(&mut self) {
         self.tree.count_quotas();
+    }
+
+    /// See [`Tree::begin_journal`].
+    pub fn begin_journal(&mut self) {
+        self.tree.begin_journal();
+    }
+
+    /// See [`Tree::take_journal`].
+    pub fn take_journal(&mut self) -> Journal {
+        self.tree.take_journal()
     }
 
     /// The tree so far.

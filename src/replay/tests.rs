@@ -128,6 +128,41 @@ fn a_walk_goes_to_the_children_before_the_next_sibling() {
     assert_eq!(differences(&Tree::born(), &tree, b"/").len(), 4, "three znodes and their parent's stat");
 }
 
+#[test]
+fn what_a_journal_kept_tells_the_same_as_two_trees() {
+    let acl = open();
+    let mut tree = Tree::born();
+    for (zxid, path) in (1..).zip(["/a", "/a/b", "/a/c", "/d"]) {
+        tree.apply(&header(zxid), &create(path, Lifetime::Persistent, &acl, 1)).unwrap();
+    }
+    let before = tree.clone();
+    tree.begin_journal();
+    let set =
+        |path: &'static str, data| Txn::SetData { path: Text(path.as_bytes()), data, version: 1, reconfig: false };
+    let gone = |path: &'static str| Txn::Delete { path: Text(path.as_bytes()), container: false };
+    let list = encode_acls(&[Acl::new(1, "world", "anyone")]);
+    let only = Acls::decode(&mut Decoder::new(&list)).unwrap();
+    let deeds = [
+        create("/a/new", Lifetime::Persistent, &acl, 3),
+        set("/a/b", Some(b"1")),
+        set("/a/b", Some(b"2")),
+        gone("/a/c"),
+        create("/passing", Lifetime::Persistent, &acl, 9),
+        gone("/passing"),
+        Txn::SetAcl { path: Text(b"/d"), acl: only, version: 1 },
+    ];
+    for (zxid, txn) in (10..).zip(&deeds) {
+        tree.apply(&header(zxid), txn).unwrap();
+    }
+    let journal = tree.take_journal();
+    let shown = |found: Vec<Difference<'_>>| -> Vec<String> { found.iter().map(|one| format!("{one:?}")).collect() };
+    for top in ["/", "/a"] {
+        let two = shown(differences(&before, &tree, top.as_bytes()));
+        assert_eq!(shown(changes_since(&journal, &tree, top.as_bytes())), two, "{top}");
+        assert!(two.len() >= 4, "{two:?}");
+    }
+}
+
 fn strand(ranges: &[(u64, u64)], snapshots: &[u64]) -> Strand {
     let mut strand = Strand { snapshots: snapshots.iter().map(|&zxid| Zxid(zxid)).collect(), ..Strand::default() };
     for zxid in ranges.iter().flat_map(|&(first, last)| first..=last) {

@@ -54,7 +54,12 @@ pub struct Tree {
     digest: i64,
     pub(crate) last: Zxid,
     pub(crate) quotas: Quotas,
+    /// What stood at each path that was changed since the journal was begun.
+    journal: Option<Journal>,
 }
+
+/// What stood at each path that was changed, when it was changed first.
+pub type Journal = HashMap<Box<[u8]>, Option<Znode>>;
 
 /// The key under which a path is kept.
 pub(crate) fn key(path: &[u8]) -> &[u8] {
@@ -97,7 +102,27 @@ impl Tree {
         self.insert(node.path.0, Znode { data: node.data.map(Into::into), acl: node.acl, stat: node.stat, sum: 0 });
     }
 
+    /// Keeps from now on what stands at each path that is changed: enough to compare this moment with a later one.
+    pub fn begin_journal(&mut self) {
+        self.journal = Some(Journal::new());
+    }
+
+    /// What was kept since [`begin_journal`](Self::begin_journal).
+    pub fn take_journal(&mut self) -> Journal {
+        self.journal.take().unwrap_or_default()
+    }
+
+    #[inline]
+    fn note(&mut self, path: &[u8]) {
+        if let Some(journal) = &mut self.journal
+            && !journal.contains_key(path)
+        {
+            journal.insert(path.into(), self.nodes.get(path).cloned());
+        }
+    }
+
     pub(crate) fn insert(&mut self, path: &[u8], mut node: Znode) {
+        self.note(path);
         node.sum = node.stat.digest(path, node.data());
         self.digest = self.digest.wrapping_add(i64::from(node.sum));
         if let Owner::Session(session) = node.stat.owner() {
@@ -109,6 +134,7 @@ impl Tree {
     }
 
     pub(crate) fn remove(&mut self, path: &[u8]) -> Option<Znode> {
+        self.note(path);
         let node = self.nodes.remove(path)?;
         self.digest = self.digest.wrapping_sub(i64::from(node.sum));
         if let Owner::Session(session) = node.stat.owner()
@@ -124,6 +150,7 @@ impl Tree {
 
     /// Changes a znode and keeps the digest true.
     pub(crate) fn change(&mut self, path: &[u8], change: impl FnOnce(&mut Znode)) -> Option<&Znode> {
+        self.note(path);
         let node = self.nodes.get_mut(path)?;
         change(node);
         let before = node.sum;

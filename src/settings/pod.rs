@@ -52,7 +52,7 @@ const PARTS: [(&str, &str); 8] = [
 ];
 
 const CONTAINERS: [&str; 2] = ["prepare", "agent"];
-const VOLUMES: [&str; 5] = ["data", "seed", "super", "logs", "tmp"];
+const VOLUMES: [&str; 6] = ["data", "seed", "super", "logs", "tmp", "script-config"];
 
 /// Checks what a `podTemplate` says of the container `zookeeper`, and of what the others share with it.
 pub fn check_pod(template: &Value) -> Result<(), Refusal> {

@@ -43,7 +43,7 @@ fn start(line: &str) -> &str {
 }
 
 fn goes_on(line: &str) -> bool {
-    line.len() - line.trim_end_matches('\\').len() & 1 == 1
+    (line.len() - line.trim_end_matches('\\').len()) % 2 == 1
 }
 
 fn parted(line: &str) -> (&str, &str) {
@@ -71,9 +71,8 @@ fn unescaped(text: &str) -> String {
                 let code: String = chars.by_ref().take(4).collect();
                 plain.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
             }
-            ('\\', Some(other)) => plain.push(other),
             ('\\', None) => {}
-            (other, _) => plain.push(other),
+            ('\\', Some(other)) | (other, _) => plain.push(other),
         }
     }
     plain

@@ -11,7 +11,8 @@ use crate::model::{Desired, Invalid};
 
 fn desired(spec: Value) -> Result<Desired, Invalid> {
     let mut whole = json!({"replicas": 3, "version": "3.9.5"});
-    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let Value::Object(spec) = spec else { panic!("{spec} is no spec") };
+    whole.as_object_mut().unwrap().extend(spec);
     Desired::from_spec(&serde_json::from_value(whole).unwrap())
 }
 
@@ -358,24 +359,6 @@ fn containers_beside_the_server_share_its_ports_and_none_takes_one_that_is_held(
     refused(beside(json!({"containers": [{"name": "agent", "image": "x"}]})), "podTemplate", "operator's own");
     refused(beside(json!({"initContainers": [{"name": "prepare", "image": "x"}]})), "podTemplate", "operator's own");
     refused(beside(json!({"volumes": [{"name": "super", "emptyDir": {}}]})), "podTemplate", "operator's own");
-}
-
-/// The API server is the first to refuse; what it lets through in a stored spec, the table refuses.
-#[test]
-fn what_the_schema_refuses_of_config_the_table_refuses_too() {
-    let crd = crate::api::crds().remove(0);
-    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/config/x-kubernetes-validations";
-    let rules = serde_json::to_value(crd).unwrap().pointer(spec).unwrap().clone();
-    let mut tried = 0;
-    for rule in rules.as_array().unwrap() {
-        let names = rule["rule"].as_str().unwrap().split('\'').skip(1).step_by(2);
-        for name in names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')) {
-            let key = if name.ends_with('.') { format!("{name}x") } else { name.to_owned() };
-            assert_eq!(config(&key, "1").expect_err(&key).field, "config");
-            tried += 1;
-        }
-    }
-    assert!(tried > 20, "only {tried} names were found: this test looks at nothing");
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl World {
 
 /// As if it had been left alone for an hour: what is written to at this moment is looked at again and again.
 fn settle(path: &Path) {
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     fs::File::options().append(true).open(path).unwrap().set_modified(std::time::SystemTime::now() - hour).unwrap();
 }
 

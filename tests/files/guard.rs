@@ -39,11 +39,11 @@ impl Drop for Servers {
 }
 
 impl Servers {
-    async fn start(version: &str, net: u8) -> Self {
+    fn start(version: &str, net: u8) -> Self {
         let jars = PathBuf::from(std::env::var("MENAGERIE_JARS").expect("run this through `dev/test files`"));
         let folder = tempfile::tempdir().unwrap();
         let mut servers =
-            Self { folder, jars: jars.join(version), net, running: Vec::from_iter((0..3).map(|_| None::<Child>)) };
+            Self { folder, jars: jars.join(version), net, running: (0..3).map(|_| None::<Child>).collect::<Vec<_>>() };
         for n in 0..3 {
             let home = servers.home(n);
             fs::create_dir_all(home.join("data")).unwrap();
@@ -113,7 +113,7 @@ impl Servers {
     async fn superuser(&self) -> Ensemble {
         self.client().await;
         let addresses: Vec<String> = (0..3).map(|n| self.address(n)).collect();
-        Ensemble::connect(&addresses, &Password(PASSWORD.to_owned())).await.unwrap()
+        Ensemble::connect(&addresses, &Password::of(PASSWORD).unwrap()).await.unwrap()
     }
 
     /// Kills each server and starts it again; those that end by themselves before they serve.
@@ -182,7 +182,7 @@ const ALIKE: [Deed<'static>; 3] = [
 #[ignore = "needs Java: dev/test files"]
 async fn anybody_can_end_an_ensemble_that_is_not_guarded_so_that_a_member_never_starts_again() {
     for (net, deeds) in [(21, &STATISTICS[..]), (22, &NOWHERE), (23, &BESIDE), (24, &ALIKE)] {
-        let mut servers = Servers::start("3.9.5", net).await;
+        let mut servers = Servers::start("3.9.5", net);
         let client = servers.client().await;
         let ended = all(&client, deeds).await;
         assert!(matches!(ended, Err(Error::ConnectionLoss | Error::SessionExpired)), "{net}: {ended:?}");
@@ -194,7 +194,7 @@ async fn anybody_can_end_an_ensemble_that_is_not_guarded_so_that_a_member_never_
 #[ignore = "needs Java: dev/test files"]
 async fn a_guarded_ensemble_refuses_all_of_it_and_goes_on_counting_for_super() {
     for (net, version) in versions() {
-        let mut servers = Servers::start(&version, net).await;
+        let mut servers = Servers::start(&version, net);
         let ensemble = servers.superuser().await;
         let walked = ensemble.guard(&RootAcl::Narrow { ours: Vec::new() }).await.unwrap();
         assert_eq!((walked.looked, walked.changed), (2, 2), "{walked:?}");
@@ -223,7 +223,7 @@ async fn a_guarded_ensemble_refuses_all_of_it_and_goes_on_counting_for_super() {
 #[tokio::test]
 #[ignore = "needs Java: dev/test files"]
 async fn a_trap_that_was_laid_before_is_taken_away_and_the_roots_acl_is_as_it_is_said() {
-    let mut servers = Servers::start("3.9.5", 27).await;
+    let mut servers = Servers::start("3.9.5", 27);
     let client = servers.client().await;
     // Many quotas of people who could set their own, and a stranger's trap that has not been walked into.
     all(&client, &STATISTICS[..5]).await.unwrap();

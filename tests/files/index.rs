@@ -309,7 +309,10 @@ fn what_cannot_be_indexed_is_refused_and_nothing_is_left_behind() {
     let strange = folder.path().join("strange");
     fs::create_dir(&strange).unwrap();
     fs::write(strange.join("log.1"), b"something else altogether").unwrap();
-    assert!(matches!(refuses(&[&strange], &index), IndexError::NotALog { .. }));
+    // Named by itself it is a mistake; in a folder it is damage, and hides nothing of the others.
+    assert!(matches!(refuses(&[&strange.join("log.1")], &index), IndexError::CannotLook(_)));
+    let built = build(&[name(&strange)], &[], &index, &mut |_| {}).unwrap();
+    assert_eq!(built.damage.iter().map(|damage| damage.name.as_str()).collect::<Vec<_>>(), ["magic"]);
     fs::write(
         &index,
         b"no database at all, but as long as the head of one: a hundred bytes and some more of them, and more",

@@ -3,6 +3,7 @@
 //! `dev/files fixtures` made the files; `dev/test files` makes new ones of every release and names their folder in
 //! `MENAGERIE_FILES`.
 
+mod busy;
 mod guard;
 mod index;
 mod live;
@@ -10,3 +11,4 @@ mod scenes;
 mod seen;
 mod settings;
 mod toolkit;
+mod verdicts;

@@ -48,7 +48,7 @@ pub fn unpack(from: &Path, to: &Path) {
         } else {
             let mut file = File::create(to.join(name.strip_suffix(".gz").unwrap())).unwrap();
             io::copy(&mut GzDecoder::new(BufReader::new(File::open(&path).unwrap())), &mut file).unwrap();
-            file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
         }
     }
 }

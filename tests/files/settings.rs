@@ -32,10 +32,15 @@ fn rendered(config: &Value) -> String {
         uid: "uid",
         desired: &desired,
         requests: &Requests::default(),
-        environment: &Environment { agent_image: "menagerie/operator:1".into(), agent_pull_policy: None },
+        environment: &Environment {
+            agent_image: "menagerie/operator:1".into(),
+            agent_pull_policy: None,
+            assigned_ids: false,
+        },
         charter,
         pods: 3,
         span: 3,
+        old_claims: false,
     };
     let objects = render(&blueprint);
     let map = objects.iter().find(|object| object.json["data"]["zoo.cfg"].is_string()).unwrap();
@@ -77,7 +82,7 @@ fn case_43_a_real_server_writes_zoo_cfg_anew_and_reads_the_same() {
         assert_eq!(seen.get(key).map(String::as_str), Some(value), "{key}");
     }
     // Why a backslash is refused and not escaped: an escape holds for one reading.
-    let lines: String = (0..20).map(|n| format!("k{n}=x\\\\\n")).collect();
+    let lines = (0..20).map(|n| format!("k{n}=x\\\\\n")).collect::<Vec<_>>().concat();
     let seen = anew(&format!("{lines}db.autocreate=false\n"));
     assert!(seen.len() < 22, "ZooKeeper escapes what it writes: then so can we");
 }
@@ -159,7 +164,8 @@ fn the_table_knows_every_option_that_the_jars_read() {
     let mut versions = 0;
     for version in ["3.9.5", "3.9.4", "3.8.5"].into_iter().filter(|version| Path::new(&jars).join(version).exists()) {
         let printed = java("Options", &[&format!("{jars}/{version}")]);
-        let names: Vec<&str> = printed.lines().collect();
+        // Some releases log to the standard output.
+        let names: Vec<&str> = printed.lines().filter(|line| !line.contains(' ')).collect();
         for name in
             ["zookeeper.forceSync", "tickTime", "jute.maxbuffer", "zookeeper.ssl.quorum.crl", "jvm.pause.monitor"]
         {

@@ -1,0 +1,106 @@
+//! `menagerie snapshot cat` and `menagerie snapshot write`: what was at a point, taken out.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::point::PointArg;
+use crate::cli::snapshot::rebuilt;
+use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
+use crate::replay::Tree;
+
+#[derive(Args, Debug)]
+pub(crate) struct Cat {
+    /// A snapshot, or members' folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// The znode
+    #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
+    path: String,
+    /// After this transaction, or at this time
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    at: PointArg,
+    /// Write to this file, which must not be there; otherwise to standard output
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Save {
+    /// A snapshot, or members' folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// After this transaction, or at this time
+    #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
+    at: PointArg,
+    /// The folder that gets version-2/snapshot.ZXID
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
+    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
+    let tree = rebuilt.replay.tree();
+    let Some(node) = tree.get(options.path.as_bytes()) else {
+        return Err(Stop::Usage(format!("{}: no such znode at 0x{}", options.path, tree.last())));
+    };
+    let data = node.data().unwrap_or_default();
+    if let Some(path) = &options.to {
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+            file.write_all(data)?;
+            file.sync_all()
+        };
+        write().map_err(|error| Stop::Usage(format!("{}: {error}", path.display())))?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        out.write_all(data)?;
+        out.flush()?;
+    }
+    let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());
+    tell("notice", &format!("{bytes} bytes, version {version} of 0x{zxid}, as of 0x{}", tree.last()));
+    Ok(exit)
+}
+
+pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
+    let mut meter = Meter::new();
+    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
+    if exit != Exit::Sound {
+        return Err(Stop::Usage("nothing is written, since the tree is not the one that the server had".to_owned()));
+    }
+    let tree = rebuilt.replay.tree();
+    let folder = options.to.join("version-2");
+    let failed = |path: &Path, error: std::io::Error| Stop::Usage(format!("{}: {error}", path.display()));
+    fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+    let path = folder.join(format!("snapshot.{}", tree.last()));
+    if path.exists() {
+        return Err(Stop::Usage(format!("{}: is there already", path.display())));
+    }
+    // A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
+    let part = folder.join(format!(".snapshot.{}.part", tree.last()));
+    let written = write_file(tree, &part).and_then(|()| fs::rename(&part, &path)).and_then(|()| sync(&folder));
+    if let Err(error) = written {
+        let _gone_or_not = fs::remove_file(&part);
+        return Err(failed(&path, error));
+    }
+    let (count, last) = (tree.len(), tree.last());
+    println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
+    Ok(Exit::Sound)
+}
+
+fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut buffered = tree.write(BufWriter::with_capacity(1 << 20, file))?;
+    buffered.flush()?;
+    buffered.get_ref().sync_all()
+}
+
+fn sync(folder: &Path) -> std::io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,180 @@
+//! Three servers with an agent beside each, on addresses of their own below 127.0.0.0/8.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use menagerie::agent::motion;
+use menagerie::agent::serve::{Agent, router};
+use menagerie::agent::truth::Place;
+use menagerie::agent::volume::Volume;
+use menagerie::http::{self, HttpError};
+use menagerie::model::truth::{Mode, Server};
+use menagerie::model::{MemberTruth, ServerId};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+
+/// However slow the machine is.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+pub struct Ensemble {
+    folder: TempDir,
+    jars: PathBuf,
+    net: u8,
+    settings: String,
+    servers: Vec<Option<Child>>,
+}
+
+impl Ensemble {
+    /// Of that release, with these lines in every `zoo.cfg`. Nothing runs yet.
+    pub fn new(version: &str, net: u8, settings: &str) -> Self {
+        let jars =
+            std::env::var("MENAGERIE_SERVERS").expect("run this through `dev/test servers`, which names the jars");
+        let jars = Path::new(&jars).join(version);
+        assert!(jars.is_dir(), "no jars in {}", jars.display());
+        let folder = tempfile::tempdir().unwrap();
+        let ensemble =
+            Self { folder, jars, net, settings: settings.to_owned(), servers: (0..3).map(|_| None).collect() };
+        for id in 1..=3 {
+            let conf = ensemble.data(id).join("conf");
+            fs::create_dir_all(&conf).unwrap();
+            fs::write(ensemble.data(id).join("myid"), id.to_string()).unwrap();
+            fs::write(ensemble.data(id).join("initialize"), "").unwrap();
+            fs::write(conf.join("logback.xml"), LOGBACK).unwrap();
+            ensemble.list(id, |peer| ensemble.address(peer, 2888));
+            ensemble.configure(id, "reconfigEnabled=true");
+        }
+        ensemble
+    }
+
+    pub fn data(&self, id: u8) -> PathBuf {
+        self.folder.path().join(id.to_string())
+    }
+
+    pub fn address(&self, id: u8, port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 77, self.net, id], port))
+    }
+
+    /// Where one member finds the others' quorum ports.
+    pub fn list(&self, id: u8, quorum: impl Fn(u8) -> SocketAddr) {
+        let lines = (1..=3).map(|peer| {
+            let client = self.address(peer, 2181);
+            format!("server.{peer}={}:3888:participant;{client}\n", quorum(peer))
+        });
+        fs::write(self.data(id).join("conf/zoo.cfg.dynamic.0"), lines.collect::<String>()).unwrap();
+    }
+
+    pub fn configure(&self, id: u8, more: &str) {
+        let data = self.data(id);
+        let text = format!(
+            "dataDir={0}\ntickTime=250\ninitLimit=4800\nsyncLimit=20\nstandaloneEnabled=false\ndb.autocreate=false\n\
+             admin.serverAddress={1}\nadmin.serverPort=8080\nmetricsProvider.httpHost={1}\n{2}\n{more}\n\
+             dynamicConfigFile={0}/conf/zoo.cfg.dynamic.0\n",
+            data.display(),
+            self.address(id, 0).ip(),
+            self.settings
+        );
+        fs::write(data.join("conf/zoo.cfg"), text).unwrap();
+    }
+
+    pub fn start(&mut self, id: u8) {
+        let data = self.data(id);
+        let out = File::create(data.join("out")).unwrap();
+        let classpath = format!("{}/*:{}", self.jars.display(), data.join("conf").display());
+        let child = Command::new("java")
+            .args(["-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &classpath])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(data.join("conf/zoo.cfg"))
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().unwrap())
+            .stdout(out)
+            .spawn()
+            .unwrap();
+        self.servers[usize::from(id) - 1] = Some(child);
+    }
+
+    pub fn stop(&mut self, id: u8) {
+        if let Some(mut child) = self.servers[usize::from(id) - 1].take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn signal(&self, id: u8, signal: &str) {
+        let pid = self.servers[usize::from(id) - 1].as_ref().unwrap().id();
+        assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+    }
+
+    /// An agent beside that server; the URL at which it answers.
+    pub async fn agent(&self, id: u8, quorum: u16) -> String {
+        let place = Place {
+            admin: format!("http://{}", self.address(id, 8080)),
+            client: self.address(id, 2181).to_string(),
+            quorum,
+        };
+        let agent = Arc::new(Agent::new(ServerId(id.into()), place, Volume::at(&self.data(id)), None));
+        let listener = TcpListener::bind(self.address(id, 8079)).await.unwrap();
+        tokio::spawn(motion::watch(Arc::clone(&agent), Duration::from_secs(1)));
+        tokio::spawn(menagerie::serve::serve(listener, router(agent)));
+        format!("http://{}", self.address(id, 8079))
+    }
+
+    /// What all servers said last, for a failure.
+    pub fn words(&self) -> String {
+        let mut words = String::new();
+        for id in 1..=3 {
+            let text = fs::read_to_string(self.data(id).join("out")).unwrap_or_default();
+            let lines: Vec<_> = text.lines().filter(|line| !line.contains(" Commands - ")).collect();
+            let _ = writeln!(words, "server {id}:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+        words
+    }
+
+    /// Waits until an agent tells what is waited for.
+    pub async fn until(&self, agent: &str, what: &str, is: impl Fn(&MemberTruth) -> bool) -> MemberTruth {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let truth = truth(agent).await;
+            match truth {
+                Some(truth) if is(&truth) => return truth,
+                _ => assert!(Instant::now() < end, "{what}: {truth:?}\n{}", self.words()),
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Drop for Ensemble {
+    fn drop(&mut self) {
+        for id in 1..=3 {
+            self.stop(id);
+        }
+    }
+}
+
+/// On a machine that is busy with something else, a disk may not answer in its time, and there is no truth.
+pub async fn truth(agent: &str) -> Option<MemberTruth> {
+    match http::get_json(&format!("{agent}/v1/member"), Duration::from_secs(10)).await {
+        Ok(truth) => Some(truth),
+        Err(HttpError::Status { status: 503, .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pub fn serves(truth: &MemberTruth) -> bool {
+    matches!(truth.server, Server::Serving(_))
+}
+
+pub fn leads(truth: &MemberTruth) -> bool {
+    matches!(&truth.server, Server::Serving(serving) if serving.mode == Mode::Leader && serving.synced_voters.is_some())
+}
+
+const LOGBACK: &str = r#"<configuration>
+  <appender name="C" class="ch.qos.logback.core.ConsoleAppender"><encoder><pattern>%d %p %c{1} - %m%n</pattern></encoder></appender>
+  <root level="INFO"><appender-ref ref="C"/></root>
+</configuration>"#;

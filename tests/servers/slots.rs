@@ -1,0 +1,55 @@
+//! What the agent says of servers whose client port takes nobody, and whose numbers come from Prometheus.
+
+use std::time::Duration;
+
+use menagerie::http;
+use menagerie::model::Membership;
+use menagerie::model::truth::Server;
+use tokio::net::TcpStream;
+
+use crate::ensemble::{Ensemble, leads, serves};
+
+const SETTINGS: &str = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n\
+                        metricsProvider.httpPort=7000\nleaderServes=no\nmaxCnxns=5";
+
+async fn recognised(version: &str, net: u8) {
+    let mut ensemble = Ensemble::new(version, net, SETTINGS);
+    for id in 1..=3 {
+        ensemble.start(id);
+    }
+    let mut leaders = 0;
+    for id in 1..=3 {
+        let agent = ensemble.agent(id, 2888).await;
+        let truth = ensemble.until(&agent, "it serves", serves).await;
+        leaders += usize::from(leads(&truth));
+        // Every place is taken, and the next connection is hung up on.
+        let mut taken = Vec::new();
+        for _ in 0..20 {
+            taken.push(TcpStream::connect(ensemble.address(id, 2181)).await.unwrap());
+        }
+        for _ in 0..20 {
+            // One whose disk is slow in between is not ready, and not hung up on.
+            match http::get(&format!("{agent}/ready"), Duration::from_secs(5)).await {
+                Ok(line) => assert!(line.starts_with(b"serving as ")),
+                Err(error) => assert!(error.to_string().contains(" within "), "{error}"),
+            }
+        }
+        let Server::Serving(serving) = ensemble.until(&agent, "it serves", serves).await.server else { panic!() };
+        let membership = Membership::parse(&serving.membership).unwrap();
+        assert_eq!(membership.voters().count(), 3);
+        assert!(membership.version.0 > 0, "{membership:?}");
+    }
+    assert_eq!(leaders, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs Java: dev/test servers"]
+async fn case_01_02_07_08_servers_that_take_no_client_are_recognised_3_9_5() {
+    recognised("3.9.5", 21).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Java: dev/test servers"]
+async fn case_01_02_07_08_servers_that_take_no_client_are_recognised_3_8_5() {
+    recognised("3.8.5", 22).await;
+}
