@@ -148,11 +148,13 @@ impl Context<'_> {
                 None => self.raise(),
             };
         }
-        if let Some(step) = replace::renew(self.seen, self.standing, self.blueprint.desired, joiner) {
+        // What one of them lacks is mended, whoever of them the other waits for (found by the simulation).
+        let joiners = || [Some(joiner), second].into_iter().flatten();
+        let renew = |id| replace::renew(self.seen, self.standing, self.blueprint.desired, id);
+        if let Some(step) = joiners().find_map(renew) {
             return step;
         }
-        let waits_for =
-            [Some(joiner), second].into_iter().flatten().find_map(|id| Some((id, self.not_ready_to_join(id)?)));
+        let waits_for = joiners().find_map(|id| Some((id, self.not_ready_to_join(id)?)));
         // Of two voters neither may be lost: the third comes back first, and is restarted in its place.
         let at_stake = self.voters() == 2 && self.blueprint.desired.replicas > 2;
         if at_stake && waits_for.is_none() {
@@ -160,10 +162,14 @@ impl Context<'_> {
         }
         // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
         // member does. A leader that gave up its seat comes by here.
-        let pod = self.seen.pods.get(&joiner.ordinal()).filter(|pod| !pod.terminating);
-        let why = rolling::turn(self.seen, self.blueprint.desired, joiner);
-        if let (Some(pod), Some(why), Some(committed)) = (pod, why, &self.standing.committed) {
-            return rolling::restart(self.seen, self.standing, joiner, pod, Some(committed.version), why);
+        let restart = |id: ServerId| {
+            let pod = self.seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating)?;
+            let why = rolling::turn(self.seen, self.blueprint.desired, id)?;
+            let from = self.standing.committed.as_ref()?.version;
+            Some(rolling::restart(self.seen, self.standing, id, pod, Some(from), why))
+        };
+        if let Some(step) = joiners().find_map(restart) {
+            return step;
         }
         if let Some((id, reason)) = waits_for {
             let pod = self.seen.names.pod(id.ordinal());

@@ -368,3 +368,19 @@ fn what_a_restart_waits_for_is_said_as_it_is() {
     assert_eq!(code, "MemberNotSynced");
     assert!(message.contains("not restarted before every voter does") && message.contains("member 2"), "{message}");
 }
+
+#[test]
+fn of_two_that_are_to_join_together_each_gets_the_volume_that_it_lacks() {
+    let mut world = settled(1);
+    world.scale(3);
+    while world.pods() < 3 {
+        world.pass();
+    }
+    world.down = ids(&[3]);
+    world.claims.get_mut(&Ordinal(2)).unwrap().lost = Some("its node is gone".into());
+    let renewed = (0..5).find_map(|_| match world.pass().step {
+        Step::Renew(renew) => Some(renew.id),
+        _ => None,
+    });
+    assert_eq!(renewed, Some(ServerId(3)), "the first would wait for it for ever: {:?}", world.trace);
+}
