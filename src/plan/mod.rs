@@ -343,7 +343,14 @@ fn decide(
     if blueprint.charter != charter && !seen.hindrances.denied {
         blueprint.charter = charter;
         if let Some(tell) = tell(seen, standing, &blueprint) {
-            return Step::Tell(tell);
+            let (made, passed_over) = hindered::part(seen, vec![tell.write.clone()]);
+            if !made.is_empty() {
+                return Step::Tell(tell);
+            }
+            *held = passed_over;
+            if let Some(lacking) = hindered::untold(seen, held, &blueprint.charter) {
+                return Step::Refuse(lacking);
+            }
         }
     }
     if origin.birth {
