@@ -261,7 +261,7 @@ fn case_24_all_that_is_unwise_is_said_in_one_condition() {
     world.spec.config = Some([("datum", "x"), ("sslQuorum", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     let plan = world.settle();
     let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
-    assert_eq!(warning.reason, "EvenVoters");
+    assert_eq!(warning.reason, "TwoVoters");
     for words in ["2 voters tolerate no failure", "sslQuorum: members with TLS", "know no datum"] {
         assert!(warning.message.contains(words), "{words:?} is not in {:?}", warning.message);
     }
