@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use super::desired::MAX_REPLICAS;
 use super::ids::{ConfigVersion, ServerId};
+use super::names::Names;
 
 /// The servers of an ensemble and the version of that list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,10 +119,20 @@ impl Membership {
         self.voters().count() / 2 + 1
     }
 
-    /// The highest id that a pod of an ensemble may have, 0 when there is nobody. A server with an id beyond that was
-    /// added by hand, and no pod is started for it.
-    pub fn highest(&self) -> u32 {
-        self.servers.keys().rev().map(|id| id.0).find(|id| *id <= MAX_REPLICAS).unwrap_or(0)
+    /// The highest id of an ensemble's own members, 0 when there is none. A server that somebody added by hand is none,
+    /// whatever its id: no pod is started for it.
+    pub fn highest(&self, names: &Names) -> u32 {
+        self.servers.iter().rev().find(|(id, server)| names.owns(**id, server)).map_or(0, |(id, _)| id.0)
+    }
+
+    /// Servers that are elsewhere than this ensemble's members are.
+    pub fn strangers<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = (ServerId, &'a Server)> + 'a {
+        self.servers.iter().filter(|(id, server)| !names.owns(**id, server)).map(|(id, server)| (*id, server))
+    }
+
+    /// The voters among this ensemble's members.
+    pub fn own_voters<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = ServerId> + 'a {
+        self.voters().filter(|id| self.servers.get(id).is_some_and(|server| names.owns(*id, server)))
     }
 
     /// Whether this server is in the list.

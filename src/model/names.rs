@@ -101,6 +101,11 @@ impl Names {
         Server::voter(&self.dns(&self.pod(id.ordinal())))
     }
 
+    /// Whether a server of a membership is the member of that id: it is at this ensemble's own address.
+    pub fn owns(&self, id: ServerId, server: &Server) -> bool {
+        (1..=MAX_REPLICAS).contains(&id.0) && server.host() == self.dns(&self.pod(id.ordinal()))
+    }
+
     /// The server entry of any member, with `{ordinal}` to fill in: how an agent writes itself into a list.
     pub fn joiner(&self) -> String {
         Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec

@@ -271,7 +271,7 @@ impl Observation {
     pub fn span(&self) -> u32 {
         let desired = self.desired.as_ref().map_or(0, |desired| desired.replicas);
         let set = self.set.as_ref().map_or(0, |set| set.replicas);
-        let noted = self.noted_membership().map_or(0, |membership| membership.highest());
+        let noted = self.noted_membership().map_or(0, |membership| membership.highest(&self.names));
         let claims = if self.set.is_none() { self.highest_claim() } else { 0 };
         desired.max(set).max(noted).max(claims).min(MAX_REPLICAS)
     }
@@ -293,6 +293,31 @@ impl Observation {
         let mut membership = Membership::parse(&recorded.servers.join("\n")).ok()?;
         membership.version = recorded.version.parse().ok()?;
         Some(membership)
+    }
+
+    /// An identity that is on record for this very object.
+    pub fn identity(&self) -> Option<&str> {
+        // In the order in which they are hard to change by mistake: a claim template is immutable, a status is not.
+        let set = self.set.as_ref().and_then(|set| set.identity.as_deref());
+        set.or_else(|| self.charter.as_ref().map(|charter| charter.identity.as_str()))
+            .or(self.status.identity.as_deref())
+    }
+
+    /// What came from the address of a member's pod. It counts only when it is this member's, of this ensemble: addresses are
+    /// given to other pods, and for a third of a second another ensemble's leader of a later epoch was this one's, whose
+    /// members then joined the other (case r04).
+    pub fn believed(&self, id: ServerId, answer: Result<MemberTruth, String>) -> Fact<MemberTruth> {
+        match answer {
+            Err(reason) => Fact::Unknown(reason),
+            Ok(truth) if truth.id != id => {
+                Fact::Unknown(format!("the agent at its address speaks for member {}", truth.id))
+            }
+            Ok(truth) if self.identity().is_some_and(|ours| truth.disk.identity.as_deref() != Some(ours)) => {
+                let theirs = truth.disk.identity.unwrap_or_else(|| "nobody".to_owned());
+                Fact::Unknown(format!("the agent at its address speaks for another ensemble (identity {theirs})"))
+            }
+            Ok(truth) => Fact::Known(truth),
+        }
     }
 
     /// The answer of a member, or why there is none.

@@ -106,7 +106,7 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
             Deed::Resize(resize) => resize_to(context, names, resize).await?,
             Deed::Confirm { expected, via } => {
                 let ensemble = connected(&mut session, context, names, via).await?;
-                expected.met(&ensemble.committed_membership().await?).map_err(ActError::Outdated)?;
+                expected.met(&ensemble.committed_membership().await?, names).map_err(ActError::Outdated)?;
             }
             Deed::Reconfig { change, from, via } => {
                 reconfigure(connected(&mut session, context, names, via).await?, change, *from).await?;

@@ -21,9 +21,7 @@ use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{
-    Desired, Fact, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts,
-};
+use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
 
 /// An agent answers in milliseconds; a node that was cut off never does.
 const AGENT: Duration = Duration::from_secs(3);
@@ -103,8 +101,9 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
     }
     surroundings::look(context, &mut seen).await;
     refusals::look(context, &mut seen).await;
-    seen.members =
-        join_all(seen.pods.iter().map(|(ordinal, pod)| ask(ServerId::from(*ordinal), pod))).await.into_iter().collect();
+    let asked = seen.pods.iter().map(|(ordinal, pod)| async { (ServerId::from(*ordinal), ask(pod).await) });
+    let answers = join_all(asked).await.into_iter();
+    seen.members = answers.map(|(id, answer)| (id, seen.believed(id, answer))).collect();
     Ok(seen)
 }
 
@@ -141,19 +140,11 @@ fn charter(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<crate::
     serde_json::from_str(json["data"][CHARTER_KEY].as_str()?).ok()
 }
 
-async fn ask(id: ServerId, pod: &PodFacts) -> (ServerId, Fact<MemberTruth>) {
-    let fact = match &pod.ip {
-        None => Fact::Unknown("its pod has no address yet".to_owned()),
-        Some(ip) => {
-            let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
-            match http::get_json::<MemberTruth>(&format!("http://{host}:{AGENT_PORT}/v1/member"), AGENT).await {
-                Ok(truth) if truth.id == id => Fact::Known(truth),
-                Ok(truth) => Fact::Unknown(format!("the agent at its address speaks for member {}", truth.id)),
-                Err(error) => Fact::Unknown(format!("its agent does not answer: {error}")),
-            }
-        }
-    };
-    (id, fact)
+async fn ask(pod: &PodFacts) -> Result<MemberTruth, String> {
+    let ip = pod.ip.as_ref().ok_or("its pod has no address yet")?;
+    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
+    let answer = http::get_json(&format!("http://{host}:{AGENT_PORT}/v1/member"), AGENT).await;
+    answer.map_err(|error| format!("its agent does not answer: {error}"))
 }
 
 #[cfg(test)]

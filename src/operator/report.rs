@@ -117,6 +117,7 @@ pub async fn announce(
         Step::Wait(_) => ("Wait", None),
         Step::Refuse(_) => ("Refuse", None),
         Step::Apply(_) => ("Apply", None),
+        Step::Tell(_) => ("Tell", None),
         Step::Delete(_) => ("Delete", None),
         Step::Raise(resize) => ("Raise", Some(resize.id)),
         Step::Lower(resize) => ("Lower", Some(resize.id)),

@@ -7,7 +7,7 @@
 //! - and only behind a fresh quorum read. Where nothing is committed there is nobody to ask.
 
 use super::{Guard, Resize, Step, Target, Write};
-use crate::model::{Change, ConfigVersion, Membership, ServerId};
+use crate::model::{Change, ConfigVersion, Membership, Names, ServerId};
 
 /// One read or write. The first that fails ends the step.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,11 @@ pub struct Expected {
 
 impl Expected {
     /// Whether it is so; else what is not.
-    pub fn met(&self, membership: &Membership) -> Result<(), String> {
+    pub fn met(&self, membership: &Membership, names: &Names) -> Result<(), String> {
+        // Two ensembles may well be at the same version, and an address was given to another pod.
+        if membership.highest(names) == 0 {
+            return Err("the answer is another ensemble's membership".to_owned());
+        }
         if let Some(version) = self.version.filter(|version| *version != membership.version) {
             return Err(format!("the membership is at {} by now, not at {version}", membership.version));
         }
@@ -85,6 +89,12 @@ impl Step {
                 behind(Some((expected, &renew.via[..])), targets.map(Deed::Delete))
             }
             Self::Guard(guard) => behind(None, [Deed::Guard(guard.clone())]),
+            // What members start from rises only when a quorum says so: a leader that was cut off believes in its own.
+            Self::Tell(tell) => {
+                let expected = Expected { version: Some(tell.version), without: None };
+                let confirm = Deed::Confirm { expected, via: tell.via.clone() };
+                vec![confirm, Deed::Write(tell.write.clone())]
+            }
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => Vec::new(),
         }
     }
@@ -104,8 +114,8 @@ fn behind(confirm: Option<(Expected, &[String])>, deeds: impl IntoIterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Server;
     use crate::model::observed::{Kind, ObjectKey};
-    use crate::model::{Names, Server};
     use crate::plan::{Purpose, Renew, Restart};
     use crate::render::Rendered;
 
@@ -154,7 +164,7 @@ mod tests {
     fn a_membership_of_another_version_or_with_the_member_in_it_is_not_what_was_expected() {
         let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
         let membership = Membership { version: FROM, ..names.seed(3) };
-        let met = |version, without| Expected { version, without }.met(&membership);
+        let met = |version, without| Expected { version, without }.met(&membership, &names);
         assert_eq!(met(Some(FROM), Some(ServerId(4))), Ok(()));
         assert_eq!(met(Some(ConfigVersion(6)), None).unwrap_err(), "the membership is at 7 by now, not at 6");
         assert_eq!(met(None, Some(ID)).unwrap_err(), "member 3 is in the membership again");

@@ -18,7 +18,7 @@ pub fn next(
     committed: &Membership,
     wanted: u32,
 ) -> Option<(ServerId, Purpose)> {
-    let voters: Vec<ServerId> = committed.voters().collect();
+    let voters: Vec<ServerId> = committed.own_voters(&seen.names).collect();
     let highest = *voters.iter().rev().find(|id| id.0 > wanted)?;
     let absent = |id: &&ServerId| gone(seen, standing, **id) && blocker(seen, standing, **id).is_none();
     if let Some(id) = voters.iter().rev().filter(|id| id.0 > wanted).find(absent) {
@@ -52,7 +52,7 @@ pub fn unplaced(seen: &Observation, id: ServerId) -> bool {
 
 /// What the spec can do about a member that no node is found for: an end to the wait.
 pub fn way_out(seen: &Observation, standing: &Standing, wanted: u32) -> Option<String> {
-    let member = (1..=wanted.max(standing.committed.as_ref().map_or(0, Membership::highest)))
+    let member = (1..=wanted.max(standing.committed.as_ref().map_or(0, |committed| committed.highest(&seen.names))))
         .map(ServerId)
         .find(|id| unplaced(seen, *id))?;
     let voters = standing.committed.iter().flat_map(Membership::voters);

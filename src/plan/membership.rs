@@ -10,7 +10,7 @@
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Reason, Resize, Step, denied, departure, drain, hindered, objects, replace, rolling};
+use super::{Reason, Resize, Step, denied, departure, drain, hindered, objects, replace, rolling, strangers};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -45,7 +45,10 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
         return context.without_quorum();
     };
     let wanted = blueprint.desired.replicas;
-    if set.replicas < committed.highest() {
+    if let Some(stranger) = strangers::in_the_way(seen, committed, wanted) {
+        return Step::Refuse(stranger);
+    }
+    if set.replicas < committed.highest(&seen.names) {
         return context.raise();
     }
     if let Some(step) = drain::relieve(seen, standing) {
@@ -62,7 +65,7 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     }
     let voters: Vec<ServerId> = committed.voters().collect();
     let leaver = departure::next(seen, standing, committed, wanted);
-    let unneeded = set.replicas > committed.highest().max(wanted);
+    let unneeded = set.replicas > committed.highest(&seen.names).max(wanted);
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
         // One that no node is found for may wait for the node of one that goes.
         let waits = departure::unplaced(seen, joiner) && (leaver.is_some() || unneeded);
@@ -112,7 +115,7 @@ struct Context<'a> {
 impl Context<'_> {
     /// Nothing that takes anything away, but members whose pods are missing get them back.
     fn without_quorum(&self) -> Step {
-        let recorded = self.seen.noted_membership().map_or(0, |membership| membership.highest());
+        let recorded = self.seen.noted_membership().map_or(0, |membership| membership.highest(&self.seen.names));
         if self.set.replicas < recorded {
             return self.raise();
         }

@@ -18,6 +18,7 @@ mod replace;
 mod rolling;
 mod standing;
 mod status;
+mod strangers;
 mod version;
 mod warning;
 
@@ -39,6 +40,8 @@ pub use status::{Truth, Verdict, denied, refused};
 pub enum Step {
     /// Bring objects to what they should be. Safe at any time, and in this order.
     Apply(Vec<Write>),
+    /// Tell members the membership that they are to start from, once a quorum has confirmed it.
+    Tell(Tell),
     /// Delete what nobody uses any more.
     Delete(Vec<Target>),
     /// Give the `StatefulSet` one pod more.
@@ -86,6 +89,7 @@ impl Step {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Apply(_) => "apply",
+            Self::Tell(_) => "tell",
             Self::Delete(_) => "delete",
             Self::Raise(_) => "raise",
             Self::Lower(_) => "lower",
@@ -122,6 +126,17 @@ impl Write {
             Self::Apply { object, .. } | Self::CreateSuperSecret(object) => object,
         }
     }
+}
+
+/// The charter with another membership than members have been told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tell {
+    /// The `ConfigMap`.
+    pub write: Write,
+    /// The version of the membership that it says.
+    pub version: ConfigVersion,
+    /// Members to ask for a fresh quorum read, by the addresses of their pods.
+    pub via: Vec<String>,
 }
 
 /// An object to delete, if it still is the one that was seen.
@@ -296,13 +311,15 @@ fn decide(
     if let Some(refusal) = version::refusal(seen, desired, origin) {
         return Step::Refuse(refusal);
     }
-    let blueprint = Blueprint {
+    let charter = origin.charter(seen, standing);
+    let told = origin::told(seen, &charter);
+    let mut blueprint = Blueprint {
         names: &seen.names,
         uid: &seen.uid,
         desired,
         requests: &seen.requests,
         environment: &seen.environment,
-        charter: origin.charter(seen, standing),
+        charter: told.unwrap_or_else(|| charter.clone()),
         pods: origin::founding_pods(seen, origin)
             .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),
         span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
@@ -322,6 +339,12 @@ fn decide(
     if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
         return Step::Refuse(lacking);
     }
+    if blueprint.charter != charter && !seen.hindrances.denied {
+        blueprint.charter = charter;
+        if let Some(tell) = tell(seen, standing, &blueprint) {
+            return Step::Tell(tell);
+        }
+    }
     if origin.birth {
         return Step::Wait(origin::founding(seen, standing, origin));
     }
@@ -330,6 +353,14 @@ fn decide(
         (Step::Rest, Some(lacking)) => Step::Refuse(lacking),
         (step, _) => step,
     }
+}
+
+/// The charter's membership changes last, and behind a fresh quorum read.
+fn tell(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> Option<Tell> {
+    let mut differing = objects::differing(seen, &render(blueprint), blueprint).into_iter();
+    let write = differing.find(|write| write.object().key.kind == Kind::ConfigMap)?;
+    let version = standing.committed.as_ref()?.version;
+    Some(Tell { write, version, via: standing.endpoints(seen, None) })
 }
 
 /// The membership that counts: the leader's, else the last that was noted.

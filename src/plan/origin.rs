@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::standing::{Standing, serving};
 use super::{Obstacle, Reason, Target, confirmed, replace};
-use crate::model::desired::Storage;
+use crate::model::desired::{MAX_REPLICAS, Storage};
 use crate::model::{Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, Ordinal, ServerId};
 
 /// Who the ensemble is and whether it is being born.
@@ -44,9 +44,21 @@ impl Origin {
     }
 }
 
+/// The charter as it is with the membership that members have been told, when a quorum is to confirm the new one first.
+pub fn told(seen: &Observation, charter: &Charter) -> Option<Charter> {
+    let before = seen.charter.as_ref().filter(|before| before.identity == charter.identity)?;
+    let confirmed: ConfigVersion = charter.version.parse().ok()?;
+    (confirmed > ConfigVersion(0) && before.version != charter.version).then(|| Charter {
+        birth: before.birth,
+        membership: before.membership.clone(),
+        version: before.version.clone(),
+        ..charter.clone()
+    })
+}
+
 /// Reads the origin from all the evidence, or says what to wait for or why to refuse.
 pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacle> {
-    let recorded = recorded_identity(seen);
+    let recorded = seen.identity().map(str::to_owned);
     if seen.set.is_none() {
         going_claims(seen)?;
     }
@@ -62,7 +74,10 @@ pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacl
     let first_pods = if birth {
         seen.charter.as_ref().filter(|charter| charter.identity == identity).and_then(seed_size).unwrap_or(wanted)
     } else {
-        confirmed(seen, standing).map_or(0, |membership| membership.highest()).max(seen.highest_claim()).max(1)
+        confirmed(seen, standing)
+            .map_or(0, |membership| membership.highest(&seen.names))
+            .max(seen.highest_claim())
+            .max(1)
     };
     if seen.set.is_none() {
         for ordinal in 0..first_pods {
@@ -91,14 +106,6 @@ pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<
             claim.name
         )),
     }
-}
-
-/// An identity that is on record for this very object.
-fn recorded_identity(seen: &Observation) -> Option<String> {
-    // In the order in which they are hard to change by mistake: a claim template is immutable, a status is not.
-    let set = seen.set.as_ref().and_then(|set| set.identity.clone());
-    set.or_else(|| seen.charter.as_ref().map(|charter| charter.identity.clone()))
-        .or_else(|| seen.status.identity.clone())
 }
 
 /// The one identity that all claims bear, if there are claims.
@@ -203,5 +210,6 @@ fn never_bound(claim: &ClaimFacts) -> bool {
 
 fn seed_size(charter: &Charter) -> Option<u32> {
     let membership = Membership::parse(&charter.membership).ok()?;
-    (membership.highest() > 0).then(|| membership.highest())
+    // By ids alone: the names may be those of another cluster domain.
+    membership.servers.keys().map(|id| id.0).filter(|id| *id <= MAX_REPLICAS).max()
 }

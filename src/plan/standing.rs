@@ -85,13 +85,12 @@ impl Standing {
         let (Some(leader), Some(committed)) = (self.leader, &self.committed) else {
             return Some(self.no_quorum(seen));
         };
-        if let Some(blocker) = committed.voters().find_map(|id| self.blocks(seen, id)) {
+        // A stranger has no agent that could be asked: of it the leader's count has to do.
+        if let Some(blocker) = committed.own_voters(&seen.names).find_map(|id| self.blocks(seen, id)) {
             return Some(blocker);
         }
         // The leader also counts followers that still receive their snapshot, so its word alone would not be enough.
-        let voters = committed.voters().count();
-        let leads = seen.members.get(&leader).and_then(Fact::known).and_then(serving);
-        let counted = leads.and_then(|serving| serving.synced_voters).map_or(0, |others| others as usize + 1);
+        let (voters, counted) = (committed.voters().count(), counted(seen, leader));
         (counted < voters).then(|| {
             Reason::new(
                 "MemberNotSynced",
@@ -104,10 +103,22 @@ impl Standing {
     pub fn blocker_but(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
         match &self.committed {
             Some(committed) => {
-                committed.voters().filter(|voter| *voter != id).find_map(|voter| self.blocks(seen, voter))
+                let missing = || self.missing_stranger(seen, committed);
+                let mut others = committed.own_voters(&seen.names).filter(|voter| *voter != id);
+                others.find_map(|voter| self.blocks(seen, voter)).or_else(missing)
             }
             None => Some(self.no_quorum(seen)),
         }
+    }
+
+    /// Whether the leader misses more than the one that is given up, where a stranger may be among them.
+    fn missing_stranger(&self, seen: &Observation, committed: &Membership) -> Option<Reason> {
+        let (id, server) = committed.strangers(&seen.names).find(|(_, server)| server.voter)?;
+        let (voters, counted) = (committed.voters().count(), counted(seen, self.leader?));
+        (counted + 1 < voters).then(|| {
+            let host = server.host();
+            Reason::new("MemberNotSynced", format!("waiting for the leader: it counts {counted} of {voters} voters as synced, and whether server {id} at {host} is among them cannot be asked"))
+        })
     }
 
     fn blocks(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
@@ -146,6 +157,12 @@ impl Standing {
         let asked = if fresh.is_empty() { due } else { fresh };
         asked.into_iter().filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect()
     }
+}
+
+/// How many voters the leader counts as synced, itself among them.
+fn counted(seen: &Observation, leader: ServerId) -> usize {
+    let leads = seen.members.get(&leader).and_then(Fact::known).and_then(serving);
+    leads.and_then(|serving| serving.synced_voters).map_or(0, |others| others as usize + 1)
 }
 
 /// What a member says while it serves.

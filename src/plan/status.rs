@@ -2,7 +2,7 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, warning};
+use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, strangers, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
@@ -84,7 +84,10 @@ fn voters(standing: &Standing, membership: Option<&Membership>) -> u32 {
 
 fn members(seen: &Observation, standing: &Standing, membership: Option<&Membership>) -> Vec<MemberStatus> {
     let mut ids: Vec<ServerId> = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
-    ids.extend(membership.into_iter().flat_map(|membership| membership.servers.keys().copied()));
+    let strangers: Vec<ServerId> =
+        membership.iter().flat_map(|it| it.strangers(&seen.names).map(|(id, _)| id)).collect();
+    let members = membership.into_iter().flat_map(|membership| membership.servers.keys().copied());
+    ids.extend(members.filter(|id| !strangers.contains(id)));
     ids.sort_unstable();
     ids.dedup();
     ids.into_iter()
@@ -131,7 +134,7 @@ fn version(seen: &Observation, id: ServerId) -> Option<String> {
 }
 
 fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -> Endpoints {
-    let mut ids: Vec<ServerId> = membership.into_iter().flat_map(Membership::voters).collect();
+    let mut ids: Vec<ServerId> = membership.into_iter().flat_map(|it| it.own_voters(&seen.names)).collect();
     if ids.is_empty() {
         ids = (1..=wanted).map(ServerId).collect();
     }
@@ -176,6 +179,7 @@ fn doing(seen: &Observation, standing: &Standing, step: &Step) -> Reason {
             }
             None => Reason::new("Applying", "bringing the objects to what they should be"),
         },
+        Step::Tell(tell) => Reason::new("Applying", format!("telling the members of membership {}", tell.version)),
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
         Step::Raise(resize) => {
             Reason::new("Growing", format!("starting pod {} for member {}", pod(&resize.id), resize.id))
@@ -238,7 +242,7 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
     // Who waits for Ready waits for the end of a roll: from the change of the template until no member is due to be
     // restarted. What the update policy holds is not waited for: it may be held for a week, and `RestartPending` says so.
-    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Delete(_) | Step::Guard(_));
+    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Tell(_) | Step::Delete(_) | Step::Guard(_));
     // Nobody is sent to an ensemble that any client can end.
     let guarded = seen.status.guarded.is_some();
     if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen) {
@@ -273,6 +277,9 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held])
     }
     if let Some(failed) = rolling::failed(seen, standing) {
         return verdict(Truth::True, failed.code, failed.message);
+    }
+    if let Some(strangers) = strangers::named(seen, standing) {
+        return verdict(Truth::True, strangers.code, strangers.message);
     }
     let born = standing.committed.is_some() || seen.noted_membership().is_some();
     let wrong = if born { standing.blocker(seen) } else { stillborn(seen, standing) };

@@ -301,6 +301,10 @@ impl World {
     fn act(&mut self, step: &Step) {
         match step {
             Step::Apply(writes) => writes.iter().for_each(|write| self.write(write)),
+            Step::Tell(tell) => {
+                assert!(self.has_quorum() && !tell.via.is_empty(), "members are told what no quorum has confirmed");
+                self.write(&tell.write);
+            }
             Step::Delete(targets) => {
                 for target in targets {
                     self.trace.push(format!("delete {}", target.key.name));

@@ -38,6 +38,18 @@ impl World {
         self.able().iter().filter(served).collect()
     }
 
+    /// One that receives its leader's history, however slowly, is not stopped for being slow.
+    pub fn judge_patience(&mut self, id: u32, pass: &Pass) {
+        let revision = self.kube.revision();
+        let receives = self.kube.pods.get(&(id - 1)).is_some_and(|pod| {
+            pod.slow && pod.revision == revision && pod.server.as_ref().is_some_and(|server| server.follows().is_some())
+        });
+        let wanted = pass.sight.asked(id - 1) || pass.sight.given_up(id - 1);
+        if receives && !wanted && self.configured(id - 1) {
+            self.wrong(Wrong::Quorum(format!("member {id} is stopped while it receives its leader's history")));
+        }
+    }
+
     /// A pod is deleted, and comes back with the newest revision: not one that a quorum could be made of, to a revision
     /// that nobody has served under; and without a leader one at a time, and none that would serve again by itself.
     pub fn judge_spreading(&mut self, id: u32, pass: &Pass) {

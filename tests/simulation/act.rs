@@ -1,8 +1,10 @@
 //! What becomes of a step's deeds. Between any two of them the operator can die.
 
+use menagerie::model::charter::CHARTER_KEY;
 use menagerie::model::observed::Kind;
-use menagerie::model::{Change, ConfigVersion};
+use menagerie::model::{Change, Charter, ConfigVersion};
 use menagerie::plan::{Deed, Expected, Resize, Target, Write};
+use menagerie::render::Rendered;
 
 use super::disk::What;
 use super::invariants::Wrong;
@@ -41,7 +43,7 @@ impl World {
             Deed::Delete(target) => self.delete(target, pass),
             Deed::Resize(resize) => self.resize(resize, pass),
             Deed::Confirm { expected, via } => {
-                self.quorum_read(via).and_then(|config| expected.met(&config.membership()))
+                self.quorum_read(via).and_then(|config| expected.met(&config.membership(), &super::kube::names()))
             }
             Deed::Reconfig { change, from, via } => {
                 let from = (!pass.thought.unfenced).then_some(*from);
@@ -71,11 +73,31 @@ impl World {
                     let (kind, name) = (object.key.kind.as_str(), object.key.name.clone());
                     self.wrong(Wrong::Foreign(format!("{kind} {name} of somebody else is overwritten")));
                 }
+                if outcome.is_ok() {
+                    self.judge_charter(object);
+                }
                 self.resized(before, pass);
                 outcome
             }
         };
         outcome.map_err(|Conflict(reason)| reason)
+    }
+
+    /// What members start from is a membership of this ensemble that was committed.
+    fn judge_charter(&mut self, object: &Rendered) {
+        let text = object.json["data"][CHARTER_KEY].as_str();
+        let charter = text.and_then(|text| serde_json::from_str::<Charter>(text).ok());
+        let Some(told) = charter.and_then(|charter| charter.confirmed()) else { return };
+        if let Some((id, server)) = told.strangers(&super::kube::names()).next() {
+            let text =
+                format!("members are told that server {id} is at {}, which is another ensemble's", server.host());
+            return self.wrong(Wrong::Foreign(text));
+        }
+        if told.version.0 > self.committed.version {
+            let text =
+                format!("members are told of membership {}, and {} is the last one", told.version, self.committed);
+            self.wrong(Wrong::Changes(text));
+        }
     }
 
     fn resize(&mut self, resize: &Resize, pass: &Pass) -> Result<(), String> {
@@ -135,6 +157,7 @@ impl World {
         }
         self.judge_roll(id, pass);
         self.judge_spreading(id, pass);
+        self.judge_patience(id, pass);
         let decided = pass.decided;
         if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
             return;

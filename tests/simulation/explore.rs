@@ -227,7 +227,7 @@ impl Course {
         if dice.once_in(self.silence) {
             return Some(Event::Fault(Fault::Silence(id)));
         }
-        Some(match dice.below(18) {
+        Some(match dice.below(20) {
             0 | 1 => Event::Fault(Fault::Kill(id)),
             2 => Event::Fault(Fault::Evict(id)),
             3 => Event::Fault(if paused { Fault::Resume(id) } else { Fault::Pause(id) }),
@@ -245,6 +245,8 @@ impl Course {
             12 => Event::Fault(Fault::Ask(id, dice.pick(&[Ask::Restart, Ask::Replace])?)),
             13 => Event::Fault(Fault::Cordon(id)),
             14 => Event::Fault(Fault::Later),
+            18 => Event::Fault(Fault::Slow(id)),
+            19 => Event::Fault(Fault::Reuse(id)),
             _ => Event::Crash(0),
         })
     }

@@ -24,6 +24,10 @@ pub enum Fault {
     /// The operator does not reach the agent.
     Silence(u32),
     Hear(u32),
+    /// The address that is listed for its pod is another ensemble's by now, and answers.
+    Reuse(u32),
+    /// The leader's history reaches it slowly.
+    Slow(u32),
     /// The pod and everything on its volume is lost; it comes back empty.
     Wipe(u32),
     /// A kubelet that has not heard of the last change of the `ConfigMap` starts the pod.
@@ -55,6 +59,8 @@ impl World {
             Fault::Mend(id) => self.pod(id, |pod| std::mem::replace(&mut pod.cut, false)),
             Fault::Silence(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.silent, true)),
             Fault::Hear(id) => self.pod(id, |pod| std::mem::replace(&mut pod.silent, false)),
+            Fault::Reuse(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.elsewhere, true)),
+            Fault::Slow(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.slow, true)),
             Fault::Wipe(id) => return self.wipe(id),
             Fault::Late(ordinal) => return self.kube.config_before.is_some() && self.late(ordinal),
             Fault::Rot(id) => {
@@ -179,6 +185,7 @@ impl World {
         for pod in self.kube.pods.values_mut() {
             pod.cut = false;
             pod.silent = false;
+            (pod.elsewhere, pod.slow) = (false, false);
             if let Some(server) = &mut pod.server {
                 server.paused = false;
             }
@@ -197,6 +204,8 @@ fn describe(fault: Fault) -> String {
         Fault::Mend(id) => format!("member {id} reaches the other members again"),
         Fault::Silence(id) => format!("the agent of member {id} does not reach the operator any more"),
         Fault::Hear(id) => format!("the agent of member {id} reaches the operator again"),
+        Fault::Reuse(id) => format!("at the address of pod zk-{} another ensemble answers", id - 1),
+        Fault::Slow(id) => format!("what member {id} receives arrives slowly"),
         Fault::Wipe(id) => format!("the volume of member {id} is lost"),
         Fault::Late(ordinal) => format!("the kubelet of zk-{ordinal} is late"),
         Fault::Rot(id) => format!("the disk of member {id} cannot be read any more"),

@@ -64,6 +64,10 @@ pub struct Pod {
     pub cordoned: bool,
     /// Its agent does not answer the operator.
     pub silent: bool,
+    /// Its address was given to a pod of another ensemble, which answers there.
+    pub elsewhere: bool,
+    /// What its server receives arrives slowly: it cannot be synced yet.
+    pub slow: bool,
     /// It hears no other member, and none hears it.
     pub cut: bool,
 }
@@ -300,6 +304,8 @@ impl Kube {
             asked: None,
             cordoned: false,
             silent: false,
+            elsewhere: false,
+            slow: false,
             cut: false,
         };
         self.pods.insert(ordinal, pod);
@@ -361,6 +367,11 @@ impl Kube {
     /// Ids of the servers that run.
     pub fn running(&self) -> impl Iterator<Item = (u32, &Server)> {
         self.pods.iter().filter_map(|(ordinal, pod)| Some((ordinal + 1, pod.server.as_ref()?)))
+    }
+
+    /// Whether its leader's history reaches it slowly.
+    pub fn slow(&self, id: u32) -> bool {
+        id.checked_sub(1).and_then(|ordinal| self.pods.get(&ordinal)).is_some_and(|pod| pod.slow)
     }
 
     /// Whether it runs and takes part in the network of the members.

@@ -10,7 +10,7 @@ use menagerie::model::{Observation, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
-use super::sight::Sight;
+use super::sight::{Believe, Sight};
 use super::world::Status;
 
 /// What is wrong with an operator or an agent. By default, nothing.
@@ -18,6 +18,8 @@ use super::world::Status;
 pub struct Mutant {
     /// What it is called.
     pub name: &'static str,
+    /// How answers of agents are proven.
+    pub believe: Believe,
     /// What the planner sees instead.
     pub doctor: fn(&mut Observation),
     /// What is done instead of the step.
@@ -35,6 +37,7 @@ pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan,
 /// The real thing.
 pub const SOUND: Mutant = Mutant {
     name: "the operator as it is",
+    believe: Observation::believed,
     doctor: |_| {},
     step: |_, step| step,
     act: |deeds| deeds,
@@ -68,7 +71,7 @@ impl Mind {
         if let Some(thought) = self.memory.borrow().get(&key) {
             return Rc::clone(thought);
         }
-        let mut seen = sight.observation();
+        let mut seen = sight.observation(self.mutant.believe);
         (self.mutant.doctor)(&mut seen);
         let mut plan = plan(&seen);
         plan.step = (self.mutant.step)(&seen, plan.step);

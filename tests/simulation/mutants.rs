@@ -391,3 +391,29 @@ fn a_pods_age_taken_for_how_long_it_has_not_served_is_found() {
     found(mutant, &Course { broken: 1, ..Course::rolling() }, 500, &[Wrong::Quorum]);
     found(mutant, &Course::held(), 500, &[Wrong::Policy]);
 }
+
+/// Takes whoever answers at an address for the member that was there.
+fn credulous(_: &Observation, id: ServerId, answer: Result<MemberTruth, String>) -> Fact<MemberTruth> {
+    answer.map_or_else(Fact::Unknown, |truth| Fact::Known(MemberTruth { id, ..truth }))
+}
+
+#[test]
+fn another_ensembles_answer_that_is_believed_is_found() {
+    let mutant = Mutant { name: "identity not compared", believe: credulous, act: without_reads, ..SOUND };
+    found(mutant, &shaky(), 1000, &[Wrong::Foreign]);
+}
+
+/// Goes by the clock alone: whoever has not served for long does not move either.
+fn impatient(seen: &mut Observation) {
+    for fact in seen.members.values_mut() {
+        if let Fact::Known(truth) = fact {
+            truth.still = truth.stalled;
+        }
+    }
+}
+
+#[test]
+fn a_slow_member_taken_for_a_hung_one_is_found() {
+    let mutant = Mutant { name: "slow taken for hung", doctor: impatient, ..SOUND };
+    found(mutant, &Course { faults: 3, events: 100, ..Course::everything() }, 2000, &[Wrong::Quorum]);
+}

@@ -171,6 +171,7 @@ impl World {
 fn decision(thought: &Thought) -> String {
     match &thought.step {
         Step::Apply(writes) => format!("apply {} objects", writes.len()),
+        Step::Tell(tell) => format!("tell members of membership {}", tell.version),
         Step::Delete(targets) => {
             let names: Vec<&str> = targets.iter().map(|target| target.key.name.as_str()).collect();
             format!("delete {}", names.join(", "))

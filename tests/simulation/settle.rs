@@ -133,7 +133,7 @@ impl World {
     }
 
     /// Whether a member's server knows the configuration as it is.
-    fn configured(&self, ordinal: u32) -> bool {
+    pub fn configured(&self, ordinal: u32) -> bool {
         let statics = self.kube.config_map().and_then(|config| Some(config["data"][STATIC_KEY].as_str()?.to_owned()));
         let zoo_cfg = self.kube.disk(ordinal + 1).and_then(Disk::zoo_cfg);
         statics.zip(zoo_cfg).is_some_and(|(statics, zoo_cfg)| {

@@ -69,6 +69,9 @@ pub struct ClaimSight {
     lost: bool,
 }
 
+/// How an answer is proven.
+pub type Believe = fn(&Observation, ServerId, Result<MemberTruth, String>) -> Fact<MemberTruth>;
+
 /// What an agent said of its member.
 #[derive(Clone, Debug, Hash)]
 pub struct Answer {
@@ -76,6 +79,7 @@ pub struct Answer {
     database: bool,
     record: Option<u64>,
     stalled: Option<u64>,
+    still: Option<u64>,
     outdated: Option<String>,
     server: Option<ServerAnswer>,
 }
@@ -168,10 +172,14 @@ impl World {
         if pod.silent || !listed.started {
             return None;
         }
+        if pod.elsewhere {
+            return Some(Answer::of_another_ensemble());
+        }
         let disk = self.kube.disk(ordinal + 1)?;
         let truth::Disk { identity, database, record, .. } = disk.truth();
         let talks = pod.server.as_ref().filter(|server| !server.paused);
         let server = talks.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
+        let receives = pod.slow && pod.server.as_ref().is_some_and(|server| server.follows().is_some());
         let idle = !pod.server.as_ref().is_some_and(Server::serving);
         let stalled = idle.then(|| self.kube.now - pod.served);
         // By the time that it is asked, its kubelet has heard of the last change.
@@ -179,7 +187,8 @@ impl World {
             let late = || prepare::outdated(&disk.found(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
             disk.zoo_cfg().and_then(|zoo_cfg| prepare::unknown(zoo_cfg, &seed)).or_else(late)
         });
-        Some(Answer { outdated, identity, database, record: record.map(|version| version.0), stalled, server })
+        let still = if receives { Some(0) } else { stalled };
+        Some(Answer { still, outdated, identity, database, record: record.map(|version| version.0), stalled, server })
     }
 }
 
@@ -248,24 +257,44 @@ impl ServerAnswer {
         }
     }
 
-    fn truth(&self) -> truth::Server {
+    fn truth(&self, identity: Option<&str>) -> truth::Server {
         if !self.serving {
             return truth::Server::Waiting { phase: "election".into(), version: Some("3.9.5".into()) };
         }
         let membership = self.config.membership();
+        let text = membership.text();
+        let text = if identity == Some(ANOTHER) { text.replace("zk-", "theirs-") } else { text };
         truth::Server::Serving(Serving {
             mode: if self.leads { Mode::Leader } else { Mode::Follower },
             epoch: self.epoch,
             // No decision looks at it; told exactly, hardly two looks would be alike.
             zxid: Zxid(self.epoch << 32),
             version: "3.9.5".into(),
-            membership: format!("{}version={}", membership.text(), membership.version),
+            membership: format!("{}version={}", text, membership.version),
             synced_voters: self.leads.then_some(self.counted),
         })
     }
 }
 
+/// Whose the answer is that comes from an address that was given away.
+const ANOTHER: &str = "another-ensemble";
+
 impl Answer {
+    /// A leader of a later epoch and membership, with a majority behind it.
+    fn of_another_ensemble() -> Self {
+        let config = Config { version: 99 << 32, voters: (1..=3).collect() };
+        let server = ServerAnswer { leads: true, serving: true, epoch: 99, config, counted: 2 };
+        Self {
+            identity: Some(ANOTHER.to_owned()),
+            database: true,
+            record: Some(config.version),
+            stalled: None,
+            still: None,
+            outdated: None,
+            server: Some(server),
+        }
+    }
+
     fn truth(&self, id: u32) -> MemberTruth {
         let silent = || truth::Server::Silent { reason: "connection refused".into() };
         MemberTruth {
@@ -279,16 +308,16 @@ impl Answer {
                 outdated: self.outdated.clone(),
             },
             stalled: self.stalled,
-            // A server of this model either runs or does nothing at all.
-            still: self.stalled,
-            server: self.server.as_ref().map_or_else(silent, ServerAnswer::truth),
+            // A server of this model receives, or does nothing at all.
+            still: self.still,
+            server: self.server.as_ref().map_or_else(silent, |server| server.truth(self.identity.as_deref())),
         }
     }
 }
 
 impl Sight {
     /// What the planner gets to see: as `observe` makes it.
-    pub fn observation(&self) -> Observation {
+    pub fn observation(&self, believe: Believe) -> Observation {
         let set = self.objects.get(&ObjectKey { kind: Kind::StatefulSet, name: "zk".into() });
         let set = set.filter(|set| set.owner == Some(self.resource.uid));
         let config = self.objects.get(&ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() });
@@ -318,11 +347,13 @@ impl Sight {
                 .iter()
                 .map(|(ordinal, claim)| (Ordinal(*ordinal), self.claim(*ordinal, claim)))
                 .collect(),
-            members: self.members.iter().map(|(id, answer)| (ServerId(*id), fact(*id, answer.as_ref()))).collect(),
+            members: BTreeMap::new(),
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
             hindrances: Hindrances::default(),
         };
+        let answers = self.members.iter().map(|(id, answer)| (ServerId(*id), told(*id, answer.as_ref())));
+        seen.members = answers.map(|(id, answer)| (id, believe(&seen, id, answer))).collect();
         let span = seen.span();
         let needed = |key: &ObjectKey| seen.names.ordinal_of_pod(&key.name).is_none_or(|ordinal| ordinal.0 < span);
         let strangers: Vec<ObjectKey> = seen
@@ -404,6 +435,6 @@ fn set_facts(set: &Stored, behind: bool) -> SetFacts {
     }
 }
 
-fn fact(id: u32, answer: Option<&Answer>) -> Fact<MemberTruth> {
-    answer.map_or_else(|| Fact::Unknown("its agent does not answer".into()), |answer| Fact::Known(answer.truth(id)))
+fn told(id: u32, answer: Option<&Answer>) -> Result<MemberTruth, String> {
+    answer.map(|answer| answer.truth(id)).ok_or_else(|| "its agent does not answer".to_owned())
 }

@@ -129,7 +129,7 @@ impl World {
 
     /// The leader's history and its proposals reach a follower, and its acknowledgement the leader.
     pub fn sync(&mut self, id: u32) -> bool {
-        let Some(leader) = self.led_by(id) else { return false };
+        let Some(leader) = self.led_by(id).filter(|_| !self.kube.slow(id)) else { return false };
         let (Some(led), Some(source)) = (self.kube.server(leader), self.kube.disk(leader)) else { return false };
         let Some(epoch) = led.leads() else { return false };
         let (log, config, next) = (source.log.clone(), led.config, led.next);
