@@ -31,6 +31,7 @@ fn condition<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
 fn writes(plan: &Plan) -> &[Write] {
     match &plan.step {
         Step::Apply(writes) => writes,
+        Step::Tell(tell) => std::slice::from_ref(&tell.write),
         other => panic!("{other:?}"),
     }
 }
