@@ -411,3 +411,15 @@ fn a_membership_of_another_domain_is_named_with_the_flag_that_puts_it_right() {
     world.domain = "cluster.local".into();
     assert_eq!(world.settle().step, Step::Rest, "put right, it goes on");
 }
+
+#[test]
+fn a_member_whose_pod_is_being_deleted_serves_to_its_last_moment_and_does_not_leave_beside_one_that_is_missing() {
+    let mut world = settled(5);
+    world.down = ids(&[4]);
+    world.going = [2].into();
+    world.scale(1);
+    for _ in 0..5 {
+        world.pass();
+    }
+    assert!(!world.trace.contains(&"leave 3".to_owned()), "{:?}", world.trace);
+}
