@@ -22,6 +22,7 @@ fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
         desired: &desired,
         requests: &menagerie::model::Requests::default(),
         environment: &environment,
+        voters: charter.voters(),
         charter,
         pods,
         span: pods,
@@ -252,9 +253,8 @@ fn case_42_a_claim_bears_no_label_by_which_another_tool_takes_it_for_its_own() {
 #[test]
 fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
     let budget = |replicas: u32, voters: u32, storage: Value| {
-        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
         let spec = json!({"replicas": replicas, "version": "3.9.5", "storage": storage});
-        let change = |blueprint: &mut Blueprint<'_>| blueprint.charter.membership = names.seed(voters).text();
+        let change = |blueprint: &mut Blueprint<'_>| blueprint.voters = voters;
         of_kind(objects(spec, change), "PodDisruptionBudget")["spec"]["maxUnavailable"].as_u64().unwrap()
     };
     let (volumes, ephemeral) = (json!({}), json!({"ephemeral": true}));
@@ -297,6 +297,7 @@ fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() 
             environment: &assigned,
             charter: charter(&names, 1),
             pods: 1,
+            voters: 1,
             span: 1,
             old_claims: false,
         });

@@ -35,6 +35,12 @@ pub struct Charter {
 }
 
 impl Charter {
+    /// How many vote in it.
+    pub fn voters(&self) -> u32 {
+        let membership = Membership::parse(&self.membership).unwrap_or_default();
+        u32::try_from(membership.voters().count()).unwrap_or(u32::MAX)
+    }
+
     /// The membership in it, if it is one that ZooKeeper confirmed and no seed.
     pub fn confirmed(&self) -> Option<Membership> {
         let mut membership = Membership::parse(&self.membership).ok()?;

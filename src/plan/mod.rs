@@ -319,6 +319,7 @@ fn decide(
         desired,
         requests: &seen.requests,
         environment: &seen.environment,
+        voters: charter.voters(),
         charter: told.unwrap_or_else(|| charter.clone()),
         pods: origin::founding_pods(seen, origin)
             .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),

@@ -104,7 +104,8 @@ pub fn hung(seen: &Observation, id: ServerId) -> Option<String> {
 pub fn frozen(seen: &Observation, id: ServerId) -> Option<String> {
     let truth = seen.members.get(&id).and_then(Fact::known)?;
     let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
-    matches!(truth.server, ServerTruth::Silent { .. })
+    let runs = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.running == Some(true));
+    (runs && matches!(truth.server, ServerTruth::Silent { .. }))
         .then(|| format!("its server has not answered and nothing has moved in it for {still} min"))
 }
 

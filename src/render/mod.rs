@@ -15,7 +15,7 @@ use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
 use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
-use crate::model::{Charter, Desired, Membership, Names, Ordinal};
+use crate::model::{Charter, Desired, Names, Ordinal};
 
 /// Everything that the rendering depends on.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Blueprint<'a> {
     pub charter: Charter,
     /// Pods that the `StatefulSet` should have now. Only the planner moves this number.
     pub pods: u32,
+    /// How many vote now, or will at the birth.
+    pub voters: u32,
     /// How many member Services there are.
     pub span: u32,
     /// Whether the `StatefulSet` is one whose claims bear [`INSTANCE_LABEL`]: their template cannot be changed.
@@ -96,8 +98,7 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
 /// ignores the vote of an empty server. There nobody evicts.
 fn evictable(blueprint: &Blueprint<'_>) -> u32 {
     let wanted = blueprint.desired.replicas;
-    let voters = Membership::parse(&blueprint.charter.membership).map_or(0, |membership| membership.voters().count());
-    let voters = u32::try_from(voters).unwrap_or(wanted).min(wanted);
+    let voters = blueprint.voters.min(wanted);
     let tolerated = voters.saturating_sub(1) / 2;
     let for_good = wanted < 3 && matches!(blueprint.desired.storage, Storage::Claim { .. });
     if for_good { 1 } else { tolerated }

@@ -142,12 +142,13 @@ fn case_r13_an_owner_that_somebody_gave_a_claim_does_not_stop_growth_and_is_told
 fn case_r13_a_quota_of_services_holds_the_new_member_and_not_the_restart_that_was_asked_for() {
     let mut world = settled(3);
     world.scale(5);
-    let refused = ["zk-3"].map(|name| key(Kind::Service, name));
+    let refused = ["zk-3", "zk-4"].map(|name| key(Kind::Service, name));
+    world.objects.remove(&key(Kind::PodDisruptionBudget, "zk"));
     refuse(&mut world, &refused, QUOTA);
-    // What stands behind it in the list is written.
+    // What stands behind them in the list is written.
     let others = world.pass();
     assert!(writes(&others).iter().all(|write| !refused.contains(&write.object().key)));
-    assert!(writes(&others).iter().any(|write| write.object().key.name == "zk-4"));
+    assert!(writes(&others).iter().any(|write| write.object().key.kind == Kind::PodDisruptionBudget));
     let held = plan(&world.seen());
     let Step::Refuse(reason) = &held.step else { panic!("{:?}", held.step) };
     assert!(reason.code == "ApplyRefused" && reason.message.contains(QUOTA), "{reason:?}");
@@ -340,6 +341,8 @@ fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
 #[test]
 fn a_super_user_who_is_not_let_in_holds_growth_and_not_the_restarts_that_let_him_in() {
     let mut world = settled(3);
+    world.spec.config = Some(BTreeMap::from([("DigestAuthenticationProvider.digestAlg".into(), "SHA-256".into())]));
+    world.settle();
     world.scale(4);
     while !matches!(plan(&world.seen()).step, Step::Join { .. }) {
         world.pass();
@@ -348,7 +351,8 @@ fn a_super_user_who_is_not_let_in_holds_growth_and_not_the_restarts_that_let_him
     let held = plan(&world.seen());
     let Step::Refuse(reason) = &held.step else { panic!("{:?}", held.step) };
     assert_eq!(reason.code, "SuperUserDenied");
-    world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
+    assert!(reason.message.contains("DigestAuthenticationProvider.digestAlg"), "{}", reason.message);
+    world.spec.config = None;
     world.settle();
     assert!(world.trace.iter().any(|done| done.starts_with("restart")), "{:?}", world.trace);
 }

@@ -2,6 +2,7 @@
 //! by who is synced alone saw nothing of an operator that replaced every member in the first millisecond without a leader.
 
 use super::invariants::Wrong;
+use super::kube::Pod;
 use super::membership::Ids;
 use super::operator::Pass;
 use super::world::World;
@@ -22,9 +23,13 @@ impl World {
         }
     }
 
-    /// Members whose pods have served and are there, and whose data can be read: they elect, or are restarted in place.
+    /// Members whose pods have served and are there, and whose data can be read: they elect, or are restarted in place. One whose
+    /// process has been stopped for long is none.
     pub fn able(&self) -> Ids {
-        let pods = self.kube.pods.iter().filter(|(_, pod)| pod.proven && !pod.broken && !pod.terminating);
+        let now = self.kube.now;
+        let frozen = |pod: &Pod| now - pod.served > BLIP && pod.server.as_ref().is_some_and(|server| server.paused);
+        let pods =
+            self.kube.pods.iter().filter(|(_, pod)| pod.proven && !pod.broken && !pod.terminating && !frozen(pod));
         let whole = |ordinal: u32| {
             let claim = self.kube.claims.get(&ordinal);
             claim.is_some_and(|claim| !claim.lost && claim.disk.database && !claim.disk.rotten)

@@ -187,7 +187,8 @@ impl World {
             let late = || prepare::outdated(&disk.found(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
             disk.zoo_cfg().and_then(|zoo_cfg| prepare::unknown(zoo_cfg, &seed)).or_else(late)
         });
-        let still = if receives { Some(0) } else { stalled };
+        // Nothing can be seen of a process that is not there.
+        let still = if receives { Some(0) } else { stalled.filter(|_| pod.server.is_some()) };
         Some(Answer { still, outdated, identity, database, record: record.map(|version| version.0), stalled, server })
     }
 }
