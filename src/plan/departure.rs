@@ -7,7 +7,7 @@
 //! - Those that do not serve leave first: what is left tolerates more. A voter that Kubernetes has no node for, and that
 //!   is wanted, leaves as well where it holds up a smaller ensemble: those that go may have the node that it needs.
 
-use super::standing::Standing;
+use super::standing::{Standing, serving};
 use super::{Purpose, Reason};
 use crate::model::{Fact, Membership, Observation, ServerId};
 
@@ -37,12 +37,13 @@ pub fn blocker(seen: &Observation, standing: &Standing, id: ServerId) -> Option<
     standing.blocker_but(seen, id).filter(|_| synced < committed.majority())
 }
 
-/// Whether a member surely does not serve, by Kubernetes' word or its agent's.
+/// Whether a member surely does not serve, by Kubernetes' word or its agent's. One whose pod is being deleted may serve to its
+/// last moment.
 pub fn gone(seen: &Observation, standing: &Standing, id: ServerId) -> bool {
-    let pod = seen.pods.get(&id.ordinal());
-    let told =
-        pod.is_some_and(|pod| pod.running == Some(false)) || seen.members.get(&id).and_then(Fact::known).is_some();
-    pod.is_some() && told && standing.unsynced(seen, id).is_some()
+    let stopped = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.running == Some(false));
+    let truth = seen.members.get(&id).and_then(Fact::known);
+    let says_so = truth.is_some_and(|truth| serving(truth).is_none());
+    (stopped || says_so) && standing.unsynced(seen, id).is_some()
 }
 
 /// Whether Kubernetes itself says that it has no node for a member's pod.

@@ -317,7 +317,10 @@ fn while_two_vote_it_is_said_what_is_at_stake_and_nobody_is_evicted() {
         let key = ObjectKey { kind: Kind::PodDisruptionBudget, name: "zk".into() };
         world.objects[&key].held().unwrap()["spec"]["maxUnavailable"].clone()
     };
-    assert_eq!(budget(&world), json!(0));
+    while budget(&world) != json!(0) {
+        world.pass();
+        assert_eq!(world.voters().len(), 2, "the third is back, and the budget never said so: {:?}", world.trace);
+    }
     assert_eq!(world.settle().step, Step::Rest);
     assert_eq!(budget(&world), json!(1));
     assert!(world.settle().conditions.iter().all(|verdict| verdict.name != "Warning"));
@@ -383,4 +386,40 @@ fn of_two_that_are_to_join_together_each_gets_the_volume_that_it_lacks() {
         _ => None,
     });
     assert_eq!(renewed, Some(ServerId(3)), "the first would wait for it for ever: {:?}", world.trace);
+}
+
+#[test]
+fn a_server_that_somebody_added_where_a_member_is_to_be_is_named_and_fewer_members_get_out_of_it() {
+    let mut world = settled(3);
+    let stranger = menagerie::model::Server::voter("zk.elsewhere");
+    world.membership.as_mut().unwrap().servers.insert(ServerId(4), stranger);
+    let plan = world.scale(5).settle();
+    assert_eq!(reason(&plan).0, "ForeignServer");
+    assert!(reason(&plan).1.contains("fewer than 4 members"), "{}", reason(&plan).1);
+    world.trace.clear();
+    world.scale(3).settle();
+    assert!(!world.trace.iter().any(|step| step.starts_with("raise")), "{:?}", world.trace);
+}
+
+#[test]
+fn a_membership_of_another_domain_is_named_with_the_flag_that_puts_it_right() {
+    let mut world = settled(3);
+    world.domain = "k8s.example".into();
+    let plan = world.settle();
+    assert_eq!(reason(&plan).0, "ForeignMembership");
+    assert!(reason(&plan).1.contains("--cluster-domain"), "{}", reason(&plan).1);
+    world.domain = "cluster.local".into();
+    assert_eq!(world.settle().step, Step::Rest, "put right, it goes on");
+}
+
+#[test]
+fn a_member_whose_pod_is_being_deleted_serves_to_its_last_moment_and_does_not_leave_beside_one_that_is_missing() {
+    let mut world = settled(5);
+    world.down = ids(&[4]);
+    world.going = [2].into();
+    world.scale(1);
+    for _ in 0..5 {
+        world.pass();
+    }
+    assert!(!world.trace.contains(&"leave 3".to_owned()), "{:?}", world.trace);
 }

@@ -31,6 +31,8 @@ pub struct World {
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
     pub down: BTreeSet<ServerId>,
+    /// The domain that the operator takes the cluster's for.
+    pub domain: String,
     /// Members that Kubernetes has no node for.
     pub unplaced: BTreeSet<ServerId>,
     /// Whether every disk was lost.
@@ -70,6 +72,7 @@ pub fn zk(replicas: i32) -> World {
         led: None,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
+        domain: names().domain,
         unplaced: BTreeSet::new(),
         wiped: false,
         trace: Vec::new(),
@@ -204,7 +207,7 @@ impl World {
             now: self.now,
             requests: self.requests.clone(),
             nodes: self.nodes.clone(),
-            names: names(),
+            names: Names { domain: self.domain.clone(), ..names() },
             uid: self.uid.clone(),
             generation: 1,
             desired: Desired::from_spec(&self.spec),
