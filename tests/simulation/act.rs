@@ -262,11 +262,8 @@ impl World {
             )));
         }
         let absent: Ids = before.voters.without(id).iter().filter(|voter| !pass.synced.contains(*voter)).collect();
-        // One that does not serve, or is on its way out, takes nothing along, while the rest that are synced are a majority
-        // with it and so without it.
-        let rest = pass.synced.without(id);
-        let gone = !pass.synced.contains(id) || pass.sight.terminating(id - 1);
-        let spared = !join && gone && before.quorum(rest);
+        // One that does not serve takes nothing along, while those that are synced are a majority with it and without it.
+        let spared = !join && !pass.synced.contains(id) && before.quorum(pass.synced);
         if absent.len() > 0 && !spared {
             self.wrong(Wrong::Quorum(format!(
                 "member {id} is {verb} while members {absent} of {before} are not synced"
