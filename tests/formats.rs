@@ -160,6 +160,9 @@ fn written(deeds: &[(Deed, Header, Option<Digest>)]) -> (Vec<u8>, Vec<usize>) {
     (log.into_inner(), ends)
 }
 
+/// The checksum and the length in front of a record.
+const FRAME_HEAD: usize = 12;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -183,8 +186,10 @@ proptest! {
         let walk = laws::walk(&log[..cut]).unwrap();
         let whole = ends.iter().filter(|&&end| end <= cut).count();
         prop_assert_eq!(walk.records.len(), whole);
-        let at_an_end = cut == HEADER_LENGTH || ends.contains(&cut);
-        prop_assert_eq!(walk.damage.len(), usize::from(!at_an_end));
+        // Zeros too few for a record are padding, as a server takes them.
+        let end = ends.iter().copied().filter(|&end| end <= cut).next_back().unwrap_or(HEADER_LENGTH);
+        let padding = cut - end < FRAME_HEAD && log[end..cut].iter().all(|&byte| byte == 0);
+        prop_assert_eq!(walk.damage.len(), usize::from(!padding));
     }
 
     #[test]
