@@ -105,8 +105,9 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
             Deed::Delete(target) => delete(context, names, target).await?,
             Deed::Resize(resize) => resize_to(context, names, resize).await?,
             Deed::Confirm { expected, via } => {
+                // Nothing else stands before it in a step: the session is as young as the question.
                 let ensemble = connected(&mut session, context, names, via).await?;
-                expected.met(&ensemble.committed_membership().await?, names).map_err(ActError::Outdated)?;
+                expected.met(&ensemble.confirmed_membership().await?, names).map_err(ActError::Outdated)?;
             }
             Deed::Reconfig { change, from, via } => {
                 reconfigure(connected(&mut session, context, names, via).await?, change, *from).await?;

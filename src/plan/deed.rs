@@ -20,7 +20,7 @@ pub enum Deed {
     Delete(Target),
     /// Change the number of pods.
     Resize(Resize),
-    /// Commit a write, read the membership behind it, and go on only if it is as expected.
+    /// Open a session, which is a committed write, read the membership behind it, and go on only if it is as expected.
     Confirm {
         /// What it has to be.
         expected: Expected,

@@ -129,13 +129,20 @@ impl Ensemble {
         }
     }
 
+    /// The membership behind the session that was just opened: its creation is a transaction that a majority has acknowledged
+    /// (local sessions are refused, `settings`), and the server that answers has applied it. It takes no right: members that
+    /// were started with another password than the Secret holds now answer as well, and those are restarted behind this.
+    pub async fn confirmed_membership(&self) -> Result<Membership, EnsembleError> {
+        let (text, _) = call("read /zookeeper/config", self.client.get_config()).await?;
+        Membership::parse(&String::from_utf8_lossy(&text))
+            .map_err(|error| EnsembleError::Call { what: "read /zookeeper/config", reason: error.to_string() })
+    }
+
     /// The membership as a majority of it has it: a write is committed first, on the same session. `sync` and a read
     /// alone can be answered by a leader that was cut off (ZOOKEEPER-1675).
     pub async fn committed_membership(&self) -> Result<Membership, EnsembleError> {
         self.commit_one_write().await?;
-        let (text, _) = call("read /zookeeper/config", self.client.get_config()).await?;
-        Membership::parse(&String::from_utf8_lossy(&text))
-            .map_err(|error| EnsembleError::Call { what: "read /zookeeper/config", reason: error.to_string() })
+        self.confirmed_membership().await
     }
 
     /// One more committed transaction: that a `reconfig` was committed does not prove that a majority of the new

@@ -53,8 +53,8 @@ async fn an_even_number_of_voters_is_allowed_and_its_cost_is_said() {
     in_namespace("even", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 2})).await;
         zk.ready(2).await;
-        let message = zk.condition("Warning", "True", "EvenVoters").await;
-        assert!(message.contains("3 tolerate one"), "{message}");
+        let message = zk.condition("Warning", "True", "TwoVoters").await;
+        assert!(message.contains("3, which tolerate one"), "{message}");
     })
     .await;
 }

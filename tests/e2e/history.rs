@@ -88,14 +88,15 @@ impl History {
         self.changes.iter().map(|(_, membership)| membership.voters().map(|id| id.0).collect()).collect()
     }
 
-    /// No two changes at once: each membership differs from the one before by one server.
+    /// No two changes at once: each membership differs from the one before by one server. Where it does not differ, a leader gave
+    /// up its seat and had it back between two samples.
     pub fn assert_one_at_a_time(&self) {
         for pair in self.changes.windows(2) {
             let ids = |membership: &Membership| membership.servers.keys().copied().collect::<Vec<ServerId>>();
             let (before, after) = (ids(&pair[0].1), ids(&pair[1].1));
             let gone = before.iter().filter(|id| !after.contains(id)).count();
             let new = after.iter().filter(|id| !before.contains(id)).count();
-            assert_eq!(gone + new, 1, "{before:?} -> {after:?}");
+            assert!(gone + new <= 1, "{before:?} -> {after:?}");
         }
     }
 

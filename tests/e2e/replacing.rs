@@ -99,7 +99,8 @@ async fn a_server_that_lives_and_answers_nobody_is_started_again() {
         let signal = Command::new("kill").args(["-STOP", &stopped[0].to_string()]).status().unwrap();
         assert!(signal.success());
         zk.condition("Degraded", "True", "MemberNotSynced").await;
-        eventually(PATIENCE, "another process", async || {
+        // Nothing may have moved in it for five minutes before it is taken for hung.
+        eventually(PATIENCE + Duration::from_mins(5), "another process", async || {
             let now = uid(&zk, &pod).await.map(|uid| servers(&uid)).unwrap_or_default();
             now.len() == 1 && now != stopped
         })

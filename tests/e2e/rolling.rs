@@ -71,10 +71,10 @@ async fn a_configuration_that_the_server_refuses_halts_with_its_own_words() {
         let policy = json!({"deadlineSeconds": 10});
         let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy})).await;
         zk.ready(3).await;
-        space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy, "config": {"tickTime": "soon"}})).await;
+        space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy, "config": {"metricsProvider.className": "no.such.Provider"}})).await;
         let message = zk.condition("Degraded", "True", "RollHalted").await;
         eventually(PATIENCE, "the server's own words in the condition", async || {
-            condition(&zk.status().await, "Degraded").2.contains("NumberFormatException")
+            condition(&zk.status().await, "Degraded").2.contains("no.such.Provider")
         })
         .await;
         assert!(message.contains("zk-"), "{message}");

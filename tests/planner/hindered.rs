@@ -169,12 +169,12 @@ fn case_r13_a_quota_of_services_holds_the_new_member_and_not_the_restart_that_wa
 fn a_set_that_is_not_let_grow_holds_nobody_else_up() {
     let mut world = settled(3);
     world.scale(5);
-    let raises = (0..50).find_map(|_| match plan(&world.seen()).step {
-        Step::Raise(resize) => Some(resize),
-        _ => {
-            world.pass();
-            None
+    let raises = (0..50).find_map(|_| {
+        if let Step::Raise(resize) = plan(&world.seen()).step {
+            return Some(resize);
         }
+        world.pass();
+        None
     });
     let resize = raises.unwrap();
     let hindrance = Hindrance::Refused { seal: resize.object.seal(), words: "denied by a policy".into() };
