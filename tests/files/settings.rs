@@ -39,6 +39,7 @@ fn rendered(config: &Value) -> String {
         },
         charter,
         pods: 3,
+        voters: 3,
         span: 3,
         old_claims: false,
     };
