@@ -10,6 +10,8 @@ use super::world::World;
 /// A member that has not served for this long is not one that merely blips. Less than the operator's own patience, so that
 /// what it heals as hung is no roll.
 const BLIP: u64 = 300;
+/// The deadline of an update policy that says none.
+const DEADLINE: u64 = 600;
 
 impl World {
     /// Notes who serves, and under which revision.
@@ -59,6 +61,11 @@ impl World {
     /// that nobody has served under; and without a leader one at a time, and none that would serve again by itself.
     pub fn judge_spreading(&mut self, id: u32, pass: &Pass) {
         if !self.born() || pass.decided.voters.len() == 1 || pass.sight.given_up(id - 1) {
+            return;
+        }
+        // A person may ask for it, once the member has not served for as long as a restart may take.
+        let long = self.kube.pods.get(&(id - 1)).is_none_or(|pod| self.kube.now - pod.served > DEADLINE);
+        if pass.sight.asked(id - 1) && long {
             return;
         }
         let proven = self.proven.contains(&self.kube.revision());
