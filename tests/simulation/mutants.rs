@@ -189,7 +189,7 @@ fn absent(seen: &mut Observation) {
         seen.members.iter().filter(|(_, fact)| fact.known().is_none()).map(|(id, _)| *id).collect();
     for id in unknown {
         if let Some(pod) = seen.pods.get_mut(&id.ordinal()) {
-            pod.running = Some(false);
+            (pod.running, pod.ready, pod.served, pod.unready) = (Some(false), false, false, None);
         }
     }
 }
