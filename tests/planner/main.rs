@@ -11,4 +11,5 @@ mod regressions;
 mod replacing;
 mod rolling;
 mod scenarios;
+mod strangers;
 mod world;

@@ -1,0 +1,105 @@
+//! Answers and servers that are none of this ensemble's.
+
+use menagerie::model::truth::{Server as ServerTruth, Serving};
+use menagerie::model::{Fact, MemberTruth, Observation, Server, ServerId};
+use menagerie::plan::{Deed, Expected, Plan, Step, plan};
+
+use super::world::{World, names, zk};
+
+fn settled(replicas: i32) -> World {
+    let mut world = zk(replicas);
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    world.trace.clear();
+    world
+}
+
+fn stranger(world: &mut World, id: u32) {
+    let server = Server::voter("zk.elsewhere.example");
+    world.membership.as_mut().unwrap().servers.insert(ServerId(id), server);
+}
+
+fn degraded(plan: &Plan) -> (&'static str, String) {
+    let verdict = plan.conditions.iter().find(|verdict| verdict.name == "Degraded").unwrap();
+    (verdict.reason, verdict.message.clone())
+}
+
+fn serving(truth: &mut MemberTruth) -> &mut Serving {
+    match &mut truth.server {
+        ServerTruth::Serving(serving) => serving,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the agent of that member says.
+fn answer(seen: &Observation, id: u32) -> MemberTruth {
+    seen.members[&ServerId(id)].known().unwrap().clone()
+}
+
+#[test]
+fn case_r04_an_answer_of_another_ensemble_is_nobodys_word() {
+    let world = settled(3);
+    let mut seen = world.seen();
+    let mut foreign = answer(&seen, 3);
+    foreign.disk.identity = Some("another".into());
+    serving(&mut foreign).epoch = 99;
+    let believed = seen.believed(ServerId(3), Ok(foreign));
+    let Fact::Unknown(reason) = &believed else { panic!("{believed:?}") };
+    assert!(reason.contains("another ensemble"), "{reason}");
+    seen.members.insert(ServerId(3), believed);
+    assert!(matches!(plan(&seen).step, Step::Wait(_)), "{:?}", plan(&seen).step);
+    assert_eq!(plan(&seen).status.leader, None, "the leader's pod is the one whose address was given away");
+    let ours = answer(&world.seen(), 2);
+    assert_eq!(world.seen().believed(ServerId(2), Ok(ours.clone())), Fact::Known(ours.clone()));
+    assert!(matches!(world.seen().believed(ServerId(1), Ok(ours)), Fact::Unknown(_)), "it speaks for member 2");
+}
+
+#[test]
+fn members_are_told_of_another_membership_only_behind_a_fresh_quorum_read_of_it() {
+    let mut world = settled(3);
+    world.scale(4);
+    let told = (0..50).find_map(|_| {
+        let step = plan(&world.seen()).step;
+        world.pass();
+        if let Step::Tell(tell) = step { Some(tell) } else { None }
+    });
+    let tell = told.unwrap();
+    let version = world.membership.as_ref().unwrap().version;
+    assert_eq!(tell.version, version);
+    let deeds = Step::Tell(tell).deeds();
+    let expected = Expected { version: Some(version), without: None };
+    assert!(matches!(&deeds[..], [Deed::Confirm { expected: e, .. }, Deed::Write(_)] if *e == expected), "{deeds:?}");
+}
+
+#[test]
+fn another_ensembles_membership_of_the_same_version_confirms_nothing() {
+    let ours = names().seed(3);
+    let theirs = menagerie::model::Names { ensemble: "other".into(), ..names() }.seed(3);
+    let expected = Expected { version: Some(ours.version), without: None };
+    assert_eq!(expected.met(&ours, &names()), Ok(()));
+    assert!(expected.met(&theirs, &names()).is_err());
+}
+
+#[test]
+fn a_server_that_somebody_added_by_hand_gets_no_pod_is_named_and_keeps_its_vote() {
+    let mut world = settled(3);
+    stranger(&mut world, 9);
+    let plan = world.settle();
+    assert_eq!((world.pods(), world.voters()), (3, vec![1, 2, 3, 9]));
+    let (reason, message) = degraded(&plan);
+    assert_eq!(reason, "ForeignServer");
+    assert!(message.contains("server 9") && message.contains("zk.elsewhere.example"), "{message}");
+    assert!(plan.status.members.iter().all(|member| member.id != 9));
+}
+
+#[test]
+fn a_server_at_the_id_of_a_member_that_is_to_come_is_in_the_way_and_the_way_out_is_said() {
+    let mut world = settled(3);
+    stranger(&mut world, 4);
+    world.scale(5);
+    let Step::Refuse(reason) = world.settle().step else { panic!() };
+    assert_eq!(reason.code, "ForeignServer");
+    assert!(reason.message.contains("reconfig -remove 4"), "{}", reason.message);
+    world.scale(3);
+    world.membership.as_mut().unwrap().servers.remove(&ServerId(4));
+    assert_eq!(world.settle().step, Step::Rest);
+}
