@@ -4,7 +4,7 @@
 //! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
 //! quorum; for a step every voter has to say so itself.
 
-use super::{Reason, rolling};
+use super::{Reason, rolling, strangers};
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
@@ -29,7 +29,10 @@ impl Standing {
             .filter(|(_, serving)| serving.mode == Mode::Leader)
             .collect();
         // A leader that was cut off believes in itself until `syncLimit` runs out. The later epoch is the true one.
-        leaders.sort_by_key(|(_, serving)| std::cmp::Reverse(serving.epoch));
+        // One of ours that leads another ensemble comes behind any that leads this one.
+        leaders.sort_by_key(|(_, serving)| {
+            (strangers::elsewhere(seen, serving).is_some(), std::cmp::Reverse(serving.epoch))
+        });
         for (leader, serving) in leaders {
             let Ok(committed) = Membership::parse(&serving.membership) else { continue };
             let standing = Self { leader: Some(leader), epoch: serving.epoch, committed: Some(committed.clone()) };
@@ -56,6 +59,9 @@ impl Standing {
                 Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
             }
             ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
+            ServerTruth::Serving(serving) if strangers::elsewhere(seen, serving).is_some() => {
+                strangers::elsewhere(seen, serving).map(|host| strangers::joined(seen, id, &host))
+            }
             ServerTruth::Serving(serving) if serving.epoch != self.epoch => {
                 Some(format!("it serves in epoch {}, the leader in {}", serving.epoch, self.epoch))
             }

@@ -6,6 +6,7 @@
 
 use super::Reason;
 use super::standing::Standing;
+use crate::model::truth::Serving;
 use crate::model::{Membership, Observation, Server, ServerId};
 
 /// Why the membership cannot be worked with.
@@ -47,6 +48,23 @@ pub fn named(seen: &Observation, standing: &Standing) -> Option<Reason> {
             ),
         )
     })
+}
+
+/// Where a server is that serves in a membership in which none of this ensemble's members is. Members do not prove to each
+/// other who they are: one that found another ensemble's leader at the address of a peer has joined that one (case r04).
+pub fn elsewhere(seen: &Observation, serving: &Serving) -> Option<String> {
+    let membership = Membership::parse(&serving.membership).ok()?;
+    let lost = membership.highest(&seen.names) == 0;
+    membership.servers.values().next().filter(|_| lost).map(|server| server.host().to_owned())
+}
+
+/// What has become of such a member, and the way out.
+pub fn joined(seen: &Observation, id: ServerId, host: &str) -> String {
+    let pod = seen.names.pod(id.ordinal());
+    format!(
+        "it has joined the ensemble of {host} and has that one's data: give it another volume with kubectl -n {} annotate pod {pod} menagerie.dev/replace=volume",
+        seen.names.namespace
+    )
 }
 
 fn told(id: ServerId, server: &Server) -> String {

@@ -103,3 +103,25 @@ fn a_server_at_the_id_of_a_member_that_is_to_come_is_in_the_way_and_the_way_out_
     world.membership.as_mut().unwrap().servers.remove(&ServerId(4));
     assert_eq!(world.settle().step, Step::Rest);
 }
+
+#[test]
+fn case_r04_a_member_that_joined_another_ensemble_leads_nobody_here_and_the_way_out_is_said() {
+    let mut world = settled(3);
+    world.epoch = 5;
+    let mut seen = world.seen();
+    let theirs = menagerie::model::Names { ensemble: "other".into(), ..names() }.seed(3);
+    let mut lost = answer(&seen, 1);
+    let leader = answer(&seen, 3);
+    let ServerTruth::Serving(leads) = &leader.server else { panic!() };
+    *serving(&mut lost) =
+        Serving { epoch: 99, membership: format!("{}version=6300000000", theirs.text()), ..leads.clone() };
+    seen.members.insert(ServerId(1), Fact::Known(lost));
+    let plan = plan(&seen);
+    assert_eq!(plan.status.leader.as_deref(), Some("zk-2"));
+    let Step::Wait(reason) = &plan.step else { panic!("{:?}", plan.step) };
+    assert!(
+        reason.message.contains("other-0") && reason.message.contains("menagerie.dev/replace=volume"),
+        "{}",
+        reason.message
+    );
+}
