@@ -279,11 +279,12 @@ async fn root(client: &Client) -> Vec<String> {
     acl.iter().map(|acl| format!("{}:{}:{}", acl.scheme(), acl.id(), letters(acl))).collect()
 }
 
-/// The oldest and the newest release that ensembles may be of, as far as their jars are here.
+/// The oldest and the newest release that ensembles may be of.
 fn versions() -> Vec<(u8, String)> {
     let jars = std::env::var("MENAGERIE_JARS").expect("run this through `dev/test files`");
     let here = |version: &str| Path::new(&jars).join(version).join("complete").exists();
-    assert!(here("3.9.5"), "the jars of 3.9.5 are missing");
-    let releases = [(25, "3.8.5"), (26, "3.9.5")].into_iter();
-    releases.filter(|(_, version)| here(version)).map(|(net, version)| (net, version.to_owned())).collect()
+    for version in ["3.8.5", "3.9.5"] {
+        assert!(here(version), "the jars of {version} are missing: dev/test files");
+    }
+    vec![(25, "3.8.5".to_owned()), (26, "3.9.5".to_owned())]
 }
