@@ -64,8 +64,9 @@ impl Place {
 pub struct Answers {
     /// Answer to `server_stats`.
     pub stats: ServerStats,
-    /// Answer to `monitor`, asked after it.
-    pub monitor: Monitor,
+    /// Answer to `monitor`, asked after it. `None` where that command is what is broken: one quota whose statistics are no
+    /// number makes it fail on 3.9.5 (HTTP 500), for good, while the server serves.
+    pub monitor: Option<Monitor>,
     /// Answer to `voting_view`, asked last.
     pub view: VotingView,
 }
@@ -92,9 +93,9 @@ pub async fn ask(place: &Place) -> Result<Answers, Server> {
     }
     let version = stats.version.as_deref();
     let monitor = match admin::monitor(&place.admin, left()).await {
-        Ok(monitor) => monitor,
-        // It stopped serving in between.
-        Err(HttpError::Status { status: 500, .. }) => return Err(waiting("election", version)),
+        Ok(monitor) => Some(monitor),
+        // It stopped serving in between, or it cannot answer this. `voting_view` tells which: it fails in an election too.
+        Err(HttpError::Status { status: 500, .. }) => None,
         Err(e) => return Err(silent(&e)),
     };
     let view = admin::voting_view(&place.admin, left()).await.map_err(|e| silent(&e))?;
@@ -110,6 +111,7 @@ pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Se
     let Some(numbers) = stats.server_stats.as_ref().filter(|_| stats.error.is_none()) else {
         return waiting("election", version);
     };
+    let monitor = monitor.unwrap_or_else(|| unbroken(&numbers.server_state));
     let mode = match monitor.server_state.as_str() {
         "leader" => Mode::Leader,
         "follower" => Mode::Follower,
@@ -147,6 +149,18 @@ pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Se
         membership: format!("{}version={}", membership.text(), membership.version),
         synced_voters: if mode == Mode::Leader { monitor.synced_voters() } else { None },
     })
+}
+
+/// What can be said in the place of an answer to `monitor` that is broken. A server answers `server_stats` only from the
+/// moment that its leader called it up to date (`startServing`), and that is what "broadcast" means. How many its leader
+/// counts, nobody knows.
+fn unbroken(state: &str) -> Monitor {
+    Monitor {
+        server_state: state.to_owned(),
+        peer_state: Some("serving - broadcast".to_owned()),
+        synced_followers: None,
+        synced_non_voting_followers: None,
+    }
 }
 
 /// Whether both name the same voters at the same addresses. When they do not, the membership changed between two looks, or
@@ -216,7 +230,7 @@ mod tests {
     fn answers((stats, monitor): (&str, &str)) -> Answers {
         Answers {
             stats: serde_json::from_str(stats).unwrap(),
-            monitor: serde_json::from_str(monitor).unwrap(),
+            monitor: Some(serde_json::from_str(monitor).unwrap()),
             view: serde_json::from_str(fixture!("3.9.5/voting_view.json")).unwrap(),
         }
     }
@@ -287,7 +301,7 @@ mod tests {
     #[test]
     fn case_01_a_leader_with_the_prometheus_provider_serves() {
         let mut seen = answers(LEADER);
-        seen.monitor = serde_json::from_str(fixture!("3.9.5/leader-monitor-prometheus.json")).unwrap();
+        seen.monitor = Some(serde_json::from_str(fixture!("3.9.5/leader-monitor-prometheus.json")).unwrap());
         let Server::Serving(serving) = judged(seen) else { panic!() };
         assert_eq!((serving.mode, serving.synced_voters), (Mode::Leader, Some(2)));
     }
@@ -309,7 +323,7 @@ mod tests {
     #[test]
     fn who_is_not_in_broadcast_waits_in_its_phase() {
         let mut seen = answers(FOLLOWER);
-        seen.monitor.peer_state = Some("following - synchronization - snap".into());
+        seen.monitor.as_mut().unwrap().peer_state = Some("following - synchronization - snap".into());
         assert_eq!(phase_of(seen), "synchronization");
     }
 
@@ -326,10 +340,23 @@ mod tests {
     }
 
     #[test]
+    fn a_leader_whose_monitor_is_broken_serves_and_does_not_say_how_many_it_counts() {
+        let mut seen = answers(LEADER);
+        seen.monitor = None;
+        let Server::Serving(serving) = judged(seen) else { panic!() };
+        assert_eq!((serving.mode, serving.synced_voters), (Mode::Leader, None));
+        // The same silence while it elects is no sign of serving: `server_stats` says so.
+        let mut seen = answers(LEADER);
+        seen.monitor = None;
+        seen.stats = serde_json::from_str(fixture!("3.9.5/noquorum-server_stats.json")).unwrap();
+        assert_eq!(phase_of(seen), "election");
+    }
+
+    #[test]
     fn who_serves_without_an_ensemble_waits() {
         for state in ["standalone", "read-only"] {
             let mut seen = answers(FOLLOWER);
-            seen.monitor.server_state = state.into();
+            seen.monitor.as_mut().unwrap().server_state = state.into();
             assert_eq!(phase_of(seen), state);
         }
     }

@@ -36,8 +36,7 @@ impl Standing {
         for (leader, serving) in leaders {
             let Ok(committed) = Membership::parse(&serving.membership) else { continue };
             let standing = Self { leader: Some(leader), epoch: serving.epoch, committed: Some(committed.clone()) };
-            let counted = serving.synced_voters.is_some_and(|voters| voters as usize + 1 >= committed.majority());
-            if counted && committed.version.0 > 0 {
+            if counted(seen, leader, &standing) >= committed.majority() && committed.version.0 > 0 {
                 return standing;
             }
         }
@@ -96,7 +95,7 @@ impl Standing {
             return Some(blocker);
         }
         // The leader also counts followers that still receive their snapshot, so its word alone would not be enough.
-        let (voters, counted) = (committed.voters().count(), counted(seen, leader));
+        let (voters, counted) = (committed.voters().count(), counted(seen, leader, self));
         (counted < voters).then(|| {
             Reason::new(
                 "MemberNotSynced",
@@ -120,7 +119,7 @@ impl Standing {
     /// Whether the leader misses more than the one that is given up, where a stranger may be among them.
     fn missing_stranger(&self, seen: &Observation, committed: &Membership) -> Option<Reason> {
         let (id, server) = committed.strangers(&seen.names).find(|(_, server)| server.voter)?;
-        let (voters, counted) = (committed.voters().count(), counted(seen, self.leader?));
+        let (voters, counted) = (committed.voters().count(), counted(seen, self.leader?, self));
         (counted + 1 < voters).then(|| {
             let host = server.host();
             Reason::new("MemberNotSynced", format!("waiting for the leader: it counts {counted} of {voters} voters as synced, and whether server {id} at {host} is among them cannot be asked"))
@@ -165,10 +164,17 @@ impl Standing {
     }
 }
 
-/// How many voters the leader counts as synced, itself among them.
-fn counted(seen: &Observation, leader: ServerId) -> usize {
+/// How many voters the leader counts as synced, itself among them. Where it cannot say (`monitor` fails for good with a
+/// broken quota), those that say themselves that they serve in its epoch: none does without following it.
+fn counted(seen: &Observation, leader: ServerId, standing: &Standing) -> usize {
     let leads = seen.members.get(&leader).and_then(Fact::known).and_then(serving);
-    leads.and_then(|serving| serving.synced_voters).map_or(0, |others| others as usize + 1)
+    match leads.and_then(|serving| serving.synced_voters) {
+        Some(others) => others as usize + 1,
+        None => {
+            let voters = standing.committed.iter().flat_map(Membership::voters);
+            voters.filter(|id| standing.unsynced(seen, *id).is_none()).count()
+        }
+    }
 }
 
 /// What a member says while it serves.

@@ -15,6 +15,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     // A member that looks for a leader asks again after 200 ms, then twice as long each time, up to a minute by default:
     // a lone empty one served 16.7 s after the others had started, and with this 8.2 s.
     ("fastleader.maxNotificationInterval", "1000"),
+    // 1 MiB in ZooKeeper, on top of `jute.maxbuffer`. The record that ends a session names all of its ephemeral znodes, 20,000
+    // with names of 150 letters are 3 MB, and no server starts on a log with a record that it does not read back. Clients may
+    // send no more than before.
+    ("jute.maxbuffer.extrasize", "67108864"),
 ];
 
 /// The text of zoo.cfg, sorted by key.

@@ -52,6 +52,28 @@ fn growing_starts_a_pod_and_adds_its_member_before_the_next() {
     assert_eq!(world.trace, ["raise 4", "join 4", "raise 5", "join 5"]);
 }
 
+/// A quota that no server can read ends `monitor`; a metrics provider without gauges has no count in it.
+#[test]
+fn where_the_leader_cannot_say_who_follows_it_those_who_serve_in_its_epoch_are_counted() {
+    let mut world = zk(3);
+    world.uncounted = true;
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    assert_eq!(world.guarded, 1);
+    world.scale(5).settle();
+    assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
+    world.spec.config = Some([("snapCount".to_owned(), "200000".to_owned())].into());
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    // Who is silent is counted by nobody.
+    let followers = (1..=5).map(ServerId).filter(|id| Some(*id) != world.leader());
+    let followers: Vec<ServerId> = followers.collect();
+    world.silent = followers[..2].iter().copied().collect();
+    let plan = world.pass();
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::True));
+    world.silent = followers[..3].iter().copied().collect();
+    let plan = world.pass();
+    assert_eq!((reason(&plan).0, condition(&plan, "QuorumAvailable")), ("NoQuorum", Some(Truth::False)));
+}
+
 #[test]
 fn a_joiner_is_added_only_once_it_has_synced() {
     let mut world = settled(1);

@@ -54,6 +54,8 @@ pub struct World {
     /// Ordinals of pods that are being deleted, and whose servers still run.
     pub going: BTreeSet<u32>,
     pub now: u64,
+    /// Whether leaders do not say how many follow them: a broken quota, or a metrics provider that keeps no gauges.
+    pub uncounted: bool,
     /// How often rights were taken away.
     pub guarded: u32,
     pub hindrances: Hindrances,
@@ -78,6 +80,7 @@ pub fn zk(replicas: i32) -> World {
         trace: Vec::new(),
         made: BTreeMap::new(),
         versions: BTreeMap::new(),
+        uncounted: false,
         nowhere: BTreeSet::new(),
         requests: Requests::default(),
         nodes: BTreeMap::new(),
@@ -280,7 +283,7 @@ impl World {
                 zxid: Zxid(self.epoch << 32),
                 version: self.versions.get(&id.ordinal().0).cloned().unwrap_or_default(),
                 membership: format!("{}version={}", membership.text(), membership.version),
-                synced_voters: (id == leader)
+                synced_voters: (id == leader && !self.uncounted)
                     .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
             }),
             _ => ServerTruth::Waiting { phase: "election".into(), version: None },

@@ -27,19 +27,26 @@ pub struct Ensemble {
     jars: PathBuf,
     net: u8,
     settings: String,
+    init_limit: u64,
     servers: Vec<Option<Child>>,
 }
 
 impl Ensemble {
     /// Of that release, with these lines in every `zoo.cfg`. Nothing runs yet.
     pub fn new(version: &str, net: u8, settings: &str) -> Self {
+        Self::that_wait(version, net, settings, 60)
+    }
+
+    /// The same, whose leader and followers wait so many seconds for each other's first sync. A first election that goes wrong
+    /// lasts as long: a leader without followers looks around again only then (seen once, with 20 minutes).
+    pub fn that_wait(version: &str, net: u8, settings: &str, seconds: u64) -> Self {
         let jars =
             std::env::var("MENAGERIE_SERVERS").expect("run this through `dev/test servers`, which names the jars");
         let jars = Path::new(&jars).join(version);
         assert!(jars.is_dir(), "no jars in {}", jars.display());
         let folder = tempfile::tempdir().unwrap();
-        let ensemble =
-            Self { folder, jars, net, settings: settings.to_owned(), servers: (0..3).map(|_| None).collect() };
+        let servers = (0..3).map(|_| None).collect();
+        let ensemble = Self { folder, jars, net, settings: settings.to_owned(), init_limit: seconds * 4, servers };
         for id in 1..=3 {
             let conf = ensemble.data(id).join("conf");
             fs::create_dir_all(&conf).unwrap();
@@ -72,12 +79,13 @@ impl Ensemble {
     pub fn configure(&self, id: u8, more: &str) {
         let data = self.data(id);
         let text = format!(
-            "dataDir={0}\ntickTime=250\ninitLimit=4800\nsyncLimit=20\nstandaloneEnabled=false\ndb.autocreate=false\n\
+            "dataDir={0}\ntickTime=250\ninitLimit={3}\nsyncLimit=20\nstandaloneEnabled=false\ndb.autocreate=false\n\
              admin.serverAddress={1}\nadmin.serverPort=8080\nmetricsProvider.httpHost={1}\n{2}\n{more}\n\
              dynamicConfigFile={0}/conf/zoo.cfg.dynamic.0\n",
             data.display(),
             self.address(id, 0).ip(),
-            self.settings
+            self.settings,
+            self.init_limit,
         );
         fs::write(data.join("conf/zoo.cfg"), text).unwrap();
     }
@@ -103,6 +111,11 @@ impl Ensemble {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Whether its process is over.
+    pub fn ended(&mut self, id: u8) -> bool {
+        self.servers[usize::from(id) - 1].as_mut().is_none_or(|server| server.try_wait().unwrap().is_some())
     }
 
     pub fn signal(&self, id: u8, signal: &str) {

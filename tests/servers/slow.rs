@@ -26,7 +26,7 @@ async fn case_r03_a_follower_behind_a_slow_link_moves_and_one_that_is_stopped_or
     let seconds = seconds();
     // What the planner's five minutes are to ten minutes of a sync.
     let hung = seconds / 2;
-    let mut ensemble = Ensemble::new("3.9.5", 23, "");
+    let mut ensemble = Ensemble::that_wait("3.9.5", 23, "", seconds * 2 + 30);
     for id in 1..=2 {
         ensemble.start(id);
     }
