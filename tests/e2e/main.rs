@@ -6,6 +6,7 @@
 mod birth;
 mod cluster;
 mod disaster;
+mod exits;
 mod fit;
 mod guard;
 mod helm;
