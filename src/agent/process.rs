@@ -3,6 +3,7 @@
 //!
 //! Invariant: what cannot be seen, or cannot be told from another server's, is `None`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 const MAIN: &[u8] = b"org.apache.zookeeper.server.quorum.QuorumPeerMain";
 /// Of a connection, in `/proc/net/tcp`.
 const ESTABLISHED: &str = "01";
+/// Of a socket that takes connections in.
+const LISTENS: &str = "0A";
 
 /// What a process has done since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,20 +63,51 @@ fn read(io: &str) -> Option<u64> {
     io.lines().find_map(|line| line.strip_prefix("rchar:"))?.trim().parse().ok()
 }
 
+/// One line of `/proc/net/tcp`.
+struct Socket<'a> {
+    local: &'a str,
+    remote: &'a str,
+    state: &'a str,
+    inode: &'a str,
+}
+
+/// The tables of this pod's sockets. A machine without IPv6 has no second one.
+fn tables(proc: &Path) -> Option<Vec<String>> {
+    let [four, six] = ["self/net/tcp", "self/net/tcp6"].map(|name| fs::read_to_string(proc.join(name)).ok());
+    Some([Some(four?), six].into_iter().flatten().collect())
+}
+
+fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
+    table.lines().skip(1).filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (local, remote, state) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(Socket { local, remote, state, inode: fields.nth(5).unwrap_or_default() })
+    })
+}
+
+fn at(address: &str, port: u16) -> bool {
+    address.rsplit(':').next() == Some(&format!("{port:04X}"))
+}
+
 /// Whether there is a connection from or to this port: a follower's to its leader, or a leader's from its followers.
 pub fn linked(proc: &Path, port: u16) -> Option<bool> {
-    let hex = format!("{port:04X}");
-    let tables = ["self/net/tcp", "self/net/tcp6"].map(|name| fs::read_to_string(proc.join(name)).ok());
-    // A machine without IPv6 has no second one.
-    tables[0].as_ref()?;
-    Some(tables.iter().flatten().flat_map(|table| table.lines().skip(1)).any(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let (Some(local), Some(remote), Some(state)) = (fields.next(), fields.next(), fields.next()) else {
-            return false;
-        };
-        let at = |address: &str| address.rsplit(':').next() == Some(&hex);
-        state == ESTABLISHED && (at(local) || at(remote))
-    }))
+    let connected =
+        |socket: Socket<'_>| socket.state == ESTABLISHED && (at(socket.local, port) || at(socket.remote, port));
+    Some(tables(proc)?.iter().flat_map(|table| sockets(table)).any(connected))
+}
+
+/// Whether it is this process that listens on a port of the pod; nothing where nobody does, or where it cannot be seen.
+pub fn listens(proc: &Path, pid: u32, port: u16) -> Option<bool> {
+    let tables = tables(proc)?;
+    let listening = tables.iter().flat_map(|table| sockets(table));
+    let listening = listening.filter(|socket| socket.state == LISTENS && at(socket.local, port));
+    let listening: BTreeSet<String> = listening.map(|socket| format!("socket:[{}]", socket.inode)).collect();
+    if listening.is_empty() {
+        return None;
+    }
+    let held = fs::read_dir(proc.join(pid.to_string()).join("fd")).ok()?.flatten();
+    let mut held = held.filter_map(|file| fs::read_link(file.path()).ok()?.into_os_string().into_string().ok());
+    Some(held.any(|held| listening.contains(&held)))
 }
 
 /// Bytes that have come in from outside of the pod. A JVM before 13 receives in a way that the kernel does not count as
@@ -149,6 +183,32 @@ mod tests {
         }
         put(&proc, "self/net/tcp6", &line("C350", "0B48", "01"));
         assert_eq!(linked(proc.path(), 2888), Some(true));
+    }
+
+    #[test]
+    fn who_listens_on_a_port_is_known_by_the_socket_that_it_holds() {
+        let proc = TempDir::new().unwrap();
+        let listens = || listens(proc.path(), 42, 8080);
+        assert_eq!(listens(), None);
+        let line = |port: &str, state: &str, inode: u32| {
+            format!(
+                "   0: 0100007F:{port} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1\n"
+            )
+        };
+        put(&proc, "self/net/tcp", &format!("  sl\n{}{}", line("1F90", "01", 5), line("1F91", "0A", 6)));
+        put(&proc, "self/net/tcp6", &format!("  sl\n{}", line("1F90", "0A", 7)));
+        assert_eq!(listens(), None, "what it holds cannot be seen");
+        fs::create_dir_all(proc.path().join("42/fd")).unwrap();
+        let hold = |file: &str, inode: u32| {
+            std::os::unix::fs::symlink(format!("socket:[{inode}]"), proc.path().join(format!("42/fd/{file}"))).unwrap();
+        };
+        hold("3", 5);
+        hold("4", 6);
+        assert_eq!(listens(), Some(false), "another process listens");
+        hold("5", 7);
+        assert_eq!(listens(), Some(true));
+        put(&proc, "self/net/tcp6", "  sl\n");
+        assert_eq!(listens(), None, "nobody listens");
     }
 
     #[test]
