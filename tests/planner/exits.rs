@@ -336,6 +336,27 @@ fn while_two_vote_it_is_said_what_is_at_stake_and_nobody_is_evicted() {
 }
 
 #[test]
+fn from_three_to_one_nobody_is_evicted_while_two_vote() {
+    let mut world = settled(3);
+    world.scale(1);
+    let key = ObjectKey { kind: Kind::PodDisruptionBudget, name: "zk".into() };
+    loop {
+        let before = (world.voters().len(), world.objects[&key].held().unwrap()["spec"]["maxUnavailable"].clone());
+        if world.pass().step == Step::Rest {
+            assert_eq!(
+                before,
+                (1, json!(1)),
+                "one that is asked for may be evicted, or no node with it could be drained"
+            );
+            break;
+        }
+        if before.0 == 2 && world.voters().len() == 1 {
+            assert_eq!(before.1, json!(0), "{:?}", world.trace);
+        }
+    }
+}
+
+#[test]
 fn ready_is_not_said_between_the_first_restart_of_a_roll_and_the_last() {
     for replicas in [1, 2, 3, 5] {
         let mut world = settled(replicas);
