@@ -340,6 +340,9 @@ fn decide(
     if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
         return Step::Refuse(lacking);
     }
+    if let Some(foreign) = strangers::leads_elsewhere(seen, standing) {
+        return Step::Refuse(foreign);
+    }
     if blueprint.charter != charter && !seen.hindrances.denied {
         blueprint.charter = charter;
         if let Some(tell) = tell(seen, standing, &blueprint) {
