@@ -280,7 +280,7 @@ pub fn plan(seen: &Observation) -> Plan {
     let standing = Standing::of(seen);
     let origin = origin::origin(seen, &standing);
     let mut held = Vec::new();
-    let step = decide(seen, &standing, origin.as_ref(), &mut held);
+    let step = decide(seen, &standing, origin.as_ref(), &mut held).or_nobody(&seen.names);
     let status = status::status(seen, &standing, origin.as_ref().ok());
     let conditions = status::conditions(seen, &standing, &step, &held);
     Plan { step, status, conditions }
