@@ -6,7 +6,7 @@
 //!   first and the deed a member may have died, or an operator on a lost node may have woken up to what it decided before;
 //! - and only behind a fresh quorum read. Where nothing is committed there is nobody to ask.
 
-use super::{Guard, Resize, Step, Target, Write};
+use super::{Guard, Reason, Resize, Step, Target, Write};
 use crate::model::{Change, ConfigVersion, Membership, Names, ServerId};
 
 /// One read or write. The first that fails ends the step.
@@ -97,6 +97,30 @@ impl Step {
             }
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => Vec::new(),
         }
+    }
+}
+
+impl Step {
+    /// A step that nobody could confirm would fail at every pass while all is said to be well. It waits, and says so.
+    pub(super) fn or_nobody(self, names: &Names) -> Self {
+        let asks = self.deeds().into_iter().any(|deed| match deed {
+            Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } => via.is_empty(),
+            Deed::Guard(guard) => guard.via.is_empty(),
+            Deed::LookAgain | Deed::Write(_) | Deed::Delete(_) | Deed::Resize(_) => false,
+        });
+        let id = match &self {
+            _ if !asks => return self,
+            Self::Join { id, .. } | Self::Leave { id, .. } => Some(*id),
+            Self::Raise(resize) | Self::Lower(resize) => Some(resize.id),
+            Self::Restart(restart) => Some(restart.id),
+            Self::Renew(renew) => Some(renew.id),
+            _ => None,
+        };
+        let about = id.map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.ordinal())));
+        Self::Wait(Reason::new(
+            "NobodyToAsk",
+            format!("waiting for a synced member that can be asked before this is done: {}{about}", self.word()),
+        ))
     }
 }
 

@@ -6,12 +6,19 @@
 //!   founded where three could run were waiting for two that never came, for ever.
 //! - Those that do not serve leave first: what is left tolerates more. A voter that Kubernetes has no node for, and that
 //!   is wanted, leaves as well where it holds up a smaller ensemble: those that go may have the node that it needs.
+//! - Whoever leaves only so that a wanted member has a node leaves while more vote than are wanted. With as many as are wanted
+//!   one may leave, for a member that waits for no node of its own, once everybody who left before is gone; the next only when
+//!   that member votes. So never are more than one missing of those that are wanted. Five healthy voters, one on a drained node,
+//!   were to become three: each pass in which the scheduler had not caught up took another one out, down to a single voter.
 
 use super::standing::{Standing, serving};
 use super::{Purpose, Reason};
 use crate::model::{Fact, Membership, Observation, ServerId};
 
-/// Who leaves next, and for what; `None` while nobody is too many.
+/// Fewest voters of which one may leave for another: of two both are needed, and one has all the data there is.
+const FEW: usize = 3;
+
+/// Who leaves next, and for what; `None` while nobody is too many, and while it would take too many.
 pub fn next(
     seen: &Observation,
     standing: &Standing,
@@ -24,8 +31,28 @@ pub fn next(
     if let Some(id) = voters.iter().rev().filter(|id| id.0 > wanted).find(absent) {
         return Some((*id, Purpose::Shrink));
     }
-    let homeless = voters.iter().rev().filter(|id| unplaced(seen, **id)).find(absent);
-    homeless.map(|id| (*id, Purpose::Unplaced)).or(Some((highest, Purpose::Shrink)))
+    let more = voters.len() > wanted as usize;
+    let enough = voters.len() >= FEW.max(wanted as usize);
+    let for_room = |id: ServerId| more || (enough && unplaced(seen, id) && !awaits_its_node(seen, id));
+    let homeless = voters.iter().rev().filter(|id| unplaced(seen, **id) && for_room(**id)).find(absent);
+    if let Some(id) = homeless {
+        return Some((*id, Purpose::Unplaced));
+    }
+    let missing = (1..=wanted).map(ServerId).find(|id| !voters.contains(id));
+    let makes_room = missing.is_some_and(for_room) && !going(seen, committed, wanted);
+    (more || makes_room).then_some((highest, Purpose::Shrink))
+}
+
+/// Whether somebody who left is still there: the scheduler cannot have found that node yet.
+fn going(seen: &Observation, committed: &Membership, wanted: u32) -> bool {
+    let needed = committed.highest(&seen.names).max(wanted);
+    seen.pods.iter().any(|(ordinal, pod)| pod.terminating || ordinal.0 >= needed)
+}
+
+/// Whether a member has run on a volume that is there: it may wait for the node that the volume is on, which is drained for a
+/// while, and no other would help. What never ran can be put anywhere.
+fn awaits_its_node(seen: &Observation, id: ServerId) -> bool {
+    seen.claims.get(&id.ordinal()).is_some_and(|claim| claim.lost.is_none() && claim.ran.is_some())
 }
 
 /// What a member's departure has to wait for; `None` when it may leave.
@@ -59,12 +86,24 @@ pub fn way_out(seen: &Observation, standing: &Standing, wanted: u32) -> Option<S
     let voters = standing.committed.iter().flat_map(Membership::voters);
     let synced = voters.filter(|id| standing.unsynced(seen, *id).is_none()).count();
     let pod = seen.names.pod(member.ordinal());
-    let fewer = if synced > 0 && synced < wanted as usize {
+    // Two tolerate as little as one, and need the volumes of both: they are never advised.
+    let fewer = if synced % 2 == 0 { synced.saturating_sub(1) } else { synced };
+    let fewer = if fewer > 0 && fewer < wanted as usize {
+        let (members, copies) =
+            if fewer == 1 { ("member", ", and one copy of the data until then") } else { ("members", "") };
         format!(
-            ", or ask for {synced} members (replicas: {synced}): then those that run are restarted where their podTemplate keeps others away, and replicas can be raised again"
+            ", or ask for {fewer} {members} (replicas: {fewer}): then those that run are restarted where their podTemplate keeps others away, and replicas can be raised again{copies}"
         )
     } else {
         String::new()
     };
-    Some(format!("make room for pod {pod}{fewer}"))
+    let volume = if awaits_its_node(seen, member) {
+        format!(
+            ", or, if its volume is on a node that does not come back, give it another with kubectl -n {} annotate pod {pod} menagerie.dev/replace=volume",
+            seen.names.namespace
+        )
+    } else {
+        String::new()
+    };
+    Some(format!("make room for pod {pod}{fewer}{volume}"))
 }

@@ -13,7 +13,7 @@ use super::standing::Standing;
 use super::{Step, replace};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
+use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
 /// A server that ended so often in its pod, and has not served for the whole deadline, will not by itself.
 const CRASHES: u32 = 3;
@@ -61,7 +61,7 @@ fn without_a_leader(seen: &Observation, desired: &Desired, (id, pod): (ServerId,
     let long = idle(seen, id).is_some_and(|seconds| seconds > desired.deadline);
     let crashes = pod.running == Some(false) && pod.restarts >= CRASHES && long;
     let asked = pod.asked == Some(Asked::Restart) && long;
-    let waits = |patience| in_the_air(seen, id, patience);
+    let waits = |patience| in_the_air(seen, id, patience) || unmade(seen, desired.deadline);
     // What never served has nothing to lose but its turn: it does not wait for ever for one that cannot run for a reason of
     // its own, such as a volume that is gone (found by the simulation).
     let frozen = replace::frozen(seen, id);
@@ -109,13 +109,18 @@ pub fn idle(seen: &Observation, id: ServerId) -> Option<u64> {
 /// Another member has the newest revision and does not run with it, for no longer than this, or is on its way to it.
 fn in_the_air(seen: &Observation, id: ServerId, patience: u64) -> bool {
     let newest = seen.set.as_ref().and_then(|set| set.update_revision.as_ref());
-    let replicas = seen.set.as_ref().map_or(0, |set| set.replicas as usize);
     let mut others = seen.pods.iter().filter(|(ordinal, _)| **ordinal != id.ordinal());
-    let missing = seen.pods.len() < replicas;
-    missing
-        || others.any(|(other, pod)| {
-            let fails = pod.revision.as_ref() == newest && pod.running != Some(true);
-            let lately = || idle(seen, ServerId::from(*other)).is_none_or(|seconds| seconds <= patience);
-            pod.terminating || (fails && lately())
-        })
+    others.any(|(other, pod)| {
+        let fails = pod.revision.as_ref() == newest && pod.running != Some(true);
+        let lately = || idle(seen, ServerId::from(*other)).is_none_or(|seconds| seconds <= patience);
+        pod.terminating || (fails && lately())
+    })
+}
+
+/// A pod is about to be made. One that has been refused for longer than a restart may take is not: a quota that others have used up
+/// may stay so.
+fn unmade(seen: &Observation, deadline: u64) -> bool {
+    let refused = |ordinal: &Ordinal| seen.hindrances.pods.get(ordinal).and_then(|refusal| refusal.since);
+    let long = |since: u64| seen.now.saturating_sub(since) > deadline;
+    seen.unmanned().iter().any(|ordinal| !refused(ordinal).is_some_and(long))
 }

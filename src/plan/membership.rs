@@ -67,9 +67,15 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     let leaver = departure::next(seen, standing, committed, wanted);
     let unneeded = set.replicas > committed.highest(&seen.names).max(wanted);
     if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
-        // One that no node is found for may wait for the node of one that goes.
-        let waits = departure::unplaced(seen, joiner) && (leaver.is_some() || unneeded);
-        if !waits {
+        // One that no node is found for may wait for the node of one that goes; one whose volume is lost has none before that is
+        // given up, whoever goes.
+        let lacks = replace::renew(seen, standing, blueprint.desired, joiner).is_some();
+        let waits = departure::unplaced(seen, joiner) && !lacks && (leaver.is_some() || unneeded);
+        // One that does not serve holds up whoever joins.
+        let first = leaver.is_some_and(|(id, _)| {
+            departure::gone(seen, standing, id) && departure::blocker(seen, standing, id).is_none()
+        });
+        if !waits && !first {
             return context.grow(joiner);
         }
     }

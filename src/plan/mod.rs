@@ -280,7 +280,7 @@ pub fn plan(seen: &Observation) -> Plan {
     let standing = Standing::of(seen);
     let origin = origin::origin(seen, &standing);
     let mut held = Vec::new();
-    let step = decide(seen, &standing, origin.as_ref(), &mut held);
+    let step = decide(seen, &standing, origin.as_ref(), &mut held).or_nobody(&seen.names);
     let status = status::status(seen, &standing, origin.as_ref().ok());
     let conditions = status::conditions(seen, &standing, &step, &held);
     Plan { step, status, conditions }
@@ -339,6 +339,9 @@ fn decide(
     }
     if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
         return Step::Refuse(lacking);
+    }
+    if let Some(foreign) = strangers::leads_elsewhere(seen, standing) {
+        return Step::Refuse(foreign);
     }
     if blueprint.charter != charter && !seen.hindrances.denied {
         blueprint.charter = charter;

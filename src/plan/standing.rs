@@ -17,6 +17,8 @@ pub struct Standing {
     pub epoch: u64,
     /// The membership that the leader has committed.
     pub committed: Option<Membership>,
+    /// One of ours that leads another ensemble, with its membership, where nobody leads this one.
+    pub elsewhere: Option<(ServerId, Membership)>,
 }
 
 impl Standing {
@@ -29,18 +31,27 @@ impl Standing {
             .filter(|(_, serving)| serving.mode == Mode::Leader)
             .collect();
         // A leader that was cut off believes in itself until `syncLimit` runs out. The later epoch is the true one.
-        // One of ours that leads another ensemble comes behind any that leads this one.
-        leaders.sort_by_key(|(_, serving)| {
-            (strangers::elsewhere(seen, serving).is_some(), std::cmp::Reverse(serving.epoch))
-        });
+        leaders.sort_by_key(|(_, serving)| std::cmp::Reverse(serving.epoch));
+        let mut standing = Self::default();
         for (leader, serving) in leaders {
             let Ok(committed) = Membership::parse(&serving.membership) else { continue };
-            let standing = Self { leader: Some(leader), epoch: serving.epoch, committed: Some(committed.clone()) };
-            if counted(seen, leader, &standing) >= committed.majority() && committed.version.0 > 0 {
-                return standing;
+            let led = Self {
+                leader: Some(leader),
+                epoch: serving.epoch,
+                committed: Some(committed.clone()),
+                elsewhere: None,
+            };
+            if counted(seen, leader, &led) < committed.majority() || committed.version.0 == 0 {
+                continue;
             }
+            // One of ours that leads another ensemble has no quorum of this one behind it.
+            if strangers::elsewhere(seen, serving).is_some() {
+                standing.elsewhere.get_or_insert((leader, committed));
+                continue;
+            }
+            return led;
         }
-        Self::default()
+        standing
     }
 
     /// Why this member is not synced with the leader; `None` when it is.
@@ -148,8 +159,10 @@ impl Standing {
 
     fn silence(&self, seen: &Observation, id: ServerId) -> String {
         match seen.members.get(&id).and_then(Fact::known).and_then(serving) {
-            Some(serving) => format!("serves in epoch {}", serving.epoch),
-            None => self.unsynced(seen, id).unwrap_or_default(),
+            Some(serving) if strangers::elsewhere(seen, serving).is_none() => {
+                format!("serves in epoch {}", serving.epoch)
+            }
+            _ => self.unsynced(seen, id).unwrap_or_default(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatu
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
 use crate::model::words::{CONDITION, cut, steady};
-use crate::model::{Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
+use crate::model::{Fact, MemberTruth, Membership, Observation, Ordinal, PodFacts, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
@@ -263,11 +263,16 @@ fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
         let message = format!("pod {} leads, {synced} of {voters} voters are synced", seen.names.pod(leader.ordinal()));
         return Verdict { name, truth: Truth::True, reason: "Quorum", message };
     }
-    // Silence is not a lost quorum: the network between here and the pods may be what is broken.
-    let answered = seen.members.values().any(|fact| fact.known().is_some());
+    // Silence is not a lost quorum: the network between here and the pods may be what is broken. Nor has one that is another
+    // ensemble's said anything about this one.
+    let ours = |truth: &MemberTruth| serving(truth).is_none_or(|it| strangers::elsewhere(seen, it).is_none());
+    let answered = seen.members.values().any(|fact| fact.known().is_some_and(ours));
     let (truth, reason) =
         if answered || seen.pods.is_empty() { (Truth::False, "NoQuorum") } else { (Truth::Unknown, "NoAnswer") };
-    Verdict { name, truth, reason, message: standing.no_quorum(seen).message }
+    match strangers::leads_elsewhere(seen, standing) {
+        Some(foreign) if !answered => Verdict { name, truth, reason: foreign.code, message: foreign.message },
+        _ => Verdict { name, truth, reason, message: standing.no_quorum(seen).message },
+    }
 }
 
 fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Verdict {

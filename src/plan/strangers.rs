@@ -2,7 +2,7 @@
 //!
 //! - They keep their votes: whether they are wanted, only the one who added them knows. They are named.
 //! - No pod is started for one. A server that was added with id 9 once raised the `StatefulSet` to nine pods.
-//! - One at an id that a member is to have is in the way, and so is a membership in which no member is this ensemble's.
+//! - One at an id that a member is to have is in the way. A membership in which no member is this ensemble's is no word about it.
 
 use super::Reason;
 use super::standing::Standing;
@@ -11,19 +11,7 @@ use crate::model::{Membership, Observation, Server, ServerId};
 
 /// Why the membership cannot be worked with.
 pub fn in_the_way(seen: &Observation, committed: &Membership, wanted: u32) -> Option<Reason> {
-    let mut strangers = committed.strangers(&seen.names).peekable();
-    let (first, server) = strangers.peek()?;
-    if committed.highest(&seen.names) == 0 {
-        let ours = seen.names.server(*first);
-        return Some(Reason::new(
-            "ForeignMembership",
-            format!(
-                "none of the servers of the membership is this ensemble's: server {first} is at {}, and this ensemble's would be at {}; if the cluster's domain is another one, put the operator's --cluster-domain (chart value clusterDomain) right",
-                server.host(),
-                ours.host()
-            ),
-        ));
-    }
+    let mut strangers = committed.strangers(&seen.names);
     let (id, server) = strangers.find(|(id, _)| id.0 <= wanted)?;
     Some(Reason::new(
         "ForeignServer",
@@ -31,6 +19,23 @@ pub fn in_the_way(seen: &Observation, committed: &Membership, wanted: u32) -> Op
             "{}, where member {id} (pod {}) is to be: take it out with `reconfig -remove {id}` as super, or ask for fewer than {id} members",
             told(id, server),
             seen.names.pod(id.ordinal())
+        ),
+    ))
+}
+
+/// What is wrong where the only leader among ours leads another ensemble, or the names of this one are other ones. No quorum of this
+/// ensemble has said anything: nothing is noted of it, and nobody is told.
+pub fn leads_elsewhere(seen: &Observation, standing: &Standing) -> Option<Reason> {
+    let (leader, theirs) = standing.elsewhere.as_ref()?;
+    let (first, server) = theirs.servers.iter().next()?;
+    let (pod, ours) = (seen.names.pod(leader.ordinal()), seen.names.server(*first));
+    Some(Reason::new(
+        "ForeignMembership",
+        format!(
+            "pod {pod} leads an ensemble none of whose servers is this ensemble's: server {first} is at {}, and this ensemble's would be at {}; if the cluster's domain is another one, put the operator's --cluster-domain (chart value clusterDomain) right; if it is another ensemble, the pod has joined that one and has its data: once a majority of the others serves, give it another volume with kubectl -n {} annotate pod {pod} menagerie.dev/replace=volume",
+            server.host(),
+            ours.host(),
+            seen.names.namespace
         ),
     ))
 }

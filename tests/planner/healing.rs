@@ -2,7 +2,7 @@
 
 use menagerie::api::{ImageSpec, UpdateMode, UpdatePolicy};
 use menagerie::model::truth::{Disk, Server as ServerTruth};
-use menagerie::model::{Asked, Fact, MemberTruth, Observation, Ordinal, PodFacts, ServerId};
+use menagerie::model::{Asked, Fact, MemberTruth, Observation, Ordinal, PodFacts, Refusal, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -192,4 +192,34 @@ fn without_a_leader_a_member_that_is_merely_silent_is_not_restarted() {
         seen.members.insert(ServerId(id), Fact::Unknown("connect timed out".into()));
     }
     assert_eq!(restarted(&seen), None);
+}
+
+/// Kubernetes has refused to make this pod again for so many seconds, as for a quota that others have used up.
+fn refused(seen: &mut Observation, ordinal: u32, seconds: u64) {
+    seen.pods.remove(&Ordinal(ordinal));
+    seen.members.remove(&ServerId(ordinal + 1));
+    let refusal = Refusal { since: Some(seen.now - seconds), words: "exceeded quota".into() };
+    seen.hindrances.pods.insert(Ordinal(ordinal), refusal);
+}
+
+#[test]
+fn without_a_leader_a_pod_that_is_refused_for_long_keeps_nobody_from_being_cured() {
+    let mut world = settled(3);
+    with_a_new_image(&mut world);
+    for (seconds, cured) in [(DEADLINE - 1, None), (DEADLINE + 1, Some(ServerId(2)))] {
+        let mut seen = electing(&world, 2 * DEADLINE);
+        stuck(&mut seen, 1, 2 * DEADLINE);
+        pod(&mut seen, 1).revision = Some("a bad one".into());
+        refused(&mut seen, 2, seconds);
+        assert_eq!(restarted(&seen), cured, "a corrected spec, after {seconds} s");
+        let mut seen = electing(&world, 2 * DEADLINE);
+        pod(&mut seen, 1).asked = Some(Asked::Restart);
+        refused(&mut seen, 2, seconds);
+        assert_eq!(restarted(&seen), cured, "the annotation, after {seconds} s");
+    }
+    let mut seen = electing(&world, 2 * DEADLINE);
+    pod(&mut seen, 1).asked = Some(Asked::Restart);
+    refused(&mut seen, 2, 2 * DEADLINE);
+    seen.hindrances.pods.clear();
+    assert_eq!(restarted(&seen), None, "without a refusal it is on its way");
 }

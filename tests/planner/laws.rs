@@ -1,7 +1,7 @@
 //! Laws that hold whatever happens, in whatever order.
 
 use menagerie::model::ServerId;
-use menagerie::plan::Step;
+use menagerie::plan::{Deed, Step};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::world::{World, zk};
@@ -13,6 +13,10 @@ enum Happening {
     Scale(i32),
     Silence(u32),
     Stop(u32),
+    /// Its node is drained, and its pod finds no other.
+    Unplace(u32),
+    /// Its node is deleted, with its volume.
+    Lose(u32),
     Recover,
 }
 
@@ -22,6 +26,8 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         2 => (1i32..=7).prop_map(Happening::Scale),
         1 => (1u32..=7).prop_map(Happening::Silence),
         1 => (1u32..=7).prop_map(Happening::Stop),
+        1 => (1u32..=7).prop_map(Happening::Unplace),
+        1 => (1u32..=7).prop_map(Happening::Lose),
         2 => Just(Happening::Recover),
     ];
     prop::collection::vec(one, 0..120)
@@ -29,13 +35,29 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 
 fn happen(world: &mut World, happening: &Happening) -> Option<Step> {
     match happening {
-        Happening::Pass => return Some(world.pass().step),
+        Happening::Pass => {
+            let step = world.pass().step;
+            // A new volume is where there is a node.
+            if let Step::Renew(renew) = &step {
+                world.unplaced.remove(&renew.id);
+            }
+            return Some(step);
+        }
         Happening::Scale(replicas) => world.spec.replicas = *replicas,
         Happening::Silence(id) => drop(world.silent.insert(ServerId(*id))),
         Happening::Stop(id) => drop(world.down.insert(ServerId(*id))),
+        Happening::Unplace(id) => drop(world.unplaced.insert(ServerId(*id))),
+        Happening::Lose(id) => {
+            if let Some(claim) = world.claims.get_mut(&ServerId(*id).ordinal()).filter(|claim| claim.volume.is_some()) {
+                claim.lost = Some("its node is gone".into());
+                world.unplaced.insert(ServerId(*id));
+            }
+        }
         Happening::Recover => {
             world.silent.clear();
             world.down.clear();
+            world.unplaced.clear();
+            world.claims.values_mut().for_each(|claim| claim.lost = None);
             world.epoch += 1;
         }
     }
@@ -50,9 +72,14 @@ proptest! {
     #[test]
     fn a_step_is_taken_only_while_every_voter_answers_and_one_at_a_time(first in 1i32..=5, happenings in happenings()) {
         let mut world = zk(first);
+        let mut start = 0;
         for happening in &happenings {
             let before = world.voters();
-            let away = |world: &World, id: u32| world.silent.contains(&ServerId(id)) || world.down.contains(&ServerId(id));
+            if matches!(happening, Happening::Scale(_)) {
+                start = before.len();
+            }
+            let stopped = |world: &World, id: u32| world.down.contains(&ServerId(id)) || world.unplaced.contains(&ServerId(id));
+            let away = |world: &World, id: u32| world.silent.contains(&ServerId(id)) || stopped(world, id);
             let absent: Vec<u32> = before.iter().copied().filter(|id| away(&world, *id)).collect();
             let majority = before.len() - absent.len() > before.len() / 2;
             let pod = world.pods();
@@ -65,10 +92,19 @@ proptest! {
             match &step {
                 Some(Step::Leave { id, .. }) => {
                     prop_assert!(absent.is_empty() || absent == [id.0] || (absent.contains(&id.0) && majority), "{step:?} without {absent:?}");
+                    // A copy is taken away only where all but one stay of those that are wanted, or were there.
+                    let floor = start.min(usize::try_from(world.spec.replicas).unwrap()).saturating_sub(1).max(1);
+                    prop_assert!(absent.contains(&id.0) || after.len() >= floor, "{before:?} -> {after:?}, of {start}");
                 }
-                Some(Step::Lower(_)) => prop_assert!(absent.is_empty() || world.down.contains(&ServerId(pod)), "{step:?} without {absent:?}"),
+                Some(Step::Lower(_)) => prop_assert!(absent.is_empty() || stopped(&world, pod), "{step:?} without {absent:?}"),
                 Some(Step::Join { .. }) => prop_assert!(absent.is_empty(), "{step:?} without {absent:?}"),
                 _ => {}
+            }
+            // One that nobody could confirm fails at every pass, for ever.
+            for deed in step.iter().flat_map(Step::deeds) {
+                if let Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } = deed {
+                    prop_assert!(!via.is_empty(), "{step:?} asks nobody");
+                }
             }
         }
     }

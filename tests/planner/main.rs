@@ -10,6 +10,7 @@ mod origin;
 mod regressions;
 mod replacing;
 mod rolling;
+mod room;
 mod scenarios;
 mod strangers;
 mod world;

@@ -2,7 +2,7 @@
 
 use menagerie::model::truth::{Server as ServerTruth, Serving};
 use menagerie::model::{Fact, MemberTruth, Observation, Server, ServerId};
-use menagerie::plan::{Deed, Expected, Plan, Step, plan};
+use menagerie::plan::{Deed, Expected, Plan, Step, Truth, plan};
 
 use super::world::{World, names, zk};
 
@@ -124,4 +124,29 @@ fn case_r04_a_member_that_joined_another_ensemble_leads_nobody_here_and_the_way_
         "{}",
         reason.message
     );
+}
+
+#[test]
+fn case_r04_another_ensembles_leader_is_no_quorum_of_this_one_and_its_membership_is_never_noted() {
+    let mut world = settled(3);
+    world.epoch = 5;
+    let theirs = menagerie::model::Names { ensemble: "other".into(), ..names() }.seed(3);
+    let mut seen = world.seen();
+    let mut lost = answer(&seen, 1);
+    let leader = answer(&seen, 3);
+    let ServerTruth::Serving(leads) = &leader.server else { panic!() };
+    *serving(&mut lost) =
+        Serving { epoch: 99, membership: format!("{}version=6300000000", theirs.text()), ..leads.clone() };
+    seen.members.insert(ServerId(1), Fact::Known(lost));
+    for silent in [2, 3] {
+        seen.members.insert(ServerId(silent), Fact::Unknown("connect timed out".into()));
+    }
+    let plan = plan(&seen);
+    let Step::Refuse(reason) = &plan.step else { panic!("{:?}", plan.step) };
+    assert_eq!(reason.code, "ForeignMembership");
+    assert!(reason.message.contains("pod zk-0") && reason.message.contains("other-0"), "{}", reason.message);
+    let quorum = plan.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();
+    assert_ne!(quorum.truth, Truth::True, "{quorum:?}");
+    assert_eq!(plan.status.membership, world.status.membership);
+    assert_eq!(plan.status.leader, None);
 }

@@ -250,6 +250,18 @@ impl World {
             .unwrap_or(0)
     }
 
+    /// One that serves leaves: no more than one is missing then of those that are wanted, or of those that there were when that
+    /// was wanted. Whose pod is being deleted goes anyway.
+    fn judge_copies(&mut self, before: Config, id: u32, pass: &Pass) {
+        let (left, wanted) = (before.voters.without(id), pass.sight.resource.spec.replicas);
+        let enough = left.len() + 1 >= self.voted.min(wanted);
+        if !enough && pass.synced.contains(id) && !pass.sight.terminating(id - 1) {
+            self.wrong(Wrong::Copies(format!(
+                "member {id} serves and is removed from {before}, which leaves {left} where {wanted} are wanted"
+            )));
+        }
+    }
+
     fn judge_change(&mut self, before: Config, (id, join): (u32, bool), pass: &Pass) {
         let verb = if join { "added" } else { "removed" };
         if !join {
@@ -268,6 +280,9 @@ impl World {
             self.wrong(Wrong::Quorum(format!(
                 "member {id} is {verb} while members {absent} of {before} are not synced"
             )));
+        }
+        if !join {
+            self.judge_copies(before, id, pass);
         }
         let sight = &pass.sight;
         let others: Ids = before.voters.iter().filter(|other| *other != id && sight.rolls(other - 1)).collect();

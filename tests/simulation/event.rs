@@ -90,6 +90,9 @@ impl World {
         if spec == self.spec {
             return false;
         }
+        if spec.replicas != self.spec.replicas {
+            self.voted = 0;
+        }
         self.spec = spec;
         self.generation += 1;
         self.tell(|| format!("somebody wants {spec}"));

@@ -82,6 +82,8 @@ pub struct Course {
     pub policies: u32,
     /// Of so many changes that need a restart, one names an image that there is not; 0 is none.
     pub broken: u32,
+    /// One event in so many changes the number of nodes; 0 is none, and there are enough.
+    pub nodes: u32,
     /// Of so many pods, one is started by a kubelet that has not heard of the last change of the `ConfigMap`.
     pub late: u32,
 }
@@ -104,6 +106,7 @@ impl Course {
             rolls: 3,
             policies: 0,
             broken: 4,
+            nodes: 0,
             late: 30,
         }
     }
@@ -126,6 +129,19 @@ impl Course {
     /// Members that elect and write while their pods come and go.
     pub fn servers() -> Self {
         Self { servers: true, events: 150, from: vec![3, 5], ..Self::everything() }
+    }
+
+    /// More members than nodes, while another number of them is wanted.
+    pub fn crowded() -> Self {
+        Self {
+            nodes: 8,
+            from: vec![5],
+            sizes: vec![1, 2, 3, 4, 5],
+            faults: 15,
+            rolls: 0,
+            events: 120,
+            ..Self::everything()
+        }
     }
 
     /// Changes that need restarts.
@@ -151,10 +167,20 @@ impl Course {
         if self.born {
             world.settle(mind);
         }
+        if self.nodes > 0 {
+            world.kube.nodes = Some(Self::few(dice));
+        }
         world
     }
 
+    fn few(dice: &mut Dice) -> u32 {
+        2 + dice.below(4)
+    }
+
     fn event(&self, world: &World, dice: &mut Dice) -> Option<Event> {
+        if dice.once_in(self.nodes) {
+            return Some(Event::Fault(Fault::Nodes(Self::few(dice))));
+        }
         if self.second {
             return self.late_event(world, dice);
         }

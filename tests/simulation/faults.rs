@@ -40,6 +40,8 @@ pub enum Fault {
     Ask(u32, Ask),
     /// The node is about to be drained.
     Cordon(u32),
+    /// From now on there is a node for so many pods; those that have one keep it.
+    Nodes(u32),
     /// Time passes.
     Later,
     /// Somebody makes a Service of a member's name.
@@ -80,6 +82,7 @@ impl World {
                 pod.asked.replace(ask).is_none()
             }),
             Fault::Cordon(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.cordoned, true)),
+            Fault::Nodes(nodes) => self.kube.nodes.replace(nodes) != Some(nodes),
             Fault::Later => {
                 self.later(400);
                 true
@@ -213,6 +216,7 @@ fn describe(fault: Fault) -> String {
         Fault::Ask(id, Ask::Restart) => format!("somebody asks for a restart of member {id}"),
         Fault::Ask(id, Ask::Replace) => format!("somebody asks for a new volume for member {id}"),
         Fault::Cordon(id) => format!("the node of member {id} is cordoned"),
+        Fault::Nodes(nodes) => format!("there is a node for {nodes} pods"),
         Fault::Later => "time passes".to_owned(),
         Fault::Intrude(ordinal) => format!("somebody makes a Service zk-{ordinal}"),
         Fault::Recreate => "the custom resource is deleted and made again".to_owned(),

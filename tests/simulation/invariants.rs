@@ -20,6 +20,8 @@ pub enum Wrong {
     Claim(String),
     /// An object of somebody else was touched.
     Foreign(String),
+    /// A copy was taken out that is needed for what is wanted.
+    Copies(String),
     /// The leader was stopped or moved out of its turn.
     Leader(String),
     /// A member that serves was stopped for a roll that the update policy does not allow yet.
@@ -39,6 +41,7 @@ impl Wrong {
             | Self::Changes(text)
             | Self::Claim(text)
             | Self::Foreign(text)
+            | Self::Copies(text)
             | Self::Leader(text)
             | Self::Policy(text)
             | Self::Initialize(text)
@@ -61,6 +64,7 @@ impl std::fmt::Display for Wrong {
             Self::Changes(_) => "one change of membership at a time",
             Self::Claim(_) => "no volume is deleted that policy keeps",
             Self::Foreign(_) => "nothing of somebody else's is touched",
+            Self::Copies(_) => "no copy is taken away that is needed for what is wanted",
             Self::Leader(_) => "leadership moves once, last, and by a step",
             Self::Policy(_) => "who serves is restarted only when the update policy allows it",
             Self::Initialize(_) => "the right to found an ensemble is given once",
@@ -74,6 +78,7 @@ impl World {
     /// What can be seen of a state, however it was reached.
     pub fn check(&mut self) {
         self.note_service();
+        self.voted = self.voted.max(self.committed.voters.len());
         if self.wrong.is_none()
             && let Some(wrong) = self.possible_loss().or_else(|| self.two_leaders())
         {

@@ -70,6 +70,8 @@ pub struct Pod {
     pub slow: bool,
     /// It hears no other member, and none hears it.
     pub cut: bool,
+    /// It has a node, and keeps it until it is gone.
+    pub placed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Hash)]
@@ -109,6 +111,8 @@ pub struct Kube {
     /// The `StatefulSet` controller has not taken in the last change.
     pub behind: bool,
     pub now: u64,
+    /// How many pods there is a node for, as with a required anti-affinity; `None` for as many as are made.
+    pub nodes: Option<u32>,
     next_uid: u32,
 }
 
@@ -117,7 +121,7 @@ impl Hash for Kube {
         for (key, object) in self.objects.iter() {
             (key.kind as u8, &key.name, object).hash(state);
         }
-        (&self.pods, &self.claims, self.behind, self.now).hash(state);
+        (&self.pods, &self.claims, self.behind, self.now, self.nodes).hash(state);
         self.config_before.as_ref().map(|json| json["metadata"]["annotations"].to_string()).hash(state);
     }
 }
@@ -307,9 +311,20 @@ impl Kube {
             elsewhere: false,
             slow: false,
             cut: false,
+            placed: self.nodes.is_none(),
         };
         self.pods.insert(ordinal, pod);
         Some(format!("the StatefulSet controller creates pod zk-{ordinal}{word}"))
+    }
+
+    /// The scheduler finds a node for a pod, if there is one that nobody has.
+    pub fn place(&mut self, ordinal: u32) -> Option<String> {
+        let taken = self.pods.values().filter(|pod| pod.placed).count();
+        let free = self.nodes.is_none_or(|nodes| taken < nodes as usize);
+        let pod = self.pods.get_mut(&ordinal).filter(|pod| free && !pod.placed)?;
+        pod.placed = true;
+        pod.version += 1;
+        Some(format!("a node is found for pod zk-{ordinal}"))
     }
 
     /// Takes away what nobody protects any more: claims without a pod, objects without their owner.

@@ -45,6 +45,11 @@ impl World {
             return false;
         }
         let Some(pod) = self.kube.pods.get_mut(&ordinal) else { return false };
+        if !pod.placed {
+            let Some(word) = self.kube.place(ordinal) else { return false };
+            self.tell(|| word);
+            return true;
+        }
         if !pod.prepared {
             return self.prepare(ordinal, mount, None, mind);
         }
@@ -70,7 +75,7 @@ impl World {
     /// The init container, the whole of it or only its first `changes`.
     pub fn prepare(&mut self, ordinal: u32, mount: Mount, changes: Option<usize>, mind: &Mind) -> bool {
         let id = ordinal + 1;
-        let ready = self.kube.pods.get(&ordinal).is_some_and(|pod| !pod.prepared && !pod.terminating);
+        let ready = self.kube.pods.get(&ordinal).is_some_and(|pod| pod.placed && !pod.prepared && !pod.terminating);
         let Some(mut seed) = self.seed(mount).filter(|_| ready) else { return false };
         let Some(found) = self.kube.disk(id).map(super::disk::Disk::found) else { return false };
         if seed.birth && !found.database && self.witness(&seed, id) {

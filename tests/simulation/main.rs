@@ -61,6 +61,16 @@ fn nothing_breaks_while_servers_elect_and_write() {
 }
 
 #[test]
+fn nothing_breaks_where_nodes_are_scarce_and_come_free_late() {
+    sound(&Course::crowded(), 150);
+}
+
+#[test]
+fn nothing_breaks_at_a_birth_with_more_founders_than_nodes() {
+    sound(&Course { born: false, recreate: false, ..Course::crowded() }, 150);
+}
+
+#[test]
 fn nothing_breaks_in_a_roll() {
     sound(&Course::rolling(), 200);
 }

@@ -8,7 +8,7 @@ use menagerie::model::desired::Updates;
 use menagerie::model::observed::Kind;
 use menagerie::model::observed::ObjectKey;
 use menagerie::model::truth::{Mode, Server as ServerTruth};
-use menagerie::model::{ConfigVersion, Fact, MemberTruth, Observation, Ordinal, ServerId};
+use menagerie::model::{ConfigVersion, Fact, MemberTruth, Membership, Observation, Ordinal, ServerId};
 use menagerie::plan::{Deed, Purpose, Resize, Restart, Step, Target};
 
 use super::explore::{Course, explore};
@@ -416,4 +416,27 @@ fn impatient(seen: &mut Observation) {
 fn a_slow_member_taken_for_a_hung_one_is_found() {
     let mutant = Mutant { name: "slow taken for hung", doctor: impatient, ..SOUND };
     found(mutant, &Course { faults: 3, events: 100, ..Course::everything() }, 2000, &[Wrong::Quorum]);
+}
+
+/// Takes one after the other out for a member that has no node yet, whoever left for it before.
+fn room_at_any_price(seen: &Observation, step: Step) -> Step {
+    let Step::Wait(_) = &step else { return step };
+    let leads = seen.members.values().filter_map(Fact::known).find_map(|truth| match &truth.server {
+        ServerTruth::Serving(serving) if serving.mode == Mode::Leader => Membership::parse(&serving.membership).ok(),
+        _ => None,
+    });
+    let (Some(membership), Ok(desired)) = (leads, &seen.desired) else { return step };
+    let homeless = |id: &ServerId| seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.node.is_none());
+    let waits = (1..=desired.replicas).map(ServerId).filter(|id| !membership.contains(*id)).any(|id| homeless(&id));
+    let highest = membership.voters().last().filter(|id| id.0 > desired.replicas && waits);
+    let Some(id) = highest.filter(|_| membership.voters().count() > 1) else { return step };
+    let others = membership.voters().filter(|voter| *voter != id);
+    let via = others.filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect();
+    Step::Leave { id, from: membership.version, via, why: Purpose::Shrink }
+}
+
+#[test]
+fn room_that_is_made_at_any_price_is_found() {
+    let mutant = Mutant { name: "room at any price", step: room_at_any_price, ..SOUND };
+    found(mutant, &Course::crowded(), 500, &[Wrong::Copies]);
 }

@@ -43,6 +43,7 @@ impl World {
                 self.tell(|| "the stranger's object is taken away by its owner".to_owned());
             }
             if !moved && matches!(thought.step, Step::Wait(_)) {
+                self.make_room();
                 self.later(400);
             }
             if thought.step == Step::Rest && !moved && self.status.digest == thought.status.digest {
@@ -73,6 +74,16 @@ impl World {
             pod.version += 1;
         }
         self.tell(|| "somebody takes the annotation from the pod".to_owned());
+    }
+
+    /// People do as they were told: where a pod has no node, there is one more.
+    fn make_room(&mut self) {
+        if self.kube.pods.values().any(|pod| !pod.placed)
+            && let Some(nodes) = &mut self.kube.nodes
+        {
+            *nodes += 1;
+            self.tell(|| "somebody adds a node".to_owned());
+        }
     }
 
     /// Everything but the operator gets its turn.

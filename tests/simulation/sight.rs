@@ -53,6 +53,7 @@ pub struct PodSight {
     unready: Option<u64>,
     asked: Option<Ask>,
     cordoned: bool,
+    placed: bool,
     trouble: Option<String>,
 }
 
@@ -211,6 +212,7 @@ impl PodSight {
             since: pod.since,
             asked: pod.asked,
             cordoned: pod.cordoned,
+            placed: pod.placed,
             trouble: pod.trouble.clone(),
         }
     }
@@ -222,13 +224,13 @@ impl PodSight {
     fn facts(&self, ordinal: u32) -> PodFacts {
         PodFacts {
             name: names().pod(Ordinal(ordinal)),
-            ip: Some(address(self.uid)),
+            ip: self.placed.then(|| address(self.uid)),
             terminating: self.terminating,
             revision: Some(revision_name(self.revision)),
-            trouble: self.trouble.clone(),
+            trouble: if self.placed { self.trouble.clone() } else { Some("it cannot be scheduled".to_owned()) },
             uid: self.uid.to_string(),
             resource_version: self.version.to_string(),
-            node: Some(format!("node-{ordinal}")),
+            node: self.placed.then(|| format!("node-{ordinal}")),
             since: self.since,
             running: Some(self.running),
             ready: self.ready,

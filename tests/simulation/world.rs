@@ -31,6 +31,8 @@ pub struct World {
     pub history: Vec<Entry>,
     /// The membership of the last leader that committed anything.
     pub committed: Config,
+    /// Most members that ever voted since another number of them was wanted.
+    pub voted: u32,
     /// Members that were given the marker of birth once.
     pub initialized: Ids,
     /// Client writes that were proposed.
@@ -63,6 +65,7 @@ impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.spec, self.generation, self.uid, self.status.digest, self.approval, self.reclaimed).hash(state);
         (&self.kube, &self.operators, &self.history, self.committed, self.initialized, &self.proven).hash(state);
+        self.voted.hash(state);
     }
 }
 
@@ -79,6 +82,7 @@ impl World {
             operators: Default::default(),
             history: Vec::new(),
             committed: Config::default(),
+            voted: 0,
             initialized: Ids::default(),
             writes: 0,
             proven: BTreeSet::new(),
