@@ -226,6 +226,29 @@ fn every_state_that_waits_stands_in_the_table_with_its_way_out_and_the_test_that
 }
 
 #[test]
+fn every_kind_of_step_stands_beside_its_metric() {
+    let source = read("src/plan/mod.rs");
+    let words = source.split("pub fn word(").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let words: Vec<&str> = words.lines().filter_map(|line| line.split('"').nth(1)).collect();
+    assert!(words.len() > 10, "the words were not found: {words:?}");
+    let page = read("docs/reference.md");
+    let row = page.lines().find(|line| line.starts_with("| `menagerie_steps_total`")).unwrap();
+    let missing: Vec<&&str> = words.iter().filter(|word| !row.contains(&format!("`{word}`"))).collect();
+    assert!(missing.is_empty(), "docs/reference.md does not name {missing:?}");
+}
+
+#[test]
+fn no_page_lets_the_kubelet_end_a_server_by_a_probe() {
+    // The server has none but that of readiness (`tests/render.rs`).
+    for page in ["docs/reference.md", "docs/states.md", "docs/settings.md", "README.md"] {
+        let text = read(page).to_lowercase();
+        for words in ["kubelet kills", "kubelet ends", "startup probe", "liveness probe"] {
+            assert!(!text.contains(words), "{page} says {words:?}");
+        }
+    }
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut pages = vec!["README.md".to_owned()];
     let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();

@@ -45,9 +45,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether the same is wanted at the same place, whatever is there.
+    /// Whether the same is wanted at the same place, whatever is there. A label that is made empty is one that is to go.
     pub fn wants_the_same(&self, other: &Self) -> bool {
-        self.path == other.path && self.ours == other.ours
+        let none = |value: &Value| value.is_null() || value == "";
+        self.path == other.path && (self.ours == other.ours || (none(&self.ours) && none(&other.ours)))
     }
 }
 

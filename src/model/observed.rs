@@ -216,6 +216,8 @@ pub struct ClaimFacts {
     pub volume: Option<String>,
     /// Why its volume is gone for good, if that is certain.
     pub lost: Option<String>,
+    /// Who holds which of its fields, by the API server's record.
+    pub managed: Value,
 }
 
 /// What the operator knows of its own surroundings.

@@ -150,7 +150,11 @@ async fn apply(context: &Context, seen: &Observation, write: &Write) -> Result<(
                 }
             }
         }
-        Write::CreateSuperSecret(object) => create_super_secret(context, names, object).await,
+        Write::CreateSuperSecret(object) => {
+            create_super_secret(context, names, object).await?;
+            context.hindered.written(names, &object.key, places(seen, write), Vec::new(), Instant::now());
+            Ok(())
+        }
     }
 }
 

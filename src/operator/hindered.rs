@@ -21,16 +21,23 @@ const DENIED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_min
 /// A pod that is restarted is missing for a moment. Longer than this, its Events are read.
 const MOMENT: Duration = Duration::from_secs(2);
 
-#[derive(Default)]
-struct Memory {
-    objects: BTreeMap<ObjectKey, Tried>,
-    denied: Option<Pause>,
-    unmanned: HashMap<Ordinal, Instant>,
+/// What came to nothing of one ensemble's writes and deletes.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(BTreeMap<ObjectKey, Note>);
+
+#[derive(Clone, Debug)]
+enum Note {
+    /// It is refused, for what has this seal.
+    Refused { seal: String, words: String, pause: Pause },
+    /// Places that did not come out as they were written, or did not stay so.
+    Overruled(Vec<Tried>),
 }
 
-/// A write that came to nothing at least once.
+/// A place that was written in vain at least once. Each has a count of its own: two policies that take turns would be known for
+/// neither by what a whole write was for.
+#[derive(Clone, Debug)]
 struct Tried {
-    what: Hindrance,
+    place: Place,
     /// How often it was written and did not stay.
     times: u32,
     /// Whether the API server's own answer showed it, and not a later look.
@@ -39,7 +46,14 @@ struct Tried {
     pause: Option<Pause>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Default)]
+struct Memory {
+    notes: Notes,
+    denied: Option<Pause>,
+    unmanned: HashMap<Ordinal, Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Pause {
     times: u32,
     /// `None`: until something else is wanted.
@@ -58,6 +72,95 @@ impl Pause {
     }
 }
 
+impl Notes {
+    /// What is passed over now.
+    pub fn hindrances(&self, now: Instant) -> Hindrances {
+        let objects = self.0.iter().filter_map(|(key, note)| Some((key.clone(), note.hindrance(now)?))).collect();
+        Hindrances { objects, ..Hindrances::default() }
+    }
+
+    /// A write or a delete was refused.
+    pub fn refused(&mut self, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
+        let before = match self.0.get(object) {
+            Some(Note::Refused { seal: before, pause, .. }) if before == seal => Some(*pause),
+            _ => None,
+        };
+        let (seal, words) = (seal.to_owned(), cut(words, QUOTE));
+        self.0.insert(object.clone(), Note::Refused { seal, words, pause: Pause::after(before, REFUSED, now) });
+    }
+
+    /// A write was accepted: which places it was for, and which are not what was written by the API server's own answer.
+    pub fn written(&mut self, object: &ObjectKey, meant: Vec<Place>, otherwise: Vec<Place>, now: Instant) {
+        let before = match self.0.remove(object) {
+            Some(Note::Overruled(tried)) => tried,
+            Some(Note::Refused { .. }) | None => Vec::new(),
+        };
+        let shown = otherwise.len();
+        let unseen = meant.into_iter().filter(|place| !otherwise.iter().any(|shown| shown.wants_the_same(place)));
+        let unseen: Vec<Place> = unseen.collect();
+        let places = otherwise.into_iter().chain(unseen).enumerate();
+        let mut tried: Vec<Tried> = places.map(|(n, place)| Tried::again(place, n < shown, &before, now)).collect();
+        // What stayed this time is forgotten with time. What an answer showed before and does not show any more is over.
+        let stayed = before.into_iter().filter(|old| !old.answered && old.lately(now));
+        let stayed: Vec<Tried> =
+            stayed.filter(|old| !tried.iter().any(|new| new.place.wants_the_same(&old.place))).collect();
+        tried.extend(stayed);
+        if !tried.is_empty() {
+            self.0.insert(object.clone(), Note::Overruled(tried));
+        }
+        self.0.retain(|_, note| note.counts(now));
+    }
+}
+
+impl Note {
+    fn hindrance(&self, now: Instant) -> Option<Hindrance> {
+        match self {
+            Self::Refused { seal, words, pause } => {
+                pause.lasts(now).then(|| Hindrance::Refused { seal: seal.clone(), words: words.clone() })
+            }
+            Self::Overruled(tried) => {
+                let known = tried.iter().filter(|tried| tried.pause.is_some_and(|pause| pause.lasts(now)));
+                let places: Vec<Place> = known.map(|tried| tried.place.clone()).collect();
+                (!places.is_empty()).then_some(Hindrance::Overruled(places))
+            }
+        }
+    }
+
+    /// Whether what is tried again is held against it.
+    fn counts(&self, now: Instant) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Overruled(tried) => tried.iter().any(|tried| tried.lately(now)),
+        }
+    }
+}
+
+impl Tried {
+    /// A place that was written once more, or for the first time.
+    fn again(place: Place, answered: bool, before: &[Self], now: Instant) -> Self {
+        let before = before.iter().find(|tried| tried.place.wants_the_same(&place));
+        let before = before.filter(|tried| (answered || !tried.answered) && tried.lately(now));
+        let pause = before.and_then(|tried| tried.pause);
+        let times = before.map_or(1, |tried| tried.times.saturating_add(1));
+        let lengths = if place.path.is_empty() { REFUSED } else { OVERRULED };
+        let pause = match before {
+            // A policy that makes another value of it each time would restart every member with each try.
+            Some(tried) if answered && tried.place.theirs != place.theirs => Some(Pause { times: 0, until: None }),
+            _ if answered || times >= TRIES => Some(Pause::after(pause, lengths, now)),
+            _ => None,
+        };
+        Self { place, times, answered, last: now, pause }
+    }
+
+    fn lately(&self, now: Instant) -> bool {
+        match self.pause {
+            Some(Pause { until: Some(until), .. }) => now < until + WINDOW,
+            Some(Pause { until: None, .. }) => true,
+            None => now.duration_since(self.last) < WINDOW,
+        }
+    }
+}
+
 /// The hindrances of all ensembles.
 #[derive(Default)]
 pub struct Hindered(Mutex<HashMap<(String, String), Memory>>);
@@ -67,52 +170,18 @@ impl Hindered {
     pub fn of(&self, names: &Names, now: Instant) -> Hindrances {
         let memories = self.memories();
         let Some(memory) = memories.get(&key(names)) else { return Hindrances::default() };
-        let lasting = memory.objects.iter().filter(|(_, tried)| tried.pause.is_some_and(|pause| pause.lasts(now)));
-        Hindrances {
-            objects: lasting.map(|(key, tried)| (key.clone(), tried.what.clone())).collect(),
-            pods: BTreeMap::new(),
-            denied: memory.denied.is_some_and(|pause| pause.lasts(now)),
-        }
+        let denied = memory.denied.is_some_and(|pause| pause.lasts(now));
+        Hindrances { denied, ..memory.notes.hindrances(now) }
     }
 
     /// A write or a delete was refused.
     pub fn refused(&self, names: &Names, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
-        let what = Hindrance::Refused { seal: seal.to_owned(), words: cut(words, QUOTE) };
-        self.with(names, |memory| {
-            let before = memory
-                .objects
-                .get(object)
-                .filter(|tried| matches!(&tried.what, Hindrance::Refused { seal: before, .. } if before == seal));
-            let pause = Pause::after(before.and_then(|tried| tried.pause), REFUSED, now);
-            memory
-                .objects
-                .insert(object.clone(), Tried { what, times: 1, answered: true, last: now, pause: Some(pause) });
-        });
+        self.with(names, |memory| memory.notes.refused(object, seal, words, now));
     }
 
     /// A write was accepted: which places it was for, and which are not what was written by the API server's own answer.
     pub fn written(&self, names: &Names, object: &ObjectKey, meant: Vec<Place>, otherwise: Vec<Place>, now: Instant) {
-        let answered = !otherwise.is_empty();
-        let places = if answered { otherwise } else { meant };
-        self.with(names, |memory| {
-            // What an answer showed before and does not show any more is over.
-            let before = memory.objects.remove(object).filter(|tried| answered || !tried.answered);
-            if places.is_empty() {
-                return;
-            }
-            let before = before.filter(|tried| tried.wanted(&places));
-            let pause = before.as_ref().and_then(|tried| tried.pause);
-            let lately = before.as_ref().filter(|tried| pause.is_some() || now.duration_since(tried.last) < WINDOW);
-            let times = lately.map_or(1, |tried| tried.times.saturating_add(1));
-            let what = Hindrance::Overruled(places);
-            let pause = match before {
-                // A policy that makes another value of it each time would restart every member with each try.
-                Some(tried) if answered && tried.what != what => Some(Pause { times: 0, until: None }),
-                _ if answered || times >= TRIES => Some(Pause::after(pause, OVERRULED, now)),
-                _ => None,
-            };
-            memory.objects.insert(object.clone(), Tried { what, times, answered, last: now, pause });
-        });
+        self.with(names, |memory| memory.notes.written(object, meant, otherwise, now));
     }
 
     /// The membership was to be changed: whether the super user was let in.
@@ -141,18 +210,6 @@ impl Hindered {
     fn memories(&self) -> MutexGuard<'_, HashMap<(String, String), Memory>> {
         // A panic while the lock was held costs at worst one more try.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Tried {
-    /// Whether the same was wanted at these places before.
-    fn wanted(&self, places: &[Place]) -> bool {
-        match &self.what {
-            Hindrance::Overruled(known) => {
-                places.iter().all(|place| known.iter().any(|known| known.wants_the_same(place)))
-            }
-            Hindrance::Refused { .. } => false,
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod act;
 mod backoff;
-mod hindered;
+pub mod hindered;
 mod hints;
 mod metrics;
 mod namespaces;

@@ -161,6 +161,7 @@ impl Reader<'_> {
             // The API server's own word: the volume that it was bound to does not exist any more.
             lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
                 .then(|| "its volume does not exist any more".to_owned()),
+            managed: to_json(&claim.metadata.managed_fields),
         }
     }
 }

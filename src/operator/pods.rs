@@ -63,7 +63,10 @@ fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
     }
     let changed = ready.and_then(|ready| Some(ready.last_transition_time.as_ref()?.0.as_second()));
     let start = status.start_time.as_ref().map(|start| start.0.as_second());
-    if let Some(changed) = changed.filter(|changed| start.is_some_and(|start| *changed > start + FIRST_WORD)) {
+    // A slow kubelet speaks late of a container that it could not start, too.
+    let may_have_run = server.is_none_or(has_run);
+    let late = changed.filter(|changed| start.is_some_and(|start| *changed > start + FIRST_WORD));
+    if let Some(changed) = late.filter(|_| may_have_run) {
         return Past { served: true, unready: u64::try_from(changed).ok() };
     }
     let ran = server.is_some_and(has_run);
@@ -145,7 +148,7 @@ fn end(spec: &PodSpec, container: &str, ended: &ContainerStateTerminated) -> Str
             memory(spec, container)
         )
     } else if ended.exit_code == KILLED {
-        "was killed (137): by its liveness probe, by hand, or for want of memory on its node".to_owned()
+        "was killed (137): by hand, or for want of memory on its node".to_owned()
     } else {
         format!("ended with {}", ended.exit_code)
     };
@@ -215,6 +218,20 @@ mod tests {
         let since = "2026-11-26T10:00:40Z".parse::<jiff::Timestamp>().unwrap().as_second();
         assert_eq!(past_of("False", 40, &down()), Past { served: true, unready: u64::try_from(since).ok() });
         assert_eq!(past_of("True", 7, &json!([container("zookeeper", true, 0)])), Past { served: true, unready: None });
+    }
+
+    #[test]
+    fn a_server_that_was_never_started_has_not_served_however_late_the_kubelet_speaks() {
+        let waiting = |reason: &str| {
+            let mut server = container("zookeeper", false, 0);
+            server["state"] = json!({"waiting": {"reason": reason}});
+            json!([server, container("agent", true, 0)])
+        };
+        for reason in ["ImagePullBackOff", "PodInitializing", "CreateContainerConfigError"] {
+            assert_eq!(past_of("False", 5, &waiting(reason)), Past { served: false, unready: None }, "{reason}");
+        }
+        // Of which nothing is said, nothing is known either.
+        assert!(past_of("False", 5, &json!([])).served);
     }
 
     #[test]
@@ -305,7 +322,7 @@ mod tests {
             assert!(told.ends_with("INFO last words") && !told.contains("40s"), "{told}");
         }
         let killed = pod_facts(&ended("Error", 137, "terminated")).trouble.unwrap();
-        assert!(killed.contains("liveness probe"), "{killed}");
+        assert!(killed.contains("killed (137)") && !killed.contains("probe"), "the server has none: {killed}");
         let failed = pod_facts(&ended("Error", 1, "terminated")).trouble;
         assert_eq!(failed.as_deref(), Some("container zookeeper ended with 1: INFO last words"));
     }

@@ -10,7 +10,7 @@
 
 use super::rolling::{due, kept, restart, stays, turn};
 use super::standing::Standing;
-use super::{Step, replace};
+use super::{Step, hindered, replace};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
 use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
@@ -21,8 +21,9 @@ const CRASHES: u32 = 3;
 /// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, one that
 /// nobody could need.
 pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
-    let mut candidates =
-        seen.pods.iter().filter(|(_, pod)| !pod.terminating).map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
+    let there = seen.pods.iter().filter(|(_, pod)| !pod.terminating);
+    let candidates = there.map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
+    let mut candidates = candidates.filter(|(id, _)| !hindered::pinned(seen, *id));
     let heals = |id: ServerId, pod: &PodFacts| -> Option<String> {
         match &standing.committed {
             Some(committed) => beside_a_leader(seen, standing, desired, (id, pod), committed),

@@ -73,9 +73,10 @@ fn in_vain(seen: &Observation, write: &Write) -> Option<Held> {
         Hindrance::Overruled(known) => {
             let places = objects::places(seen, write);
             let all = places.iter().all(|place| known.iter().any(|known| known.wants_the_same(place)));
-            (all && !places.is_empty()).then(|| Held {
-                refused: false,
-                content: places.iter().any(|place| place.path.first().is_some_and(|field| field != "metadata")),
+            all.then(|| Held {
+                // Of one that is gone again there is a lack.
+                refused: places.iter().any(|place| place.path.is_empty()),
+                content: places.iter().any(|place| place.path.first().is_none_or(|field| field != "metadata")),
                 message: overruled(seen, &key, &places),
                 key,
             })
@@ -130,17 +131,23 @@ pub fn lacking(held: &[Held]) -> Option<Reason> {
 /// Why a member's pod is not started: it would have no address, or the set is not let grow.
 pub fn unraisable(seen: &Observation, id: ServerId, set: &Rendered) -> Option<Reason> {
     let service = ObjectKey { kind: Kind::Service, name: seen.names.pod(id.ordinal()) };
-    let hindrance = match seen.hindrances.objects.get(&service) {
-        Some(Hindrance::Refused { words, .. }) if !seen.objects.contains_key(&service) => Some((&service, words)),
-        _ => match seen.hindrances.objects.get(&set.key) {
-            Some(Hindrance::Refused { seal, words }) if *seal == set.seal() => Some((&set.key, words)),
-            _ => None,
-        },
-    };
-    hindrance.map(|(key, words)| {
-        let what = format!("apply {} {}", key.kind.as_str(), key.name);
-        Reason::new("ApplyRefused", refusal(&what, words))
-    })
+    match seen.hindrances.objects.get(&service).filter(|_| !seen.objects.contains_key(&service)) {
+        Some(Hindrance::Refused { words, .. }) => Some(unapplied(&service, words)),
+        Some(Hindrance::Overruled(places)) => Some(Reason::new("ApplyRefused", overruled(seen, &service, places))),
+        None => unresizable(seen, set),
+    }
+}
+
+/// Why the set does not get another number of pods.
+pub fn unresizable(seen: &Observation, set: &Rendered) -> Option<Reason> {
+    match seen.hindrances.objects.get(&set.key) {
+        Some(Hindrance::Refused { seal, words }) if *seal == set.seal() => Some(unapplied(&set.key, words)),
+        _ => None,
+    }
+}
+
+fn unapplied(key: &ObjectKey, words: &str) -> Reason {
+    Reason::new("ApplyRefused", refusal(&format!("apply {} {}", key.kind.as_str(), key.name), words))
 }
 
 /// Whether the API server refuses to delete this.
@@ -148,10 +155,42 @@ pub fn stays(seen: &Observation, target: &Target) -> bool {
     matches!(seen.hindrances.objects.get(&target.key), Some(Hindrance::Refused { seal, .. }) if *seal == target.uid)
 }
 
-fn undeleted(seen: &Observation) -> impl Iterator<Item = Held> {
-    let uid = |key: &ObjectKey| match seen.objects.get(key) {
-        Some(Live::Ours(live)) => live["metadata"]["uid"].as_str(),
-        _ => seen.claims.values().find(|claim| claim.name == key.name).map(|claim| claim.uid.as_str()),
+/// Whether the API server refuses to delete this member's pod, or its claim. Neither a restart nor a new volume is tried then:
+/// it would be tried again on every pass, and stand in the way of everybody else.
+pub fn immovable(seen: &Observation, id: ServerId) -> bool {
+    pinned(seen, id) || seen.claims.get(&id.ordinal()).is_some_and(|claim| stays(seen, &Target::claim(claim)))
+}
+
+/// Whether the API server refuses to delete this member's pod.
+pub fn pinned(seen: &Observation, id: ServerId) -> bool {
+    seen.pods.get(&id.ordinal()).is_some_and(|pod| stays(seen, &Target::pod(pod)))
+}
+
+/// Claims that have to go before there can be a set, and may not.
+pub fn in_the_way(seen: &Observation, claims: &[Target]) -> Option<Reason> {
+    let names: Vec<&str> = claims.iter().map(|claim| claim.key.name.as_str()).collect();
+    let words: Vec<String> = undeleted(seen).map(|held| held.message).collect();
+    (!names.is_empty()).then(|| {
+        Reason::new(
+            "ApplyRefused",
+            format!(
+                "{}; these hold nothing and keep the ensemble from starting with the storage that is asked for now: kubectl -n {} delete pvc {}",
+                words.join("; "),
+                seen.names.namespace,
+                names.join(" ")
+            ),
+        )
+    })
+}
+
+/// What the API server refuses to delete.
+pub fn undeleted(seen: &Observation) -> impl Iterator<Item = Held> {
+    let uid = |key: &ObjectKey| match key.kind {
+        Kind::Pod => seen.pods.values().find(|pod| pod.name == key.name).map(|pod| pod.uid.as_str()),
+        Kind::PersistentVolumeClaim => {
+            seen.claims.values().find(|claim| claim.name == key.name).map(|claim| claim.uid.as_str())
+        }
+        _ => seen.objects.get(key)?.held()?["metadata"]["uid"].as_str(),
     };
     seen.hindrances.objects.iter().filter_map(move |(key, hindrance)| match hindrance {
         Hindrance::Refused { seal, words } if uid(key) == Some(seal) => {
@@ -184,15 +223,25 @@ pub fn unmade(seen: &Observation, desired: &Desired) -> Option<Reason> {
 }
 
 fn overruled(seen: &Observation, key: &ObjectKey, places: &[Place]) -> String {
-    let live = match seen.objects.get(key) {
-        Some(Live::Ours(live)) => live,
+    if places.iter().any(|place| place.path.is_empty()) {
+        let (kind, name) = (key.kind.as_str(), &key.name);
+        return if seen.objects.contains_key(key) {
+            format!("{kind} {name} does not change, however often it is applied")
+        } else {
+            format!("{kind} {name} is gone each time after it was made: somebody deletes it")
+        };
+    }
+    let claim = seen.claims.values().find(|claim| claim.name == key.name && key.kind == Kind::PersistentVolumeClaim);
+    let managed = match (seen.objects.get(key), claim) {
+        (Some(Live::Ours(live)), _) => &live["metadata"]["managedFields"],
+        (_, Some(claim)) => &claim.managed,
         _ => &Value::Null,
     };
     let mut told: Vec<String> = places.iter().take(TOLD).map(|place| tell(key.kind, place)).collect();
     if places.len() > TOLD {
         told.push(format!("{} more fields", places.len() - TOLD));
     }
-    let managers: BTreeSet<&str> = places.iter().flat_map(|place| managers(live, &place.path)).collect();
+    let managers: BTreeSet<&str> = places.iter().flat_map(|place| managers(managed, &place.path)).collect();
     let by = if managers.is_empty() {
         "an admission webhook, a policy or a controller".to_owned()
     } else {
@@ -209,13 +258,13 @@ fn overruled(seen: &Observation, key: &ObjectKey, places: &[Place]) -> String {
 fn tell(kind: Kind, place: &Place) -> String {
     let path = place.path.join(".");
     match (kind, &place.ours) {
-        // Of a claim only whether the ensemble owns it, and whether it was born.
+        // Whether the ensemble owns a claim.
         (Kind::PersistentVolumeClaim, Value::Bool(false)) => {
             format!(
                 "{path} makes the ensemble its owner, and it will be deleted with it whatever storage.reclaim.onDelete says"
             )
         }
-        (Kind::PersistentVolumeClaim, _) => format!("{path} is taken away"),
+        (Kind::PersistentVolumeClaim, Value::Bool(true)) => format!("{path} is taken away"),
         (_, ours) => format!("{path} should be {} and is {}", short(ours), short(&place.theirs)),
     }
 }
@@ -226,8 +275,8 @@ fn short(value: &Value) -> String {
 
 /// Who, by the API server's own record, holds this place besides this operator. A webhook changes a request before it is
 /// recorded, and so shows as nobody else.
-fn managers<'a>(live: &'a Value, path: &[String]) -> Vec<&'a str> {
-    let entries = live["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn managers<'a>(managed: &'a Value, path: &[String]) -> Vec<&'a str> {
+    let entries = managed.as_array().map(Vec::as_slice).unwrap_or_default();
     let others = entries.iter().filter(|entry| entry["manager"] != MANAGED_BY && entry["subresource"].is_null());
     others.filter(|entry| holds(&entry["fieldsV1"], path)).filter_map(|entry| entry["manager"].as_str()).collect()
 }
@@ -246,12 +295,12 @@ fn leads_to(key: &str, name: &str) -> bool {
 
 /// Where the API server's answer to a write is not what was written.
 pub fn came_out_otherwise(answer: &Value, written: &Rendered) -> Vec<Place> {
-    let mut written = written.json.clone();
-    if let Some(metadata) = written["metadata"].as_object_mut() {
+    let mut written = written.clone();
+    if let Some(metadata) = written.json["metadata"].as_object_mut() {
         // What the write was fenced by.
         metadata.remove("resourceVersion");
     }
-    objects::differences(answer, &written)
+    objects::answered(answer, &written)
 }
 
 #[cfg(test)]
@@ -263,15 +312,15 @@ mod tests {
     #[test]
     fn who_changes_a_place_is_read_from_the_api_servers_record() {
         let fields = |fields: Value| json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"zookeeper\"}": {".": {}, "f:image": fields}}}}}});
-        let live = json!({"metadata": {"managedFields": [
+        let managed = json!([
             {"manager": "menagerie", "operation": "Apply", "fieldsV1": fields(json!({}))},
             {"manager": "argocd-controller", "operation": "Apply", "fieldsV1": fields(json!({}))},
             {"manager": "kube-controller-manager", "subresource": "status", "fieldsV1": fields(json!({}))},
             {"manager": "other", "fieldsV1": {"f:metadata": {}}},
-        ]}});
+        ]);
         let path = ["spec", "template", "spec", "containers", "zookeeper", "image"].map(str::to_owned);
-        assert_eq!(managers(&live, &path), ["argocd-controller"]);
-        assert!(managers(&live, &["spec".to_owned(), "replicas".to_owned()]).is_empty());
+        assert_eq!(managers(&managed, &path), ["argocd-controller"]);
+        assert!(managers(&managed, &["spec".to_owned(), "replicas".to_owned()]).is_empty());
         assert!(managers(&Value::Null, &path).is_empty());
     }
 

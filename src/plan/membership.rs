@@ -80,6 +80,12 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
         }
     }
     let lower = unneeded.then(|| context.lower());
+    // A pod that may not go holds up nobody.
+    let kept = match &lower {
+        Some(Step::Lower(resize)) => hindered::unresizable(seen, &resize.object),
+        _ => None,
+    };
+    let lower = lower.filter(|_| kept.is_none());
     // Two voters are passed by at once: the next leaves before the pod of the last one is stopped.
     let first = leaver.is_some() && voters.len() == 2 && wanted == 1;
     if let Some(step) = lower.as_ref().filter(|step| !first && !matches!(step, Step::Wait(_))) {
@@ -108,7 +114,8 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
     if let Some(step) = rolling::roll(seen, standing, blueprint.desired) {
         return step;
     }
-    standing.blocker(seen).map_or(Step::Rest, Step::Wait)
+    let wait = standing.blocker(seen).map(Step::Wait);
+    wait.or(kept.map(Step::Refuse)).unwrap_or(Step::Rest)
 }
 
 struct Context<'a> {
@@ -147,12 +154,7 @@ impl Context<'_> {
         }
         let second = self.second(joiner);
         if self.set.replicas < second.unwrap_or(joiner).0 {
-            let resized = stateful_set(&Blueprint { pods: self.set.replicas + 1, ..self.blueprint.clone() });
-            let next = ServerId(self.set.replicas + 1);
-            return match hindered::unraisable(self.seen, next, &resized) {
-                Some(refused) => self.meanwhile(refused),
-                None => self.raise(),
-            };
+            return self.raise();
         }
         // What one of them lacks is mended, whoever of them the other waits for (found by the simulation).
         let joiners = || [Some(joiner), second].into_iter().flatten();
@@ -171,6 +173,9 @@ impl Context<'_> {
         let restart = |id: ServerId| {
             let pod = self.seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating)?;
             let why = rolling::turn(self.seen, self.blueprint.desired, id)?;
+            if hindered::pinned(self.seen, id) {
+                return None;
+            }
             let from = self.standing.committed.as_ref()?.version;
             Some(rolling::restart(self.seen, self.standing, id, pod, Some(from), why))
         };
@@ -236,7 +241,13 @@ impl Context<'_> {
     fn raise(&self) -> Step {
         let id = ServerId(self.set.replicas + 1);
         match usable_claim(self.seen, id, &self.blueprint.charter.identity) {
-            Ok(()) => Step::Raise(self.resize(id, self.set.replicas + 1, Vec::new())),
+            Ok(()) => {
+                let resize = self.resize(id, self.set.replicas + 1, Vec::new());
+                match hindered::unraisable(self.seen, id, &resize.object) {
+                    Some(refused) => self.meanwhile(refused),
+                    None => Step::Raise(resize),
+                }
+            }
             Err(obstacle) => obstacle.into(),
         }
     }

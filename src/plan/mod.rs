@@ -300,9 +300,13 @@ fn decide(
     if let Some(collision) = objects::collision(seen) {
         return collision;
     }
-    let empty = origin::empty_claims(seen);
+    let (stuck, empty): (Vec<Target>, Vec<Target>) =
+        origin::empty_claims(seen).into_iter().partition(|claim| hindered::stays(seen, claim));
     if !empty.is_empty() {
         return Step::Delete(empty);
+    }
+    if let Some(reason) = hindered::in_the_way(seen, &stuck) {
+        return Step::Refuse(reason);
     }
     let origin = match origin {
         Ok(origin) => origin,

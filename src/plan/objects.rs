@@ -89,10 +89,10 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     match (seen.objects.get(&object.key), object.key.kind) {
         (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
-        // A second write to the Secret could only lose the password that running members know. What is rendered of it holds
-        // none: where it has lost its owner, it gets one, and keeps its password.
-        (Some(Live::Orphan(live)), Kind::Secret) => Some(Write::Apply { object: object.clone(), uid: uid_of(live) }),
-        (Some(Live::Ours(live)), kind) if kind == Kind::Secret || reflects(live, &object.json) => None,
+        // A second write to the Secret could only lose the password that running members know, and the operator has no right
+        // to one. Where it has lost its owner it is used as it is, and outlives the ensemble.
+        (Some(Live::Ours(_) | Live::Orphan(_)), Kind::Secret) => None,
+        (Some(Live::Ours(live)), _) if reflects(live, &object.json) => None,
         (Some(Live::Ours(live) | Live::Orphan(live)), kind) => {
             let mut object = object.clone();
             // It bears the number of pods: one that was decided on before the set was resized would stop a voter's.
@@ -117,30 +117,64 @@ pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> 
     (!places.is_empty()).then(|| some(places, ", "))
 }
 
-/// Where an object is not what a write would make of it.
+/// Where an object is not what a write would make of it. Never nowhere: a write that has no effect must be known again,
+/// whatever it was for. What is not there, or differs nowhere that can be told, is one place, the whole object.
 pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
-    let Write::Apply { object, uid: Some(_) } = write else { return Vec::new() };
-    if object.key.kind == Kind::PersistentVolumeClaim {
-        return claim_places(seen, object);
+    let object = write.object();
+    let found = match write {
+        Write::Apply { uid: Some(_), .. } if object.key.kind == Kind::PersistentVolumeClaim => {
+            claim_places(seen, object)
+        }
+        Write::Apply { uid: Some(_), .. } => {
+            let live = seen.objects.get(&object.key).and_then(Live::held);
+            live.map_or_else(Vec::new, |live| differences(live, &object.json))
+        }
+        Write::Apply { uid: None, .. } | Write::CreateSuperSecret(_) => Vec::new(),
+    };
+    if found.is_empty() {
+        return vec![Place { path: Vec::new(), ours: json!(object.seal()), theirs: Value::Null }];
     }
-    let live = seen.objects.get(&object.key).and_then(Live::held);
-    live.map_or_else(Vec::new, |live| differences(live, &object.json))
+    found
 }
 
-/// Of a claim only what the operator keeps on it is known.
+/// Of a claim exactly what [`claim`] decides on: what the operator keeps on it. The label of an instance is to be gone in the
+/// end, whatever the write that takes it away says of it.
 fn claim_places(seen: &Observation, object: &Rendered) -> Vec<Place> {
     let Some(claim) = seen.claims.values().find(|claim| claim.name == object.key.name) else { return Vec::new() };
     let metadata = &object.json["metadata"];
     let owned = metadata["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
-    let born = !metadata["labels"][BORN_LABEL].is_null();
-    let place = |path: [&str; 2], ours: bool, theirs: bool| Place {
-        path: path.map(str::to_owned).to_vec(),
-        ours: json!(ours),
-        theirs: json!(theirs),
+    let place = |path: &[&str], ours: Value, theirs: Value| Place {
+        path: [&["metadata"], path].concat().into_iter().map(str::to_owned).collect(),
+        ours,
+        theirs,
     };
-    let all =
-        [place(["metadata", "ownerReferences"], owned, claim.owned), place(["metadata", "labels"], born, claim.born)];
+    let born = if claim.born { json!("true") } else { Value::Null };
+    let all = [
+        place(&["ownerReferences"], json!(owned), json!(claim.owned)),
+        place(&["labels", BORN_LABEL], metadata["labels"][BORN_LABEL].clone(), born),
+        place(&["labels", INSTANCE_LABEL], Value::Null, json!(claim.instance)),
+        place(
+            &["annotations", VERSION_ANNOTATION],
+            metadata["annotations"][VERSION_ANNOTATION].clone(),
+            json!(claim.ran),
+        ),
+    ];
     all.into_iter().filter(|place| place.ours != place.theirs).collect()
+}
+
+/// The places at which an answer is not what was written. Of a claim's owners only whether the ensemble is one.
+pub fn answered(answer: &Value, written: &Rendered) -> Vec<Place> {
+    let mut places = differences(answer, &written.json);
+    if written.key.kind == Kind::PersistentVolumeClaim {
+        let owners = |place: &Place| place.path.get(1).is_some_and(|field| field == "ownerReferences");
+        let before = places.len();
+        places.retain(|place| !owners(place));
+        if places.len() < before {
+            let path = ["metadata", "ownerReferences"].map(str::to_owned).to_vec();
+            places.push(Place { path, ours: json!(true), theirs: json!(false) });
+        }
+    }
+    places
 }
 
 /// The places at which what was rendered is not what is live.

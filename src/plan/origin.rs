@@ -44,12 +44,12 @@ impl Origin {
     }
 }
 
-/// The charter as it is with the membership that members have been told, when a quorum is to confirm the new one first.
+/// The charter as it is with the membership that members have been told, when a quorum is to confirm the new one first. That
+/// the birth is over needs no more than a member's word: as long as it is not told, an empty disk may vote.
 pub fn told(seen: &Observation, charter: &Charter) -> Option<Charter> {
     let before = seen.charter.as_ref().filter(|before| before.identity == charter.identity)?;
     let confirmed: ConfigVersion = charter.version.parse().ok()?;
     (confirmed > ConfigVersion(0) && before.version != charter.version).then(|| Charter {
-        birth: before.birth,
         membership: before.membership.clone(),
         version: before.version.clone(),
         ..charter.clone()

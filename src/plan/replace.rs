@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::standing::Standing;
-use super::{Purpose, Reason, Renew, Step, Target, rolling};
+use super::{Purpose, Reason, Renew, Step, Target, hindered, rolling};
 use crate::api::ReclaimPolicy;
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
@@ -27,9 +27,9 @@ const TRIES: u32 = 2;
 /// A member that was made to sync anew and has been well for this long may be helped again.
 const WELL: u64 = 3_600;
 
-/// Why a member needs a new volume; `None` when it does not, or policy keeps the old one.
+/// Why a member needs a new volume; `None` when it does not, or policy keeps the old one, or the API server does.
 fn needed(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
-    let pod = seen.pods.get(&id.ordinal())?;
+    let pod = seen.pods.get(&id.ordinal()).filter(|_| !hindered::immovable(seen, id))?;
     if pod.asked == Some(Asked::Replace) {
         return Some("its replacement was asked for".to_owned());
     }
@@ -67,7 +67,7 @@ pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
 pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: ServerId) -> Option<Step> {
     let why = needed(seen, desired, id);
     let committed = standing.committed.as_ref()?;
-    let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating);
+    let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating && !hindered::pinned(seen, id));
     match seen.claims.get(&id.ordinal()) {
         // Whatever was asked for: a claim of another ensemble is not this one's to give up.
         Some(claim) if claim.identity != seen.charter.as_ref().map(|charter| charter.identity.clone()) => None,

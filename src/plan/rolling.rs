@@ -61,6 +61,7 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     }
     let mut waiting: Vec<(ServerId, String)> =
         committed.voters().filter_map(|id| Some((id, turn(seen, desired, id)?))).collect();
+    waiting.retain(|(id, _)| !hindered::pinned(seen, *id));
     if waiting.is_empty() {
         return None;
     }

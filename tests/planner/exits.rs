@@ -6,6 +6,7 @@ use menagerie::model::{Live, Ordinal, ServerId};
 use menagerie::plan::{Plan, Step, Truth, Write, plan};
 use serde_json::json;
 
+use super::rights::{granted, may};
 use super::scenarios::{condition, reason, settled};
 use super::world::{UID, World, zk};
 
@@ -121,21 +122,49 @@ fn case_05_objects_without_their_owner_are_taken_up_again_and_nothing_is_restart
     let (revision, charter) = (world.revision(), world.seen().charter);
     world.orphan("another-uid");
     let Step::Apply(writes) = world.pass().step else { panic!("{:?}", plan(&world.seen()).step) };
-    assert_eq!(writes.len(), world.objects.len(), "all of them at once");
+    assert_eq!(writes.len() + 1, world.objects.len(), "all of them at once, but the Secret");
     for write in &writes {
         let Write::Apply { object, uid } = write else { panic!("the password that members know is lost: {write:?}") };
+        assert_ne!(object.key.kind, Kind::Secret, "the operator may not change one");
         assert_eq!(object.json["metadata"]["ownerReferences"][0]["uid"], "another-uid", "{:?}", object.key);
         assert!(uid.is_some(), "{:?}: another object of that name could be taken", object.key);
-        assert!(
-            object.json["stringData"].is_null() && (object.key.kind != Kind::Secret || object.json["data"].is_null())
-        );
     }
     let plan = world.settle();
-    assert_eq!((plan.step, world.trace.len()), (Step::Rest, 0));
+    assert_eq!((plan.step, world.trace.len()), (Step::Rest, 0), "a Secret without an owner is no lack");
+    let secret = ObjectKey { kind: Kind::Secret, name: "zk-super".into() };
+    assert!(matches!(world.objects[&secret], Live::Orphan(_)));
     assert_eq!(
         (plan.status.identity.as_deref(), world.revision(), world.seen().charter),
         (Some(UID), revision, charter)
     );
+}
+
+#[test]
+fn whatever_is_there_of_an_object_nothing_is_done_that_the_chart_gives_no_right_to() {
+    let world = settled(3);
+    for key in world.objects.keys() {
+        let live = world.objects[key].held().unwrap();
+        let mut changed = live.clone();
+        changed["metadata"]["annotations"] = json!({});
+        for other in [
+            None,
+            Some(Live::Ours(changed.clone())),
+            Some(Live::Orphan(changed.clone())),
+            Some(Live::Orphan(live.clone())),
+        ] {
+            let mut seen = world.seen();
+            match other {
+                Some(live) => drop(seen.objects.insert(key.clone(), live)),
+                None => drop(seen.objects.remove(key)),
+            }
+            granted(&plan(&seen).step.deeds());
+        }
+    }
+    let kinds = world.objects.keys().map(|key| key.kind).chain([Kind::Pod, Kind::PersistentVolumeClaim]);
+    for kind in kinds {
+        assert!(["get", "list", "watch"].iter().all(|verb| may(kind, verb)), "{}", kind.as_str());
+    }
+    assert!(!may(Kind::Secret, "patch") && !may(Kind::Secret, "delete"), "a password is nobody's to change here");
 }
 
 #[test]

@@ -6,9 +6,13 @@ mod guard;
 mod healing;
 mod hindered;
 mod laws;
+mod meddler;
+mod meddling;
 mod origin;
 mod regressions;
 mod replacing;
+#[path = "../support/rights.rs"]
+mod rights;
 mod rolling;
 mod room;
 mod scenarios;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Ordinal, ServerId};
-use menagerie::plan::{Step, Truth};
+use menagerie::plan::{Step, Truth, plan};
 use serde_json::json;
 
 use super::scenarios::{condition, reason, settled};
@@ -161,4 +161,21 @@ fn claims_that_are_being_deleted_are_waited_for_and_are_no_evidence() {
     assert!(world.objects.is_empty());
     world.claims.clear();
     assert_eq!(world.settle().status.identity.as_deref(), Some(UID));
+}
+
+#[test]
+fn a_birth_is_over_with_the_first_quorum_whether_or_not_anybody_confirms_its_membership() {
+    let mut world = zk(3);
+    for _ in 0..20 {
+        let Step::Tell(_) = plan(&world.seen()).step else {
+            world.pass();
+            continue;
+        };
+        // The port of the clients is out of reach: what a quorum has to confirm waits, and this does not.
+        let charter = world.seen().charter.unwrap();
+        assert!(!charter.birth && charter.confirmed().is_none(), "{charter:?}");
+        assert!(world.claims.values().all(|claim| claim.born), "{:?}", world.claims);
+        return;
+    }
+    panic!("{:?}", world.trace);
 }

@@ -8,10 +8,14 @@ use menagerie::model::observed::{Environment, Kind, ObjectKey};
 use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
 use menagerie::model::{
     Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
-    NodeFacts, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, Zxid,
+    NodeFacts, Observation, Ordinal, Place, PodFacts, Requests, ServerId, SetFacts, Zxid,
 };
-use menagerie::plan::{DENIED, Plan, Resize, Step, Write, plan, refused};
+use menagerie::plan::{DENIED, Plan, Resize, Step, Target, Write, places, plan, refused};
+use menagerie::render::Rendered;
 use serde_json::{Value, json};
+
+use super::meddler::Meddler;
+use super::rights::granted;
 
 pub const UID: &str = "uid-of-the-ensemble";
 
@@ -59,6 +63,10 @@ pub struct World {
     /// How often rights were taken away.
     pub guarded: u32,
     pub hindrances: Hindrances,
+    /// Somebody between the operator and the objects.
+    pub meddler: Option<Meddler>,
+    /// Members that are to get a new volume, by an annotation on the pod.
+    pub replace: BTreeSet<ServerId>,
     next: u64,
 }
 
@@ -90,6 +98,8 @@ pub fn zk(replicas: i32) -> World {
         now: 1_795_435_200,
         guarded: 0,
         hindrances: Hindrances::default(),
+        meddler: None,
+        replace: BTreeSet::new(),
         next: 1,
     }
 }
@@ -120,6 +130,7 @@ impl World {
         self.elect();
         self.led = self.leader();
         let mut plan = plan(&self.seen());
+        granted(&plan.step.deeds());
         let denied = self.denies(&plan.step);
         self.hindrances.denied =
             denied || (self.hindrances.denied && !matches!(plan.step, Step::Join { .. } | Step::Leave { .. }));
@@ -234,7 +245,28 @@ impl World {
             members,
             charter: self.charter(),
             objects: self.objects.clone(),
-            hindrances: self.hindrances.clone(),
+            hindrances: self.hindrances(),
+        }
+    }
+
+    /// What the test says, and what became of earlier writes.
+    fn hindrances(&self) -> Hindrances {
+        let mut all = self.hindrances.clone();
+        if let Some(meddler) = &self.meddler {
+            all.objects.extend(meddler.hindrances(self.now).objects);
+        }
+        all
+    }
+
+    fn lets_go(&mut self, target: &Target) -> bool {
+        self.meddler.as_mut().is_none_or(|meddler| meddler.lets_go(target, self.now))
+    }
+
+    /// What a write comes to; `None` when it is refused.
+    fn answer_to(&mut self, object: &Rendered, meant: Vec<Place>) -> Option<Value> {
+        match &mut self.meddler {
+            Some(meddler) => meddler.written(object, meant, self.now),
+            None => Some(object.json.clone()),
         }
     }
 
@@ -261,7 +293,11 @@ impl World {
             ready: self.running(id),
             served: true,
             unready: (!self.running(id)).then_some(self.now - 3_600),
-            asked: self.asked.contains(&id).then_some(Asked::Restart),
+            asked: if self.replace.contains(&id) {
+                Some(Asked::Replace)
+            } else {
+                self.asked.contains(&id).then_some(Asked::Restart)
+            },
             ran: self.versions.get(&ordinal).filter(|_| self.running(id)).cloned(),
             trouble: (!placed).then(|| "it cannot be scheduled: 0/3 nodes are available".to_owned()),
             ..PodFacts::default()
@@ -313,6 +349,9 @@ impl World {
             }
             Step::Delete(targets) => {
                 for target in targets {
+                    if !self.lets_go(target) {
+                        return;
+                    }
                     self.trace.push(format!("delete {}", target.key.name));
                     self.objects.remove(&target.key);
                     self.claims.retain(|_, claim| claim.name != target.key.name);
@@ -332,6 +371,9 @@ impl World {
                 self.trace.push(format!("leave {id}"));
             }
             Step::Restart(restart) => {
+                if !self.lets_go(&restart.pod) {
+                    return;
+                }
                 let made = self.made.get_mut(&restart.id.ordinal().0).unwrap();
                 assert_eq!(restart.pod.uid, made.1.to_string(), "another pod than the one that was seen");
                 self.next += 1;
@@ -345,7 +387,11 @@ impl World {
             }
             Step::Renew(renew) => {
                 assert!(!self.membership.as_ref().unwrap().contains(renew.id), "the volume of a member is given up");
+                if !self.lets_go(&renew.claim) {
+                    return;
+                }
                 self.claims.retain(|_, claim| claim.uid != renew.claim.uid);
+                self.replace.remove(&renew.id);
                 self.trace.push(format!("renew {}", renew.id));
             }
             Step::Guard(guard) => {
@@ -367,14 +413,17 @@ impl World {
     }
 
     fn resize(&mut self, word: &str, resize: &Resize) {
+        let Some(json) = self.answer_to(&resize.object, Vec::new()) else { return };
         self.trace.push(format!("{word} {}", resize.id));
-        self.store(&resize.object.key, resize.object.json.clone());
+        self.store(&resize.object.key, json);
     }
 
     fn write(&mut self, write: &Write) {
+        let meant = places(&self.seen(), write);
+        let Some(json) = self.answer_to(write.object(), meant) else { return };
         match write {
             Write::Apply { object, .. } if object.key.kind == Kind::PersistentVolumeClaim => {
-                let metadata = &object.json["metadata"];
+                let metadata = &json["metadata"];
                 let claim = self.claims.values_mut().find(|claim| claim.name == object.key.name).unwrap();
                 claim.owned = !metadata["ownerReferences"].as_array().unwrap().is_empty();
                 claim.born = !metadata["labels"]["menagerie.dev/born"].is_null();
@@ -387,7 +436,10 @@ impl World {
                 panic!("the Secret is written a second time: {:?}", object.key);
             }
             Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
-                self.store(&object.key, object.json.clone());
+                self.store(&object.key, json);
+                if self.meddler.as_ref().is_some_and(|meddler| (meddler.deletes)(&object.key)) {
+                    self.objects.remove(&object.key);
+                }
             }
         }
     }
@@ -456,6 +508,6 @@ pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
         instance: None,
         ran: None,
         volume: Some(format!("volume-{ordinal}")),
-        lost: None,
+        ..ClaimFacts::default()
     }
 }

@@ -207,7 +207,7 @@ impl World {
     }
 
     fn quorum_read(&mut self, via: &[String]) -> Result<Config, String> {
-        for id in self.reached(via) {
+        for id in self.reached(via).into_iter().filter(|_| !self.deaf).collect::<Vec<_>>() {
             if let Some(config) = self.fresh_read(id) {
                 return Ok(config);
             }

@@ -10,6 +10,7 @@ mod event;
 mod exhaustive;
 mod explore;
 mod faults;
+mod founding;
 mod invariants;
 mod kube;
 mod kubelet;

@@ -87,7 +87,7 @@ impl World {
     }
 
     /// Everything but the operator gets its turn.
-    fn round(&mut self, mind: &Mind) -> bool {
+    pub fn round(&mut self, mind: &Mind) -> bool {
         let mut moved = false;
         for ordinal in 0..20 {
             for _ in 0..6 {

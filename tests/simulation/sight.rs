@@ -409,6 +409,7 @@ impl Sight {
             ran: claim.ran.clone(),
             volume: Some(format!("volume-{}", claim.uid)),
             lost: claim.lost.then(|| "its node was deleted".to_owned()),
+            managed: serde_json::Value::Null,
         }
     }
 

@@ -41,6 +41,8 @@ pub struct World {
     pub proven: BTreeSet<u64>,
     /// Claims that policy may have given up: an operator that saw such a spec may still be deleting them.
     pub reclaimed: bool,
+    /// Nobody whom the operator asks commits a write: it does not reach the members' port for clients.
+    pub deaf: bool,
     /// The first thing that went wrong.
     pub wrong: Option<Wrong>,
     /// What happened, in sentences, when somebody wants to read it.
@@ -87,6 +89,7 @@ impl World {
             writes: 0,
             proven: BTreeSet::new(),
             reclaimed: spec.reclaim,
+            deaf: false,
             wrong: None,
             tale: None,
         }

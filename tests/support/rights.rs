@@ -1,0 +1,64 @@
+//! What the chart lets the operator do (`deploy/menagerie.yaml` is the chart as it is rendered by default): a step that takes
+//! a right which nobody gave is refused for ever, and no test without an API server would notice.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use menagerie::model::observed::Kind;
+use menagerie::plan::{Deed, Write};
+use serde_json::Value;
+
+static RULES: LazyLock<BTreeSet<(String, String)>> = LazyLock::new(|| {
+    let yaml = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/menagerie.yaml"));
+    let objects: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("the chart renders YAML");
+    let role =
+        objects.iter().find(|object| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "menagerie");
+    let rules = role.and_then(|role| role["rules"].as_array()).expect("the operator has a role");
+    let words = |rule: &Value, field: &str| -> Vec<String> {
+        rule[field].as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let pairs = |rule: &Value| -> Vec<(String, String)> {
+        let (resources, verbs) = (words(rule, "resources"), words(rule, "verbs"));
+        resources.iter().flat_map(|of| verbs.iter().map(move |verb| (of.clone(), verb.clone()))).collect()
+    };
+    rules.iter().flat_map(pairs).collect()
+});
+
+fn resource(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ServiceAccount => "serviceaccounts",
+        Kind::Secret => "secrets",
+        Kind::ConfigMap => "configmaps",
+        Kind::Service => "services",
+        Kind::PodDisruptionBudget => "poddisruptionbudgets",
+        Kind::PersistentVolumeClaim => "persistentvolumeclaims",
+        Kind::Pod => "pods",
+        Kind::StatefulSet => "statefulsets",
+    }
+}
+
+pub fn may(kind: Kind, verb: &str) -> bool {
+    RULES.contains(&(resource(kind).to_owned(), verb.to_owned()))
+}
+
+/// What a deed asks the API server for, as `operator::act` does it.
+fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
+    match deed {
+        Deed::Write(Write::Apply { object, uid: Some(_) }) => vec![(object.key.kind, "patch")],
+        // Server-side apply of what is not there yet takes both.
+        Deed::Write(Write::Apply { object, uid: None }) => {
+            vec![(object.key.kind, "patch"), (object.key.kind, "create")]
+        }
+        Deed::Write(Write::CreateSuperSecret(object)) => vec![(object.key.kind, "create")],
+        Deed::Delete(target) => vec![(target.key.kind, "delete")],
+        Deed::Resize(resize) => vec![(resize.object.key.kind, "patch")],
+        Deed::LookAgain | Deed::Confirm { .. } | Deed::Reconfig { .. } | Deed::Guard(_) => Vec::new(),
+    }
+}
+
+/// Nothing is asked for that the chart gives no right to.
+pub fn granted(deeds: &[Deed]) {
+    for (kind, verb) in deeds.iter().flat_map(taken) {
+        assert!(may(kind, verb), "the chart does not let the operator {verb} {}", resource(kind));
+    }
+}
