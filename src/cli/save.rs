@@ -9,6 +9,8 @@ use clap::Args;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
 use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
+use crate::files::Rebuilt;
+use crate::model::ids::Zxid;
 use crate::replay::Tree;
 
 #[derive(Args, Debug)]
@@ -40,6 +42,12 @@ pub(crate) struct Save {
     /// The folder that gets version-2/snapshot.ZXID
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// Leave this znode out, and those below it; can be said several times
+    #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
+    without: Vec<String>,
+    /// Write it too where a snapshot's digest is not that of its content and no log tells whether it is damaged
+    #[arg(long)]
+    unproved: bool,
     #[command(flatten)]
     limit: Limit,
 }
@@ -70,11 +78,19 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
 
 pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
-    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
-    if exit != Exit::Sound {
-        return Err(Stop::Usage("nothing is written, since the tree is not the one that the server had".to_owned()));
+    let (rebuilt, _) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
+    let proved = proof(&rebuilt, options.unproved);
+    let mut tree = rebuilt.replay.into_tree();
+    for path in &options.without {
+        if tree.leave_out(path.as_bytes()) == 0 {
+            return Err(Stop::Usage(format!("{path}: no such znode at 0x{}", tree.last())));
+        }
     }
-    let tree = rebuilt.replay.tree();
+    if let Err(why) = proved.and_then(|()| bearable(&tree)) {
+        tell("damage", &format!("nothing is written: {why}"));
+        return Ok(Exit::Damage);
+    }
+    let tree = &tree;
     let folder = options.to.join("version-2");
     let failed = |path: &Path, error: std::io::Error| Stop::Usage(format!("{}: {error}", path.display()));
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
@@ -92,6 +108,32 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     let (count, last) = (tree.len(), tree.last());
     println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
     Ok(Exit::Sound)
+}
+
+/// Whether the tree is the one that the server had.
+fn proof(rebuilt: &Rebuilt, unproved: bool) -> Result<(), String> {
+    if rebuilt.differs.is_some() {
+        return Err("the tree is not the one that the server had".to_owned());
+    }
+    if rebuilt.unproved.is_some() && !unproved {
+        return Err(
+            "whether the snapshot is damaged, nothing here tells; name the logs, or another member's folder, or \
+                    write it all the same with --unproved"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a server can start on the tree.
+fn bearable(tree: &Tree) -> Result<(), String> {
+    let Some(fatal) = tree.fatal_to_load() else { return Ok(()) };
+    let made = tree.get(fatal.path.as_bytes()).map(|node| node.stat().czxid).unwrap_or_default();
+    let before = Zxid(made.0.saturating_sub(1));
+    Err(format!(
+        "{fatal}; --without {path} leaves that znode out and nothing else, --at 0x{before} also what came after it was made",
+        path = fatal.path
+    ))
 }
 
 fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {

@@ -10,7 +10,7 @@ use crate::files::CannotLook;
 use crate::files::{Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify};
 use crate::log::AtStart;
 use crate::model::ids::Zxid;
-use crate::replay::{Fatal, Verdict};
+use crate::replay::Verdict;
 
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
@@ -35,16 +35,11 @@ pub(crate) fn verify_all(options: &Verify) -> Result<Exit, Stop> {
     let mut notes = Vec::new();
     if options.replay && reports.iter().all(Report::is_sound) {
         let replayed = replay_all(&members, &mut progress)?;
-        let fatal = replayed.replay.fatal().cloned();
-        let mut found: Vec<Finding> = replayed.differs.map(differing).into_iter().collect();
-        if let Some(fatal) = fatal {
-            // A server begins from the newest snapshot.
-            let started = rebuild(&members, Point::End, &mut progress)?;
-            found.push(ending(started.replay.fatal().unwrap_or(&fatal), started.replay.fatal().is_some()));
-        }
         for (member, report) in members.iter().zip(&mut reports) {
-            let of_member = |finding: &Finding| Finding { path: member.name.clone().into(), ..finding.clone() };
-            report.findings.extend(found.iter().map(of_member));
+            let own = own_start(member, &mut progress)?;
+            let found = [replayed.differs.map(differing), ending(&replayed, own.as_ref())];
+            let of_member = |finding| Finding { path: member.name.clone().into(), ..finding };
+            report.findings.extend(found.into_iter().flatten().map(of_member));
         }
         notes.push(compared(&replayed));
     }
@@ -100,13 +95,26 @@ fn differing(zxid: Zxid) -> Finding {
     finding("digest-differs", Severity::Damage, zxid, text, AtStart::Harmless)
 }
 
-fn ending(fatal: &Fatal, at_start: bool) -> Finding {
-    if at_start {
-        let text = format!("{fatal} (the way out: docs/files.md, \"A log on which no server starts\")");
-        return finding("fatal", Severity::Damage, fatal.zxid, text, AtStart::Refuses);
+/// What a server of these files alone does when it starts: it begins from its own newest snapshot, and applies what was never
+/// committed, too. `None` if they lead nowhere, which is told elsewhere.
+fn own_start(member: &Member, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<Rebuilt>, CannotLook> {
+    match rebuild(std::slice::from_ref(member), Point::End, progress) {
+        Err(CannotLook::NoTree(_)) => Ok(None),
+        other => other.map(Some),
     }
-    let text = format!("{fatal}; the newest snapshot is beyond it");
-    finding("fatal", Severity::Notice, fatal.zxid, text, AtStart::Harmless)
+}
+
+/// Whether something ends this member's server: at its start, or, by the files of all, whenever it applies it.
+fn ending(replayed: &Rebuilt, own: Option<&Rebuilt>) -> Option<Finding> {
+    let here = own.and_then(|own| own.replay.fatal());
+    let fatal = here.or(replayed.replay.fatal())?;
+    if here.is_some() || own.is_none() {
+        let text = format!("{fatal} (the way out: docs/files.md, \"A log on which no server starts\")");
+        return Some(finding("fatal", Severity::Damage, fatal.zxid, text, AtStart::Refuses));
+    }
+    let beyond = own.is_some_and(|own| own.replay.tree().last() >= fatal.zxid);
+    let why = if beyond { "the newest snapshot is beyond it" } else { "the files of this member end before it" };
+    Some(finding("fatal", Severity::Notice, fatal.zxid, format!("{fatal}; {why}"), AtStart::Harmless))
 }
 
 fn compared(replayed: &Rebuilt) -> (&'static str, String) {

@@ -40,6 +40,8 @@ pub struct Rebuilt {
     pub doubts: Vec<String>,
     /// The tree is not the one that the server had, as a digest proves: after which transaction.
     pub differs: Option<Zxid>,
+    /// The snapshot's digest is not that of its content, and no log here tells why: after which transaction.
+    pub unproved: Option<Zxid>,
     /// How many digests were compared.
     pub checked: u64,
 }
@@ -143,7 +145,8 @@ fn from(
     doubts.extend(away(members, replay.tree().last()));
     replay.count_quotas();
     let checked = before + replay.checked();
-    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, checked })
+    let unproved = unproved.filter(|_| differs.is_none()).map(|doubt| doubt.zxid);
+    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, unproved, checked })
 }
 
 /// The last transaction at a point.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::{info, warn};
 
+use super::kept::shortened;
 use super::objects::objects;
 use super::observe::{Fresh, fresh, observe};
 use super::timeout::{ApiError, within};
@@ -192,7 +193,8 @@ async fn send(
     let answer = within(what, api.patch(&object.key.name, &params, &Patch::Apply(json))).await;
     let answer = answer.inspect_err(|error| note(context, names, object, error))?;
     let otherwise = came_out_otherwise(&serde_json::to_value(&answer).unwrap_or_default(), object);
-    context.hindered.written(names, &object.key, meant, otherwise, Instant::now());
+    let short = |places: Vec<Place>| places.into_iter().map(shortened).collect();
+    context.hindered.written(names, &object.key, short(meant), short(otherwise), Instant::now());
     info!(kind = object.key.kind.as_str(), object = object.key.name, "applied");
     Ok(())
 }

@@ -4,6 +4,7 @@ mod act;
 mod backoff;
 pub mod hindered;
 mod hints;
+mod kept;
 mod metrics;
 mod namespaces;
 mod objects;
@@ -15,6 +16,7 @@ mod report;
 mod run;
 mod surroundings;
 mod timeout;
+mod watched;
 
 pub use run::{Options, main};
 

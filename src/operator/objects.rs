@@ -9,16 +9,26 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DynamicObject, ObjectList};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::Context;
+use super::kept::kept;
+use super::pods::pod_facts;
 use super::timeout::{ApiError, within};
 use crate::model::names::{
     BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, VERSION_ANNOTATION,
 };
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{ClaimFacts, Live, Names, Ordinal, SetFacts};
+use crate::model::words::{QUOTE, cut};
+use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, Ordinal, PodFacts, SetFacts};
+
+/// Objects that are held whole at the same time. Each may be as long as the API server lets it be, and takes several times
+/// that while it is decoded.
+static WHOLE: Semaphore = Semaphore::const_new(8);
+/// Objects in one answer of a list.
+pub const PAGE: u32 = 10;
 
 /// Reads what is there under the names of one ensemble.
 pub struct Reader<'a> {
@@ -28,6 +38,8 @@ pub struct Reader<'a> {
     pub names: &'a Names,
     /// Uid of the custom resource: whose the objects have to be.
     pub uid: &'a str,
+    /// What others keep from happening: of these objects it matters who changed them.
+    pub hindrances: &'a Hindrances,
 }
 
 impl Reader<'_> {
@@ -57,18 +69,17 @@ impl Reader<'_> {
     }
 
     /// The pods of that set: those that it wants, and those that it does not want any more.
-    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Ordinal, Pod>, ApiError> {
+    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Ordinal, PodFacts>, ApiError> {
         let api: Api<Pod> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
         let read = |ordinal| {
             let (api, name) = (api.clone(), self.names.pod(ordinal));
-            async move { within(format!("read pod {name}"), api.get_opt(&name)).await }
+            whole(format!("read pod {name}"), async move { api.get_opt(&name).await }, |pod: Pod| {
+                let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+                (owner.is_some_and(|owner| owner.uid == set.uid), pod_facts(&pod))
+            })
         };
-        let mut found = self.each(Kind::Pod, (0..set.replicas).map(Ordinal), read).await?;
-        found.retain(|_, pod| {
-            let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-            owner.is_some_and(|owner| owner.uid == set.uid)
-        });
-        Ok(found)
+        let found = self.each(Kind::Pod, (0..set.replicas).map(Ordinal), read).await?;
+        Ok(found.into_iter().filter_map(|(ordinal, (ours, facts))| ours.then_some((ordinal, facts))).collect())
     }
 
     /// The claims of these members, and those that others of this ensemble left.
@@ -79,20 +90,32 @@ impl Reader<'_> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
         let read = |ordinal| {
             let (api, name) = (api.clone(), self.names.claim(ordinal));
-            async move { within(format!("read claim {name}"), api.get_opt(&name)).await }
+            whole(format!("read claim {name}"), async move { api.get_opt(&name).await }, |claim| {
+                self.claim_facts(&claim)
+            })
         };
-        let found = self.each(Kind::PersistentVolumeClaim, members, read).await?;
-        Ok(found.into_iter().map(|(ordinal, claim)| (ordinal, self.claim_facts(&claim))).collect())
+        self.each(Kind::PersistentVolumeClaim, members, read).await
     }
 
     /// All claims that bear the ensemble's label. Whether it was born before must not hang on what a watch has told so far.
     pub async fn labelled_claims(&self) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
-        let labelled = ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble));
-        let list = within("list claims", api.list(&labelled)).await?;
-        let named =
-            list.items.iter().filter_map(|claim| Some((self.names.ordinal_of_claim(&claim.name_any())?, claim)));
-        let found: BTreeMap<_, _> = named.map(|(ordinal, claim)| (ordinal, self.claim_facts(claim))).collect();
+        let mut labelled =
+            ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble)).limit(PAGE);
+        let mut found = BTreeMap::new();
+        loop {
+            let page = async { api.list(&labelled).await.map(Some) };
+            let facts = |list: ObjectList<PersistentVolumeClaim>| {
+                let named = list.items.iter().filter_map(|claim| {
+                    Some((self.names.ordinal_of_claim(&claim.name_any())?, self.claim_facts(claim)))
+                });
+                (named.collect::<Vec<_>>(), list.metadata.continue_)
+            };
+            let Some((named, more)) = whole("list claims".to_owned(), page, facts).await? else { break };
+            found.extend(named);
+            let Some(more) = more.filter(|more| !more.is_empty()) else { break };
+            labelled = labelled.continue_token(&more);
+        }
         for ordinal in found.keys() {
             self.context.hints.met(self.names, Kind::PersistentVolumeClaim, *ordinal);
         }
@@ -134,13 +157,22 @@ impl Reader<'_> {
     async fn live(&self, key: ObjectKey) -> Result<Option<(ObjectKey, Live)>, ApiError> {
         let api = objects(self.context, key.kind, &self.names.namespace);
         let what = format!("read {} {}", key.kind.as_str(), key.name);
-        // A password has no business in this process before it is used.
-        let json = if key.kind == Kind::Secret {
-            within(what, api.get_metadata_opt(&key.name)).await?.map(|object| to_json(&object))
-        } else {
-            within(what, api.get_opt(&key.name)).await?.map(|object| to_json(&object))
+        // Of an object that is to be deleted the hindrance tells all.
+        let disputed = matches!(self.hindrances.objects.get(&key), Some(Hindrance::Overruled(_)));
+        let read = async {
+            // A password has no business in this process before it is used.
+            if key.kind == Kind::Secret {
+                Ok(api.get_metadata_opt(&key.name).await?.map(|object| to_json(&object)))
+            } else {
+                Ok(api.get_opt(&key.name).await?.map(|object| to_json(&object)))
+            }
         };
-        Ok(json.map(|json| (key, classify(json, self.names, self.uid))))
+        let live = whole(what, read, |json| match classify(json, self.names, self.uid) {
+            Live::Ours(json) => Live::Ours(kept(key.kind, json, self.uid, disputed)),
+            Live::Orphan(json) => Live::Orphan(kept(key.kind, json, self.uid, disputed)),
+            other => other,
+        });
+        Ok(live.await?.map(|live| (key, live)))
     }
 
     fn claim_facts(&self, claim: &PersistentVolumeClaim) -> ClaimFacts {
@@ -156,7 +188,7 @@ impl Reader<'_> {
             going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
             owned: owners.iter().any(|owner| owner.uid == self.uid),
             instance: claim.labels().get(INSTANCE_LABEL).cloned(),
-            ran: claim.annotations().get(VERSION_ANNOTATION).cloned(),
+            ran: claim.annotations().get(VERSION_ANNOTATION).map(|ran| cut(ran, QUOTE)),
             volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
             // The API server's own word: the volume that it was bound to does not exist any more.
             lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
@@ -164,6 +196,17 @@ impl Reader<'_> {
             managed: to_json(&claim.metadata.managed_fields),
         }
     }
+}
+
+/// Reads something, and gives what is kept of it before others are read.
+pub async fn whole<T, K>(
+    what: String,
+    read: impl Future<Output = kube::Result<Option<T>>>,
+    keep: impl FnOnce(T) -> K,
+) -> Result<Option<K>, ApiError> {
+    // An error would mean that somebody had closed it, and nobody does.
+    let _turn = WHOLE.acquire().await;
+    Ok(within(what, read).await?.map(keep))
 }
 
 /// Whose an object is, by its owners and labels.
@@ -184,7 +227,9 @@ fn classify(json: Value, names: &Names, uid: &str) -> Live {
     }
     let called = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
     let somebody = owners.iter().find_map(called);
-    Live::Foreign { owner: somebody.unwrap_or_else(|| "nobody of this operator".to_owned()) }
+    Live::Foreign {
+        owner: somebody.map_or_else(|| "nobody of this operator".to_owned(), |somebody| cut(&somebody, QUOTE)),
+    }
 }
 
 /// The API of a kind, untyped: what is compared is JSON.

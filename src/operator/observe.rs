@@ -11,9 +11,9 @@ use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::objects::Reader;
-use super::pods::pod_facts;
-use super::timeout::{ApiError, within};
+use super::kept::of_ensemble;
+use super::objects::{Reader, whole};
+use super::timeout::ApiError;
 use super::{Context, refusals, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::http;
@@ -40,11 +40,12 @@ pub enum Fresh {
 pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh, ApiError> {
     let resource = ApiResource::erase::<ZooKeeperEnsemble>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
-    let found = within(format!("read ensemble {name}"), api.get_opt(name)).await?;
-    let Some(object) = found.filter(|object| object.metadata.deletion_timestamp.is_none()) else {
-        return Ok(Fresh::Gone);
-    };
-    Ok(decoded(object))
+    let read = async { api.get_opt(name).await };
+    let found = whole(format!("read ensemble {name}"), read, |object: DynamicObject| {
+        let there = object.metadata.deletion_timestamp.is_none();
+        there.then(|| decoded(of_ensemble(object)))
+    });
+    Ok(found.await?.flatten().unwrap_or(Fresh::Gone))
 }
 
 fn decoded(object: DynamicObject) -> Fresh {
@@ -64,7 +65,8 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         domain: context.cluster_domain.clone(),
     };
     let uid = ensemble.uid().unwrap_or_default();
-    let reader = Reader { context, names: &names, uid: &uid };
+    let hindrances = context.hindered.of(&names, Instant::now());
+    let reader = Reader { context, names: &names, uid: &uid, hindrances: &hindrances };
     let objects = reader.single().await?;
     let mut seen = Observation {
         now: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
@@ -81,7 +83,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         members: BTreeMap::new(),
         charter: charter(&objects, &names),
         objects,
-        hindrances: context.hindered.of(&names, Instant::now()),
+        hindrances: hindrances.clone(),
         names: names.clone(),
     };
     if let Some(set) = &seen.set {
@@ -90,8 +92,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         let members = (first..seen.span()).map(Ordinal);
         let (services, pods, claims) =
             try_join!(reader.member_services(seen.span()), reader.pods(set), reader.claims(members))?;
-        seen.pods = pods.iter().map(|(ordinal, pod)| (*ordinal, pod_facts(pod))).collect();
-        (seen.claims, seen.objects) = (claims, seen.objects.into_iter().chain(services).collect());
+        (seen.pods, seen.claims, seen.objects) = (pods, claims, seen.objects.into_iter().chain(services).collect());
     } else {
         seen.claims = reader.labelled_claims().await?;
         let (services, claims) =

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use kube::Resource as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use thiserror::Error;
 use tracing::{Instrument as _, error, info_span, warn};
@@ -16,6 +15,7 @@ use super::act::{ActError, act};
 use super::observe::{Fresh, fresh, observe};
 use super::report::{announce, record, say_undecodable};
 use super::timeout::ApiError;
+use super::watched::Watched;
 use crate::api::ZooKeeperEnsemble;
 use crate::plan::{plan, refused};
 
@@ -33,7 +33,7 @@ pub enum PassError {
     Panic(String),
 }
 
-type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
+type Guarded = Watched<ZooKeeperEnsemble>;
 
 /// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
 const UNDECODABLE: Duration = Duration::from_mins(1);
@@ -122,8 +122,6 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[tokio::test]
@@ -131,21 +129,5 @@ mod tests {
         let panicked = contained::<()>(async { panic!("a defect") }).await;
         assert!(matches!(panicked, Err(PassError::Panic(text)) if text == "a defect"));
         assert!(contained(async { Ok(1) }).await.is_ok());
-    }
-
-    #[test]
-    fn an_object_that_cannot_be_decoded_does_not_spoil_the_list_that_it_is_in() {
-        let object = |name: &str, replicas: serde_json::Value| {
-            json!({
-                "apiVersion": "menagerie.dev/v1alpha1",
-                "kind": "ZooKeeperEnsemble",
-                "metadata": {"name": name},
-                "spec": {"replicas": replicas, "version": "3.9.5"},
-            })
-        };
-        let list = json!([object("bad", json!("three")), object("good", json!(3))]);
-        let list: Vec<Guarded> = serde_json::from_value(list).unwrap();
-        assert!(list[0].0.is_err() && list[0].meta().name.as_deref() == Some("bad"));
-        assert!(list[1].0.is_ok());
     }
 }

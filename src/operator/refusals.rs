@@ -10,15 +10,19 @@ use std::time::Instant;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
+use kube::core::ObjectList;
 use tracing::{debug, info};
 
 use super::Context;
-use super::timeout::within;
+use super::objects::{PAGE, whole};
+use super::timeout::ApiError;
 use crate::model::words::{QUOTE, cut};
 use crate::model::{Names, Observation, Ordinal, Refusal};
 
 /// The controller's own limit is some forty an hour, and they are kept for an hour.
-const EVENTS: u32 = 200;
+const EVENTS: usize = 200;
+/// Longest message of one. Of what is told a quotation is made, and whom it speaks of stands before.
+const MESSAGE: usize = 4 * QUOTE;
 
 static TOLD: AtomicBool = AtomicBool::new(false);
 
@@ -50,9 +54,23 @@ pub async fn look(context: &Context, seen: &mut Observation) {
 
 async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
     let api: Api<Event> = Api::namespaced(context.client.clone(), &names.namespace);
-    let about = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(EVENTS);
-    match within("list Events", api.list(&about)).await {
-        Ok(events) => events.items,
+    let mut about = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(PAGE);
+    let mut found = Vec::new();
+    let all = async {
+        while found.len() < EVENTS {
+            let page = async { api.list(&about).await.map(Some) };
+            let bare = |list: ObjectList<Event>| {
+                (list.items.into_iter().map(bare).collect::<Vec<_>>(), list.metadata.continue_)
+            };
+            let Some((events, more)) = whole("list Events".to_owned(), page, bare).await? else { break };
+            found.extend(events);
+            let Some(more) = more.filter(|more| !more.is_empty()) else { break };
+            about = about.clone().continue_token(&more);
+        }
+        Ok::<(), ApiError>(())
+    };
+    match all.await {
+        Ok(()) => found,
         Err(error) if error.refusal().is_some() => {
             if !TOLD.swap(true, Ordering::Relaxed) {
                 info!(%error, "Events may not be read: why Kubernetes does not make a pod stands in those of its StatefulSet alone");
@@ -63,6 +81,19 @@ async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
             debug!(%error, "nothing is known of why a pod is not made");
             Vec::new()
         }
+    }
+}
+
+/// Anybody who may write Events of a namespace may hang as much on one as an object may be long.
+fn bare(event: Event) -> Event {
+    Event {
+        reason: event.reason.filter(|reason| reason.len() <= QUOTE),
+        message: event.message.map(|message| cut(&message, MESSAGE)),
+        event_time: event.event_time,
+        first_timestamp: event.first_timestamp,
+        last_timestamp: event.last_timestamp,
+        series: event.series,
+        ..Event::default()
     }
 }
 

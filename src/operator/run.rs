@@ -16,7 +16,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Controller, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
@@ -27,16 +26,17 @@ use tracing::{error, info};
 
 use super::namespaces::{allowed, ensembles, listed};
 use super::reconcile::{error_policy, reconcile};
+use super::watched::{Watched, of_labels};
 use super::{Context, MANAGER, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
 use crate::model::Names;
-use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY};
+use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind};
 use crate::serve;
 
-/// An ensemble, or why it cannot be decoded.
-pub type Guarded = DeserializeGuard<ZooKeeperEnsemble>;
+/// An ensemble in the store.
+pub type Guarded = Watched<ZooKeeperEnsemble>;
 
 /// Ensembles that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
 /// node that takes hundreds of members with it must not hold up the other ensembles.
@@ -111,7 +111,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
     let server = tokio::spawn(serve::serve(listener, routes(context.clone(), ready.clone())));
-    let selected = watcher::Config::default().labels(&options.selector);
+    let selected = of_labels(&options.selector);
     let places: Vec<Option<String>> =
         if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().cloned().map(Some).collect() };
     let tried = join_all(places.iter().map(|place| listed(&client, place.as_ref(), &options.selector))).await;
@@ -153,7 +153,7 @@ async fn control(
     namespace: Option<&String>,
     context: Arc<Context>,
 ) {
-    let labelled = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+    let labelled = of_labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
     let stop = stop_signal();
     let nodes = surroundings::changes(client).await;
     Controller::new(ensembles, selected)
@@ -188,7 +188,7 @@ async fn control(
         .await;
 }
 
-fn metadata<K>(client: &Client, namespace: Option<&String>) -> Api<PartialObjectMeta<K>>
+fn metadata<K>(client: &Client, namespace: Option<&String>) -> Api<Watched<K>>
 where
     K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
@@ -199,10 +199,7 @@ where
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn ensemble_of<K: kube::Resource>(object: PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>>
-where
-    PartialObjectMeta<K>: kube::ResourceExt,
-{
+fn ensemble_of<K: kube::Resource>(object: Watched<K>) -> Option<ObjectRef<Guarded>> {
     let ensemble = object.labels().get(ENSEMBLE_LABEL)?;
     Some(ObjectRef::new(ensemble).within(&object.namespace()?))
 }
@@ -211,10 +208,7 @@ where
 fn noting<K: kube::Resource>(
     kind: Kind,
     context: &Arc<Context>,
-) -> impl Fn(PartialObjectMeta<K>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static
-where
-    PartialObjectMeta<K>: kube::ResourceExt,
-{
+) -> impl Fn(Watched<K>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
     let context = Arc::clone(context);
     move |object| {
         let name = object.name_any();

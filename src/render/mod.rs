@@ -62,7 +62,7 @@ impl Rendered {
 }
 
 /// Annotation on every object: a digest of its rendering.
-const SEAL: &str = "menagerie.dev/rendered";
+pub(crate) const SEAL: &str = "menagerie.dev/rendered";
 
 /// Every object of an ensemble, in the order in which they are applied.
 pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {

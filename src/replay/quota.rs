@@ -37,7 +37,11 @@ pub enum Cause {
 
 impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the change of {} by 0x{} ends every server that applies it: ", self.path, self.zxid)?;
+        if self.zxid.0 == 0 {
+            write!(f, "no server starts on the snapshot, which has {}: ", self.path)?;
+        } else {
+            write!(f, "the change of {} by 0x{} ends every server that applies it: ", self.path, self.zxid)?;
+        }
         match &self.cause {
             Cause::Statistics(stats) => {
                 write!(f, "it counts for a quota, and {stats} was set to what is no statistics")
@@ -58,14 +62,23 @@ pub(crate) struct Quotas {
 }
 
 impl Quotas {
-    /// As a server that loads a snapshot: it counts anew, whatever the statistics were.
+    /// As a server that loads a snapshot: it counts anew, whatever the statistics were. It looks for limits among the leaves
+    /// below the quotas, and takes for their path what stands before the first place that could be their name:
+    /// `/zookeeper_limits-x/zookeeper_limits` are limits of nothing, and end it.
     pub(crate) fn of_snapshot<'p>(paths: impl Iterator<Item = &'p [u8]>) -> Self {
+        let below = |path: &'p [u8]| path.strip_prefix(QUOTA).filter(|of| of.starts_with(b"/"));
+        let all: Vec<&[u8]> = paths.filter_map(below).collect();
+        let above: HashSet<&[u8]> = all.iter().filter_map(|of| parent(of)).collect();
+        let mut limits: Vec<&[u8]> = all.into_iter().filter(|of| of.ends_with(LIMITS) && !above.contains(of)).collect();
+        // The same is named each time.
+        limits.sort_unstable();
         let mut quotas = Self::default();
-        for path in paths.filter_map(|path| path.strip_prefix(QUOTA)?.strip_suffix(LIMITS)) {
-            if path.is_empty() {
-                quotas.end(Zxid(0), &[QUOTA, LIMITS].concat(), Cause::Limits);
+        for of in limits {
+            let end = of.windows(LIMITS.len()).position(|part| part == LIMITS).unwrap_or_default();
+            if end == 0 {
+                quotas.end(Zxid(0), &[QUOTA, of].concat(), Cause::Limits);
             }
-            quotas.limited.insert(path.into());
+            quotas.limited.insert(of[..end].into());
         }
         quotas
     }

@@ -7,7 +7,7 @@ use crate::jute::Text;
 use crate::log::SessionId;
 use crate::model::ids::Zxid;
 use crate::replay::acls::AclTable;
-use crate::replay::quota::{self, Quotas};
+use crate::replay::quota::{self, Fatal, Quotas};
 use crate::snapshot::{
     AclEntry, Item, Node, OPEN_ACL, Owner, Session, SnapshotReader, SnapshotWriter, Stat, Trailer, Unsound, ZxidDigest,
 };
@@ -96,6 +96,17 @@ impl Tree {
         }
         tree.quotas = Quotas::of_snapshot(tree.nodes.keys().map(|path| &**path));
         Ok(tree)
+    }
+
+    /// What would end every server that loads a snapshot of this tree.
+    pub fn fatal_to_load(&self) -> Option<Fatal> {
+        Quotas::of_snapshot(self.nodes.keys().map(|path| &**path)).fatal
+    }
+
+    /// Takes a znode away, with those below it, as if it had never been: no transaction did it. Says how many there were.
+    pub fn leave_out(&mut self, top: &[u8]) -> usize {
+        let gone: Vec<Box<[u8]>> = self.nodes.keys().filter(|path| within(path, top)).cloned().collect();
+        gone.iter().filter_map(|path| self.remove(path)).count()
     }
 
     fn load(&mut self, node: &Node<'_>) {

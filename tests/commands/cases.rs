@@ -241,17 +241,18 @@ fn nothing_is_called_sound_before_the_replay_found_its_damage() {
     assert_eq!((finding["finding"].as_str(), finding["atStart"].as_str()), (Some("fatal"), Some("refuses")));
 }
 
+fn create(world: &mut World, zxid: u64, path: &str) {
+    let acl = encode_acls(&[Acl::new(31, "world", "anyone")]);
+    let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
+    let above = path.rsplit_once('/').unwrap().0;
+    let parent_cversion = Some(world.tree.get(above.as_bytes()).unwrap().stat().cversion + 1);
+    let (path, data, lifetime) = (Text(path.as_bytes()), Some(&b""[..]), Lifetime::Persistent);
+    world.write(zxid, &Txn::Create(Create { path, data, acl, lifetime, parent_cversion, with_stat: false }));
+}
+
 /// A log with broken statistics of a quota and a change below its path, on which no server starts.
 fn spoiled() -> World {
     let mut world = World::new();
-    let create = |world: &mut World, zxid: u64, path: &str| {
-        let acl = encode_acls(&[Acl::new(31, "world", "anyone")]);
-        let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
-        let above = path.rsplit_once('/').unwrap().0;
-        let parent_cversion = Some(world.tree.get(above.as_bytes()).unwrap().stat().cversion + 1);
-        let (path, data, lifetime) = (Text(path.as_bytes()), Some(&b""[..]), Lifetime::Persistent);
-        world.write(zxid, &Txn::Create(Create { path, data, acl, lifetime, parent_cversion, with_stat: false }));
-    };
     let quota = "/zookeeper/quota/app";
     let (limits, stats) = (format!("{quota}/zookeeper_limits"), format!("{quota}/zookeeper_stats"));
     for (zxid, path) in (1..).zip(["/app", quota, &limits, &stats]) {
@@ -281,6 +282,86 @@ fn a_log_on_which_no_server_starts_is_named_and_left_by_a_snapshot_behind_it() {
     fs::copy(format!("{to}/version-2/snapshot.6"), world.file("snapshot.6")).unwrap();
     let (code, lines) = json(&["log", "verify", "--replay", world.path()]);
     assert_eq!((code, lines[0]["finding"].as_str(), lines[0]["severity"].as_str()), (0, Some("fatal"), Some("notice")));
+}
+
+/// A log in which these znodes are created, from the first transaction on.
+fn created(paths: &[&str]) -> World {
+    let mut world = World::new();
+    for (zxid, path) in (1..).zip(paths) {
+        create(&mut world, zxid, path);
+    }
+    world.close();
+    world
+}
+
+/// A server looks for the limits among the leaves, and takes for the path what stands before the first place that could be
+/// their name: nothing, and it ends.
+const NOWHERE: [&[&str]; 3] = [
+    &["/zookeeper/quota/zookeeper_limits"],
+    &["/zookeeper/quota/zookeeper_limits", "/zookeeper/quota/zookeeper_limits/zookeeper_limits"],
+    &["/zookeeper/quota/zookeeper_limits-x", "/zookeeper/quota/zookeeper_limits-x/zookeeper_limits"],
+];
+
+#[test]
+fn a_snapshot_on_which_no_server_starts_is_not_written() {
+    for paths in NOWHERE {
+        let world = created(&[&["/app"], paths].concat());
+        let to = tempfile::tempdir().unwrap();
+        let write = |more: &[&str]| {
+            run(&[&["snapshot", "write", world.path(), "--to", to.path().to_str().unwrap()], more].concat())
+        };
+        let refused = write(&[]);
+        let (said, trap) = (text(&refused.stderr), paths.last().unwrap());
+        assert_eq!((refused.status.code(), to.path().join("version-2").exists()), (Some(1), false), "{said}");
+        assert!(said.contains(trap) && said.contains("no server starts on the snapshot"), "{said}");
+        assert!(said.contains(&format!("--without {trap}")) && said.contains("--at 0x"), "{said}");
+        // The way that loses nothing else.
+        let written = write(&["--without", paths[0]]);
+        assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
+        let (_, lines) = json(&["snapshot", "tree", to.path().to_str().unwrap()]);
+        let shown: Vec<&str> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
+        assert_eq!(shown, ["/", "/app", "/zookeeper", "/zookeeper/quota"]);
+    }
+}
+
+#[test]
+fn limits_that_no_server_takes_for_those_of_nothing_are_no_reason_to_refuse() {
+    for paths in [
+        &["/zookeeper/quota/app", "/zookeeper/quota/app/zookeeper_limits"][..],
+        &["/zookeeper/quota-x", "/zookeeper/quota-x/zookeeper_limits"],
+        &["/zookeeper/quota/x-zookeeper_limits"],
+    ] {
+        let (world, to) = (created(paths), tempfile::tempdir().unwrap());
+        let written = run(&["snapshot", "write", world.path(), "--to", to.path().to_str().unwrap()]);
+        assert_eq!(written.status.code(), Some(0), "{paths:?}: {}", text(&written.stderr));
+    }
+}
+
+#[test]
+fn a_snapshot_that_ends_whoever_loads_it_is_found_though_each_of_its_transactions_can_be_borne() {
+    let world = created(NOWHERE[2]);
+    world.snapshot();
+    let (code, lines) = json(&["log", "verify", "--replay", world.path()]);
+    assert_eq!((code, lines[0]["finding"].as_str(), lines[0]["atStart"].as_str()), (1, Some("fatal"), Some("refuses")));
+    let words = lines[0]["text"].as_str().unwrap();
+    assert!(words.contains(NOWHERE[2][1]) && words.contains("no server starts on the snapshot"), "{words}");
+}
+
+#[test]
+fn whether_a_member_starts_is_decided_by_its_own_snapshot() {
+    let (behind, beyond) = (spoiled(), spoiled());
+    beyond.snapshot();
+    for members in [[behind.path(), beyond.path()], [beyond.path(), behind.path()]] {
+        let (code, lines) = json(&[&["log", "verify", "--replay"][..], &members].concat());
+        let found = |member: &str| {
+            let of = |line: &&Value| line["finding"] == "fatal" && line["file"].as_str() == Some(member);
+            let line = lines.iter().find(of).unwrap_or_else(|| panic!("{member}: {lines:?}"));
+            (line["severity"].as_str().unwrap().to_owned(), line["atStart"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(code, 1);
+        assert_eq!(found(behind.path()), ("damage".to_owned(), "refuses".to_owned()));
+        assert_eq!(found(beyond.path()).0, "notice");
+    }
 }
 
 #[test]

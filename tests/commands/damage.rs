@@ -121,8 +121,24 @@ fn a_snapshot_whose_content_is_not_the_servers_is_found_by_its_digest() {
     let digest = bytes.len() - 13 - 8 - 13 - 8;
     bytes[digest + 7] ^= 1;
     reseal(&mut bytes);
-    fs::write(world.file(&name), bytes).unwrap();
+    fs::write(world.file(&name), &bytes).unwrap();
     assert_eq!(findings(&[world.path()]), (1, vec!["digest".to_owned()]));
+    unproved(&name, &bytes);
+}
+
+/// Without the log nobody knows whether it is damaged or a transaction ahead of its digest.
+fn unproved(name: &str, bytes: &[u8]) {
+    let (alone, to) = (World::new(), tempfile::tempdir().unwrap());
+    fs::remove_file(alone.file("snapshot.0")).unwrap();
+    fs::write(alone.file(name), bytes).unwrap();
+    let write = |more: &[&str]| {
+        run(&[&["snapshot", "write", alone.path(), "--to", to.path().to_str().unwrap()], more].concat())
+    };
+    let refused = write(&[]);
+    let said = text(&refused.stderr);
+    assert_eq!((refused.status.code(), to.path().join("version-2").exists()), (Some(1), false), "{said}");
+    assert!(said.contains("--unproved"), "{said}");
+    assert_eq!(write(&["--unproved"]).status.code(), Some(0));
 }
 
 /// Computes the last two checksums of a snapshot anew.
