@@ -49,10 +49,10 @@ fn going(seen: &Observation, committed: &Membership, wanted: u32) -> bool {
     seen.pods.iter().any(|(ordinal, pod)| pod.terminating || ordinal.0 >= needed)
 }
 
-/// Whether a member has run on a volume that is there: it may wait for the node that the volume is on, which is drained for a
-/// while, and no other would help. What never ran can be put anywhere.
+/// Whether a member has run on its volume: it may wait for the node that the volume is on, which is drained for a while or gone,
+/// and no other would help. What never ran can be put anywhere.
 fn awaits_its_node(seen: &Observation, id: ServerId) -> bool {
-    seen.claims.get(&id.ordinal()).is_some_and(|claim| claim.lost.is_none() && claim.ran.is_some())
+    seen.claims.get(&id.ordinal()).is_some_and(|claim| claim.lost.is_some() || claim.ran.is_some())
 }
 
 /// What a member's departure has to wait for; `None` when it may leave.

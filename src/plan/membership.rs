@@ -72,10 +72,10 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
         let lacks = replace::renew(seen, standing, blueprint.desired, joiner).is_some();
         let waits = departure::unplaced(seen, joiner) && !lacks && (leaver.is_some() || unneeded);
         // One that does not serve holds up whoever joins.
-        let first = leaver.is_some_and(|(id, _)| {
+        let held_up = leaver.is_some_and(|(id, _)| {
             departure::gone(seen, standing, id) && departure::blocker(seen, standing, id).is_none()
         });
-        if !waits && !first {
+        if !waits && !held_up {
             return context.grow(joiner);
         }
     }

@@ -1,7 +1,8 @@
 //! Members that no node is found for, and who leaves so that they have one: one at a time, and never more than that takes.
 
+use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::{Asked, Fact, Live, Ordinal, PodFacts, Server, ServerId, truth};
-use menagerie::plan::{Plan, Step, plan};
+use menagerie::plan::{Plan, Step, Write, plan};
 
 use super::scenarios::{reason, settled};
 use super::world::{World, zk};
@@ -135,6 +136,18 @@ fn a_lost_volume_of_a_member_that_is_wanted_is_given_up_before_anybody_leaves_fo
 }
 
 #[test]
+fn nobody_leaves_for_a_member_whose_volume_is_lost_and_kept_by_policy() {
+    let mut world = zk(5);
+    let reclaim = Reclaim { on_loss: Some(ReclaimPolicy::Retain), ..Reclaim::default() };
+    world.spec.storage = Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() });
+    world.settle();
+    world.unplaced = ids(&[1]);
+    world.claims.get_mut(&Ordinal(0)).unwrap().lost = Some("its node is gone".into());
+    assert_eq!(reason(&world.scale(3).settle()).0, "VolumeLost");
+    assert_eq!(world.voters(), [2, 3, 4], "no node helps it: {:?}", world.trace);
+}
+
+#[test]
 fn no_step_is_planned_that_nobody_could_confirm_and_it_is_said() {
     let mut world = settled(1);
     world.going = [0].into();
@@ -148,7 +161,7 @@ fn no_step_is_planned_that_nobody_could_confirm_and_it_is_said() {
     serving.synced_voters = Some(1);
     seen.charter.as_mut().unwrap().membership = membership.text();
     while let Step::Apply(writes) = plan(&seen).step {
-        let objects = writes.iter().map(|write| write.object());
+        let objects = writes.iter().map(Write::object);
         seen.objects.extend(objects.map(|object| (object.key.clone(), Live::Ours(object.json.clone()))));
     }
     let plan = plan(&seen);
