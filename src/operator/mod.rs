@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod surroundings;
 mod timeout;
+mod walks;
 
 pub use run::{Options, main};
 
@@ -38,6 +39,7 @@ struct Context {
     backoff: backoff::Backoff,
     hints: hints::Hints,
     hindered: hindered::Hindered,
+    walks: walks::Walks,
 }
 
 impl Context {
@@ -47,5 +49,6 @@ impl Context {
         self.metrics.forget(namespace, name);
         self.backoff.forget(namespace, name);
         self.hindered.forget(namespace, name);
+        self.walks.forget(namespace, name);
     }
 }
