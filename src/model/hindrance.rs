@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::ids::Ordinal;
 use super::observed::ObjectKey;
+use crate::api::Guarded;
 
 /// Everything that is known to be hindered at the moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +18,19 @@ pub struct Hindrances {
     pub pods: BTreeMap<Ordinal, Refusal>,
     /// Whether the members refused the super user when the membership was last to be changed.
     pub denied: bool,
+    /// Rights that could not be taken away when that was last tried.
+    pub guard: Option<Unguarded>,
+}
+
+/// Why rights could not be taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unguarded {
+    /// What was to be.
+    pub mark: Guarded,
+    /// Why it could not, in a sentence.
+    pub words: String,
+    /// Whether it is too early to try the same again.
+    pub waits: bool,
 }
 
 /// Why an object is not what it should be.

@@ -19,7 +19,7 @@ pub mod words;
 pub use acl::{Acl, RootAcl};
 pub use charter::Charter;
 pub use desired::{Desired, Invalid};
-pub use hindrance::{Hindrance, Hindrances, Place, Refusal};
+pub use hindrance::{Hindrance, Hindrances, Place, Refusal, Unguarded};
 pub use ids::{ConfigVersion, Ordinal, ServerId, Zxid};
 pub use membership::{Change, Membership, Server};
 pub use names::Names;

@@ -18,7 +18,7 @@ use super::{Context, MANAGER};
 use crate::model::observed::Kind;
 use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place};
-use crate::plan::{Deed, Resize, Step, Target, Write, came_out_otherwise, denied, places, plan, refusal};
+use crate::plan::{Deed, Guard, Resize, Step, Target, Write, came_out_otherwise, denied, places, plan, refusal};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome, Password};
 
@@ -58,9 +58,6 @@ impl ActError {
             Self::Api(error) => refused(std::slice::from_ref(error)),
             Self::Writes(errors) => refused(errors),
             Self::Ensemble(EnsembleError::Denied) => Some(("SuperUserDenied", denied(seen))),
-            Self::Ensemble(
-                EnsembleError::RootAcl(_) | EnsembleError::BrokenQuotas(_) | EnsembleError::Crowded { .. },
-            ) => Some(("GuardRefused", self.to_string())),
             Self::Ensemble(EnsembleError::ReconfigDisabled) | Self::NoPassword(_) => {
                 Some(("StepNotTaken", self.to_string()))
             }
@@ -79,18 +76,52 @@ impl ActError {
     }
 }
 
+/// How far a step was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// All of it was done.
+    Whole,
+    /// The rest is left to a later pass.
+    Partly,
+}
+
 /// Carries out the step, one deed after the other. Whether it worked shows in the next observation; what came to nothing
 /// is noted for it.
-pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<(), ActError> {
+pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let result = carry_out(context, seen, step).await;
     let denied = matches!(result, Err(ActError::Ensemble(EnsembleError::Denied)));
     if denied || (result.is_ok() && matches!(step, Step::Join { .. } | Step::Leave { .. })) {
         context.hindered.super_user(&seen.names, denied, Instant::now());
     }
+    match step {
+        Step::Guard(guard) => guarded(context, seen, guard, result),
+        _ => result,
+    }
+}
+
+/// Rights that cannot be taken away keep nobody from anything else, so that this is no failure of the pass: it is noted, and
+/// tried again after pauses of its own.
+fn guarded(
+    context: &Context,
+    seen: &Observation,
+    guard: &Guard,
+    result: Result<Acted, ActError>,
+) -> Result<Acted, ActError> {
+    let words = match &result {
+        Ok(_) => None,
+        Err(ActError::Ensemble(EnsembleError::Denied)) => Some(denied(seen)),
+        Err(error @ (ActError::Ensemble(_) | ActError::NoPassword(_))) => Some(error.to_string()),
+        Err(_) => return result,
+    };
+    context.hindered.guard(&seen.names, &guard.mark, words.as_deref(), Instant::now());
+    if let Some(words) = words {
+        warn!(words, "what anybody could write below /zookeeper is not the super user's yet");
+        return Ok(Acted::Partly);
+    }
     result
 }
 
-async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<(), ActError> {
+async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let names = &seen.names;
     let (mut session, mut failed) = (None, Vec::new());
     for deed in step.deeds() {
@@ -114,13 +145,18 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
                 reconfigure(connected(&mut session, context, names, via).await?, change, *from).await?;
             }
             Deed::Guard(guard) => {
-                let guarded = connected(&mut session, context, names, &guard.via).await?.guard(&guard.root).await?;
-                let (znodes, changed, mended) = (guarded.looked, guarded.changed, guarded.mended);
+                let ensemble = connected(&mut session, context, names, &guard.via).await?;
+                let mut walk = context.walks.take(names, &guard.mark);
+                let Some(walked) = ensemble.guard(&guard.root, &mut walk).await? else {
+                    context.walks.keep(names, &guard.mark, walk);
+                    return Ok(Acted::Partly);
+                };
+                let (znodes, changed, mended) = (walked.looked, walked.changed, walked.mended);
                 info!(znodes, changed, mended, "what anybody could write below /zookeeper is the super user's");
             }
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(ActError::Writes(failed)) }
+    if failed.is_empty() { Ok(Acted::Whole) } else { Err(ActError::Writes(failed)) }
 }
 
 /// Comparing is no choice: what differs is left to the next pass.

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::api::Guarded;
 use crate::model::observed::ObjectKey;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Hindrance, Hindrances, Names, Ordinal, Place};
+use crate::model::{Hindrance, Hindrances, Names, Ordinal, Place, Unguarded};
 
 /// Writes of the same to the same place that did not stay, after which somebody else is taken to be against it.
 const TRIES: u32 = 3;
@@ -17,13 +18,17 @@ const WINDOW: Duration = Duration::from_mins(10);
 /// A try costs what it overrules: a policy whose value is another one each time changes the pods' template with it.
 const OVERRULED: (Duration, Duration) = (Duration::from_mins(5), Duration::from_hours(1));
 const REFUSED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_mins(5));
+const GUARD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 const DENIED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 /// A pod that is restarted is missing for a moment. Longer than this, its Events are read.
 const MOMENT: Duration = Duration::from_secs(2);
 
 /// What came to nothing of one ensemble's writes and deletes.
 #[derive(Clone, Debug, Default)]
-pub struct Notes(BTreeMap<ObjectKey, Note>);
+pub struct Notes {
+    objects: BTreeMap<ObjectKey, Note>,
+    guard: Option<(Guarded, String, Pause)>,
+}
 
 #[derive(Clone, Debug)]
 enum Note {
@@ -75,23 +80,39 @@ impl Pause {
 impl Notes {
     /// What is passed over now.
     pub fn hindrances(&self, now: Instant) -> Hindrances {
-        let objects = self.0.iter().filter_map(|(key, note)| Some((key.clone(), note.hindrance(now)?))).collect();
-        Hindrances { objects, ..Hindrances::default() }
+        let objects = self.objects.iter().filter_map(|(key, note)| Some((key.clone(), note.hindrance(now)?))).collect();
+        let guard = self.guard.as_ref().map(|(mark, words, pause)| Unguarded {
+            mark: mark.clone(),
+            words: words.clone(),
+            waits: pause.lasts(now),
+        });
+        Hindrances { objects, guard, ..Hindrances::default() }
     }
 
     /// A write or a delete was refused.
     pub fn refused(&mut self, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
-        let before = match self.0.get(object) {
+        let before = match self.objects.get(object) {
             Some(Note::Refused { seal: before, pause, .. }) if before == seal => Some(*pause),
             _ => None,
         };
         let (seal, words) = (seal.to_owned(), cut(words, QUOTE));
-        self.0.insert(object.clone(), Note::Refused { seal, words, pause: Pause::after(before, REFUSED, now) });
+        self.objects.insert(object.clone(), Note::Refused { seal, words, pause: Pause::after(before, REFUSED, now) });
+    }
+
+    /// Rights could not be taken away, for whatever reason.
+    pub fn unguarded(&mut self, mark: &Guarded, words: &str, now: Instant) {
+        let before = self.guard.take().filter(|(before, ..)| before == mark).map(|(_, _, pause)| pause);
+        self.guard = Some((mark.clone(), cut(words, QUOTE), Pause::after(before, GUARD, now)));
+    }
+
+    /// They were taken away, or are on the way to be.
+    pub fn guarded(&mut self) {
+        self.guard = None;
     }
 
     /// A write was accepted: which places it was for, and which are not what was written by the API server's own answer.
     pub fn written(&mut self, object: &ObjectKey, meant: Vec<Place>, otherwise: Vec<Place>, now: Instant) {
-        let before = match self.0.remove(object) {
+        let before = match self.objects.remove(object) {
             Some(Note::Overruled(tried)) => tried,
             Some(Note::Refused { .. }) | None => Vec::new(),
         };
@@ -106,9 +127,9 @@ impl Notes {
             stayed.filter(|old| !tried.iter().any(|new| new.place.wants_the_same(&old.place))).collect();
         tried.extend(stayed);
         if !tried.is_empty() {
-            self.0.insert(object.clone(), Note::Overruled(tried));
+            self.objects.insert(object.clone(), Note::Overruled(tried));
         }
-        self.0.retain(|_, note| note.counts(now));
+        self.objects.retain(|_, note| note.counts(now));
     }
 }
 
@@ -182,6 +203,14 @@ impl Hindered {
     /// A write was accepted: which places it was for, and which are not what was written by the API server's own answer.
     pub fn written(&self, names: &Names, object: &ObjectKey, meant: Vec<Place>, otherwise: Vec<Place>, now: Instant) {
         self.with(names, |memory| memory.notes.written(object, meant, otherwise, now));
+    }
+
+    /// Rights were to be taken away: why they were not, or that they were.
+    pub fn guard(&self, names: &Names, mark: &Guarded, refused: Option<&str>, now: Instant) {
+        self.with(names, |memory| match refused {
+            Some(words) => memory.notes.unguarded(mark, words, now),
+            None => memory.notes.guarded(),
+        });
     }
 
     /// The membership was to be changed: whether the super user was let in.

@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod surroundings;
 mod timeout;
+mod walks;
 mod watched;
 
 pub use run::{Options, main};
@@ -40,6 +41,7 @@ struct Context {
     backoff: backoff::Backoff,
     hints: hints::Hints,
     hindered: hindered::Hindered,
+    walks: walks::Walks,
 }
 
 impl Context {
@@ -49,5 +51,6 @@ impl Context {
         self.metrics.forget(namespace, name);
         self.backoff.forget(namespace, name);
         self.hindered.forget(namespace, name);
+        self.walks.forget(namespace, name);
     }
 }

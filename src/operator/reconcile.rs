@@ -11,7 +11,7 @@ use thiserror::Error;
 use tracing::{Instrument as _, error, info_span, warn};
 
 use super::Context;
-use super::act::{ActError, act};
+use super::act::{ActError, Acted, act};
 use super::observe::{Fresh, fresh, observe};
 use super::report::{announce, record, say_undecodable};
 use super::timeout::ApiError;
@@ -77,7 +77,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     let mut plan = plan(&seen);
     context.metrics.plan(namespace, name, &plan, ensemble.spec.replicas.into());
     let outcome = act(context, &seen, &plan.step).await;
-    if outcome.is_ok() {
+    if matches!(outcome, Ok(Acted::Whole)) {
         plan.carried_out();
     }
     let refusal = outcome.as_ref().err().and_then(|error| error.refusal(&seen));

@@ -13,14 +13,14 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::act::ActError;
+use super::act::{ActError, Acted};
 use super::reconcile::chain;
 use super::timeout::{ApiError, within};
 use super::{Context, STATUS_MANAGER};
 use crate::api::{EnsembleStatus, ZooKeeperEnsemble};
 use crate::model::ServerId;
 use crate::model::words::{CONDITION, NOTE, cut, steady};
-use crate::plan::{Plan, Step, Truth, Verdict};
+use crate::plan::{GUARDING, Plan, Step, Truth, Verdict};
 
 /// How long an Event may take before it is given up.
 const EVENT: Duration = Duration::from_secs(5);
@@ -103,12 +103,14 @@ pub async fn announce(
     context: &Context,
     ensemble: &ZooKeeperEnsemble,
     plan: &Plan,
-    outcome: &Result<(), ActError>,
+    outcome: &Result<Acted, ActError>,
     refused: bool,
 ) {
     let Some(progressing) = plan.conditions.iter().find(|verdict| verdict.name == "Progressing") else { return };
     let (action, secondary) = match &plan.step {
         Step::Rest => return,
+        // It is said once all of it is done, or why it cannot be.
+        _ if matches!(outcome, Ok(Acted::Partly)) => return,
         _ if outcome.as_ref().is_err_and(ActError::is_outdated) => return,
         // A refusal is said once, however often the step is tried again.
         _ if outcome.is_err() && said_before(ensemble, progressing) => return,
@@ -130,11 +132,12 @@ pub async fn announce(
     let (type_, reason, note) = match (outcome, &plan.step) {
         (Err(_), _) if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
-        (Ok(()), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
-        (Ok(()), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused") => {
+        (Ok(_), Step::Guard(_)) => (EventType::Normal, "Guarding", GUARDING.to_owned()),
+        (Ok(_), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
+        (Ok(_), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused") => {
             (EventType::Warning, progressing.reason, progressing.message.clone())
         }
-        (Ok(()), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
+        (Ok(_), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
     };
     info!(action, reason, note, "step");
     let event = Event {

@@ -107,6 +107,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         backoff: super::backoff::Backoff::default(),
         hints: super::hints::Hints::default(),
         hindered: super::hindered::Hindered::default(),
+        walks: super::walks::Walks::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

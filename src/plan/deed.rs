@@ -88,7 +88,11 @@ impl Step {
                 let targets = [&renew.claim].into_iter().chain(&renew.pod).cloned();
                 behind(Some((expected, &renew.via[..])), targets.map(Deed::Delete))
             }
-            Self::Guard(guard) => behind(None, [Deed::Guard(guard.clone())]),
+            // An address may have been given to another ensemble's member, whose super user has the same password.
+            Self::Guard(guard) => {
+                let expected = Expected { version: Some(guard.from), without: None };
+                behind(Some((expected, &guard.via[..])), [Deed::Guard(guard.clone())])
+            }
             // What members start from rises only when a quorum says so: a leader that was cut off believes in its own.
             Self::Tell(tell) => {
                 let expected = Expected { version: Some(tell.version), without: None };

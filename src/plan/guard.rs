@@ -6,15 +6,16 @@
 //! spec says.
 //!
 //! - It needs a quorum, and nothing else: it is done where there would be nothing to do but to wait, so that it holds up
-//!   nothing, and before an ensemble is first called ready.
+//!   nothing, and before an ensemble is first called ready. What is waited for is said all the same, and where it cannot be
+//!   done, that is one reason among the others: one wrong entry of an ACL hid a roll that had halted.
 //! - That it was done stands in the status, so that an ensemble at rest costs no session. A status that was lost does it
 //!   again; one that was forged leaves it undone, or undoes nothing.
 
-use super::Step;
 use super::standing::Standing;
+use super::{Reason, Step};
 use crate::api::Guarded;
 use crate::model::acl::{READ_ONLY, RootAcl};
-use crate::model::{Desired, Observation};
+use crate::model::{ConfigVersion, Desired, Observation, Unguarded};
 
 /// Rights to take away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,33 +24,60 @@ pub struct Guard {
     pub root: RootAcl,
     /// What the status says once it is done.
     pub mark: Guarded,
-    /// Members to ask, by the addresses of their pods.
+    /// The membership's version on which this was decided.
+    pub from: ConfigVersion,
+    /// Members to ask for a fresh quorum read, and then to do it, by the addresses of their pods.
     pub via: Vec<String>,
 }
 
-/// In the place of a step that does nothing.
-pub fn instead(step: Step, seen: &Observation, standing: &Standing, desired: &Desired, identity: &str) -> Step {
-    match step {
-        Step::Rest | Step::Wait(_) => due(seen, standing, desired, identity).map_or(step, Step::Guard),
+/// The rights that are to be taken away now, in the place of a step that does nothing.
+pub fn instead(
+    step: &Step,
+    seen: &Observation,
+    standing: &Standing,
+    desired: &Desired,
+    identity: &str,
+) -> Option<Guard> {
+    let idle = match step {
+        Step::Rest | Step::Wait(_) => true,
         // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper.
-        Step::Refuse(ref reason) if reason.code == "ApplyRefused" => {
-            due(seen, standing, desired, identity).map_or(step, Step::Guard)
-        }
-        step => step,
-    }
+        Step::Refuse(reason) => matches!(reason.code, "ApplyRefused" | REFUSED),
+        _ => false,
+    };
+    let waits = seen.hindrances.denied || failed(seen, desired, identity).is_some_and(|failed| failed.waits);
+    if idle && !waits { due(seen, standing, desired, identity) } else { None }
+}
+
+/// The reason of rights that cannot be taken away.
+const REFUSED: &str = "GuardRefused";
+
+/// Why rights could not be taken away when that was last tried, as long as they are to be.
+pub fn refused(seen: &Observation, desired: &Desired, identity: &str) -> Option<Reason> {
+    failed(seen, desired, identity).map(|failed| Reason::new(REFUSED, failed.words.clone()))
+}
+
+fn failed<'a>(seen: &'a Observation, desired: &Desired, identity: &str) -> Option<&'a Unguarded> {
+    let mark = wanted(desired, identity);
+    seen.hindrances.guard.as_ref().filter(|failed| failed.mark == mark && seen.status.guarded.as_ref() != Some(&mark))
+}
+
+/// What the status says once it is done.
+fn wanted(desired: &Desired, identity: &str) -> Guarded {
+    let root = desired.root_acl.as_ref().map(|acl| acl.iter().map(ToString::to_string).collect());
+    Guarded { identity: identity.to_owned(), zookeeper: READ_ONLY.to_owned(), root }
 }
 
 fn due(seen: &Observation, standing: &Standing, desired: &Desired, identity: &str) -> Option<Guard> {
-    let root = desired.root_acl.as_ref().map(|acl| acl.iter().map(ToString::to_string).collect());
-    let mark = Guarded { identity: identity.to_owned(), zookeeper: READ_ONLY.to_owned(), root };
+    let mark = wanted(desired, identity);
     let before = seen.status.guarded.as_ref().filter(|guarded| guarded.identity == identity);
     let via = standing.endpoints(seen, None);
-    if before == Some(&mark) || standing.leader.is_none() || via.is_empty() {
+    let from = standing.committed.as_ref()?.version;
+    if before == Some(&mark) || via.is_empty() {
         return None;
     }
     let root = match &desired.root_acl {
         Some(acl) => RootAcl::Set(acl.clone()),
         None => RootAcl::Narrow { ours: before.and_then(|before| before.root.clone()).unwrap_or_default() },
     };
-    Some(Guard { root, mark, via })
+    Some(Guard { root, mark, from, via })
 }

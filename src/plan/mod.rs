@@ -33,7 +33,7 @@ pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
 pub use rolling::DENIED;
 pub use standing::Standing;
-pub use status::{Truth, Verdict, denied, refused};
+pub use status::{GUARDING, Truth, Verdict, denied, refused};
 
 /// The one thing to do next, with everything that doing it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -279,19 +279,30 @@ impl Plan {
 pub fn plan(seen: &Observation) -> Plan {
     let standing = Standing::of(seen);
     let origin = origin::origin(seen, &standing);
-    let mut held = Vec::new();
-    let step = decide(seen, &standing, origin.as_ref(), &mut held).or_nobody(&seen.names);
+    let mut aside = Aside::default();
+    let step = decide(seen, &standing, origin.as_ref(), &mut aside).or_nobody(&seen.names);
     let status = status::status(seen, &standing, origin.as_ref().ok());
-    let conditions = status::conditions(seen, &standing, &step, &held);
+    let conditions = status::conditions(seen, &standing, &step, &aside);
     Plan { step, status, conditions }
 }
 
-/// The step, and what is passed over on the way to it.
+/// What is said beside the step.
+#[derive(Default)]
+struct Aside {
+    /// Writes and deletes that are passed over on the way to it.
+    held: Vec<Held>,
+    /// Why rights could not be taken away.
+    unguarded: Option<Reason>,
+    /// What there would be to do, if they were not taken away now.
+    otherwise: Option<Step>,
+}
+
+/// The step, and what is to be said beside it.
 fn decide(
     seen: &Observation,
     standing: &Standing,
     origin: Result<&origin::Origin, &Obstacle>,
-    held: &mut Vec<Held>,
+    aside: &mut Aside,
 ) -> Step {
     let desired = match &seen.desired {
         Ok(desired) => desired,
@@ -306,6 +317,7 @@ fn decide(
         return Step::Delete(empty);
     }
     if let Some(reason) = hindered::in_the_way(seen, &stuck) {
+        aside.held = hindered::undeleted(seen).collect();
         return Step::Refuse(reason);
     }
     let origin = match origin {
@@ -331,17 +343,17 @@ fn decide(
         old_claims: objects::old_claims(seen),
     };
     let (writes, passed_over) = hindered::part(seen, objects::differing(seen, &render(&blueprint), &blueprint));
-    *held = passed_over;
+    aside.held = passed_over;
     if !writes.is_empty() {
         return Step::Apply(writes);
     }
-    let untold = hindered::untold(seen, held, &blueprint.charter);
+    let untold = hindered::untold(seen, &aside.held, &blueprint.charter);
     if (untold.is_none() || hindered::may_start(seen, &blueprint.charter))
         && let Some(healing) = heal::heal(seen, standing, desired, origin.birth)
     {
         return healing;
     }
-    if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
+    if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, &aside.held)) {
         return Step::Refuse(lacking);
     }
     if let Some(foreign) = strangers::leads_elsewhere(seen, standing) {
@@ -354,8 +366,8 @@ fn decide(
             if !made.is_empty() {
                 return Step::Tell(tell);
             }
-            *held = passed_over;
-            if let Some(lacking) = hindered::untold(seen, held, &blueprint.charter) {
+            aside.held = passed_over;
+            if let Some(lacking) = hindered::untold(seen, &aside.held, &blueprint.charter) {
                 return Step::Refuse(lacking);
             }
         }
@@ -364,9 +376,17 @@ fn decide(
         return Step::Wait(origin::founding(seen, standing, origin));
     }
     let step = membership::next(seen, standing, &blueprint);
-    match (guard::instead(step, seen, standing, desired, &origin.identity), hindered::lacking(held)) {
+    aside.unguarded = guard::refused(seen, desired, &origin.identity);
+    let step = match (step, hindered::lacking(&aside.held).or_else(|| aside.unguarded.clone())) {
         (Step::Rest, Some(lacking)) => Step::Refuse(lacking),
         (step, _) => step,
+    };
+    match guard::instead(&step, seen, standing, desired, &origin.identity) {
+        Some(guard) => {
+            aside.otherwise = Some(step);
+            Step::Guard(guard)
+        }
+        None => step,
     }
 }
 

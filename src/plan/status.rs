@@ -2,7 +2,7 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, strangers, warning};
+use super::{Aside, Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, strangers, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
@@ -12,6 +12,10 @@ use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
 const TEMPLATE_CHANGED: &str = "TemplateChanged";
+
+/// What is done when rights are taken away.
+pub const GUARDING: &str =
+    "taking from everybody the right to write below /zookeeper, and setting the ACL of / as the spec says";
 
 /// Nothing that a founder's pod says in its first seconds is worth an alarm.
 const BIRTH: u64 = 60;
@@ -143,17 +147,18 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
     Endpoints { client: seen.names.client_endpoint(), connection_string: members.join(",") }
 }
 
-/// The conditions, without times.
-pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Vec<Verdict> {
+/// The conditions, without times. While rights are taken away they say what there would be to do otherwise.
+pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside) -> Vec<Verdict> {
+    let step = aside.otherwise.as_ref().filter(|step| **step != Step::Rest).unwrap_or(step);
     let doing = doing(seen, standing, step);
     let mut verdicts = vec![
-        degraded(seen, standing, step, held),
+        degraded(seen, standing, step, aside),
         progressing(step, &doing),
         quorum(seen, standing),
         ready(seen, standing, step, &doing),
     ];
     verdicts.extend(restart_pending(seen, standing));
-    verdicts.extend(hindrances(held));
+    verdicts.extend(hindrances(aside));
     verdicts.extend(warning::warning(seen, standing));
     for verdict in &mut verdicts {
         verdict.message = cut(&steady(&verdict.message), CONDITION);
@@ -162,10 +167,12 @@ pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, held: &[
 }
 
 /// What others keep from being as it is applied.
-fn hindrances(held: &[Held]) -> Option<Verdict> {
-    let first = held.iter().find(|held| held.refused).or(held.first())?;
-    let messages: Vec<&str> = held.iter().map(|held| held.message.as_str()).collect();
-    Some(Verdict { name: "Hindered", truth: Truth::True, reason: first.reason().code, message: messages.join("; ") })
+fn hindrances(aside: &Aside) -> Option<Verdict> {
+    let refused = aside.held.iter().filter(|held| held.refused).map(Held::reason);
+    let overruled = aside.held.iter().filter(|held| !held.refused).map(Held::reason);
+    let all: Vec<Reason> = refused.chain(aside.unguarded.clone()).chain(overruled).collect();
+    let messages: Vec<&str> = all.iter().map(|reason| reason.message.as_str()).collect();
+    Some(Verdict { name: "Hindered", truth: Truth::True, reason: all.first()?.code, message: messages.join("; ") })
 }
 
 /// The step as a reason: what is being done, or what keeps it from being done.
@@ -219,10 +226,7 @@ fn doing(seen: &Observation, standing: &Standing, step: &Step) -> Reason {
         Step::Restart(restart) => {
             Reason::new("Restarting", format!("restarting pod {}: {}", pod(&restart.id), restart.why))
         }
-        Step::Guard(_) => Reason::new(
-            "Guarding",
-            "taking from everybody the right to write below /zookeeper, and setting the ACL of / as the spec says",
-        ),
+        Step::Guard(_) => Reason::new("Guarding", GUARDING),
         Step::Wait(reason) | Step::Refuse(reason) => reason.clone(),
         Step::Rest => Reason::new("Ready", "every voter serves and is synced"),
     }
@@ -275,7 +279,7 @@ fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
     }
 }
 
-fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held]) -> Verdict {
+fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside) -> Verdict {
     let verdict = |truth, reason, message| Verdict { name: "Degraded", truth, reason, message };
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
@@ -288,7 +292,7 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, held: &[Held])
     }
     let born = standing.committed.is_some() || seen.noted_membership().is_some();
     let wrong = if born { standing.blocker(seen) } else { stillborn(seen, standing) };
-    match wrong.or_else(|| hindered::lacking(held)) {
+    match wrong.or_else(|| hindered::lacking(&aside.held)).or_else(|| aside.unguarded.clone()) {
         Some(wrong) => verdict(Truth::True, wrong.code, wrong.message),
         None if born => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
         None => verdict(Truth::False, "AsExpected", "the ensemble is being born".to_owned()),

@@ -4,7 +4,7 @@
 //! - from the top down: once a znode is closed nothing can be put below it, so that a walk comes to an end;
 //! - ACLs first, data after: setting an ACL counts for no quota, and ends no server that cannot read its statistics.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use tokio::time::timeout;
@@ -21,8 +21,9 @@ const CONFIG: &str = "/zookeeper/config";
 /// Limits and statistics, at the paths that they are for.
 pub const QUOTA: &str = "/zookeeper/quota";
 const READ_ONLY: [ZkAcl; 1] = [ZkAcl::new_const(Permission::READ, "world", "anyone")];
-/// For all of it: some hundred thousand znodes. What is done by then need not be done again.
-const WALK: Duration = Duration::from_mins(1);
+/// For a part of it. The next pass goes on: in between a leader may be evicted, and its agent holds its server up for five
+/// seconds alone.
+const PART: Duration = Duration::from_secs(2);
 /// Questions under way at a time.
 const AT_ONCE: usize = 64;
 /// More children than quotas have. Their names would all be in one answer, and somebody else made them.
@@ -39,6 +40,16 @@ pub struct Walked {
     pub mended: usize,
 }
 
+/// How far a walk has come. It may be gone on with later: once a znode is closed, nobody but super puts anything below it.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// Znodes that are still to be closed, once it has begun.
+    open: Option<Vec<String>>,
+    /// Those that hold numbers of a quota that no server can read.
+    broken: Vec<String>,
+    walked: Walked,
+}
+
 /// One znode, once it is closed.
 #[derive(Default)]
 struct Closed {
@@ -50,37 +61,43 @@ struct Closed {
 
 impl Ensemble {
     /// Gives `/zookeeper` and all below it to the super user, where everybody may read, and `/` the ACL that it should have.
-    pub async fn guard(&self, root: &RootAcl) -> Result<Walked, EnsembleError> {
-        let mut walked = Walked::default();
-        let Ok(done) = timeout(WALK, self.close_all(&mut walked)).await else {
-            let reason = format!("{} znodes in {} s; the next pass goes on", walked.looked, WALK.as_secs());
-            return Err(EnsembleError::Call { what: "guard all of /zookeeper", reason });
-        };
-        done?;
+    /// `None` where there was no time for all of it: the same walk is to be gone on with.
+    pub async fn guard(&self, root: &RootAcl, walk: &mut Walk) -> Result<Option<Walked>, EnsembleError> {
+        if !self.close_all(walk, Instant::now()).await? {
+            return Ok(None);
+        }
         self.guard_root(root).await?;
-        Ok(walked)
+        Ok(Some(walk.walked))
     }
 
-    async fn close_all(&self, walked: &mut Walked) -> Result<(), EnsembleError> {
-        let (mut open, mut broken) = (vec![TOP.to_owned()], Vec::new());
+    /// Whether all of it is closed.
+    async fn close_all(&self, walk: &mut Walk, start: Instant) -> Result<bool, EnsembleError> {
+        let open = walk.open.get_or_insert_with(|| vec![TOP.to_owned()]);
+        let before = walk.walked.looked;
         while !open.is_empty() {
+            let Some(left) = PART.checked_sub(start.elapsed()) else { return Ok(false) };
             let paths = open.split_off(open.len().saturating_sub(AT_ONCE));
-            let closed = try_join_all(paths.iter().map(|path| self.close(path))).await?;
-            for (path, closed) in paths.into_iter().zip(closed) {
-                walked.looked += 1;
-                walked.changed += usize::from(closed.changed);
+            let closing = timeout(left, try_join_all(paths.iter().map(|path| self.close(path))));
+            let Ok(closed) = closing.await else {
+                open.extend(paths);
+                let moved = walk.walked.looked > before;
+                return if moved { Ok(false) } else { Err(EnsembleError::timed_out("close a znode of /zookeeper")) };
+            };
+            for (path, closed) in paths.into_iter().zip(closed?) {
+                walk.walked.looked += 1;
+                walk.walked.changed += usize::from(closed.changed);
                 let children = closed.children.iter().map(|child| format!("{path}/{child}"));
                 open.extend(children.filter(|child| child != CONFIG));
                 if closed.broken {
-                    broken.push(path);
+                    walk.broken.push(path);
                 }
             }
         }
-        while let Some(path) = next_to_mend(&mut broken) {
+        while let Some(path) = next_to_mend(&mut walk.broken) {
             found("mend the numbers of a quota", self.client.set_data(&path, ANEW, None)).await?;
-            walked.mended += 1;
+            walk.walked.mended += 1;
         }
-        if broken.is_empty() { Ok(()) } else { Err(EnsembleError::BrokenQuotas(broken.len())) }
+        if walk.broken.is_empty() { Ok(true) } else { Err(EnsembleError::BrokenQuotas(walk.broken.len())) }
     }
 
     /// Closes one znode, and says what is below it. One that is gone by now has nothing.

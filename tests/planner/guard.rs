@@ -1,14 +1,19 @@
 //! What anybody may do from birth is taken away, once.
 
-use menagerie::api::{AclEntry, Guarded};
+use menagerie::api::{AclEntry, Guarded, JvmSpec};
 use menagerie::model::acl::{NARROW, RootAcl};
 use menagerie::model::{Acl, ServerId};
-use menagerie::plan::{Deed, Step, Truth, plan};
+use menagerie::plan::{Deed, Plan, Step, Truth, Verdict, plan};
 
+use super::meddler::Meddler;
 use super::world::{UID, World, zk};
 
 fn entry(scheme: &str, id: &str, perms: &str) -> AclEntry {
     AclEntry { scheme: scheme.into(), id: id.into(), perms: perms.into() }
+}
+
+fn condition<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
+    plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
 }
 
 fn ready(world: &World) -> Truth {
@@ -70,7 +75,11 @@ fn a_second_look_stands_before_it_and_what_is_more_urgent_too() {
     let mut world = zk(3);
     world.settle();
     world.status.guarded = None;
-    assert!(matches!(plan(&world.seen()).step.deeds()[..], [Deed::LookAgain, Deed::Guard(_)]));
+    let deeds = plan(&world.seen()).step.deeds();
+    // An address that was given to another ensemble's member would have that one's rights taken away: its super user may have
+    // the same password.
+    let [Deed::LookAgain, Deed::Confirm { expected, .. }, Deed::Guard(_)] = &deeds[..] else { panic!("{deeds:?}") };
+    assert_eq!(expected.version, world.membership.as_ref().map(|membership| membership.version));
     world.scale(5);
     world.pass();
     assert_eq!(world.guarded, 1, "growth waits for nothing here: {:?}", world.trace);
@@ -105,4 +114,75 @@ fn an_acl_that_names_nobody_is_refused_before_anything_is_done() {
     world.spec.root_acl = Some(vec![entry("auth", "x", "r")]);
     let Step::Refuse(reason) = world.settle().step else { panic!("it is not refused") };
     assert!(reason.code == "InvalidSpec" && reason.message.contains("rootAcl"), "{}", reason.message);
+}
+
+const NO_PROVIDER: &str = "the servers refuse spec.rootAcl (sasl:solr:cdrwa): a scheme is unknown to them";
+
+/// At rest, and from now on with an entry that no provider of the servers takes.
+fn with_a_scheme_that_nobody_knows(replicas: i32) -> World {
+    let mut world = zk(replicas);
+    assert_eq!(world.settle().step, Step::Rest);
+    world.meddler = Some(Meddler { unguarded: Some(NO_PROVIDER), ..Meddler::default() });
+    world.spec.root_acl = Some(vec![entry("sasl", "solr", "cdrwa")]);
+    world
+}
+
+#[test]
+fn a_guard_that_is_refused_hides_no_roll_that_halted_and_is_tried_again_with_growing_pauses() {
+    let mut world = with_a_scheme_that_nobody_knows(3);
+    world.spec.jvm = Some(JvmSpec { heap: Some("300Mi".into()), ..JvmSpec::default() });
+    let restarted = (0..10).find_map(|_| match world.pass().step {
+        Step::Restart(restart) => Some(restart.id),
+        _ => None,
+    });
+    world.down.insert(restarted.unwrap());
+    let mut tries = Vec::new();
+    for second in 0..120 {
+        let plan = world.pass();
+        match &plan.step {
+            Step::Guard(_) => tries.push(second),
+            Step::Wait(reason) => assert_eq!(reason.code, "RollHalted"),
+            step => panic!("{step:?}"),
+        }
+        for name in ["Degraded", "Ready", "Progressing"] {
+            assert_eq!(condition(&plan, name).reason, "RollHalted", "{name} in second {second}");
+        }
+        if second > 0 {
+            let hindered = condition(&plan, "Hindered");
+            assert!(hindered.reason == "GuardRefused" && hindered.message.contains(NO_PROVIDER), "{hindered:?}");
+        }
+        world.now += 1;
+    }
+    assert!(tries[0] == 0 && (3..8).contains(&tries.len()), "{tries:?}");
+    let pauses: Vec<i32> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.is_sorted() && pauses.last() > pauses.first(), "{pauses:?}");
+}
+
+#[test]
+fn a_guard_that_is_refused_at_rest_is_said_all_the_time_and_another_acl_is_tried_at_once() {
+    let mut world = with_a_scheme_that_nobody_knows(3);
+    world.pass();
+    for _ in 0..60 {
+        let plan = world.pass();
+        let degraded = condition(&plan, "Degraded");
+        assert_eq!((degraded.truth, degraded.reason), (Truth::True, "GuardRefused"));
+        assert_eq!(
+            (condition(&plan, "Ready").truth, condition(&plan, "Progressing").truth),
+            (Truth::False, Truth::False)
+        );
+        world.now += 1;
+    }
+    world.meddler.as_mut().unwrap().unguarded = None;
+    world.spec.root_acl = Some(vec![entry("world", "anyone", "r")]);
+    assert!(matches!(plan(&world.seen()).step, Step::Guard(_)));
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(ready(&world), Truth::True);
+}
+
+#[test]
+fn a_guard_that_is_refused_holds_up_no_restart_that_is_asked_for() {
+    let mut world = with_a_scheme_that_nobody_knows(3);
+    world.pass();
+    world.asked.insert(ServerId(1));
+    assert!(matches!(plan(&world.seen()).step, Step::Restart(_)));
 }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use menagerie::api::Guarded;
 use menagerie::model::observed::ObjectKey;
 use menagerie::model::{Hindrances, Place};
 use menagerie::operator::hindered::Notes;
@@ -25,6 +26,8 @@ pub struct Meddler {
     pub refuses: fn(&ObjectKey, Verb) -> Option<&'static str>,
     /// What is deleted as soon as it is made.
     pub deletes: fn(&ObjectKey) -> bool,
+    /// In which words ZooKeeper refuses that rights are taken away.
+    pub unguarded: Option<&'static str>,
     pub notes: Notes,
     pub start: Instant,
 }
@@ -32,7 +35,7 @@ pub struct Meddler {
 impl Default for Meddler {
     fn default() -> Self {
         let (notes, start) = (Notes::default(), Instant::now());
-        Self { mutate: |_, _| {}, refuses: |_, _| None, deletes: |_| false, notes, start }
+        Self { mutate: |_, _| {}, refuses: |_, _| None, deletes: |_| false, unguarded: None, notes, start }
     }
 }
 
@@ -58,6 +61,17 @@ impl Meddler {
         let otherwise = came_out_otherwise(&answer, object);
         self.notes.written(&object.key, meant, otherwise, now);
         Some(answer)
+    }
+
+    /// Whether rights may be taken away.
+    pub fn guards(&mut self, mark: &Guarded, now: u64) -> bool {
+        let Some(words) = self.unguarded else {
+            self.notes.guarded();
+            return true;
+        };
+        let now = self.at(now);
+        self.notes.unguarded(mark, words, now);
+        false
     }
 
     /// Whether it may be deleted.

@@ -137,8 +137,10 @@ impl World {
         if denied {
             refused(&mut plan.conditions, DENIED, "denied");
         } else {
-            self.act(&plan.step);
-            plan.carried_out();
+            let whole = self.act(&plan.step);
+            if whole {
+                plan.carried_out();
+            }
         }
         self.status = plan.status.clone();
         plan
@@ -253,7 +255,9 @@ impl World {
     fn hindrances(&self) -> Hindrances {
         let mut all = self.hindrances.clone();
         if let Some(meddler) = &self.meddler {
-            all.objects.extend(meddler.hindrances(self.now).objects);
+            let known = meddler.hindrances(self.now);
+            all.objects.extend(known.objects);
+            all.guard = known.guard;
         }
         all
     }
@@ -340,7 +344,18 @@ impl World {
         self.refusing.contains(&id).then(|| PASSWORD_CHANGED.to_owned())
     }
 
-    fn act(&mut self, step: &Step) {
+    /// Whether all of it was done.
+    fn act(&mut self, step: &Step) -> bool {
+        if let (Step::Guard(guard), Some(meddler)) = (step, &mut self.meddler)
+            && !meddler.guards(&guard.mark, self.now)
+        {
+            return false;
+        }
+        self.carry_out(step);
+        true
+    }
+
+    fn carry_out(&mut self, step: &Step) {
         match step {
             Step::Apply(writes) => writes.iter().for_each(|write| self.write(write)),
             Step::Tell(tell) => {
