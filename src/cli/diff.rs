@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::cli::escape::push_escaped;
 use crate::cli::point::PointArg;
-use crate::cli::snapshot::{rebuilt, said, shown};
+use crate::cli::snapshot::{rebuilt, said, shown, while_purged};
 use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
-use crate::files::{Point, Progress, Rebuilt, rebuild_on};
-use crate::replay::{Difference, Tree, changes_since, differences};
+use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, rebuild_on};
+use crate::replay::{Difference, Sums, Tree, changes_since, differences};
 
 #[derive(Args, Debug)]
 pub struct Diff {
@@ -57,20 +57,51 @@ pub fn diff(options: &Diff) -> Result<Exit, Stop> {
             if let Some(led) = rebuild_on(members, (from.0, options.to.0), &mut progress)? {
                 return changed(led, options);
             }
-            (rebuilt(members, from.0, &mut meter)?, rebuilt(members, options.to.0, &mut meter)?)
+            ((members, from.0), (members, options.to.0))
         }
-        (None, [one, other]) => (
-            rebuilt(std::slice::from_ref(one), Point::End, &mut meter)?,
-            rebuilt(std::slice::from_ref(other), Point::End, &mut meter)?,
-        ),
+        (None, [one, other]) => ((std::slice::from_ref(one), Point::End), (std::slice::from_ref(other), Point::End)),
         (None, _) => return Err(Stop::Usage("say --from, or name two snapshots or folders".to_owned())),
     };
-    let ((before, one), (after, other)) = (before, after);
-    let (before, after) = (before.replay.tree(), after.replay.tree());
-    let children = (before.children(), after.children());
-    let found = differences(before, after, options.path.trim_end_matches('/').as_bytes());
-    print(&found, (before, &children.0), (after, &children.1), options)?;
+    apart(before, after, options, &mut meter)
+}
+
+/// Two trees of which never more than one is whole in memory: of the first there are sums while the second is there, and what
+/// differs is taken from it anew.
+fn apart(
+    before: (&[Member], Point),
+    after: (&[Member], Point),
+    options: &Diff,
+    meter: &mut Meter,
+) -> Result<Exit, Stop> {
+    let (first, one) = rebuilt(before.0, before.1, meter)?;
+    let (mut sums, last) = (Sums::of(first.replay.tree()), first.replay.tree().last());
+    drop(first);
+    let (second, other) = rebuilt(after.0, after.1, meter)?;
+    let mut new = second.replay.into_tree();
+    let new_children = owned(&new);
+    sums.sift(&mut new);
+    // A server may write on: the same once more, unless the files end within a snapshot.
+    let pinned = while_purged(before.0, Point::Zxid(last), meter);
+    let again = match pinned {
+        Err(CannotLook::NoTree(_)) => while_purged(before.0, before.1, meter),
+        other => other,
+    };
+    let mut old = again?.replay.into_tree();
+    let old_children = owned(&old);
+    sums.keep_left(&mut old);
+    let found = differences(&old, &new, options.path.trim_end_matches('/').as_bytes());
+    let (old_children, new_children) = (borrowed(&old_children), borrowed(&new_children));
+    print(&found, (&old, &old_children), (&new, &new_children), options)?;
     Ok(if one == Exit::Sound { other } else { one })
+}
+
+/// How many children each znode has, whatever becomes of the tree.
+fn owned(tree: &Tree) -> HashMap<Box<[u8]>, usize> {
+    tree.children().into_iter().map(|(path, count)| (path.into(), count)).collect()
+}
+
+fn borrowed(counts: &HashMap<Box<[u8]>, usize>) -> HashMap<&[u8], usize> {
+    counts.iter().map(|(path, count)| (&**path, *count)).collect()
 }
 
 fn changed(mut led: Rebuilt, options: &Diff) -> Result<Exit, Stop> {

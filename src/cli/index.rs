@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::verify::note;
-use crate::cli::{Exit, Meter, Output, Printer, Stop, finish, story};
-use crate::index::{Built, Deed, Index, Query, build};
+use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, story};
+use crate::index::{Built, Deed, Index, Query, Sources, build_of};
 use crate::log::SessionId;
 use crate::model::ids::Zxid;
 
@@ -63,6 +63,8 @@ struct Build {
     others: Vec<String>,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Args, Debug)]
@@ -166,7 +168,8 @@ struct DamageLine<'a> {
 
 fn run_build(args: &Build) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
-    let built = build(&args.paths, &args.others, &args.place.index, &mut |progress| {
+    let sources = Sources { paths: &args.paths, others: &args.others, max_record: args.limit.max_record };
+    let built = build_of(sources, &args.place.index, &mut |progress| {
         meter.show(crate::files::Progress { path: progress.log, done: progress.bytes, of: progress.of });
     })?;
     drop(meter);

@@ -74,7 +74,8 @@ pub(crate) fn finish(command: &str, result: Result<Exit, Stop>) -> i32 {
 /// How long a record may be.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Limit {
-    /// The longest record that the servers of these files read, where jute.maxbuffer was raised: twice that. 64M or bytes
+    /// The longest record that the servers of these files read: their jute.maxbuffer and jute.maxbuffer.extrasize together.
+    /// 64M or bytes; 65M for members of this operator
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_record: Option<usize>,
 }

@@ -264,7 +264,7 @@ pub(super) fn said(rebuilt: &Rebuilt) -> Exit {
 }
 
 /// A server may purge what was listed a moment ago: then what is there now is taken.
-fn while_purged(members: &[Member], at: Point, meter: &mut Meter) -> Result<Rebuilt, CannotLook> {
+pub(super) fn while_purged(members: &[Member], at: Point, meter: &mut Meter) -> Result<Rebuilt, CannotLook> {
     let mut looked: Vec<Member> = members.to_vec();
     for _ in 0..5 {
         match rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress)) {

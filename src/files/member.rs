@@ -30,7 +30,8 @@ pub struct Member {
     pub single: bool,
     /// The snapshots beside a single log.
     pub beside: Vec<File>,
-    /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` was raised.
+    /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` or its extrasize
+    /// was raised.
     pub max_record: Option<usize>,
 }
 

@@ -82,13 +82,37 @@ pub fn build(
     index: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
-    let (logs, cover) = logs::find(sources)?;
+    build_of(Sources { paths: sources, others, max_record: None }, index, progress)
+}
+
+/// What an index is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The member's folder, or single logs.
+    pub paths: &'a [String],
+    /// The other members' folders.
+    pub others: &'a [String],
+    /// The longest record that their servers read, in bytes, where that is more than usual.
+    pub max_record: Option<usize>,
+}
+
+/// The same, of servers that read longer records.
+pub fn build_of(
+    Sources { paths: sources, others, max_record }: Sources<'_>,
+    index: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
+    let (logs, cover) = logs::find(sources, max_record)?;
     beside(index, logs.iter().map(|log| log.path.as_path()))?;
     let store = match Store::open(index, false) {
         Err(IndexError::Missing(_)) => None,
         other => Some(other?),
     };
-    let told = if others.is_empty() { None } else { Some(others::ask(sources, &logs, others, index, progress)?) };
+    let told = if others.is_empty() {
+        None
+    } else {
+        Some(others::ask((sources, max_record), &logs, others, index, progress)?)
+    };
     let (misfit, known) = match &store {
         Some(store) => (misfit(store, &logs, told.as_ref())?, store.verdicts()?),
         None => (None, Verdicts::default()),
@@ -99,9 +123,9 @@ pub fn build(
     let Told { verdicts, strand, unknown } = told.unwrap_or_default();
     let never_committed = verdicts.never_committed(&strand);
     let built = if grows {
-        grow(index, (&logs, cover), if unasked { known } else { verdicts }, progress)?
+        grow(index, (&logs, cover, max_record), if unasked { known } else { verdicts }, progress)?
     } else {
-        create(index, (&logs, cover), verdicts, progress)?
+        create(index, (&logs, cover, max_record), verdicts, progress)?
     };
     Ok(Built { anew: misfit, never_committed, unknown, unasked, ..built })
 }
@@ -164,7 +188,7 @@ fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
 
 fn create(
     index: &Path,
-    (logs, cover): (&[Log], Cover),
+    (logs, cover, max_record): (&[Log], Cover, Option<usize>),
     verdicts: Verdicts,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
@@ -173,7 +197,7 @@ fn create(
     let lock = locked(Path::new(&name), index)?;
     let partial = Partial(PathBuf::from(name));
     lock.set_len(0).map_err(|error| full_or(&partial.0, index, error))?;
-    let mut feed = Feed::new(Store::create(&partial.0)?, logs, cover, verdicts)?;
+    let mut feed = Feed::new(Store::create(&partial.0)?, (logs, max_record), cover, verdicts)?;
     feed.all(logs, progress).map_err(|error| named(error, &partial.0, index))?;
     let built = feed.finish().map_err(|error| named(error, &partial.0, index))?;
     lock.sync_all().map_err(|error| full_or(&partial.0, index, error))?;
@@ -199,12 +223,12 @@ fn named(error: IndexError, partial: &Path, index: &Path) -> IndexError {
 
 fn grow(
     index: &Path,
-    (logs, cover): (&[Log], Cover),
+    (logs, cover, max_record): (&[Log], Cover, Option<usize>),
     verdicts: Verdicts,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
     let _lock = locked(index, index)?;
-    let mut feed = Feed::new(Store::open(index, true)?, logs, cover, verdicts)?;
+    let mut feed = Feed::new(Store::open(index, true)?, (logs, max_record), cover, verdicts)?;
     feed.purge(logs)?;
     feed.all(logs, progress)?;
     feed.finish()

@@ -23,6 +23,8 @@ pub(crate) struct Feed {
     ephemerals: Ephemerals,
     verdicts: Verdicts,
     cover: Cover,
+    /// The longest record that the logs' servers read.
+    max_record: Option<usize>,
     /// One for all logs: its 24 MiB of leads are not grown anew for each.
     draft: Draft,
     built: Built,
@@ -30,10 +32,15 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(store: Store, logs: &[Log], cover: Cover, verdicts: Verdicts) -> Result<Self, IndexError> {
+    pub(crate) fn new(
+        store: Store,
+        (logs, max_record): (&[Log], Option<usize>),
+        cover: Cover,
+        verdicts: Verdicts,
+    ) -> Result<Self, IndexError> {
         let ephemerals = Ephemerals::new(store.ephemerals()?);
         let built = Built { logs: logs.len(), ..Built::default() };
-        Ok(Self { store, ephemerals, verdicts, cover, draft: Draft::default(), built, of: 0 })
+        Ok(Self { store, ephemerals, verdicts, cover, max_record, draft: Draft::default(), built, of: 0 })
     }
 
     pub(crate) fn finish(mut self) -> Result<Built, IndexError> {
@@ -92,7 +99,7 @@ impl Feed {
         let id = self.store.put_log(&log.path, &state)?;
         self.store.drop_damage(id, state.next)?;
         let last = state.zxids.map(|(_, last)| last);
-        let Some(mut reader) = unless_purged(LiveLog::resume(&log.path, state.next, last, None))? else {
+        let Some(mut reader) = unless_purged(LiveLog::resume(&log.path, state.next, last, self.max_record))? else {
             return Ok(());
         };
         let mut earlier = match before {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::files::{Cover, LiveLog, Member};
 use crate::index::error::IndexError;
-use crate::log::{RECORD_LIMIT, Record};
+use crate::log::Record;
 use crate::model::ids::Zxid;
 
 /// A log by its name.
@@ -22,7 +22,7 @@ pub(crate) struct Log {
 }
 
 /// The logs of members' folders or single files, oldest first, and what makes up for gaps in them.
-pub(crate) fn find(sources: &[String]) -> Result<(Vec<Log>, Cover), IndexError> {
+pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec<Log>, Cover), IndexError> {
     let (mut logs, mut cover) = (Vec::new(), Cover::default());
     for source in sources {
         let member = Member::look(source)?;
@@ -35,7 +35,7 @@ pub(crate) fn find(sources: &[String]) -> Result<(Vec<Log>, Cover), IndexError> 
                 return Err(IndexError::Packed(log.path));
             }
             if member.single {
-                LiveLog::open(&log.path, None)?;
+                LiveLog::open(&log.path, max_record)?;
             }
             let path = match fs::canonicalize(&log.path) {
                 // Purged since the folder was looked at.
@@ -63,7 +63,9 @@ pub(crate) fn body_at(file: &File, offset: u64) -> std::io::Result<Option<(u32, 
     let [stored @ .., l0, l1, l2, l3] = head;
     let stored = u64::from_be_bytes(stored);
     let length = usize::try_from(i32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(0);
-    if length == 0 || length > RECORD_LIMIT {
+    // What the index points at was read once, however long: a record reaches no further than its file.
+    let left = file.metadata()?.len().saturating_sub(offset + 12);
+    if length == 0 || length as u64 > left {
         return Ok(None);
     }
     let mut body = vec![0; length];

@@ -27,7 +27,7 @@ mod term;
 mod varint;
 mod verdicts;
 
-pub use build::{Built, FoundDamage, Progress, build};
+pub use build::{Built, FoundDamage, Progress, Sources, build, build_of};
 pub use deed::Deed;
 pub use error::IndexError;
 pub use history::{Before, Event, History, Session};

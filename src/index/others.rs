@@ -24,20 +24,20 @@ pub(crate) struct Told {
 
 /// Reads the logs of all members, and decides what was committed.
 pub(crate) fn ask(
-    sources: &[String],
+    (sources, max_record): (&[String], Option<usize>),
     logs: &[Log],
     others: &[String],
     index: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Told, IndexError> {
-    let mut own = Member::default();
+    let mut own = Member { max_record, ..Member::default() };
     for source in sources {
         own.snapshots.extend(whole(source)?.snapshots);
     }
     own.logs.extend(logs.iter().map(|log| File { path: log.path.clone(), zxid: log.zxid }));
     let mut members = vec![own];
     for other in others {
-        members.push(whole(other)?);
+        members.push(Member { max_record, ..whole(other)? });
     }
     beside(index, each_once(&members)?.iter().map(PathBuf::as_path))?;
     let mut pass = |at: crate::files::Progress<'_>| progress(Progress { log: at.path, bytes: at.done, of: at.of });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::log::RECORD_LIMIT;
 use crate::model::ids::Zxid;
 
 /// Something wrong at a place of a log.
@@ -169,6 +170,10 @@ impl fmt::Display for Fault {
             Self::TornTail => f.write_str("the last record is torn"),
             Self::Checksum { stored, computed } => {
                 write!(f, "the checksum is {stored:08x} in the file and {computed:08x} by its bytes")
+            }
+            // It may be one that was written all the same.
+            Self::Length(length) if usize::try_from(*length).is_ok_and(|length| length > RECORD_LIMIT) => {
+                write!(f, "a record has the impossible length of {length} bytes (or --max-record is too low for it)")
             }
             Self::Length(length) => write!(f, "a record has the impossible length of {length} bytes"),
             Self::EndMark(byte) => write!(f, "a record ends with byte {byte:02x} and not with its end mark"),

@@ -58,5 +58,8 @@ pub const MAGIC: [u8; 4] = *b"ZKLG";
 pub const HEADER_LENGTH: usize = 16;
 /// The longest record that is believed in, unless told otherwise: 16 times `jute.maxbuffer`'s default.
 pub const RECORD_LIMIT: usize = 16 << 20;
-/// The longest record that a server reads back by default: `jute.maxbuffer` and as much again.
+/// The longest record that a server reads back by default: `jute.maxbuffer` and `jute.maxbuffer.extrasize` together, of which
+/// the second is as much as the first where it is not set.
 pub const SERVER_LIMIT: usize = 2 * 0xf_ffff;
+/// The same of the members that this operator starts, where nothing else is configured. Whose files they are, they do not tell.
+pub(crate) const MEMBER_LIMIT: usize = 0xf_ffff + (64 << 20);

@@ -1,9 +1,11 @@
 //! What is different between two trees.
 
 use std::cmp::Ordering;
+use std::hash::{BuildHasher as _, Hash};
 
 use crate::log::Acls;
-use crate::replay::tree::{Journal, Tree, Znode, by_walk, key, within};
+use crate::replay::acls::AclTable;
+use crate::replay::tree::{Journal, Map, Tree, Znode, by_walk, key, within};
 
 /// A path at which two trees differ.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,55 @@ pub fn changes_since<'a>(journal: &'a Journal, tree: &'a Tree, top: &[u8]) -> Ve
     changed.sort_unstable_by(|(a, _), (b, _)| by_walk(a, b));
     let both = |(path, old): (&'a [u8], _)| difference(path, (tree, old), (tree, tree.nodes.get(path)));
     changed.into_iter().filter_map(both).collect()
+}
+
+/// What is at each path of a tree, so short that two trees of a million znodes can be compared with one of them in memory.
+/// The sums are of no use to another process: their keys are drawn anew, so that nobody can make two alike.
+#[derive(Debug)]
+pub struct Sums {
+    keys: [foldhash::quality::RandomState; 2],
+    sums: Map<u128, u128>,
+}
+
+impl Sums {
+    /// Of all znodes.
+    pub fn of(tree: &Tree) -> Self {
+        let mut sums = Self { keys: Default::default(), sums: Map::default() };
+        sums.sums.reserve(tree.len());
+        for (path, node) in &tree.nodes {
+            let (at, what) = (sums.sum(&**path), sums.content(&tree.acls, node));
+            sums.sums.insert(at, what);
+        }
+        sums
+    }
+
+    /// Keeps of the tree what is otherwise, or not there, by these sums; and of the sums those that are not so in the tree.
+    pub fn sift(&mut self, tree: &mut Tree) {
+        let acls = std::mem::take(&mut tree.acls);
+        tree.keep_only(|path, node| {
+            let at = self.sum(path);
+            let same = self.sums.get(&at) == Some(&self.content(&acls, node));
+            if same {
+                self.sums.remove(&at);
+            }
+            !same
+        });
+        tree.acls = acls;
+    }
+
+    /// Keeps of the tree that the sums are of what is left of them.
+    pub fn keep_left(&self, tree: &mut Tree) {
+        tree.keep_only(|path, _| self.sums.contains_key(&self.sum(path)));
+    }
+
+    fn content(&self, acls: &AclTable, node: &Znode) -> u128 {
+        self.sum(&(node.data(), acls.get(node.acl()).map(Acls::encoded), node.stat()))
+    }
+
+    fn sum(&self, what: &(impl Hash + ?Sized)) -> u128 {
+        let [high, low] = self.keys.each_ref().map(|key| u128::from(key.hash_one(what)));
+        high << 64 | low
+    }
 }
 
 fn difference<'a>(

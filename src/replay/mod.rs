@@ -42,7 +42,7 @@ mod tests;
 
 pub use acls::AclTable;
 pub use apply::Refused;
-pub use diff::{Difference, changes_since, differences};
+pub use diff::{Difference, Sums, changes_since, differences};
 pub use history::{Claim, Epoch, History, Strand, Verdict, decide};
 pub use quota::{Cause, Fatal};
 pub use run::{Mismatch, Replay, Step};

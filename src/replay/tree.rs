@@ -109,6 +109,13 @@ impl Tree {
         gone.iter().filter_map(|path| self.remove(path)).count()
     }
 
+    /// Keeps these znodes alone, and the memory that they take.
+    pub(crate) fn keep_only(&mut self, mut keep: impl FnMut(&[u8], &Znode) -> bool) {
+        self.nodes.retain(|path, node| keep(path, node));
+        self.nodes.shrink_to_fit();
+        self.ephemerals = Map::default();
+    }
+
     fn load(&mut self, node: &Node<'_>) {
         self.insert(node.path.0, Znode { data: node.data.map(Into::into), acl: node.acl, stat: node.stat, sum: 0 });
     }

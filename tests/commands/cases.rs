@@ -180,6 +180,11 @@ fn a_record_that_no_server_reads_back_is_found_unless_the_limit_was_raised() {
         (code, lines[0]["finding"].as_str(), lines[0]["atStart"].as_str()),
         (1, Some("too-long"), Some("refuses"))
     );
+    // What decides it, and what members of this operator have.
+    let words = lines[0]["text"].as_str().unwrap();
+    for name in ["jute.maxbuffer", "jute.maxbuffer.extrasize", "--max-record 68157439"] {
+        assert!(words.contains(name), "{words}");
+    }
     assert_eq!(json(&["log", "verify", world.path(), "--max-record", "4M"]).0, 0);
     assert_eq!(json(&["log", "dump", world.path(), "--max-record", "1M"]).0, 1);
 }
@@ -194,11 +199,23 @@ fn a_record_beyond_16_mib_is_read_if_that_is_allowed() {
     log.append(header, &set, None).unwrap();
     fs::write(world.file("log.1"), log.into_inner()).unwrap();
     settle(&world.file("log.1"));
+    let (code, lines) = json(&["log", "verify", world.path()]);
+    let words = lines[0]["text"].as_str().unwrap();
+    assert!(code == 1 && words.contains("impossible length") && words.contains("--max-record"), "{words}");
     assert_eq!(json(&["log", "dump", world.path()]).0, 1);
     let (code, lines) = json(&["log", "dump", world.path(), "--max-record", "32M"]);
     assert_eq!((code, lines.len()), (0, 1));
     let cat = run(&["snapshot", "cat", world.path(), "--path", "/zookeeper", "--max-record", "32M"]);
     assert_eq!((cat.status.code(), cat.stdout.len()), (Some(0), data.len()));
+    let place = tempfile::tempdir().unwrap();
+    let index = place.path().join("index");
+    let index = index.to_str().unwrap();
+    assert_eq!(run(&["index", "build", world.path(), "--index", index]).status.code(), Some(1));
+    fs::remove_file(index).unwrap();
+    let built = run(&["index", "build", world.path(), "--index", index, "--max-record", "32M"]);
+    assert_eq!(built.status.code(), Some(0), "{}", text(&built.stderr));
+    let (code, lines) = json(&["index", "search", "--path", "/zookeeper", "--index", index]);
+    assert_eq!((code, lines.len(), lines[0]["after"]["length"].as_u64()), (0, 1, Some(17 << 20)), "{lines:?}");
 }
 
 #[test]

@@ -142,3 +142,33 @@ fn a_snapshot_that_holds_later_transactions_is_no_base_for_a_point_before_them()
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("holds some transactions up to 0x100000005"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn two_snapshots_are_compared_with_what_stood_in_each_and_how_many_children_it_has() {
+    let (mut one, mut other) = (World::new(), World::new());
+    one.log(E1 + 1..=E1 + 4);
+    other.log(E1 + 1..=E1 + 3).set(E1 + 4, "/n100000002", b"other").log([E1 + 5, E1 + 6]);
+    one.snapshot();
+    other.snapshot();
+    let (one, other) = (one.file("snapshot.100000004"), other.file("snapshot.100000006"));
+    let (code, lines) = json(&["snapshot", "diff", one.to_str().unwrap(), other.to_str().unwrap()]);
+    let told: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|line| {
+            let side = if line["after"].is_null() { &line["before"] } else { &line["after"] };
+            (line["difference"].as_str().unwrap(), side["path"].as_str().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("stat", "/"),
+        ("data", "/n100000002"),
+        ("deleted", "/n100000004"),
+        ("created", "/n100000005"),
+        ("created", "/n100000006"),
+    ];
+    assert_eq!((code, told), (0, expected.to_vec()));
+    let (before, after) = (&lines[1]["before"]["data"], &lines[1]["after"]["data"]);
+    assert_eq!((before.as_str(), after.as_str()), (Some("some data"), Some("other")));
+    let children = |side: &str| lines[0][side]["children"].as_u64();
+    assert_eq!((children("before"), children("after")), (Some(5), Some(6)));
+}

@@ -107,11 +107,7 @@ fn one(report: &mut Report, reads: &[Read<'_>], at: usize, judge: &Judge) {
         report.add(&file.path, Severity::Damage, "more", text);
     }
     if let Some((offset, zxid, length)) = survey.too_long {
-        let text = format!(
-            "the transaction 0x{zxid} has {length} bytes: a server reads that only with a jute.maxbuffer of {} or more \
-             (--max-record {length}, if yours has it)",
-            length.div_ceil(2)
-        );
+        let text = format!("the transaction 0x{zxid} has {length} bytes: {}", super::beyond(length));
         let finding = report.add(&file.path, Severity::Damage, "too-long", text);
         (finding.offset, finding.zxid) = (Some(offset), Some(zxid));
         let at_start = if judge.start.reads(file.zxid) { AtStart::Refuses } else { AtStart::Harmless };

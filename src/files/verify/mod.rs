@@ -9,7 +9,7 @@ use crate::files::error::CannotLook;
 use crate::files::member::{File, Member};
 use crate::files::start::Start;
 use crate::files::survey::OnProgress;
-use crate::log::{AtStart, Header, Kind, SERVER_LIMIT};
+use crate::log::{AtStart, Header, Kind, MEMBER_LIMIT, SERVER_LIMIT};
 use crate::model::ids::Zxid;
 use crate::replay::Strand;
 
@@ -103,6 +103,15 @@ impl Report {
             }
         }
     }
+}
+
+/// Which servers read as many bytes back.
+fn beyond(length: usize) -> String {
+    format!(
+        "a server reads that only if its jute.maxbuffer and jute.maxbuffer.extrasize are together {length} or more. They are \
+         {SERVER_LIMIT} by default, and {MEMBER_LIMIT} for members of this operator: say --max-record {MEMBER_LIMIT}, or what \
+         yours have"
+    )
 }
 
 /// Verifies all files of a member, and how they hang together.

@@ -88,11 +88,7 @@ fn unreadable(survey: &SnapshotSurvey, file: &File, single: bool) -> Option<(Opt
         return Some((Some(*offset), fault.name(), text.clone()));
     }
     if let Some(length) = survey.too_long {
-        let text = format!(
-            "a znode has {length} bytes of data: a server reads that only with a jute.maxbuffer of {} or more \
-             (--max-record {length}, if yours has it)",
-            length.div_ceil(2)
-        );
+        let text = format!("a znode has {length} bytes of data: {}", super::beyond(length));
         return Some((None, "too-long", text));
     }
     // Servers tell by the name how a snapshot is packed.
