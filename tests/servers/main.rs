@@ -7,3 +7,4 @@ mod ensemble;
 mod link;
 mod slots;
 mod slow;
+mod taken_back;
