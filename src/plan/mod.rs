@@ -12,6 +12,7 @@ mod guard;
 mod heal;
 mod hindered;
 mod membership;
+mod mute;
 mod objects;
 mod origin;
 mod replace;
@@ -339,6 +340,9 @@ fn decide(
     }
     if let Some(lacking) = untold.or_else(|| hindered::unfounded(seen, held)) {
         return Step::Refuse(lacking);
+    }
+    if let Some(step) = mute::alone(seen, standing, desired) {
+        return step;
     }
     if blueprint.charter != charter && !seen.hindrances.denied {
         blueprint.charter = charter;

@@ -307,6 +307,7 @@ impl Answer {
                 // No decision looks at it; the other founders do.
                 epoch: None,
                 outdated: self.outdated.clone(),
+                leader_serves: None,
             },
             stalled: self.stalled,
             // A server of this model receives, or does nothing at all.
