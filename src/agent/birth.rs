@@ -64,6 +64,7 @@ mod tests {
                 record: Some(ConfigVersion(record)),
                 epoch: None,
                 outdated: None,
+                leader_serves: None,
             },
             server: Server::Silent { reason: String::new() },
             stalled: None,

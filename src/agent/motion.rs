@@ -123,6 +123,8 @@ pub async fn watch(agent: Arc<Agent>, period: Duration) {
         let server = agent.server(period).await;
         let signs = match &server {
             Server::Serving(_) => None,
+            // It may serve, and only one of its answers be missing: of a lone voter that serves, nothing moves.
+            Server::Silent { .. } if agent.answered() => None,
             Server::Waiting { .. } => look(&agent, true).await,
             Server::Silent { .. } => look(&agent, false).await,
         };

@@ -13,6 +13,7 @@
 //! So a server that does nothing any more is told by its agent, from several signs (`motion`), and it is the operator
 //! that restarts it, which knows who else serves (`plan/replace.rs`). A process that ends is started anew by the kubelet.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::model::truth::{Disk, Mode, Server};
-use crate::model::{MemberTruth, ServerId};
+use crate::model::{MemberTruth, Membership, ServerId};
 
 use super::motion::Motion;
 use super::prepare;
@@ -50,8 +51,6 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 /// there is none.
 const SUCCESSION: Duration = Duration::from_millis(1500);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Who is held up: the kubelet, and again when it was restarted. Others would only take up connections.
-const HELD_UP: usize = 4;
 
 /// One member, its server and its disk.
 pub struct Agent {
@@ -64,7 +63,8 @@ pub struct Agent {
     volume: Volume,
     mounts: Option<Mounts>,
     reader: Arc<Semaphore>,
-    held_up: Semaphore,
+    answered: AtomicBool,
+    held_up: Round<&'static str>,
     served: Mutex<Instant>,
     server: Round<Server>,
     look: Round<Result<(Disk, Option<String>), String>>,
@@ -80,11 +80,17 @@ impl Agent {
             volume,
             mounts,
             reader: Arc::new(Semaphore::new(1)),
-            held_up: Semaphore::new(HELD_UP),
+            answered: AtomicBool::new(false),
+            held_up: Round::default(),
             served: Mutex::new(Instant::now()),
             server: Round::default(),
             look: Round::default(),
         }
+    }
+
+    /// Whether the server's `AdminServer` answered anything when it was asked last.
+    pub fn answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Where its server finds its configuration.
@@ -124,8 +130,9 @@ impl Agent {
     }
 
     async fn questions(&self) -> Result<Server, String> {
+        self.answered.store(false, Ordering::Relaxed);
         let before = self.disk(Volume::epoch).await?;
-        match truth::ask(&self.place).await {
+        match truth::ask(&self.place, &self.answered).await {
             Ok(answers) => {
                 let (after, membership) = self.disk(|volume| Ok((volume.epoch()?, volume.active()?))).await?;
                 Ok(truth::judge(answers, &Written { before, after, membership }))
@@ -202,12 +209,14 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
 }
 
 /// The kubelet asks this before it stops the server, and waits: not for a follower, and not for a leader whom nobody follows.
-/// One that led waits until it follows: its successor has taken over what it decided last.
+/// One that led waits until it follows: its successor has taken over what it decided last. All who ask meanwhile wait for the
+/// same: any pod may ask, and none takes the kubelet's place.
 async fn hand_over(State(agent): State<Arc<Agent>>) -> (StatusCode, &'static str) {
-    let Ok(_held_up) = agent.held_up.try_acquire() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "others are held up already\n");
-    };
-    (StatusCode::OK, relieve(&agent).await)
+    let asked = Arc::clone(&agent);
+    match agent.held_up.join(|_, _| false, || async move { relieve(&asked).await }).await {
+        Some(outcome) => (StatusCode::OK, outcome),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the asking broke off\n"),
+    }
 }
 
 async fn relieve(agent: &Arc<Agent>) -> &'static str {
@@ -232,8 +241,11 @@ async fn relieve(agent: &Arc<Agent>) -> &'static str {
     }
 }
 
+/// A leader that could not be asked how many follow it may well have all of them.
 fn leads_others(server: &Server) -> bool {
-    matches!(server, Server::Serving(serving) if serving.mode == Mode::Leader && serving.synced_voters.is_some_and(|others| others > 0))
+    let Server::Serving(serving) = server else { return false };
+    let may_have = || Membership::parse(&serving.membership).is_ok_and(|membership| membership.voters().count() > 1);
+    serving.mode == Mode::Leader && serving.synced_voters.map_or_else(may_have, |others| others > 0)
 }
 
 fn follows(server: &Server) -> bool {

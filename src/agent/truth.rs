@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -82,11 +83,13 @@ pub struct Written {
     pub membership: Option<Membership>,
 }
 
-/// Asks the server; when an answer already says that it does not serve, that.
-pub async fn ask(place: &Place) -> Result<Answers, Server> {
+/// Asks the server; when an answer already says that it does not serve, that. Whether it `answered` at all is told apart from
+/// what it comes to.
+pub async fn ask(place: &Place, answered: &AtomicBool) -> Result<Answers, Server> {
     let end = Instant::now() + PATIENCE;
     let left = || end.saturating_duration_since(Instant::now());
     let stats = admin::server_stats(&place.admin, left()).await.map_err(|e| silent(&e))?;
+    answered.store(true, Ordering::Relaxed);
     if stats.error.is_some() {
         let version = admin::version(&place.admin, left().min(VERSION_PATIENCE)).await.ok().flatten();
         return Err(waiting("election", version.as_deref()));

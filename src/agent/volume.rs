@@ -89,12 +89,24 @@ impl Volume {
         let Found { mark, database, initialize: _, dynamics } = found;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
         let record = Records::read(&dynamics).newest.map(|newest| newest.version);
-        Ok(Disk { identity, database, record, epoch: self.epoch()?, outdated: None })
+        Ok(Disk {
+            identity,
+            database,
+            record,
+            epoch: self.epoch()?,
+            outdated: None,
+            leader_serves: self.leader_serves()?,
+        })
     }
 
     /// The configuration that the server was started with, and rewrites at each change of the membership.
     pub fn zoo_cfg(&self) -> Result<Option<String>, VolumeError> {
         self.text(&format!("{CONF}/{ZOO_CFG}"))
+    }
+
+    /// Whether the server takes clients while it leads, by the configuration that it was started with.
+    fn leader_serves(&self) -> Result<Option<bool>, VolumeError> {
+        Ok(self.zoo_cfg()?.map(|cfg| !cfg.lines().any(|line| line.trim() == "leaderServes=no")))
     }
 
     /// The membership that the server goes by, its version set: the one that its `zoo.cfg` points to.

@@ -158,6 +158,9 @@ pub struct PodFacts {
     pub in_spite_of: Option<String>,
     /// Whether its server said, when it last ended, that it cannot read its own files.
     pub unreadable: bool,
+    /// Whether its settings may be the reason as well, such as a size limit that was lowered: it could read no snapshot, and
+    /// its last words do not have why.
+    pub doubtful: bool,
     /// What somebody asked for by an annotation on it.
     pub asked: Option<Asked>,
     /// The version of ZooKeeper that has run in it, on its volume.

@@ -47,6 +47,9 @@ pub struct Disk {
     /// Why the server has to be started anew to take over what its pod was given meanwhile.
     #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
     pub outdated: Option<String>,
+    /// Whether its server takes clients while it leads, by what it was started with; `None` where an older agent does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_serves: Option<bool>,
 }
 
 /// What a server says about itself.

@@ -29,6 +29,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         trouble: trouble(&pod.spec.clone().unwrap_or_default(), &status),
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
+        doubtful: server.and_then(last_words).is_some_and(|words| words.contains(NO_SNAPSHOT)),
         asked: asked(pod),
         ran: server.is_some_and(has_run).then(|| pod.annotations().get(VERSION_ANNOTATION).cloned()).flatten(),
     }
@@ -95,12 +96,21 @@ const UNREADABLE: [&str; 2] = ["Unable to load database on disk", "Unable to run
 /// A full disk is no damage: a second database would not fit either.
 const DISK_FULL: &str = "No space left on device";
 
+/// Nor is a record that is larger than the server's limit: with the limit that it was written under, it is read.
+const TOO_LARGE: &str = "Unreasonable length";
+
+/// Why it can read no snapshot, a server said long before its last words: damage, or a limit.
+const NO_SNAPSHOT: &str = "Not able to find valid snapshots";
+
 fn unreadable(server: &ContainerStatus) -> bool {
+    let sound = |words: &str| [DISK_FULL, TOO_LARGE].iter().any(|sign| words.contains(sign));
+    let said = |words: &str| !sound(words) && UNREADABLE.iter().any(|sign| words.contains(sign));
+    !server.ready && last_words(server).is_some_and(said)
+}
+
+fn last_words(server: &ContainerStatus) -> Option<&str> {
     let ends = [server.state.as_ref(), server.last_state.as_ref()];
-    let last = ends.into_iter().flatten().find_map(|state| state.terminated.as_ref()?.message.as_deref());
-    !server.ready
-        && last
-            .is_some_and(|message| !message.contains(DISK_FULL) && UNREADABLE.iter().any(|sign| message.contains(sign)))
+    ends.into_iter().flatten().find_map(|state| state.terminated.as_ref()?.message.as_deref())
 }
 
 /// The words that `prepare` left behind when it ended well.
@@ -137,6 +147,8 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
     })
 }
 
+const LIMIT_ADVICE: &str = " because a record on its disk is larger than it was told to read (set jute.maxbuffer and jute.maxbuffer.extrasize as high as they were)";
+
 /// Exit code of a process that was killed: 128 and the signal.
 const KILLED: i32 = 137;
 
@@ -152,9 +164,11 @@ fn end(spec: &PodSpec, container: &str, ended: &ContainerStateTerminated) -> Str
     } else {
         format!("ended with {}", ended.exit_code)
     };
-    match gist(ended.message.as_deref().unwrap_or_default()) {
+    let words = ended.message.as_deref().unwrap_or_default();
+    let advice = if words.contains(TOO_LARGE) { LIMIT_ADVICE } else { "" };
+    match gist(words) {
         last if last.is_empty() => how,
-        last => format!("{how}: {last}"),
+        last => format!("{how}{advice}: {last}"),
     }
 }
 
@@ -325,5 +339,21 @@ mod tests {
         assert!(killed.contains("killed (137)") && !killed.contains("probe"), "the server has none: {killed}");
         let failed = pod_facts(&ended("Error", 1, "terminated")).trouble;
         assert_eq!(failed.as_deref(), Some("container zookeeper ended with 1: INFO last words"));
+    }
+
+    #[test]
+    fn a_record_that_is_larger_than_the_limit_is_no_damage_and_the_limit_is_named() {
+        let ended = |message: &str| {
+            pod(&json!({"containerStatuses": [{
+                "name": "zookeeper", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+                "state": {"terminated": {"exitCode": 1, "message": message}},
+            }]}))
+        };
+        let damaged = "ERROR Unable to load database on disk\njava.io.IOException: CRC check failed";
+        assert!(ended(damaged).unreadable);
+        let limit = "ERROR Unable to load database on disk\njava.io.IOException: Unreasonable length = 3000000\n\tat org.apache.jute";
+        let facts = ended(limit);
+        assert!(!facts.unreadable);
+        assert!(facts.trouble.unwrap().contains("jute.maxbuffer"));
     }
 }

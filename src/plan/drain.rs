@@ -5,7 +5,7 @@
 //! when its pod is being deleted, whoever deletes it. Its agent holds the server up for that long (`agent::serve`).
 
 use super::standing::Standing;
-use super::{Purpose, Step, rolling};
+use super::{Purpose, Step, mute, rolling};
 use crate::model::{Fact, Observation, ServerId};
 
 /// Takes the leader out of the membership when its node was cordoned, and no other voter's was: with two of them, the
@@ -15,7 +15,11 @@ pub fn hand_over(seen: &Observation, standing: &Standing) -> Option<Step> {
     let others: Vec<ServerId> = committed.voters().filter(|id| *id != leader).collect();
     let elsewhere = others.iter().all(|id| cordoned(seen, *id) == Some(false));
     let ready = cordoned(seen, leader) == Some(true) && !others.is_empty() && elsewhere;
-    if !ready || standing.blocker(seen).is_some() || rolling::unready(seen, committed).is_some() {
+    if !ready
+        || mute::left_alone(seen, standing, leader)
+        || standing.blocker(seen).is_some()
+        || rolling::unready(seen, committed).is_some()
+    {
         return None;
     }
     Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))
@@ -27,7 +31,12 @@ pub fn relieve(seen: &Observation, standing: &Standing) -> Option<Step> {
     let (leader, committed) = (standing.leader?, standing.committed.as_ref()?);
     let going = seen.pods.get(&leader.ordinal())?.terminating;
     let alone = committed.voters().count() == 1;
-    if !going || alone || standing.blocker_but(seen, leader).is_some() || rolling::unready(seen, committed).is_some() {
+    if !going
+        || alone
+        || mute::left_alone(seen, standing, leader)
+        || standing.blocker_but(seen, leader).is_some()
+        || rolling::unready(seen, committed).is_some()
+    {
         return None;
     }
     Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))

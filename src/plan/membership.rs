@@ -10,7 +10,7 @@
 
 use super::origin::usable_claim;
 use super::standing::{Standing, serving};
-use super::{Reason, Resize, Step, denied, departure, drain, hindered, objects, replace, rolling, strangers};
+use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, objects, replace, rolling, strangers};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -92,6 +92,9 @@ fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> S
         return step.clone();
     }
     if let Some((id, why)) = leaver {
+        if let Some(step) = mute::before_few(seen, standing, blueprint.desired, id) {
+            return step;
+        }
         return match departure::blocker(seen, standing, id) {
             Some(blocker) => Step::Wait(blocker),
             None if seen.hindrances.denied => context.meanwhile(Reason::new(rolling::DENIED, denied(seen))),

@@ -12,6 +12,7 @@ mod guard;
 mod heal;
 mod hindered;
 mod membership;
+mod mute;
 mod objects;
 mod origin;
 mod replace;
@@ -358,6 +359,9 @@ fn decide(
     }
     if let Some(foreign) = strangers::leads_elsewhere(seen, standing) {
         return Step::Refuse(foreign);
+    }
+    if let Some(step) = mute::alone(seen, standing, desired) {
+        return step;
     }
     if blueprint.charter != charter && !seen.hindrances.denied {
         blueprint.charter = charter;

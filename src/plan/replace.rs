@@ -176,7 +176,9 @@ pub fn resync(seen: &Observation, standing: &Standing) -> BTreeMap<ServerId, Str
     let Some(committed) = &standing.committed else { return told };
     let unreadable = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);
-        let damaged = pod.unreadable && pod.restarts >= TRIES && !pod.terminating && !told.contains_key(&id);
+        let doubtful = pod.doubtful && rolling::unproven(seen, id);
+        let damaged =
+            pod.unreadable && !doubtful && pod.restarts >= TRIES && !pod.terminating && !told.contains_key(&id);
         damaged && others(committed, id) && standing.blocker_but(seen, id).is_none()
     });
     if let Some((ordinal, pod)) = unreadable {

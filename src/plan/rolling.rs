@@ -9,10 +9,10 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace};
 use crate::model::desired::{Storage, Updates};
 use crate::model::observed::Asked;
-use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
+use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
 /// The reason of a step that the members refused, since they do not take the operator for the super user.
 pub const DENIED: &str = "SuperUserDenied";
@@ -34,6 +34,13 @@ pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
         return Some("it cannot read its data, and will sync anew".to_owned());
     }
     seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
+}
+
+/// Whether nobody else has served with what this member's pod was made from: what it ends of may be that.
+pub fn unproven(seen: &Observation, id: ServerId) -> bool {
+    let revision = |ordinal: Ordinal| seen.pods.get(&ordinal).and_then(|pod| pod.revision.as_ref());
+    let mut others = seen.pods.iter().filter(|(ordinal, _)| **ordinal != id.ordinal());
+    due(seen, id).is_none() && !others.any(|(other, pod)| pod.ready && revision(*other) == revision(id.ordinal()))
 }
 
 /// Why a member is restarted now although it serves: it is due, and the policy does not hold it. Who asks for the restart of
@@ -78,6 +85,11 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     // Where no member lets the operator change the membership, who asks for a restart has been told what it costs.
     if alone || (!leads && stays(seen, standing, committed, id)) || by_hand(id) {
         return Some(restart(seen, standing, id, pod, Some(committed.version), why));
+    }
+    if let Some(instead) = mute::instead_of_leaving(seen, standing, desired, id) {
+        return Some(
+            instead.map_or_else(Step::Wait, |()| restart(seen, standing, id, pod, Some(committed.version), why)),
+        );
     }
     let purpose = if leads { Purpose::HandOver } else { Purpose::Restart };
     Some(leave(seen, standing, id, committed.version, purpose))

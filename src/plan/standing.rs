@@ -4,7 +4,7 @@
 //! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
 //! quorum; for a step every voter has to say so itself.
 
-use super::{Reason, rolling, strangers};
+use super::{Reason, mute, rolling, strangers};
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
@@ -167,10 +167,12 @@ impl Standing {
     }
 
     /// Addresses of members that serve with the leader, `except` not among them. Those that have to be restarted are asked
-    /// only when there is nobody else: they may know another password than the Secret holds by now.
+    /// only when there is nobody else: they may know another password than the Secret holds by now. A leader that takes no
+    /// session is never asked.
     pub fn endpoints(&self, seen: &Observation, except: Option<ServerId>) -> Vec<String> {
         let voters = self.committed.iter().flat_map(Membership::voters);
-        let synced = voters.filter(|id| Some(*id) != except && self.unsynced(seen, *id).is_none());
+        let hears = |id: ServerId| self.leader != Some(id) || !mute::mute(seen, id);
+        let synced = voters.filter(|id| Some(*id) != except && hears(*id) && self.unsynced(seen, *id).is_none());
         let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| rolling::due(seen, *id).is_some());
         let asked = if fresh.is_empty() { due } else { fresh };
         asked.into_iter().filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect()

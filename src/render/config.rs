@@ -21,10 +21,13 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("jute.maxbuffer.extrasize", "67108864"),
 ];
 
-/// The text of zoo.cfg, sorted by key.
-pub fn static_config(user: &BTreeMap<String, String>) -> String {
+/// The text of zoo.cfg, sorted by key. A default that a flag says otherwise is left out: ZooKeeper would take the line over the
+/// flag.
+pub fn static_config(user: &BTreeMap<String, String>, flags: &[String]) -> String {
     let mut keys = BTreeMap::new();
-    for (key, value) in DEFAULTS.iter().chain(settings::ticks(user)).copied().chain(settings::least()) {
+    let flagged = |key: &str| flags.iter().any(|flag| settings::sets(flag, key));
+    let defaults = DEFAULTS.iter().filter(|(key, _)| !flagged(key));
+    for (key, value) in defaults.chain(settings::ticks(user)).copied().chain(settings::least()) {
         keys.insert(key, value);
     }
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.as_str())));
@@ -70,7 +73,7 @@ mod tests {
                 settle(Asked { config: &config, flags: &[], version: "3.9.5", replicas: 3 }).ok()
             });
             let user: BTreeMap<String, String> = settled.flat_map(|settled| settled.config).collect();
-            let mut file = static_config(&user).into_bytes();
+            let mut file = static_config(&user, &[]).into_bytes();
             for _ in 0..3 {
                 let read = load(&file);
                 for (key, value) in &user {
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn the_users_keys_replace_defaults_and_never_what_the_operator_owns() {
         let user = [("tickTime", "1000"), ("dataDir", "/etc"), ("snapCount", "5")];
-        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), &[]);
         assert!(text.contains("tickTime=1000\n") && text.contains("snapCount=5\n") && text.contains("dataDir=/data\n"));
         assert_eq!(text.matches("dataDir=").count(), 1);
     }
@@ -103,7 +106,7 @@ mod tests {
     #[test]
     fn who_counts_in_ticks_gets_those_of_the_sample_and_who_does_not_the_same_times_in_shorter_ones() {
         let times = |keys: &[(&str, &str)]| {
-            let text = static_config(&keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+            let text = static_config(&keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), &[]);
             let number = |key: &str| {
                 let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
                 line.map(|value| value.parse::<u32>().unwrap())
@@ -117,5 +120,21 @@ mod tests {
         assert_eq!(times(&[("tickTime", "2000")]), times(&[]));
         assert_eq!(times(&[("initLimit", "30")]).0, 60_000);
         assert_eq!(times(&[("maxSessionTimeout", "90000")]), (20_000, 10_000, [4_000, 90_000]));
+    }
+
+    #[test]
+    fn no_line_of_zoo_cfg_contradicts_a_flag_that_is_accepted() {
+        let values = ["1", "7000", "2000000", "yes", "no", "true", "false", "text"];
+        for setting in settings::all().filter(|setting| setting.reach == settings::Reach::Both) {
+            for value in values {
+                let name = setting.name.replace('*', "x");
+                let flags = [format!("-Dzookeeper.{name}={value}")];
+                let asked = Asked { config: &BTreeMap::new(), flags: &flags, version: "3.9.5", replicas: 3 };
+                let Ok(settled) = settle(asked) else { continue };
+                let text = static_config(&settled.config, &settled.flags);
+                let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+                assert!(line.is_none_or(|line| line == value), "{name}: the flag says {value}, and zoo.cfg {line:?}");
+            }
+        }
     }
 }

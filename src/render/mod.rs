@@ -17,6 +17,8 @@ use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Names, Ordinal};
 
+pub use config::static_config;
+
 /// Everything that the rendering depends on.
 #[derive(Clone, Debug)]
 pub struct Blueprint<'a> {
@@ -75,7 +77,7 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
             &names.config(),
             json!({"data": {
                 CHARTER_KEY: serde_json::to_string_pretty(&blueprint.charter).unwrap_or_default(),
-                STATIC_KEY: config::static_config(&blueprint.desired.config),
+                STATIC_KEY: config::static_config(&blueprint.desired.config, &blueprint.desired.jvm_flags),
             }}),
         ),
         services::client(blueprint),

@@ -23,7 +23,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
         "metadata": {
             "annotations": {
                 // A new static configuration is a new revision of the pods.
-                "menagerie.dev/config": digest(&config::static_config(&blueprint.desired.config)),
+                "menagerie.dev/config": digest(&config::static_config(&blueprint.desired.config, &blueprint.desired.jvm_flags)),
                 "kubectl.kubernetes.io/default-container": "zookeeper",
                 VERSION_ANNOTATION: blueprint.desired.version,
                 SCRIPTS_ANNOTATION: scripts_config(),

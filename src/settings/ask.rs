@@ -8,6 +8,9 @@ use super::{PREFIX, Reach, Refusal, Rule, Setting, flags, text, ticks};
 /// How many names a sentence lists.
 const NAMED: usize = 8;
 
+/// From as many on, whoever leads has another that serves beside it, also while one is away.
+const ALONE: u32 = 3;
+
 /// What a user asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -61,7 +64,7 @@ pub fn settle(asked: Asked<'_>) -> Result<Settled, Refusal> {
             None => _ = unknown.insert(hinted(key)),
         }
     }
-    if let Some(fault) = ticks::sessions_fault(&settled.config) {
+    if let Some(fault) = ticks::fault(&settled.config) {
         return Err(Refusal { field: "config", reason: fault });
     }
     flags::add(asked, &mut settled, &mut unknown)?;
@@ -91,6 +94,7 @@ fn setting_of(key: &str) -> Result<Option<&'static Setting>, String> {
 pub fn fault(setting: Option<&Setting>, value: &str, asked: Asked<'_>) -> Option<String> {
     let setting = setting?;
     match setting.rule {
+        Rule::Owned { value: Some(ours), .. } if value == ours => None,
         Rule::Owned { value: Some(ours), why, .. } => Some(format!("must not be set, it is always {ours}: {why}")),
         Rule::Owned { value: None, why, .. } | Rule::Refused(why) => Some(format!("must not be set: {why}")),
         Rule::AtLeast(_) => {
@@ -99,9 +103,11 @@ pub fn fault(setting: Option<&Setting>, value: &str, asked: Asked<'_>) -> Option
             Some(format!("lists words of four letters, or *, and {wrong:?} is neither"))
         }
         Rule::Followed | Rule::Unwise { .. }
-            if setting.name == "leaderServes" && value == "no" && asked.replicas == 1 =>
+            if setting.name == "leaderServes" && value == "no" && asked.replicas < ALONE =>
         {
-            Some("must not be no with one replica: the only member leads, and would serve nobody".to_owned())
+            Some(format!(
+                "must not be no with fewer than {ALONE} replicas: a leader that is left alone would serve nobody, and could not be asked to take anybody in"
+            ))
         }
         Rule::Followed | Rule::Unwise { .. } => setting.takes.fault(value),
     }

@@ -19,8 +19,12 @@ const REFUSED: [(&str, &str); 9] = [
     ("-help", "prints and ends: the server would not start"),
 ];
 
+/// What an agent has to know of its server, of whose settings it sees zoo.cfg alone: written there, whoever says it.
+const IN_ZOO_CFG: [&str; 1] = ["leaderServes"];
+
 /// Adds the user's flags to what is settled, before those that come from `config`.
 pub fn add(asked: Asked<'_>, settled: &mut Settled, unknown: &mut BTreeSet<String>) -> Result<(), Refusal> {
+    let mut moved = BTreeSet::new();
     for flag in asked.flags {
         let refused = |fault: &str| Refusal { field: "jvm.flags", reason: format!("{} {fault}", shown(flag)) };
         if !flag.starts_with('-') || flag.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -53,9 +57,20 @@ pub fn add(asked: Asked<'_>, settled: &mut Settled, unknown: &mut BTreeSet<Strin
             return Err(refused(&format!("says once more what config says of {key}: set one of them")));
         }
         settled.advice.extend(advice(setting, property, value, asked.version));
+        if IN_ZOO_CFG.contains(&key) {
+            settled.config.insert(key.to_owned(), value.to_owned());
+            moved.insert(flag);
+        }
     }
-    settled.flags.splice(0..0, asked.flags.iter().cloned());
+    let flags = asked.flags.iter().filter(|flag| !moved.contains(flag));
+    settled.flags.splice(0..0, flags.cloned().collect::<Vec<_>>());
     Ok(())
+}
+
+/// Whether a flag says what a line of zoo.cfg with this key would say.
+pub fn sets(flag: &str, key: &str) -> bool {
+    let said = flag.split('=').next().and_then(|name| name.strip_prefix("-D")?.strip_prefix(PREFIX));
+    said == Some(key)
 }
 
 /// A flag as it may stand in a message: whatever it holds, and no secret that follows its name.

@@ -18,6 +18,7 @@ use crate::model::layout::{ADMIN_PORT, AGENT_PORT};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 
 pub use ask::{Asked, Settled, settle};
+pub use flags::sets;
 pub use page::page;
 pub use pod::check_pod;
 pub use table::all;
@@ -56,9 +57,13 @@ pub enum Takes {
     Int,
     /// A whole number, and at least 1.
     Count,
+    /// A whole number, and at least this.
+    AtLeast(i32),
     /// A whole number, of 64 bits.
     Long,
-    /// A number with decimals.
+    /// The same, and not 0, by which the server would divide.
+    NotZero,
+    /// A number with decimals, as Java and Rust both read it.
     Float,
     /// `true` or `false`.
     Bool,
@@ -106,8 +111,8 @@ pub enum Values {
     Every,
     /// All but this one, ZooKeeper's own.
     But(&'static str),
-    /// This one.
-    Just(&'static str),
+    /// Each number below.
+    Below(i64),
 }
 
 /// Why something may not be set.
@@ -161,7 +166,7 @@ impl Values {
         match self {
             Self::Every => true,
             Self::But(harmless) => value != harmless,
-            Self::Just(harmful) => value == harmful,
+            Self::Below(least) => value.parse::<i64>().is_ok_and(|number| number < least),
         }
     }
 }
@@ -169,11 +174,21 @@ impl Values {
 impl Takes {
     /// What is wrong with a value.
     fn fault(self, value: &str) -> Option<String> {
+        let number = value.parse::<i32>().ok();
         let wanted = match self {
-            Self::Int if value.parse::<i32>().is_err() => "a whole number of at most 2147483647",
-            Self::Count if !value.parse::<i32>().is_ok_and(|count| count > 0) => "a whole number of at least 1",
+            Self::Int | Self::Count | Self::AtLeast(_) | Self::Long | Self::NotZero if is_octal(value) => {
+                "a whole number without a 0 before it: Java reads such a one as octal"
+            }
+            Self::Int if number.is_none() => "a whole number of at most 2147483647",
+            Self::Count if number.is_none_or(|count| count < 1) => "a whole number of at least 1",
+            Self::AtLeast(least) if number.is_none_or(|number| number < least) => {
+                return Some(format!("must be a whole number of at least {least}, and is {value:?}"));
+            }
             Self::Long if value.parse::<i64>().is_err() => "a whole number",
-            Self::Float if value.parse::<f64>().is_err() => "a number",
+            Self::NotZero if value.parse::<i64>().map_or(true, |number| number == 0) => {
+                "a whole number other than 0 (-1 switches it off)"
+            }
+            Self::Float if !is_decimal(value) => "a number",
             Self::Bool if !["true", "false"].contains(&value) => "true or false",
             Self::YesNo if !["yes", "no"].contains(&value) => "yes or no",
             Self::Port => return port_fault(value),
@@ -184,6 +199,17 @@ impl Takes {
         };
         Some(format!("must be {wanted}, and is {value:?}"))
     }
+}
+
+/// `Integer.getInteger` takes 010 for 8.
+fn is_octal(value: &str) -> bool {
+    let digits = value.trim_start_matches(['+', '-']);
+    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Of what either of them reads, the other has no inf, NAN, 1f or 0x1p3; and a number that is too large becomes infinite.
+fn is_decimal(value: &str) -> bool {
+    value.bytes().all(|byte| b"0123456789+-.eE".contains(&byte)) && value.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// Java reads a number that it cannot as if it were not there.

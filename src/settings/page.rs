@@ -12,7 +12,7 @@ const HEAD: &str = "# Settings
 Every option of ZooKeeper 3.8 and 3.9, and what becomes of it:
 
 - **owned**: the operator's value is written, always and last. ZooKeeper takes zoo.cfg over every `-D`, so it wins over flags and
-  environment as well; what would cost data says a flag too, after all others.
+  environment as well; what would cost data says a flag too, after all others. Who asks for the same value is not refused.
 - **followed**: your value is passed on. Write it in `config` under the name in the first column; an option that is no key of
   zoo.cfg becomes a flag of the JVM by itself.
 - **followed, with a warning**: the condition `Warning` says why it is unwise.
@@ -43,17 +43,20 @@ pub fn page() -> String {
     page
 }
 
-fn takes(takes: Takes) -> &'static str {
-    match takes {
+fn takes(takes: Takes) -> String {
+    let words = match takes {
         Takes::Int | Takes::Long => "number",
         Takes::Count => "number, at least 1",
+        Takes::AtLeast(least) => return format!("number, at least {least}"),
+        Takes::NotZero => "number, not 0",
         Takes::Float => "decimal",
         Takes::Bool => "true, false",
         Takes::YesNo => "yes, no",
         Takes::Port => "port",
         Takes::Buffer => "bytes, at least 1048575",
         Takes::Text => "text",
-    }
+    };
+    words.to_owned()
 }
 
 fn becomes(setting: &Setting) -> String {
@@ -67,7 +70,7 @@ fn becomes(setting: &Setting) -> String {
         Rule::Unwise { values: Values::But(value), why } => {
             format!("followed; other than `{value}` with a warning: {why}")
         }
-        Rule::Unwise { values: Values::Just(value), why } => format!("followed; `{value}` with a warning: {why}"),
+        Rule::Unwise { values: Values::Below(least), why } => format!("followed; below {least} with a warning: {why}"),
         Rule::Refused(why) => format!("**refused**: {why}"),
     };
     let since: Vec<String> = setting.since.iter().map(|(minor, patch)| format!("3.{minor}.{patch}")).collect();

@@ -10,8 +10,17 @@ const JMX: &str =
     "is not read, because JMX of zkServer.sh is off: use jvm.flags, such as -Dcom.sun.management.jmxremote.port=9010";
 const PLACES: &str = "says where zkServer.sh finds its files: these are the operator's own";
 
-/// Variables that zkServer.sh or the JVM reads.
-const VARIABLES: [(&str, &str); 22] = [
+const RUNS: &str = "could replace what runs in the server's place: build an image, and use image of the ensemble";
+
+/// Variables that zkServer.sh, its shell, its linker or the JVM reads.
+const VARIABLES: [(&str, &str); 29] = [
+    ("PATH", RUNS),
+    ("BASH_ENV", RUNS),
+    ("ENV", RUNS),
+    ("SHELLOPTS", RUNS),
+    ("BASHOPTS", RUNS),
+    ("JAVA_HOME", RUNS),
+    ("CLASSPATH", "stands behind ZooKeeper's own: mount a jar of yours below lib of the image"),
     ("SERVER_JVMFLAGS", FLAGS),
     ("JVMFLAGS", FLAGS),
     ("JDK_JAVA_OPTIONS", FLAGS),
@@ -36,6 +45,30 @@ const VARIABLES: [(&str, &str); 22] = [
     // Of an emptyDir of the operator's own; the name of the file is the user's to choose.
     ("ZOO_LOG_FILE", ""),
 ];
+
+/// How variables begin that load code: into the linker's programs, and functions in the place of commands into the shell.
+const STARTS: [&str; 2] = ["LD_", "BASH_FUNC_"];
+
+/// Folders of the system, or above ZooKeeper's: whoever mounts there replaces the shell, Java or all of it.
+const SYSTEM: [&str; 14] = [
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/usr",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local",
+    "/usr/share",
+    "/opt",
+    "/opt/java",
+    "/etc",
+];
+
+/// Where a home of ZooKeeper is, beside the official image's, which is at the root.
+const HOMES: [&str; 6] = ["", "/opt", "/usr/local", "/usr/share", "/usr/lib", "/srv"];
 
 /// Files that zkServer.sh runs, wherever they are.
 const SCRIPTS: [&str; 4] = ["java.env", "zookeeper-env.sh", "zkEnv.sh", "zkServer.sh"];
@@ -65,10 +98,11 @@ pub fn check_pod(template: &Value) -> Result<(), Refusal> {
     if let Some(name) = names(spec, "volumes", "name").find(|name| VOLUMES.contains(name)) {
         return refused(format!("the volume {name} must not be changed: it is the operator's own"));
     }
-    for container in spec["containers"].as_array().into_iter().flatten() {
+    // What is started before the server and goes on beside it shares its ports as well.
+    let beside = list(spec, "initContainers").filter(|container| container["restartPolicy"] == "Always");
+    for container in list(spec, "containers").chain(beside) {
         if container["name"] != "zookeeper" {
-            let mut ports =
-                container["ports"].as_array().into_iter().flatten().filter_map(|p| p["containerPort"].as_u64());
+            let mut ports = list(container, "ports").filter_map(|p| p["containerPort"].as_u64());
             match ports.find_map(|port| port_fault(&port.to_string())) {
                 Some(fault) => return refused(format!("the port of a container {fault}")),
                 None => continue,
@@ -85,8 +119,12 @@ pub fn check_pod(template: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn names<'a>(container: &'a Value, list: &str, field: &'static str) -> impl Iterator<Item = &'a str> {
-    container[list].as_array().into_iter().flatten().filter_map(move |item| item[field].as_str())
+fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value[field].as_array().into_iter().flatten()
+}
+
+fn names<'a>(container: &'a Value, of: &str, field: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
+    list(container, of).filter_map(move |item| item[field].as_str())
 }
 
 fn part_fault(container: &Value) -> Option<String> {
@@ -104,6 +142,10 @@ fn variable_fault(name: &str) -> Option<String> {
     match VARIABLES.iter().find(|(variable, _)| *variable == name) {
         Some((_, "")) => None,
         Some((_, fault)) => Some(format!("env {name} must not be set: it {fault}")),
+        None if STARTS.iter().any(|start| name.starts_with(start)) => {
+            Some(format!("env {name} must not be set: it {RUNS}"))
+        }
+        None if name.starts_with("ZOOKEEPER_") => Some(format!("env {name} must not be set: it {PLACES}")),
         None if name.starts_with("ZOO_") => Some(format!(
             "env {name} must not be set: only the entrypoint of the official image reads it, and that is not run; use config"
         )),
@@ -122,14 +164,20 @@ fn mount_fault(path: &str) -> Option<String> {
     }
     let real = format!("/{}", parts.join("/"));
     let last = parts.last().copied().unwrap_or_default();
-    let home = parts.iter().rev().nth(1).is_some_and(|parent| parent.contains("zookeeper"));
+    let in_home = parts.iter().rev().nth(1).is_some_and(|parent| parent.contains("zookeeper"));
+    let parent = real.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let release = last.strip_prefix("zookeeper").map(|rest| rest.trim_start_matches('-'));
+    let named = release.is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()));
+    let is_home = last.contains("apache-zookeeper") || (named && HOMES.contains(&parent));
     let why = if parts.is_empty() || real == DATA_DIR || real.starts_with(&format!("{DATA_DIR}/")) {
         "the members' data is there"
     } else if ["/logs", "/tmp"].contains(&real.as_str()) {
         "the operator mounts a volume there"
     } else if SCRIPTS.contains(&last) {
         "zkServer.sh would run it, and it could replace all that the operator says: use jvm and config"
-    } else if real == "/conf" || (home && ["bin", "conf"].contains(&last)) {
+    } else if SYSTEM.contains(&real.as_str()) || is_home || (in_home && ["lib", "libexec"].contains(&last)) {
+        "it could replace what runs: mount single files, such as a jar below lib of the image with a subPath"
+    } else if real == "/conf" || (in_home && ["bin", "conf"].contains(&last)) {
         "it could hold files that zkServer.sh runs: mount single files, such as /conf/logback.xml with a subPath"
     } else {
         return None;

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod taken_back;
+mod values;
+
 use serde_json::{Value, json};
 
 use super::table::PARTS;
@@ -65,16 +68,23 @@ fn case_01_the_prometheus_provider_is_followed_and_ports_that_are_taken_are_refu
 }
 
 #[test]
-fn case_02_leader_serves_no_is_followed_where_another_member_serves() {
+fn case_02_leader_serves_no_is_followed_where_two_others_serve() {
     followed(config("leaderServes", "no"));
-    followed(flag("-Dzookeeper.leaderServes=no"));
-    let alone = |mut spec: Value| {
-        spec["replicas"] = json!(1);
-        desired(spec)
-    };
-    refused(alone(json!({"config": {"leaderServes": "no"}})), "config", "the only member leads");
-    refused(alone(json!({"jvm": {"flags": ["-Dzookeeper.leaderServes=no"]}})), "jvm.flags", "the only member leads");
-    followed(alone(json!({"config": {"leaderServes": "yes"}})));
+    // Of what a server was started with its agent sees zoo.cfg alone, so it stands there.
+    for (flags, value) in [("-Dzookeeper.leaderServes=no", "no"), ("-Dzookeeper.leaderServes=yes", "yes")] {
+        let asked = followed(flag(flags));
+        assert_eq!((asked.config["leaderServes"].as_str(), asked.jvm_flags.len()), (value, 0));
+    }
+    for few in [1, 2] {
+        let of = |mut spec: Value| {
+            spec["replicas"] = json!(few);
+            desired(spec)
+        };
+        let why = "must not be no with fewer than 3 replicas";
+        refused(of(json!({"config": {"leaderServes": "no"}})), "config", why);
+        refused(of(json!({"jvm": {"flags": ["-Dzookeeper.leaderServes=no"]}})), "jvm.flags", why);
+        followed(of(json!({"config": {"leaderServes": "yes"}})));
+    }
 }
 
 #[test]
@@ -134,12 +144,22 @@ fn case_18_variables_that_nobody_reads_are_refused_with_what_to_use() {
         ("_JAVA_OPTIONS", "jvm.flags"),
         ("ZK_SERVER_HEAP", "jvm.heap"),
         ("ZOOCFGDIR", "operator's own"),
+        ("PATH", "replace what runs"),
+        ("BASH_ENV", "replace what runs"),
+        ("ENV", "replace what runs"),
+        ("BASH_FUNC_java%%", "replace what runs"),
+        ("SHELLOPTS", "replace what runs"),
+        ("LD_PRELOAD", "replace what runs"),
+        ("LD_LIBRARY_PATH", "replace what runs"),
+        ("JAVA_HOME", "replace what runs"),
+        ("CLASSPATH", "below lib of the image"),
+        ("ZOOKEEPER_PREFIX", "operator's own"),
     ] {
         refused(server(json!({"env": [{"name": name, "value": "x"}]})), "podTemplate", instead);
         let secret = json!({"env": [{"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
         refused(server(secret), "podTemplate", instead);
     }
-    for name in ["TZ", "CLIENT_JVMFLAGS", "ZOO_LOG_FILE", "MY_ZOO_X"] {
+    for name in ["TZ", "CLIENT_JVMFLAGS", "ZOO_LOG_FILE", "MY_ZOO_X", "LANG", "MY_PATH"] {
         followed(server(json!({"env": [{"name": name, "value": "x"}]})));
     }
     // The server's container alone reads none of them.
@@ -168,12 +188,34 @@ fn case_19_nothing_is_put_where_zk_server_sh_would_run_it_or_the_data_is() {
         "/",
         "/logs",
         "/tmp",
+        "/apache-zookeeper-3.9.5-bin",
+        "/apache-zookeeper-3.9.5-bin/libexec",
+        "/apache-zookeeper-3.9.5-bin/libexec/zkEnv.sh",
+        "/apache-zookeeper-3.9.5-bin/lib",
+        "/opt/zookeeper",
+        "/opt/zookeeper-3.9.5/",
+        "/opt",
+        "/usr",
+        "/usr/bin",
+        "/bin",
+        "/lib",
     ] {
         let mount = json!({"volumeMounts": [{"name": "x", "mountPath": path}]});
         refused(server(mount), "podTemplate", "nothing may be mounted at");
         refused(server(json!({"volumeDevices": [{"name": "x", "devicePath": path}]})), "podTemplate", "nothing may be");
     }
-    for path in ["/conf/logback.xml", "/datalog", "/data2", "/usr/local/bin", "/extra", "/tmp/dumps"] {
+    for path in [
+        "/conf/logback.xml",
+        "/datalog",
+        "/data2",
+        "/usr/local/bin",
+        "/extra",
+        "/tmp/dumps",
+        "/var/log/zookeeper",
+        "/etc/zookeeper-tls",
+        "/apache-zookeeper-3.9.5-bin/lib/mine.jar",
+        "/opt/jmx",
+    ] {
         followed(server(json!({"volumeMounts": [{"name": "x", "mountPath": path}]})));
     }
 }
@@ -344,8 +386,26 @@ fn times_with_which_no_server_would_start_are_refused() {
     followed(desired(json!({"config": {"minSessionTimeout": "90000", "maxSessionTimeout": "90000"}})));
     followed(desired(json!({"config": {"minSessionTimeout": "90000", "tickTime": "6000"}})));
     followed(config("maxSessionTimeout", "-1"));
-    assert!(config("autopurge.purgeInterval", "0").unwrap().advice[0].contains("the volume fills"));
+    for none in ["0", "-1"] {
+        assert!(config("autopurge.purgeInterval", none).unwrap().advice[0].contains("the volume fills"), "{none}");
+    }
     followed(config("autopurge.purgeInterval", "24"));
+    // ZooKeeper multiplies in 32 bits, and gives a socket what comes out.
+    let times = |spec: Value| desired(json!({"config": spec}));
+    for limit in ["initLimit", "syncLimit", "connectToLearnerMasterLimit"] {
+        refused(
+            times(json!({"tickTime": "2000", limit: "1073742"})),
+            "config",
+            &format!("tickTime 2000 times {limit}"),
+        );
+        followed(times(json!({"tickTime": "2000", limit: "1073741"})));
+    }
+    refused(config("tickTime", "200000000"), "config", "more than 2147483647");
+    refused(config("tickTime", "107374183"), "config", "tickTime 107374183 times 20");
+    followed(times(
+        json!({"tickTime": "107374183", "initLimit": "5", "maxSessionTimeout": "2000000000", "minSessionTimeout": "1"}),
+    ));
+    refused(times(json!({"minSessionTimeout": "-2", "maxSessionTimeout": "0"})), "config", "maxSessionTimeout 0");
 }
 
 #[test]
@@ -355,6 +415,14 @@ fn containers_beside_the_server_share_its_ports_and_none_takes_one_that_is_held(
     refused(beside(with_port(8080)), "podTemplate", "that port belongs to the AdminServer");
     refused(beside(with_port(8079)), "podTemplate", "that port belongs to the agent");
     followed(beside(with_port(9141)));
+    let before = |policy: Option<&str>| {
+        let ports = json!([{"containerPort": 8080}]);
+        let container = json!({"name": "mesh", "image": "x", "restartPolicy": policy, "ports": ports});
+        beside(json!({"initContainers": [container]}))
+    };
+    refused(before(Some("Always")), "podTemplate", "that port belongs to the AdminServer");
+    // One that ends has given its ports back before the server starts.
+    followed(before(None));
     followed(server(json!({"ports": [{"containerPort": 2181, "name": "client"}]})));
     refused(beside(json!({"containers": [{"name": "agent", "image": "x"}]})), "podTemplate", "operator's own");
     refused(beside(json!({"initContainers": [{"name": "prepare", "image": "x"}]})), "podTemplate", "operator's own");

@@ -22,14 +22,39 @@ pub fn ticks(user: &BTreeMap<String, String>) -> &'static [(&'static str, &'stat
     if counted { SAMPLE_TICKS } else { SHORT_TICKS }
 }
 
-/// A server does not start when its shortest session is longer than its longest.
-pub fn sessions_fault(user: &BTreeMap<String, String>) -> Option<String> {
+/// Why no server would start with these times, or none would keep a connection.
+pub fn fault(user: &BTreeMap<String, String>) -> Option<String> {
     let given = |key: &str| user.get(key).and_then(|value| value.parse::<i64>().ok());
     let ours = |key: &str| ticks(user).iter().find(|(name, _)| *name == key).and_then(|(_, value)| value.parse().ok());
-    let tick = given("tickTime").or_else(|| ours("tickTime"))?;
+    let holds = |key: &str| given(key).or_else(|| ours(key));
+    let tick = holds("tickTime")?;
     // -1 stands for ZooKeeper's own: 2 and 20 ticks.
-    let said = |key: &str| given(key).or_else(|| ours(key)).filter(|time| *time != -1);
-    let (least, most) = (said("minSessionTimeout").unwrap_or(2 * tick), said("maxSessionTimeout").unwrap_or(20 * tick));
+    let said = |key: &str| holds(key).filter(|time| *time != -1);
+    let (least, most) = (said("minSessionTimeout"), said("maxSessionTimeout"));
+    let limits = ["initLimit", "syncLimit", "connectToLearnerMasterLimit"];
+    let limits = limits.into_iter().filter_map(|key| Some((key.to_owned(), holds(key)?)));
+    let sessions = most.is_none().then(|| (format!("{LONGEST}, for maxSessionTimeout,"), LONGEST));
+    limits
+        .chain(sessions)
+        .find_map(|limit| product_fault(tick, limit))
+        .or_else(|| sessions_fault(least.unwrap_or(2 * tick), most.unwrap_or(LONGEST * tick)))
+}
+
+/// The longest session, in ticks, where nobody says it.
+const LONGEST: i64 = 20;
+
+/// ZooKeeper multiplies in 32 bits: what does not fit comes out as another number, or below 0, and no socket takes that.
+fn product_fault(tick: i64, (name, ticks): (String, i64)) -> Option<String> {
+    let shown = if name.starts_with(char::is_numeric) { name } else { format!("{name} {ticks}") };
+    (tick.saturating_mul(ticks) > i32::MAX.into())
+        .then(|| format!("tickTime {tick} times {shown} is more than {} ms, which ZooKeeper cannot count", i32::MAX))
+}
+
+/// A server does not start when its shortest session is longer than its longest, and serves nobody when sessions end at once.
+fn sessions_fault(least: i64, most: i64) -> Option<String> {
+    if most < 1 {
+        return Some(format!("maxSessionTimeout {most} would end every session at once"));
+    }
     (least > most).then(|| {
         format!(
             "minSessionTimeout {least} is larger than maxSessionTimeout {most}, and no server would start: set both"

@@ -118,7 +118,7 @@ impl Fleet {
         let leads = ordinal == Ordinal(0);
         MemberTruth {
             id: ServerId::from(ordinal),
-            disk: Disk { identity, database: true, record: Some(BORN), epoch: Some(1), outdated: None },
+            disk: Disk { identity, database: true, record: Some(BORN), epoch: Some(1), ..Disk::default() },
             server: Server::Serving(Serving {
                 mode: if leads { Mode::Leader } else { Mode::Follower },
                 epoch: 1,

@@ -6,6 +6,7 @@ mod guard;
 mod healing;
 mod hindered;
 mod laws;
+mod leader_serves;
 mod meddler;
 mod meddling;
 mod origin;

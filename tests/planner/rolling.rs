@@ -281,3 +281,27 @@ fn a_version_that_may_not_follow_is_refused_and_changes_nothing() {
     assert!(reason.message.contains("3.10"), "{}", reason.message);
     assert!(world.objects == before);
 }
+
+#[test]
+fn a_member_that_cannot_read_its_data_with_the_newest_revision_halts_the_roll_and_keeps_its_copy() {
+    // A size limit that was lowered, digests that were switched: what the others would end of as well.
+    let mut world = settled(3);
+    heap(&mut world, "1Gi");
+    while !world.trace.iter().any(|step| step == "restart 2") {
+        world.pass();
+    }
+    world.down.insert(ServerId(2));
+    let unreadable = |world: &World| {
+        let mut seen = world.seen();
+        let pod = seen.pods.get_mut(&Ordinal(1)).unwrap();
+        (pod.unreadable, pod.doubtful, pod.restarts, pod.running) = (true, true, 9, Some(false));
+        plan(&seen)
+    };
+    let halted = unreadable(&world);
+    assert!(matches!(&halted.step, Step::Wait(reason) if reason.code == "RollHalted"), "{:?}", halted.step);
+    // Where the others have the same revision, and serve, it is the disk.
+    for n in 0..3 {
+        world.made.get_mut(&n).unwrap().0 = world.revision();
+    }
+    assert!(matches!(unreadable(&world).step, Step::Apply(_)), "the charter tells it to sync anew");
+}

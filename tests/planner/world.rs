@@ -10,7 +10,7 @@ use menagerie::model::{
     Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
     NodeFacts, Observation, Ordinal, Place, PodFacts, Requests, ServerId, SetFacts, Zxid,
 };
-use menagerie::plan::{DENIED, Plan, Resize, Step, Target, Write, places, plan, refused};
+use menagerie::plan::{DENIED, Deed, Plan, Resize, Step, Target, Write, places, plan, refused};
 use menagerie::render::Rendered;
 use serde_json::{Value, json};
 
@@ -53,6 +53,8 @@ pub struct World {
     pub nodes: BTreeMap<String, Fact<NodeFacts>>,
     /// Members that do not take the operator for the super user, until they are restarted.
     pub refusing: BTreeSet<ServerId>,
+    /// Members that were started with `leaderServes=no`: while one of them leads, it takes no session.
+    pub mute: BTreeSet<ServerId>,
     /// Members whose restart somebody asks for, by an annotation on the pod.
     pub asked: BTreeSet<ServerId>,
     /// Ordinals of pods that are being deleted, and whose servers still run.
@@ -93,6 +95,7 @@ pub fn zk(replicas: i32) -> World {
         requests: Requests::default(),
         nodes: BTreeMap::new(),
         refusing: BTreeSet::new(),
+        mute: BTreeSet::new(),
         asked: BTreeSet::new(),
         going: BTreeSet::new(),
         now: 1_795_435_200,
@@ -136,6 +139,8 @@ impl World {
             denied || (self.hindrances.denied && !matches!(plan.step, Step::Join { .. } | Step::Leave { .. }));
         if denied {
             refused(&mut plan.conditions, DENIED, "denied");
+        } else if !self.hears(&plan.step) {
+            self.trace.push("nobody takes a session".into());
         } else {
             let whole = self.act(&plan.step);
             if whole {
@@ -152,6 +157,29 @@ impl World {
         let pods = self.seen().pods;
         let addressed = |id: &&ServerId| pods.get(&id.ordinal()).and_then(|pod| pod.ip.as_ref());
         self.refusing.iter().any(|id| addressed(&id).is_some_and(|ip| via.contains(ip)))
+    }
+
+    /// Whether some member takes the session that a step needs.
+    fn hears(&self, step: &Step) -> bool {
+        let takes = |ip: &String| {
+            let id = (1..=self.pods()).map(ServerId).find(|id| self.pod(id.ordinal().0).ip.as_ref() == Some(ip));
+            id.is_some_and(|id| self.running(id) && !(self.mute.contains(&id) && self.leader() == Some(id)))
+        };
+        step.deeds().iter().all(|deed| match deed {
+            Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } => via.iter().any(takes),
+            _ => true,
+        })
+    }
+
+    /// What a pod that is made now is started with.
+    fn start(&mut self, id: ServerId) {
+        let key = ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() };
+        let text = self.objects.get(&key).and_then(Live::held).and_then(|json| json["data"]["zoo.cfg"].as_str());
+        if text.is_some_and(|text| text.lines().any(|line| line == "leaderServes=no")) {
+            self.mute.insert(id);
+        } else {
+            self.mute.remove(&id);
+        }
     }
 
     pub fn scale(&mut self, replicas: i32) -> &mut Self {
@@ -332,7 +360,14 @@ impl World {
         let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
         Fact::Known(MemberTruth {
             id,
-            disk: Disk { identity, database: record.is_some(), record, epoch: None, outdated: self.outdated(id) },
+            disk: Disk {
+                identity,
+                database: record.is_some(),
+                record,
+                epoch: None,
+                outdated: self.outdated(id),
+                leader_serves: Some(!self.mute.contains(&id)),
+            },
             server,
             stalled: None,
             still: None,
@@ -395,6 +430,7 @@ impl World {
                 let revision = self.revision();
                 self.made.insert(restart.id.ordinal().0, (revision, self.next));
                 self.refusing.remove(&restart.id);
+                self.start(restart.id);
                 self.led = self.led.filter(|id| *id != restart.id);
                 self.asked.remove(&restart.id);
                 self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
@@ -476,7 +512,11 @@ impl World {
             self.made.retain(|n, _| *n < pods);
             self.versions.retain(|n, _| *n < pods);
             let version = self.version().unwrap_or_default();
+            self.mute.retain(|id| id.0 <= pods);
             for n in 0..pods {
+                if !self.made.contains_key(&n) {
+                    self.start(ServerId(n + 1));
+                }
                 self.versions.entry(n).or_insert_with(|| version.clone());
                 self.made.entry(n).or_insert_with(|| (revision.clone(), uid));
                 let volume = !self.unplaced.contains(&ServerId(n + 1));

@@ -8,3 +8,4 @@ mod ensemble;
 mod link;
 mod slots;
 mod slow;
+mod taken_back;

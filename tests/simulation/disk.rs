@@ -82,6 +82,7 @@ impl Disk {
             record: Records::read(&found.dynamics).newest.map(|newest| newest.version),
             epoch: Some(self.current),
             outdated: None,
+            leader_serves: None,
         }
     }
 

@@ -238,6 +238,7 @@ impl PodSight {
             unready: self.unready,
             restarts: self.restarts,
             unreadable: self.unreadable,
+            doubtful: false,
             in_spite_of: None,
             asked: self.asked.map(|asked| match asked {
                 Ask::Restart => Asked::Restart,
@@ -309,6 +310,7 @@ impl Answer {
                 // No decision looks at it; the other founders do.
                 epoch: None,
                 outdated: self.outdated.clone(),
+                leader_serves: None,
             },
             stalled: self.stalled,
             // A server of this model receives, or does nothing at all.

@@ -153,18 +153,74 @@ async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
     leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
     leads.insert("monitor", fixture!("3.9.5/leader-monitor.json"));
     let url = agent(server(leads).await, disk.path()).await;
+    // Any pod may ask, and none takes the kubelet's place: whoever asks meanwhile waits for the same outcome.
     let limit = HAND_OVER + Duration::from_secs(5);
-    let kubelets = format!("{url}/hand-over");
-    let held_up = http::get(&kubelets, limit);
-    let flood = async {
-        // Whoever asks in a flood is turned away, and takes no connection from the probes.
-        let asked = futures::future::join_all((0..20).map(|_| probe(&url, "/hand-over")));
-        let turned_away = tokio::time::timeout(HAND_OVER / 2, asked).await;
-        assert!(turned_away.is_err(), "some of them wait");
+    let path = format!("{url}/hand-over");
+    let others = futures::future::join_all((0..20).map(|_| http::get(&path, limit)));
+    let kubelet = async {
+        sleep(HAND_OVER / 2).await;
         assert_eq!(probe(&url, "/healthz").await, Ok("ok".into()));
+        let began = Instant::now();
+        let answer = http::get(&path, limit).await.unwrap();
+        assert!(began.elapsed() < HAND_OVER, "it waits no longer than what is left");
+        answer
     };
-    let (answer, ()) = tokio::join!(held_up, flood);
-    assert_eq!(answer.unwrap(), b"nobody took over\n");
+    let (others, kubelet) = tokio::join!(others, kubelet);
+    for answer in others.into_iter().map(Result::unwrap).chain([kubelet]) {
+        assert_eq!(String::from_utf8(answer).unwrap(), "nobody took over\n");
+    }
+}
+
+#[test]
+fn a_leader_that_counts_nobody_because_it_cannot_be_asked_is_held_up_where_others_vote() {
+    let leads = |voters: u32, synced_voters| {
+        let lines = (1..=voters).map(|id| format!("server.{id}=a-{id}:2888:3888:participant;2181\n"));
+        leads_others(&Server::Serving(Serving {
+            mode: Mode::Leader,
+            epoch: 1,
+            zxid: Zxid(1),
+            version: "3.9.5".into(),
+            membership: lines.chain(["version=1".to_owned()]).collect(),
+            synced_voters,
+        }))
+    };
+    assert!(leads(3, None) && leads(3, Some(1)) && !leads(3, Some(0)));
+    assert!(!leads(1, None), "nobody could take over");
+}
+
+#[tokio::test]
+async fn whether_a_leader_takes_clients_is_told_as_it_was_started() {
+    let disk = disk("3");
+    let url = agent(nobody().await, disk.path()).await;
+    assert_eq!(truth(&url).await.disk.leader_serves, Some(true));
+    let cfg = disk.path().join("conf/zoo.cfg");
+    let text = fs::read_to_string(&cfg).unwrap();
+    fs::write(&cfg, format!("leaderServes=no\n{text}")).unwrap();
+    tokio::time::sleep(MOMENT * 2).await;
+    assert_eq!(truth(&url).await.disk.leader_serves, Some(false));
+    fs::remove_file(&cfg).unwrap();
+    tokio::time::sleep(MOMENT * 2).await;
+    assert_eq!(truth(&url).await.disk.leader_serves, None, "it was never started");
+}
+
+#[tokio::test]
+async fn a_server_whose_admin_server_answered_is_not_looked_at_for_motion_though_it_is_silent() {
+    // It may serve: of a lone voter that serves, nothing else moves.
+    for (script, expected) in [(serving(), true), (waiting(), true), (Script::new(), false)] {
+        let mut script = script;
+        if script.contains_key("voting_view") {
+            script.insert("voting_view", "<html>");
+        }
+        let disk = disk("3");
+        let agent = Arc::new(Agent::new(ServerId(1), server(script).await, Volume::at(disk.path()), None));
+        let server = agent.server(MOMENT).await;
+        assert!(!matches!(server, Server::Serving(_)));
+        assert_eq!(agent.answered(), expected, "{server:?}");
+    }
+    let disk = disk("3");
+    let gone = Arc::new(Agent::new(ServerId(1), nobody().await, Volume::at(disk.path()), None));
+    gone.server(MOMENT).await;
+    assert!(!gone.answered());
 }
 
 #[tokio::test]

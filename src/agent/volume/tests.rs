@@ -156,7 +156,14 @@ fn the_disk_says_whose_it_is_and_what_it_holds() {
     let record = Some(ConfigVersion(0x1_0000_0000));
     assert_eq!(
         volume.disk(volume.look().unwrap()).unwrap(),
-        Disk { identity: Some("one".into()), database: false, record, epoch: None, outdated: None }
+        Disk {
+            identity: Some("one".into()),
+            database: false,
+            record,
+            epoch: None,
+            outdated: None,
+            leader_serves: Some(true)
+        }
     );
     assert_eq!(volume.epoch().unwrap(), None);
     fs::write(directory.path().join("version-2/currentEpoch"), "4").unwrap();

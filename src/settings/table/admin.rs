@@ -1,6 +1,6 @@
 //! Administration and metrics.
 
-use super::{Bool, Float, Int, Long, Port, Setting, Text, both, key, owned};
+use super::{Bool, Count, Float, From, Int, Long, Port, Setting, Text, both, key, owned};
 use crate::settings::Rule::{AtLeast, Followed, Refused};
 
 const AGENT: &str =
@@ -27,7 +27,7 @@ pub const SETTINGS: &[Setting] = &[
     key("metricsProvider.httpPort", Port, Followed),
     key("metricsProvider.exportJvmInfo", Bool, Followed),
     key("metricsProvider.numWorkerThreads", Int, Followed),
-    key("metricsProvider.maxQueueSize", Int, Followed),
+    key("metricsProvider.maxQueueSize", Count, Followed),
     key("metricsProvider.workerShutdownTimeoutMs", Int, Followed),
     // A provider of the user's own has keys of its own.
     key("metricsProvider.*", Text, Followed),
@@ -36,19 +36,19 @@ pub const SETTINGS: &[Setting] = &[
     both("jmx.log4j.disable", Bool, Followed),
     both("jmx.log4j.mbean", Text, Followed),
     both("messageTracker.Enabled", Bool, Followed),
-    both("messageTracker.BufferSize", Int, Followed),
+    both("messageTracker.BufferSize", Count, Followed),
     both("pathStats.enabled", Bool, Followed),
-    both("pathStats.delay", Int, Followed),
+    both("pathStats.delay", Count, Followed),
     both("pathStats.initialDelay", Int, Followed),
     both("pathStats.maxDepth", Int, Followed),
     both("pathStats.sampleRate", Float, Followed),
-    both("pathStats.slotCapacity", Int, Followed),
-    both("pathStats.slotDuration", Int, Followed),
-    both("pathStats.topPathMax", Int, Followed),
+    both("pathStats.slotCapacity", Count, Followed),
+    both("pathStats.slotDuration", Count, Followed),
+    both("pathStats.topPathMax", From(0), Followed),
     key("jvm.pause.monitor", Bool, Followed),
     key("jvm.pause.info-threshold.ms", Long, Followed),
     key("jvm.pause.warn-threshold.ms", Long, Followed),
-    key("jvm.pause.sleep.time.ms", Long, Followed),
+    key("jvm.pause.sleep.time.ms", Count, Followed),
     both("root.logger", Text, Refused(LOGGING)),
     both("console.threshold", Text, Refused(LOGGING)),
     both("log.dir", Text, Refused(LOGGING)),

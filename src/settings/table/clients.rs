@@ -1,6 +1,6 @@
 //! Clients and sessions.
 
-use super::{Bool, Every, Float, Int, Long, Setting, Text, both, key, unwise};
+use super::{Bool, Count, Every, Float, From, Int, Long, Setting, Text, both, key, unwise};
 use crate::settings::Rule::{Followed, Refused};
 
 const PORTS: &str = "Services and the membership depend on the ports and listen addresses of clients";
@@ -27,17 +27,17 @@ pub const SETTINGS: &[Setting] = &[
     key("maxSessionTimeout", Int, Followed),
     both("clientTcpKeepAlive", Bool, Followed),
     both("serverCnxnFactory", Text, Followed),
-    both("nio.numSelectorThreads", Int, Followed),
+    both("nio.numSelectorThreads", Count, Followed),
     both("nio.numWorkerThreads", Int, Followed),
     both("nio.directBufferBytes", Int, Followed),
-    both("nio.sessionlessCnxnTimeout", Int, Followed),
+    both("nio.sessionlessCnxnTimeout", Count, Followed),
     both("nio.shutdownTimeout", Long, Followed),
     both("netty.advancedFlowControl.enabled", Bool, Followed),
     both("netty.server.outstandingHandshake.limit", Int, Followed),
     both("netty.server.earlyDropSecureConnectionHandshakes", Bool, Followed),
-    both("connection_throttle_tokens", Int, Followed),
-    both("connection_throttle_fill_time", Int, Followed),
-    both("connection_throttle_fill_count", Int, Followed),
+    both("connection_throttle_tokens", From(0), Followed),
+    both("connection_throttle_fill_time", Count, Followed),
+    both("connection_throttle_fill_count", Count, Followed),
     both("connection_throttle_freeze_time", Int, Followed),
     both("connection_throttle_drop_increase", Float, Followed),
     both("connection_throttle_drop_decrease", Float, Followed),

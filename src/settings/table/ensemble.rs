@@ -1,6 +1,8 @@
 //! Membership, election, synchronisation.
 
-use super::{Bool, But, Count, Every, Int, Long, Port, Setting, Text, YesNo, both, by_agent, key, owned, unwise};
+use super::{
+    Bool, But, Count, Every, From, Int, Long, NotZero, Port, Setting, Text, YesNo, both, by_agent, key, owned, unwise,
+};
 use crate::settings::Rule::{Followed, Refused};
 
 const MEMBERSHIP: &str = "set replicas: the operator changes the membership one step at a time";
@@ -46,20 +48,20 @@ pub const SETTINGS: &[Setting] = &[
     key("syncLimit", Count, Followed),
     key("connectToLearnerMasterLimit", Int, Followed),
     both("leaderServes", YesNo, Followed),
-    both("cnxTimeout", Int, Followed),
+    both("cnxTimeout", Count, Followed),
     both("quorumCnxnTimeoutMs", Int, Followed),
     both("tcpKeepAlive", Bool, Followed),
     key("quorum.cnxn.threads.size", Int, Followed),
-    both("fastleader.minNotificationInterval", Int, Followed),
-    both("fastleader.maxNotificationInterval", Int, Followed),
-    both("leader.maxTimeToWaitForEpoch", Int, Followed),
-    both("leader.maxConcurrentSnapSyncs", Int, Followed),
-    both("leader.maxConcurrentDiffSyncs", Int, Followed),
+    both("fastleader.minNotificationInterval", Count, Followed),
+    both("fastleader.maxNotificationInterval", Count, Followed),
+    both("leader.maxTimeToWaitForEpoch", NotZero, Followed),
+    both("leader.maxConcurrentSnapSyncs", Count, Followed),
+    both("leader.maxConcurrentDiffSyncs", Count, Followed),
     both("leader.ackLoggingFrequency", Int, Followed),
     both("leader.closeSocketAsync", Bool, Followed),
     both("learner.closeSocketAsync", Bool, Followed),
     both("learner.asyncSending", Bool, Followed),
-    both("leaderConnectDelayDuringRetryMs", Int, Followed),
+    both("leaderConnectDelayDuringRetryMs", From(0), Followed),
     both("follower.skipLearnerRequestToNextProcessor", Bool, Followed),
     both("forward_learner_requests_to_commit_processor_disabled", Bool, Followed),
     key("syncEnabled", Bool, Followed),

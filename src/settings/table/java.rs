@@ -1,6 +1,6 @@
 //! Java properties that are no keys of zoo.cfg. In `config` they become a flag.
 
-use super::{Bool, Buffer, Int, Long, Port, Setting, Text, property};
+use super::{Bool, Buffer, Count, Int, Long, Port, Setting, Text, property};
 use crate::settings::Rule::{Followed, Refused};
 
 pub const SETTINGS: &[Setting] = &[
@@ -10,8 +10,8 @@ pub const SETTINGS: &[Setting] = &[
         Bool,
         Refused("a member without a quorum would answer with what it last knew, and pass for one that serves"),
     ),
-    property("znode.container.checkIntervalMs", Int, Followed),
-    property("znode.container.maxPerMinute", Int, Followed),
+    property("znode.container.checkIntervalMs", Count, Followed),
+    property("znode.container.maxPerMinute", Count, Followed),
     property("znode.container.maxNeverUsedIntervalMs", Long, Followed),
     property("leader.nodelay", Bool, Followed),
     property("follower.nodelay", Bool, Followed),

@@ -9,8 +9,8 @@ mod storage;
 mod tls;
 mod work;
 
-use super::Takes::{self, Bool, Buffer, Count, Float, Int, Long, Port, Text, YesNo};
-use super::Values::{self, But, Every, Just};
+use super::Takes::{self, AtLeast as From, Bool, Buffer, Count, Float, Int, Long, NotZero, Port, Text, YesNo};
+use super::Values::{self, Below, But, Every};
 use super::{Reach, Rule, Setting};
 
 /// The parts, each under its heading.

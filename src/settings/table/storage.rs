@@ -1,6 +1,6 @@
 //! Data on disk.
 
-use super::{Bool, But, Float, Int, Just, Long, Setting, Text, YesNo, both, key, owned, unwise, vital};
+use super::{Below, Bool, But, Float, Int, Long, NotZero, Setting, Text, YesNo, both, key, owned, unwise, vital};
 use crate::model::layout::DATA_DIR;
 use crate::settings::Rule::{Followed, Refused};
 
@@ -38,7 +38,7 @@ pub const SETTINGS: &[Setting] = &[
     both("fsync.warningthresholdms", Long, Followed),
     both("preAllocSize", Long, Followed),
     both("snapCount", Int, Followed),
-    both("snapSizeLimitInKb", Long, Followed),
+    both("snapSizeLimitInKb", NotZero, Followed),
     both("txnLogSizeLimitInKb", Long, Followed),
     both("commitLogCount", Int, Followed),
     both("snapshotSizeFactor", Float, Followed),
@@ -48,7 +48,15 @@ pub const SETTINGS: &[Setting] = &[
         unwise(But("false"), "every member that comes back fetches the whole tree; it is for tests"),
     ),
     both("snapshot.compression.method", Text, Followed),
-    both("serializeLastProcessedZxid.enabled", Bool, Followed).since(&[(9, 0)]),
+    both(
+        "serializeLastProcessedZxid.enabled",
+        Bool,
+        owned(
+            "false",
+            "it is for snapshots through the AdminServer; behind a digest, no snapshot can be read once digest.enabled is changed",
+        ),
+    )
+    .since(&[(9, 0)]),
     both(
         "digest.enabled",
         Bool,
@@ -60,22 +68,38 @@ pub const SETTINGS: &[Setting] = &[
     both(
         "closeSessionTxn.enabled",
         Bool,
-        unwise(But("true"), "without it the log does not say which ephemeral znodes a closed session took along"),
+        owned(
+            "true",
+            "without it the log does not say which ephemeral znodes a closed session took along, and such logs cannot be read any \
+             more once it is taken back",
+        ),
     ),
     key("autopurge.snapRetainCount", Int, Followed),
     key(
         "autopurge.purgeInterval",
         Int,
         unwise(
-            Just("0"),
+            Below(1),
             "nothing is ever purged: the volume fills with logs and snapshots, and then the members stop",
         ),
     ),
-    both("extendedTypesEnabled", Bool, Followed),
+    both(
+        "extendedTypesEnabled",
+        Bool,
+        vital(
+            "true",
+            "a server without it takes the owner of a TTL znode for a session that is gone: a leader then deletes every TTL \
+             znode, on its own disk alone",
+        ),
+    ),
     both(
         "emulate353TTLNodes",
         Bool,
-        unwise(But("false"), "it is for data that 3.5.3 wrote, and makes TTL znodes of every later release wrong"),
+        unwise(
+            But("false"),
+            "it is for data that 3.5.3 wrote, and makes TTL znodes of every later release wrong; taken back, each leader \
+             deletes those of 3.5.3 on its own disk alone",
+        ),
     ),
     both(
         "test.allowDiscontinuousProposals",

@@ -1,35 +1,35 @@
 //! Requests, memory, watches.
 
-use super::{Bool, Int, Long, Setting, Text, both};
+use super::{Bool, Buffer, Count, From, Int, Long, Setting, Text, both};
 use crate::settings::Rule::{Followed, Refused};
 
 pub const SETTINGS: &[Setting] = &[
     both("globalOutstandingLimit", Int, Followed),
     both("enforceQuota", Bool, Followed),
-    both("maxResponseCacheSize", Int, Followed),
-    both("maxGetChildrenResponseCacheSize", Int, Followed),
+    both("maxResponseCacheSize", From(0), Followed),
+    both("maxGetChildrenResponseCacheSize", From(0), Followed),
     both("largeRequestMaxBytes", Int, Followed),
     both("largeRequestThreshold", Int, Followed),
-    both("jute.maxbuffer.extrasize", Int, Followed),
-    both("intBufferStartingSizeBytes", Int, Followed),
+    both("jute.maxbuffer.extrasize", Buffer, Followed),
+    both("intBufferStartingSizeBytes", From(32), Followed),
     both("flushDelay", Long, Followed),
     both("maxWriteQueuePollTime", Long, Followed),
     both("maxBatchSize", Int, Followed),
     both("request_throttle_max_requests", Int, Followed),
-    both("request_throttle_stall_time", Int, Followed),
+    both("request_throttle_stall_time", Count, Followed),
     both("request_throttle_drop_stale", Bool, Followed),
     both("request_stale_latency_check", Bool, Followed),
     both("request_stale_connection_check", Bool, Followed),
-    both("request_throttler.shutdownTimeout", Int, Followed),
+    both("request_throttler.shutdownTimeout", Count, Followed),
     both("throttled_op_wait_time", Int, Followed),
     both("commitProcessor.numWorkerThreads", Int, Followed),
     both("commitProcessor.maxReadBatchSize", Int, Followed),
-    both("commitProcessor.maxCommitBatchSize", Int, Followed),
+    both("commitProcessor.maxCommitBatchSize", Count, Followed),
     both("commitProcessor.shutdownTimeout", Long, Followed),
     both("watchManagerName", Text, Followed),
     both("watcherCleanThreadsNum", Int, Followed),
-    both("watcherCleanThreshold", Int, Followed),
-    both("watcherCleanIntervalInSeconds", Int, Followed),
+    both("watcherCleanThreshold", Count, Followed),
+    both("watcherCleanIntervalInSeconds", Count, Followed),
     both("maxInProcessingDeadWatchers", Int, Followed),
     both("bitHashCacheSize", Int, Followed),
     // Names of ZooKeeper's documentation under which it reads nothing.

@@ -1,0 +1,93 @@
+//! Leaders that take no session: those that were started with `leaderServes=no`.
+//!
+//! - Such a leader is asked by way of a follower. Alone it can be asked nothing: no member joins it, and none of its pods goes.
+//!   So one is never left alone, and before fewer than three vote, those that run with it are restarted without.
+//! - Where that has happened already, under an operator that did not know of it, the way out is a restart in its place: of one
+//!   that serves nobody it takes nothing, and of two voters it costs the quorum for seconds.
+
+use super::standing::Standing;
+use super::{Reason, Restart, Step, Target, departure, rolling};
+use crate::model::{Desired, Fact, Observation, ServerId};
+
+/// Fewer voters than this have no two others beside a leader, of which one may be away.
+const FEW: usize = 3;
+
+const CODE: &str = "LeaderServesNobody";
+
+/// Whether a member was started so; an agent of an older time does not say it.
+pub fn mute(seen: &Observation, id: ServerId) -> bool {
+    seen.members.get(&id).and_then(Fact::known).is_some_and(|truth| truth.disk.leader_serves == Some(false))
+}
+
+/// Whether only one voter stays when this one leaves, which then leads and takes no session.
+pub fn left_alone(seen: &Observation, standing: &Standing, id: ServerId) -> bool {
+    let mut others = standing.committed.iter().flat_map(|committed| committed.voters()).filter(|voter| *voter != id);
+    matches!((others.next(), others.next()), (Some(last), None) if mute(seen, last))
+}
+
+/// The end of one that leads alone: a restart, if that gives it other settings.
+pub fn alone(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
+    let (leader, committed) = (standing.leader?, standing.committed.as_ref()?);
+    if committed.voters().count() > 1 || !mute(seen, leader) {
+        return None;
+    }
+    let pod = seen.pods.get(&leader.ordinal())?;
+    let says =
+        "runs with leaderServes=no and leads alone: it takes no session, and so nobody can change the membership";
+    if pod.terminating {
+        return Some(Step::Wait(Reason::new(CODE, format!("pod {} {says}; it is being deleted", pod.name))));
+    }
+    match rolling::due(seen, leader).filter(|_| rolling::kept(desired)) {
+        Some(why) => {
+            Some(Step::Restart(Restart { id: leader, pod: Target::pod(pod), from: None, via: Vec::new(), why }))
+        }
+        None => Some(Step::Refuse(Reason::new(
+            CODE,
+            format!(
+                "pod {} {says}; when its data is on a volume, start it anew: kubectl -n {} delete pod {}",
+                pod.name, seen.names.namespace, pod.name
+            ),
+        ))),
+    }
+}
+
+/// What comes before a departure after which fewer than three vote, where one of them runs so. Whoever does not serve may go: a
+/// restart of the others would wait for it.
+pub fn before_few(seen: &Observation, standing: &Standing, desired: &Desired, leaver: ServerId) -> Option<Step> {
+    let committed = standing.committed.as_ref()?;
+    if committed.voters().count() > FEW || departure::gone(seen, standing, leaver) {
+        return None;
+    }
+    let id = committed.own_voters(&seen.names).find(|id| mute(seen, *id))?;
+    let step = rolling::roll(seen, standing, desired);
+    Some(step.unwrap_or_else(|| {
+        let held = rolling::held(seen, desired).map(|held| format!(": {}", held.message)).unwrap_or_default();
+        Step::Wait(Reason::new(
+            CODE,
+            format!(
+                "member {id} runs with leaderServes=no; before fewer than {FEW} vote, those that do are restarted without it{held}"
+            ),
+        ))
+    }))
+}
+
+/// A restart in its place, or a wait, where a member cannot leave before it is restarted: nobody takes the session for it, or
+/// nobody would take the one for its return.
+pub fn instead_of_leaving(
+    seen: &Observation,
+    standing: &Standing,
+    desired: &Desired,
+    id: ServerId,
+) -> Option<Result<(), Reason>> {
+    let heard = !standing.endpoints(seen, Some(id)).is_empty();
+    if heard && !left_alone(seen, standing, id) {
+        return None;
+    }
+    let pod = seen.names.pod(id.ordinal());
+    Some(rolling::kept(desired).then_some(()).ok_or_else(|| {
+        Reason::new(
+            CODE,
+            format!("of two ephemeral members that run with leaderServes=no none can be restarted without a loss: pod {pod} has to be, and the leader beside it takes no session"),
+        )
+    }))
+}

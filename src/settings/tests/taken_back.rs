@@ -1,0 +1,86 @@
+//! What becomes of data that a setting was used on, once it is taken back or changed. Being read, and being read the same
+//! after ZooKeeper has written the file anew, proves nothing about this. Read in 3.8 and 3.9; what ends badly is shown on real
+//! servers by `tests/servers/taken_back.rs`.
+
+use super::*;
+use crate::settings::table::by_key;
+
+/// Settings that data depends on and users may change, and why either value reads what the other wrote.
+const HARMLESS: [(&str, &str); 20] = [
+    ("fsync.warningthresholdms", "a line in the server's log"),
+    ("preAllocSize", "zeros behind the last transaction, which end a log whatever their number"),
+    ("snapCount", "when a log ends; each begins with its own header"),
+    ("snapSizeLimitInKb", "when a log ends"),
+    ("txnLogSizeLimitInKb", "when a log ends"),
+    ("commitLogCount", "what is kept in memory"),
+    ("snapshotSizeFactor", "how a follower is synced; what it has afterwards is the same"),
+    ("forceSnapshotSync", "how a follower is synced"),
+    ("snapshot.compression.method", "a snapshot is read by the end of its name (SnapStream.getStreamMode)"),
+    (
+        "digest.enabled",
+        "a digest that is missing is none, and one too many is not read: as long as no zxid is behind it in a snapshot",
+    ),
+    ("autopurge.snapRetainCount", "never fewer than three"),
+    ("autopurge.purgeInterval", "when old files go"),
+    (
+        "emulate353TTLNodes",
+        "not harmless either way, and said with each value but ZooKeeper's: which one is right, only the data tells",
+    ),
+    ("maxClientCnxns", "connections are no data"),
+    ("minSessionTimeout", "a session keeps the timeout that it was given"),
+    ("maxSessionTimeout", "a session keeps the timeout that it was given"),
+    ("enforceQuota", "quotas are znodes, whether they are enforced or not"),
+    (
+        "authProvider.*",
+        "an ACL of a scheme that nobody knows lets nobody in, until the provider is back; the data stays",
+    ),
+    ("superUser", "who may do everything is no data"),
+    (
+        "jute.maxbuffer",
+        "a smaller one cannot read what a larger one wrote: the first restarted member says so and halts the rest, and none is taken for damaged",
+    ),
+];
+
+#[test]
+fn every_setting_of_data_on_disk_that_users_may_change_is_known_to_be_harmless_when_it_is_taken_back() {
+    let (_, on_disk) = PARTS.iter().find(|(heading, _)| *heading == "Data on disk").unwrap();
+    for setting in on_disk.iter().filter(|setting| matches!(setting.rule, Rule::Followed | Rule::Unwise { .. })) {
+        let known = HARMLESS.iter().find(|(name, why)| *name == setting.name && why.len() > 10);
+        assert!(known.is_some(), "{}: what if it is taken back on data that used it?", setting.name);
+    }
+    for (name, _) in HARMLESS {
+        let row = by_key(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        assert!(matches!(row.rule, Rule::Followed | Rule::Unwise { .. }), "{name} cannot be changed anyway");
+    }
+}
+
+/// Each of them cost data, or the reading of it, when it was changed on data that had used it.
+const HARMFUL: [(&str, &str, &str); 3] = [
+    ("extendedTypesEnabled", "true", "deletes every TTL znode"),
+    ("closeSessionTxn.enabled", "true", "logs cannot be read"),
+    ("serializeLastProcessedZxid.enabled", "false", "no snapshot can be read"),
+];
+
+#[test]
+fn what_costs_data_when_it_is_taken_back_is_owned_and_says_why() {
+    for (name, value, harm) in HARMFUL {
+        assert!(owned().any(|line| line == (name, value)), "{name} is not owned");
+        let other = if value == "true" { "false" } else { "true" };
+        refused(config(name, other), "config", harm);
+        refused(flag(&format!("-Dzookeeper.{name}={other}")), "jvm.flags", harm);
+    }
+    assert!(super::super::last_flags().any(|flag| flag == "-Dzookeeper.extendedTypesEnabled=true"));
+}
+
+#[test]
+fn who_asks_for_what_the_operator_does_anyway_is_not_refused() {
+    for setting in all() {
+        let Rule::Owned { value: Some(ours), .. } = setting.rule else { continue };
+        assert!(config(setting.name, ours).is_ok(), "{} = {ours}", setting.name);
+        if let Some(property) = setting.property() {
+            assert!(flag(&format!("-D{property}={ours}")).is_ok(), "{property} = {ours}");
+        }
+    }
+    // Who has set this already goes on as before.
+    followed(config("extendedTypesEnabled", "true"));
+}

@@ -1,0 +1,171 @@
+//! A leader that was started with `leaderServes=no` takes no session: whoever asks it alone waits for ever.
+
+use menagerie::api::{UpdateMode, UpdatePolicy};
+use menagerie::model::{Fact, NodeFacts, ServerId};
+use menagerie::plan::{Purpose, Step, plan};
+
+use super::world::{World, zk};
+
+const KEY: &str = "leaderServes";
+
+fn serves(world: &mut World, value: Option<&str>) {
+    let config = world.spec.config.get_or_insert_default();
+    match value {
+        Some(value) => drop(config.insert(KEY.into(), value.into())),
+        None => drop(config.remove(KEY)),
+    }
+}
+
+fn settled(replicas: i32, value: Option<&str>) -> World {
+    let mut world = zk(replicas);
+    serves(&mut world, value);
+    rests(&mut world);
+    world
+}
+
+fn rests(world: &mut World) {
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    assert!(!world.trace.iter().any(|step| step.contains("nobody")), "{:?}", world.trace);
+    world.trace.clear();
+}
+
+/// As an operator made them that did not know of this: they run with `no`, and the spec does not say so any more.
+fn from_before(replicas: i32) -> World {
+    let mut world = settled(replicas, None);
+    for n in 0..world.pods() {
+        world.mute.insert(ServerId(n + 1));
+        world.made.get_mut(&n).unwrap().0 = "older".into();
+    }
+    world
+}
+
+fn cordon(world: &mut World, node: &str) {
+    for n in 0..world.pods() {
+        let node = format!("node-{n}");
+        world.nodes.insert(node, Fact::Known(NodeFacts::default()));
+    }
+    world.nodes.insert(node.into(), Fact::Known(NodeFacts { cordoned: true, ..NodeFacts::default() }));
+}
+
+#[test]
+fn three_whose_leader_takes_no_session_are_rolled_scaled_and_drained_by_way_of_its_followers() {
+    let mut world = settled(3, Some("no"));
+    assert_eq!(world.mute.len(), 3);
+    cordon(&mut world, "node-2");
+    rests(&mut world);
+    world.nodes.clear();
+    world.spec.config.as_mut().unwrap().insert("snapCount".into(), "7".into());
+    rests(&mut world);
+    world.scale(5);
+    rests(&mut world);
+    world.scale(3);
+    rests(&mut world);
+    assert_eq!(world.voters(), [1, 2, 3]);
+}
+
+#[test]
+fn members_that_were_not_rolled_yet_are_asked_when_the_only_one_that_was_leads_and_takes_no_session() {
+    let mut world = settled(3, Some("no"));
+    world.spec.config.as_mut().unwrap().insert("snapCount".into(), "7".into());
+    while !world.trace.iter().any(|step| step == "restart 2") {
+        world.pass();
+    }
+    // The old leader dies, and is back at once; the first of the newer revision leads.
+    world.down.insert(ServerId(3));
+    world.pass();
+    world.down.clear();
+    world.epoch += 1;
+    assert_eq!(world.leader(), Some(ServerId(2)));
+    rests(&mut world);
+    assert_eq!(world.voters(), [1, 2, 3]);
+}
+
+#[test]
+fn fewer_than_three_come_only_after_those_that_run_with_it_were_restarted() {
+    for (first, last) in [(3, 1), (3, 2), (5, 1), (5, 2), (4, 2)] {
+        let mut world = settled(first, Some("no"));
+        serves(&mut world, None);
+        world.spec.replicas = last;
+        rests(&mut world);
+        assert_eq!((world.voters().len(), world.mute.len()), (last.unsigned_abs() as usize, 0), "{first} to {last}");
+    }
+}
+
+#[test]
+fn fewer_than_three_wait_for_the_restarts_that_the_policy_holds_back_and_say_so() {
+    let mut world = settled(3, Some("no"));
+    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    serves(&mut world, None);
+    world.scale(1);
+    let Step::Wait(reason) = world.settle().step else { panic!("{:?}", world.trace) };
+    assert_eq!(reason.code, "LeaderServesNobody");
+    assert!(reason.message.contains("leaderServes") && reason.message.contains("menagerie.dev/approve="), "{reason:?}");
+    assert_eq!(world.voters(), [1, 2, 3]);
+    world.requests.approved = Some(world.revision());
+    rests(&mut world);
+    assert_eq!(world.voters(), [1]);
+}
+
+#[test]
+fn growing_from_one_with_it_in_the_same_edit_comes_to_an_end() {
+    for first in [1, 2] {
+        let mut world = settled(first, None);
+        serves(&mut world, Some("no"));
+        world.scale(3);
+        rests(&mut world);
+        assert_eq!((world.voters().len(), world.mute.len()), (3, 3));
+    }
+}
+
+#[test]
+fn with_fewer_than_three_it_is_refused() {
+    for few in [1, 2] {
+        let mut world = settled(few, None);
+        serves(&mut world, Some("no"));
+        assert!(matches!(world.settle().step, Step::Refuse(reason) if reason.code == "InvalidSpec"));
+    }
+}
+
+#[test]
+fn of_two_that_run_with_it_none_is_left_alone_and_the_follower_is_restarted_in_its_place() {
+    for drained in [false, true] {
+        let mut world = from_before(2);
+        if drained {
+            cordon(&mut world, "node-1");
+        }
+        while !world.trace.iter().any(|step| step.starts_with("restart")) {
+            let step = plan(&world.seen()).step;
+            assert!(!matches!(step, Step::Leave { why: Purpose::HandOver, .. }), "{step:?}");
+            world.pass();
+        }
+        assert_eq!(world.trace, ["restart 1"]);
+        rests(&mut world);
+        assert_eq!((world.voters().len(), world.mute.len()), (2, 0));
+    }
+}
+
+#[test]
+fn one_that_leads_alone_and_serves_nobody_is_restarted_whatever_else_is_wanted() {
+    for wanted in [1, 2, 3] {
+        for pods in [1, 3] {
+            let mut world = from_before(pods);
+            for id in 2..=world.pods() {
+                world.membership.as_mut().unwrap().servers.remove(&ServerId(id));
+            }
+            world.scale(wanted);
+            rests(&mut world);
+            assert_eq!(world.voters().len(), wanted.unsigned_abs() as usize);
+            assert!(world.mute.is_empty());
+        }
+    }
+}
+
+#[test]
+fn one_that_leads_alone_and_serves_nobody_as_its_revision_has_it_is_said() {
+    let mut world = settled(1, None);
+    world.mute.insert(ServerId(1));
+    world.scale(3);
+    let Step::Refuse(reason) = world.settle().step else { panic!("{:?}", world.trace) };
+    assert_eq!(reason.code, "LeaderServesNobody");
+    assert!(reason.message.contains("delete pod zk-0"), "{reason:?}");
+}
