@@ -13,6 +13,7 @@
 //! So a server that does nothing any more is told by its agent, from several signs (`motion`), and it is the operator
 //! that restarts it, which knows who else serves (`plan/replace.rs`). A process that ends is started anew by the kubelet.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ use crate::model::{MemberTruth, Membership, ServerId};
 
 use super::motion::Motion;
 use super::prepare;
+use super::process;
 use super::round::Round;
 use super::seed::{Mounts, Seed};
 use super::truth::{self, Place, Written};
@@ -132,17 +134,39 @@ impl Agent {
     async fn questions(&self) -> Result<Server, String> {
         self.answered.store(false, Ordering::Relaxed);
         let before = self.disk(Volume::epoch).await?;
-        match truth::ask(&self.place, &self.answered).await {
+        let server = match truth::ask(&self.place, &self.answered).await {
             Ok(answers) => {
                 let (after, membership) = self.disk(|volume| Ok((volume.epoch()?, volume.active()?))).await?;
-                Ok(truth::judge(answers, &Written { before, after, membership }))
+                truth::judge(answers, &Written { before, after, membership })
             }
+            Err(otherwise) => otherwise,
+        };
+        if matches!(server, Server::Serving(_)) {
+            return Ok(server);
+        }
+        if let Some(stranger) = self.stranger().await {
+            self.answered.store(false, Ordering::Relaxed);
+            return Ok(stranger);
+        }
+        match server {
             // `AdminServer` knows the server only when it is up to date; that it has found its leader shows in its connection.
-            Err(Server::Waiting { version, .. }) if self.motion.linked() => {
+            Server::Waiting { version, .. } if self.motion.linked() => {
                 Ok(Server::Waiting { phase: "synchronization".to_owned(), version })
             }
-            Err(otherwise) => Ok(otherwise),
+            otherwise => Ok(otherwise),
         }
+    }
+
+    /// That another process of the pod listens in the place of the server's `AdminServer`, where that can be seen: a sidecar
+    /// that starts first. `ZooKeeper` logs it, and goes on without.
+    async fn stranger(&self) -> Option<Server> {
+        let (zoo_cfg, port) = (self.config(), self.place.admin_port()?);
+        let seen = spawn_blocking(move || {
+            let proc = Path::new("/proc");
+            process::listens(proc, process::server(proc, &zoo_cfg)?.pid, port)
+        });
+        let ours = seen.await.ok().flatten()?;
+        (!ours).then(|| truth::silent(&format!("port {port} of its pod is held by another process, and belongs to its server: give that one another port")))
     }
 
     async fn looked(self: &Arc<Self>) -> Result<(Disk, Option<String>), String> {

@@ -46,6 +46,11 @@ pub struct Place {
 const CONNECT: Duration = Duration::from_secs(1);
 
 impl Place {
+    /// Of its `AdminServer`.
+    pub fn admin_port(&self) -> Option<u16> {
+        self.admin.trim_end_matches('/').rsplit_once(':')?.1.parse().ok()
+    }
+
     /// Whether anything listens on either port: only a refused connection proves that nothing does. A client port that takes
     /// no more clients, or never serves any (`leaderServes=no`), takes the connection in before it closes it.
     pub async fn listens(&self) -> bool {

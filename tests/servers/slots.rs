@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use menagerie::http;
-use menagerie::model::Membership;
 use menagerie::model::truth::Server;
-use tokio::net::TcpStream;
+use menagerie::model::{MemberTruth, Membership};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::ensemble::{Ensemble, leads, serves};
 
@@ -52,4 +53,23 @@ async fn case_01_02_07_08_servers_that_take_no_client_are_recognised_3_9_5() {
 #[ignore = "needs Java: dev/test servers"]
 async fn case_01_02_07_08_servers_that_take_no_client_are_recognised_3_8_5() {
     recognised("3.8.5", 22).await;
+}
+
+/// A sidecar that starts first and speaks `AdminServer`'s language: a `ZooKeeper` of its own.
+#[tokio::test]
+#[ignore = "needs Java: dev/test servers"]
+async fn what_another_process_says_on_the_port_of_the_admin_server_is_not_believed() {
+    let mut ensemble = Ensemble::new("3.9.5", 27, "");
+    let listener = TcpListener::bind(ensemble.address(1, 8080)).await.unwrap();
+    let standalone =
+        include_str!("../fixtures/admin/3.9.5/follower-server_stats.json").replace("follower", "standalone");
+    let app = Router::new().fallback(move || async move { standalone });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for id in 1..=3 {
+        ensemble.start(id);
+    }
+    let (held, own) = (ensemble.agent(1, 2888).await, ensemble.agent(2, 2888).await);
+    ensemble.until(&own, "it serves", serves).await;
+    let said = |truth: &MemberTruth| matches!(&truth.server, Server::Silent { reason } if reason.contains("port 8080"));
+    ensemble.until(&held, "who holds the port", said).await;
 }
