@@ -9,13 +9,17 @@ use super::{Purpose, Step, mute, rolling};
 use crate::model::{Fact, Observation, ServerId};
 
 /// Takes the leader out of the membership when its node was cordoned, and no other voter's was: with two of them, the
-/// seat could go back and forth for as long as they are.
+/// seat could go back and forth for as long as they are. So it could while another is to be restarted: it would take the seat
+/// and give it up for its restart, and followers are restarted first.
 pub fn hand_over(seen: &Observation, standing: &Standing) -> Option<Step> {
     let (leader, committed) = (standing.leader?, standing.committed.as_ref()?);
     let others: Vec<ServerId> = committed.voters().filter(|id| *id != leader).collect();
+    let desired = seen.desired.as_ref().ok()?;
+    let in_turn = others.iter().any(|id| rolling::turn(seen, desired, *id).is_some());
     let elsewhere = others.iter().all(|id| cordoned(seen, *id) == Some(false));
     let ready = cordoned(seen, leader) == Some(true) && !others.is_empty() && elsewhere;
     if !ready
+        || in_turn
         || mute::left_alone(seen, standing, leader)
         || standing.blocker(seen).is_some()
         || rolling::unready(seen, committed).is_some()

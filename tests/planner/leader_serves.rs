@@ -3,6 +3,7 @@
 use menagerie::api::{UpdateMode, UpdatePolicy};
 use menagerie::model::{Fact, NodeFacts, ServerId};
 use menagerie::plan::{Purpose, Step, plan};
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::world::{World, zk};
 
@@ -168,4 +169,56 @@ fn one_that_leads_alone_and_serves_nobody_as_its_revision_has_it_is_said() {
     let Step::Refuse(reason) = world.settle().step else { panic!("{:?}", world.trace) };
     assert_eq!(reason.code, "LeaderServesNobody");
     assert!(reason.message.contains("delete pod zk-0"), "{reason:?}");
+}
+
+/// What people do between two passes, and what befalls members.
+#[derive(Clone, Debug)]
+enum Happening {
+    Pass,
+    Scale(i32),
+    Serves(bool),
+    Restart(i32),
+    Crash(u32),
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let one = prop_oneof![
+        12 => Just(Happening::Pass),
+        2 => (1i32..=5).prop_map(Happening::Scale),
+        2 => any::<bool>().prop_map(Happening::Serves),
+        1 => (0i32..100).prop_map(Happening::Restart),
+        1 => (1u32..=5).prop_map(Happening::Crash),
+    ];
+    prop::collection::vec(one, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Nothing is ever asked of a leader that takes no session, and whatever was asked for, it comes to an end.
+    #[test]
+    fn whatever_happens_nobody_asks_a_leader_that_takes_no_session_and_it_ends(happenings in happenings()) {
+        let mut world = zk(3);
+        for happening in happenings {
+            match happening {
+                Happening::Pass => drop(world.pass()),
+                Happening::Scale(replicas) => world.spec.replicas = replicas,
+                Happening::Serves(value) => serves(&mut world, Some(if value { "yes" } else { "no" })),
+                Happening::Restart(n) => drop(world.spec.config.get_or_insert_default().insert("snapCount".into(), n.to_string())),
+                Happening::Crash(id) => {
+                    world.down.insert(ServerId(id));
+                    world.pass();
+                    world.down.clear();
+                    world.epoch += 1;
+                }
+            }
+        }
+        if world.spec.replicas < 3 {
+            serves(&mut world, None);
+        }
+        let plan = world.settle();
+        prop_assert_eq!(&plan.step, &Step::Rest, "{:?}", world.trace);
+        prop_assert!(!world.trace.iter().any(|step| step.contains("nobody")), "{:?}", world.trace);
+        prop_assert_eq!(world.voters().len(), world.spec.replicas.unsigned_abs() as usize);
+    }
 }

@@ -1,7 +1,7 @@
 //! Restarts, told as behaviour.
 
 use menagerie::api::{UpdateMode, UpdatePolicy, UpdateWindow};
-use menagerie::model::{Asked, Ordinal, ServerId};
+use menagerie::model::{Asked, Fact, NodeFacts, Ordinal, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -304,4 +304,18 @@ fn a_member_that_cannot_read_its_data_with_the_newest_revision_halts_the_roll_an
         world.made.get_mut(&n).unwrap().0 = world.revision();
     }
     assert!(matches!(unreadable(&world).step, Step::Apply(_)), "the charter tells it to sync anew");
+}
+
+#[test]
+fn a_roll_beside_a_leader_whose_node_is_cordoned_ends_and_the_seat_does_not_go_back_and_forth() {
+    let mut world = settled(3);
+    for n in 0..3 {
+        let node = NodeFacts { cordoned: n == 2, ..NodeFacts::default() };
+        world.nodes.insert(format!("node-{n}"), Fact::Known(node));
+    }
+    assert_eq!(world.settle().step, Step::Rest);
+    heap(&mut world, "1Gi");
+    world.trace.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert!(world.trace.iter().filter(|step| step.starts_with("leave")).count() <= 2, "{:?}", world.trace);
 }

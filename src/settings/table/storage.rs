@@ -68,10 +68,10 @@ pub const SETTINGS: &[Setting] = &[
     both(
         "closeSessionTxn.enabled",
         Bool,
-        owned(
-            "true",
-            "without it the log does not say which ephemeral znodes a closed session took along, and such logs cannot be read any \
-             more once it is taken back",
+        unwise(
+            But("true"),
+            "without it the log does not say which ephemeral znodes a closed session took along; taken back, a log that was \
+             written beside more than four million znodes cannot be read",
         ),
     ),
     key("autopurge.snapRetainCount", Int, Followed),

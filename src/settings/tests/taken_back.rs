@@ -6,7 +6,7 @@ use super::*;
 use crate::settings::table::by_key;
 
 /// Settings that data depends on and users may change, and why either value reads what the other wrote.
-const HARMLESS: [(&str, &str); 20] = [
+const HARMLESS: [(&str, &str); 21] = [
     ("fsync.warningthresholdms", "a line in the server's log"),
     ("preAllocSize", "zeros behind the last transaction, which end a log whatever their number"),
     ("snapCount", "when a log ends; each begins with its own header"),
@@ -19,6 +19,11 @@ const HARMLESS: [(&str, &str); 20] = [
     (
         "digest.enabled",
         "a digest that is missing is none, and one too many is not read: as long as no zxid is behind it in a snapshot",
+    ),
+    (
+        "closeSessionTxn.enabled",
+        "the digest that stands where the znodes are expected ends too early for a list of them, and is none (SerializeUtils); \
+         where its upper half is more than a size limit, beside four million znodes, the log cannot be read, and that is said",
     ),
     ("autopurge.snapRetainCount", "never fewer than three"),
     ("autopurge.purgeInterval", "when old files go"),
@@ -55,9 +60,8 @@ fn every_setting_of_data_on_disk_that_users_may_change_is_known_to_be_harmless_w
 }
 
 /// Each of them cost data, or the reading of it, when it was changed on data that had used it.
-const HARMFUL: [(&str, &str, &str); 3] = [
+const HARMFUL: [(&str, &str, &str); 2] = [
     ("extendedTypesEnabled", "true", "deletes every TTL znode"),
-    ("closeSessionTxn.enabled", "true", "logs cannot be read"),
     ("serializeLastProcessedZxid.enabled", "false", "no snapshot can be read"),
 ];
 
