@@ -257,7 +257,7 @@ async fn a_snapshot_with_limits_of_no_path_ends_whoever_loads_it_and_one_with_ot
         }
         assert_eq!(servers.ends(0).await, ends, "{paths:?}");
         let written = written(&[&servers.data(0)], &servers.home(2).join("restored"), &[]);
-        assert_eq!(written, if ends { 1 } else { 0 }, "{paths:?}");
+        assert_eq!(written, i32::from(ends), "{paths:?}");
     }
 }
 
