@@ -195,8 +195,11 @@ async fn send(
 
 /// Remembers what was refused, so that it does not stand in the way of everything else.
 fn note(context: &Context, names: &Names, object: &Rendered, error: &ApiError) {
-    if let Some(words) = error.refusal() {
-        context.hindered.refused(names, &object.key, &object.seal(), words, Instant::now());
+    let (key, seal, now) = (&object.key, object.seal(), Instant::now());
+    match (error.refusal(), error.failure()) {
+        (Some(words), _) => context.hindered.refused(names, key, &seal, words, now),
+        (None, Some(words)) => context.hindered.failed(names, key, &seal, words, now),
+        (None, None) => {}
     }
 }
 

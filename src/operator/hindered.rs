@@ -12,6 +12,9 @@ use crate::model::{Hindrance, Hindrances, Names, Ordinal, Place};
 
 /// Writes of the same to the same place that did not stay, after which somebody else is taken to be against it.
 const TRIES: u32 = 3;
+/// Errors of the API server's own with the same write, after which the write is taken for their cause: with the pauses of
+/// `backoff` some eight seconds, in which a server that is started again has answered otherwise.
+const FAILURES: u32 = 5;
 /// Between two of them. Whoever sets a field back more seldom than this is no controller that fights for it.
 const WINDOW: Duration = Duration::from_mins(10);
 /// A try costs what it overrules: a policy whose value is another one each time changes the pods' template with it.
@@ -87,6 +90,22 @@ impl Hindered {
             memory
                 .objects
                 .insert(object.clone(), Tried { what, times: 1, answered: true, last: now, pause: Some(pause) });
+        });
+    }
+
+    /// A write was answered with an error of the server's own. The first few may be gone with the next try; one that stays is
+    /// a refusal: the content is what the server cannot take.
+    pub fn failed(&self, names: &Names, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
+        let what = Hindrance::Refused { seal: seal.to_owned(), words: cut(words, QUOTE) };
+        self.with(names, |memory| {
+            let before = memory
+                .objects
+                .get(object)
+                .filter(|tried| matches!(&tried.what, Hindrance::Refused { seal: before, .. } if before == seal));
+            let times = before.map_or(1, |tried| tried.times.saturating_add(1));
+            let pause = before.and_then(|tried| tried.pause);
+            let pause = (times >= FAILURES).then(|| Pause::after(pause, REFUSED, now));
+            memory.objects.insert(object.clone(), Tried { what, times, answered: true, last: now, pause });
         });
     }
 
@@ -234,6 +253,26 @@ mod tests {
         assert!(!known(&hindered, now + REFUSED.0));
         hindered.forget("ns", "zk");
         assert!(!known(&hindered, now));
+    }
+
+    #[test]
+    fn an_error_of_the_api_server_that_stays_with_a_write_is_a_refusal_of_it_and_a_passing_one_is_not() {
+        let (hindered, now) = (Hindered::default(), Instant::now());
+        for _ in 1..FAILURES {
+            hindered.failed(&names(), &set(), "seal", "quantities must match", now);
+            assert!(!known(&hindered, now));
+        }
+        hindered.failed(&names(), &set(), "another", "quantities must match", now);
+        assert!(!known(&hindered, now), "another rendering is another try");
+        for _ in 1..FAILURES {
+            hindered.failed(&names(), &set(), "another", "quantities must match", now);
+        }
+        assert!(known(&hindered, now) && !known(&hindered, now + REFUSED.0));
+        hindered.failed(&names(), &set(), "another", "quantities must match", now + REFUSED.0);
+        assert!(known(&hindered, now + REFUSED.0 * 2), "once more is enough, and the pause grows");
+        hindered.written(&names(), &set(), Vec::new(), Vec::new(), now + REFUSED.1);
+        hindered.failed(&names(), &set(), "another", "quantities must match", now + REFUSED.1);
+        assert!(!known(&hindered, now + REFUSED.1), "it was taken in between");
     }
 
     #[test]
