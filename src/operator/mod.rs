@@ -2,6 +2,7 @@
 
 mod act;
 mod backoff;
+mod events;
 mod hindered;
 mod hints;
 mod metrics;
@@ -19,7 +20,6 @@ mod timeout;
 pub use run::{Options, main};
 
 use kube::Client;
-use kube::runtime::events::Recorder;
 
 use crate::model::observed::Environment;
 
@@ -31,7 +31,7 @@ const STATUS_MANAGER: &str = "menagerie-status";
 /// What every reconcile shares.
 struct Context {
     client: Client,
-    recorder: Recorder,
+    events: events::Events,
     environment: Environment,
     cluster_domain: String,
     metrics: metrics::Metrics,

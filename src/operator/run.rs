@@ -18,7 +18,6 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{self, Controller, Error as ControllerError};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
@@ -90,13 +89,9 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 async fn run(options: Options) -> anyhow::Result<()> {
     let client =
         Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
-    let recorder = Recorder::new(
-        client.clone(),
-        Reporter { controller: MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() },
-    );
     let context = Arc::new(Context {
         client: client.clone(),
-        recorder,
+        events: super::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
         environment: Environment {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
