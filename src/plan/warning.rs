@@ -2,7 +2,8 @@
 
 use super::standing::Standing;
 use super::{Reason, Truth, Verdict, version};
-use crate::model::desired::{BESIDE_HEAP_MIB, Storage};
+use crate::model::desired::Storage;
+use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, ServerId};
 
 /// All of it in sentences, the first for a reason.
@@ -61,7 +62,7 @@ fn last_copy(desired: &Desired) -> Option<Reason> {
 
 /// Under load the kernel would kill the server, and all members at the same time.
 fn tight_memory(desired: &Desired) -> Option<Reason> {
-    let (heap, limit) = (desired.heap_mib?, desired.memory_limit_mib()?);
+    let (heap, limit) = (desired.heap.largest_mib, desired.memory_limit_mib()?);
     (heap + BESIDE_HEAP_MIB > limit).then(|| {
         Reason::new(
             "TightMemory",
