@@ -152,6 +152,10 @@ pub struct PodFacts {
     pub unready: Option<u64>,
     /// How often the server ended and was started again in this pod.
     pub restarts: u32,
+    /// What its server may use of memory, whoever limited it: a `LimitRange` does so where the spec says nothing.
+    pub memory: Option<MemoryFacts>,
+    /// Whether the kubelet is still making its containers, and says nothing of why that takes long.
+    pub creating: bool,
     /// What keeps it from running, in Kubernetes' own words.
     pub trouble: Option<String>,
     /// What `prepare` let the server start in spite of.
@@ -162,6 +166,15 @@ pub struct PodFacts {
     pub asked: Option<Asked>,
     /// The version of ZooKeeper that has run in it, on its volume.
     pub ran: Option<String>,
+}
+
+/// The memory of a server, as its pod has it, in MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFacts {
+    /// The limit of its container.
+    pub limit_mib: u64,
+    /// The largest heap that its flags name.
+    pub heap_mib: Option<u64>,
 }
 
 /// What can be asked for a single member.
@@ -240,6 +253,8 @@ pub struct Observation {
     pub uid: String,
     /// Generation of the spec.
     pub generation: i64,
+    /// How many voters it asks for, whether the rest of it can be followed or not.
+    pub asked: u32,
     /// The spec, proven or refused.
     pub desired: Result<Desired, Invalid>,
     /// The status that was last written.

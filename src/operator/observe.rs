@@ -72,6 +72,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         nodes: BTreeMap::new(),
         uid: uid.clone(),
         generation: ensemble.metadata.generation.unwrap_or_default(),
+        asked: u32::try_from(ensemble.spec.replicas).unwrap_or_default(),
         desired: Desired::from_spec(&ensemble.spec),
         status: ensemble.status.clone().unwrap_or_default(),
         environment: context.environment.clone(),

@@ -210,6 +210,7 @@ impl World {
             names: Names { domain: self.domain.clone(), ..names() },
             uid: self.uid.clone(),
             generation: 1,
+            asked: u32::try_from(self.spec.replicas).unwrap_or_default(),
             desired: Desired::from_spec(&self.spec),
             status: self.status.clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },

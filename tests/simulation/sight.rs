@@ -237,6 +237,8 @@ impl PodSight {
             restarts: self.restarts,
             unreadable: self.unreadable,
             in_spite_of: None,
+            memory: None,
+            creating: false,
             asked: self.asked.map(|asked| match asked {
                 Ask::Restart => Asked::Restart,
                 Ask::Replace => Asked::Replace,
@@ -338,6 +340,7 @@ impl Sight {
             names: names(),
             uid: format!("ensemble-{}", self.resource.uid),
             generation: self.resource.generation,
+            asked: u32::try_from(self.resource.spec.to_api().replicas).unwrap_or_default(),
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
