@@ -195,6 +195,15 @@ pub struct NodeFacts {
     pub lost: Option<String>,
 }
 
+/// What is known of the super user's password, which is nobody's business before it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PasswordFacts {
+    /// Whether its Secret holds none.
+    pub lacking: bool,
+    /// When another one was found there than before, in seconds since 1970.
+    pub changed: Option<u64>,
+}
+
 /// What was asked for by annotations on the custom resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
@@ -277,6 +286,8 @@ pub struct Observation {
     pub charter: Option<Charter>,
     /// Every object whose name the ensemble needs. What is not here does not exist: it was looked for by name.
     pub objects: BTreeMap<ObjectKey, Live>,
+    /// What is known of the super user's password.
+    pub password: PasswordFacts,
     /// What others keep from happening, as far as is known.
     pub hindrances: Hindrances,
 }

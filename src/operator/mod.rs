@@ -9,6 +9,7 @@ mod metrics;
 mod namespaces;
 mod objects;
 mod observe;
+mod passwords;
 mod pods;
 mod reconcile;
 mod refusals;
@@ -38,6 +39,7 @@ struct Context {
     backoff: backoff::Backoff,
     hints: hints::Hints,
     hindered: hindered::Hindered,
+    passwords: passwords::Passwords,
 }
 
 impl Context {
@@ -47,5 +49,6 @@ impl Context {
         self.metrics.forget(namespace, name);
         self.backoff.forget(namespace, name);
         self.hindered.forget(namespace, name);
+        self.passwords.forget(namespace, name);
     }
 }

@@ -134,7 +134,7 @@ impl Reader<'_> {
     async fn live(&self, key: ObjectKey) -> Result<Option<(ObjectKey, Live)>, ApiError> {
         let api = objects(self.context, key.kind, &self.names.namespace);
         let what = format!("read {} {}", key.kind.as_str(), key.name);
-        // A password has no business in this process before it is used.
+        // A password has no business in this process before it is used: `passwords` looks at it once when it changes.
         let json = if key.kind == Kind::Secret {
             within(what, api.get_metadata_opt(&key.name)).await?.map(|object| to_json(&object))
         } else {

@@ -14,13 +14,13 @@ use serde_json::Value;
 use super::objects::Reader;
 use super::pods::pod_facts;
 use super::timeout::{ApiError, within};
-use super::{Context, refusals, surroundings};
+use super::{Context, passwords, refusals, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::http;
 use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
-use crate::model::observed::{Kind, ObjectKey};
+use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
 use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
 
 /// An agent answers in milliseconds; a node that was cut off never does.
@@ -82,6 +82,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         members: BTreeMap::new(),
         charter: charter(&objects, &names),
         objects,
+        password: PasswordFacts::default(),
         hindrances: context.hindered.of(&names, Instant::now()),
         names: names.clone(),
     };
@@ -100,6 +101,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         seen.claims.extend(claims);
         seen.objects.extend(services);
     }
+    passwords::look(context, &mut seen).await;
     surroundings::look(context, &mut seen).await;
     refusals::look(context, &mut seen).await;
     let asked = seen.pods.iter().map(|(ordinal, pod)| async { (ServerId::from(*ordinal), ask(pod).await) });

@@ -102,6 +102,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         backoff: super::backoff::Backoff::default(),
         hints: super::hints::Hints::default(),
         hindered: super::hindered::Hindered::default(),
+        passwords: super::passwords::Passwords::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

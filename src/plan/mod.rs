@@ -14,6 +14,7 @@ mod hindered;
 mod membership;
 mod objects;
 mod origin;
+mod password;
 mod replace;
 mod rolling;
 mod standing;
@@ -31,6 +32,7 @@ pub use deed::{Deed, Expected};
 pub use guard::Guard;
 pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
+pub use password::lacking as no_password;
 pub use rolling::DENIED;
 pub use standing::Standing;
 pub use status::{Truth, Verdict, denied, refused};
@@ -359,7 +361,7 @@ fn decide(
     let step = membership::next(seen, standing, &blueprint);
     match (guard::instead(step, seen, standing, desired, &origin.identity), hindered::lacking(held)) {
         (Step::Rest, Some(lacking)) => Step::Refuse(lacking),
-        (step, _) => step,
+        (step, _) => password::instead(step, seen),
     }
 }
 

@@ -7,6 +7,7 @@ mod healing;
 mod hindered;
 mod laws;
 mod origin;
+mod password;
 mod refused;
 mod regressions;
 mod replacing;

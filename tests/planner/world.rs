@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
-use menagerie::model::observed::{Environment, Kind, ObjectKey};
+use menagerie::model::observed::{Environment, Kind, ObjectKey, PasswordFacts};
 use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
 use menagerie::model::{
     Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
@@ -233,6 +233,7 @@ impl World {
             charter: self.charter(),
             objects: self.objects.clone(),
             hindrances: self.hindrances.clone(),
+            password: PasswordFacts::default(),
         }
     }
 

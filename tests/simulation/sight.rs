@@ -355,6 +355,7 @@ impl Sight {
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
             hindrances: Hindrances::default(),
+            password: PasswordFacts::default(),
         };
         let answers = self.members.iter().map(|(id, answer)| (ServerId(*id), told(*id, answer.as_ref())));
         seen.members = answers.map(|(id, answer)| (id, believe(&seen, id, answer))).collect();
