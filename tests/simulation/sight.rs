@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use menagerie::agent::prepare;
 use menagerie::model::names::IDENTITY_LABEL;
-use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
+use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, PasswordFacts, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
     ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
