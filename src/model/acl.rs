@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn rights_in_any_order_are_the_same_entry() {
         assert_eq!(read("world", "anyone", "rdcr").as_deref(), Ok(NARROW));
-        assert_eq!(read("digest", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=", "acdrw").as_deref(), Ok("digest:bob:fyVmFCwVbTJYrznoSu1koqYEYF0=:cdrwa"));
+        assert_eq!(
+            read("digest", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=", "acdrw").as_deref(),
+            Ok("digest:bob:fyVmFCwVbTJYrznoSu1koqYEYF0=:cdrwa")
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use super::acl::Acl;
 use super::heap::Heap;
-use super::{amounts, quantity};
 use super::window::Window;
+use super::{amounts, quantity};
 use crate::api::{
     AclEntry, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec,
 };

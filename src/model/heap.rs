@@ -47,10 +47,8 @@ impl Heap {
                 ));
             }
             (Some(text), _) => {
-                let invalid = || Invalid {
-                    field: "jvm.heap",
-                    reason: format!("{text:?} is not a quantity of at least 1Mi"),
-                };
+                let invalid =
+                    || Invalid { field: "jvm.heap", reason: format!("{text:?} is not a quantity of at least 1Mi") };
                 (quantity::bytes(text).filter(|bytes| *bytes >= MIB).ok_or_else(invalid)?, "jvm.heap")
             }
             (None, Some(bytes)) => (bytes, "jvm.flags"),
@@ -77,9 +75,9 @@ impl Heap {
 
 /// What a limit leaves for the heap.
 fn left_of(limit: Option<u64>) -> u64 {
-    limit.map(|bytes| bytes / MIB).map_or(DEFAULT_MIB, |limit| {
-        (limit * 3 / 4).min(limit.saturating_sub(BESIDE_HEAP_MIB)).max(LEAST_MIB)
-    })
+    limit
+        .map(|bytes| bytes / MIB)
+        .map_or(DEFAULT_MIB, |limit| (limit * 3 / 4).min(limit.saturating_sub(BESIDE_HEAP_MIB)).max(LEAST_MIB))
 }
 
 /// The largest heap that flags name, in MiB: those of a pod, whoever wrote them.
@@ -154,9 +152,13 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_the_jvm_reads_them() {
-        for (text, want) in
-            [("512m", Some(512 << 20)), ("1G", Some(1 << 30)), ("64k", Some(64 << 10)), ("7", Some(7)), ("2T", Some(2 << 40))]
-        {
+        for (text, want) in [
+            ("512m", Some(512 << 20)),
+            ("1G", Some(1 << 30)),
+            ("64k", Some(64 << 10)),
+            ("7", Some(7)),
+            ("2T", Some(2 << 40)),
+        ] {
             assert_eq!(bytes(text), want, "{text}");
         }
         for text in ["", "m", "1Gi", "1.5g", "-1", "99999999999999999999g", "18446744073709551615t"] {

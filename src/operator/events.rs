@@ -62,7 +62,12 @@ struct Ledger(Mutex<HashMap<Kind, Vec<Told>>>);
 impl Events {
     /// In the name of this controller, and of this one among its pods.
     pub fn new(client: Client, controller: &'static str, instance: Option<String>) -> Self {
-        Self { client, controller, instance: instance.unwrap_or_else(|| controller.to_owned()), told: Ledger::default() }
+        Self {
+            client,
+            controller,
+            instance: instance.unwrap_or_else(|| controller.to_owned()),
+            told: Ledger::default(),
+        }
     }
 
     /// Creates it, or counts it with one that says the same.
@@ -92,11 +97,7 @@ impl Events {
         Stored {
             metadata: ObjectMeta {
                 namespace: about.namespace.clone(),
-                name: Some(format!(
-                    "{}.{:x}",
-                    about.name.as_deref().unwrap_or(self.controller),
-                    now.as_nanosecond()
-                )),
+                name: Some(format!("{}.{:x}", about.name.as_deref().unwrap_or(self.controller), now.as_nanosecond())),
                 ..ObjectMeta::default()
             },
             action: Some(event.action.clone()),

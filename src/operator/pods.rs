@@ -1,6 +1,8 @@
 //! What Kubernetes says of a member's pod.
 
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus,
+};
 use kube::ResourceExt as _;
 
 use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION, VERSION_ANNOTATION};
@@ -297,9 +299,7 @@ mod tests {
     #[test]
     fn a_pod_is_being_created_while_none_of_its_containers_runs_and_the_kubelet_says_no_more() {
         let of = |prepare: serde_json::Value, server: serde_json::Value| {
-            let status = |name: &str, state| {
-                json!({"name": name, "ready": false, "image": "", "imageID": "", "restartCount": 0, "state": state})
-            };
+            let status = |name: &str, state| json!({"name": name, "ready": false, "image": "", "imageID": "", "restartCount": 0, "state": state});
             pod(&json!({
                 "initContainerStatuses": [status("prepare", prepare)],
                 "containerStatuses": [status("zookeeper", server)],

@@ -69,7 +69,8 @@ const FURTHER: [&str; 4] = ["Pulling", "Pulled", "Created", "Started"];
 /// else there may be.
 fn complaint(events: &[Event]) -> Option<String> {
     // Of where it is put the scheduler's condition on the pod tells, and how it runs is the agent's to say.
-    let warning = |event: &&Event| said(event.type_.as_ref()) == "Warning" && said(event.reason.as_ref()) != "FailedScheduling";
+    let warning =
+        |event: &&Event| said(event.type_.as_ref()) == "Warning" && said(event.reason.as_ref()) != "FailedScheduling";
     let newest = events.iter().filter(warning).max_by_key(|event| last(event))?;
     let further = events.iter().filter(|event| FURTHER.contains(&said(event.reason.as_ref())));
     if further.map(last).max().is_some_and(|further| further > last(newest)) {

@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn an_error_of_the_servers_own_is_no_refusal_and_is_told_apart_from_having_no_answer() {
         let words = |error: &ApiError| error.failure().map(str::to_owned);
-        assert_eq!((answered(500, MALFORMED).refusal(), words(&answered(500, MALFORMED))), (None, Some(MALFORMED.into())));
+        assert_eq!(
+            (answered(500, MALFORMED).refusal(), words(&answered(500, MALFORMED))),
+            (None, Some(MALFORMED.into()))
+        );
         let webhook = answered(500, "failed calling webhook");
         assert!(webhook.refusal().is_some() && webhook.failure().is_none());
         for other in [answered(503, "busy"), answered(409, "conflict"), ApiError::Timeout { what: "read".into() }] {

@@ -164,8 +164,8 @@ pub fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
 
 /// The ensemble is being born: who is still missing, and what can still be changed.
 pub fn founding(seen: &Observation, standing: &Standing, origin: &Origin) -> Reason {
-    let Reason { code, message } = stillborn(seen, standing)
-        .unwrap_or_else(|| Reason::new("Founding", standing.no_quorum(seen).message));
+    let Reason { code, message } =
+        stillborn(seen, standing).unwrap_or_else(|| Reason::new("Founding", standing.no_quorum(seen).message));
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let founders = seen.charter.as_ref().and_then(seed_size).unwrap_or(origin.first_pods);
     if wanted >= founders || wanted == 0 {

@@ -10,13 +10,16 @@ use crate::model::{Desired, Observation, ServerId};
 pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
-    let said: Vec<Reason> =
-        [last_copy(desired), tight_memory(seen, desired), two_voters(standing).or_else(|| even_voters(desired.replicas))]
-            .into_iter()
-            .flatten()
-            .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
-            .chain(advice)
-            .collect();
+    let said: Vec<Reason> = [
+        last_copy(desired),
+        tight_memory(seen, desired),
+        two_voters(standing).or_else(|| even_voters(desired.replicas)),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
+    .chain(advice)
+    .collect();
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
     Some(Verdict { name: "Warning", truth: Truth::True, reason, message })

@@ -102,7 +102,10 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
     }
     let told = plan(&seen);
     let quorum = told.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();
-    assert!(quorum.message.contains("members 1, 2, 3: it is in election; of pod zk-0, the name zk-0.ns.svc"), "{quorum:?}");
+    assert!(
+        quorum.message.contains("members 1, 2, 3: it is in election; of pod zk-0, the name zk-0.ns.svc"),
+        "{quorum:?}"
+    );
     assert_eq!(quorum.message.matches("did not resolve").count(), 1, "once is enough: {quorum:?}");
 }
 

@@ -23,7 +23,10 @@ fn an_ensemble_is_not_ready_from_a_change_of_the_password_until_its_members_have
     let mut seen = changed(1);
     let told = plan(&seen);
     let Step::Wait(reason) = &told.step else { panic!("{:?}", told.step) };
-    assert!(reason.message.contains("password was changed") && reason.message.contains("zk-0, zk-1, zk-2"), "{reason:?}");
+    assert!(
+        reason.message.contains("password was changed") && reason.message.contains("zk-0, zk-1, zk-2"),
+        "{reason:?}"
+    );
     assert_eq!(ready(&told), (Truth::False, "Applying"));
     // Whoever was started since knows the new one.
     for pod in seen.pods.values_mut() {

@@ -55,7 +55,9 @@ fn what_is_no_quantity_is_refused_wherever_a_spec_has_one_and_the_place_is_named
         ),
         (volume(&json!({"emptyDir": {"sizeLimit": wrong}})), "volumes.scratch.emptyDir.sizeLimit"),
         (
-            volume(&json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": wrong}}}}}})),
+            volume(
+                &json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": wrong}}}}}}),
+            ),
             "volumes.scratch.ephemeral",
         ),
         (
@@ -122,7 +124,8 @@ fn a_heap_in_the_flags_is_held_against_the_memory_limit_as_one_in_its_own_field(
         let message = refusal(&spec(flags)).unwrap_or_else(|| panic!("{flags:?} is accepted"));
         assert!(message.starts_with("spec.jvm.flags: "), "{message}");
     }
-    for flags in [&["-Xmx512m"][..], &["-Xmx2g", "-Xmx512m"], &["-XX:MaxHeapSize=536870912"], &["-Xmx512m", "-Xms64M"]] {
+    for flags in [&["-Xmx512m"][..], &["-Xmx2g", "-Xmx512m"], &["-XX:MaxHeapSize=536870912"], &["-Xmx512m", "-Xms64M"]]
+    {
         assert_eq!(refusal(&spec(flags)), None, "{flags:?}");
     }
     let heap = json!({"jvm": {"heap": "2Gi"}, "resources": {"limits": {"memory": "768Mi"}}});
