@@ -239,6 +239,18 @@ fn without_an_image_nothing_is_rendered_and_the_sentence_says_what_to_give() {
 }
 
 #[test]
+fn a_tag_or_a_digest_in_the_repository_is_refused_with_the_value_that_it_belongs_into() {
+    let digest = format!("x@sha256:{}", "0".repeat(64));
+    for repository in ["x:1.2", "r.example:5000/m:v7", digest.as_str()] {
+        let set = format!("image.repository={repository}");
+        let output = helm(&["template", "menagerie", CHART, "--kube-version", "1.33.0", "--set", &set]);
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{repository} was accepted");
+        assert!(said.contains("image.tag") && said.contains(repository), "{said}");
+    }
+}
+
+#[test]
 fn values_reach_the_pod_and_cannot_take_it_from_its_deployment() {
     let objects = rendered(&[
         "--set",
@@ -299,7 +311,6 @@ fn values_that_nobody_reads_or_understands_are_refused() {
         "replicas=2",
         "image.name=x",
         "image.pullPolicy=Sometimes",
-        "image.repository=x:1",
         "watch.namespaces=a",
         "watch.namespaces={A}",
         "watch.selector=team~a",

@@ -115,6 +115,26 @@ fn the_reference_names_every_flag_of_the_operator() {
     reference_names("variables", variables);
 }
 
+#[test]
+fn the_reference_and_the_page_on_files_name_every_command_on_files() {
+    let (reference, files, readme) = (read("docs/reference.md"), read("docs/files.md"), read("README.md"));
+    let mut found = 0;
+    for group in ["log", "snapshot", "index"] {
+        assert!(readme.contains(&format!("`menagerie {group}`")), "README.md does not name menagerie {group}");
+        let help = Command::new(env!("CARGO_BIN_EXE_menagerie")).args([group, "--help"]).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let listed = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+        let named = listed.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+        for command in named.filter(|command| *command != "help") {
+            found += 1;
+            let whole = format!("menagerie {group} {command}");
+            assert!(reference.contains(&format!("`{whole}")), "docs/reference.md does not name {whole}");
+            assert!(files.contains(&whole), "docs/files.md does not name {whole}");
+        }
+    }
+    assert!(found >= 13, "the commands were not found: {found}");
+}
+
 /// Names of all tests that begin with `regression_`, under `tests`.
 fn regression_tests(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {

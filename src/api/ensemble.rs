@@ -145,8 +145,8 @@ pub struct ZooKeeperEnsembleSpec {
 #[x_kube(
     validation = kube::core::Rule::new("self.scheme != 'world' || self.id == 'anyone'")
         .message("the only id of the scheme world is anyone"),
-    validation = kube::core::Rule::new(r"self.scheme != 'digest' || self.id.matches('^[^:]+:[A-Za-z0-9+/=]+$')")
-        .message("a digest id is USER:HASH, with the hash of USER:PASSWORD in base64 and never the password itself")
+    validation = kube::core::Rule::new(r"self.scheme != 'digest' || self.id.matches('^[^:]+:[A-Za-z0-9+/]{27}=$')")
+        .message("a digest id is USER:HASH, with the SHA-1 of USER:PASSWORD in base64 (28 characters) and never the password itself: printf '%s' 'USER:PASSWORD' | openssl dgst -sha1 -binary | base64")
 )]
 pub struct AclEntry {
     /// `world`, `digest`, `ip`, `sasl`, `x509`, or that of another provider.
@@ -266,8 +266,8 @@ pub enum PullPolicy {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = kube::core::Rule::new(
-        "!has(self.heap) || !has(self.flags) || self.flags.all(f, !f.startsWith('-Xmx') && !f.startsWith('-Xms'))"
-    ).message("jvm.heap and -Xmx or -Xms in jvm.flags contradict each other: set one of them"))]
+        "!has(self.heap) || !has(self.flags) || self.flags.all(f, !f.startsWith('-Xmx') && !f.startsWith('-Xms') && !f.startsWith('-XX:MaxHeapSize') && !f.startsWith('-XX:InitialHeapSize'))"
+    ).message("jvm.heap and -Xmx, -Xms, -XX:MaxHeapSize or -XX:InitialHeapSize in jvm.flags contradict each other: set one of them"))]
 pub struct JvmSpec {
     /// Heap, such as 1Gi. Default: the memory limit less a quarter of it, and less 128Mi at least; 512Mi without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

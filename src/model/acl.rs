@@ -44,6 +44,9 @@ impl Acl {
     pub fn of(entry: &AclEntry) -> Result<Self, String> {
         let AclEntry { scheme, id, perms } = entry;
         let plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+        if scheme == "digest" {
+            digest(id)?;
+        }
         if !plain(scheme) || !plain(id) || scheme.contains(':') {
             return Err(format!("{scheme:?} with {id:?} names nobody"));
         }
@@ -64,6 +67,44 @@ impl Acl {
     }
 }
 
+/// Whether it is a user and the SHA-1 of `USER:PASSWORD` in base64: 20 bytes, so 27 letters and one `=`. No other algorithm
+/// can be set (`settings`). `ZooKeeper` takes a password in that place without a word, and nobody is let in by it. What stands
+/// there is never said again: it may be one.
+fn digest(id: &str) -> Result<(), String> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let hashed = |hash: &str| hash.len() == 28 && hash.strip_suffix('=').is_some_and(|hash| hash.bytes().all(letter));
+    let user = id.split_once(':').filter(|(user, hash)| !user.is_empty() && hashed(hash)).map(|(user, _)| user);
+    if user.is_some_and(|user| !user.chars().any(char::is_control)) {
+        return Ok(());
+    }
+    Err("an id of the scheme digest is USER:HASH, with the SHA-1 of USER:PASSWORD in base64 (28 characters) and never the password itself: printf '%s' 'USER:PASSWORD' | openssl dgst -sha1 -binary | base64"
+        .to_owned())
+}
+
+/// Schemes that every server has a provider of.
+const BUILT_IN: [&str; 3] = ["world", "digest", "ip"];
+
+/// Why servers refuse a list of entries that were read by [`Acl::of`]. They say no more than that they do; but of the schemes that
+/// all have, `ip` alone has a form that is not checked here, and of the others they may have no provider.
+pub fn doubts(acl: &[Acl]) -> String {
+    let of = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let entries = acl.iter().filter(|entry| wanted(&entry.scheme));
+        entries.map(|entry| format!("{}:{}", entry.scheme, entry.id)).collect()
+    };
+    let (foreign, addresses) = (of(&|scheme| !BUILT_IN.contains(&scheme)), of(&|scheme| scheme == "ip"));
+    let mut told = Vec::new();
+    if !foreign.is_empty() {
+        told.push(format!(
+            "of {} they have no provider, which authProvider in spec.config adds, or it does not take the id",
+            foreign.join(", ")
+        ));
+    }
+    if !addresses.is_empty() {
+        told.push(format!("{} is not an address, or one and its bits, such as 10.0.0.0/8", addresses.join(", ")));
+    }
+    if told.is_empty() { "they do not say which entry".to_owned() } else { told.join("; or ") }
+}
+
 impl fmt::Display for Acl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.scheme, self.id, self.perms)
@@ -82,7 +123,21 @@ mod tests {
     #[test]
     fn rights_in_any_order_are_the_same_entry() {
         assert_eq!(read("world", "anyone", "rdcr").as_deref(), Ok(NARROW));
-        assert_eq!(read("digest", "solr:aGFzaA==", "acdrw").as_deref(), Ok("digest:solr:aGFzaA==:cdrwa"));
+        assert_eq!(
+            read("digest", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=", "acdrw").as_deref(),
+            Ok("digest:bob:fyVmFCwVbTJYrznoSu1koqYEYF0=:cdrwa")
+        );
+    }
+
+    #[test]
+    fn servers_that_refuse_a_list_are_asked_for_what_they_can_refuse() {
+        let acl = |scheme: &str, id: &str| Acl { scheme: scheme.into(), id: id.into(), perms: "r".into() };
+        let digest = acl("digest", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=");
+        let sasl = doubts(&[digest.clone(), acl("sasl", "bob")]);
+        assert!(sasl.contains("of sasl:bob they have no provider") && !sasl.contains("address"), "{sasl}");
+        let ip = doubts(&[digest.clone(), acl("ip", "10.0.0")]);
+        assert!(ip.starts_with("ip:10.0.0 is not an address"), "{ip}");
+        assert!(!format!("{sasl}{ip}{}", doubts(&[digest])).contains("fyVm"));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::acl::Acl;
-use super::quantity;
+use super::heap::Heap;
 use super::window::Window;
+use super::{amounts, quantity};
 use crate::api::{
     AclEntry, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec,
 };
@@ -17,11 +18,6 @@ use crate::settings::{self, Asked};
 pub const MAX_REPLICAS: u32 = 15;
 const DEFAULT_REPOSITORY: &str = "docker.io/library/zookeeper";
 const DEFAULT_SIZE: &str = "10Gi";
-const DEFAULT_HEAP_MIB: u64 = 512;
-/// What a server needs beside its heap, as measured under load.
-pub const BESIDE_HEAP_MIB: u64 = 128;
-/// The least heap that the schema lets anybody ask for.
-const LEAST_HEAP_MIB: u64 = 32;
 const DEFAULT_DEADLINE: u64 = 600;
 const MIB: u64 = 1 << 20;
 
@@ -40,8 +36,8 @@ pub struct Desired {
     pub pull_secrets: Vec<String>,
     /// Keys of zoo.cfg.
     pub config: BTreeMap<String, String>,
-    /// Heap in MiB; `None` when the flags say it.
-    pub heap_mib: Option<u64>,
+    /// The server's heap.
+    pub heap: Heap,
     /// Flags of the JVM, those among them that `config` asks for.
     pub jvm_flags: Vec<String>,
     /// What is passed on and unwise, or unknown: a sentence each.
@@ -129,6 +125,7 @@ impl Desired {
             update_policy,
             pod_template,
         } = spec;
+        amounts::check(spec)?;
         let image = image.clone().unwrap_or_default();
         let jvm = jvm.clone().unwrap_or_default();
         let storage = storage.clone().unwrap_or_default();
@@ -145,7 +142,7 @@ impl Desired {
             image: image_of(&image, &version)?,
             pull_policy: image.pull_policy,
             pull_secrets: image.pull_secrets.unwrap_or_default(),
-            heap_mib: heap_of(jvm.heap.as_deref(), &flags, &resources)?,
+            heap: Heap::of(jvm.heap.as_deref(), &flags, memory_limit(&resources))?,
             config: settled.config,
             jvm_flags: settled.flags,
             advice: settled.advice,
@@ -170,7 +167,7 @@ impl Desired {
 impl Desired {
     /// The server's memory limit in MiB, if it has one.
     pub fn memory_limit_mib(&self) -> Option<u64> {
-        memory_limit(&self.resources).and_then(quantity::bytes).map(|bytes| bytes / MIB)
+        memory_limit(&self.resources).map(|bytes| bytes / MIB)
     }
 }
 
@@ -237,28 +234,8 @@ fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
     }
 }
 
-/// What the memory limit leaves beside a quarter of it, and beside [`BESIDE_HEAP_MIB`] at least: ZooKeeper keeps its tree on
-/// the heap, and needs the rest for threads, direct buffers and the JVM itself.
-fn heap_of(heap: Option<&str>, flags: &[String], resources: &Value) -> Result<Option<u64>, Invalid> {
-    if flags.iter().any(|flag| flag.starts_with("-Xmx")) {
-        return Ok(None);
-    }
-    if let Some(heap) = heap {
-        let mib = quantity::bytes(heap).map_or(0, |bytes| bytes / MIB);
-        let invalid = || Invalid { field: "jvm.heap", reason: format!("{heap:?} is not a quantity of at least 1Mi") };
-        return if mib > 0 { Ok(Some(mib)) } else { Err(invalid()) };
-    }
-    let Some(text) = memory_limit(resources) else {
-        return Ok(Some(DEFAULT_HEAP_MIB));
-    };
-    let bytes = quantity::bytes(text)
-        .ok_or_else(|| Invalid { field: "resources", reason: format!("limits.memory {text:?} is no quantity") })?;
-    let limit = bytes / MIB;
-    Ok(Some((limit * 3 / 4).min(limit.saturating_sub(BESIDE_HEAP_MIB)).max(LEAST_HEAP_MIB)))
-}
-
-fn memory_limit(resources: &Value) -> Option<&str> {
-    resources.pointer("/limits/memory").and_then(Value::as_str)
+fn memory_limit(resources: &Value) -> Option<u64> {
+    resources.pointer("/limits/memory").and_then(Value::as_str).and_then(quantity::bytes)
 }
 
 fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
@@ -288,42 +265,9 @@ mod tests {
     fn what_is_left_out_has_a_default() {
         let desired = desired(json!({"replicas": 3, "version": "3.9.5"})).unwrap();
         assert_eq!(desired.image, "docker.io/library/zookeeper:3.9.5");
-        assert_eq!(desired.heap_mib, Some(512));
+        assert_eq!((desired.heap.passed_mib, desired.heap.largest_mib), (Some(512), 512));
         assert_eq!(desired.storage, Storage::Claim { size: "10Gi".into(), class: None });
         assert_eq!((desired.on_scale_down, desired.on_delete), (ReclaimPolicy::Retain, ReclaimPolicy::Retain));
-    }
-
-    #[test]
-    fn the_heap_follows_the_memory_limit_unless_it_is_said() {
-        let heap = |jvm: Value| {
-            desired(json!({"replicas": 1, "version": "3.9.5", "jvm": jvm, "resources": {"limits": {"memory": "2Gi"}}}))
-                .map(|desired| desired.heap_mib)
-        };
-        assert_eq!(heap(json!(null)), Ok(Some(1536)));
-        assert_eq!(heap(json!({"heap": "1Gi"})), Ok(Some(1024)));
-        assert_eq!(heap(json!({"flags": ["-Xmx700m"]})), Ok(None));
-        assert!(heap(json!({"heap": "lots"})).is_err());
-    }
-
-    #[test]
-    fn case_21_a_small_memory_limit_leaves_the_server_what_it_needs_beside_its_heap() {
-        let heap = |limit: &str| {
-            desired(json!({"replicas": 1, "version": "3.9.5", "resources": {"limits": {"memory": limit}}}))
-                .map(|desired| desired.heap_mib)
-        };
-        for (limit, mib) in [
-            ("256Mi", 128),
-            ("300Mi", 172),
-            ("420Mi", 292),
-            ("512Mi", 384),
-            ("513Mi", 384),
-            ("1Gi", 768),
-            ("192Mi", 64),
-            ("128Mi", 32),
-            ("1", 32),
-        ] {
-            assert_eq!(heap(limit), Ok(Some(mib)), "{limit}");
-        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Pure nouns that every stage shares: ids, memberships, a member's truth, what was wanted and what was seen.
 
 pub mod acl;
+mod amounts;
 pub mod bounded;
 pub mod charter;
 pub mod desired;
+pub mod heap;
 pub mod hindrance;
 pub mod ids;
 pub mod layout;

@@ -152,6 +152,10 @@ pub struct PodFacts {
     pub unready: Option<u64>,
     /// How often the server ended and was started again in this pod.
     pub restarts: u32,
+    /// What its server may use of memory, whoever limited it: a `LimitRange` does so where the spec says nothing.
+    pub memory: Option<MemoryFacts>,
+    /// Whether the kubelet is still making its containers, and says nothing of why that takes long.
+    pub creating: bool,
     /// What keeps it from running, in Kubernetes' own words.
     pub trouble: Option<String>,
     /// What `prepare` let the server start in spite of.
@@ -165,6 +169,15 @@ pub struct PodFacts {
     pub asked: Option<Asked>,
     /// The version of ZooKeeper that has run in it, on its volume.
     pub ran: Option<String>,
+}
+
+/// The memory of a server, as its pod has it, in MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFacts {
+    /// The limit of its container.
+    pub limit_mib: u64,
+    /// The largest heap that its flags name.
+    pub heap_mib: Option<u64>,
 }
 
 /// What can be asked for a single member.
@@ -183,6 +196,15 @@ pub struct NodeFacts {
     pub cordoned: bool,
     /// Why it will not come back, if somebody said so.
     pub lost: Option<String>,
+}
+
+/// What is known of the super user's password, which is nobody's business before it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PasswordFacts {
+    /// Whether its Secret holds none.
+    pub lacking: bool,
+    /// When another one was found there than before, in seconds since 1970.
+    pub changed: Option<u64>,
 }
 
 /// What was asked for by annotations on the custom resource.
@@ -245,6 +267,8 @@ pub struct Observation {
     pub uid: String,
     /// Generation of the spec.
     pub generation: i64,
+    /// How many voters it asks for, whether the rest of it can be followed or not.
+    pub asked: u32,
     /// The spec, proven or refused.
     pub desired: Result<Desired, Invalid>,
     /// The status that was last written.
@@ -267,6 +291,8 @@ pub struct Observation {
     pub charter: Option<Charter>,
     /// Every object whose name the ensemble needs. What is not here does not exist: it was looked for by name.
     pub objects: BTreeMap<ObjectKey, Live>,
+    /// What is known of the super user's password.
+    pub password: PasswordFacts,
     /// What others keep from happening, as far as is known.
     pub hindrances: Hindrances,
 }

@@ -13,14 +13,17 @@ use tracing::{info, warn};
 use super::kept::shortened;
 use super::objects::objects;
 use super::observe::{Fresh, fresh, observe};
+use super::passwords::password_in;
 use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
 use crate::model::observed::Kind;
 use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place};
-use crate::plan::{Deed, Guard, Resize, Step, Target, Write, came_out_otherwise, denied, places, plan, refusal};
+use crate::plan::{
+    Deed, Guard, Resize, Step, Target, Write, came_out_otherwise, denied, no_password, places, plan, refusal,
+};
 use crate::render::Rendered;
-use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome, Password};
+use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
 
 const PASSWORD_LENGTH: usize = 40;
 
@@ -40,9 +43,7 @@ pub enum ActError {
     #[error("{0}")]
     Outdated(String),
     /// The Secret has no password.
-    #[error(
-        "the Secret {0} has no key 'password', or nothing in it: delete it; another is made, and the members are restarted in turn"
-    )]
+    #[error("{}", no_password(.0))]
     NoPassword(String),
 }
 
@@ -237,8 +238,11 @@ async fn send(
 
 /// Remembers what was refused, so that it does not stand in the way of everything else.
 fn note(context: &Context, names: &Names, object: &Rendered, error: &ApiError) {
-    if let Some(words) = error.refusal() {
-        context.hindered.refused(names, &object.key, &object.seal(), words, Instant::now());
+    let (key, seal, now) = (&object.key, object.seal(), Instant::now());
+    match (error.refusal(), error.failure()) {
+        (Some(words), _) => context.hindered.refused(names, key, &seal, words, now),
+        (None, Some(words)) => context.hindered.failed(names, key, &seal, words, now),
+        (None, None) => {}
     }
 }
 
@@ -321,7 +325,6 @@ async fn connect(context: &Context, names: &Names, via: &[String]) -> Result<Ens
     let name = names.super_secret();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
     let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
-    let value = secret.data.and_then(|data| String::from_utf8(data.get(PASSWORD_KEY)?.0.clone()).ok());
-    let password = value.as_deref().and_then(Password::of).ok_or(ActError::NoPassword(name))?;
+    let password = password_in(secret).ok_or(ActError::NoPassword(name))?;
     Ok(Ensemble::connect(via, &password).await?)
 }

@@ -13,6 +13,9 @@ use crate::model::{Hindrance, Hindrances, Names, Ordinal, Place, Unguarded};
 
 /// Writes of the same to the same place that did not stay, after which somebody else is taken to be against it.
 const TRIES: u32 = 3;
+/// Errors of the API server's own with the same write, after which the write is taken for their cause: with the pauses of
+/// `backoff` some eight seconds, in which a server that is started again has answered otherwise.
+const FAILURES: u32 = 5;
 /// Between two of them. Whoever sets a field back more seldom than this is no controller that fights for it.
 const WINDOW: Duration = Duration::from_mins(10);
 /// A try costs what it overrules: a policy whose value is another one each time changes the pods' template with it.
@@ -33,7 +36,7 @@ pub struct Notes {
 #[derive(Clone, Debug)]
 enum Note {
     /// It is refused, for what has this seal.
-    Refused { seal: String, words: String, pause: Pause },
+    Refused { seal: String, words: String, failures: u32, pause: Option<Pause> },
     /// Places that did not come out as they were written, or did not stay so.
     Overruled(Vec<Tried>),
 }
@@ -91,12 +94,28 @@ impl Notes {
 
     /// A write or a delete was refused.
     pub fn refused(&mut self, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
-        let before = match self.objects.get(object) {
-            Some(Note::Refused { seal: before, pause, .. }) if before == seal => Some(*pause),
-            _ => None,
-        };
+        let (failures, pause) = self.before(object, seal);
+        self.note(object, seal, words, (failures, Some(Pause::after(pause, REFUSED, now))));
+    }
+
+    /// A write was answered with an error of the server's own. The first few may be gone with the next try; one that stays is
+    /// a refusal: the content is what the server cannot take.
+    pub fn failed(&mut self, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
+        let (failures, pause) = self.before(object, seal);
+        let failures = failures.saturating_add(1);
+        self.note(object, seal, words, (failures, (failures >= FAILURES).then(|| Pause::after(pause, REFUSED, now))));
+    }
+
+    fn before(&self, object: &ObjectKey, seal: &str) -> (u32, Option<Pause>) {
+        match self.objects.get(object) {
+            Some(Note::Refused { seal: before, failures, pause, .. }) if before == seal => (*failures, *pause),
+            _ => (0, None),
+        }
+    }
+
+    fn note(&mut self, object: &ObjectKey, seal: &str, words: &str, (failures, pause): (u32, Option<Pause>)) {
         let (seal, words) = (seal.to_owned(), cut(words, QUOTE));
-        self.objects.insert(object.clone(), Note::Refused { seal, words, pause: Pause::after(before, REFUSED, now) });
+        self.objects.insert(object.clone(), Note::Refused { seal, words, failures, pause });
     }
 
     /// Rights could not be taken away, for whatever reason.
@@ -136,9 +155,9 @@ impl Notes {
 impl Note {
     fn hindrance(&self, now: Instant) -> Option<Hindrance> {
         match self {
-            Self::Refused { seal, words, pause } => {
-                pause.lasts(now).then(|| Hindrance::Refused { seal: seal.clone(), words: words.clone() })
-            }
+            Self::Refused { seal, words, pause, .. } => pause
+                .is_some_and(|pause| pause.lasts(now))
+                .then(|| Hindrance::Refused { seal: seal.clone(), words: words.clone() }),
             Self::Overruled(tried) => {
                 let known = tried.iter().filter(|tried| tried.pause.is_some_and(|pause| pause.lasts(now)));
                 let places: Vec<Place> = known.map(|tried| tried.place.clone()).collect();
@@ -198,6 +217,11 @@ impl Hindered {
     /// A write or a delete was refused.
     pub fn refused(&self, names: &Names, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
         self.with(names, |memory| memory.notes.refused(object, seal, words, now));
+    }
+
+    /// A write was answered with an error of the server's own.
+    pub fn failed(&self, names: &Names, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
+        self.with(names, |memory| memory.notes.failed(object, seal, words, now));
     }
 
     /// A write was accepted: which places it was for, and which are not what was written by the API server's own answer.
@@ -320,6 +344,26 @@ mod tests {
         assert!(!known(&hindered, now + REFUSED.0));
         hindered.forget("ns", "zk");
         assert!(!known(&hindered, now));
+    }
+
+    #[test]
+    fn an_error_of_the_api_server_that_stays_with_a_write_is_a_refusal_of_it_and_a_passing_one_is_not() {
+        let (hindered, now) = (Hindered::default(), Instant::now());
+        for _ in 1..FAILURES {
+            hindered.failed(&names(), &set(), "seal", "quantities must match", now);
+            assert!(!known(&hindered, now));
+        }
+        hindered.failed(&names(), &set(), "another", "quantities must match", now);
+        assert!(!known(&hindered, now), "another rendering is another try");
+        for _ in 1..FAILURES {
+            hindered.failed(&names(), &set(), "another", "quantities must match", now);
+        }
+        assert!(known(&hindered, now) && !known(&hindered, now + REFUSED.0));
+        hindered.failed(&names(), &set(), "another", "quantities must match", now + REFUSED.0);
+        assert!(known(&hindered, now + REFUSED.0 * 2), "once more is enough, and the pause grows");
+        hindered.written(&names(), &set(), Vec::new(), Vec::new(), now + REFUSED.1);
+        hindered.failed(&names(), &set(), "another", "quantities must match", now + REFUSED.1);
+        assert!(!known(&hindered, now + REFUSED.1), "it was taken in between");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod act;
 mod backoff;
+mod events;
 pub mod hindered;
 mod hints;
 mod kept;
@@ -9,6 +10,7 @@ mod metrics;
 mod namespaces;
 mod objects;
 mod observe;
+mod passwords;
 mod pods;
 mod reconcile;
 mod refusals;
@@ -22,7 +24,6 @@ mod watched;
 pub use run::{Options, main};
 
 use kube::Client;
-use kube::runtime::events::Recorder;
 
 use crate::model::observed::Environment;
 
@@ -34,7 +35,7 @@ const STATUS_MANAGER: &str = "menagerie-status";
 /// What every reconcile shares.
 struct Context {
     client: Client,
-    recorder: Recorder,
+    events: events::Events,
     environment: Environment,
     cluster_domain: String,
     metrics: metrics::Metrics,
@@ -42,6 +43,7 @@ struct Context {
     hints: hints::Hints,
     hindered: hindered::Hindered,
     walks: walks::Walks,
+    passwords: passwords::Passwords,
 }
 
 impl Context {
@@ -52,5 +54,6 @@ impl Context {
         self.backoff.forget(namespace, name);
         self.hindered.forget(namespace, name);
         self.walks.forget(namespace, name);
+        self.passwords.forget(namespace, name);
     }
 }

@@ -160,7 +160,7 @@ impl Reader<'_> {
         // Of an object that is to be deleted the hindrance tells all.
         let disputed = matches!(self.hindrances.objects.get(&key), Some(Hindrance::Overruled(_)));
         let read = async {
-            // A password has no business in this process before it is used.
+            // A password has no business in this process before it is used: `passwords` looks at it once when it changes.
             if key.kind == Kind::Secret {
                 Ok(api.get_metadata_opt(&key.name).await?.map(|object| to_json(&object)))
             } else {

@@ -14,13 +14,13 @@ use serde_json::Value;
 use super::kept::of_ensemble;
 use super::objects::{Reader, whole};
 use super::timeout::ApiError;
-use super::{Context, refusals, surroundings};
+use super::{Context, passwords, refusals, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::http;
 use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
-use crate::model::observed::{Kind, ObjectKey};
+use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
 use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
 
 /// An agent answers in milliseconds; a node that was cut off never does.
@@ -74,6 +74,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         nodes: BTreeMap::new(),
         uid: uid.clone(),
         generation: ensemble.metadata.generation.unwrap_or_default(),
+        asked: u32::try_from(ensemble.spec.replicas).unwrap_or_default(),
         desired: Desired::from_spec(&ensemble.spec),
         status: ensemble.status.clone().unwrap_or_default(),
         environment: context.environment.clone(),
@@ -83,6 +84,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         members: BTreeMap::new(),
         charter: charter(&objects, &names),
         objects,
+        password: PasswordFacts::default(),
         hindrances: hindrances.clone(),
         names: names.clone(),
     };
@@ -100,6 +102,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         seen.claims.extend(claims);
         seen.objects.extend(services);
     }
+    passwords::look(context, &mut seen).await;
     surroundings::look(context, &mut seen).await;
     refusals::look(context, &mut seen).await;
     let asked = seen.pods.iter().map(|(ordinal, pod)| async { (ServerId::from(*ordinal), ask(pod).await) });

@@ -1,10 +1,13 @@
 //! What Kubernetes says of a member's pod.
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus,
+};
 use kube::ResourceExt as _;
 
 use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION, VERSION_ANNOTATION};
-use crate::model::{Asked, PodFacts};
+use crate::model::observed::MemoryFacts;
+use crate::model::{Asked, PodFacts, heap, quantity};
 
 /// What a decision needs of a pod.
 pub fn pod_facts(pod: &Pod) -> PodFacts {
@@ -26,6 +29,8 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         served: past.served,
         unready: past.unready,
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
+        memory: pod.spec.as_ref().and_then(limits),
+        creating: creating(&status),
         trouble: trouble(&pod.spec.clone().unwrap_or_default(), &status),
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
@@ -42,6 +47,28 @@ fn running(status: &PodStatus, server: Option<&ContainerStatus>) -> Option<bool>
         Some(state) => Some(state.running.is_some()),
         None => unscheduled.then_some(false),
     }
+}
+
+/// What the server of this pod may use. Where the spec is silent, it is what admission made of the pod.
+fn limits(spec: &PodSpec) -> Option<MemoryFacts> {
+    let server = spec.containers.iter().find(|container| container.name == "zookeeper")?;
+    let limit = server.resources.as_ref()?.limits.as_ref()?.get("memory")?;
+    let heap_mib = flags(server).and_then(|flags| heap::largest_mib(flags.split_whitespace()));
+    Some(MemoryFacts { limit_mib: quantity::bytes(&limit.0)? >> 20, heap_mib })
+}
+
+/// What a kubelet says of a container whose image, volumes or network are not there yet. It does not say which.
+const CREATING: [&str; 2] = ["PodInitializing", "ContainerCreating"];
+
+/// Whether the kubelet has none of the containers running, and is busy with one.
+fn creating(status: &PodStatus) -> bool {
+    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let states: Vec<&ContainerState> = containers.filter_map(|container| container.state.as_ref()).collect();
+    let waits = |state: &&ContainerState| {
+        let reason = state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref());
+        reason.is_some_and(|reason| CREATING.contains(&reason))
+    };
+    states.iter().any(waits) && states.iter().all(|state| state.running.is_none())
 }
 
 /// Whether a pod was ready once, and since when it is not any more.
@@ -134,7 +161,7 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
         }
         let waiting = state.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
-        if matches!(reason, "PodInitializing" | "ContainerCreating") {
+        if CREATING.contains(&reason) {
             return None;
         }
         // How it last ended is nearer to the cause than "back-off restarting", whose pause grows from one look to the next.
@@ -154,12 +181,14 @@ const KILLED: i32 = 137;
 
 /// How a container ended, and what it said last.
 fn end(spec: &PodSpec, container: &str, ended: &ContainerStateTerminated) -> String {
-    let how = if ended.reason.as_deref() == Some("OOMKilled") {
-        format!(
+    if ended.reason.as_deref() == Some("OOMKilled") {
+        // Its last lines are of whatever it did at that moment: it had no time to say a word about this.
+        return format!(
             "was killed because its memory was used up ({}): give it a higher limit, or a smaller heap",
             memory(spec, container)
-        )
-    } else if ended.exit_code == KILLED {
+        );
+    }
+    let how = if ended.exit_code == KILLED {
         "was killed (137): by hand, or for want of memory on its node".to_owned()
     } else {
         format!("ended with {}", ended.exit_code)
@@ -178,14 +207,16 @@ fn memory(spec: &PodSpec, container: &str) -> String {
     let limits = found.and_then(|found| found.resources.as_ref()?.limits.as_ref());
     let limit = limits.and_then(|limits| limits.get("memory"));
     let limit = limit.map_or_else(|| "no limit of its own".to_owned(), |limit| format!("limit {}", limit.0));
-    let flags = found.and_then(|found| {
-        let mut environment = found.env.iter().flatten();
-        environment.find(|variable| variable.name == "SERVER_JVMFLAGS")?.value.as_deref()
-    });
-    match flags.and_then(|flags| flags.split_whitespace().find_map(|flag| flag.strip_prefix("-Xmx"))) {
-        Some(heap) => format!("{limit}, heap {heap}"),
+    match found.and_then(flags).and_then(|flags| heap::largest_mib(flags.split_whitespace())) {
+        Some(heap) => format!("{limit}, heap {heap}m"),
         None => limit,
     }
+}
+
+/// The flags of its JVM.
+fn flags(container: &Container) -> Option<&str> {
+    let mut environment = container.env.iter().flatten();
+    environment.find(|variable| variable.name == "SERVER_JVMFLAGS")?.value.as_deref()
 }
 
 /// Lines of a log that a condition has room for.
@@ -297,6 +328,47 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_is_being_created_while_none_of_its_containers_runs_and_the_kubelet_says_no_more() {
+        let of = |prepare: serde_json::Value, server: serde_json::Value| {
+            let status = |name: &str, state| json!({"name": name, "ready": false, "image": "", "imageID": "", "restartCount": 0, "state": state});
+            pod(&json!({
+                "initContainerStatuses": [status("prepare", prepare)],
+                "containerStatuses": [status("zookeeper", server)],
+            }))
+        };
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+        let done = || json!({"terminated": {"exitCode": 0}});
+        assert!(of(waiting("PodInitializing"), waiting("PodInitializing")).creating);
+        assert!(of(done(), waiting("ContainerCreating")).creating);
+        for told in [
+            of(json!({"running": {}}), waiting("PodInitializing")),
+            of(done(), json!({"running": {}})),
+            of(done(), waiting("ImagePullBackOff")),
+            pod(&json!({})),
+        ] {
+            assert!(!told.creating, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_may_use_is_read_from_its_pod() {
+        let memory = |resources: serde_json::Value| {
+            let server = json!({
+                "name": "zookeeper", "resources": resources,
+                "env": [{"name": "SERVER_JVMFLAGS", "value": "-Xrs -Xmx192m -Xms192m"}],
+            });
+            let agent = json!({"name": "agent", "resources": {"limits": {"memory": "96Mi"}}});
+            let pod = json!({"metadata": {"name": "zk-0"}, "spec": {"containers": [agent, server]}});
+            pod_facts(&serde_json::from_value(pod).unwrap()).memory
+        };
+        assert_eq!(
+            memory(json!({"limits": {"memory": "256Mi"}})),
+            Some(MemoryFacts { limit_mib: 256, heap_mib: Some(192) })
+        );
+        assert_eq!((memory(json!({})), memory(json!({"limits": {"cpu": "1"}}))), (None, None));
+    }
+
+    #[test]
     fn of_a_stack_trace_its_causes_are_told_and_not_its_places() {
         let log = "INFO start\nERROR Invalid config, exiting abnormally\nConfigException: Error processing /data/conf/zoo.cfg\n\tat a.B.c(B.java:1)\nCaused by: java.lang.NumberFormatException: For input string: \"soon\"\n\tat d.E.f(E.java:2)\n\t... 2 more\nInvalid config, exiting abnormally\n";
         assert_eq!(
@@ -333,7 +405,7 @@ mod tests {
             let told = pod_facts(&ended("OOMKilled", 137, state)).trouble.unwrap();
             assert!(told.starts_with(start), "{told}");
             assert!(told.contains("memory") && told.contains("limit 256Mi, heap 192m"), "{told}");
-            assert!(told.ends_with("INFO last words") && !told.contains("40s"), "{told}");
+            assert!(!told.contains("INFO last words") && !told.contains("40s"), "{told}");
         }
         let killed = pod_facts(&ended("Error", 137, "terminated")).trouble.unwrap();
         assert!(killed.contains("killed (137)") && !killed.contains("probe"), "the server has none: {killed}");

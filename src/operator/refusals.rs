@@ -1,7 +1,7 @@
-//! Why Kubernetes does not make a pod. The `StatefulSet` controller keeps the API server's words to itself but for an Event,
-//! and so does whoever provisions volumes.
+//! Why Kubernetes does not make a pod, or does not start one. The `StatefulSet` controller keeps the API server's words to
+//! itself but for an Event; so does whoever provisions volumes, and a kubelet that has no volume, `ConfigMap` or network for it.
 //!
-//! Read only while a pod is missing or cannot be scheduled, and bounded. Where Events may not be read, that is said once.
+//! Read only while a pod is missing or stuck, and bounded. Where Events may not be read, that is said once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,39 +17,70 @@ use super::Context;
 use super::objects::{PAGE, whole};
 use super::timeout::ApiError;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Names, Observation, Ordinal, Refusal};
+use crate::model::{ClaimFacts, Names, Observation, Ordinal, PodFacts, Refusal};
 
 /// The controller's own limit is some forty an hour, and they are kept for an hour.
 const EVENTS: usize = 200;
 /// Longest message of one. Of what is told a quotation is made, and whom it speaks of stands before.
 const MESSAGE: usize = 4 * QUOTE;
 
+/// Seconds in which a pod has its volumes and its network where nothing is wrong.
+const PATIENCE: u64 = 5;
+
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Adds what Events say of pods that are not there, and of volumes that pods wait for.
+/// Adds what Events say of pods that are not there, and of what others wait for.
 pub async fn look(context: &Context, seen: &mut Observation) {
     let missing = context.hindered.unmanned(&seen.names, &seen.unmanned(), Instant::now());
     if let Some(set) = seen.set.as_ref().filter(|_| !missing.is_empty()) {
         let events = events(context, &seen.names, &set.uid).await;
         seen.hindrances.pods = refusals(&events, &missing, &seen.names);
     }
-    let unbound = seen.pods.iter().filter(|(_, pod)| pod.node.is_none() && pod.trouble.is_some());
-    let unbound = unbound.filter_map(|(ordinal, _)| Some((*ordinal, seen.claims.get(ordinal)?)));
-    let unbound = unbound.filter(|(_, claim)| claim.volume.is_none());
-    let names = &seen.names;
-    let asked = unbound.map(|(ordinal, claim)| async move { (ordinal, events(context, names, &claim.uid).await) });
+    let (names, now) = (&seen.names, seen.now);
+    let asked = seen.pods.iter();
+    let asked = asked.filter_map(|(ordinal, pod)| Some((*ordinal, suspect(pod, seen.claims.get(ordinal), now)?)));
+    let asked = asked.map(|(ordinal, uid)| async move { (ordinal, events(context, names, uid).await) });
     let told: Vec<(Ordinal, Vec<Event>)> = join_all(asked).await;
     for (ordinal, events) in told {
-        let newest = events
-            .iter()
-            .filter(|event| said(event.reason.as_ref()) == "ProvisioningFailed")
-            .max_by_key(|event| last(event));
-        let trouble = seen.pods.get_mut(&ordinal).and_then(|pod| pod.trouble.as_mut());
-        if let (Some(event), Some(trouble)) = (newest, trouble) {
-            trouble.push_str("; its volume: ");
-            trouble.push_str(&cut(said(event.message.as_ref()), QUOTE));
+        if let (Some(pod), Some(words)) = (seen.pods.get_mut(&ordinal), complaint(&events)) {
+            pod.trouble = Some(match pod.trouble.take() {
+                Some(trouble) => format!("{trouble}; its volume: {words}"),
+                None if pod.creating => format!("its containers are not made: {words}"),
+                None => format!("its volume is not made: {words}"),
+            });
         }
     }
+}
+
+/// Whose Events may tell why a pod does not come up: its claim's while it has no node, since it may wait for its volume; its own
+/// while a kubelet is busy with it, and says nothing else. Nobody's where nothing is stuck.
+fn suspect<'a>(pod: &'a PodFacts, claim: Option<&'a ClaimFacts>, now: u64) -> Option<&'a str> {
+    let long = now.saturating_sub(pod.since) >= PATIENCE;
+    if pod.terminating {
+        return None;
+    }
+    if pod.node.is_none() {
+        let unbound = claim.filter(|claim| claim.volume.is_none());
+        return unbound.filter(|_| pod.trouble.is_some() || long).map(|claim| claim.uid.as_str());
+    }
+    (pod.creating && pod.trouble.is_none() && long).then_some(pod.uid.as_str())
+}
+
+/// What makes an older complaint of the kubelet obsolete: it got further. An image is pulled only once all volumes are there.
+const FURTHER: [&str; 4] = ["Pulling", "Pulled", "Created", "Started"];
+
+/// What the newest Warning says: `FailedMount`, `FailedAttachVolume`, `FailedCreatePodSandBox`, `ProvisioningFailed`, or what
+/// else there may be.
+fn complaint(events: &[Event]) -> Option<String> {
+    // Of where it is put the scheduler's condition on the pod tells, and how it runs is the agent's to say.
+    let warning =
+        |event: &&Event| said(event.type_.as_ref()) == "Warning" && said(event.reason.as_ref()) != "FailedScheduling";
+    let newest = events.iter().filter(warning).max_by_key(|event| last(event))?;
+    let further = events.iter().filter(|event| FURTHER.contains(&said(event.reason.as_ref())));
+    if further.map(last).max().is_some_and(|further| further > last(newest)) {
+        return None;
+    }
+    Some(format!("{}: {}", said(newest.reason.as_ref()), cut(said(newest.message.as_ref()).trim(), QUOTE)))
 }
 
 async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
@@ -73,7 +104,7 @@ async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
         Ok(()) => found,
         Err(error) if error.refusal().is_some() => {
             if !TOLD.swap(true, Ordering::Relaxed) {
-                info!(%error, "Events may not be read: why Kubernetes does not make a pod stands in those of its StatefulSet alone");
+                info!(%error, "Events may not be read: why Kubernetes does not make or start a pod stands in them alone");
             }
             Vec::new()
         }
@@ -156,6 +187,57 @@ mod tests {
             "firstTimestamp": format!("2026-11-26T{first}Z"), "lastTimestamp": format!("2026-11-26T{last}Z"),
         });
         serde_json::from_value(object).unwrap()
+    }
+
+    fn told(type_: &str, reason: &str, message: &str, at: &str) -> Event {
+        Event { type_: Some(type_.into()), ..event(reason, message, at, at) }
+    }
+
+    #[test]
+    fn what_a_kubelet_complains_of_is_told_until_it_gets_further() {
+        let missing = "MountVolume.SetUp failed for volume \"logback\" : configmap \"zk-logback\" not found";
+        let mut events = vec![
+            told("Warning", "FailedScheduling", "0/3 nodes are available", "10:00:09"),
+            told("Normal", "Scheduled", "assigned to node-1", "10:00:01"),
+            told("Warning", "FailedAttachVolume", "older", "10:00:02"),
+            told("Warning", "FailedMount", missing, "10:00:08"),
+        ];
+        assert_eq!(complaint(&events), Some(format!("FailedMount: {missing}")));
+        events.push(told("Normal", "Pulling", "pulling an image", "10:00:10"));
+        assert_eq!(complaint(&events), None);
+        assert_eq!(complaint(&events[..2]), None);
+        let endless = [told("Warning", "FailedCreatePodSandBox", &"no network ".repeat(1_000), "10:00:00")];
+        assert!(complaint(&endless).unwrap().len() < QUOTE + 40);
+        let storage = [told("Warning", "ProvisioningFailed", "storageclass \"fast\" not found", "10:00:00")];
+        assert!(complaint(&storage).unwrap().contains("\"fast\" not found"));
+    }
+
+    #[test]
+    fn nobodys_events_are_read_while_nothing_is_stuck() {
+        let pod = |creating: bool, node: Option<&str>| PodFacts {
+            uid: "pod".into(),
+            node: node.map(str::to_owned),
+            creating,
+            since: 100,
+            ..PodFacts::default()
+        };
+        let claim = |volume: Option<&str>| ClaimFacts {
+            uid: "claim".into(),
+            volume: volume.map(str::to_owned),
+            ..ClaimFacts::default()
+        };
+        let asked = |pod: &PodFacts, claim: &ClaimFacts, now: u64| suspect(pod, Some(claim), now).map(str::to_owned);
+        let (bound, unbound) = (claim(Some("volume")), claim(None));
+        let stuck = pod(true, Some("node-1"));
+        assert_eq!(asked(&stuck, &bound, 104), None, "it is being made");
+        assert_eq!(asked(&stuck, &bound, 105).as_deref(), Some("pod"));
+        assert_eq!(asked(&pod(false, Some("node-1")), &bound, 500), None, "it runs, or says itself why not");
+        assert_eq!(asked(&pod(false, None), &unbound, 104), None);
+        assert_eq!(asked(&pod(false, None), &unbound, 105).as_deref(), Some("claim"));
+        assert_eq!(asked(&pod(false, None), &bound, 500), None, "the scheduler says why on the pod");
+        let known = PodFacts { trouble: Some("ImagePullBackOff".into()), ..stuck.clone() };
+        assert_eq!(asked(&known, &bound, 500), None);
+        assert_eq!(asked(&PodFacts { terminating: true, ..stuck }, &bound, 500), None);
     }
 
     fn failed(pod: &str, words: &str, first: &str, last: &str) -> Event {

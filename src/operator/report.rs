@@ -112,10 +112,6 @@ pub async fn announce(
         // It is said once all of it is done, or why it cannot be.
         _ if matches!(outcome, Ok(Acted::Partly)) => return,
         _ if outcome.as_ref().is_err_and(ActError::is_outdated) => return,
-        // A refusal is said once, however often the step is tried again.
-        _ if outcome.is_err() && said_before(ensemble, progressing) => return,
-        // Said once, when it begins or changes, and not on every pass.
-        Step::Wait(_) | Step::Refuse(_) if said_before(ensemble, progressing) => return,
         Step::Wait(_) => ("Wait", None),
         Step::Refuse(_) => ("Refuse", None),
         Step::Apply(_) => ("Apply", None),
@@ -134,24 +130,28 @@ pub async fn announce(
         (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
         (Ok(_), Step::Guard(_)) => (EventType::Normal, "Guarding", GUARDING.to_owned()),
         (Ok(_), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
-        (Ok(_), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused") => {
+        (Ok(_), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused" | "PodStuck") => {
             (EventType::Warning, progressing.reason, progressing.message.clone())
         }
         (Ok(_), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
     };
+    // What lasts is said when it begins, and not on every pass or try.
+    let lasts = outcome.is_err() || matches!(plan.step, Step::Wait(_) | Step::Refuse(_));
+    if lasts && said_before(ensemble, progressing, type_ == EventType::Warning && reason == progressing.reason) {
+        return;
+    }
     info!(action, reason, note, "step");
     let event = Event {
         type_,
         reason: reason.to_owned(),
         note: Some(cut(&note, NOTE)),
         action: action.to_owned(),
-        // The recorder counts Events of the same reason about the same object as one; the pod tells them apart.
         secondary: secondary.map(|id| pod_reference(ensemble, id)),
     };
     let ensemble = ensemble.object_ref(&());
-    match tokio::time::timeout(EVENT, context.recorder.publish(&event, &ensemble)).await {
+    match tokio::time::timeout(EVENT, context.events.publish(&event, &ensemble)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "failed to publish an Event"),
+        Ok(Err(error)) => warn!(error = ApiError::of("publish an Event", error).told(), "an Event is lost"),
         Err(_) => warn!("failed to publish an Event: no answer from the API server"),
     }
 }
@@ -161,9 +161,11 @@ fn not_taken(doing: &str, error: &ActError) -> String {
     format!("{}, while {doing}", steady(&chain(error)))
 }
 
-fn said_before(ensemble: &ZooKeeperEnsemble, now: &Verdict) -> bool {
+/// Whether the condition says it already. Of what is wrong the words count as well: one malformed field corrected, and the
+/// next is another fault under the same reason.
+fn said_before(ensemble: &ZooKeeperEnsemble, now: &Verdict, wrong: bool) -> bool {
     let before = ensemble.status.iter().flat_map(|status| &status.conditions).find(|c| c.type_ == now.name);
-    before.is_some_and(|before| before.reason == now.reason)
+    before.is_some_and(|before| before.reason == now.reason && (!wrong || before.message == now.message))
 }
 
 fn pod_reference(ensemble: &ZooKeeperEnsemble, id: ServerId) -> ObjectReference {
@@ -173,5 +175,27 @@ fn pod_reference(ensemble: &ZooKeeperEnsemble, id: ServerId) -> ObjectReference 
         namespace: ensemble.namespace(),
         name: Some(format!("{}-{}", ensemble.name_any(), id.ordinal())),
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_fault_under_the_same_reason_is_said_anew_and_another_moment_of_a_wait_is_not() {
+        let verdict = |message: &str| Verdict {
+            name: "Progressing",
+            truth: Truth::False,
+            reason: "InvalidSpec",
+            message: message.to_owned(),
+        };
+        let mut ensemble = ZooKeeperEnsemble::new("zk", crate::api::ZooKeeperEnsembleSpec::default());
+        assert!(!said_before(&ensemble, &verdict("forceSync"), false), "nothing was said yet");
+        let conditions = conditions(&[], &[verdict("forceSync")], None);
+        ensemble.status = Some(EnsembleStatus { conditions, ..EnsembleStatus::default() });
+        assert!(said_before(&ensemble, &verdict("forceSync"), true));
+        assert!(!said_before(&ensemble, &verdict("the cron expression"), true));
+        assert!(said_before(&ensemble, &verdict("the cron expression"), false));
     }
 }

@@ -17,7 +17,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
 use kube::runtime::controller::{self, Controller, Error as ControllerError};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
@@ -90,13 +89,9 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 async fn run(options: Options) -> anyhow::Result<()> {
     let client =
         Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
-    let recorder = Recorder::new(
-        client.clone(),
-        Reporter { controller: MANAGER.to_owned(), instance: std::env::var("POD_NAME").ok() },
-    );
     let context = Arc::new(Context {
         client: client.clone(),
-        recorder,
+        events: super::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
         environment: Environment {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
@@ -108,6 +103,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         hints: super::hints::Hints::default(),
         hindered: super::hindered::Hindered::default(),
         walks: super::walks::Walks::default(),
+        passwords: super::passwords::Passwords::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

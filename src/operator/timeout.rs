@@ -6,6 +6,8 @@ use kube::core::Status;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use crate::model::words::{QUOTE, cut};
+
 /// Longer than any healthy answer, shorter than the patience of somebody who waits for a step.
 const API: Duration = Duration::from_secs(15);
 
@@ -16,7 +18,15 @@ static TURNS: Semaphore = Semaphore::const_new(64);
 /// A call to the API server that failed.
 #[derive(Debug, Error)]
 pub enum ApiError {
-    /// The server said no, or could not be reached.
+    /// The server said no. In its words: kube's own text of it has all fields of the answer, as Rust writes them.
+    #[error("failed to {what}: the API server says: {}", words(.status))]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// Its answer.
+        status: Box<Status>,
+    },
+    /// The server could not be reached, or its answer not be read.
     #[error("failed to {what}")]
     Kube {
         /// What was tried.
@@ -33,11 +43,28 @@ pub enum ApiError {
     },
 }
 
+/// What an answer says; its code, where it says nothing.
+fn words(status: &Status) -> String {
+    match (status.message.as_str(), status.reason.as_str()) {
+        ("", "") => format!("{}", status.code),
+        ("", reason) => format!("{reason} ({})", status.code),
+        (message, _) => cut(message, QUOTE),
+    }
+}
+
 impl ApiError {
+    /// What became of a call.
+    pub fn of(what: impl Into<String>, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused { what: what.into(), status },
+            source => Self::Kube { what: what.into(), source: Box::new(source) },
+        }
+    }
+
     /// What was tried.
     pub fn what(&self) -> &str {
         match self {
-            Self::Kube { what, .. } | Self::Timeout { what } => what,
+            Self::Refused { what, .. } | Self::Kube { what, .. } | Self::Timeout { what } => what,
         }
     }
 
@@ -45,7 +72,7 @@ impl ApiError {
     pub fn told(&self) -> String {
         match self {
             Self::Kube { source, .. } => format!("{self}: {source}"),
-            Self::Timeout { .. } => self.to_string(),
+            Self::Refused { .. } | Self::Timeout { .. } => self.to_string(),
         }
     }
 
@@ -56,11 +83,8 @@ impl ApiError {
 
     fn status(&self) -> Option<&Status> {
         match self {
-            Self::Kube { source, .. } => match &**source {
-                kube::Error::Api(status) => Some(status),
-                _ => None,
-            },
-            Self::Timeout { .. } => None,
+            Self::Refused { status, .. } => Some(status),
+            Self::Kube { .. } | Self::Timeout { .. } => None,
         }
     }
 
@@ -71,6 +95,14 @@ impl ApiError {
         let webhook = status.code == 500 && status.message.contains("webhook");
         let refused = matches!(status.code, 400 | 403 | 405 | 413 | 422) || webhook;
         (refused && !self.is_outdated()).then_some(status.message.as_str())
+    }
+
+    /// What the API server said when an error of its own kept it from doing this. It may be gone with the next try; or it is
+    /// the content all the same: what cannot be decoded is such an error to it.
+    pub fn failure(&self) -> Option<&str> {
+        let status = self.status()?;
+        (status.code == 500 && !status.message.is_empty() && self.refusal().is_none())
+            .then_some(status.message.as_str())
     }
 
     /// Whether the object is not there, or not the one that was seen any more. The next pass sees what is.
@@ -87,7 +119,47 @@ pub async fn within<T>(what: impl Into<String>, call: impl Future<Output = kube:
     let _turn = TURNS.acquire().await;
     match tokio::time::timeout(API, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(ApiError::Kube { what: what.into(), source: Box::new(source) }),
+        Ok(Err(error)) => Err(ApiError::of(what, error)),
         Err(_) => Err(ApiError::Timeout { what: what.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    const MALFORMED: &str = "failed to create typed patch object: quantities must match the regular expression";
+
+    fn answered(code: u16, message: &str) -> ApiError {
+        let status = Status { code, message: message.into(), reason: "InternalError".into(), ..Status::default() };
+        ApiError::of("apply StatefulSet zk", kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_said_in_its_words_and_never_as_rust_writes_them() {
+        let error = answered(500, MALFORMED);
+        assert_eq!(error.told(), format!("failed to apply StatefulSet zk: the API server says: {MALFORMED}"));
+        assert!(error.source().is_none(), "its cause would be said a second time");
+        let silent = answered(500, "");
+        assert_eq!(silent.told(), "failed to apply StatefulSet zk: the API server says: InternalError (500)");
+        for error in [error, silent, answered(403, &"no ".repeat(10_000))] {
+            assert!(!error.told().contains("Status") && error.told().len() < 2 * QUOTE, "{}", error.told());
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_servers_own_is_no_refusal_and_is_told_apart_from_having_no_answer() {
+        let words = |error: &ApiError| error.failure().map(str::to_owned);
+        assert_eq!(
+            (answered(500, MALFORMED).refusal(), words(&answered(500, MALFORMED))),
+            (None, Some(MALFORMED.into()))
+        );
+        let webhook = answered(500, "failed calling webhook");
+        assert!(webhook.refusal().is_some() && webhook.failure().is_none());
+        for other in [answered(503, "busy"), answered(409, "conflict"), ApiError::Timeout { what: "read".into() }] {
+            assert_eq!(words(&other), None, "{other}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod membership;
 mod mute;
 mod objects;
 mod origin;
+mod password;
 mod replace;
 mod rolling;
 mod standing;
@@ -32,6 +33,7 @@ pub use deed::{Deed, Expected};
 pub use guard::Guard;
 pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
+pub use password::lacking as no_password;
 pub use rolling::DENIED;
 pub use standing::Standing;
 pub use status::{GUARDING, Truth, Verdict, denied, refused};
@@ -383,7 +385,7 @@ fn decide(
     aside.unguarded = guard::refused(seen, desired, &origin.identity);
     let step = match (step, hindered::lacking(&aside.held).or_else(|| aside.unguarded.clone())) {
         (Step::Rest, Some(lacking)) => Step::Refuse(lacking),
-        (step, _) => step,
+        (step, _) => password::instead(step, seen),
     };
     match guard::instead(&step, seen, standing, desired, &origin.identity) {
         Some(guard) => {

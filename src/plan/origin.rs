@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::standing::{Standing, serving};
-use super::{Obstacle, Reason, Target, confirmed, replace};
+use super::{Obstacle, Reason, Target, confirmed, hindered, replace};
 use crate::model::desired::{MAX_REPLICAS, Storage};
-use crate::model::{Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, Ordinal, ServerId};
+use crate::model::{Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
 /// Who the ensemble is and whether it is being born.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,17 +150,30 @@ fn was_born(seen: &Observation, standing: &Standing, identity: &str) -> bool {
     by_record || standing.committed.is_some() || by_truth
 }
 
+/// Nothing that a founder's pod says in its first seconds is worth an alarm.
+const BIRTH: u64 = 60;
+
+/// What keeps an ensemble from being born, and will for longer than a scheduler or a volume takes: Kubernetes makes no pod of
+/// it, or a pod has been in trouble for a minute.
+pub fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
+    let unmade = seen.desired.as_ref().ok().and_then(|desired| hindered::unmade(seen, desired));
+    let long = |pod: &PodFacts| pod.trouble.is_some() && seen.now.saturating_sub(pod.since) > BIRTH;
+    let stuck = || seen.pods.values().any(long).then(|| Reason::new("PodStuck", standing.no_quorum(seen).message));
+    unmade.or_else(stuck)
+}
+
 /// The ensemble is being born: who is still missing, and what can still be changed.
 pub fn founding(seen: &Observation, standing: &Standing, origin: &Origin) -> Reason {
-    let message = standing.no_quorum(seen).message;
+    let Reason { code, message } =
+        stillborn(seen, standing).unwrap_or_else(|| Reason::new("Founding", standing.no_quorum(seen).message));
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let founders = seen.charter.as_ref().and_then(seed_size).unwrap_or(origin.first_pods);
     if wanted >= founders || wanted == 0 {
-        return Reason::new("Founding", message);
+        return Reason { code, message };
     }
     let (namespace, name) = (&seen.names.namespace, &seen.names.ensemble);
     Reason::new(
-        "Founding",
+        code,
         format!(
             "{message}; it is born with {founders} members and becomes one of {wanted} then, since some of those that would go had a volume and may have voted; to begin anew with {wanted} instead, delete it and its claims, which hold nothing that anybody was told is stored: kubectl -n {namespace} delete zke {name} && kubectl -n {namespace} delete pvc -l menagerie.dev/ensemble={name}"
         ),

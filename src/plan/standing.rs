@@ -146,13 +146,9 @@ impl Standing {
 
     /// Nobody leads: who has said what.
     pub fn no_quorum(&self, seen: &Observation) -> Reason {
-        let members: Vec<String> = seen
-            .manned()
-            .into_iter()
-            .map(ServerId::from)
-            .map(|id| format!("member {id}: {}", self.silence(seen, id)))
-            .collect();
-        let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members.join("; ") };
+        let words = seen.manned().into_iter().map(ServerId::from).map(|id| (id, self.silence(seen, id)));
+        let members = together(words);
+        let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members };
         let hindrance = hindrance(seen, seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)));
         Reason::new("NoQuorum", format!("waiting for a leader with a majority behind it; {members}{hindrance}"))
     }
@@ -177,6 +173,22 @@ impl Standing {
         let asked = if fresh.is_empty() { due } else { fresh };
         asked.into_iter().filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect()
     }
+}
+
+/// Who says what; those of the same words together, where the first of them stands.
+fn together(words: impl Iterator<Item = (ServerId, String)>) -> String {
+    let mut said: Vec<(Vec<String>, String)> = Vec::new();
+    for (id, words) in words {
+        match said.iter_mut().find(|(_, before)| *before == words) {
+            Some((ids, _)) => ids.push(id.to_string()),
+            None => said.push((vec![id.to_string()], words)),
+        }
+    }
+    let told = said.into_iter().map(|(ids, words)| {
+        let member = if ids.len() == 1 { "member" } else { "members" };
+        format!("{member} {}: {words}", ids.join(", "))
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// How many voters the leader counts as synced, itself among them. Where it cannot say (`monitor` fails for good with a

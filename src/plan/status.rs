@@ -1,13 +1,13 @@
 //! What is said about the ensemble. Nothing here changes while the ensemble stands still.
 
-use super::origin::Origin;
+use super::origin::{self, Origin};
 use super::standing::{Standing, serving};
 use super::{Aside, Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, strangers, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
 use crate::model::words::{CONDITION, cut, steady};
-use crate::model::{Fact, MemberTruth, Membership, Observation, Ordinal, PodFacts, ServerId};
+use crate::model::{Fact, MemberTruth, Membership, Observation, Ordinal, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
@@ -16,9 +16,6 @@ const TEMPLATE_CHANGED: &str = "TemplateChanged";
 /// What is done when rights are taken away.
 pub const GUARDING: &str =
     "taking from everybody the right to write below /zookeeper, and setting the ACL of / as the spec says";
-
-/// Nothing that a founder's pod says in its first seconds is worth an alarm.
-const BIRTH: u64 = 60;
 
 /// True, false, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +63,7 @@ pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) 
         replicas: number(seen.pods.len()),
         ready_replicas: number(ready),
         // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
-        ready: format!("{ready}/{}", voters(standing, membership.as_ref()).max(wanted)),
+        ready: format!("{ready}/{}", voters(standing, membership.as_ref()).max(seen.asked)),
         selector: selector_text(&seen.names),
         leader: standing.leader.map(|id| seen.names.pod(id.ordinal())),
         members: members(seen, standing, membership.as_ref()),
@@ -291,21 +288,12 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside)
         return verdict(Truth::True, strangers.code, strangers.message);
     }
     let born = standing.committed.is_some() || seen.noted_membership().is_some();
-    let wrong = if born { standing.blocker(seen) } else { stillborn(seen, standing) };
+    let wrong = if born { standing.blocker(seen) } else { origin::stillborn(seen, standing) };
     match wrong.or_else(|| hindered::lacking(&aside.held)).or_else(|| aside.unguarded.clone()) {
         Some(wrong) => verdict(Truth::True, wrong.code, wrong.message),
         None if born => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
         None => verdict(Truth::False, "AsExpected", "the ensemble is being born".to_owned()),
     }
-}
-
-/// A pod of an ensemble that is being born has been in trouble for longer than a scheduler or a volume takes.
-fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
-    let long = |pod: &PodFacts| seen.now.saturating_sub(pod.since) > BIRTH;
-    seen.pods
-        .values()
-        .any(|pod| pod.trouble.is_some() && long(pod))
-        .then(|| Reason::new("Founding", standing.no_quorum(seen).message))
 }
 
 /// Whether members are to be restarted now, or that is not known yet.

@@ -2,20 +2,24 @@
 
 use super::standing::Standing;
 use super::{Reason, Truth, Verdict, version};
-use crate::model::desired::{BESIDE_HEAP_MIB, Storage};
+use crate::model::desired::Storage;
+use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, ServerId};
 
 /// All of it in sentences, the first for a reason.
 pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
-    let said: Vec<Reason> =
-        [last_copy(desired), tight_memory(desired), two_voters(standing).or_else(|| even_voters(desired.replicas))]
-            .into_iter()
-            .flatten()
-            .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
-            .chain(advice)
-            .collect();
+    let said: Vec<Reason> = [
+        last_copy(desired),
+        tight_memory(seen, desired),
+        two_voters(standing).or_else(|| even_voters(desired.replicas)),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
+    .chain(advice)
+    .collect();
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
     Some(Verdict { name: "Warning", truth: Truth::True, reason, message })
@@ -60,16 +64,36 @@ fn last_copy(desired: &Desired) -> Option<Reason> {
 }
 
 /// Under load the kernel would kill the server, and all members at the same time.
-fn tight_memory(desired: &Desired) -> Option<Reason> {
-    let (heap, limit) = (desired.heap_mib?, desired.memory_limit_mib()?);
-    (heap + BESIDE_HEAP_MIB > limit).then(|| {
-        Reason::new(
+fn tight_memory(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    let tight = |heap: u64, limit: u64| heap + BESIDE_HEAP_MIB > limit;
+    let leaves = |heap: u64, limit: u64| {
+        let beside = limit.saturating_sub(heap);
+        format!("leaves {beside} MiB beside a heap of {heap} MiB, and under load a server needs {BESIDE_HEAP_MIB}")
+    };
+    let (heap, limit) = (desired.heap.largest_mib, desired.memory_limit_mib());
+    if let Some(limit) = limit.filter(|limit| tight(heap, *limit)) {
+        let (leaves, enough) = (leaves(heap, limit), heap + BESIDE_HEAP_MIB);
+        return Some(Reason::new(
             "TightMemory",
             format!(
-                "a memory limit of {limit} MiB leaves {} MiB beside a heap of {heap} MiB, and under load a server needs {BESIDE_HEAP_MIB}: raise resources.limits.memory to {}Mi, or the kernel kills it",
-                limit.saturating_sub(heap),
-                heap + BESIDE_HEAP_MIB
+                "a memory limit of {limit} MiB {leaves}: raise resources.limits.memory to {enough}Mi, or the kernel kills it"
             ),
-        )
-    })
+        ));
+    }
+    // What admission makes of the pods stands in the pods alone. One that is to be made anew may be of another spec.
+    let newest = seen.set.as_ref().and_then(|set| set.update_revision.as_ref());
+    let mut members = seen.pods.values().filter(|pod| newest.is_some() && pod.revision.as_ref() == newest);
+    let (name, heap, found) = members.find_map(|pod| {
+        let memory = pod.memory.filter(|memory| Some(memory.limit_mib) != limit)?;
+        let heap = memory.heap_mib.unwrap_or(heap);
+        tight(heap, memory.limit_mib).then_some((&pod.name, heap, memory.limit_mib))
+    })?;
+    let spec = limit.map_or_else(|| "has none".to_owned(), |limit| format!("says {limit} MiB"));
+    let (leaves, enough) = (leaves(heap, found), heap + BESIDE_HEAP_MIB);
+    Some(Reason::new(
+        "TightMemory",
+        format!(
+            "pod {name} has a memory limit of {found} MiB, though the spec {spec}: a LimitRange or a webhook sets it. It {leaves}: set resources.limits.memory to {enough}Mi, or the kernel kills it"
+        ),
+    ))
 }

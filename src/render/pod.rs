@@ -234,7 +234,7 @@ fn env(blueprint: &Blueprint<'_>) -> Value {
     ];
     let mut env =
         vec![json!({"name": "JMXDISABLE", "value": "true"}), json!({"name": "ZOO_LOG_DIR", "value": "/logs"})];
-    if let Some(heap) = blueprint.desired.heap_mib {
+    if let Some(heap) = blueprint.desired.heap.passed_mib {
         // zkEnv.sh puts its own -Xmx of 1000 MB before SERVER_JVMFLAGS; of two, the JVM takes the last.
         flags.push(format!("-Xmx{heap}m"));
         flags.push(format!("-Xms{heap}m"));

@@ -85,8 +85,8 @@ pub enum EnsembleError {
     /// A server without `reconfigEnabled=true` or an old standalone server.
     #[error("the servers refuse to change the membership: reconfigEnabled is not true")]
     ReconfigDisabled,
-    /// An entry of the wanted ACL that no provider of the servers takes.
-    #[error("the servers refuse spec.rootAcl ({0}): a scheme is unknown to them, or an id not in its form")]
+    /// An entry of the wanted ACL that no provider of the servers takes, and why.
+    #[error("the servers refuse spec.rootAcl: {0}")]
     RootAcl(String),
     /// Statistics of quotas that end every server that counts by them, each counted by another.
     #[error(

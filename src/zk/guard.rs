@@ -12,7 +12,7 @@ use zookeeper_client::{Acl as ZkAcl, AuthId, Error as ZkError, Permission};
 
 use super::ensemble::{CALL, Ensemble, EnsembleError, call};
 use super::quota::{ANEW, holds_numbers, next_to_mend, readable};
-use crate::model::acl::{Acl, NARROW, OPEN, RootAcl};
+use crate::model::acl::{self, Acl, NARROW, OPEN, RootAcl};
 
 /// `ZooKeeper`'s own part of the tree.
 const TOP: &str = "/zookeeper";
@@ -147,7 +147,10 @@ impl Ensemble {
         };
         let version = read.as_ref().map(|(_, version)| *version);
         match timeout(CALL, self.client.set_acl("/", &entries, version)).await {
-            Ok(Err(ZkError::InvalidAcl)) => Err(EnsembleError::RootAcl(wanted.join(", "))),
+            Ok(Err(ZkError::InvalidAcl)) => Err(EnsembleError::RootAcl(match root {
+                RootAcl::Set(acl) => acl::doubts(acl),
+                RootAcl::Narrow { .. } => NARROW.to_owned(),
+            })),
             Ok(Err(error)) => Err(EnsembleError::from_zookeeper("set the ACL of /", &error)),
             Ok(Ok(_)) => Ok(()),
             Err(_) => Err(EnsembleError::timed_out("set the ACL of /")),

@@ -214,7 +214,7 @@ fn case_r15_a_stateful_set_that_somebody_scaled_at_a_birth_gets_its_founders_bac
 fn case_r15_fewer_are_born_when_those_that_go_were_never_anywhere() {
     let mut world = zk(3);
     world.unplaced = ids(&[2, 3]);
-    assert_eq!(reason(&world.settle()).0, "Founding");
+    assert_eq!(reason(&world.settle()).0, "PodStuck");
     assert_eq!(world.scale(1).settle().step, Step::Rest);
     assert_eq!((world.voters(), world.pods()), (vec![1], 1));
 }

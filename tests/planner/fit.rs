@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use menagerie::api::{JvmSpec, StorageSpec};
-use menagerie::model::observed::{Kind, ObjectKey};
+use menagerie::model::observed::{Kind, MemoryFacts, ObjectKey};
 use menagerie::model::truth::Server;
 use menagerie::model::{Fact, Live, Ordinal};
 use menagerie::plan::{Plan, Step, Write, plan};
@@ -41,6 +41,43 @@ fn case_21_a_memory_limit_in_which_a_server_is_killed_under_load_is_named() {
 }
 
 #[test]
+fn a_heap_in_the_flags_leaves_as_much_beside_it_as_one_in_its_own_field() {
+    let flagged = |flag: &str| {
+        let mut world = limited("768Mi", None);
+        world.spec.jvm = Some(JvmSpec { heap: None, flags: Some(vec![flag.to_owned()]) });
+        let plan = world.settle();
+        warning(&plan).map(|(reason, message)| (reason.to_owned(), message.to_owned()))
+    };
+    assert_eq!(flagged("-Xmx640m"), None);
+    for flag in ["-Xmx700m", "-XX:MaxHeapSize=700M"] {
+        let (reason, message) = flagged(flag).unwrap_or_else(|| panic!("{flag}: nothing is said"));
+        assert!(reason == "TightMemory" && message.contains("a heap of 700 MiB"), "{message}");
+    }
+}
+
+#[test]
+fn a_limit_that_admission_adds_to_the_pods_is_held_against_their_heap_before_the_first_is_killed() {
+    let mut world = settled(3);
+    world.spec.jvm = Some(JvmSpec { heap: None, flags: Some(vec!["-Xmx512m".into()]) });
+    world.settle();
+    let told = |limit_mib: u64, revision: Option<&str>| {
+        let mut seen = world.seen();
+        for pod in seen.pods.values_mut() {
+            pod.memory = Some(MemoryFacts { limit_mib, heap_mib: Some(512) });
+            pod.revision = revision.map(str::to_owned).or(pod.revision.take());
+        }
+        warning(&plan(&seen)).map(|(reason, message)| (reason.to_owned(), message.to_owned()))
+    };
+    let (reason, message) = told(256, None).unwrap();
+    assert_eq!(reason, "TightMemory");
+    for words in ["pod zk-0 has a memory limit of 256 MiB", "the spec has none", "LimitRange", "to 640Mi"] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(told(640, None), None);
+    assert_eq!(told(256, Some("zk-older")), None, "it is made anew from another spec");
+}
+
+#[test]
 fn an_ephemeral_ensemble_in_which_one_lost_copy_is_final_says_so() {
     for (replicas, said) in [(1, true), (2, true), (3, false)] {
         let mut world = zk(replicas);
@@ -65,7 +102,10 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
     }
     let told = plan(&seen);
     let quorum = told.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();
-    assert!(quorum.message.contains("member 3: it is in election; of pod zk-0, the name zk-0.ns.svc"), "{quorum:?}");
+    assert!(
+        quorum.message.contains("members 1, 2, 3: it is in election; of pod zk-0, the name zk-0.ns.svc"),
+        "{quorum:?}"
+    );
     assert_eq!(quorum.message.matches("did not resolve").count(), 1, "once is enough: {quorum:?}");
 }
 

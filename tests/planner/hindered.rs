@@ -331,13 +331,38 @@ fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
     let degraded = condition(&refused, "Degraded");
     assert_eq!((degraded.truth, degraded.reason), (Truth::True, "PodRefused"));
     assert!(degraded.message.contains(words), "{}", degraded.message);
-    let progressing = condition(&refused, "Progressing");
-    assert!(progressing.reason == "Founding" && progressing.message.contains(words), "{progressing:?}");
-    // A founder that cannot start is no better.
-    let mut stuck = world.seen();
-    stuck.members.clear();
-    stuck.pods.get_mut(&Ordinal(1)).unwrap().trouble = Some("it cannot be scheduled: no class".into());
-    assert_eq!(condition(&plan(&stuck), "Degraded").reason, "Founding");
+    // `kubectl get` shows the reason of Ready, and an Event that of Progressing.
+    for name in ["Progressing", "Ready"] {
+        let verdict = condition(&refused, name);
+        assert!(verdict.reason == "PodRefused" && verdict.message.contains(words), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_founder_that_has_been_in_trouble_for_a_minute_is_the_reason_everywhere_and_not_before() {
+    let mut world = zk(3);
+    world.pass();
+    let words = "container zookeeper: ImagePullBackOff: no such image";
+    let told = |seconds: u64| {
+        let mut stuck = world.seen();
+        stuck.members.clear();
+        let founder = stuck.pods.get_mut(&Ordinal(1)).unwrap();
+        (founder.trouble, founder.since) = (Some(words.into()), stuck.now - seconds);
+        plan(&stuck)
+    };
+    let fresh = told(60);
+    assert_eq!(condition(&fresh, "Degraded").truth, Truth::False);
+    for name in ["Progressing", "Ready"] {
+        assert_eq!(condition(&fresh, name).reason, "Founding");
+        assert!(condition(&fresh, name).message.contains(words));
+    }
+    let long = told(61);
+    for name in ["Degraded", "Progressing", "Ready"] {
+        let verdict = condition(&long, name);
+        assert!(verdict.reason == "PodStuck" && verdict.message.contains(words), "{verdict:?}");
+    }
+    assert_eq!(condition(&long, "Degraded").truth, Truth::True);
+    assert!(matches!(long.step, Step::Wait(_)), "it may come up yet: {:?}", long.step);
 }
 
 #[test]

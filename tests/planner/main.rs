@@ -10,6 +10,8 @@ mod leader_serves;
 mod meddler;
 mod meddling;
 mod origin;
+mod password;
+mod refused;
 mod regressions;
 mod replacing;
 #[path = "../support/rights.rs"]

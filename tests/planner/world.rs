@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
-use menagerie::model::observed::{Environment, Kind, ObjectKey};
+use menagerie::model::observed::{Environment, Kind, ObjectKey, PasswordFacts};
 use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
 use menagerie::model::{
     Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
@@ -254,6 +254,7 @@ impl World {
             names: Names { domain: self.domain.clone(), ..names() },
             uid: self.uid.clone(),
             generation: 1,
+            asked: u32::try_from(self.spec.replicas).unwrap_or_default(),
             desired: Desired::from_spec(&self.spec),
             status: self.status.clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
@@ -276,6 +277,7 @@ impl World {
             charter: self.charter(),
             objects: self.objects.clone(),
             hindrances: self.hindrances(),
+            password: PasswordFacts::default(),
         }
     }
 

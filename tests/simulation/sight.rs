@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use menagerie::agent::prepare;
 use menagerie::model::names::IDENTITY_LABEL;
-use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, Requests};
+use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, PasswordFacts, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
     ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
@@ -240,6 +240,8 @@ impl PodSight {
             unreadable: self.unreadable,
             doubtful: false,
             in_spite_of: None,
+            memory: None,
+            creating: false,
             asked: self.asked.map(|asked| match asked {
                 Ask::Restart => Asked::Restart,
                 Ask::Replace => Asked::Replace,
@@ -342,6 +344,7 @@ impl Sight {
             names: names(),
             uid: format!("ensemble-{}", self.resource.uid),
             generation: self.resource.generation,
+            asked: u32::try_from(self.resource.spec.to_api().replicas).unwrap_or_default(),
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
@@ -356,6 +359,7 @@ impl Sight {
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
             hindrances: Hindrances::default(),
+            password: PasswordFacts::default(),
         };
         let answers = self.members.iter().map(|(id, answer)| (ServerId(*id), told(*id, answer.as_ref())));
         seen.members = answers.map(|(id, answer)| (id, believe(&seen, id, answer))).collect();

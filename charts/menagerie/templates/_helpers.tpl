@@ -21,10 +21,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "menagerie.image" -}}
-{{ required "image.repository is required: where you pushed the operator's image (docs/install.md), such as --set image.repository=registry.example.com/menagerie/operator" .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $repository := required "image.repository is required: where you pushed the operator's image (docs/install.md), such as --set image.repository=registry.example.com/menagerie/operator" .Values.image.repository -}}
+{{- /* Not in the schema: of a pattern that must not match, Helm says "'not' failed", and neither what is wrong nor what is right. */ -}}
+{{- if regexMatch "(@|:[^/]*$)" $repository -}}
+{{- fail (printf "image.repository is %q, and must hold neither a tag nor a digest: give these in image.tag, such as --set image.repository=registry.example.com/menagerie/operator --set image.tag=0.1.0, or 0.1.0@sha256:… with a digest behind the tag" $repository) -}}
+{{- end -}}
+{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{- /* Exactly what src/operator/{run,namespaces,observe,objects,refusals,act,report}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
+{{- /* Exactly what src/operator/{run,namespaces,observe,objects,passwords,refusals,act,report,events}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
 that is not there yet. Secrets are created once and never changed. */ -}}
 {{- define "menagerie.rules" -}}
 - apiGroups: [menagerie.dev]

@@ -1,0 +1,52 @@
+//! The super user's password: whether there is one, and whether the members can have heard of it.
+//!
+//! An agent tells that its server knows another one than the Secret holds, once its kubelet has brought that to it. Who
+//! changes the password and waits for `Ready` must not be answered in between.
+
+use super::{Reason, Step};
+use crate::model::{Fact, Observation, PodFacts, ServerId};
+
+/// Seconds within which a kubelet brings a changed Secret to a pod: it looks at each once a minute and a half at most.
+const HEARD: u64 = 120;
+
+/// In the place of a step that would call everything well.
+pub fn instead(step: Step, seen: &Observation) -> Step {
+    if step != Step::Rest {
+        return step;
+    }
+    if seen.password.lacking {
+        return Step::Refuse(Reason::new("StepNotTaken", lacking(&seen.names.super_secret())));
+    }
+    let late = unheard(seen);
+    if late.is_empty() {
+        return step;
+    }
+    Step::Wait(Reason::new(
+        "Applying",
+        format!(
+            "the super user's password was changed: waiting for the kubelets to bring it to {}, which are restarted then",
+            late.join(", ")
+        ),
+    ))
+}
+
+/// What to do about a Secret without a password.
+pub fn lacking(secret: &str) -> String {
+    format!(
+        "the Secret {secret} has no key 'password', or nothing in it: delete it; another is made, and the members are restarted in turn"
+    )
+}
+
+/// Pods that were started before the change, and whose agents do not know of it yet.
+fn unheard(seen: &Observation) -> Vec<&str> {
+    let Some(changed) = seen.password.changed.filter(|changed| seen.now.saturating_sub(*changed) < HEARD) else {
+        return Vec::new();
+    };
+    let silent = |id: ServerId| {
+        let truth = seen.members.get(&id).and_then(Fact::known);
+        truth.is_none_or(|truth| truth.disk.outdated.is_none())
+    };
+    let older = |pod: &PodFacts| pod.since <= changed;
+    let late = seen.pods.iter().filter(|(ordinal, pod)| older(pod) && silent(ServerId::from(**ordinal)));
+    late.map(|(_, pod)| pod.name.as_str()).collect()
+}
