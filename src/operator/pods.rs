@@ -63,12 +63,12 @@ const CREATING: [&str; 2] = ["PodInitializing", "ContainerCreating"];
 /// Whether the kubelet has none of the containers running, and is busy with one.
 fn creating(status: &PodStatus) -> bool {
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let states: Vec<&ContainerState> = containers.filter_map(|container| container.state.as_ref()).collect();
+    let all: Vec<&ContainerState> = containers.filter_map(|container| container.state.as_ref()).collect();
     let waits = |state: &&ContainerState| {
         let reason = state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref());
         reason.is_some_and(|reason| CREATING.contains(&reason))
     };
-    states.iter().any(waits) && states.iter().all(|state| state.running.is_none())
+    all.iter().any(waits) && all.iter().all(|state| state.running.is_none())
 }
 
 /// Whether a pod was ready once, and since when it is not any more.
