@@ -417,3 +417,22 @@ fn a_slow_member_taken_for_a_hung_one_is_found() {
     let mutant = Mutant { name: "slow taken for hung", doctor: impatient, ..SOUND };
     found(mutant, &Course { faults: 3, events: 100, ..Course::everything() }, 2000, &[Wrong::Quorum]);
 }
+
+#[test]
+fn a_write_in_vain_that_is_made_again_for_ever_is_found() {
+    let forgetful = |seen: &mut Observation| seen.hindrances.objects.clear();
+    let mutant = Mutant { name: "what came to nothing forgotten", doctor: forgetful, ..SOUND };
+    found(mutant, &Course::meddled(), 50, &[Wrong::Unsettled]);
+}
+
+/// Knows what came out otherwise, and not what is refused.
+#[test]
+fn what_is_refused_and_tried_again_for_ever_is_found() {
+    let stubborn = |seen: &mut Observation| {
+        let refused =
+            |hindrance: &menagerie::model::Hindrance| matches!(hindrance, menagerie::model::Hindrance::Refused { .. });
+        seen.hindrances.objects.retain(|_, hindrance| !refused(hindrance));
+    };
+    let mutant = Mutant { name: "refusals forgotten", doctor: stubborn, ..SOUND };
+    found(mutant, &Course::meddled(), 100, &[Wrong::Unsettled]);
+}
