@@ -107,6 +107,13 @@ impl Space {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// What `kubectl` says when it fails.
+    pub fn fails(&self, arguments: &[&str]) -> Option<String> {
+        let output =
+            Command::new("kubectl").args(["-n", &self.name]).args(arguments).output().expect("kubectl is missing");
+        (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// What the cluster shows of this namespace, for a person who reads a failure.
     fn story(&self) -> String {
         let mut story = format!("--- what the cluster shows of {}\n", self.name);

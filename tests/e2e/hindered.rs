@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::json;
 
 use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
@@ -92,8 +93,7 @@ async fn case_16_a_field_that_another_controller_sets_back_is_named_with_it_and_
         // What a cluster's policy controller does, as long as the test runs.
         let other = space.clone();
         let policy = tokio::spawn(async move {
-            let sets: kube::api::Api<k8s_openapi::api::apps::v1::StatefulSet> =
-                kube::api::Api::namespaced(other.client.clone(), &other.name);
+            let sets: Api<k8s_openapi::api::apps::v1::StatefulSet> = Api::namespaced(other.client.clone(), &other.name);
             let grace = json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 45}}}});
             let params = PatchParams { field_manager: Some("team-policy".into()), ..PatchParams::default() };
             loop {
@@ -179,4 +179,63 @@ async fn uids(zk: &Ensemble) -> BTreeMap<String, Option<String>> {
 
 async fn patch(zk: &Ensemble, change: &serde_json::Value) {
     zk.space.ensembles().patch(&zk.name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+}
+
+/// The API server has such policies itself: it takes no webhook.
+#[tokio::test]
+async fn a_pod_that_a_policy_protects_from_deletion_holds_up_neither_the_others_restarts_nor_growth() {
+    in_namespace("protected", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let name = format!("{}-protected", space.name);
+        let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": space.name}});
+        let policy = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {"resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["pods"]},
+                ]},
+                "validations": [{"expression": "oldObject.metadata.name != 'zk-2'", "message": "zk-2 is protected"}],
+            },
+        });
+        let binding = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}},
+        });
+        let (client, mut made) = (space.client.clone(), Vec::new());
+        for object in [policy, binding] {
+            let object: DynamicObject = serde_json::from_value(object).unwrap();
+            let kind = object.types.as_ref().unwrap().kind.clone();
+            let group = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &kind);
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&group));
+            api.create(&PostParams::default(), &object).await.unwrap();
+            made.push(api);
+        }
+        // It is at work within seconds.
+        eventually(PATIENCE, "the policy to be at work", async || {
+            let failed = space.fails(&["delete", "pod", "zk-2", "--dry-run=server"]);
+            failed.is_some_and(|words| words.contains("zk-2 is protected"))
+        })
+        .await;
+        let before = uids(&zk).await;
+        space.kubectl(&["annotate", "zke", "zk", "menagerie.dev/restart=now"]);
+        let message = zk.condition("Hindered", "True", "ApplyRefused").await;
+        assert!(message.contains("failed to delete Pod zk-2") && message.contains("zk-2 is protected"), "{message}");
+        eventually(PATIENCE, "the others to be restarted", async || {
+            let now = uids(&zk).await;
+            now.len() == 3 && ["zk-0", "zk-1"].iter().all(|pod| now.get(*pod) != before.get(*pod))
+        })
+        .await;
+        assert_eq!(uids(&zk).await.get("zk-2"), before.get("zk-2"));
+        zk.scale(4);
+        eventually(PATIENCE, "growth", async || zk.status().await.ready_replicas == 4).await;
+        for api in made {
+            api.delete(&name, &DeleteParams::default()).await.unwrap();
+        }
+        zk.scale(3);
+        zk.ready(3).await;
+        assert_ne!(uids(&zk).await.get("zk-2"), before.get("zk-2"));
+    })
+    .await;
 }

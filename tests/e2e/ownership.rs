@@ -1,6 +1,7 @@
 //! Whose objects are whose.
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use menagerie::model::MemberTruth;
 use menagerie::model::truth::{Mode, Server};
@@ -75,6 +76,41 @@ async fn regression_474_517_what_somebody_deletes_or_changes_is_put_back() {
             pdb == "1" && space.kubectl(&["get", "service", "-o", "name"]).contains("service/zk-client")
         })
         .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn case_05_what_cascade_orphan_leaves_is_taken_up_again_under_the_charts_own_role_and_the_secret_is_used_as_it_is()
+ {
+    in_namespace("orphaned", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        let before = zk.ready(3).await;
+        let password = || space.kubectl(&["get", "secret", "zk-super", "-o", "jsonpath={.data.password}"]);
+        let pods = || {
+            space.kubectl(&[
+                "get",
+                "pods",
+                "-l",
+                "menagerie.dev/ensemble=zk",
+                "-o",
+                "jsonpath={.items[*].metadata.uid}",
+            ])
+        };
+        let (secret, uids) = (password(), pods());
+        space.kubectl(&["delete", "zke", "zk", "--cascade=orphan"]);
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        let after = zk.ready(3).await;
+        assert_eq!((after.identity, password(), pods()), (before.identity, secret, uids));
+        assert!(condition(&zk.status().await, "Hindered").0.is_empty(), "{:?}", zk.status().await);
+        let owners = |kind: &str, name: &str| {
+            space.kubectl(&["get", kind, name, "-o", "jsonpath={.metadata.ownerReferences[*].uid}"])
+        };
+        assert_eq!(owners("sts", "zk"), zk.get().await.uid().unwrap());
+        assert_eq!(owners("secret", "zk-super"), "", "the operator may not change it");
+        // The super user is let in: a `reconfig` is his alone.
+        zk.scale(1);
+        zk.ready(1).await;
     })
     .await;
 }

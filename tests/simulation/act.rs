@@ -58,6 +58,7 @@ impl World {
     }
 
     fn apply(&mut self, write: &Write, pass: &Pass) -> Result<(), String> {
+        self.admits(write.object(), pass)?;
         let owner = pass.sight.resource.uid;
         let outcome = match write {
             Write::CreateSuperSecret(object) => self.kube.create(&object.key, &object.json, Some(owner)),
@@ -80,7 +81,9 @@ impl World {
                 outcome
             }
         };
-        outcome.map_err(|Conflict(reason)| reason)
+        outcome.map_err(|Conflict(reason)| reason)?;
+        self.note(write, pass);
+        Ok(())
     }
 
     /// What members start from is a membership of this ensemble that was committed.
@@ -101,6 +104,7 @@ impl World {
     }
 
     fn resize(&mut self, resize: &Resize, pass: &Pass) -> Result<(), String> {
+        self.admits(&resize.object, pass)?;
         let before = self.kube.replicas();
         let mut json = resize.object.json.clone();
         json["metadata"]["uid"] = resize.uid.as_str().into();
@@ -131,6 +135,7 @@ impl World {
     }
 
     fn delete(&mut self, target: &Target, pass: &Pass) -> Result<(), String> {
+        self.releases(&target.key, &target.uid, pass)?;
         if target.key.kind == Kind::Pod {
             let before = self.kube.clone_of(&target.key.name);
             self.kube.delete(target).map_err(|Conflict(reason)| reason)?;
@@ -285,7 +290,9 @@ impl World {
             self.judge_copies(before, id, pass);
         }
         let sight = &pass.sight;
-        let others: Ids = before.voters.iter().filter(|other| *other != id && sight.rolls(other - 1)).collect();
+        // One whose pod may not be deleted is waited for by nobody.
+        let waits = |other: u32| sight.rolls(other - 1) && !sight.pinned(other - 1);
+        let others: Ids = before.voters.iter().filter(|other| *other != id && waits(*other)).collect();
         let asked = sight.given_up(id - 1) || sight.cordoned(id - 1) || sight.terminating(id - 1);
         if !join
             && !asked

@@ -53,7 +53,7 @@ impl World {
             Event::Pass(who) => self.pass(who, mind).is_some(),
             Event::Crash(who) => {
                 let busy = !matches!(self.operators[who].doing, Doing::Idle);
-                self.operators[who].doing = Doing::Idle;
+                self.operators[who] = super::operator::Operator::default();
                 if busy {
                     self.tell(|| "the operator dies".to_owned());
                 }

@@ -9,6 +9,7 @@ use super::faults::Fault;
 use super::invariants::Wrong;
 use super::kube::{Ask, hash};
 use super::kubelet::Mount;
+use super::meddling::KINDS;
 use super::membership::Ids;
 use super::mind::Mind;
 use super::operator::Doing;
@@ -86,6 +87,8 @@ pub struct Course {
     pub nodes: u32,
     /// Of so many pods, one is started by a kubelet that has not heard of the last change of the `ConfigMap`.
     pub late: u32,
+    /// One event in so many is about what somebody makes of writes and deletes; 0 is none.
+    pub meddling: u32,
 }
 
 impl Course {
@@ -108,6 +111,7 @@ impl Course {
             broken: 4,
             nodes: 0,
             late: 30,
+            meddling: 0,
         }
     }
 
@@ -154,6 +158,11 @@ impl Course {
         Self { rolls: 2, sizes: vec![2, 3, 4], from: vec![2, 3, 5], events: 100, policies: 5, ..Self::everything() }
     }
 
+    /// Somebody labels claims, refuses kinds of objects and protects pods.
+    pub fn meddled() -> Self {
+        Self { meddling: 10, recreate: false, sizes: vec![2, 3, 4], from: vec![2, 3], events: 80, ..Self::everything() }
+    }
+
     fn begin(&self, dice: &mut Dice, mind: &Mind) -> World {
         let spec = Spec {
             replicas: dice.pick(&self.from).unwrap_or(3),
@@ -164,6 +173,9 @@ impl Course {
             broken: false,
         };
         let mut world = World::new(spec);
+        if self.meddling > 0 {
+            (world.kube.labelled, world.meddling.budgets) = (!dice.once_in(3), !dice.once_in(3));
+        }
         if self.born {
             world.settle(mind);
         }
@@ -189,6 +201,9 @@ impl Course {
         }
         if dice.once_in(self.policies) {
             return Self::policy_event(world, dice);
+        }
+        if dice.once_in(self.meddling) {
+            return Self::meddling_event(world, dice);
         }
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
@@ -275,6 +290,17 @@ impl Course {
             19 => Event::Fault(Fault::Reuse(id)),
             _ => Event::Crash(0),
         })
+    }
+
+    /// A policy begins or ends.
+    fn meddling_event(world: &World, dice: &mut Dice) -> Option<Event> {
+        let pods: Vec<u32> = world.kube.pods.keys().copied().collect();
+        Some(Event::Fault(match dice.below(4) {
+            0 | 1 => Fault::Refuse(dice.pick(&KINDS).map(|kind| kind as u8)),
+            2 => Fault::Protect(dice.pick(&pods)),
+            _ if dice.once_in(2) => Fault::Refuse(None),
+            _ => Fault::Protect(None),
+        }))
     }
 
     /// People look, approve of what they saw then, and change their minds; hours go by.

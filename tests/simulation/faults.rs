@@ -6,6 +6,7 @@ use serde_json::json;
 use super::disk::Disk;
 use super::kube::Ask;
 use super::kubelet::Mount;
+use super::meddling::KINDS;
 use super::membership::{Config, Ids};
 use super::world::World;
 
@@ -48,6 +49,10 @@ pub enum Fault {
     Intrude(u32),
     /// The custom resource is deleted and made again.
     Recreate,
+    /// The API server refuses a kind of objects, or none any more.
+    Refuse(Option<u8>),
+    /// It does not let anybody but people delete this pod, or lets everybody.
+    Protect(Option<u32>),
 }
 
 impl World {
@@ -91,6 +96,8 @@ impl World {
                 let key = ObjectKey { kind: Kind::Service, name: format!("zk-{ordinal}") };
                 self.kube.create(&key, &json!({"metadata": {"name": key.name}, "spec": {"theirs": true}}), None).is_ok()
             }
+            Fault::Refuse(kind) => std::mem::replace(&mut self.meddling.refused, kind) != kind,
+            Fault::Protect(ordinal) => std::mem::replace(&mut self.meddling.held, ordinal) != ordinal,
             Fault::Recreate => {
                 self.uid += 1;
                 self.generation = 1;
@@ -219,6 +226,12 @@ fn describe(fault: Fault) -> String {
         Fault::Nodes(nodes) => format!("there is a node for {nodes} pods"),
         Fault::Later => "time passes".to_owned(),
         Fault::Intrude(ordinal) => format!("somebody makes a Service zk-{ordinal}"),
+        Fault::Refuse(kind) => match kind.and_then(|kind| KINDS.into_iter().find(|known| *known as u8 == kind)) {
+            Some(kind) => format!("every {} is refused", kind.as_str()),
+            None => "no object is refused any more".to_owned(),
+        },
+        Fault::Protect(Some(ordinal)) => format!("the operator may not delete pod zk-{ordinal}"),
+        Fault::Protect(None) => "every pod may be deleted again".to_owned(),
         Fault::Recreate => "the custom resource is deleted and made again".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use menagerie::model::names::{BORN_LABEL, IDENTITY_LABEL, VERSION_ANNOTATION};
+use menagerie::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Names, Ordinal};
 use menagerie::plan::Target;
@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use super::disk::Disk;
 use super::server::Server;
 use super::spec::cannot_start;
+
+/// What a policy calls every instance.
+const LABEL: &str = "by-policy";
 
 pub fn names() -> Names {
     Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
@@ -82,6 +85,8 @@ pub struct Claim {
     pub born: bool,
     /// The version that last ran on it.
     pub ran: Option<String>,
+    /// The label of an instance, which the operator takes away.
+    pub instance: Option<String>,
     /// Uid of the custom resource that it is deleted with.
     pub owner: Option<u32>,
     pub terminating: bool,
@@ -110,6 +115,8 @@ pub struct Kube {
     pub config_before: Option<Arc<Value>>,
     /// The `StatefulSet` controller has not taken in the last change.
     pub behind: bool,
+    /// A policy gives every claim that is made or written the label of an instance, where it has none.
+    pub labelled: bool,
     pub now: u64,
     /// How many pods there is a node for, as with a required anti-affinity; `None` for as many as are made.
     pub nodes: Option<u32>,
@@ -197,6 +204,7 @@ impl Kube {
     }
 
     fn apply_claim(&mut self, key: &ObjectKey, metadata: &Value, owner: u32) -> Result<(), Conflict> {
+        let labelled = self.labelled;
         let claim = self.claim_mut(&key.name);
         check(metadata, claim.as_ref().map(|claim| (claim.uid, claim.version)), key)?;
         let Some(claim) = claim else { return Err(Conflict(format!("{}: not a whole claim", key.name))) };
@@ -204,8 +212,20 @@ impl Kube {
         claim.owner = bound.then_some(owner);
         claim.born = !metadata["labels"][BORN_LABEL].is_null();
         claim.ran = metadata["annotations"][VERSION_ANNOTATION].as_str().map(str::to_owned);
+        let mut instance = metadata["labels"][INSTANCE_LABEL].as_str().map(str::to_owned);
+        if labelled {
+            instance.get_or_insert_with(|| LABEL.to_owned());
+        }
+        claim.instance = instance;
         claim.version += 1;
         Ok(())
+    }
+
+    /// What the policy makes of a claim that is written.
+    pub fn label(&self, claim: &mut Value) {
+        if self.labelled && claim["metadata"]["labels"][INSTANCE_LABEL].is_null() {
+            claim["metadata"]["labels"][INSTANCE_LABEL] = json!(LABEL);
+        }
     }
 
     pub fn claim_mut(&mut self, name: &str) -> Option<&mut Claim> {
@@ -282,6 +302,7 @@ impl Kube {
                     identity: identity.map(str::to_owned),
                     born: false,
                     ran: None,
+                    instance: self.labelled.then(|| LABEL.to_owned()),
                     owner: None,
                     terminating: false,
                     lost: false,

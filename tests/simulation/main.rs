@@ -14,6 +14,7 @@ mod founding;
 mod invariants;
 mod kube;
 mod kubelet;
+mod meddling;
 mod membership;
 mod mind;
 mod mutants;
@@ -79,6 +80,11 @@ fn nothing_breaks_in_a_roll() {
 #[test]
 fn nothing_breaks_in_a_roll_that_waits_for_people_and_windows() {
     sound(&Course::held(), 200);
+}
+
+#[test]
+fn nothing_breaks_and_what_can_go_on_does_whatever_somebody_makes_of_writes_or_refuses() {
+    sound(&Course::meddled(), 150);
 }
 
 #[test]

@@ -440,3 +440,22 @@ fn room_that_is_made_at_any_price_is_found() {
     let mutant = Mutant { name: "room at any price", step: room_at_any_price, ..SOUND };
     found(mutant, &Course::crowded(), 500, &[Wrong::Copies]);
 }
+
+#[test]
+fn a_write_in_vain_that_is_made_again_for_ever_is_found() {
+    let forgetful = |seen: &mut Observation| seen.hindrances.objects.clear();
+    let mutant = Mutant { name: "what came to nothing forgotten", doctor: forgetful, ..SOUND };
+    found(mutant, &Course::meddled(), 50, &[Wrong::Unsettled]);
+}
+
+/// Knows what came out otherwise, and not what is refused.
+#[test]
+fn what_is_refused_and_tried_again_for_ever_is_found() {
+    let stubborn = |seen: &mut Observation| {
+        let refused =
+            |hindrance: &menagerie::model::Hindrance| matches!(hindrance, menagerie::model::Hindrance::Refused { .. });
+        seen.hindrances.objects.retain(|_, hindrance| !refused(hindrance));
+    };
+    let mutant = Mutant { name: "refusals forgotten", doctor: stubborn, ..SOUND };
+    found(mutant, &Course::meddled(), 100, &[Wrong::Unsettled]);
+}

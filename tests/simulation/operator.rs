@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use menagerie::operator::hindered::Notes;
 use menagerie::plan::{Deed, Step};
 
 use super::act::Wire;
@@ -12,9 +13,17 @@ use super::mind::{Mind, Thought};
 use super::sight::{Resource, Sight};
 use super::world::World;
 
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct Operator {
     pub doing: Doing,
+    /// What came to nothing. No two states are told apart by it alone: it is there only where somebody meddles.
+    pub notes: Notes,
+}
+
+impl Hash for Operator {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.doing.hash(state);
+    }
 }
 
 #[derive(Clone, Debug, Default, Hash)]
@@ -80,7 +89,7 @@ impl World {
         let doing = std::mem::take(&mut self.operators[who].doing);
         self.operators[who].doing = match doing {
             Doing::Idle => Doing::Begun(self.resource()),
-            Doing::Begun(resource) => Doing::Looked(Box::new(self.look(resource))),
+            Doing::Begun(resource) => Doing::Looked(Box::new(self.looks(who, resource))),
             Doing::Looked(mut sight) => {
                 self.ask(&mut sight);
                 let thought = mind.think(&sight);
@@ -103,6 +112,12 @@ impl World {
             Doing::Acting(pass) => return self.go_on(who, pass, mind, wire),
         };
         true
+    }
+
+    fn looks(&self, who: usize, resource: Resource) -> Sight {
+        let mut sight = self.look(resource);
+        sight.hindrances = self.noted(who);
+        sight
     }
 
     fn go_on(&mut self, who: usize, mut pass: Box<Pass>, mind: &Mind, wire: Wire) -> bool {
@@ -130,7 +145,7 @@ impl World {
         if wire != Wire::Fine {
             return false;
         }
-        let mut sight = self.look(self.resource());
+        let mut sight = self.looks(pass.who, self.resource());
         self.ask(&mut sight);
         let again = mind.think(&sight);
         let same = again.step == pass.thought.step;

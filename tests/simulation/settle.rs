@@ -26,6 +26,7 @@ impl World {
         for operator in &mut self.operators {
             operator.doing = Doing::Idle;
         }
+        self.heal_among_meddlers(mind);
         let mut last = None;
         for _ in 0..ROUNDS {
             let moved = self.round(mind);
@@ -42,11 +43,12 @@ impl World {
                 self.kube.evict_strangers();
                 self.tell(|| "the stranger's object is taken away by its owner".to_owned());
             }
-            if !moved && matches!(thought.step, Step::Wait(_)) {
+            let refused = matches!(&thought.step, Step::Refuse(reason) if reason.code == "ApplyRefused");
+            if !moved && (matches!(thought.step, Step::Wait(_)) || (refused && !self.rests(&thought.step))) {
                 self.make_room();
                 self.later(400);
             }
-            if thought.step == Step::Rest && !moved && self.status.digest == thought.status.digest {
+            if self.rests(&thought.step) && !moved && self.status.digest == thought.status.digest {
                 let held = self.held();
                 // A kubelet is late by seconds: at rest each has heard of the last change.
                 self.kube.config_before = None;

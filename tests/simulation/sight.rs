@@ -65,6 +65,7 @@ pub struct ClaimSight {
     identity: Option<String>,
     born: bool,
     ran: Option<String>,
+    instance: Option<String>,
     owner: Option<u32>,
     terminating: bool,
     lost: bool,
@@ -105,6 +106,8 @@ pub struct Sight {
     pub pods: BTreeMap<u32, PodSight>,
     claims: BTreeMap<u32, ClaimSight>,
     pub members: BTreeMap<u32, Option<Answer>>,
+    /// What the operator knows of its earlier writes.
+    pub hindrances: Hindrances,
 }
 
 impl Hash for Sight {
@@ -113,6 +116,9 @@ impl Hash for Sight {
             (key.kind as u8, &key.name, object).hash(state);
         }
         (&self.resource, self.now, self.behind, &self.pods, &self.claims, &self.members).hash(state);
+        if !self.hindrances.objects.is_empty() {
+            format!("{:?}", self.hindrances).hash(state);
+        }
     }
 }
 
@@ -148,6 +154,7 @@ impl World {
             identity: claim.identity.clone(),
             born: claim.born,
             ran: claim.ran.clone(),
+            instance: claim.instance.clone(),
             owner: claim.owner,
             terminating: claim.terminating,
             lost: claim.lost,
@@ -159,6 +166,7 @@ impl World {
             pods: pods.map(|(ordinal, pod)| (*ordinal, PodSight::of(pod))).collect(),
             claims: self.kube.claims.iter().map(|(ordinal, found)| (*ordinal, claim(found))).collect(),
             members: BTreeMap::new(),
+            hindrances: Hindrances::default(),
             resource,
         }
     }
@@ -358,7 +366,7 @@ impl Sight {
             members: BTreeMap::new(),
             charter,
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
-            hindrances: Hindrances::default(),
+            hindrances: self.hindrances.clone(),
             password: PasswordFacts::default(),
         };
         let answers = self.members.iter().map(|(id, answer)| (ServerId(*id), told(*id, answer.as_ref())));
@@ -394,6 +402,11 @@ impl Sight {
         self.pods.get(&ordinal).is_some_and(|pod| pod.asked == Some(Ask::Restart))
     }
 
+    /// Whether the operator knows that this pod may not be deleted.
+    pub fn pinned(&self, ordinal: u32) -> bool {
+        self.hindrances.objects.contains_key(&ObjectKey { kind: Kind::Pod, name: names().pod(Ordinal(ordinal)) })
+    }
+
     pub fn terminating(&self, ordinal: u32) -> bool {
         self.pods.get(&ordinal).is_some_and(|pod| pod.terminating)
     }
@@ -411,7 +424,7 @@ impl Sight {
             born: claim.born,
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
             owned: claim.owner == Some(self.resource.uid),
-            instance: None,
+            instance: claim.instance.clone(),
             ran: claim.ran.clone(),
             volume: Some(format!("volume-{}", claim.uid)),
             lost: claim.lost.then(|| "its node was deleted".to_owned()),

@@ -9,6 +9,7 @@ use menagerie::api::EnsembleStatus;
 use super::disk::Entry;
 use super::invariants::Wrong;
 use super::kube::{Kube, hash};
+use super::meddling::Meddling;
 use super::membership::{Config, Ids};
 use super::operator::Operator;
 use super::policy::Approval;
@@ -43,6 +44,8 @@ pub struct World {
     pub reclaimed: bool,
     /// Nobody whom the operator asks commits a write: it does not reach the members' port for clients.
     pub deaf: bool,
+    /// Somebody between the operator and the objects.
+    pub meddling: Meddling,
     /// The first thing that went wrong.
     pub wrong: Option<Wrong>,
     /// What happened, in sentences, when somebody wants to read it.
@@ -68,6 +71,7 @@ impl Hash for World {
         (self.spec, self.generation, self.uid, self.status.digest, self.approval, self.reclaimed).hash(state);
         (&self.kube, &self.operators, &self.history, self.committed, self.initialized, &self.proven).hash(state);
         self.voted.hash(state);
+        self.meddling.hash(state);
     }
 }
 
@@ -90,6 +94,7 @@ impl World {
             proven: BTreeSet::new(),
             reclaimed: spec.reclaim,
             deaf: false,
+            meddling: Meddling::default(),
             wrong: None,
             tale: None,
         }
