@@ -236,6 +236,7 @@ impl PodSight {
             unready: self.unready,
             restarts: self.restarts,
             unreadable: self.unreadable,
+            doubtful: false,
             in_spite_of: None,
             asked: self.asked.map(|asked| match asked {
                 Ask::Restart => Asked::Restart,
