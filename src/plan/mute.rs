@@ -7,7 +7,7 @@
 
 use super::standing::Standing;
 use super::{Reason, Restart, Step, Target, departure, rolling};
-use crate::model::{Desired, Fact, Observation, ServerId};
+use crate::model::{Desired, Fact, Membership, Observation, ServerId};
 
 /// Fewer voters than this have no two others beside a leader, of which one may be away.
 const FEW: usize = 3;
@@ -21,7 +21,7 @@ pub fn mute(seen: &Observation, id: ServerId) -> bool {
 
 /// Whether only one voter stays when this one leaves, which then leads and takes no session.
 pub fn left_alone(seen: &Observation, standing: &Standing, id: ServerId) -> bool {
-    let mut others = standing.committed.iter().flat_map(|committed| committed.voters()).filter(|voter| *voter != id);
+    let mut others = standing.committed.iter().flat_map(Membership::voters).filter(|voter| *voter != id);
     matches!((others.next(), others.next()), (Some(last), None) if mute(seen, last))
 }
 

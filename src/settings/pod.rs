@@ -164,20 +164,20 @@ fn mount_fault(path: &str) -> Option<String> {
     }
     let real = format!("/{}", parts.join("/"));
     let last = parts.last().copied().unwrap_or_default();
-    let in_home = parts.iter().rev().nth(1).is_some_and(|parent| parent.contains("zookeeper"));
+    let inside = parts.iter().rev().nth(1).is_some_and(|parent| parent.contains("zookeeper"));
     let parent = real.rsplit_once('/').map_or("", |(parent, _)| parent);
     let release = last.strip_prefix("zookeeper").map(|rest| rest.trim_start_matches('-'));
     let named = release.is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()));
-    let is_home = last.contains("apache-zookeeper") || (named && HOMES.contains(&parent));
+    let home = last.contains("apache-zookeeper") || (named && HOMES.contains(&parent));
     let why = if parts.is_empty() || real == DATA_DIR || real.starts_with(&format!("{DATA_DIR}/")) {
         "the members' data is there"
     } else if ["/logs", "/tmp"].contains(&real.as_str()) {
         "the operator mounts a volume there"
     } else if SCRIPTS.contains(&last) {
         "zkServer.sh would run it, and it could replace all that the operator says: use jvm and config"
-    } else if SYSTEM.contains(&real.as_str()) || is_home || (in_home && ["lib", "libexec"].contains(&last)) {
+    } else if SYSTEM.contains(&real.as_str()) || home || (inside && ["lib", "libexec"].contains(&last)) {
         "it could replace what runs: mount single files, such as a jar below lib of the image with a subPath"
-    } else if real == "/conf" || (in_home && ["bin", "conf"].contains(&last)) {
+    } else if real == "/conf" || (inside && ["bin", "conf"].contains(&last)) {
         "it could hold files that zkServer.sh runs: mount single files, such as /conf/logback.xml with a subPath"
     } else {
         return None;
