@@ -9,8 +9,8 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace};
-use crate::model::desired::{Storage, Updates};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace, volume};
+use crate::model::desired::Updates;
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
 
@@ -48,19 +48,15 @@ pub fn stays(seen: &Observation, standing: &Standing, committed: &Membership, id
     others.count() >= committed.majority()
 }
 
-/// Whether a member's data is still there when its pod is gone.
-pub fn kept(desired: &Desired) -> bool {
-    matches!(desired.storage, Storage::Claim { .. })
-}
-
 /// The next restart of a member that serves, once the membership is what is wanted.
 pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
     let committed = standing.committed.as_ref()?;
-    if would_lose_data(seen, desired).is_some() {
+    if volume::last_copy(seen, standing, desired).is_some() {
         return None;
     }
-    let mut waiting: Vec<(ServerId, String)> =
-        committed.voters().filter_map(|id| Some((id, turn(seen, desired, id)?))).collect();
+    // One whose volume goes with its pod leaves before that, and comes back as what it should be (`replace`).
+    let stay = committed.voters().filter(|id| volume::passing(seen, desired, *id).is_none());
+    let mut waiting: Vec<(ServerId, String)> = stay.filter_map(|id| Some((id, turn(seen, desired, id)?))).collect();
     if waiting.is_empty() {
         return None;
     }
@@ -92,15 +88,8 @@ pub fn unready(seen: &Observation, committed: &Membership) -> Option<Reason> {
 }
 
 /// Why members that serve are not restarted now, although some have to be.
-pub fn held(seen: &Observation, desired: &Desired) -> Option<Reason> {
-    would_lose_data(seen, desired).or_else(|| closed(seen, desired))
-}
-
-/// A single member without a volume is all the data there is.
-fn would_lose_data(seen: &Observation, desired: &Desired) -> Option<Reason> {
-    (!kept(desired) && seen.set.as_ref()?.replicas == 1).then(|| {
-        Reason::new("WouldLoseData", "a single ephemeral member loses its data with its pod: scale to 3 first")
-    })
+pub fn held(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
+    volume::last_copy(seen, standing, desired).or_else(|| closed(seen, desired))
 }
 
 fn asked(seen: &Observation, id: ServerId) -> bool {

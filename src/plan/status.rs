@@ -245,7 +245,7 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Tell(_) | Step::Delete(_) | Step::Guard(_));
     // Nobody is sent to an ensemble that any client can end.
     let guarded = seen.status.guarded.is_some();
-    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen) {
+    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen, standing) {
         return Verdict {
             name: "Ready",
             truth: Truth::True,
@@ -300,17 +300,17 @@ fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
 }
 
 /// Whether members are to be restarted now, or that is not known yet.
-fn rolls(seen: &Observation) -> bool {
+fn rolls(seen: &Observation, standing: &Standing) -> bool {
     let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
     let due = || seen.pods.keys().any(|ordinal| rolling::due(seen, ServerId::from(*ordinal)).is_some());
-    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired)).is_some();
+    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired)).is_some();
     let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
     unknown || (due() && !held()) || by_name()
 }
 
 /// What restarts wait for, as a sentence about pods.
 fn restarts(seen: &Observation, standing: &Standing) -> Reason {
-    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
+    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired));
     if let Some(held) = held.or_else(|| rolling::failed(seen, standing)) {
         return held;
     }

@@ -1,7 +1,7 @@
 //! What is allowed and still unwise.
 
 use super::standing::Standing;
-use super::{Reason, Truth, Verdict, version};
+use super::{Reason, Truth, Verdict, version, volume};
 use crate::model::desired::{BESIDE_HEAP_MIB, Storage};
 use crate::model::{Desired, Observation, ServerId};
 
@@ -9,13 +9,17 @@ use crate::model::{Desired, Observation, ServerId};
 pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
-    let said: Vec<Reason> =
-        [last_copy(desired), tight_memory(desired), two_voters(standing).or_else(|| even_voters(desired.replicas))]
-            .into_iter()
-            .flatten()
-            .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
-            .chain(advice)
-            .collect();
+    let said: Vec<Reason> = [
+        volume::warning(seen, standing, desired),
+        last_copy(desired),
+        tight_memory(desired),
+        two_voters(standing).or_else(|| even_voters(desired.replicas)),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(version::known_to_lose_data(seen).map(|message| Reason::new("KnownDefect", message)))
+    .chain(advice)
+    .collect();
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
     Some(Verdict { name: "Warning", truth: Truth::True, reason, message })

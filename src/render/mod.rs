@@ -36,6 +36,8 @@ pub struct Blueprint<'a> {
     pub pods: u32,
     /// How many vote now, or will at the birth.
     pub voters: u32,
+    /// Whether some member's volume goes with its pod, since its claim was deleted meanwhile.
+    pub passing: bool,
     /// How many member Services there are.
     pub span: u32,
     /// Whether the `StatefulSet` is one whose claims bear [`INSTANCE_LABEL`]: their template cannot be changed.
@@ -95,12 +97,12 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
 ///
 /// One or two voters tolerate none. With volumes an eviction costs them the quorum until the pod is back, and a budget of none
 /// would block each drain for ever. An ephemeral pod takes its copy along, and of two copies one is not enough: `ZooKeeper`
-/// ignores the vote of an empty server. There nobody evicts.
+/// ignores the vote of an empty server. There nobody evicts; nor where a claim was deleted that its pod holds up.
 fn evictable(blueprint: &Blueprint<'_>) -> u32 {
     let wanted = blueprint.desired.replicas;
     let voters = blueprint.voters.min(wanted);
     let tolerated = voters.saturating_sub(1) / 2;
-    let for_good = wanted < 3 && matches!(blueprint.desired.storage, Storage::Claim { .. });
+    let for_good = wanted < 3 && matches!(blueprint.desired.storage, Storage::Claim { .. }) && !blueprint.passing;
     if for_good { 1 } else { tolerated }
 }
 

@@ -7,6 +7,7 @@ mod healing;
 mod hindered;
 mod laws;
 mod origin;
+mod passing;
 mod regressions;
 mod replacing;
 mod rolling;

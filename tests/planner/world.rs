@@ -338,11 +338,16 @@ impl World {
                 self.led = self.led.filter(|id| *id != restart.id);
                 self.asked.remove(&restart.id);
                 self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
+                if self.claims.get(&restart.id.ordinal()).is_none_or(|claim| claim.going) {
+                    let votes = self.membership.as_ref().is_some_and(|membership| membership.contains(restart.id));
+                    assert!(!votes, "the volume of member {}, who votes, goes with its pod", restart.id);
+                    self.renew(restart.id.ordinal());
+                }
                 self.trace.push(format!("restart {}", restart.id));
             }
             Step::Renew(renew) => {
                 assert!(!self.membership.as_ref().unwrap().contains(renew.id), "the volume of a member is given up");
-                self.claims.retain(|_, claim| claim.uid != renew.claim.uid);
+                self.renew(renew.id.ordinal());
                 self.trace.push(format!("renew {}", renew.id));
             }
             Step::Guard(guard) => {
@@ -361,6 +366,14 @@ impl World {
         assert!(change(membership), "a change that changes nothing");
         self.next += 1;
         membership.version = ConfigVersion((self.epoch << 32) + self.next);
+    }
+
+    /// Another claim of that name.
+    fn renew(&mut self, ordinal: Ordinal) {
+        self.next += 1;
+        let identity = self.charter().map(|charter| charter.identity);
+        let uid = format!("claim-{ordinal}-{}", self.next);
+        self.claims.insert(ordinal, ClaimFacts { uid, ..claim(ordinal.0, identity.as_deref()) });
     }
 
     fn resize(&mut self, word: &str, resize: &Resize) {

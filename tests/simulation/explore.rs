@@ -84,6 +84,8 @@ pub struct Course {
     pub broken: u32,
     /// Of so many pods, one is started by a kubelet that has not heard of the last change of the `ConfigMap`.
     pub late: u32,
+    /// One fault in so many is a claim that somebody deletes under its pod; 0 is none.
+    pub marks: u32,
 }
 
 impl Course {
@@ -105,7 +107,13 @@ impl Course {
             policies: 0,
             broken: 4,
             late: 30,
+            marks: 0,
         }
+    }
+
+    /// Claims are deleted while their pods run. Nobody deletes the ensemble: all that is left would go with its pods.
+    pub fn marked() -> Self {
+        Self { marks: 2, faults: 5, recreate: false, rolls: 1, broken: 0, ..Self::everything() }
     }
 
     /// A second operator goes on with what it decided long ago, while people change their minds.
@@ -223,6 +231,9 @@ impl Course {
                 Fault::Wipe(id),
                 Fault::Mend(id),
             ])?));
+        }
+        if dice.once_in(self.marks) {
+            return Some(Event::Fault(Fault::Unclaim(id)));
         }
         if dice.once_in(self.silence) {
             return Some(Event::Fault(Fault::Silence(id)));

@@ -71,6 +71,11 @@ fn nothing_breaks_in_a_roll_that_waits_for_people_and_windows() {
 }
 
 #[test]
+fn nothing_breaks_when_claims_are_deleted_while_their_pods_run() {
+    sound(&Course::marked(), 200);
+}
+
+#[test]
 fn nothing_breaks_when_a_second_operator_goes_on_with_what_it_decided_before() {
     sound(&Course::late(), 200);
 }

@@ -417,3 +417,16 @@ fn a_slow_member_taken_for_a_hung_one_is_found() {
     let mutant = Mutant { name: "slow taken for hung", doctor: impatient, ..SOUND };
     found(mutant, &Course { faults: 3, events: 100, ..Course::everything() }, 2000, &[Wrong::Quorum]);
 }
+
+/// Goes by the spec: a volume is one that stays.
+fn by_the_spec(seen: &mut Observation) {
+    for claim in seen.claims.values_mut() {
+        claim.going = false;
+    }
+}
+
+#[test]
+fn a_claim_that_goes_with_its_pod_and_is_ignored_is_found() {
+    let mutant = Mutant { name: "going ignored", doctor: by_the_spec, ..SOUND };
+    found(mutant, &Course::marked(), 300, &[Wrong::Claim]);
+}
