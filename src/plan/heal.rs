@@ -56,11 +56,23 @@ fn beside_a_leader(
 
 /// Nobody has written anything yet.
 fn at_birth(seen: &Observation, desired: &Desired, (id, pod): (ServerId, &PodFacts)) -> Option<String> {
-    let down = pod.running == Some(false) || given_up(seen, desired, id);
+    let asked = pod.asked == Some(Asked::Restart);
+    let down = pod.running == Some(false) || asked || misled(seen, id) || given_up(seen, desired, id);
     let passing = volume::passing(seen, desired, id);
     // A founder that may have voted must not come back empty and vote again; on what was never bound nobody has.
     let spare = passing.is_none() || seen.claims.get(&id.ordinal()).is_some_and(|claim| claim.volume.is_none());
     due(seen, id).or(passing).filter(|_| down && spare)
+}
+
+/// It was started with something else than its pod has now, other founders for one, and has never followed anybody: nobody
+/// comes to a quorum with it as it is, and its volume stays, whatever it may have promised meanwhile.
+fn misled(seen: &Observation, id: ServerId) -> bool {
+    let truth = seen.members.get(&id).and_then(Fact::known);
+    truth.is_some_and(|truth| {
+        let lived =
+            truth.disk.record.is_some_and(|record| record.0 > 0) || truth.disk.epoch.is_some_and(|epoch| epoch > 0);
+        truth.disk.outdated.is_some() && !lived && !matches!(truth.server, ServerTruth::Serving(_))
+    })
 }
 
 /// A quorum may come back by itself, as long as its members are left as they are.

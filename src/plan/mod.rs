@@ -16,6 +16,7 @@ mod objects;
 mod origin;
 mod replace;
 mod rolling;
+mod service;
 mod standing;
 mod status;
 mod strangers;

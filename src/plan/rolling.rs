@@ -9,7 +9,7 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace, volume};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, replace, service, volume};
 use crate::model::desired::Updates;
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, PodFacts, ServerId};
@@ -60,7 +60,7 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     if waiting.is_empty() {
         return None;
     }
-    if let Some(blocker) = standing.blocker(seen).or_else(|| unready(seen, committed)) {
+    if let Some(blocker) = standing.blocker(seen).or_else(|| service::blocker(seen, committed)) {
         return Some(Step::Wait(blocker));
     }
     // The leader last, the others from the highest down.
@@ -78,8 +78,7 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     Some(leave(seen, standing, id, committed.version, purpose))
 }
 
-/// A restarted member to which no Service sends clients yet, and whose caches are cold: with the leader gone the same moment,
-/// a majority would have to wait for it. One of the older revision may never be ready, and its restart be the cure.
+/// A restarted member whose server its kubelet has not found ready yet.
 pub fn unready(seen: &Observation, committed: &Membership) -> Option<Reason> {
     let restarted = committed.voters().filter(|id| due(seen, *id).is_none());
     let mut pods = restarted.filter_map(|id| seen.pods.get(&id.ordinal()));
@@ -128,16 +127,19 @@ pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);
-        let late = heal::idle(seen, id).is_some_and(|seconds| seconds > desired.deadline);
-        late && !pod.terminating && due(seen, id).is_none() && (standing.unsynced(seen, id).is_some() || !pod.ready)
+        let late = heal::idle(seen, id).is_some_and(|seconds| seconds > desired.deadline)
+            && (standing.unsynced(seen, id).is_some() || !pod.ready);
+        let aged = || seen.now.saturating_sub(pod.since) > desired.deadline;
+        (late || (service::beside(seen, id).is_some() && aged())) && !pod.terminating && due(seen, id).is_none()
     })?;
-    let why = standing.unsynced(seen, ServerId::from(*ordinal));
+    let id = ServerId::from(*ordinal);
+    let why = standing.unsynced(seen, id).or_else(|| service::beside(seen, id));
     let why = why.unwrap_or_else(|| "the kubelet does not find it ready".to_owned());
     (waiting > 0).then(|| {
         Reason::new(
             "RollHalted",
             format!(
-                "pod {} was restarted and does not serve after {} s; {waiting} more keep the older revision until it does, or until the spec is put right: {why}",
+                "pod {} was restarted and is not in service after {} s; {waiting} more keep the older revision until it does, or until the spec is put right: {why}",
                 pod.name, desired.deadline
             ),
         )

@@ -2,7 +2,7 @@
 
 use super::origin::Origin;
 use super::standing::{Standing, serving};
-use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, strangers, warning};
+use super::{Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, service, strangers, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
@@ -246,6 +246,11 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     // Nobody is sent to an ensemble that any client can end.
     let guarded = seen.status.guarded.is_some();
     if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen, standing) {
+        if !service::open(seen, standing) {
+            let message = service::warning(seen, standing).map(|reason| reason.message);
+            let message = message.unwrap_or_else(|| "the kubelets have found no member's pod ready yet".to_owned());
+            return Verdict { name: "Ready", truth: Truth::False, reason: "NoEndpoint", message };
+        }
         return Verdict {
             name: "Ready",
             truth: Truth::True,
@@ -311,10 +316,20 @@ fn rolls(seen: &Observation, standing: &Standing) -> bool {
 /// What restarts wait for, as a sentence about pods.
 fn restarts(seen: &Observation, standing: &Standing) -> Reason {
     let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired));
-    if let Some(held) = held.or_else(|| rolling::failed(seen, standing)) {
+    let unborn = standing.committed.is_none() && seen.noted_membership().is_none();
+    if let Some(held) = held.or_else(|| rolling::failed(seen, standing).filter(|_| !unborn)) {
         return held;
     }
+    let deadline = seen.desired.as_ref().map_or(0, |desired| desired.deadline);
     match standing.blocker(seen) {
+        // Nobody serves yet: what is waited for is none of the others.
+        Some(_) if unborn => Reason::new(
+            "Founding",
+            format!(
+                "before the birth, one that does not run or was started with something else than its pod has now is restarted at once, and one that only waits once it has not served for {deadline} s (updatePolicy.deadlineSeconds), or at once when somebody asks for it: kubectl -n {} annotate pod POD menagerie.dev/restart=now",
+                seen.names.namespace
+            ),
+        ),
         Some(blocker) => Reason::new(
             blocker.code,
             format!("those that serve are not restarted before every voter does: {}", blocker.message),

@@ -87,13 +87,15 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,
-        json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+        json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "IfHealthyBudget"}}),
     ));
     objects.push(set::stateful_set(blueprint));
     objects.into_iter().map(sealed).collect()
 }
 
-/// How many members may be evicted at once: as many as leave a majority of those that vote now.
+/// How many members may be evicted at once: as many as leave a majority of those that vote now. A pod that is not ready counts as
+/// evicted: its server may serve behind a container that fails, and vote. Such pods are evicted as well while enough others are
+/// ready; where none are, a person deletes the pod.
 ///
 /// One or two voters tolerate none. With volumes an eviction costs them the quorum until the pod is back, and a budget of none
 /// would block each drain for ever. An ephemeral pod takes its copy along, and of two copies one is not enough: `ZooKeeper`

@@ -12,5 +12,6 @@ mod regressions;
 mod replacing;
 mod rolling;
 mod scenarios;
+mod service;
 mod strangers;
 mod world;

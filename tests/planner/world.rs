@@ -31,6 +31,8 @@ pub struct World {
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
     pub down: BTreeSet<ServerId>,
+    /// Revisions with a container beside the server that ends again and again.
+    pub failing: BTreeSet<String>,
     /// The domain that the operator takes the cluster's for.
     pub domain: String,
     /// Members that Kubernetes has no node for.
@@ -72,6 +74,7 @@ pub fn zk(replicas: i32) -> World {
         led: None,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
+        failing: BTreeSet::new(),
         domain: names().domain,
         unplaced: BTreeSet::new(),
         wiped: false,
@@ -253,6 +256,7 @@ impl World {
             node: placed.then(|| format!("node-{ordinal}")),
             since: self.now - 3_600,
             terminating: self.going.contains(&ordinal),
+            shut: self.failing.contains(&revision).then(|| "container exporter ended with 1: no such file".to_owned()),
             revision: Some(revision),
             running: Some(self.running(id)),
             ready: self.running(id),

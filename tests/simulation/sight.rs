@@ -232,6 +232,8 @@ impl PodSight {
             since: self.since,
             running: Some(self.running),
             ready: self.ready,
+            shut: None,
+            shaky: None,
             served: self.proven,
             unready: self.unready,
             restarts: self.restarts,
