@@ -23,6 +23,7 @@ fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
         requests: &menagerie::model::Requests::default(),
         environment: &environment,
         voters: charter.voters(),
+        passing: false,
         charter,
         pods,
         span: pods,
@@ -257,6 +258,12 @@ fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
         let change = |blueprint: &mut Blueprint<'_>| blueprint.voters = voters;
         of_kind(objects(spec, change), "PodDisruptionBudget")["spec"]["maxUnavailable"].as_u64().unwrap()
     };
+    let passing = |replicas: u32| {
+        let change = |blueprint: &mut Blueprint<'_>| blueprint.passing = true;
+        let spec = json!({"replicas": replicas, "version": "3.9.5"});
+        of_kind(objects(spec, change), "PodDisruptionBudget")["spec"]["maxUnavailable"].as_u64().unwrap()
+    };
+    assert_eq!([1, 2, 3, 5].map(passing), [0, 0, 1, 2], "a claim that was deleted goes with its pod");
     let (volumes, ephemeral) = (json!({}), json!({"ephemeral": true}));
     for (replicas, voters, with_volumes, without) in [
         (1, 1, 1, 0),
@@ -298,6 +305,7 @@ fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() 
             charter: charter(&names, 1),
             pods: 1,
             voters: 1,
+            passing: false,
             span: 1,
             old_claims: false,
         });

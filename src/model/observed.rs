@@ -144,8 +144,12 @@ pub struct PodFacts {
     pub revision: Option<String>,
     /// Whether the server's container runs, in the kubelet's words; `None` when it has not said.
     pub running: Option<bool>,
-    /// Whether the kubelet found the server ready: only then do clients come to it through a Service.
+    /// Whether the kubelet found the server's container ready.
     pub ready: bool,
+    /// Why no client comes to it through a Service: the pod as a whole is not ready. `None` where they do.
+    pub shut: Option<String>,
+    /// A container beside the server that ended and runs again: since when, in seconds since 1970, and how it had ended.
+    pub shaky: Option<(u64, String)>,
     /// Whether it was ready once: what it was made from has served. True when in doubt.
     pub served: bool,
     /// Since when it is not ready any more, in seconds since 1970, where it was once.

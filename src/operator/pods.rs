@@ -11,7 +11,7 @@ use crate::model::{Asked, PodFacts, heap, quantity};
 
 /// What a decision needs of a pod.
 pub fn pod_facts(pod: &Pod) -> PodFacts {
-    let status = pod.status.clone().unwrap_or_default();
+    let (spec, status) = (pod.spec.clone().unwrap_or_default(), pod.status.clone().unwrap_or_default());
     let server = status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper");
     let seconds = |time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| u64::try_from(time.0.as_second()).ok();
     let past = past(&status, server);
@@ -26,12 +26,14 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         revision: pod.labels().get("controller-revision-hash").cloned(),
         running: running(&status, server),
         ready: server.is_some_and(|server| server.ready),
+        shut: shut(&spec, &status),
+        shaky: shaky(&spec, &status),
         served: past.served,
         unready: past.unready,
         restarts: server.and_then(|server| u32::try_from(server.restart_count).ok()).unwrap_or_default(),
         memory: pod.spec.as_ref().and_then(limits),
         creating: creating(&status),
-        trouble: trouble(&pod.spec.clone().unwrap_or_default(), &status),
+        trouble: trouble(&spec, &status),
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
         doubtful: server.and_then(last_words).is_some_and(|words| words.contains(NO_SNAPSHOT)),
@@ -147,8 +149,35 @@ fn in_spite_of(status: &PodStatus) -> Option<String> {
     ended.message.as_deref().map(gist).filter(|words| !words.is_empty())
 }
 
+/// Why a pod as a whole is not ready: all its containers have to be. What one of them said last is nearest to the cause.
+fn shut(spec: &PodSpec, status: &PodStatus) -> Option<String> {
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
+    if ready.is_some_and(|ready| ready.status == "True") {
+        return None;
+    }
+    let words = || ready.and_then(|ready| ready.message.clone()).filter(|words| !words.is_empty());
+    Some(trouble(spec, status).or_else(words).unwrap_or_else(|| "the kubelet has not found it ready yet".to_owned()))
+}
+
+/// One of the user's containers that ended and runs again. Between two ends it looks well, and so does its pod.
+fn shaky(spec: &PodSpec, status: &PodStatus) -> Option<(u64, String)> {
+    let all = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let theirs = all.filter(|container| !["zookeeper", "agent"].contains(&container.name.as_str()));
+    let ended = theirs.filter_map(|container| {
+        let since = container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0.as_second();
+        let last = container.last_state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
+        let how = end(spec, &container.name, last);
+        Some((u64::try_from(since).ok()?, format!("container {} {how}", container.name)))
+    });
+    ended.max_by_key(|(since, _)| *since)
+}
+
 /// What Kubernetes itself says is wrong with a pod.
 fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
+    // The kubelet's own word: a node that runs short, or a disk that is full to its limit.
+    if status.reason.as_deref() == Some("Evicted") {
+        return Some(format!("it was evicted: {}", status.message.as_deref().map(gist).unwrap_or_default()));
+    }
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
         return Some(format!("it cannot be scheduled: {}", condition.message.clone().unwrap_or_default()));
@@ -288,6 +317,37 @@ mod tests {
 
     fn pod(status: &serde_json::Value) -> PodFacts {
         pod_facts(&serde_json::from_value(serde_json::json!({"metadata": {"name": "a-0"}, "status": status})).unwrap())
+    }
+
+    #[test]
+    fn a_pod_is_out_of_every_service_while_any_of_its_containers_is_not_ready_and_says_which() {
+        let of = |ready: &str, exporter: serde_json::Value| {
+            pod(&json!({
+                "conditions": [{"type": "Ready", "status": ready, "message": "containers with unready status: [exporter]"}],
+                "containerStatuses": [container("zookeeper", true, 0), exporter],
+            }))
+        };
+        let ended = json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "no such file\n"}});
+        let mut exporter = container("exporter", false, 3);
+        (exporter["state"], exporter["lastState"]) =
+            (json!({"waiting": {"reason": "CrashLoopBackOff"}}), ended.clone());
+        let out = of("False", exporter);
+        assert!(out.ready, "the server's own container is");
+        assert_eq!(out.shut.as_deref(), Some("container exporter: CrashLoopBackOff: ended with 1: no such file"));
+        let silent = of("False", container("exporter", false, 0));
+        assert_eq!(silent.shut.as_deref(), Some("containers with unready status: [exporter]"));
+        let mut between = container("exporter", true, 3);
+        (between["state"], between["lastState"]) = (json!({"running": {"startedAt": "1970-01-01T00:01:40Z"}}), ended);
+        let between = of("True", between);
+        assert_eq!(between.shut, None);
+        assert_eq!(between.shaky, Some((100, "container exporter ended with 1: no such file".to_owned())));
+    }
+
+    #[test]
+    fn an_eviction_is_named_with_the_kubelets_words() {
+        let evicted = json!({"phase": "Failed", "reason": "Evicted", "message": "Usage of EmptyDir volume \"data\" exceeds the limit \"1Gi\". "});
+        let trouble = pod(&evicted).trouble.unwrap();
+        assert_eq!(trouble, "it was evicted: Usage of EmptyDir volume \"data\" exceeds the limit \"1Gi\".");
     }
 
     #[test]

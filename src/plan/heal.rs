@@ -8,9 +8,9 @@
 //! - While nobody leads, nothing shows which revision can serve: at most one member at a time gets the newest, and only one
 //!   that has not served with what it has, or ends again and again.
 
-use super::rolling::{due, kept, restart, stays, turn};
+use super::rolling::{due, restart, stays, turn};
 use super::standing::Standing;
-use super::{Step, hindered, replace};
+use super::{Step, hindered, replace, volume};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
 use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
@@ -46,6 +46,10 @@ fn beside_a_leader(
 ) -> Option<String> {
     let hangs = replace::hung(seen, id);
     let why = due(seen, id).or_else(|| hangs.clone())?;
+    // Empty, it must not come back as one that is on record as a voter: it leaves first (`replace`).
+    if volume::passing(seen, desired, id).is_some() {
+        return None;
+    }
     let spared = || turn(seen, desired, id).is_some() && standing.blocker_but(seen, id).is_none();
     let lost = hangs.is_some() || never_served(pod) || starts_anew(seen, id) || given_up(seen, desired, id) || spared();
     (lost && standing.unsynced(seen, id).is_some() && stays(seen, standing, committed, id)).then_some(why)
@@ -53,8 +57,23 @@ fn beside_a_leader(
 
 /// Nobody has written anything yet.
 fn at_birth(seen: &Observation, desired: &Desired, (id, pod): (ServerId, &PodFacts)) -> Option<String> {
-    let down = pod.running == Some(false) || given_up(seen, desired, id);
-    due(seen, id).filter(|_| down)
+    let asked = pod.asked == Some(Asked::Restart);
+    let down = pod.running == Some(false) || asked || misled(seen, id) || given_up(seen, desired, id);
+    let passing = volume::passing(seen, desired, id);
+    // A founder that may have voted must not come back empty and vote again; on what was never bound nobody has.
+    let spare = passing.is_none() || seen.claims.get(&id.ordinal()).is_some_and(|claim| claim.volume.is_none());
+    due(seen, id).or(passing).filter(|_| down && spare)
+}
+
+/// It was started with something else than its pod has now, other founders for one, and has never followed anybody: nobody
+/// comes to a quorum with it as it is, and its volume stays, whatever it may have promised meanwhile.
+fn misled(seen: &Observation, id: ServerId) -> bool {
+    let truth = seen.members.get(&id).and_then(Fact::known);
+    truth.is_some_and(|truth| {
+        let lived =
+            truth.disk.record.is_some_and(|record| record.0 > 0) || truth.disk.epoch.is_some_and(|epoch| epoch > 0);
+        truth.disk.outdated.is_some() && !lived && !matches!(truth.server, ServerTruth::Serving(_))
+    })
 }
 
 /// A quorum may come back by itself, as long as its members are left as they are.
@@ -68,7 +87,7 @@ fn without_a_leader(seen: &Observation, desired: &Desired, (id, pod): (ServerId,
     let frozen = replace::frozen(seen, id);
     let gone = crashes || asked || frozen.is_some();
     let spare = if never_served(pod) { !waits(desired.deadline) } else { gone && !waits(u64::MAX) };
-    due(seen, id).or(frozen).filter(|_| spare && kept(desired))
+    due(seen, id).or(frozen).filter(|_| spare && volume::kept(seen, desired, id))
 }
 
 /// Nothing is lost with it: it does not run, and what its pod was made from never served there.

@@ -18,10 +18,12 @@ mod origin;
 mod password;
 mod replace;
 mod rolling;
+mod service;
 mod standing;
 mod status;
 mod strangers;
 mod version;
+mod volume;
 mod warning;
 
 use crate::api::EnsembleStatus;
@@ -339,6 +341,7 @@ fn decide(
         requests: &seen.requests,
         environment: &seen.environment,
         voters: charter.voters(),
+        passing: volume::any_passing(seen, desired),
         charter: told.unwrap_or_else(|| charter.clone()),
         pods: origin::founding_pods(seen, origin)
             .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),

@@ -1,4 +1,5 @@
-//! Members that cannot go on as they are: a volume that is gone, data that cannot be read, a server that hangs.
+//! Members that cannot go on as they are: a volume that is gone, or goes with its pod (`volume`), data that cannot be read,
+//! a server that hangs.
 //!
 //! - Only what is certain counts: a volume is lost when the API server says that it, or every node that could reach it, is
 //!   gone. A node that is silent is only silent.
@@ -9,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::standing::Standing;
-use super::{Purpose, Reason, Renew, Step, Target, hindered, rolling};
+use super::{Purpose, Reason, Renew, Step, Target, hindered, rolling, volume};
 use crate::api::ReclaimPolicy;
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
@@ -33,6 +34,10 @@ fn needed(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String>
     if pod.asked == Some(Asked::Replace) {
         return Some("its replacement was asked for".to_owned());
     }
+    // Its server may serve as ever: what is lost with its pod is better given up while all the others are there.
+    if let Some(passing) = volume::passing(seen, desired, id) {
+        return Some(passing);
+    }
     let lost = seen.claims.get(&id.ordinal())?.lost.clone()?;
     let waited = seen.now.saturating_sub(pod.since) > GRACE;
     (waited && pod.running != Some(true) && desired.on_loss == ReclaimPolicy::Delete).then_some(lost)
@@ -43,13 +48,19 @@ pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     let committed = standing.committed.as_ref()?;
     // One that does not serve comes first: everybody else waits for it.
     let ids: Vec<ServerId> = committed.voters().filter(|id| needed(seen, desired, *id).is_some()).collect();
-    let id = *ids.iter().find(|id| standing.unsynced(seen, **id).is_some()).or(ids.first())?;
+    let unsynced = ids.iter().find(|id| standing.unsynced(seen, **id).is_some());
+    let id = *unsynced.or(ids.iter().find(|id| Some(**id) != standing.leader)).or(ids.first())?;
     // One at a time: a member that is out comes back first. It cannot as long as this one, being lost, holds it up.
     let out = (1..=desired.replicas).any(|id| !committed.contains(ServerId(id)));
     if out && standing.unsynced(seen, id).is_none() {
         return None;
     }
     if committed.voters().count() == 1 {
+        let asked = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.asked == Some(Asked::Replace));
+        // Nobody asked for that, and all else goes on: `volume` says what becomes of it.
+        if !asked && volume::passing(seen, desired, id).is_some() {
+            return None;
+        }
         return Some(Step::Refuse(Reason::new(
             "ReplaceRefused",
             format!(

@@ -9,8 +9,8 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace};
-use crate::model::desired::{Storage, Updates};
+use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace, service, volume};
+use crate::model::desired::Updates;
 use crate::model::observed::Asked;
 use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
@@ -55,24 +55,20 @@ pub fn stays(seen: &Observation, standing: &Standing, committed: &Membership, id
     others.count() >= committed.majority()
 }
 
-/// Whether a member's data is still there when its pod is gone.
-pub fn kept(desired: &Desired) -> bool {
-    matches!(desired.storage, Storage::Claim { .. })
-}
-
 /// The next restart of a member that serves, once the membership is what is wanted.
 pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
     let committed = standing.committed.as_ref()?;
-    if would_lose_data(seen, desired).is_some() {
+    if volume::last_copy(seen, standing, desired).is_some() {
         return None;
     }
-    let mut waiting: Vec<(ServerId, String)> =
-        committed.voters().filter_map(|id| Some((id, turn(seen, desired, id)?))).collect();
+    // One whose volume goes with its pod leaves before that, and comes back as what it should be (`replace`).
+    let stay = committed.voters().filter(|id| volume::passing(seen, desired, *id).is_none());
+    let mut waiting: Vec<(ServerId, String)> = stay.filter_map(|id| Some((id, turn(seen, desired, id)?))).collect();
     waiting.retain(|(id, _)| !hindered::pinned(seen, *id));
     if waiting.is_empty() {
         return None;
     }
-    if let Some(blocker) = standing.blocker(seen).or_else(|| unready(seen, committed)) {
+    if let Some(blocker) = standing.blocker(seen).or_else(|| service::blocker(seen, committed)) {
         return Some(Step::Wait(blocker));
     }
     // The leader last, the others from the highest down.
@@ -95,8 +91,7 @@ pub fn roll(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     Some(leave(seen, standing, id, committed.version, purpose))
 }
 
-/// A restarted member to which no Service sends clients yet, and whose caches are cold: with the leader gone the same moment,
-/// a majority would have to wait for it. One of the older revision may never be ready, and its restart be the cure.
+/// A restarted member whose server its kubelet has not found ready yet.
 pub fn unready(seen: &Observation, committed: &Membership) -> Option<Reason> {
     let restarted = committed.voters().filter(|id| due(seen, *id).is_none());
     let mut pods = restarted.filter_map(|id| seen.pods.get(&id.ordinal()));
@@ -105,15 +100,8 @@ pub fn unready(seen: &Observation, committed: &Membership) -> Option<Reason> {
 }
 
 /// Why members that serve are not restarted now, although some have to be.
-pub fn held(seen: &Observation, desired: &Desired) -> Option<Reason> {
-    would_lose_data(seen, desired).or_else(|| closed(seen, desired))
-}
-
-/// A single member without a volume is all the data there is.
-fn would_lose_data(seen: &Observation, desired: &Desired) -> Option<Reason> {
-    (!kept(desired) && seen.set.as_ref()?.replicas == 1).then(|| {
-        Reason::new("WouldLoseData", "a single ephemeral member loses its data with its pod: scale to 3 first")
-    })
+pub fn held(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
+    volume::last_copy(seen, standing, desired).or_else(|| closed(seen, desired))
 }
 
 fn asked(seen: &Observation, id: ServerId) -> bool {
@@ -152,16 +140,19 @@ pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
     let waiting = seen.pods.keys().filter(|ordinal| due(seen, ServerId::from(**ordinal)).is_some()).count();
     let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);
-        let late = heal::idle(seen, id).is_some_and(|seconds| seconds > desired.deadline);
-        late && !pod.terminating && due(seen, id).is_none() && (standing.unsynced(seen, id).is_some() || !pod.ready)
+        let late = heal::idle(seen, id).is_some_and(|seconds| seconds > desired.deadline)
+            && (standing.unsynced(seen, id).is_some() || !pod.ready);
+        let aged = || seen.now.saturating_sub(pod.since) > desired.deadline;
+        (late || (service::beside(seen, id).is_some() && aged())) && !pod.terminating && due(seen, id).is_none()
     })?;
-    let why = standing.unsynced(seen, ServerId::from(*ordinal));
+    let id = ServerId::from(*ordinal);
+    let why = standing.unsynced(seen, id).or_else(|| service::beside(seen, id));
     let why = why.unwrap_or_else(|| "the kubelet does not find it ready".to_owned());
     (waiting > 0).then(|| {
         Reason::new(
             "RollHalted",
             format!(
-                "pod {} was restarted and does not serve after {} s; {waiting} more keep the older revision until it does, or until the spec is put right: {why}",
+                "pod {} was restarted and is not in service after {} s; {waiting} more keep the older revision until it does, or until the spec is put right: {why}",
                 pod.name, desired.deadline
             ),
         )

@@ -2,7 +2,7 @@
 
 use super::origin::{self, Origin};
 use super::standing::{Standing, serving};
-use super::{Aside, Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, strangers, warning};
+use super::{Aside, Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, service, strangers, warning};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
@@ -246,7 +246,12 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Tell(_) | Step::Delete(_) | Step::Guard(_));
     // Nobody is sent to an ensemble that any client can end.
     let guarded = seen.status.guarded.is_some();
-    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen) {
+    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen, standing) {
+        if !service::open(seen, standing) {
+            let message = service::warning(seen, standing).map(|reason| reason.message);
+            let message = message.unwrap_or_else(|| "the kubelets have found no member's pod ready yet".to_owned());
+            return Verdict { name: "Ready", truth: Truth::False, reason: "NoEndpoint", message };
+        }
         return Verdict {
             name: "Ready",
             truth: Truth::True,
@@ -297,21 +302,31 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside)
 }
 
 /// Whether members are to be restarted now, or that is not known yet.
-fn rolls(seen: &Observation) -> bool {
+fn rolls(seen: &Observation, standing: &Standing) -> bool {
     let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
     let due = || seen.pods.keys().any(|ordinal| rolling::due(seen, ServerId::from(*ordinal)).is_some());
-    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired)).is_some();
+    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired)).is_some();
     let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
     unknown || (due() && !held()) || by_name()
 }
 
 /// What restarts wait for, as a sentence about pods.
 fn restarts(seen: &Observation, standing: &Standing) -> Reason {
-    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, desired));
-    if let Some(held) = held.or_else(|| rolling::failed(seen, standing)) {
+    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired));
+    let unborn = standing.committed.is_none() && seen.noted_membership().is_none();
+    if let Some(held) = held.or_else(|| rolling::failed(seen, standing).filter(|_| !unborn)) {
         return held;
     }
+    let deadline = seen.desired.as_ref().map_or(0, |desired| desired.deadline);
     match standing.blocker(seen) {
+        // Nobody serves yet: what is waited for is none of the others.
+        Some(_) if unborn => Reason::new(
+            "Founding",
+            format!(
+                "before the birth, one that does not run or was started with something else than its pod has now is restarted at once, and one that only waits once it has not served for {deadline} s (updatePolicy.deadlineSeconds), or at once when somebody asks for it: kubectl -n {} annotate pod POD menagerie.dev/restart=now",
+                seen.names.namespace
+            ),
+        ),
         Some(blocker) => Reason::new(
             blocker.code,
             format!("those that serve are not restarted before every voter does: {}", blocker.message),

@@ -1,7 +1,7 @@
 //! What is allowed and still unwise.
 
 use super::standing::Standing;
-use super::{Reason, Truth, Verdict, version};
+use super::{Reason, Truth, Verdict, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, ServerId};
@@ -11,7 +11,10 @@ pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let desired = seen.desired.as_ref().ok()?;
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
     let said: Vec<Reason> = [
+        volume::warning(seen, standing, desired),
         last_copy(desired),
+        ephemeral_limit(desired),
+        service::warning(seen, standing),
         tight_memory(seen, desired),
         two_voters(standing).or_else(|| even_voters(desired.replicas)),
     ]
@@ -61,6 +64,17 @@ fn last_copy(desired: &Desired) -> Option<Reason> {
     let message =
         format!("{members}; no pod may be evicted, so that a node with one is not drained: use 3, or volumes");
     matches!(desired.storage, Storage::Ephemeral { .. }).then(|| Reason::new("LastCopy", message))
+}
+
+/// The kubelet evicts a pod at the limit, and asks no budget.
+fn ephemeral_limit(desired: &Desired) -> Option<Reason> {
+    let Storage::Ephemeral { limit: Some(limit) } = &desired.storage else { return None };
+    Some(Reason::new(
+        "EphemeralLimit",
+        format!(
+            "a member whose data and logs outgrow storage.size ({limit}) is evicted by its kubelet, whatever the disruption budget says, and its copy goes with it; all members grow alike, so all may be evicted at the same time: leave storage.size out, or use volumes"
+        ),
+    ))
 }
 
 /// Under load the kernel would kill the server, and all members at the same time.

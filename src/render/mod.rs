@@ -38,6 +38,8 @@ pub struct Blueprint<'a> {
     pub pods: u32,
     /// How many vote now, or will at the birth.
     pub voters: u32,
+    /// Whether some member's volume goes with its pod, since its claim was deleted meanwhile.
+    pub passing: bool,
     /// How many member Services there are.
     pub span: u32,
     /// Whether the `StatefulSet` is one whose claims bear [`INSTANCE_LABEL`]: their template cannot be changed.
@@ -87,24 +89,27 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,
-        json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}}),
+        json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "IfHealthyBudget"}}),
     ));
     objects.push(set::stateful_set(blueprint));
     objects.into_iter().map(sealed).collect()
 }
 
-/// How many members may be evicted at once: as many as leave a majority of those that vote now.
+/// How many members may be evicted at once: as many as leave a majority of those that vote now. A pod that is not ready counts as
+/// evicted: its server may serve behind a container that fails, and vote. Such pods are evicted as well while enough others are
+/// ready; where none are, a person deletes the pod.
 ///
 /// One or two voters tolerate none. With volumes an eviction costs them the quorum until the pod is back, and a budget of none
 /// would block each drain for ever. An ephemeral pod takes its copy along, and of two copies one is not enough: `ZooKeeper`
-/// ignores the vote of an empty server. There nobody evicts.
+/// ignores the vote of an empty server. There nobody evicts; nor where a claim was deleted that its pod holds up.
 fn evictable(blueprint: &Blueprint<'_>) -> u32 {
     let wanted = blueprint.desired.replicas;
     let voters = blueprint.voters.min(wanted);
     let tolerated = voters.saturating_sub(1) / 2;
     // Two of which one goes are passed by in a moment: no drain waits for that.
-    let passing = blueprint.voters == 2 && wanted == 1;
-    let for_good = wanted < 3 && !passing && matches!(blueprint.desired.storage, Storage::Claim { .. });
+    let between = blueprint.voters == 2 && wanted == 1;
+    let kept = matches!(blueprint.desired.storage, Storage::Claim { .. }) && !blueprint.passing;
+    let for_good = wanted < 3 && !between && kept;
     if for_good { 1 } else { tolerated }
 }
 

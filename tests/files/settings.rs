@@ -40,6 +40,7 @@ fn rendered(config: &Value) -> String {
         charter,
         pods: 3,
         voters: 3,
+        passing: false,
         span: 3,
         old_claims: false,
     };

@@ -223,3 +223,36 @@ fn without_a_leader_a_pod_that_is_refused_for_long_keeps_nobody_from_being_cured
     seen.hindrances.pods.clear();
     assert_eq!(restarted(&seen), None, "without a refusal it is on its way");
 }
+
+/// One founder of three has a pod, and is in election with a list of three; one is asked for by now.
+fn misled(outdated: Option<&str>) -> Observation {
+    let mut world = zk(3);
+    world.down = (1..=3).map(ServerId).collect();
+    world.settle();
+    let mut seen = world.seen();
+    let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
+    let disk = Disk { identity, outdated: outdated.map(str::to_owned), ..Disk::default() };
+    let server = ServerTruth::Waiting { phase: "election".into(), version: None };
+    let truth = MemberTruth { id: ServerId(1), disk, server, stalled: Some(20), still: Some(20) };
+    seen.members.insert(ServerId(1), Fact::Known(truth));
+    let now = seen.now;
+    let pod = pod(&mut seen, 0);
+    (pod.running, pod.ready, pod.served, pod.unready, pod.since) = (Some(true), false, false, None, now - 20);
+    seen
+}
+
+#[test]
+fn before_the_birth_a_founder_with_another_list_is_restarted_at_once_and_one_that_only_waits_is_not() {
+    assert_eq!(restarted(&misled(Some("it was started with other founders"))), Some(ServerId(1)));
+    assert_eq!(restarted(&misled(None)), None);
+    let mut joined = misled(Some("it was started with other founders"));
+    if let Some(Fact::Known(truth)) = joined.members.get_mut(&ServerId(1)) {
+        truth.disk.epoch = Some(1);
+    }
+    assert_eq!(restarted(&joined), None, "it has acknowledged a leader: there may be a quorum");
+    let pending = plan(&joined).conditions.into_iter().find(|verdict| verdict.name == "RestartPending").unwrap();
+    assert!(pending.message.contains("600 s") && pending.message.contains("menagerie.dev/restart=now"), "{pending:?}");
+    let mut asked = misled(None);
+    pod(&mut asked, 0).asked = Some(Asked::Restart);
+    assert_eq!(restarted(&asked), Some(ServerId(1)), "a person need not wait");
+}

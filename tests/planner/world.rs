@@ -35,6 +35,8 @@ pub struct World {
     pub silent: BTreeSet<ServerId>,
     /// Members whose server does not run.
     pub down: BTreeSet<ServerId>,
+    /// Revisions with a container beside the server that ends again and again.
+    pub failing: BTreeSet<String>,
     /// The domain that the operator takes the cluster's for.
     pub domain: String,
     /// Members that Kubernetes has no node for.
@@ -84,6 +86,7 @@ pub fn zk(replicas: i32) -> World {
         led: None,
         silent: BTreeSet::new(),
         down: BTreeSet::new(),
+        failing: BTreeSet::new(),
         domain: names().domain,
         unplaced: BTreeSet::new(),
         wiped: false,
@@ -322,6 +325,7 @@ impl World {
             node: placed.then(|| format!("node-{ordinal}")),
             since: self.now - 3_600,
             terminating: self.going.contains(&ordinal),
+            shut: self.failing.contains(&revision).then(|| "container exporter ended with 1: no such file".to_owned()),
             revision: Some(revision),
             running: Some(self.running(id)),
             ready: self.running(id),
@@ -436,6 +440,11 @@ impl World {
                 self.led = self.led.filter(|id| *id != restart.id);
                 self.asked.remove(&restart.id);
                 self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
+                if self.claims.get(&restart.id.ordinal()).is_none_or(|claim| claim.going) {
+                    let votes = self.membership.as_ref().is_some_and(|membership| membership.contains(restart.id));
+                    assert!(!votes, "the volume of member {}, who votes, goes with its pod", restart.id);
+                    self.renew(restart.id.ordinal());
+                }
                 self.trace.push(format!("restart {}", restart.id));
             }
             Step::Renew(renew) => {
@@ -443,7 +452,7 @@ impl World {
                 if !self.lets_go(&renew.claim) {
                     return;
                 }
-                self.claims.retain(|_, claim| claim.uid != renew.claim.uid);
+                self.renew(renew.id.ordinal());
                 self.replace.remove(&renew.id);
                 self.trace.push(format!("renew {}", renew.id));
             }
@@ -463,6 +472,14 @@ impl World {
         assert!(change(membership), "a change that changes nothing");
         self.next += 1;
         membership.version = ConfigVersion((self.epoch << 32) + self.next);
+    }
+
+    /// Another claim of that name.
+    fn renew(&mut self, ordinal: Ordinal) {
+        self.next += 1;
+        let identity = self.charter().map(|charter| charter.identity);
+        let uid = format!("claim-{ordinal}-{}", self.next);
+        self.claims.insert(ordinal, ClaimFacts { uid, ..claim(ordinal.0, identity.as_deref()) });
     }
 
     fn resize(&mut self, word: &str, resize: &Resize) {

@@ -160,6 +160,7 @@ impl World {
         if other {
             self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
         }
+        self.judge_volume(id, pass);
         self.judge_roll(id, pass);
         self.judge_spreading(id, pass);
         self.judge_patience(id, pass);
@@ -180,6 +181,16 @@ impl World {
         }
         if pass.leader == Some(id) {
             self.wrong(Wrong::Leader(format!("member {id} is stopped while it leads")));
+        }
+    }
+
+    /// A pod takes along what is on its volume when the claim was deleted: the copy of a voter goes only once it votes no more.
+    fn judge_volume(&mut self, id: u32, pass: &Pass) {
+        let votes = self.memberships().into_iter().find(|config| config.voters.contains(id));
+        if let Some(config) = votes.filter(|_| self.born() && pass.sight.passing(id - 1) && self.passing(id)) {
+            self.wrong(Wrong::Claim(format!(
+                "the restart of member {id} takes its volume along, and it votes in membership {config}"
+            )));
         }
     }
 

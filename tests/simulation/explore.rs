@@ -89,6 +89,8 @@ pub struct Course {
     pub late: u32,
     /// One event in so many is about what somebody makes of writes and deletes; 0 is none.
     pub meddling: u32,
+    /// One fault in so many is a claim that somebody deletes under its pod; 0 is none.
+    pub marks: u32,
 }
 
 impl Course {
@@ -112,7 +114,13 @@ impl Course {
             nodes: 0,
             late: 30,
             meddling: 0,
+            marks: 0,
         }
+    }
+
+    /// Claims are deleted while their pods run. Nobody deletes the ensemble: all that is left would go with its pods.
+    pub fn marked() -> Self {
+        Self { marks: 2, faults: 5, recreate: false, rolls: 1, broken: 0, ..Self::everything() }
     }
 
     /// A second operator goes on with what it decided long ago, while people change their minds.
@@ -264,6 +272,9 @@ impl Course {
                 Fault::Wipe(id),
                 Fault::Mend(id),
             ])?));
+        }
+        if dice.once_in(self.marks) {
+            return Some(Event::Fault(Fault::Unclaim(id)));
         }
         if dice.once_in(self.silence) {
             return Some(Event::Fault(Fault::Silence(id)));

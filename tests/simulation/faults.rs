@@ -8,6 +8,7 @@ use super::kube::Ask;
 use super::kubelet::Mount;
 use super::meddling::KINDS;
 use super::membership::{Config, Ids};
+use super::operator::Doing;
 use super::world::World;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +38,8 @@ pub enum Fault {
     Rot(u32),
     /// The node that has the volume is deleted.
     Lose(u32),
+    /// Somebody deletes the claim of a pod that runs: it goes with the pod.
+    Unclaim(u32),
     /// Somebody asks for a restart or a new volume by annotation.
     Ask(u32, Ask),
     /// The node is about to be drained.
@@ -59,7 +62,11 @@ impl World {
     pub fn strike(&mut self, fault: Fault) -> bool {
         let done = match fault {
             Fault::Kill(id) => self.kill(id),
-            Fault::Evict(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.terminating, true)),
+            // Whoever deletes the pod deletes the copy.
+            Fault::Evict(id) => {
+                (!self.passing(id) || self.bearable(id))
+                    && self.pod(id, |pod| !std::mem::replace(&mut pod.terminating, true))
+            }
             Fault::Pause(id) => self.server(id, |server| !std::mem::replace(&mut server.paused, true)),
             Fault::Resume(id) => self.server(id, |server| std::mem::replace(&mut server.paused, false)),
             Fault::Cut(id) => self.pod(id, |pod| !std::mem::replace(&mut pod.cut, true)),
@@ -81,6 +88,17 @@ impl World {
                     self.kill(id);
                     self.kube.claims.get_mut(&(id - 1)).is_some_and(|claim| !std::mem::replace(&mut claim.lost, true))
                 }
+            }
+            Fault::Unclaim(id) => {
+                // Between a second look and its write nothing in Kubernetes fences a pod's end against its claim's.
+                let acting = self.operators.iter().any(|operator| matches!(operator.doing, Doing::Acting(_)));
+                let used = self.kube.pods.get(&(id - 1)).is_some_and(|pod| !pod.terminating || self.bearable(id));
+                used && !acting
+                    && self.born()
+                    && self.kube.claims.get_mut(&(id - 1)).is_some_and(|claim| {
+                        claim.version += 1;
+                        !std::mem::replace(&mut claim.terminating, true)
+                    })
             }
             Fault::Ask(id, ask) => self.pod(id, |pod| {
                 pod.version += 1;
@@ -170,6 +188,11 @@ impl World {
             && self.memberships().iter().chain(&self.believed()).all(|config| config.quorum(have))
     }
 
+    /// Whether a member's volume goes with its pod.
+    pub fn passing(&self, id: u32) -> bool {
+        self.kube.claims.get(&(id - 1)).is_some_and(|claim| claim.terminating)
+    }
+
     /// Whether no other volume waits to be replaced: two at a time are left to people.
     fn unharmed(&self) -> bool {
         self.kube.claims.values().all(|claim| !claim.lost && !claim.disk.rotten)
@@ -186,7 +209,8 @@ impl World {
         let whole =
             |disk: &Disk| disk.log.len() >= self.history.len() && disk.log[..self.history.len()] == self.history[..];
         let ids = self.kube.claims.keys().map(|ordinal| ordinal + 1);
-        let kept = ids.filter(|id| self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost));
+        let goes = |id: u32| self.passing(id) && self.kube.pods.get(&(id - 1)).is_none_or(|pod| pod.terminating);
+        let kept = ids.filter(|id| self.kube.claims.get(&(id - 1)).is_some_and(|claim| !claim.lost && !goes(*id)));
         kept.filter(|id| self.kube.disk(*id).is_some_and(|disk| disk.database && !disk.rotten && whole(disk))).collect()
     }
 
@@ -220,6 +244,7 @@ fn describe(fault: Fault) -> String {
         Fault::Late(ordinal) => format!("the kubelet of zk-{ordinal} is late"),
         Fault::Rot(id) => format!("the disk of member {id} cannot be read any more"),
         Fault::Lose(id) => format!("the node that has the volume of member {id} is deleted"),
+        Fault::Unclaim(id) => format!("somebody deletes claim data-zk-{}, which goes with its pod", id - 1),
         Fault::Ask(id, Ask::Restart) => format!("somebody asks for a restart of member {id}"),
         Fault::Ask(id, Ask::Replace) => format!("somebody asks for a new volume for member {id}"),
         Fault::Cordon(id) => format!("the node of member {id} is cordoned"),

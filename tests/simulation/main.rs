@@ -88,6 +88,11 @@ fn nothing_breaks_and_what_can_go_on_does_whatever_somebody_makes_of_writes_or_r
 }
 
 #[test]
+fn nothing_breaks_when_claims_are_deleted_while_their_pods_run() {
+    sound(&Course::marked(), 200);
+}
+
+#[test]
 fn nothing_breaks_when_a_second_operator_goes_on_with_what_it_decided_before() {
     sound(&Course::late(), 200);
 }

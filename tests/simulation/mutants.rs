@@ -459,3 +459,16 @@ fn what_is_refused_and_tried_again_for_ever_is_found() {
     let mutant = Mutant { name: "refusals forgotten", doctor: stubborn, ..SOUND };
     found(mutant, &Course::meddled(), 100, &[Wrong::Unsettled]);
 }
+
+/// Goes by the spec: a volume is one that stays.
+fn by_the_spec(seen: &mut Observation) {
+    for claim in seen.claims.values_mut() {
+        claim.going = false;
+    }
+}
+
+#[test]
+fn a_claim_that_goes_with_its_pod_and_is_ignored_is_found() {
+    let mutant = Mutant { name: "going ignored", doctor: by_the_spec, ..SOUND };
+    found(mutant, &Course::marked(), 300, &[Wrong::Claim]);
+}

@@ -48,6 +48,11 @@ impl World {
                 self.make_room();
                 self.later(400);
             }
+            // People do as they were told: of all the data there is, there have to be copies before its claim goes.
+            if thought.step == Step::Rest && self.spec.replicas == 1 && self.passing(1) {
+                self.want(Spec { replicas: 3, ..self.spec });
+                continue;
+            }
             if self.rests(&thought.step) && !moved && self.status.digest == thought.status.digest {
                 let held = self.held();
                 // A kubelet is late by seconds: at rest each has heard of the last change.
@@ -129,6 +134,10 @@ impl World {
         if let Some(ordinal) = stale {
             return self
                 .wrong(Wrong::Unsettled(format!("it rests and zk-{ordinal} was started with an older zoo.cfg")));
+        }
+        let passing = wanted.iter().find(|id| self.passing(*id));
+        if let Some(id) = passing {
+            return self.wrong(Wrong::Unsettled(format!("it rests and the claim of member {id} goes with its pod")));
         }
         let unused = self
             .kube

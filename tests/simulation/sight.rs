@@ -242,6 +242,8 @@ impl PodSight {
             since: self.since,
             running: Some(self.running),
             ready: self.ready,
+            shut: None,
+            shaky: None,
             served: self.proven,
             unready: self.unready,
             restarts: self.restarts,
@@ -391,10 +393,15 @@ impl Sight {
         set.map_or(0, |set| super::kube::digest(&set.json["spec"]["template"]))
     }
 
-    /// Whether a member's volume is lost, or somebody asked for another one.
+    /// Whether a member's volume is lost, its claim was deleted, or somebody asked for another one.
     pub fn given_up(&self, ordinal: u32) -> bool {
         let asked = self.pods.get(&ordinal).is_some_and(|pod| pod.asked == Some(Ask::Replace));
-        asked || self.claims.get(&ordinal).is_some_and(|claim| claim.lost)
+        asked || self.claims.get(&ordinal).is_some_and(|claim| claim.lost || claim.terminating)
+    }
+
+    /// Whether a member's volume was seen to go with its pod.
+    pub fn passing(&self, ordinal: u32) -> bool {
+        self.claims.get(&ordinal).is_some_and(|claim| claim.terminating)
     }
 
     /// Whether somebody asked for this member's restart.
