@@ -195,13 +195,11 @@ fn together(words: impl Iterator<Item = (ServerId, String)>) -> String {
 /// broken quota), those that say themselves that they serve in its epoch: none does without following it.
 fn counted(seen: &Observation, leader: ServerId, standing: &Standing) -> usize {
     let leads = seen.members.get(&leader).and_then(Fact::known).and_then(serving);
-    match leads.and_then(|serving| serving.synced_voters) {
-        Some(others) => others as usize + 1,
-        None => {
-            let voters = standing.committed.iter().flat_map(Membership::voters);
-            voters.filter(|id| standing.unsynced(seen, *id).is_none()).count()
-        }
+    if let Some(others) = leads.and_then(|serving| serving.synced_voters) {
+        return others as usize + 1;
     }
+    let voters = standing.committed.iter().flat_map(Membership::voters);
+    voters.filter(|id| standing.unsynced(seen, *id).is_none()).count()
 }
 
 /// What a member says while it serves.
