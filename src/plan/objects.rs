@@ -91,7 +91,9 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
         // A second write to the Secret could only lose the password that running members know, and the operator has no right
         // to one. Where it has lost its owner it is used as it is, and outlives the ensemble.
-        (Some(Live::Ours(_) | Live::Orphan(_)), Kind::Secret) => None,
+        (Some(Live::Ours(_) | Live::Orphan(_)), Kind::Secret) | (Some(Live::Foreign { .. } | Live::Leftover), _) => {
+            None
+        }
         (Some(Live::Ours(live)), _) if reflects(live, &object.json) => None,
         (Some(Live::Ours(live) | Live::Orphan(live)), kind) => {
             let mut object = object.clone();
@@ -101,7 +103,6 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
             }
             Some(Write::Apply { object, uid: uid_of(live) })
         }
-        (Some(Live::Foreign { .. } | Live::Leftover), _) => None,
     }
 }
 
