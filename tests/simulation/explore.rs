@@ -211,7 +211,7 @@ impl Course {
             return Self::policy_event(world, dice);
         }
         if dice.once_in(self.meddling) {
-            return Self::meddling_event(world, dice);
+            return Some(Self::meddling_event(world, dice));
         }
         if dice.once_in(self.changes) {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
@@ -304,14 +304,14 @@ impl Course {
     }
 
     /// A policy begins or ends.
-    fn meddling_event(world: &World, dice: &mut Dice) -> Option<Event> {
+    fn meddling_event(world: &World, dice: &mut Dice) -> Event {
         let pods: Vec<u32> = world.kube.pods.keys().copied().collect();
-        Some(Event::Fault(match dice.below(4) {
+        Event::Fault(match dice.below(4) {
             0 | 1 => Fault::Refuse(dice.pick(&KINDS).map(|kind| kind as u8)),
             2 => Fault::Protect(dice.pick(&pods)),
             _ if dice.once_in(2) => Fault::Refuse(None),
             _ => Fault::Protect(None),
-        }))
+        })
     }
 
     /// People look, approve of what they saw then, and change their minds; hours go by.

@@ -44,7 +44,8 @@ impl World {
                 self.tell(|| "the stranger's object is taken away by its owner".to_owned());
             }
             let refused = matches!(&thought.step, Step::Refuse(reason) if reason.code == "ApplyRefused");
-            if !moved && (matches!(thought.step, Step::Wait(_)) || (refused && !self.rests(&thought.step))) {
+            let rests = self.rests(&thought.step);
+            if !moved && (matches!(thought.step, Step::Wait(_)) || (refused && !rests)) {
                 self.make_room();
                 self.later(400);
             }
@@ -53,7 +54,7 @@ impl World {
                 self.want(Spec { replicas: 3, ..self.spec });
                 continue;
             }
-            if self.rests(&thought.step) && !moved && self.status.digest == thought.status.digest {
+            if rests && !moved && self.status.digest == thought.status.digest {
                 let held = self.held();
                 // A kubelet is late by seconds: at rest each has heard of the last change.
                 self.kube.config_before = None;
