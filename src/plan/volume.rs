@@ -23,14 +23,13 @@ pub fn passing(seen: &Observation, desired: &Desired, id: ServerId) -> Option<St
         Some(claim) if claim.going && claim.identity.as_deref() == identity => {
             Some(format!("its volume claim {} is being deleted, and goes with its pod", claim.name))
         }
-        Some(_) => None,
         // Somebody took the finalizers away as well. A pod is made after its claim: of one that only comes, the claim was
         // looked for too early.
         None if pod.running == Some(true) => Some(format!(
             "its volume claim {} is gone, and the volume goes with its pod",
             seen.names.claim(id.ordinal())
         )),
-        None => None,
+        Some(_) | None => None,
     }
 }
 
