@@ -55,11 +55,14 @@ fn the_only_member_is_not_restarted_when_its_claim_is_being_deleted_and_three_ge
     assert!(!is_true(&world.settle(), "RestartPending"), "its pod is of the newest revision as well");
 }
 
+/// Why a restart is due, and what is seen of that.
+type Change = (&'static str, fn(&mut Observation));
+
 /// Whatever makes a restart due: nobody asks the spec what has become of a volume.
 #[test]
 fn no_reason_to_restart_the_only_member_is_good_enough_to_lose_its_data() {
     let silent = || ServerTruth::Silent { reason: "no answer within 2500 ms".into() };
-    let changes: [(&str, fn(&mut Observation)); 5] = [
+    let changes: [Change; 5] = [
         ("roll", |seen| seen.pods.get_mut(&Ordinal(0)).unwrap().revision = Some("older".into())),
         ("asked", |seen| seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart)),
         ("password", |seen| truth(seen).disk.outdated = Some("the password was changed".into())),
