@@ -17,6 +17,7 @@
 
 mod chain;
 mod cover;
+mod epochs;
 mod error;
 mod live;
 mod member;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 mod cases;
 mod damage;
+mod epochs;
 mod history;
 mod index;
 mod input;
