@@ -19,6 +19,7 @@ mod index;
 mod input;
 mod live;
 mod output;
+mod targets;
 
 const E1: u64 = 1 << 32;
 const E2: u64 = 2 << 32;
