@@ -1,7 +1,7 @@
 //! `menagerie snapshot cat` and `menagerie snapshot write`: what was at a point, taken out.
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -75,6 +75,10 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
     } else {
         let mut out = std::io::stdout().lock();
         out.write_all(data)?;
+        // What a shell prints next would stand behind it. In a file or pipe the data is what it is.
+        if out.is_terminal() && !data.is_empty() && !data.ends_with(b"\n") {
+            out.write_all(b"\n")?;
+        }
         out.flush()?;
     }
     let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());

@@ -18,6 +18,7 @@ mod history;
 mod index;
 mod input;
 mod live;
+mod options;
 mod output;
 mod targets;
 
