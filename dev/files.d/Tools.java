@@ -1,5 +1,7 @@
 import java.io.IOException;
 import java.io.PrintStream;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -9,6 +11,7 @@ import org.apache.zookeeper.server.SnapshotFormatter;
 import org.apache.zookeeper.server.ZKDatabase;
 import org.apache.zookeeper.server.persistence.FileTxnSnapLog;
 import org.apache.zookeeper.server.persistence.TxnLogToolkit;
+import org.apache.zookeeper.server.quorum.QuorumPeer;
 
 /**
  * ZooKeeper's own tools on many files in one process.
@@ -61,17 +64,36 @@ final class Tools {
         }
     }
 
+    /** What a member of an ensemble does first of all: snapshot, logs, epochs. It writes epochs that are missing. */
+    private static void loadAsMember(FileTxnSnapLog files, ZKDatabase database) throws Throwable {
+        QuorumPeer member = new QuorumPeer();
+        member.setTxnFactory(files);
+        member.setZKDatabase(database);
+        Method load = QuorumPeer.class.getDeclaredMethod("loadDataBase");
+        load.setAccessible(true);
+        try {
+            load.invoke(member);
+        } catch (InvocationTargetException thrown) {
+            throw thrown.getCause();
+        }
+    }
+
     /** The same calls as a server makes when it starts. It may delete an empty newest log: give it a copy. */
     private static String load(Path folder) throws IOException {
         try {
             FileTxnSnapLog files = new FileTxnSnapLog(folder.toFile(), folder.toFile());
             ZKDatabase database = new ZKDatabase(files);
-            long zxid = database.loadDataBase();
+            loadAsMember(files, database);
+            long zxid = database.getDataTree().lastProcessedZxid;
             String answer = "{\"loads\":true,\"zxid\":" + zxid + ",\"nodes\":" + database.getDataTree().getNodeCount()
                 + ",\"digest\":" + database.getDataTree().getTreeDigest() + "}";
             database.close();
             return answer;
-        } catch (Exception | Error refusal) {
+        } catch (Throwable thrown) {
+            Throwable refusal = thrown;
+            while (refusal.getCause() != null) {
+                refusal = refusal.getCause();
+            }
             String why = String.valueOf(refusal).replaceAll("[\"\\\\\\p{Cntrl}]", " ");
             return "{\"loads\":false,\"why\":\"" + why + "\"}";
         }

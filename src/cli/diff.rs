@@ -25,7 +25,7 @@ pub struct Diff {
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     to: PointArg,
     /// Only this znode and those below it
-    #[arg(long, default_value = "/", value_name = "PATH")]
+    #[arg(long, visible_alias = "subtree", default_value = "/", value_name = "PATH")]
     path: String,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]

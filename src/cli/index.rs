@@ -106,8 +106,11 @@ struct Search {
 #[derive(Args, Debug)]
 struct Tell {
     /// The path
-    #[arg(value_parser = path)]
-    path: String,
+    #[arg(value_parser = path, required_unless_present = "named", conflicts_with = "named")]
+    path: Option<String>,
+    /// The path, named as for the other commands
+    #[arg(long = "path", id = "named", value_name = "PATH", value_parser = path)]
+    named: Option<String>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -257,7 +260,8 @@ fn search(args: Search) -> Result<Exit, Stop> {
 
 fn tell(args: &Tell) -> Result<Exit, Stop> {
     let index = Index::open(&args.place.index)?;
-    let history = index.history(&args.path, &args.filter.query())?;
+    let path = args.path.as_ref().or(args.named.as_ref()).map_or("/", String::as_str);
+    let history = index.history(path, &args.filter.query())?;
     let mut printer = Printer::new();
     match args.place.output {
         Output::Json => {
@@ -267,7 +271,7 @@ fn tell(args: &Tell) -> Result<Exit, Stop> {
         }
         Output::Human => {
             let covers = index.covers().map(|(zxids, times)| (zxids, iso_text(times.0), iso_text(times.1)));
-            story::push_history(&args.path, &history, args.filter.data, &mut printer.buffer);
+            story::push_history(path, &history, args.filter.data, &mut printer.buffer);
             if let (true, Some((zxids, from, to))) = (history.events.is_empty(), covers) {
                 let text = format!("the logs reach from {from} (0x{}) to {to} (0x{})\n", zxids.0, zxids.1);
                 printer.buffer.extend_from_slice(text.as_bytes());

@@ -81,6 +81,9 @@ struct Dump {
 struct Filter {
     #[command(flatten)]
     range: Range,
+    /// Only what changes this very path
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    path: Option<String>,
     /// Only what changes this path or one below it
     #[arg(long, value_name = "PATH", value_parser = path)]
     subtree: Option<String>,
@@ -100,11 +103,12 @@ pub(crate) struct Plain {
 
 impl Filter {
     fn is_open(&self) -> bool {
-        self.range.is_open() && self.subtree.is_none()
+        self.range.is_open() && self.path.is_none() && self.subtree.is_none()
     }
 
     fn lets(&self, record: &Record<'_>) -> bool {
         self.range.lets(&record.header)
+            && self.path.as_ref().is_none_or(|path| record.changes().any(|change| change.path.0 == path.as_bytes()))
             && self.subtree.as_ref().is_none_or(|top| {
                 let top = top.trim_end_matches('/').as_bytes();
                 record.changes().any(|change| {

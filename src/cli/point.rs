@@ -21,7 +21,10 @@ impl FromStr for PointArg {
             }
             _ => match text.parse::<Zxid>() {
                 Ok(zxid) => Ok(Self(Point::Zxid(zxid))),
-                Err(_) => text.parse::<TimeArg>().map(|time| Self(Point::Time(time.0))),
+                Err(_) => match time(text) {
+                    Some(time) => Ok(Self(Point::Time(time?))),
+                    None => Err(format!("{text}: neither a zxid like 0x10000002a nor {TIMES}")),
+                },
             },
         }
     }
@@ -39,21 +42,28 @@ impl FromStr for TimeArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(millis) = text.strip_prefix('@') {
-            return millis.parse().map(Self).map_err(|_| format!("{text}: not @ and milliseconds since 1970"));
+        match time(text) {
+            Some(time) => time.map(Self),
+            // An option for times is tried with a zxid, too.
+            None if text.parse::<Zxid>().is_ok() => Err(format!("{text}: not {TIMES}; zxids go with --from and --to")),
+            None => Err(format!("{text}: not {TIMES}")),
         }
-        if let Some(ago) = ago(text) {
-            let now = jiff::Timestamp::now().as_millisecond();
-            return now.checked_sub(ago).map(Self).ok_or_else(|| format!("{text}: so long ago there was nothing"));
-        }
-        let time: Result<jiff::Timestamp, _> = text.parse();
-        time.map(|time| Self(time.as_millisecond())).map_err(|_| {
-            format!(
-                "{text}: neither a zxid like 0x10000002a nor a time like 2026-11-23T19:52:00Z, @1795463520000 (milliseconds \
-                 since 1970) or 90m (ago; also s, h, d)"
-            )
-        })
     }
+}
+
+const TIMES: &str =
+    "a time like 2026-11-23T19:52:00Z, @1795463520000 (milliseconds since 1970) or 90m (ago; also s, h, d)";
+
+/// A time in milliseconds since 1970; `None` for what looks like none.
+fn time(text: &str) -> Option<Result<i64, String>> {
+    if let Some(millis) = text.strip_prefix('@') {
+        return Some(millis.parse().map_err(|_| format!("{text}: not @ and milliseconds since 1970")));
+    }
+    if let Some(ago) = ago(text) {
+        let now = jiff::Timestamp::now().as_millisecond();
+        return Some(now.checked_sub(ago).ok_or_else(|| format!("{text}: so long ago there was nothing")));
+    }
+    text.parse().ok().map(|time: jiff::Timestamp| Ok(time.as_millisecond()))
 }
 
 /// The milliseconds of `45s`, `90m`, `1h`, `2d`, and of such things in a row.

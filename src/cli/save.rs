@@ -1,7 +1,7 @@
 //! `menagerie snapshot cat` and `menagerie snapshot write`: what was at a point, taken out.
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
 use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
-use crate::files::Rebuilt;
+use crate::files::{Epochs, Rebuilt, Severity, is_at_home, log_or_snapshot};
 use crate::model::ids::Zxid;
 use crate::replay::Tree;
 
@@ -39,7 +39,7 @@ pub(crate) struct Save {
     /// After this transaction, or at this time
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     at: PointArg,
-    /// The folder that gets version-2/snapshot.ZXID
+    /// The folder that gets version-2/snapshot.ZXID; it must have neither logs nor snapshots
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Leave this znode out, and those below it; can be said several times
@@ -53,6 +53,12 @@ pub(crate) struct Save {
 }
 
 pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
+    if let Some(path) = &options.to
+        && is_at_home(path).map_err(|error| failed(path, &error))?
+    {
+        let text = "the data does not belong into ZooKeeper's own folder: name another place";
+        return Err(Stop::Usage(format!("{}: {text}", path.display())));
+    }
     let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
     let tree = rebuilt.replay.tree();
     let Some(node) = tree.get(options.path.as_bytes()) else {
@@ -65,10 +71,14 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
             file.write_all(data)?;
             file.sync_all()
         };
-        write().map_err(|error| Stop::Usage(format!("{}: {error}", path.display())))?;
+        write().map_err(|error| failed(path, &error))?;
     } else {
         let mut out = std::io::stdout().lock();
         out.write_all(data)?;
+        // What a shell prints next would stand behind it. In a file or pipe the data is what it is.
+        if out.is_terminal() && !data.is_empty() && !data.ends_with(b"\n") {
+            out.write_all(b"\n")?;
+        }
         out.flush()?;
     }
     let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());
@@ -77,6 +87,8 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
 }
 
 pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
+    let folder = options.to.join("version-2");
+    is_free(&options.to, &folder)?;
     let mut meter = Meter::new();
     let (rebuilt, _) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
     let proved = proof(&rebuilt, options.unproved);
@@ -91,23 +103,44 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
         return Ok(Exit::Damage);
     }
     let tree = &tree;
-    let folder = options.to.join("version-2");
-    let failed = |path: &Path, error: std::io::Error| Stop::Usage(format!("{}: {error}", path.display()));
-    fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+    suits_epochs(&folder, tree.last())?;
+    fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+    // Reading took its time.
+    is_free(&options.to, &folder)?;
     let path = folder.join(format!("snapshot.{}", tree.last()));
-    if path.exists() {
-        return Err(Stop::Usage(format!("{}: is there already", path.display())));
-    }
     // A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
     let part = folder.join(format!(".snapshot.{}.part", tree.last()));
     let written = write_file(tree, &part).and_then(|()| fs::rename(&part, &path)).and_then(|()| sync(&folder));
     if let Err(error) = written {
         let _gone_or_not = fs::remove_file(&part);
-        return Err(failed(&path, error));
+        return Err(failed(&path, &error));
     }
     let (count, last) = (tree.len(), tree.last());
     println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
     Ok(Exit::Sound)
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Stop {
+    Stop::Usage(format!("{}: {error}", path.display()))
+}
+
+/// A server starts from the newest snapshot, and goes on with the logs beside it: among others, what is written is not what
+/// it starts from. And the member's folder that is read stays as it is.
+fn is_free(to: &Path, version: &Path) -> Result<(), Stop> {
+    for folder in [version, to] {
+        if let Some(path) = log_or_snapshot(folder).map_err(|error| failed(folder, &error))? {
+            let text = "is there already, and a server would take it, too: name an empty folder";
+            return Err(Stop::Usage(format!("{}: {text}", path.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a server starts on a snapshot of this transaction with the epochs that are in the folder.
+fn suits_epochs(version: &Path, last: Zxid) -> Result<(), Stop> {
+    let findings = Epochs::read(version)?.findings(last);
+    let damage = findings.into_iter().find(|finding| finding.severity == Severity::Damage);
+    damage.map_or(Ok(()), |finding| Err(Stop::Usage(format!("{finding}: name an empty folder"))))
 }
 
 /// Whether the tree is the one that the server had.

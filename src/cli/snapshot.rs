@@ -81,7 +81,7 @@ struct TreeOptions {
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     at: PointArg,
     /// Only this znode and those below it
-    #[arg(long, default_value = "/", value_name = "PATH")]
+    #[arg(long, visible_alias = "subtree", default_value = "/", value_name = "PATH")]
     path: String,
     /// Only so many levels below it
     #[arg(long, value_name = "LEVELS")]

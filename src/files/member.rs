@@ -30,6 +30,8 @@ pub struct Member {
     pub single: bool,
     /// The snapshots beside a single log.
     pub beside: Vec<File>,
+    /// The folder with its snapshots, where servers keep their epochs, too.
+    pub data: Option<PathBuf>,
     /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` or its extrasize
     /// was raised.
     pub max_record: Option<usize>,
@@ -93,6 +95,7 @@ impl Member {
         }
         let entries = fs::read_dir(&folder).map_err(|error| CannotLook::io(&folder, error))?;
         let (mut found, mut hint) = (false, "");
+        let snapshots = self.snapshots.len();
         for entry in entries {
             let entry = entry.map_err(|error| CannotLook::io(&folder, error))?;
             let (name, path) = (entry.file_name(), entry.path());
@@ -108,6 +111,9 @@ impl Member {
                 Named::Other => continue,
             }
             found = true;
+        }
+        if self.data.is_none() || (snapshots == 0 && !self.snapshots.is_empty()) {
+            self.data = Some(folder.clone());
         }
         if found {
             return Ok(());

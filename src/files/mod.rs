@@ -17,7 +17,9 @@
 
 mod chain;
 mod cover;
+mod epochs;
 mod error;
+mod home;
 mod live;
 mod member;
 mod merge;
@@ -30,7 +32,9 @@ mod verify;
 
 pub use chain::Chain;
 pub use cover::{Cover, Covered};
+pub(crate) use epochs::Epochs;
 pub use error::CannotLook;
+pub(crate) use home::{is_at_home, log_or_snapshot};
 pub(crate) use live::is_packing;
 pub use live::{LiveLog, unless_purged};
 pub use member::{File, Member, Stray};

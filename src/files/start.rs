@@ -83,6 +83,12 @@ impl Start {
         }
     }
 
+    /// The last transaction that it reads of a log with this damage, whose last good one is `last`.
+    pub(crate) fn reaches(&self, damage: &[Damage], last: Option<Zxid>) -> Option<Zxid> {
+        let end = damage.iter().find(|damage| damage.fault.reading(self.limit) == Reading::TakesForEnd);
+        end.map_or(last, |end| end.after)
+    }
+
     /// What it does where a log holds once more what it had.
     pub(crate) fn again(&self, zxid: Option<Zxid>) -> AtStart {
         if zxid <= self.base { AtStart::Harmless } else { AtStart::Repeats }

@@ -134,7 +134,8 @@ pub fn build_of(
 pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>) -> Result<(), IndexError> {
     let folder = index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = fs::canonicalize(folder).map_err(IndexError::io(folder))?;
-    let inside = logs.any(|log| log.parent() == Some(&folder) || log == folder.join(index));
+    let at_home = crate::files::is_at_home(index).map_err(IndexError::io(&folder))?;
+    let inside = at_home || logs.any(|log| log.parent() == Some(&folder) || log == folder.join(index));
     if inside { Err(IndexError::Inside(index.to_owned())) } else { Ok(()) }
 }
 

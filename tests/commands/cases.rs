@@ -78,7 +78,8 @@ fn case_gap_cover_purged_what_a_later_snapshot_covers_is_no_damage_to_any_comman
             assert_eq!(output.status.code(), Some(0), "{name}: {command:?}: {error}");
             assert!(error.contains("notice: ") && !error.contains("damage: "), "{name}: {command:?}: {error}");
         }
-        let index = folder.path().join("index");
+        let place = tempfile::tempdir().unwrap();
+        let index = place.path().join("index");
         let output = run(&["index", "build", path, "--index", index.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output.stdout));
     }
@@ -226,7 +227,8 @@ fn one_znodes_old_data_comes_out_byte_for_byte() {
         |arguments: &[&str]| run(&[&["snapshot", "cat", world.path(), "--path", "/n100000001"], arguments].concat());
     assert_eq!(cat(&["--at", "100000002"]).stdout, b"old\0\xff");
     assert_eq!(cat(&[]).stdout, b"new");
-    let to = world.folder.path().join("data");
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("data");
     let to = to.to_str().unwrap();
     assert_eq!(cat(&["--at", "0x100000002", "--to", to]).status.code(), Some(0));
     assert_eq!(fs::read(to).unwrap(), b"old\0\xff");

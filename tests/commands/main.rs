@@ -13,11 +13,14 @@ use serde_json::Value;
 
 mod cases;
 mod damage;
+mod epochs;
 mod history;
 mod index;
 mod input;
 mod live;
+mod options;
 mod output;
+mod targets;
 
 const E1: u64 = 1 << 32;
 const E2: u64 = 2 << 32;

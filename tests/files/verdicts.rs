@@ -269,6 +269,83 @@ fn our_verdict_on_damaged_files_is_that_of_zookeepers_own_start() {
     assert!(wrong.is_empty(), "not what ZooKeeper does: {wrong:#?}");
 }
 
+/// What is found of a folder, each with what a server does.
+fn found(folder: &Path) -> Vec<(String, AtStart)> {
+    let report = verify(&Member::look(folder.to_str().unwrap()).unwrap(), &mut |_| ()).unwrap();
+    report.findings.iter().map(|finding| (finding.name.to_owned(), finding.at_start.unwrap())).collect()
+}
+
+/// `currentEpoch`, `acceptedEpoch` and `currentEpoch.tmp` beside transactions of epoch 4, and what is found.
+type EpochCase = (&'static str, [Option<&'static str>; 3], &'static [&'static str]);
+
+const EPOCHS: &[EpochCase] = &[
+    ("sound", [Some("4"), Some("4"), None], &[]),
+    ("none", [None, None, None], &[]),
+    ("beyond the last transaction", [Some("5"), Some("7"), None], &[]),
+    ("beyond what a zxid can have", [Some("9999999999"), Some("9999999999"), None], &[]),
+    ("with a sign and a second line", [Some("+4\r\n5"), Some("4\n"), None], &[]),
+    ("0", [Some("0"), Some("4"), None], &["epoch-behind"]),
+    ("3", [Some("3"), Some("4"), None], &["epoch-behind"]),
+    ("-1", [Some("-1"), Some("4"), None], &["epoch-behind"]),
+    ("accepted before current", [Some("4"), Some("3"), None], &["epoch-behind"]),
+    ("both beyond, accepted before current", [Some("9"), Some("8"), None], &["epoch-behind"]),
+    ("current empty", [Some(""), Some("4"), None], &["epoch-garbage"]),
+    ("accepted empty", [Some("4"), Some(""), None], &["epoch-garbage"]),
+    ("current text", [Some("four"), Some("4"), None], &["epoch-garbage"]),
+    ("current with a blank", [Some("4 "), Some("4"), None], &["epoch-garbage"]),
+    ("current in the second line", [Some("\n4"), Some("4"), None], &["epoch-garbage"]),
+    ("accepted hexadecimal", [Some("4"), Some("0x4"), None], &["epoch-garbage"]),
+    ("accepted too long", [Some("4"), Some("99999999999999999999"), None], &["epoch-garbage"]),
+    ("current missing", [None, Some("4"), None], &["epoch-missing"]),
+    ("current missing, accepted old", [None, Some("3"), None], &["epoch-missing", "epoch-behind"]),
+    ("accepted missing", [Some("4"), None, None], &["epoch-missing"]),
+    ("accepted missing, current beyond", [Some("5"), None, None], &["epoch-missing"]),
+    ("unfinished", [Some("3"), Some("4"), Some("4")], &["epoch-unfinished"]),
+    ("unfinished beyond accepted", [Some("3"), Some("4"), Some("5")], &["epoch-unfinished", "epoch-behind"]),
+    ("unfinished empty", [Some("3"), Some("4"), Some("")], &["epoch-garbage"]),
+    ("unfinished without need", [Some("4"), Some("4"), Some("garbage")], &[]),
+    ("unfinished beside none", [None, Some("4"), Some("garbage")], &["epoch-missing"]),
+    ("unfinished and old", [Some("2"), Some("4"), Some("3")], &["epoch-unfinished"]),
+];
+
+#[test]
+#[ignore = "needs Java: dev/test files"]
+fn our_verdict_on_epochs_is_that_of_a_members_own_start() {
+    let root = tempfile::tempdir().unwrap();
+    let scenes = scenes();
+    let scene = scenes.iter().find(|scene| scene.name == "3.9.5/ensemble").unwrap();
+    let member = &scene.members()[0];
+    let folders: Vec<PathBuf> = EPOCHS.iter().map(|(name, ..)| root.path().join(name)).collect();
+    for (folder, (_, epochs, _)) in folders.iter().zip(EPOCHS) {
+        let version = folder.join("version-2");
+        fs::create_dir_all(&version).unwrap();
+        for (_, file) in member.logs().into_iter().chain(member.snapshots()) {
+            let copy = version.join(file.file_name().unwrap());
+            fs::copy(&file, &copy).unwrap();
+            settle(&copy);
+        }
+        for (name, text) in ["currentEpoch", "acceptedEpoch", "currentEpoch.tmp"].into_iter().zip(epochs) {
+            if let Some(text) = text {
+                fs::write(version.join(name), text).unwrap();
+            }
+        }
+    }
+    let ours: Vec<_> = folders.iter().map(|folder| found(folder)).collect();
+    let (first, again) = (loaded(&folders), loaded(&folders));
+    for (at, (name, _, expected)) in EPOCHS.iter().enumerate() {
+        let (ours, theirs) = (&ours[at], &first[at]);
+        assert_eq!(ours.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), *expected, "{name}");
+        let refuses = ours.iter().any(|(_, at_start)| *at_start == AtStart::Refuses);
+        assert_eq!(theirs["loads"] == true, !refuses, "{name}: {theirs}; we {ours:?}");
+        // What starts once starts again, but for an unfinished epoch that is too old itself.
+        let once = *name == "unfinished and old";
+        assert_eq!(again[at]["loads"] == true, !refuses && !once, "{name}: {}; we {ours:?}", again[at]);
+        for finding in found(&folders[at]).iter().filter(|_| once) {
+            assert_eq!(*finding, ("epoch-behind".to_owned(), AtStart::Refuses), "{name}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs Java: dev/test files"]
 fn of_each_case_our_verdict_is_what_a_server_does() {

@@ -17,13 +17,14 @@ struct Read<'a> {
     stray: bool,
 }
 
+/// Takes all logs, and gives the last transaction that a server reads of them when it starts.
 pub(super) fn take(
     report: &mut Report,
     member: &Member,
     files: &[&File],
     judge: &Judge,
     progress: OnProgress<'_>,
-) -> Result<(), CannotLook> {
+) -> Result<Option<Zxid>, CannotLook> {
     let mut reads: Vec<Read<'_>> = Vec::new();
     for &file in files {
         let stray = member.strays.iter().any(|stray| stray.file == *file);
@@ -35,7 +36,7 @@ pub(super) fn take(
     }
     let proper = reads.iter().filter(|read| !read.stray);
     if member.single && proper.clone().any(|read| read.survey.damage.iter().any(is_magic)) {
-        let Fault::Magic(bytes) = reads[0].survey.damage[0].fault else { return Ok(()) };
+        let Fault::Magic(bytes) = reads[0].survey.damage[0].fault else { return Ok(None) };
         let what = Fault::Magic(bytes).to_string();
         return Err(CannotLook::OtherFile { path: reads[0].file.path.clone(), what });
     }
@@ -53,7 +54,8 @@ pub(super) fn take(
     for pair in with_records.windows(2) {
         between(report, pair[0], pair[1], judge);
     }
-    Ok(())
+    let read_at_start = reads.iter().filter(|read| judge.start.reads(read.file.zxid));
+    Ok(read_at_start.filter_map(|read| judge.start.reaches(&read.survey.damage, read.survey.last)).max())
 }
 
 fn is_magic(damage: &Damage) -> bool {

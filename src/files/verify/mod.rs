@@ -13,6 +13,7 @@ use crate::log::{AtStart, Header, Kind, MEMBER_LIMIT, SERVER_LIMIT};
 use crate::model::ids::Zxid;
 use crate::replay::Strand;
 
+mod epochs;
 mod logs;
 mod snapshots;
 
@@ -125,10 +126,11 @@ pub fn verify(member: &Member, progress: OnProgress<'_>) -> Result<Report, Canno
     files.sort_by_key(|file| file.zxid);
     let limit = member.max_record.unwrap_or(SERVER_LIMIT);
     let judge = Judge { start: Start::new(snapshots.base, &member.logs, limit), cover, single: member.single };
-    logs::take(&mut report, member, &files, &judge, progress)?;
+    let reached = logs::take(&mut report, member, &files, &judge, progress)?;
     snapshots::settle(&mut report, &snapshots);
     if !member.single {
         ends(&mut report, member, &snapshots);
+        epochs::take(&mut report, member, reached.max(snapshots.base).unwrap_or_default())?;
     }
     Ok(report)
 }
