@@ -14,7 +14,7 @@ const EXTRA: &str = "jute.maxbuffer.extrasize=67108864";
 const EPHEMERALS: usize = 20_000;
 const NAME: usize = 150;
 
-async fn three(net: u8, settings: &str) -> Ensemble {
+fn three(net: u8, settings: &str) -> Ensemble {
     let mut ensemble = Ensemble::new("3.9.5", net, settings);
     for id in 1..=3 {
         ensemble.start(id);
@@ -25,7 +25,7 @@ async fn three(net: u8, settings: &str) -> Ensemble {
 #[tokio::test]
 #[ignore = "needs Java: dev/test servers"]
 async fn a_leader_leads_though_a_broken_quota_ended_its_monitor() {
-    let ensemble = three(24, "").await;
+    let ensemble = three(24, "");
     let mut agents = Vec::new();
     for id in 1..=3 {
         agents.push(ensemble.agent(id, 2888).await);
@@ -49,7 +49,7 @@ async fn a_leader_leads_though_a_broken_quota_ended_its_monitor() {
 
 /// Many ephemeral znodes whose session then ends; whether a server that starts again serves.
 async fn starts_again(net: u8, settings: &str) -> bool {
-    let mut ensemble = three(net, settings).await;
+    let mut ensemble = three(net, settings);
     let agent = ensemble.agent(1, 2888).await;
     ensemble.until(&agent, "it serves", serves).await;
     let client = Client::connect(&ensemble.address(1, 2181).to_string()).await.unwrap();
