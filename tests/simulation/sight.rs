@@ -279,7 +279,8 @@ impl ServerAnswer {
         }
         let membership = self.config.membership();
         let text = membership.text();
-        let text = if identity == Some(ANOTHER) { text.replace("zk-", "theirs-") } else { text };
+        // Of an ensemble of this name that was here before, with a server that somebody added: only its identity tells it apart.
+        let text = if identity == Some(ANOTHER) { text.replace("zk-1.", "theirs-1.") } else { text };
         truth::Server::Serving(Serving {
             mode: if self.leads { Mode::Leader } else { Mode::Follower },
             epoch: self.epoch,
