@@ -18,6 +18,9 @@ use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, Se
 /// A server that ended so often in its pod, and has not served for the whole deadline, will not by itself.
 const CRASHES: u32 = 3;
 
+/// In a server that takes part in anything something moves within `syncLimit`, 10 s.
+const STILL: u64 = 15;
+
 /// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, one that
 /// nobody could need.
 pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
@@ -65,14 +68,16 @@ fn at_birth(seen: &Observation, desired: &Desired, (id, pod): (ServerId, &PodFac
     due(seen, id).or(passing).filter(|_| down && spare)
 }
 
-/// It was started with something else than its pod has now, other founders for one, and has never followed anybody: nobody
-/// comes to a quorum with it as it is, and its volume stays, whatever it may have promised meanwhile.
+/// It was started with something else than its pod has now, other founders for one, has never followed anybody, and nothing
+/// moves in it. Two of three may still be a quorum of the longer list: one that receives from such a leader is left alone
+/// (found by the simulation). Its volume stays, whatever it may have promised meanwhile.
 fn misled(seen: &Observation, id: ServerId) -> bool {
     let truth = seen.members.get(&id).and_then(Fact::known);
     truth.is_some_and(|truth| {
         let lived =
             truth.disk.record.is_some_and(|record| record.0 > 0) || truth.disk.epoch.is_some_and(|epoch| epoch > 0);
-        truth.disk.outdated.is_some() && !lived && !matches!(truth.server, ServerTruth::Serving(_))
+        let still = truth.still.is_some_and(|seconds| seconds > STILL);
+        truth.disk.outdated.is_some() && !lived && still && !matches!(truth.server, ServerTruth::Serving(_))
     })
 }
 

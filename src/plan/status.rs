@@ -323,7 +323,7 @@ fn restarts(seen: &Observation, standing: &Standing) -> Reason {
         Some(_) if unborn => Reason::new(
             "Founding",
             format!(
-                "before the birth, one that does not run or was started with something else than its pod has now is restarted at once, and one that only waits once it has not served for {deadline} s (updatePolicy.deadlineSeconds), or at once when somebody asks for it: kubectl -n {} annotate pod POD menagerie.dev/restart=now",
+                "before the birth, one that does not run or was started with something else than its pod has now and stands still is restarted at once, and one that only waits once it has not served for {deadline} s (updatePolicy.deadlineSeconds), or at once when somebody asks for it: kubectl -n {} annotate pod POD menagerie.dev/restart=now",
                 seen.names.namespace
             ),
         ),
