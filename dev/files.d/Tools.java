@@ -1,3 +1,4 @@
+import java.io.File;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
@@ -17,7 +18,7 @@ import org.apache.zookeeper.server.quorum.QuorumPeer;
  * ZooKeeper's own tools on many files in one process.
  *
  * usage: Tools dump FOLDER OUT    what TxnLogToolkit and SnapshotFormatter print of each file below FOLDER, into OUT
- *        Tools load FOLDER…       what a server's start makes of each folder (that with version-2 in it), one JSON a line
+ *        Tools load FOLDER…       what a server's start makes of each folder (that with version-2 in it, or DATA,LOG), one JSON a line
  */
 final class Tools {
     public static void main(String[] args) throws Exception {
@@ -25,7 +26,7 @@ final class Tools {
             case "dump" -> dump(Path.of(args[1]), Path.of(args[2]));
             case "load" -> {
                 for (String folder : List.of(args).subList(1, args.length)) {
-                    System.out.println(load(Path.of(folder)));
+                    System.out.println(load(Files.exists(Path.of(folder)) ? new String[] {folder} : folder.split(",")));
                 }
             }
             default -> throw new IllegalArgumentException(args[0]);
@@ -79,9 +80,11 @@ final class Tools {
     }
 
     /** The same calls as a server makes when it starts. It may delete an empty newest log: give it a copy. */
-    private static String load(Path folder) throws IOException {
+    private static String load(String[] folders) throws IOException {
+        File data = new File(folders[0]);
+        File logs = new File(folders[folders.length - 1]);
         try {
-            FileTxnSnapLog files = new FileTxnSnapLog(folder.toFile(), folder.toFile());
+            FileTxnSnapLog files = new FileTxnSnapLog(logs, data);
             ZKDatabase database = new ZKDatabase(files);
             loadAsMember(files, database);
             long zxid = database.getDataTree().lastProcessedZxid;

@@ -2,6 +2,31 @@
 
 use super::*;
 
+#[test]
+fn a_log_beside_the_snapshots_or_a_snapshot_beside_the_logs_of_another_folder_keeps_a_server_from_starting() {
+    let logs = tempfile::tempdir().unwrap();
+    let version = logs.path().join("version-2");
+    fs::create_dir(&version).unwrap();
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 3).log(E1 + 4..=E1 + 6);
+    let there = |name: &str| version.join(name);
+    fs::rename(world.file("log.100000004"), there("log.100000004")).unwrap();
+    let names = format!("{},{}", world.path(), logs.path().to_str().unwrap());
+    let found = || {
+        let (code, lines) = json(&["log", "verify", &names]);
+        let found = lines.iter().filter(|line| line["finding"].is_string()).map(|line| {
+            let file = Path::new(line["file"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
+            format!("{file} {} {}", line["finding"].as_str().unwrap(), line["atStart"].as_str().unwrap_or("-"))
+        });
+        (code, found.collect::<Vec<_>>())
+    };
+    assert_eq!(found(), (1, vec!["log.100000001 misplaced refuses".to_owned()]));
+    fs::rename(world.file("log.100000001"), there("log.100000001")).unwrap();
+    assert_eq!(found(), (0, vec![]));
+    fs::copy(world.file("snapshot.0"), there("snapshot.0")).unwrap();
+    assert_eq!(found(), (1, vec!["snapshot.0 misplaced refuses".to_owned()]));
+}
+
 fn world() -> World {
     let mut world = World::new();
     world.log(E1 + 1..=E1 + 5).log(E1 + 6..=E1 + 9).log(E1 + 10..=E1 + 12);

@@ -348,6 +348,31 @@ fn our_verdict_on_epochs_is_that_of_a_members_own_start() {
 
 #[test]
 #[ignore = "needs Java: dev/test files"]
+fn our_verdict_on_logs_that_have_a_folder_of_their_own_is_that_of_zookeepers_own_start() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = patient(root.path(), "data");
+    let (data, logs) = (whole.folder.join("version-2"), root.path().join("logs/version-2"));
+    fs::create_dir_all(&logs).unwrap();
+    let named = PathBuf::from(format!("{},{}", whole.folder.display(), root.path().join("logs").display()));
+    let same = |expected: AtStart| {
+        let (ours, said) = verdict(&named);
+        let theirs = loaded(std::slice::from_ref(&named)).remove(0);
+        assert_eq!(ours, expected, "{said}");
+        assert_eq!(theirs["loads"] == true, expected != AtStart::Refuses, "{theirs}; we {ours:?}: {said}");
+    };
+    let moved = |log: &Path| fs::rename(log, logs.join(log.file_name().unwrap())).unwrap();
+    whole.logs[1..].iter().for_each(|(log, _)| moved(log));
+    same(AtStart::Refuses);
+    moved(&whole.logs[0].0);
+    same(AtStart::Harmless);
+    let snapshot = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    let snapshot = snapshot.into_iter().find(|path| path.to_str().unwrap().contains("snapshot.")).unwrap();
+    fs::copy(&snapshot, logs.join(snapshot.file_name().unwrap())).unwrap();
+    same(AtStart::Refuses);
+}
+
+#[test]
+#[ignore = "needs Java: dev/test files"]
 fn of_each_case_our_verdict_is_what_a_server_does() {
     let folder = tempfile::tempdir().unwrap();
     let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cases");

@@ -14,6 +14,7 @@ use crate::model::ids::Zxid;
 use crate::replay::Strand;
 
 mod epochs;
+mod folders;
 mod logs;
 mod snapshots;
 
@@ -130,6 +131,7 @@ pub fn verify(member: &Member, progress: OnProgress<'_>) -> Result<Report, Canno
     snapshots::settle(&mut report, &snapshots);
     if !member.single {
         ends(&mut report, member, &snapshots);
+        folders::take(&mut report, member);
         epochs::take(&mut report, member, reached.max(snapshots.base).unwrap_or_default())?;
     }
     Ok(report)
