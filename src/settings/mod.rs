@@ -73,6 +73,9 @@ pub enum Takes {
     Port,
     /// The size of the largest record, in bytes.
     Buffer,
+    /// One of these words, in small letters or capitals; or none at all, as only a flag can say it. What else ZooKeeper makes
+    /// of a word it does not know: nothing, without a line in its log, or an exception as soon as somebody connects.
+    OneOf(&'static [&'static str]),
     /// Anything.
     Text,
 }
@@ -192,12 +195,23 @@ impl Takes {
             Self::Bool if !["true", "false"].contains(&value) => "true or false",
             Self::YesNo if !["yes", "no"].contains(&value) => "yes or no",
             Self::Port => return port_fault(value),
+            Self::OneOf(words) if !value.is_empty() && !words.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
+                return Some(format!("must be {}, and is {value:?}", either(words)));
+            }
             Self::Buffer if !is_buffer(value) => {
                 "a whole number of 1048575 to 2147483647 (with less, a server no longer starts on what others wrote before)"
             }
             _ => return None,
         };
         Some(format!("must be {wanted}, and is {value:?}"))
+    }
+}
+
+/// `a, b or c`.
+fn either(words: &[&str]) -> String {
+    match words {
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        _ => words.concat(),
     }
 }
 

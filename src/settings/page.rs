@@ -54,6 +54,7 @@ fn takes(takes: Takes) -> String {
         Takes::YesNo => "yes, no",
         Takes::Port => "port",
         Takes::Buffer => "bytes, at least 1048575",
+        Takes::OneOf(words) => return words.join(", "),
         Takes::Text => "text",
     };
     words.to_owned()
