@@ -6,6 +6,7 @@
 
 mod ask;
 mod flags;
+mod look;
 mod page;
 mod pod;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 
 pub use ask::{Asked, Settled, settle};
 pub use flags::sets;
+pub use look::{Found, look};
 pub use page::page;
 pub use pod::check_pod;
 pub use table::all;

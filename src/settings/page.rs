@@ -32,15 +32,20 @@ pub fn page() -> String {
     for (heading, settings) in PARTS {
         _ = writeln!(page, "\n## {heading}\n\n| option | property | value | |\n|---|---|---|---|");
         for setting in settings {
-            let property = match (setting.reach, setting.property()) {
-                (Reach::Both, Some(property)) => format!("`{property}`"),
-                (Reach::Property, _) => "the same".to_owned(),
-                _ => String::new(),
-            };
-            _ = writeln!(page, "| `{}` | {property} | {} | {} |", setting.name, takes(setting.takes), becomes(setting));
+            page.push_str(&row(setting));
         }
     }
     page
+}
+
+/// One option, as a line of the page.
+pub fn row(setting: &Setting) -> String {
+    let property = match (setting.reach, setting.property()) {
+        (Reach::Both, Some(property)) => format!("`{property}`"),
+        (Reach::Property, _) => "the same".to_owned(),
+        _ => String::new(),
+    };
+    format!("| `{}` | {property} | {} | {} |\n", setting.name, takes(setting.takes), becomes(setting))
 }
 
 fn takes(takes: Takes) -> String {
