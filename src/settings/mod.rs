@@ -1,8 +1,9 @@
 //! Every option of ZooKeeper 3.8 and 3.9, and what becomes of it: the operator owns it, follows it, or refuses it.
 //!
 //! Invariants: the table decides alone, for zoo.cfg, for system properties and for flags alike; what it does not know is
-//! passed on, and said. What is passed on as a line of zoo.cfg reads the same after any number of times that ZooKeeper has
-//! written that file anew. `docs/settings.md` is this table.
+//! passed on, and said, unless it is a name of the table in other letters. All that is refused is said at once. What is
+//! passed on as a line of zoo.cfg reads the same after any number of times that ZooKeeper has written that file anew.
+//! `docs/settings.md` is this table.
 
 mod ask;
 mod flags;
@@ -11,6 +12,7 @@ mod page;
 mod pod;
 #[cfg(test)]
 pub mod properties;
+mod spelling;
 mod table;
 mod text;
 mod ticks;
@@ -22,7 +24,7 @@ pub use ask::{Asked, Settled, settle};
 pub use flags::sets;
 pub use look::{Found, look};
 pub use page::page;
-pub use pod::check_pod;
+pub use pod::pod_faults;
 pub use table::all;
 pub use ticks::ticks;
 
