@@ -19,7 +19,12 @@ enum Command {
     /// Print the custom resource definitions as YAML.
     Crd,
     /// Print what becomes of every option of ZooKeeper, as Markdown.
-    Settings,
+    Settings {
+        /// Print the rows of these options alone: names or parts of names, in capitals or small letters. The columns are
+        /// option, property, value, and what becomes of it. Exits with 1 if a name is in no row, and says the nearest
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
     Log(menagerie::cli::log::Options),
     Snapshot(menagerie::cli::snapshot::Options),
     Index(menagerie::cli::index::Options),
@@ -36,9 +41,17 @@ fn main() -> anyhow::Result<()> {
             print!("{}", menagerie::api::crds_yaml()?);
             Ok(())
         }
-        Command::Settings => {
+        Command::Settings { names } if names.is_empty() => {
             print!("{}", menagerie::settings::page());
             Ok(())
+        }
+        Command::Settings { names } => {
+            let found = menagerie::settings::look(&names);
+            print!("{}", found.rows);
+            for missed in &found.missed {
+                eprintln!("menagerie settings: {missed}");
+            }
+            std::process::exit(i32::from(!found.missed.is_empty()))
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, DownwardAPIVolumeFile, ResourceRequirements, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::desired::Invalid;
+use super::invalid::Invalid;
 use super::quantity;
 use crate::api::{PodTemplate, ZooKeeperEnsembleSpec};
 
@@ -20,8 +20,9 @@ const LEAST_AGENT_MIB: u64 = 16;
 
 type Amounts = BTreeMap<String, Quantity>;
 
-/// Checks all of them but those of `jvm` and `storage`, which have rules of their own.
-pub fn check(spec: &ZooKeeperEnsembleSpec) -> Result<(), Invalid> {
+/// What is wrong with any of them but those of `jvm` and `storage`, which have rules of their own.
+pub fn faults(spec: &ZooKeeperEnsembleSpec) -> Vec<Invalid> {
+    let mut faults = Vec::new();
     let own = [
         ("resources", spec.resources.as_ref(), "a server", LEAST_SERVER_MIB),
         (
@@ -34,32 +35,30 @@ pub fn check(spec: &ZooKeeperEnsembleSpec) -> Result<(), Invalid> {
     for (field, resources, who, least) in own {
         let invalid = |reason| Invalid { field, reason };
         let Some(resources) = resources else { continue };
-        for (place, text) in of_resources(resources) {
-            sound(&place, text).map_err(invalid)?;
-        }
-        if let Some(Quantity(limit)) = resources.limits.as_ref().and_then(|limits| limits.get("memory")) {
-            enough(limit, who, least).map_err(invalid)?;
-        }
+        faults.extend(of_resources(resources).filter_map(|(place, text)| unsound(&place, text)).map(invalid));
+        let limit = resources.limits.as_ref().and_then(|limits| limits.get("memory"));
+        let limit = limit.filter(|Quantity(limit)| unsound("", limit).is_none());
+        faults.extend(limit.and_then(|Quantity(limit)| too_little(limit, who, least)).map(invalid));
     }
-    for (place, text) in spec.pod_template.iter().flat_map(of_template) {
-        sound(&place, &text).map_err(|reason| Invalid { field: "podTemplate", reason })?;
-    }
-    Ok(())
+    let template = spec.pod_template.iter().flat_map(of_template);
+    let unsound = template.filter_map(|(place, text)| unsound(&place, &text));
+    faults.extend(unsound.map(|reason| Invalid { field: "podTemplate", reason }));
+    faults
 }
 
-fn sound(place: &str, text: &str) -> Result<(), String> {
+fn unsound(place: &str, text: &str) -> Option<String> {
     match quantity::milli(text) {
-        Some(0..) => Ok(()),
-        Some(_) => Err(format!("{place} {text:?} is less than nothing")),
-        None => Err(format!("{place} {text:?} is no quantity such as 500m, 2 or 512Mi")),
+        Some(0..) => None,
+        Some(_) => Some(format!("{place} {text:?} is less than nothing")),
+        None => Some(format!("{place} {text:?} is no quantity such as 500m, 2 or 512Mi")),
     }
 }
 
-/// Whether a memory limit lets anything run; else what is probably meant.
-fn enough(limit: &str, who: &str, least: u64) -> Result<(), String> {
+/// Why a memory limit lets nothing run, and what is probably meant.
+fn too_little(limit: &str, who: &str, least: u64) -> Option<String> {
     let bytes = quantity::bytes(limit).unwrap_or_default();
     if bytes >= least * MIB {
-        return Ok(());
+        return None;
     }
     let number = limit.trim_end_matches('m');
     let small = number.bytes().all(|byte| byte.is_ascii_digit()) && number.bytes().any(|byte| byte != b'0');
@@ -68,7 +67,7 @@ fn enough(limit: &str, who: &str, least: u64) -> Result<(), String> {
         1 if small => format!(", since m is a thousandth of a byte ({number}Mi is meant?)"),
         _ => String::new(),
     };
-    Err(format!("limits.memory {limit:?} is {bytes} bytes{unit}: {who} needs at least {least}Mi to run"))
+    Some(format!("limits.memory {limit:?} is {bytes} bytes{unit}: {who} needs at least {least}Mi to run"))
 }
 
 fn of_resources(resources: &ResourceRequirements) -> impl Iterator<Item = (String, &str)> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use thiserror::Error;
 
 use super::acl::Acl;
 use super::heap::Heap;
+use super::invalid::{Invalid, InvalidSpec};
 use super::window::Window;
 use super::{amounts, quantity};
 use crate::api::{
@@ -17,6 +17,8 @@ use crate::settings::{self, Asked};
 /// The most voters that an ensemble may have.
 pub const MAX_REPLICAS: u32 = 15;
 const DEFAULT_REPOSITORY: &str = "docker.io/library/zookeeper";
+/// Stands for one that is wrong, while the rest is looked at.
+const ANY_VERSION: &str = "3.9.5";
 const DEFAULT_SIZE: &str = "10Gi";
 const DEFAULT_DEADLINE: u64 = 600;
 const MIB: u64 = 1 << 20;
@@ -92,25 +94,9 @@ pub enum Storage {
     },
 }
 
-/// A spec that cannot be followed. The schema refuses these before; a spec stored under an older schema comes here.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("spec.{field}: {reason}")]
-pub struct Invalid {
-    /// Path of the field below `spec`.
-    pub field: &'static str,
-    /// What is wrong, and what would be right.
-    pub reason: String,
-}
-
-impl From<settings::Refusal> for Invalid {
-    fn from(settings::Refusal { field, reason }: settings::Refusal) -> Self {
-        Self { field, reason }
-    }
-}
-
 impl Desired {
-    /// Checks a spec and fills in what it leaves out.
-    pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, Invalid> {
+    /// Checks a spec and fills in what it leaves out; or says all that is wrong with it.
+    pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, InvalidSpec> {
         // Destructured without `..`: a new field does not compile until it is followed or refused.
         let ZooKeeperEnsembleSpec {
             replicas,
@@ -125,41 +111,75 @@ impl Desired {
             update_policy,
             pod_template,
         } = spec;
-        amounts::check(spec)?;
+        let mut invalid = InvalidSpec::default();
         let image = image.clone().unwrap_or_default();
         let jvm = jvm.clone().unwrap_or_default();
         let storage = storage.clone().unwrap_or_default();
         let reclaim = storage.reclaim.clone().unwrap_or_default();
-        let resources = to_value("resources", resources.as_ref())?;
-        let (replicas, version) = (replicas_of(*replicas)?, version_of(version)?);
         let flags = jvm.flags.unwrap_or_default();
         let config = config.clone().unwrap_or_default();
-        let settled = settings::settle(Asked { config: &config, flags: &flags, version: &version, replicas })?;
-        let pod_template = to_value("podTemplate", pod_template.as_ref())?;
-        settings::check_pod(&pod_template)?;
+
+        let replicas = invalid.keep(replicas_of(*replicas));
+        let proven_version = invalid.keep(version_of(version));
+        // Where the version is wrong already, it is not called a wrong tag as well.
+        let reference = invalid.keep(image_of(&image, proven_version.as_deref().unwrap_or(ANY_VERSION)));
+        let asked = Asked { config: &config, flags: &flags, version, replicas: replicas.unwrap_or(MAX_REPLICAS) };
+        let settled = invalid.keep_all(settings::settle(asked));
+        let amounts = amounts::faults(spec);
+        // A limit that is refused is no measure of a heap.
+        let measured = amounts.iter().all(|fault| fault.field != "resources");
+        invalid.note(amounts);
+        let resources = invalid.keep(to_value("resources", resources.as_ref())).unwrap_or_default();
+        let limit = memory_limit(&resources).filter(|_| measured);
+        let heap = invalid.keep(Heap::of(jvm.heap.as_deref(), &flags, limit));
+        let storage = invalid.keep(storage_of(storage));
+        let root_acl = invalid.keep_all(root_acl.as_deref().map(root_acl_of).transpose());
+        let agent_resources = agent.as_ref().and_then(|agent| agent.resources.as_ref());
+        let agent_resources = invalid.keep(to_value("agent", agent_resources)).unwrap_or_default();
+        let updates = invalid.keep_all(updates_of(update_policy.as_ref()));
+        let pod_template = invalid.keep(to_value("podTemplate", pod_template.as_ref())).unwrap_or_default();
+        invalid.note(settings::pod_faults(&pod_template));
+
+        let proven = (replicas, proven_version, reference, settled, heap, storage, root_acl, updates);
+        let (
+            true,
+            (
+                Some(replicas),
+                Some(version),
+                Some(reference),
+                Some(settled),
+                Some(heap),
+                Some(storage),
+                Some(root_acl),
+                Some(updates),
+            ),
+        ) = (invalid.is_empty(), proven)
+        else {
+            return Err(invalid);
+        };
         Ok(Self {
             replicas,
-            image: image_of(&image, &version)?,
+            version,
+            image: reference,
             pull_policy: image.pull_policy,
             pull_secrets: image.pull_secrets.unwrap_or_default(),
-            heap: Heap::of(jvm.heap.as_deref(), &flags, memory_limit(&resources))?,
+            heap,
             config: settled.config,
             jvm_flags: settled.flags,
             advice: settled.advice,
             on_scale_down: reclaim.on_scale_down.unwrap_or_default(),
             on_loss: reclaim.on_loss.unwrap_or(ReclaimPolicy::Delete),
             on_delete: reclaim.on_delete.unwrap_or_default(),
-            storage: storage_of(storage)?,
+            storage,
             resources,
-            root_acl: root_acl.as_deref().map(root_acl_of).transpose()?,
-            agent_resources: to_value("agent", agent.as_ref().and_then(|agent| agent.resources.as_ref()))?,
+            root_acl,
+            agent_resources,
             deadline: update_policy
                 .as_ref()
                 .and_then(|policy| u64::try_from(policy.deadline_seconds?).ok())
                 .unwrap_or(DEFAULT_DEADLINE),
-            updates: updates_of(update_policy.as_ref())?,
+            updates,
             pod_template,
-            version,
         })
     }
 }
@@ -188,19 +208,30 @@ fn version_of(version: &str) -> Result<String, Invalid> {
 }
 
 /// No entry at all is what `ZooKeeper` takes for open to everybody.
-fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Invalid> {
+fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Vec<Invalid>> {
     let invalid = |reason| Invalid { field: "rootAcl", reason };
     if entries.is_empty() {
-        return Err(invalid("it has no entry: give somebody a right".to_owned()));
+        return Err(vec![invalid("it has no entry: give somebody a right".to_owned())]);
     }
     let mut acls = Vec::new();
-    for entry in entries {
-        let acl = Acl::of(entry).map_err(invalid)?;
+    for acl in all_of(entries.iter().map(|entry| Acl::of(entry).map_err(invalid)))? {
         if !acls.contains(&acl) {
             acls.push(acl);
         }
     }
     Ok(acls)
+}
+
+/// Each of them, or all faults among them.
+fn all_of<T>(proven: impl Iterator<Item = Result<T, Invalid>>) -> Result<Vec<T>, Vec<Invalid>> {
+    let (mut good, mut faults) = (Vec::new(), Vec::new());
+    for one in proven {
+        match one {
+            Ok(one) => good.push(one),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(good) } else { Err(faults) }
 }
 
 /// A reference of an image: the repository bears neither tag nor digest, and a digest may stand behind the tag.
@@ -222,14 +253,15 @@ fn image_of(image: &ImageSpec, version: &str) -> Result<String, Invalid> {
     Ok(format!("{repository}:{tag}"))
 }
 
-fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Invalid> {
+fn updates_of(policy: Option<&UpdatePolicy>) -> Result<Updates, Vec<Invalid>> {
     let Some(policy) = policy else { return Ok(Updates::Automatic) };
     match policy.mode.unwrap_or_default() {
         UpdateMode::Automatic => Ok(Updates::Automatic),
         UpdateMode::Supervised => Ok(Updates::Supervised),
         UpdateMode::Windows => {
-            let windows = policy.windows.iter().flatten().map(Window::parse).collect::<Result<Vec<_>, _>>();
-            windows.map(Updates::Windows).map_err(|reason| Invalid { field: "updatePolicy.windows", reason })
+            let windows = policy.windows.iter().flatten().map(Window::parse);
+            let invalid = |reason| Invalid { field: "updatePolicy.windows", reason };
+            all_of(windows.map(|window| window.map_err(invalid))).map(Updates::Windows)
         }
     }
 }
@@ -257,7 +289,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn desired(spec: Value) -> Result<Desired, Invalid> {
+    fn desired(spec: Value) -> Result<Desired, InvalidSpec> {
         Desired::from_spec(&serde_json::from_value(spec).unwrap())
     }
 
@@ -282,11 +314,11 @@ mod tests {
         assert_eq!(image(port).unwrap(), "r.example:5000/zk:3.9.5-jre-17");
         // The schema's two sentences lead to the same place: a digest stands behind the tag.
         for repository in [format!("zookeeper@{digest}"), "zookeeper:3.9.5".into(), "r/".into(), String::new()] {
-            let error = image(json!({"repository": repository})).unwrap_err();
+            let error = image(json!({"repository": repository})).unwrap_err().faults()[0].clone();
             assert!(error.field == "image.repository" && error.reason.contains("image.tag"), "{error}");
         }
         for tag in [digest.as_str(), "3.9.5@sha256:12", "3.9.5@", "@", "", "a:b", "3.9.5@md5:0"] {
-            assert_eq!(image(json!({"tag": tag})).unwrap_err().field, "image.tag", "{tag}");
+            assert_eq!(image(json!({"tag": tag})).unwrap_err().faults()[0].field, "image.tag", "{tag}");
         }
     }
 
@@ -315,7 +347,56 @@ mod tests {
             (rooted("auth", "x", "r"), "rootAcl"),
             (rooted("world", "anyone", "rwx"), "rootAcl"),
         ] {
-            assert_eq!(desired(spec.clone()).unwrap_err().field, field, "{spec}");
+            assert_eq!(desired(spec.clone()).unwrap_err().faults()[0].field, field, "{spec}");
         }
+    }
+
+    #[test]
+    fn each_fault_of_a_spec_is_named_and_what_only_follows_from_another_is_not() {
+        let fields = |spec: Value| -> Vec<&str> {
+            desired(spec).unwrap_err().faults().iter().map(|fault| fault.field).collect()
+        };
+        let windows = |opens: [&str; 2]| json!({"mode": "Windows", "windows": opens.map(|opens| json!({"opens": opens, "minutes": 5}))});
+        let everything = json!({
+            "replicas": 0,
+            "version": "latest:1",
+            "image": {"repository": "zookeeper:3.9.5"},
+            "config": {"skipAcl": "no", "snapCount": "many"},
+            "jvm": {"heap": "lots", "flags": ["-cp", "-Xrs"]},
+            "storage": {"size": "big"},
+            "resources": {"limits": {"cpu": "much", "memory": "512"}},
+            "rootAcl": [{"scheme": "auth", "id": "x", "perms": "r"}, {"scheme": "world", "id": "anyone", "perms": "rwx"}],
+            "updatePolicy": windows(["61 3 * * *", "0 24 * * *"]),
+            "podTemplate": {"spec": {"containers": [{"name": "zookeeper", "command": ["x"], "args": ["x"]}]}},
+        });
+        assert_eq!(
+            fields(everything),
+            [
+                "replicas",
+                "version",
+                "image.repository",
+                "config",
+                "config",
+                "jvm.flags",
+                "resources",
+                "resources",
+                "jvm.heap",
+                "storage.size",
+                "rootAcl",
+                "rootAcl",
+                "updatePolicy.windows",
+                "updatePolicy.windows",
+                "podTemplate",
+                "podTemplate",
+            ]
+        );
+        // A memory limit that no server runs with is not held against the heap as well, nor a wrong version against the tag.
+        assert_eq!(
+            fields(json!({"replicas": 1, "version": "3.9.5", "resources": {"limits": {"memory": "512"}}})),
+            ["resources"]
+        );
+        assert_eq!(fields(json!({"replicas": 1, "version": "a:b"})), ["version"]);
+        // A wrong number of replicas is not held against what leaderServes takes.
+        assert_eq!(fields(json!({"replicas": 0, "version": "3.9.5", "config": {"leaderServes": "no"}})), ["replicas"]);
     }
 }

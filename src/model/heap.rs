@@ -2,7 +2,7 @@
 //!
 //! Invariant: a heap that leaves nothing of the memory limit is refused, whichever field asks for it.
 
-use super::desired::Invalid;
+use super::invalid::Invalid;
 use super::quantity;
 
 const MIB: u64 = 1 << 20;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::charter::Charter;
-use super::desired::{Desired, Invalid, MAX_REPLICAS};
+use super::desired::{Desired, MAX_REPLICAS};
 use super::hindrance::Hindrances;
 use super::ids::{Ordinal, ServerId};
+use super::invalid::InvalidSpec;
 use super::membership::Membership;
 use super::names::Names;
 use super::truth::MemberTruth;
@@ -274,7 +275,7 @@ pub struct Observation {
     /// How many voters it asks for, whether the rest of it can be followed or not.
     pub asked: u32,
     /// The spec, proven or refused.
-    pub desired: Result<Desired, Invalid>,
+    pub desired: Result<Desired, InvalidSpec>,
     /// The status that was last written.
     pub status: EnsembleStatus,
     /// What was asked for by annotation.

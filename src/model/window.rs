@@ -30,7 +30,10 @@ impl Window {
                 "{opens:?} is not a cron expression of five fields such as \"0 3 * * 6\": minute, hour, day of month, month, day of week"
             ));
         }
-        let cron = Cron::from_str(opens).map_err(|error| format!("{opens:?} is not a cron expression: {error}"))?;
+        let cron = Cron::from_str(opens).map_err(|error| {
+            let error = wrong_field(opens).unwrap_or_else(|| error.to_string());
+            format!("{opens:?} is not a cron expression such as \"0 3 * * 6\": {error}")
+        })?;
         let name = window.time_zone.as_deref().unwrap_or("UTC");
         let zone: Tz = name.parse().map_err(|_| format!("{name:?} is not a time zone such as Europe/Berlin"))?;
         let parsed = Self { cron, zone, length: Duration::minutes(i64::from(window.minutes.max(1))) };
@@ -60,6 +63,30 @@ impl Window {
     fn at(&self, second: i64) -> Option<DateTime<Tz>> {
         self.zone.timestamp_opt(second, 0).single()
     }
+}
+
+/// The fields of an expression, and what each may hold.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of month", "1 to 31"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day of week", "0 to 7 or SUN to SAT"),
+];
+
+/// Which field of an expression is wrong: the library says only that one of them is. Each is read alone among those that
+/// always hold.
+fn wrong_field(opens: &str) -> Option<String> {
+    let alone = |at: usize, text: &str| {
+        let mut fields = ["*"; FIELDS.len()];
+        fields[at] = text;
+        Cron::from_str(&fields.join(" "))
+    };
+    let fields = opens.split_whitespace().zip(FIELDS).enumerate();
+    let wrong = fields.filter(|(at, (text, _))| alone(*at, text).is_err());
+    let said: Vec<String> =
+        wrong.map(|(_, (text, (name, range)))| format!("its {name} {text:?} is not within {range}")).collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 #[cfg(test)]
@@ -94,7 +121,14 @@ mod tests {
         for (opens, zone, says) in [
             ("0 3 * *", None, "five fields"),
             ("0 0 3 * * *", None, "five fields"),
-            ("61 3 * * *", None, "not a cron expression"),
+            ("61 3 * * *", None, "its minute \"61\" is not within 0 to 59"),
+            ("0 24 * * *", None, "its hour \"24\" is not within 0 to 23"),
+            ("0 3 32 * *", None, "its day of month \"32\" is not within 1 to 31"),
+            ("0 3 * 13 *", None, "its month \"13\" is not within 1 to 12 or JAN to DEC"),
+            ("0 3 * * 8", None, "its day of week \"8\" is not within 0 to 7 or SUN to SAT"),
+            ("0 3 * * SATURDAYS", None, "its day of week \"SATURDAYS\""),
+            ("0 22-4 * * *", None, "its hour \"22-4\""),
+            ("60 24 * * *", None, "such as \"0 3 * * 6\": its minute \"60\" is not within 0 to 59, its hour \"24\""),
             ("0 0 30 2 *", None, "never opens"),
             ("0 3 * * *", Some("Mars/Olympus"), "Europe/Berlin"),
         ] {

@@ -6,6 +6,8 @@ pub const CONDITION: usize = 32_768;
 pub const NOTE: usize = 1_024;
 /// Longest quotation of somebody else's words, in bytes: enough for every field that Pod Security objects to.
 pub const QUOTE: usize = 1_024;
+/// How many of many a sentence names.
+pub const NAMED: usize = 8;
 
 const CUT: &str = "…";
 

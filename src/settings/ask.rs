@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::table::{all, by_key};
-use super::{PREFIX, Reach, Refusal, Rule, Setting, flags, text, ticks};
-
-/// How many names a sentence lists.
-const NAMED: usize = 8;
+use super::table::by_key;
+use super::{PREFIX, Reach, Refusal, Rule, Setting, flags, spelling, text, ticks};
+use crate::model::words::NAMED;
 
 /// From as many on, whoever leads has another that serves beside it, also while one is away.
 const ALONE: u32 = 3;
@@ -35,59 +33,70 @@ pub struct Settled {
     pub advice: Vec<String>,
 }
 
-/// Decides for each of them.
-pub fn settle(asked: Asked<'_>) -> Result<Settled, Refusal> {
+/// Decides for each of them, or says all that is refused.
+pub fn settle(asked: Asked<'_>) -> Result<Settled, Vec<Refusal>> {
     let mut settled = Settled::default();
     let mut unknown = BTreeSet::new();
+    let mut refused = Vec::new();
     for (key, value) in asked.config {
         let value = value.trim_matches([' ', '\t']);
-        let setting = setting_of(key).map_err(|fault| refusal("config", key, &fault))?;
-        if let Some(fault) = text::value_fault(value).or_else(|| fault(setting, value, asked)) {
-            return Err(refusal("config", key, &fault));
+        match accepted(key, value, asked) {
+            Ok(setting) => take(setting, key, value, asked, &mut settled),
+            Err(fault) => refused.push(refusal(key, &fault)),
         }
-        match setting {
-            Some(setting) if setting.reach == Reach::Property => {
-                if value.contains(char::is_whitespace) {
-                    return Err(refusal("config", key, "becomes a flag of the JVM, and must not hold a space"));
-                }
-                settled.flags.push(format!("-D{key}={value}"));
-            }
-            Some(Setting { rule: Rule::AtLeast(least), .. }) => {
-                settled.config.insert(key.clone(), together(least, value));
-            }
-            _ => {
-                settled.config.insert(key.clone(), value.to_owned());
-            }
-        }
-        match setting {
-            Some(setting) => settled.advice.extend(advice(setting, key, value, asked.version)),
-            None => _ = unknown.insert(hinted(key)),
+        if by_key(key).is_none() {
+            unknown.insert(key.clone());
         }
     }
-    if let Some(fault) = ticks::fault(&settled.config) {
-        return Err(Refusal { field: "config", reason: fault });
+    let times = ticks::faults(asked.config, &settled.config);
+    refused.extend(times.into_iter().map(|reason| Refusal { field: "config", reason }));
+    refused.extend(flags::add(asked, &mut settled, &mut unknown));
+    if !refused.is_empty() {
+        return Err(refused);
     }
-    flags::add(asked, &mut settled, &mut unknown)?;
     settled.advice.extend(unknown_names(&unknown));
     Ok(settled)
 }
 
-fn refusal(field: &'static str, name: &str, fault: &str) -> Refusal {
+fn refusal(name: &str, fault: &str) -> Refusal {
     let name: String = name.chars().take(128).flat_map(char::escape_default).collect();
-    Refusal { field, reason: format!("{name} {fault}") }
+    Refusal { field: "config", reason: format!("{name} {fault}") }
 }
 
-/// The row about a key, none when it is unknown; or why it is no key.
-fn setting_of(key: &str) -> Result<Option<&'static Setting>, String> {
+/// The row about a key, none when it is unknown; or why it is no key, or may not have that value.
+fn accepted(key: &str, value: &str, asked: Asked<'_>) -> Result<Option<&'static Setting>, String> {
     if let Some(fault) = text::key_fault(key) {
         return Err(fault);
     }
     if let Some(name) = key.strip_prefix(PREFIX) {
+        let name = spelling::of_key(name).unwrap_or_else(|| name.to_owned());
         return Err(format!(
             "is the name of a property: ZooKeeper puts {PREFIX:?} before a key by itself, so write {name}"
         ));
     }
-    Ok(by_key(key))
+    if let Some(right) = spelling::of_key(key) {
+        return Err(spelling::fault(&right, fault(by_key(&right), value, asked)));
+    }
+    let setting = by_key(key);
+    if let Some(fault) = text::value_fault(value).or_else(|| fault(setting, value, asked)) {
+        return Err(fault);
+    }
+    let property = setting.is_some_and(|setting| setting.reach == Reach::Property);
+    if property && value.contains(char::is_whitespace) {
+        return Err("becomes a flag of the JVM, and must not hold a space".to_owned());
+    }
+    Ok(setting)
+}
+
+fn take(setting: Option<&Setting>, key: &str, value: &str, asked: Asked<'_>, settled: &mut Settled) {
+    match setting {
+        Some(Setting { reach: Reach::Property, .. }) => settled.flags.push(format!("-D{key}={value}")),
+        Some(Setting { rule: Rule::AtLeast(least), .. }) => {
+            _ = settled.config.insert(key.to_owned(), together(least, value));
+        }
+        _ => _ = settled.config.insert(key.to_owned(), value.to_owned()),
+    }
+    settled.advice.extend(setting.and_then(|setting| advice(setting, key, value, asked.version)));
 }
 
 /// What is wrong with setting it, or with the value.
@@ -135,12 +144,7 @@ fn together(least: &str, more: &str) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// A name that is unknown, and the one that is probably meant: Java's properties differ in case.
-pub fn hinted(name: &str) -> String {
-    let meant = all().find(|setting| setting.name.eq_ignore_ascii_case(name.strip_prefix(PREFIX).unwrap_or(name)));
-    meant.map_or_else(|| name.to_owned(), |setting| format!("{name} ({} is meant?)", setting.name))
-}
-
+/// Names that are passed on although no row is about them.
 fn unknown_names(names: &BTreeSet<String>) -> Option<String> {
     let listed: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
     let more = names.len().saturating_sub(NAMED);

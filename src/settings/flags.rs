@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::ask::{Asked, Settled, advice, fault, hinted};
+use super::ask::{Asked, Settled, advice, fault};
 use super::table::by_property;
-use super::{PREFIX, Reach, Refusal, Rule};
+use super::{PREFIX, Reach, Refusal, Rule, Setting, spelling};
 
 /// Flags that name other flags where nobody sees them, or start something else than ZooKeeper.
 const REFUSED: [(&str, &str); 9] = [
@@ -22,49 +22,75 @@ const REFUSED: [(&str, &str); 9] = [
 /// What an agent has to know of its server, of whose settings it sees zoo.cfg alone: written there, whoever says it.
 const IN_ZOO_CFG: [&str; 1] = ["leaderServes"];
 
-/// Adds the user's flags to what is settled, before those that come from `config`.
-pub fn add(asked: Asked<'_>, settled: &mut Settled, unknown: &mut BTreeSet<String>) -> Result<(), Refusal> {
-    let mut moved = BTreeSet::new();
+/// Adds the user's flags to what is settled, before those that come from `config`; says which of them are refused.
+pub fn add(asked: Asked<'_>, settled: &mut Settled, unknown: &mut BTreeSet<String>) -> Vec<Refusal> {
+    let mut refused = Vec::new();
+    let mut kept = Vec::new();
     for flag in asked.flags {
-        let refused = |fault: &str| Refusal { field: "jvm.flags", reason: format!("{} {fault}", shown(flag)) };
-        if !flag.starts_with('-') || flag.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(refused("is no flag: it starts with '-' and holds no space"));
-        }
-        let name = flag.split('=').next().unwrap_or(flag);
-        if let Some((_, fault)) = REFUSED.iter().find(|(start, _)| *start == name) {
-            return Err(refused(fault));
-        }
-        let Some(assignment) = flag.strip_prefix("-D") else { continue };
-        let (property, value) = assignment.split_once('=').unwrap_or((assignment, ""));
-        let Some((setting, key)) = by_property(property, PREFIX) else {
-            if property.starts_with(PREFIX) || property.starts_with("jute.") {
-                unknown.insert(hinted(property));
+        match accepted(flag, asked) {
+            Ok(Means::Setting(setting, property, value)) => {
+                settled.advice.extend(advice(setting, property, value, asked.version));
+                match IN_ZOO_CFG.iter().find(|key| **key == setting.name) {
+                    Some(key) => _ = settled.config.insert((*key).to_owned(), value.to_owned()),
+                    None => kept.push(flag.clone()),
+                }
             }
-            continue;
-        };
-        if let Some(fault) = fault(Some(setting), value, asked) {
-            return Err(refused(&fault));
-        }
-        if setting.reach == Reach::Key {
-            return Err(refused(&format!(
-                "is without effect: ZooKeeper takes {key} from zoo.cfg alone; set it in config"
-            )));
-        }
-        if matches!(setting.rule, Rule::AtLeast(_)) {
-            return Err(refused(&format!("is without effect: zoo.cfg says more; add to {key} in config")));
-        }
-        if asked.config.contains_key(key) {
-            return Err(refused(&format!("says once more what config says of {key}: set one of them")));
-        }
-        settled.advice.extend(advice(setting, property, value, asked.version));
-        if IN_ZOO_CFG.contains(&key) {
-            settled.config.insert(key.to_owned(), value.to_owned());
-            moved.insert(flag);
+            Ok(Means::Unknown(property)) => {
+                unknown.insert(property.to_owned());
+                kept.push(flag.clone());
+            }
+            Ok(Means::Other) => kept.push(flag.clone()),
+            Err(fault) => refused.push(Refusal { field: "jvm.flags", reason: format!("{} {fault}", shown(flag)) }),
         }
     }
-    let flags = asked.flags.iter().filter(|flag| !moved.contains(flag));
-    settled.flags.splice(0..0, flags.cloned().collect::<Vec<_>>());
-    Ok(())
+    settled.flags.splice(0..0, kept);
+    refused
+}
+
+/// What a flag is about.
+enum Means<'a> {
+    /// A row of the table, by which property, and the value.
+    Setting(&'static Setting, &'a str, &'a str),
+    /// A property that looks like one of ZooKeeper's, and that no row is about.
+    Unknown(&'a str),
+    /// The JVM, or somebody else's property.
+    Other,
+}
+
+fn accepted<'a>(flag: &'a str, asked: Asked<'_>) -> Result<Means<'a>, String> {
+    if !flag.starts_with('-') || flag.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("is no flag: it starts with '-' and holds no space".to_owned());
+    }
+    let name = flag.split('=').next().unwrap_or(flag);
+    if let Some((_, fault)) = REFUSED.iter().find(|(start, _)| *start == name) {
+        return Err((*fault).to_owned());
+    }
+    let Some(assignment) = flag.strip_prefix("-D") else { return Ok(Means::Other) };
+    let (property, value) = assignment.split_once('=').unwrap_or((assignment, ""));
+    if let Some(right) = spelling::of_property(property) {
+        let its_fault = by_property(&right, PREFIX).and_then(|row| property_fault(row, value, asked));
+        return Err(spelling::fault(&right, its_fault));
+    }
+    let Some(row) = by_property(property, PREFIX) else {
+        let ours = property.starts_with(PREFIX) || property.starts_with("jute.");
+        return Ok(if ours { Means::Unknown(property) } else { Means::Other });
+    };
+    property_fault(row, value, asked).map_or(Ok(Means::Setting(row.0, property, value)), Err)
+}
+
+/// What is wrong with saying a setting, which has that name in zoo.cfg, as a property.
+fn property_fault((setting, key): (&Setting, &str), value: &str, asked: Asked<'_>) -> Option<String> {
+    if let Some(fault) = fault(Some(setting), value, asked) {
+        return Some(fault);
+    }
+    if setting.reach == Reach::Key {
+        return Some(format!("is without effect: ZooKeeper takes {key} from zoo.cfg alone; set it in config"));
+    }
+    if matches!(setting.rule, Rule::AtLeast(_)) {
+        return Some(format!("is without effect: zoo.cfg says more; add to {key} in config"));
+    }
+    let twice = asked.config.contains_key(key);
+    twice.then(|| format!("says once more what config says of {key}: set one of them"))
 }
 
 /// Whether a flag says what a line of zoo.cfg with this key would say.

@@ -1,15 +1,18 @@
 //! Every option of ZooKeeper 3.8 and 3.9, and what becomes of it: the operator owns it, follows it, or refuses it.
 //!
 //! Invariants: the table decides alone, for zoo.cfg, for system properties and for flags alike; what it does not know is
-//! passed on, and said. What is passed on as a line of zoo.cfg reads the same after any number of times that ZooKeeper has
-//! written that file anew. `docs/settings.md` is this table.
+//! passed on, and said, unless it is a name of the table in other letters. All that is refused is said at once. What is
+//! passed on as a line of zoo.cfg reads the same after any number of times that ZooKeeper has written that file anew.
+//! `docs/settings.md` is this table.
 
 mod ask;
 mod flags;
+mod look;
 mod page;
 mod pod;
 #[cfg(test)]
 pub mod properties;
+mod spelling;
 mod table;
 mod text;
 mod ticks;
@@ -19,8 +22,9 @@ use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 
 pub use ask::{Asked, Settled, settle};
 pub use flags::sets;
+pub use look::{Found, look};
 pub use page::page;
-pub use pod::check_pod;
+pub use pod::pod_faults;
 pub use table::all;
 pub use ticks::ticks;
 
@@ -73,6 +77,9 @@ pub enum Takes {
     Port,
     /// The size of the largest record, in bytes.
     Buffer,
+    /// One of these words, in small letters or capitals; or none at all, as only a flag can say it. What else ZooKeeper makes
+    /// of a word it does not know: nothing, without a line in its log, or an exception as soon as somebody connects.
+    OneOf(&'static [&'static str]),
     /// Anything.
     Text,
 }
@@ -192,12 +199,23 @@ impl Takes {
             Self::Bool if !["true", "false"].contains(&value) => "true or false",
             Self::YesNo if !["yes", "no"].contains(&value) => "yes or no",
             Self::Port => return port_fault(value),
+            Self::OneOf(words) if !value.is_empty() && !words.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
+                return Some(format!("must be {}, and is {value:?}", either(words)));
+            }
             Self::Buffer if !is_buffer(value) => {
                 "a whole number of 1048575 to 2147483647 (with less, a server no longer starts on what others wrote before)"
             }
             _ => return None,
         };
         Some(format!("must be {wanted}, and is {value:?}"))
+    }
+}
+
+/// `a, b or c`.
+fn either(words: &[&str]) -> String {
+    match words {
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        _ => words.concat(),
     }
 }
 

@@ -18,7 +18,9 @@ Every option of ZooKeeper 3.8 and 3.9, and what becomes of it:
 - **followed, with a warning**: the condition `Warning` says why it is unwise.
 - **refused**: it may not be set, in `config` or as `-D` in `jvm.flags`; the sentence says why, and what to do instead.
 
-What is not in the table is passed on, and the condition `Warning` names it. ZooKeeper tells small letters from capitals.
+What is not in the table is passed on, and the condition `Warning` names it. ZooKeeper tells small letters from capitals, and would
+not read a name of the table in other letters: that is refused, with the right one. Words such as `gz` it reads in either.
+All that is refused is named at once.
 
 A value is checked to be what ZooKeeper can read, and a port to be free. A key of `config` has no `zookeeper.` before it:
 ZooKeeper adds that by itself. A key holds letters, digits, `.`, `_` and `-`; a value is one line of ASCII without a backslash. ZooKeeper
@@ -32,15 +34,20 @@ pub fn page() -> String {
     for (heading, settings) in PARTS {
         _ = writeln!(page, "\n## {heading}\n\n| option | property | value | |\n|---|---|---|---|");
         for setting in settings {
-            let property = match (setting.reach, setting.property()) {
-                (Reach::Both, Some(property)) => format!("`{property}`"),
-                (Reach::Property, _) => "the same".to_owned(),
-                _ => String::new(),
-            };
-            _ = writeln!(page, "| `{}` | {property} | {} | {} |", setting.name, takes(setting.takes), becomes(setting));
+            page.push_str(&row(setting));
         }
     }
     page
+}
+
+/// One option, as a line of the page.
+pub fn row(setting: &Setting) -> String {
+    let property = match (setting.reach, setting.property()) {
+        (Reach::Both, Some(property)) => format!("`{property}`"),
+        (Reach::Property, _) => "the same".to_owned(),
+        _ => String::new(),
+    };
+    format!("| `{}` | {property} | {} | {} |\n", setting.name, takes(setting.takes), becomes(setting))
 }
 
 fn takes(takes: Takes) -> String {
@@ -54,6 +61,7 @@ fn takes(takes: Takes) -> String {
         Takes::YesNo => "yes, no",
         Takes::Port => "port",
         Takes::Buffer => "bytes, at least 1048575",
+        Takes::OneOf(words) => return words.join(", "),
         Takes::Text => "text",
     };
     words.to_owned()

@@ -87,36 +87,34 @@ const PARTS: [(&str, &str); 8] = [
 const CONTAINERS: [&str; 2] = ["prepare", "agent"];
 const VOLUMES: [&str; 6] = ["data", "seed", "super", "logs", "tmp", "script-config"];
 
-/// Checks what a `podTemplate` says of the container `zookeeper`, and of what the others share with it.
-pub fn check_pod(template: &Value) -> Result<(), Refusal> {
+/// What is wrong with what a `podTemplate` says of the container `zookeeper`, and of what the others share with it.
+pub fn pod_faults(template: &Value) -> Vec<Refusal> {
     let spec = &template["spec"];
-    let refused = |reason: String| Err(Refusal { field: "podTemplate", reason });
-    let mut named = names(spec, "containers", "name").chain(names(spec, "initContainers", "name"));
-    if let Some(name) = named.find(|name| CONTAINERS.contains(name)) {
-        return refused(format!("a container must not be named {name}: that is one of the operator's own"));
-    }
-    if let Some(name) = names(spec, "volumes", "name").find(|name| VOLUMES.contains(name)) {
-        return refused(format!("the volume {name} must not be changed: it is the operator's own"));
-    }
+    let named = names(spec, "containers", "name").chain(names(spec, "initContainers", "name"));
+    let taken = named.filter(|name| CONTAINERS.contains(name));
+    let mut faults: Vec<String> =
+        taken.map(|name| format!("a container must not be named {name}: that is one of the operator's own")).collect();
+    let volumes = names(spec, "volumes", "name").filter(|name| VOLUMES.contains(name));
+    faults.extend(volumes.map(|name| format!("the volume {name} must not be changed: it is the operator's own")));
     // What is started before the server and goes on beside it shares its ports as well.
     let beside = list(spec, "initContainers").filter(|container| container["restartPolicy"] == "Always");
     for container in list(spec, "containers").chain(beside) {
-        if container["name"] != "zookeeper" {
-            let mut ports = list(container, "ports").filter_map(|p| p["containerPort"].as_u64());
-            match ports.find_map(|port| port_fault(&port.to_string())) {
-                Some(fault) => return refused(format!("the port of a container {fault}")),
-                None => continue,
-            }
-        }
-        let fault = part_fault(container)
-            .or_else(|| names(container, "env", "name").find_map(variable_fault))
-            .or_else(|| names(container, "volumeMounts", "mountPath").find_map(mount_fault))
-            .or_else(|| names(container, "volumeDevices", "devicePath").find_map(mount_fault));
-        if let Some(fault) = fault {
-            return refused(format!("of the container zookeeper, {fault}"));
+        if container["name"] == "zookeeper" {
+            faults.extend(server_faults(container).map(|fault| format!("of the container zookeeper, {fault}")));
+        } else {
+            let ports = list(container, "ports").filter_map(|port| port["containerPort"].as_u64());
+            let held = ports.filter_map(|port| port_fault(&port.to_string()));
+            faults.extend(held.map(|fault| format!("the port of a container {fault}")));
         }
     }
-    Ok(())
+    faults.into_iter().map(|reason| Refusal { field: "podTemplate", reason }).collect()
+}
+
+fn server_faults(container: &Value) -> impl Iterator<Item = String> {
+    part_faults(container)
+        .chain(names(container, "env", "name").filter_map(variable_fault))
+        .chain(names(container, "volumeMounts", "mountPath").filter_map(mount_fault))
+        .chain(names(container, "volumeDevices", "devicePath").filter_map(mount_fault))
 }
 
 fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
@@ -127,15 +125,13 @@ fn names<'a>(container: &'a Value, of: &str, field: &'static str) -> impl Iterat
     list(container, of).filter_map(move |item| item[field].as_str())
 }
 
-fn part_fault(container: &Value) -> Option<String> {
-    if container["envFrom"].as_array().is_some_and(|from| !from.is_empty()) {
-        return Some(
-            "envFrom must not be set: nobody can tell which variables it brings; name each in env, with valueFrom"
-                .to_owned(),
-        );
-    }
-    let (part, instead) = PARTS.iter().find(|(part, _)| !container[*part].is_null())?;
-    Some(format!("{part} must not be set: {instead}"))
+fn part_faults(container: &Value) -> impl Iterator<Item = String> {
+    let brought = container["envFrom"].as_array().is_some_and(|from| !from.is_empty()).then(|| {
+        "envFrom must not be set: nobody can tell which variables it brings; name each in env, with valueFrom"
+            .to_owned()
+    });
+    let set = PARTS.iter().filter(|(part, _)| !container[*part].is_null());
+    brought.into_iter().chain(set.map(|(part, instead)| format!("{part} must not be set: {instead}")))
 }
 
 fn variable_fault(name: &str) -> Option<String> {

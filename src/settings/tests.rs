@@ -10,36 +10,37 @@ use serde_json::{Value, json};
 use super::table::PARTS;
 use super::{Reach, Rule, all, owned};
 use crate::model::layout::ADMIN_PORT;
-use crate::model::{Desired, Invalid};
+use crate::model::{Desired, InvalidSpec};
 
-fn desired(spec: Value) -> Result<Desired, Invalid> {
+fn desired(spec: Value) -> Result<Desired, InvalidSpec> {
     let mut whole = json!({"replicas": 3, "version": "3.9.5"});
     let Value::Object(spec) = spec else { panic!("{spec} is no spec") };
     whole.as_object_mut().unwrap().extend(spec);
     Desired::from_spec(&serde_json::from_value(whole).unwrap())
 }
 
-fn config(key: &str, value: &str) -> Result<Desired, Invalid> {
+fn config(key: &str, value: &str) -> Result<Desired, InvalidSpec> {
     desired(json!({"config": {key: value}}))
 }
 
-fn flag(flag: &str) -> Result<Desired, Invalid> {
+fn flag(flag: &str) -> Result<Desired, InvalidSpec> {
     desired(json!({"jvm": {"flags": [flag]}}))
 }
 
-fn server(mut container: Value) -> Result<Desired, Invalid> {
+fn server(mut container: Value) -> Result<Desired, InvalidSpec> {
     container["name"] = json!("zookeeper");
     desired(json!({"podTemplate": {"spec": {"containers": [container]}}}))
 }
 
-/// It is refused, for that field, with these words.
-fn refused(asked: Result<Desired, Invalid>, field: &str, words: &str) {
+/// It is refused, for that field alone, with these words.
+fn refused(asked: Result<Desired, InvalidSpec>, field: &str, words: &str) {
     let error = asked.expect_err(&format!("accepted, and not refused with {words:?}"));
-    assert!(error.field == field && error.reason.contains(words), "{error}\n  and not {field}: {words}");
+    let said = error.faults().iter().any(|fault| fault.reason.contains(words));
+    assert!(said && error.faults().iter().all(|fault| fault.field == field), "{error}\n  and not {field}: {words}");
 }
 
 /// It is passed on, without a word.
-fn followed(asked: Result<Desired, Invalid>) -> Desired {
+fn followed(asked: Result<Desired, InvalidSpec>) -> Desired {
     let desired = asked.unwrap();
     assert_eq!(desired.advice, Vec::<String>::new());
     desired
@@ -260,9 +261,6 @@ fn case_20_flags_are_no_way_around_the_table() {
     {
         assert_eq!(followed(flag(harmless)).jvm_flags, [harmless]);
     }
-    // Java tells small letters from capitals: this one does nothing, and that is said.
-    let advice = flag("-Dzookeeper.ForceSync=no").unwrap().advice;
-    assert!(advice[0].contains("zookeeper.ForceSync (forceSync is meant?)"), "{advice:?}");
 }
 
 #[test]
@@ -305,7 +303,7 @@ fn case_43_a_value_that_zoo_cfg_cannot_carry_is_refused() {
     refused(config("datum", "  "), "config", "no value");
     refused(config("datum", &"x".repeat(1025)), "config", "1024");
     for key in ["a b", "a=b", "a:b", "#a", "!a", "a\\", "", "é", "a\nb", ".a"] {
-        assert_eq!(config(key, "x").unwrap_err().field, "config", "{key:?}");
+        assert_eq!(config(key, "x").unwrap_err().faults()[0].field, "config", "{key:?}");
     }
     for value in ["a=b", ":a", "=a", "# a", "!", "a b", "CN=a, O=b", "a#b"] {
         assert_eq!(config("superUser", value).unwrap().config["superUser"], value);
@@ -315,15 +313,10 @@ fn case_43_a_value_that_zoo_cfg_cannot_carry_is_refused() {
 
 #[test]
 fn what_is_unknown_is_passed_on_and_said() {
-    let asked = desired(
-        json!({"config": {"datum": "x", "tickTIME": "1", "snapCount": "7"}, "jvm": {"flags": ["-Dzookeeper.new=1"]}}),
-    );
+    let asked = desired(json!({"config": {"datum": "x", "snapCount": "7"}, "jvm": {"flags": ["-Dzookeeper.new=1"]}}));
     let asked = asked.unwrap();
     assert_eq!(asked.config["datum"], "x");
-    assert_eq!(
-        asked.advice,
-        ["ZooKeeper 3.8 and 3.9 know no datum, tickTIME (tickTime is meant?), zookeeper.new; passed on all the same"]
-    );
+    assert_eq!(asked.advice, ["ZooKeeper 3.8 and 3.9 know no datum, zookeeper.new; passed on all the same"]);
     let many: serde_json::Map<_, _> = (10..90).map(|n| (format!("unknown{n}"), json!("x"))).collect();
     let advice = desired(json!({"config": many})).unwrap().advice;
     assert!(advice[0].contains("unknown17 and 72 more"), "{advice:?}");
@@ -458,4 +451,69 @@ fn what_is_owned_is_refused_wherever_it_is_asked_for() {
             refused(flag(&format!("-D{}=1", property.replace('*', "x"))), "jvm.flags", "must not be set");
         }
     }
+}
+
+#[test]
+fn a_name_in_other_letters_is_refused_with_the_right_one_and_with_what_is_wrong_with_that() {
+    refused(
+        config("ticktime", "2000"),
+        "config",
+        "ticktime is not read, since ZooKeeper tells small letters from capitals: write tickTime",
+    );
+    refused(config("snapcount", "many"), "config", "capitals: snapCount must be a whole number");
+    refused(config("skipAcl", "yes"), "config", "capitals: skipACL must not be set");
+    refused(config("jute.maxBuffer", "2097152"), "config", "write jute.maxbuffer");
+    refused(config("clientport", "2182"), "config", "clientPort must not be set");
+    refused(config("zookeeper.snapcount", "7"), "config", "so write snapCount");
+    refused(flag("-Dzookeeper.ForceSync=no"), "jvm.flags", "capitals: zookeeper.forceSync must not be set");
+    refused(flag("-Dzookeeper.snapcount=7"), "jvm.flags", "write zookeeper.snapCount");
+    refused(flag("-Dzookeeper.ticktime=7"), "jvm.flags", "set it in config");
+}
+
+#[test]
+fn each_setting_that_is_refused_is_named_in_one_message() {
+    let spec = json!({
+        "config": {
+            "skipAcl": "no",
+            "tickTime": "2s",
+            "minSessionTimeout": "9000",
+            "maxSessionTimeout": "8000",
+            "clientPorts": "1",
+        },
+        "jvm": {"flags": ["-cp", "-Xrs", "-Dzookeeper.forceSync=no"]},
+        "podTemplate": {"spec": {"containers": [{
+            "name": "zookeeper",
+            "command": ["x"],
+            "env": [{"name": "JVMFLAGS", "value": "x"}],
+            "volumeMounts": [{"name": "x", "mountPath": "/data"}, {"name": "x", "mountPath": "/logs"}],
+        }]}},
+    });
+    let error = desired(spec).unwrap_err();
+    let words = [
+        "config: clientPorts must not be set",
+        "config: skipAcl is not read",
+        "config: tickTime must be a whole number",
+        "config: minSessionTimeout 9000 is larger than maxSessionTimeout 8000",
+        "jvm.flags: -cp replaces",
+        "jvm.flags: -Dzookeeper.forceSync must not be set",
+        "podTemplate: of the container zookeeper, command must not be set",
+        "podTemplate: of the container zookeeper, env JVMFLAGS must not be set",
+        "podTemplate: of the container zookeeper, nothing may be mounted at /data",
+        "podTemplate: of the container zookeeper, nothing may be mounted at /logs",
+    ];
+    assert_eq!(error.faults().len(), words.len(), "{error}");
+    for (fault, words) in error.faults().iter().zip(words) {
+        assert!(fault.to_string().contains(words), "{fault}\n  and not {words}");
+    }
+    assert!(error.to_string().ends_with("; and 2 more"), "{error}");
+}
+
+#[test]
+fn what_is_refused_is_not_held_against_other_times() {
+    let number = |config: Value| desired(json!({"config": config})).unwrap_err().faults().len();
+    // With 6 s, sessions of 90 s would be right; with no tick at all, nobody can tell.
+    assert_eq!(number(json!({"tickTime": "6000ms", "minSessionTimeout": "90000"})), 1);
+    assert_eq!(number(json!({"tickTime": "0"})), 1);
+    assert_eq!(number(json!({"maxSessionTimeout": "90s", "minSessionTimeout": "50000"})), 1);
+    assert_eq!(number(json!({"initLimit": "many", "syncLimit": "1073742"})), 2);
 }

@@ -22,22 +22,30 @@ pub fn ticks(user: &BTreeMap<String, String>) -> &'static [(&'static str, &'stat
     if counted { SAMPLE_TICKS } else { SHORT_TICKS }
 }
 
-/// Why no server would start with these times, or none would keep a connection.
-pub fn fault(user: &BTreeMap<String, String>) -> Option<String> {
-    let given = |key: &str| user.get(key).and_then(|value| value.parse::<i64>().ok());
-    let ours = |key: &str| ticks(user).iter().find(|(name, _)| *name == key).and_then(|(_, value)| value.parse().ok());
-    let holds = |key: &str| given(key).or_else(|| ours(key));
-    let tick = holds("tickTime")?;
+/// Why no server would start with these times, or none would keep a connection. Of what was asked for, only what was accepted is
+/// held against the others.
+pub fn faults(asked: &BTreeMap<String, String>, accepted: &BTreeMap<String, String>) -> Vec<String> {
+    let ours = |key: &str| ticks(asked).iter().find(|(name, _)| *name == key).and_then(|(_, value)| value.parse().ok());
+    let refused = |key: &str| asked.contains_key(key) && !accepted.contains_key(key);
+    let given = |key: &str| accepted.get(key).and_then(|value| value.parse::<i64>().ok());
+    let holds = |key: &str| given(key).or_else(|| ours(key)).filter(|_| !refused(key));
+    let tick = holds("tickTime");
     // -1 stands for ZooKeeper's own: 2 and 20 ticks.
     let said = |key: &str| holds(key).filter(|time| *time != -1);
-    let (least, most) = (said("minSessionTimeout"), said("maxSessionTimeout"));
+    let session = |key: &str, ticks: i64| said(key).or_else(|| Some(ticks * tick?).filter(|_| !refused(key)));
     let limits = ["initLimit", "syncLimit", "connectToLearnerMasterLimit"];
     let limits = limits.into_iter().filter_map(|key| Some((key.to_owned(), holds(key)?)));
-    let sessions = most.is_none().then(|| (format!("{LONGEST}, for maxSessionTimeout,"), LONGEST));
-    limits
-        .chain(sessions)
-        .find_map(|limit| product_fault(tick, limit))
-        .or_else(|| sessions_fault(least.unwrap_or(2 * tick), most.unwrap_or(LONGEST * tick)))
+    let most = (said("maxSessionTimeout").is_none() && !refused("maxSessionTimeout"))
+        .then(|| (format!("{LONGEST}, for maxSessionTimeout,"), LONGEST));
+    let products = limits.chain(most).filter_map(|limit| product_fault(tick?, limit));
+    let mut faults: Vec<String> = products.collect();
+    // What cannot be counted is no session's length either.
+    if let (true, Some(least), Some(most)) =
+        (faults.is_empty(), session("minSessionTimeout", 2), session("maxSessionTimeout", LONGEST))
+    {
+        faults.extend(sessions_fault(least, most));
+    }
+    faults
 }
 
 /// The longest session, in ticks, where nobody says it.

@@ -9,7 +9,7 @@ mod storage;
 mod tls;
 mod work;
 
-use super::Takes::{self, AtLeast as From, Bool, Buffer, Count, Float, Int, Long, NotZero, Port, Text, YesNo};
+use super::Takes::{self, AtLeast as From, Bool, Buffer, Count, Float, Int, Long, NotZero, OneOf, Port, Text, YesNo};
 use super::Values::{self, Below, But, Every};
 use super::{Reach, Rule, Setting};
 

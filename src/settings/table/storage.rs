@@ -1,6 +1,8 @@
 //! Data on disk.
 
-use super::{Below, Bool, But, Float, Int, Long, NotZero, Setting, Text, YesNo, both, key, owned, unwise, vital};
+use super::{
+    Below, Bool, But, Float, Int, Long, NotZero, OneOf, Setting, Text, YesNo, both, key, owned, unwise, vital,
+};
 use crate::model::layout::DATA_DIR;
 use crate::settings::Rule::{Followed, Refused};
 
@@ -47,7 +49,8 @@ pub const SETTINGS: &[Setting] = &[
         Bool,
         unwise(But("false"), "every member that comes back fetches the whole tree; it is for tests"),
     ),
-    both("snapshot.compression.method", Text, Followed),
+    // SnapStream.StreamMode.fromString: of any other word it makes no compression.
+    both("snapshot.compression.method", OneOf(&["gz", "snappy"]), Followed),
     both(
         "serializeLastProcessedZxid.enabled",
         Bool,

@@ -1,9 +1,14 @@
 //! TLS.
 
-use super::{Bool, Every, Int, Setting, Text, both, unwise};
+use super::{Bool, Every, Int, OneOf, Setting, Takes, Text, both, unwise};
 use crate::settings::Rule::Followed;
 
 const PASSWORD: &str = "who may read the ensemble may read the password: mount it, and set passwordPath";
+
+// KeyStoreFileType and X509Util.ClientAuth, both of which ZooKeeper reads in capitals. What a protocol, a cipher or a provider
+// may be called, the JVM and Netty of the image know.
+const STORE: Takes = OneOf(&["JKS", "PEM", "PKCS12", "BCFKS"]);
+const CLIENT_AUTH: Takes = OneOf(&["none", "want", "need"]);
 
 pub const SETTINGS: &[Setting] = &[
     both("client.portUnification", Bool, Followed),
@@ -14,11 +19,11 @@ pub const SETTINGS: &[Setting] = &[
     both("ssl.keyStore.location", Text, Followed),
     both("ssl.keyStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.keyStore.passwordPath", Text, Followed),
-    both("ssl.keyStore.type", Text, Followed),
+    both("ssl.keyStore.type", STORE, Followed),
     both("ssl.trustStore.location", Text, Followed),
     both("ssl.trustStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.trustStore.passwordPath", Text, Followed),
-    both("ssl.trustStore.type", Text, Followed),
+    both("ssl.trustStore.type", STORE, Followed),
     both("ssl.protocol", Text, Followed),
     both("ssl.enabledProtocols", Text, Followed),
     both("ssl.ciphersuites", Text, Followed),
@@ -28,16 +33,16 @@ pub const SETTINGS: &[Setting] = &[
     both("ssl.allowReverseDnsLookup", Bool, Followed).since(&[(8, 6), (9, 5)]),
     both("ssl.crl", Bool, Followed),
     both("ssl.ocsp", Bool, Followed),
-    both("ssl.clientAuth", Text, Followed),
+    both("ssl.clientAuth", CLIENT_AUTH, Followed),
     both("ssl.handshakeDetectionTimeoutMillis", Int, Followed),
     both("ssl.quorum.keyStore.location", Text, Followed),
     both("ssl.quorum.keyStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.quorum.keyStore.passwordPath", Text, Followed),
-    both("ssl.quorum.keyStore.type", Text, Followed),
+    both("ssl.quorum.keyStore.type", STORE, Followed),
     both("ssl.quorum.trustStore.location", Text, Followed),
     both("ssl.quorum.trustStore.password", Text, unwise(Every, PASSWORD)),
     both("ssl.quorum.trustStore.passwordPath", Text, Followed),
-    both("ssl.quorum.trustStore.type", Text, Followed),
+    both("ssl.quorum.trustStore.type", STORE, Followed),
     both("ssl.quorum.protocol", Text, Followed),
     both("ssl.quorum.enabledProtocols", Text, Followed),
     both("ssl.quorum.ciphersuites", Text, Followed),
@@ -47,6 +52,6 @@ pub const SETTINGS: &[Setting] = &[
     both("ssl.quorum.allowReverseDnsLookup", Bool, Followed).since(&[(8, 6), (9, 5)]),
     both("ssl.quorum.crl", Bool, Followed),
     both("ssl.quorum.ocsp", Bool, Followed),
-    both("ssl.quorum.clientAuth", Text, Followed),
+    both("ssl.quorum.clientAuth", CLIENT_AUTH, Followed),
     both("ssl.quorum.handshakeDetectionTimeoutMillis", Int, Followed),
 ];

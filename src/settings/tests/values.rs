@@ -88,3 +88,38 @@ fn no_size_limit_is_below_what_others_wrote_before() {
     }
     refused(flag("-Dzookeeper.jute.maxbuffer.extrasize=1024"), "jvm.flags", "1048575");
 }
+
+#[test]
+fn a_word_that_zookeeper_does_not_know_is_refused_with_those_that_it_knows() {
+    for (key, listed, words) in [
+        ("snapshot.compression.method", "must be gz or snappy", &["gz", "snappy"][..]),
+        ("ssl.clientAuth", "must be none, want or need", &["none", "want", "need"]),
+        ("ssl.quorum.clientAuth", "must be none, want or need", &["none", "want", "need"]),
+        ("ssl.keyStore.type", "must be JKS, PEM, PKCS12 or BCFKS", &["JKS", "PEM", "PKCS12", "BCFKS"]),
+        ("ssl.quorum.trustStore.type", "must be JKS, PEM, PKCS12 or BCFKS", &["JKS", "PEM", "PKCS12", "BCFKS"]),
+    ] {
+        for wrong in ["gzip", "optional", "p12", "checked", "true"] {
+            refused(config(key, wrong), "config", &format!("{key} {listed}, and is {wrong:?}"));
+            refused(flag(&format!("-Dzookeeper.{key}={wrong}")), "jvm.flags", listed);
+        }
+        // ZooKeeper reads them in capitals and in small letters.
+        for word in words {
+            followed(config(key, word));
+            followed(config(key, &word.to_uppercase()));
+            followed(flag(&format!("-Dzookeeper.{key}={}", word.to_lowercase())));
+        }
+        followed(flag(&format!("-Dzookeeper.{key}=")));
+    }
+}
+
+#[test]
+fn a_word_of_which_the_image_decides_what_it_means_is_passed_on() {
+    for (key, own) in [
+        ("watchManagerName", "com.example.Watches"),
+        ("metricsProvider.className", "com.example.Metrics"),
+        ("ssl.protocol", "TLSv1.3"),
+        ("ssl.sslProvider", "OPENSSL_MIXED"),
+    ] {
+        followed(config(key, own));
+    }
+}
