@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::acl::Acl;
 use super::heap::Heap;
-use super::invalid::{Invalid, InvalidSpec};
+use super::invalid::{Invalid, InvalidSpec, all_of};
 use super::window::Window;
 use super::{amounts, quantity};
 use crate::api::{
@@ -220,18 +220,6 @@ fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Vec<Invalid>> {
         }
     }
     Ok(acls)
-}
-
-/// Each of them, or all faults among them.
-fn all_of<T>(proven: impl Iterator<Item = Result<T, Invalid>>) -> Result<Vec<T>, Vec<Invalid>> {
-    let (mut good, mut faults) = (Vec::new(), Vec::new());
-    for one in proven {
-        match one {
-            Ok(one) => good.push(one),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() { Ok(good) } else { Err(faults) }
 }
 
 /// A reference of an image: the repository bears neither tag nor digest, and a digest may stand behind the tag.

@@ -74,6 +74,18 @@ impl InvalidSpec {
     }
 }
 
+/// Each of them, or all faults among them.
+pub(super) fn all_of<T>(proven: impl Iterator<Item = Result<T, Invalid>>) -> Result<Vec<T>, Vec<Invalid>> {
+    let (mut good, mut faults) = (Vec::new(), Vec::new());
+    for one in proven {
+        match one {
+            Ok(one) => good.push(one),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(good) } else { Err(faults) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
