@@ -12,6 +12,7 @@ mod guard;
 mod helm;
 mod hindered;
 mod history;
+mod outlive;
 mod ownership;
 mod refusals;
 mod regressions;

@@ -1,0 +1,89 @@
+//! What outlives a pod, and what stands beside a server in it.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::{Api, EvictParams, ListParams};
+use serde_json::json;
+
+use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
+use super::writers::Writers;
+
+async fn volumes(zk: &Ensemble) -> Vec<Option<String>> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(zk.space.client.clone(), &zk.space.name);
+    let claims = claims.list(&ListParams::default()).await.unwrap().items;
+    claims
+        .into_iter()
+        .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+        .map(|claim| claim.metadata.uid)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_that_somebody_deletes_under_their_pods_are_made_anew_one_at_a_time_and_nothing_is_lost() {
+    in_namespace("claims-deleted", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let address = zk.address("client").await;
+        let writers = Writers::start(&address, 1).await;
+        let before = volumes(&zk).await;
+        space.kubectl(&["delete", "pvc", "--all", "--wait=false"]);
+        eventually(PATIENCE, "three other volumes", async || {
+            let now = volumes(&zk).await;
+            now.len() == 3 && now.iter().all(|uid| !before.contains(uid))
+        })
+        .await;
+        zk.ready(3).await;
+        writers.stop().await.assert_all_there(&address).await;
+
+        // Of a single one there is no copy: it stays until there are some.
+        let single = space.ensemble("single", json!({"replicas": 1})).await;
+        single.ready(1).await;
+        space.kubectl(&["delete", "pvc", "data-single-0", "--wait=false"]);
+        let message = single.condition("Warning", "True", "ClaimInUseDeleted").await;
+        assert!(message.contains("scale to 3"), "{message}");
+        let pod = space.pods().get("single-0").await.unwrap().metadata.uid;
+        space.kubectl(&[
+            "patch",
+            "zke",
+            "single",
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"config":{"snapCount":"20000"}}}"#,
+        ]);
+        single.condition("RestartPending", "True", "WouldLoseData").await;
+        assert_eq!(space.pods().get("single-0").await.unwrap().metadata.uid, pod);
+        zk.scale(1);
+        zk.ready(1).await;
+        single.scale(3);
+        single.ready(3).await;
+        assert_eq!(condition(&single.status().await, "Warning").1, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_serving_voter_can_be_evicted() {
+    in_namespace("sidecar", |space| async move {
+        let policy = json!({"deadlineSeconds": 15});
+        let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy})).await;
+        zk.ready(3).await;
+        let side = json!({"name": "side", "image": "docker.io/library/zookeeper:3.9.5", "command": ["sh", "-c", "echo no configuration; sleep 4; exit 1"]});
+        let change = json!({"spec": {"podTemplate": {"spec": {"containers": [side]}}}});
+        space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &change.to_string()]);
+        let message = zk.condition("Degraded", "True", "RollHalted").await;
+        assert!(message.contains("side"), "{message}");
+        let pods: Vec<Pod> = space.pods().list(&ListParams::default()).await.unwrap().items;
+        let ready = |pod: &Pod| {
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        };
+        assert!(pods.iter().filter(|pod| ready(pod)).count() >= 2, "{message}");
+        // With one out of service, the budget lets nobody go of those that are ready.
+        for pod in pods.iter().filter(|pod| ready(pod)) {
+            let name = pod.metadata.name.clone().unwrap();
+            assert!(space.pods().evict(&name, &EvictParams::default()).await.is_err(), "{name} was evicted");
+        }
+        space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", r#"{"spec":{"podTemplate":null}}"#]);
+        zk.ready(3).await;
+    })
+    .await;
+}
