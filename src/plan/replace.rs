@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::standing::Standing;
-use super::{Purpose, Reason, Renew, Step, Target, hindered, rolling, volume};
+use super::{Purpose, Reason, Renew, Step, Target, departure, hindered, rolling, volume};
 use crate::api::ReclaimPolicy;
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
@@ -50,9 +50,14 @@ pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     let ids: Vec<ServerId> = committed.voters().filter(|id| needed(seen, desired, *id).is_some()).collect();
     let unsynced = ids.iter().find(|id| standing.unsynced(seen, **id).is_some());
     let id = *unsynced.or(ids.iter().find(|id| Some(**id) != standing.leader)).or(ids.first())?;
-    // One at a time: a member that is out comes back first. It cannot as long as this one, being lost, holds it up.
+    // One at a time: a member that is out comes back first. It cannot as long as this one, being lost, holds it up. One that is
+    // merely silent may serve, and have the second copy of two (found by the simulation).
     let out = (1..=desired.replicas).any(|id| !committed.contains(ServerId(id)));
-    if out && standing.unsynced(seen, id).is_none() {
+    let holds_up = match volume::passing(seen, desired, id) {
+        Some(_) => departure::gone(seen, standing, id),
+        None => standing.unsynced(seen, id).is_some(),
+    };
+    if out && !holds_up {
         return None;
     }
     if committed.voters().count() == 1 {

@@ -261,7 +261,9 @@ impl Operator {
 
     fn assert_nothing_was_forbidden(&self, space: &Space) {
         let log = space.kubectl(&["logs", &self.pod.name_any()]);
-        let bad = log.lines().find(|line| ["orbidden", "panic"].iter().any(|word| line.contains(word)));
+        // A release for one namespace has no right to nodes, and says once what it does without.
+        let lines = log.lines().filter(|line| !line.contains("nothing is known of nodes"));
+        let bad = lines.into_iter().find(|line| ["orbidden", "panic"].iter().any(|word| line.contains(word)));
         assert!(log.contains("watching") && bad.is_none(), "{}", bad.unwrap_or("the log is empty"));
     }
 }

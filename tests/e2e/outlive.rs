@@ -66,7 +66,12 @@ async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_serving_v
         let policy = json!({"deadlineSeconds": 15});
         let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy})).await;
         zk.ready(3).await;
-        let side = json!({"name": "side", "image": "docker.io/library/zookeeper:3.9.5", "command": ["sh", "-c", "echo no configuration; sleep 4; exit 1"]});
+        // As an exporter without its configuration.
+        let command = ["sh", "-c", "echo no configuration; sleep 4; exit 1"];
+        let rights = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+        let side = json!({
+            "name": "side", "image": "docker.io/library/zookeeper:3.9.5", "command": command, "securityContext": rights,
+        });
         let change = json!({"spec": {"podTemplate": {"spec": {"containers": [side]}}}});
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &change.to_string()]);
         let message = zk.condition("Degraded", "True", "RollHalted").await;
