@@ -1,8 +1,11 @@
 //! What outlives a pod, and what stands beside a server in it.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{Api, EvictParams, ListParams};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
 use super::writers::Writers;
@@ -81,11 +84,13 @@ async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_serving_v
             let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
         };
-        assert!(pods.iter().filter(|pod| ready(pod)).count() >= 2, "{message}");
-        // With one out of service, the budget lets nobody go of those that are ready.
-        for pod in pods.iter().filter(|pod| ready(pod)) {
+        // The container dies seconds after its pod was ready, so that a second one may be through by then.
+        assert!(pods.iter().any(ready), "{message}");
+        // With one out of service, the budget lets nobody go that serves. A client asks again where it is to come later.
+        for pod in &pods {
             let name = pod.metadata.name.clone().unwrap();
-            assert!(space.pods().evict(&name, &EvictParams::default()).await.is_err(), "{name} was evicted");
+            let evicted = timeout(Duration::from_secs(3), space.pods().evict(&name, &EvictParams::default())).await;
+            assert!(!matches!(evicted, Ok(Ok(_))), "{name} was evicted");
         }
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", r#"{"spec":{"podTemplate":null}}"#]);
         zk.ready(3).await;
