@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use menagerie::model::truth::{Mode, Server};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use zookeeper_client::{Acls, Client, CreateMode};
 
 use crate::ensemble::{Ensemble, serves};
@@ -47,6 +47,12 @@ async fn a_leader_leads_though_a_broken_quota_ended_its_monitor() {
     assert_eq!(leaders, 1);
 }
 
+async fn nothing_left(address: &str) -> bool {
+    let Ok(client) = Client::connect(address).await else { return false };
+    // Only ZooKeeper's own.
+    client.list_children("/").await.is_ok_and(|children| children.len() == 1)
+}
+
 /// Many ephemeral znodes whose session then ends; whether a server that starts again serves.
 async fn starts_again(net: u8, settings: &str) -> bool {
     let mut ensemble = three(net, settings);
@@ -65,8 +71,12 @@ async fn starts_again(net: u8, settings: &str) -> bool {
         futures::future::try_join_all(made).await.unwrap();
     }
     drop(client);
-    // The last word of the session is written, or ends the servers.
-    sleep(Duration::from_secs(5)).await;
+    // The last word of the session is written, or too long for those that are to hear of it.
+    let end = Instant::now() + Duration::from_mins(2);
+    while !(ensemble.says("Unreasonable length") || nothing_left(&ensemble.address(1, 2181).to_string()).await) {
+        assert!(Instant::now() < end, "the session never ended\n{}", ensemble.words());
+        sleep(Duration::from_secs(1)).await;
+    }
     for id in 1..=3 {
         ensemble.stop(id);
     }

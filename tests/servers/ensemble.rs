@@ -137,6 +137,12 @@ impl Ensemble {
         format!("http://{}", self.address(id, 8079))
     }
 
+    /// Whether any server has said that.
+    pub fn says(&self, words: &str) -> bool {
+        let said = |id: u8| fs::read_to_string(self.data(id).join("out")).is_ok_and(|text| text.contains(words));
+        (1..=3).any(said)
+    }
+
     /// What all servers said last, for a failure.
     pub fn words(&self) -> String {
         let mut words = String::new();
