@@ -47,6 +47,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// What tells it from the ensembles of other namespaces.
+    pub fn key(&self) -> (String, String) {
+        (self.namespace.clone(), self.ensemble.clone())
+    }
+
     /// The pod of that ordinal; its member Service has the same name.
     pub fn pod(&self, ordinal: Ordinal) -> String {
         format!("{}-{ordinal}", self.ensemble)

@@ -209,7 +209,7 @@ impl Hindered {
     /// What is passed over now.
     pub fn of(&self, names: &Names, now: Instant) -> Hindrances {
         let memories = self.memories();
-        let Some(memory) = memories.get(&key(names)) else { return Hindrances::default() };
+        let Some(memory) = memories.get(&names.key()) else { return Hindrances::default() };
         let denied = memory.denied.is_some_and(|pause| pause.lasts(now));
         Hindrances { denied, ..memory.notes.hindrances(now) }
     }
@@ -257,17 +257,13 @@ impl Hindered {
     }
 
     fn with<T>(&self, names: &Names, act: impl FnOnce(&mut Memory) -> T) -> T {
-        act(self.memories().entry(key(names)).or_default())
+        act(self.memories().entry(names.key()).or_default())
     }
 
     fn memories(&self) -> MutexGuard<'_, HashMap<(String, String), Memory>> {
         // A panic while the lock was held costs at worst one more try.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn key(names: &Names) -> (String, String) {
-    (names.namespace.clone(), names.ensemble.clone())
 }
 
 #[cfg(test)]

@@ -41,19 +41,19 @@ impl Hints {
         let mut inner = self.inner();
         inner.met += 1;
         let stamp = Stamp(inner.met);
-        inner.ensembles.entry(key(names)).or_default().insert((kind, ordinal), stamp);
+        inner.ensembles.entry(names.key()).or_default().insert((kind, ordinal), stamp);
     }
 
     /// The members that may have an object of this kind.
     pub fn of(&self, names: &Names, kind: Kind) -> Vec<(Ordinal, Stamp)> {
         let inner = self.inner();
-        let known = inner.ensembles.get(&key(names)).into_iter().flatten();
+        let known = inner.ensembles.get(&names.key()).into_iter().flatten();
         known.filter(|((of, _), _)| *of == kind).map(|((_, ordinal), stamp)| (*ordinal, *stamp)).collect()
     }
 
     /// It was asked for and is not there, unless it was met again meanwhile.
     pub fn gone(&self, names: &Names, kind: Kind, ordinal: Ordinal, asked: Stamp) {
-        if let Some(known) = self.inner().ensembles.get_mut(&key(names))
+        if let Some(known) = self.inner().ensembles.get_mut(&names.key())
             && known.get(&(kind, ordinal)) == Some(&asked)
         {
             known.remove(&(kind, ordinal));
@@ -69,10 +69,6 @@ impl Hints {
         // A panic while the lock was held leaves at worst a hint too many or too few of one object.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn key(names: &Names) -> (String, String) {
-    (names.namespace.clone(), names.ensemble.clone())
 }
 
 fn ordinal(names: &Names, kind: Kind, name: &str) -> Option<Ordinal> {

@@ -90,20 +90,25 @@ fn only(value: &mut Value, mut keep: impl FnMut(&str, &mut Value) -> bool) {
     }
 }
 
-/// Of an ensemble: its spec, its status, who it is, and what people ask for by annotations.
-pub fn of_ensemble(object: DynamicObject) -> DynamicObject {
-    let DynamicObject { types, metadata: whole, data } = object;
-    let asked = |(key, _): &(String, String)| key == RESTART_ANNOTATION || key == APPROVE_ANNOTATION;
-    let metadata = ObjectMeta {
+/// What tells an object from others, and what has become of it.
+pub fn identity(whole: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
         name: whole.name,
         namespace: whole.namespace,
         uid: whole.uid,
         resource_version: whole.resource_version,
         generation: whole.generation,
         deletion_timestamp: whole.deletion_timestamp,
-        annotations: whole.annotations.map(|all| all.into_iter().filter(asked).collect()),
         ..ObjectMeta::default()
-    };
+    }
+}
+
+/// Of an ensemble: its spec, its status, who it is, and what people ask for by annotations.
+pub fn of_ensemble(object: DynamicObject) -> DynamicObject {
+    let DynamicObject { types, metadata: mut whole, data } = object;
+    let asked = |(key, _): &(String, String)| key == RESTART_ANNOTATION || key == APPROVE_ANNOTATION;
+    let annotations = whole.annotations.take().map(|all| all.into_iter().filter(asked).collect());
+    let metadata = ObjectMeta { annotations, ..identity(whole) };
     DynamicObject { types, metadata, data }
 }
 

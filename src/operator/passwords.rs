@@ -62,20 +62,20 @@ pub fn password_in(secret: Secret) -> Option<Password> {
 
 impl Passwords {
     fn of(&self, names: &Names, version: &str) -> Option<PasswordFacts> {
-        self.known().get(&key(names)).filter(|known| known.version == version).map(facts)
+        self.known().get(&names.key()).filter(|known| known.version == version).map(facts)
     }
 
     fn learn(&self, names: &Names, version: String, password: Option<&Password>, now: u64) -> PasswordFacts {
         let hash = password.map(|password| self.key.hash_one(password.text()));
         let mut all = self.known();
-        let changed = match all.get(&key(names)) {
+        let changed = match all.get(&names.key()) {
             Some(before) if hash.is_some() && before.hash != hash => Some(now),
             Some(before) => before.changed,
             None => None,
         };
         let known = Known { version, hash, changed };
         let facts = facts(&known);
-        all.insert(key(names), known);
+        all.insert(names.key(), known);
         facts
     }
 
@@ -92,10 +92,6 @@ impl Passwords {
 
 fn facts(known: &Known) -> PasswordFacts {
     PasswordFacts { lacking: known.hash.is_none(), changed: known.changed }
-}
-
-fn key(names: &Names) -> (String, String) {
-    (names.namespace.clone(), names.ensemble.clone())
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@ pub struct Walks(Mutex<HashMap<(String, String), (Guarded, Walk)>>);
 impl Walks {
     /// The walk to go on with, or a new one.
     pub fn take(&self, names: &Names, mark: &Guarded) -> Walk {
-        let kept = self.walks().remove(&(names.namespace.clone(), names.ensemble.clone()));
+        let kept = self.walks().remove(&names.key());
         kept.filter(|(before, _)| before == mark).map(|(_, walk)| walk).unwrap_or_default()
     }
 
     /// It is gone on with later.
     pub fn keep(&self, names: &Names, mark: &Guarded, walk: Walk) {
-        self.walks().insert((names.namespace.clone(), names.ensemble.clone()), (mark.clone(), walk));
+        self.walks().insert(names.key(), (mark.clone(), walk));
     }
 
     /// The ensemble is gone.

@@ -9,6 +9,7 @@ use kube::core::ObjectMeta;
 use kube::runtime::watcher;
 use serde::{Deserialize, Deserializer};
 
+use super::kept::identity;
 use crate::model::names::ENSEMBLE_LABEL;
 
 /// Objects in one answer of a list. Each may be as long as the API server lets it be, and nine kinds are listed at once.
@@ -27,18 +28,9 @@ pub fn of_labels(selector: &str) -> watcher::Config {
 }
 
 /// What tells an object from others, and whose it is.
-fn kept(whole: ObjectMeta) -> ObjectMeta {
-    let label = whole.labels.and_then(|labels| labels.into_iter().find(|(key, _)| key == ENSEMBLE_LABEL));
-    ObjectMeta {
-        name: whole.name,
-        namespace: whole.namespace,
-        uid: whole.uid,
-        resource_version: whole.resource_version,
-        generation: whole.generation,
-        deletion_timestamp: whole.deletion_timestamp,
-        labels: label.map(|label| [label].into()),
-        ..ObjectMeta::default()
-    }
+fn kept(mut whole: ObjectMeta) -> ObjectMeta {
+    let label = whole.labels.take().and_then(|labels| labels.into_iter().find(|(key, _)| key == ENSEMBLE_LABEL));
+    ObjectMeta { labels: label.map(|label| [label].into()), ..identity(whole) }
 }
 
 impl<'de, K> Deserialize<'de> for Watched<K> {

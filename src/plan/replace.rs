@@ -49,17 +49,18 @@ pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     // One that does not serve comes first: everybody else waits for it.
     let ids: Vec<ServerId> = committed.voters().filter(|id| needed(seen, desired, *id).is_some()).collect();
     let unsynced = ids.iter().find(|id| standing.unsynced(seen, **id).is_some());
-    let id = *unsynced.or(ids.iter().find(|id| Some(**id) != standing.leader)).or(ids.first())?;
-    // One at a time: a member that is out comes back first. It cannot as long as this one, being lost, holds it up. One that is
-    // merely silent may serve, and have the second copy of two (found by the simulation).
-    let out = (1..=desired.replicas).any(|id| !committed.contains(ServerId(id)));
-    let holds_up = match volume::passing(seen, desired, id) {
-        Some(_) => departure::gone(seen, standing, id),
-        None => standing.unsynced(seen, id).is_some(),
+    // Whoever comes back needs it to be there, or out. One whose volume goes with its pod and that is merely silent may serve,
+    // and have the second copy of two (found by the simulation).
+    let holds_up = |id: &&ServerId| match volume::passing(seen, desired, **id) {
+        Some(_) => departure::gone(seen, standing, **id),
+        None => standing.unsynced(seen, **id).is_some(),
     };
-    if out && !holds_up {
+    // One at a time: a member that is out comes back first, unless somebody holds it up.
+    let held_up = ids.iter().find(holds_up);
+    if held_up.is_none() && (1..=desired.replicas).any(|id| !committed.contains(ServerId(id))) {
         return None;
     }
+    let id = *held_up.or(unsynced).or(ids.iter().find(|id| Some(**id) != standing.leader)).or(ids.first())?;
     if committed.voters().count() == 1 {
         let asked = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.asked == Some(Asked::Replace));
         // Nobody asked for that, and all else goes on: `volume` says what becomes of it.

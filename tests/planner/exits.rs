@@ -7,21 +7,8 @@ use menagerie::plan::{Plan, Step, Truth, Write, plan};
 use serde_json::json;
 
 use super::rights::{granted, may};
-use super::scenarios::{condition, reason, settled};
+use super::scenarios::{condition, five_without, ids, reason, settled};
 use super::world::{UID, World, zk};
-
-fn ids(ids: &[u32]) -> std::collections::BTreeSet<ServerId> {
-    ids.iter().copied().map(ServerId).collect()
-}
-
-/// Five voters of which these have no node.
-fn five_without(unplaced: &[u32]) -> World {
-    let mut world = zk(5);
-    world.unplaced = ids(unplaced);
-    assert_eq!(reason(&world.settle()).0, "MemberNotSynced");
-    world.trace.clear();
-    world
-}
 
 #[test]
 fn case_04_two_of_five_that_never_ran_are_taken_out_when_three_are_asked_for() {

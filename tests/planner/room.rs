@@ -4,21 +4,8 @@ use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::{Asked, Fact, Live, Ordinal, PodFacts, Server, ServerId, truth};
 use menagerie::plan::{Plan, Step, Write, plan};
 
-use super::scenarios::{reason, settled};
+use super::scenarios::{five_without, ids, reason, settled};
 use super::world::{World, zk};
-
-fn ids(ids: &[u32]) -> std::collections::BTreeSet<ServerId> {
-    ids.iter().copied().map(ServerId).collect()
-}
-
-/// Five voters of which these never had a node.
-fn five_without(unplaced: &[u32]) -> World {
-    let mut world = zk(5);
-    world.unplaced = ids(unplaced);
-    assert_eq!(reason(&world.settle()).0, "MemberNotSynced");
-    world.trace.clear();
-    world
-}
 
 /// How many may be missing of those that are wanted, or were there, while one makes room for another.
 fn floor(start: usize, wanted: i32) -> usize {

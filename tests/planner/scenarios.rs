@@ -1,5 +1,7 @@
 //! What the planner does, told as behaviour.
 
+use std::collections::BTreeSet;
+
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Ordinal, ServerId};
@@ -22,6 +24,19 @@ pub fn condition(plan: &Plan, name: &str) -> Option<Truth> {
 pub fn settled(replicas: i32) -> World {
     let mut world = zk(replicas);
     assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    world.trace.clear();
+    world
+}
+
+pub fn ids(ids: &[u32]) -> BTreeSet<ServerId> {
+    ids.iter().copied().map(ServerId).collect()
+}
+
+/// Five voters of which these never had a node.
+pub fn five_without(unplaced: &[u32]) -> World {
+    let mut world = zk(5);
+    world.unplaced = ids(unplaced);
+    assert_eq!(reason(&world.settle()).0, "MemberNotSynced");
     world.trace.clear();
     world
 }
