@@ -3,7 +3,8 @@
 //! Invariants:
 //! - a volume of another ensemble or member, or one with unmarked data, is not touched;
 //! - a member's own record is never replaced by one whose version is not strictly higher: two of five members restarted
-//!   with an old list of three would be a majority of it, beside the majority of the other three;
+//!   with an old list of three would be a majority of it, beside the majority of the other three. Before anything was agreed
+//!   on, it gives way to founders that are fewer or called otherwise, and never to more of them;
 //! - a member that starts with a list of its own making keeps the last one that it knows as the proposed one: the server then
 //!   needs a quorum of both to be elected, and completes that change first. Without it, a leader that had committed its own
 //!   removal, and was restarted before the others heard of it, was elected by the list from before (found by the simulation);
@@ -220,7 +221,7 @@ pub fn outdated(found: &Found, seed: &Seed, id: ServerId) -> Option<String> {
 /// The part of it that is repeated beside a joiner whose server stopped in place: the membership and `zoo.cfg`.
 pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
     let records = Records::read(&found.dynamics);
-    let (base, from) = newest(records.newest.as_ref(), seed);
+    let (base, from) = newest(records.newest.as_ref(), seed, id);
     let (using, from) =
         if base.contains(id) { (base.clone(), from) } else { (joining(base, seed, id)?, Source::Joiner) };
     let name = file_name(using.version);
@@ -249,10 +250,11 @@ pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result
 }
 
 /// The last list that is known. Between a record and a charter of the same version, the record wins, unless nobody has agreed
-/// on it yet.
-fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed) -> (&'a Membership, Source) {
+/// on it yet. A list of version 0 that lacks the member is nobody's: the server writes none, and this agent none without it.
+fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed, id: ServerId) -> (&'a Membership, Source) {
+    let ours = |record: &Membership| record.version > ConfigVersion(0) || record.contains(id);
     match record {
-        Some(record) if record.version >= seed.membership.version && !refounded(record, seed) => {
+        Some(record) if ours(record) && record.version >= seed.membership.version && !refounded(record, seed) => {
             (record, Source::Record)
         }
         _ => (&seed.membership, Source::Charter),

@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::settings::properties::{load, written_anew};
-    use crate::settings::{Asked, settle};
+    use crate::settings::{Asked, Settled, settle};
 
     fn key() -> impl Strategy<Value = String> {
         let known: Vec<&'static str> = settings::all().map(|setting| setting.name).collect();
@@ -59,6 +59,31 @@ mod tests {
         prop_oneof![numbers, "[ -~]{0,12}", "[a-z]{0,3}\\\\{0,3}", "[\\\\ \t\n\r\x0c#!=:a\u{e9}]{0,6}", any::<String>()]
     }
 
+    /// What becomes of one key and its value; nothing where it is refused.
+    fn settled(key: &str, value: &str) -> Settled {
+        let config = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        settle(Asked { config: &config, flags: &[], version: "3.9.5", replicas: 3 }).unwrap_or_default()
+    }
+
+    /// ZooKeeper drops a few keys from the file, and whoever sets one is told.
+    fn told_that_it_is_dropped(settled: &Settled) -> bool {
+        settled.advice.iter().any(|advice| advice.contains("drops it from zoo.cfg"))
+    }
+
+    fn assert_survives(user: &BTreeMap<String, String>, backwards: bool) {
+        let mut file = static_config(user, &[]).into_bytes();
+        for _ in 0..3 {
+            let read = load(&file);
+            for (key, value) in user {
+                assert_eq!(read.get(key), Some(value), "{key} in {:?}", String::from_utf8_lossy(&file));
+            }
+            for (key, value) in settings::owned() {
+                assert_eq!(read.get(key).map(String::as_str), Some(value), "{key}");
+            }
+            file = written_anew(&read, backwards);
+        }
+    }
+
     proptest! {
         /// Whatever is asked for is refused, or reads the same after any number of times that ZooKeeper has written the
         /// file anew, and what the operator owns beside it.
@@ -68,23 +93,31 @@ mod tests {
             backwards in any::<bool>(),
         ) {
             // One by one, so that one that is refused does not hide the others.
-            let settled = asked.into_iter().filter_map(|(key, value)| {
-                let config = BTreeMap::from([(key, value)]);
-                settle(Asked { config: &config, flags: &[], version: "3.9.5", replicas: 3 }).ok()
-            });
-            let user: BTreeMap<String, String> = settled.flat_map(|settled| settled.config).collect();
-            let mut file = static_config(&user, &[]).into_bytes();
-            for _ in 0..3 {
-                let read = load(&file);
-                for (key, value) in &user {
-                    assert_eq!(read.get(key), Some(value), "{key} in {:?}", String::from_utf8_lossy(&file));
+            let settled = asked.iter().map(|(key, value)| settled(key, value));
+            let kept = settled.filter(|settled| !told_that_it_is_dropped(settled));
+            assert_survives(&kept.flat_map(|settled| settled.config).collect(), backwards);
+        }
+    }
+
+    #[test]
+    fn each_key_that_is_accepted_survives_or_comes_with_a_warning_that_it_does_not() {
+        let mut dropped = Vec::new();
+        for setting in settings::all() {
+            let name = setting.name.replace('*', "x");
+            for value in ["1", "7000", "yes", "true", "text"] {
+                let settled = settled(&name, value);
+                if told_that_it_is_dropped(&settled) {
+                    let read = load(static_config(&settled.config, &[]).as_bytes());
+                    let anew = load(&written_anew(&read, false));
+                    assert!(read.contains_key(&name) && !anew.contains_key(&name), "{name} is not dropped");
+                    dropped.push(name.clone());
+                } else {
+                    assert_survives(&settled.config, false);
                 }
-                for (key, value) in settings::owned() {
-                    assert_eq!(read.get(key).map(String::as_str), Some(value), "{key}");
-                }
-                file = written_anew(&read, backwards);
             }
         }
+        dropped.dedup();
+        assert_eq!(dropped, ["clientPortListenBacklog"]);
     }
 
     #[test]

@@ -293,7 +293,13 @@ proptest! {
     fn a_members_own_record_yields_only_to_a_strictly_higher_version(files in volumes(), seed in seeds()) {
         let (plan, after) = prepared(&files, &seed);
         let record = Records::read(&look(&files).dynamics).newest;
-        if let Some(record) = record.filter(|record| record.contains(OWN) && record.version >= seed.membership.version) {
+        let own = record.filter(|record| record.contains(OWN) && record.version >= seed.membership.version);
+        let unborn = |record: &Membership| seed.birth && record.version == ConfigVersion(0);
+        if let Some(record) = own.as_ref().filter(|record| unborn(record)) {
+            let more = plan.using.servers.keys().find(|id| !record.contains(**id));
+            prop_assert_eq!(more, None, "more founders: those that heard of them and those that did not are two quorums");
+        }
+        if let Some(record) = own.filter(|record| !unborn(record)) {
             let path = dynamic(&record.version.to_string());
             prop_assert_eq!(&after[&path], &files[&path]);
             prop_assert_eq!(&plan.using, &record);
