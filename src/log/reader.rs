@@ -227,6 +227,10 @@ impl<R: Read> LogReader<R> {
             let fault = Fault::Checksum { stored, computed };
             return match self.neighbour(whole)? {
                 Neighbour::Bad => self.search(fault, u64::MAX).map(Found::Damage),
+                _ if self.swallows(whole) => {
+                    let fault = Fault::Length(length(self.window.bytes()).unwrap_or_default());
+                    self.search(fault, u64::MAX).map(Found::Damage)
+                }
                 neighbour => {
                     self.window.skip(whole);
                     self.jump_told = true;
@@ -274,6 +278,36 @@ impl<R: Read> LogReader<R> {
                 Front::Length(_) | Front::EndMark(..) => return Ok(Neighbour::Bad),
             }
         }
+    }
+
+    /// Whether good records lie in the damaged frame and end where it does. Then its length is what was damaged: one wrong bit
+    /// in 6,000 makes it the length of several records. What a client keeps in a znode does not end there.
+    fn swallows(&mut self, whole: usize) -> bool {
+        let mut at = 1;
+        while let Some((skip, length)) =
+            self.window.bytes().get(at..whole).and_then(|rest| candidate(rest, self.limit, self.last))
+        {
+            at += skip;
+            let mut end = at;
+            let mut next = Some(length);
+            while let Some(length) = next.filter(|length| end + length <= whole) {
+                let Some(left) = self.patience.checked_sub(length as u64) else { return false };
+                self.patience = left;
+                if self.proven(end, length).is_none() {
+                    break;
+                }
+                end += length;
+                next = match front(&self.window.bytes()[end..], self.limit) {
+                    Front::Whole(length) => Some(length),
+                    _ => None,
+                };
+                if end == whole {
+                    return true;
+                }
+            }
+            at += 1;
+        }
+        false
     }
 
     /// Looks for a good record behind something bad. `tail`: if all is zero from there on, this is a torn tail.
@@ -360,7 +394,7 @@ impl<R: Read> LogReader<R> {
                     if let Some(left) = self.patience.checked_sub(whole as u64) {
                         self.patience = left;
                         if self.window.fill(whole)?
-                            && let Some(zxid) = self.proven(whole)
+                            && let Some(zxid) = self.proven(0, whole)
                         {
                             return Ok(Some(zxid));
                         }
@@ -370,8 +404,8 @@ impl<R: Read> LogReader<R> {
         }
     }
 
-    fn proven(&self, whole: usize) -> Option<Zxid> {
-        let frame = &self.window.bytes()[..whole];
+    fn proven(&self, at: usize, whole: usize) -> Option<Zxid> {
+        let frame = &self.window.bytes()[at..at + whole];
         if !matches!(front(frame, self.limit), Front::Whole(_)) {
             return None;
         }

@@ -128,6 +128,23 @@ fn a_flipped_bit_anywhere_in_a_record_costs_that_record_alone() {
 }
 
 #[test]
+fn a_length_that_reaches_to_the_end_of_another_record_costs_its_own_record_alone() {
+    let (log, record) = five();
+    let second = HEADER_LENGTH + record;
+    let length = u32::from_be_bytes(*log[second + 8..].first_chunk().unwrap());
+    for swallowed in 1..=3_u32 {
+        let mut log = log.clone();
+        let wrong = length + swallowed * u32::try_from(record).unwrap();
+        log[second + 8..second + 12].copy_from_slice(&wrong.to_be_bytes());
+        let (zxids, damages, _) = walk(&log);
+        assert_eq!(zxids, [0, 2, 3, 4], "{swallowed} more: {damages:?}");
+        let damage = only(&damages);
+        assert_eq!((damage.offset, damage.length), (second as u64, record as u64));
+        assert!(matches!(damage.fault, Fault::Length(_)), "{damage:?}");
+    }
+}
+
+#[test]
 fn zeros_between_records_are_a_hole_and_not_an_end() {
     let (mut log, record) = five();
     let second = HEADER_LENGTH + record;
