@@ -12,6 +12,7 @@
 //!   again; one that was forged leaves it undone, or undoes nothing.
 
 use super::standing::Standing;
+use super::view::View;
 use super::{Reason, Step};
 use crate::api::Guarded;
 use crate::model::acl::{READ_ONLY, RootAcl};
@@ -31,13 +32,8 @@ pub struct Guard {
 }
 
 /// The rights that are to be taken away now, in the place of a step that does nothing.
-pub fn instead(
-    step: &Step,
-    seen: &Observation,
-    standing: &Standing,
-    desired: &Desired,
-    identity: &str,
-) -> Option<Guard> {
+pub fn instead(step: &Step, view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
+    let (seen, standing) = (view.seen, view.standing);
     let idle = match step {
         Step::Rest | Step::Wait(_) => true,
         // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper.

@@ -9,10 +9,10 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace, service, volume};
+use super::{Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace, service, volume};
 use crate::model::desired::Updates;
 use crate::model::observed::Asked;
-use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
+use crate::model::{ConfigVersion, Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
 /// The reason of a step that the members refused, since they do not take the operator for the super user.
 pub const DENIED: &str = "SuperUserDenied";
