@@ -16,7 +16,7 @@ use super::view::View;
 use super::{Reason, Step};
 use crate::api::Guarded;
 use crate::model::acl::{READ_ONLY, RootAcl};
-use crate::model::{ConfigVersion, Desired, Observation, Unguarded};
+use crate::model::{ConfigVersion, Desired, Observation, ServerId, Unguarded};
 
 /// Rights to take away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Guard {
     pub mark: Guarded,
     /// The membership's version on which this was decided.
     pub from: ConfigVersion,
-    /// Members to ask for a fresh quorum read, and then to do it, by the addresses of their pods.
-    pub via: Vec<String>,
+    /// Members to ask for a fresh quorum read, and then to do it.
+    pub via: Vec<ServerId>,
 }
 
 /// The rights that are to be taken away now, in the place of a step that does nothing.
@@ -66,7 +66,7 @@ fn wanted(desired: &Desired, identity: &str) -> Guarded {
 fn due(seen: &Observation, standing: &Standing, desired: &Desired, identity: &str) -> Option<Guard> {
     let mark = wanted(desired, identity);
     let before = seen.status.guarded.as_ref().filter(|guarded| guarded.identity == identity);
-    let via = standing.endpoints(seen, None);
+    let via = standing.to_ask(seen, None);
     let from = standing.committed.as_ref()?.version;
     if before == Some(&mark) || via.is_empty() {
         return None;

@@ -126,7 +126,7 @@ fn join(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Step {
         id: joiner,
         server: view.seen.names.server(joiner),
         from: course.committed.version,
-        via: view.standing.endpoints(view.seen, Some(joiner)),
+        via: view.standing.to_ask(view.seen, Some(joiner)),
     }
 }
 
@@ -198,7 +198,7 @@ fn last_pod(view: &View<'_>) -> Option<Step> {
     if let Some(blocker) = view.standing.blocker(view.seen).filter(|_| runs) {
         return Some(Step::Wait(blocker));
     }
-    let via = view.standing.endpoints(view.seen, Some(id));
+    let via = view.standing.to_ask(view.seen, Some(id));
     Some(Step::Lower(resize(view, course.set, id, course.set.replicas - 1, via)?))
 }
 
@@ -216,7 +216,7 @@ pub fn leave(view: &View<'_>) -> Option<Step> {
     })
 }
 
-fn resize(view: &View<'_>, set: &SetFacts, id: ServerId, pods: u32, via: Vec<String>) -> Option<Resize> {
+fn resize(view: &View<'_>, set: &SetFacts, id: ServerId, pods: u32, via: Vec<ServerId>) -> Option<Resize> {
     Some(Resize {
         id,
         object: stateful_set(&Blueprint { pods, ..view.draft.as_ref()?.blueprint.clone() }),

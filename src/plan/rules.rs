@@ -245,3 +245,17 @@ fn roll(view: &View<'_>) -> Option<Step> {
 fn unsynced(view: &View<'_>) -> Option<Step> {
     view.standing.blocker(view.seen).map(Step::Wait)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_has_a_name_of_its_own_and_a_sentence() {
+        let rules: Vec<&Rule> = GROUND.iter().chain(COURSE).collect();
+        for (at, rule) in rules.iter().enumerate() {
+            assert!(rules[..at].iter().all(|other| other.name != rule.name), "{} stands twice", rule.name);
+            assert!(rule.otherwise.contains(' ') && !rule.otherwise.ends_with('.'), "{}", rule.otherwise);
+        }
+    }
+}

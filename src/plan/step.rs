@@ -26,8 +26,8 @@ pub enum Step {
         server: Server,
         /// The version that this was decided on.
         from: ConfigVersion,
-        /// Members to ask, by the addresses of their pods.
-        via: Vec<String>,
+        /// Members to ask.
+        via: Vec<ServerId>,
     },
     /// Take a member out of the membership.
     Leave {
@@ -35,8 +35,8 @@ pub enum Step {
         id: ServerId,
         /// The version that this was decided on.
         from: ConfigVersion,
-        /// Members to ask, by the addresses of their pods; never the one that leaves.
-        via: Vec<String>,
+        /// Members to ask; never the one that leaves.
+        via: Vec<ServerId>,
         /// What for.
         why: Purpose,
     },
@@ -105,8 +105,8 @@ pub struct Tell {
     pub write: Write,
     /// The version of the membership that it says.
     pub version: ConfigVersion,
-    /// Members to ask for a fresh quorum read, by the addresses of their pods.
-    pub via: Vec<String>,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
 }
 
 /// An object to delete, if it still is the one that was seen.
@@ -143,8 +143,8 @@ pub struct Resize {
     pub uid: String,
     /// Its version, on which this was decided.
     pub resource_version: String,
-    /// Members to ask for a fresh quorum read, by the addresses of their pods.
-    pub via: Vec<String>,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
 }
 
 /// What a member leaves the membership for.
@@ -173,8 +173,8 @@ pub struct Renew {
     pub pod: Option<Target>,
     /// The membership's version on which this was decided.
     pub from: ConfigVersion,
-    /// Members to ask for a fresh quorum read, by the addresses of their pods.
-    pub via: Vec<String>,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
     /// Why.
     pub why: String,
 }
@@ -188,8 +188,8 @@ pub struct Restart {
     pub pod: Target,
     /// The membership's version on which this was decided; `None` where nothing is committed, and nobody serves.
     pub from: Option<ConfigVersion>,
-    /// Members to ask for a fresh quorum read, by the addresses of their pods.
-    pub via: Vec<String>,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
     /// Why.
     pub why: String,
 }

@@ -111,7 +111,7 @@ fn tell(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> O
     let mut differing = objects::differing(seen, &render(blueprint), blueprint).into_iter();
     let write = differing.find(|write| write.object().key.kind == Kind::ConfigMap)?;
     let version = standing.committed.as_ref()?.version;
-    Some(Tell { write, version, via: standing.endpoints(seen, None) })
+    Some(Tell { write, version, via: standing.to_ask(seen, None) })
 }
 
 fn course<'a>(seen: &'a Observation, standing: &'a Standing, desired: &Desired) -> Option<Course<'a>> {
