@@ -22,18 +22,13 @@ const RULES: &[(&str, &[&str])] = &[
             "rand",
         ],
     ),
-    ("src/settings", FORMATS),
-    // ZooKeeper's formats: bytes in, values out.
-    ("src/jute.rs", FORMATS),
-    ("src/log", FORMATS),
-    ("src/snapshot", FORMATS),
-    ("src/replay", FORMATS),
-    // Its files are read by whoever has no cluster, too.
-    ("src/files", CLUSTERS),
+    ("src/settings", SETTINGS),
     ("src/cli", CLUSTERS),
-    ("src/files", &["crate::cli"]),
-    ("src/index", CLUSTERS),
-    ("src/index", &["crate::cli"]),
+    // ZooKeeper's formats: bytes in, values out. That nothing in their crate knows a cluster, its Cargo.toml says.
+    ("crates/zookeeper-files/src/jute.rs", FORMATS),
+    ("crates/zookeeper-files/src/log", FORMATS),
+    ("crates/zookeeper-files/src/snapshot", FORMATS),
+    ("crates/zookeeper-files/src/replay", FORMATS),
     // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
     ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),
     ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),
@@ -42,8 +37,11 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/agent", &["zookeeper_client", "kube", "crate::operator", "crate::plan"]),
 ];
 
-/// Neither a cluster, nor a system, nor any room but the ids.
-const FORMATS: &[&str] = &[
+/// No system, and nothing of the crate that has one.
+const FORMATS: &[&str] = &["std::fs", "std::net", "std::time", "std::path", "crate::disk", "crate::index"];
+
+/// Neither a cluster, nor a system, nor any room but the nouns.
+const SETTINGS: &[&str] = &[
     "kube",
     "k8s_openapi",
     "tokio",
@@ -58,7 +56,6 @@ const FORMATS: &[&str] = &[
     "crate::agent",
     "crate::api",
     "crate::cli",
-    "crate::files",
     "crate::http",
     "crate::operator",
     "crate::plan",

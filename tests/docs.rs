@@ -247,7 +247,7 @@ fn every_state_that_waits_stands_in_the_table_with_its_way_out_and_the_test_that
 
 #[test]
 fn every_kind_of_step_stands_beside_its_metric() {
-    let source = read("src/plan/mod.rs");
+    let source = read("src/plan/step.rs");
     let words = source.split("pub fn word(").nth(1).unwrap().split("\n    }\n").next().unwrap();
     let words: Vec<&str> = words.lines().filter_map(|line| line.split('"').nth(1)).collect();
     assert!(words.len() > 10, "the words were not found: {words:?}");

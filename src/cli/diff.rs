@@ -10,8 +10,8 @@ use crate::cli::point::PointArg;
 use crate::cli::snapshot::{rebuilt, said, shown, while_purged};
 use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
-use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, rebuild_on};
-use crate::replay::{Difference, Sums, Tree, changes_since, differences};
+use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, rebuild_on};
+use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences};
 
 #[derive(Args, Debug)]
 pub struct Diff {

@@ -10,9 +10,9 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::verify::note;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, story};
-use crate::index::{Built, Deed, Index, Query, Sources, build_of};
-use crate::log::SessionId;
 use crate::model::ids::Zxid;
+use zookeeper_files::index::{Built, Deed, Index, Query, Sources, build_of};
+use zookeeper_files::log::SessionId;
 
 /// Indexes ZooKeeper's transaction logs, searches them, and tells the history of a path.
 ///
@@ -173,7 +173,7 @@ fn run_build(args: &Build) -> Result<Exit, Stop> {
     let mut meter = Meter::new();
     let sources = Sources { paths: &args.paths, others: &args.others, max_record: args.limit.max_record };
     let built = build_of(sources, &args.place.index, &mut |progress| {
-        meter.show(crate::files::Progress { path: progress.log, done: progress.bytes, of: progress.of });
+        meter.show(zookeeper_files::disk::Progress { path: progress.log, done: progress.bytes, of: progress.of });
     })?;
     drop(meter);
     let mut printer = Printer::new();

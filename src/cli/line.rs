@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::escape::{push_data, push_escaped, push_hex};
 use crate::cli::time::{Clock, iso_text};
-use crate::log::{Acls, Create, Lifetime, Record, Txn};
+use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 
 /// Writes a transaction in columns: time, zxid, session, cxid, type, and what it does.
 pub(crate) fn push_columns(record: &Record<'_>, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
@@ -59,7 +59,7 @@ fn push_txn(txn: &Txn<'_>, data: usize, to: &mut Vec<u8>) {
             to.extend_from_slice(b" ms");
         }
         Txn::CloseSession { paths } => {
-            for path in paths.into_iter().flat_map(crate::log::Paths::iter) {
+            for path in paths.into_iter().flat_map(zookeeper_files::log::Paths::iter) {
                 to.push(b' ');
                 push_escaped(path.0, to);
             }
@@ -222,13 +222,17 @@ impl<'a> RecordLine<'a> {
 
 impl<'a> TxnLine<'a> {
     fn of(txn: &Txn<'a>) -> Self {
-        let line =
-            Self { r#type: txn.kind().name(), path: txn.path().map(crate::jute::Text::decode), ..Self::default() };
+        let line = Self {
+            r#type: txn.kind().name(),
+            path: txn.path().map(zookeeper_files::jute::Text::decode),
+            ..Self::default()
+        };
         match *txn {
             Txn::CreateSession { timeout } => Self { timeout: Some(timeout), ..line },
-            Txn::CloseSession { paths } => {
-                Self { paths: paths.map(|paths| paths.iter().map(crate::jute::Text::decode).collect()), ..line }
-            }
+            Txn::CloseSession { paths } => Self {
+                paths: paths.map(|paths| paths.iter().map(zookeeper_files::jute::Text::decode).collect()),
+                ..line
+            },
             Txn::Create(Create { data, acl, lifetime, parent_cversion, .. }) => {
                 let (name, ttl) = match lifetime {
                     Lifetime::Persistent => ("persistent", None),

@@ -13,9 +13,9 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use crate::files::{CannotLook, Chain, Cover, Member, Merge, Progress, is_packing, survey};
-use crate::log::{Damage, Event, Record};
 use crate::model::ids::Zxid;
+use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Progress, is_packing, survey};
+use zookeeper_files::log::{Damage, Event, Record};
 
 /// Read ZooKeeper's transaction logs; nothing is ever changed.
 ///

@@ -5,7 +5,7 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::files::{CannotLook, Member, Progress};
+use zookeeper_files::disk::{CannotLook, Member, Progress};
 
 mod diff;
 mod escape;
@@ -41,7 +41,7 @@ pub(crate) enum Stop {
     #[error(transparent)]
     CannotLook(#[from] CannotLook),
     #[error(transparent)]
-    Index(#[from] crate::index::IndexError),
+    Index(#[from] zookeeper_files::index::IndexError),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
     #[error("{0}")]

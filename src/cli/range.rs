@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::cli::point::TimeArg;
-use crate::log::Header;
 use crate::model::ids::Zxid;
+use zookeeper_files::log::Header;
 
 /// Bounds of a history, and whose.
 #[derive(Args, Debug, Default)]

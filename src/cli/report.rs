@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::cli::escape::push_message;
 use crate::cli::{Exit, Output, Printer, Stop};
-use crate::files::{Finding, Report, Severity};
 use crate::model::ids::Zxid;
+use zookeeper_files::disk::{Finding, Report, Severity};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,7 +84,7 @@ fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<
             offset: finding.offset,
             zxid: hex(finding.zxid),
             text: &finding.text,
-            at_start: finding.at_start.map(crate::log::AtStart::name),
+            at_start: finding.at_start.map(zookeeper_files::log::AtStart::name),
         })?,
     }
     Ok(to.line_done()?)

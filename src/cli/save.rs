@@ -9,9 +9,9 @@ use clap::Args;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
 use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
-use crate::files::{Epochs, Rebuilt, Severity, is_at_home, log_or_snapshot};
 use crate::model::ids::Zxid;
-use crate::replay::Tree;
+use zookeeper_files::disk::{Epochs, Rebuilt, Severity, is_at_home, log_or_snapshot};
+use zookeeper_files::replay::Tree;
 
 #[derive(Args, Debug)]
 pub(crate) struct Cat {

@@ -11,9 +11,9 @@ use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::point::PointArg;
 use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, report, save, tell};
-use crate::files::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify_snapshots};
-use crate::replay::{Tree, Znode};
-use crate::snapshot::{Item, Unsound};
+use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify_snapshots};
+use zookeeper_files::replay::{Tree, Znode};
+use zookeeper_files::snapshot::{Item, Unsound};
 
 /// Read ZooKeeper's snapshots, and rebuild the tree at any point from snapshots and logs.
 ///

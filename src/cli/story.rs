@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::line::DataFields;
 use crate::cli::time::{Clock, iso_text};
-use crate::index::{Before, Data, Deed, Event, History, Moment, Session};
-use crate::log::Lifetime;
-use crate::replay::Verdict;
+use zookeeper_files::index::{Before, Data, Deed, Event, History, Moment, Session};
+use zookeeper_files::log::Lifetime;
+use zookeeper_files::replay::Verdict;
 
 /// `TIME  ZXID  SESSION  KIND PATH DETAILS`
 pub(crate) fn push_moment(moment: &Moment, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {

@@ -8,9 +8,9 @@ use clap::Args;
 
 use crate::cli::log::{Form, Typesetter};
 use crate::cli::{Exit, Limit, Printer, Stop, look, tell};
-use crate::files::{CannotLook, LiveLog, Member, unless_purged};
-use crate::log::Event;
 use crate::model::ids::Zxid;
+use zookeeper_files::disk::{CannotLook, LiveLog, Member, unless_purged};
+use zookeeper_files::log::Event;
 
 /// Options of `menagerie log tail`.
 #[derive(Args, Debug)]

@@ -3,8 +3,8 @@
 use crate::cli::escape::push_hex;
 use crate::cli::line::push_number;
 use crate::cli::time::Clock;
-use crate::jute::Text;
-use crate::log::{Acls, Create, Lifetime, Record, Txn};
+use zookeeper_files::jute::Text;
+use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 
 /// Writes a transaction as `TxnLogToolkit` does with `TZ=UTC` in English, down to the line break after each ACL.
 pub(crate) fn push_toolkit(record: &Record<'_>, clock: &mut Clock, to: &mut Vec<u8>) {
@@ -115,7 +115,7 @@ fn push_list(acls: Acls<'_>, to: &mut Vec<u8>) {
     to.push(b']');
 }
 
-fn push_acl(acl: crate::log::Acl<'_>, to: &mut Vec<u8>) {
+fn push_acl(acl: zookeeper_files::log::Acl<'_>, to: &mut Vec<u8>) {
     push_number(acl.perms.into(), to);
     to.extend_from_slice(b",s{");
     push_csv(acl.scheme, to);

@@ -6,11 +6,13 @@ use serde::Serialize;
 use crate::cli::escape::push_message;
 use crate::cli::log::Plain;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, look, report};
-use crate::files::CannotLook;
-use crate::files::{Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify};
-use crate::log::AtStart;
 use crate::model::ids::Zxid;
-use crate::replay::Verdict;
+use zookeeper_files::disk::CannotLook;
+use zookeeper_files::disk::{
+    Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify,
+};
+use zookeeper_files::log::AtStart;
+use zookeeper_files::replay::Verdict;
 
 #[derive(Args, Debug)]
 pub(crate) struct Verify {

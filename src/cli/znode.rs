@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::line::{DataFields, acl_texts, push_acls};
 use crate::cli::time::iso_text;
-use crate::jute::Text;
-use crate::log::Acls;
-use crate::snapshot::{OPEN_ACL, Owner, Stat};
+use zookeeper_files::jute::Text;
+use zookeeper_files::log::Acls;
+use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
 /// A znode to be printed. `acls` is `None` for the open ACL and for one that a fuzzy snapshot names and does not explain.
 pub(crate) struct Shown<'a> {

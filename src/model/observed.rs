@@ -303,6 +303,11 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Where a member's pod is reached.
+    pub fn address(&self, id: ServerId) -> Option<&str> {
+        self.pods.get(&id.ordinal())?.ip.as_deref()
+    }
+
     /// How many members' Services there are or should be. `observe` looks for exactly these by name.
     pub fn span(&self) -> u32 {
         let desired = self.desired.as_ref().map_or(0, |desired| desired.replicas);

@@ -18,7 +18,7 @@ use super::timeout::{ApiError, within};
 use super::{Context, MANAGER};
 use crate::model::observed::Kind;
 use crate::model::password::PASSWORD_KEY;
-use crate::model::{Change, ConfigVersion, Names, Observation, Place};
+use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
 use crate::plan::{
     Deed, Guard, Resize, Step, Target, Write, came_out_otherwise, denied, no_password, places, plan, refusal,
 };
@@ -139,14 +139,14 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
             Deed::Resize(resize) => resize_to(context, names, resize).await?,
             Deed::Confirm { expected, via } => {
                 // Nothing else stands before it in a step: the session is as young as the question.
-                let ensemble = connected(&mut session, context, names, via).await?;
+                let ensemble = connected(&mut session, context, seen, via).await?;
                 expected.met(&ensemble.confirmed_membership().await?, names).map_err(ActError::Outdated)?;
             }
             Deed::Reconfig { change, from, via } => {
-                reconfigure(connected(&mut session, context, names, via).await?, change, *from).await?;
+                reconfigure(connected(&mut session, context, seen, via).await?, change, *from).await?;
             }
             Deed::Guard(guard) => {
-                let ensemble = connected(&mut session, context, names, &guard.via).await?;
+                let ensemble = connected(&mut session, context, seen, &guard.via).await?;
                 let mut walk = context.walks.take(names, &guard.mark);
                 let Some(walked) = ensemble.guard(&guard.root, &mut walk).await? else {
                     context.walks.keep(names, &guard.mark, walk);
@@ -312,19 +312,20 @@ async fn reconfigure(ensemble: &Ensemble, change: &Change, from: ConfigVersion) 
 async fn connected<'a>(
     session: &'a mut Option<Ensemble>,
     context: &Context,
-    names: &Names,
-    via: &[String],
+    seen: &Observation,
+    via: &[ServerId],
 ) -> Result<&'a Ensemble, ActError> {
     match session {
         Some(ensemble) => Ok(ensemble),
-        None => Ok(session.insert(connect(context, names, via).await?)),
+        None => Ok(session.insert(connect(context, seen, via).await?)),
     }
 }
 
-async fn connect(context: &Context, names: &Names, via: &[String]) -> Result<Ensemble, ActError> {
-    let name = names.super_secret();
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
+async fn connect(context: &Context, seen: &Observation, via: &[ServerId]) -> Result<Ensemble, ActError> {
+    let name = seen.names.super_secret();
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &seen.names.namespace);
     let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
     let password = password_in(secret).ok_or(ActError::NoPassword(name))?;
-    Ok(Ensemble::connect(via, &password).await?)
+    let addresses: Vec<String> = via.iter().filter_map(|id| seen.address(*id)).map(str::to_owned).collect();
+    Ok(Ensemble::connect(&addresses, &password).await?)
 }

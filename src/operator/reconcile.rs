@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use kube::Resource as _;
 use kube::runtime::controller::Action;
 use thiserror::Error;
-use tracing::{Instrument as _, error, info_span, warn};
+use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use super::Context;
 use super::act::{ActError, Acted, act};
@@ -75,6 +75,8 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     };
     let seen = observe(context, &ensemble).await?;
     let mut plan = plan(&seen);
+    let passed_over: Vec<&str> = plan.considered.iter().map(|rule| rule.otherwise).collect();
+    debug!(namespace, ensemble = name, step = plan.step.word(), ?passed_over, "decided");
     context.metrics.plan(namespace, name, &plan, ensemble.spec.replicas.into());
     let outcome = act(context, &seen, &plan.step).await;
     if matches!(outcome, Ok(Acted::Whole)) {

@@ -24,8 +24,8 @@ pub enum Deed {
     Confirm {
         /// What it has to be.
         expected: Expected,
-        /// Members to ask, by the addresses of their pods.
-        via: Vec<String>,
+        /// Members to ask.
+        via: Vec<ServerId>,
     },
     /// Change the membership by `reconfig`.
     Reconfig {
@@ -33,8 +33,8 @@ pub enum Deed {
         change: Change,
         /// The version that this was decided on.
         from: ConfigVersion,
-        /// Members to ask, by the addresses of their pods.
-        via: Vec<String>,
+        /// Members to ask.
+        via: Vec<ServerId>,
     },
     /// Set ACLs as super user, from the top down.
     Guard(Guard),
@@ -128,13 +128,13 @@ impl Step {
     }
 }
 
-fn change(change: Change, from: ConfigVersion, via: &[String]) -> Vec<Deed> {
+fn change(change: Change, from: ConfigVersion, via: &[ServerId]) -> Vec<Deed> {
     let expected = Expected { version: Some(from), without: None };
     behind(Some((expected, via)), [Deed::Reconfig { change, from, via: via.to_vec() }])
 }
 
 /// The quorum is asked last: its answer is the youngest when the deed is done.
-fn behind(confirm: Option<(Expected, &[String])>, deeds: impl IntoIterator<Item = Deed>) -> Vec<Deed> {
+fn behind(confirm: Option<(Expected, &[ServerId])>, deeds: impl IntoIterator<Item = Deed>) -> Vec<Deed> {
     let confirm = confirm.map(|(expected, via)| Deed::Confirm { expected, via: via.to_vec() });
     [Deed::LookAgain].into_iter().chain(confirm).chain(deeds).collect()
 }
@@ -154,8 +154,8 @@ mod tests {
         Target { key: ObjectKey { kind, name: "zk".into() }, uid: "u".into(), resource_version: "1".into() }
     }
 
-    fn via() -> Vec<String> {
-        vec!["10.0.0.1".into()]
+    fn via() -> Vec<ServerId> {
+        vec![ServerId(1)]
     }
 
     fn restart(from: Option<ConfigVersion>) -> Step {

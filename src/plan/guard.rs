@@ -12,10 +12,11 @@
 //!   again; one that was forged leaves it undone, or undoes nothing.
 
 use super::standing::Standing;
+use super::view::View;
 use super::{Reason, Step};
 use crate::api::Guarded;
 use crate::model::acl::{READ_ONLY, RootAcl};
-use crate::model::{ConfigVersion, Desired, Observation, Unguarded};
+use crate::model::{ConfigVersion, Desired, Observation, ServerId, Unguarded};
 
 /// Rights to take away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,18 +27,13 @@ pub struct Guard {
     pub mark: Guarded,
     /// The membership's version on which this was decided.
     pub from: ConfigVersion,
-    /// Members to ask for a fresh quorum read, and then to do it, by the addresses of their pods.
-    pub via: Vec<String>,
+    /// Members to ask for a fresh quorum read, and then to do it.
+    pub via: Vec<ServerId>,
 }
 
 /// The rights that are to be taken away now, in the place of a step that does nothing.
-pub fn instead(
-    step: &Step,
-    seen: &Observation,
-    standing: &Standing,
-    desired: &Desired,
-    identity: &str,
-) -> Option<Guard> {
+pub fn instead(step: &Step, view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
+    let (seen, standing) = (view.seen, view.standing);
     let idle = match step {
         Step::Rest | Step::Wait(_) => true,
         // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper.
@@ -70,7 +66,7 @@ fn wanted(desired: &Desired, identity: &str) -> Guarded {
 fn due(seen: &Observation, standing: &Standing, desired: &Desired, identity: &str) -> Option<Guard> {
     let mark = wanted(desired, identity);
     let before = seen.status.guarded.as_ref().filter(|guarded| guarded.identity == identity);
-    let via = standing.endpoints(seen, None);
+    let via = standing.to_ask(seen, None);
     let from = standing.committed.as_ref()?.version;
     if before == Some(&mark) || via.is_empty() {
         return None;

@@ -9,270 +9,219 @@
 //! - A change of mind is no special case: each pass looks only at the membership, the pods and what is wanted.
 
 use super::origin::usable_claim;
-use super::standing::{Standing, serving};
-use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, objects, replace, rolling, strangers};
+use super::standing::serving;
+use super::view::{Course, View};
+use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, replace, rolling};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
 
-/// The next step towards the wanted number of voters. One that has to wait says which way it was going.
-pub fn next(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> Step {
-    let wanted = blueprint.desired.replicas;
-    let membership = standing.committed.clone().or_else(|| seen.noted_membership());
-    let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));
-    let step = match step(seen, standing, blueprint) {
-        Step::Wait(reason) => {
-            let Reason { code, message } = rolling::failed(seen, standing).unwrap_or(reason);
-            let way_out = departure::way_out(seen, standing, wanted).map(|out| format!("; {out}"));
-            Step::Wait(Reason::new(code, format!("{message}{}", way_out.unwrap_or_default())))
+/// Nothing can be said of members before there is a set of their pods.
+pub fn no_set(view: &View<'_>) -> Option<Step> {
+    let missing = view.seen.set.is_none();
+    missing.then(|| Step::Wait(Reason::new("Applying", "waiting for the StatefulSet to appear")))
+}
+
+/// Nothing that takes anything away, but members whose pods are missing get them back.
+pub fn without_quorum(view: &View<'_>) -> Option<Step> {
+    let (seen, standing) = (view.seen, view.standing);
+    let set = seen.set.as_ref().filter(|_| standing.committed.is_none())?;
+    let recorded = seen.noted_membership().map_or(0, |membership| membership.highest(&seen.names));
+    if set.replicas < recorded {
+        return raise(view, set);
+    }
+    if nobody_has_data(seen, set) {
+        return Some(Step::Refuse(Reason::new(
+            "NoData",
+            "no member's volume holds a database, and this ensemble was born before: bring its volumes back, or delete the ensemble and its claims to begin anew",
+        )));
+    }
+    Some(Step::Wait(standing.no_quorum(seen)))
+}
+
+/// Every pod has answered, and none has anything. One that is silent may have all of it.
+fn nobody_has_data(seen: &Observation, set: &SetFacts) -> bool {
+    let pods = (0..set.replicas).map(|ordinal| ServerId(ordinal + 1));
+    let empty = |id| seen.members.get(&id).and_then(Fact::known).is_some_and(|truth| !truth.disk.database);
+    set.replicas > 0 && pods.into_iter().all(empty)
+}
+
+/// A member whose pod the set does not have.
+pub fn missing_pods(view: &View<'_>) -> Option<Step> {
+    let course = view.course.as_ref()?;
+    let missing = course.set.replicas < course.committed.highest(&view.seen.names);
+    missing.then(|| raise(view, course.set)).flatten()
+}
+
+/// A wanted member that does not vote yet.
+pub fn grow(view: &View<'_>) -> Option<Step> {
+    let (seen, standing, course) = (view.seen, view.standing, view.course.as_ref()?);
+    let voters: Vec<ServerId> = course.committed.voters().collect();
+    let joiner = (1..=course.wanted).map(ServerId).find(|id| !voters.contains(id))?;
+    // One that no node is found for may wait for the node of one that goes; one whose volume is lost has none before that is
+    // given up, whoever goes.
+    let lacks = replace::renew(seen, standing, view.desired?, joiner).is_some();
+    let waits = departure::unplaced(seen, joiner) && !lacks && (course.leaver.is_some() || course.unneeded);
+    // One that does not serve holds up whoever joins.
+    let held_up = course
+        .leaver
+        .is_some_and(|(id, _)| departure::gone(seen, standing, id) && departure::blocker(seen, standing, id).is_none());
+    if waits || held_up { None } else { admit(view, course, joiner) }
+}
+
+/// The next step on the way of a member into the membership.
+fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step> {
+    let (seen, standing, desired) = (view.seen, view.standing, view.desired?);
+    if let Some(blocker) = standing.blocker(seen) {
+        return Some(Step::Wait(blocker));
+    }
+    let second = second(course, joiner);
+    if course.set.replicas < second.unwrap_or(joiner).0 {
+        return raise(view, course.set);
+    }
+    // What one of them lacks is mended, whoever of them the other waits for (found by the simulation).
+    let joiners = || [Some(joiner), second].into_iter().flatten();
+    if let Some(step) = joiners().find_map(|id| replace::renew(seen, standing, desired, id)) {
+        return Some(step);
+    }
+    let waits_for = joiners().find_map(|id| Some((id, not_ready_to_join(view, id)?)));
+    // Of two voters neither may be lost: the third comes back first, and is restarted in its place.
+    let at_stake = course.committed.voters().count() == 2 && course.wanted > 2;
+    if at_stake && waits_for.is_none() {
+        return Some(join(view, course, joiner));
+    }
+    // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
+    // member does. A leader that gave up its seat comes by here.
+    let restart = |id: ServerId| {
+        let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating)?;
+        let why = rolling::turn(seen, desired, id)?;
+        if hindered::pinned(seen, id) {
+            return None;
         }
-        step => step,
+        Some(rolling::restart(seen, standing, id, pod, Some(course.committed.version), why))
     };
-    match (step, voters) {
-        (Step::Wait(reason), Some(voters)) if voters != wanted => {
-            Step::Wait(Reason::new(reason.code, format!("going from {voters} to {wanted} voters: {}", reason.message)))
-        }
-        (step, _) => step,
+    if let Some(step) = joiners().find_map(restart) {
+        return Some(step);
+    }
+    if let Some((id, reason)) = waits_for {
+        let pod = seen.names.pod(id.ordinal());
+        let message = format!("waiting for member {id} (pod {pod}) to sync: {reason}");
+        return Some(Step::Wait(Reason::new("Joining", message)));
+    }
+    Some(join(view, course, joiner))
+}
+
+/// On the way from one voter to three, the one that joins right after this one: both are started and synced before the first
+/// votes. Two that vote tolerate less than one does, and a member takes seconds to start and to sync.
+fn second(course: &Course<'_>, joiner: ServerId) -> Option<ServerId> {
+    let mut others = (joiner.0 + 1..=course.wanted).map(ServerId).filter(|id| !course.committed.contains(*id));
+    others.next().filter(|_| course.committed.voters().count() == 1)
+}
+
+fn join(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Step {
+    if view.seen.hindrances.denied {
+        return meanwhile(view, Reason::new(rolling::DENIED, denied(view.seen)));
+    }
+    Step::Join {
+        id: joiner,
+        server: view.seen.names.server(joiner),
+        from: course.committed.version,
+        via: view.standing.to_ask(view.seen, Some(joiner)),
     }
 }
 
-fn step(seen: &Observation, standing: &Standing, blueprint: &Blueprint<'_>) -> Step {
-    let Some(set) = &seen.set else {
-        return Step::Wait(Reason::new("Applying", "waiting for the StatefulSet to appear"));
-    };
-    let context = Context { seen, standing, blueprint, set };
-    let Some(committed) = &standing.committed else {
-        return context.without_quorum();
-    };
-    let wanted = blueprint.desired.replicas;
-    if let Some(stranger) = strangers::in_the_way(seen, committed, wanted) {
-        return Step::Refuse(stranger);
+/// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
+/// taken back, the restarts are what lets the super user in again.
+fn meanwhile(view: &View<'_>, held: Reason) -> Step {
+    let (seen, standing) = (view.seen, view.standing);
+    // That takes a `reconfig` as well.
+    let step = if seen.hindrances.denied { None } else { drain::hand_over(seen, standing) };
+    let roll = || rolling::roll(seen, standing, view.desired?);
+    step.or_else(roll).unwrap_or(Step::Refuse(held))
+}
+
+fn not_ready_to_join(view: &View<'_>, joiner: ServerId) -> Option<String> {
+    if let Some(reason) = view.standing.unsynced(view.seen, joiner) {
+        return Some(reason);
     }
-    if set.replicas < committed.highest(&seen.names) {
-        return context.raise();
+    let truth = view.seen.members.get(&joiner).and_then(Fact::known)?;
+    if truth.disk.identity.as_deref() != Some(view.origin.ok()?.identity.as_str()) {
+        return Some("its volume belongs to another ensemble".to_owned());
     }
-    if let Some(step) = drain::relieve(seen, standing) {
-        return step;
-    }
-    // A change of the membership would be refused again; a restart asks nobody's leave.
-    if seen.hindrances.denied
-        && let Some(step @ Step::Restart(_)) = rolling::roll(seen, standing, blueprint.desired)
-    {
-        return step;
-    }
-    if let Some(step) = replace::next(seen, standing, blueprint.desired) {
-        return step;
-    }
-    let voters: Vec<ServerId> = committed.voters().collect();
-    let leaver = departure::next(seen, standing, committed, wanted);
-    let unneeded = set.replicas > committed.highest(&seen.names).max(wanted);
-    if let Some(joiner) = (1..=wanted).map(ServerId).find(|id| !voters.contains(id)) {
-        // One that no node is found for may wait for the node of one that goes; one whose volume is lost has none before that is
-        // given up, whoever goes.
-        let lacks = replace::renew(seen, standing, blueprint.desired, joiner).is_some();
-        let waits = departure::unplaced(seen, joiner) && !lacks && (leaver.is_some() || unneeded);
-        // One that does not serve holds up whoever joins.
-        let held_up = leaver.is_some_and(|(id, _)| {
-            departure::gone(seen, standing, id) && departure::blocker(seen, standing, id).is_none()
-        });
-        if !waits && !held_up {
-            return context.grow(joiner);
+    (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
+}
+
+fn raise(view: &View<'_>, set: &SetFacts) -> Option<Step> {
+    let id = ServerId(set.replicas + 1);
+    Some(match usable_claim(view.seen, id, &view.origin.ok()?.identity) {
+        Ok(()) => {
+            let resize = resize(view, set, id, set.replicas + 1, Vec::new())?;
+            match hindered::unraisable(view.seen, id, &resize.object) {
+                Some(refused) => meanwhile(view, refused),
+                None => Step::Raise(resize),
+            }
         }
-    }
-    let lower = unneeded.then(|| context.lower());
-    // A pod that may not go holds up nobody.
-    let kept = match &lower {
-        Some(Step::Lower(resize)) => hindered::unresizable(seen, &resize.object),
+        Err(obstacle) => obstacle.into(),
+    })
+}
+
+/// The last pod, which is no member's. Two voters are passed by at once: the next leaves before that pod is stopped.
+pub fn lower_now(view: &View<'_>) -> Option<Step> {
+    let course = view.course.as_ref()?;
+    let first = course.leaver.is_some() && course.committed.voters().count() == 2 && course.wanted == 1;
+    lower(view).filter(|step| !first && !matches!(step, Step::Wait(_)))
+}
+
+/// The last pod, or what it waits for. One that may not go holds up nobody.
+pub fn lower(view: &View<'_>) -> Option<Step> {
+    last_pod(view).filter(|step| stays(view, step).is_none())
+}
+
+/// A pod that the API server does not let go.
+pub fn kept(view: &View<'_>) -> Option<Step> {
+    stays(view, &last_pod(view)?).map(Step::Refuse)
+}
+
+fn stays(view: &View<'_>, step: &Step) -> Option<Reason> {
+    match step {
+        Step::Lower(resize) => hindered::unresizable(view.seen, &resize.object),
         _ => None,
-    };
-    let lower = lower.filter(|_| kept.is_none());
-    // Two voters are passed by at once: the next leaves before the pod of the last one is stopped.
-    let first = leaver.is_some() && voters.len() == 2 && wanted == 1;
-    if let Some(step) = lower.as_ref().filter(|step| !first && !matches!(step, Step::Wait(_))) {
-        return step.clone();
     }
-    if let Some((id, why)) = leaver {
-        if let Some(step) = mute::before_few(seen, standing, blueprint.desired, id) {
-            return step;
-        }
-        return match departure::blocker(seen, standing, id) {
-            Some(blocker) => Step::Wait(blocker),
-            None if seen.hindrances.denied => context.meanwhile(Reason::new(rolling::DENIED, denied(seen))),
-            None => rolling::leave(seen, standing, id, committed.version, why),
-        };
-    }
-    if let Some(step) = lower {
-        return step;
-    }
-    let unused = objects::unused(seen, blueprint);
-    if !unused.is_empty() {
-        return Step::Delete(unused);
-    }
-    if set.update_revision.is_none() {
-        return Step::Wait(Reason::new("Applying", "waiting for the StatefulSet's controller to take the change in"));
-    }
-    if let Some(step) = drain::hand_over(seen, standing) {
-        return step;
-    }
-    if let Some(step) = rolling::roll(seen, standing, blueprint.desired) {
-        return step;
-    }
-    let wait = standing.blocker(seen).map(Step::Wait);
-    wait.or(kept.map(Step::Refuse)).unwrap_or(Step::Rest)
 }
 
-struct Context<'a> {
-    seen: &'a Observation,
-    standing: &'a Standing,
-    blueprint: &'a Blueprint<'a>,
-    set: &'a SetFacts,
+/// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before. Nobody
+/// waits for one that does not run.
+fn last_pod(view: &View<'_>) -> Option<Step> {
+    let course = view.course.as_ref().filter(|course| course.unneeded)?;
+    let id = ServerId(course.set.replicas);
+    let runs = view.seen.pods.get(&id.ordinal()).is_none_or(|pod| pod.running != Some(false));
+    if let Some(blocker) = view.standing.blocker(view.seen).filter(|_| runs) {
+        return Some(Step::Wait(blocker));
+    }
+    let via = view.standing.to_ask(view.seen, Some(id));
+    Some(Step::Lower(resize(view, course.set, id, course.set.replicas - 1, via)?))
 }
 
-impl Context<'_> {
-    /// Nothing that takes anything away, but members whose pods are missing get them back.
-    fn without_quorum(&self) -> Step {
-        let recorded = self.seen.noted_membership().map_or(0, |membership| membership.highest(&self.seen.names));
-        if self.set.replicas < recorded {
-            return self.raise();
-        }
-        if self.nobody_has_data() {
-            return Step::Refuse(Reason::new(
-                "NoData",
-                "no member's volume holds a database, and this ensemble was born before: bring its volumes back, or delete the ensemble and its claims to begin anew",
-            ));
-        }
-        Step::Wait(self.standing.no_quorum(self.seen))
+/// A member that is too many, or in the way of one that is not.
+pub fn leave(view: &View<'_>) -> Option<Step> {
+    let (seen, standing, course) = (view.seen, view.standing, view.course.as_ref()?);
+    let (id, why) = course.leaver?;
+    if let Some(step) = mute::before_few(seen, standing, view.desired?, id) {
+        return Some(step);
     }
+    Some(match departure::blocker(seen, standing, id) {
+        Some(blocker) => Step::Wait(blocker),
+        None if seen.hindrances.denied => meanwhile(view, Reason::new(rolling::DENIED, denied(seen))),
+        None => rolling::leave(seen, standing, id, course.committed.version, why),
+    })
+}
 
-    /// Every pod has answered, and none has anything. One that is silent may have all of it.
-    fn nobody_has_data(&self) -> bool {
-        let pods = (0..self.set.replicas).map(|ordinal| ServerId(ordinal + 1));
-        let empty = |id| self.seen.members.get(&id).and_then(Fact::known).is_some_and(|truth| !truth.disk.database);
-        self.set.replicas > 0 && pods.into_iter().all(empty)
-    }
-
-    fn grow(&self, joiner: ServerId) -> Step {
-        if let Some(blocker) = self.standing.blocker(self.seen) {
-            return Step::Wait(blocker);
-        }
-        let second = self.second(joiner);
-        if self.set.replicas < second.unwrap_or(joiner).0 {
-            return self.raise();
-        }
-        // What one of them lacks is mended, whoever of them the other waits for (found by the simulation).
-        let joiners = || [Some(joiner), second].into_iter().flatten();
-        let renew = |id| replace::renew(self.seen, self.standing, self.blueprint.desired, id);
-        if let Some(step) = joiners().find_map(renew) {
-            return step;
-        }
-        let waits_for = joiners().find_map(|id| Some((id, self.not_ready_to_join(id)?)));
-        // Of two voters neither may be lost: the third comes back first, and is restarted in its place.
-        let at_stake = self.voters() == 2 && self.blueprint.desired.replicas > 2;
-        if at_stake && waits_for.is_none() {
-            return self.join(joiner);
-        }
-        // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
-        // member does. A leader that gave up its seat comes by here.
-        let restart = |id: ServerId| {
-            let pod = self.seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating)?;
-            let why = rolling::turn(self.seen, self.blueprint.desired, id)?;
-            if hindered::pinned(self.seen, id) {
-                return None;
-            }
-            let from = self.standing.committed.as_ref()?.version;
-            Some(rolling::restart(self.seen, self.standing, id, pod, Some(from), why))
-        };
-        if let Some(step) = joiners().find_map(restart) {
-            return step;
-        }
-        if let Some((id, reason)) = waits_for {
-            let pod = self.seen.names.pod(id.ordinal());
-            return Step::Wait(Reason::new(
-                "Joining",
-                format!("waiting for member {id} (pod {pod}) to sync: {reason}"),
-            ));
-        }
-        self.join(joiner)
-    }
-
-    /// On the way from one voter to three, the one that joins right after this one: both are started and synced before the first
-    /// votes. Two that vote tolerate less than one does, and a member takes seconds to start and to sync.
-    fn second(&self, joiner: ServerId) -> Option<ServerId> {
-        let (wanted, committed) = (self.blueprint.desired.replicas, self.standing.committed.as_ref()?);
-        let mut others = (joiner.0 + 1..=wanted).map(ServerId).filter(|id| !committed.contains(*id));
-        others.next().filter(|_| self.voters() == 1)
-    }
-
-    fn voters(&self) -> usize {
-        self.standing.committed.as_ref().map_or(0, |committed| committed.voters().count())
-    }
-
-    fn join(&self, joiner: ServerId) -> Step {
-        let Some(committed) = &self.standing.committed else {
-            return Step::Wait(self.standing.no_quorum(self.seen));
-        };
-        if self.seen.hindrances.denied {
-            return self.meanwhile(Reason::new(rolling::DENIED, denied(self.seen)));
-        }
-        Step::Join {
-            id: joiner,
-            server: self.seen.names.server(joiner),
-            from: committed.version,
-            via: self.standing.endpoints(self.seen, Some(joiner)),
-        }
-    }
-
-    /// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
-    /// taken back, the restarts are what lets the super user in again.
-    fn meanwhile(&self, held: Reason) -> Step {
-        // That takes a `reconfig` as well.
-        let step = if self.seen.hindrances.denied { None } else { drain::hand_over(self.seen, self.standing) };
-        step.or_else(|| rolling::roll(self.seen, self.standing, self.blueprint.desired)).unwrap_or(Step::Refuse(held))
-    }
-
-    fn not_ready_to_join(&self, joiner: ServerId) -> Option<String> {
-        if let Some(reason) = self.standing.unsynced(self.seen, joiner) {
-            return Some(reason);
-        }
-        let truth = self.seen.members.get(&joiner).and_then(Fact::known)?;
-        if truth.disk.identity.as_deref() != Some(self.blueprint.charter.identity.as_str()) {
-            return Some("its volume belongs to another ensemble".to_owned());
-        }
-        (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
-    }
-
-    fn raise(&self) -> Step {
-        let id = ServerId(self.set.replicas + 1);
-        match usable_claim(self.seen, id, &self.blueprint.charter.identity) {
-            Ok(()) => {
-                let resize = self.resize(id, self.set.replicas + 1, Vec::new());
-                match hindered::unraisable(self.seen, id, &resize.object) {
-                    Some(refused) => self.meanwhile(refused),
-                    None => Step::Raise(resize),
-                }
-            }
-            Err(obstacle) => obstacle.into(),
-        }
-    }
-
-    /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before. Nobody
-    /// waits for one that does not run.
-    fn lower(&self) -> Step {
-        let id = ServerId(self.set.replicas);
-        let runs = self.seen.pods.get(&id.ordinal()).is_none_or(|pod| pod.running != Some(false));
-        if let Some(blocker) = self.standing.blocker(self.seen).filter(|_| runs) {
-            return Step::Wait(blocker);
-        }
-        Step::Lower(self.resize(id, self.set.replicas - 1, self.standing.endpoints(self.seen, Some(id))))
-    }
-
-    fn resize(&self, id: ServerId, pods: u32, via: Vec<String>) -> Resize {
-        Resize {
-            id,
-            object: stateful_set(&Blueprint { pods, ..self.blueprint.clone() }),
-            uid: self.set.uid.clone(),
-            resource_version: self.set.resource_version.clone(),
-            via,
-        }
-    }
+fn resize(view: &View<'_>, set: &SetFacts, id: ServerId, pods: u32, via: Vec<ServerId>) -> Option<Resize> {
+    Some(Resize {
+        id,
+        object: stateful_set(&Blueprint { pods, ..view.draft.as_ref()?.blueprint.clone() }),
+        uid: set.uid.clone(),
+        resource_version: set.resource_version.clone(),
+        via,
+    })
 }

@@ -79,7 +79,7 @@ pub fn instead_of_leaving(
     desired: &Desired,
     id: ServerId,
 ) -> Option<Result<(), Reason>> {
-    let heard = !standing.endpoints(seen, Some(id)).is_empty();
+    let heard = !standing.to_ask(seen, Some(id)).is_empty();
     if heard && !left_alone(seen, standing, id) {
         return None;
     }

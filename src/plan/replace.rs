@@ -89,7 +89,7 @@ pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: Ser
         // Whatever was asked for: a claim of another ensemble is not this one's to give up.
         Some(claim) if claim.identity != seen.charter.as_ref().map(|charter| charter.identity.clone()) => None,
         Some(claim) if !claim.going => {
-            let (from, via) = (committed.version, standing.endpoints(seen, Some(id)));
+            let (from, via) = (committed.version, standing.to_ask(seen, Some(id)));
             let (claim, pod) = (Target::claim(claim), pod.map(Target::pod));
             Some(Step::Renew(Renew { id, claim, pod, from, via, why: why? }))
         }

@@ -9,10 +9,10 @@
 //!   so it is restarted, and then joins as any other. Where the policy has closed meanwhile, it joins as it is.
 
 use super::standing::Standing;
-use super::{ConfigVersion, Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace, service, volume};
+use super::{Purpose, Reason, Restart, Step, Target, heal, hindered, mute, replace, service, volume};
 use crate::model::desired::Updates;
 use crate::model::observed::Asked;
-use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
+use crate::model::{ConfigVersion, Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
 /// The reason of a step that the members refused, since they do not take the operator for the super user.
 pub const DENIED: &str = "SuperUserDenied";
@@ -161,7 +161,7 @@ pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
 
 /// Takes a member out of the membership, so that it can be stopped.
 pub fn leave(seen: &Observation, standing: &Standing, id: ServerId, from: ConfigVersion, why: Purpose) -> Step {
-    Step::Leave { id, from, via: standing.endpoints(seen, Some(id)), why }
+    Step::Leave { id, from, via: standing.to_ask(seen, Some(id)), why }
 }
 
 /// Deletes a member's pod; its `StatefulSet` makes it anew.
@@ -173,7 +173,7 @@ pub fn restart(
     from: Option<ConfigVersion>,
     why: String,
 ) -> Step {
-    let others = standing.endpoints(seen, Some(id));
-    let via = if others.is_empty() { standing.endpoints(seen, None) } else { others };
+    let others = standing.to_ask(seen, Some(id));
+    let via = if others.is_empty() { standing.to_ask(seen, None) } else { others };
     Step::Restart(Restart { id, pod: Target::pod(pod), from, via, why })
 }

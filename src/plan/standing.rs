@@ -162,16 +162,17 @@ impl Standing {
         }
     }
 
-    /// Addresses of members that serve with the leader, `except` not among them. Those that have to be restarted are asked
+    /// Members that serve with the leader and have an address, `except` not among them. Those that have to be restarted are asked
     /// only when there is nobody else: they may know another password than the Secret holds by now. A leader that takes no
     /// session is never asked.
-    pub fn endpoints(&self, seen: &Observation, except: Option<ServerId>) -> Vec<String> {
+    pub fn to_ask(&self, seen: &Observation, except: Option<ServerId>) -> Vec<ServerId> {
         let voters = self.committed.iter().flat_map(Membership::voters);
         let hears = |id: ServerId| self.leader != Some(id) || !mute::mute(seen, id);
         let synced = voters.filter(|id| Some(*id) != except && hears(*id) && self.unsynced(seen, *id).is_none());
         let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| rolling::due(seen, *id).is_some());
-        let asked = if fresh.is_empty() { due } else { fresh };
-        asked.into_iter().filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect()
+        let mut asked = if fresh.is_empty() { due } else { fresh };
+        asked.retain(|id| seen.address(*id).is_some());
+        asked
     }
 }
 

@@ -171,8 +171,8 @@ fn a_record_that_no_server_reads_back_is_found_unless_the_limit_was_raised() {
     let session = SessionId(0x1001);
     let header = Header { session, cxid: 9, zxid: Zxid(E1 + 3), time: 5 };
     let paths: Vec<String> = (0..120_000).map(|number| format!("/ephemerals/number-{number}")).collect();
-    let paths = menagerie::log::encode_paths(paths.iter().map(String::as_bytes));
-    let paths = menagerie::log::Paths::decode(&mut Decoder::new(&paths)).ok();
+    let paths = zookeeper_files::log::encode_paths(paths.iter().map(String::as_bytes));
+    let paths = zookeeper_files::log::Paths::decode(&mut Decoder::new(&paths)).ok();
     let mut log = LogWriter::new(Vec::new(), 0).unwrap();
     log.append(header, &Txn::CloseSession { paths }, None).unwrap();
     fs::write(world.file("log.100000003"), log.into_inner()).unwrap();

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use menagerie::jute::{Decoder, Text};
-use menagerie::log::{Acl, Acls, Create, Digest, Header, Lifetime, LogWriter, SessionId, Txn, encode_acls};
 use menagerie::model::ids::Zxid;
-use menagerie::replay::Tree;
 use serde_json::Value;
+use zookeeper_files::jute::{Decoder, Text};
+use zookeeper_files::log::{Acl, Acls, Create, Digest, Header, Lifetime, LogWriter, SessionId, Txn, encode_acls};
+use zookeeper_files::replay::Tree;
 
 mod cases;
 mod damage;

@@ -10,16 +10,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use menagerie::jute::{Decoder, Text};
-use menagerie::log::{Create, Header, Lifetime, SessionId, Txn, encode_acls};
 use menagerie::model::acl::{Acl, NARROW, RootAcl};
 use menagerie::model::ids::Zxid;
-use menagerie::replay::Tree;
 use menagerie::zk::ensemble::{Ensemble, EnsembleError, Password};
 use menagerie::zk::guard::{Walk, Walked};
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_files::jute::{Decoder, Text};
+use zookeeper_files::log::{Create, Header, Lifetime, SessionId, Txn, encode_acls};
+use zookeeper_files::replay::Tree;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long a server that cannot read its log takes to say so, on two busy cores.
@@ -216,8 +216,8 @@ async fn anybody_can_end_an_ensemble_that_is_not_guarded_so_that_a_member_never_
 fn snapshot(paths: &[&str], folder: &str) {
     let mut tree = Tree::born();
     for (zxid, path) in (1..).zip(paths) {
-        let acl = encode_acls(&[menagerie::log::Acl::new(31, "world", "anyone")]);
-        let acl = menagerie::log::Acls::decode(&mut Decoder::new(&acl)).unwrap();
+        let acl = encode_acls(&[zookeeper_files::log::Acl::new(31, "world", "anyone")]);
+        let acl = zookeeper_files::log::Acls::decode(&mut Decoder::new(&acl)).unwrap();
         let (path, data, lifetime) = (Text(path.as_bytes()), Some(&b""[..]), Lifetime::Persistent);
         let create = Create { path, data, acl, lifetime, parent_cversion: Some(1), with_stat: false };
         let header = Header { session: SessionId(1), cxid: 1, zxid: Zxid(zxid), time: 1 };

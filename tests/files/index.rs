@@ -7,11 +7,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use menagerie::index::{Before, Deed, Index, IndexError, Moment, Query, build};
-use menagerie::log::{Effect, SessionId, Txn};
 use menagerie::model::ids::Zxid;
-use menagerie::replay::{Replay, Step, Tree, Verdict};
-use menagerie::snapshot::Owner;
+use zookeeper_files::index::{Before, Deed, Index, IndexError, Moment, Query, build};
+use zookeeper_files::log::{Effect, SessionId, Txn};
+use zookeeper_files::replay::{Replay, Step, Tree, Verdict};
+use zookeeper_files::snapshot::Owner;
 
 use crate::scenes::{Member, scenes};
 
@@ -56,7 +56,7 @@ fn scan(member: &Member) -> Vec<Scanned> {
             add(change.path.to_string(), deed, change.effect.data());
         }
         if let Txn::CloseSession { paths: None } = record.txn {
-            let owned = |stat: &menagerie::snapshot::Stat| stat.owner() == Owner::Session(header.session);
+            let owned = |stat: &zookeeper_files::snapshot::Stat| stat.owner() == Owner::Session(header.session);
             for (path, _) in replay.tree().walk(b"/").iter().filter(|(_, znode)| owned(znode.stat())) {
                 add(String::from_utf8(path.to_vec()).unwrap(), Deed::Ended, None);
             }

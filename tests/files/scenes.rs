@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use flate2::read::GzDecoder;
-use menagerie::log::{Event, LogReader, Record};
 use menagerie::model::ids::Zxid;
-use menagerie::replay::{Replay, Tree};
-use menagerie::snapshot::{Compression, SnapshotReader};
+use zookeeper_files::log::{Event, LogReader, Record};
+use zookeeper_files::replay::{Replay, Tree};
+use zookeeper_files::snapshot::{Compression, SnapshotReader};
 
 /// What one run of servers left: `3.9.5/ensemble`.
 pub struct Scene {

@@ -5,9 +5,9 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use menagerie::replay::Tree;
-use menagerie::snapshot::Owner;
 use serde_json::{Value, json};
+use zookeeper_files::replay::Tree;
+use zookeeper_files::snapshot::Owner;
 
 use crate::scenes::{Scene, scenes};
 

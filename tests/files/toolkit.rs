@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use menagerie::jute::Text;
-use menagerie::log::{Acls, Event, Lifetime, LogReader, Record, Txn};
-use menagerie::snapshot::{Item, Node};
+use zookeeper_files::jute::Text;
+use zookeeper_files::log::{Acls, Event, Lifetime, LogReader, Record, Txn};
+use zookeeper_files::snapshot::{Item, Node};
 
 use crate::scenes::{open_snapshot, scenes};
 
@@ -146,8 +146,9 @@ fn content(txn: &Txn<'_>) -> String {
         Txn::SetData { path, data: bytes, version, .. } => format!("{path},{},{version}", data(bytes)),
         Txn::Delete { path, .. } => csv(path),
         Txn::SetAcl { path, acl, version } => {
-            let entry =
-                |acl: menagerie::log::Acl<'_>| format!("s{{{},s{{{},{}}}}}", acl.perms, csv(acl.scheme), csv(acl.id));
+            let entry = |acl: zookeeper_files::log::Acl<'_>| {
+                format!("s{{{},s{{{},{}}}}}", acl.perms, csv(acl.scheme), csv(acl.id))
+            };
             let entries: Vec<_> = acl.iter().map(entry).collect();
             format!("{},v{{{}}},{version}", csv(path), entries.join(","))
         }
@@ -174,7 +175,8 @@ fn data(bytes: Option<&[u8]>) -> String {
 
 /// A list of ACLs as Java prints one.
 fn list(acls: Acls<'_>) -> String {
-    let entry = |acl: menagerie::log::Acl<'_>| format!("{},s{{{},{}}}\n", acl.perms, csv(acl.scheme), csv(acl.id));
+    let entry =
+        |acl: zookeeper_files::log::Acl<'_>| format!("{},s{{{},{}}}\n", acl.perms, csv(acl.scheme), csv(acl.id));
     let entries: Vec<_> = acls.iter().map(entry).collect();
     format!("[{}]", entries.join(", "))
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use menagerie::files::{Member, verify};
-use menagerie::log::AtStart;
 use menagerie::model::ids::Zxid;
 use serde_json::Value;
+use zookeeper_files::disk::{Member, verify};
+use zookeeper_files::log::AtStart;
 
 use crate::live::java;
 use crate::scenes::{scenes, unpack};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Ordinal, ServerId};
-use menagerie::plan::{Plan, Step, Truth};
+use menagerie::plan::{COURSE, GROUND, Plan, Step, Truth};
 use serde_json::json;
 
 use super::world::{UID, World, zk};
@@ -306,4 +306,20 @@ fn case_24_all_that_is_unwise_is_said_in_one_condition() {
     let plan = world.settle();
     let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
     assert_eq!(warning.reason, "UnwiseSetting");
+}
+
+#[test]
+fn a_plan_says_which_rules_it_passed_over_on_the_way_to_its_step() {
+    let names = |plan: &Plan| plan.considered.iter().map(|rule| rule.name).collect::<Vec<_>>();
+    let page: Vec<&str> = GROUND.iter().chain(COURSE).map(|rule| rule.name).collect();
+    let mut world = settled(3);
+    assert_eq!(names(&world.pass()), page, "at rest every rule was asked");
+    world.scale(5);
+    let plan = world.pass();
+    let objects = page.iter().position(|name| *name == "objects").unwrap();
+    assert_eq!(names(&plan), page[..objects], "{:?}", plan.step);
+    let plan = world.pass();
+    assert!(matches!(plan.step, Step::Raise(_)), "{:?}", plan.step);
+    let grow = page.iter().position(|name| *name == "grow").unwrap();
+    assert_eq!(names(&plan), page[..grow]);
 }

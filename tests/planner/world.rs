@@ -157,17 +157,12 @@ impl World {
     /// Whether somebody who is asked to change the membership does not take the operator for the super user.
     fn denies(&self, step: &Step) -> bool {
         let (Step::Join { via, .. } | Step::Leave { via, .. }) = step else { return false };
-        let pods = self.seen().pods;
-        let addressed = |id: &&ServerId| pods.get(&id.ordinal()).and_then(|pod| pod.ip.as_ref());
-        self.refusing.iter().any(|id| addressed(&id).is_some_and(|ip| via.contains(ip)))
+        self.refusing.iter().any(|id| via.contains(id))
     }
 
     /// Whether some member takes the session that a step needs.
     fn hears(&self, step: &Step) -> bool {
-        let takes = |ip: &String| {
-            let id = (1..=self.pods()).map(ServerId).find(|id| self.pod(id.ordinal().0).ip.as_ref() == Some(ip));
-            id.is_some_and(|id| self.running(id) && !(self.mute.contains(&id) && self.leader() == Some(id)))
-        };
+        let takes = |id: &ServerId| self.running(*id) && !(self.mute.contains(id) && self.leader() == Some(*id));
         step.deeds().iter().all(|deed| match deed {
             Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } => via.iter().any(takes),
             _ => true,
@@ -464,7 +459,7 @@ impl World {
         }
     }
 
-    fn reconfigure(&mut self, from: ConfigVersion, via: &[String], change: impl FnOnce(&mut Membership) -> bool) {
+    fn reconfigure(&mut self, from: ConfigVersion, via: &[ServerId], change: impl FnOnce(&mut Membership) -> bool) {
         assert!(!via.is_empty(), "nobody to ask");
         assert!(self.has_quorum(), "a change without quorum");
         let membership = self.membership.as_mut().unwrap();

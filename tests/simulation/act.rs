@@ -2,7 +2,7 @@
 
 use menagerie::model::charter::CHARTER_KEY;
 use menagerie::model::observed::Kind;
-use menagerie::model::{Change, Charter, ConfigVersion};
+use menagerie::model::{Change, Charter, ConfigVersion, ServerId};
 use menagerie::plan::{Deed, Expected, Resize, Target, Write};
 use menagerie::render::Rendered;
 
@@ -43,7 +43,7 @@ impl World {
             Deed::Delete(target) => self.delete(target, pass),
             Deed::Resize(resize) => self.resize(resize, pass),
             Deed::Confirm { expected, via } => {
-                self.quorum_read(via).and_then(|config| expected.met(&config.membership(), &super::kube::names()))
+                self.quorum_read(via, pass).and_then(|config| expected.met(&config.membership(), &super::kube::names()))
             }
             Deed::Reconfig { change, from, via } => {
                 let from = (!pass.thought.unfenced).then_some(*from);
@@ -216,14 +216,14 @@ impl World {
         self.wrong(Wrong::Claim(format!("claim {name} is deleted {reason}")));
     }
 
-    /// Members by the addresses that were given to the operator.
-    fn reached(&self, via: &[String]) -> Vec<u32> {
-        let uids = via.iter().filter_map(|address| pod_at(address));
+    /// Whoever is by now at the addresses that these members had when the operator looked.
+    fn reached(&self, via: &[ServerId], pass: &Pass) -> Vec<u32> {
+        let uids = via.iter().filter_map(|id| pod_at(pass.thought.addresses.get(id)?));
         uids.filter_map(|uid| Some(self.kube.pods.iter().find(|(_, pod)| pod.uid == uid)?.0 + 1)).collect()
     }
 
-    fn quorum_read(&mut self, via: &[String]) -> Result<Config, String> {
-        for id in self.reached(via).into_iter().filter(|_| !self.deaf).collect::<Vec<_>>() {
+    fn quorum_read(&mut self, via: &[ServerId], pass: &Pass) -> Result<Config, String> {
+        for id in self.reached(via, pass).into_iter().filter(|_| !self.deaf).collect::<Vec<_>>() {
             if let Some(config) = self.fresh_read(id) {
                 return Ok(config);
             }
@@ -235,7 +235,7 @@ impl World {
         &mut self,
         change: &Change,
         from: Option<ConfigVersion>,
-        via: &[String],
+        via: &[ServerId],
         (pass, wire): (&Pass, Wire),
     ) -> Result<(), String> {
         let (id, join) = match change {
@@ -243,7 +243,8 @@ impl World {
             Change::Leave(id) => (id.0, false),
         };
         let before = self.committed;
-        let Some(member) = self.reached(via).into_iter().find(|id| self.kube.server(*id).is_some_and(Server::serving))
+        let Some(member) =
+            self.reached(via, pass).into_iter().find(|id| self.kube.server(*id).is_some_and(Server::serving))
         else {
             return Err("nobody serves".to_owned());
         };

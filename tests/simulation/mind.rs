@@ -1,12 +1,12 @@
 //! The planner, with a memory: what was seen before is decided as before. A mutant is a mind that is not right.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use menagerie::agent::prepare;
 use menagerie::agent::seed::Seed;
-use menagerie::model::{Observation, ServerId};
+use menagerie::model::{Observation, Ordinal, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
@@ -49,6 +49,8 @@ pub const SOUND: Mutant = Mutant {
 pub struct Thought {
     pub step: Step,
     pub deeds: Vec<Deed>,
+    /// Where members' pods were.
+    pub addresses: BTreeMap<ServerId, String>,
     pub unfenced: bool,
     pub status: Status,
     /// What it says once the step was carried out.
@@ -80,7 +82,12 @@ impl Mind {
         let done = Status::of(plan.status);
         let deeds = (self.mutant.act)(step.deeds());
         let unfenced = self.mutant.unfenced;
-        let thought = Rc::new(Thought { deeds, unfenced, status, done, digest: key, step });
+        let address = |ordinal: &Ordinal| {
+            let id = ServerId::from(*ordinal);
+            Some((id, seen.address(id)?.to_owned()))
+        };
+        let addresses = seen.pods.keys().filter_map(address).collect();
+        let thought = Rc::new(Thought { deeds, addresses, unfenced, status, done, digest: key, step });
         self.memory.borrow_mut().insert(key, Rc::clone(&thought));
         thought
     }

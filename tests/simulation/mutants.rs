@@ -240,7 +240,7 @@ fn leader_first(seen: &Observation, step: Step) -> Step {
     let version = menagerie::model::Membership::parse(&membership).map_or(ConfigVersion(0), |m| m.version);
     let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
     let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
-    let via = seen.pods.values().filter_map(|pod| pod.ip.clone()).collect();
+    let via = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
     Step::Restart(Restart { id, pod, from: Some(version), via, why: "leader first".into() })
 }
 
@@ -431,7 +431,7 @@ fn room_at_any_price(seen: &Observation, step: Step) -> Step {
     let highest = membership.voters().last().filter(|id| id.0 > desired.replicas && waits);
     let Some(id) = highest.filter(|_| membership.voters().count() > 1) else { return step };
     let others = membership.voters().filter(|voter| *voter != id);
-    let via = others.filter_map(|id| seen.pods.get(&id.ordinal())?.ip.clone()).collect();
+    let via = others.collect();
     Step::Leave { id, from: membership.version, via, why: Purpose::Shrink }
 }
 

@@ -1,0 +1,98 @@
+//! Which snapshots make up for transactions that are missing in the logs.
+
+use std::fmt;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::disk::member::{File, Member};
+use crate::ids::Zxid;
+use crate::log::{Damage, Fault};
+use crate::snapshot::Compression;
+
+/// The snapshots that make up for transactions that are missing before them.
+#[derive(Clone, Debug, Default)]
+pub struct Cover(Vec<Zxid>);
+
+/// Why transactions that are missing are no loss: what they did is in a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Covered {
+    /// In one that ends where the logs go on: the member got it from its leader.
+    FromLeader,
+    /// In this one.
+    Later(Zxid),
+}
+
+impl fmt::Display for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FromLeader => f.write_str("this member got a snapshot from the leader, which has what they did"),
+            Self::Later(snapshot) => {
+                write!(f, "the snapshot 0x{snapshot} has what they did, their history is not here")
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Its snapshots that look whole to a server, which looks at their ends alone. A single log is covered by those beside it.
+    pub fn cover(&self) -> Cover {
+        let files = if self.single { &self.beside } else { &self.snapshots };
+        Cover::of(files.iter().filter(|file| looks_whole(&file.path)).filter_map(|file| file.zxid))
+    }
+}
+
+impl Cover {
+    pub(crate) fn of(snapshots: impl IntoIterator<Item = Zxid>) -> Self {
+        Self(snapshots.into_iter().collect())
+    }
+
+    /// Those of another member as well.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
+    }
+
+    /// Why transactions that are missing before `next` are no loss.
+    pub fn of_gap(&self, before: Zxid, next: Zxid) -> Option<Covered> {
+        if self.0.iter().any(|&snapshot| snapshot > before && snapshot.0 == next.0.wrapping_sub(1)) {
+            return Some(Covered::FromLeader);
+        }
+        let newest = self.0.iter().max().filter(|newest| newest.0 >= next.0.saturating_sub(1));
+        newest.map(|&newest| Covered::Later(newest))
+    }
+
+    /// The same of damage.
+    pub fn of_damage(&self, damage: &Damage) -> Option<Covered> {
+        match (&damage.fault, damage.zxid) {
+            (Fault::Gap { before }, Some(zxid)) => self.of_gap(*before, zxid),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a server would try to load this snapshot: it looks at the end of one that is not packed, and at the beginning of
+/// one that is.
+pub(crate) fn looks_whole(path: &Path) -> bool {
+    let look = || -> std::io::Result<bool> {
+        let mut file = fs::File::open(path)?;
+        let mut head = [0; Compression::SNIFFED];
+        let packed = Compression::by_name(&path.to_string_lossy());
+        if packed != Compression::Plain {
+            file.read_exact(&mut head)?;
+            return Ok(Compression::sniff(&head) == packed);
+        }
+        let mut tail = [0; 5];
+        file.read_exact(&mut head)?;
+        file.seek(SeekFrom::End(-5))?;
+        file.read_exact(&mut tail)?;
+        Ok(head.starts_with(&crate::snapshot::MAGIC) && tail == *b"\0\0\0\x01/")
+    };
+    look().unwrap_or(false)
+}
+
+impl File {
+    /// The name without its folder.
+    pub(crate) fn short(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}

@@ -1,0 +1,163 @@
+//! The epochs that a member of an ensemble keeps beside its snapshots, and what its server makes of them when it starts.
+//!
+//! When it has read its snapshot and logs, a server of 3.9 holds the epoch of the last transaction against `currentEpoch`,
+//! and that against `acceptedEpoch` (`QuorumPeer.loadDataBase`). It ends if one is older than it can be, or no number. One that
+//! is missing it makes from the last transaction. A server that is alone keeps none, and does not ask for them.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use crate::disk::error::CannotLook;
+use crate::disk::verify::{Finding, Severity};
+use crate::ids::Zxid;
+use crate::log::AtStart;
+
+const CURRENT: &str = "currentEpoch";
+const ACCEPTED: &str = "acceptedEpoch";
+/// What is left where a server died before it could rename it.
+const UNFINISHED: &str = "currentEpoch.tmp";
+/// No number is longer: what is behind that is not read.
+const LONGEST: u64 = 256;
+
+/// What one of the files says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    Missing,
+    Epoch(i64),
+    /// No number; this is what a sentence says of it.
+    Garbage(String),
+}
+
+/// The epochs of a member.
+#[derive(Clone, Debug)]
+pub struct Epochs {
+    folder: PathBuf,
+    current: Kept,
+    unfinished: Kept,
+    accepted: Kept,
+}
+
+impl Epochs {
+    /// Reads those of a folder version-2.
+    pub fn read(folder: &Path) -> Result<Self, CannotLook> {
+        // A server that runs raises the accepted one first. So it is read last, to be none too low.
+        let unfinished = kept(&folder.join(UNFINISHED))?;
+        let current = kept(&folder.join(CURRENT))?;
+        let accepted = kept(&folder.join(ACCEPTED))?;
+        Ok(Self { folder: folder.to_owned(), current, unfinished, accepted })
+    }
+
+    /// What a server makes of them whose last transaction is this one. Without a finding it starts.
+    pub fn findings(&self, last: Zxid) -> Vec<Finding> {
+        if (&self.current, &self.accepted) == (&Kept::Missing, &Kept::Missing) {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        let of_last = last.0.cast_signed() >> 32;
+        let current = self.judge_current(last, of_last, &mut findings);
+        let accepted = match &self.accepted {
+            Kept::Garbage(what) => {
+                findings.push(self.finding(
+                    ACCEPTED,
+                    Severity::Damage,
+                    "epoch-garbage",
+                    what.clone(),
+                    AtStart::Refuses,
+                ));
+                return findings;
+            }
+            Kept::Missing => of_last,
+            Kept::Epoch(epoch) => *epoch,
+        };
+        let missing = self.accepted == Kept::Missing;
+        let name = if missing { "epoch-missing" } else { "epoch-behind" };
+        let says = if missing { made(last, of_last) } else { format!("it says {accepted}") };
+        if let Some(current) = current.filter(|&current| accepted < current) {
+            let text = format!("{says}, and the current epoch is {current}");
+            findings.push(self.finding(ACCEPTED, Severity::Damage, name, text, AtStart::Refuses));
+        } else if missing {
+            findings.push(self.finding(ACCEPTED, Severity::Notice, name, says, AtStart::Harmless));
+        }
+        findings
+    }
+
+    /// The current epoch that a server goes on with.
+    fn judge_current(&self, last: Zxid, of_last: i64, findings: &mut Vec<Finding>) -> Option<i64> {
+        let mut add = |file, severity, name, text, at_start| {
+            findings.push(self.finding(file, severity, name, text, at_start));
+        };
+        let epoch = match &self.current {
+            Kept::Missing => {
+                add(CURRENT, Severity::Notice, "epoch-missing", made(last, of_last), AtStart::Harmless);
+                return Some(of_last);
+            }
+            Kept::Garbage(what) => {
+                add(CURRENT, Severity::Damage, "epoch-garbage", what.clone(), AtStart::Refuses);
+                return None;
+            }
+            Kept::Epoch(epoch) => *epoch,
+        };
+        if of_last <= epoch {
+            return Some(epoch);
+        }
+        let behind = format!("says {epoch}, and the last transaction, 0x{last}, is of epoch {of_last}");
+        match &self.unfinished {
+            Kept::Missing => {
+                add(CURRENT, Severity::Damage, "epoch-behind", format!("it {behind}"), AtStart::Refuses);
+                None
+            }
+            Kept::Garbage(what) => {
+                let text = format!("{CURRENT} {behind}; so this one is read, and {what}");
+                add(UNFINISHED, Severity::Damage, "epoch-garbage", text, AtStart::Refuses);
+                None
+            }
+            Kept::Epoch(unfinished) => {
+                // It is renamed then. If it is too old itself, that shows at the next start.
+                let (severity, once) = if *unfinished < of_last {
+                    (Severity::Damage, ", which is older, too: so it does not start a second time")
+                } else {
+                    (Severity::Notice, "")
+                };
+                let text = format!("{CURRENT} {behind}; a server takes {unfinished} from this one{once}");
+                add(UNFINISHED, severity, "epoch-unfinished", text, AtStart::Harmless);
+                Some(*unfinished)
+            }
+        }
+    }
+
+    fn finding(&self, file: &str, severity: Severity, name: &'static str, text: String, at_start: AtStart) -> Finding {
+        let path = self.folder.join(file);
+        Finding { path, severity, name, offset: None, zxid: None, text, at_start: Some(at_start) }
+    }
+}
+
+fn made(last: Zxid, of_last: i64) -> String {
+    format!("it is missing: a server makes it from the last transaction, 0x{last}: {of_last}")
+}
+
+fn kept(path: &Path) -> Result<Kept, CannotLook> {
+    let failed = |error| CannotLook::io(path, error);
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(said(&bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Kept::Missing),
+        // Java finds no file there, and puts one in the place of an empty folder.
+        Err(error) if error.kind() == ErrorKind::IsADirectory => match fs::read_dir(path).map_err(failed)?.next() {
+            None => Ok(Kept::Missing),
+            Some(_) => Ok(Kept::Garbage("it is a folder".to_owned())),
+        },
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The first line, as Java's `Long.parseLong` has it: with a sign or without, and no blanks.
+fn said(bytes: &[u8]) -> Kept {
+    let line = bytes.split(|&byte| byte == b'\n' || byte == b'\r').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    match line.parse() {
+        Ok(epoch) => Kept::Epoch(epoch),
+        Err(_) if bytes.is_empty() => Kept::Garbage("it is empty".to_owned()),
+        Err(_) => Kept::Garbage(format!("it begins with {line:?}, which is no epoch")),
+    }
+}

@@ -1,0 +1,32 @@
+//! Folders that are `ZooKeeper`'s own: nothing else is written there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Whether a file of this name would lie in a member's data folder, or in that with its logs and snapshots.
+pub fn is_at_home(file: &Path) -> io::Result<bool> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::canonicalize(folder)?;
+    let holds = |name: &str| folder.join(name).exists();
+    Ok(folder.ends_with("version-2") || holds("version-2") || holds("myid"))
+}
+
+/// A log or snapshot in this folder, or what a server would take for one. There is none in a folder that does not exist.
+pub fn log_or_snapshot(folder: &Path) -> io::Result<Option<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    let mut found = None;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("log.") || name.starts_with("snapshot.") {
+            // The newest, more or less: the same one each time.
+            found = found.max(Some(entry.path()));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,208 @@
+//! A log on a disk, which a server may be writing to while it is read.
+
+use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::disk::error::CannotLook;
+use crate::disk::member::Member;
+use crate::disk::open::{Source, Steady, open};
+use crate::ids::Zxid;
+use crate::log::{Damage, End, Event, Fault, Found, HEADER_LENGTH, LogReader, NotALog};
+use crate::snapshot::{Compression, Unpacked};
+
+/// A file that was not written to for so long is not being written to: servers finish a record within milliseconds, on a
+/// starved machine within a second.
+pub(crate) const SETTLED: Duration = Duration::from_secs(3);
+/// So long it is looked at again and again, however busy the file is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// So often, where good records follow: then what is before them was finished long ago.
+const LOOKS: u32 = 4;
+
+/// A log on a disk.
+///
+/// What is read of a log that is written to at the same time may be half of a record, or zeros with records behind them
+/// that came a moment later. So damage is believed only when it is still there after the file was left alone for a while.
+pub struct LiveLog {
+    path: PathBuf,
+    steady: Steady,
+    reader: Option<LogReader<Source>>,
+    /// The file begins with other bytes, which is not told yet.
+    magic: Option<[u8; 4]>,
+    limit: Option<usize>,
+    doubt: Option<Doubt>,
+}
+
+struct Doubt {
+    offset: u64,
+    since: Instant,
+    looks: u32,
+}
+
+impl LiveLog {
+    /// Opens a log, packed or not. `limit` is for [`LogReader::with_limit`].
+    pub fn open(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
+        let log = Self::of_folder(path, limit)?;
+        match log.magic {
+            None => Ok(log),
+            Some(magic) => Err(CannotLook::OtherFile { path: path.to_owned(), what: Fault::Magic(magic).to_string() }),
+        }
+    }
+
+    /// Opens what is named like a log. If it begins with other bytes, that is damage of its folder.
+    pub fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
+        let (source, steady) = open(path)?;
+        let mut log = Self { path: path.to_owned(), steady, reader: None, magic: None, limit, doubt: None };
+        log.begin(source).map_err(|error| CannotLook::io(path, error))?;
+        Ok(log)
+    }
+
+    /// Goes on in a log that is not packed, at the offset of a record; `last` is the record before it.
+    pub fn resume(path: &Path, offset: u64, last: Option<Zxid>, limit: Option<usize>) -> Result<Self, CannotLook> {
+        let mut log = Self::of_folder(path, limit)?;
+        if offset >= HEADER_LENGTH as u64 {
+            log.again(offset, last).map_err(|error| CannotLook::io(path, error))?;
+        }
+        Ok(log)
+    }
+
+    fn begin(&mut self, source: Source) -> io::Result<()> {
+        (self.reader, self.magic) = match LogReader::new(source) {
+            Ok(reader) => (Some(limited(reader, self.limit)), None),
+            Err(NotALog::Io(error)) => return Err(error),
+            Err(NotALog::Magic(bytes)) => {
+                let mut magic = [0; 4];
+                magic.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+                (None, Some(magic))
+            }
+        };
+        Ok(())
+    }
+
+    /// Reads anew from an offset: the window of the reader before holds what was there some time ago.
+    fn again(&mut self, offset: u64, last: Option<Zxid>) -> io::Result<()> {
+        let mut file = self.steady.file.try_clone()?;
+        if offset < HEADER_LENGTH as u64 {
+            file.seek(SeekFrom::Start(0))?;
+            return self.begin(Unpacked::Plain(file));
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        let reader = LogReader::resume(Unpacked::Plain(file), offset, last);
+        self.reader = Some(limited(reader, self.limit));
+        Ok(())
+    }
+
+    /// The next record or damage; `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
+    pub fn next(&mut self) -> io::Result<Option<Event<'_>>> {
+        loop {
+            let Some(reader) = &mut self.reader else {
+                let Some(magic) = self.magic else { return Ok(None) };
+                let fault = Fault::Magic(magic);
+                let damage = Damage { offset: 0, length: 0, zxid: None, after: None, resumes: None, fault };
+                if self.believes(&damage)? {
+                    self.magic = None;
+                    return Ok(Some(Event::Damage(damage)));
+                }
+                continue;
+            };
+            match reader.find()? {
+                Found::Damage(damage) => {
+                    if self.believes(&damage)? {
+                        return Ok(Some(Event::Damage(damage)));
+                    }
+                }
+                found => {
+                    // Only a lending reader of its own keeps the borrow checker content.
+                    let Some(reader) = &self.reader else { return Ok(None) };
+                    return Ok(reader.deliver(found));
+                }
+            }
+        }
+    }
+
+    /// Whether damage is there for good; if not, it is read anew from there.
+    fn believes(&mut self, damage: &Damage) -> io::Result<bool> {
+        let written = !matches!(damage.fault, Fault::Gap { .. } | Fault::Backwards { .. } | Fault::Version(_));
+        if !written || self.steady.packed != Compression::Plain {
+            return Ok(true);
+        }
+        let doubt = match &mut self.doubt {
+            Some(doubt) if doubt.offset == damage.offset => doubt,
+            other => other.insert(Doubt { offset: damage.offset, since: Instant::now(), looks: 0 }),
+        };
+        let still = self.steady.age().is_none_or(|age| age >= SETTLED);
+        let looked = doubt.looks > 0 && (still || doubt.since.elapsed() >= PATIENCE);
+        if looked || (damage.resumes.is_some() && doubt.looks >= LOOKS) {
+            self.doubt = None;
+            return Ok(true);
+        }
+        if doubt.looks > 0 || !still {
+            std::thread::sleep(Duration::from_millis(20 << doubt.looks.min(4)));
+        }
+        doubt.looks += 1;
+        self.again(damage.offset, damage.after)?;
+        Ok(false)
+    }
+
+    /// How far it has read.
+    pub fn offset(&self) -> u64 {
+        self.reader.as_ref().map_or(0, LogReader::offset)
+    }
+
+    /// The zxid of the last record that was delivered.
+    pub fn last(&self) -> Option<Zxid> {
+        self.reader.as_ref().and_then(LogReader::last)
+    }
+
+    /// Where the log ends, once [`next`](Self::next) has returned `None`.
+    pub fn end(&self) -> Option<End> {
+        self.reader.as_ref().and_then(LogReader::end)
+    }
+
+    /// Which file it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size when it was opened.
+    pub fn length(&self) -> u64 {
+        self.steady.length()
+    }
+
+    /// Fails if it became shorter: what was read of it may never have been there at one time.
+    pub fn check(&self) -> Result<(), CannotLook> {
+        if self.steady.shrank() { Err(CannotLook::Changed(self.path.clone())) } else { Ok(()) }
+    }
+}
+
+fn limited(reader: LogReader<Source>, limit: Option<usize>) -> LogReader<Source> {
+    match limit {
+        Some(limit) => reader.with_limit(limit),
+        None => reader,
+    }
+}
+
+impl Member {
+    /// Opens one of its logs; `None` if it was purged. A single file that begins with other bytes was named by mistake.
+    pub fn open(&self, path: &Path) -> Result<Option<LiveLog>, CannotLook> {
+        if self.single {
+            return LiveLog::open(path, self.max_record).map(Some);
+        }
+        unless_purged(LiveLog::of_folder(path, self.max_record))
+    }
+}
+
+/// Opens what a listing named. What is gone by now was purged.
+pub fn unless_purged<T>(opened: Result<T, CannotLook>) -> Result<Option<T>, CannotLook> {
+    match opened {
+        Err(CannotLook::Missing(_)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Whether an error says that what is packed is damaged, and not the disk.
+pub fn is_packing(error: &io::Error) -> bool {
+    use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}

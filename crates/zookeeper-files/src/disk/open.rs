@@ -1,0 +1,130 @@
+//! Opening files, and telling whether they changed while they were read.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::disk::error::CannotLook;
+use crate::log::RECORD_LIMIT;
+use crate::snapshot::{Compression, SnapshotReader, Unpacked, Unsound};
+
+/// How long work has come along.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The file at hand.
+    pub path: &'a Path,
+    /// The bytes of it that were read.
+    pub done: u64,
+    /// Its size.
+    pub of: u64,
+}
+
+/// What a log or snapshot is read from.
+pub type Source = Unpacked<File>;
+
+/// A file as it was when it was opened.
+#[derive(Debug)]
+pub struct Steady {
+    pub(crate) file: File,
+    length: u64,
+    modified: Option<SystemTime>,
+    pub(crate) packed: Compression,
+}
+
+impl Steady {
+    /// Its size when it was opened.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it is still the same. A file that was purged meanwhile is: it can be read as long as it is open.
+    pub fn holds(&self) -> bool {
+        let now = self.file.metadata();
+        now.is_ok_and(|now| now.len() == self.length && now.modified().ok() == self.modified)
+    }
+
+    /// Whether it became shorter: what was read of it may never have been there at one time.
+    pub fn shrank(&self) -> bool {
+        self.file.metadata().is_ok_and(|now| now.len() < self.length)
+    }
+
+    /// How long ago it was written to; `None` if that cannot be told.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        SystemTime::now().duration_since(self.file.metadata().ok()?.modified().ok()?).ok()
+    }
+}
+
+/// Opens a file: what it unpacks to, and itself.
+pub(crate) fn open(path: &Path) -> Result<(Source, Steady), CannotLook> {
+    let failed = |error| CannotLook::io(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let mut head = [0; Compression::SNIFFED];
+    let length = read_head(&mut file, &mut head).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let packed = Compression::sniff(&head[..length]);
+    let same = file.try_clone().map_err(failed)?;
+    let steady = Steady { file: same, length: metadata.len(), modified: metadata.modified().ok(), packed };
+    Ok((packed.unpack(file), steady))
+}
+
+fn read_head(source: &mut impl Read, head: &mut [u8]) -> std::io::Result<usize> {
+    let mut length = 0;
+    while length < head.len() {
+        match source.read(&mut head[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// The first four bytes of what is in a file.
+pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, CannotLook> {
+    let (mut source, _) = open(path)?;
+    let mut head = [0; 4];
+    let length = read_head(&mut source, &mut head).map_err(|error| CannotLook::io(path, error))?;
+    Ok((length == head.len()).then_some(head))
+}
+
+/// Opens a snapshot, packed or not. What is wrong with its header is for the caller to judge.
+pub fn open_snapshot(
+    path: &Path,
+    limit: Option<usize>,
+) -> Result<(Result<SnapshotReader<Source>, Unsound>, Steady), CannotLook> {
+    let (source, steady) = open(path)?;
+    let limited = |reader: SnapshotReader<Source>| reader.with_limit(limit.unwrap_or(RECORD_LIMIT));
+    match SnapshotReader::new(source).map(limited) {
+        Err(Unsound::Io(error)) => Err(CannotLook::io(path, error)),
+        Err(other @ Unsound::Magic(_)) => Err(CannotLook::OtherFile { path: path.to_owned(), what: other.to_string() }),
+        other => Ok((other, steady)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_is_another_and_one_that_is_purged_is_still_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.1");
+        let opened = |length: usize| {
+            fs::write(&path, vec![0; 100]).unwrap();
+            let (_, steady) = open(&path).unwrap();
+            fs::write(&path, vec![0; length]).unwrap();
+            steady
+        };
+        assert!(!opened(200).holds() && !opened(200).shrank());
+        assert!(!opened(50).holds() && opened(50).shrank());
+        fs::write(&path, vec![0; 100]).unwrap();
+        let (_, purged) = open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(purged.holds() && !purged.shrank());
+    }
+}

@@ -1,0 +1,311 @@
+//! The tree at a point of the history, from snapshots and logs.
+
+use std::path::PathBuf;
+
+use crate::disk::chain::Chain;
+use crate::disk::error::CannotLook;
+use crate::disk::live::{LiveLog, unless_purged};
+use crate::disk::member::{File, Member};
+use crate::disk::merge::{Merge, survey};
+use crate::disk::open::open_snapshot;
+use crate::disk::survey::OnProgress;
+use crate::ids::Zxid;
+use crate::log::{Event, jump};
+use crate::replay::{History, Replay, Tree};
+use crate::snapshot::Unsound;
+
+/// A point of the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// After all that the files have.
+    End,
+    /// After this transaction.
+    Zxid(Zxid),
+    /// Before the first transaction that is later than this, in milliseconds since 1970.
+    Time(i64),
+}
+
+/// A tree and what it rests on.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The tree, and how its digests fared.
+    pub replay: Replay,
+    /// The snapshot that it begins from; `None` for the beginning of all.
+    pub base: Option<PathBuf>,
+    /// How many transactions were applied.
+    pub applied: u64,
+    /// How many were left out as never committed.
+    pub dropped: u64,
+    /// What cannot be known for sure, in sentences.
+    pub doubts: Vec<String>,
+    /// The tree is not the one that the server had, as a digest proves: after which transaction.
+    pub differs: Option<Zxid>,
+    /// The snapshot's digest is not that of its content, and no log here tells why: after which transaction.
+    pub unproved: Option<Zxid>,
+    /// How many digests were compared.
+    pub checked: u64,
+}
+
+/// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
+pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    from(members, point, None, false, progress)
+}
+
+/// Rebuilds the tree at a point and goes on to a later one; the journal has what stood at the first, where it was changed.
+/// `None` if the logs do not lead from one to the other.
+pub fn rebuild_on(
+    members: &[Member],
+    (first, second): (Point, Point),
+    progress: OnProgress<'_>,
+) -> Result<Option<Rebuilt>, CannotLook> {
+    match from(members, second, Some(first), false, progress) {
+        Err(CannotLook::NoTree(_)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Replays all that there is, from the oldest snapshot on, to compare every digest of it.
+pub fn replay_all(members: &[Member], progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+    from(members, Point::End, None, true, progress)
+}
+
+fn from(
+    members: &[Member],
+    point: Point,
+    first: Option<Point>,
+    oldest: bool,
+    progress: OnProgress<'_>,
+) -> Result<Rebuilt, CannotLook> {
+    let mut doubts = Vec::new();
+    let history = if members.len() > 1 {
+        let surveyed = survey(members, None, progress)?;
+        for (first, last) in surveyed.history.unknown() {
+            doubts.push(format!(
+                "whether 0x{first} to 0x{last} were committed, these files do not tell; they are applied"
+            ));
+        }
+        Some(surveyed.history)
+    } else {
+        doubts.push("whether the last transactions were committed, one member's files do not tell".to_owned());
+        None
+    };
+    let until = at(members, point, progress)?;
+    let first = first.map(|first| at(members, first, progress)).transpose()?;
+    let mut floor = oldest.then_some(Zxid(0));
+    let (mut replay, mut base) = begin(members, first.unwrap_or(until), floor, &mut doubts)?;
+    let mut before = 0;
+    if let Some(first) = first {
+        let led = run(members, history.as_ref(), first, &mut replay, progress)?;
+        if !matches!(led, Ended::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first) {
+            return Err(CannotLook::NoTree("the logs do not lead there".to_owned()));
+        }
+        replay.count_quotas();
+        replay.begin_journal();
+    }
+    let Outcome { applied, dropped, next, seen } = loop {
+        match run(members, history.as_ref(), until, &mut replay, progress)? {
+            Ended::Whole(outcome) => break outcome,
+            // From the oldest on: behind what is missing a later snapshot goes on.
+            Ended::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
+                before += replay.checked();
+                floor = Some(Zxid(next.0 - 1));
+                (replay, base) = begin(members, until, floor, &mut doubts)?;
+            }
+            Ended::Missing(last, next) => {
+                return Err(CannotLook::NoTree(format!(
+                    "transactions are missing between 0x{last} and 0x{next}; up to 0x{last} it can be"
+                )));
+            }
+        }
+    };
+    let exact = matches!(point, Point::Zxid(_));
+    if exact && replay.tree().last() < until {
+        let last = replay.tree().last();
+        return Err(CannotLook::NoTree(next.map_or_else(
+            || format!("the files end with 0x{last}, before 0x{until}"),
+            |next| format!("0x{until} is no transaction of the history, which goes on from 0x{last} with 0x{next}"),
+        )));
+    }
+    if replay.fuzzy_until() > replay.tree().last() {
+        let (end, last) = (replay.fuzzy_until(), replay.tree().last());
+        doubts.push(format!("the snapshot holds some transactions up to 0x{end}, and the logs end with 0x{last}"));
+    }
+    // What a server has in its tree it has logged: if the log ends here, the snapshot cannot be ahead of it.
+    let unproved = replay.doubt().filter(|doubt| seen != Some(doubt.zxid));
+    let differs = replay.mismatch().or(replay.doubt().filter(|_| unproved.is_none())).map(|mismatch| mismatch.zxid);
+    if let Some(zxid) = differs {
+        doubts.push(format!("after 0x{zxid} the tree is not the one that the server had: a digest differs"));
+    } else if let Some(doubt) = unproved {
+        doubts.push(format!(
+            "the snapshot's digest, after 0x{}, is not that of its content: it holds the next transaction already, or it is \
+             damaged; the log that tells is not here",
+            doubt.zxid
+        ));
+    }
+    doubts.extend(away(members, replay.tree().last()));
+    replay.count_quotas();
+    let checked = before + replay.checked();
+    let unproved = unproved.filter(|_| differs.is_none()).map(|doubt| doubt.zxid);
+    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, unproved, checked })
+}
+
+/// The last transaction at a point.
+fn at(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Zxid, CannotLook> {
+    match point {
+        Point::End => Ok(Zxid(u64::MAX)),
+        Point::Zxid(zxid) => Ok(zxid),
+        Point::Time(time) => at_time(members, time, progress),
+    }
+}
+
+/// Whether a snapshot is as new as that what comes before `next` is in it.
+fn later(members: &[Member], next: Zxid) -> bool {
+    members.iter().flat_map(|member| &member.snapshots).any(|file| file.zxid.is_some_and(|zxid| zxid.0 >= next.0 - 1))
+}
+
+/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest from `least` on.
+fn begin(
+    members: &[Member],
+    until: Zxid,
+    least: Option<Zxid>,
+    doubts: &mut Vec<String>,
+) -> Result<(Replay, Option<PathBuf>), CannotLook> {
+    let mut candidates: Vec<&File> = members.iter().flat_map(|member| &member.snapshots).collect();
+    candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
+    if let Some(least) = least {
+        candidates.retain(|file| file.zxid.unwrap_or_default() >= least);
+        candidates.reverse();
+    }
+    let mut fuzzy = None;
+    for file in &candidates {
+        let name = file.zxid.unwrap_or_default();
+        if name > until {
+            continue;
+        }
+        let opened = match open_snapshot(&file.path, members.first().and_then(|member| member.max_record)) {
+            // A server takes an older one, too.
+            Err(CannotLook::OtherFile { what, .. }) if members.iter().all(|member| !member.single) => {
+                doubts.push(format!("{}: {what}; an older snapshot is taken", file.path.display()));
+                continue;
+            }
+            other => unless_purged(other)?,
+        };
+        let Some((reader, _)) = opened else { continue };
+        match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
+            Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
+            Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
+            Err(Unsound::Io(error)) => return Err(CannotLook::io(&file.path, error)),
+            Err(unsound) => doubts.push(format!("{}: {unsound}; an older snapshot is taken", file.path.display())),
+        }
+    }
+    if let Some((name, end)) = fuzzy {
+        let text =
+            format!("the snapshot 0x{name} holds some transactions up to 0x{end}, and none before it is at hand");
+        return Err(CannotLook::NoTree(text));
+    }
+    let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
+    let from_the_beginning = first.is_none_or(|first| first.0 & 0xffff_ffff == 1 && first.epoch() <= 1);
+    if candidates.is_empty() && from_the_beginning && first.is_some() {
+        return Ok((Replay::new(Tree::born()), None));
+    }
+    Err(CannotLook::NoTree(format!("no sound snapshot at or before {}", shown(until))))
+}
+
+fn shown(zxid: Zxid) -> String {
+    if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
+}
+
+/// How far the logs led.
+enum Ended {
+    /// To the point, or to their end.
+    Whole(Outcome),
+    /// To where transactions are missing between these two.
+    Missing(Zxid, Zxid),
+}
+
+struct Outcome {
+    applied: u64,
+    dropped: u64,
+    /// The first transaction beyond the point.
+    next: Option<Zxid>,
+    /// The last transaction up to the point that a log has.
+    seen: Option<Zxid>,
+}
+
+fn run(
+    members: &[Member],
+    history: Option<&History>,
+    until: Zxid,
+    replay: &mut Replay,
+    progress: OnProgress<'_>,
+) -> Result<Ended, CannotLook> {
+    let from = replay.tree().last();
+    let chains: Result<Vec<Chain>, CannotLook> =
+        members.iter().map(|member| Chain::new(member.logs_after(from), member.max_record, progress)).collect();
+    let mut merge = Merge::new(chains?, history);
+    let mut applied = 0;
+    let (mut next, mut seen) = (None, None);
+    while let Some(zxid) = merge.advance(progress)? {
+        if zxid > until {
+            next = Some(zxid);
+            break;
+        }
+        seen = Some(zxid);
+        let last = replay.tree().last();
+        if zxid <= last {
+            continue;
+        }
+        if let (Some(_), true) = (jump(last, zxid), last.0 > 0) {
+            return Ok(Ended::Missing(last, zxid));
+        }
+        if let Some(record) = merge.record() {
+            replay.apply(&record);
+            applied += 1;
+        }
+    }
+    Ok(Ended::Whole(Outcome { applied, dropped: merge.dropped(), next, seen }))
+}
+
+/// The last transaction before the first that is later than `time`.
+fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zxid, CannotLook> {
+    let mut best = None;
+    for member in members {
+        let mut begun = Vec::new();
+        for file in &member.logs {
+            begun.push(first_time(file, member.max_record)?.is_some_and(|first| first <= time));
+        }
+        // Only the last file that begins in time can have the point in it.
+        let Some(at) = begun.iter().rposition(|&begun| begun) else { continue };
+        let mut chain = Chain::new(&member.logs[at..=at], member.max_record, progress)?;
+        while let (Some(zxid), Some(Ok(record))) = (chain.zxid(), chain.record()) {
+            if record.header.time > time {
+                break;
+            }
+            best = best.max(Some(zxid));
+            chain.advance(progress)?;
+        }
+    }
+    best.ok_or_else(|| CannotLook::NoTree("no transaction at hand is as old".to_owned()))
+}
+
+fn first_time(file: &File, limit: Option<usize>) -> Result<Option<i64>, CannotLook> {
+    let Some(mut log) = unless_purged(LiveLog::of_folder(&file.path, limit))? else { return Ok(None) };
+    loop {
+        match log.next().map_err(|error| CannotLook::io(&file.path, error))? {
+            Some(Event::Record(record)) => return Ok(Some(record.header.time)),
+            Some(Event::Damage(_)) => {}
+            None => return Ok(None),
+        }
+    }
+}
+
+/// A dataDir without its logs is old, and says nothing of it.
+fn away(members: &[Member], last: Zxid) -> Option<String> {
+    let split = members.iter().all(|member| !member.single && member.logs.is_empty());
+    (split && last.0 > 0).then(|| {
+        format!(
+            "there is no log here: this is the tree of a snapshot, 0x{last}, and what came after it is missing; if the logs \
+             have a folder of their own (dataLogDir), name it too: DATA,LOG"
+        )
+    })
+}

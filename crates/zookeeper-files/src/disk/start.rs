@@ -1,0 +1,96 @@
+//! What a server of 3.9 would do with a folder when it starts.
+//!
+//! It takes the newest snapshot that it can load, and of the logs the last one that begins at or before it and all later ones.
+//! It applies what is above the snapshot, and keeps the transactions in a list that must have no gap within an epoch: it ends
+//! where one does not follow from the one before. What comes before the first that it applies is in no list, so that a gap
+//! there is passed in silence; and where it takes something for the end of a log, it goes on with the next one.
+
+use crate::disk::member::File;
+use crate::ids::Zxid;
+use crate::log::{AtStart, Damage, Fault, Reading, jump};
+
+/// What a server would do with a folder when it starts.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The snapshot that it takes; without one it does not start.
+    base: Option<Zxid>,
+    /// The name of the first log that it reads.
+    oldest: Option<Zxid>,
+    /// The longest record that it reads.
+    limit: usize,
+}
+
+/// A log that it reads, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around {
+    /// The name of the log.
+    pub(crate) name: Option<Zxid>,
+    /// The last good transaction before the damage, of this log or of the ones before.
+    pub(crate) before: Option<Zxid>,
+    /// The last good one of this log.
+    pub(crate) last: Option<Zxid>,
+    /// The first of the next log that has one.
+    pub(crate) next: Option<Zxid>,
+    /// No log is newer.
+    pub(crate) newest: bool,
+}
+
+impl Start {
+    pub(crate) fn new(base: Option<Zxid>, logs: &[File], limit: usize) -> Self {
+        let oldest = logs.iter().rev().map(|file| file.zxid).find(|&name| name <= Some(base.unwrap_or_default()));
+        Self { base, oldest: oldest.flatten(), limit }
+    }
+
+    /// Whether it reads the log of this name at all.
+    pub(crate) fn reads(&self, name: Option<Zxid>) -> bool {
+        name.is_none() || name >= self.oldest
+    }
+
+    /// What it does where transactions are missing.
+    pub(crate) fn gap(&self, before: Zxid, next: Zxid) -> AtStart {
+        let base = self.base.unwrap_or_default();
+        match jump(before.max(base), next) {
+            _ if base.0 >= next.0.saturating_sub(1) => AtStart::Harmless,
+            None => AtStart::Harmless,
+            Some(_) if before <= base || next.epoch() > before.epoch() => AtStart::DropsInSilence,
+            Some(_) => AtStart::Refuses,
+        }
+    }
+
+    /// What it does with damage of a log.
+    pub(crate) fn damage(&self, damage: &Damage, around: &Around) -> AtStart {
+        if !self.reads(around.name) {
+            return AtStart::Harmless;
+        }
+        if let (Fault::Gap { before }, Some(zxid)) = (&damage.fault, damage.zxid) {
+            return self.gap(*before, zxid);
+        }
+        match damage.fault.reading(self.limit) {
+            Reading::GoesOn if matches!(damage.fault, Fault::Backwards { .. }) => self.again(damage.zxid),
+            Reading::GoesOn => AtStart::Harmless,
+            // An empty newest log it deletes.
+            Reading::Stops if damage.fault == Fault::Empty && around.newest => AtStart::Harmless,
+            Reading::Stops => AtStart::Refuses,
+            Reading::TakesForEnd => {
+                let last = around.last.max(damage.resumes).max(damage.zxid);
+                let nothing_lost = damage.resumes.is_none() && matches!(damage.fault, Fault::TornTail | Fault::Garbage);
+                if nothing_lost || last <= self.base {
+                    return AtStart::Harmless;
+                }
+                let before = around.before.unwrap_or_default();
+                around.next.map_or(AtStart::DropsInSilence, |next| self.gap(before, next))
+            }
+        }
+    }
+
+    /// The last transaction that it reads of a log with this damage, whose last good one is `last`.
+    pub(crate) fn reaches(&self, damage: &[Damage], last: Option<Zxid>) -> Option<Zxid> {
+        let end = damage.iter().find(|damage| damage.fault.reading(self.limit) == Reading::TakesForEnd);
+        end.map_or(last, |end| end.after)
+    }
+
+    /// What it does where a log holds once more what it had.
+    pub(crate) fn again(&self, zxid: Option<Zxid>) -> AtStart {
+        if zxid <= self.base { AtStart::Harmless } else { AtStart::Repeats }
+    }
+}

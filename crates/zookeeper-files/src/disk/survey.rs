@@ -1,0 +1,187 @@
+//! One pass over one file: what is in it and what is wrong with it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::disk::error::CannotLook;
+use crate::disk::live::{LiveLog, PATIENCE, SETTLED, is_packing};
+use crate::disk::open::{Progress, Steady, open_snapshot};
+use crate::ids::Zxid;
+use crate::log::{Damage, End, Event, Fault, Header, Kind, SERVER_LIMIT};
+use crate::replay::Strand;
+use crate::snapshot::{self, Compression, Item, Trailer, Unsound};
+
+/// Damage beyond so many places of one file is counted and not kept: memory must not grow with it.
+const KEPT: usize = 1000;
+/// One transaction of so many is kept to compare it with other files'.
+const SAMPLED: u64 = 1 << 12;
+
+/// What is in a log.
+#[derive(Debug, Default)]
+pub(crate) struct LogSurvey {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first: Option<Zxid>,
+    pub(crate) last: Option<Zxid>,
+    pub(crate) end: End,
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) more_damage: u64,
+    pub(crate) unpacking: Option<String>,
+    pub(crate) surplus: u64,
+    /// The first record that is longer than what servers read: where, which, how long.
+    pub(crate) too_long: Option<(u64, Zxid, usize)>,
+    pub(crate) strand: Strand,
+    pub(crate) samples: Vec<(Zxid, (Header, Kind))>,
+}
+
+/// What is in a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotSurvey {
+    pub(crate) znodes: u64,
+    pub(crate) sessions: u64,
+    pub(crate) bytes: u64,
+    pub(crate) digest: i64,
+    pub(crate) newest: Zxid,
+    pub(crate) trailer: Trailer,
+    pub(crate) unsound: Option<(u64, snapshot::Fault, String)>,
+    /// How it is packed.
+    pub(crate) packed: Compression,
+    /// It seems cut, and is still written to.
+    pub(crate) being_written: bool,
+    /// The longest data that is longer than what servers read.
+    pub(crate) too_long: Option<usize>,
+}
+
+pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>);
+
+/// Reads a log to its end.
+pub(crate) fn log(path: &Path, max_record: Option<usize>, progress: OnProgress<'_>) -> Result<LogSurvey, CannotLook> {
+    let mut log = LiveLog::of_folder(path, max_record)?;
+    let mut survey = LogSurvey::default();
+    let (limit, length) = (max_record.unwrap_or(SERVER_LIMIT), log.length());
+    loop {
+        let event = match log.next() {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            // A packed log: what is packed is damaged, the disk is not.
+            Err(error) if is_packing(&error) => {
+                survey.unpacking = Some(error.to_string());
+                break;
+            }
+            Err(error) => return Err(CannotLook::io(path, error)),
+        };
+        match event {
+            Event::Record(record) => {
+                let zxid = record.header.zxid;
+                survey.first.get_or_insert(zxid);
+                survey.last = Some(zxid);
+                survey.records += 1;
+                survey.surplus += u64::from(record.surplus > 0);
+                if record.body.len() > limit && survey.too_long.is_none() {
+                    survey.too_long = Some((record.offset, zxid, record.body.len()));
+                }
+                if zxid.0 % SAMPLED == 1 {
+                    survey.samples.push((zxid, (record.header, record.txn.kind())));
+                }
+                survey.strand.add(zxid);
+                if survey.records.is_multiple_of(1 << 14) {
+                    progress(Progress { path, done: record.offset, of: length });
+                }
+            }
+            Event::Damage(damage) if survey.damage.len() < KEPT => survey.damage.push(damage),
+            Event::Damage(_) => survey.more_damage += 1,
+        }
+    }
+    log.check()?;
+    survey.bytes = log.offset();
+    survey.end = log.end().unwrap_or_default();
+    Ok(survey)
+}
+
+/// Reads a snapshot to its end, and sums its digest on the way. One that is being written seems cut, and is read again.
+pub(crate) fn snapshot(
+    path: &Path,
+    max_record: Option<usize>,
+    progress: OnProgress<'_>,
+) -> Result<SnapshotSurvey, CannotLook> {
+    let began = Instant::now();
+    loop {
+        let (mut survey, steady) = snapshot_once(path, max_record, progress)?;
+        // A server writes one of the same name anew when nothing happened since.
+        let anew = steady.shrank();
+        let unfinished = anew || (survey.unsound.is_some() && steady.age().is_some_and(|age| age < SETTLED));
+        if anew && began.elapsed() >= PATIENCE {
+            return Err(CannotLook::Changed(path.to_owned()));
+        }
+        if !unfinished || began.elapsed() >= PATIENCE {
+            survey.being_written = unfinished;
+            return Ok(survey);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn snapshot_once(
+    path: &Path,
+    max_record: Option<usize>,
+    progress: OnProgress<'_>,
+) -> Result<(SnapshotSurvey, Steady), CannotLook> {
+    let (reader, steady) = open_snapshot(path, max_record)?;
+    let mut survey = SnapshotSurvey { packed: steady.packed, ..SnapshotSurvey::default() };
+    let limit = max_record.unwrap_or(SERVER_LIMIT);
+    let judged = reader.and_then(|mut reader| {
+        while let Some(item) = reader.next()? {
+            match item {
+                Item::Node(node) => {
+                    survey.znodes += 1;
+                    let digest = node.stat.digest(node.path.0, node.data);
+                    survey.digest = survey.digest.wrapping_add(i64::from(digest));
+                    let length = node.data.map_or(0, <[u8]>::len);
+                    if length > limit {
+                        survey.too_long = survey.too_long.max(Some(length));
+                    }
+                }
+                Item::Session(_) => survey.sessions += 1,
+                Item::Acl(_) => {}
+            }
+            if survey.znodes % (1 << 14) == 1 {
+                progress(Progress { path, done: reader.offset(), of: steady.length() });
+            }
+        }
+        survey.trailer = reader.trailer();
+        survey.newest = reader.newest();
+        survey.bytes = reader.offset();
+        Ok(())
+    });
+    match judged {
+        Ok(()) => {}
+        Err(Unsound::Io(error)) => return Err(CannotLook::io(path, error)),
+        Err(other @ Unsound::Magic(_)) => {
+            return Err(CannotLook::OtherFile { path: path.to_owned(), what: other.to_string() });
+        }
+        Err(Unsound::Damaged { offset, last, fault }) => {
+            let text = Unsound::Damaged { offset, last, fault: fault.clone() }.to_string();
+            survey.unsound = Some((offset, fault, text));
+        }
+    }
+    Ok((survey, steady))
+}
+
+impl LogSurvey {
+    /// Whether it held transactions that cannot be read. One that a server never finished was not held.
+    pub(crate) fn lost_some(&self) -> bool {
+        let harmless = |fault: &Fault| fault.is_unfinished() || matches!(fault, Fault::Gap { .. } | Fault::Version(_));
+        self.unpacking.is_some() || self.more_damage > 0 || !self.damage.iter().all(|damage| harmless(&damage.fault))
+    }
+
+    /// The transaction that it begins with. Where that one is damaged, the name of the file tells.
+    pub(crate) fn begins(&self, name: Option<Zxid>) -> Option<Zxid> {
+        let damaged = self.damage.iter().any(|damage| damage.after.is_none() && damage.length > 0);
+        if damaged { name.or(self.first) } else { self.first }
+    }
+
+    /// Whether its end was cut off, and not left as servers leave it: with zeros allocated ahead.
+    pub(crate) fn ends_bare(&self) -> bool {
+        self.end.zeros == 0 && !self.damage.iter().any(|damage| damage.fault == Fault::Empty)
+    }
+}

@@ -1,0 +1,212 @@
+//! The verdict on a member's files, and what a server would make of each fault when it starts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::disk::cover::{Cover, looks_whole};
+use crate::disk::error::CannotLook;
+use crate::disk::member::{File, Member};
+use crate::disk::start::Start;
+use crate::disk::survey::OnProgress;
+use crate::ids::Zxid;
+use crate::log::{AtStart, Header, Kind, MEMBER_LIMIT, SERVER_LIMIT};
+use crate::replay::Strand;
+
+mod epochs;
+mod folders;
+mod logs;
+mod snapshots;
+
+use snapshots::Snapshots;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something is lost or wrong.
+    Damage,
+    /// Worth to know, and as it should be.
+    Notice,
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// In this file.
+    pub path: PathBuf,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Its name for programs.
+    pub name: &'static str,
+    /// Where in the file.
+    pub offset: Option<u64>,
+    /// At or after this transaction.
+    pub zxid: Option<Zxid>,
+    /// What it is, in a sentence.
+    pub text: String,
+    /// What a server does with it when it starts.
+    pub at_start: Option<AtStart>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.text)?;
+        self.at_start.map_or(Ok(()), |at_start| write!(f, "; {}", at_start.says()))
+    }
+}
+
+/// What was found in a member's files.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// All that was found.
+    pub findings: Vec<Finding>,
+    /// How many logs there are.
+    pub logs: u64,
+    /// How many snapshots there are.
+    pub snapshots: u64,
+    /// How many good transactions the logs have.
+    pub records: u64,
+    /// How many bytes were read.
+    pub bytes: u64,
+    /// The first transaction.
+    pub first: Option<Zxid>,
+    /// The last transaction.
+    pub last: Option<Zxid>,
+    /// What its logs say about the history of the ensemble.
+    pub strand: Strand,
+    /// Where its logs begin, be that transaction good or not.
+    begins: Option<Zxid>,
+    /// Some of its transactions, to be compared with other members'.
+    pub(crate) samples: BTreeMap<Zxid, (Header, Kind, PathBuf)>,
+}
+
+impl Report {
+    /// Whether nothing is lost or wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == Severity::Notice)
+    }
+
+    fn add(&mut self, path: &Path, severity: Severity, name: &'static str, text: String) -> &mut Finding {
+        let finding = Finding { path: path.to_owned(), severity, name, offset: None, zxid: None, text, at_start: None };
+        self.findings.push(finding);
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    pub(crate) fn sample(&mut self, path: &Path, zxid: Zxid, sample: (Header, Kind)) -> Result<(), CannotLook> {
+        let (header, kind) = sample;
+        match self.samples.get(&zxid) {
+            Some((other, of_kind, one)) if (*other, *of_kind) != (header, kind) => {
+                Err(CannotLook::Mixed { one: one.clone(), other: path.to_owned(), zxid })
+            }
+            _ => {
+                self.samples.insert(zxid, (header, kind, path.to_owned()));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Which servers read as many bytes back.
+fn beyond(length: usize) -> String {
+    format!(
+        "a server reads that only if its jute.maxbuffer and jute.maxbuffer.extrasize are together {length} or more. They are \
+         {SERVER_LIMIT} by default, and {MEMBER_LIMIT} for members of this operator: say --max-record {MEMBER_LIMIT}, or what \
+         yours have"
+    )
+}
+
+/// Verifies all files of a member, and how they hang together.
+pub fn verify(member: &Member, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
+    let mut report = Report::default();
+    let snapshots = snapshots::take(&mut report, member, progress)?;
+    report.strand.snapshots.extend(snapshots.sound.iter().copied());
+    let cover = if member.single { member.cover() } else { Cover::of(snapshots.sound.iter().copied()) };
+    let strays = member.strays.iter().filter(|stray| stray.log).map(|stray| &stray.file);
+    let mut files: Vec<&File> = member.logs.iter().chain(strays).collect();
+    files.sort_by_key(|file| file.zxid);
+    let limit = member.max_record.unwrap_or(SERVER_LIMIT);
+    let judge = Judge { start: Start::new(snapshots.base, &member.logs, limit), cover, single: member.single };
+    let reached = logs::take(&mut report, member, &files, &judge, progress)?;
+    snapshots::settle(&mut report, &snapshots);
+    if !member.single {
+        ends(&mut report, member, &snapshots);
+        folders::take(&mut report, member);
+        epochs::take(&mut report, member, reached.max(snapshots.base).unwrap_or_default())?;
+    }
+    Ok(report)
+}
+
+/// Verifies the snapshots of a member alone. Its logs are only asked where a snapshot does not tell.
+pub fn verify_snapshots(member: &Member, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
+    let mut report = Report::default();
+    let snapshots = snapshots::take(&mut report, member, progress)?;
+    snapshots::settle(&mut report, &snapshots);
+    Ok(report)
+}
+
+/// What judges a fault: what a server does when it starts, and which snapshots make up for what is missing.
+struct Judge {
+    start: Start,
+    cover: Cover,
+    single: bool,
+}
+
+/// Verifies one log.
+pub fn verify_log(path: &Path, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
+    verify(&single(path, true), progress)
+}
+
+/// Verifies one snapshot.
+pub fn verify_snapshot(path: &Path, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
+    verify(&single(path, false), progress)
+}
+
+fn single(path: &Path, log: bool) -> Member {
+    let file = vec![File { path: path.to_owned(), zxid: None }];
+    let (logs, snapshots) = if log { (file, Vec::new()) } else { (Vec::new(), file) };
+    Member { logs, snapshots, single: true, ..Member::default() }
+}
+
+/// Whether the logs reach from a snapshot to where the newest one says that they were.
+fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
+    let newest = snapshots.sound.iter().max().copied();
+    let last = member.logs.iter().rfind(|file| file.zxid <= report.last).or(member.logs.last());
+    let Some(log) = last.or(member.snapshots.last()) else { return };
+    match (snapshots.base, newest, report.begins, report.last) {
+        (None, ..) => {
+            let (text, at_start) = no_snapshot(member);
+            report.add(&log.path, Severity::Damage, "no-snapshot", text.to_owned()).at_start = Some(at_start);
+        }
+        (_, Some(newest), Some(first), _) if first.0 > newest.0 + 1 && crate::log::jump(newest, first).is_some() => {
+            let text = format!("transactions are missing between the newest snapshot, 0x{newest}, and 0x{first}");
+            let finding = report.add(&member.logs[0].path, Severity::Damage, "missing", text);
+            (finding.zxid, finding.at_start) = (Some(newest), Some(AtStart::DropsInSilence));
+        }
+        // A new leader names a snapshot after its epoch's 0, which is no transaction.
+        (_, Some(newest), Some(_), Some(last)) if newest > last && newest.0 & 0xffff_ffff != 0 => {
+            let text = format!(
+                "the logs end with 0x{last} and a snapshot is of 0x{newest}: they were cut, or it came from the leader"
+            );
+            report.add(&log.path, Severity::Notice, "behind-snapshot", text).zxid = Some(last);
+        }
+        _ => {}
+    }
+}
+
+/// Without a snapshot a server of 3.5.4 or later does not start on logs. It looks at snapshots in two steps: at their ends,
+/// and then at all of them, and refuses only on those that passed the first.
+fn no_snapshot(member: &Member) -> (&'static str, AtStart) {
+    if member.snapshots.is_empty() {
+        let text = "there is no snapshot for the logs to begin from (if snapshots have a folder of their own, name it first: \
+                    DATA,LOG; before 3.5 new members had none, for which there is zookeeper.snapshot.trust.empty)";
+        return (text, AtStart::Refuses);
+    }
+    let refuses = !member.logs.is_empty() || member.snapshots.iter().any(|file| looks_whole(&file.path));
+    let text = if refuses {
+        "there is no sound snapshot for the logs to begin from"
+    } else {
+        "there is neither a sound snapshot nor a log: a server begins with an empty tree"
+    };
+    (text, if refuses { AtStart::Refuses } else { AtStart::DropsInSilence })
+}

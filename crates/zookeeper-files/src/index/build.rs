@@ -1,0 +1,236 @@
+//! Makes an index of logs, and lets it grow as they grow.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::disk::Cover;
+use crate::ids::Zxid;
+use crate::index::error::IndexError;
+use crate::index::feed::Feed;
+use crate::index::logs::{self, Log};
+use crate::index::others::{self, Told};
+use crate::index::store::{LogState, Store};
+use crate::index::verdicts::Verdicts;
+
+/// What a build did.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// The logs that are indexed now.
+    pub logs: usize,
+    /// The transactions that were read.
+    pub transactions: u64,
+    /// The entries that were added: one for each path and for each session's beginning and end.
+    pub entries: u64,
+    /// The bytes of log that were read.
+    pub bytes: u64,
+    /// Why the index was built anew though there was one.
+    pub anew: Option<String>,
+    /// Logs that are gone and no longer indexed.
+    pub gone: Vec<PathBuf>,
+    /// Damage in the logs. What is good before and after it is indexed.
+    pub damage: Vec<FoundDamage>,
+    /// What the logs hold and was never committed, as the other members tell: the first and the last of each stretch.
+    pub never_committed: Vec<(Zxid, Zxid)>,
+    /// Of which transactions the files of all members do not tell.
+    pub unknown: Vec<(Zxid, Zxid)>,
+    /// Others were named for an earlier build and not for this one: whether what it added was committed is unknown.
+    pub unasked: bool,
+}
+
+/// Damage of a log.
+#[derive(Clone, Debug)]
+pub struct FoundDamage {
+    /// Which log.
+    pub path: PathBuf,
+    /// Whether a server refuses to start on it, or starts and drops what follows.
+    pub stops: bool,
+    /// What it is called, for programs.
+    pub name: String,
+    /// What is wrong and where.
+    pub words: String,
+}
+
+/// How far a build is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The log that is being read.
+    pub log: &'a Path,
+    /// The bytes that were read of all logs; of this one, while the members are asked what was committed.
+    pub bytes: u64,
+    /// The bytes that there are to read.
+    pub of: u64,
+}
+
+/// Indexes the logs of members' folders or single files, named as for [`Member::look`](crate::disk::Member::look), in the
+/// file `index`, or lets an index that is there grow to their ends.
+///
+/// The logs are only read. A new index is written beside its name and renamed when it is whole; one that grows does so in
+/// one transaction. An index that does not fit the logs any more (one was rewritten, or came in between) is built anew.
+///
+/// `others` are the folders of the other members of the ensemble. Nothing of them is indexed: they tell which of the indexed
+/// transactions were never committed. Without them, what an earlier build was told stays.
+///
+/// ```no_run
+/// let built = zookeeper_files::index::build(&["/member0".into()], &["/member1".into()], "zk.index".as_ref(), &mut |_| {})?;
+/// println!("{} entries of {} transactions", built.entries, built.transactions);
+/// # Ok::<(), zookeeper_files::index::IndexError>(())
+/// ```
+pub fn build(
+    sources: &[String],
+    others: &[String],
+    index: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
+    build_of(Sources { paths: sources, others, max_record: None }, index, progress)
+}
+
+/// What an index is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The member's folder, or single logs.
+    pub paths: &'a [String],
+    /// The other members' folders.
+    pub others: &'a [String],
+    /// The longest record that their servers read, in bytes, where that is more than usual.
+    pub max_record: Option<usize>,
+}
+
+/// The same, of servers that read longer records.
+pub fn build_of(
+    Sources { paths: sources, others, max_record }: Sources<'_>,
+    index: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
+    let (logs, cover) = logs::find(sources, max_record)?;
+    beside(index, logs.iter().map(|log| log.path.as_path()))?;
+    let store = match Store::open(index, false) {
+        Err(IndexError::Missing(_)) => None,
+        other => Some(other?),
+    };
+    let told = if others.is_empty() {
+        None
+    } else {
+        Some(others::ask((sources, max_record), &logs, others, index, progress)?)
+    };
+    let (misfit, known) = match &store {
+        Some(store) => (misfit(store, &logs, told.as_ref())?, store.verdicts()?),
+        None => (None, Verdicts::default()),
+    };
+    let grows = store.is_some() && misfit.is_none();
+    drop(store);
+    let unasked = told.is_none() && !known.is_empty();
+    let Told { verdicts, strand, unknown } = told.unwrap_or_default();
+    let never_committed = verdicts.never_committed(&strand);
+    let built = if grows {
+        grow(index, (&logs, cover, max_record), if unasked { known } else { verdicts }, progress)?
+    } else {
+        create(index, (&logs, cover, max_record), verdicts, progress)?
+    };
+    Ok(Built { anew: misfit, never_committed, unknown, unasked, ..built })
+}
+
+/// ZooKeeper's folders are not ours to write to.
+pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>) -> Result<(), IndexError> {
+    let folder = index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::canonicalize(folder).map_err(IndexError::io(folder))?;
+    let at_home = crate::disk::is_at_home(index).map_err(IndexError::io(&folder))?;
+    let inside = at_home || logs.any(|log| log.parent() == Some(&folder) || log == folder.join(index));
+    if inside { Err(IndexError::Inside(index.to_owned())) } else { Ok(()) }
+}
+
+/// Why an index cannot simply grow.
+fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<String>, IndexError> {
+    let known = store.logs()?;
+    let mut newest = None;
+    for log in &known {
+        let Some(found) = logs.iter().find(|found| found.path == log.path) else { continue };
+        newest = newest.max(Some(found));
+        let LogState { offset, checksum, zxids, .. } = log.state;
+        if let Some((_, last)) = zxids
+            && !logs::is_same(&log.path, offset, checksum, last)?
+        {
+            return Ok(Some(format!("{} was rewritten", log.path.display())));
+        }
+    }
+    if newest.is_none() {
+        return Ok(Some("none of the logs that were indexed is left".to_owned()));
+    }
+    let unknown = logs.iter().find(|log| Some(*log) < newest && known.iter().all(|known| known.path != log.path));
+    if let Some(log) = unknown {
+        return Ok(Some(format!("{} came in between", log.path.display())));
+    }
+    // Which ephemeral znodes lived was followed along what was thought to have happened.
+    let last = known.iter().filter_map(|log| log.state.zxids).map(|(_, last)| last).max().unwrap_or_default();
+    let verdicts = store.verdicts()?;
+    let moved = told.is_some_and(|told| verdicts.moved(&told.verdicts, &told.strand, last));
+    Ok(moved.then(|| "more is known of what was never committed".to_owned()))
+}
+
+/// A file that is removed unless it is kept.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Gone already when it was renamed.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(IndexError::io(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(IndexError::Busy(index.to_owned())),
+        Err(fs::TryLockError::Error(error)) => Err(IndexError::io(path)(error)),
+    }
+}
+
+fn create(
+    index: &Path,
+    (logs, cover, max_record): (&[Log], Cover, Option<usize>),
+    verdicts: Verdicts,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
+    let mut name = index.as_os_str().to_owned();
+    name.push(".partial");
+    let lock = locked(Path::new(&name), index)?;
+    let partial = Partial(PathBuf::from(name));
+    lock.set_len(0).map_err(|error| full_or(&partial.0, index, error))?;
+    let mut feed = Feed::new(Store::create(&partial.0)?, (logs, max_record), cover, verdicts)?;
+    feed.all(logs, progress).map_err(|error| named(error, &partial.0, index))?;
+    let built = feed.finish().map_err(|error| named(error, &partial.0, index))?;
+    lock.sync_all().map_err(|error| full_or(&partial.0, index, error))?;
+    fs::rename(&partial.0, index).map_err(IndexError::io(index))?;
+    Ok(built)
+}
+
+fn full_or(path: &Path, index: &Path, error: std::io::Error) -> IndexError {
+    if error.kind() == ErrorKind::StorageFull {
+        IndexError::Full(index.to_owned())
+    } else {
+        IndexError::io(path)(error)
+    }
+}
+
+/// What is said of the partial file is meant of the index.
+fn named(error: IndexError, partial: &Path, index: &Path) -> IndexError {
+    match error {
+        IndexError::Full(path) if path == partial => IndexError::Full(index.to_owned()),
+        other => other,
+    }
+}
+
+fn grow(
+    index: &Path,
+    (logs, cover, max_record): (&[Log], Cover, Option<usize>),
+    verdicts: Verdicts,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Built, IndexError> {
+    let _lock = locked(index, index)?;
+    let mut feed = Feed::new(Store::open(index, true)?, (logs, max_record), cover, verdicts)?;
+    feed.purge(logs)?;
+    feed.all(logs, progress)?;
+    feed.finish()
+}

@@ -1,0 +1,224 @@
+//! Reads logs into an index.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::disk::{Cover, LiveLog, unless_purged};
+use crate::index::build::{Built, FoundDamage, Progress};
+use crate::index::deed::{Deed, operations, parts};
+use crate::index::ephemerals::Ephemerals;
+use crate::index::error::IndexError;
+use crate::index::logs::Log;
+use crate::index::segment::{Draft, ENTRIES, KEYS, Place};
+use crate::index::store::{LogState, Store};
+use crate::index::term::Term;
+use crate::index::verdicts::Verdicts;
+use crate::log::{Event, Fault, Record, Txn};
+
+/// Reads logs into a store.
+pub(crate) struct Feed {
+    store: Store,
+    ephemerals: Ephemerals,
+    verdicts: Verdicts,
+    cover: Cover,
+    /// The longest record that the logs' servers read.
+    max_record: Option<usize>,
+    /// One for all logs: its 24 MiB of leads are not grown anew for each.
+    draft: Draft,
+    built: Built,
+    of: u64,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        store: Store,
+        (logs, max_record): (&[Log], Option<usize>),
+        cover: Cover,
+        verdicts: Verdicts,
+    ) -> Result<Self, IndexError> {
+        let ephemerals = Ephemerals::new(store.ephemerals()?);
+        let built = Built { logs: logs.len(), ..Built::default() };
+        Ok(Self { store, ephemerals, verdicts, cover, max_record, draft: Draft::default(), built, of: 0 })
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Built, IndexError> {
+        self.store.put_ephemerals(self.ephemerals.all())?;
+        self.store.put_verdicts(&self.verdicts)?;
+        let damage = self.store.damage()?.into_iter();
+        self.built.damage = damage.map(|(path, stops, name, words)| FoundDamage { path, stops, name, words }).collect();
+        self.store.finish()?;
+        Ok(self.built)
+    }
+
+    /// Forgets the logs that are gone.
+    pub(crate) fn purge(&mut self, logs: &[Log]) -> Result<(), IndexError> {
+        for log in self.store.logs()? {
+            if logs.iter().all(|found| found.path != log.path) {
+                self.store.drop_log(log.id)?;
+                self.built.gone.push(log.path);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn all(&mut self, logs: &[Log], progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), IndexError> {
+        let mut work = Vec::new();
+        let known = self.store.logs()?;
+        let mut before: Option<&Log> = None;
+        for log in logs {
+            let found = match fs::metadata(&log.path) {
+                // Purged since the folder was looked at: the next build forgets it.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.map_err(IndexError::io(&log.path))?,
+            };
+            let state =
+                known.iter().find(|known| known.path == log.path).map_or_else(LogState::default, |known| known.state);
+            let modified = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
+            if (found.len(), modified) != (state.size, state.modified) || state.size == 0 {
+                // What servers allocated ahead of the records is no disk space, and no work.
+                self.of += found.len().min(found.blocks() * 512).saturating_sub(state.next);
+                work.push((log, LogState { size: found.len(), modified, ..state }, before));
+            }
+            before = Some(log);
+        }
+        for (log, state, before) in work {
+            self.log(log, state, before, progress)?;
+        }
+        Ok(())
+    }
+
+    fn log(
+        &mut self,
+        log: &Log,
+        mut state: LogState,
+        before: Option<&Log>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), IndexError> {
+        let id = self.store.put_log(&log.path, &state)?;
+        self.store.drop_damage(id, state.next)?;
+        let last = state.zxids.map(|(_, last)| last);
+        let Some(mut reader) = unless_purged(LiveLog::resume(&log.path, state.next, last, self.max_record))? else {
+            return Ok(());
+        };
+        let mut earlier = match before {
+            Some(before) => self.store.logs()?.into_iter().find(|known| known.path == before.path),
+            None => None,
+        };
+        let began = self.built.bytes;
+        let from = state.next;
+        let mut draft = std::mem::take(&mut self.draft);
+        while let Some(event) = reader.next().map_err(IndexError::io(&log.path))? {
+            match event {
+                Event::Record(record) => {
+                    if let Some(earlier) = earlier.take() {
+                        follows(log, &record, &earlier.path, &earlier.state)?;
+                    }
+                    let zxid = record.header.zxid;
+                    state.zxids = Some((state.zxids.map_or(zxid, |(first, _)| first), zxid));
+                    (state.offset, state.checksum, state.next) = (record.offset, record.checksum, record.end());
+                    self.record(id, &record, &mut draft)?;
+                    self.built.transactions += 1;
+                    if self.built.transactions.is_multiple_of(65_536) {
+                        let bytes = began + (state.next - from);
+                        progress(Progress { log: &log.path, bytes, of: self.of });
+                    }
+                }
+                Event::Damage(damage) => {
+                    // What is missing there has a snapshot.
+                    if self.cover.of_damage(&damage).is_none() {
+                        let stops = !matches!(damage.fault, Fault::TornTail | Fault::Garbage | Fault::Version(_));
+                        self.store.put_damage(id, &damage, stops)?;
+                    }
+                }
+            }
+        }
+        self.built.bytes = began + (state.next - from);
+        progress(Progress { log: &log.path, bytes: self.built.bytes, of: self.of });
+        self.join(id, &mut draft)?;
+        self.draft = draft;
+        self.store.put_log(&log.path, &state)?;
+        Ok(())
+    }
+
+    /// Writes the last entries of a log, joined with its small segments: of a log that grows often none stays small.
+    fn join(&mut self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
+        let added = u64::from(draft.entries());
+        if added == 0 {
+            return Ok(());
+        }
+        for segment in self.store.segments()?.iter().rev().filter(|segment| segment.file == log) {
+            let small = segment.entries <= draft.entries().saturating_mul(2);
+            // Both are in memory while they are joined: 92 MiB when only the entries were bounded.
+            let entries = u64::from(segment.entries) + u64::from(draft.entries());
+            let leads = segment.leads_at_most().saturating_add(draft.leads());
+            if !small || entries > u64::from(ENTRIES) || leads > KEYS {
+                break;
+            }
+            let earlier = self.store.segment(segment)?;
+            *draft = std::mem::take(draft).prepend(&earlier).ok_or_else(|| self.store.damaged())?;
+            self.store.drop_segment(segment.id)?;
+        }
+        self.built.entries += added;
+        self.store.put_segment(log, draft)
+    }
+
+    fn put(&mut self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
+        self.built.entries += u64::from(draft.entries());
+        self.store.put_segment(log, draft)
+    }
+
+    #[inline]
+    fn record(&mut self, log: i64, record: &Record<'_>, draft: &mut Draft) -> Result<(), IndexError> {
+        let session = record.header.session;
+        let happened = !self.verdicts.never(record.header.zxid);
+        let multi = operations(record).is_some();
+        let mut last = 0;
+        for part in parts(record) {
+            // Here and not after the record: one record can name millions of paths.
+            if draft.is_full() {
+                self.put(log, draft)?;
+            }
+            draft.add(Place { offset: record.offset, part: part.number }, &record.header);
+            draft.lead(Term::session(session));
+            draft.lead(Term::deed(part.deed));
+            if matches!(part.deed, Deed::Opened | Deed::Closed) {
+                draft.lead(Term::life(session));
+            }
+            if multi {
+                draft.lead(Term::multi());
+            }
+            if let Some(path) = part.path() {
+                Term::each_of_path(&path, |term| draft.lead(term));
+            }
+            if happened {
+                self.ephemerals.follow(session, &part);
+            }
+            last = part.number;
+        }
+        if matches!(record.txn, Txn::CloseSession { .. }) {
+            let paths = if happened { self.ephemerals.end(session) } else { self.ephemerals.of(session) };
+            for (number, path) in (last + 1..).zip(paths) {
+                draft.add(Place { offset: record.offset, part: number }, &record.header);
+                draft.lead(Term::session(session));
+                draft.lead(Term::deed(Deed::Ended));
+                Term::each_of_path(&path, |term| draft.lead(term));
+                self.store.put_ended(log, record.offset, number, &path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn follows(log: &Log, record: &Record<'_>, before: &Path, state: &LogState) -> Result<(), IndexError> {
+    match state.zxids {
+        Some((_, last)) if record.header.zxid <= last => Err(IndexError::Mixed {
+            path: log.path.clone(),
+            before: before.to_owned(),
+            first: record.header.zxid,
+            last,
+        }),
+        _ => Ok(()),
+    }
+}

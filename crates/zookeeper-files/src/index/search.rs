@@ -1,0 +1,301 @@
+//! Finds entries by path, subtree, session, deed, zxid and time, newest or oldest first, page by page.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::ids::Zxid;
+use crate::index::deed::{Deed, parts};
+use crate::index::error::IndexError;
+use crate::index::logs::Shelf;
+use crate::index::moment::Moment;
+use crate::index::segment::{Block, Fence, Place, fences, first_terms, walk};
+use crate::index::store::{LogRow, SegmentRow, Store};
+use crate::index::term::Term;
+use crate::index::verdicts::Verdicts;
+use crate::log::{Record, SessionId};
+
+/// What to find. All that is given must hold.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// This very path.
+    pub path: Option<String>,
+    /// This path or anything below it.
+    pub under: Option<String>,
+    /// By this session.
+    pub session: Option<SessionId>,
+    /// One of these deeds; any, if empty.
+    pub deeds: Vec<Deed>,
+    /// Only operations of a multi.
+    pub multi: bool,
+    /// In these transactions.
+    pub zxids: RangeInclusive<Zxid>,
+    /// At these times, in milliseconds since 1970.
+    pub times: RangeInclusive<i64>,
+    /// The oldest first, and not the newest.
+    pub oldest_first: bool,
+    /// So many at most.
+    pub limit: usize,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            path: None,
+            under: None,
+            session: None,
+            deeds: Vec::new(),
+            multi: false,
+            zxids: Zxid(0)..=Zxid(u64::MAX),
+            times: i64::MIN..=i64::MAX,
+            oldest_first: false,
+            limit: 100,
+        }
+    }
+}
+
+impl Query {
+    /// Everything that happened to this path.
+    pub fn path(path: &str) -> Self {
+        Self { path: Some(path.to_owned()), ..Self::default() }
+    }
+
+    fn admits(&self, moment: &Moment) -> bool {
+        let path = moment.path.as_deref();
+        let under = |root: &str| path.is_some_and(|path| is_under(path, root));
+        self.path.as_deref().is_none_or(|wanted| path == Some(wanted))
+            && self.under.as_deref().is_none_or(under)
+            && self.session.is_none_or(|session| moment.header.session == session)
+            && (self.deeds.is_empty() || self.deeds.contains(&moment.deed))
+            && (!self.multi || moment.multi.is_some())
+            && self.zxids.contains(&moment.header.zxid)
+            && self.times.contains(&moment.header.time)
+    }
+
+    fn meets(&self, zxids: (Zxid, Zxid), times: (i64, i64)) -> bool {
+        zxids.1 >= *self.zxids.start()
+            && zxids.0 <= *self.zxids.end()
+            && times.1 >= *self.times.start()
+            && times.0 <= *self.times.end()
+    }
+
+    /// What must lead to an entry: one term of each group.
+    fn terms(&self) -> Vec<Vec<Term>> {
+        let mut groups = Vec::new();
+        groups.extend(self.path.as_deref().map(|path| vec![Term::path(path)]));
+        // Below the root is everything that has a path.
+        let under = self.under.as_deref().filter(|path| *path != "/");
+        groups.extend(under.map(|path| vec![Term::path(path), Term::below(path)]));
+        groups.extend(self.session.map(|session| vec![Term::session(session)]));
+        if !self.deeds.is_empty() {
+            groups.push(self.deeds.iter().map(|&deed| Term::deed(deed)).collect());
+        }
+        groups.extend(self.multi.then(|| vec![Term::multi()]));
+        groups
+    }
+}
+
+fn is_under(path: &str, root: &str) -> bool {
+    root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Takes what is found, and says whether it wants more.
+pub type Take<'a, E> = &'a mut dyn FnMut(Moment) -> Result<ControlFlow<()>, E>;
+
+/// An index that is there, to be asked.
+pub struct Index {
+    store: Store,
+    logs: HashMap<i64, LogRow>,
+    segments: Vec<SegmentRow>,
+    pub(crate) verdicts: Verdicts,
+    shelf: RefCell<Shelf>,
+    firsts: RefCell<HashMap<i64, Rc<[Term]>>>,
+}
+
+impl Index {
+    /// Opens an index.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        let store = Store::open(path, false)?;
+        let logs = store.logs()?.into_iter().map(|log| (log.id, log)).collect();
+        let (segments, verdicts) = (store.segments()?, store.verdicts()?);
+        Ok(Self { store, logs, segments, verdicts, shelf: RefCell::default(), firsts: RefCell::default() })
+    }
+
+    /// How many entries it has.
+    pub fn entries(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.entries)).sum()
+    }
+
+    /// The first and the last transaction, and the earliest and the latest time, that it covers.
+    pub fn covers(&self) -> Option<((Zxid, Zxid), (i64, i64))> {
+        let (first, last) = (self.segments.first()?, self.segments.last()?);
+        let times = self.segments.iter().map(|segment| segment.span.times);
+        let times = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        Some(((first.span.zxids.0, last.span.zxids.1), times))
+    }
+
+    /// What the query asks for, up to its limit.
+    pub fn search(&self, query: &Query) -> Result<Vec<Moment>, IndexError> {
+        let mut found = Vec::new();
+        if query.limit == 0 {
+            return Ok(found);
+        }
+        self.search_each(query, &mut |moment| {
+            found.push(moment);
+            Ok::<_, IndexError>(if found.len() < query.limit { Continue(()) } else { Break(()) })
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `take` with what the query asks for, one after the other, whatever its limit: a million at once took 400 MiB.
+    pub fn search_each<E: From<IndexError>>(&self, query: &Query, take: Take<'_, E>) -> Result<(), E> {
+        self.led_by(&query.terms(), query, take)
+    }
+
+    /// Calls `take` with what the query asks for among the entries that a term of each group leads to.
+    pub(crate) fn led_by<E: From<IndexError>>(
+        &self,
+        groups: &[Vec<Term>],
+        query: &Query,
+        take: Take<'_, E>,
+    ) -> Result<(), E> {
+        let mut segments: Vec<_> =
+            self.segments.iter().filter(|segment| query.meets(segment.span.zxids, segment.span.times)).collect();
+        if !query.oldest_first {
+            segments.reverse();
+        }
+        for segment in segments {
+            let wanted = self.wanted(segment, groups)?;
+            if wanted.as_ref().is_none_or(|wanted| !wanted.is_empty())
+                && self.all_of(query, segment, wanted.as_deref(), take)?.is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries that a term of each group leads to, ascending; `None` if there is no group, for all of them.
+    fn wanted(&self, segment: &SegmentRow, groups: &[Vec<Term>]) -> Result<Option<Vec<u32>>, IndexError> {
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let firsts = self.first_terms(segment.id)?;
+        let mut wanted: Option<Vec<u32>> = None;
+        for group in groups {
+            let mut numbers = Vec::new();
+            for &term in group {
+                self.numbers(segment, &firsts, term, &mut numbers)?;
+            }
+            numbers.sort_unstable();
+            numbers.dedup();
+            let both = match wanted {
+                None => numbers,
+                Some(wanted) => intersection(&wanted, &numbers),
+            };
+            if both.is_empty() {
+                return Ok(Some(both));
+            }
+            wanted = Some(both);
+        }
+        Ok(wanted)
+    }
+
+    /// The first terms of a segment's pages, read once: a history asks for a session after the other.
+    fn first_terms(&self, segment: i64) -> Result<Rc<[Term]>, IndexError> {
+        if let Some(known) = self.firsts.borrow().get(&segment) {
+            return Ok(known.clone());
+        }
+        let read: Rc<[Term]> = first_terms(&self.store.terms(segment)?).into();
+        self.firsts.borrow_mut().insert(segment, read.clone());
+        Ok(read)
+    }
+
+    fn numbers(&self, segment: &SegmentRow, firsts: &[Term], term: Term, to: &mut Vec<u32>) -> Result<(), IndexError> {
+        // A list can begin in the page before the first one that begins with its term.
+        let from = firsts.partition_point(|first| *first < term).saturating_sub(1);
+        for (number, first) in (0_i64..).zip(firsts).skip(from).take_while(|(_, first)| **first <= term) {
+            let lists = self.store.posting(segment.id, number)?;
+            let collect = |found, number| to.extend((found == term).then_some(number));
+            walk(*first, &lists, collect).ok_or_else(|| self.store.damaged())?;
+        }
+        Ok(())
+    }
+
+    /// Reads the wanted entries of a segment, block after block.
+    fn all_of<E: From<IndexError>>(
+        &self,
+        query: &Query,
+        segment: &SegmentRow,
+        wanted: Option<&[u32]>,
+        take: Take<'_, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        let fences = fences(&self.store.fences(segment.id)?).ok_or_else(|| self.store.damaged())?;
+        let mut blocks = Vec::with_capacity(fences.len());
+        let mut start = 0;
+        for (number, fence) in (0_i64..).zip(fences) {
+            blocks.push((number, start, fence));
+            start += fence.entries;
+        }
+        if !query.oldest_first {
+            blocks.reverse();
+        }
+        for (number, start, fence) in
+            blocks.into_iter().filter(|(.., fence)| query.meets(fence.span.zxids, fence.span.times))
+        {
+            let mut inside = within(wanted, start, &fence);
+            if inside.is_empty() {
+                continue;
+            }
+            if !query.oldest_first {
+                inside.reverse();
+            }
+            let places = Block::places(&self.store.block(segment.id, number)?).ok_or_else(|| self.store.damaged())?;
+            for within in inside {
+                let place = places.get(within as usize).ok_or_else(|| self.store.damaged())?;
+                let moment = self.moment(segment.file, *place)?.filter(|moment| query.admits(moment));
+                if let Some(moment) = moment
+                    && take(moment)?.is_break()
+                {
+                    return Ok(Break(()));
+                }
+            }
+        }
+        Ok(Continue(()))
+    }
+
+    /// Reads an entry from its log. `None` if the record has no such part.
+    fn moment(&self, log: i64, place: Place) -> Result<Option<Moment>, IndexError> {
+        let row = self.logs.get(&log).ok_or_else(|| self.store.damaged())?;
+        let (checksum, body, path) = self.shelf.borrow_mut().record(log, &row.path, place.offset)?;
+        let stale = || IndexError::Stale { path: row.path.clone(), offset: place.offset };
+        let record = Record::decode(place.offset, checksum, &body).map_err(|_| stale())?;
+        let verdict = self.verdicts.verdict(record.header.zxid);
+        if let Some(part) = parts(&record).find(|part| part.number == place.part) {
+            let name = part.path().map(std::borrow::Cow::into_owned);
+            return Ok(Some(Moment { verdict, ..Moment::of(&record, &part, name, &path) }));
+        }
+        // A session's end before 3.6: its record does not name the paths.
+        let Some(ended) = self.store.ended(log, place.offset, place.part)? else { return Ok(None) };
+        Ok(parts(&record).next().map(|part| Moment {
+            deed: Deed::Ended,
+            verdict,
+            ..Moment::of(&record, &part, Some(ended), &path)
+        }))
+    }
+}
+
+fn within(wanted: Option<&[u32]>, start: u32, fence: &Fence) -> Vec<u32> {
+    let Some(wanted) = wanted else { return (0..fence.entries).collect() };
+    let from = wanted.partition_point(|&number| number < start);
+    let inside = wanted[from..].iter().take_while(|&&number| number < start + fence.entries);
+    inside.map(|number| number - start).collect()
+}
+
+fn intersection(a: &[u32], b: &[u32]) -> Vec<u32> {
+    let (few, many) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    few.iter().copied().filter(|number| many.binary_search(number).is_ok()).collect()
+}

@@ -1,0 +1,368 @@
+//! A stretch of one log, indexed: where its entries lie, and which of them each term leads to.
+//!
+//! Measured on 10 million transactions this takes 13 bytes an entry, where one row an entry with its SQL indexes took
+//! over 90 and five times as long to write.
+
+use crate::ids::Zxid;
+use crate::index::term::Term;
+use crate::index::varint::{put, put_signed, take, take_signed};
+use crate::log::Header;
+
+/// The entries of a segment: a key is a term and the number of an entry, in 64 bits.
+const NUMBER_BITS: u32 = 20;
+/// How many entries a segment holds at most.
+pub(crate) const ENTRIES: u32 = 1 << NUMBER_BITS;
+/// How many leads a segment holds at most in memory, 24 MiB of them; paths of many levels reach it first.
+pub(crate) const KEYS: usize = 3 << 20;
+/// How many entries are written as one.
+const BLOCK: u32 = 128;
+/// Lists are cut to fill a page of 8 KiB.
+pub(crate) const LISTS: usize = 8000;
+
+/// Where an entry lies: its record, and which part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) offset: u64,
+    pub(crate) part: u32,
+}
+
+/// What a stretch of entries covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) zxids: (Zxid, Zxid),
+    pub(crate) times: (i64, i64),
+}
+
+impl Span {
+    fn of(header: &Header) -> Self {
+        Self { zxids: (header.zxid, header.zxid), times: (header.time, header.time) }
+    }
+
+    fn join(self, other: Self) -> Self {
+        let (a, b) = (self, other);
+        Self {
+            zxids: (a.zxids.0.min(b.zxids.0), a.zxids.1.max(b.zxids.1)),
+            times: (a.times.0.min(b.times.0), a.times.1.max(b.times.1)),
+        }
+    }
+}
+
+/// Up to [`BLOCK`] entries, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) entries: u32,
+    pub(crate) span: Span,
+    bytes: Vec<u8>,
+    last: u64,
+}
+
+impl Block {
+    fn new(span: Span) -> Self {
+        Self { entries: 0, span, bytes: Vec::new(), last: 0 }
+    }
+
+    fn push(&mut self, place: Place, span: Span) {
+        let moved = place.offset - self.last;
+        put(&mut self.bytes, (moved << 1) | u64::from(place.part > 0));
+        if place.part > 0 {
+            put(&mut self.bytes, u64::from(place.part));
+        }
+        self.last = place.offset;
+        self.entries += 1;
+        self.span = self.span.join(span);
+    }
+
+    /// The entries of a block, as [`Sealed::blocks`] holds it.
+    pub(crate) fn places(mut bytes: &[u8]) -> Option<Vec<Place>> {
+        let mut places = Vec::with_capacity(BLOCK as usize);
+        let mut offset = 0_u64;
+        while !bytes.is_empty() {
+            let head = take(&mut bytes)?;
+            offset = offset.checked_add(head >> 1)?;
+            let part = if head & 1 == 1 { u32::try_from(take(&mut bytes)?).ok()? } else { 0 };
+            places.push(Place { offset, part });
+        }
+        Some(places)
+    }
+}
+
+/// A segment that is being made.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    blocks: Vec<Block>,
+    keys: Vec<u64>,
+    entries: u32,
+}
+
+impl Draft {
+    pub(crate) fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    /// How many leads it has.
+    pub(crate) fn leads(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether it must be sealed before the next record.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries >= ENTRIES || self.keys.len() >= KEYS
+    }
+
+    /// Adds an entry; [`lead`](Self::lead) then says what leads to it.
+    #[inline]
+    pub(crate) fn add(&mut self, place: Place, header: &Header) {
+        let span = Span::of(header);
+        if self.blocks.last().is_none_or(|block| block.entries >= BLOCK) {
+            self.blocks.push(Block::new(span));
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            block.push(place, span);
+        }
+        self.entries += 1;
+    }
+
+    /// A term leads to the last entry.
+    #[inline]
+    pub(crate) fn lead(&mut self, term: Term) {
+        self.keys.push((term.value() << NUMBER_BITS) | u64::from(self.entries.saturating_sub(1)));
+    }
+
+    /// Puts a sealed segment of the same log, whose end is this one's start, before this one.
+    pub(crate) fn prepend(self, earlier: &Sealed) -> Option<Self> {
+        let mut joined = Self { blocks: Vec::new(), keys: earlier.keys()?, entries: earlier.entries };
+        let shift = u64::from(earlier.entries);
+        joined.entries += self.entries;
+        joined.keys.extend(self.keys.iter().map(|key| key + shift));
+        let fences = fences(&earlier.fences)?;
+        let earlier = fences.iter().zip(&earlier.blocks).map(|(fence, bytes)| (fence.span, Block::places(bytes)));
+        let own = self.blocks.iter().map(|block| (block.span, Block::places(&block.bytes)));
+        for (span, places) in earlier.chain(own) {
+            let places = places?;
+            let room = |block: &Block| block.entries as usize + places.len() <= BLOCK as usize;
+            if !joined.blocks.last().is_some_and(room) {
+                joined.blocks.push(Block::new(span));
+            }
+            let block = joined.blocks.last_mut()?;
+            for place in places {
+                block.push(place, span);
+            }
+        }
+        Some(joined)
+    }
+
+    /// Sorts and packs it, and is empty then. Its postings go to `page` one by one: kept together they made the peak of a
+    /// build 10 MiB higher.
+    pub(crate) fn seal<E>(&mut self, page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Option<Sealed>, E> {
+        let Some(span) = self.blocks.iter().map(|block| block.span).reduce(Span::join) else { return Ok(None) };
+        self.keys.sort_unstable();
+        let mut sealed = Sealed::new(self.entries, span);
+        let mut before = 0;
+        put_signed(&mut sealed.fences, span.times.0);
+        for block in self.blocks.drain(..) {
+            let (first, last) = block.span.zxids;
+            put(&mut sealed.fences, u64::from(block.entries));
+            put_signed(&mut sealed.fences, first.0.wrapping_sub(before).cast_signed());
+            put(&mut sealed.fences, last.0.wrapping_sub(first.0));
+            put_signed(&mut sealed.fences, block.span.times.0.wrapping_sub(span.times.0));
+            put(&mut sealed.fences, block.span.times.1.wrapping_sub(block.span.times.0).cast_unsigned());
+            before = first.0;
+            sealed.blocks.push(block.bytes);
+        }
+        sealed.terms = pack(&self.keys, page)?;
+        self.keys.clear();
+        self.entries = 0;
+        Ok(Some(sealed))
+    }
+}
+
+/// Writes sorted keys as lists: a term's distance from the last, how many entries, their distances. Returns the first term of
+/// each page.
+fn pack<E>(keys: &[u64], page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Vec<u8>, E> {
+    let (mut lists, mut terms) = (Vec::with_capacity(LISTS), Vec::new());
+    let mut before = 0;
+    for list in keys.chunk_by(|a, b| a >> NUMBER_BITS == b >> NUMBER_BITS) {
+        let term = list[0] >> NUMBER_BITS;
+        // A long list goes on in the next page under the same term.
+        for stretch in list.chunks(500) {
+            if lists.len() + 20 + 3 * stretch.len() > LISTS && !lists.is_empty() {
+                page(&lists)?;
+                lists.clear();
+            }
+            if lists.is_empty() {
+                terms.extend_from_slice(&term.to_be_bytes()[3..]);
+                before = term;
+            }
+            put(&mut lists, term - before);
+            put(&mut lists, stretch.len() as u64);
+            let mut last = 0;
+            for key in stretch {
+                let number = key & u64::from(ENTRIES - 1);
+                put(&mut lists, number - last);
+                last = number;
+            }
+            before = term;
+        }
+    }
+    if !lists.is_empty() {
+        page(&lists)?;
+    }
+    Ok(terms)
+}
+
+/// What a block covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fence {
+    pub(crate) entries: u32,
+    pub(crate) span: Span,
+}
+
+/// The fences of a segment's blocks, from [`Sealed::fences`].
+pub(crate) fn fences(mut bytes: &[u8]) -> Option<Vec<Fence>> {
+    let mut fences = Vec::new();
+    let base = take_signed(&mut bytes)?;
+    let mut before = 0_u64;
+    while !bytes.is_empty() {
+        let entries = u32::try_from(take(&mut bytes)?).ok()?;
+        let first = before.wrapping_add(take_signed(&mut bytes)?.cast_unsigned());
+        let last = first.wrapping_add(take(&mut bytes)?);
+        let earliest = base.wrapping_add(take_signed(&mut bytes)?);
+        let latest = earliest.wrapping_add(take(&mut bytes)?.cast_signed());
+        before = first;
+        fences.push(Fence { entries, span: Span { zxids: (Zxid(first), Zxid(last)), times: (earliest, latest) } });
+    }
+    Some(fences)
+}
+
+/// The first terms of a segment's postings, from [`Sealed::terms`].
+pub(crate) fn first_terms(bytes: &[u8]) -> Vec<Term> {
+    let number = |five: &[u8]| five.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
+    bytes.chunks_exact(5).map(|five| Term::stored(number(five))).collect()
+}
+
+/// A segment as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) entries: u32,
+    pub(crate) span: Span,
+    /// What each block covers.
+    pub(crate) fences: Vec<u8>,
+    /// The first term of each posting, 5 bytes each.
+    pub(crate) terms: Vec<u8>,
+    pub(crate) blocks: Vec<Vec<u8>>,
+    /// The entries that each term leads to, in pages; empty while it is written.
+    pub(crate) postings: Vec<Vec<u8>>,
+}
+
+impl Sealed {
+    pub(crate) fn new(entries: u32, span: Span) -> Self {
+        let (fences, terms, blocks, postings) = Default::default();
+        Self { entries, span, fences, terms, blocks, postings }
+    }
+
+    fn keys(&self) -> Option<Vec<u64>> {
+        let mut keys = Vec::new();
+        for (first, lists) in first_terms(&self.terms).into_iter().zip(&self.postings) {
+            walk(first, lists, |term, number| keys.push((term.value() << NUMBER_BITS) | u64::from(number)))?;
+        }
+        Some(keys)
+    }
+}
+
+/// Calls `each` with every term of a page and the entries that it leads to, ascending.
+pub(crate) fn walk(first: Term, mut lists: &[u8], mut each: impl FnMut(Term, u32)) -> Option<()> {
+    let mut term = first.value();
+    while !lists.is_empty() {
+        term = term.checked_add(take(&mut lists)?)?;
+        let mut number = 0_u64;
+        for _ in 0..take(&mut lists)? {
+            number = number.checked_add(take(&mut lists)?)?;
+            each(Term::stored(term), u32::try_from(number).ok().filter(|&number| number < ENTRIES)?);
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::SessionId;
+
+    fn header(number: u64) -> Header {
+        let time = 1_700_000_000_000 + number.cast_signed() * 3 - i64::from(number.is_multiple_of(7));
+        Header { session: SessionId(7), cxid: 0, zxid: Zxid(0x1_0000_0000 + number), time }
+    }
+
+    fn draft(entries: std::ops::Range<u64>) -> Draft {
+        let mut draft = Draft::default();
+        for number in entries {
+            draft.add(
+                Place { offset: 16 + number / 3 * 100, part: u32::try_from(number % 3).unwrap() },
+                &header(number),
+            );
+            Term::each_of_path(&format!("/all/{}/{number}", number % 10), |term| draft.lead(term));
+        }
+        draft
+    }
+
+    fn seal(mut draft: Draft) -> Sealed {
+        let mut postings = Vec::new();
+        let mut page = |lists: &[u8]| {
+            postings.push(lists.to_vec());
+            Ok::<_, ()>(())
+        };
+        let sealed = draft.seal(&mut page).unwrap().unwrap();
+        assert_eq!((draft.entries(), draft.leads()), (0, 0));
+        Sealed { postings, ..sealed }
+    }
+
+    fn read(sealed: &Sealed, wanted: Term) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        for (first, lists) in first_terms(&sealed.terms).into_iter().zip(&sealed.postings) {
+            walk(first, lists, |term, number| numbers.extend((term == wanted).then_some(number))).unwrap();
+        }
+        numbers
+    }
+
+    fn places(sealed: &Sealed) -> Vec<Place> {
+        sealed.blocks.iter().flat_map(|block| Block::places(block).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_term_leads_to_its_entries_and_each_entry_to_its_place() {
+        let sealed = seal(draft(0..5000));
+        assert!(sealed.postings.len() > 2 && sealed.postings.iter().all(|lists| lists.len() <= LISTS));
+        assert_eq!(read(&sealed, Term::below("/all")), (0..5000).collect::<Vec<_>>());
+        assert_eq!(read(&sealed, Term::below("/all/3")), (0..500).map(|n| n * 10 + 3).collect::<Vec<_>>());
+        assert_eq!(read(&sealed, Term::path("/all/3/4213")), [4213]);
+        assert_eq!(places(&sealed)[4213], Place { offset: 16 + 4213 / 3 * 100, part: 1 });
+        let fences = fences(&sealed.fences).unwrap();
+        assert_eq!(fences.iter().map(|fence| fence.entries).sum::<u32>(), 5000);
+        assert_eq!(fences[1].span.zxids, (Zxid(0x1_0000_0080), Zxid(0x1_0000_00ff)));
+        assert_eq!(fences[1].span.times, (header(128).time, header(255).time));
+    }
+
+    #[test]
+    fn two_segments_joined_are_the_segment_of_both() {
+        let whole = seal(draft(0..1000));
+        let earlier = seal(draft(0..333));
+        let joined = seal(draft(333..1000).prepend(&earlier).unwrap());
+        assert_eq!((joined.entries, joined.span), (whole.entries, whole.span));
+        assert_eq!(places(&joined), places(&whole));
+        assert_eq!((&joined.terms, &joined.postings), (&whole.terms, &whole.postings));
+    }
+
+    #[test]
+    fn a_damaged_segment_is_no_segment_and_no_panic() {
+        let sealed = seal(draft(0..300));
+        for length in 0..sealed.fences.len() {
+            let _ = fences(&sealed.fences[..length]);
+        }
+        for at in 0..sealed.postings[0].len() {
+            let mut lists = sealed.postings[0].clone();
+            lists[at] = 0xff;
+            let _ = walk(Term::stored(u64::MAX), &lists, |_, _| {});
+            let _ = Block::places(&lists);
+        }
+    }
+}

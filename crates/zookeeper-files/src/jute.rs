@@ -1,0 +1,245 @@
+//! Jute, the encoding of everything that ZooKeeper writes: big-endian numbers, lengths before bytes, no framing.
+//!
+//! A [`Decoder`] lends slices of the bytes it is given and never allocates, so that no length in a file, however absurd,
+//! costs memory. [`Text`] keeps a string as it is on disk.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Bytes that are no value of the expected shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {at} of the record")]
+pub struct Malformed {
+    /// What is wrong there.
+    pub what: &'static str,
+    /// Where, from the start of what was decoded.
+    pub at: usize,
+}
+
+const FLAG_CUT: &str = "a flag is cut off";
+const NUMBER_CUT: &str = "a number is cut off";
+const LENGTH_PAST: &str = "a length reaches past the end";
+const COUNT_PAST: &str = "a count reaches past the end";
+
+/// Whether this is wrong because the bytes end too early, which Java's readers tell from all else.
+pub(crate) fn is_cut(what: &str) -> bool {
+    [FLAG_CUT, NUMBER_CUT, LENGTH_PAST, COUNT_PAST].contains(&what)
+}
+
+/// A string of a file, undecoded.
+///
+/// Java's servers write characters beyond the basic plane as two surrogates of three bytes each, which is not UTF-8.
+/// Printing decodes them, and replaces what cannot be decoded.
+///
+/// ```
+/// use zookeeper_files::jute::Text;
+/// assert_eq!(Text(b"/a").to_string(), "/a");
+/// assert_eq!(Text(b"\xed\xa0\xbd\xed\xb8\x80").to_string(), "\u{1f600}");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<'a>(pub &'a [u8]);
+
+impl<'a> Text<'a> {
+    /// The bytes as they are on disk.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The string, borrowed where it is UTF-8 already.
+    pub fn decode(self) -> Cow<'a, str> {
+        match std::str::from_utf8(self.0) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => Cow::Owned(decode_surrogates(self.0)),
+        }
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.decode())
+    }
+}
+
+fn decode_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut plain = 0;
+    let mut at = 0;
+    while at + 6 <= bytes.len() {
+        let Some(character) = surrogate_pair(&bytes[at..at + 6]) else {
+            at += 1;
+            continue;
+        };
+        text.push_str(&String::from_utf8_lossy(&bytes[plain..at]));
+        text.push(character);
+        at += 6;
+        plain = at;
+    }
+    text.push_str(&String::from_utf8_lossy(&bytes[plain..]));
+    text
+}
+
+fn surrogate_pair(bytes: &[u8]) -> Option<char> {
+    let &[0xed, high @ 0xa0..=0xaf, high_low, 0xed, low @ 0xb0..=0xbf, low_low] = bytes else { return None };
+    let half = |a: u8, b: u8| (u32::from(a & 0x0f) << 6) | u32::from(b & 0x3f);
+    char::from_u32(0x1_0000 + (half(high, high_low) << 10) + half(low & 0x0f, low_low))
+}
+
+/// Takes values off the front of a slice.
+#[derive(Clone, Debug)]
+pub struct Decoder<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Decoder<'a> {
+    /// Decodes `bytes` from their start.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many bytes were taken.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was not taken yet.
+    pub fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// The bytes taken since `from`.
+    pub fn since(&self, from: usize) -> &'a [u8] {
+        &self.bytes[from..self.at]
+    }
+
+    /// An error at the current position.
+    pub fn malformed(&self, what: &'static str) -> Malformed {
+        Malformed { what, at: self.at }
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let Some((taken, _)) = self.bytes[self.at..].split_at_checked(length) else { return Err(self.malformed(what)) };
+        self.at += length;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
+        let Some(&taken) = self.bytes[self.at..].first_chunk::<N>() else { return Err(self.malformed(what)) };
+        self.at += N;
+        Ok(taken)
+    }
+
+    /// One byte, any but 0 being true.
+    #[inline]
+    pub fn bool(&mut self) -> Result<bool, Malformed> {
+        Ok(self.array::<1>(FLAG_CUT)?[0] != 0)
+    }
+
+    /// A number of 4 bytes.
+    #[inline]
+    pub fn i32(&mut self) -> Result<i32, Malformed> {
+        Ok(i32::from_be_bytes(self.array(NUMBER_CUT)?))
+    }
+
+    /// A number of 8 bytes.
+    #[inline]
+    pub fn i64(&mut self) -> Result<i64, Malformed> {
+        Ok(i64::from_be_bytes(self.array(NUMBER_CUT)?))
+    }
+
+    /// Bytes with their length before them; `None` for null, which is length −1.
+    #[inline]
+    pub fn buffer(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        match self.i32()? {
+            -1 => Ok(None),
+            length => match usize::try_from(length) {
+                Ok(length) => self.take(length, LENGTH_PAST).map(Some),
+                Err(_) => Err(self.malformed("a length is negative")),
+            },
+        }
+    }
+
+    /// A string. ZooKeeper writes none that is null where it needs one, so null is malformed.
+    #[inline]
+    pub fn text(&mut self) -> Result<Text<'a>, Malformed> {
+        self.buffer()?.map(Text).ok_or_else(|| self.malformed("a string is null"))
+    }
+
+    /// The count of a vector, `None` for null. What it counts takes at least `least` bytes each, and must fit.
+    #[inline]
+    pub fn count(&mut self, least: usize) -> Result<Option<usize>, Malformed> {
+        match self.i32()? {
+            -1 => Ok(None),
+            count => match usize::try_from(count) {
+                Ok(count) if count.saturating_mul(least) <= self.bytes.len() - self.at => Ok(Some(count)),
+                Ok(_) => Err(self.malformed(COUNT_PAST)),
+                Err(_) => Err(self.malformed("a count is negative")),
+            },
+        }
+    }
+}
+
+/// Appends values to a vector of bytes.
+pub trait Encode {
+    /// One byte.
+    fn put_bool(&mut self, value: bool);
+    /// 4 bytes.
+    fn put_i32(&mut self, value: i32);
+    /// 8 bytes.
+    fn put_i64(&mut self, value: i64);
+    /// The length, then the bytes.
+    fn put_buffer(&mut self, value: Option<&[u8]>);
+    /// A count or length that came from a slice.
+    fn put_count(&mut self, value: usize);
+}
+
+impl Encode for Vec<u8> {
+    fn put_bool(&mut self, value: bool) {
+        self.push(u8::from(value));
+    }
+
+    fn put_i32(&mut self, value: i32) {
+        self.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn put_i64(&mut self, value: i64) {
+        self.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn put_buffer(&mut self, value: Option<&[u8]>) {
+        match value {
+            None => self.put_i32(-1),
+            Some(bytes) => {
+                self.put_count(bytes.len());
+                self.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    fn put_count(&mut self, value: usize) {
+        // A slice of 2 GiB is beyond every limit of ZooKeeper: a reader refuses this length instead of reading another.
+        self.put_i32(i32::try_from(value).unwrap_or(i32::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_past_the_end_is_malformed_whatever_it_claims() {
+        for length in [i32::MIN, -2, 5, i32::MAX] {
+            let mut bytes = length.to_be_bytes().to_vec();
+            bytes.extend_from_slice(b"four");
+            assert!(Decoder::new(&bytes).buffer().is_err(), "{length}");
+            assert!(Decoder::new(&bytes).count(4).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn text_that_no_one_can_decode_is_replaced_and_not_lost() {
+        assert_eq!(Text(b"/a\xff/b\xed\xa0\xbd\xed\xb8\x80").to_string(), "/a\u{fffd}/b\u{1f600}");
+    }
+}

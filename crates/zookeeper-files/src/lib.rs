@@ -1,0 +1,19 @@
+//! Apache `ZooKeeper`'s transaction logs and snapshots: read, judged, replayed, searched and written.
+//!
+//! - [`jute`], [`log`], [`snapshot`]: the formats. Pure: bytes in, values out.
+//! - [`replay`]: the tree at any point of a history, as a server would have it. Pure.
+//! - [`disk`]: the files where they lie: a member's folders, a log that grows meanwhile, verdicts as a server would give them.
+//! - [`index`]: where in the logs every change is, by path, subtree, time, session and kind.
+//! - [`ids`]: numbers that must not be mistaken for each other.
+//!
+//! Nothing here knows Kubernetes or a network. Whatever bytes a file holds, nothing panics and memory stays bounded.
+
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod disk;
+pub mod ids;
+pub mod index;
+pub mod jute;
+pub mod log;
+pub mod replay;
+pub mod snapshot;

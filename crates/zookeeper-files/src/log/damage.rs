@@ -1,0 +1,205 @@
+//! What can be wrong with a log, and what ZooKeeper makes of it.
+
+use std::fmt;
+
+use crate::ids::Zxid;
+use crate::log::RECORD_LIMIT;
+
+/// Something wrong at a place of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it begins.
+    pub offset: u64,
+    /// The bytes that are lost by it, up to the next good record or to the end.
+    pub length: u64,
+    /// The zxid that the damaged record claims, where one can be read.
+    pub zxid: Option<Zxid>,
+    /// The last good record before it.
+    pub after: Option<Zxid>,
+    /// The next good record after it.
+    pub resumes: Option<Zxid>,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// What is wrong with a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The file has no byte: a server died as it made it.
+    Empty,
+    /// The file ends within its header.
+    HeaderCut,
+    /// The header's version is not 2.
+    Version(i32),
+    /// The last record was never finished: a server died, or the file was cut.
+    TornTail,
+    /// A record is whole, and its bytes are not those that were written.
+    Checksum {
+        /// What the file says.
+        stored: u64,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// The file begins with other bytes.
+    Magic([u8; 4]),
+    /// The length of a record is negative, beyond the limit, or reaches past the end with good records in between.
+    Length(i32),
+    /// A record does not end with its end mark.
+    EndMark(u8),
+    /// Zeros where records should be, with good records after them.
+    Hole,
+    /// Bytes after the end of the log that are no record.
+    Garbage,
+    /// The checksum is right and the content is not a transaction.
+    Malformed(&'static str),
+    /// Transactions are missing before this one: a zxid does not follow from the one before.
+    Gap {
+        /// The zxid before.
+        before: Zxid,
+    },
+    /// The zxid is not above the one before.
+    Backwards {
+        /// The zxid before.
+        before: Zxid,
+    },
+}
+
+/// What a server of 3.9 does with such a folder when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtStart {
+    /// Starts, and drops nothing that could be read.
+    Harmless,
+    /// Starts, and applies transactions again.
+    Repeats,
+    /// Starts, and drops what follows without a word.
+    DropsInSilence,
+    /// Does not start.
+    Refuses,
+}
+
+/// What a server of 3.9 makes of a fault as it reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It does not see it.
+    GoesOn,
+    /// It takes it for the end of the log, and goes on with the next one.
+    TakesForEnd,
+    /// It ends.
+    Stops,
+}
+
+impl Fault {
+    /// Its name for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::HeaderCut => "header-cut",
+            Self::Version(_) => "version",
+            Self::TornTail => "torn-tail",
+            Self::Magic(_) => "magic",
+            Self::Checksum { .. } => "checksum",
+            Self::Length(_) => "length",
+            Self::EndMark(_) => "end-mark",
+            Self::Hole => "hole",
+            Self::Garbage => "garbage",
+            Self::Malformed(_) => "malformed",
+            Self::Gap { .. } => "gap",
+            Self::Backwards { .. } => "backwards",
+        }
+    }
+}
+
+impl Fault {
+    /// What a server of 3.9 makes of it that reads records of up to `limit` bytes.
+    pub fn reading(&self, limit: usize) -> Reading {
+        match self {
+            Self::Version(_) | Self::Gap { .. } | Self::Backwards { .. } => Reading::GoesOn,
+            Self::TornTail | Self::Garbage | Self::EndMark(_) | Self::Hole => Reading::TakesForEnd,
+            // It believes in the length, and the file ends before.
+            Self::Length(length) if usize::try_from(*length).is_ok_and(|length| length <= limit) => {
+                Reading::TakesForEnd
+            }
+            // The end of a record that is cut looks to it like the end of the file.
+            Self::Malformed(what) if crate::jute::is_cut(what) => Reading::TakesForEnd,
+            Self::Empty
+            | Self::HeaderCut
+            | Self::Magic(_)
+            | Self::Checksum { .. }
+            | Self::Length(_)
+            | Self::Malformed(_) => Reading::Stops,
+        }
+    }
+
+    /// Whether what is there was never finished: a server that dies, or that writes at this moment, leaves it so.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self, Self::TornTail | Self::Empty | Self::HeaderCut)
+    }
+}
+
+impl AtStart {
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::Repeats => "repeats",
+            Self::DropsInSilence => "drops-in-silence",
+            Self::Refuses => "refuses",
+        }
+    }
+
+    /// In a sentence about the server.
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::Harmless => "a server starts and misses nothing",
+            Self::Repeats => "a server starts and applies what it has once more",
+            Self::DropsInSilence => "a server starts and drops what follows in silence",
+            Self::Refuses => "a server does not start",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the file is empty"),
+            Self::HeaderCut => f.write_str("the file ends within its header"),
+            Self::Magic(bytes) => {
+                write!(f, "not a transaction log: it begins with {} and not with ZKLG", bytes.escape_ascii())
+            }
+            Self::Version(version) => write!(f, "the header says version {version} where 2 is known"),
+            Self::TornTail => f.write_str("the last record is torn"),
+            Self::Checksum { stored, computed } => {
+                write!(f, "the checksum is {stored:08x} in the file and {computed:08x} by its bytes")
+            }
+            // It may be one that was written all the same.
+            Self::Length(length) if usize::try_from(*length).is_ok_and(|length| length > RECORD_LIMIT) => {
+                write!(f, "a record has the impossible length of {length} bytes (or --max-record is too low for it)")
+            }
+            Self::Length(length) => write!(f, "a record has the impossible length of {length} bytes"),
+            Self::EndMark(byte) => write!(f, "a record ends with byte {byte:02x} and not with its end mark"),
+            Self::Hole => f.write_str("zeros where records should be"),
+            Self::Garbage => f.write_str("bytes after the end that are no record"),
+            Self::Malformed(what) => write!(f, "a record with a right checksum is no transaction: {what}"),
+            Self::Gap { before } => write!(f, "transactions are missing after 0x{before}"),
+            Self::Backwards { before } => write!(f, "the zxid is not above the one before, 0x{before}"),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.fault, self.offset)?;
+        if let Some(zxid) = self.zxid {
+            write!(f, ", zxid 0x{zxid}")?;
+        }
+        if self.length > 0 {
+            write!(f, ", {} bytes lost", self.length)?;
+        }
+        match (self.after, self.resumes) {
+            (Some(after), Some(resumes)) => write!(f, ", between 0x{after} and 0x{resumes}"),
+            (Some(after), None) => write!(f, ", after 0x{after}"),
+            (None, Some(resumes)) => write!(f, ", before 0x{resumes}"),
+            (None, None) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `ZooKeeper`'s transaction logs: read, written, judged. Pure: bytes in, values out.
+//!
+//! - [`LogReader`] walks a log of any size in constant memory and tells damage from ends. What is good is delivered, before
+//!   and after the damage.
+//! - [`Record`] is one transaction with its place in the file; [`Txn`] is what it does; [`Change`] what it does to one path.
+//! - [`LogWriter`] writes logs that servers read.
+//!
+//! ```
+//! use zookeeper_files::log::{Digest, Event, Header, LogReader, LogWriter, SessionId, Txn};
+//! use zookeeper_files::ids::Zxid;
+//!
+//! let header = Header { session: SessionId(0x1001), cxid: 1, zxid: Zxid(0x1_0000_0001), time: 1_700_000_000_000 };
+//! let mut log = LogWriter::new(Vec::new(), 0)?;
+//! log.append(header, &Txn::CreateSession { timeout: 30_000 }, Some(Digest { version: 2, tree: 42 }))?;
+//! let bytes = log.into_inner();
+//!
+//! let mut reader = LogReader::new(&bytes[..])?;
+//! while let Some(event) = reader.next()? {
+//!     match event {
+//!         Event::Record(record) => println!("{} {} at byte {}", record.header.zxid, record.txn.kind(), record.offset),
+//!         Event::Damage(damage) => println!("damage: {damage}"),
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod acl;
+mod change;
+mod damage;
+mod frame;
+mod ops;
+mod paths;
+mod reader;
+mod record;
+mod seek;
+mod txn;
+pub(crate) mod window;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use acl::{Acl, Acls, encode_acls};
+pub use change::{Change, Effect};
+pub use damage::{AtStart, Damage, Fault, Reading};
+pub use ops::{Ops, encode_ops};
+pub use paths::{Paths, encode_paths};
+pub(crate) use reader::Found;
+pub use reader::{End, Event, LogReader, NotALog};
+pub use record::{Digest, Header, Record, SessionId};
+pub(crate) use seek::jump;
+pub use txn::{Create, Kind, Lifetime, Txn};
+pub use writer::LogWriter;
+
+/// The first four bytes of a log, `ZKLG`.
+pub const MAGIC: [u8; 4] = *b"ZKLG";
+/// The bytes before the first record: magic, version, database id.
+pub const HEADER_LENGTH: usize = 16;
+/// The longest record that is believed in, unless told otherwise: 16 times `jute.maxbuffer`'s default.
+pub const RECORD_LIMIT: usize = 16 << 20;
+/// The longest record that a server reads back by default: `jute.maxbuffer` and `jute.maxbuffer.extrasize` together, of which
+/// the second is as much as the first where it is not set.
+pub const SERVER_LIMIT: usize = 2 * 0xf_ffff;
+/// The same of the members that this operator starts, where nothing else is configured. Whose files they are, they do not tell.
+pub(crate) const MEMBER_LIMIT: usize = 0xf_ffff + (64 << 20);

@@ -1,0 +1,416 @@
+//! Walks a log in constant memory, and goes on behind damage where it can.
+
+use std::io::{self, Read};
+
+use crate::ids::Zxid;
+use crate::jute::Decoder;
+use crate::log::damage::{Damage, Fault};
+use crate::log::frame::{Front, body, checksums, front};
+use crate::log::record::{FRAME_HEAD, Header, Record};
+use crate::log::seek::{candidate, claimed, first_nonzero, jump, length};
+use crate::log::window::Window;
+use crate::log::{HEADER_LENGTH, MAGIC, RECORD_LIMIT, SERVER_LIMIT};
+
+/// What a log holds at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A good record.
+    Record(Record<'a>),
+    /// Something is wrong. Records after it are delivered all the same; servers would not get to them.
+    Damage(Damage),
+}
+
+/// Where a log ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Where the next record would begin.
+    pub offset: u64,
+    /// The zeros from there to the end of the file, which servers allocate ahead.
+    pub zeros: u64,
+}
+
+/// Why something cannot be read as a log at all.
+#[derive(Debug, thiserror::Error)]
+pub enum NotALog {
+    /// It could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It begins with other bytes.
+    #[error("not a transaction log: it begins with {} and not with ZKLG", .0.escape_ascii())]
+    Magic(Vec<u8>),
+}
+
+/// Reads a log from its start, or from any record's offset.
+///
+/// Memory is 256 KiB and grows to the longest record; a length that the file claims is believed only as far as bytes come.
+pub struct LogReader<R> {
+    window: Window<R>,
+    limit: usize,
+    /// A server refuses what claims to be longer, and takes what is shorter and not there for the end.
+    server_limit: usize,
+    version: i32,
+    dbid: i64,
+    last: Option<Zxid>,
+    /// The record ahead is known not to follow from the last: it was said, or damage lies between.
+    jump_told: bool,
+    ahead: Option<Damage>,
+    end: Option<End>,
+    /// What the search behind damage may still spend on false starts, in bytes to be summed.
+    patience: u64,
+}
+
+pub(crate) enum Found {
+    Record { start: usize, whole: usize, checksum: u32, offset: u64, after: Option<Zxid> },
+    Damage(Damage),
+    End,
+}
+
+enum Neighbour {
+    Good(Zxid),
+    End,
+    Bad,
+}
+
+impl<R: Read> LogReader<R> {
+    /// Reads the header of a log. An empty or cut file is a log with damage; one that begins with other bytes is none.
+    pub fn new(source: R) -> Result<Self, NotALog> {
+        let mut reader = Self::resume(source, 0, None);
+        let window = &mut reader.window;
+        window.fill(HEADER_LENGTH)?;
+        let seen = window.bytes();
+        let length = seen.len().min(HEADER_LENGTH);
+        let head = &seen[..length];
+        if !MAGIC.starts_with(&head[..length.min(MAGIC.len())]) && !head.starts_with(&MAGIC) {
+            return Err(NotALog::Magic(head[..length.min(MAGIC.len())].to_vec()));
+        }
+        let mut fields = Decoder::new(head.get(MAGIC.len()..).unwrap_or_default());
+        if let (Ok(version), Ok(dbid)) = (fields.i32(), fields.i64()) {
+            (reader.version, reader.dbid) = (version, dbid);
+            window.skip(HEADER_LENGTH);
+            reader.ahead = (version != 2).then(|| reader.damage(4, 0, Fault::Version(version)));
+        } else {
+            let fault = if length == 0 { Fault::Empty } else { Fault::HeaderCut };
+            reader.ahead = Some(reader.damage(0, length as u64, fault));
+            reader.end = Some(End::default());
+        }
+        Ok(reader)
+    }
+
+    /// Goes on in a log at the offset of a record, with `source` standing there. `last` is the record before it.
+    pub fn resume(source: R, offset: u64, last: Option<Zxid>) -> Self {
+        Self {
+            window: Window::new(source, offset),
+            limit: RECORD_LIMIT,
+            server_limit: SERVER_LIMIT,
+            version: 2,
+            dbid: 0,
+            last,
+            jump_told: false,
+            ahead: None,
+            end: None,
+            patience: 256 << 20,
+        }
+    }
+
+    /// Believes in records up to so many bytes, for ensembles with a large `jute.maxbuffer`.
+    #[must_use]
+    pub fn with_limit(self, limit: usize) -> Self {
+        Self { limit, server_limit: limit, ..self }
+    }
+
+    /// The header's version, 2 in all releases.
+    pub fn version(&self) -> i32 {
+        self.version
+    }
+
+    /// The header's id of the database.
+    pub fn dbid(&self) -> i64 {
+        self.dbid
+    }
+
+    /// The zxid of the last record that was delivered.
+    pub fn last(&self) -> Option<Zxid> {
+        self.last
+    }
+
+    /// How far it has read.
+    pub fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// Where the log ends, once [`next`](Self::next) has returned `None`.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// The next record or damage; `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
+    pub fn next(&mut self) -> io::Result<Option<Event<'_>>> {
+        let found = self.find()?;
+        Ok(self.deliver(found))
+    }
+
+    /// What was found, with the record lent from the window.
+    #[inline]
+    pub(crate) fn deliver(&self, found: Found) -> Option<Event<'_>> {
+        match found {
+            Found::End => None,
+            Found::Damage(damage) => Some(Event::Damage(damage)),
+            Found::Record { start, whole, checksum, offset, after } => {
+                let body = body(self.window.past(start, whole));
+                Some(Record::decode(offset, checksum, body).map_or_else(
+                    |error| {
+                        let fault = Fault::Malformed(error.what);
+                        let zxid = claimed(body).map(|header| header.zxid);
+                        Event::Damage(Damage { offset, length: whole as u64, zxid, after, resumes: None, fault })
+                    },
+                    Event::Record,
+                ))
+            }
+        }
+    }
+
+    fn damage(&self, offset: u64, length: u64, fault: Fault) -> Damage {
+        Damage { offset, length, zxid: None, after: self.last, resumes: None, fault }
+    }
+
+    /// The next record or damage, not decoded yet.
+    pub(crate) fn find(&mut self) -> io::Result<Found> {
+        if let Some(damage) = self.ahead.take() {
+            return Ok(Found::Damage(damage));
+        }
+        if self.end.is_some() {
+            return Ok(Found::End);
+        }
+        loop {
+            match front(self.window.bytes(), self.limit) {
+                Front::Short(needed) => {
+                    if self.window.fill(needed)? {
+                        continue;
+                    }
+                    let (offset, left) = (self.window.offset(), self.window.bytes());
+                    // What servers allocate ahead may end with less than a record's head.
+                    if left.len() < FRAME_HEAD && left.iter().all(|&byte| byte == 0) {
+                        self.end = Some(End { offset, zeros: left.len() as u64 });
+                        let left = left.len();
+                        self.window.skip(left);
+                        return Ok(Found::End);
+                    }
+                    let fault = match length(left) {
+                        Some(length) if needed > FRAME_HEAD + self.server_limit + 1 => Fault::Length(length),
+                        _ => Fault::TornTail,
+                    };
+                    return self.search(fault, u64::MAX).map(Found::Damage);
+                }
+                Front::Whole(whole) => return self.whole(whole),
+                Front::Empty => return self.zeros(),
+                Front::Length(length) => return self.search(Fault::Length(length), u64::MAX).map(Found::Damage),
+                Front::EndMark(whole, _) if whole > FRAME_HEAD + self.server_limit + 1 => {
+                    let length = length(self.window.bytes()).unwrap_or(i32::MAX);
+                    return self.search(Fault::Length(length), u64::MAX).map(Found::Damage);
+                }
+                Front::EndMark(whole, byte) => {
+                    let mark = self.window.offset() + whole as u64 - 1;
+                    return self.search(Fault::EndMark(byte), mark).map(Found::Damage);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn whole(&mut self, whole: usize) -> io::Result<Found> {
+        let frame = &self.window.bytes()[..whole];
+        let (stored, computed) = checksums(frame);
+        let offset = self.window.offset();
+        let header = claimed(body(frame));
+        if stored != u64::from(computed) {
+            let fault = Fault::Checksum { stored, computed };
+            return match self.neighbour(whole)? {
+                Neighbour::Bad => self.search(fault, u64::MAX).map(Found::Damage),
+                _ if self.swallows(whole) => {
+                    let fault = Fault::Length(length(self.window.bytes()).unwrap_or_default());
+                    self.search(fault, u64::MAX).map(Found::Damage)
+                }
+                neighbour => {
+                    self.window.skip(whole);
+                    self.jump_told = true;
+                    let resumes = if let Neighbour::Good(zxid) = neighbour { Some(zxid) } else { None };
+                    let zxid = header.map(|header| header.zxid);
+                    Ok(Found::Damage(Damage { zxid, resumes, ..self.damage(offset, whole as u64, fault) }))
+                }
+            };
+        }
+        let after = self.last;
+        if let Some(zxid) = header.map(|header| header.zxid) {
+            if let (Some(before), false) = (self.last, self.jump_told)
+                && let Some(fault) = jump(before, zxid)
+            {
+                self.jump_told = true;
+                let damage = self.damage(offset, 0, fault);
+                return Ok(Found::Damage(Damage { zxid: Some(zxid), resumes: Some(zxid), ..damage }));
+            }
+            self.last = Some(zxid);
+        }
+        self.jump_told = false;
+        let start = self.window.skip(whole);
+        Ok(Found::Record { start, whole, checksum: computed, offset, after })
+    }
+
+    /// What lies right behind a damaged frame: if it is good, the frame's length was right.
+    fn neighbour(&mut self, at: usize) -> io::Result<Neighbour> {
+        loop {
+            match front(&self.window.bytes()[at..], self.limit) {
+                Front::Short(needed) => {
+                    if !self.window.fill(at + needed)? {
+                        let ended = self.window.bytes().len() == at;
+                        return Ok(if ended { Neighbour::End } else { Neighbour::Bad });
+                    }
+                }
+                Front::Empty => return Ok(Neighbour::End),
+                Front::Whole(whole) => {
+                    let frame = &self.window.bytes()[at..at + whole];
+                    let (stored, computed) = checksums(frame);
+                    return Ok(match claimed(body(frame)) {
+                        Some(header) if stored == u64::from(computed) => Neighbour::Good(header.zxid),
+                        _ => Neighbour::Bad,
+                    });
+                }
+                Front::Length(_) | Front::EndMark(..) => return Ok(Neighbour::Bad),
+            }
+        }
+    }
+
+    /// Whether good records lie in the damaged frame and end where it does. Then its length is what was damaged: one wrong bit
+    /// in 6,000 makes it the length of several records. What a client keeps in a znode does not end there.
+    fn swallows(&mut self, whole: usize) -> bool {
+        let mut at = 1;
+        while let Some((skip, length)) =
+            self.window.bytes().get(at..whole).and_then(|rest| candidate(rest, self.limit, self.last))
+        {
+            at += skip;
+            let mut end = at;
+            let mut next = Some(length);
+            while let Some(length) = next.filter(|length| end + length <= whole) {
+                let Some(left) = self.patience.checked_sub(length as u64) else { return false };
+                self.patience = left;
+                if self.proven(end, length).is_none() {
+                    break;
+                }
+                end += length;
+                next = match front(&self.window.bytes()[end..], self.limit) {
+                    Front::Whole(length) => Some(length),
+                    _ => None,
+                };
+                if end == whole {
+                    return true;
+                }
+            }
+            at += 1;
+        }
+        false
+    }
+
+    /// Looks for a good record behind something bad. `tail`: if all is zero from there on, this is a torn tail.
+    fn search(&mut self, fault: Fault, tail: u64) -> io::Result<Damage> {
+        let began = self.window.offset();
+        let zxid = self.window.bytes().get(FRAME_HEAD..).and_then(claimed).map(|header| header.zxid);
+        let claimed = length(self.window.bytes());
+        let mut written = began;
+        let found = self.scan(1, &mut written)?;
+        let fault = match (found, fault) {
+            (None, _) if written <= tail && tail < u64::MAX => Fault::TornTail,
+            // With good records behind it, it is not the end that is torn: the length is wrong.
+            (Some(_), Fault::TornTail) => Fault::Length(claimed.unwrap_or_default()),
+            (_, fault) => fault,
+        };
+        Ok(Damage { zxid, ..self.searched(began, written, found, fault) })
+    }
+
+    fn searched(&mut self, began: u64, written: u64, found: Option<Zxid>, fault: Fault) -> Damage {
+        let here = self.window.offset();
+        self.jump_told = true;
+        if found.is_some() {
+            return Damage { resumes: found, ..self.damage(began, here - began, fault) };
+        }
+        self.end = Some(End { offset: began, zeros: here - written });
+        self.damage(began, written - began, fault)
+    }
+
+    /// A length of 0 ends the log, unless something comes after the zeros.
+    fn zeros(&mut self) -> io::Result<Found> {
+        let began = self.window.offset();
+        let torn_head = self.window.bytes().iter().take(8).any(|&byte| byte != 0);
+        let mut written = if torn_head { began + 8 } else { began };
+        let content = loop {
+            let bytes = self.window.bytes();
+            if let Some(at) = first_nonzero(bytes) {
+                // A checksum begins with four zeros and can have more.
+                self.window.skip(at.saturating_sub(7));
+                break true;
+            }
+            let seen = bytes.len();
+            self.window.skip(seen);
+            if !self.window.fill(1)? {
+                break false;
+            }
+        };
+        let found = if content { self.scan(0, &mut written)? } else { None };
+        if !content {
+            self.end = Some(End { offset: began, zeros: self.window.offset() - began });
+            return Ok(Found::End);
+        }
+        let fault = match found {
+            Some(_) => Fault::Hole,
+            None if torn_head && written == began + 8 => Fault::TornTail,
+            None => Fault::Garbage,
+        };
+        Ok(Found::Damage(self.searched(began, written, found, fault)))
+    }
+
+    /// Skips `first` bytes, then goes to the next good record. `written` becomes the end of the last byte that is not zero
+    /// of those skipped, if it is higher.
+    fn scan(&mut self, first: usize, written: &mut u64) -> io::Result<Option<Zxid>> {
+        let mut skip = first;
+        loop {
+            let skipped = &self.window.bytes()[..skip];
+            if let Some(at) = skipped.iter().rposition(|&byte| byte != 0) {
+                *written = (*written).max(self.window.offset() + at as u64 + 1);
+            }
+            self.window.skip(skip);
+            if !self.window.fill(FRAME_HEAD + Header::LENGTH)? {
+                skip = self.window.bytes().len();
+                if skip == 0 {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let bytes = self.window.bytes();
+            match candidate(bytes, self.limit, self.last) {
+                None => skip = bytes.len() - (FRAME_HEAD + Header::LENGTH) + 1,
+                Some((at, _)) if at > 0 => skip = at,
+                Some((_, whole)) => {
+                    skip = 1;
+                    // A file made to have a false start at every byte must not cost the square of its size.
+                    if let Some(left) = self.patience.checked_sub(whole as u64) {
+                        self.patience = left;
+                        if self.window.fill(whole)?
+                            && let Some(zxid) = self.proven(0, whole)
+                        {
+                            return Ok(Some(zxid));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn proven(&self, at: usize, whole: usize) -> Option<Zxid> {
+        let frame = &self.window.bytes()[at..at + whole];
+        if !matches!(front(frame, self.limit), Front::Whole(_)) {
+            return None;
+        }
+        let (stored, computed) = checksums(frame);
+        let header = claimed(body(frame))?;
+        (stored == u64::from(computed)).then_some(header.zxid)
+    }
+}

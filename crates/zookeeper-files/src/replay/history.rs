@@ -1,0 +1,149 @@
+//! The one committed history among the logs of several members.
+//!
+//! A transaction is committed when a quorum has logged it, and no file says so. What files do say:
+//!
+//! - A log that goes on in a later epoch was brought into line with that epoch's leader before. What it holds of the
+//!   earlier epoch is what that leader had, and what others hold beyond was never committed.
+//! - Unless it was brought into line by a snapshot: then it may hold what that leader never had, and lack what it had. Such
+//!   a member has a snapshot named between the two epochs' transactions.
+//! - A snapshot holds what was committed: servers apply nothing else.
+//! - In the last epoch, what a majority has is committed, and what fewer have may be or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::Zxid;
+
+/// What one member's files say, in the order of its log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strand {
+    /// For each epoch that its log has transactions of: the first and the last.
+    pub epochs: BTreeMap<u64, (Zxid, Zxid)>,
+    /// The names of its snapshots.
+    pub snapshots: BTreeSet<Zxid>,
+}
+
+impl Strand {
+    /// Takes a transaction into account.
+    pub fn add(&mut self, zxid: Zxid) {
+        let (first, last) = self.epochs.entry(zxid.epoch()).or_insert((zxid, zxid));
+        (*first, *last) = ((*first).min(zxid), (*last).max(zxid));
+    }
+
+    /// Whether it was brought into line with the epoch by a snapshot, or may have been.
+    fn jumped_into(&self, epoch: u64, before: Zxid) -> bool {
+        let Some(&(first, _)) = self.epochs.get(&epoch) else { return true };
+        let counted_from_one = first.0 & 0xffff_ffff == 1;
+        !counted_from_one || self.snapshots.iter().any(|&snapshot| snapshot > before && snapshot < first)
+    }
+}
+
+/// What is known of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It is in the history.
+    Committed,
+    /// It was proposed, and the history went on without it.
+    NeverCommitted,
+    /// These files do not tell.
+    Unknown,
+}
+
+/// Where one member's log leaves an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// Whose log, by its place among the strands.
+    pub strand: usize,
+    /// The last transaction of the epoch in it; the epoch's own 0 if it has none.
+    pub last: Zxid,
+    /// It may have got there by a snapshot, and proves nothing.
+    pub jumped: bool,
+}
+
+/// What is known of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// Up to here all is committed.
+    pub committed: Zxid,
+    /// Above this, nothing was ever committed.
+    pub possible: Zxid,
+    /// What that rests on.
+    pub claims: Vec<Claim>,
+}
+
+/// The history of an ensemble, as far as files tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// By epoch.
+    pub epochs: BTreeMap<u64, Epoch>,
+}
+
+impl History {
+    /// What is known of a transaction.
+    pub fn verdict(&self, zxid: Zxid) -> Verdict {
+        match self.epochs.get(&zxid.epoch()) {
+            Some(epoch) if zxid <= epoch.committed => Verdict::Committed,
+            Some(epoch) if zxid > epoch.possible => Verdict::NeverCommitted,
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// The ranges of transactions, both ends included, of which these files do not tell.
+    pub fn unknown(&self) -> Vec<(Zxid, Zxid)> {
+        let open = self.epochs.values().filter(|epoch| epoch.committed < epoch.possible);
+        open.map(|epoch| (Zxid(epoch.committed.0 + 1), epoch.possible)).collect()
+    }
+}
+
+/// Decides on the history. `members` is the number of voters where it is known, else the strands are taken for all of them.
+pub fn decide(strands: &[Strand], members: Option<usize>) -> History {
+    let epochs: BTreeSet<u64> = strands.iter().flat_map(|strand| strand.epochs.keys().copied()).collect();
+    let latest = epochs.last().copied();
+    let decided = epochs.iter().map(|&epoch| {
+        let known = if Some(epoch) == latest { last_epoch(strands, epoch, members) } else { past(strands, epoch) };
+        (epoch, known)
+    });
+    History { epochs: decided.collect() }
+}
+
+/// The highest transaction of an epoch in any log, and the one that a snapshot proves.
+fn bounds(strands: &[Strand], epoch: u64) -> (Zxid, Zxid) {
+    let none = Zxid(epoch << 32);
+    let highest = strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|&(_, last)| last).max();
+    let proven = strands.iter().flat_map(|strand| &strand.snapshots).filter(|zxid| zxid.epoch() == epoch).max();
+    (highest.unwrap_or(none), proven.copied().unwrap_or(none))
+}
+
+fn past(strands: &[Strand], epoch: u64) -> Epoch {
+    let none = Zxid(epoch << 32);
+    let (highest, proven) = bounds(strands, epoch);
+    let mut claims = Vec::new();
+    for (number, strand) in strands.iter().enumerate() {
+        let Some((&next, _)) = strand.epochs.range(epoch + 1..).next() else { continue };
+        // A log that begins later says nothing of what was before.
+        let before = strand.epochs.range(..=epoch).next_back().map(|(_, &(_, last))| last);
+        let Some(before) = before else { continue };
+        let last = strand.epochs.get(&epoch).map_or(none, |&(_, last)| last);
+        claims.push(Claim { strand: number, last, jumped: strand.jumped_into(next, before) });
+    }
+    let clean = claims.iter().filter(|claim| !claim.jumped).map(|claim| claim.last);
+    let (least, most) = (clean.clone().min(), clean.max());
+    let (committed, possible) = match (least, most) {
+        (Some(least), Some(most)) => (least.max(proven), most.max(proven)),
+        // Nobody shows the epoch's end. What all that left it have in common was in their leader's log.
+        _ => (proven, highest.max(proven)),
+    };
+    Epoch { committed, possible, claims }
+}
+
+fn last_epoch(strands: &[Strand], epoch: u64, members: Option<usize>) -> Epoch {
+    let (highest, proven) = bounds(strands, epoch);
+    let majority = members.unwrap_or(strands.len()).max(strands.len()) / 2 + 1;
+    let mut lasts: Vec<Zxid> =
+        strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|&(_, last)| last).collect();
+    lasts.sort_unstable();
+    // One log alone is the majority of an ensemble of one only if it is known to be that.
+    let known = members.is_some() || strands.len() > 1;
+    let held = lasts.iter().rev().nth(majority - 1).filter(|_| known).copied();
+    let committed = held.unwrap_or(Zxid(epoch << 32)).max(proven);
+    Epoch { committed, possible: highest.max(committed), claims: Vec::new() }
+}

@@ -1,0 +1,188 @@
+//! A tree on its way through the logs.
+
+use std::io::Read;
+
+use crate::ids::Zxid;
+use crate::log::Record;
+use crate::replay::apply::Refused;
+use crate::replay::quota::Fatal;
+use crate::replay::tree::{DIGEST_VERSION, Journal, Tree};
+use crate::snapshot::{SnapshotReader, Trailer, Unsound, ZxidDigest};
+
+/// The tree is not what the server that wrote the files had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// After this transaction.
+    pub zxid: Zxid,
+    /// What the files say.
+    pub logged: i64,
+    /// What the replay came to.
+    pub replayed: i64,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The snapshot has it already.
+    Old,
+    /// It was applied.
+    Applied,
+    /// A server ignores it too.
+    Refused(Refused),
+}
+
+/// A tree on its way through the logs, which checks every digest that the files carry.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    tree: Tree,
+    /// Up to here the tree is fuzzy: some of these transactions are in the snapshot already.
+    fuzzy_until: Zxid,
+    /// What the snapshot's own server had at the end of it.
+    awaited: Option<ZxidDigest>,
+    checked: u64,
+    refused: u64,
+    mismatch: Option<Mismatch>,
+    /// Of a snapshot, the first digest that was not the tree's. A transaction is in the tree before it is counted, so that a
+    /// snapshot can hold one more than it says, and not every one shows. The next digest that is right takes it back.
+    doubt: Option<Mismatch>,
+    /// Whether that was allowed for.
+    forgiven: bool,
+}
+
+impl Replay {
+    /// Begins with a tree that is not fuzzy.
+    pub fn new(tree: Tree) -> Self {
+        let fuzzy_until = tree.last();
+        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None, doubt: None, forgiven: true }
+    }
+
+    /// Begins with the snapshot of this name.
+    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>, name: Zxid) -> Result<Self, Unsound> {
+        let mut tree = Tree::of_snapshot(snapshot)?;
+        tree.last = name;
+        let trailer = snapshot.trailer();
+        // A server that has just synced writes a digest for zxid 0, and a new leader one of the epoch before.
+        let known = |digest: &ZxidDigest| digest.zxid.0 != 0 && digest.version == DIGEST_VERSION;
+        // With a later transaction in it already, the content is not the one that the digest is of.
+        let least = name.max(snapshot.newest());
+        let awaited = trailer.digest.filter(|digest| digest.zxid >= least && known(digest));
+        let fuzzy_until = fuzzy_until(trailer, name, snapshot.newest());
+        let mut replay = Self { fuzzy_until, awaited, forgiven: false, ..Self::new(tree) };
+        replay.check_snapshot(name);
+        Ok(replay)
+    }
+
+    /// Applies a record, unless the snapshot has it.
+    #[inline]
+    pub fn apply(&mut self, record: &Record<'_>) -> Step {
+        let zxid = record.header.zxid;
+        if zxid <= self.tree.last() {
+            return Step::Old;
+        }
+        let result = self.tree.apply(&record.header, &record.txn);
+        self.check_snapshot(zxid);
+        if zxid >= self.fuzzy_until
+            && let Some(digest) = record.digest.filter(|digest| digest.version == DIGEST_VERSION)
+        {
+            self.compare(zxid, digest.tree);
+        }
+        match result {
+            Ok(()) => Step::Applied,
+            Err(refused) => {
+                self.refused += 1;
+                Step::Refused(refused)
+            }
+        }
+    }
+
+    fn check_snapshot(&mut self, zxid: Zxid) {
+        if let Some(digest) = self.awaited.take_if(|digest| digest.zxid == zxid) {
+            self.checked += 1;
+            if let Some(mismatch) = self.differs(zxid, digest.tree) {
+                self.forgive(mismatch);
+            }
+        }
+    }
+
+    fn differs(&self, zxid: Zxid, logged: i64) -> Option<Mismatch> {
+        let replayed = self.tree.digest();
+        (logged != replayed).then_some(Mismatch { zxid, logged, replayed })
+    }
+
+    fn forgive(&mut self, mismatch: Mismatch) {
+        (self.doubt, self.forgiven) = (Some(mismatch), true);
+        self.fuzzy_until = Zxid(mismatch.zxid.0 + 1);
+    }
+
+    fn compare(&mut self, zxid: Zxid, logged: i64) {
+        self.checked += 1;
+        match self.differs(zxid, logged) {
+            None => self.doubt = None,
+            Some(mismatch) if zxid == self.fuzzy_until && !self.forgiven => self.forgive(mismatch),
+            Some(mismatch) => {
+                self.mismatch.get_or_insert(mismatch);
+            }
+        }
+    }
+
+    /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
+    pub fn count_quotas(&mut self) {
+        self.tree.count_quotas();
+    }
+
+    /// See [`Tree::begin_journal`].
+    pub fn begin_journal(&mut self) {
+        self.tree.begin_journal();
+    }
+
+    /// See [`Tree::take_journal`].
+    pub fn take_journal(&mut self) -> Journal {
+        self.tree.take_journal()
+    }
+
+    /// The tree so far.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The tree, for good.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
+    /// Up to here the tree is not one that any server had at one time.
+    pub fn fuzzy_until(&self) -> Zxid {
+        self.fuzzy_until
+    }
+
+    /// How many digests were compared.
+    pub fn checked(&self) -> u64 {
+        self.checked
+    }
+
+    /// How many transactions were refused, as servers refuse them.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The first transaction that ends every server which applies it.
+    pub fn fatal(&self) -> Option<&Fatal> {
+        self.tree.quotas.fatal.as_ref()
+    }
+
+    /// The first digest that was not the tree's.
+    pub fn mismatch(&self) -> Option<Mismatch> {
+        self.mismatch
+    }
+
+    /// The snapshot's own digest was not the tree's, and none came that takes it back: it is damaged, or it holds the next
+    /// transaction already.
+    pub fn doubt(&self) -> Option<Mismatch> {
+        self.doubt
+    }
+}
+
+/// Releases before 3.6 do not say where a snapshot ends. What its znodes show is the least.
+fn fuzzy_until(trailer: Trailer, name: Zxid, newest: Zxid) -> Zxid {
+    trailer.end(name).unwrap_or(name).max(newest)
+}

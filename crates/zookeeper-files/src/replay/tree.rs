@@ -1,0 +1,285 @@
+//! What a server has in memory: znodes by path, sessions, who owns what.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, Read, Write};
+
+use crate::ids::Zxid;
+use crate::jute::Text;
+use crate::log::SessionId;
+use crate::replay::acls::AclTable;
+use crate::replay::quota::{self, Fatal, Quotas};
+use crate::snapshot::{
+    AclEntry, Item, Node, OPEN_ACL, Owner, Session, SnapshotReader, SnapshotWriter, Stat, Trailer, Unsound, ZxidDigest,
+};
+
+/// The way in which digests are computed since 3.6.
+pub(crate) const DIGEST_VERSION: i32 = 2;
+
+/// A znode in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Znode {
+    pub(crate) data: Option<Box<[u8]>>,
+    pub(crate) acl: i64,
+    pub(crate) stat: Stat,
+    /// Its share in the tree's digest.
+    pub(crate) sum: u32,
+}
+
+impl Znode {
+    /// Its data.
+    pub fn data(&self) -> Option<&[u8]> {
+        self.data.as_deref()
+    }
+
+    /// Its stat.
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// The number of its ACL in the tree's table.
+    pub fn acl(&self) -> i64 {
+        self.acl
+    }
+}
+
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// What a server has in memory. The root's key is the empty path, as on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    pub(crate) nodes: Map<Box<[u8]>, Znode>,
+    pub(crate) acls: AclTable,
+    pub(crate) sessions: BTreeMap<SessionId, i32>,
+    pub(crate) ephemerals: Map<SessionId, HashSet<Box<[u8]>>>,
+    digest: i64,
+    pub(crate) last: Zxid,
+    pub(crate) quotas: Quotas,
+    /// What stood at each path that was changed since the journal was begun.
+    journal: Option<Journal>,
+}
+
+/// What stood at each path that was changed, when it was changed first.
+pub type Journal = HashMap<Box<[u8]>, Option<Znode>>;
+
+/// The key under which a path is kept.
+pub(crate) fn key(path: &[u8]) -> &[u8] {
+    if path == b"/" { b"" } else { path }
+}
+
+/// The parent's key; `None` for the root and for what is no path.
+pub(crate) fn parent(path: &[u8]) -> Option<&[u8]> {
+    path.iter().rposition(|&byte| byte == b'/').map(|slash| &path[..slash])
+}
+
+impl Tree {
+    /// The tree of an ensemble that was never used.
+    pub fn born() -> Self {
+        let mut tree = Self::default();
+        for path in ["", "/zookeeper", "/zookeeper/quota"] {
+            let node = Node { path: Text(path.as_bytes()), data: Some(b""), acl: OPEN_ACL, stat: Stat::default() };
+            tree.load(&node);
+        }
+        tree
+    }
+
+    /// The tree of a snapshot, which is as fuzzy as the snapshot is.
+    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>) -> Result<Self, Unsound> {
+        let mut tree = Self::default();
+        while let Some(item) = snapshot.next()? {
+            match item {
+                Item::Session(session) => {
+                    tree.sessions.insert(session.id, session.timeout);
+                }
+                Item::Acl(entry) => tree.acls.load(&entry),
+                Item::Node(node) => tree.load(&node),
+            }
+        }
+        tree.quotas = Quotas::of_snapshot(tree.nodes.keys().map(|path| &**path));
+        Ok(tree)
+    }
+
+    /// What would end every server that loads a snapshot of this tree.
+    pub fn fatal_to_load(&self) -> Option<Fatal> {
+        Quotas::of_snapshot(self.nodes.keys().map(|path| &**path)).fatal
+    }
+
+    /// Takes a znode away, with those below it, as if it had never been: no transaction did it. Says how many there were.
+    pub fn leave_out(&mut self, top: &[u8]) -> usize {
+        let gone: Vec<Box<[u8]>> = self.nodes.keys().filter(|path| within(path, top)).cloned().collect();
+        gone.iter().filter_map(|path| self.remove(path)).count()
+    }
+
+    /// Keeps these znodes alone, and the memory that they take.
+    pub(crate) fn keep_only(&mut self, mut keep: impl FnMut(&[u8], &Znode) -> bool) {
+        self.nodes.retain(|path, node| keep(path, node));
+        self.nodes.shrink_to_fit();
+        self.ephemerals = Map::default();
+    }
+
+    fn load(&mut self, node: &Node<'_>) {
+        self.insert(node.path.0, Znode { data: node.data.map(Into::into), acl: node.acl, stat: node.stat, sum: 0 });
+    }
+
+    /// Keeps from now on what stands at each path that is changed: enough to compare this moment with a later one.
+    pub fn begin_journal(&mut self) {
+        self.journal = Some(Journal::new());
+    }
+
+    /// What was kept since [`begin_journal`](Self::begin_journal).
+    pub fn take_journal(&mut self) -> Journal {
+        self.journal.take().unwrap_or_default()
+    }
+
+    #[inline]
+    fn note(&mut self, path: &[u8]) {
+        if let Some(journal) = &mut self.journal
+            && !journal.contains_key(path)
+        {
+            journal.insert(path.into(), self.nodes.get(path).cloned());
+        }
+    }
+
+    pub(crate) fn insert(&mut self, path: &[u8], mut node: Znode) {
+        self.note(path);
+        node.sum = node.stat.digest(path, node.data());
+        self.digest = self.digest.wrapping_add(i64::from(node.sum));
+        if let Owner::Session(session) = node.stat.owner() {
+            self.ephemerals.entry(session).or_default().insert(path.into());
+        }
+        if let Some(old) = self.nodes.insert(path.into(), node) {
+            self.digest = self.digest.wrapping_sub(i64::from(old.sum));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, path: &[u8]) -> Option<Znode> {
+        self.note(path);
+        let node = self.nodes.remove(path)?;
+        self.digest = self.digest.wrapping_sub(i64::from(node.sum));
+        if let Owner::Session(session) = node.stat.owner()
+            && let Some(paths) = self.ephemerals.get_mut(&session)
+        {
+            paths.remove(path);
+            if paths.is_empty() {
+                self.ephemerals.remove(&session);
+            }
+        }
+        Some(node)
+    }
+
+    /// Changes a znode and keeps the digest true.
+    pub(crate) fn change(&mut self, path: &[u8], change: impl FnOnce(&mut Znode)) -> Option<&Znode> {
+        self.note(path);
+        let node = self.nodes.get_mut(path)?;
+        change(node);
+        let before = node.sum;
+        node.sum = node.stat.digest(path, node.data.as_deref());
+        self.digest = self.digest.wrapping_add(i64::from(node.sum)).wrapping_sub(i64::from(before));
+        Some(node)
+    }
+
+    /// A znode; the root is `/`.
+    pub fn get(&self, path: &[u8]) -> Option<&Znode> {
+        self.nodes.get(key(path))
+    }
+
+    /// How many znodes there are, the root included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no znode, not even the root.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The last transaction that was applied.
+    pub fn last(&self) -> Zxid {
+        self.last
+    }
+
+    /// ZooKeeper's digest of it.
+    pub fn digest(&self) -> i64 {
+        self.digest
+    }
+
+    /// The sessions that are alive, with their timeouts in milliseconds.
+    pub fn sessions(&self) -> impl Iterator<Item = Session> {
+        self.sessions.iter().map(|(&id, &timeout)| Session { id, timeout })
+    }
+
+    /// The table of ACLs.
+    pub fn acls(&self) -> &AclTable {
+        &self.acls
+    }
+
+    /// The znodes at and under a path in the order of a walk: a parent, then its children by name.
+    pub fn walk(&self, top: &[u8]) -> Vec<(&[u8], &Znode)> {
+        let top = key(top);
+        let mut found: Vec<(&[u8], &Znode)> =
+            self.nodes.iter().map(|(path, node)| (&**path, node)).filter(|(path, _)| within(path, top)).collect();
+        found.sort_unstable_by(|(a, _), (b, _)| by_walk(a, b));
+        found
+    }
+
+    /// How many children each znode has that has any.
+    pub fn children(&self) -> HashMap<&[u8], usize> {
+        let mut counts = HashMap::new();
+        for path in self.nodes.keys().filter(|path| !path.is_empty()) {
+            *counts.entry(parent(path).unwrap_or_default()).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    /// Writes it as a snapshot that a server starts from; it belongs into a file named after [`last`](Self::last).
+    ///
+    /// The digest goes with it, so that the server checks what it reads.
+    pub fn write<W: Write>(&self, to: W) -> io::Result<W> {
+        let walk: Vec<_> = self.rooted();
+        let mut used: Vec<i64> = walk.iter().map(|(_, node)| node.acl).filter(|&acl| acl != OPEN_ACL).collect();
+        used.sort_unstable();
+        used.dedup();
+        let acls: Vec<_> = used.iter().filter_map(|&key| Some(AclEntry { key, acls: self.acls.get(key)? })).collect();
+        let sessions: Vec<_> = self.sessions().collect();
+        let mut writer = SnapshotWriter::new(to, &sessions, &acls)?;
+        for (path, node) in walk {
+            writer.node(&Node { path: Text(path), data: node.data(), acl: node.acl, stat: node.stat })?;
+        }
+        let digest = ZxidDigest { zxid: self.last, version: DIGEST_VERSION, tree: self.digest };
+        writer.finish(&Trailer { digest: Some(digest), last: Some(self.last) })
+    }
+
+    /// Counts quotas as a server counts them: they are in no log.
+    pub fn count_quotas(&mut self) {
+        for (path, counts) in quota::counted(self) {
+            self.change(&path, |node| node.data = Some(counts.into()));
+        }
+    }
+
+    /// All znodes that hang together with the root: a server never reaches others, nor writes them.
+    fn rooted(&self) -> Vec<(&[u8], &Znode)> {
+        let mut stack: Vec<&[u8]> = Vec::new();
+        let walk = self.walk(b"");
+        walk.into_iter()
+            .filter(|&(path, _)| {
+                while stack.last().is_some_and(|top| !within(path, top)) {
+                    stack.pop();
+                }
+                let hangs = parent(path).is_none_or(|parent| stack.last() == Some(&parent));
+                if hangs {
+                    stack.push(path);
+                }
+                hangs
+            })
+            .collect()
+    }
+}
+
+/// Whether a path is at or under another.
+pub(crate) fn within(path: &[u8], top: &[u8]) -> bool {
+    path.strip_prefix(top).is_some_and(|below| below.is_empty() || below[0] == b'/')
+}
+
+/// `/a/b` comes before `/a-b`, as children come right after their parent.
+pub(crate) fn by_walk(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
+}

@@ -1,0 +1,48 @@
+//! `ZooKeeper`'s snapshots: read, written, judged. Pure: bytes in, values out.
+//!
+//! A snapshot is *fuzzy*: servers write it while transactions go on. It has every transaction up to the zxid in its name
+//! and some later ones, up to its [`Trailer::end`].
+//!
+//! - [`SnapshotReader`] walks one of any size in constant memory; [`Compression`] unpacks gzip and snappy before it.
+//! - [`SnapshotWriter`] writes one that servers start from.
+//!
+//! ```
+//! use zookeeper_files::jute::Text;
+//! use zookeeper_files::ids::Zxid;
+//! use zookeeper_files::snapshot::{Item, Node, SnapshotReader, SnapshotWriter, Stat, Trailer, OPEN_ACL};
+//!
+//! let mut snapshot = SnapshotWriter::new(Vec::new(), &[], &[])?;
+//! let node = |path| Node { path: Text(path), data: Some(b"data"), acl: OPEN_ACL, stat: Stat::default() };
+//! snapshot.node(&node(b""))?;
+//! snapshot.node(&node(b"/a"))?;
+//! let bytes = snapshot.finish(&Trailer { digest: None, last: Some(Zxid(7)) })?;
+//!
+//! let mut reader = SnapshotReader::new(&bytes[..])?;
+//! while let Some(item) = reader.next()? {
+//!     if let Item::Node(node) = item {
+//!         println!("{} has {} bytes", node.path, node.data.map_or(0, <[u8]>::len));
+//!     }
+//! }
+//! assert_eq!(reader.trailer().last, Some(Zxid(7)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod compression;
+mod damage;
+mod node;
+mod reader;
+mod trailer;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use compression::{Compression, Unpacked};
+pub use damage::{Fault, Unsound};
+pub use node::{Node, OPEN_ACL, Owner, Stat};
+pub use reader::{Item, SnapshotReader};
+pub use trailer::{Trailer, ZxidDigest};
+pub use writer::{AclEntry, Session, SnapshotWriter};
+
+/// The first four bytes of a snapshot, `ZKSN`.
+pub const MAGIC: [u8; 4] = *b"ZKSN";

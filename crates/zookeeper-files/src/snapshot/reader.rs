@@ -1,0 +1,307 @@
+//! Walks a snapshot in constant memory.
+
+use std::io::{self, ErrorKind, Read};
+
+use crate::ids::Zxid;
+use crate::jute::{Decoder, Text};
+use crate::log::window::Window;
+use crate::log::{Acls, RECORD_LIMIT, SessionId};
+use crate::snapshot::damage::{Fault, Unsound};
+use crate::snapshot::node::{Node, Stat};
+use crate::snapshot::trailer::{Trailer, ZxidDigest};
+use crate::snapshot::{AclEntry, MAGIC, Session};
+
+/// A thing in a snapshot, in the order of the file: sessions, the table of ACLs, znodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Item<'a> {
+    /// A session that was alive.
+    Session(Session),
+    /// An ACL that znodes name by its key.
+    Acl(AclEntry<'a>),
+    /// A znode. A parent comes before its children.
+    Node(Node<'a>),
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Sessions(u32),
+    AclCount,
+    Acls(u32),
+    Nodes,
+    Done,
+}
+
+/// Reads a snapshot, unpacked already, from its start.
+pub struct SnapshotReader<R> {
+    window: Window<R>,
+    sum: simd_adler32::Adler32,
+    limit: usize,
+    stage: Stage,
+    version: i32,
+    trailer: Trailer,
+    /// The path of the last znode, which tells whether the next one's parent was seen.
+    last: Option<Vec<u8>>,
+    newest: Zxid,
+}
+
+/// The bytes of a checksum and the `/` after it.
+const SEAL: usize = 13;
+
+impl<R: Read> SnapshotReader<R> {
+    /// Reads the header.
+    pub fn new(source: R) -> Result<Self, Unsound> {
+        let mut reader = Self {
+            window: Window::new(source, 0),
+            sum: simd_adler32::Adler32::new(),
+            limit: RECORD_LIMIT,
+            stage: Stage::Sessions(0),
+            version: 2,
+            trailer: Trailer::default(),
+            last: None,
+            newest: Zxid(0),
+        };
+        reader.fill(4)?;
+        let seen = reader.window.bytes();
+        let head = seen[..seen.len().min(4)].to_vec();
+        if head.is_empty() {
+            return Err(reader.damaged(Fault::Empty));
+        }
+        if !MAGIC.starts_with(&head) {
+            return Err(Unsound::Magic(head));
+        }
+        reader.need(16 + 4)?;
+        let mut from = reader.decoder(4);
+        let fields = (from.i32(), from.i64(), from.i32());
+        let (Ok(version), Ok(_dbid), Ok(sessions)) = fields else { return Err(reader.damaged(Fault::Cut)) };
+        reader.version = version;
+        reader.stage = Stage::Sessions(reader.positive(sessions)?);
+        reader.consume(20);
+        Ok(reader)
+    }
+
+    /// Believes in data and paths up to so many bytes.
+    #[must_use]
+    pub fn with_limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The header's version, 2 in all releases.
+    pub fn version(&self) -> i32 {
+        self.version
+    }
+
+    /// What followed the znodes, once [`next`](Self::next) has returned `None`.
+    pub fn trailer(&self) -> Trailer {
+        self.trailer
+    }
+
+    /// The highest zxid that left a trace in any znode so far.
+    pub fn newest(&self) -> Zxid {
+        self.newest
+    }
+
+    /// How far it has read.
+    pub fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// The next thing; `None` once all is read and every checksum was right.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
+    pub fn next(&mut self) -> Result<Option<Item<'_>>, Unsound> {
+        loop {
+            match self.stage {
+                Stage::Sessions(0) => self.stage = Stage::AclCount,
+                Stage::Sessions(left) => {
+                    self.stage = Stage::Sessions(left - 1);
+                    return self.session().map(|session| Some(Item::Session(session)));
+                }
+                Stage::AclCount => {
+                    self.need(4)?;
+                    let count = self.decoder(0).i32().unwrap_or(-1);
+                    self.stage = Stage::Acls(self.positive(count)?);
+                    self.consume(4);
+                }
+                Stage::Acls(0) => self.stage = Stage::Nodes,
+                Stage::Acls(left) => {
+                    self.stage = Stage::Acls(left - 1);
+                    return self.acl().map(|acl| Some(Item::Acl(acl)));
+                }
+                Stage::Nodes => {
+                    let Some((start, length)) = self.node_ahead()? else {
+                        self.trailers()?;
+                        self.stage = Stage::Done;
+                        return Ok(None);
+                    };
+                    let node = decode_node(self.window.past(start, length));
+                    return node.map(|node| Some(Item::Node(node))).map_err(|_| self.damaged(Fault::Cut));
+                }
+                Stage::Done => return Ok(None),
+            }
+        }
+    }
+
+    fn session(&mut self) -> Result<Session, Unsound> {
+        self.need(12)?;
+        let mut from = self.decoder(0);
+        let (Ok(id), Ok(timeout)) = (from.i64(), from.i32()) else { return Err(self.damaged(Fault::Cut)) };
+        self.consume(12);
+        Ok(Session { id: SessionId(id), timeout })
+    }
+
+    fn acl(&mut self) -> Result<AclEntry<'_>, Unsound> {
+        // Its length is known only by walking it, on as many bytes as that takes.
+        let mut wanted = 64;
+        let length = loop {
+            let whole = self.fill(wanted)?;
+            let mut from = self.decoder(0);
+            match from.i64().and_then(|_| Acls::decode(&mut from)) {
+                Ok(_) => break from.position(),
+                Err(_) if whole && wanted < self.limit => wanted = self.window.bytes().len().max(wanted) * 2,
+                Err(error) if whole => return Err(self.damaged(Fault::Malformed(error.what))),
+                Err(_) => return Err(self.damaged(Fault::Cut)),
+            }
+        };
+        let start = self.consume(length);
+        let mut from = Decoder::new(self.window.past(start, length));
+        match (from.i64(), Acls::decode(&mut from)) {
+            (Ok(key), Ok(acls)) => Ok(AclEntry { key, acls }),
+            _ => Err(self.damaged(Fault::Cut)),
+        }
+    }
+
+    /// Takes a znode into the window; `None` at the path that ends them.
+    fn node_ahead(&mut self) -> Result<Option<(usize, usize)>, Unsound> {
+        let path = self.length_at(0)?.ok_or_else(|| self.damaged(Fault::Malformed("a path is null")))?;
+        self.need(4 + path)?;
+        if path == 1 && self.window.bytes()[4] == b'/' {
+            self.consume(5);
+            return Ok(None);
+        }
+        let data = self.length_at(4 + path)?.unwrap_or(0);
+        let length = 4 + path + 4 + data + 8 + Stat::LENGTH;
+        self.need(length)?;
+        let bytes = self.window.bytes();
+        let path = &bytes[4..4 + path];
+        if !follows(self.last.as_deref(), path) {
+            let fault = Fault::Orphan(Text(path).to_string());
+            return Err(self.damaged(fault));
+        }
+        if let Ok(stat) = Stat::decode(&mut Decoder::new(&bytes[length - Stat::LENGTH..length])) {
+            self.newest = self.newest.max(stat.newest());
+        }
+        let last = self.last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(path);
+        let start = self.consume(length);
+        Ok(Some((start, length)))
+    }
+
+    fn trailers(&mut self) -> Result<(), Unsound> {
+        self.seal()?;
+        self.fill(55)?;
+        match self.window.bytes().len() {
+            0 => return self.nothing_left(),
+            // With digests off, 3.9 writes the last zxid alone.
+            length if length == 8 + SEAL => {}
+            _ => self.digest()?,
+        }
+        if self.fill(1)? {
+            self.need(8)?;
+            self.trailer.last = self.decoder(0).i64().ok().map(|zxid| Zxid(zxid.cast_unsigned()));
+            self.consume(8);
+            self.seal()?;
+        }
+        self.nothing_left()
+    }
+
+    fn digest(&mut self) -> Result<(), Unsound> {
+        self.need(8 + 4)?;
+        let mut from = self.decoder(0);
+        let (Ok(zxid), Ok(version)) = (from.i64(), from.i32()) else { return Err(self.damaged(Fault::Cut)) };
+        // The first version was written as text.
+        let length = if version < 2 { 4 + self.length_at(12)?.unwrap_or(0) } else { 8 };
+        self.need(12 + length)?;
+        let mut from = self.decoder(12);
+        let tree = if version < 2 {
+            let text = from.buffer().ok().flatten().and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+            i64::from_str_radix(text, 16).map_err(|_| self.damaged(Fault::Malformed("a digest is no number")))?
+        } else {
+            from.i64().map_err(|_| self.damaged(Fault::Cut))?
+        };
+        self.trailer.digest = Some(ZxidDigest { zxid: Zxid(zxid.cast_unsigned()), version, tree });
+        self.consume(12 + length);
+        self.seal()
+    }
+
+    fn seal(&mut self) -> Result<(), Unsound> {
+        self.need(SEAL)?;
+        let computed = self.sum.finish();
+        let mut from = self.decoder(0);
+        let stored = from.i64().unwrap_or_default().cast_unsigned();
+        if stored != u64::from(computed) {
+            return Err(self.damaged(Fault::Checksum { stored, computed }));
+        }
+        if from.rest()[..5] != *b"\0\0\0\x01/" {
+            return Err(self.damaged(Fault::Malformed("a checksum is not followed by its end mark")));
+        }
+        self.consume(SEAL);
+        Ok(())
+    }
+
+    fn nothing_left(&mut self) -> Result<(), Unsound> {
+        if self.fill(1)? { Err(self.damaged(Fault::Surplus)) } else { Ok(()) }
+    }
+
+    fn damaged(&self, fault: Fault) -> Unsound {
+        let last = self.last.as_deref().map(|path| Text(path).to_string());
+        Unsound::Damaged { offset: self.window.offset(), last, fault }
+    }
+
+    fn decoder(&self, at: usize) -> Decoder<'_> {
+        Decoder::new(self.window.bytes().get(at..).unwrap_or_default())
+    }
+
+    fn positive(&self, count: i32) -> Result<u32, Unsound> {
+        u32::try_from(count).map_err(|_| self.damaged(Fault::Length(count)))
+    }
+
+    fn length_at(&mut self, at: usize) -> Result<Option<usize>, Unsound> {
+        self.need(at + 4)?;
+        let length = self.decoder(at).i32().unwrap_or(i32::MIN);
+        match usize::try_from(length) {
+            _ if length == -1 => Ok(None),
+            Ok(fits) if fits <= self.limit => Ok(Some(fits)),
+            _ => Err(self.damaged(Fault::Length(length))),
+        }
+    }
+
+    fn consume(&mut self, length: usize) -> usize {
+        self.sum.write(&self.window.bytes()[..length]);
+        self.window.skip(length)
+    }
+
+    fn need(&mut self, length: usize) -> Result<(), Unsound> {
+        if self.fill(length)? { Ok(()) } else { Err(self.damaged(Fault::Cut)) }
+    }
+
+    fn fill(&mut self, length: usize) -> Result<bool, Unsound> {
+        self.window.fill(length).map_err(|error: io::Error| match error.kind() {
+            ErrorKind::InvalidData | ErrorKind::InvalidInput => self.damaged(Fault::Packing(error.to_string())),
+            ErrorKind::UnexpectedEof => self.damaged(Fault::Cut),
+            _ => Unsound::Io(error),
+        })
+    }
+}
+
+/// Whether the parent of `path` is the znode before it, or above that one. Servers write depth first.
+fn follows(last: Option<&[u8]>, path: &[u8]) -> bool {
+    let Some(last) = last else { return path.is_empty() };
+    let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else { return false };
+    let parent = &path[..slash];
+    last.strip_prefix(parent).is_some_and(|below| below.is_empty() || below[0] == b'/')
+}
+
+fn decode_node(bytes: &[u8]) -> Result<Node<'_>, crate::jute::Malformed> {
+    let mut from = Decoder::new(bytes);
+    Ok(Node { path: from.text()?, data: from.buffer()?, acl: from.i64()?, stat: Stat::decode(&mut from)? })
+}

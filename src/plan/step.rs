@@ -1,0 +1,228 @@
+//! The words of a plan: the one thing to do next, and what doing it needs.
+
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::{ClaimFacts, ConfigVersion, PodFacts, Server, ServerId};
+use crate::plan::guard::Guard;
+use crate::render::Rendered;
+
+/// The one thing to do next, with everything that doing it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Bring objects to what they should be. Safe at any time, and in this order.
+    Apply(Vec<Write>),
+    /// Tell members the membership that they are to start from, once a quorum has confirmed it.
+    Tell(Tell),
+    /// Delete what nobody uses any more.
+    Delete(Vec<Target>),
+    /// Give the `StatefulSet` one pod more.
+    Raise(Resize),
+    /// Take from the `StatefulSet` its last pod, which is no member any more.
+    Lower(Resize),
+    /// Add a synced learner to the membership.
+    Join {
+        /// Who joins.
+        id: ServerId,
+        /// As what.
+        server: Server,
+        /// The version that this was decided on.
+        from: ConfigVersion,
+        /// Members to ask.
+        via: Vec<ServerId>,
+    },
+    /// Take a member out of the membership.
+    Leave {
+        /// Who leaves.
+        id: ServerId,
+        /// The version that this was decided on.
+        from: ConfigVersion,
+        /// Members to ask; never the one that leaves.
+        via: Vec<ServerId>,
+        /// What for.
+        why: Purpose,
+    },
+    /// Delete a member's pod, so that it is made anew.
+    Restart(Restart),
+    /// Delete the claim and the pod of a member that is in no membership, so that it comes back empty.
+    Renew(Renew),
+    /// Take rights away that everybody has from birth.
+    Guard(Guard),
+    /// Nothing can be done before something else happens.
+    Wait(Reason),
+    /// Nothing will be done until somebody changes something.
+    Refuse(Reason),
+    /// Everything is as it is wanted.
+    Rest,
+}
+
+impl Step {
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::Tell(_) => "tell",
+            Self::Delete(_) => "delete",
+            Self::Raise(_) => "raise",
+            Self::Lower(_) => "lower",
+            Self::Join { .. } => "join",
+            Self::Leave { .. } => "leave",
+            Self::Renew(_) => "renew",
+            Self::Restart(_) => "restart",
+            Self::Guard(_) => "guard",
+            Self::Wait(_) => "wait",
+            Self::Refuse(_) => "refuse",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+/// An object to write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Server-side apply. With the uid of the object that was seen, if there was one.
+    Apply {
+        /// What it should be.
+        object: Rendered,
+        /// Uid of the object that is replaced; `None` when there was none.
+        uid: Option<String>,
+    },
+    /// Create the Secret with a fresh password. Its content is never rendered, so that it is never replaced.
+    CreateSuperSecret(Rendered),
+}
+
+impl Write {
+    /// What is written.
+    pub fn object(&self) -> &Rendered {
+        match self {
+            Self::Apply { object, .. } | Self::CreateSuperSecret(object) => object,
+        }
+    }
+}
+
+/// The charter with another membership than members have been told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tell {
+    /// The `ConfigMap`.
+    pub write: Write,
+    /// The version of the membership that it says.
+    pub version: ConfigVersion,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
+}
+
+/// An object to delete, if it still is the one that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its kind and name.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: String,
+    /// Its version.
+    pub resource_version: String,
+}
+
+impl Target {
+    pub(super) fn pod(pod: &PodFacts) -> Self {
+        let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
+        Self { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() }
+    }
+
+    pub(super) fn claim(claim: &ClaimFacts) -> Self {
+        let key = ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() };
+        Self { key, uid: claim.uid.clone(), resource_version: claim.resource_version.clone() }
+    }
+}
+
+/// A change of the number of pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resize {
+    /// The member whose pod comes or goes.
+    pub id: ServerId,
+    /// The `StatefulSet` as it should be.
+    pub object: Rendered,
+    /// Its uid.
+    pub uid: String,
+    /// Its version, on which this was decided.
+    pub resource_version: String,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
+}
+
+/// What a member leaves the membership for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For good: there are more members than wanted.
+    Shrink,
+    /// To give up leadership before it is stopped; it comes back.
+    HandOver,
+    /// To be given a new volume; it comes back.
+    Replace,
+    /// Kubernetes has no node for it, and those that are to go wait for it; it comes back once it has one.
+    Unplaced,
+    /// To be restarted where the others would be no majority of a membership with it; it comes back.
+    Restart,
+}
+
+/// A volume to give up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// The member; it is in no membership.
+    pub id: ServerId,
+    /// Its claim, as it was seen.
+    pub claim: Target,
+    /// Its pod, as it was seen: a claim goes only after its pod.
+    pub pod: Option<Target>,
+    /// The membership's version on which this was decided.
+    pub from: ConfigVersion,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
+    /// Why.
+    pub why: String,
+}
+
+/// A pod to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// The member.
+    pub id: ServerId,
+    /// Its pod, as it was seen.
+    pub pod: Target,
+    /// The membership's version on which this was decided; `None` where nothing is committed, and nobody serves.
+    pub from: Option<ConfigVersion>,
+    /// Members to ask for a fresh quorum read.
+    pub via: Vec<ServerId>,
+    /// Why.
+    pub why: String,
+}
+
+/// What keeps an ensemble from being started or from growing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Something else has to happen first.
+    Wait(Reason),
+    /// Somebody has to change something.
+    Refuse(Reason),
+}
+
+impl From<Obstacle> for Step {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Wait(reason) => Self::Wait(reason),
+            Obstacle::Refuse(reason) => Self::Refuse(reason),
+        }
+    }
+}
+
+/// Why nothing is done: a word for machines and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// One CamelCase word, for conditions and Events.
+    pub code: &'static str,
+    /// What is waited for, or what would have to change.
+    pub message: String,
+}
+
+impl Reason {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
