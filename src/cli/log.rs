@@ -13,9 +13,10 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use crate::model::ids::Zxid;
 use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Progress, is_packing, survey};
+use zookeeper_files::ids::ZxidRange;
 use zookeeper_files::log::{Damage, Event, Record};
+use zookeeper_files::path::{is_at_or_under, key};
 
 /// Read ZooKeeper's transaction logs; nothing is ever changed.
 ///
@@ -110,10 +111,8 @@ impl Filter {
         self.range.lets(&record.header)
             && self.path.as_ref().is_none_or(|path| record.changes().any(|change| change.path.0 == path.as_bytes()))
             && self.subtree.as_ref().is_none_or(|top| {
-                let top = top.trim_end_matches('/').as_bytes();
-                record.changes().any(|change| {
-                    change.path.0.strip_prefix(top).is_some_and(|below| below.is_empty() || below[0] == b'/')
-                })
+                let top = key(top.as_bytes());
+                record.changes().any(|change| is_at_or_under(change.path.0, top))
             })
     }
 }
@@ -258,8 +257,8 @@ fn dump_history(
     if merge.dropped() > 0 {
         tell("notice", &format!("{} transactions that were never committed are left out", merge.dropped()));
     }
-    for (first, last) in surveyed.history.unknown() {
-        tell("notice", &format!("whether 0x{first} to 0x{last} were committed, these files do not tell"));
+    for range in surveyed.history.unknown() {
+        tell("notice", &format!("whether {range} were committed, these files do not tell"));
     }
     for path in merge.purged() {
         tell("notice", &format!("{}: it was purged before it could be read", path.display()));
@@ -292,7 +291,7 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
     for member in with_logs(&options.paths, options.limit)? {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
         let (mut epoch, mut times) = (None, None::<(i64, i64)>);
-        let mut ends = None::<(Zxid, Zxid)>;
+        let mut ends = None::<ZxidRange>;
         let mut walk = Walk::new(&member, &mut meter);
         for file in &member.logs {
             walk.each(&file.path, &mut |record| {
@@ -307,7 +306,8 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
                 times = Some(times.map_or((header.time, header.time), |(first, last)| {
                     (first.min(header.time), last.max(header.time))
                 }));
-                ends = Some((ends.map_or(header.zxid, |(first, _)| first), header.zxid));
+                let first = ends.map_or(header.zxid, |ends| ends.first);
+                ends = Some(ZxidRange { first, last: header.zxid });
                 if record.length > counts.largest_bytes {
                     counts.largest_bytes = record.length;
                     let mut path = Vec::new();
@@ -322,7 +322,7 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
             })?;
         }
         exit = if walk.damaged { Exit::Damage } else { exit };
-        if let (Some((first, last)), Some((from, until))) = (ends, times) {
+        if let (Some(ZxidRange { first, last }), Some((from, until))) = (ends, times) {
             (counts.first, counts.last) = (Some(format!("0x{first}")), Some(format!("0x{last}")));
             (counts.from, counts.until) = (Some(iso_text(from)), Some(iso_text(until)));
         }

@@ -9,8 +9,8 @@ use clap::Args;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
 use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
-use crate::model::ids::Zxid;
 use zookeeper_files::disk::{Epochs, Rebuilt, Severity, is_at_home, log_or_snapshot};
+use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::Tree;
 
 #[derive(Args, Debug)]

@@ -8,8 +8,8 @@ use clap::Args;
 
 use crate::cli::log::{Form, Typesetter};
 use crate::cli::{Exit, Limit, Printer, Stop, look, tell};
-use crate::model::ids::Zxid;
 use zookeeper_files::disk::{CannotLook, LiveLog, Member, unless_purged};
+use zookeeper_files::ids::Zxid;
 use zookeeper_files::log::Event;
 
 /// Options of `menagerie log tail`.

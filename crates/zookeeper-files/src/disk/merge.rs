@@ -37,7 +37,7 @@ pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_
             for (zxid, sample) in survey.samples {
                 all.sample(&file.path, zxid, sample)?;
             }
-            survey.strand.epochs.values().flat_map(|&(first, last)| [first, last]).for_each(|zxid| strand.add(zxid));
+            survey.strand.epochs.values().for_each(|&range| strand.add_all(range));
         }
         strand.snapshots.extend(member.snapshots.iter().filter_map(|file| file.zxid));
         strands.push(strand);

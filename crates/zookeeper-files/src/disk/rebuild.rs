@@ -79,10 +79,8 @@ fn from(
     let mut doubts = Vec::new();
     let history = if members.len() > 1 {
         let surveyed = survey(members, None, progress)?;
-        for (first, last) in surveyed.history.unknown() {
-            doubts.push(format!(
-                "whether 0x{first} to 0x{last} were committed, these files do not tell; they are applied"
-            ));
+        for range in surveyed.history.unknown() {
+            doubts.push(format!("whether {range} were committed, these files do not tell; they are applied"));
         }
         Some(surveyed.history)
     } else {
@@ -204,7 +202,7 @@ fn begin(
         return Err(CannotLook::NoTree(text));
     }
     let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
-    let from_the_beginning = first.is_none_or(|first| first.0 & 0xffff_ffff == 1 && first.epoch() <= 1);
+    let from_the_beginning = first.is_none_or(|first| first.counter() == 1 && first.epoch() <= 1);
     if candidates.is_empty() && from_the_beginning && first.is_some() {
         return Ok((Replay::new(Tree::born()), None));
     }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Cover;
-use crate::ids::Zxid;
+use crate::ids::ZxidRange;
 use crate::index::error::IndexError;
 use crate::index::feed::Feed;
 use crate::index::logs::{self, Log};
@@ -30,10 +30,10 @@ pub struct Built {
     pub gone: Vec<PathBuf>,
     /// Damage in the logs. What is good before and after it is indexed.
     pub damage: Vec<FoundDamage>,
-    /// What the logs hold and was never committed, as the other members tell: the first and the last of each stretch.
-    pub never_committed: Vec<(Zxid, Zxid)>,
+    /// What the logs hold and was never committed, as the other members tell.
+    pub never_committed: Vec<ZxidRange>,
     /// Of which transactions the files of all members do not tell.
-    pub unknown: Vec<(Zxid, Zxid)>,
+    pub unknown: Vec<ZxidRange>,
     /// Others were named for an earlier build and not for this one: whether what it added was committed is unknown.
     pub unasked: bool,
 }
@@ -147,7 +147,7 @@ fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<Str
         let Some(found) = logs.iter().find(|found| found.path == log.path) else { continue };
         newest = newest.max(Some(found));
         let LogState { offset, checksum, zxids, .. } = log.state;
-        if let Some((_, last)) = zxids
+        if let Some(ZxidRange { last, .. }) = zxids
             && !logs::is_same(&log.path, offset, checksum, last)?
         {
             return Ok(Some(format!("{} was rewritten", log.path.display())));
@@ -161,7 +161,7 @@ fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<Str
         return Ok(Some(format!("{} came in between", log.path.display())));
     }
     // Which ephemeral znodes lived was followed along what was thought to have happened.
-    let last = known.iter().filter_map(|log| log.state.zxids).map(|(_, last)| last).max().unwrap_or_default();
+    let last = known.iter().filter_map(|log| log.state.zxids).map(|zxids| zxids.last).max().unwrap_or_default();
     let verdicts = store.verdicts()?;
     let moved = told.is_some_and(|told| verdicts.moved(&told.verdicts, &told.strand, last));
     Ok(moved.then(|| "more is known of what was never committed".to_owned()))

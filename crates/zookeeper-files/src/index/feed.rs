@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::disk::{Cover, LiveLog, unless_purged};
+use crate::ids::ZxidRange;
 use crate::index::build::{Built, FoundDamage, Progress};
 use crate::index::deed::{Deed, operations, parts};
 use crate::index::ephemerals::Ephemerals;
@@ -98,7 +99,7 @@ impl Feed {
     ) -> Result<(), IndexError> {
         let id = self.store.put_log(&log.path, &state)?;
         self.store.drop_damage(id, state.next)?;
-        let last = state.zxids.map(|(_, last)| last);
+        let last = state.zxids.map(|zxids| zxids.last);
         let Some(mut reader) = unless_purged(LiveLog::resume(&log.path, state.next, last, self.max_record))? else {
             return Ok(());
         };
@@ -116,7 +117,8 @@ impl Feed {
                         follows(log, &record, &earlier.path, &earlier.state)?;
                     }
                     let zxid = record.header.zxid;
-                    state.zxids = Some((state.zxids.map_or(zxid, |(first, _)| first), zxid));
+                    let first = state.zxids.map_or(zxid, |zxids| zxids.first);
+                    state.zxids = Some(ZxidRange { first, last: zxid });
                     (state.offset, state.checksum, state.next) = (record.offset, record.checksum, record.end());
                     self.record(id, &record, &mut draft)?;
                     self.built.transactions += 1;
@@ -213,7 +215,7 @@ impl Feed {
 
 fn follows(log: &Log, record: &Record<'_>, before: &Path, state: &LogState) -> Result<(), IndexError> {
     match state.zxids {
-        Some((_, last)) if record.header.zxid <= last => Err(IndexError::Mixed {
+        Some(ZxidRange { last, .. }) if record.header.zxid <= last => Err(IndexError::Mixed {
             path: log.path.clone(),
             before: before.to_owned(),
             first: record.header.zxid,

@@ -70,10 +70,7 @@ fn count(report: &mut Report, read: &Read<'_>) -> Result<(), CannotLook> {
     report.first = report.first.or(survey.first);
     report.last = report.last.max(survey.last);
     report.begins = report.begins.or(survey.begins(read.file.zxid));
-    for &(first, last) in survey.strand.epochs.values() {
-        report.strand.add(first);
-        report.strand.add(last);
-    }
+    survey.strand.epochs.values().for_each(|&range| report.strand.add_all(range));
     for &(zxid, sample) in &survey.samples {
         report.sample(&read.file.path, zxid, sample)?;
     }

@@ -184,7 +184,7 @@ fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
             (finding.zxid, finding.at_start) = (Some(newest), Some(AtStart::DropsInSilence));
         }
         // A new leader names a snapshot after its epoch's 0, which is no transaction.
-        (_, Some(newest), Some(_), Some(last)) if newest > last && newest.0 & 0xffff_ffff != 0 => {
+        (_, Some(newest), Some(_), Some(last)) if newest > last && newest.counter() != 0 => {
             let text = format!(
                 "the logs end with 0x{last} and a snapshot is of 0x{newest}: they were cut, or it came from the leader"
             );
