@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::atomic::{Part, folder_of};
 use crate::disk::Cover;
 use crate::ids::ZxidRange;
 use crate::index::error::IndexError;
@@ -132,7 +133,7 @@ pub fn build_of(
 
 /// ZooKeeper's folders are not ours to write to.
 pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>) -> Result<(), IndexError> {
-    let folder = index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(index);
     let folder = fs::canonicalize(folder).map_err(IndexError::io(folder))?;
     let at_home = crate::disk::is_at_home(index).map_err(IndexError::io(&folder))?;
     let inside = at_home || logs.any(|log| log.parent() == Some(&folder) || log == folder.join(index));
@@ -167,16 +168,6 @@ fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<Str
     Ok(moved.then(|| "more is known of what was never committed".to_owned()))
 }
 
-/// A file that is removed unless it is kept.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // Gone already when it was renamed.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
     let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
     let file = file.map_err(IndexError::io(path))?;
@@ -195,22 +186,21 @@ fn create(
 ) -> Result<Built, IndexError> {
     let mut name = index.as_os_str().to_owned();
     name.push(".partial");
-    let lock = locked(Path::new(&name), index)?;
-    let partial = Partial(PathBuf::from(name));
-    lock.set_len(0).map_err(|error| full_or(&partial.0, index, error))?;
-    let mut feed = Feed::new(Store::create(&partial.0)?, (logs, max_record), cover, verdicts)?;
-    feed.all(logs, progress).map_err(|error| named(error, &partial.0, index))?;
-    let built = feed.finish().map_err(|error| named(error, &partial.0, index))?;
-    lock.sync_all().map_err(|error| full_or(&partial.0, index, error))?;
-    fs::rename(&partial.0, index).map_err(IndexError::io(index))?;
+    let beside = PathBuf::from(name);
+    let part = Part::of(locked(&beside, index)?, beside, index);
+    part.file().set_len(0).map_err(|error| full_or(index, error))?;
+    let mut feed = Feed::new(Store::create(part.beside())?, (logs, max_record), cover, verdicts)?;
+    feed.all(logs, progress).map_err(|error| named(error, part.beside(), index))?;
+    let built = feed.finish().map_err(|error| named(error, part.beside(), index))?;
+    part.keep().map_err(|error| full_or(index, error))?;
     Ok(built)
 }
 
-fn full_or(path: &Path, index: &Path, error: std::io::Error) -> IndexError {
+fn full_or(index: &Path, error: std::io::Error) -> IndexError {
     if error.kind() == ErrorKind::StorageFull {
         IndexError::Full(index.to_owned())
     } else {
-        IndexError::io(path)(error)
+        IndexError::io(index)(error)
     }
 }
 
