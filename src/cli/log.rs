@@ -13,9 +13,9 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Progress, is_packing, survey};
+use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Met, Progress, Severity, survey};
 use zookeeper_files::ids::ZxidRange;
-use zookeeper_files::log::{Damage, Event, Record};
+use zookeeper_files::log::{Damage, Record};
 use zookeeper_files::path::{is_at_or_under, key};
 
 /// Read ZooKeeper's transaction logs; nothing is ever changed.
@@ -175,65 +175,44 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
     }
     let mut exit = Exit::Sound;
     for member in &members {
-        let mut walk = Walk::new(member, &mut meter);
-        for file in &member.logs {
-            walk.each(&file.path, &mut |record| print(record, &mut to))?;
-        }
-        exit = if walk.damaged { Exit::Damage } else { exit };
+        let damaged = each(member, &mut meter, &mut |record| print(record, &mut to))?;
+        exit = if damaged { Exit::Damage } else { exit };
     }
     to.flush()?;
     Ok(exit)
 }
 
-/// A walk over the logs of a member that tells of damage.
-struct Walk<'a> {
-    member: &'a Member,
-    cover: Cover,
-    meter: &'a mut Meter,
-    damaged: bool,
+/// Takes every transaction of a member's logs and tells what is wrong with them. Says whether something is.
+fn each(
+    member: &Member,
+    meter: &mut Meter,
+    take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>,
+) -> Result<bool, Stop> {
+    let (cover, mut damaged) = (member.cover(), false);
+    let mut walk = member.walk(&member.logs);
+    while let Some(met) = walk.next(&mut |at| meter.show(at))? {
+        let (severity, text) = match met {
+            Met::Record(record) => {
+                take(&record)?;
+                continue;
+            }
+            Met::Damage(damage) => judged(&cover, &damage),
+            Met::Unpackable(error) => (Severity::Damage, format!("it cannot be unpacked to its end ({error})")),
+            Met::Purged => (Severity::Notice, "it was purged before it could be read".to_owned()),
+            Met::End { .. } => continue,
+        };
+        damaged |= severity == Severity::Damage;
+        let path = walk.path().unwrap_or(Path::new(""));
+        tell(severity.name(), &format!("{}: {text}", path.display()));
+    }
+    Ok(damaged)
 }
 
-impl<'a> Walk<'a> {
-    fn new(member: &'a Member, meter: &'a mut Meter) -> Self {
-        Self { member, cover: member.cover(), meter, damaged: false }
-    }
-
-    fn each(&mut self, path: &Path, take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>) -> Result<(), Stop> {
-        let Some(mut log) = self.member.open(path)? else {
-            tell("notice", &format!("{}: it was purged before it could be read", path.display()));
-            return Ok(());
-        };
-        let (length, mut records) = (log.length(), 0_u64);
-        loop {
-            match log.next() {
-                // What is packed is damaged, and not the disk.
-                Err(error) if is_packing(&error) => {
-                    self.damaged = true;
-                    tell("damage", &format!("{}: it cannot be unpacked to its end ({error})", path.display()));
-                    break;
-                }
-                Err(source) => return Err(CannotLook::Io { path: path.to_owned(), source }.into()),
-                Ok(None) => break,
-                Ok(Some(Event::Record(record))) => {
-                    take(&record)?;
-                    records += 1;
-                    if records.is_multiple_of(1 << 14) {
-                        self.meter.show(Progress { path, done: record.offset, of: length });
-                    }
-                }
-                Ok(Some(Event::Damage(damage))) => self.tell(path, &damage),
-            }
-        }
-        Ok(log.check()?)
-    }
-
-    fn tell(&mut self, path: &Path, damage: &Damage) {
-        if let Some(why) = self.cover.of_damage(damage) {
-            tell("notice", &format!("{}: {damage}; {why}", path.display()));
-        } else {
-            self.damaged = true;
-            tell("damage", &format!("{}: {damage}", path.display()));
-        }
+/// What damage of a log comes to: it is none where a snapshot has what is missing.
+pub(crate) fn judged(cover: &Cover, damage: &Damage) -> (Severity, String) {
+    match cover.of_damage(damage) {
+        Some(why) => (Severity::Notice, format!("{damage}; {why}")),
+        None => (Severity::Damage, damage.to_string()),
     }
 }
 
@@ -292,36 +271,34 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
         let (mut epoch, mut times) = (None, None::<(i64, i64)>);
         let mut ends = None::<ZxidRange>;
-        let mut walk = Walk::new(&member, &mut meter);
-        for file in &member.logs {
-            walk.each(&file.path, &mut |record| {
-                let header = &record.header;
-                counts.transactions += 1;
-                counts.bytes += u64::from(record.length);
-                let of_type = counts.by_type.entry(record.txn.kind().name()).or_default();
-                *of_type = (of_type.0 + 1, of_type.1 + u64::from(record.length));
-                if epoch.replace(header.zxid.epoch()) != Some(header.zxid.epoch()) {
-                    counts.epochs += 1;
-                }
-                times = Some(times.map_or((header.time, header.time), |(first, last)| {
+        let damaged = each(&member, &mut meter, &mut |record| {
+            let header = &record.header;
+            counts.transactions += 1;
+            counts.bytes += u64::from(record.length);
+            let of_type = counts.by_type.entry(record.txn.kind().name()).or_default();
+            *of_type = (of_type.0 + 1, of_type.1 + u64::from(record.length));
+            if epoch.replace(header.zxid.epoch()) != Some(header.zxid.epoch()) {
+                counts.epochs += 1;
+            }
+            times =
+                Some(times.map_or((header.time, header.time), |(first, last)| {
                     (first.min(header.time), last.max(header.time))
                 }));
-                let first = ends.map_or(header.zxid, |ends| ends.first);
-                ends = Some(ZxidRange { first, last: header.zxid });
-                if record.length > counts.largest_bytes {
-                    counts.largest_bytes = record.length;
-                    let mut path = Vec::new();
-                    if let Some(text) = record.txn.path() {
-                        path.push(b' ');
-                        push_escaped(text.0, &mut path);
-                    }
-                    let path = String::from_utf8_lossy(&path);
-                    counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
+            let first = ends.map_or(header.zxid, |ends| ends.first);
+            ends = Some(ZxidRange { first, last: header.zxid });
+            if record.length > counts.largest_bytes {
+                counts.largest_bytes = record.length;
+                let mut path = Vec::new();
+                if let Some(text) = record.txn.path() {
+                    path.push(b' ');
+                    push_escaped(text.0, &mut path);
                 }
-                Ok(())
-            })?;
-        }
-        exit = if walk.damaged { Exit::Damage } else { exit };
+                let path = String::from_utf8_lossy(&path);
+                counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
+            }
+            Ok(())
+        })?;
+        exit = if damaged { Exit::Damage } else { exit };
         if let (Some(ZxidRange { first, last }), Some((from, until))) = (ends, times) {
             (counts.first, counts.last) = (Some(format!("0x{first}")), Some(format!("0x{last}")));
             (counts.from, counts.until) = (Some(iso_text(from)), Some(iso_text(until)));

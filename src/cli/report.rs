@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::escape::push_message;
 use crate::cli::{Exit, Output, Printer, Stop};
-use zookeeper_files::disk::{Finding, Report, Severity};
+use zookeeper_files::disk::{Finding, Report};
 use zookeeper_files::ids::{Zxid, ZxidRange};
 
 #[derive(Serialize)]
@@ -69,10 +69,7 @@ pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printe
 }
 
 fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<(), Stop> {
-    let severity = match finding.severity {
-        Severity::Damage => "damage",
-        Severity::Notice => "notice",
-    };
+    let severity = finding.severity.name();
     match output {
         Output::Human => {
             push_message(&format!("{severity}: {finding}"), &mut to.buffer);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::disk::cover::{Cover, looks_whole};
 use crate::disk::error::CannotLook;
 use crate::disk::member::{File, Member};
+use crate::disk::open::OnProgress;
 use crate::disk::start::Start;
-use crate::disk::survey::OnProgress;
 use crate::ids::Zxid;
 use crate::log::{AtStart, Header, Kind, MEMBER_LIMIT, SERVER_LIMIT};
 use crate::replay::Strand;
@@ -27,6 +27,16 @@ pub enum Severity {
     Damage,
     /// Worth to know, and as it should be.
     Notice,
+}
+
+impl Severity {
+    /// Its name for programs and people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// Something that was found.
