@@ -25,6 +25,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/settings", SETTINGS),
     ("src/cli", CLUSTERS),
     // ZooKeeper's formats: bytes in, values out. That nothing in their crate knows a cluster, its Cargo.toml says.
+    ("crates/zookeeper-files/src/ids.rs", FORMATS),
+    ("crates/zookeeper-files/src/path.rs", FORMATS),
     ("crates/zookeeper-files/src/jute.rs", FORMATS),
     ("crates/zookeeper-files/src/log", FORMATS),
     ("crates/zookeeper-files/src/snapshot", FORMATS),

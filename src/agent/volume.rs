@@ -1,15 +1,16 @@
 //! A member's data volume: looked at as plain values, changed file by file, each change whole or not at all.
 //!
-//! Invariant: a file is written beside itself, synced, renamed, and the directory synced, so that power may fail anywhere.
+//! Invariant: a file is written whole or not at all (`zookeeper_files::atomic`), so that power may fail anywhere.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
+use zookeeper_files::atomic::{Part, sync_folder};
 
 use crate::model::Membership;
 use crate::model::truth::Disk;
@@ -166,7 +167,7 @@ impl Volume {
             fs::remove_dir_all(&to)?;
         }
         fs::rename(&from, &to)?;
-        sync(&self.root)?;
+        sync_folder(&self.root)?;
         let mut size = 0;
         for entry in fs::read_dir(&to)? {
             size += entry?.metadata()?.len();
@@ -230,20 +231,14 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if is_as(path, text, mode) {
         return Ok(());
     }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
+    let Some(directory) = path.parent() else { return Err(io::ErrorKind::InvalidInput.into()) };
     if !directory.exists() {
         fs::create_dir_all(directory)?;
-        directory.parent().map_or(Ok(()), sync)?;
+        directory.parent().map_or(Ok(()), sync_folder)?;
     }
-    let beside = directory.join(format!(".{}.part", name.to_string_lossy()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    sync(directory)
+    let mut part = Part::begin(path, Some(mode))?;
+    part.write_all(text.as_bytes())?;
+    part.keep()
 }
 
 fn is_as(path: &Path, text: &str, mode: u32) -> bool {
@@ -253,14 +248,10 @@ fn is_as(path: &Path, text: &str, mode: u32) -> bool {
 
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Ok(()) => path.parent().map_or(Ok(()), sync),
+        Ok(()) => path.parent().map_or(Ok(()), sync_folder),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e),
     }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

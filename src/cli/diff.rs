@@ -11,6 +11,7 @@ use crate::cli::snapshot::{rebuilt, said, shown, while_purged};
 use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
 use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, rebuild_on};
+use zookeeper_files::path::{self, parent};
 use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences};
 
 #[derive(Args, Debug)]
@@ -111,8 +112,7 @@ fn changed(mut led: Rebuilt, options: &Diff) -> Result<Exit, Stop> {
     let after = tree.children();
     let mut before = after.clone();
     for (path, old) in journal.iter().filter(|(path, _)| !path.is_empty()) {
-        let above = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
-        let count = before.entry(above).or_insert(0);
+        let count = before.entry(parent(path).unwrap_or_default()).or_insert(0);
         match (old.is_some(), tree.get(path).is_some()) {
             (false, true) => *count = count.saturating_sub(1),
             (true, false) => *count += 1,
@@ -165,7 +165,7 @@ fn push_difference(
     to: &mut Vec<u8>,
 ) {
     to.extend_from_slice(format!("{kind:<10}").as_bytes());
-    push_escaped(if path.is_empty() { b"/" } else { path }, to);
+    push_escaped(path::shown(path), to);
     to.push(b'\n');
     for (sign, shown) in [(b"  - ", old), (b"  + ", new)] {
         if let Some(shown) = shown {

@@ -10,7 +10,7 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::verify::note;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, story};
-use crate::model::ids::Zxid;
+use zookeeper_files::ids::Zxid;
 use zookeeper_files::index::{Built, Deed, Index, Query, Sources, build_of};
 use zookeeper_files::log::SessionId;
 
@@ -124,13 +124,13 @@ fn deed(text: &str) -> Result<Deed, String> {
 
 impl Filter {
     fn query(&self) -> Query {
-        let Range { from, to, since, until, session } = self.range;
+        let Range { from: _, to: _, since, until, session } = self.range;
         let times = (since.map_or(i64::MIN, |time| time.0), until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
         Query {
             session: session.map(SessionId),
             deeds: self.kind.clone(),
             multi: self.multi,
-            zxids: from.unwrap_or(Zxid(0))..=to.unwrap_or(Zxid(u64::MAX)),
+            zxids: self.range.zxids(),
             times: times.0..=times.1,
             limit: self.limit,
             ..Query::default()
@@ -215,12 +215,12 @@ fn run_build(args: &Build) -> Result<Exit, Stop> {
 
 fn tell_commits(built: &Built, args: &Build, printer: &mut Printer) -> Result<(), Stop> {
     let (output, member) = (args.place.output, args.paths.join(" "));
-    for (first, last) in &built.never_committed {
-        let text = format!("its transactions 0x{first} to 0x{last} were never committed");
+    for range in &built.never_committed {
+        let text = format!("its transactions {range} were never committed");
         note(&member, "never-committed", &text, output, printer)?;
     }
-    for (first, last) in &built.unknown {
-        let text = format!("whether 0x{first} to 0x{last} were committed, these files do not tell");
+    for range in &built.unknown {
+        let text = format!("whether {range} were committed, these files do not tell");
         note("history", "unknown", &text, output, printer)?;
     }
     if built.unasked && (built.anew.is_some() || built.transactions > 0) {
@@ -273,7 +273,7 @@ fn tell(args: &Tell) -> Result<Exit, Stop> {
             let covers = index.covers().map(|(zxids, times)| (zxids, iso_text(times.0), iso_text(times.1)));
             story::push_history(path, &history, args.filter.data, &mut printer.buffer);
             if let (true, Some((zxids, from, to))) = (history.events.is_empty(), covers) {
-                let text = format!("the logs reach from {from} (0x{}) to {to} (0x{})\n", zxids.0, zxids.1);
+                let text = format!("the logs reach from {from} (0x{}) to {to} (0x{})\n", zxids.first, zxids.last);
                 printer.buffer.extend_from_slice(text.as_bytes());
             }
         }

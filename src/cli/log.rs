@@ -13,9 +13,10 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use crate::model::ids::Zxid;
-use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Progress, is_packing, survey};
-use zookeeper_files::log::{Damage, Event, Record};
+use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Met, Progress, Severity, survey};
+use zookeeper_files::ids::ZxidRange;
+use zookeeper_files::log::{Damage, Record};
+use zookeeper_files::path::{is_at_or_under, key};
 
 /// Read ZooKeeper's transaction logs; nothing is ever changed.
 ///
@@ -110,10 +111,8 @@ impl Filter {
         self.range.lets(&record.header)
             && self.path.as_ref().is_none_or(|path| record.changes().any(|change| change.path.0 == path.as_bytes()))
             && self.subtree.as_ref().is_none_or(|top| {
-                let top = top.trim_end_matches('/').as_bytes();
-                record.changes().any(|change| {
-                    change.path.0.strip_prefix(top).is_some_and(|below| below.is_empty() || below[0] == b'/')
-                })
+                let top = key(top.as_bytes());
+                record.changes().any(|change| is_at_or_under(change.path.0, top))
             })
     }
 }
@@ -176,65 +175,44 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
     }
     let mut exit = Exit::Sound;
     for member in &members {
-        let mut walk = Walk::new(member, &mut meter);
-        for file in &member.logs {
-            walk.each(&file.path, &mut |record| print(record, &mut to))?;
-        }
-        exit = if walk.damaged { Exit::Damage } else { exit };
+        let damaged = each(member, &mut meter, &mut |record| print(record, &mut to))?;
+        exit = if damaged { Exit::Damage } else { exit };
     }
     to.flush()?;
     Ok(exit)
 }
 
-/// A walk over the logs of a member that tells of damage.
-struct Walk<'a> {
-    member: &'a Member,
-    cover: Cover,
-    meter: &'a mut Meter,
-    damaged: bool,
+/// Takes every transaction of a member's logs and tells what is wrong with them. Says whether something is.
+fn each(
+    member: &Member,
+    meter: &mut Meter,
+    take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>,
+) -> Result<bool, Stop> {
+    let (cover, mut damaged) = (member.cover(), false);
+    let mut walk = member.walk(&member.logs);
+    while let Some(met) = walk.next(&mut |at| meter.show(at))? {
+        let (severity, text) = match met {
+            Met::Record(record) => {
+                take(&record)?;
+                continue;
+            }
+            Met::Damage(damage) => judged(&cover, &damage),
+            Met::Unpackable(error) => (Severity::Damage, format!("it cannot be unpacked to its end ({error})")),
+            Met::Purged => (Severity::Notice, "it was purged before it could be read".to_owned()),
+            Met::End { .. } => continue,
+        };
+        damaged |= severity == Severity::Damage;
+        let path = walk.path().unwrap_or(Path::new(""));
+        tell(severity.name(), &format!("{}: {text}", path.display()));
+    }
+    Ok(damaged)
 }
 
-impl<'a> Walk<'a> {
-    fn new(member: &'a Member, meter: &'a mut Meter) -> Self {
-        Self { member, cover: member.cover(), meter, damaged: false }
-    }
-
-    fn each(&mut self, path: &Path, take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>) -> Result<(), Stop> {
-        let Some(mut log) = self.member.open(path)? else {
-            tell("notice", &format!("{}: it was purged before it could be read", path.display()));
-            return Ok(());
-        };
-        let (length, mut records) = (log.length(), 0_u64);
-        loop {
-            match log.next() {
-                // What is packed is damaged, and not the disk.
-                Err(error) if is_packing(&error) => {
-                    self.damaged = true;
-                    tell("damage", &format!("{}: it cannot be unpacked to its end ({error})", path.display()));
-                    break;
-                }
-                Err(source) => return Err(CannotLook::Io { path: path.to_owned(), source }.into()),
-                Ok(None) => break,
-                Ok(Some(Event::Record(record))) => {
-                    take(&record)?;
-                    records += 1;
-                    if records.is_multiple_of(1 << 14) {
-                        self.meter.show(Progress { path, done: record.offset, of: length });
-                    }
-                }
-                Ok(Some(Event::Damage(damage))) => self.tell(path, &damage),
-            }
-        }
-        Ok(log.check()?)
-    }
-
-    fn tell(&mut self, path: &Path, damage: &Damage) {
-        if let Some(why) = self.cover.of_damage(damage) {
-            tell("notice", &format!("{}: {damage}; {why}", path.display()));
-        } else {
-            self.damaged = true;
-            tell("damage", &format!("{}: {damage}", path.display()));
-        }
+/// What damage of a log comes to: it is none where a snapshot has what is missing.
+pub(crate) fn judged(cover: &Cover, damage: &Damage) -> (Severity, String) {
+    match cover.of_damage(damage) {
+        Some(why) => (Severity::Notice, format!("{damage}; {why}")),
+        None => (Severity::Damage, damage.to_string()),
     }
 }
 
@@ -258,8 +236,8 @@ fn dump_history(
     if merge.dropped() > 0 {
         tell("notice", &format!("{} transactions that were never committed are left out", merge.dropped()));
     }
-    for (first, last) in surveyed.history.unknown() {
-        tell("notice", &format!("whether 0x{first} to 0x{last} were committed, these files do not tell"));
+    for range in surveyed.history.unknown() {
+        tell("notice", &format!("whether {range} were committed, these files do not tell"));
     }
     for path in merge.purged() {
         tell("notice", &format!("{}: it was purged before it could be read", path.display()));
@@ -292,37 +270,36 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
     for member in with_logs(&options.paths, options.limit)? {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
         let (mut epoch, mut times) = (None, None::<(i64, i64)>);
-        let mut ends = None::<(Zxid, Zxid)>;
-        let mut walk = Walk::new(&member, &mut meter);
-        for file in &member.logs {
-            walk.each(&file.path, &mut |record| {
-                let header = &record.header;
-                counts.transactions += 1;
-                counts.bytes += u64::from(record.length);
-                let of_type = counts.by_type.entry(record.txn.kind().name()).or_default();
-                *of_type = (of_type.0 + 1, of_type.1 + u64::from(record.length));
-                if epoch.replace(header.zxid.epoch()) != Some(header.zxid.epoch()) {
-                    counts.epochs += 1;
-                }
-                times = Some(times.map_or((header.time, header.time), |(first, last)| {
+        let mut ends = None::<ZxidRange>;
+        let damaged = each(&member, &mut meter, &mut |record| {
+            let header = &record.header;
+            counts.transactions += 1;
+            counts.bytes += u64::from(record.length);
+            let of_type = counts.by_type.entry(record.txn.kind().name()).or_default();
+            *of_type = (of_type.0 + 1, of_type.1 + u64::from(record.length));
+            if epoch.replace(header.zxid.epoch()) != Some(header.zxid.epoch()) {
+                counts.epochs += 1;
+            }
+            times =
+                Some(times.map_or((header.time, header.time), |(first, last)| {
                     (first.min(header.time), last.max(header.time))
                 }));
-                ends = Some((ends.map_or(header.zxid, |(first, _)| first), header.zxid));
-                if record.length > counts.largest_bytes {
-                    counts.largest_bytes = record.length;
-                    let mut path = Vec::new();
-                    if let Some(text) = record.txn.path() {
-                        path.push(b' ');
-                        push_escaped(text.0, &mut path);
-                    }
-                    let path = String::from_utf8_lossy(&path);
-                    counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
+            let first = ends.map_or(header.zxid, |ends| ends.first);
+            ends = Some(ZxidRange { first, last: header.zxid });
+            if record.length > counts.largest_bytes {
+                counts.largest_bytes = record.length;
+                let mut path = Vec::new();
+                if let Some(text) = record.txn.path() {
+                    path.push(b' ');
+                    push_escaped(text.0, &mut path);
                 }
-                Ok(())
-            })?;
-        }
-        exit = if walk.damaged { Exit::Damage } else { exit };
-        if let (Some((first, last)), Some((from, until))) = (ends, times) {
+                let path = String::from_utf8_lossy(&path);
+                counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
+            }
+            Ok(())
+        })?;
+        exit = if damaged { Exit::Damage } else { exit };
+        if let (Some(ZxidRange { first, last }), Some((from, until))) = (ends, times) {
             (counts.first, counts.last) = (Some(format!("0x{first}")), Some(format!("0x{last}")));
             (counts.from, counts.until) = (Some(iso_text(from)), Some(iso_text(until)));
         }

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::model::ids::Zxid;
 use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
 
 /// `0x10000002a` or `10000002a`, or `2026-11-23T19:52:00Z`, or `@1795463520000` in milliseconds since 1970, or `1h` ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::point::TimeArg;
-use crate::model::ids::Zxid;
+use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::Header;
 
 /// Bounds of a history, and whose.
@@ -33,10 +33,15 @@ impl Range {
         from.is_none() && to.is_none() && since.is_none() && until.is_none() && session.is_none()
     }
 
+    /// The transactions from `--from` to `--to`.
+    pub(crate) fn zxids(&self) -> ZxidRange {
+        let ZxidRange { first, last } = ZxidRange::ALL;
+        ZxidRange { first: self.from.unwrap_or(first), last: self.to.unwrap_or(last) }
+    }
+
     /// Whether a transaction lies in it.
     pub(crate) fn lets(&self, header: &Header) -> bool {
-        self.from.is_none_or(|from| header.zxid >= from)
-            && self.to.is_none_or(|to| header.zxid <= to)
+        self.zxids().contains(header.zxid)
             && self.since.is_none_or(|since| header.time >= since.0)
             && self.until.is_none_or(|until| header.time < until.0)
             && self.session.is_none_or(|session| header.session.0 == session)

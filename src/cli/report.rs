@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::cli::escape::push_message;
 use crate::cli::{Exit, Output, Printer, Stop};
-use crate::model::ids::Zxid;
-use zookeeper_files::disk::{Finding, Report, Severity};
+use zookeeper_files::disk::{Finding, Report};
+use zookeeper_files::ids::{Zxid, ZxidRange};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +54,8 @@ pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printe
             to.json(&SummaryLine { member: name, sound, logs, snapshots, transactions: records, bytes, first, last })?;
         }
         Output::Human => {
-            let range = first.zip(last).map(|(first, last)| format!(", 0x{first} to 0x{last}")).unwrap_or_default();
+            let range =
+                first.zip(last).map(|(first, last)| format!(", {}", ZxidRange { first, last })).unwrap_or_default();
             let verdict = if sound { "sound" } else { "DAMAGED" };
             let line = format!(
                 "{name}: {verdict}: {records} transactions in {logs} logs{range}; {snapshots} snapshots; {bytes} bytes"
@@ -68,10 +69,7 @@ pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printe
 }
 
 fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<(), Stop> {
-    let severity = match finding.severity {
-        Severity::Damage => "damage",
-        Severity::Notice => "notice",
-    };
+    let severity = finding.severity.name();
     match output {
         Output::Human => {
             push_message(&format!("{severity}: {finding}"), &mut to.buffer);

@@ -1,7 +1,7 @@
 //! `menagerie snapshot cat` and `menagerie snapshot write`: what was at a point, taken out.
 
 use std::fs;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, IntoInnerError, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,8 +9,9 @@ use clap::Args;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
 use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
-use crate::model::ids::Zxid;
+use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::{Epochs, Rebuilt, Severity, is_at_home, log_or_snapshot};
+use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::Tree;
 
 #[derive(Args, Debug)]
@@ -108,13 +109,7 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     // Reading took its time.
     is_free(&options.to, &folder)?;
     let path = folder.join(format!("snapshot.{}", tree.last()));
-    // A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
-    let part = folder.join(format!(".snapshot.{}.part", tree.last()));
-    let written = write_file(tree, &part).and_then(|()| fs::rename(&part, &path)).and_then(|()| sync(&folder));
-    if let Err(error) = written {
-        let _gone_or_not = fs::remove_file(&part);
-        return Err(failed(&path, &error));
-    }
+    write_file(tree, &path).map_err(|error| failed(&path, &error))?;
     let (count, last) = (tree.len(), tree.last());
     println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
     Ok(Exit::Sound)
@@ -169,13 +164,8 @@ fn bearable(tree: &Tree) -> Result<(), String> {
     ))
 }
 
+/// A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
 fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    let mut buffered = tree.write(BufWriter::with_capacity(1 << 20, file))?;
-    buffered.flush()?;
-    buffered.get_ref().sync_all()
-}
-
-fn sync(folder: &Path) -> std::io::Result<()> {
-    fs::File::open(folder)?.sync_all()
+    let buffered = tree.write(BufWriter::with_capacity(1 << 20, Part::begin(path, None)?))?;
+    buffered.into_inner().map_err(IntoInnerError::into_error)?.keep()
 }

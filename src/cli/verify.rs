@@ -6,11 +6,11 @@ use serde::Serialize;
 use crate::cli::escape::push_message;
 use crate::cli::log::Plain;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, look, report};
-use crate::model::ids::Zxid;
 use zookeeper_files::disk::CannotLook;
 use zookeeper_files::disk::{
     Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify,
 };
+use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::AtStart;
 use zookeeper_files::replay::Verdict;
 
@@ -138,7 +138,7 @@ fn commits(
 ) -> Result<(), Stop> {
     let surveyed = survey(members, None, progress)?;
     for (member, strand) in members.iter().zip(&surveyed.strands) {
-        for (&epoch, &(_, last)) in &strand.epochs {
+        for (&epoch, &ZxidRange { last, .. }) in &strand.epochs {
             if surveyed.history.verdict(last) == Verdict::NeverCommitted {
                 let after = surveyed.history.epochs.get(&epoch).map_or(Zxid(0), |epoch| epoch.possible);
                 let text = format!("its transactions after 0x{after} up to 0x{last} were never committed");
@@ -146,8 +146,8 @@ fn commits(
             }
         }
     }
-    for (first, last) in surveyed.history.unknown() {
-        let text = format!("whether 0x{first} to 0x{last} were committed, these files do not tell");
+    for range in surveyed.history.unknown() {
+        let text = format!("whether {range} were committed, these files do not tell");
         note("history", "unknown", &text, output, to)?;
     }
     Ok(())

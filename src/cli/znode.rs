@@ -9,6 +9,7 @@ use crate::cli::line::{DataFields, acl_texts, push_acls};
 use crate::cli::time::iso_text;
 use zookeeper_files::jute::Text;
 use zookeeper_files::log::Acls;
+use zookeeper_files::path;
 use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
 /// A znode to be printed. `acls` is `None` for the open ACL and for one that a fuzzy snapshot names and does not explain.
@@ -52,10 +53,6 @@ pub(crate) struct ZnodeLine<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn path(&self) -> &'a [u8] {
-        if self.path.is_empty() { b"/" } else { self.path }
-    }
-
     pub(crate) fn line(&self) -> ZnodeLine<'a> {
         let stat = self.stat;
         let (lifetime, session, ttl) = match stat.owner() {
@@ -66,7 +63,7 @@ impl<'a> Shown<'a> {
         };
         let open = (self.acl == OPEN_ACL).then(|| vec!["world:anyone:cdrwa".to_owned()]);
         ZnodeLine {
-            path: Text(self.path()).decode(),
+            path: Text(path::shown(self.path)).decode(),
             data: DataFields::of(self.data),
             acl: self.acls.map(acl_texts).or(open),
             acl_key: self.acl,
@@ -89,7 +86,7 @@ impl<'a> Shown<'a> {
     /// Path, version, lifetime, last change, data.
     pub(crate) fn push_columns(&self, data: usize, to: &mut Vec<u8>) {
         let stat = self.stat;
-        push_escaped(self.path(), to);
+        push_escaped(path::shown(self.path), to);
         let lifetime = match stat.owner() {
             Owner::Persistent => String::new(),
             Owner::Session(session) => format!("  ephemeral of {session}"),

@@ -4,6 +4,8 @@
 //! it cannot read a number, and ends (`StatsTrack`, the same in 3.8.5 and 3.9.5). With either of them unreadable `monitor`
 //! has no answer but HTTP 500, and a server that is asked that way looks as if it did not serve.
 
+use zookeeper_files::path::is_at_or_under;
+
 use super::guard::QUOTA;
 
 /// The znodes that hold them.
@@ -52,7 +54,7 @@ pub fn next_to_mend(broken: &mut Vec<String>) -> Option<String> {
 
 /// A quota for `/` itself counts nothing.
 fn covers(quota: &str, path: &str) -> bool {
-    !quota.is_empty() && path.strip_prefix(quota).is_some_and(|rest| rest.starts_with('/'))
+    !quota.is_empty() && path != quota && is_at_or_under(path, quota)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use menagerie::model::ids::Zxid;
+use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::index::{Before, Deed, Index, IndexError, Moment, Query, build};
 use zookeeper_files::log::{Effect, SessionId, Txn};
 use zookeeper_files::replay::{Replay, Step, Tree, Verdict};
@@ -134,7 +134,7 @@ fn check(index: &Index, scanned: &[Scanned], name: &str) {
     let times = only(&|change| change.time >= early.time && change.time <= late.time);
     same(Query { times: early.time..=late.time, ..all() }, &times, "times");
     let zxids = only(&|change| change.zxid >= early.zxid && change.zxid <= late.zxid);
-    same(Query { zxids: early.zxid..=late.zxid, ..all() }, &zxids, "zxids");
+    same(Query { zxids: ZxidRange { first: early.zxid, last: late.zxid }, ..all() }, &zxids, "zxids");
     let newest: Vec<_> = scanned.iter().rev().take(7).cloned().collect();
     same(Query { oldest_first: false, limit: 7, ..all() }, &newest, "the newest");
 }
@@ -278,7 +278,7 @@ fn an_index_that_grew_with_its_logs_is_the_index_of_the_whole() {
     fs::remove_file(logs.join(member.logs()[0].1.file_name().unwrap())).unwrap();
     let built = build(&[name(&logs)], &[], &file, &mut |_| {}).unwrap();
     assert_eq!((built.gone.len(), built.anew), (1, None));
-    let first = Index::open(&file).unwrap().covers().unwrap().0.0;
+    let first = Index::open(&file).unwrap().covers().unwrap().0.first;
     assert_eq!(first, member.logs()[1].0);
     let last = logs.join(member.logs().last().unwrap().1.file_name().unwrap());
     let bytes = fs::read(&last).unwrap();

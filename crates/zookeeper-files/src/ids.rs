@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Zxid(pub u64);
 
 impl Zxid {
+    const COUNTER: u64 = 0xffff_ffff;
+
     /// The epoch of the leader that proposed it.
     pub fn epoch(self) -> u64 {
         self.0 >> 32
@@ -19,7 +21,12 @@ impl Zxid {
 
     /// Which of its leader's proposals it is, from 1.
     pub fn counter(self) -> u64 {
-        self.0 & 0xffff_ffff
+        self.0 & Self::COUNTER
+    }
+
+    /// The last one that its epoch can have.
+    pub(crate) fn last_of_epoch(self) -> Self {
+        Self(self.0 | Self::COUNTER)
     }
 }
 
@@ -34,6 +41,55 @@ impl FromStr for Zxid {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         u64::from_str_radix(text.trim_start_matches("0x"), 16).map(Self)
+    }
+}
+
+/// Transactions that follow each other, both ends included. One whose first is above its last is empty.
+///
+/// ```
+/// use zookeeper_files::ids::{Zxid, ZxidRange};
+///
+/// let range = ZxidRange { first: Zxid(0x1_0000_0001), last: Zxid(0x1_0000_0005) };
+/// assert!(range.contains(Zxid(0x1_0000_0005)) && !range.meets(ZxidRange::of(Zxid(0x1_0000_0006))));
+/// assert_eq!(range.to_string(), "0x100000001 to 0x100000005");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ZxidRange {
+    /// The first of them.
+    pub first: Zxid,
+    /// The last of them.
+    pub last: Zxid,
+}
+
+impl ZxidRange {
+    /// All that there can be.
+    pub const ALL: Self = Self { first: Zxid(0), last: Zxid(u64::MAX) };
+
+    /// One transaction alone.
+    pub fn of(zxid: Zxid) -> Self {
+        Self { first: zxid, last: zxid }
+    }
+
+    /// Whether a transaction is one of them.
+    pub fn contains(self, zxid: Zxid) -> bool {
+        self.first <= zxid && zxid <= self.last
+    }
+
+    /// Whether a transaction can be in both.
+    pub fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// From the first of both to the last of both.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+}
+
+impl fmt::Display for ZxidRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{} to 0x{}", self.first, self.last)
     }
 }
 

@@ -4,16 +4,19 @@
 //! - [`replay`]: the tree at any point of a history, as a server would have it. Pure.
 //! - [`disk`]: the files where they lie: a member's folders, a log that grows meanwhile, verdicts as a server would give them.
 //! - [`index`]: where in the logs every change is, by path, subtree, time, session and kind.
-//! - [`ids`]: numbers that must not be mistaken for each other.
+//! - [`atomic`]: files that appear whole or not at all.
+//! - [`ids`], [`path`]: numbers that must not be mistaken for each other, and the paths of znodes.
 //!
 //! Nothing here knows Kubernetes or a network. Whatever bytes a file holds, nothing panics and memory stays bounded.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod atomic;
 pub mod disk;
 pub mod ids;
 pub mod index;
 pub mod jute;
 pub mod log;
+pub mod path;
 pub mod replay;
 pub mod snapshot;

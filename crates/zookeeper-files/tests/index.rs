@@ -5,7 +5,7 @@ use std::fs;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use zookeeper_files::ids::Zxid;
+use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::index::{Deed, Index, Query, build};
 use zookeeper_files::jute::{Decoder, Text};
 use zookeeper_files::log::{Acls, Create, Header, Lifetime, LogWriter, Ops, SessionId, Txn, encode_acls, encode_ops};
@@ -113,7 +113,7 @@ fn query(random: &mut StdRng) -> Query {
     query.multi = chosen[4];
     if chosen[5] {
         let first = 0x1_0000_0001 + random.random_range(0..400);
-        query.zxids = Zxid(first)..=Zxid(first + random.random_range(0..200));
+        query.zxids = ZxidRange { first: Zxid(first), last: Zxid(first + random.random_range(0..200)) };
     }
     if chosen[6] {
         let first = 1_700_000_000_000 + random.random_range(0..3000);
@@ -136,7 +136,7 @@ fn scan(entries: &[Entry], query: &Query) -> Vec<Entry> {
         .filter(|entry| query.session.is_none_or(|session| session.0 == entry.session))
         .filter(|entry| query.deeds.is_empty() || query.deeds.contains(&entry.deed))
         .filter(|entry| !query.multi || entry.multi)
-        .filter(|entry| query.zxids.contains(&Zxid(entry.zxid)) && query.times.contains(&entry.time))
+        .filter(|entry| query.zxids.contains(Zxid(entry.zxid)) && query.times.contains(&entry.time))
         .cloned()
         .collect();
     if !query.oldest_first {

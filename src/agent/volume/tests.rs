@@ -1,5 +1,7 @@
 //! Volumes in temporary directories, prepared for real.
 
+use std::fs::Permissions;
+
 use tempfile::TempDir;
 
 use super::*;

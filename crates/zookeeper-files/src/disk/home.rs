@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::atomic::folder_of;
+
 /// Whether a file of this name would lie in a member's data folder, or in that with its logs and snapshots.
 pub fn is_at_home(file: &Path) -> io::Result<bool> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = fs::canonicalize(folder)?;
+    let folder = fs::canonicalize(folder_of(file))?;
     let holds = |name: &str| folder.join(name).exists();
     Ok(folder.ends_with("version-2") || holds("version-2") || holds("myid"))
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::disk::error::CannotLook;
-use crate::disk::member::Member;
 use crate::disk::open::{Source, Steady, open};
 use crate::ids::Zxid;
 use crate::log::{Damage, End, Event, Fault, Found, HEADER_LENGTH, LogReader, NotALog};
@@ -23,7 +22,7 @@ const LOOKS: u32 = 4;
 ///
 /// What is read of a log that is written to at the same time may be half of a record, or zeros with records behind them
 /// that came a moment later. So damage is believed only when it is still there after the file was left alone for a while.
-pub struct LiveLog {
+pub(crate) struct LiveLog {
     path: PathBuf,
     steady: Steady,
     reader: Option<LogReader<Source>>,
@@ -41,7 +40,7 @@ struct Doubt {
 
 impl LiveLog {
     /// Opens a log, packed or not. `limit` is for [`LogReader::with_limit`].
-    pub fn open(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
+    pub(crate) fn open(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
         let log = Self::of_folder(path, limit)?;
         match log.magic {
             None => Ok(log),
@@ -50,7 +49,7 @@ impl LiveLog {
     }
 
     /// Opens what is named like a log. If it begins with other bytes, that is damage of its folder.
-    pub fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
+    pub(crate) fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
         let (source, steady) = open(path)?;
         let mut log = Self { path: path.to_owned(), steady, reader: None, magic: None, limit, doubt: None };
         log.begin(source).map_err(|error| CannotLook::io(path, error))?;
@@ -58,8 +57,16 @@ impl LiveLog {
     }
 
     /// Goes on in a log that is not packed, at the offset of a record; `last` is the record before it.
-    pub fn resume(path: &Path, offset: u64, last: Option<Zxid>, limit: Option<usize>) -> Result<Self, CannotLook> {
+    pub(crate) fn resume(
+        path: &Path,
+        offset: u64,
+        last: Option<Zxid>,
+        limit: Option<usize>,
+    ) -> Result<Self, CannotLook> {
         let mut log = Self::of_folder(path, limit)?;
+        if log.length() < offset {
+            return Err(CannotLook::Changed(path.to_owned()));
+        }
         if offset >= HEADER_LENGTH as u64 {
             log.again(offset, last).map_err(|error| CannotLook::io(path, error))?;
         }
@@ -92,32 +99,37 @@ impl LiveLog {
         Ok(())
     }
 
-    /// The next record or damage; `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
-    pub fn next(&mut self) -> io::Result<Option<Event<'_>>> {
+    /// The next record or damage, to be [delivered](Self::deliver).
+    pub(crate) fn find(&mut self) -> io::Result<Found> {
         loop {
             let Some(reader) = &mut self.reader else {
-                let Some(magic) = self.magic else { return Ok(None) };
+                let Some(magic) = self.magic else { return Ok(Found::End) };
                 let fault = Fault::Magic(magic);
                 let damage = Damage { offset: 0, length: 0, zxid: None, after: None, resumes: None, fault };
                 if self.believes(&damage)? {
                     self.magic = None;
-                    return Ok(Some(Event::Damage(damage)));
+                    return Ok(Found::Damage(damage));
                 }
                 continue;
             };
             match reader.find()? {
                 Found::Damage(damage) => {
                     if self.believes(&damage)? {
-                        return Ok(Some(Event::Damage(damage)));
+                        return Ok(Found::Damage(damage));
                     }
                 }
-                found => {
-                    // Only a lending reader of its own keeps the borrow checker content.
-                    let Some(reader) = &self.reader else { return Ok(None) };
-                    return Ok(reader.deliver(found));
-                }
+                found => return Ok(found),
             }
+        }
+    }
+
+    /// What was found, lent; `None` at the end.
+    #[inline]
+    pub(crate) fn deliver(&self, found: Found) -> Option<Event<'_>> {
+        match (&self.reader, found) {
+            (Some(reader), found) => reader.deliver(found),
+            (None, Found::Damage(damage)) => Some(Event::Damage(damage)),
+            (None, _) => None,
         }
     }
 
@@ -146,32 +158,32 @@ impl LiveLog {
     }
 
     /// How far it has read.
-    pub fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.reader.as_ref().map_or(0, LogReader::offset)
     }
 
     /// The zxid of the last record that was delivered.
-    pub fn last(&self) -> Option<Zxid> {
+    pub(crate) fn last(&self) -> Option<Zxid> {
         self.reader.as_ref().and_then(LogReader::last)
     }
 
-    /// Where the log ends, once [`next`](Self::next) has returned `None`.
-    pub fn end(&self) -> Option<End> {
+    /// Where the log ends, once it is found.
+    pub(crate) fn end(&self) -> Option<End> {
         self.reader.as_ref().and_then(LogReader::end)
     }
 
     /// Which file it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its size when it was opened.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.steady.length()
     }
 
     /// Fails if it became shorter: what was read of it may never have been there at one time.
-    pub fn check(&self) -> Result<(), CannotLook> {
+    pub(crate) fn check(&self) -> Result<(), CannotLook> {
         if self.steady.shrank() { Err(CannotLook::Changed(self.path.clone())) } else { Ok(()) }
     }
 }
@@ -183,18 +195,8 @@ fn limited(reader: LogReader<Source>, limit: Option<usize>) -> LogReader<Source>
     }
 }
 
-impl Member {
-    /// Opens one of its logs; `None` if it was purged. A single file that begins with other bytes was named by mistake.
-    pub fn open(&self, path: &Path) -> Result<Option<LiveLog>, CannotLook> {
-        if self.single {
-            return LiveLog::open(path, self.max_record).map(Some);
-        }
-        unless_purged(LiveLog::of_folder(path, self.max_record))
-    }
-}
-
 /// Opens what a listing named. What is gone by now was purged.
-pub fn unless_purged<T>(opened: Result<T, CannotLook>) -> Result<Option<T>, CannotLook> {
+pub(crate) fn unless_purged<T>(opened: Result<T, CannotLook>) -> Result<Option<T>, CannotLook> {
     match opened {
         Err(CannotLook::Missing(_)) => Ok(None),
         other => other.map(Some),
@@ -202,7 +204,7 @@ pub fn unless_purged<T>(opened: Result<T, CannotLook>) -> Result<Option<T>, Cann
 }
 
 /// Whether an error says that what is packed is damaged, and not the disk.
-pub fn is_packing(error: &io::Error) -> bool {
+pub(crate) fn is_packing(error: &io::Error) -> bool {
     use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }

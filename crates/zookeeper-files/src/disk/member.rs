@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::atomic::folder_of;
 use crate::disk::error::CannotLook;
 use crate::ids::Zxid;
 
@@ -156,8 +157,7 @@ fn elsewhere(folder: &Path) -> String {
 }
 
 fn snapshots_beside(log: &Path) -> Vec<File> {
-    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = fs::read_dir(folder_of(log)).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| match kind(&entry.file_name().to_string_lossy()) {
         Named::Snapshot(zxid) => Some(File { path: entry.path(), zxid: Some(zxid) }),
         _ => None,

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::chain::Chain;
 use crate::disk::error::CannotLook;
-use crate::disk::live::unless_purged;
 use crate::disk::member::Member;
-use crate::disk::survey::{self, OnProgress};
+use crate::disk::open::OnProgress;
 use crate::disk::verify::Report;
 use crate::ids::Zxid;
 use crate::log::Record;
@@ -30,14 +29,14 @@ pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_
     for member in members {
         let mut strand = Strand::default();
         for file in &member.logs {
-            let Some(survey) = unless_purged(survey::log(&file.path, member.max_record, progress))? else { continue };
+            let Some(survey) = crate::disk::survey::log(&file.path, member.max_record, progress)? else { continue };
             if survey.lost_some() {
                 damaged.push(file.path.clone());
             }
             for (zxid, sample) in survey.samples {
                 all.sample(&file.path, zxid, sample)?;
             }
-            survey.strand.epochs.values().flat_map(|&(first, last)| [first, last]).for_each(|zxid| strand.add(zxid));
+            survey.strand.epochs.values().for_each(|&range| strand.add_all(range));
         }
         strand.snapshots.extend(member.snapshots.iter().filter_map(|file| file.zxid));
         strands.push(strand);

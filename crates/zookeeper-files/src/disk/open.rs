@@ -20,6 +20,9 @@ pub struct Progress<'a> {
     pub of: u64,
 }
 
+/// Is told of it.
+pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>);
+
 /// What a log or snapshot is read from.
 pub type Source = Unpacked<File>;
 

@@ -8,8 +8,7 @@ use crate::disk::chain::Chain;
 use crate::disk::error::CannotLook;
 use crate::disk::live::unless_purged;
 use crate::disk::member::{File, Member};
-use crate::disk::open::open_snapshot;
-use crate::disk::survey::OnProgress;
+use crate::disk::open::{OnProgress, open_snapshot};
 use crate::ids::Zxid;
 use crate::replay::Replay;
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use crate::disk::chain::Chain;
 use crate::disk::error::CannotLook;
-use crate::disk::live::{LiveLog, unless_purged};
+use crate::disk::live::unless_purged;
 use crate::disk::member::{File, Member};
 use crate::disk::merge::{Merge, survey};
-use crate::disk::open::open_snapshot;
-use crate::disk::survey::OnProgress;
+use crate::disk::open::{OnProgress, open_snapshot};
+use crate::disk::walk::{Met, Walk};
 use crate::ids::Zxid;
-use crate::log::{Event, jump};
+use crate::log::jump;
 use crate::replay::{History, Replay, Tree};
 use crate::snapshot::Unsound;
 
@@ -79,10 +79,8 @@ fn from(
     let mut doubts = Vec::new();
     let history = if members.len() > 1 {
         let surveyed = survey(members, None, progress)?;
-        for (first, last) in surveyed.history.unknown() {
-            doubts.push(format!(
-                "whether 0x{first} to 0x{last} were committed, these files do not tell; they are applied"
-            ));
+        for range in surveyed.history.unknown() {
+            doubts.push(format!("whether {range} were committed, these files do not tell; they are applied"));
         }
         Some(surveyed.history)
     } else {
@@ -204,7 +202,7 @@ fn begin(
         return Err(CannotLook::NoTree(text));
     }
     let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
-    let from_the_beginning = first.is_none_or(|first| first.0 & 0xffff_ffff == 1 && first.epoch() <= 1);
+    let from_the_beginning = first.is_none_or(|first| first.counter() == 1 && first.epoch() <= 1);
     if candidates.is_empty() && from_the_beginning && first.is_some() {
         return Ok((Replay::new(Tree::born()), None));
     }
@@ -289,14 +287,15 @@ fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zx
 }
 
 fn first_time(file: &File, limit: Option<usize>) -> Result<Option<i64>, CannotLook> {
-    let Some(mut log) = unless_purged(LiveLog::of_folder(&file.path, limit))? else { return Ok(None) };
-    loop {
-        match log.next().map_err(|error| CannotLook::io(&file.path, error))? {
-            Some(Event::Record(record)) => return Ok(Some(record.header.time)),
-            Some(Event::Damage(_)) => {}
-            None => return Ok(None),
+    let mut walk = Walk::one(&file.path, limit);
+    while let Some(met) = walk.next(&mut |_| ())? {
+        match met {
+            Met::Record(record) => return Ok(Some(record.header.time)),
+            Met::Unpackable(error) => return Err(CannotLook::io(&file.path, error)),
+            Met::Damage(_) | Met::Purged | Met::End { .. } => {}
         }
     }
+    Ok(None)
 }
 
 /// A dataDir without its logs is old, and says nothing of it.

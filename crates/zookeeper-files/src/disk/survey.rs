@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::disk::error::CannotLook;
-use crate::disk::live::{LiveLog, PATIENCE, SETTLED, is_packing};
-use crate::disk::open::{Progress, Steady, open_snapshot};
+use crate::disk::live::{PATIENCE, SETTLED};
+use crate::disk::open::{OnProgress, Progress, Steady, open_snapshot};
+use crate::disk::walk::{Met, Walk};
 use crate::ids::Zxid;
-use crate::log::{Damage, End, Event, Fault, Header, Kind, SERVER_LIMIT};
+use crate::log::{Damage, End, Fault, Header, Kind, SERVER_LIMIT};
 use crate::replay::Strand;
 use crate::snapshot::{self, Compression, Item, Trailer, Unsound};
 
@@ -52,26 +53,18 @@ pub(crate) struct SnapshotSurvey {
     pub(crate) too_long: Option<usize>,
 }
 
-pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>);
-
-/// Reads a log to its end.
-pub(crate) fn log(path: &Path, max_record: Option<usize>, progress: OnProgress<'_>) -> Result<LogSurvey, CannotLook> {
-    let mut log = LiveLog::of_folder(path, max_record)?;
+/// Reads a log to its end. `None` if it was purged.
+pub(crate) fn log(
+    path: &Path,
+    max_record: Option<usize>,
+    progress: OnProgress<'_>,
+) -> Result<Option<LogSurvey>, CannotLook> {
     let mut survey = LogSurvey::default();
-    let (limit, length) = (max_record.unwrap_or(SERVER_LIMIT), log.length());
-    loop {
-        let event = match log.next() {
-            Ok(Some(event)) => event,
-            Ok(None) => break,
-            // A packed log: what is packed is damaged, the disk is not.
-            Err(error) if is_packing(&error) => {
-                survey.unpacking = Some(error.to_string());
-                break;
-            }
-            Err(error) => return Err(CannotLook::io(path, error)),
-        };
-        match event {
-            Event::Record(record) => {
+    let limit = max_record.unwrap_or(SERVER_LIMIT);
+    let mut walk = Walk::one(path, max_record);
+    while let Some(met) = walk.next(progress)? {
+        match met {
+            Met::Record(record) => {
                 let zxid = record.header.zxid;
                 survey.first.get_or_insert(zxid);
                 survey.last = Some(zxid);
@@ -84,18 +77,15 @@ pub(crate) fn log(path: &Path, max_record: Option<usize>, progress: OnProgress<'
                     survey.samples.push((zxid, (record.header, record.txn.kind())));
                 }
                 survey.strand.add(zxid);
-                if survey.records.is_multiple_of(1 << 14) {
-                    progress(Progress { path, done: record.offset, of: length });
-                }
             }
-            Event::Damage(damage) if survey.damage.len() < KEPT => survey.damage.push(damage),
-            Event::Damage(_) => survey.more_damage += 1,
+            Met::Damage(damage) if survey.damage.len() < KEPT => survey.damage.push(damage),
+            Met::Damage(_) => survey.more_damage += 1,
+            Met::Unpackable(error) => survey.unpacking = Some(error.to_string()),
+            Met::Purged => return Ok(None),
+            Met::End { read, end, .. } => (survey.bytes, survey.end) = (read, end),
         }
     }
-    log.check()?;
-    survey.bytes = log.offset();
-    survey.end = log.end().unwrap_or_default();
-    Ok(survey)
+    Ok(Some(survey))
 }
 
 /// Reads a snapshot to its end, and sums its digest on the way. One that is being written seems cut, and is read again.

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::atomic::{Part, folder_of};
 use crate::disk::Cover;
-use crate::ids::Zxid;
+use crate::ids::ZxidRange;
 use crate::index::error::IndexError;
 use crate::index::feed::Feed;
 use crate::index::logs::{self, Log};
@@ -30,10 +31,10 @@ pub struct Built {
     pub gone: Vec<PathBuf>,
     /// Damage in the logs. What is good before and after it is indexed.
     pub damage: Vec<FoundDamage>,
-    /// What the logs hold and was never committed, as the other members tell: the first and the last of each stretch.
-    pub never_committed: Vec<(Zxid, Zxid)>,
+    /// What the logs hold and was never committed, as the other members tell.
+    pub never_committed: Vec<ZxidRange>,
     /// Of which transactions the files of all members do not tell.
-    pub unknown: Vec<(Zxid, Zxid)>,
+    pub unknown: Vec<ZxidRange>,
     /// Others were named for an earlier build and not for this one: whether what it added was committed is unknown.
     pub unasked: bool,
 }
@@ -132,7 +133,7 @@ pub fn build_of(
 
 /// ZooKeeper's folders are not ours to write to.
 pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>) -> Result<(), IndexError> {
-    let folder = index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(index);
     let folder = fs::canonicalize(folder).map_err(IndexError::io(folder))?;
     let at_home = crate::disk::is_at_home(index).map_err(IndexError::io(&folder))?;
     let inside = at_home || logs.any(|log| log.parent() == Some(&folder) || log == folder.join(index));
@@ -147,7 +148,7 @@ fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<Str
         let Some(found) = logs.iter().find(|found| found.path == log.path) else { continue };
         newest = newest.max(Some(found));
         let LogState { offset, checksum, zxids, .. } = log.state;
-        if let Some((_, last)) = zxids
+        if let Some(ZxidRange { last, .. }) = zxids
             && !logs::is_same(&log.path, offset, checksum, last)?
         {
             return Ok(Some(format!("{} was rewritten", log.path.display())));
@@ -161,20 +162,10 @@ fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<Str
         return Ok(Some(format!("{} came in between", log.path.display())));
     }
     // Which ephemeral znodes lived was followed along what was thought to have happened.
-    let last = known.iter().filter_map(|log| log.state.zxids).map(|(_, last)| last).max().unwrap_or_default();
+    let last = known.iter().filter_map(|log| log.state.zxids).map(|zxids| zxids.last).max().unwrap_or_default();
     let verdicts = store.verdicts()?;
     let moved = told.is_some_and(|told| verdicts.moved(&told.verdicts, &told.strand, last));
     Ok(moved.then(|| "more is known of what was never committed".to_owned()))
-}
-
-/// A file that is removed unless it is kept.
-struct Partial(PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // Gone already when it was renamed.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
@@ -195,22 +186,21 @@ fn create(
 ) -> Result<Built, IndexError> {
     let mut name = index.as_os_str().to_owned();
     name.push(".partial");
-    let lock = locked(Path::new(&name), index)?;
-    let partial = Partial(PathBuf::from(name));
-    lock.set_len(0).map_err(|error| full_or(&partial.0, index, error))?;
-    let mut feed = Feed::new(Store::create(&partial.0)?, (logs, max_record), cover, verdicts)?;
-    feed.all(logs, progress).map_err(|error| named(error, &partial.0, index))?;
-    let built = feed.finish().map_err(|error| named(error, &partial.0, index))?;
-    lock.sync_all().map_err(|error| full_or(&partial.0, index, error))?;
-    fs::rename(&partial.0, index).map_err(IndexError::io(index))?;
+    let beside = PathBuf::from(name);
+    let part = Part::of(locked(&beside, index)?, beside, index);
+    part.file().set_len(0).map_err(|error| full_or(index, error))?;
+    let mut feed = Feed::new(Store::create(part.beside())?, (logs, max_record), cover, verdicts)?;
+    feed.all(logs, progress).map_err(|error| named(error, part.beside(), index))?;
+    let built = feed.finish().map_err(|error| named(error, part.beside(), index))?;
+    part.keep().map_err(|error| full_or(index, error))?;
     Ok(built)
 }
 
-fn full_or(path: &Path, index: &Path, error: std::io::Error) -> IndexError {
+fn full_or(index: &Path, error: std::io::Error) -> IndexError {
     if error.kind() == ErrorKind::StorageFull {
         IndexError::Full(index.to_owned())
     } else {
-        IndexError::io(path)(error)
+        IndexError::io(index)(error)
     }
 }
 

@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::disk::{Cover, LiveLog, unless_purged};
+use crate::disk::{self, Cover, Met, Walk};
+use crate::ids::ZxidRange;
 use crate::index::build::{Built, FoundDamage, Progress};
 use crate::index::deed::{Deed, operations, parts};
 use crate::index::ephemerals::Ephemerals;
@@ -15,7 +16,7 @@ use crate::index::segment::{Draft, ENTRIES, KEYS, Place};
 use crate::index::store::{LogState, Store};
 use crate::index::term::Term;
 use crate::index::verdicts::Verdicts;
-use crate::log::{Event, Fault, Record, Txn};
+use crate::log::{Fault, Record, Txn};
 
 /// Reads logs into a store.
 pub(crate) struct Feed {
@@ -98,40 +99,40 @@ impl Feed {
     ) -> Result<(), IndexError> {
         let id = self.store.put_log(&log.path, &state)?;
         self.store.drop_damage(id, state.next)?;
-        let last = state.zxids.map(|(_, last)| last);
-        let Some(mut reader) = unless_purged(LiveLog::resume(&log.path, state.next, last, self.max_record))? else {
-            return Ok(());
-        };
+        let last = state.zxids.map(|zxids| zxids.last);
+        let Some(mut walk) = Walk::resume(&log.path, state.next, last, self.max_record)? else { return Ok(()) };
         let mut earlier = match before {
             Some(before) => self.store.logs()?.into_iter().find(|known| known.path == before.path),
             None => None,
         };
         let began = self.built.bytes;
-        let from = state.next;
+        let (from, of) = (state.next, self.of);
+        let mut pass = |at: disk::Progress<'_>| {
+            progress(Progress { log: at.path, bytes: began + at.done.saturating_sub(from), of });
+        };
         let mut draft = std::mem::take(&mut self.draft);
-        while let Some(event) = reader.next().map_err(IndexError::io(&log.path))? {
-            match event {
-                Event::Record(record) => {
+        while let Some(met) = walk.next(&mut pass)? {
+            match met {
+                Met::Record(record) => {
                     if let Some(earlier) = earlier.take() {
                         follows(log, &record, &earlier.path, &earlier.state)?;
                     }
                     let zxid = record.header.zxid;
-                    state.zxids = Some((state.zxids.map_or(zxid, |(first, _)| first), zxid));
+                    let first = state.zxids.map_or(zxid, |zxids| zxids.first);
+                    state.zxids = Some(ZxidRange { first, last: zxid });
                     (state.offset, state.checksum, state.next) = (record.offset, record.checksum, record.end());
                     self.record(id, &record, &mut draft)?;
                     self.built.transactions += 1;
-                    if self.built.transactions.is_multiple_of(65_536) {
-                        let bytes = began + (state.next - from);
-                        progress(Progress { log: &log.path, bytes, of: self.of });
-                    }
                 }
-                Event::Damage(damage) => {
+                Met::Damage(damage) => {
                     // What is missing there has a snapshot.
                     if self.cover.of_damage(&damage).is_none() {
                         let stops = !matches!(damage.fault, Fault::TornTail | Fault::Garbage | Fault::Version(_));
                         self.store.put_damage(id, &damage, stops)?;
                     }
                 }
+                Met::Unpackable(error) => return Err(IndexError::io(&log.path)(error)),
+                Met::Purged | Met::End { .. } => {}
             }
         }
         self.built.bytes = began + (state.next - from);
@@ -213,7 +214,7 @@ impl Feed {
 
 fn follows(log: &Log, record: &Record<'_>, before: &Path, state: &LogState) -> Result<(), IndexError> {
     match state.zxids {
-        Some((_, last)) if record.header.zxid <= last => Err(IndexError::Mixed {
+        Some(ZxidRange { last, .. }) if record.header.zxid <= last => Err(IndexError::Mixed {
             path: log.path.clone(),
             before: before.to_owned(),
             first: record.header.zxid,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::ControlFlow::{Break, Continue};
 
-use crate::ids::Zxid;
+use crate::ids::{Zxid, ZxidRange};
 use crate::index::deed::Deed;
 use crate::index::error::IndexError;
 use crate::index::moment::{Data, Moment};
@@ -99,7 +99,7 @@ impl Index {
             return Ok(Before::Absent);
         }
         let deeds = vec![Deed::Created, Deed::Set, Deed::Reconfigured, Deed::Deleted, Deed::Expired, Deed::Ended];
-        let query = Query { deeds, zxids: Zxid(0)..=moment.header.zxid, ..Query::path(path) };
+        let query = Query { deeds, zxids: ZxidRange { first: Zxid(0), last: moment.header.zxid }, ..Query::path(path) };
         let mut before = Before::Unknown;
         self.search_each(&query, &mut |other| {
             if !self.preceded(&other, moment) {

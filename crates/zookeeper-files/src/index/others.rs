@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{File, Member, survey};
-use crate::ids::Zxid;
+use crate::ids::ZxidRange;
 use crate::index::build::{Progress, beside};
 use crate::index::error::IndexError;
 use crate::index::logs::Log;
@@ -19,7 +19,7 @@ pub(crate) struct Told {
     /// What the indexed logs have of each epoch.
     pub(crate) strand: Strand,
     /// Stretches of which the files do not tell.
-    pub(crate) unknown: Vec<(Zxid, Zxid)>,
+    pub(crate) unknown: Vec<ZxidRange>,
 }
 
 /// Reads the logs of all members, and decides what was committed.

@@ -7,16 +7,17 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::ids::Zxid;
+use crate::ids::ZxidRange;
 use crate::index::deed::{Deed, parts};
 use crate::index::error::IndexError;
 use crate::index::logs::Shelf;
 use crate::index::moment::Moment;
-use crate::index::segment::{Block, Fence, Place, fences, first_terms, walk};
+use crate::index::segment::{Block, Fence, Place, Span, fences, first_terms, walk};
 use crate::index::store::{LogRow, SegmentRow, Store};
 use crate::index::term::Term;
 use crate::index::verdicts::Verdicts;
 use crate::log::{Record, SessionId};
+use crate::path::{is_at_or_under, key};
 
 /// What to find. All that is given must hold.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct Query {
     /// Only operations of a multi.
     pub multi: bool,
     /// In these transactions.
-    pub zxids: RangeInclusive<Zxid>,
+    pub zxids: ZxidRange,
     /// At these times, in milliseconds since 1970.
     pub times: RangeInclusive<i64>,
     /// The oldest first, and not the newest.
@@ -49,7 +50,7 @@ impl Default for Query {
             session: None,
             deeds: Vec::new(),
             multi: false,
-            zxids: Zxid(0)..=Zxid(u64::MAX),
+            zxids: ZxidRange::ALL,
             times: i64::MIN..=i64::MAX,
             oldest_first: false,
             limit: 100,
@@ -65,21 +66,19 @@ impl Query {
 
     fn admits(&self, moment: &Moment) -> bool {
         let path = moment.path.as_deref();
-        let under = |root: &str| path.is_some_and(|path| is_under(path, root));
+        let under = |root: &str| path.is_some_and(|path| is_at_or_under(path, key(root.as_bytes())));
         self.path.as_deref().is_none_or(|wanted| path == Some(wanted))
             && self.under.as_deref().is_none_or(under)
             && self.session.is_none_or(|session| moment.header.session == session)
             && (self.deeds.is_empty() || self.deeds.contains(&moment.deed))
             && (!self.multi || moment.multi.is_some())
-            && self.zxids.contains(&moment.header.zxid)
+            && self.zxids.contains(moment.header.zxid)
             && self.times.contains(&moment.header.time)
     }
 
-    fn meets(&self, zxids: (Zxid, Zxid), times: (i64, i64)) -> bool {
-        zxids.1 >= *self.zxids.start()
-            && zxids.0 <= *self.zxids.end()
-            && times.1 >= *self.times.start()
-            && times.0 <= *self.times.end()
+    fn meets(&self, span: &Span) -> bool {
+        let (earliest, latest) = span.times;
+        self.zxids.meets(span.zxids) && latest >= *self.times.start() && earliest <= *self.times.end()
     }
 
     /// What must lead to an entry: one term of each group.
@@ -96,10 +95,6 @@ impl Query {
         groups.extend(self.multi.then(|| vec![Term::multi()]));
         groups
     }
-}
-
-fn is_under(path: &str, root: &str) -> bool {
-    root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Takes what is found, and says whether it wants more.
@@ -129,12 +124,12 @@ impl Index {
         self.segments.iter().map(|segment| u64::from(segment.entries)).sum()
     }
 
-    /// The first and the last transaction, and the earliest and the latest time, that it covers.
-    pub fn covers(&self) -> Option<((Zxid, Zxid), (i64, i64))> {
+    /// The transactions that it covers, and the earliest and the latest time.
+    pub fn covers(&self) -> Option<(ZxidRange, (i64, i64))> {
         let (first, last) = (self.segments.first()?, self.segments.last()?);
         let times = self.segments.iter().map(|segment| segment.span.times);
         let times = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-        Some(((first.span.zxids.0, last.span.zxids.1), times))
+        Some((ZxidRange { first: first.span.zxids.first, last: last.span.zxids.last }, times))
     }
 
     /// What the query asks for, up to its limit.
@@ -162,8 +157,7 @@ impl Index {
         query: &Query,
         take: Take<'_, E>,
     ) -> Result<(), E> {
-        let mut segments: Vec<_> =
-            self.segments.iter().filter(|segment| query.meets(segment.span.zxids, segment.span.times)).collect();
+        let mut segments: Vec<_> = self.segments.iter().filter(|segment| query.meets(&segment.span)).collect();
         if !query.oldest_first {
             segments.reverse();
         }
@@ -243,9 +237,7 @@ impl Index {
         if !query.oldest_first {
             blocks.reverse();
         }
-        for (number, start, fence) in
-            blocks.into_iter().filter(|(.., fence)| query.meets(fence.span.zxids, fence.span.times))
-        {
+        for (number, start, fence) in blocks.into_iter().filter(|(.., fence)| query.meets(&fence.span)) {
             let mut inside = within(wanted, start, &fence);
             if inside.is_empty() {
                 continue;

@@ -3,7 +3,7 @@
 //! Measured on 10 million transactions this takes 13 bytes an entry, where one row an entry with its SQL indexes took
 //! over 90 and five times as long to write.
 
-use crate::ids::Zxid;
+use crate::ids::{Zxid, ZxidRange};
 use crate::index::term::Term;
 use crate::index::varint::{put, put_signed, take, take_signed};
 use crate::log::Header;
@@ -29,21 +29,18 @@ pub(crate) struct Place {
 /// What a stretch of entries covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) zxids: (Zxid, Zxid),
+    pub(crate) zxids: ZxidRange,
     pub(crate) times: (i64, i64),
 }
 
 impl Span {
     fn of(header: &Header) -> Self {
-        Self { zxids: (header.zxid, header.zxid), times: (header.time, header.time) }
+        Self { zxids: ZxidRange::of(header.zxid), times: (header.time, header.time) }
     }
 
     fn join(self, other: Self) -> Self {
         let (a, b) = (self, other);
-        Self {
-            zxids: (a.zxids.0.min(b.zxids.0), a.zxids.1.max(b.zxids.1)),
-            times: (a.times.0.min(b.times.0), a.times.1.max(b.times.1)),
-        }
+        Self { zxids: a.zxids.join(b.zxids), times: (a.times.0.min(b.times.0), a.times.1.max(b.times.1)) }
     }
 }
 
@@ -160,7 +157,7 @@ impl Draft {
         let mut before = 0;
         put_signed(&mut sealed.fences, span.times.0);
         for block in self.blocks.drain(..) {
-            let (first, last) = block.span.zxids;
+            let ZxidRange { first, last } = block.span.zxids;
             put(&mut sealed.fences, u64::from(block.entries));
             put_signed(&mut sealed.fences, first.0.wrapping_sub(before).cast_signed());
             put(&mut sealed.fences, last.0.wrapping_sub(first.0));
@@ -229,7 +226,8 @@ pub(crate) fn fences(mut bytes: &[u8]) -> Option<Vec<Fence>> {
         let earliest = base.wrapping_add(take_signed(&mut bytes)?);
         let latest = earliest.wrapping_add(take(&mut bytes)?.cast_signed());
         before = first;
-        fences.push(Fence { entries, span: Span { zxids: (Zxid(first), Zxid(last)), times: (earliest, latest) } });
+        let zxids = ZxidRange { first: Zxid(first), last: Zxid(last) };
+        fences.push(Fence { entries, span: Span { zxids, times: (earliest, latest) } });
     }
     Some(fences)
 }
@@ -338,7 +336,7 @@ mod tests {
         assert_eq!(places(&sealed)[4213], Place { offset: 16 + 4213 / 3 * 100, part: 1 });
         let fences = fences(&sealed.fences).unwrap();
         assert_eq!(fences.iter().map(|fence| fence.entries).sum::<u32>(), 5000);
-        assert_eq!(fences[1].span.zxids, (Zxid(0x1_0000_0080), Zxid(0x1_0000_00ff)));
+        assert_eq!(fences[1].span.zxids, ZxidRange { first: Zxid(0x1_0000_0080), last: Zxid(0x1_0000_00ff) });
         assert_eq!(fences[1].span.times, (header(128).time, header(255).time));
     }
 

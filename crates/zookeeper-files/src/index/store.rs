@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::ids::Zxid;
+use crate::ids::{Zxid, ZxidRange};
 use crate::index::error::IndexError;
 use crate::index::segment::{Draft, LISTS, Sealed, Span};
 use crate::index::verdicts::Verdicts;
@@ -57,7 +57,7 @@ pub(crate) struct LogState {
     pub(crate) offset: u64,
     pub(crate) checksum: u32,
     /// The first and the last transaction.
-    pub(crate) zxids: Option<(Zxid, Zxid)>,
+    pub(crate) zxids: Option<ZxidRange>,
 }
 
 /// A segment without its contents.
@@ -169,7 +169,7 @@ impl Store {
                 next: row.get::<_, i64>(4)?.cast_unsigned(),
                 offset: row.get::<_, i64>(5)?.cast_unsigned(),
                 checksum: row.get(6)?,
-                zxids: zxid(7)?.zip(zxid(8)?),
+                zxids: zxid(7)?.zip(zxid(8)?).map(|(first, last)| ZxidRange { first, last }),
             };
             Ok(LogRow { id: row.get(0)?, path: PathBuf::from(row.get::<_, String>(1)?), state })
         })
@@ -178,7 +178,6 @@ impl Store {
     /// Writes down how far a log was indexed; its id.
     pub(crate) fn put_log(&self, path: &Path, state: &LogState) -> Result<i64, IndexError> {
         let path = path.to_string_lossy();
-        let zxids = state.zxids.map(|(first, last)| (first.0.cast_signed(), last.0.cast_signed()));
         self.write(
             "INSERT INTO file (path, size, modified, next, offset, checksum, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (path) DO UPDATE SET size = ?2, modified = ?3, next = ?4, offset = ?5, checksum = ?6, first = ?7, last = ?8",
@@ -189,8 +188,8 @@ impl Store {
                 state.next.cast_signed(),
                 state.offset.cast_signed(),
                 state.checksum,
-                zxids.map(|zxids| zxids.0),
-                zxids.map(|zxids| zxids.1)
+                state.zxids.map(|zxids| zxids.first.0.cast_signed()),
+                state.zxids.map(|zxids| zxids.last.0.cast_signed())
             ],
         )?;
         self.database.query_row("SELECT id FROM file WHERE path = ?", [path], |row| row.get(0)).map_err(self.failed())
@@ -217,7 +216,7 @@ impl Store {
                 id: row.get(0)?,
                 file: row.get(1)?,
                 entries: row.get(2)?,
-                span: Span { zxids: (zxid(3)?, zxid(4)?), times: (row.get(5)?, row.get(6)?) },
+                span: Span { zxids: ZxidRange { first: zxid(3)?, last: zxid(4)? }, times: (row.get(5)?, row.get(6)?) },
                 blocks: row.get(7)?,
                 postings: row.get(8)?,
             })
@@ -247,8 +246,8 @@ impl Store {
                 id,
                 log,
                 sealed.entries,
-                zxids.0.0.cast_signed(),
-                zxids.1.0.cast_signed(),
+                zxids.first.0.cast_signed(),
+                zxids.last.0.cast_signed(),
                 times.0,
                 times.1,
                 count(sealed.blocks.len()),

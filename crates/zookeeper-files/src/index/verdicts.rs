@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::Zxid;
+use crate::ids::{Zxid, ZxidRange};
 use crate::replay::{Epoch, History, Strand, Verdict};
 
 /// For each epoch: up to where all is committed, and above where nothing is. Empty if one member alone is known.
@@ -22,7 +22,7 @@ impl Verdicts {
     pub(crate) fn of(history: &History) -> Self {
         let shown = |epoch: &Epoch| epoch.claims.iter().any(|claim| !claim.jumped);
         let bounds = history.epochs.iter().map(|(number, epoch)| {
-            let possible = if shown(epoch) { epoch.possible } else { Zxid((number << 32) | 0xffff_ffff) };
+            let possible = if shown(epoch) { epoch.possible } else { Zxid(number << 32).last_of_epoch() };
             (*number, (epoch.committed, possible))
         });
         Self { epochs: bounds.collect() }
@@ -59,12 +59,13 @@ impl Verdicts {
         !self.never(earlier) || (self.never(later) && earlier.epoch() == later.epoch())
     }
 
-    /// What a log holds that was never committed: the first and the last of each stretch.
-    pub(crate) fn never_committed(&self, strand: &Strand) -> Vec<(Zxid, Zxid)> {
+    /// What a log holds that was never committed.
+    pub(crate) fn never_committed(&self, strand: &Strand) -> Vec<ZxidRange> {
         let after =
             |epoch: &u64, first: Zxid| self.epochs.get(epoch).map_or(first, |bounds| first.max(Zxid(bounds.1.0 + 1)));
-        let stretches = strand.epochs.iter().map(|(epoch, &(first, last))| (after(epoch, first), last));
-        stretches.filter(|(_, last)| self.never(*last)).collect()
+        let stretches =
+            strand.epochs.iter().map(|(epoch, range)| ZxidRange { first: after(epoch, range.first), ..*range });
+        stretches.filter(|range| self.never(range.last)).collect()
     }
 
     /// Whether other ones of a log's transactions, up to `newest`, are now known to be never committed.
@@ -72,7 +73,7 @@ impl Verdicts {
         let reach = |verdicts: &Self, epoch, last: Zxid| {
             verdicts.epochs.get(&epoch).map_or(last, |(_, possible)| last.min(*possible))
         };
-        let mut ends = strand.epochs.iter().map(|(&epoch, &(_, last))| (epoch, last.min(newest)));
+        let mut ends = strand.epochs.iter().map(|(&epoch, range)| (epoch, range.last.min(newest)));
         ends.any(|(epoch, last)| reach(self, epoch, last) != reach(now, epoch, last))
     }
 }
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(verdict(E1 + 4), Verdict::NeverCommitted);
         // Beyond all logs, as one will be that grows.
         assert_eq!(verdict(E2 + 99), Verdict::Unknown);
-        assert_eq!(verdicts.never_committed(&strands[0]), [(Zxid(E1 + 4), Zxid(E1 + 5))]);
+        assert_eq!(verdicts.never_committed(&strands[0]), [ZxidRange { first: Zxid(E1 + 4), last: Zxid(E1 + 5) }]);
         assert_eq!(Verdicts::stored(verdicts.bounds()), verdicts);
     }
 

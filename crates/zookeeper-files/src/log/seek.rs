@@ -16,7 +16,7 @@ pub(crate) fn claimed(body: &[u8]) -> Option<Header> {
 
 /// What is wrong with `zxid` after `before`. Within an epoch zxids have no gaps, and a new epoch begins with 1.
 pub(crate) fn jump(before: Zxid, zxid: Zxid) -> Option<Fault> {
-    let follows = zxid.0 == before.0.wrapping_add(1) || (zxid.epoch() > before.epoch() && zxid.0 & 0xffff_ffff == 1);
+    let follows = zxid.0 == before.0.wrapping_add(1) || (zxid.epoch() > before.epoch() && zxid.counter() == 1);
     match zxid > before {
         _ if follows => None,
         true => Some(Fault::Gap { before }),

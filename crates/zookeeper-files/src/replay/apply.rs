@@ -2,7 +2,8 @@
 
 use crate::jute::Text;
 use crate::log::{Acls, Create, Header, Lifetime, Paths, Txn};
-use crate::replay::tree::{Tree, Znode, key, parent};
+use crate::path::{key, parent};
+use crate::replay::tree::{Tree, Znode};
 use crate::snapshot::{Owner, Stat};
 
 /// Why a transaction, or a part of it, changed nothing. Servers ignore it, since on a fuzzy snapshot it is to be expected.

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::hash::{BuildHasher as _, Hash};
 
 use crate::log::Acls;
+use crate::path::{by_walk, is_at_or_under, key};
 use crate::replay::acls::AclTable;
-use crate::replay::tree::{Journal, Map, Tree, Znode, by_walk, key, within};
+use crate::replay::tree::{Journal, Map, Tree, Znode};
 
 /// A path at which two trees differ.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,8 @@ pub fn differences<'a>(before: &'a Tree, after: &'a Tree, top: &[u8]) -> Vec<Dif
 /// The same between the moment at which a journal was begun and what the tree is now: one tree is enough for both.
 pub fn changes_since<'a>(journal: &'a Journal, tree: &'a Tree, top: &[u8]) -> Vec<Difference<'a>> {
     let top = key(top);
-    let changed = journal.iter().map(|(path, old)| (&**path, old.as_ref())).filter(|(path, _)| within(path, top));
+    let changed =
+        journal.iter().map(|(path, old)| (&**path, old.as_ref())).filter(|(path, _)| is_at_or_under(path, top));
     let mut changed: Vec<(&[u8], Option<&Znode>)> = changed.collect();
     changed.sort_unstable_by(|(a, _), (b, _)| by_walk(a, b));
     let both = |(path, old): (&'a [u8], _)| difference(path, (tree, old), (tree, tree.nodes.get(path)));

@@ -11,13 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::Zxid;
+use crate::ids::{Zxid, ZxidRange};
 
 /// What one member's files say, in the order of its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strand {
     /// For each epoch that its log has transactions of: the first and the last.
-    pub epochs: BTreeMap<u64, (Zxid, Zxid)>,
+    pub epochs: BTreeMap<u64, ZxidRange>,
     /// The names of its snapshots.
     pub snapshots: BTreeSet<Zxid>,
 }
@@ -25,15 +25,20 @@ pub struct Strand {
 impl Strand {
     /// Takes a transaction into account.
     pub fn add(&mut self, zxid: Zxid) {
-        let (first, last) = self.epochs.entry(zxid.epoch()).or_insert((zxid, zxid));
-        (*first, *last) = ((*first).min(zxid), (*last).max(zxid));
+        self.add_all(ZxidRange::of(zxid));
+    }
+
+    /// Takes those of an epoch into account.
+    pub(crate) fn add_all(&mut self, range: ZxidRange) {
+        let known = self.epochs.entry(range.last.epoch()).or_insert(range);
+        *known = known.join(range);
     }
 
     /// Whether it was brought into line with the epoch by a snapshot, or may have been.
     fn jumped_into(&self, epoch: u64, before: Zxid) -> bool {
-        let Some(&(first, _)) = self.epochs.get(&epoch) else { return true };
-        let counted_from_one = first.0 & 0xffff_ffff == 1;
-        !counted_from_one || self.snapshots.iter().any(|&snapshot| snapshot > before && snapshot < first)
+        let Some(range) = self.epochs.get(&epoch) else { return true };
+        let counted_from_one = range.first.counter() == 1;
+        !counted_from_one || self.snapshots.iter().any(|&snapshot| snapshot > before && snapshot < range.first)
     }
 }
 
@@ -87,10 +92,10 @@ impl History {
         }
     }
 
-    /// The ranges of transactions, both ends included, of which these files do not tell.
-    pub fn unknown(&self) -> Vec<(Zxid, Zxid)> {
+    /// The transactions of which these files do not tell.
+    pub fn unknown(&self) -> Vec<ZxidRange> {
         let open = self.epochs.values().filter(|epoch| epoch.committed < epoch.possible);
-        open.map(|epoch| (Zxid(epoch.committed.0 + 1), epoch.possible)).collect()
+        open.map(|epoch| ZxidRange { first: Zxid(epoch.committed.0 + 1), last: epoch.possible }).collect()
     }
 }
 
@@ -108,7 +113,7 @@ pub fn decide(strands: &[Strand], members: Option<usize>) -> History {
 /// The highest transaction of an epoch in any log, and the one that a snapshot proves.
 fn bounds(strands: &[Strand], epoch: u64) -> (Zxid, Zxid) {
     let none = Zxid(epoch << 32);
-    let highest = strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|&(_, last)| last).max();
+    let highest = strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|range| range.last).max();
     let proven = strands.iter().flat_map(|strand| &strand.snapshots).filter(|zxid| zxid.epoch() == epoch).max();
     (highest.unwrap_or(none), proven.copied().unwrap_or(none))
 }
@@ -120,9 +125,9 @@ fn past(strands: &[Strand], epoch: u64) -> Epoch {
     for (number, strand) in strands.iter().enumerate() {
         let Some((&next, _)) = strand.epochs.range(epoch + 1..).next() else { continue };
         // A log that begins later says nothing of what was before.
-        let before = strand.epochs.range(..=epoch).next_back().map(|(_, &(_, last))| last);
+        let before = strand.epochs.range(..=epoch).next_back().map(|(_, range)| range.last);
         let Some(before) = before else { continue };
-        let last = strand.epochs.get(&epoch).map_or(none, |&(_, last)| last);
+        let last = strand.epochs.get(&epoch).map_or(none, |range| range.last);
         claims.push(Claim { strand: number, last, jumped: strand.jumped_into(next, before) });
     }
     let clean = claims.iter().filter(|claim| !claim.jumped).map(|claim| claim.last);
@@ -139,7 +144,7 @@ fn last_epoch(strands: &[Strand], epoch: u64, members: Option<usize>) -> Epoch {
     let (highest, proven) = bounds(strands, epoch);
     let majority = members.unwrap_or(strands.len()).max(strands.len()) / 2 + 1;
     let mut lasts: Vec<Zxid> =
-        strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|&(_, last)| last).collect();
+        strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|range| range.last).collect();
     lasts.sort_unstable();
     // One log alone is the majority of an ensemble of one only if it is known to be that.
     let known = members.is_some() || strands.len() > 1;

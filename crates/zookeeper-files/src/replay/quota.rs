@@ -8,7 +8,8 @@ use std::fmt;
 
 use crate::ids::Zxid;
 use crate::jute::Text;
-use crate::replay::tree::{Tree, parent, within};
+use crate::path::{is_at_or_under, parent, rest};
+use crate::replay::tree::Tree;
 
 const ZOOKEEPER: &[u8] = b"/zookeeper";
 const QUOTA: &[u8] = b"/zookeeper/quota";
@@ -66,7 +67,7 @@ impl Quotas {
     /// below the quotas, and takes for their path what stands before the first place that could be their name:
     /// `/zookeeper_limits-x/zookeeper_limits` are limits of nothing, and end it.
     pub(crate) fn of_snapshot<'p>(paths: impl Iterator<Item = &'p [u8]>) -> Self {
-        let below = |path: &'p [u8]| path.strip_prefix(QUOTA).filter(|of| of.starts_with(b"/"));
+        let below = |path: &'p [u8]| rest(path, QUOTA).filter(|of| !of.is_empty());
         let all: Vec<&[u8]> = paths.filter_map(below).collect();
         let above: HashSet<&[u8]> = all.iter().filter_map(|of| parent(of)).collect();
         let mut limits: Vec<&[u8]> = all.into_iter().filter(|of| of.ends_with(LIMITS) && !above.contains(of)).collect();
@@ -177,7 +178,7 @@ pub(crate) fn counted(tree: &Tree) -> HashMap<Vec<u8>, Vec<u8>> {
     let mut counts: HashMap<&[u8], (u64, u64)> = limited.iter().map(|&path| (path, (0, 0))).collect();
     if !limited.is_empty() {
         for (path, node) in &tree.nodes {
-            for top in limited.iter().filter(|top| within(path, top)) {
+            for top in limited.iter().filter(|top| is_at_or_under(path, top)) {
                 let (count, bytes) = counts.entry(top).or_default();
                 *count += 1;
                 *bytes += node.data().map_or(0, <[u8]>::len) as u64;

@@ -1,7 +1,7 @@
 //! Trees made by transactions, and histories made of several logs.
 
 use super::*;
-use crate::ids::Zxid;
+use crate::ids::{Zxid, ZxidRange};
 use crate::jute::{Decoder, Text};
 use crate::log::{
     Acl, Acls, Create, Header, Lifetime, Ops, Paths, SessionId, Txn, encode_acls, encode_ops, encode_paths,
@@ -202,7 +202,7 @@ fn of_the_last_epoch_a_majority_decides_and_a_snapshot_proves() {
     let short = strand(&[(E1 + 1, E1 + 5)], &[]);
     let long = strand(&[(E1 + 1, E1 + 7)], &[]);
     let history = decide(&[short.clone(), short.clone(), long.clone()], None);
-    assert_eq!(history.unknown(), [(Zxid(E1 + 6), Zxid(E1 + 7))]);
+    assert_eq!(history.unknown(), [ZxidRange { first: Zxid(E1 + 6), last: Zxid(E1 + 7) }]);
     assert_eq!(decide(&[short.clone(), long.clone(), long], None).unknown(), []);
     let proven = strand(&[(E1 + 1, E1 + 7)], &[E1 + 7]);
     assert_eq!(decide(&[short.clone(), short.clone(), proven], None).unknown(), []);
@@ -214,5 +214,5 @@ fn of_the_last_epoch_a_majority_decides_and_a_snapshot_proves() {
 fn one_log_alone_does_not_know_whether_its_end_was_committed() {
     let history = decide(&[strand(&[(E1 + 1, E1 + 5), (E2 + 1, E2 + 2)], &[])], None);
     assert_eq!(history.verdict(Zxid(E1 + 5)), Verdict::Committed);
-    assert_eq!(history.unknown(), [(Zxid(E2 + 1), Zxid(E2 + 2))]);
+    assert_eq!(history.unknown(), [ZxidRange { first: Zxid(E2 + 1), last: Zxid(E2 + 2) }]);
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use crate::ids::Zxid;
 use crate::jute::Text;
 use crate::log::SessionId;
+use crate::path::{by_walk, is_at_or_under, key, parent};
 use crate::replay::acls::AclTable;
 use crate::replay::quota::{self, Fatal, Quotas};
 use crate::snapshot::{
@@ -61,16 +62,6 @@ pub struct Tree {
 /// What stood at each path that was changed, when it was changed first.
 pub type Journal = HashMap<Box<[u8]>, Option<Znode>>;
 
-/// The key under which a path is kept.
-pub(crate) fn key(path: &[u8]) -> &[u8] {
-    if path == b"/" { b"" } else { path }
-}
-
-/// The parent's key; `None` for the root and for what is no path.
-pub(crate) fn parent(path: &[u8]) -> Option<&[u8]> {
-    path.iter().rposition(|&byte| byte == b'/').map(|slash| &path[..slash])
-}
-
 impl Tree {
     /// The tree of an ensemble that was never used.
     pub fn born() -> Self {
@@ -105,7 +96,7 @@ impl Tree {
 
     /// Takes a znode away, with those below it, as if it had never been: no transaction did it. Says how many there were.
     pub fn leave_out(&mut self, top: &[u8]) -> usize {
-        let gone: Vec<Box<[u8]>> = self.nodes.keys().filter(|path| within(path, top)).cloned().collect();
+        let gone: Vec<Box<[u8]>> = self.nodes.keys().filter(|path| is_at_or_under(path, top)).cloned().collect();
         gone.iter().filter_map(|path| self.remove(path)).count()
     }
 
@@ -215,8 +206,12 @@ impl Tree {
     /// The znodes at and under a path in the order of a walk: a parent, then its children by name.
     pub fn walk(&self, top: &[u8]) -> Vec<(&[u8], &Znode)> {
         let top = key(top);
-        let mut found: Vec<(&[u8], &Znode)> =
-            self.nodes.iter().map(|(path, node)| (&**path, node)).filter(|(path, _)| within(path, top)).collect();
+        let mut found: Vec<(&[u8], &Znode)> = self
+            .nodes
+            .iter()
+            .map(|(path, node)| (&**path, node))
+            .filter(|(path, _)| is_at_or_under(path, top))
+            .collect();
         found.sort_unstable_by(|(a, _), (b, _)| by_walk(a, b));
         found
     }
@@ -261,7 +256,7 @@ impl Tree {
         let walk = self.walk(b"");
         walk.into_iter()
             .filter(|&(path, _)| {
-                while stack.last().is_some_and(|top| !within(path, top)) {
+                while stack.last().is_some_and(|top| !is_at_or_under(path, top)) {
                     stack.pop();
                 }
                 let hangs = parent(path).is_none_or(|parent| stack.last() == Some(&parent));
@@ -272,14 +267,4 @@ impl Tree {
             })
             .collect()
     }
-}
-
-/// Whether a path is at or under another.
-pub(crate) fn within(path: &[u8], top: &[u8]) -> bool {
-    path.strip_prefix(top).is_some_and(|below| below.is_empty() || below[0] == b'/')
-}
-
-/// `/a/b` comes before `/a-b`, as children come right after their parent.
-pub(crate) fn by_walk(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
-    a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
 }

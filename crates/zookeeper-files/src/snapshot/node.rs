@@ -3,6 +3,7 @@
 use crate::ids::Zxid;
 use crate::jute::{Decoder, Encode, Malformed, Text};
 use crate::log::SessionId;
+use crate::path;
 
 /// The key of the ACL that is in no table: everything for everybody.
 pub const OPEN_ACL: i64 = -1;
@@ -152,6 +153,6 @@ pub struct Node<'a> {
 impl<'a> Node<'a> {
     /// The path as users write it: the root's is `/`.
     pub fn shown_path(&self) -> Text<'a> {
-        if self.path.0.is_empty() { Text(b"/") } else { self.path }
+        Text(path::shown(self.path.0))
     }
 }

@@ -6,6 +6,7 @@ use crate::ids::Zxid;
 use crate::jute::{Decoder, Text};
 use crate::log::window::Window;
 use crate::log::{Acls, RECORD_LIMIT, SessionId};
+use crate::path::{is_at_or_under, parent};
 use crate::snapshot::damage::{Fault, Unsound};
 use crate::snapshot::node::{Node, Stat};
 use crate::snapshot::trailer::{Trailer, ZxidDigest};
@@ -296,9 +297,7 @@ impl<R: Read> SnapshotReader<R> {
 /// Whether the parent of `path` is the znode before it, or above that one. Servers write depth first.
 fn follows(last: Option<&[u8]>, path: &[u8]) -> bool {
     let Some(last) = last else { return path.is_empty() };
-    let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else { return false };
-    let parent = &path[..slash];
-    last.strip_prefix(parent).is_some_and(|below| below.is_empty() || below[0] == b'/')
+    parent(path).is_some_and(|parent| is_at_or_under(last, parent))
 }
 
 fn decode_node(bytes: &[u8]) -> Result<Node<'_>, crate::jute::Malformed> {

@@ -2,10 +2,10 @@
 
 use crate::disk::cover::Covered;
 use crate::disk::error::CannotLook;
-use crate::disk::live::unless_purged;
 use crate::disk::member::{File, Member};
+use crate::disk::open::OnProgress;
 use crate::disk::start::Around;
-use crate::disk::survey::{self, LogSurvey, OnProgress};
+use crate::disk::survey::{self, LogSurvey};
 use crate::disk::verify::{Judge, Report, Severity};
 use crate::ids::Zxid;
 use crate::log::{AtStart, Damage, Fault};
@@ -28,7 +28,7 @@ pub(super) fn take(
     let mut reads: Vec<Read<'_>> = Vec::new();
     for &file in files {
         let stray = member.strays.iter().any(|stray| stray.file == *file);
-        match unless_purged(survey::log(&file.path, member.max_record, progress))? {
+        match survey::log(&file.path, member.max_record, progress)? {
             Some(survey) => reads.push(Read { file, survey, stray }),
             // What was purged meanwhile takes those before it along.
             None => reads.clear(),
@@ -70,10 +70,7 @@ fn count(report: &mut Report, read: &Read<'_>) -> Result<(), CannotLook> {
     report.first = report.first.or(survey.first);
     report.last = report.last.max(survey.last);
     report.begins = report.begins.or(survey.begins(read.file.zxid));
-    for &(first, last) in survey.strand.epochs.values() {
-        report.strand.add(first);
-        report.strand.add(last);
-    }
+    survey.strand.epochs.values().for_each(|&range| report.strand.add_all(range));
     for &(zxid, sample) in &survey.samples {
         report.sample(&read.file.path, zxid, sample)?;
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::disk::cover::{Cover, looks_whole};
 use crate::disk::error::CannotLook;
 use crate::disk::member::{File, Member};
+use crate::disk::open::OnProgress;
 use crate::disk::start::Start;
-use crate::disk::survey::OnProgress;
 use crate::ids::Zxid;
 use crate::log::{AtStart, Header, Kind, MEMBER_LIMIT, SERVER_LIMIT};
 use crate::replay::Strand;
@@ -27,6 +27,16 @@ pub enum Severity {
     Damage,
     /// Worth to know, and as it should be.
     Notice,
+}
+
+impl Severity {
+    /// Its name for programs and people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// Something that was found.
@@ -184,7 +194,7 @@ fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
             (finding.zxid, finding.at_start) = (Some(newest), Some(AtStart::DropsInSilence));
         }
         // A new leader names a snapshot after its epoch's 0, which is no transaction.
-        (_, Some(newest), Some(_), Some(last)) if newest > last && newest.0 & 0xffff_ffff != 0 => {
+        (_, Some(newest), Some(_), Some(last)) if newest > last && newest.counter() != 0 => {
             let text = format!(
                 "the logs end with 0x{last} and a snapshot is of 0x{newest}: they were cut, or it came from the leader"
             );

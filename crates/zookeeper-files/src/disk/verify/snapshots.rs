@@ -3,8 +3,9 @@
 use crate::disk::error::CannotLook;
 use crate::disk::live::unless_purged;
 use crate::disk::member::{File, Member};
+use crate::disk::open::OnProgress;
 use crate::disk::proof::{Proof, proof};
-use crate::disk::survey::{self, OnProgress, SnapshotSurvey};
+use crate::disk::survey::{self, SnapshotSurvey};
 use crate::disk::verify::{Report, Severity};
 use crate::ids::Zxid;
 use crate::log::AtStart;
