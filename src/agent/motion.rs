@@ -122,7 +122,7 @@ pub async fn watch(agent: Arc<Agent>, period: Duration) {
     loop {
         let server = agent.server(period).await;
         let signs = match &server {
-            Server::Serving(_) => None,
+            Server::Serving(_) | Server::Unknown => None,
             // It may serve, and only one of its answers be missing: of a lone voter that serves, nothing moves.
             Server::Silent { .. } if agent.answered() => None,
             Server::Waiting { .. } => look(&agent, true).await,

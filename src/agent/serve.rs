@@ -227,7 +227,7 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, String) {
     let server = agent.server_if(|server, age| age <= moment(server)).await;
     let status = match server {
         Server::Serving(_) => StatusCode::OK,
-        Server::Waiting { .. } | Server::Silent { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Server::Waiting { .. } | Server::Silent { .. } | Server::Unknown => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{}\n", truth::line(&server)))
 }

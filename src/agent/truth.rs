@@ -206,6 +206,7 @@ pub fn line(server: &Server) -> String {
     match server {
         Server::Silent { reason } => reason.clone(),
         Server::Waiting { phase, .. } => format!("not serving: {phase}"),
+        Server::Unknown => "not known".to_owned(),
         Server::Serving(Serving { mode, epoch, .. }) => format!("serving as {mode:?} in epoch {epoch}").to_lowercase(),
     }
 }

@@ -357,6 +357,9 @@ impl Observation {
                 let theirs = truth.disk.identity.unwrap_or_else(|| "nobody".to_owned());
                 Fact::Unknown(format!("the agent at its address speaks for another ensemble (identity {theirs})"))
             }
+            Ok(truth) if truth.server.unknown() => Fact::Unknown(
+                "its agent is of another version than the operator, and says what that does not understand".to_owned(),
+            ),
             Ok(truth) => Fact::Known(truth),
         }
     }

@@ -73,6 +73,20 @@ pub enum Server {
     },
     /// It serves, and is synced with the leader of its epoch.
     Serving(Serving),
+    /// What an agent of another version says, in a word of its own.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Server {
+    /// Whether it is told in words that this version does not know: nothing can be decided by it.
+    pub fn unknown(&self) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Serving(serving) => serving.mode == Mode::Unknown,
+            Self::Silent { .. } | Self::Waiting { .. } => false,
+        }
+    }
 }
 
 /// A server that serves.
@@ -105,6 +119,9 @@ pub enum Mode {
     Follower,
     /// It follows without a vote.
     Observer,
+    /// What an agent of another version calls it.
+    #[serde(other)]
+    Unknown,
 }
 
 #[cfg(test)]
@@ -115,6 +132,27 @@ mod tests {
         format!(
             r#"{{"id":1,"disk":{{"identity":null,"database":false,"record":null}},"server":{{"state":"waiting","version":null,"phase":"{phase}"}}}}"#
         )
+    }
+
+    /// While the operator is upgraded, one version reads what the other says.
+    #[test]
+    fn what_an_agent_of_another_version_says_in_its_own_words_is_unknown_and_the_rest_of_it_is_read() {
+        let disk = r#""disk":{"identity":"one","database":true,"record":null,"new":[1]}"#;
+        let serving = |mode: &str| {
+            format!(
+                r#"{{"state":"serving","mode":"{mode}","version":"3.9.5","epoch":1,"zxid":"1","membership":"","syncedVoters":null,"new":{{}}}}"#
+            )
+        };
+        for (server, unknown) in [
+            (r#"{"state":"hibernating","until":5}"#.to_owned(), true),
+            (serving("witness"), true),
+            (serving("observer"), false),
+            (r#"{"state":"silent","reason":"x","new":1}"#.to_owned(), false),
+        ] {
+            let text = format!(r#"{{"id":1,{disk},"server":{server},"new":"x"}}"#);
+            let truth: MemberTruth = serde_json::from_str(&text).unwrap();
+            assert_eq!((truth.server.unknown(), truth.disk.identity.as_deref()), (unknown, Some("one")), "{text}");
+        }
     }
 
     #[test]

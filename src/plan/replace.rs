@@ -108,7 +108,7 @@ pub fn hung(seen: &Observation, id: ServerId) -> Option<String> {
     let truth = seen.members.get(&id).and_then(Fact::known)?;
     let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
     match &truth.server {
-        ServerTruth::Serving(_) => None,
+        ServerTruth::Serving(_) | ServerTruth::Unknown => None,
         ServerTruth::Waiting { phase, .. } => Some(format!(
             "it has been in {phase} and nothing has moved in it for {still} min, although the others have a quorum"
         )),
@@ -175,7 +175,7 @@ fn slow(seen: &Observation, standing: &Standing, id: ServerId) -> Option<Reason>
                 seen.names.namespace
             ),
         ),
-        (ServerTruth::Serving(_), _) | (ServerTruth::Silent { .. }, None) => return None,
+        (ServerTruth::Serving(_) | ServerTruth::Unknown, _) | (ServerTruth::Silent { .. }, None) => return None,
     };
     // In steps of half an hour: what changes on every pass does not belong into a status.
     let minutes = long / SYNCING * SYNCING / 60;

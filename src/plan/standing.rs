@@ -69,6 +69,7 @@ impl Standing {
                 Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
             }
             ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
+            ServerTruth::Unknown => Some("what its agent says is not understood".to_owned()),
             ServerTruth::Serving(serving) if strangers::elsewhere(seen, serving).is_some() => {
                 strangers::elsewhere(seen, serving).map(|host| strangers::joined(seen, id, &host))
             }
@@ -207,7 +208,7 @@ fn counted(seen: &Observation, leader: ServerId, standing: &Standing) -> usize {
 pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
     match &truth.server {
         ServerTruth::Serving(serving) => Some(serving),
-        ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } => None,
+        ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } | ServerTruth::Unknown => None,
     }
 }
 

@@ -122,7 +122,7 @@ fn state(seen: &Observation, standing: &Standing, id: ServerId) -> MemberState {
         Some(ServerTruth::Serving(_) | ServerTruth::Waiting { .. }) => MemberState::NotServing,
         Some(ServerTruth::Silent { .. }) => MemberState::Starting,
         None if pod.ip.is_none() || pod.trouble.is_some() => MemberState::Starting,
-        None => MemberState::Unknown,
+        Some(ServerTruth::Unknown) | None => MemberState::Unknown,
     }
 }
 
@@ -130,7 +130,7 @@ fn version(seen: &Observation, id: ServerId) -> Option<String> {
     match &seen.members.get(&id)?.known()?.server {
         ServerTruth::Serving(serving) => Some(serving.version.clone()),
         ServerTruth::Waiting { version, .. } => version.clone(),
-        ServerTruth::Silent { .. } => None,
+        ServerTruth::Silent { .. } | ServerTruth::Unknown => None,
     }
 }
 

@@ -44,7 +44,7 @@ pub fn ran(seen: &Observation, ordinal: Ordinal) -> Option<&str> {
     let told = truth.and_then(|truth| match &truth.server {
         ServerTruth::Serving(serving) => Some(serving.version.as_str()),
         ServerTruth::Waiting { version, .. } => version.as_deref(),
-        ServerTruth::Silent { .. } => None,
+        ServerTruth::Silent { .. } | ServerTruth::Unknown => None,
     });
     let pod = seen.pods.get(&ordinal).and_then(|pod| pod.ran.as_deref());
     told.or(pod).or_else(|| seen.claims.get(&ordinal)?.ran.as_deref())

@@ -36,6 +36,29 @@ fn answer(seen: &Observation, id: u32) -> MemberTruth {
 }
 
 #[test]
+fn what_an_agent_of_another_version_says_in_its_own_words_only_ever_leads_to_waiting() {
+    let mut world = settled(3);
+    let unknown = |id: u32, seen: &Observation| {
+        let truth =
+            MemberTruth { server: ServerTruth::Unknown, stalled: Some(9_999), still: Some(9_999), ..answer(seen, id) };
+        seen.believed(ServerId(id), Ok(truth))
+    };
+    for id in 1..=3 {
+        let mut seen = world.seen();
+        seen.members.insert(ServerId(id), unknown(id, &seen));
+        let Step::Wait(reason) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
+        assert!(id == 3 || reason.message.contains("another version"), "{}", reason.message);
+    }
+    world.scale(5);
+    let mut seen = world.seen();
+    for id in 1..=3 {
+        seen.members.insert(ServerId(id), unknown(id, &seen));
+    }
+    assert!(matches!(plan(&seen).step, Step::Wait(_) | Step::Apply(_)), "{:?}", plan(&seen).step);
+    assert_eq!(plan(&seen).status.leader, None);
+}
+
+#[test]
 fn case_r04_an_answer_of_another_ensemble_is_nobodys_word() {
     let world = settled(3);
     let mut seen = world.seen();
