@@ -294,13 +294,13 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
                     push_escaped(text.0, &mut path);
                 }
                 let path = String::from_utf8_lossy(&path);
-                counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
+                counts.largest = Some(format!("{:#} {}{path}", header.zxid, record.txn.kind()));
             }
             Ok(())
         })?;
         exit = if damaged { Exit::Damage } else { exit };
         if let (Some(ZxidRange { first, last }), Some((from, until))) = (ends, times) {
-            (counts.first, counts.last) = (Some(format!("0x{first}")), Some(format!("0x{last}")));
+            (counts.first, counts.last) = (Some(format!("{first:#}")), Some(format!("{last:#}")));
             (counts.from, counts.until) = (Some(iso_text(from)), Some(iso_text(until)));
         }
         match options.output {

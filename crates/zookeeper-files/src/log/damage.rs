@@ -180,8 +180,8 @@ impl fmt::Display for Fault {
             Self::Hole => f.write_str("zeros where records should be"),
             Self::Garbage => f.write_str("bytes after the end that are no record"),
             Self::Malformed(what) => write!(f, "a record with a right checksum is no transaction: {what}"),
-            Self::Gap { before } => write!(f, "transactions are missing after 0x{before}"),
-            Self::Backwards { before } => write!(f, "the zxid is not above the one before, 0x{before}"),
+            Self::Gap { before } => write!(f, "transactions are missing after {before:#}"),
+            Self::Backwards { before } => write!(f, "the zxid is not above the one before, {before:#}"),
         }
     }
 }
@@ -190,15 +190,15 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}", self.fault, self.offset)?;
         if let Some(zxid) = self.zxid {
-            write!(f, ", zxid 0x{zxid}")?;
+            write!(f, ", zxid {zxid:#}")?;
         }
         if self.length > 0 {
             write!(f, ", {} bytes lost", self.length)?;
         }
         match (self.after, self.resumes) {
-            (Some(after), Some(resumes)) => write!(f, ", between 0x{after} and 0x{resumes}"),
-            (Some(after), None) => write!(f, ", after 0x{after}"),
-            (None, Some(resumes)) => write!(f, ", before 0x{resumes}"),
+            (Some(after), Some(resumes)) => write!(f, ", between {after:#} and {resumes:#}"),
+            (Some(after), None) => write!(f, ", after {after:#}"),
+            (None, Some(resumes)) => write!(f, ", before {resumes:#}"),
             (None, None) => Ok(()),
         }
     }
