@@ -2,6 +2,16 @@
 //!
 //! A [`Decoder`] lends slices of the bytes it is given and never allocates, so that no length in a file, however absurd,
 //! costs memory. [`Text`] keeps a string as it is on disk.
+//!
+//! ```
+//! use zookeeper_files::jute::Decoder;
+//!
+//! let mut from = Decoder::new(b"\0\0\0\x02/a\0\0\0\x07");
+//! assert_eq!(from.text()?.to_string(), "/a");
+//! assert_eq!(from.i32()?, 7);
+//! assert!(from.i64().is_err(), "nothing is left");
+//! # Ok::<(), zookeeper_files::jute::Malformed>(())
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;

@@ -48,7 +48,7 @@ impl Steady {
     }
 
     /// Whether it became shorter: what was read of it may never have been there at one time.
-    pub fn shrank(&self) -> bool {
+    pub(crate) fn shrank(&self) -> bool {
         self.file.metadata().is_ok_and(|now| now.len() < self.length)
     }
 

@@ -62,7 +62,7 @@ impl Kind {
 
     /// The type with this number in a file.
     #[inline]
-    pub fn from_code(code: i32) -> Option<Self> {
+    pub(crate) fn from_code(code: i32) -> Option<Self> {
         Some(match code {
             -10 => Self::CreateSession,
             -11 => Self::CloseSession,

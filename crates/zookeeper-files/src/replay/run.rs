@@ -126,16 +126,16 @@ impl Replay {
     }
 
     /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
-    pub fn count_quotas(&mut self) {
+    pub(crate) fn count_quotas(&mut self) {
         self.tree.count_quotas();
     }
 
     /// See [`Tree::begin_journal`].
-    pub fn begin_journal(&mut self) {
+    pub(crate) fn begin_journal(&mut self) {
         self.tree.begin_journal();
     }
 
-    /// See [`Tree::take_journal`].
+    /// What stood at each path that was changed, of a tree that `disk::rebuild_on` led from one point to another.
     pub fn take_journal(&mut self) -> Journal {
         self.tree.take_journal()
     }
@@ -151,7 +151,7 @@ impl Replay {
     }
 
     /// Up to here the tree is not one that any server had at one time.
-    pub fn fuzzy_until(&self) -> Zxid {
+    pub(crate) fn fuzzy_until(&self) -> Zxid {
         self.fuzzy_until
     }
 

@@ -66,7 +66,7 @@ impl Owner {
 
 impl Stat {
     /// The bytes of a stat.
-    pub const LENGTH: usize = 60;
+    pub(crate) const LENGTH: usize = 60;
 
     /// Who owns the znode. With extended types off, servers take TTLs for sessions of a server 255, which cannot be.
     pub fn owner(&self) -> Owner {
