@@ -147,7 +147,7 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
     if path.is_dir() {
         return Err(Stop::Usage(format!("{}: a folder; name one snapshot, or use `snapshot tree`", path.display())));
     }
-    let (reader, _) = open_snapshot(path, options.limit.max_record)?;
+    let reader = open_snapshot(path, options.limit.max_record)?;
     let mut to = Printer::new();
     let judged = reader.map_err(Damaged::from).and_then(|mut reader| {
         while let Some(item) = reader.next()? {

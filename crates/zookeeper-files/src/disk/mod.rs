@@ -46,7 +46,6 @@ mod survey;
 mod verify;
 mod walk;
 
-pub use chain::Chain;
 pub use cover::{Cover, Covered};
 pub use epochs::Epochs;
 pub use error::CannotLook;
@@ -55,7 +54,7 @@ pub use home::{is_at_home, log_or_snapshot};
 pub(crate) use live::LiveLog;
 pub use member::{File, Member, Stray};
 pub use merge::{Merge, Surveyed, survey};
-pub use open::{Progress, Source, Steady, open_snapshot};
+pub use open::{Progress, Source, open_snapshot};
 pub use rebuild::{Point, Rebuilt, rebuild, rebuild_on, replay_all};
 pub use verify::{Finding, Report, Severity, verify, verify_snapshots};
 pub use walk::{Met, Walk};

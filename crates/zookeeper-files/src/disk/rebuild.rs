@@ -188,7 +188,7 @@ fn begin(
             }
             other => unless_purged(other)?,
         };
-        let Some((reader, _)) = opened else { continue };
+        let Some(reader) = opened else { continue };
         match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
             Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
             Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
@@ -238,9 +238,7 @@ fn run(
     progress: OnProgress<'_>,
 ) -> Result<Ended, CannotLook> {
     let from = replay.tree().last();
-    let chains: Result<Vec<Chain>, CannotLook> =
-        members.iter().map(|member| Chain::new(member.logs_after(from), member.max_record, progress)).collect();
-    let mut merge = Merge::new(chains?, history);
+    let mut merge = Merge::after(from, members, history, progress)?;
     let mut applied = 0;
     let (mut next, mut seen) = (None, None);
     while let Some(zxid) = merge.advance(progress)? {
