@@ -92,7 +92,7 @@ impl ZxidRange {
 
     /// From the first of both to the last of both.
     #[must_use]
-    pub fn join(self, other: Self) -> Self {
+    pub(crate) fn join(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 }

@@ -50,11 +50,6 @@ pub(crate) fn is_cut(what: &str) -> bool {
 pub struct Text<'a>(pub &'a [u8]);
 
 impl<'a> Text<'a> {
-    /// The bytes as they are on disk.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.0
-    }
-
     /// The string, borrowed where it is UTF-8 already.
     pub fn decode(self) -> Cow<'a, str> {
         match std::str::from_utf8(self.0) {
@@ -118,12 +113,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// The bytes taken since `from`.
-    pub fn since(&self, from: usize) -> &'a [u8] {
+    pub(crate) fn since(&self, from: usize) -> &'a [u8] {
         &self.bytes[from..self.at]
     }
 
     /// An error at the current position.
-    pub fn malformed(&self, what: &'static str) -> Malformed {
+    pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed { what, at: self.at }
     }
 

@@ -79,7 +79,7 @@ pub enum AtStart {
 
 /// What a server of 3.9 makes of a fault as it reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// It does not see it.
     GoesOn,
     /// It takes it for the end of the log, and goes on with the next one.
@@ -111,7 +111,7 @@ impl Fault {
 
 impl Fault {
     /// What a server of 3.9 makes of it that reads records of up to `limit` bytes.
-    pub fn reading(&self, limit: usize) -> Reading {
+    pub(crate) fn reading(&self, limit: usize) -> Reading {
         match self {
             Self::Version(_) | Self::Gap { .. } | Self::Backwards { .. } => Reading::GoesOn,
             Self::TornTail | Self::Garbage | Self::EndMark(_) | Self::Hole => Reading::TakesForEnd,
@@ -148,7 +148,7 @@ impl AtStart {
     }
 
     /// In a sentence about the server.
-    pub fn says(self) -> &'static str {
+    pub(crate) fn says(self) -> &'static str {
         match self {
             Self::Harmless => "a server starts and misses nothing",
             Self::Repeats => "a server starts and applies what it has once more",

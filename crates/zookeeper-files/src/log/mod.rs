@@ -42,7 +42,8 @@ mod tests;
 
 pub use acl::{Acl, Acls, encode_acls};
 pub use change::{Change, Effect};
-pub use damage::{AtStart, Damage, Fault, Reading};
+pub(crate) use damage::Reading;
+pub use damage::{AtStart, Damage, Fault};
 pub use ops::{Ops, encode_ops};
 pub use paths::{Paths, encode_paths};
 pub(crate) use reader::Found;

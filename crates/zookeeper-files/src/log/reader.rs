@@ -129,12 +129,12 @@ impl<R: Read> LogReader<R> {
     }
 
     /// The zxid of the last record that was delivered.
-    pub fn last(&self) -> Option<Zxid> {
+    pub(crate) fn last(&self) -> Option<Zxid> {
         self.last
     }
 
     /// How far it has read.
-    pub fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.window.offset()
     }
 
