@@ -96,8 +96,14 @@ pub(crate) fn push_data(data: Option<&[u8]>, limit: usize, to: &mut Vec<u8>) {
     }
 }
 
+/// Appends a zxid, or a session, as `{:#}` has it: in a log of a million lines that takes too long.
+pub(crate) fn push_0x(number: u64, to: &mut Vec<u8>) {
+    to.extend_from_slice(b"0x");
+    push_hex(number, to);
+}
+
 /// Appends a number in hexadecimal, without zeros before it.
-pub(crate) fn push_hex(number: u64, to: &mut Vec<u8>) {
+fn push_hex(number: u64, to: &mut Vec<u8>) {
     let mut text = [0; 16];
     let mut at = text.len();
     let mut rest = number;

@@ -253,7 +253,7 @@ fn search(args: Search) -> Result<Exit, Stop> {
     })?;
     printer.flush()?;
     if more && place.output == Output::Human {
-        eprintln!("there are more: {} 0x{last}, or a higher --limit", if oldest_first { "--from" } else { "--to" });
+        eprintln!("there are more: {} {last:#}, or a higher --limit", if oldest_first { "--from" } else { "--to" });
     }
     Ok(Exit::Sound)
 }
@@ -273,7 +273,7 @@ fn tell(args: &Tell) -> Result<Exit, Stop> {
             let covers = index.covers().map(|(zxids, times)| (zxids, iso_text(times.0), iso_text(times.1)));
             story::push_history(path, &history, args.filter.data, &mut printer.buffer);
             if let (true, Some((zxids, from, to))) = (history.events.is_empty(), covers) {
-                let text = format!("the logs reach from {from} (0x{}) to {to} (0x{})\n", zxids.first, zxids.last);
+                let text = format!("the logs reach from {from} ({:#}) to {to} ({:#})\n", zxids.first, zxids.last);
                 printer.buffer.extend_from_slice(text.as_bytes());
             }
         }

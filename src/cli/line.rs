@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::cli::escape::{push_data, push_escaped, push_hex};
+use crate::cli::escape::{push_0x, push_data, push_escaped};
 use crate::cli::time::{Clock, iso_text};
 use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 
@@ -14,10 +14,10 @@ use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 pub(crate) fn push_columns(record: &Record<'_>, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
     let header = &record.header;
     clock.push_millis(header.time, to);
-    to.extend_from_slice(b"  0x");
-    push_hex(header.zxid.0, to);
-    to.extend_from_slice(b"  0x");
-    push_hex(header.session.0.cast_unsigned(), to);
+    to.extend_from_slice(b"  ");
+    push_0x(header.zxid.0, to);
+    to.extend_from_slice(b"  ");
+    push_0x(header.session.0.cast_unsigned(), to);
     to.push(b' ');
     push_number(header.cxid.into(), to);
     to.extend_from_slice(b"  ");
@@ -210,7 +210,7 @@ impl<'a> RecordLine<'a> {
         Self {
             offset: record.offset,
             length: record.length,
-            zxid: format!("0x{}", header.zxid),
+            zxid: format!("{:#}", header.zxid),
             time: iso_text(header.time),
             session: header.session.to_string(),
             cxid: header.cxid,

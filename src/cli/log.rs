@@ -13,7 +13,7 @@ use crate::cli::range::{Range, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use zookeeper_files::disk::{CannotLook, Chain, Cover, Member, Merge, Met, Progress, Severity, survey};
+use zookeeper_files::disk::{Cover, Member, Merge, Met, Progress, Severity, survey};
 use zookeeper_files::ids::ZxidRange;
 use zookeeper_files::log::{Damage, Record};
 use zookeeper_files::path::{is_at_or_under, key};
@@ -117,6 +117,8 @@ impl Filter {
     }
 }
 
+const PURGED: &str = "it was purged before it could be read";
+
 /// Runs the command, and says with what to exit.
 pub fn main(options: Options) -> i32 {
     match options.command {
@@ -198,7 +200,7 @@ fn each(
             }
             Met::Damage(damage) => judged(&cover, &damage),
             Met::Unpackable(error) => (Severity::Damage, format!("it cannot be unpacked to its end ({error})")),
-            Met::Purged => (Severity::Notice, "it was purged before it could be read".to_owned()),
+            Met::Purged => (Severity::Notice, PURGED.to_owned()),
             Met::End { .. } => continue,
         };
         damaged |= severity == Severity::Damage;
@@ -224,9 +226,7 @@ fn dump_history(
 ) -> Result<Exit, Stop> {
     let mut progress = |at: Progress<'_>| meter.show(at);
     let surveyed = survey(members, None, &mut progress)?;
-    let chains: Result<Vec<Chain>, CannotLook> =
-        members.iter().map(|member| Chain::new(&member.logs, member.max_record, &mut progress)).collect();
-    let mut merge = Merge::new(chains?, Some(&surveyed.history));
+    let mut merge = Merge::new(members, Some(&surveyed.history), &mut progress)?;
     while merge.advance(&mut progress)?.is_some() {
         if let Some(record) = merge.record() {
             print(&record, to)?;
@@ -240,7 +240,7 @@ fn dump_history(
         tell("notice", &format!("whether {range} were committed, these files do not tell"));
     }
     for path in merge.purged() {
-        tell("notice", &format!("{}: it was purged before it could be read", path.display()));
+        tell("notice", &format!("{}: {PURGED}", path.display()));
     }
     let damage: Vec<_> = merge.damage().collect();
     for (path, damage) in &damage {
@@ -294,13 +294,13 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
                     push_escaped(text.0, &mut path);
                 }
                 let path = String::from_utf8_lossy(&path);
-                counts.largest = Some(format!("0x{} {}{path}", header.zxid, record.txn.kind()));
+                counts.largest = Some(format!("{:#} {}{path}", header.zxid, record.txn.kind()));
             }
             Ok(())
         })?;
         exit = if damaged { Exit::Damage } else { exit };
         if let (Some(ZxidRange { first, last }), Some((from, until))) = (ends, times) {
-            (counts.first, counts.last) = (Some(format!("0x{first}")), Some(format!("0x{last}")));
+            (counts.first, counts.last) = (Some(format!("{first:#}")), Some(format!("{last:#}")));
             (counts.from, counts.until) = (Some(iso_text(from)), Some(iso_text(until)));
         }
         match options.output {

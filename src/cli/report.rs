@@ -38,7 +38,7 @@ struct SummaryLine<'a> {
 }
 
 fn hex(zxid: Option<Zxid>) -> Option<String> {
-    zxid.map(|zxid| format!("0x{zxid}"))
+    zxid.map(|zxid| format!("{zxid:#}"))
 }
 
 /// Prints what was found and a summary.

@@ -63,7 +63,7 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
     let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
     let tree = rebuilt.replay.tree();
     let Some(node) = tree.get(options.path.as_bytes()) else {
-        return Err(Stop::Usage(format!("{}: no such znode at 0x{}", options.path, tree.last())));
+        return Err(Stop::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
     };
     let data = node.data().unwrap_or_default();
     if let Some(path) = &options.to {
@@ -83,7 +83,7 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
         out.flush()?;
     }
     let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());
-    tell("notice", &format!("{bytes} bytes, version {version} of 0x{zxid}, as of 0x{}", tree.last()));
+    tell("notice", &format!("{bytes} bytes, version {version} of {zxid:#}, as of {:#}", tree.last()));
     Ok(exit)
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     let mut tree = rebuilt.replay.into_tree();
     for path in &options.without {
         if tree.leave_out(path.as_bytes()) == 0 {
-            return Err(Stop::Usage(format!("{path}: no such znode at 0x{}", tree.last())));
+            return Err(Stop::Usage(format!("{path}: no such znode at {:#}", tree.last())));
         }
     }
     if let Err(why) = proved.and_then(|()| bearable(&tree)) {
@@ -111,7 +111,7 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     let path = folder.join(format!("snapshot.{}", tree.last()));
     write_file(tree, &path).map_err(|error| failed(&path, &error))?;
     let (count, last) = (tree.len(), tree.last());
-    println!("{}: {count} znodes at 0x{last}, digest {:x}", path.display(), tree.digest());
+    println!("{}: {count} znodes at {last:#}, digest {:x}", path.display(), tree.digest());
     Ok(Exit::Sound)
 }
 
@@ -159,7 +159,7 @@ fn bearable(tree: &Tree) -> Result<(), String> {
     let made = tree.get(fatal.path.as_bytes()).map(|node| node.stat().czxid).unwrap_or_default();
     let before = Zxid(made.0.saturating_sub(1));
     Err(format!(
-        "{fatal}; --without {path} leaves that znode out and nothing else, --at 0x{before} also what came after it was made",
+        "{fatal}; --without {path} leaves that znode out and nothing else, --at {before:#} also what came after it was made",
         path = fatal.path
     ))
 }

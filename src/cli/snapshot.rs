@@ -147,7 +147,7 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
     if path.is_dir() {
         return Err(Stop::Usage(format!("{}: a folder; name one snapshot, or use `snapshot tree`", path.display())));
     }
-    let (reader, _) = open_snapshot(path, options.limit.max_record)?;
+    let reader = open_snapshot(path, options.limit.max_record)?;
     let mut to = Printer::new();
     let judged = reader.map_err(Damaged::from).and_then(|mut reader| {
         while let Some(item) = reader.next()? {
@@ -157,16 +157,16 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
         match options.output {
             Output::Json => to.json(&ItemLine::Trailer {
                 digest: trailer.digest.map(|digest| format!("{:x}", digest.tree)),
-                digest_zxid: trailer.digest.map(|digest| format!("0x{}", digest.zxid)),
-                last_zxid: trailer.last.map(|last| format!("0x{last}")),
+                digest_zxid: trailer.digest.map(|digest| format!("{:#}", digest.zxid)),
+                last_zxid: trailer.last.map(|last| format!("{last:#}")),
             })?,
             Output::Human => {
                 if let Some(digest) = trailer.digest {
-                    let line = format!("digest {:x} at 0x{}\n", digest.tree, digest.zxid);
+                    let line = format!("digest {:x} at {:#}\n", digest.tree, digest.zxid);
                     to.buffer.extend_from_slice(line.as_bytes());
                 }
                 if let Some(last) = trailer.last {
-                    to.buffer.extend_from_slice(format!("last 0x{last}\n").as_bytes());
+                    to.buffer.extend_from_slice(format!("last {last:#}\n").as_bytes());
                 }
             }
         }
@@ -230,7 +230,7 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
             };
             if human {
                 push_escaped(node.shown_path().0, &mut to.buffer);
-                let acl = format!("  v{}  0x{}  acl {}  ", node.stat.version, node.stat.mzxid, node.acl);
+                let acl = format!("  v{}  {:#}  acl {}  ", node.stat.version, node.stat.mzxid, node.acl);
                 to.buffer.extend_from_slice(acl.as_bytes());
                 push_data(node.data, options.data, &mut to.buffer);
                 to.buffer.push(b'\n');
@@ -307,7 +307,7 @@ fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
     let tree = rebuilt.replay.tree();
     let top = options.path.trim_end_matches('/').as_bytes();
     if tree.get(top).is_none() {
-        return Err(Stop::Usage(format!("{}: no such znode at 0x{}", options.path, tree.last())));
+        return Err(Stop::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
     }
     let (children, level) = (tree.children(), |path: &[u8]| path.split(|&byte| byte == b'/').count());
     for (path, node) in tree.walk(top) {
@@ -322,7 +322,7 @@ fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
         to.line_done()?;
     }
     to.flush()?;
-    tell("notice", &format!("the tree at 0x{}, {} digests compared", tree.last(), rebuilt.checked));
+    tell("notice", &format!("the tree at {:#}, {} digests compared", tree.last(), rebuilt.checked));
     Ok(exit)
 }
 

@@ -12,7 +12,7 @@ use zookeeper_files::replay::Verdict;
 /// `TIME  ZXID  SESSION  KIND PATH DETAILS`
 pub(crate) fn push_moment(moment: &Moment, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
     clock.push_millis(moment.header.time, to);
-    to.extend_from_slice(format!("  0x{}  {}  {}", moment.header.zxid, moment.header.session, moment.deed).as_bytes());
+    to.extend_from_slice(format!("  {:#}  {}  {}", moment.header.zxid, moment.header.session, moment.deed).as_bytes());
     if let Some(path) = &moment.path {
         to.push(b' ');
         push_escaped(path.as_bytes(), to);
@@ -114,7 +114,7 @@ fn tell_session(session: Session) -> String {
 fn push_event(event: &Event, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
     let moment = &event.moment;
     clock.push_millis(moment.header.time, to);
-    to.extend_from_slice(format!("  0x{}  {}  {}", moment.header.zxid, moment.header.session, moment.deed).as_bytes());
+    to.extend_from_slice(format!("  {:#}  {}  {}", moment.header.zxid, moment.header.session, moment.deed).as_bytes());
     if sets_data(moment.deed) && moment.deed != Deed::Created || moment.deed.removes() {
         to.push(b' ');
         match &event.before {
@@ -213,7 +213,7 @@ impl<'a> MomentLine<'a> {
         };
         Self {
             time: iso_text(moment.header.time),
-            zxid: format!("0x{}", moment.header.zxid),
+            zxid: format!("{:#}", moment.header.zxid),
             session: moment.header.session.to_string(),
             cxid: moment.header.cxid,
             kind: moment.deed.name(),

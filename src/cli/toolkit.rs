@@ -1,6 +1,6 @@
 //! A transaction in the words of ZooKeeper's own `TxnLogToolkit`, for scripts that know those.
 
-use crate::cli::escape::push_hex;
+use crate::cli::escape::push_0x;
 use crate::cli::line::push_number;
 use crate::cli::time::Clock;
 use zookeeper_files::jute::Text;
@@ -10,12 +10,12 @@ use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 pub(crate) fn push_toolkit(record: &Record<'_>, clock: &mut Clock, to: &mut Vec<u8>) {
     let header = &record.header;
     clock.push_second(header.time, to);
-    to.extend_from_slice(b" session 0x");
-    push_hex(header.session.0.cast_unsigned(), to);
-    to.extend_from_slice(b" cxid 0x");
-    push_hex(i64::from(header.cxid).cast_unsigned(), to);
-    to.extend_from_slice(b" zxid 0x");
-    push_hex(header.zxid.0, to);
+    to.extend_from_slice(b" session ");
+    push_0x(header.session.0.cast_unsigned(), to);
+    to.extend_from_slice(b" cxid ");
+    push_0x(i64::from(header.cxid).cast_unsigned(), to);
+    to.extend_from_slice(b" zxid ");
+    push_0x(header.zxid.0, to);
     to.push(b' ');
     to.extend_from_slice(record.txn.kind().name().as_bytes());
     to.push(b' ');

@@ -81,7 +81,7 @@ fn with_its_logs(member: &Member) -> Result<(), Stop> {
         return Ok(());
     }
     Err(Stop::Usage(format!(
-        "{}: no transaction log here, and its newest snapshot is of 0x{newest}: if logs have a folder of their own \
+        "{}: no transaction log here, and its newest snapshot is of {newest:#}: if logs have a folder of their own \
          (dataLogDir), name it too: DATA,LOG; `snapshot verify` looks at snapshots alone",
         member.name
     )))
@@ -93,7 +93,7 @@ fn finding(name: &'static str, severity: Severity, zxid: Zxid, text: String, at_
 }
 
 fn differing(zxid: Zxid) -> Finding {
-    let text = format!("after 0x{zxid} the replayed tree is not the one that the server had");
+    let text = format!("after {zxid:#} the replayed tree is not the one that the server had");
     finding("digest-differs", Severity::Damage, zxid, text, AtStart::Harmless)
 }
 
@@ -141,7 +141,7 @@ fn commits(
         for (&epoch, &ZxidRange { last, .. }) in &strand.epochs {
             if surveyed.history.verdict(last) == Verdict::NeverCommitted {
                 let after = surveyed.history.epochs.get(&epoch).map_or(Zxid(0), |epoch| epoch.possible);
-                let text = format!("its transactions after 0x{after} up to 0x{last} were never committed");
+                let text = format!("its transactions after {after:#} up to {last:#} were never committed");
                 note(&member.name, "never-committed", &text, output, to)?;
             }
         }

@@ -67,9 +67,9 @@ impl<'a> Shown<'a> {
             data: DataFields::of(self.data),
             acl: self.acls.map(acl_texts).or(open),
             acl_key: self.acl,
-            czxid: format!("0x{}", stat.czxid),
-            mzxid: format!("0x{}", stat.mzxid),
-            pzxid: format!("0x{}", stat.pzxid),
+            czxid: format!("{:#}", stat.czxid),
+            mzxid: format!("{:#}", stat.mzxid),
+            pzxid: format!("{:#}", stat.pzxid),
             ctime: iso_text(stat.ctime),
             mtime: iso_text(stat.mtime),
             version: stat.version,
@@ -93,7 +93,7 @@ impl<'a> Shown<'a> {
             Owner::Container => "  container".to_owned(),
             Owner::Ttl(millis) => format!("  ttl {millis}"),
         };
-        let text = format!("  v{}  0x{}  {}{lifetime}  ", stat.version, stat.mzxid, iso_text(stat.mtime));
+        let text = format!("  v{}  {:#}  {}{lifetime}  ", stat.version, stat.mzxid, iso_text(stat.mtime));
         to.extend_from_slice(text.as_bytes());
         match self.acls {
             Some(acls) => push_acls(acls, to),

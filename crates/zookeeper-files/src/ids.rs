@@ -1,4 +1,13 @@
 //! Numbers that must not be mistaken for each other.
+//!
+//! ```
+//! use zookeeper_files::ids::Zxid;
+//!
+//! let zxid = Zxid(0x1_0000_002a);
+//! assert_eq!((zxid.epoch(), zxid.counter()), (1, 42));
+//! assert_eq!(format!("log.{zxid} begins at {zxid:#}"), "log.10000002a begins at 0x10000002a");
+//! assert_eq!("0x10000002a".parse(), Ok(zxid));
+//! ```
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -6,8 +15,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A transaction's id: the leader's epoch in the upper half, a counter in the lower. Written in hexadecimal, as servers do in
-/// names of files.
+/// A transaction's id: the leader's epoch in the upper half, a counter in the lower.
+///
+/// It is written in hexadecimal: with `{}` bare, as servers have it in names of files, and with `{:#}` after `0x`, for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Zxid(pub u64);
 
@@ -32,7 +42,7 @@ impl Zxid {
 
 impl fmt::Display for Zxid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}", self.0)
+        fmt::LowerHex::fmt(&self.0, f)
     }
 }
 
@@ -82,14 +92,14 @@ impl ZxidRange {
 
     /// From the first of both to the last of both.
     #[must_use]
-    pub fn join(self, other: Self) -> Self {
+    pub(crate) fn join(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 }
 
 impl fmt::Display for ZxidRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{} to 0x{}", self.first, self.last)
+        write!(f, "{:#} to {:#}", self.first, self.last)
     }
 }
 

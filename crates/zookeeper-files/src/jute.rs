@@ -2,6 +2,16 @@
 //!
 //! A [`Decoder`] lends slices of the bytes it is given and never allocates, so that no length in a file, however absurd,
 //! costs memory. [`Text`] keeps a string as it is on disk.
+//!
+//! ```
+//! use zookeeper_files::jute::Decoder;
+//!
+//! let mut from = Decoder::new(b"\0\0\0\x02/a\0\0\0\x07");
+//! assert_eq!(from.text()?.to_string(), "/a");
+//! assert_eq!(from.i32()?, 7);
+//! assert!(from.i64().is_err(), "nothing is left");
+//! # Ok::<(), zookeeper_files::jute::Malformed>(())
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,11 +50,6 @@ pub(crate) fn is_cut(what: &str) -> bool {
 pub struct Text<'a>(pub &'a [u8]);
 
 impl<'a> Text<'a> {
-    /// The bytes as they are on disk.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.0
-    }
-
     /// The string, borrowed where it is UTF-8 already.
     pub fn decode(self) -> Cow<'a, str> {
         match std::str::from_utf8(self.0) {
@@ -108,12 +113,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// The bytes taken since `from`.
-    pub fn since(&self, from: usize) -> &'a [u8] {
+    pub(crate) fn since(&self, from: usize) -> &'a [u8] {
         &self.bytes[from..self.at]
     }
 
     /// An error at the current position.
-    pub fn malformed(&self, what: &'static str) -> Malformed {
+    pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed { what, at: self.at }
     }
 

@@ -5,22 +5,20 @@ use std::path::{Path, PathBuf};
 use crate::disk::error::CannotLook;
 use crate::disk::member::File;
 use crate::disk::open::OnProgress;
+use crate::disk::survey::KEPT;
 use crate::disk::walk::{Met, Walk};
 use crate::ids::Zxid;
 use crate::jute::Malformed;
 use crate::log::{Damage, Fault, Record};
 
-/// Damage beyond so many places is not kept: memory must not grow with it.
-const KEPT: usize = 1000;
-
 /// The logs of a member, read as one. The record at hand is kept, so that several chains can be compared.
-pub struct Chain {
+pub(crate) struct Chain {
     walk: Walk,
     purged: Vec<PathBuf>,
     head: Option<Head>,
     body: Vec<u8>,
     /// Damage that was met, with the file it is in.
-    pub damage: Vec<(PathBuf, Damage)>,
+    pub(crate) damage: Vec<(PathBuf, Damage)>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +30,7 @@ struct Head {
 
 impl Chain {
     /// Reads these logs one after the other, with records of up to `limit` bytes, and stands at the first record.
-    pub fn new(files: &[File], limit: Option<usize>, progress: OnProgress<'_>) -> Result<Self, CannotLook> {
+    pub(crate) fn new(files: &[File], limit: Option<usize>, progress: OnProgress<'_>) -> Result<Self, CannotLook> {
         let (head, body, damage, purged) = (None, Vec::new(), Vec::new(), Vec::new());
         let mut chain = Self { walk: Walk::new(files, limit), purged, head, body, damage };
         chain.advance(progress)?;
@@ -40,27 +38,27 @@ impl Chain {
     }
 
     /// The zxid of the record at hand; `None` at the end.
-    pub fn zxid(&self) -> Option<Zxid> {
+    pub(crate) fn zxid(&self) -> Option<Zxid> {
         self.head.map(|head| head.zxid)
     }
 
     /// The file of the record at hand.
-    pub fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.walk.path()
     }
 
     /// The record at hand.
-    pub fn record(&self) -> Option<Result<Record<'_>, Malformed>> {
+    pub(crate) fn record(&self) -> Option<Result<Record<'_>, Malformed>> {
         self.head.map(|head| Record::decode(head.offset, head.checksum, &self.body))
     }
 
     /// The logs that were purged before they could be read.
-    pub fn purged(&self) -> &[PathBuf] {
+    pub(crate) fn purged(&self) -> &[PathBuf] {
         &self.purged
     }
 
     /// Goes to the next record.
-    pub fn advance(&mut self, progress: OnProgress<'_>) -> Result<(), CannotLook> {
+    pub(crate) fn advance(&mut self, progress: OnProgress<'_>) -> Result<(), CannotLook> {
         self.head = None;
         while let Some(met) = self.walk.next(progress)? {
             let damage = match met {

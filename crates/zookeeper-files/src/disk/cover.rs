@@ -28,7 +28,7 @@ impl fmt::Display for Covered {
         match self {
             Self::FromLeader => f.write_str("this member got a snapshot from the leader, which has what they did"),
             Self::Later(snapshot) => {
-                write!(f, "the snapshot 0x{snapshot} has what they did, their history is not here")
+                write!(f, "the snapshot {snapshot:#} has what they did, their history is not here")
             }
         }
     }
@@ -53,7 +53,7 @@ impl Cover {
     }
 
     /// Why transactions that are missing before `next` are no loss.
-    pub fn of_gap(&self, before: Zxid, next: Zxid) -> Option<Covered> {
+    pub(crate) fn of_gap(&self, before: Zxid, next: Zxid) -> Option<Covered> {
         if self.0.iter().any(|&snapshot| snapshot > before && snapshot.0 == next.0.wrapping_sub(1)) {
             return Some(Covered::FromLeader);
         }

@@ -101,7 +101,7 @@ impl Epochs {
         if of_last <= epoch {
             return Some(epoch);
         }
-        let behind = format!("says {epoch}, and the last transaction, 0x{last}, is of epoch {of_last}");
+        let behind = format!("says {epoch}, and the last transaction, {last:#}, is of epoch {of_last}");
         match &self.unfinished {
             Kept::Missing => {
                 add(CURRENT, Severity::Damage, "epoch-behind", format!("it {behind}"), AtStart::Refuses);
@@ -133,7 +133,7 @@ impl Epochs {
 }
 
 fn made(last: Zxid, of_last: i64) -> String {
-    format!("it is missing: a server makes it from the last transaction, 0x{last}: {of_last}")
+    format!("it is missing: a server makes it from the last transaction, {last:#}: {of_last}")
 }
 
 fn kept(path: &Path) -> Result<Kept, CannotLook> {

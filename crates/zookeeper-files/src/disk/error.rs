@@ -45,7 +45,7 @@ pub enum CannotLook {
     #[error("{}: it changes while it is read; read a copy, or stop the server", .0.display())]
     Changed(PathBuf),
     /// Two files have different transactions of the same zxid.
-    #[error("{} and {}: they have different transactions 0x{zxid}, so they are of two ensembles", one.display(), other.display())]
+    #[error("{} and {}: they have different transactions {zxid:#}, so they are of two ensembles", one.display(), other.display())]
     Mixed {
         /// One.
         one: PathBuf,

@@ -31,7 +31,7 @@ pub struct Place {
 /// loop {
 ///     follow.more(&mut |path, event| {
 ///         match event {
-///             Event::Record(record) => println!("{}", record.header.zxid),
+///             Event::Record(record) => println!("{:#}", record.header.zxid),
 ///             Event::Damage(damage) => eprintln!("{}: {damage}", path.display()),
 ///         }
 ///         Ok::<_, CannotLook>(())

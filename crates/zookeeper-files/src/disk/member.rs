@@ -135,7 +135,7 @@ impl Member {
     }
 
     /// The logs that hold what comes after `zxid`: the last one that begins at or before it, and all later ones.
-    pub fn logs_after(&self, zxid: Zxid) -> &[File] {
+    pub(crate) fn logs_after(&self, zxid: Zxid) -> &[File] {
         let later = self.logs.partition_point(|file| file.zxid <= Some(zxid));
         &self.logs[later.saturating_sub(1)..]
     }

@@ -53,8 +53,24 @@ pub struct Merge<'h> {
 }
 
 impl<'h> Merge<'h> {
-    /// Stands before the first transaction.
-    pub fn new(chains: Vec<Chain>, history: Option<&'h History>) -> Self {
+    /// All that is in the logs of these members. Stands before the first transaction.
+    pub fn new(members: &[Member], history: Option<&'h History>, progress: OnProgress<'_>) -> Result<Self, CannotLook> {
+        let chains = members.iter().map(|member| Chain::new(&member.logs, member.max_record, progress));
+        Ok(Self::of(chains.collect::<Result<_, _>>()?, history))
+    }
+
+    /// What comes after a transaction, and some of what is before it.
+    pub(crate) fn after(
+        zxid: Zxid,
+        members: &[Member],
+        history: Option<&'h History>,
+        progress: OnProgress<'_>,
+    ) -> Result<Self, CannotLook> {
+        let chains = members.iter().map(|member| Chain::new(member.logs_after(zxid), member.max_record, progress));
+        Ok(Self::of(chains.collect::<Result<_, _>>()?, history))
+    }
+
+    fn of(chains: Vec<Chain>, history: Option<&'h History>) -> Self {
         Self { chains, history, at: None, dropped: 0 }
     }
 

@@ -28,27 +28,21 @@ pub type Source = Unpacked<File>;
 
 /// A file as it was when it was opened.
 #[derive(Debug)]
-pub struct Steady {
+pub(crate) struct Steady {
     pub(crate) file: File,
     length: u64,
-    modified: Option<SystemTime>,
     pub(crate) packed: Compression,
 }
 
 impl Steady {
     /// Its size when it was opened.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether it is still the same. A file that was purged meanwhile is: it can be read as long as it is open.
-    pub fn holds(&self) -> bool {
-        let now = self.file.metadata();
-        now.is_ok_and(|now| now.len() == self.length && now.modified().ok() == self.modified)
-    }
-
-    /// Whether it became shorter: what was read of it may never have been there at one time.
-    pub fn shrank(&self) -> bool {
+    /// Whether it became shorter: what was read of it may never have been there at one time. A file that was purged meanwhile
+    /// did not: it can be read as long as it is open.
+    pub(crate) fn shrank(&self) -> bool {
         self.file.metadata().is_ok_and(|now| now.len() < self.length)
     }
 
@@ -68,7 +62,7 @@ pub(crate) fn open(path: &Path) -> Result<(Source, Steady), CannotLook> {
     file.rewind().map_err(failed)?;
     let packed = Compression::sniff(&head[..length]);
     let same = file.try_clone().map_err(failed)?;
-    let steady = Steady { file: same, length: metadata.len(), modified: metadata.modified().ok(), packed };
+    let steady = Steady { file: same, length: metadata.len(), packed };
     Ok((packed.unpack(file), steady))
 }
 
@@ -93,8 +87,14 @@ pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, CannotLook> {
     Ok((length == head.len()).then_some(head))
 }
 
-/// Opens a snapshot, packed or not. What is wrong with its header is for the caller to judge.
-pub fn open_snapshot(
+/// Opens a snapshot, packed or not. What is wrong with its header is for the caller to judge. `limit` is for
+/// [`SnapshotReader::with_limit`].
+pub fn open_snapshot(path: &Path, limit: Option<usize>) -> Result<Result<SnapshotReader<Source>, Unsound>, CannotLook> {
+    steady_snapshot(path, limit).map(|(reader, _)| reader)
+}
+
+/// The same, and the file itself.
+pub(crate) fn steady_snapshot(
     path: &Path,
     limit: Option<usize>,
 ) -> Result<(Result<SnapshotReader<Source>, Unsound>, Steady), CannotLook> {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_grows_is_another_and_one_that_is_purged_is_still_the_same() {
+    fn a_file_that_became_shorter_is_another_and_one_that_grows_or_is_purged_is_still_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.1");
         let opened = |length: usize| {
@@ -123,11 +123,10 @@ mod tests {
             fs::write(&path, vec![0; length]).unwrap();
             steady
         };
-        assert!(!opened(200).holds() && !opened(200).shrank());
-        assert!(!opened(50).holds() && opened(50).shrank());
+        assert!(!opened(200).shrank() && opened(50).shrank());
         fs::write(&path, vec![0; 100]).unwrap();
         let (_, purged) = open(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert!(purged.holds() && !purged.shrank());
+        assert!(!purged.shrank());
     }
 }

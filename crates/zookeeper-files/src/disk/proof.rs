@@ -25,7 +25,7 @@ pub(crate) enum Proof {
 
 pub(crate) fn proof(member: &Member, file: &File, progress: OnProgress<'_>) -> Result<Proof, CannotLook> {
     let Some(name) = file.zxid else { return Ok(Proof::Unknown) };
-    let Some((reader, _)) = unless_purged(open_snapshot(&file.path, member.max_record))? else {
+    let Some(reader) = unless_purged(open_snapshot(&file.path, member.max_record))? else {
         return Ok(Proof::Unknown);
     };
     let Ok(mut replay) = reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) else {

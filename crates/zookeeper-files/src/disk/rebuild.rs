@@ -111,7 +111,7 @@ fn from(
             }
             Ended::Missing(last, next) => {
                 return Err(CannotLook::NoTree(format!(
-                    "transactions are missing between 0x{last} and 0x{next}; up to 0x{last} it can be"
+                    "transactions are missing between {last:#} and {next:#}; up to {last:#} it can be"
                 )));
             }
         }
@@ -120,22 +120,22 @@ fn from(
     if exact && replay.tree().last() < until {
         let last = replay.tree().last();
         return Err(CannotLook::NoTree(next.map_or_else(
-            || format!("the files end with 0x{last}, before 0x{until}"),
-            |next| format!("0x{until} is no transaction of the history, which goes on from 0x{last} with 0x{next}"),
+            || format!("the files end with {last:#}, before {until:#}"),
+            |next| format!("{until:#} is no transaction of the history, which goes on from {last:#} with {next:#}"),
         )));
     }
     if replay.fuzzy_until() > replay.tree().last() {
         let (end, last) = (replay.fuzzy_until(), replay.tree().last());
-        doubts.push(format!("the snapshot holds some transactions up to 0x{end}, and the logs end with 0x{last}"));
+        doubts.push(format!("the snapshot holds some transactions up to {end:#}, and the logs end with {last:#}"));
     }
     // What a server has in its tree it has logged: if the log ends here, the snapshot cannot be ahead of it.
     let unproved = replay.doubt().filter(|doubt| seen != Some(doubt.zxid));
     let differs = replay.mismatch().or(replay.doubt().filter(|_| unproved.is_none())).map(|mismatch| mismatch.zxid);
     if let Some(zxid) = differs {
-        doubts.push(format!("after 0x{zxid} the tree is not the one that the server had: a digest differs"));
+        doubts.push(format!("after {zxid:#} the tree is not the one that the server had: a digest differs"));
     } else if let Some(doubt) = unproved {
         doubts.push(format!(
-            "the snapshot's digest, after 0x{}, is not that of its content: it holds the next transaction already, or it is \
+            "the snapshot's digest, after {:#}, is not that of its content: it holds the next transaction already, or it is \
              damaged; the log that tells is not here",
             doubt.zxid
         ));
@@ -188,7 +188,7 @@ fn begin(
             }
             other => unless_purged(other)?,
         };
-        let Some((reader, _)) = opened else { continue };
+        let Some(reader) = opened else { continue };
         match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
             Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
             Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
@@ -198,7 +198,7 @@ fn begin(
     }
     if let Some((name, end)) = fuzzy {
         let text =
-            format!("the snapshot 0x{name} holds some transactions up to 0x{end}, and none before it is at hand");
+            format!("the snapshot {name:#} holds some transactions up to {end:#}, and none before it is at hand");
         return Err(CannotLook::NoTree(text));
     }
     let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
@@ -210,7 +210,7 @@ fn begin(
 }
 
 fn shown(zxid: Zxid) -> String {
-    if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("0x{zxid}") }
+    if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("{zxid:#}") }
 }
 
 /// How far the logs led.
@@ -238,9 +238,7 @@ fn run(
     progress: OnProgress<'_>,
 ) -> Result<Ended, CannotLook> {
     let from = replay.tree().last();
-    let chains: Result<Vec<Chain>, CannotLook> =
-        members.iter().map(|member| Chain::new(member.logs_after(from), member.max_record, progress)).collect();
-    let mut merge = Merge::new(chains?, history);
+    let mut merge = Merge::after(from, members, history, progress)?;
     let mut applied = 0;
     let (mut next, mut seen) = (None, None);
     while let Some(zxid) = merge.advance(progress)? {
@@ -303,7 +301,7 @@ fn away(members: &[Member], last: Zxid) -> Option<String> {
     let split = members.iter().all(|member| !member.single && member.logs.is_empty());
     (split && last.0 > 0).then(|| {
         format!(
-            "there is no log here: this is the tree of a snapshot, 0x{last}, and what came after it is missing; if the logs \
+            "there is no log here: this is the tree of a snapshot, {last:#}, and what came after it is missing; if the logs \
              have a folder of their own (dataLogDir), name it too: DATA,LOG"
         )
     })

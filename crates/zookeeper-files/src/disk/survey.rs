@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::disk::error::CannotLook;
 use crate::disk::live::{PATIENCE, SETTLED};
-use crate::disk::open::{OnProgress, Progress, Steady, open_snapshot};
+use crate::disk::open::{OnProgress, Progress, Steady, steady_snapshot};
 use crate::disk::walk::{Met, Walk};
 use crate::ids::Zxid;
 use crate::log::{Damage, End, Fault, Header, Kind, SERVER_LIMIT};
 use crate::replay::Strand;
 use crate::snapshot::{self, Compression, Item, Trailer, Unsound};
 
-/// Damage beyond so many places of one file is counted and not kept: memory must not grow with it.
-const KEPT: usize = 1000;
+/// Damage beyond so many places is not kept: memory must not grow with it.
+pub(crate) const KEPT: usize = 1000;
 /// One transaction of so many is kept to compare it with other files'.
 const SAMPLED: u64 = 1 << 12;
 
@@ -116,7 +116,7 @@ fn snapshot_once(
     max_record: Option<usize>,
     progress: OnProgress<'_>,
 ) -> Result<(SnapshotSurvey, Steady), CannotLook> {
-    let (reader, steady) = open_snapshot(path, max_record)?;
+    let (reader, steady) = steady_snapshot(path, max_record)?;
     let mut survey = SnapshotSurvey { packed: steady.packed, ..SnapshotSurvey::default() };
     let limit = max_record.unwrap_or(SERVER_LIMIT);
     let judged = reader.and_then(|mut reader| {

@@ -47,7 +47,7 @@ pub enum Met<'a> {
 /// let mut walk = member.walk(&member.logs);
 /// while let Some(met) = walk.next(&mut |_| ())? {
 ///     match met {
-///         Met::Record(record) => println!("{} {}", record.header.zxid, record.txn.kind()),
+///         Met::Record(record) => println!("{:#} {}", record.header.zxid, record.txn.kind()),
 ///         Met::Damage(damage) => println!("{damage}"),
 ///         Met::Unpackable(error) => println!("{error}"),
 ///         Met::Purged | Met::End { .. } => {}
@@ -118,6 +118,7 @@ impl Walk {
     }
 
     /// What comes next; `None` behind the last log.
+    #[inline]
     pub fn next(&mut self, progress: OnProgress<'_>) -> Result<Option<Met<'_>>, CannotLook> {
         let found = loop {
             if self.at == At::Past {

@@ -28,7 +28,7 @@ pub enum IndexError {
     Packed(PathBuf),
     /// Two logs hold the same stretch of history.
     #[error(
-        "{}: begins at 0x{first} where {} has already ended at 0x{last}: files of several members or ensembles are mixed; \
+        "{}: begins at {first:#} where {} has already ended at {last:#}: files of several members or ensembles are mixed; \
          index one member's folder, and name the other members' with --others",
         path.display(), before.display()
     )]

@@ -59,7 +59,7 @@ impl Index {
     /// use zookeeper_files::index::{Index, Query};
     /// let index = Index::open("zookeeper.index".as_ref())?;
     /// for event in index.history("/app/config", &Query::default())?.events {
-    ///     println!("{} {} {:?}", event.moment.header.zxid, event.moment.deed, event.before);
+    ///     println!("{:#} {} {:?}", event.moment.header.zxid, event.moment.deed, event.before);
     /// }
     /// # Ok::<(), zookeeper_files::index::IndexError>(())
     /// ```

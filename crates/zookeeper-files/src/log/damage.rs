@@ -79,7 +79,7 @@ pub enum AtStart {
 
 /// What a server of 3.9 makes of a fault as it reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// It does not see it.
     GoesOn,
     /// It takes it for the end of the log, and goes on with the next one.
@@ -111,7 +111,7 @@ impl Fault {
 
 impl Fault {
     /// What a server of 3.9 makes of it that reads records of up to `limit` bytes.
-    pub fn reading(&self, limit: usize) -> Reading {
+    pub(crate) fn reading(&self, limit: usize) -> Reading {
         match self {
             Self::Version(_) | Self::Gap { .. } | Self::Backwards { .. } => Reading::GoesOn,
             Self::TornTail | Self::Garbage | Self::EndMark(_) | Self::Hole => Reading::TakesForEnd,
@@ -148,7 +148,7 @@ impl AtStart {
     }
 
     /// In a sentence about the server.
-    pub fn says(self) -> &'static str {
+    pub(crate) fn says(self) -> &'static str {
         match self {
             Self::Harmless => "a server starts and misses nothing",
             Self::Repeats => "a server starts and applies what it has once more",
@@ -180,8 +180,8 @@ impl fmt::Display for Fault {
             Self::Hole => f.write_str("zeros where records should be"),
             Self::Garbage => f.write_str("bytes after the end that are no record"),
             Self::Malformed(what) => write!(f, "a record with a right checksum is no transaction: {what}"),
-            Self::Gap { before } => write!(f, "transactions are missing after 0x{before}"),
-            Self::Backwards { before } => write!(f, "the zxid is not above the one before, 0x{before}"),
+            Self::Gap { before } => write!(f, "transactions are missing after {before:#}"),
+            Self::Backwards { before } => write!(f, "the zxid is not above the one before, {before:#}"),
         }
     }
 }
@@ -190,15 +190,15 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}", self.fault, self.offset)?;
         if let Some(zxid) = self.zxid {
-            write!(f, ", zxid 0x{zxid}")?;
+            write!(f, ", zxid {zxid:#}")?;
         }
         if self.length > 0 {
             write!(f, ", {} bytes lost", self.length)?;
         }
         match (self.after, self.resumes) {
-            (Some(after), Some(resumes)) => write!(f, ", between 0x{after} and 0x{resumes}"),
-            (Some(after), None) => write!(f, ", after 0x{after}"),
-            (None, Some(resumes)) => write!(f, ", before 0x{resumes}"),
+            (Some(after), Some(resumes)) => write!(f, ", between {after:#} and {resumes:#}"),
+            (Some(after), None) => write!(f, ", after {after:#}"),
+            (None, Some(resumes)) => write!(f, ", before {resumes:#}"),
             (None, None) => Ok(()),
         }
     }

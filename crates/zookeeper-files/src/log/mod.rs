@@ -17,7 +17,7 @@
 //! let mut reader = LogReader::new(&bytes[..])?;
 //! while let Some(event) = reader.next()? {
 //!     match event {
-//!         Event::Record(record) => println!("{} {} at byte {}", record.header.zxid, record.txn.kind(), record.offset),
+//!         Event::Record(record) => println!("{:#} {} at byte {}", record.header.zxid, record.txn.kind(), record.offset),
 //!         Event::Damage(damage) => println!("damage: {damage}"),
 //!     }
 //! }
@@ -42,7 +42,8 @@ mod tests;
 
 pub use acl::{Acl, Acls, encode_acls};
 pub use change::{Change, Effect};
-pub use damage::{AtStart, Damage, Fault, Reading};
+pub(crate) use damage::Reading;
+pub use damage::{AtStart, Damage, Fault};
 pub use ops::{Ops, encode_ops};
 pub use paths::{Paths, encode_paths};
 pub(crate) use reader::Found;
@@ -53,7 +54,7 @@ pub use txn::{Create, Kind, Lifetime, Txn};
 pub use writer::LogWriter;
 
 /// The first four bytes of a log, `ZKLG`.
-pub const MAGIC: [u8; 4] = *b"ZKLG";
+pub(crate) const MAGIC: [u8; 4] = *b"ZKLG";
 /// The bytes before the first record: magic, version, database id.
 pub const HEADER_LENGTH: usize = 16;
 /// The longest record that is believed in, unless told otherwise: 16 times `jute.maxbuffer`'s default.

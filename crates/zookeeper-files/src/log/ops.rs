@@ -23,7 +23,7 @@ impl<'a> Ops<'a> {
     }
 
     /// The parts as they are on disk.
-    pub fn encoded(self) -> &'a [u8] {
+    pub(crate) fn encoded(self) -> &'a [u8] {
         self.encoded
     }
 

@@ -20,7 +20,7 @@ impl<'a> Paths<'a> {
     }
 
     /// The list as it is on disk.
-    pub fn encoded(self) -> &'a [u8] {
+    pub(crate) fn encoded(self) -> &'a [u8] {
         self.encoded
     }
 

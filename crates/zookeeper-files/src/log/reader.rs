@@ -97,7 +97,7 @@ impl<R: Read> LogReader<R> {
     }
 
     /// Goes on in a log at the offset of a record, with `source` standing there. `last` is the record before it.
-    pub fn resume(source: R, offset: u64, last: Option<Zxid>) -> Self {
+    pub(crate) fn resume(source: R, offset: u64, last: Option<Zxid>) -> Self {
         Self {
             window: Window::new(source, offset),
             limit: RECORD_LIMIT,
@@ -129,12 +129,12 @@ impl<R: Read> LogReader<R> {
     }
 
     /// The zxid of the last record that was delivered.
-    pub fn last(&self) -> Option<Zxid> {
+    pub(crate) fn last(&self) -> Option<Zxid> {
         self.last
     }
 
     /// How far it has read.
-    pub fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.window.offset()
     }
 

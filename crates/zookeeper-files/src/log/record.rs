@@ -32,7 +32,7 @@ pub struct Header {
 
 impl Header {
     /// The bytes of a header, type included.
-    pub const LENGTH: usize = 32;
+    pub(crate) const LENGTH: usize = 32;
 
     #[inline]
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<(Self, i32), Malformed> {
@@ -61,7 +61,7 @@ pub struct Digest {
 
 impl Digest {
     /// The bytes of a digest.
-    pub const LENGTH: usize = 12;
+    pub(crate) const LENGTH: usize = 12;
 
     pub(crate) fn encode(self, to: &mut Vec<u8>) {
         to.put_i32(self.version);

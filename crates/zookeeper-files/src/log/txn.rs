@@ -42,27 +42,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::CreateSession,
-        Self::CloseSession,
-        Self::Create,
-        Self::Create2,
-        Self::CreateContainer,
-        Self::CreateTtl,
-        Self::Delete,
-        Self::DeleteContainer,
-        Self::SetData,
-        Self::Reconfig,
-        Self::SetAcl,
-        Self::Check,
-        Self::Multi,
-        Self::Error,
-    ];
-
     /// The type with this number in a file.
     #[inline]
-    pub fn from_code(code: i32) -> Option<Self> {
+    pub(crate) fn from_code(code: i32) -> Option<Self> {
         Some(match code {
             -10 => Self::CreateSession,
             -11 => Self::CloseSession,
@@ -83,7 +65,7 @@ impl Kind {
     }
 
     /// Its number in a file.
-    pub fn code(self) -> i32 {
+    pub(crate) fn code(self) -> i32 {
         self as i32
     }
 
@@ -205,7 +187,7 @@ pub enum Txn<'a> {
 impl<'a> Txn<'a> {
     /// Takes the transaction of this type.
     #[inline]
-    pub fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+    pub(crate) fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
         Ok(match kind {
             Kind::CreateSession => Self::CreateSession { timeout: from.i32()? },
             Kind::CloseSession => Self::CloseSession { paths: close_session(from)? },
@@ -266,7 +248,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Appends it as it is on disk.
-    pub fn encode(&self, to: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
         match *self {
             Self::CreateSession { timeout: number } | Self::Error { code: number } => to.put_i32(number),
             Self::CloseSession { paths } => to.extend_from_slice(paths.map_or(&[], Paths::encoded)),
@@ -327,7 +309,7 @@ impl<'a> Create<'a> {
     }
 
     /// Its type.
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self.lifetime {
             Lifetime::Container => Kind::CreateContainer,
             Lifetime::Ttl(_) => Kind::CreateTtl,

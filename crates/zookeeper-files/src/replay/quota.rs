@@ -41,7 +41,7 @@ impl fmt::Display for Fatal {
         if self.zxid.0 == 0 {
             write!(f, "no server starts on the snapshot, which has {}: ", self.path)?;
         } else {
-            write!(f, "the change of {} by 0x{} ends every server that applies it: ", self.path, self.zxid)?;
+            write!(f, "the change of {} by {:#} ends every server that applies it: ", self.path, self.zxid)?;
         }
         match &self.cause {
             Cause::Statistics(stats) => {

@@ -40,7 +40,6 @@ pub struct Replay {
     /// What the snapshot's own server had at the end of it.
     awaited: Option<ZxidDigest>,
     checked: u64,
-    refused: u64,
     mismatch: Option<Mismatch>,
     /// Of a snapshot, the first digest that was not the tree's. A transaction is in the tree before it is counted, so that a
     /// snapshot can hold one more than it says, and not every one shows. The next digest that is right takes it back.
@@ -53,7 +52,7 @@ impl Replay {
     /// Begins with a tree that is not fuzzy.
     pub fn new(tree: Tree) -> Self {
         let fuzzy_until = tree.last();
-        Self { tree, fuzzy_until, awaited: None, checked: 0, refused: 0, mismatch: None, doubt: None, forgiven: true }
+        Self { tree, fuzzy_until, awaited: None, checked: 0, mismatch: None, doubt: None, forgiven: true }
     }
 
     /// Begins with the snapshot of this name.
@@ -88,10 +87,7 @@ impl Replay {
         }
         match result {
             Ok(()) => Step::Applied,
-            Err(refused) => {
-                self.refused += 1;
-                Step::Refused(refused)
-            }
+            Err(refused) => Step::Refused(refused),
         }
     }
 
@@ -126,16 +122,16 @@ impl Replay {
     }
 
     /// Counts quotas, once all is applied: see [`Tree::count_quotas`].
-    pub fn count_quotas(&mut self) {
+    pub(crate) fn count_quotas(&mut self) {
         self.tree.count_quotas();
     }
 
     /// See [`Tree::begin_journal`].
-    pub fn begin_journal(&mut self) {
+    pub(crate) fn begin_journal(&mut self) {
         self.tree.begin_journal();
     }
 
-    /// See [`Tree::take_journal`].
+    /// What stood at each path that was changed, of a tree that `disk::rebuild_on` led from one point to another.
     pub fn take_journal(&mut self) -> Journal {
         self.tree.take_journal()
     }
@@ -151,18 +147,13 @@ impl Replay {
     }
 
     /// Up to here the tree is not one that any server had at one time.
-    pub fn fuzzy_until(&self) -> Zxid {
+    pub(crate) fn fuzzy_until(&self) -> Zxid {
         self.fuzzy_until
     }
 
     /// How many digests were compared.
     pub fn checked(&self) -> u64 {
         self.checked
-    }
-
-    /// How many transactions were refused, as servers refuse them.
-    pub fn refused(&self) -> u64 {
-        self.refused
     }
 
     /// The first transaction that ends every server which applies it.
@@ -177,7 +168,7 @@ impl Replay {
 
     /// The snapshot's own digest was not the tree's, and none came that takes it back: it is damaged, or it holds the next
     /// transaction already.
-    pub fn doubt(&self) -> Option<Mismatch> {
+    pub(crate) fn doubt(&self) -> Option<Mismatch> {
         self.doubt
     }
 }

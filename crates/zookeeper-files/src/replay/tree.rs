@@ -112,12 +112,12 @@ impl Tree {
     }
 
     /// Keeps from now on what stands at each path that is changed: enough to compare this moment with a later one.
-    pub fn begin_journal(&mut self) {
+    pub(crate) fn begin_journal(&mut self) {
         self.journal = Some(Journal::new());
     }
 
     /// What was kept since [`begin_journal`](Self::begin_journal).
-    pub fn take_journal(&mut self) -> Journal {
+    pub(crate) fn take_journal(&mut self) -> Journal {
         self.journal.take().unwrap_or_default()
     }
 
@@ -244,7 +244,7 @@ impl Tree {
     }
 
     /// Counts quotas as a server counts them: they are in no log.
-    pub fn count_quotas(&mut self) {
+    pub(crate) fn count_quotas(&mut self) {
         for (path, counts) in quota::counted(self) {
             self.change(&path, |node| node.data = Some(counts.into()));
         }

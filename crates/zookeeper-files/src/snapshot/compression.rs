@@ -22,7 +22,7 @@ const BLOCK_LIMIT: usize = 16 << 20;
 
 impl Compression {
     /// How many bytes [`sniff`](Self::sniff) looks at.
-    pub const SNIFFED: usize = 8;
+    pub(crate) const SNIFFED: usize = 8;
 
     /// How a file with this beginning is packed.
     pub fn sniff(head: &[u8]) -> Self {

@@ -45,4 +45,4 @@ pub use trailer::{Trailer, ZxidDigest};
 pub use writer::{AclEntry, Session, SnapshotWriter};
 
 /// The first four bytes of a snapshot, `ZKSN`.
-pub const MAGIC: [u8; 4] = *b"ZKSN";
+pub(crate) const MAGIC: [u8; 4] = *b"ZKSN";

@@ -54,7 +54,7 @@ const TTL_353: i64 = 0x80 << 56;
 
 impl Owner {
     /// The number that stands for it in a stat.
-    pub fn encoded(self) -> i64 {
+    pub(crate) fn encoded(self) -> i64 {
         match self {
             Self::Persistent => 0,
             Self::Session(session) => session.0,
@@ -66,7 +66,7 @@ impl Owner {
 
 impl Stat {
     /// The bytes of a stat.
-    pub const LENGTH: usize = 60;
+    pub(crate) const LENGTH: usize = 60;
 
     /// Who owns the znode. With extended types off, servers take TTLs for sessions of a server 255, which cannot be.
     pub fn owner(&self) -> Owner {
@@ -109,7 +109,7 @@ impl Stat {
     }
 
     /// The highest zxid that left a trace in it.
-    pub fn newest(&self) -> Zxid {
+    pub(crate) fn newest(&self) -> Zxid {
         self.czxid.max(self.mzxid).max(self.pzxid)
     }
 

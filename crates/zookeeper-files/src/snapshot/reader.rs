@@ -38,7 +38,6 @@ pub struct SnapshotReader<R> {
     sum: simd_adler32::Adler32,
     limit: usize,
     stage: Stage,
-    version: i32,
     trailer: Trailer,
     /// The path of the last znode, which tells whether the next one's parent was seen.
     last: Option<Vec<u8>>,
@@ -56,7 +55,6 @@ impl<R: Read> SnapshotReader<R> {
             sum: simd_adler32::Adler32::new(),
             limit: RECORD_LIMIT,
             stage: Stage::Sessions(0),
-            version: 2,
             trailer: Trailer::default(),
             last: None,
             newest: Zxid(0),
@@ -73,8 +71,7 @@ impl<R: Read> SnapshotReader<R> {
         reader.need(16 + 4)?;
         let mut from = reader.decoder(4);
         let fields = (from.i32(), from.i64(), from.i32());
-        let (Ok(version), Ok(_dbid), Ok(sessions)) = fields else { return Err(reader.damaged(Fault::Cut)) };
-        reader.version = version;
+        let (Ok(_version), Ok(_dbid), Ok(sessions)) = fields else { return Err(reader.damaged(Fault::Cut)) };
         reader.stage = Stage::Sessions(reader.positive(sessions)?);
         reader.consume(20);
         Ok(reader)
@@ -86,23 +83,18 @@ impl<R: Read> SnapshotReader<R> {
         Self { limit, ..self }
     }
 
-    /// The header's version, 2 in all releases.
-    pub fn version(&self) -> i32 {
-        self.version
-    }
-
     /// What followed the znodes, once [`next`](Self::next) has returned `None`.
     pub fn trailer(&self) -> Trailer {
         self.trailer
     }
 
     /// The highest zxid that left a trace in any znode so far.
-    pub fn newest(&self) -> Zxid {
+    pub(crate) fn newest(&self) -> Zxid {
         self.newest
     }
 
     /// How far it has read.
-    pub fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.window.offset()
     }
 

@@ -106,7 +106,7 @@ fn one(report: &mut Report, reads: &[Read<'_>], at: usize, judge: &Judge) {
         report.add(&file.path, Severity::Damage, "more", text);
     }
     if let Some((offset, zxid, length)) = survey.too_long {
-        let text = format!("the transaction 0x{zxid} has {length} bytes: {}", super::beyond(length));
+        let text = format!("the transaction {zxid:#} has {length} bytes: {}", super::beyond(length));
         let finding = report.add(&file.path, Severity::Damage, "too-long", text);
         (finding.offset, finding.zxid) = (Some(offset), Some(zxid));
         let at_start = if judge.start.reads(file.zxid) { AtStart::Refuses } else { AtStart::Harmless };
@@ -122,7 +122,7 @@ fn one(report: &mut Report, reads: &[Read<'_>], at: usize, judge: &Judge) {
     if let (Some(name), Some(first)) = (file.zxid, survey.begins(file.zxid))
         && name != first
     {
-        let text = format!("its name says 0x{name}, and its first good transaction is 0x{first}");
+        let text = format!("its name says {name:#}, and its first good transaction is {first:#}");
         report.add(&file.path, Severity::Damage, "renamed", text).zxid = Some(first);
     }
 }
@@ -155,7 +155,7 @@ fn between(report: &mut Report, before: &Read<'_>, after: &Read<'_>, judge: &Jud
         None => {}
         Some(Fault::Gap { .. }) => match judge.cover.of_gap(last, first) {
             Some(why) => {
-                let text = format!("transactions are missing between its 0x{last} and 0x{first} of {next_name}: {why}");
+                let text = format!("transactions are missing between its {last:#} and {first:#} of {next_name}: {why}");
                 let name = if why == Covered::FromLeader { "synced" } else { "missing" };
                 let finding = report.add(path, Severity::Notice, name, text);
                 (finding.zxid, finding.at_start) = (Some(last), Some(judge.start.gap(last, first)));
@@ -163,7 +163,7 @@ fn between(report: &mut Report, before: &Read<'_>, after: &Read<'_>, judge: &Jud
             None => missing(report, before, (last, first), &next_name, judge),
         },
         Some(_) => {
-            let text = format!("it goes up to 0x{last}, beyond the beginning of {next_name} at 0x{first}");
+            let text = format!("it goes up to {last:#}, beyond the beginning of {next_name} at {first:#}");
             let finding = report.add(path, Severity::Damage, "overlap", text);
             (finding.zxid, finding.at_start) = (Some(first), Some(judge.start.again(Some(last))));
         }
@@ -173,7 +173,7 @@ fn between(report: &mut Report, before: &Read<'_>, after: &Read<'_>, judge: &Jud
 fn missing(report: &mut Report, before: &Read<'_>, (last, first): (Zxid, Zxid), next_name: &str, judge: &Judge) {
     let cut = if before.survey.ends_bare() { "it was cut at the end of a transaction, or " } else { "" };
     let text = format!(
-        "transactions are missing between its 0x{last} and 0x{first} of {next_name}: {cut}a log between is gone"
+        "transactions are missing between its {last:#} and {first:#} of {next_name}: {cut}a log between is gone"
     );
     let finding = report.add(&before.file.path, Severity::Damage, "missing", text);
     (finding.zxid, finding.at_start) = (Some(last), Some(judge.start.gap(last, first)));

@@ -162,22 +162,6 @@ struct Judge {
     single: bool,
 }
 
-/// Verifies one log.
-pub fn verify_log(path: &Path, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
-    verify(&single(path, true), progress)
-}
-
-/// Verifies one snapshot.
-pub fn verify_snapshot(path: &Path, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
-    verify(&single(path, false), progress)
-}
-
-fn single(path: &Path, log: bool) -> Member {
-    let file = vec![File { path: path.to_owned(), zxid: None }];
-    let (logs, snapshots) = if log { (file, Vec::new()) } else { (Vec::new(), file) };
-    Member { logs, snapshots, single: true, ..Member::default() }
-}
-
 /// Whether the logs reach from a snapshot to where the newest one says that they were.
 fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
     let newest = snapshots.sound.iter().max().copied();
@@ -189,14 +173,14 @@ fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
             report.add(&log.path, Severity::Damage, "no-snapshot", text.to_owned()).at_start = Some(at_start);
         }
         (_, Some(newest), Some(first), _) if first.0 > newest.0 + 1 && crate::log::jump(newest, first).is_some() => {
-            let text = format!("transactions are missing between the newest snapshot, 0x{newest}, and 0x{first}");
+            let text = format!("transactions are missing between the newest snapshot, {newest:#}, and {first:#}");
             let finding = report.add(&member.logs[0].path, Severity::Damage, "missing", text);
             (finding.zxid, finding.at_start) = (Some(newest), Some(AtStart::DropsInSilence));
         }
         // A new leader names a snapshot after its epoch's 0, which is no transaction.
         (_, Some(newest), Some(_), Some(last)) if newest > last && newest.counter() != 0 => {
             let text = format!(
-                "the logs end with 0x{last} and a snapshot is of 0x{newest}: they were cut, or it came from the leader"
+                "the logs end with {last:#} and a snapshot is of {newest:#}: they were cut, or it came from the leader"
             );
             report.add(&log.path, Severity::Notice, "behind-snapshot", text).zxid = Some(last);
         }

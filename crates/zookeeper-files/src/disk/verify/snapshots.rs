@@ -111,9 +111,9 @@ pub(super) fn settle(report: &mut Report, snapshots: &Snapshots) {
 fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<String> {
     let end = survey.trailer.end(Zxid(0))?;
     if let Some(last) = survey.trailer.last.filter(|last| *last < name) {
-        return Some(format!("its name says 0x{name}, and it ends with 0x{last}"));
+        return Some(format!("its name says {name:#}, and it ends with {last:#}"));
     }
-    let text = || format!("it ends with 0x{end}, and has a znode of 0x{}", survey.newest);
+    let text = || format!("it ends with {end:#}, and has a znode of {:#}", survey.newest);
     // The transaction at hand is in the znodes before it is counted: seen with 3.8.5.
     (survey.newest.0 > end.max(name).0.saturating_add(1)).then(text)
 }
@@ -134,7 +134,7 @@ fn wrong_digest(
     }
     let zxid = digest.zxid;
     let differ =
-        format!("the server had the digest {:x} at 0x{zxid}, and its content has {:x}", digest.tree, survey.digest);
+        format!("the server had the digest {:x} at {zxid:#}, and its content has {:x}", digest.tree, survey.digest);
     Ok(match proof(member, file, progress)? {
         Proof::Ahead => None,
         Proof::Wrong => Some((Severity::Damage, "digest", differ)),
