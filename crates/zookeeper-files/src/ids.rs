@@ -50,7 +50,7 @@ impl FromStr for Zxid {
     type Err = ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u64::from_str_radix(text.trim_start_matches("0x"), 16).map(Self)
+        u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).map(Self)
     }
 }
 
@@ -113,5 +113,18 @@ impl<'de> Deserialize<'de> for Zxid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zxid_is_read_with_one_0x_before_it_or_none() {
+        for text in ["100000001", "0x100000001"] {
+            assert_eq!(text.parse(), Ok(Zxid(0x1_0000_0001)));
+        }
+        assert!("0x0x1".parse::<Zxid>().is_err() && "".parse::<Zxid>().is_err());
     }
 }
