@@ -63,6 +63,14 @@ final class Play {
         server.kill();
         server.start();
         server.awaitServing();
+        // The client comes back by itself. What it is asked while an attempt at that fails is lost with the attempt.
+        await("the client to be back", () -> {
+            try {
+                return zk.exists("/node", false) != null;
+            } catch (KeeperException.ConnectionLossException lost) {
+                return false;
+            }
+        });
         zk.setData("/node", "after the restart".getBytes(StandardCharsets.UTF_8), -1);
         zk.create("/open", null, Ids.OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
         finish(List.of(server));
