@@ -5,7 +5,7 @@
 //! when its pod is being deleted, whoever deletes it. Its agent holds the server up for that long (`agent::serve`).
 
 use super::standing::Standing;
-use super::{Purpose, Step, mute, rolling};
+use super::{Purpose, Step, due, mute, rolling, stop};
 use crate::model::{Fact, Observation, ServerId};
 
 /// Takes the leader out of the membership when its node was cordoned, and no other voter's was: with two of them, the
@@ -15,7 +15,7 @@ pub fn hand_over(seen: &Observation, standing: &Standing) -> Option<Step> {
     let (leader, committed) = (standing.leader?, standing.committed.as_ref()?);
     let others: Vec<ServerId> = committed.voters().filter(|id| *id != leader).collect();
     let desired = seen.desired.as_ref().ok()?;
-    let in_turn = others.iter().any(|id| rolling::turn(seen, desired, *id).is_some());
+    let in_turn = others.iter().any(|id| due::turn(seen, desired, *id).is_some());
     let elsewhere = others.iter().all(|id| cordoned(seen, *id) == Some(false));
     let ready = cordoned(seen, leader) == Some(true) && !others.is_empty() && elsewhere;
     if !ready
@@ -26,7 +26,7 @@ pub fn hand_over(seen: &Observation, standing: &Standing) -> Option<Step> {
     {
         return None;
     }
-    Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))
+    Some(stop::leave(seen, standing, leader, committed.version, Purpose::HandOver))
 }
 
 /// Takes the leader out of the membership when its pod is being deleted and the server still leads. What is left tolerates
@@ -43,7 +43,7 @@ pub fn relieve(seen: &Observation, standing: &Standing) -> Option<Step> {
     {
         return None;
     }
-    Some(rolling::leave(seen, standing, leader, committed.version, Purpose::HandOver))
+    Some(stop::leave(seen, standing, leader, committed.version, Purpose::HandOver))
 }
 
 fn cordoned(seen: &Observation, id: ServerId) -> Option<bool> {

@@ -8,8 +8,9 @@
 //! - While nobody leads, nothing shows which revision can serve: at most one member at a time gets the newest, and only one
 //!   that has not served with what it has, or ends again and again.
 
-use super::rolling::{due, restart, stays, turn};
+use super::due::{due, turn};
 use super::standing::Standing;
+use super::stop::{restart, stays};
 use super::{Step, hindered, replace, volume};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Reason, Target, Write, objects, rolling};
+use super::{Reason, Target, Write, due, objects};
 use crate::model::names::MANAGED_BY;
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::words::{QUOTE, cut};
@@ -207,7 +207,7 @@ pub fn unmade(seen: &Observation, desired: &Desired) -> Option<Reason> {
     let refused = unmanned.iter().find_map(|ordinal| Some((ordinal, seen.hindrances.pods.get(ordinal)?)));
     let (ordinal, refusal) = refused?;
     let (pod, words) = (seen.names.pod(*ordinal), &refusal.words);
-    let waiting = seen.pods.keys().filter(|ordinal| rolling::due(seen, ServerId::from(**ordinal)).is_some()).count();
+    let waiting = seen.pods.keys().filter(|ordinal| due::due(seen, ServerId::from(**ordinal)).is_some()).count();
     let late = refusal.since.is_some_and(|since| seen.now.saturating_sub(since) > desired.deadline);
     Some(if late && waiting > 0 {
         Reason::new(

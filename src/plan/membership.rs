@@ -11,7 +11,7 @@
 use super::origin::usable_claim;
 use super::standing::serving;
 use super::view::{Course, View};
-use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, replace, rolling};
+use super::{Reason, Resize, Step, denied, departure, drain, due, hindered, mute, replace, rolling, stop};
 use crate::model::truth::Mode;
 use crate::model::{Fact, Observation, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
@@ -94,11 +94,11 @@ fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step>
     // member does. A leader that gave up its seat comes by here.
     let restart = |id: ServerId| {
         let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating)?;
-        let why = rolling::turn(seen, desired, id)?;
+        let why = due::turn(seen, desired, id)?;
         if hindered::pinned(seen, id) {
             return None;
         }
-        Some(rolling::restart(seen, standing, id, pod, Some(course.committed.version), why))
+        Some(stop::restart(seen, standing, id, pod, Some(course.committed.version), why))
     };
     if let Some(step) = joiners().find_map(restart) {
         return Some(step);
@@ -120,7 +120,7 @@ fn second(course: &Course<'_>, joiner: ServerId) -> Option<ServerId> {
 
 fn join(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Step {
     if view.seen.hindrances.denied {
-        return meanwhile(view, Reason::new(rolling::DENIED, denied(view.seen)));
+        return meanwhile(view, Reason::new(stop::DENIED, denied(view.seen)));
     }
     Step::Join {
         id: joiner,
@@ -211,8 +211,8 @@ pub fn leave(view: &View<'_>) -> Option<Step> {
     }
     Some(match departure::blocker(seen, standing, id) {
         Some(blocker) => Step::Wait(blocker),
-        None if seen.hindrances.denied => meanwhile(view, Reason::new(rolling::DENIED, denied(seen))),
-        None => rolling::leave(seen, standing, id, course.committed.version, why),
+        None if seen.hindrances.denied => meanwhile(view, Reason::new(stop::DENIED, denied(seen))),
+        None => stop::leave(seen, standing, id, course.committed.version, why),
     })
 }
 

@@ -8,6 +8,8 @@
 mod deed;
 mod departure;
 mod drain;
+mod due;
+mod failed;
 mod guard;
 mod heal;
 mod hindered;
@@ -23,6 +25,7 @@ mod service;
 mod standing;
 mod status;
 mod step;
+mod stop;
 mod strangers;
 mod version;
 mod view;
@@ -38,11 +41,11 @@ pub use guard::Guard;
 pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
 pub use password::lacking as no_password;
-pub use rolling::DENIED;
 pub use rules::{COURSE, GROUND, Rule};
 pub use standing::Standing;
 pub use status::{GUARDING, Truth, Verdict, denied, refused};
 pub use step::{Obstacle, Purpose, Reason, Renew, Resize, Restart, Step, Target, Tell, Write};
+pub use stop::DENIED;
 
 /// What to do, and what to say.
 #[derive(Clone, Debug, PartialEq)]

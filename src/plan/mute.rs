@@ -6,7 +6,7 @@
 //!   that serves nobody it takes nothing, and of two voters it costs the quorum for seconds.
 
 use super::standing::Standing;
-use super::{Reason, Restart, Step, Target, departure, rolling, volume};
+use super::{Reason, Restart, Step, Target, departure, due, rolling, volume};
 use crate::model::{Desired, Fact, Membership, Observation, ServerId};
 
 /// Fewer voters than this have no two others beside a leader, of which one may be away.
@@ -37,7 +37,7 @@ pub fn alone(seen: &Observation, standing: &Standing, desired: &Desired) -> Opti
     if pod.terminating {
         return Some(Step::Wait(Reason::new(CODE, format!("pod {} {says}; it is being deleted", pod.name))));
     }
-    match rolling::due(seen, leader).filter(|_| volume::kept(seen, desired, leader)) {
+    match due::due(seen, leader).filter(|_| volume::kept(seen, desired, leader)) {
         Some(why) => {
             Some(Step::Restart(Restart { id: leader, pod: Target::pod(pod), from: None, via: Vec::new(), why }))
         }
@@ -61,7 +61,7 @@ pub fn before_few(seen: &Observation, standing: &Standing, desired: &Desired, le
     let id = committed.own_voters(&seen.names).find(|id| mute(seen, *id))?;
     let step = rolling::roll(seen, standing, desired);
     Some(step.unwrap_or_else(|| {
-        let held = rolling::held(seen, standing, desired).map(|held| format!(": {}", held.message)).unwrap_or_default();
+        let held = due::held(seen, standing, desired).map(|held| format!(": {}", held.message)).unwrap_or_default();
         Step::Wait(Reason::new(
             CODE,
             format!(

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
-use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
+use crate::model::names::{BORN_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::{Observation, Ordinal, Place, quantity};
-use crate::render::{Blueprint, Rendered};
+use crate::render::{self, Blueprint, OnClaim, Rendered};
 
 /// How many places of a change, or objects, are named.
 const NAMED: usize = 6;
@@ -220,13 +220,10 @@ fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, plac
     path.pop();
 }
 
-/// What the operator itself keeps on a claim: the mark of birth, the version that last ran on it, and under `onDelete: Delete` the custom resource as its
-/// owner, so that the garbage collector deletes it with that, and only with that: a `StatefulSet` deleted by mistake
-/// takes no data along.
+/// What the operator keeps on a member's claim, where it does not stand there yet.
 fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
     let claim = seen.claims.get(&ordinal)?;
-    let identity = &blueprint.charter.identity;
-    let ours = claim.identity.as_ref() == Some(identity) && !claim.going;
+    let ours = claim.identity.as_ref() == Some(&blueprint.charter.identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
     let born = claim.born || !blueprint.charter.birth;
     let ran = version::ran(seen, ordinal).filter(|_| born);
@@ -234,31 +231,8 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     if !ours || (as_it_is && claim.instance.is_none()) {
         return None;
     }
-    let mut labels = json!({IDENTITY_LABEL: identity});
-    if born {
-        labels[BORN_LABEL] = json!("true");
-    }
-    // It is the StatefulSet controller's until it is taken from it: made empty first, and left out the next time.
-    if claim.instance.as_ref().is_some_and(|instance| !instance.is_empty()) {
-        labels[INSTANCE_LABEL] = json!("");
-    }
-    let mut reference = blueprint.owner_reference();
-    // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
-    reference["controller"] = json!(false);
-    reference["blockOwnerDeletion"] = json!(false);
-    let json = json!({
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": claim.name,
-            "namespace": seen.names.namespace,
-            "labels": labels,
-            "annotations": ran.map_or(json!({}), |ran| json!({VERSION_ANNOTATION: ran})),
-            "ownerReferences": if owned { vec![reference] } else { Vec::new() },
-        },
-    });
-    let key = ObjectKey { kind: Kind::PersistentVolumeClaim, name: claim.name.clone() };
-    Some(Write::Apply { object: Rendered { key, json }, uid: Some(claim.uid.clone()) })
+    let object = render::claim(blueprint, claim, OnClaim { born, ran, owned });
+    Some(Write::Apply { object, uid: Some(claim.uid.clone()) })
 }
 
 /// Member Services beyond the last member, and claims that policy gives up, once no pod is left to use them.

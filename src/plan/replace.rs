@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::standing::Standing;
-use super::{Purpose, Reason, Renew, Step, Target, departure, hindered, rolling, volume};
+use super::{Purpose, Reason, Renew, Step, Target, departure, due, hindered, stop, volume};
 use crate::api::ReclaimPolicy;
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
@@ -77,7 +77,7 @@ pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
     if let Some(blocker) = standing.blocker_but(seen, id) {
         return Some(Step::Wait(blocker));
     }
-    Some(rolling::leave(seen, standing, id, committed.version, Purpose::Replace))
+    Some(stop::leave(seen, standing, id, committed.version, Purpose::Replace))
 }
 
 /// Gives a member that is in no membership a new volume.
@@ -96,9 +96,9 @@ pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: Ser
         // The claim goes only after its pod.
         Some(_) => {
             let why = why.unwrap_or_else(|| "its volume claim is being deleted".to_owned());
-            Some(rolling::restart(seen, standing, id, pod?, Some(committed.version), why))
+            Some(stop::restart(seen, standing, id, pod?, Some(committed.version), why))
         }
-        None => Some(rolling::restart(seen, standing, id, pod?, Some(committed.version), why?)),
+        None => Some(stop::restart(seen, standing, id, pod?, Some(committed.version), why?)),
     }
 }
 
@@ -131,7 +131,7 @@ pub fn reported(seen: &Observation, standing: &Standing, desired: &Desired) -> O
     seen.pods.iter().find_map(|(ordinal, pod)| {
         let id = ServerId::from(*ordinal);
         let resynced = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
-        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) && rolling::due(seen, id).is_none() {
+        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) && due::due(seen, id).is_none() {
             return Some(Reason::new(
                 "DataDamaged",
                 format!(
@@ -193,7 +193,7 @@ pub fn resync(seen: &Observation, standing: &Standing) -> BTreeMap<ServerId, Str
     let Some(committed) = &standing.committed else { return told };
     let unreadable = seen.pods.iter().find(|(ordinal, pod)| {
         let id = ServerId::from(**ordinal);
-        let doubtful = pod.doubtful && rolling::unproven(seen, id);
+        let doubtful = pod.doubtful && due::unproven(seen, id);
         let damaged =
             pod.unreadable && !doubtful && pod.restarts >= TRIES && !pod.terminating && !told.contains_key(&id);
         damaged && others(committed, id) && standing.blocker_but(seen, id).is_none()

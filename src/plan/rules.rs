@@ -7,7 +7,8 @@ use super::guard::{self, Guard};
 use super::step::{Reason, Step};
 use super::view::View;
 use super::{
-    departure, drain, heal, hindered, membership, mute, objects, origin, password, replace, rolling, strangers, version,
+    departure, drain, failed, heal, hindered, membership, mute, objects, origin, password, replace, rolling, strangers,
+    version,
 };
 
 /// One rule.
@@ -121,7 +122,7 @@ fn ask(rules: &'static [Rule], view: &View<'_>, considered: &mut Vec<&'static Ru
 fn going_where(view: &View<'_>, step: Step) -> Step {
     let (Step::Wait(reason), Some(desired)) = (&step, view.desired) else { return step };
     let (seen, standing, wanted) = (view.seen, view.standing, desired.replicas);
-    let Reason { code, message } = rolling::failed(seen, standing).unwrap_or_else(|| reason.clone());
+    let Reason { code, message } = failed::failed(seen, standing).unwrap_or_else(|| reason.clone());
     let way_out = departure::way_out(seen, standing, wanted).map(|out| format!("; {out}")).unwrap_or_default();
     let membership = standing.committed.clone().or_else(|| seen.noted_membership());
     let voters = membership.map(|membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX));

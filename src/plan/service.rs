@@ -5,7 +5,7 @@
 //! - A roll is halted by what keeps clients away as well: restarted one after the other, all members would be out of reach.
 
 use super::standing::Standing;
-use super::{Reason, rolling};
+use super::{Reason, due, rolling};
 use crate::model::{Membership, Observation, ServerId};
 
 /// A container that ended runs again after five minutes at most: one that has run for this long may be well.
@@ -17,7 +17,7 @@ const START: u64 = 60;
 /// the same moment, a majority would have to wait for it. One of the older revision may never be ready, and its restart be
 /// the cure.
 pub fn blocker(seen: &Observation, committed: &Membership) -> Option<Reason> {
-    let restarted = committed.voters().filter(|id| rolling::due(seen, *id).is_none());
+    let restarted = committed.voters().filter(|id| due::due(seen, *id).is_none());
     rolling::unready(seen, committed).or_else(|| {
         let (id, why) = restarted.into_iter().find_map(|id| Some((id, beside(seen, id)?)))?;
         let pod = seen.names.pod(id.ordinal());

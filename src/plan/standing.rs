@@ -4,7 +4,7 @@
 //! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
 //! quorum; for a step every voter has to say so itself.
 
-use super::{Reason, mute, rolling, strangers};
+use super::{Reason, due, mute, strangers};
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
@@ -170,7 +170,7 @@ impl Standing {
         let voters = self.committed.iter().flat_map(Membership::voters);
         let hears = |id: ServerId| self.leader != Some(id) || !mute::mute(seen, id);
         let synced = voters.filter(|id| Some(*id) != except && hears(*id) && self.unsynced(seen, *id).is_none());
-        let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| rolling::due(seen, *id).is_some());
+        let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| due::due(seen, *id).is_some());
         let mut asked = if fresh.is_empty() { due } else { fresh };
         asked.retain(|id| seen.address(*id).is_some());
         asked

@@ -2,7 +2,9 @@
 
 use super::origin::{self, Origin};
 use super::standing::{Standing, serving};
-use super::{Aside, Held, Purpose, Reason, Step, confirmed, hindered, objects, rolling, service, strangers, warning};
+use super::{
+    Aside, Held, Purpose, Reason, Step, confirmed, due, failed, hindered, objects, service, strangers, warning,
+};
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
@@ -286,7 +288,7 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside)
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
     }
-    if let Some(failed) = rolling::failed(seen, standing) {
+    if let Some(failed) = failed::failed(seen, standing) {
         return verdict(Truth::True, failed.code, failed.message);
     }
     if let Some(strangers) = strangers::named(seen, standing) {
@@ -304,17 +306,17 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside)
 /// Whether members are to be restarted now, or that is not known yet.
 fn rolls(seen: &Observation, standing: &Standing) -> bool {
     let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
-    let due = || seen.pods.keys().any(|ordinal| rolling::due(seen, ServerId::from(*ordinal)).is_some());
-    let held = || seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired)).is_some();
+    let due = || seen.pods.keys().any(|ordinal| due::due(seen, ServerId::from(*ordinal)).is_some());
+    let held = || seen.desired.as_ref().ok().and_then(|desired| due::held(seen, standing, desired)).is_some();
     let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
     unknown || (due() && !held()) || by_name()
 }
 
 /// What restarts wait for, as a sentence about pods.
 fn restarts(seen: &Observation, standing: &Standing) -> Reason {
-    let held = seen.desired.as_ref().ok().and_then(|desired| rolling::held(seen, standing, desired));
+    let held = seen.desired.as_ref().ok().and_then(|desired| due::held(seen, standing, desired));
     let unborn = standing.committed.is_none() && seen.noted_membership().is_none();
-    if let Some(held) = held.or_else(|| rolling::failed(seen, standing).filter(|_| !unborn)) {
+    if let Some(held) = held.or_else(|| failed::failed(seen, standing).filter(|_| !unborn)) {
         return held;
     }
     let deadline = seen.desired.as_ref().map_or(0, |desired| desired.deadline);
@@ -340,7 +342,7 @@ fn restart_pending(seen: &Observation, standing: &Standing) -> Option<Verdict> {
     let due: Vec<String> = seen
         .pods
         .iter()
-        .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, rolling::due(seen, ServerId::from(*ordinal))?)))
+        .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, due::due(seen, ServerId::from(*ordinal))?)))
         .collect();
     let pending = restarts(seen, standing);
     (!due.is_empty()).then(|| Verdict {

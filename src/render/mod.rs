@@ -2,6 +2,7 @@
 //!
 //! Invariants: byte-stable, so that an upgrade of the operator restarts nothing; no secret in it; cannot fail.
 
+mod claim;
 mod config;
 mod merge;
 mod pod;
@@ -17,6 +18,7 @@ use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
 use crate::model::{Charter, Desired, Names, Ordinal};
 
+pub use claim::{OnClaim, claim};
 pub use config::static_config;
 
 /// Everything that the rendering depends on.

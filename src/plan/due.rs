@@ -1,0 +1,69 @@
+//! Why a member would be restarted, and whether it may be now.
+
+use super::Reason;
+use super::standing::Standing;
+use super::volume;
+use crate::model::desired::Updates;
+use crate::model::observed::Asked;
+use crate::model::{Desired, Fact, Observation, Ordinal, ServerId};
+
+/// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
+pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
+    let pod = seen.pods.get(&id.ordinal())?;
+    if asked(seen, id) {
+        return Some("its restart was asked for".to_owned());
+    }
+    let wanted = seen.set.as_ref()?.update_revision.as_deref();
+    if let (Some(revision), Some(wanted)) = (pod.revision.as_deref(), wanted)
+        && revision != wanted
+    {
+        return Some("it is of an older revision".to_owned());
+    }
+    let resync = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
+    if resync == Some(&pod.uid) {
+        return Some("it cannot read its data, and will sync anew".to_owned());
+    }
+    seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
+}
+
+/// Whether nobody else has served with what this member's pod was made from: what it ends of may be that.
+pub fn unproven(seen: &Observation, id: ServerId) -> bool {
+    let revision = |ordinal: Ordinal| seen.pods.get(&ordinal).and_then(|pod| pod.revision.as_ref());
+    let mut others = seen.pods.iter().filter(|(ordinal, _)| **ordinal != id.ordinal());
+    due(seen, id).is_none() && !others.any(|(other, pod)| pod.ready && revision(*other) == revision(id.ordinal()))
+}
+
+/// Why a member is restarted now although it serves: it is due, and the policy does not hold it. Who asks for the restart of
+/// one member does not approve of the others'.
+pub fn turn(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
+    due(seen, id).filter(|_| asked(seen, id) || closed(seen, desired).is_none())
+}
+
+/// Why members that serve are not restarted now, although some have to be.
+pub fn held(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
+    volume::last_copy(seen, standing, desired).or_else(|| closed(seen, desired))
+}
+
+pub fn asked(seen: &Observation, id: ServerId) -> bool {
+    seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.asked == Some(Asked::Restart))
+}
+
+/// What the update policy waits for.
+fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
+    let revision = seen.set.as_ref()?.update_revision.clone().unwrap_or_default();
+    match &desired.updates {
+        Updates::Supervised if seen.requests.approved.as_deref() != Some(revision.as_str()) => Some(Reason::new(
+            "ApprovalNeeded",
+            format!(
+                "they wait for an approval: kubectl -n {} annotate zke {} --overwrite menagerie.dev/approve={revision}",
+                seen.names.namespace, seen.names.ensemble
+            ),
+        )),
+        Updates::Windows(windows) if !windows.iter().any(|window| window.open(seen.now)) => {
+            let next = windows.iter().filter_map(|window| window.next(seen.now)).min();
+            let next = next.map_or_else(|| "never".to_owned(), |(_, time)| time);
+            Some(Reason::new("WindowClosed", format!("they wait for the next update window, which opens {next}")))
+        }
+        Updates::Automatic | Updates::Supervised | Updates::Windows(_) => None,
+    }
+}

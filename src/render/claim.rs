@@ -1,0 +1,51 @@
+//! What the operator keeps on a member's claim: the mark of birth, the version that last ran on it, and its owner.
+//!
+//! The `StatefulSet`'s controller makes claims. Under `onDelete: Delete` the custom resource owns them, so that the garbage
+//! collector deletes them with that, and only with that: a `StatefulSet` deleted by mistake takes no data along.
+
+use serde_json::json;
+
+use super::{Blueprint, Rendered, api_version};
+use crate::model::ClaimFacts;
+use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
+use crate::model::observed::{Kind, ObjectKey};
+
+/// What is to stand on a claim.
+#[derive(Clone, Copy, Debug)]
+pub struct OnClaim<'a> {
+    /// Whether the ensemble was born.
+    pub born: bool,
+    /// The version that last ran on its volume.
+    pub ran: Option<&'a str>,
+    /// Whether the custom resource owns it.
+    pub owned: bool,
+}
+
+/// The part of a claim that is the operator's.
+pub fn claim(blueprint: &Blueprint<'_>, claim: &ClaimFacts, on: OnClaim<'_>) -> Rendered {
+    let mut labels = json!({IDENTITY_LABEL: blueprint.charter.identity});
+    if on.born {
+        labels[BORN_LABEL] = json!("true");
+    }
+    // It is the StatefulSet controller's until it is taken from it: made empty first, and left out the next time.
+    if claim.instance.as_ref().is_some_and(|instance| !instance.is_empty()) {
+        labels[INSTANCE_LABEL] = json!("");
+    }
+    let mut owner = blueprint.owner_reference();
+    // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
+    owner["controller"] = json!(false);
+    owner["blockOwnerDeletion"] = json!(false);
+    let kind = Kind::PersistentVolumeClaim;
+    let json = json!({
+        "apiVersion": api_version(kind),
+        "kind": kind.as_str(),
+        "metadata": {
+            "name": claim.name,
+            "namespace": blueprint.names.namespace,
+            "labels": labels,
+            "annotations": on.ran.map_or(json!({}), |ran| json!({VERSION_ANNOTATION: ran})),
+            "ownerReferences": if on.owned { vec![owner] } else { Vec::new() },
+        },
+    });
+    Rendered { key: ObjectKey { kind, name: claim.name.clone() }, json }
+}
