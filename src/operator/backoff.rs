@@ -46,7 +46,15 @@ impl Backoff {
                 Step::Wait(reason) => (reason.code, FIRST_WAIT, WAITS_BEFORE_DOUBLING),
                 // One that is decided on again and again has no effect.
                 Step::Apply(_) => ("Apply", AFTER_STEP, APPLIES_BEFORE_DOUBLING),
-                _ => ("Step", AFTER_STEP, WAITS_BEFORE_DOUBLING),
+                Step::Tell(_)
+                | Step::Delete(_)
+                | Step::Raise(_)
+                | Step::Lower(_)
+                | Step::Join { .. }
+                | Step::Leave { .. }
+                | Step::Restart(_)
+                | Step::Renew(_)
+                | Step::Guard(_) => ("Step", AFTER_STEP, WAITS_BEFORE_DOUBLING),
             };
             if history.doing.replace(what) != Some(what) {
                 history.times = 0;

@@ -107,24 +107,12 @@ pub async fn announce(
     refused: bool,
 ) {
     let Some(progressing) = plan.conditions.iter().find(|verdict| verdict.name == "Progressing") else { return };
-    let (action, secondary) = match &plan.step {
-        Step::Rest => return,
-        // It is said once all of it is done, or why it cannot be.
-        _ if matches!(outcome, Ok(Acted::Partly)) => return,
-        _ if outcome.as_ref().is_err_and(ActError::is_outdated) => return,
-        Step::Wait(_) => ("Wait", None),
-        Step::Refuse(_) => ("Refuse", None),
-        Step::Apply(_) => ("Apply", None),
-        Step::Tell(_) => ("Tell", None),
-        Step::Delete(_) => ("Delete", None),
-        Step::Raise(resize) => ("Raise", Some(resize.id)),
-        Step::Lower(resize) => ("Lower", Some(resize.id)),
-        Step::Join { id, .. } => ("Join", Some(*id)),
-        Step::Leave { id, .. } => ("Leave", Some(*id)),
-        Step::Renew(renew) => ("Renew", Some(renew.id)),
-        Step::Restart(restart) => ("Restart", Some(restart.id)),
-        Step::Guard(_) => ("Guard", None),
-    };
+    // Of a step that is done in parts it is said once all of it is done, or why it cannot be.
+    let unsaid = matches!(outcome, Ok(Acted::Partly)) || outcome.as_ref().is_err_and(ActError::is_outdated);
+    if plan.step == Step::Rest || unsaid {
+        return;
+    }
+    let (action, secondary) = (capitalised(plan.step.word()), plan.step.member());
     let (type_, reason, note) = match (outcome, &plan.step) {
         (Err(_), _) if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
@@ -136,7 +124,7 @@ pub async fn announce(
         (Ok(_), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
     };
     // What lasts is said when it begins, and not on every pass or try.
-    let lasts = outcome.is_err() || matches!(plan.step, Step::Wait(_) | Step::Refuse(_));
+    let lasts = outcome.is_err() || plan.step.idle();
     if lasts && said_before(ensemble, progressing, type_ == EventType::Warning && reason == progressing.reason) {
         return;
     }
@@ -145,7 +133,7 @@ pub async fn announce(
         type_,
         reason: reason.to_owned(),
         note: Some(cut(&note, NOTE)),
-        action: action.to_owned(),
+        action,
         secondary: secondary.map(|id| pod_reference(ensemble, id)),
     };
     let ensemble = ensemble.object_ref(&());
@@ -154,6 +142,12 @@ pub async fn announce(
         Ok(Err(error)) => warn!(error = ApiError::of("publish an Event", error).told(), "an Event is lost"),
         Err(_) => warn!("failed to publish an Event: no answer from the API server"),
     }
+}
+
+/// As Events call what is done.
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
 
 /// The cause comes before what was meant to be done: an Event has no room for two long sentences.

@@ -112,15 +112,10 @@ impl Step {
             Deed::Guard(guard) => guard.via.is_empty(),
             Deed::LookAgain | Deed::Write(_) | Deed::Delete(_) | Deed::Resize(_) => false,
         });
-        let id = match &self {
-            _ if !asks => return self,
-            Self::Join { id, .. } | Self::Leave { id, .. } => Some(*id),
-            Self::Raise(resize) | Self::Lower(resize) => Some(resize.id),
-            Self::Restart(restart) => Some(restart.id),
-            Self::Renew(renew) => Some(renew.id),
-            _ => None,
-        };
-        let about = id.map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.ordinal())));
+        if !asks {
+            return self;
+        }
+        let about = self.member().map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.ordinal())));
         Self::Wait(Reason::new(
             "NobodyToAsk",
             format!("waiting for a synced member that can be asked before this is done: {}{about}", self.word()),

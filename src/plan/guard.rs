@@ -34,12 +34,10 @@ pub struct Guard {
 /// The rights that are to be taken away now, in the place of a step that does nothing.
 pub fn instead(step: &Step, view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
     let (seen, standing) = (view.seen, view.standing);
-    let idle = match step {
-        Step::Rest | Step::Wait(_) => true,
-        // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper.
-        Step::Refuse(reason) => matches!(reason.code, "ApplyRefused" | REFUSED),
-        _ => false,
-    };
+    // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper; everything else has to be put
+    // right first.
+    let refused = matches!(step, Step::Refuse(reason) if !matches!(reason.code, "ApplyRefused" | REFUSED));
+    let idle = step.idle() && !refused;
     let waits = seen.hindrances.denied || failed(seen, desired, identity).is_some_and(|failed| failed.waits);
     if idle && !waits { due(seen, standing, desired, identity) } else { None }
 }

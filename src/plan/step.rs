@@ -73,6 +73,40 @@ impl Step {
             Self::Rest => "rest",
         }
     }
+
+    /// The one member that it is about, if there is one.
+    pub fn member(&self) -> Option<ServerId> {
+        match self {
+            Self::Join { id, .. } | Self::Leave { id, .. } => Some(*id),
+            Self::Raise(resize) | Self::Lower(resize) => Some(resize.id),
+            Self::Renew(renew) => Some(renew.id),
+            Self::Restart(restart) => Some(restart.id),
+            Self::Apply(_)
+            | Self::Tell(_)
+            | Self::Delete(_)
+            | Self::Guard(_)
+            | Self::Wait(_)
+            | Self::Refuse(_)
+            | Self::Rest => None,
+        }
+    }
+
+    /// Whether it changes nothing by itself.
+    pub fn idle(&self) -> bool {
+        match self {
+            Self::Wait(_) | Self::Refuse(_) | Self::Rest => true,
+            Self::Apply(_)
+            | Self::Tell(_)
+            | Self::Delete(_)
+            | Self::Raise(_)
+            | Self::Lower(_)
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Restart(_)
+            | Self::Renew(_)
+            | Self::Guard(_) => false,
+        }
+    }
 }
 
 /// An object to write.
