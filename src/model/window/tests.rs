@@ -100,6 +100,14 @@ fn a_time_that_clocks_jump_over_opens_when_they_have_jumped_and_only_where_it_is
 }
 
 #[test]
+fn a_time_before_the_one_that_clocks_jump_over_opens_no_second_time_behind_it() {
+    let jump = second("2026-03-29T01:00:00Z");
+    let early = window("0 1 * * *", Some("Europe/Berlin"), 10).unwrap();
+    assert!(early.open(jump - 3600) && !early.open(jump));
+    assert_eq!(early.next(jump - 1800).unwrap().1, "2026-03-30 01:00 CEST");
+}
+
+#[test]
 fn a_time_that_comes_twice_opens_at_the_first_and_many_open_at_both() {
     // On 2026-10-25, 02:30 is at 00:30 UTC as CEST and at 01:30 UTC as CET.
     let (first, again) = (second("2026-10-25T00:30:00Z"), second("2026-10-25T01:30:00Z"));
@@ -111,6 +119,18 @@ fn a_time_that_comes_twice_opens_at_the_first_and_many_open_at_both() {
     for (second, open) in [(first - 1, false), (first, true), (first + 601, false), (again, true), (again + 599, true)]
     {
         assert_eq!(many.open(second), open, "{second}");
+    }
+}
+
+#[test]
+fn the_next_opening_is_never_in_the_past() {
+    let start = second("2026-10-24T23:00:00Z");
+    for opens in ["30 2 * * *", "*/20 2 * * *", "30 2,4 * * *", "* * * * *"] {
+        let window = window(opens, Some("Europe/Berlin"), 5).unwrap();
+        for now in (start..start + 4 * 3600).step_by(300) {
+            let next = window.next(now).unwrap();
+            assert!(next.0 > now.try_into().unwrap(), "{opens} {now}: {next:?}");
+        }
     }
 }
 
@@ -129,7 +149,20 @@ fn zones_are_told_by_their_abbreviation_or_else_by_their_offset() {
     ] {
         assert_eq!(window("0 12 * * *", zone, 5).unwrap().next(NOON).unwrap().1, says, "{zone:?}");
     }
-    for zone in ["", " UTC", "UTC ", "CEST", "+01:00", "Local", "../UTC", "Europe", "Europe/Berlin\0", "posix/UTC"] {
+    for zone in [
+        "",
+        " UTC",
+        "UTC ",
+        "CEST",
+        "+01:00",
+        "Local",
+        "../UTC",
+        "Europe",
+        "Europe/Berlin\0",
+        "posix/UTC",
+        "europe/berlin",
+        "Etc/Unknown",
+    ] {
         assert!(window("0 12 * * *", Some(zone), 5).unwrap_err().contains("is not a time zone"), "{zone:?}");
     }
 }
