@@ -11,7 +11,7 @@ use futures::future::join_all;
 use crate::http;
 use crate::model::layout::AGENT_PORT;
 use crate::model::truth::Server;
-use crate::model::{MemberTruth, ServerId};
+use crate::model::{MemberTruth, ServerId, address};
 
 use super::seed::Seed;
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub async fn witness(seed: &Seed, own: ServerId) -> Option<ServerId> {
     let others = seed.membership.servers.iter().filter(|(id, _)| **id != own);
     let asked = others.map(|(id, server)| async move {
-        let url = format!("http://{}:{AGENT_PORT}/v1/member", server.host());
+        let url = format!("http://{}/v1/member", address::with_port(server.host(), AGENT_PORT));
         http::get_json::<MemberTruth>(&url, PATIENCE).await.ok().filter(|truth| has_lived(truth, seed)).map(|_| *id)
     });
     join_all(asked).await.into_iter().flatten().next()

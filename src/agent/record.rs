@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ConfigVersion, Membership};
+use crate::model::{ConfigVersion, Membership, address};
 
 /// What every file of a membership is called, up to its version in hexadecimal.
 pub const STEM: &str = "zoo.cfg.dynamic.";
@@ -101,15 +101,14 @@ pub fn whole(spec: &str) -> bool {
     };
     let port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
     let client_whole = client.rsplit(':').next().is_some_and(port);
-    let address_whole = |address: &str| {
-        let host = if address.starts_with('[') { address.find(']').map_or(0, |end| end + 1) } else { 0 };
-        let Some((rest, behind)) = address.get(host..).and_then(|rest| rest.split_once(':')) else {
+    let address_whole = |text: &str| {
+        let Some((host, behind)) = address::split(text) else {
             return false;
         };
         let mut fields = behind.split(':');
         let both_ports = fields.next().is_some_and(port) && fields.next().is_some_and(port);
         let role = fields.next().is_none_or(|role| role == "participant" || role == "observer");
-        host + rest.len() > 0 && both_ports && role && fields.next().is_none()
+        !host.is_empty() && both_ports && role && fields.next().is_none()
     };
     client_whole && quorum.split('|').all(address_whole)
 }

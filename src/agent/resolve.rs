@@ -10,7 +10,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::model::Membership;
+use crate::model::{Membership, address};
 
 /// The first lookups follow each other closely: a start is measured against a `StatefulSet` that has none.
 const BRISK: Duration = Duration::from_millis(250);
@@ -65,8 +65,7 @@ async fn unresolved(hosts: BTreeSet<String>, limit: Duration) -> BTreeSet<String
 }
 
 async fn resolves(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    lookup_host((bare, 0)).await.is_ok_and(|mut addresses| addresses.next().is_some())
+    lookup_host((address::bare(host), 0)).await.is_ok_and(|mut addresses| addresses.next().is_some())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use crate::http::HttpError;
 use crate::model::bounded::words;
 use crate::model::truth::{Mode, Server, Serving};
-use crate::model::{Membership, Zxid};
+use crate::model::{Membership, Zxid, address};
 use crate::zk::admin::{self, Monitor, ServerStats, VotingView};
 
 /// For everything about one server: a probe ends after 3 s.
@@ -186,9 +186,7 @@ fn agree(view: &VotingView, membership: &Membership) -> bool {
 fn quorum_addresses(spec: &str) -> BTreeSet<(String, String)> {
     let quorum = spec.split(';').next().unwrap_or(spec);
     let address = |text: &str| {
-        let host = if text.starts_with('[') { text.find(']').map_or(0, |end| end + 1) } else { 0 };
-        let (rest, ports) = text.get(host..)?.split_once(':')?;
-        let host = text.get(..host + rest.len())?;
+        let (host, ports) = address::split(text)?;
         Some(canonical((host, ports.split(':').next()?)))
     };
     quorum.split('|').filter_map(address).collect()
@@ -196,7 +194,7 @@ fn quorum_addresses(spec: &str) -> BTreeSet<(String, String)> {
 
 /// Java prints an IPv6 address with all its groups.
 fn canonical((host, port): (&str, &str)) -> (String, String) {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bare = address::bare(host);
     let host = bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string());
     (host, port.to_owned())
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
+use super::address;
 use super::ids::{ConfigVersion, ServerId};
 use super::names::Names;
 
@@ -63,9 +64,7 @@ impl Server {
 
     /// The name or address that its peers connect to.
     pub fn host(&self) -> &str {
-        let end = if self.spec.starts_with('[') { self.spec.find(']').map_or(0, |i| i + 1) } else { 0 };
-        let colon = self.spec[end..].find(':').map_or(self.spec.len(), |i| i + end);
-        &self.spec[..colon]
+        address::split(&self.spec).map_or(&self.spec, |(host, _)| host)
     }
 
     fn parse(spec: &str) -> Self {

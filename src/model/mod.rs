@@ -1,6 +1,7 @@
 //! Pure nouns that every stage shares: ids, memberships, a member's truth, what was wanted and what was seen.
 
 pub mod acl;
+pub mod address;
 mod amounts;
 pub mod bounded;
 pub mod charter;

@@ -21,7 +21,9 @@ use crate::model::charter::CHARTER_KEY;
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
-use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
+use crate::model::{
+    Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, address,
+};
 
 /// An agent answers in milliseconds; a node that was cut off never does.
 const AGENT: Duration = Duration::from_secs(3);
@@ -146,8 +148,7 @@ fn charter(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<crate::
 
 async fn ask(pod: &PodFacts) -> Result<MemberTruth, String> {
     let ip = pod.ip.as_ref().ok_or("its pod has no address yet")?;
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
-    let answer = http::get_json(&format!("http://{host}:{AGENT_PORT}/v1/member"), AGENT).await;
+    let answer = http::get_json(&format!("http://{}/v1/member", address::with_port(ip, AGENT_PORT)), AGENT).await;
     answer.map_err(|error| format!("its agent does not answer: {error}"))
 }
 

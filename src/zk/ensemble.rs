@@ -12,7 +12,7 @@ use zookeeper_client::{Acls, Client, CreateMode, EnsembleUpdate, Error as ZkErro
 
 use crate::model::membership::CLIENT_PORT;
 use crate::model::password::password;
-use crate::model::{Change, ConfigVersion, Membership};
+use crate::model::{Change, ConfigVersion, Membership, address};
 
 const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const CALL: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ pub struct Ensemble {
 impl Ensemble {
     /// Connects to any of these addresses.
     pub async fn connect(addresses: &[String], password: &Password) -> Result<Self, EnsembleError> {
-        let hosts: Vec<String> = addresses.iter().map(|address| host(address)).collect();
+        let hosts: Vec<String> = addresses.iter().map(|host| address::with_port(host, CLIENT_PORT)).collect();
         let hosts = hosts.join(",");
         let failed = |reason: String| EnsembleError::Connect { hosts: hosts.clone(), reason };
         if addresses.is_empty() {
@@ -209,10 +209,6 @@ pub(super) async fn call<T>(
         Ok(Err(error)) => Err(EnsembleError::from_zookeeper(what, &error)),
         Err(_) => Err(EnsembleError::timed_out(what)),
     }
-}
-
-fn host(address: &str) -> String {
-    if address.contains(':') { format!("[{address}]:{CLIENT_PORT}") } else { format!("{address}:{CLIENT_PORT}") }
 }
 
 #[cfg(test)]
