@@ -104,7 +104,7 @@ async fn case_25_a_wrong_cluster_domain_is_named_and_put_right_it_heals_an_ensem
             let mut release = Release::of(&space);
             release.values.push("--set=clusterDomain=k8s.example".to_owned());
             release.with_values(&["install", &space.name, CHART, "--wait", "--timeout=120s"]);
-            let zk = space.ensemble("zk", json!({})).await;
+            let zk = space.ensemble("zk", json!({"replicas": 3})).await;
             eventually(PATIENCE, "a condition that names clusterDomain", async || {
                 let said = condition(&zk.status().await, "Ready");
                 said.0 == "False" && said.2.contains("clusterDomain")

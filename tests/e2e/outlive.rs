@@ -69,13 +69,16 @@ async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_serving_v
         let policy = json!({"deadlineSeconds": 15});
         let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy})).await;
         zk.ready(3).await;
-        // As an exporter without its configuration.
-        let command = ["sh", "-c", "echo no configuration; sleep 4; exit 1"];
+        // As an exporter without its configuration. Started again it ends at once: for as long as it ran, its pod would be ready
+        // and another one could be evicted.
+        let command = ["sh", "-c", "echo no configuration; [ -e /side/ran ] || { touch /side/ran; sleep 4; }; exit 1"];
         let rights = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
         let side = json!({
             "name": "side", "image": "docker.io/library/zookeeper:3.9.5", "command": command, "securityContext": rights,
+            "volumeMounts": [{"name": "side", "mountPath": "/side"}],
         });
-        let change = json!({"spec": {"podTemplate": {"spec": {"containers": [side]}}}});
+        let volume = json!({"name": "side", "emptyDir": {}});
+        let change = json!({"spec": {"podTemplate": {"spec": {"containers": [side], "volumes": [volume]}}}});
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &change.to_string()]);
         let message = zk.condition("Degraded", "True", "RollHalted").await;
         assert!(message.contains("side"), "{message}");
