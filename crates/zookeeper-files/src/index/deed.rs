@@ -136,14 +136,7 @@ pub(crate) fn operations(record: &Record<'_>) -> Option<usize> {
 /// operation; the paths of a session's end count from 1.
 pub(crate) fn parts<'a>(record: &Record<'a>) -> impl Iterator<Item = Part<'a>> + use<'a> {
     let txn = record.txn;
-    let multi = match txn {
-        Txn::Multi(ops) if !ops.failed() => Some(ops),
-        _ => None,
-    };
-    let paths = match txn {
-        Txn::CloseSession { paths } => paths,
-        _ => None,
-    };
+    let (multi, paths) = (txn.operations(), txn.ended());
     let whole = multi.is_none().then(|| Part { number: 0, deed: Deed::of(&txn), txn, ended: None });
     let operations = multi.into_iter().flat_map(|ops| (0..).zip(ops.iter()));
     let ended = paths.into_iter().flat_map(|paths| (1..).zip(paths.iter()));

@@ -86,16 +86,9 @@ fn of_one<'a>(txn: &Txn<'a>, part: u32) -> Option<Change<'a>> {
 }
 
 pub(crate) fn changes(txn: Txn<'_>) -> impl Iterator<Item = Change<'_>> {
-    let multi = match txn {
-        Txn::Multi(ops) if !ops.failed() => Some(ops),
-        _ => None,
-    };
-    let paths = match txn {
-        Txn::CloseSession { paths } => paths,
-        _ => None,
-    };
-    let parts = multi.into_iter().flat_map(|ops| (0..).zip(ops.iter())).filter_map(|(part, txn)| of_one(&txn, part));
-    let ended = paths.into_iter().flat_map(|paths| (0..).zip(paths.iter())).map(|(part, path)| Change {
+    let parts =
+        txn.operations().into_iter().flat_map(|ops| (0..).zip(ops.iter())).filter_map(|(part, txn)| of_one(&txn, part));
+    let ended = txn.ended().into_iter().flat_map(|paths| (0..).zip(paths.iter())).map(|(part, path)| Change {
         path,
         effect: Effect::SessionEnded,
         part,

@@ -185,6 +185,22 @@ pub enum Txn<'a> {
 }
 
 impl<'a> Txn<'a> {
+    /// The operations of a multi that was carried out.
+    pub(crate) fn operations(self) -> Option<Ops<'a>> {
+        match self {
+            Self::Multi(ops) if !ops.failed() => Some(ops),
+            _ => None,
+        }
+    }
+
+    /// What the end of a session deleted, where the record names it.
+    pub(crate) fn ended(self) -> Option<Paths<'a>> {
+        match self {
+            Self::CloseSession { paths } => paths,
+            _ => None,
+        }
+    }
+
     /// Takes the transaction of this type.
     #[inline]
     pub(crate) fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
