@@ -126,10 +126,7 @@ impl<'a> Part<'a> {
 
 /// Whether a record is a multi that took effect, and of how many operations.
 pub(crate) fn operations(record: &Record<'_>) -> Option<usize> {
-    match record.txn {
-        Txn::Multi(ops) if !ops.failed() => Some(ops.iter().count()),
-        _ => None,
-    }
+    record.txn.operations().map(|ops| ops.iter().count())
 }
 
 /// The parts of a record. Their numbers are part of the index on disk: 0 is the record itself, or a multi's first
