@@ -11,11 +11,8 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use futures::StreamExt as _;
 use futures::future::{join_all, ready};
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::controller::{self, Controller, Error as ControllerError};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -24,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
 use super::namespaces::{allowed, ensembles, listed};
+use super::objects::resource;
 use super::reconcile::{error_policy, reconcile};
 use super::watched::{Watched, of_labels};
 use super::{Context, MANAGER, surroundings};
@@ -153,20 +151,13 @@ async fn control(
     let labelled = of_labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
     let stop = stop_signal();
     let nodes = surroundings::changes(client).await;
-    Controller::new(ensembles, selected)
+    let controller = Controller::new(ensembles, selected);
+    let controller = Kind::ALL.into_iter().fold(controller, |controller, kind| {
+        let (resource, noting) = (resource(kind), noting(kind, &context));
+        controller.watches_with(metadata(client, &resource, namespace), resource, labelled.clone(), noting)
+    });
+    controller
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Pod>(client, namespace), labelled.clone(), noting(Kind::Pod, &context))
-        .watches(
-            metadata::<PersistentVolumeClaim>(client, namespace),
-            labelled.clone(),
-            noting(Kind::PersistentVolumeClaim, &context),
-        )
-        .watches(metadata::<Service>(client, namespace), labelled.clone(), noting(Kind::Service, &context))
-        .watches(metadata::<ConfigMap>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Secret>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<ServiceAccount>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<PodDisruptionBudget>(client, namespace), labelled, ensemble_of)
         .reconcile_all_on(nodes)
         .graceful_shutdown_on(stop)
         .run(reconcile, error_policy, context.clone())
@@ -185,38 +176,27 @@ async fn control(
         .await;
 }
 
-fn metadata<K>(client: &Client, namespace: Option<&String>) -> Api<Watched<K>>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
+fn metadata(client: &Client, resource: &ApiResource, namespace: Option<&String>) -> Api<Watched<DynamicObject>> {
     match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn ensemble_of<K: kube::Resource>(object: Watched<K>) -> Option<ObjectRef<Guarded>> {
-    let ensemble = object.labels().get(ENSEMBLE_LABEL)?;
-    Some(ObjectRef::new(ensemble).within(&object.namespace()?))
-}
-
-/// The same, and what was met is asked for by name from then on.
-fn noting<K: kube::Resource>(
+/// Whose an object is. A member's object that was met is asked for by name from then on.
+fn noting(
     kind: Kind,
     context: &Arc<Context>,
-) -> impl Fn(Watched<K>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
+) -> impl Fn(Watched<DynamicObject>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
     let context = Arc::clone(context);
     move |object| {
-        let name = object.name_any();
-        let ensemble = ensemble_of(object)?;
         let names = Names {
-            ensemble: ensemble.name.clone(),
-            namespace: ensemble.namespace.clone().unwrap_or_default(),
+            ensemble: object.labels().get(ENSEMBLE_LABEL)?.clone(),
+            namespace: object.namespace()?,
             domain: context.cluster_domain.clone(),
         };
-        context.hints.heard(&names, kind, &name);
-        Some(ensemble)
+        context.hints.heard(&names, kind, &object.name_any());
+        Some(ObjectRef::new(&names.ensemble).within(&names.namespace))
     }
 }
 
