@@ -20,20 +20,17 @@ use kube::{Client, ResourceExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use super::namespaces::{allowed, ensembles, listed};
-use super::objects::resource;
-use super::reconcile::{error_policy, reconcile};
-use super::watched::{Watched, of_labels};
-use super::{Context, MANAGER, surroundings};
-use crate::api::ZooKeeperEnsemble;
+use super::ensemble::objects::resource;
+use super::ensemble::{Context, Guarded, surroundings};
+use super::ensemble::{error_policy, reconcile};
+use super::kit::MANAGER;
+use super::kit::namespaces::{allowed, ensembles, listed};
+use super::kit::watched::{Watched, of_labels};
 use crate::listen::listen;
 use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind};
 use crate::serve;
-
-/// An ensemble in the store.
-pub type Guarded = Watched<ZooKeeperEnsemble>;
 
 /// Ensembles that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
 /// node that takes hundreds of members with it must not hold up the other ensembles.
@@ -89,19 +86,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
         Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
     let context = Arc::new(Context {
         client: client.clone(),
-        events: super::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
+        events: super::kit::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
         environment: Environment {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
             assigned_ids: options.assigned_ids,
         },
         cluster_domain: options.cluster_domain,
-        metrics: super::metrics::Metrics::default(),
-        backoff: super::backoff::Backoff::default(),
-        hints: super::hints::Hints::default(),
-        hindered: super::hindered::Hindered::default(),
-        walks: super::walks::Walks::default(),
-        passwords: super::passwords::Passwords::default(),
+        metrics: super::ensemble::metrics::Metrics::default(),
+        backoff: super::kit::pace::Backoff::default(),
+        hints: super::ensemble::hints::Hints::default(),
+        hindered: super::ensemble::hindered::Hindered::default(),
+        walks: super::ensemble::walks::Walks::default(),
+        passwords: super::ensemble::passwords::Passwords::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

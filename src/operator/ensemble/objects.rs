@@ -12,15 +12,15 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::Context;
-use super::kept::kept;
 use super::pods::pod_facts;
-use super::timeout::{ApiError, within};
 use crate::model::names::{
     BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, VERSION_ANNOTATION,
 };
 use crate::model::observed::{Kind, ObjectKey, Row};
 use crate::model::words::{QUOTE, cut};
 use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, Ordinal, PodFacts, SetFacts};
+use crate::operator::kit::kept::kept;
+use crate::operator::kit::timeout::{ApiError, within};
 
 /// Objects that are held whole at the same time. Each may be as long as the API server lets it be, and takes several times
 /// that while it is decoded.
