@@ -11,9 +11,7 @@ use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::kept::of_ensemble;
 use super::objects::{Reader, whole};
-use super::timeout::ApiError;
 use super::{Context, passwords, refusals, surroundings};
 use crate::api::ZooKeeperEnsemble;
 use crate::http;
@@ -24,6 +22,8 @@ use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
 use crate::model::{
     Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, address,
 };
+use crate::operator::kit::kept::of_ensemble;
+use crate::operator::kit::timeout::ApiError;
 
 /// An agent answers in milliseconds; a node that was cut off never does.
 const AGENT: Duration = Duration::from_secs(3);
