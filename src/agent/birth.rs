@@ -40,13 +40,13 @@ fn has_lived(truth: &MemberTruth, seed: &Seed) -> bool {
 mod tests {
     use super::*;
     use crate::model::truth::Disk;
-    use crate::model::{Charter, ConfigVersion};
+    use crate::model::{Beginning, Charter, ConfigVersion};
 
     fn seed() -> Seed {
         let charter = Charter {
             ensemble: "a".into(),
             identity: "one".into(),
-            birth: true,
+            beginning: Beginning::Birth,
             membership: "server.1=127.0.0.1:2888:3888:participant;2181".into(),
             version: "0".into(),
             joiner: "a-{ordinal}:2888:3888:participant;2181".into(),

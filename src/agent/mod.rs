@@ -35,7 +35,7 @@ use tracing_subscriber::EnvFilter;
 use crate::listen::listen as listen_on;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
-use crate::model::{Ordinal, ServerId};
+use crate::model::{Beginning, Ordinal, ServerId};
 use crate::serve as server;
 
 use seed::{Mounts, Seed};
@@ -133,18 +133,18 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let mut seed = Seed::read(&Mounts { seed: pod.seed, secret: pod.secret })?;
     let volume = Volume::at(&pod.data);
     let found = volume.look()?;
-    if seed.birth
+    if seed.beginning.is_birth()
         && !found.database
         && let Some(witness) = birth::witness(&seed, id).await
     {
         warn!(%id, %witness, "the charter is out of date: the ensemble has been born, and this disk is empty");
-        seed.birth = false;
+        seed.beginning = Beginning::TakenUp;
     }
     let plan = prepare::prepare(&found, &seed, id, &volume.root())?;
     for file in &plan.ignored {
         warn!(%file, "not believed");
     }
-    info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.birth, "membership to start with");
+    info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.beginning.is_birth(), "membership to start with");
     volume.apply(&plan.changes)?;
     // The server may come to know them yet, and waits better than a container that starts again and again.
     if let Some(words) = resolve::words(&resolve::wait(&plan.using, bound).await, bound) {

@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::agent::truth::Place;
-    use crate::model::{Charter, Server};
+    use crate::model::{Beginning, Charter, Server};
 
     const OWN: ServerId = ServerId(2);
 
@@ -97,7 +97,7 @@ mod tests {
         let charter = Charter {
             ensemble: "a".into(),
             identity: "one".into(),
-            birth: false,
+            beginning: Beginning::TakenUp,
             membership: format!("server.1={}", Server::voter("a-0").spec),
             version: "4".into(),
             joiner: Server::voter("a-{ordinal}").spec,

@@ -14,7 +14,7 @@ use super::stop::{restart, stays};
 use super::{Step, hindered, replace, volume};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
+use crate::model::{Beginning, Desired, Fact, Membership, Observation, Ordinal, PodFacts, ServerId};
 
 /// A server that ended so often in its pod, and has not served for the whole deadline, will not by itself.
 const CRASHES: u32 = 3;
@@ -24,15 +24,17 @@ const STILL: u64 = 15;
 
 /// The restart of a pod that does not serve. What stays synced without it has to be a majority; without a quorum, one that
 /// nobody could need.
-pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, birth: bool) -> Option<Step> {
+pub fn heal(seen: &Observation, standing: &Standing, desired: &Desired, beginning: Beginning) -> Option<Step> {
     let there = seen.pods.iter().filter(|(_, pod)| !pod.terminating);
     let candidates = there.map(|(ordinal, pod)| (ServerId::from(*ordinal), pod));
     let mut candidates = candidates.filter(|(id, _)| !hindered::pinned(seen, *id));
     let heals = |id: ServerId, pod: &PodFacts| -> Option<String> {
         match &standing.committed {
             Some(committed) => beside_a_leader(seen, standing, desired, (id, pod), committed),
-            None if birth => at_birth(seen, desired, (id, pod)),
-            None => without_a_leader(seen, desired, (id, pod)),
+            None => match beginning {
+                Beginning::Birth => at_birth(seen, desired, (id, pod)),
+                Beginning::TakenUp => without_a_leader(seen, desired, (id, pod)),
+            },
         }
     };
     let (id, pod, why) = candidates.find_map(|(id, pod)| Some((id, pod, heals(id, pod)?)))?;

@@ -174,7 +174,7 @@ fn heal_members(view: &View<'_>) -> Option<Step> {
     let draft = view.draft.as_ref()?;
     let untold = hindered::untold(view.seen, &draft.held, &draft.told);
     let may = untold.is_none() || hindered::may_start(view.seen, &draft.told);
-    heal::heal(view.seen, view.standing, view.desired?, view.origin.ok()?.birth).filter(|_| may)
+    heal::heal(view.seen, view.standing, view.desired?, view.origin.ok()?.beginning).filter(|_| may)
 }
 
 fn charter_untold(view: &View<'_>) -> Option<Step> {
@@ -205,7 +205,7 @@ fn news_untold(view: &View<'_>) -> Option<Step> {
 }
 
 fn founding(view: &View<'_>) -> Option<Step> {
-    let origin = view.origin.ok().filter(|origin| origin.birth)?;
+    let origin = view.origin.ok().filter(|origin| origin.beginning.is_birth())?;
     Some(Step::Wait(origin::founding(view.seen, view.standing, origin)))
 }
 

@@ -12,7 +12,7 @@ const READABLE_BELOW: u32 = 9;
 /// Why the version that is asked for may not follow those that ran; `None` when it may. Before the birth there are no files
 /// that it would have to read.
 pub fn refusal(seen: &Observation, desired: &Desired, origin: &Origin) -> Option<Reason> {
-    let to = minor(&desired.version).filter(|_| !origin.birth)?;
+    let to = minor(&desired.version).filter(|_| !origin.beginning.is_birth())?;
     let pods = seen.set.as_ref().map_or(u32::MAX, |set| set.replicas);
     let claims = seen.claims.iter().filter(|(ordinal, claim)| {
         ordinal.0 < pods && !claim.going && claim.identity.as_ref() == Some(&origin.identity)
