@@ -146,8 +146,10 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     }
     info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.beginning.is_birth(), "membership to start with");
     volume.apply(&plan.changes)?;
-    // The server may come to know them yet, and waits better than a container that starts again and again.
-    if let Some(words) = resolve::words(&resolve::wait(&plan.using, bound).await, bound) {
+    let missing = resolve::wait(&plan.using, bound).await;
+    if let Some(words) = resolve::words(&missing, bound) {
+        ensure!(resolve::may_start(&plan.using, id, &missing), "{words} It is not started before its own name does.");
+        // The server may come to know the others yet, and waits better than a container that starts again and again.
         leave_behind(&words);
     }
     Ok(())

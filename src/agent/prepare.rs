@@ -262,12 +262,14 @@ fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed, id: ServerId) -> (
 }
 
 /// Whether the founders are called otherwise by now, or are fewer: the operator lets some go that never ran. Neither makes a
-/// second quorum: a majority is counted by ids, and one of the longer list is more than one of the shorter.
+/// second quorum: a majority is counted by ids, and one of the longer list is more than one of the shorter. Names give way after
+/// the birth too: a founder that had the wrong ones when the others were born would have them for ever (found by the simulation).
 fn refounded(record: &Membership, seed: &Seed) -> bool {
     let founders = &seed.membership;
-    let unborn =
-        seed.beginning.is_birth() && record.version == ConfigVersion(0) && founders.version == ConfigVersion(0);
-    unborn && founders.servers.keys().all(|id| record.contains(*id)) && founders.servers != record.servers
+    let fewer = founders.servers.len() < record.servers.len();
+    let unagreed = record.version == ConfigVersion(0) && founders.version == ConfigVersion(0);
+    let may_go = seed.beginning.is_birth() || !fewer;
+    unagreed && may_go && founders.servers.keys().all(|id| record.contains(*id)) && founders.servers != record.servers
 }
 
 /// That list and the member itself. Version 0 is older than any that was agreed on: the leader's replaces it at the first

@@ -156,11 +156,15 @@ impl Ensemble {
 
     /// Waits until an agent tells what is waited for.
     pub async fn until(&self, agent: &str, what: &str, is: impl Fn(&MemberTruth) -> bool) -> MemberTruth {
-        let end = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let end = begun + PATIENCE;
         loop {
             let truth = truth(agent).await;
             match truth {
-                Some(truth) if is(&truth) => return truth,
+                Some(truth) if is(&truth) => {
+                    println!("{what}: after {:?}", begun.elapsed());
+                    return truth;
+                }
                 _ => assert!(Instant::now() < end, "{what}: {truth:?}\n{}", self.words()),
             }
             sleep(Duration::from_millis(200)).await;
