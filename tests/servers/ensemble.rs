@@ -8,11 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use menagerie::agent::member::Member;
 use menagerie::agent::motion;
-use menagerie::agent::serve::{Agent, router};
+use menagerie::agent::queue::Queue;
+use menagerie::agent::routes::router;
 use menagerie::agent::truth::Place;
 use menagerie::agent::volume::Volume;
 use menagerie::http::{self, HttpError};
+use menagerie::model::layout::MEMBER_PATH;
 use menagerie::model::truth::{Mode, Server};
 use menagerie::model::{ConfigVersion, MemberTruth, ServerId};
 use tempfile::TempDir;
@@ -134,10 +137,11 @@ impl Ensemble {
             client: self.address(id, 2181).to_string(),
             quorum,
         };
-        let agent = Arc::new(Agent::new(ServerId(id.into()), place, Volume::at(&self.data(id)), None));
+        let volume = Volume::at(&self.data(id));
+        let member = Arc::new(Member::new(ServerId(id.into()), place, volume.clone(), None));
         let listener = TcpListener::bind(self.address(id, 8079)).await.unwrap();
-        tokio::spawn(motion::watch(Arc::clone(&agent), Duration::from_secs(1)));
-        tokio::spawn(menagerie::serve::serve(listener, router(agent)));
+        tokio::spawn(motion::watch(Arc::clone(&member), Queue::to(volume), Duration::from_secs(1)));
+        tokio::spawn(menagerie::serve::serve(listener, router(member)));
         format!("http://{}", self.address(id, 8079))
     }
 
@@ -186,7 +190,7 @@ impl Drop for Ensemble {
 
 /// On a machine that is busy with something else, a disk may not answer in its time, and there is no truth.
 pub async fn truth(agent: &str) -> Option<MemberTruth> {
-    match http::get_json(&format!("{agent}/v1/member"), Duration::from_secs(10)).await {
+    match http::get_json(&format!("{agent}{MEMBER_PATH}"), Duration::from_secs(10)).await {
         Ok(truth) => Some(truth),
         Err(HttpError::Status { status: 503, .. }) => None,
         Err(error) => panic!("{error}"),

@@ -7,7 +7,7 @@ use menagerie::agent::record::Records;
 use menagerie::agent::seed::Seed;
 use menagerie::model::charter::{CHARTER_KEY, STATIC_KEY};
 use menagerie::model::observed::Kind;
-use menagerie::model::{Membership, ServerId};
+use menagerie::model::{Beginning, Membership, ServerId};
 
 use super::invariants::Wrong;
 use super::kube::resolves;
@@ -81,8 +81,8 @@ impl World {
         let ready = self.kube.pods.get(&ordinal).is_some_and(|pod| pod.placed && !pod.prepared && !pod.terminating);
         let Some(mut seed) = self.seed(mount).filter(|_| ready) else { return false };
         let Some(found) = self.kube.disk(id).map(super::disk::Disk::found) else { return false };
-        if seed.birth && !found.database && self.witness(&seed, id) {
-            seed.birth = false;
+        if seed.beginning.is_birth() && !found.database && self.witness(&seed, id) {
+            seed.beginning = Beginning::TakenUp;
         }
         let outcome = mind.prepare(&found, &seed, ServerId(id));
         let plan = match outcome {

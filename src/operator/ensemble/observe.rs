@@ -1,7 +1,7 @@
 //! Reads everything that a decision needs, and decides nothing.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::join_all;
 use futures::try_join;
@@ -13,20 +13,14 @@ use serde_json::Value;
 
 use super::objects::{Reader, whole};
 use super::{Context, passwords, refusals, surroundings};
+use crate::agent::client;
 use crate::api::ZooKeeperEnsemble;
-use crate::http;
 use crate::model::charter::CHARTER_KEY;
-use crate::model::layout::AGENT_PORT;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
-use crate::model::{
-    Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, address,
-};
+use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
 use crate::operator::kit::kept::of_ensemble;
 use crate::operator::kit::timeout::ApiError;
-
-/// An agent answers in milliseconds; a node that was cut off never does.
-const AGENT: Duration = Duration::from_secs(3);
 
 /// The custom resource as it is now.
 pub enum Fresh {
@@ -148,7 +142,7 @@ fn charter(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<crate::
 
 async fn ask(pod: &PodFacts) -> Result<MemberTruth, String> {
     let ip = pod.ip.as_ref().ok_or("its pod has no address yet")?;
-    let answer = http::get_json(&format!("http://{}/v1/member", address::with_port(ip, AGENT_PORT)), AGENT).await;
+    let answer = client::member(ip, client::PATIENCE).await;
     answer.map_err(|error| format!("its agent does not answer: {error}"))
 }
 
