@@ -7,15 +7,15 @@ use serde::Serialize;
 
 use crate::cli::escape::push_escaped;
 use crate::cli::point::PointArg;
-use crate::cli::snapshot::{rebuilt, said, shown, while_purged};
-use crate::cli::znode::{Shown, ZnodeLine};
-use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
-use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, rebuild_on};
+use crate::cli::snapshot::{print_doubts, rebuild_retrying, rebuilt, shown};
+use crate::cli::znode::{ZnodeLine, ZnodeView};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, look};
+use zookeeper_files::disk::{DiskError, MemberFiles, Point, Progress, RebuiltTree, rebuild_on};
 use zookeeper_files::path::{self, parent};
 use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences};
 
 #[derive(Args, Debug)]
-pub struct Diff {
+pub struct DiffOptions {
     /// Members' folders with --from; without it, two snapshots or folders to compare
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Diff {
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct DifferenceLine<'a> {
 }
 
 /// Prints what is different.
-pub fn diff(options: &Diff) -> Result<Exit, Stop> {
+pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
     let members = look(&options.paths, options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
@@ -61,7 +61,7 @@ pub fn diff(options: &Diff) -> Result<Exit, Stop> {
             ((members, from.0), (members, options.to.0))
         }
         (None, [one, other]) => ((std::slice::from_ref(one), Point::End), (std::slice::from_ref(other), Point::End)),
-        (None, _) => return Err(Stop::Usage("say --from, or name two snapshots or folders".to_owned())),
+        (None, _) => return Err(CommandError::Usage("say --from, or name two snapshots or folders".to_owned())),
     };
     apart(before, after, options, &mut meter)
 }
@@ -69,11 +69,11 @@ pub fn diff(options: &Diff) -> Result<Exit, Stop> {
 /// Two trees of which never more than one is whole in memory: of the first there are sums while the second is there, and what
 /// differs is taken from it anew.
 fn apart(
-    before: (&[Member], Point),
-    after: (&[Member], Point),
-    options: &Diff,
+    before: (&[MemberFiles], Point),
+    after: (&[MemberFiles], Point),
+    options: &DiffOptions,
     meter: &mut Meter,
-) -> Result<Exit, Stop> {
+) -> Result<Exit, CommandError> {
     let (first, one) = rebuilt(before.0, before.1, meter)?;
     let (mut sums, last) = (Sums::of(first.replay.tree()), first.replay.tree().last());
     drop(first);
@@ -82,9 +82,9 @@ fn apart(
     let new_children = owned(&new);
     sums.sift(&mut new);
     // A server may write on: the same once more, unless the files end within a snapshot.
-    let pinned = while_purged(before.0, Point::Zxid(last), meter);
+    let pinned = rebuild_retrying(before.0, Point::Zxid(last), meter);
     let again = match pinned {
-        Err(CannotLook::NoTree(_)) => while_purged(before.0, before.1, meter),
+        Err(DiskError::NoTree(_)) => rebuild_retrying(before.0, before.1, meter),
         other => other,
     };
     let mut old = again?.replay.into_tree();
@@ -105,9 +105,9 @@ fn borrowed(counts: &HashMap<Box<[u8]>, usize>) -> HashMap<&[u8], usize> {
     counts.iter().map(|(path, count)| (&**path, *count)).collect()
 }
 
-fn changed(mut led: Rebuilt, options: &Diff) -> Result<Exit, Stop> {
+fn changed(mut led: RebuiltTree, options: &DiffOptions) -> Result<Exit, CommandError> {
     let journal = led.replay.take_journal();
-    let exit = said(&led);
+    let exit = print_doubts(&led);
     let tree = led.replay.tree();
     let after = tree.children();
     let mut before = after.clone();
@@ -126,7 +126,12 @@ fn changed(mut led: Rebuilt, options: &Diff) -> Result<Exit, Stop> {
 
 type Side<'a> = (&'a Tree, &'a HashMap<&'a [u8], usize>);
 
-fn print(found: &[Difference<'_>], before: Side<'_>, after: Side<'_>, options: &Diff) -> Result<(), Stop> {
+fn print(
+    found: &[Difference<'_>],
+    before: Side<'_>,
+    after: Side<'_>,
+    options: &DiffOptions,
+) -> Result<(), CommandError> {
     let mut to = Printer::new();
     for difference in found {
         let kind = kind(difference);
@@ -160,7 +165,7 @@ fn kind(difference: &Difference<'_>) -> &'static str {
 fn push_difference(
     kind: &str,
     path: &[u8],
-    (old, new): (Option<Shown<'_>>, Option<Shown<'_>>),
+    (old, new): (Option<ZnodeView<'_>>, Option<ZnodeView<'_>>),
     data: usize,
     to: &mut Vec<u8>,
 ) {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::range::{Range, path};
+use crate::cli::range::{RangeOptions, path};
 use crate::cli::time::{Clock, iso_text};
-use crate::cli::verify::note;
-use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, story};
+use crate::cli::verify::print_note;
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, entry, finish};
 use zookeeper_files::ids::Zxid;
-use zookeeper_files::index::{Built, Deed, Index, Query, Sources, build_of};
+use zookeeper_files::index::{BuildInput, Built, EntryKind, Index, Query, build_of};
 use zookeeper_files::log::SessionId;
 
 /// Indexes ZooKeeper's transaction logs, searches them, and tells the history of a path.
@@ -31,20 +31,20 @@ enum Command {
     #[command(after_help = "Examples:\n  menagerie index build /data\n  \
         menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to let it grow\n  \
         menagerie index build /member0 --others /member1 /member2   # and know what was never committed")]
-    Build(Build),
+    Build(BuildOptions),
     /// Find changes by path, subtree, session, kind, zxid and time, the newest first
     #[command(after_help = "Examples:\n  menagerie index search --subtree /app --since 2026-11-23T19:00:00Z\n  \
         menagerie index search --kind deleted,expired,ended --session 0x10000bba8fd0000\n  \
         menagerie index search --subtree /app --limit 1000 --output json")]
-    Search(Search),
+    Search(SearchOptions),
     /// Tell what happened to a path: when, who, what, before → after
     #[command(after_help = "Examples:\n  menagerie index history /app/config\n  \
         menagerie index history /app/config --until 2026-11-23T19:00:00Z --limit 5 --output json")]
-    History(Tell),
+    History(HistoryOptions),
 }
 
 #[derive(Args, Debug)]
-struct Place {
+struct IndexOptions {
     /// The file of the index
     #[arg(long, default_value = "menagerie.index", value_name = "FILE")]
     index: PathBuf,
@@ -54,7 +54,7 @@ struct Place {
 }
 
 #[derive(Args, Debug)]
-struct Build {
+struct BuildOptions {
     /// A member's data folder, or DATA,LOG, or single logs
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
@@ -62,19 +62,19 @@ struct Build {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     others: Vec<String>,
     #[command(flatten)]
-    place: Place,
+    common: IndexOptions,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 #[derive(Args, Debug)]
-struct Filter {
+struct EntryFilter {
     #[command(flatten)]
-    range: Range,
+    range: RangeOptions,
     /// Only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set, acl-set,
     /// reconfigured, checked, opened, closed (sessions), failed
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = deed)]
-    kind: Vec<Deed>,
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    kind: Vec<EntryKind>,
     /// Only operations of multis
     #[arg(long)]
     multi: bool,
@@ -87,7 +87,7 @@ struct Filter {
 }
 
 #[derive(Args, Debug)]
-struct Search {
+struct SearchOptions {
     /// Only this very path
     #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<String>,
@@ -98,13 +98,13 @@ struct Search {
     #[arg(long)]
     oldest_first: bool,
     #[command(flatten)]
-    filter: Filter,
+    filter: EntryFilter,
     #[command(flatten)]
-    place: Place,
+    common: IndexOptions,
 }
 
 #[derive(Args, Debug)]
-struct Tell {
+struct HistoryOptions {
     /// The path
     #[arg(value_parser = path, required_unless_present = "named", conflicts_with = "named")]
     path: Option<String>,
@@ -112,23 +112,23 @@ struct Tell {
     #[arg(long = "path", id = "named", value_name = "PATH", value_parser = path)]
     named: Option<String>,
     #[command(flatten)]
-    filter: Filter,
+    filter: EntryFilter,
     #[command(flatten)]
-    place: Place,
+    common: IndexOptions,
 }
 
-fn deed(text: &str) -> Result<Deed, String> {
-    let known = || Deed::ALL.map(Deed::name).join(", ");
-    Deed::ALL.into_iter().find(|deed| deed.name() == text).ok_or_else(|| format!("one of {}", known()))
+fn kind(text: &str) -> Result<EntryKind, String> {
+    let known = || EntryKind::ALL.map(EntryKind::name).join(", ");
+    EntryKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| format!("one of {}", known()))
 }
 
-impl Filter {
+impl EntryFilter {
     fn query(&self) -> Query {
-        let Range { from: _, to: _, since, until, session } = self.range;
+        let RangeOptions { from: _, to: _, since, until, session } = self.range;
         let times = (since.map_or(i64::MIN, |time| time.0), until.map_or(i64::MAX, |time| time.0.saturating_sub(1)));
         Query {
             session: session.map(SessionId),
-            deeds: self.kind.clone(),
+            kinds: self.kind.clone(),
             multi: self.multi,
             zxids: self.range.zxids(),
             times: times.0..=times.1,
@@ -143,7 +143,7 @@ pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Build(args) => finish("index build", run_build(&args)),
         Command::Search(args) => finish("index search", search(args)),
-        Command::History(args) => finish("index history", tell(&args)),
+        Command::History(args) => finish("index history", history(&args)),
     }
 }
 
@@ -169,28 +169,26 @@ struct DamageLine<'a> {
     text: &'a str,
 }
 
-fn run_build(args: &Build) -> Result<Exit, Stop> {
+fn run_build(args: &BuildOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
-    let sources = Sources { paths: &args.paths, others: &args.others, max_record: args.limit.max_record };
-    let built = build_of(sources, &args.place.index, &mut |progress| {
-        meter.show(zookeeper_files::disk::Progress { path: progress.log, done: progress.bytes, of: progress.of });
-    })?;
+    let sources = BuildInput { paths: &args.paths, others: &args.others, max_record: args.limit.max_record };
+    let built = build_of(sources, &args.common.index, &mut |progress| meter.show(progress))?;
     drop(meter);
     let mut printer = Printer::new();
     let Built { logs, transactions, entries, bytes, ref anew, ref gone, ref damage, .. } = built;
     for found in damage {
         let file = found.path.display().to_string();
-        match args.place.output {
+        match args.common.output {
             Output::Json => {
                 printer.json(&DamageLine { file, severity: "damage", finding: &found.name, text: &found.words })?;
             }
             Output::Human => printer.buffer.extend_from_slice(format!("damage: {file}: {}\n", found.words).as_bytes()),
         }
     }
-    tell_commits(&built, args, &mut printer)?;
-    let size = std::fs::metadata(&args.place.index).map_or(0, |found| found.len());
-    let index = args.place.index.display().to_string();
-    match args.place.output {
+    print_commits(&built, args, &mut printer)?;
+    let size = std::fs::metadata(&args.common.index).map_or(0, |found| found.len());
+    let index = args.common.index.display().to_string();
+    match args.common.output {
         Output::Json => {
             let gone = gone.iter().map(|path| path.display().to_string()).collect();
             let anew = anew.as_deref();
@@ -213,66 +211,66 @@ fn run_build(args: &Build) -> Result<Exit, Stop> {
     Ok(if damage.is_empty() { Exit::Sound } else { Exit::Damage })
 }
 
-fn tell_commits(built: &Built, args: &Build, printer: &mut Printer) -> Result<(), Stop> {
-    let (output, member) = (args.place.output, args.paths.join(" "));
+fn print_commits(built: &Built, args: &BuildOptions, printer: &mut Printer) -> Result<(), CommandError> {
+    let (output, member) = (args.common.output, args.paths.join(" "));
     for range in &built.never_committed {
         let text = format!("its transactions {range} were never committed");
-        note(&member, "never-committed", &text, output, printer)?;
+        print_note(&member, "never-committed", &text, output, printer)?;
     }
     for range in &built.unknown {
         let text = format!("whether {range} were committed, these files do not tell");
-        note("history", "unknown", &text, output, printer)?;
+        print_note("history", "unknown", &text, output, printer)?;
     }
     if built.unasked && (built.anew.is_some() || built.transactions > 0) {
         let text = "whether what was added was committed is unknown: name the other members again with --others";
-        note(&member, "unknown", text, output, printer)?;
+        print_note(&member, "unknown", text, output, printer)?;
     }
     Ok(())
 }
 
-fn search(args: Search) -> Result<Exit, Stop> {
-    let Search { path, subtree, oldest_first, filter, place } = args;
-    let index = Index::open(&place.index)?;
+fn search(args: SearchOptions) -> Result<Exit, CommandError> {
+    let SearchOptions { path, subtree, oldest_first, filter, common } = args;
+    let index = Index::open(&common.index)?;
     let asked = Query { path, under: subtree, oldest_first, ..filter.query() };
     let (mut printer, mut clock) = (Printer::new(), Clock::iso());
     let (mut shown, mut more, mut last) = (0, false, Zxid(0));
-    index.search_each(&asked, &mut |moment| {
+    index.search_each(&asked, &mut |entry| {
         if shown == asked.limit {
             more = true;
-            return Ok::<_, Stop>(Break(()));
+            return Ok::<_, CommandError>(Break(()));
         }
-        (shown, last) = (shown + 1, moment.header.zxid);
-        match place.output {
-            Output::Json => printer.json(&story::MomentLine::of(&moment))?,
+        (shown, last) = (shown + 1, entry.header.zxid);
+        match common.output {
+            Output::Json => printer.json(&entry::EntryLine::of(&entry))?,
             Output::Human => {
-                story::push_moment(&moment, filter.data, &mut clock, &mut printer.buffer);
+                entry::push_entry(&entry, filter.data, &mut clock, &mut printer.buffer);
                 printer.line_done()?;
             }
         }
         Ok(Continue(()))
     })?;
     printer.flush()?;
-    if more && place.output == Output::Human {
+    if more && common.output == Output::Human {
         eprintln!("there are more: {} {last:#}, or a higher --limit", if oldest_first { "--from" } else { "--to" });
     }
     Ok(Exit::Sound)
 }
 
-fn tell(args: &Tell) -> Result<Exit, Stop> {
-    let index = Index::open(&args.place.index)?;
+fn history(args: &HistoryOptions) -> Result<Exit, CommandError> {
+    let index = Index::open(&args.common.index)?;
     let path = args.path.as_ref().or(args.named.as_ref()).map_or("/", String::as_str);
     let history = index.history(path, &args.filter.query())?;
     let mut printer = Printer::new();
-    match args.place.output {
+    match args.common.output {
         Output::Json => {
-            for event in &history.events {
-                printer.json(&story::EventLine::of(event, &history))?;
+            for change in &history.changes {
+                printer.json(&entry::HistoryLine::of(change, &history))?;
             }
         }
         Output::Human => {
             let covers = index.covers().map(|(zxids, times)| (zxids, iso_text(times.0), iso_text(times.1)));
-            story::push_history(path, &history, args.filter.data, &mut printer.buffer);
-            if let (true, Some((zxids, from, to))) = (history.events.is_empty(), covers) {
+            entry::push_history(path, &history, args.filter.data, &mut printer.buffer);
+            if let (true, Some((zxids, from, to))) = (history.changes.is_empty(), covers) {
                 let text = format!("the logs reach from {from} ({:#}) to {to} ({:#})\n", zxids.first, zxids.last);
                 printer.buffer.extend_from_slice(text.as_bytes());
             }

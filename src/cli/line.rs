@@ -44,7 +44,7 @@ pub(crate) fn push_number(number: i64, to: &mut Vec<u8>) {
 }
 
 fn push_txn(txn: &Txn<'_>, data: usize, to: &mut Vec<u8>) {
-    to.extend_from_slice(txn.kind().name().as_bytes());
+    to.extend_from_slice(txn.txn_type().name().as_bytes());
     if let Some(path) = txn.path() {
         to.push(b' ');
         push_escaped(path.0, to);
@@ -223,7 +223,7 @@ impl<'a> RecordLine<'a> {
 impl<'a> TxnLine<'a> {
     fn of(txn: &Txn<'a>) -> Self {
         let line = Self {
-            r#type: txn.kind().name(),
+            r#type: txn.txn_type().name(),
             path: txn.path().map(zookeeper_files::jute::Text::decode),
             ..Self::default()
         };

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::cli::escape::push_escaped;
 use crate::cli::line::{RecordLine, push_columns};
-use crate::cli::range::{Range, path};
+use crate::cli::range::{RangeOptions, path};
 use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
-use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, tail, tell, verify};
-use zookeeper_files::disk::{Cover, Member, Merge, Met, Progress, Severity, survey};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, tail, verify};
+use zookeeper_files::disk::{MemberFiles, Merge, Progress, ScanItem, Severity, SnapshotCover, survey};
 use zookeeper_files::ids::ZxidRange;
 use zookeeper_files::log::{Damage, Record};
 use zookeeper_files::path::{is_at_or_under, key};
@@ -34,24 +34,24 @@ enum Command {
     #[command(after_help = "Examples:\n  menagerie log dump /data/version-2/log.100000001\n  \
         menagerie log dump /data --subtree /app --since 2026-11-23T19:00:00Z\n  \
         menagerie log dump /member0 /member1 /member2 --output json   # the one committed history")]
-    Dump(Dump),
+    Dump(LogDumpOptions),
     /// Count transactions by type, and say from when to when they are
     #[command(after_help = "Examples:\n  menagerie log stat /data")]
-    Stat(Plain),
+    Stat(InputOptions),
     /// Find damage, and say what a server would make of it
     #[command(
         after_help = "Examples:\n  menagerie log verify /data\n  menagerie log verify /data,/datalog --replay\n  \
         menagerie log verify /member0 /member1 /member2   # and what was never committed"
     )]
-    Verify(verify::Verify),
+    Verify(verify::LogVerifyOptions),
     /// Print the last transactions, and with --follow those to come
     #[command(after_help = "Examples:\n  menagerie log tail /data --follow\n  menagerie log tail /data -n 100")]
-    Tail(tail::Tail),
+    Tail(tail::TailOptions),
 }
 
 /// How transactions are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
+pub(crate) enum TxnFormat {
     /// Columns: time, zxid, session, cxid, type, what it does.
     #[default]
     Human,
@@ -62,26 +62,26 @@ pub(crate) enum Form {
 }
 
 #[derive(Args, Debug)]
-struct Dump {
+struct LogDumpOptions {
     /// Logs or members' folders; of several members the one committed history is printed
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     #[command(flatten)]
-    filter: Filter,
+    filter: RecordFilter,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
-    output: Form,
+    output: TxnFormat,
     /// Print so many bytes of data for people, 0 for none
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 #[derive(Args, Debug, Default)]
-struct Filter {
+struct RecordFilter {
     #[command(flatten)]
-    range: Range,
+    range: RangeOptions,
     /// Only what changes this very path
     #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<String>,
@@ -91,7 +91,7 @@ struct Filter {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Plain {
+pub(crate) struct InputOptions {
     /// Logs or members' folders
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
@@ -99,10 +99,10 @@ pub(crate) struct Plain {
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) limit: Limit,
+    pub(crate) limit: LimitOptions,
 }
 
-impl Filter {
+impl RecordFilter {
     fn is_open(&self) -> bool {
         self.range.is_open() && self.path.is_none() && self.subtree.is_none()
     }
@@ -130,33 +130,33 @@ pub fn main(options: Options) -> i32 {
 }
 
 /// Prints transactions in one form.
-pub(crate) struct Typesetter {
-    form: Form,
+pub(crate) struct TxnPrinter {
+    form: TxnFormat,
     data: usize,
     clock: Clock,
 }
 
-impl Typesetter {
-    pub(crate) fn new(form: Form, data: usize) -> Self {
-        let clock = if form == Form::Toolkit { Clock::java() } else { Clock::iso() };
+impl TxnPrinter {
+    pub(crate) fn new(form: TxnFormat, data: usize) -> Self {
+        let clock = if form == TxnFormat::Toolkit { Clock::java() } else { Clock::iso() };
         Self { form, data, clock }
     }
 
-    pub(crate) fn print(&mut self, record: &Record<'_>, to: &mut Printer) -> Result<(), Stop> {
+    pub(crate) fn print(&mut self, record: &Record<'_>, to: &mut Printer) -> Result<(), CommandError> {
         match self.form {
-            Form::Human => push_columns(record, self.data, &mut self.clock, &mut to.buffer),
-            Form::Toolkit => push_toolkit(record, &mut self.clock, &mut to.buffer),
-            Form::Json => to.json(&RecordLine::of(record))?,
+            TxnFormat::Human => push_columns(record, self.data, &mut self.clock, &mut to.buffer),
+            TxnFormat::Toolkit => push_toolkit(record, &mut self.clock, &mut to.buffer),
+            TxnFormat::Json => to.json(&RecordLine::of(record))?,
         }
         Ok(to.line_done()?)
     }
 }
 
 /// The members, each of which must have a log.
-fn with_logs(paths: &[String], limit: Limit) -> Result<Vec<Member>, Stop> {
+fn with_logs(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFiles>, CommandError> {
     let members = look(paths, limit)?;
     match members.iter().find(|member| member.logs.is_empty()) {
-        Some(member) => Err(Stop::Usage(format!(
+        Some(member) => Err(CommandError::Usage(format!(
             "{}: no transaction log here (if logs have a folder of their own, dataLogDir, name it too: DATA,LOG)",
             member.name
         ))),
@@ -164,12 +164,12 @@ fn with_logs(paths: &[String], limit: Limit) -> Result<Vec<Member>, Stop> {
     }
 }
 
-fn dump(options: &Dump) -> Result<Exit, Stop> {
+fn dump(options: &LogDumpOptions) -> Result<Exit, CommandError> {
     let members = with_logs(&options.paths, options.limit)?;
-    let (mut to, mut form, mut meter) = (Printer::new(), Typesetter::new(options.output, options.data), Meter::new());
+    let (mut to, mut form, mut meter) = (Printer::new(), TxnPrinter::new(options.output, options.data), Meter::new());
     let filter = &options.filter;
     let open = filter.is_open();
-    let mut print = |record: &Record<'_>, to: &mut Printer| -> Result<(), Stop> {
+    let mut print = |record: &Record<'_>, to: &mut Printer| -> Result<(), CommandError> {
         if open || filter.lets(record) { form.print(record, to) } else { Ok(()) }
     };
     if members.len() > 1 && members.iter().all(|member| !member.single) {
@@ -186,32 +186,32 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
 
 /// Takes every transaction of a member's logs and tells what is wrong with them. Says whether something is.
 fn each(
-    member: &Member,
+    member: &MemberFiles,
     meter: &mut Meter,
-    take: &mut dyn FnMut(&Record<'_>) -> Result<(), Stop>,
-) -> Result<bool, Stop> {
+    take: &mut dyn FnMut(&Record<'_>) -> Result<(), CommandError>,
+) -> Result<bool, CommandError> {
     let (cover, mut damaged) = (member.cover(), false);
-    let mut walk = member.walk(&member.logs);
-    while let Some(met) = walk.next(&mut |at| meter.show(at))? {
-        let (severity, text) = match met {
-            Met::Record(record) => {
+    let mut scan = member.scan(&member.logs);
+    while let Some(item) = scan.next(&mut |at| meter.show(at))? {
+        let (severity, text) = match item {
+            ScanItem::Record(record) => {
                 take(&record)?;
                 continue;
             }
-            Met::Damage(damage) => judged(&cover, &damage),
-            Met::Unpackable(error) => (Severity::Damage, format!("it cannot be unpacked to its end ({error})")),
-            Met::Purged => (Severity::Notice, PURGED.to_owned()),
-            Met::End { .. } => continue,
+            ScanItem::Damage(damage) => severity_of(&cover, &damage),
+            ScanItem::Unpackable(error) => (Severity::Damage, format!("it cannot be unpacked to its end ({error})")),
+            ScanItem::Purged => (Severity::Notice, PURGED.to_owned()),
+            ScanItem::End { .. } => continue,
         };
         damaged |= severity == Severity::Damage;
-        let path = walk.path().unwrap_or(Path::new(""));
-        tell(severity.name(), &format!("{}: {text}", path.display()));
+        let path = scan.path().unwrap_or(Path::new(""));
+        print_message(severity.name(), &format!("{}: {text}", path.display()));
     }
     Ok(damaged)
 }
 
 /// What damage of a log comes to: it is none where a snapshot has what is missing.
-pub(crate) fn judged(cover: &Cover, damage: &Damage) -> (Severity, String) {
+pub(crate) fn severity_of(cover: &SnapshotCover, damage: &Damage) -> (Severity, String) {
     match cover.of_damage(damage) {
         Some(why) => (Severity::Notice, format!("{damage}; {why}")),
         None => (Severity::Damage, damage.to_string()),
@@ -219,11 +219,11 @@ pub(crate) fn judged(cover: &Cover, damage: &Damage) -> (Severity, String) {
 }
 
 fn dump_history(
-    members: &[Member],
+    members: &[MemberFiles],
     to: &mut Printer,
-    print: &mut dyn FnMut(&Record<'_>, &mut Printer) -> Result<(), Stop>,
+    print: &mut dyn FnMut(&Record<'_>, &mut Printer) -> Result<(), CommandError>,
     meter: &mut Meter,
-) -> Result<Exit, Stop> {
+) -> Result<Exit, CommandError> {
     let mut progress = |at: Progress<'_>| meter.show(at);
     let surveyed = survey(members, None, &mut progress)?;
     let mut merge = Merge::new(members, Some(&surveyed.history), &mut progress)?;
@@ -234,17 +234,17 @@ fn dump_history(
     }
     to.flush()?;
     if merge.dropped() > 0 {
-        tell("notice", &format!("{} transactions that were never committed are left out", merge.dropped()));
+        print_message("notice", &format!("{} transactions that were never committed are left out", merge.dropped()));
     }
     for range in surveyed.history.unknown() {
-        tell("notice", &format!("whether {range} were committed, these files do not tell"));
+        print_message("notice", &format!("whether {range} were committed, these files do not tell"));
     }
     for path in merge.purged() {
-        tell("notice", &format!("{}: {PURGED}", path.display()));
+        print_message("notice", &format!("{}: {PURGED}", path.display()));
     }
     let damage: Vec<_> = merge.damage().collect();
     for (path, damage) in &damage {
-        tell("damage", &format!("{}: {damage}", path.display()));
+        print_message("damage", &format!("{}: {damage}", path.display()));
     }
     Ok(if damage.is_empty() { Exit::Sound } else { Exit::Damage })
 }
@@ -265,7 +265,7 @@ struct Counts {
     by_type: BTreeMap<&'static str, (u64, u64)>,
 }
 
-fn stat(options: &Plain) -> Result<Exit, Stop> {
+fn stat(options: &InputOptions) -> Result<Exit, CommandError> {
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
     for member in with_logs(&options.paths, options.limit)? {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
@@ -275,7 +275,7 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
             let header = &record.header;
             counts.transactions += 1;
             counts.bytes += u64::from(record.length);
-            let of_type = counts.by_type.entry(record.txn.kind().name()).or_default();
+            let of_type = counts.by_type.entry(record.txn.txn_type().name()).or_default();
             *of_type = (of_type.0 + 1, of_type.1 + u64::from(record.length));
             if epoch.replace(header.zxid.epoch()) != Some(header.zxid.epoch()) {
                 counts.epochs += 1;
@@ -294,7 +294,7 @@ fn stat(options: &Plain) -> Result<Exit, Stop> {
                     push_escaped(text.0, &mut path);
                 }
                 let path = String::from_utf8_lossy(&path);
-                counts.largest = Some(format!("{:#} {}{path}", header.zxid, record.txn.kind()));
+                counts.largest = Some(format!("{:#} {}{path}", header.zxid, record.txn.txn_type()));
             }
             Ok(())
         })?;

@@ -5,9 +5,10 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use zookeeper_files::disk::{CannotLook, Member, Progress};
+use zookeeper_files::disk::{DiskError, MemberFiles, Progress};
 
 mod diff;
+mod entry;
 mod escape;
 pub mod index;
 mod line;
@@ -17,7 +18,6 @@ mod range;
 mod report;
 mod save;
 pub mod snapshot;
-mod story;
 mod tail;
 mod time;
 mod toolkit;
@@ -37,9 +37,9 @@ pub enum Exit {
 
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Stop {
+pub(crate) enum CommandError {
     #[error(transparent)]
-    CannotLook(#[from] CannotLook),
+    Disk(#[from] DiskError),
     #[error(transparent)]
     Index(#[from] zookeeper_files::index::IndexError),
     #[error("cannot write: {0}")]
@@ -59,11 +59,11 @@ pub enum Output {
 }
 
 /// Runs a command, prints why it could not look, and says with what to exit.
-pub(crate) fn finish(command: &str, result: Result<Exit, Stop>) -> i32 {
+pub(crate) fn finish(command: &str, result: Result<Exit, CommandError>) -> i32 {
     match result {
         Ok(exit) => exit as i32,
         // `menagerie log dump … | head` is no failure.
-        Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
+        Err(CommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
         Err(stop) => {
             eprintln!("menagerie {command}: {}", plain(&stop.to_string()));
             Exit::CouldNotLook as i32
@@ -73,7 +73,7 @@ pub(crate) fn finish(command: &str, result: Result<Exit, Stop>) -> i32 {
 
 /// How long a record may be.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
-pub(crate) struct Limit {
+pub(crate) struct LimitOptions {
     /// The longest record that the servers of these files read: their jute.maxbuffer and jute.maxbuffer.extrasize together.
     /// 64M or bytes; 65M for members of this operator
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -90,9 +90,9 @@ fn size(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("{text}: not a number of bytes below 2G, like 4194304 or 64M"))
 }
 
-pub(crate) fn look(paths: &[String], limit: Limit) -> Result<Vec<Member>, CannotLook> {
-    let members = paths.iter().map(|path| Member::look(path));
-    members.map(|member| Ok(Member { max_record: limit.max_record, ..member? })).collect()
+pub(crate) fn look(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFiles>, DiskError> {
+    let members = paths.iter().map(|path| MemberFiles::find(path));
+    members.map(|member| Ok(MemberFiles { max_record: limit.max_record, ..member? })).collect()
 }
 
 /// A text on one line, that tells a terminal nothing but itself: paths in it are of anybody's making.
@@ -103,7 +103,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Says something on standard error.
-pub(crate) fn tell(severity: &str, text: &str) {
+pub(crate) fn print_message(severity: &str, text: &str) {
     eprintln!("{severity}: {}", plain(text));
 }
 

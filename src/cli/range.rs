@@ -8,7 +8,7 @@ use zookeeper_files::log::Header;
 
 /// Bounds of a history, and whose.
 #[derive(Args, Debug, Default)]
-pub(crate) struct Range {
+pub(crate) struct RangeOptions {
     /// Only from this transaction on
     #[arg(long, value_name = "ZXID")]
     pub(crate) from: Option<Zxid>,
@@ -26,7 +26,7 @@ pub(crate) struct Range {
     pub(crate) session: Option<i64>,
 }
 
-impl Range {
+impl RangeOptions {
     /// Whether it lets everything pass.
     pub(crate) fn is_open(&self) -> bool {
         let Self { from, to, since, until, session } = self;

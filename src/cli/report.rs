@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::escape::push_message;
-use crate::cli::{Exit, Output, Printer, Stop};
+use crate::cli::{CommandError, Exit, Output, Printer};
 use zookeeper_files::disk::{Finding, Report};
 use zookeeper_files::ids::{Zxid, ZxidRange};
 
@@ -42,7 +42,7 @@ fn hex(zxid: Option<Zxid>) -> Option<String> {
 }
 
 /// Prints what was found and a summary.
-pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printer) -> Result<Exit, Stop> {
+pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printer) -> Result<Exit, CommandError> {
     for finding in &report.findings {
         print_finding(finding, output, to)?;
     }
@@ -68,7 +68,7 @@ pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printe
     Ok(if sound { Exit::Sound } else { Exit::Damage })
 }
 
-fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<(), Stop> {
+fn print_finding(finding: &Finding, output: Output, to: &mut Printer) -> Result<(), CommandError> {
     let severity = finding.severity.name();
     match output {
         Output::Human => {

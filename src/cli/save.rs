@@ -8,14 +8,14 @@ use clap::Args;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
-use crate::cli::{Exit, Limit, Meter, Stop, look, tell};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, look, print_message};
 use zookeeper_files::atomic::Part;
-use zookeeper_files::disk::{Epochs, Rebuilt, Severity, is_at_home, log_or_snapshot};
+use zookeeper_files::disk::{EpochFiles, RebuiltTree, Severity, is_at_home, log_or_snapshot};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::Tree;
 
 #[derive(Args, Debug)]
-pub(crate) struct Cat {
+pub(crate) struct CatOptions {
     /// A snapshot, or members' folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
@@ -29,11 +29,11 @@ pub(crate) struct Cat {
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Save {
+pub(crate) struct WriteOptions {
     /// A snapshot, or members' folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
@@ -50,20 +50,20 @@ pub(crate) struct Save {
     #[arg(long)]
     unproved: bool,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
-pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
+pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
     if let Some(path) = &options.to
         && is_at_home(path).map_err(|error| failed(path, &error))?
     {
         let text = "the data does not belong into ZooKeeper's own folder: name another place";
-        return Err(Stop::Usage(format!("{}: {text}", path.display())));
+        return Err(CommandError::Usage(format!("{}: {text}", path.display())));
     }
     let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
     let tree = rebuilt.replay.tree();
     let Some(node) = tree.get(options.path.as_bytes()) else {
-        return Err(Stop::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
+        return Err(CommandError::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
     };
     let data = node.data().unwrap_or_default();
     if let Some(path) = &options.to {
@@ -83,11 +83,11 @@ pub(crate) fn cat(options: &Cat) -> Result<Exit, Stop> {
         out.flush()?;
     }
     let (version, zxid, bytes) = (node.stat().version, node.stat().mzxid, data.len());
-    tell("notice", &format!("{bytes} bytes, version {version} of {zxid:#}, as of {:#}", tree.last()));
+    print_message("notice", &format!("{bytes} bytes, version {version} of {zxid:#}, as of {:#}", tree.last()));
     Ok(exit)
 }
 
-pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
+pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
     let folder = options.to.join("version-2");
     is_free(&options.to, &folder)?;
     let mut meter = Meter::new();
@@ -96,11 +96,11 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     let mut tree = rebuilt.replay.into_tree();
     for path in &options.without {
         if tree.leave_out(path.as_bytes()) == 0 {
-            return Err(Stop::Usage(format!("{path}: no such znode at {:#}", tree.last())));
+            return Err(CommandError::Usage(format!("{path}: no such znode at {:#}", tree.last())));
         }
     }
     if let Err(why) = proved.and_then(|()| bearable(&tree)) {
-        tell("damage", &format!("nothing is written: {why}"));
+        print_message("damage", &format!("nothing is written: {why}"));
         return Ok(Exit::Damage);
     }
     let tree = &tree;
@@ -115,31 +115,31 @@ pub(crate) fn write(options: &Save) -> Result<Exit, Stop> {
     Ok(Exit::Sound)
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Stop {
-    Stop::Usage(format!("{}: {error}", path.display()))
+fn failed(path: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::Usage(format!("{}: {error}", path.display()))
 }
 
 /// A server starts from the newest snapshot, and goes on with the logs beside it: among others, what is written is not what
 /// it starts from. And the member's folder that is read stays as it is.
-fn is_free(to: &Path, version: &Path) -> Result<(), Stop> {
+fn is_free(to: &Path, version: &Path) -> Result<(), CommandError> {
     for folder in [version, to] {
         if let Some(path) = log_or_snapshot(folder).map_err(|error| failed(folder, &error))? {
             let text = "is there already, and a server would take it, too: name an empty folder";
-            return Err(Stop::Usage(format!("{}: {text}", path.display())));
+            return Err(CommandError::Usage(format!("{}: {text}", path.display())));
         }
     }
     Ok(())
 }
 
 /// Whether a server starts on a snapshot of this transaction with the epochs that are in the folder.
-fn suits_epochs(version: &Path, last: Zxid) -> Result<(), Stop> {
-    let findings = Epochs::read(version)?.findings(last);
+fn suits_epochs(version: &Path, last: Zxid) -> Result<(), CommandError> {
+    let findings = EpochFiles::read(version)?.findings(last);
     let damage = findings.into_iter().find(|finding| finding.severity == Severity::Damage);
-    damage.map_or(Ok(()), |finding| Err(Stop::Usage(format!("{finding}: name an empty folder"))))
+    damage.map_or(Ok(()), |finding| Err(CommandError::Usage(format!("{finding}: name an empty folder"))))
 }
 
 /// Whether the tree is the one that the server had.
-fn proof(rebuilt: &Rebuilt, unproved: bool) -> Result<(), String> {
+fn proof(rebuilt: &RebuiltTree, unproved: bool) -> Result<(), String> {
     if rebuilt.differs.is_some() {
         return Err("the tree is not the one that the server had".to_owned());
     }

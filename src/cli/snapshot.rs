@@ -6,14 +6,16 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::diff::{Diff, diff};
+use crate::cli::diff::{DiffOptions, diff};
 use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::point::PointArg;
-use crate::cli::znode::{Shown, ZnodeLine};
-use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, report, save, tell};
-use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify_snapshots};
+use crate::cli::znode::{ZnodeLine, ZnodeView};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, report, save};
+use zookeeper_files::disk::{
+    DiskError, MemberFiles, Point, Progress, RebuiltTree, open_snapshot, rebuild, verify_snapshots,
+};
 use zookeeper_files::replay::{Tree, Znode};
-use zookeeper_files::snapshot::{Item, Unsound};
+use zookeeper_files::snapshot::{SnapshotError, SnapshotItem};
 
 /// Read ZooKeeper's snapshots, and rebuild the tree at any point from snapshots and logs.
 ///
@@ -30,7 +32,7 @@ pub struct Options {
 enum Command {
     /// Print what is in a snapshot, in the order of the file
     #[command(after_help = "Examples:\n  menagerie snapshot dump /data/version-2/snapshot.100000000 --output json")]
-    Dump(Dump),
+    Dump(SnapshotDumpOptions),
     /// Print the tree at a point
     #[command(after_help = "Examples:\n  menagerie snapshot tree /data --path /app\n  \
         menagerie snapshot tree /member0 /member1 /member2 --at 0x10000002a\n  \
@@ -41,25 +43,25 @@ enum Command {
         after_help = "Examples:\n  menagerie snapshot cat /data --path /app/config --at 0x10000002a > config.json\n  \
         menagerie snapshot cat /member0 /member1 /member2 --path /app/config --at 1h --to config.json"
     )]
-    Cat(save::Cat),
+    Cat(save::CatOptions),
     /// Print what is different between two points, or between two snapshots or folders
     #[command(after_help = "Examples:\n  menagerie snapshot diff /data --from 0x10000002a\n  \
         menagerie snapshot diff /data --from 2026-11-23T19:00:00Z --to 2026-11-23T20:00:00Z --path /app\n  \
         menagerie snapshot diff snapshot.100000000 snapshot.200000000")]
-    Diff(Diff),
+    Diff(DiffOptions),
     /// Verify snapshots: every checksum, and the digest where it is that of the content
     #[command(after_help = "Examples:\n  menagerie snapshot verify /data/version-2/snapshot.100000000")]
-    Verify(Verify),
+    Verify(SnapshotVerifyOptions),
     /// Write the tree at a point as a snapshot that a server starts from
     #[command(
         after_help = "Examples:\n  menagerie snapshot write /member0 /member1 /member2 --at 0x10000002a --to /restored\n\n\
         DIR gets version-2/snapshot.ZXID and can be the dataDir of a new ensemble. Give every member the same."
     )]
-    Write(save::Save),
+    Write(save::WriteOptions),
 }
 
 #[derive(Args, Debug)]
-struct Dump {
+struct SnapshotDumpOptions {
     /// A snapshot
     path: String,
     /// How to print
@@ -69,7 +71,7 @@ struct Dump {
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 #[derive(Args, Debug)]
@@ -93,11 +95,11 @@ struct TreeOptions {
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 #[derive(Args, Debug)]
-struct Verify {
+struct SnapshotVerifyOptions {
     /// Snapshots or members' folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
@@ -105,7 +107,7 @@ struct Verify {
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
 /// Runs the command, and says with what to exit.
@@ -142,14 +144,17 @@ enum ItemLine<'a> {
     },
 }
 
-fn dump(options: &Dump) -> Result<Exit, Stop> {
+fn dump(options: &SnapshotDumpOptions) -> Result<Exit, CommandError> {
     let path = Path::new(&options.path);
     if path.is_dir() {
-        return Err(Stop::Usage(format!("{}: a folder; name one snapshot, or use `snapshot tree`", path.display())));
+        return Err(CommandError::Usage(format!(
+            "{}: a folder; name one snapshot, or use `snapshot tree`",
+            path.display()
+        )));
     }
     let reader = open_snapshot(path, options.limit.max_record)?;
     let mut to = Printer::new();
-    let judged = reader.map_err(Damaged::from).and_then(|mut reader| {
+    let judged = reader.map_err(DumpError::from).and_then(|mut reader| {
         while let Some(item) = reader.next()? {
             print_item(item, options, &mut to)?;
         }
@@ -175,52 +180,54 @@ fn dump(options: &Dump) -> Result<Exit, Stop> {
     to.flush()?;
     match judged {
         Ok(()) => Ok(Exit::Sound),
-        Err(Damaged::Unsound(Unsound::Io(source))) => Err(CannotLook::Io { path: path.to_owned(), source }.into()),
-        Err(Damaged::Unsound(unsound)) => {
-            tell("damage", &format!("{}: {unsound}", path.display()));
+        Err(DumpError::Snapshot(SnapshotError::Io(source))) => {
+            Err(DiskError::Io { path: path.to_owned(), source }.into())
+        }
+        Err(DumpError::Snapshot(unsound)) => {
+            print_message("damage", &format!("{}: {unsound}", path.display()));
             Ok(Exit::Damage)
         }
-        Err(Damaged::Output(error)) => Err(error.into()),
+        Err(DumpError::Output(error)) => Err(error.into()),
     }
 }
 
-enum Damaged {
-    Unsound(Unsound),
+enum DumpError {
+    Snapshot(SnapshotError),
     Output(std::io::Error),
 }
 
-impl From<Unsound> for Damaged {
-    fn from(unsound: Unsound) -> Self {
-        Self::Unsound(unsound)
+impl From<SnapshotError> for DumpError {
+    fn from(unsound: SnapshotError) -> Self {
+        Self::Snapshot(unsound)
     }
 }
 
-impl From<std::io::Error> for Damaged {
+impl From<std::io::Error> for DumpError {
     fn from(error: std::io::Error) -> Self {
         Self::Output(error)
     }
 }
 
-fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), std::io::Error> {
+fn print_item(item: SnapshotItem<'_>, options: &SnapshotDumpOptions, to: &mut Printer) -> Result<(), std::io::Error> {
     let human = options.output == Output::Human;
     match item {
-        Item::Session(session) if human => {
+        SnapshotItem::Session(session) if human => {
             let line = format!("session {} timeout {} ms\n", session.id, session.timeout);
             to.buffer.extend_from_slice(line.as_bytes());
         }
-        Item::Session(session) => {
+        SnapshotItem::Session(session) => {
             to.json(&ItemLine::Session { session: session.id.to_string(), timeout: session.timeout })?;
         }
-        Item::Acl(entry) if human => {
+        SnapshotItem::Acl(entry) if human => {
             to.buffer.extend_from_slice(format!("acl {} ", entry.key).as_bytes());
             crate::cli::line::push_acls(entry.acls, &mut to.buffer);
             to.buffer.push(b'\n');
         }
-        Item::Acl(entry) => {
+        SnapshotItem::Acl(entry) => {
             to.json(&ItemLine::Acl { key: entry.key, acl: crate::cli::line::acl_texts(entry.acls) })?;
         }
-        Item::Node(node) => {
-            let shown = Shown {
+        SnapshotItem::Znode(node) => {
+            let shown = ZnodeView {
                 path: node.path.0,
                 data: node.data,
                 acl: node.acl,
@@ -243,32 +250,40 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
 }
 
 /// Rebuilds, and says on standard error what cannot be known for sure.
-pub(super) fn rebuilt(members: &[Member], at: Point, meter: &mut Meter) -> Result<(Rebuilt, Exit), Stop> {
-    let rebuilt = while_purged(members, at, meter)?;
-    let exit = said(&rebuilt);
+pub(super) fn rebuilt(
+    members: &[MemberFiles],
+    at: Point,
+    meter: &mut Meter,
+) -> Result<(RebuiltTree, Exit), CommandError> {
+    let rebuilt = rebuild_retrying(members, at, meter)?;
+    let exit = print_doubts(&rebuilt);
     Ok((rebuilt, exit))
 }
 
 /// Says on standard error what cannot be known for sure of a tree.
-pub(super) fn said(rebuilt: &Rebuilt) -> Exit {
+pub(super) fn print_doubts(rebuilt: &RebuiltTree) -> Exit {
     for doubt in &rebuilt.doubts {
-        tell("notice", doubt);
+        print_message("notice", doubt);
     }
     if rebuilt.dropped > 0 {
-        tell("notice", &format!("{} transactions that were never committed are left out", rebuilt.dropped));
+        print_message("notice", &format!("{} transactions that were never committed are left out", rebuilt.dropped));
     }
     if let Some(fatal) = rebuilt.replay.fatal() {
-        tell("notice", &fatal.to_string());
+        print_message("notice", &fatal.to_string());
     }
     if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound }
 }
 
 /// A server may purge what was listed a moment ago: then what is there now is taken.
-pub(super) fn while_purged(members: &[Member], at: Point, meter: &mut Meter) -> Result<Rebuilt, CannotLook> {
-    let mut looked: Vec<Member> = members.to_vec();
+pub(super) fn rebuild_retrying(
+    members: &[MemberFiles],
+    at: Point,
+    meter: &mut Meter,
+) -> Result<RebuiltTree, DiskError> {
+    let mut looked: Vec<MemberFiles> = members.to_vec();
     for _ in 0..5 {
         match rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress)) {
-            Err(CannotLook::NoTree(why)) => {
+            Err(DiskError::NoTree(why)) => {
                 let mut again = false;
                 for member in &mut looked {
                     if let Some(now) = member.refreshed()? {
@@ -276,7 +291,7 @@ pub(super) fn while_purged(members: &[Member], at: Point, meter: &mut Meter) -> 
                     }
                 }
                 if !again {
-                    return Err(CannotLook::NoTree(why));
+                    return Err(DiskError::NoTree(why));
                 }
             }
             other => return other,
@@ -290,8 +305,8 @@ pub(super) fn shown<'a>(
     path: &'a [u8],
     node: &'a Znode,
     children: &HashMap<&[u8], usize>,
-) -> Shown<'a> {
-    Shown {
+) -> ZnodeView<'a> {
+    ZnodeView {
         path,
         data: node.data(),
         acl: node.acl(),
@@ -301,13 +316,13 @@ pub(super) fn shown<'a>(
     }
 }
 
-fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
+fn tree(options: &TreeOptions) -> Result<Exit, CommandError> {
     let (mut meter, mut to) = (Meter::new(), Printer::new());
     let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
     let tree = rebuilt.replay.tree();
     let top = options.path.trim_end_matches('/').as_bytes();
     if tree.get(top).is_none() {
-        return Err(Stop::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
+        return Err(CommandError::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
     }
     let (children, level) = (tree.children(), |path: &[u8]| path.split(|&byte| byte == b'/').count());
     for (path, node) in tree.walk(top) {
@@ -322,15 +337,15 @@ fn tree(options: &TreeOptions) -> Result<Exit, Stop> {
         to.line_done()?;
     }
     to.flush()?;
-    tell("notice", &format!("the tree at {:#}, {} digests compared", tree.last(), rebuilt.checked));
+    print_message("notice", &format!("the tree at {:#}, {} digests compared", tree.last(), rebuilt.checked));
     Ok(exit)
 }
 
-fn verify_all(options: &Verify) -> Result<Exit, Stop> {
+fn verify_all(options: &SnapshotVerifyOptions) -> Result<Exit, CommandError> {
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
     for member in look(&options.paths, options.limit)? {
         if member.snapshots.is_empty() {
-            return Err(Stop::Usage(format!("{}: no snapshot here", member.name)));
+            return Err(CommandError::Usage(format!("{}: no snapshot here", member.name)));
         }
         let report = verify_snapshots(&member, &mut |progress: Progress<'_>| meter.show(progress))?;
         if report::print(&member.name, &report, options.output, &mut to)? == Exit::Damage {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::log::{Form, Typesetter, judged};
-use crate::cli::{Exit, Limit, Printer, Stop, look, tell};
-use zookeeper_files::disk::{CannotLook, Follow, Member, Met, Place, Severity};
-use zookeeper_files::log::Event;
+use crate::cli::log::{TxnFormat, TxnPrinter, severity_of};
+use crate::cli::{CommandError, Exit, LimitOptions, Printer, look, print_message};
+use zookeeper_files::disk::{DiskError, LogFollower, LogPosition, MemberFiles, ScanItem, Severity};
+use zookeeper_files::log::LogItem;
 
 /// Options of `menagerie log tail`.
 #[derive(Args, Debug)]
-pub(crate) struct Tail {
+pub(crate) struct TailOptions {
     /// A log or a member's folder
     #[arg(value_name = "PATH")]
     path: String,
@@ -24,31 +24,31 @@ pub(crate) struct Tail {
     follow: bool,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
-    output: Form,
+    output: TxnFormat,
     /// Print so many bytes of data for people
     #[arg(long, default_value_t = 200, value_name = "BYTES")]
     data: usize,
     #[command(flatten)]
-    limit: Limit,
+    limit: LimitOptions,
 }
 
-pub(crate) fn tail(options: &Tail) -> Result<Exit, Stop> {
+pub(crate) fn tail(options: &TailOptions) -> Result<Exit, CommandError> {
     let member = look(std::slice::from_ref(&options.path), options.limit)?.remove(0);
     if member.logs.is_empty() {
-        return Err(Stop::Usage(format!("{}: no log here", options.path)));
+        return Err(CommandError::Usage(format!("{}: no log here", options.path)));
     }
-    let (mut form, mut to) = (Typesetter::new(options.output, options.data), Printer::new());
-    let (place, exit) = last_lines(options, &member, &mut form, &mut to)?;
+    let (mut form, mut to) = (TxnPrinter::new(options.output, options.data), Printer::new());
+    let (position, exit) = last_lines(options, &member, &mut form, &mut to)?;
     if !options.follow {
         return Ok(exit);
     }
-    let mut follow = Follow::new(&member, place);
+    let mut follow = LogFollower::new(&member, position);
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        follow.more(&mut |path, event| match event {
-            Event::Record(record) => form.print(&record, &mut to),
-            Event::Damage(damage) => {
-                tell(Severity::Damage.name(), &format!("{}: {damage}", path.display()));
+        follow.poll(&mut |path, item| match item {
+            LogItem::Record(record) => form.print(&record, &mut to),
+            LogItem::Damage(damage) => {
+                print_message(Severity::Damage.name(), &format!("{}: {damage}", path.display()));
                 Ok(())
             }
         })?;
@@ -57,18 +57,23 @@ pub(crate) fn tail(options: &Tail) -> Result<Exit, Stop> {
 }
 
 /// The last transactions: of the newest log, and of those before it as long as there are too few.
-fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut Printer) -> Result<(Place, Exit), Stop> {
+fn last_lines(
+    options: &TailOptions,
+    member: &MemberFiles,
+    form: &mut TxnPrinter,
+    to: &mut Printer,
+) -> Result<(LogPosition, Exit), CommandError> {
     let (mut exit, cover) = (Exit::Sound, member.cover());
     let mut lines: VecDeque<Vec<u8>> = VecDeque::new();
-    let mut place: Option<Place> = None;
+    let mut position: Option<LogPosition> = None;
     for file in member.logs.iter().rev() {
-        let mut walk = member.walk(std::slice::from_ref(file));
+        let mut scan = member.scan(std::slice::from_ref(file));
         let missing = options.lines - lines.len();
         let mut earlier: VecDeque<Vec<u8>> = VecDeque::new();
         let (mut line, mut ended) = (Printer::new(), None);
-        while let Some(met) = walk.next(&mut |_| ())? {
-            match met {
-                Met::Record(record) if missing > 0 => {
+        while let Some(item) = scan.next(&mut |_| ())? {
+            match item {
+                ScanItem::Record(record) if missing > 0 => {
                     form.print(&record, &mut line)?;
                     let full = earlier.len() == missing;
                     let mut kept = if full { earlier.pop_front().unwrap_or_default() } else { Vec::new() };
@@ -76,21 +81,21 @@ fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut P
                     kept.append(&mut line.buffer);
                     earlier.push_back(kept);
                 }
-                Met::Record(_) | Met::Purged => {}
-                Met::Damage(damage) if damage.fault.is_unfinished() => {}
-                Met::Damage(damage) => {
-                    let (severity, text) = judged(&cover, &damage);
+                ScanItem::Record(_) | ScanItem::Purged => {}
+                ScanItem::Damage(damage) if damage.fault.is_unfinished() => {}
+                ScanItem::Damage(damage) => {
+                    let (severity, text) = severity_of(&cover, &damage);
                     exit = if severity == Severity::Damage { Exit::Damage } else { exit };
-                    tell(severity.name(), &format!("{}: {text}", file.path.display()));
+                    print_message(severity.name(), &format!("{}: {text}", file.path.display()));
                 }
-                Met::Unpackable(source) => return Err(CannotLook::Io { path: file.path.clone(), source }.into()),
-                Met::End { end, last, .. } => ended = Some((end.offset, last)),
+                ScanItem::Unpackable(source) => return Err(DiskError::Io { path: file.path.clone(), source }.into()),
+                ScanItem::End { end, last, .. } => ended = Some((end.offset, last)),
             }
         }
         let Some((offset, last)) = ended else { continue };
         earlier.append(&mut lines);
         lines = earlier;
-        let at = place.get_or_insert_with(|| Place { log: file.clone(), offset, last });
+        let at = position.get_or_insert_with(|| LogPosition { log: file.clone(), offset, last });
         at.last = at.last.or(last);
         if lines.len() >= options.lines && at.last.is_some() {
             break;
@@ -100,9 +105,11 @@ fn last_lines(options: &Tail, member: &Member, form: &mut Typesetter, to: &mut P
         to.buffer.extend_from_slice(line);
     }
     to.flush()?;
-    match (place, member.refreshed()?) {
-        (Some(place), _) => Ok((place, exit)),
+    match (position, member.refreshed()?) {
+        (Some(position), _) => Ok((position, exit)),
         (None, Some(now)) if !now.logs.is_empty() => last_lines(options, &now, form, to),
-        (None, _) => Err(Stop::Usage(format!("{}: its logs were purged before they could be read", options.path))),
+        (None, _) => {
+            Err(CommandError::Usage(format!("{}: its logs were purged before they could be read", options.path)))
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn push_toolkit(record: &Record<'_>, clock: &mut Clock, to: &mut Vec<
     to.extend_from_slice(b" zxid ");
     push_0x(header.zxid.0, to);
     to.push(b' ');
-    to.extend_from_slice(record.txn.kind().name().as_bytes());
+    to.extend_from_slice(record.txn.txn_type().name().as_bytes());
     to.push(b' ');
     push_txn(&record.txn, to);
     if to.last() != Some(&b'\n') {
@@ -55,7 +55,7 @@ fn push_txn(txn: &Txn<'_>, to: &mut Vec<u8>) {
                 if number > 0 {
                     to.push(b';');
                 }
-                to.extend_from_slice(op.kind().name().as_bytes());
+                to.extend_from_slice(op.txn_type().name().as_bytes());
                 to.push(b':');
                 push_java(bytes, to);
             }

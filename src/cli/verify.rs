@@ -4,26 +4,26 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::escape::push_message;
-use crate::cli::log::Plain;
-use crate::cli::{Exit, Meter, Output, Printer, Stop, look, report};
-use zookeeper_files::disk::CannotLook;
+use crate::cli::log::InputOptions;
+use crate::cli::{CommandError, Exit, Meter, Output, Printer, look, report};
+use zookeeper_files::disk::DiskError;
 use zookeeper_files::disk::{
-    Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify,
+    Finding, MemberFiles, Point, Progress, RebuiltTree, Report, Severity, rebuild, replay_all, survey, verify,
 };
 use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::AtStart;
-use zookeeper_files::replay::Verdict;
+use zookeeper_files::replay::CommitStatus;
 
 #[derive(Args, Debug)]
-pub(crate) struct Verify {
+pub(crate) struct LogVerifyOptions {
     #[command(flatten)]
-    plain: Plain,
+    plain: InputOptions,
     /// Replay all of it too: compare every digest, and find what ends a server. Memory grows with the tree
     #[arg(long)]
     replay: bool,
 }
 
-pub(crate) fn verify_all(options: &Verify) -> Result<Exit, Stop> {
+pub(crate) fn verify_all(options: &LogVerifyOptions) -> Result<Exit, CommandError> {
     let members = look(&options.plain.paths, options.plain.limit)?;
     let output = options.plain.output;
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
@@ -54,14 +54,14 @@ pub(crate) fn verify_all(options: &Verify) -> Result<Exit, Stop> {
         commits(&members, output, &mut progress, &mut to)?;
     }
     for (finding, text) in notes {
-        note("replay", finding, &text, output, &mut to)?;
+        print_note("replay", finding, &text, output, &mut to)?;
     }
     to.flush()?;
     Ok(exit)
 }
 
 /// What a server purged between two looks may seem to be missing: then it is looked at again.
-fn unless_purging(member: &Member, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Report, CannotLook> {
+fn unless_purging(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Report, DiskError> {
     let (mut report, mut looked) = (verify(member, progress)?, member.clone());
     for _ in 0..5 {
         if report.is_sound() {
@@ -75,12 +75,12 @@ fn unless_purging(member: &Member, progress: &mut dyn FnMut(Progress<'_>)) -> Re
 }
 
 /// A dataDir whose logs are elsewhere has only the old half of what there is.
-fn with_its_logs(member: &Member) -> Result<(), Stop> {
+fn with_its_logs(member: &MemberFiles) -> Result<(), CommandError> {
     let newest = member.snapshots.last().and_then(|file| file.zxid).unwrap_or_default();
     if member.single || !member.logs.is_empty() || newest.0 == 0 {
         return Ok(());
     }
-    Err(Stop::Usage(format!(
+    Err(CommandError::Usage(format!(
         "{}: no transaction log here, and its newest snapshot is of {newest:#}: if logs have a folder of their own \
          (dataLogDir), name it too: DATA,LOG; `snapshot verify` looks at snapshots alone",
         member.name
@@ -99,15 +99,15 @@ fn differing(zxid: Zxid) -> Finding {
 
 /// What a server of these files alone does when it starts: it begins from its own newest snapshot, and applies what was never
 /// committed, too. `None` if they lead nowhere, which is told elsewhere.
-fn own_start(member: &Member, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<Rebuilt>, CannotLook> {
+fn own_start(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<RebuiltTree>, DiskError> {
     match rebuild(std::slice::from_ref(member), Point::End, progress) {
-        Err(CannotLook::NoTree(_)) => Ok(None),
+        Err(DiskError::NoTree(_)) => Ok(None),
         other => other.map(Some),
     }
 }
 
 /// Whether something ends this member's server: at its start, or, by the files of all, whenever it applies it.
-fn ending(replayed: &Rebuilt, own: Option<&Rebuilt>) -> Option<Finding> {
+fn ending(replayed: &RebuiltTree, own: Option<&RebuiltTree>) -> Option<Finding> {
     let here = own.and_then(|own| own.replay.fatal());
     let fatal = here.or(replayed.replay.fatal())?;
     if here.is_some() || own.is_none() {
@@ -119,7 +119,7 @@ fn ending(replayed: &Rebuilt, own: Option<&Rebuilt>) -> Option<Finding> {
     Some(finding("fatal", Severity::Notice, fatal.zxid, format!("{fatal}; {why}"), AtStart::Harmless))
 }
 
-fn compared(replayed: &Rebuilt) -> (&'static str, String) {
+fn compared(replayed: &RebuiltTree) -> (&'static str, String) {
     match (replayed.differs, replayed.checked) {
         (Some(_), count) => ("digest-differs", format!("{count} digests were compared, and not all agree")),
         (None, 0) => {
@@ -131,32 +131,38 @@ fn compared(replayed: &Rebuilt) -> (&'static str, String) {
 
 /// What was never committed, as several members' files tell.
 fn commits(
-    members: &[Member],
+    members: &[MemberFiles],
     output: Output,
     progress: &mut dyn FnMut(Progress<'_>),
     to: &mut Printer,
-) -> Result<(), Stop> {
+) -> Result<(), CommandError> {
     let surveyed = survey(members, None, progress)?;
-    for (member, strand) in members.iter().zip(&surveyed.strands) {
-        for (&epoch, &ZxidRange { last, .. }) in &strand.epochs {
-            if surveyed.history.verdict(last) == Verdict::NeverCommitted {
+    for (member, member_history) in members.iter().zip(&surveyed.member_histories) {
+        for (&epoch, &ZxidRange { last, .. }) in &member_history.epochs {
+            if surveyed.history.commit_status(last) == CommitStatus::NeverCommitted {
                 let after = surveyed.history.epochs.get(&epoch).map_or(Zxid(0), |epoch| epoch.possible);
                 let text = format!("its transactions after {after:#} up to {last:#} were never committed");
-                note(&member.name, "never-committed", &text, output, to)?;
+                print_note(&member.name, "never-committed", &text, output, to)?;
             }
         }
     }
     for range in surveyed.history.unknown() {
         let text = format!("whether {range} were committed, these files do not tell");
-        note("history", "unknown", &text, output, to)?;
+        print_note("history", "unknown", &text, output, to)?;
     }
     Ok(())
 }
 
 /// Says what is worth to know of a member.
-pub(crate) fn note(member: &str, finding: &str, text: &str, output: Output, to: &mut Printer) -> Result<(), Stop> {
+pub(crate) fn print_note(
+    member: &str,
+    finding: &str,
+    text: &str,
+    output: Output,
+    to: &mut Printer,
+) -> Result<(), CommandError> {
     #[derive(Serialize)]
-    struct Note<'a> {
+    struct NoteLine<'a> {
         member: &'a str,
         severity: &'static str,
         finding: &'a str,
@@ -164,7 +170,7 @@ pub(crate) fn note(member: &str, finding: &str, text: &str, output: Output, to: 
     }
     let severity = if finding == "digest-differs" { "damage" } else { "notice" };
     match output {
-        Output::Json => to.json(&Note { member, severity, finding, text })?,
+        Output::Json => to.json(&NoteLine { member, severity, finding, text })?,
         Output::Human => {
             push_message(&format!("{severity}: {member}: {text}"), &mut to.buffer);
             to.buffer.push(b'\n');

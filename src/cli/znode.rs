@@ -13,7 +13,7 @@ use zookeeper_files::path;
 use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
 /// A znode to be printed. `acls` is `None` for the open ACL and for one that a fuzzy snapshot names and does not explain.
-pub(crate) struct Shown<'a> {
+pub(crate) struct ZnodeView<'a> {
     pub(crate) path: &'a [u8],
     pub(crate) data: Option<&'a [u8]>,
     pub(crate) acl: i64,
@@ -52,7 +52,7 @@ pub(crate) struct ZnodeLine<'a> {
     served_cversion: Option<i32>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ZnodeView<'a> {
     pub(crate) fn line(&self) -> ZnodeLine<'a> {
         let stat = self.stat;
         let (lifetime, session, ttl) = match stat.owner() {

@@ -138,7 +138,7 @@ fn a_snapshot_whose_content_is_not_the_servers_is_found_by_its_digest() {
     let forged = other.tree.write(Vec::new()).unwrap();
     let honest = fs::read(world.file(&name)).unwrap();
     assert_eq!(forged, honest, "the same history gives the same bytes");
-    let mut forged = Tree::born();
+    let mut forged = Tree::initial();
     forged
         .apply(&Header { session: SessionId(1), cxid: 1, zxid: Zxid(E1 + 12), time: 0 }, &Txn::Error { code: -1 })
         .unwrap();

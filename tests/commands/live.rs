@@ -8,7 +8,7 @@ use super::*;
 /// What a server does to its folder under load, as fast as it can: it writes through a buffer of 8 KiB, so that half of a
 /// record may be there, into space that it allocated ahead; it begins a new log, writes a snapshot, and purges.
 fn busy(folder: &Path, stop: &AtomicBool) {
-    let mut tree = Tree::born();
+    let mut tree = Tree::initial();
     let mut zxid = E1;
     let acl = encode_acls(&[Acl::new(31, "world", "anyone")]);
     let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();

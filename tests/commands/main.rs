@@ -36,7 +36,7 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("version-2")).unwrap();
-        let world = Self { folder, tree: Tree::born(), log: None };
+        let world = Self { folder, tree: Tree::initial(), log: None };
         world.snapshot();
         world
     }

@@ -214,7 +214,7 @@ async fn anybody_can_end_an_ensemble_that_is_not_guarded_so_that_a_member_never_
 
 /// A snapshot of a tree with these znodes besides those of every tree.
 fn snapshot(paths: &[&str], folder: &str) {
-    let mut tree = Tree::born();
+    let mut tree = Tree::initial();
     for (zxid, path) in (1..).zip(paths) {
         let acl = encode_acls(&[zookeeper_files::log::Acl::new(31, "world", "anyone")]);
         let acl = zookeeper_files::log::Acls::decode(&mut Decoder::new(&acl)).unwrap();

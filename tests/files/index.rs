@@ -8,9 +8,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use zookeeper_files::ids::{Zxid, ZxidRange};
-use zookeeper_files::index::{Before, Deed, Index, IndexError, Moment, Query, build};
+use zookeeper_files::index::{Before, Entry, EntryKind, Index, IndexError, Query, build};
 use zookeeper_files::log::{Effect, SessionId, Txn};
-use zookeeper_files::replay::{Replay, Step, Tree, Verdict};
+use zookeeper_files::replay::{ApplyResult, CommitStatus, Replay, Tree};
 use zookeeper_files::snapshot::Owner;
 
 use crate::scenes::{Member, scenes};
@@ -26,7 +26,7 @@ struct Scanned {
     time: i64,
     session: SessionId,
     path: String,
-    deed: Deed,
+    kind: EntryKind,
     data: Option<Vec<u8>>,
 }
 
@@ -34,53 +34,53 @@ fn scan(member: &Member) -> Vec<Scanned> {
     let mut found = Vec::new();
     // 3.4 writes no snapshot.0.
     let mut replay = member.snapshots().iter().find(|(zxid, _)| *zxid == Zxid(0)).map_or_else(
-        || Replay::new(Tree::born()),
+        || Replay::new(Tree::initial()),
         |(zxid, path)| Replay::of_snapshot(&mut crate::scenes::open_snapshot(path), *zxid).unwrap(),
     );
     member.each_record(|_, record| {
         let header = record.header;
-        let mut add = |path: String, deed, data: Option<&[u8]>| {
+        let mut add = |path: String, kind, data: Option<&[u8]>| {
             let data = data.map(<[u8]>::to_vec);
-            found.push(Scanned { zxid: header.zxid, time: header.time, session: header.session, path, deed, data });
+            found.push(Scanned { zxid: header.zxid, time: header.time, session: header.session, path, kind, data });
         };
         for change in record.changes() {
-            let deed = match change.effect {
-                Effect::Created { .. } => Deed::Created,
-                Effect::Deleted => Deed::Deleted,
-                Effect::Expired => Deed::Expired,
-                Effect::SessionEnded => Deed::Ended,
-                Effect::DataSet { .. } => Deed::Set,
-                Effect::Reconfigured { .. } => Deed::Reconfigured,
-                Effect::AclSet { .. } => Deed::AclSet,
+            let kind = match change.effect {
+                Effect::Created { .. } => EntryKind::Created,
+                Effect::Deleted => EntryKind::Deleted,
+                Effect::Expired => EntryKind::Expired,
+                Effect::SessionEnded => EntryKind::Ended,
+                Effect::DataSet { .. } => EntryKind::Set,
+                Effect::Reconfigured { .. } => EntryKind::Reconfigured,
+                Effect::AclSet { .. } => EntryKind::AclSet,
             };
-            add(change.path.to_string(), deed, change.effect.data());
+            add(change.path.to_string(), kind, change.effect.data());
         }
         if let Txn::CloseSession { paths: None } = record.txn {
             let owned = |stat: &zookeeper_files::snapshot::Stat| stat.owner() == Owner::Session(header.session);
             for (path, _) in replay.tree().walk(b"/").iter().filter(|(_, znode)| owned(znode.stat())) {
-                add(String::from_utf8(path.to_vec()).unwrap(), Deed::Ended, None);
+                add(String::from_utf8(path.to_vec()).unwrap(), EntryKind::Ended, None);
             }
         }
-        assert!(!matches!(replay.apply(record), Step::Refused(_)), "{}: {record:?}", member.name);
+        assert!(!matches!(replay.apply(record), ApplyResult::Refused(_)), "{}: {record:?}", member.name);
     });
     found
 }
 
-fn found(moments: Vec<Moment>) -> Vec<Scanned> {
-    let plain = |moment: Moment| Scanned {
-        zxid: moment.header.zxid,
-        time: moment.header.time,
-        session: moment.header.session,
-        path: moment.path.unwrap(),
-        deed: moment.deed,
-        data: moment.data.map(|data| data.bytes),
+fn found(entries: Vec<Entry>) -> Vec<Scanned> {
+    let plain = |entry: Entry| Scanned {
+        zxid: entry.header.zxid,
+        time: entry.header.time,
+        session: entry.header.session,
+        path: entry.path.unwrap(),
+        kind: entry.kind,
+        data: entry.data.map(|data| data.bytes),
     };
-    moments.into_iter().map(plain).collect()
+    entries.into_iter().map(plain).collect()
 }
 
 fn all() -> Query {
-    let deeds = Deed::ALL.into_iter().filter(|deed| deed.of_path() && *deed != Deed::Checked).collect();
-    Query { oldest_first: true, limit: usize::MAX, deeds, ..Query::default() }
+    let kinds = EntryKind::ALL.into_iter().filter(|kind| kind.of_path() && *kind != EntryKind::Checked).collect();
+    Query { oldest_first: true, limit: usize::MAX, kinds, ..Query::default() }
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_index_finds_what_a_scan_finds_by_path_subtree_session_time_and_zxid() {
             assert!(index.entries() >= scanned.len() as u64);
             check(&index, &scanned, &member.name);
             changes += scanned.len();
-            derived += scanned.iter().filter(|change| change.deed == Deed::Ended).count();
+            derived += scanned.iter().filter(|change| change.kind == EntryKind::Ended).count();
         }
     }
     assert!(changes > 2000 && derived > 30, "only {changes} changes, {derived} of them by a session's end");
@@ -142,14 +142,14 @@ fn check(index: &Index, scanned: &[Scanned], name: &str) {
 /// The story of a path: each event begins with what the one before it left.
 fn tell(index: &Index, path: &str, changes: &[Scanned], name: &str) {
     let history = index.history(path, &Query { limit: usize::MAX, ..Query::default() }).unwrap();
-    let told: Vec<_> = history.events.iter().filter(|event| event.moment.deed != Deed::Checked).collect();
+    let told: Vec<_> = history.changes.iter().filter(|change| change.entry.kind != EntryKind::Checked).collect();
     assert_eq!(told.len(), changes.len(), "{name}: {path}");
     let mut held: Option<Option<Vec<u8>>> = None;
     let mut known = false;
-    for (event, change) in told.iter().zip(changes) {
-        assert_eq!((event.moment.header.zxid, event.moment.deed), (change.zxid, change.deed), "{name}: {path}");
-        match &event.before {
-            Before::Unknown => assert!(!known && change.deed != Deed::Created, "{name}: {path} {change:?}"),
+    for (told, change) in told.iter().zip(changes) {
+        assert_eq!((told.entry.header.zxid, told.entry.kind), (change.zxid, change.kind), "{name}: {path}");
+        match &told.before {
+            Before::Unknown => assert!(!known && change.kind != EntryKind::Created, "{name}: {path} {change:?}"),
             Before::Absent => assert!(held.is_none(), "{name}: {path} {change:?}"),
             Before::Held(data) => {
                 let before = data.as_ref().map(|data| data.bytes.clone());
@@ -157,15 +157,15 @@ fn tell(index: &Index, path: &str, changes: &[Scanned], name: &str) {
             }
         }
         // Data is where it is said to be.
-        if let Some(data) = &event.moment.data {
+        if let Some(data) = &told.entry.data {
             let log = fs::read(&data.log).unwrap();
             let from = usize::try_from(data.offset).unwrap();
             assert_eq!(&log[from..from + data.bytes.len()], data.bytes, "{name}: {path}");
         }
         known = true;
-        match change.deed {
-            Deed::AclSet => {}
-            deed if deed.removes() => held = None,
+        match change.kind {
+            EntryKind::AclSet => {}
+            kind if kind.removes() => held = None,
             _ => held = Some(change.data.clone()),
         }
         assert!(history.sessions.contains_key(&change.session));
@@ -182,23 +182,23 @@ fn a_multi_is_found_by_each_of_its_paths_and_as_a_whole() {
         build(&[name(&member.folder)], &[], &file, &mut |_| {}).unwrap();
         let index = Index::open(&file).unwrap();
         let whole = index.search(&Query { multi: true, oldest_first: true, ..Query::default() }).unwrap();
-        let told: Vec<_> = whole.iter().map(|moment| (moment.deed, moment.path.as_deref().unwrap())).collect();
+        let told: Vec<_> = whole.iter().map(|entry| (entry.kind, entry.path.as_deref().unwrap())).collect();
         let expected = [
-            (Deed::Checked, "/multi"),
-            (Deed::Created, "/multi/a"),
-            (Deed::Created, "/multi/b"),
-            (Deed::Set, "/multi/a"),
-            (Deed::Created, "/multi/c0000000002"),
-            (Deed::Deleted, "/multi/b"),
+            (EntryKind::Checked, "/multi"),
+            (EntryKind::Created, "/multi/a"),
+            (EntryKind::Created, "/multi/b"),
+            (EntryKind::Set, "/multi/a"),
+            (EntryKind::Created, "/multi/c0000000002"),
+            (EntryKind::Deleted, "/multi/b"),
         ];
         assert_eq!(told, expected, "{}", scene.name);
-        for (number, moment) in (1..).zip(&whole) {
-            assert_eq!(moment.multi, Some((number, 6)));
-            let path = moment.path.as_deref().unwrap();
+        for (number, entry) in (1..).zip(&whole) {
+            assert_eq!(entry.multi, Some((number, 6)));
+            let path = entry.path.as_deref().unwrap();
             let by_path = index.search(&Query { multi: true, ..Query::path(path) }).unwrap();
-            assert!(by_path.iter().any(|other| other.multi == moment.multi), "{}: {path}", scene.name);
+            assert!(by_path.iter().any(|other| other.multi == entry.multi), "{}: {path}", scene.name);
         }
-        let failed = index.search(&Query { deeds: vec![Deed::Failed], ..Query::default() }).unwrap();
+        let failed = index.search(&Query { kinds: vec![EntryKind::Failed], ..Query::default() }).unwrap();
         assert!(failed.len() >= 5, "{}: {failed:?}", scene.name);
     }
 }
@@ -217,10 +217,10 @@ fn what_a_real_ensemble_never_committed_is_marked_and_no_client_ever_saw_it() {
             build(&[name(&member.folder)], &others, &file, &mut |_| {}).unwrap();
             let index = Index::open(&file).unwrap();
             let everything = index.search(&all()).unwrap();
-            let never = |moment: &Moment| moment.verdict == Some(Verdict::NeverCommitted);
-            for moment in everything.iter().filter(|moment| never(moment)) {
-                let path = moment.path.as_deref().unwrap();
-                assert!(path.starts_with("/never") && !seen.contains_key(path), "{}: {moment:?}", member.name);
+            let never = |entry: &Entry| entry.commit_status == Some(CommitStatus::NeverCommitted);
+            for entry in everything.iter().filter(|entry| never(entry)) {
+                let path = entry.path.as_deref().unwrap();
+                assert!(path.starts_with("/never") && !seen.contains_key(path), "{}: {entry:?}", member.name);
                 marked += 1;
             }
             // One that died before the end does not know it.
@@ -229,8 +229,9 @@ fn what_a_real_ensemble_never_committed_is_marked_and_no_client_ever_saw_it() {
             }
             for (path, znode) in &seen {
                 let history = index.history(path, &Query::default()).unwrap();
-                let set = history.events.iter().rev().filter(|event| !never(&event.moment));
-                let mut data = set.filter(|event| event.moment.deed != Deed::AclSet).map(|event| &event.moment.data);
+                let set = history.changes.iter().rev().filter(|change| !never(&change.entry));
+                let mut data =
+                    set.filter(|change| change.entry.kind != EntryKind::AclSet).map(|change| &change.entry.data);
                 if let Some(data) = data.find(|data| data.is_some()) {
                     let held = data.as_ref().map(|data| BASE64_STANDARD.encode(&data.bytes));
                     assert_eq!(held.as_deref(), znode["data"].as_str(), "{}: {path}", member.name);
@@ -302,15 +303,15 @@ fn what_cannot_be_indexed_is_refused_and_nothing_is_left_behind() {
         build(&sources, &[], index, &mut |_| {}).unwrap_err()
     };
     let (one, other) = (member("3.9.5/alone").folder, member("3.8.5/alone").folder);
-    assert!(matches!(refuses(&[Path::new("/nowhere")], &index), IndexError::CannotLook(_)));
-    assert!(matches!(refuses(&[folder.path()], &index), IndexError::CannotLook(_)));
+    assert!(matches!(refuses(&[Path::new("/nowhere")], &index), IndexError::Disk(_)));
+    assert!(matches!(refuses(&[folder.path()], &index), IndexError::Disk(_)));
     assert!(matches!(refuses(&[&one, &other], &index), IndexError::Mixed { .. }));
     assert!(matches!(refuses(&[&one], &one.join("version-2/index")), IndexError::Inside(_)));
     let strange = folder.path().join("strange");
     fs::create_dir(&strange).unwrap();
     fs::write(strange.join("log.1"), b"something else altogether").unwrap();
     // Named by itself it is a mistake; in a folder it is damage, and hides nothing of the others.
-    assert!(matches!(refuses(&[&strange.join("log.1")], &index), IndexError::CannotLook(_)));
+    assert!(matches!(refuses(&[&strange.join("log.1")], &index), IndexError::Disk(_)));
     let built = build(&[name(&strange)], &[], &index, &mut |_| {}).unwrap();
     assert_eq!(built.damage.iter().map(|damage| damage.name.as_str()).collect::<Vec<_>>(), ["magic"]);
     fs::write(
@@ -348,7 +349,7 @@ fn damage_is_told_and_what_is_good_around_it_is_found() {
     assert!(built.damage[0].stops && built.damage[0].words.contains(&format!("zxid 0x{zxid}")), "{:?}", built.damage);
     let index = Index::open(&file).unwrap();
     let everything = index.search(&Query { limit: usize::MAX, oldest_first: true, ..Query::default() }).unwrap();
-    let zxids: BTreeSet<Zxid> = everything.iter().map(|moment| moment.header.zxid).collect();
+    let zxids: BTreeSet<Zxid> = everything.iter().map(|entry| entry.header.zxid).collect();
     let good: Vec<_> = offsets.iter().map(|(.., zxid)| *zxid).filter(|other| other != zxid).collect();
     assert_eq!(zxids.into_iter().collect::<Vec<_>>(), good);
 }

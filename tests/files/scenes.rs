@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use flate2::read::GzDecoder;
 use menagerie::model::ids::Zxid;
-use zookeeper_files::log::{Event, LogReader, Record};
+use zookeeper_files::log::{LogItem, LogReader, Record};
 use zookeeper_files::replay::{Replay, Tree};
 use zookeeper_files::snapshot::{Compression, SnapshotReader};
 
@@ -114,10 +114,10 @@ impl Member {
     pub fn each_record(&self, mut each: impl FnMut(&Path, &Record<'_>)) {
         for (_, path) in self.logs() {
             let mut reader = LogReader::new(File::open(&path).unwrap()).unwrap();
-            while let Some(event) = reader.next().unwrap() {
-                match event {
-                    Event::Record(record) => each(&path, &record),
-                    Event::Damage(damage) => panic!("{}: {damage}", path.display()),
+            while let Some(item) = reader.next().unwrap() {
+                match item {
+                    LogItem::Record(record) => each(&path, &record),
+                    LogItem::Damage(damage) => panic!("{}: {damage}", path.display()),
                 }
             }
         }
@@ -126,7 +126,7 @@ impl Member {
     /// A snapshot and all transactions after it; without a snapshot, from the beginning.
     pub fn replayed(&self, snapshot: Option<&(Zxid, PathBuf)>) -> Replay {
         let mut replay = snapshot.map_or_else(
-            || Replay::new(Tree::born()),
+            || Replay::new(Tree::initial()),
             |(zxid, path)| Replay::of_snapshot(&mut open_snapshot(path), *zxid).unwrap(),
         );
         self.each_record(|_, record| {

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use zookeeper_files::jute::Text;
-use zookeeper_files::log::{Acls, Event, Lifetime, LogReader, Record, Txn};
-use zookeeper_files::snapshot::{Item, Node};
+use zookeeper_files::log::{Acls, Lifetime, LogItem, LogReader, Record, Txn};
+use zookeeper_files::snapshot::{SnapshotItem, SnapshotZnode};
 
 use crate::scenes::{open_snapshot, scenes};
 
@@ -30,8 +30,8 @@ fn a_log_reads_as_zookeepers_own_tool_prints_it() {
                     reader.version()
                 )
                 .unwrap();
-                while let Some(event) = reader.next().unwrap() {
-                    let Event::Record(record) = event else { panic!("{}: {event:?}", path.display()) };
+                while let Some(item) = reader.next().unwrap() {
+                    let LogItem::Record(record) = item else { panic!("{}: {item:?}", path.display()) };
                     print(&record, &mut ours);
                     count += 1;
                 }
@@ -61,9 +61,11 @@ fn a_snapshot_reads_as_zookeepers_own_tool_prints_it() {
                 let mut snapshot = open_snapshot(&path);
                 while let Some(item) = snapshot.next().unwrap() {
                     match item {
-                        Item::Node(node) => drop(ours.insert(node.shown_path().to_string(), describe(&node))),
-                        Item::Session(session) => alive.push((format!("{:#018x}", session.id.0), session.timeout)),
-                        Item::Acl(_) => {}
+                        SnapshotItem::Znode(node) => drop(ours.insert(node.shown_path().to_string(), describe(&node))),
+                        SnapshotItem::Session(session) => {
+                            alive.push((format!("{:#018x}", session.id.0), session.timeout));
+                        }
+                        SnapshotItem::Acl(_) => {}
                     }
                 }
                 // The tool walks children in the order of a hash table.
@@ -89,7 +91,7 @@ fn a_snapshot_reads_as_zookeepers_own_tool_prints_it() {
     assert!(nodes > 1000, "only {nodes} znodes were compared");
 }
 
-fn describe(node: &Node<'_>) -> String {
+fn describe(node: &SnapshotZnode<'_>) -> String {
     let stat = &node.stat;
     let date =
         |time| Timestamp::from_millisecond(time).unwrap().to_zoned(TimeZone::UTC).strftime("%a %b %d %H:%M:%S UTC %Y");
@@ -113,7 +115,7 @@ fn print(record: &Record<'_>, to: &mut String) {
     let header = &record.header;
     let time = Timestamp::from_millisecond(header.time).unwrap().to_zoned(TimeZone::UTC);
     let time = time.strftime("%-m/%-d/%y, %-I:%M:%S %p UTC");
-    let kind = record.txn.kind();
+    let kind = record.txn.txn_type();
     let line = format!(
         "{time} session {} cxid 0x{:x} zxid 0x{} {kind} {}",
         header.session,
@@ -161,8 +163,10 @@ fn content(txn: &Txn<'_>) -> String {
         Txn::Error { code } => code.to_string(),
         // The tool prints the bytes of each part as if they were text.
         Txn::Multi(ops) => {
-            let parts: Vec<_> =
-                ops.raw().map(|(txn, bytes)| format!("{}:{}", txn.kind(), String::from_utf8_lossy(bytes))).collect();
+            let parts: Vec<_> = ops
+                .raw()
+                .map(|(txn, bytes)| format!("{}:{}", txn.txn_type(), String::from_utf8_lossy(bytes)))
+                .collect();
             parts.join(";")
         }
         Txn::Check { .. } => unreachable!("a check outside a multi"),

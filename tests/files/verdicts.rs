@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use menagerie::model::ids::Zxid;
 use serde_json::Value;
-use zookeeper_files::disk::{Member, verify};
+use zookeeper_files::disk::{MemberFiles, verify};
 use zookeeper_files::log::AtStart;
 
 use crate::live::java;
@@ -84,7 +84,7 @@ fn loaded(folders: &[PathBuf]) -> Vec<Value> {
 
 /// The worst that we say of a server's start on a folder.
 fn verdict(folder: &Path) -> (AtStart, String) {
-    let report = verify(&Member::look(folder.to_str().unwrap()).unwrap(), &mut |_| ()).unwrap();
+    let report = verify(&MemberFiles::find(folder.to_str().unwrap()).unwrap(), &mut |_| ()).unwrap();
     let said = report.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let worst = report.findings.iter().filter_map(|finding| finding.at_start).max_by_key(|at_start| *at_start as u8);
     (worst.unwrap_or(AtStart::Harmless), said)
@@ -271,7 +271,7 @@ fn our_verdict_on_damaged_files_is_that_of_zookeepers_own_start() {
 
 /// What is found of a folder, each with what a server does.
 fn found(folder: &Path) -> Vec<(String, AtStart)> {
-    let report = verify(&Member::look(folder.to_str().unwrap()).unwrap(), &mut |_| ()).unwrap();
+    let report = verify(&MemberFiles::find(folder.to_str().unwrap()).unwrap(), &mut |_| ()).unwrap();
     report.findings.iter().map(|finding| (finding.name.to_owned(), finding.at_start.unwrap())).collect()
 }
 

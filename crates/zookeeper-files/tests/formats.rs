@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::jute::{Decoder, Text};
 use zookeeper_files::log::{
-    Acl, Acls, Create, Digest, Event, Header, LogReader, LogWriter, Ops, Paths, SessionId, Txn, encode_acls,
+    Acl, Acls, Create, Digest, Header, LogItem, LogReader, LogWriter, Ops, Paths, SessionId, Txn, encode_acls,
     encode_ops, encode_paths,
 };
 use zookeeper_files::log::{HEADER_LENGTH, Lifetime};
@@ -20,7 +20,7 @@ mod laws;
 
 /// A transaction with its own bytes, since [`Txn`] borrows them.
 #[derive(Clone, Debug)]
-enum Deed {
+enum OwnedTxn {
     CreateSession(i32),
     CloseSession(Option<Vec<String>>),
     Create {
@@ -34,7 +34,7 @@ enum Deed {
     Delete(String, bool),
     SetData(String, Option<Vec<u8>>, i32, bool),
     SetAcl(String, Vec<(i32, String)>, i32),
-    Multi(Vec<Deed>),
+    Multi(Vec<OwnedTxn>),
     Error(i32),
 }
 
@@ -42,7 +42,7 @@ fn acls(list: &[(i32, String)]) -> Vec<u8> {
     encode_acls(&list.iter().map(|(perms, id)| Acl::new(*perms, "digest", id)).collect::<Vec<_>>())
 }
 
-impl Deed {
+impl OwnedTxn {
     fn with<T>(&self, take: &mut dyn FnMut(&Txn<'_>) -> T) -> T {
         let list =
             |bytes: &[u8], take: &mut dyn FnMut(Acls<'_>) -> T| take(Acls::decode(&mut Decoder::new(bytes)).unwrap());
@@ -110,49 +110,49 @@ fn lifetime() -> impl Strategy<Value = Lifetime> {
     ]
 }
 
-fn part() -> impl Strategy<Value = Deed> {
+fn part() -> impl Strategy<Value = OwnedTxn> {
     prop_oneof![
         (path(), data(), list(), lifetime(), option::of(any::<i32>()), any::<bool>()).prop_map(
-            |(path, data, acl, lifetime, parent, stat)| Deed::Create { path, data, acl, lifetime, parent, stat }
+            |(path, data, acl, lifetime, parent, stat)| OwnedTxn::Create { path, data, acl, lifetime, parent, stat }
         ),
-        (path(), any::<bool>()).prop_map(|(path, container)| Deed::Delete(path, container)),
-        (path(), data(), any::<i32>()).prop_map(|(path, data, version)| Deed::SetData(path, data, version, false)),
-        any::<i32>().prop_map(Deed::Error),
+        (path(), any::<bool>()).prop_map(|(path, container)| OwnedTxn::Delete(path, container)),
+        (path(), data(), any::<i32>()).prop_map(|(path, data, version)| OwnedTxn::SetData(path, data, version, false)),
+        any::<i32>().prop_map(OwnedTxn::Error),
     ]
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn owned_txn() -> impl Strategy<Value = OwnedTxn> {
     prop_oneof![
         6 => part(),
-        1 => any::<i32>().prop_map(Deed::CreateSession),
-        1 => option::of(collection::vec(path(), 0..4)).prop_map(Deed::CloseSession),
-        1 => (path(), data(), any::<i32>()).prop_map(|(path, data, version)| Deed::SetData(path, data, version, true)),
-        1 => (path(), list(), any::<i32>()).prop_map(|(path, acl, version)| Deed::SetAcl(path, acl, version)),
-        2 => collection::vec(part(), 0..5).prop_map(Deed::Multi),
+        1 => any::<i32>().prop_map(OwnedTxn::CreateSession),
+        1 => option::of(collection::vec(path(), 0..4)).prop_map(OwnedTxn::CloseSession),
+        1 => (path(), data(), any::<i32>()).prop_map(|(path, data, version)| OwnedTxn::SetData(path, data, version, true)),
+        1 => (path(), list(), any::<i32>()).prop_map(|(path, acl, version)| OwnedTxn::SetAcl(path, acl, version)),
+        2 => collection::vec(part(), 0..5).prop_map(OwnedTxn::Multi),
     ]
 }
 
-fn deeds() -> impl Strategy<Value = Vec<(Deed, Header, Option<Digest>)>> {
+fn txns() -> impl Strategy<Value = Vec<(OwnedTxn, Header, Option<Digest>)>> {
     let header = (any::<i64>(), any::<i32>(), any::<i64>());
     let digest = option::of(any::<i64>().prop_map(|tree| Digest { version: 2, tree }));
-    collection::vec((deed(), header, digest), 1..12).prop_map(|deeds| {
-        let numbered = (0x3_0000_0001..).zip(deeds);
+    collection::vec((owned_txn(), header, digest), 1..12).prop_map(|txns| {
+        let numbered = (0x3_0000_0001..).zip(txns);
         numbered
-            .map(|(zxid, (deed, (session, cxid, time), digest))| {
+            .map(|(zxid, (owned_txn, (session, cxid, time), digest))| {
                 let header = Header { session: SessionId(session), cxid, zxid: Zxid(zxid), time };
-                let digest = digest.filter(|_| !deed.is_oldest());
-                (deed, header, digest)
+                let digest = digest.filter(|_| !owned_txn.is_oldest());
+                (owned_txn, header, digest)
             })
             .collect()
     })
 }
 
 /// The log of these, and where each record ends.
-fn written(deeds: &[(Deed, Header, Option<Digest>)]) -> (Vec<u8>, Vec<usize>) {
+fn written(txns: &[(OwnedTxn, Header, Option<Digest>)]) -> (Vec<u8>, Vec<usize>) {
     let mut log = LogWriter::new(Vec::new(), 0).unwrap();
     let mut ends = Vec::new();
-    for (deed, header, digest) in deeds {
-        deed.with(&mut |txn| log.append(*header, txn, *digest).unwrap());
+    for (owned_txn, header, digest) in txns {
+        owned_txn.with(&mut |txn| log.append(*header, txn, *digest).unwrap());
         let so_far = log.into_inner();
         ends.push(so_far.len());
         log = LogWriter::go_on(so_far);
@@ -167,23 +167,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read_again(deeds in deeds()) {
-        let (log, _) = written(&deeds);
+    fn what_is_written_is_read_again(txns in txns()) {
+        let (log, _) = written(&txns);
         let mut reader = LogReader::new(&log[..]).unwrap();
-        for (deed, header, digest) in &deeds {
-            let Some(Event::Record(record)) = reader.next().unwrap() else { panic!("no record for {deed:?}") };
+        for (owned_txn, header, digest) in &txns {
+            let Some(LogItem::Record(record)) = reader.next().unwrap() else { panic!("no record for {owned_txn:?}") };
             prop_assert_eq!((record.header, record.digest, record.surplus), (*header, *digest, 0));
-            deed.with(&mut |txn| assert_eq!(record.txn, *txn));
+            owned_txn.with(&mut |txn| assert_eq!(record.txn, *txn));
         }
         prop_assert_eq!(reader.next().unwrap(), None);
     }
 
     #[test]
-    fn any_prefix_of_a_log_is_a_log(deeds in deeds(), cut in 0.0..1.0) {
-        let (log, ends) = written(&deeds);
+    fn any_prefix_of_a_log_is_a_log(txns in txns(), cut in 0.0..1.0) {
+        let (log, ends) = written(&txns);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let cut = HEADER_LENGTH + ((log.len() - HEADER_LENGTH) as f64 * cut) as usize;
-        let walk = laws::walk(&log[..cut]).unwrap();
+        let walk = laws::read_log(&log[..cut]).unwrap();
         let whole = ends.iter().filter(|&&end| end <= cut).count();
         prop_assert_eq!(walk.records.len(), whole);
         // Zeros too few for a record are padding, as a server takes them.
@@ -193,13 +193,13 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_byte_costs_one_record_and_never_its_neighbours(deeds in deeds(), at in any::<usize>(), bit in 0..8) {
-        let (mut log, ends) = written(&deeds);
+    fn a_damaged_byte_costs_one_record_and_never_its_neighbours(txns in txns(), at in any::<usize>(), bit in 0..8) {
+        let (mut log, ends) = written(&txns);
         let at = HEADER_LENGTH + at % (log.len() - HEADER_LENGTH);
         log[at] ^= 1_u8 << bit;
-        let walk = laws::walk(&log).unwrap();
+        let walk = laws::read_log(&log).unwrap();
         let hit = ends.iter().filter(|&&end| end <= at).count();
-        let expected: Vec<u64> = (0..ends.len()).filter(|&number| number != hit).map(|number| deeds[number].1.zxid.0).collect();
+        let expected: Vec<u64> = (0..ends.len()).filter(|&number| number != hit).map(|number| txns[number].1.zxid.0).collect();
         let read: Vec<u64> = walk.records.iter().map(|(zxid, _, _)| zxid.0).collect();
         prop_assert_eq!(read, expected, "damage {:?}", walk.damage);
         prop_assert!(!walk.damage.is_empty());

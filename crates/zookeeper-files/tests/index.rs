@@ -6,17 +6,17 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zookeeper_files::ids::{Zxid, ZxidRange};
-use zookeeper_files::index::{Deed, Index, Query, build};
+use zookeeper_files::index::{EntryKind, Index, Query, build};
 use zookeeper_files::jute::{Decoder, Text};
 use zookeeper_files::log::{Acls, Create, Header, Lifetime, LogWriter, Ops, SessionId, Txn, encode_acls, encode_ops};
 
 /// What a scan remembers of an entry.
 #[derive(Clone, Debug, PartialEq)]
-struct Entry {
+struct Scanned {
     zxid: u64,
     time: i64,
     session: i64,
-    deed: Deed,
+    kind: EntryKind,
     path: Option<String>,
     multi: bool,
 }
@@ -27,22 +27,22 @@ fn path(random: &mut StdRng) -> String {
     (0..depth).flat_map(|_| ["/", names[random.random_range(0..names.len())]]).collect()
 }
 
-fn operation(random: &mut StdRng, path: &str, acl: Acls<'_>, take: &mut dyn FnMut(Txn<'_>, Deed)) {
+fn operation(random: &mut StdRng, path: &str, acl: Acls<'_>, take: &mut dyn FnMut(Txn<'_>, EntryKind)) {
     let (path, data) = (Text(path.as_bytes()), Some(&b"data"[..]));
     let lifetime = if random.random() { Lifetime::Persistent } else { Lifetime::Container };
     match random.random_range(0..4) {
         0 => {
             let create = Create { path, data, acl, lifetime, parent_cversion: Some(1), with_stat: false };
-            take(Txn::Create(create), Deed::Created);
+            take(Txn::Create(create), EntryKind::Created);
         }
-        1 => take(Txn::Delete { path, container: false }, Deed::Deleted),
-        2 => take(Txn::Delete { path, container: true }, Deed::Expired),
-        _ => take(Txn::SetData { path, data, version: 1, reconfig: false }, Deed::Set),
+        1 => take(Txn::Delete { path, container: false }, EntryKind::Deleted),
+        2 => take(Txn::Delete { path, container: true }, EntryKind::Expired),
+        _ => take(Txn::SetData { path, data, version: 1, reconfig: false }, EntryKind::Set),
     }
 }
 
 /// A log of some hundred transactions, where its records end, and what a scan of it finds.
-fn history(random: &mut StdRng) -> (Vec<u8>, Vec<usize>, Vec<Entry>) {
+fn history(random: &mut StdRng) -> (Vec<u8>, Vec<usize>, Vec<Scanned>) {
     let acl = encode_acls(&[]);
     let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
     let mut log = LogWriter::new(Vec::new(), 0).unwrap();
@@ -52,25 +52,25 @@ fn history(random: &mut StdRng) -> (Vec<u8>, Vec<usize>, Vec<Entry>) {
         time += random.random_range(-5..20_i64);
         let session = random.random_range(1..6);
         let header = Header { session: SessionId(session), cxid: 0, zxid: Zxid(zxid), time };
-        let mut add = |deed, path: Option<&str>, multi| {
-            entries.push(Entry { zxid, time, session, deed, path: path.map(str::to_owned), multi });
+        let mut add = |kind, path: Option<&str>, multi| {
+            entries.push(Scanned { zxid, time, session, kind, path: path.map(str::to_owned), multi });
         };
         match random.random_range(0..10) {
             0 => {
                 log.append(header, &Txn::CreateSession { timeout: 1 }, None).unwrap();
-                add(Deed::Opened, None, false);
+                add(EntryKind::Opened, None, false);
             }
             1 => {
                 log.append(header, &Txn::Error { code: -101 }, None).unwrap();
-                add(Deed::Failed, None, false);
+                add(EntryKind::Failed, None, false);
             }
             2 => {
                 let mut bytes = random.random_range(0..4_u32).to_be_bytes().to_vec();
                 for _ in 0..bytes[3] {
                     let path = path(random);
-                    operation(random, &path, acl, &mut |txn, deed| {
+                    operation(random, &path, acl, &mut |txn, kind| {
                         bytes.extend_from_slice(&encode_ops(&[txn])[4..]);
-                        add(deed, Some(&path), true);
+                        add(kind, Some(&path), true);
                     });
                 }
                 let multi = Txn::Multi(Ops::decode(&mut Decoder::new(&bytes)).unwrap());
@@ -78,9 +78,9 @@ fn history(random: &mut StdRng) -> (Vec<u8>, Vec<usize>, Vec<Entry>) {
             }
             _ => {
                 let path = path(random);
-                operation(random, &path, acl, &mut |txn, deed| {
+                operation(random, &path, acl, &mut |txn, kind| {
                     log.append(header, &txn, None).unwrap();
-                    add(deed, Some(&path), false);
+                    add(kind, Some(&path), false);
                 });
             }
         }
@@ -108,7 +108,7 @@ fn query(random: &mut StdRng) -> Query {
         query.session = Some(SessionId(random.random_range(1..7)));
     }
     if chosen[3] {
-        query.deeds = vec![Deed::ALL[random.random_range(0..11)], Deed::Set];
+        query.kinds = vec![EntryKind::ALL[random.random_range(0..11)], EntryKind::Set];
     }
     query.multi = chosen[4];
     if chosen[5] {
@@ -125,16 +125,16 @@ fn query(random: &mut StdRng) -> Query {
     query
 }
 
-fn scan(entries: &[Entry], query: &Query) -> Vec<Entry> {
+fn scan(entries: &[Scanned], query: &Query) -> Vec<Scanned> {
     let below = |path: &Option<String>, root: &str| {
         path.as_ref().is_some_and(|path| root == "/" || path == root || path.starts_with(&format!("{root}/")))
     };
-    let mut found: Vec<Entry> = entries
+    let mut found: Vec<Scanned> = entries
         .iter()
         .filter(|entry| query.path.is_none() || entry.path == query.path)
         .filter(|entry| query.under.as_deref().is_none_or(|root| below(&entry.path, root)))
         .filter(|entry| query.session.is_none_or(|session| session.0 == entry.session))
-        .filter(|entry| query.deeds.is_empty() || query.deeds.contains(&entry.deed))
+        .filter(|entry| query.kinds.is_empty() || query.kinds.contains(&entry.kind))
         .filter(|entry| !query.multi || entry.multi)
         .filter(|entry| query.zxids.contains(Zxid(entry.zxid)) && query.times.contains(&entry.time))
         .cloned()
@@ -173,16 +173,16 @@ proptest! {
         prop_assert_eq!(index.entries(), entries.len() as u64);
         for _ in 0..60 {
             let query = query(&mut random);
-            let moments = index.search(&query).unwrap();
-            let plain = |moment: zookeeper_files::index::Moment| Entry {
-                zxid: moment.header.zxid.0,
-                time: moment.header.time,
-                session: moment.header.session.0,
-                deed: moment.deed,
-                path: moment.path,
-                multi: moment.multi.is_some(),
+            let indexed = index.search(&query).unwrap();
+            let plain = |entry: zookeeper_files::index::Entry| Scanned {
+                zxid: entry.header.zxid.0,
+                time: entry.header.time,
+                session: entry.header.session.0,
+                kind: entry.kind,
+                path: entry.path,
+                multi: entry.multi.is_some(),
             };
-            let found: Vec<Entry> = moments.into_iter().map(plain).collect();
+            let found: Vec<Scanned> = indexed.into_iter().map(plain).collect();
             prop_assert_eq!(found, scan(&entries, &query), "{:?}", query);
         }
     }

@@ -5,25 +5,25 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::disk::member::{File, Member};
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::ids::Zxid;
-use crate::log::{Damage, Fault};
+use crate::log::{Damage, LogFault};
 use crate::snapshot::Compression;
 
 /// The snapshots that make up for transactions that are missing before them.
 #[derive(Clone, Debug, Default)]
-pub struct Cover(Vec<Zxid>);
+pub struct SnapshotCover(Vec<Zxid>);
 
 /// Why transactions that are missing are no loss: what they did is in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Covered {
+pub enum CoveredBy {
     /// In one that ends where the logs go on: the member got it from its leader.
     FromLeader,
     /// In this one.
     Later(Zxid),
 }
 
-impl fmt::Display for Covered {
+impl fmt::Display for CoveredBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FromLeader => f.write_str("this member got a snapshot from the leader, which has what they did"),
@@ -34,15 +34,15 @@ impl fmt::Display for Covered {
     }
 }
 
-impl Member {
+impl MemberFiles {
     /// Its snapshots that look whole to a server, which looks at their ends alone. A single log is covered by those beside it.
-    pub fn cover(&self) -> Cover {
+    pub fn cover(&self) -> SnapshotCover {
         let files = if self.single { &self.beside } else { &self.snapshots };
-        Cover::of(files.iter().filter(|file| looks_whole(&file.path)).filter_map(|file| file.zxid))
+        SnapshotCover::of(files.iter().filter(|file| looks_whole(&file.path)).filter_map(|file| file.zxid))
     }
 }
 
-impl Cover {
+impl SnapshotCover {
     pub(crate) fn of(snapshots: impl IntoIterator<Item = Zxid>) -> Self {
         Self(snapshots.into_iter().collect())
     }
@@ -53,18 +53,18 @@ impl Cover {
     }
 
     /// Why transactions that are missing before `next` are no loss.
-    pub(crate) fn of_gap(&self, before: Zxid, next: Zxid) -> Option<Covered> {
+    pub(crate) fn of_gap(&self, before: Zxid, next: Zxid) -> Option<CoveredBy> {
         if self.0.iter().any(|&snapshot| snapshot > before && snapshot.0 == next.0.wrapping_sub(1)) {
-            return Some(Covered::FromLeader);
+            return Some(CoveredBy::FromLeader);
         }
         let newest = self.0.iter().max().filter(|newest| newest.0 >= next.0.saturating_sub(1));
-        newest.map(|&newest| Covered::Later(newest))
+        newest.map(|&newest| CoveredBy::Later(newest))
     }
 
     /// The same of damage.
-    pub fn of_damage(&self, damage: &Damage) -> Option<Covered> {
+    pub fn of_damage(&self, damage: &Damage) -> Option<CoveredBy> {
         match (&damage.fault, damage.zxid) {
-            (Fault::Gap { before }, Some(zxid)) => self.of_gap(*before, zxid),
+            (LogFault::Gap { before }, Some(zxid)) => self.of_gap(*before, zxid),
             _ => None,
         }
     }
@@ -90,7 +90,7 @@ pub(crate) fn looks_whole(path: &Path) -> bool {
     look().unwrap_or(false)
 }
 
-impl File {
+impl DataFile {
     /// The name without its folder.
     pub(crate) fn short(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()

@@ -7,7 +7,7 @@ use crate::ids::Zxid;
 
 /// Why nothing can be said about some files.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotLook {
+pub enum DiskError {
     /// There is nothing of this name.
     #[error("{}: there is no such file or folder", .0.display())]
     Missing(PathBuf),
@@ -59,7 +59,7 @@ pub enum CannotLook {
     NoTree(String),
 }
 
-impl CannotLook {
+impl DiskError {
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         match source.kind() {
             ErrorKind::NotFound => Self::Missing(path.to_owned()),

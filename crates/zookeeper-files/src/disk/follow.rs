@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use crate::disk::error::CannotLook;
-use crate::disk::member::{File, Member};
-use crate::disk::walk::{Met, Walk};
+use crate::disk::error::DiskError;
+use crate::disk::member_files::{DataFile, MemberFiles};
+use crate::disk::scan::{Scan, ScanItem};
 use crate::ids::Zxid;
-use crate::log::Event;
+use crate::log::LogItem;
 
 /// A place in a member's logs: what is before it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LogPosition {
     /// The log.
-    pub log: File,
+    pub log: DataFile,
     /// Where its next record will begin.
     pub offset: u64,
     /// The last transaction that was read, of this log or of those before it.
@@ -22,82 +22,82 @@ pub struct Place {
 /// Follows a member's logs while its server writes them, into the next one each time that it begins one.
 ///
 /// ```no_run
-/// use zookeeper_files::disk::{CannotLook, Follow, Member, Place};
-/// use zookeeper_files::log::Event;
+/// use zookeeper_files::disk::{DiskError, LogFollower, MemberFiles, LogPosition};
+/// use zookeeper_files::log::LogItem;
 ///
-/// let member = Member::look("/var/lib/zookeeper")?;
+/// let member = MemberFiles::find("/var/lib/zookeeper")?;
 /// let Some(newest) = member.logs.last().cloned() else { return Ok(()) };
-/// let mut follow = Follow::new(&member, Place { log: newest, offset: 0, last: None });
+/// let mut follow = LogFollower::new(&member, LogPosition { log: newest, offset: 0, last: None });
 /// loop {
-///     follow.more(&mut |path, event| {
-///         match event {
-///             Event::Record(record) => println!("{:#}", record.header.zxid),
-///             Event::Damage(damage) => eprintln!("{}: {damage}", path.display()),
+///     follow.poll(&mut |path, item| {
+///         match item {
+///             LogItem::Record(record) => println!("{:#}", record.header.zxid),
+///             LogItem::Damage(damage) => eprintln!("{}: {damage}", path.display()),
 ///         }
-///         Ok::<_, CannotLook>(())
+///         Ok::<_, DiskError>(())
 ///     })?;
 ///     std::thread::sleep(std::time::Duration::from_millis(200));
 /// }
 /// # #[expect(unreachable_code)]
-/// # Ok::<(), CannotLook>(())
+/// # Ok::<(), DiskError>(())
 /// ```
 #[derive(Debug)]
-pub struct Follow {
+pub struct LogFollower {
     /// The member, as it was named.
     member: String,
     limit: Option<usize>,
-    place: Place,
+    position: LogPosition,
 }
 
-impl Follow {
+impl LogFollower {
     /// Goes on from a place in a member's logs.
-    pub fn new(member: &Member, place: Place) -> Self {
-        Self { member: member.name.clone(), limit: member.max_record, place }
+    pub fn new(member: &MemberFiles, position: LogPosition) -> Self {
+        Self { member: member.name.clone(), limit: member.max_record, position }
     }
 
     /// How far it has read.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn position(&self) -> &LogPosition {
+        &self.position
     }
 
     /// Gives `take` all that is there by now and was not yet, with the log that it is in. Damage is told once.
     ///
     /// A record of which the server has written a half is left for the next time. If `take` fails, so is the one that it was
     /// given.
-    pub fn more<E: From<CannotLook>>(
+    pub fn poll<E: From<DiskError>>(
         &mut self,
-        take: &mut dyn FnMut(&Path, Event<'_>) -> Result<(), E>,
+        take: &mut dyn FnMut(&Path, LogItem<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         loop {
             self.read(take)?;
             // The one at hand may be purged by now: what comes after it is told by the names.
-            let logs = Member::look(&self.member)?.logs;
-            let Some(log) = logs.into_iter().find(|log| log.zxid > self.place.log.zxid) else { return Ok(()) };
+            let logs = MemberFiles::find(&self.member)?.logs;
+            let Some(log) = logs.into_iter().find(|log| log.zxid > self.position.log.zxid) else { return Ok(()) };
             // Before there was a new one the old one may have grown once more.
             self.read(take)?;
-            self.place = Place { log, offset: 0, last: self.place.last };
+            self.position = LogPosition { log, offset: 0, last: self.position.last };
         }
     }
 
-    fn read<E: From<CannotLook>>(&mut self, take: &mut dyn FnMut(&Path, Event<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Place { log, offset, last } = &mut self.place;
-        let Some(mut walk) = Walk::resume(&log.path, *offset, *last, self.limit)? else { return Ok(()) };
-        while let Some(met) = walk.next(&mut |_| ())? {
-            match met {
-                Met::Record(record) => {
+    fn read<E: From<DiskError>>(&mut self, take: &mut dyn FnMut(&Path, LogItem<'_>) -> Result<(), E>) -> Result<(), E> {
+        let LogPosition { log, offset, last } = &mut self.position;
+        let Some(mut scan) = Scan::resume(&log.path, *offset, *last, self.limit)? else { return Ok(()) };
+        while let Some(item) = scan.next(&mut |_| ())? {
+            match item {
+                ScanItem::Record(record) => {
                     let (end, zxid) = (record.end(), record.header.zxid);
-                    take(&log.path, Event::Record(record))?;
+                    take(&log.path, LogItem::Record(record))?;
                     (*offset, *last) = (end, Some(zxid));
                 }
                 // Half of a record is there: the other half comes.
-                Met::Damage(damage) if damage.fault.is_unfinished() => break,
-                Met::Damage(damage) => {
+                ScanItem::Damage(damage) if damage.fault.is_unfinished() => break,
+                ScanItem::Damage(damage) => {
                     let end = damage.offset + damage.length;
-                    take(&log.path, Event::Damage(damage))?;
+                    take(&log.path, LogItem::Damage(damage))?;
                     *offset = end.max(*offset);
                 }
-                Met::Unpackable(error) => return Err(CannotLook::io(&log.path, error).into()),
-                Met::Purged | Met::End { .. } => {}
+                ScanItem::Unpackable(error) => return Err(DiskError::io(&log.path, error).into()),
+                ScanItem::Purged | ScanItem::End { .. } => {}
             }
         }
         Ok(())
@@ -135,13 +135,13 @@ mod tests {
         (log, ends)
     }
 
-    fn more(follow: &mut Follow) -> Vec<u64> {
+    fn more(follow: &mut LogFollower) -> Vec<u64> {
         let mut zxids = Vec::new();
-        let taken = follow.more(&mut |_, event| {
-            if let Event::Record(record) = event {
+        let taken = follow.poll(&mut |_, item| {
+            if let LogItem::Record(record) = item {
                 zxids.push(record.header.zxid.0);
             }
-            Ok::<_, CannotLook>(())
+            Ok::<_, DiskError>(())
         });
         taken.unwrap();
         zxids
@@ -153,8 +153,8 @@ mod tests {
         let path = folder.path().join("log.1");
         let (bytes, ends) = log(1..=3);
         write(&path, &bytes[..ends[0]]);
-        let member = Member::look(folder.path().to_str().unwrap()).unwrap();
-        let mut follow = Follow::new(&member, Place { log: member.logs[0].clone(), offset: 0, last: None });
+        let member = MemberFiles::find(folder.path().to_str().unwrap()).unwrap();
+        let mut follow = LogFollower::new(&member, LogPosition { log: member.logs[0].clone(), offset: 0, last: None });
         assert_eq!(more(&mut follow), [1]);
         assert!(more(&mut follow).is_empty());
         write(&path, &bytes[..ends[2] - 1]);
@@ -163,7 +163,7 @@ mod tests {
         write(&folder.path().join("log.4"), &log(4..=4).0);
         write(&folder.path().join("log.5"), &log(5..=6).0);
         assert_eq!(more(&mut follow), [3, 4, 5, 6]);
-        assert_eq!(follow.place().last, Some(Zxid(6)));
+        assert_eq!(follow.position().last, Some(Zxid(6)));
     }
 
     #[test]
@@ -172,25 +172,25 @@ mod tests {
         let path = folder.path().join("log.1");
         let (bytes, ends) = log(1..=3);
         write(&path, &bytes);
-        let member = Member::look(folder.path().to_str().unwrap()).unwrap();
-        let place = Place { log: member.logs[0].clone(), offset: ends[1] as u64, last: Some(Zxid(2)) };
-        assert_eq!(more(&mut Follow::new(&member, place.clone())), [3]);
+        let member = MemberFiles::find(folder.path().to_str().unwrap()).unwrap();
+        let position = LogPosition { log: member.logs[0].clone(), offset: ends[1] as u64, last: Some(Zxid(2)) };
+        assert_eq!(more(&mut LogFollower::new(&member, position.clone())), [3]);
         write(&path, &bytes[..ends[0]]);
-        let shrunk = Follow::new(&member, place.clone()).more(&mut |_, _| Ok::<_, CannotLook>(()));
-        assert!(matches!(shrunk, Err(CannotLook::Changed(_))));
+        let shrunk = LogFollower::new(&member, position.clone()).poll(&mut |_, _| Ok::<_, DiskError>(()));
+        assert!(matches!(shrunk, Err(DiskError::Changed(_))));
         fs::remove_file(&path).unwrap();
         write(&folder.path().join("log.4"), &log(4..=4).0);
-        assert_eq!(more(&mut Follow::new(&member, place)), [4]);
+        assert_eq!(more(&mut LogFollower::new(&member, position)), [4]);
     }
 
     #[test]
     fn what_could_not_be_taken_is_given_again() {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("log.1"), &log(1..=2).0);
-        let member = Member::look(folder.path().to_str().unwrap()).unwrap();
-        let mut follow = Follow::new(&member, Place { log: member.logs[0].clone(), offset: 0, last: None });
-        let refused = follow.more(&mut |path, event| match event {
-            Event::Record(record) if record.header.zxid == Zxid(2) => Err(CannotLook::Changed(path.to_owned())),
+        let member = MemberFiles::find(folder.path().to_str().unwrap()).unwrap();
+        let mut follow = LogFollower::new(&member, LogPosition { log: member.logs[0].clone(), offset: 0, last: None });
+        let refused = follow.poll(&mut |path, item| match item {
+            LogItem::Record(record) if record.header.zxid == Zxid(2) => Err(DiskError::Changed(path.to_owned())),
             _ => Ok(()),
         });
         assert!(refused.is_err());

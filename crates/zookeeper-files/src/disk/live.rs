@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::disk::error::CannotLook;
-use crate::disk::open::{Source, Steady, open};
+use crate::disk::error::DiskError;
+use crate::disk::open::{OpenFile, UnpackedFile, open};
 use crate::ids::Zxid;
-use crate::log::{Damage, End, Event, Fault, Found, HEADER_LENGTH, LogReader, NotALog};
+use crate::log::{Damage, End, HEADER_LENGTH, LogFault, LogItem, LogReader, NotALog, RawItem};
 use crate::snapshot::{Compression, Unpacked};
 
 /// A file that was not written to for so long is not being written to: servers finish a record within milliseconds, on a
@@ -24,8 +24,8 @@ const LOOKS: u32 = 4;
 /// that came a moment later. So damage is believed only when it is still there after the file was left alone for a while.
 pub(crate) struct LiveLog {
     path: PathBuf,
-    steady: Steady,
-    reader: Option<LogReader<Source>>,
+    opened: OpenFile,
+    reader: Option<LogReader<UnpackedFile>>,
     /// The file begins with other bytes, which is not told yet.
     magic: Option<[u8; 4]>,
     limit: Option<usize>,
@@ -40,19 +40,21 @@ struct Doubt {
 
 impl LiveLog {
     /// Opens a log, packed or not. `limit` is for [`LogReader::with_limit`].
-    pub(crate) fn open(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
+    pub(crate) fn open(path: &Path, limit: Option<usize>) -> Result<Self, DiskError> {
         let log = Self::of_folder(path, limit)?;
         match log.magic {
             None => Ok(log),
-            Some(magic) => Err(CannotLook::OtherFile { path: path.to_owned(), what: Fault::Magic(magic).to_string() }),
+            Some(magic) => {
+                Err(DiskError::OtherFile { path: path.to_owned(), what: LogFault::Magic(magic).to_string() })
+            }
         }
     }
 
     /// Opens what is named like a log. If it begins with other bytes, that is damage of its folder.
-    pub(crate) fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, CannotLook> {
-        let (source, steady) = open(path)?;
-        let mut log = Self { path: path.to_owned(), steady, reader: None, magic: None, limit, doubt: None };
-        log.begin(source).map_err(|error| CannotLook::io(path, error))?;
+    pub(crate) fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, DiskError> {
+        let (source, opened) = open(path)?;
+        let mut log = Self { path: path.to_owned(), opened, reader: None, magic: None, limit, doubt: None };
+        log.begin(source).map_err(|error| DiskError::io(path, error))?;
         Ok(log)
     }
 
@@ -62,18 +64,18 @@ impl LiveLog {
         offset: u64,
         last: Option<Zxid>,
         limit: Option<usize>,
-    ) -> Result<Self, CannotLook> {
+    ) -> Result<Self, DiskError> {
         let mut log = Self::of_folder(path, limit)?;
         if log.length() < offset {
-            return Err(CannotLook::Changed(path.to_owned()));
+            return Err(DiskError::Changed(path.to_owned()));
         }
         if offset >= HEADER_LENGTH as u64 {
-            log.again(offset, last).map_err(|error| CannotLook::io(path, error))?;
+            log.again(offset, last).map_err(|error| DiskError::io(path, error))?;
         }
         Ok(log)
     }
 
-    fn begin(&mut self, source: Source) -> io::Result<()> {
+    fn begin(&mut self, source: UnpackedFile) -> io::Result<()> {
         (self.reader, self.magic) = match LogReader::new(source) {
             Ok(reader) => (Some(limited(reader, self.limit)), None),
             Err(NotALog::Io(error)) => return Err(error),
@@ -88,7 +90,7 @@ impl LiveLog {
 
     /// Reads anew from an offset: the window of the reader before holds what was there some time ago.
     fn again(&mut self, offset: u64, last: Option<Zxid>) -> io::Result<()> {
-        let mut file = self.steady.file.try_clone()?;
+        let mut file = self.opened.file.try_clone()?;
         if offset < HEADER_LENGTH as u64 {
             file.seek(SeekFrom::Start(0))?;
             return self.begin(Unpacked::Plain(file));
@@ -100,22 +102,22 @@ impl LiveLog {
     }
 
     /// The next record or damage, to be [delivered](Self::deliver).
-    pub(crate) fn find(&mut self) -> io::Result<Found> {
+    pub(crate) fn find(&mut self) -> io::Result<RawItem> {
         loop {
             let Some(reader) = &mut self.reader else {
-                let Some(magic) = self.magic else { return Ok(Found::End) };
-                let fault = Fault::Magic(magic);
+                let Some(magic) = self.magic else { return Ok(RawItem::End) };
+                let fault = LogFault::Magic(magic);
                 let damage = Damage { offset: 0, length: 0, zxid: None, after: None, resumes: None, fault };
                 if self.believes(&damage)? {
                     self.magic = None;
-                    return Ok(Found::Damage(damage));
+                    return Ok(RawItem::Damage(damage));
                 }
                 continue;
             };
             match reader.find()? {
-                Found::Damage(damage) => {
+                RawItem::Damage(damage) => {
                     if self.believes(&damage)? {
-                        return Ok(Found::Damage(damage));
+                        return Ok(RawItem::Damage(damage));
                     }
                 }
                 found => return Ok(found),
@@ -125,25 +127,25 @@ impl LiveLog {
 
     /// What was found, lent; `None` at the end.
     #[inline]
-    pub(crate) fn deliver(&self, found: Found) -> Option<Event<'_>> {
+    pub(crate) fn deliver(&self, found: RawItem) -> Option<LogItem<'_>> {
         match (&self.reader, found) {
             (Some(reader), found) => reader.deliver(found),
-            (None, Found::Damage(damage)) => Some(Event::Damage(damage)),
+            (None, RawItem::Damage(damage)) => Some(LogItem::Damage(damage)),
             (None, _) => None,
         }
     }
 
     /// Whether damage is there for good; if not, it is read anew from there.
     fn believes(&mut self, damage: &Damage) -> io::Result<bool> {
-        let written = !matches!(damage.fault, Fault::Gap { .. } | Fault::Backwards { .. } | Fault::Version(_));
-        if !written || self.steady.packed != Compression::Plain {
+        let written = !matches!(damage.fault, LogFault::Gap { .. } | LogFault::Backwards { .. } | LogFault::Version(_));
+        if !written || self.opened.packed != Compression::Plain {
             return Ok(true);
         }
         let doubt = match &mut self.doubt {
             Some(doubt) if doubt.offset == damage.offset => doubt,
             other => other.insert(Doubt { offset: damage.offset, since: Instant::now(), looks: 0 }),
         };
-        let still = self.steady.age().is_none_or(|age| age >= SETTLED);
+        let still = self.opened.age().is_none_or(|age| age >= SETTLED);
         let looked = doubt.looks > 0 && (still || doubt.since.elapsed() >= PATIENCE);
         if looked || (damage.resumes.is_some() && doubt.looks >= LOOKS) {
             self.doubt = None;
@@ -179,16 +181,16 @@ impl LiveLog {
 
     /// Its size when it was opened.
     pub(crate) fn length(&self) -> u64 {
-        self.steady.length()
+        self.opened.length()
     }
 
     /// Fails if it became shorter: what was read of it may never have been there at one time.
-    pub(crate) fn check(&self) -> Result<(), CannotLook> {
-        if self.steady.shrank() { Err(CannotLook::Changed(self.path.clone())) } else { Ok(()) }
+    pub(crate) fn check(&self) -> Result<(), DiskError> {
+        if self.opened.shrank() { Err(DiskError::Changed(self.path.clone())) } else { Ok(()) }
     }
 }
 
-fn limited(reader: LogReader<Source>, limit: Option<usize>) -> LogReader<Source> {
+fn limited(reader: LogReader<UnpackedFile>, limit: Option<usize>) -> LogReader<UnpackedFile> {
     match limit {
         Some(limit) => reader.with_limit(limit),
         None => reader,
@@ -196,9 +198,9 @@ fn limited(reader: LogReader<Source>, limit: Option<usize>) -> LogReader<Source>
 }
 
 /// Opens what a listing named. What is gone by now was purged.
-pub(crate) fn unless_purged<T>(opened: Result<T, CannotLook>) -> Result<Option<T>, CannotLook> {
+pub(crate) fn unless_purged<T>(opened: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
     match opened {
-        Err(CannotLook::Missing(_)) => Ok(None),
+        Err(DiskError::Missing(_)) => Ok(None),
         other => other.map(Some),
     }
 }

@@ -2,32 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::chain::Chain;
-use crate::disk::error::CannotLook;
-use crate::disk::member::Member;
+use crate::disk::cursor::LogCursor;
+use crate::disk::error::DiskError;
+use crate::disk::member_files::MemberFiles;
 use crate::disk::open::OnProgress;
 use crate::disk::verify::Report;
 use crate::ids::Zxid;
 use crate::log::Record;
-use crate::replay::{History, Strand, Verdict, decide};
+use crate::replay::{CommitStatus, CommittedHistory, MemberHistory, decide};
 
 /// What several members' files say about their history.
 #[derive(Debug, Default)]
-pub struct Surveyed {
+pub struct HistorySurvey {
     /// What is committed and what is not.
-    pub history: History,
+    pub history: CommittedHistory,
     /// What each member's files say, in the order of the members.
-    pub strands: Vec<Strand>,
+    pub member_histories: Vec<MemberHistory>,
     /// Logs that are damaged: what they hold of an epoch may not be all that they held.
     pub damaged: Vec<PathBuf>,
 }
 
 /// Reads all logs once, and decides on the history. Members of different ensembles are refused.
-pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_>) -> Result<Surveyed, CannotLook> {
+pub fn survey(
+    members: &[MemberFiles],
+    voters: Option<usize>,
+    progress: OnProgress<'_>,
+) -> Result<HistorySurvey, DiskError> {
     let mut all = Report::default();
-    let (mut strands, mut damaged) = (Vec::new(), Vec::new());
+    let (mut member_histories, mut damaged) = (Vec::new(), Vec::new());
     for member in members {
-        let mut strand = Strand::default();
+        let mut member_history = MemberHistory::default();
         for file in &member.logs {
             let Some(survey) = crate::disk::survey::log(&file.path, member.max_record, progress)? else { continue };
             if survey.lost_some() {
@@ -36,53 +40,57 @@ pub fn survey(members: &[Member], voters: Option<usize>, progress: OnProgress<'_
             for (zxid, sample) in survey.samples {
                 all.sample(&file.path, zxid, sample)?;
             }
-            survey.strand.epochs.values().for_each(|&range| strand.add_all(range));
+            survey.member_history.epochs.values().for_each(|&range| member_history.add_all(range));
         }
-        strand.snapshots.extend(member.snapshots.iter().filter_map(|file| file.zxid));
-        strands.push(strand);
+        member_history.snapshots.extend(member.snapshots.iter().filter_map(|file| file.zxid));
+        member_histories.push(member_history);
     }
-    Ok(Surveyed { history: decide(&strands, voters), strands, damaged })
+    Ok(HistorySurvey { history: decide(&member_histories, voters), member_histories, damaged })
 }
 
 /// The logs of several members, each transaction once, those left out that were never committed.
 pub struct Merge<'h> {
-    chains: Vec<Chain>,
-    history: Option<&'h History>,
+    cursors: Vec<LogCursor>,
+    history: Option<&'h CommittedHistory>,
     at: Option<usize>,
     dropped: u64,
 }
 
 impl<'h> Merge<'h> {
     /// All that is in the logs of these members. Stands before the first transaction.
-    pub fn new(members: &[Member], history: Option<&'h History>, progress: OnProgress<'_>) -> Result<Self, CannotLook> {
-        let chains = members.iter().map(|member| Chain::new(&member.logs, member.max_record, progress));
-        Ok(Self::of(chains.collect::<Result<_, _>>()?, history))
+    pub fn new(
+        members: &[MemberFiles],
+        history: Option<&'h CommittedHistory>,
+        progress: OnProgress<'_>,
+    ) -> Result<Self, DiskError> {
+        let cursors = members.iter().map(|member| LogCursor::new(&member.logs, member.max_record, progress));
+        Ok(Self::of(cursors.collect::<Result<_, _>>()?, history))
     }
 
     /// What comes after a transaction, and some of what is before it.
     pub(crate) fn after(
         zxid: Zxid,
-        members: &[Member],
-        history: Option<&'h History>,
+        members: &[MemberFiles],
+        history: Option<&'h CommittedHistory>,
         progress: OnProgress<'_>,
-    ) -> Result<Self, CannotLook> {
-        let chains = members.iter().map(|member| Chain::new(member.logs_after(zxid), member.max_record, progress));
-        Ok(Self::of(chains.collect::<Result<_, _>>()?, history))
+    ) -> Result<Self, DiskError> {
+        let cursors = members.iter().map(|member| LogCursor::new(member.logs_after(zxid), member.max_record, progress));
+        Ok(Self::of(cursors.collect::<Result<_, _>>()?, history))
     }
 
-    fn of(chains: Vec<Chain>, history: Option<&'h History>) -> Self {
-        Self { chains, history, at: None, dropped: 0 }
+    fn of(cursors: Vec<LogCursor>, history: Option<&'h CommittedHistory>) -> Self {
+        Self { cursors, history, at: None, dropped: 0 }
     }
 
     /// Goes to the next transaction; `None` at the end.
-    pub fn advance(&mut self, progress: OnProgress<'_>) -> Result<Option<Zxid>, CannotLook> {
-        if let Some(zxid) = self.at.take().and_then(|at| self.chains[at].zxid()) {
+    pub fn advance(&mut self, progress: OnProgress<'_>) -> Result<Option<Zxid>, DiskError> {
+        if let Some(zxid) = self.at.take().and_then(|at| self.cursors[at].zxid()) {
             self.leave(zxid, progress)?;
         }
         loop {
-            let ahead = self.chains.iter().enumerate().filter_map(|(number, chain)| Some((chain.zxid()?, number)));
+            let ahead = self.cursors.iter().enumerate().filter_map(|(number, cursor)| Some((cursor.zxid()?, number)));
             let Some((zxid, number)) = ahead.min() else { return Ok(None) };
-            if self.history.is_none_or(|history| history.verdict(zxid) != Verdict::NeverCommitted) {
+            if self.history.is_none_or(|history| history.commit_status(zxid) != CommitStatus::NeverCommitted) {
                 self.agree(zxid, number)?;
                 self.at = Some(number);
                 return Ok(Some(zxid));
@@ -92,39 +100,39 @@ impl<'h> Merge<'h> {
         }
     }
 
-    fn leave(&mut self, zxid: Zxid, progress: OnProgress<'_>) -> Result<(), CannotLook> {
-        for chain in self.chains.iter_mut().filter(|chain| chain.zxid() == Some(zxid)) {
-            chain.advance(progress)?;
+    fn leave(&mut self, zxid: Zxid, progress: OnProgress<'_>) -> Result<(), DiskError> {
+        for cursor in self.cursors.iter_mut().filter(|cursor| cursor.zxid() == Some(zxid)) {
+            cursor.advance(progress)?;
         }
         Ok(())
     }
 
-    fn agree(&self, zxid: Zxid, number: usize) -> Result<(), CannotLook> {
-        let one = &self.chains[number];
-        let header = |chain: &Chain| Some(chain.record()?.ok()?.header);
-        let mut others = self.chains.iter().filter(|chain| chain.zxid() == Some(zxid));
+    fn agree(&self, zxid: Zxid, number: usize) -> Result<(), DiskError> {
+        let one = &self.cursors[number];
+        let header = |cursor: &LogCursor| Some(cursor.record()?.ok()?.header);
+        let mut others = self.cursors.iter().filter(|cursor| cursor.zxid() == Some(zxid));
         match others.find(|other| header(other) != header(one)) {
             None => Ok(()),
             Some(other) => {
-                let path = |chain: &Chain| chain.path().unwrap_or(Path::new("")).to_owned();
-                Err(CannotLook::Mixed { one: path(one), other: path(other), zxid })
+                let path = |cursor: &LogCursor| cursor.path().unwrap_or(Path::new("")).to_owned();
+                Err(DiskError::Mixed { one: path(one), other: path(other), zxid })
             }
         }
     }
 
     /// The transaction at hand.
     pub fn record(&self) -> Option<Record<'_>> {
-        self.chains[self.at?].record()?.ok()
+        self.cursors[self.at?].record()?.ok()
     }
 
     /// Damage that was met, with the files it is in.
     pub fn damage(&self) -> impl Iterator<Item = &(PathBuf, crate::log::Damage)> {
-        self.chains.iter().flat_map(|chain| &chain.damage)
+        self.cursors.iter().flat_map(|cursor| &cursor.damage)
     }
 
     /// The logs that were purged before they could be read.
     pub fn purged(&self) -> impl Iterator<Item = &PathBuf> {
-        self.chains.iter().flat_map(Chain::purged)
+        self.cursors.iter().flat_map(LogCursor::purged)
     }
 
     /// How many transactions were left out, since they were never committed.

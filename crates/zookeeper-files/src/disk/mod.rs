@@ -4,19 +4,19 @@
 //! may be the folder `version-2` or the one above. A single log or snapshot can be named as well.
 //!
 //! ```
-//! use zookeeper_files::disk::{Member, Point, rebuild, verify};
+//! use zookeeper_files::disk::{MemberFiles, Point, rebuild, verify};
 //! # use zookeeper_files::{ids::Zxid, jute::Text, log::{Header, LogWriter, SessionId, Txn}, replay::Tree};
 //! # let place = tempfile::tempdir()?;
 //! # let folder = place.path().join("member").to_str().unwrap().to_owned();
 //! # let version = place.path().join("member/version-2");
 //! # std::fs::create_dir_all(&version)?;
-//! # std::fs::write(version.join("snapshot.0"), Tree::born().write(Vec::new())?)?;
+//! # std::fs::write(version.join("snapshot.0"), Tree::initial().write(Vec::new())?)?;
 //! # let mut log = LogWriter::new(Vec::new(), 0)?;
 //! # let header = Header { session: SessionId(0x1001), cxid: 1, zxid: Zxid(0x1_0000_0001), time: 1_700_000_000_000 };
 //! # log.append(header, &Txn::SetData { path: Text(b"/zookeeper"), data: Some(b"1"), version: 1, reconfig: false }, None)?;
 //! # std::fs::write(version.join("log.100000001"), log.into_inner())?;
 //!
-//! let member = Member::look(&folder)?;
+//! let member = MemberFiles::find(&folder)?;
 //! let report = verify(&member, &mut |_| ())?;
 //! for finding in &report.findings {
 //!     println!("{finding}");
@@ -29,32 +29,32 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod chain;
 mod cover;
-mod epochs;
+mod cursor;
+mod epoch_files;
 mod error;
 mod follow;
 mod home;
 mod live;
-mod member;
+mod member_files;
 mod merge;
 mod open;
 mod proof;
 mod rebuild;
+mod scan;
 mod start;
 mod survey;
 mod verify;
-mod walk;
 
-pub use cover::{Cover, Covered};
-pub use epochs::Epochs;
-pub use error::CannotLook;
-pub use follow::{Follow, Place};
+pub use cover::{CoveredBy, SnapshotCover};
+pub use epoch_files::EpochFiles;
+pub use error::DiskError;
+pub use follow::{LogFollower, LogPosition};
 pub use home::{is_at_home, log_or_snapshot};
 pub(crate) use live::LiveLog;
-pub use member::{File, Member, Stray};
-pub use merge::{Merge, Surveyed, survey};
-pub use open::{Progress, Source, open_snapshot};
-pub use rebuild::{Point, Rebuilt, rebuild, rebuild_on, replay_all};
+pub use member_files::{DataFile, MemberFiles, Stray};
+pub use merge::{HistorySurvey, Merge, survey};
+pub use open::{Progress, UnpackedFile, open_snapshot};
+pub use rebuild::{Point, RebuiltTree, rebuild, rebuild_on, replay_all};
+pub use scan::{Scan, ScanItem};
 pub use verify::{Finding, Report, Severity, verify, verify_snapshots};
-pub use walk::{Met, Walk};

@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Read, Seek};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::disk::error::CannotLook;
+use crate::disk::error::DiskError;
 use crate::log::RECORD_LIMIT;
-use crate::snapshot::{Compression, SnapshotReader, Unpacked, Unsound};
+use crate::snapshot::{Compression, SnapshotError, SnapshotReader, Unpacked};
 
 /// How long work has come along.
 #[derive(Clone, Copy, Debug)]
@@ -24,17 +24,17 @@ pub struct Progress<'a> {
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>);
 
 /// What a log or snapshot is read from.
-pub type Source = Unpacked<File>;
+pub type UnpackedFile = Unpacked<File>;
 
 /// A file as it was when it was opened.
 #[derive(Debug)]
-pub(crate) struct Steady {
+pub(crate) struct OpenFile {
     pub(crate) file: File,
     length: u64,
     pub(crate) packed: Compression,
 }
 
-impl Steady {
+impl OpenFile {
     /// Its size when it was opened.
     pub(crate) fn length(&self) -> u64 {
         self.length
@@ -53,8 +53,8 @@ impl Steady {
 }
 
 /// Opens a file: what it unpacks to, and itself.
-pub(crate) fn open(path: &Path) -> Result<(Source, Steady), CannotLook> {
-    let failed = |error| CannotLook::io(path, error);
+pub(crate) fn open(path: &Path) -> Result<(UnpackedFile, OpenFile), DiskError> {
+    let failed = |error| DiskError::io(path, error);
     let mut file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     let mut head = [0; Compression::SNIFFED];
@@ -62,8 +62,8 @@ pub(crate) fn open(path: &Path) -> Result<(Source, Steady), CannotLook> {
     file.rewind().map_err(failed)?;
     let packed = Compression::sniff(&head[..length]);
     let same = file.try_clone().map_err(failed)?;
-    let steady = Steady { file: same, length: metadata.len(), packed };
-    Ok((packed.unpack(file), steady))
+    let opened = OpenFile { file: same, length: metadata.len(), packed };
+    Ok((packed.unpack(file), opened))
 }
 
 fn read_head(source: &mut impl Read, head: &mut [u8]) -> std::io::Result<usize> {
@@ -80,30 +80,35 @@ fn read_head(source: &mut impl Read, head: &mut [u8]) -> std::io::Result<usize> 
 }
 
 /// The first four bytes of what is in a file.
-pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, CannotLook> {
+pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, DiskError> {
     let (mut source, _) = open(path)?;
     let mut head = [0; 4];
-    let length = read_head(&mut source, &mut head).map_err(|error| CannotLook::io(path, error))?;
+    let length = read_head(&mut source, &mut head).map_err(|error| DiskError::io(path, error))?;
     Ok((length == head.len()).then_some(head))
 }
 
 /// Opens a snapshot, packed or not. What is wrong with its header is for the caller to judge. `limit` is for
 /// [`SnapshotReader::with_limit`].
-pub fn open_snapshot(path: &Path, limit: Option<usize>) -> Result<Result<SnapshotReader<Source>, Unsound>, CannotLook> {
-    steady_snapshot(path, limit).map(|(reader, _)| reader)
+pub fn open_snapshot(
+    path: &Path,
+    limit: Option<usize>,
+) -> Result<Result<SnapshotReader<UnpackedFile>, SnapshotError>, DiskError> {
+    open_snapshot_file(path, limit).map(|(reader, _)| reader)
 }
 
 /// The same, and the file itself.
-pub(crate) fn steady_snapshot(
+pub(crate) fn open_snapshot_file(
     path: &Path,
     limit: Option<usize>,
-) -> Result<(Result<SnapshotReader<Source>, Unsound>, Steady), CannotLook> {
-    let (source, steady) = open(path)?;
-    let limited = |reader: SnapshotReader<Source>| reader.with_limit(limit.unwrap_or(RECORD_LIMIT));
+) -> Result<(Result<SnapshotReader<UnpackedFile>, SnapshotError>, OpenFile), DiskError> {
+    let (source, opened) = open(path)?;
+    let limited = |reader: SnapshotReader<UnpackedFile>| reader.with_limit(limit.unwrap_or(RECORD_LIMIT));
     match SnapshotReader::new(source).map(limited) {
-        Err(Unsound::Io(error)) => Err(CannotLook::io(path, error)),
-        Err(other @ Unsound::Magic(_)) => Err(CannotLook::OtherFile { path: path.to_owned(), what: other.to_string() }),
-        other => Ok((other, steady)),
+        Err(SnapshotError::Io(error)) => Err(DiskError::io(path, error)),
+        Err(other @ SnapshotError::Magic(_)) => {
+            Err(DiskError::OtherFile { path: path.to_owned(), what: other.to_string() })
+        }
+        other => Ok((other, opened)),
     }
 }
 
@@ -119,9 +124,9 @@ mod tests {
         let path = folder.path().join("log.1");
         let opened = |length: usize| {
             fs::write(&path, vec![0; 100]).unwrap();
-            let (_, steady) = open(&path).unwrap();
+            let (_, opened) = open(&path).unwrap();
             fs::write(&path, vec![0; length]).unwrap();
-            steady
+            opened
         };
         assert!(!opened(200).shrank() && opened(50).shrank());
         fs::write(&path, vec![0; 100]).unwrap();

@@ -4,17 +4,17 @@
 //! transaction is in the tree before it is counted. It need not show: an ACL that was set, or a znode deleted after its
 //! parent was written, leaves no zxid. The log has that transaction, and what the tree was after it.
 
-use crate::disk::chain::Chain;
-use crate::disk::error::CannotLook;
+use crate::disk::cursor::LogCursor;
+use crate::disk::error::DiskError;
 use crate::disk::live::unless_purged;
-use crate::disk::member::{File, Member};
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::open::{OnProgress, open_snapshot};
 use crate::ids::Zxid;
 use crate::replay::Replay;
 
 /// What the logs say of a snapshot whose digest is not that of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
+pub(crate) enum DigestProof {
     /// It is sound: with the next transaction it is what the server had then.
     Ahead,
     /// It is not what the server had.
@@ -23,21 +23,21 @@ pub(crate) enum Proof {
     Unknown,
 }
 
-pub(crate) fn proof(member: &Member, file: &File, progress: OnProgress<'_>) -> Result<Proof, CannotLook> {
-    let Some(name) = file.zxid else { return Ok(Proof::Unknown) };
+pub(crate) fn proof(member: &MemberFiles, file: &DataFile, progress: OnProgress<'_>) -> Result<DigestProof, DiskError> {
+    let Some(name) = file.zxid else { return Ok(DigestProof::Unknown) };
     let Some(reader) = unless_purged(open_snapshot(&file.path, member.max_record))? else {
-        return Ok(Proof::Unknown);
+        return Ok(DigestProof::Unknown);
     };
     let Ok(mut replay) = reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) else {
-        return Ok(Proof::Wrong);
+        return Ok(DigestProof::Wrong);
     };
     let before = replay.checked();
-    let mut chain = Chain::new(member.logs_after(name), member.max_record, progress)?;
+    let mut cursor = LogCursor::new(member.logs_after(name), member.max_record, progress)?;
     let mut last: Option<Zxid> = None;
-    while let Some(zxid) = chain.zxid() {
-        if let Some(Ok(record)) = chain.record() {
+    while let Some(zxid) = cursor.zxid() {
+        if let Some(Ok(record)) = cursor.record() {
             if zxid > name && crate::log::jump(replay.tree().last(), zxid).is_some() {
-                return Ok(Proof::Unknown);
+                return Ok(DigestProof::Unknown);
             }
             replay.apply(&record);
         }
@@ -45,13 +45,13 @@ pub(crate) fn proof(member: &Member, file: &File, progress: OnProgress<'_>) -> R
         if zxid > replay.fuzzy_until() || (zxid == replay.fuzzy_until() && replay.checked() > before) {
             break;
         }
-        chain.advance(progress)?;
+        cursor.advance(progress)?;
     }
     Ok(match (replay.mismatch(), last) {
-        (None, Some(last)) if last > name => Proof::Ahead,
+        (None, Some(last)) if last > name => DigestProof::Ahead,
         // It is logged before it is applied: had there been a next one, the log would have it.
-        (_, Some(last)) if last == name => Proof::Wrong,
-        (Some(_), Some(last)) if last > name && replay.checked() > before => Proof::Wrong,
-        _ => Proof::Unknown,
+        (_, Some(last)) if last == name => DigestProof::Wrong,
+        (Some(_), Some(last)) if last > name && replay.checked() > before => DigestProof::Wrong,
+        _ => DigestProof::Unknown,
     })
 }

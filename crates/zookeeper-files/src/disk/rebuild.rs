@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::disk::chain::Chain;
-use crate::disk::error::CannotLook;
+use crate::disk::cursor::LogCursor;
+use crate::disk::error::DiskError;
 use crate::disk::live::unless_purged;
-use crate::disk::member::{File, Member};
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::merge::{Merge, survey};
 use crate::disk::open::{OnProgress, open_snapshot};
-use crate::disk::walk::{Met, Walk};
+use crate::disk::scan::{Scan, ScanItem};
 use crate::ids::Zxid;
 use crate::log::jump;
-use crate::replay::{History, Replay, Tree};
-use crate::snapshot::Unsound;
+use crate::replay::{CommittedHistory, Replay, Tree};
+use crate::snapshot::SnapshotError;
 
 /// A point of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Point {
 
 /// A tree and what it rests on.
 #[derive(Debug)]
-pub struct Rebuilt {
+pub struct RebuiltTree {
     /// The tree, and how its digests fared.
     pub replay: Replay,
     /// The snapshot that it begins from; `None` for the beginning of all.
@@ -47,35 +47,35 @@ pub struct Rebuilt {
 }
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
-pub fn rebuild(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+pub fn rebuild(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
     from(members, point, None, false, progress)
 }
 
 /// Rebuilds the tree at a point and goes on to a later one; the journal has what stood at the first, where it was changed.
 /// `None` if the logs do not lead from one to the other.
 pub fn rebuild_on(
-    members: &[Member],
+    members: &[MemberFiles],
     (first, second): (Point, Point),
     progress: OnProgress<'_>,
-) -> Result<Option<Rebuilt>, CannotLook> {
+) -> Result<Option<RebuiltTree>, DiskError> {
     match from(members, second, Some(first), false, progress) {
-        Err(CannotLook::NoTree(_)) => Ok(None),
+        Err(DiskError::NoTree(_)) => Ok(None),
         other => other.map(Some),
     }
 }
 
 /// Replays all that there is, from the oldest snapshot on, to compare every digest of it.
-pub fn replay_all(members: &[Member], progress: OnProgress<'_>) -> Result<Rebuilt, CannotLook> {
+pub fn replay_all(members: &[MemberFiles], progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
     from(members, Point::End, None, true, progress)
 }
 
 fn from(
-    members: &[Member],
+    members: &[MemberFiles],
     point: Point,
     first: Option<Point>,
     oldest: bool,
     progress: OnProgress<'_>,
-) -> Result<Rebuilt, CannotLook> {
+) -> Result<RebuiltTree, DiskError> {
     let mut doubts = Vec::new();
     let history = if members.len() > 1 {
         let surveyed = survey(members, None, progress)?;
@@ -94,23 +94,23 @@ fn from(
     let mut before = 0;
     if let Some(first) = first {
         let led = run(members, history.as_ref(), first, &mut replay, progress)?;
-        if !matches!(led, Ended::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first) {
-            return Err(CannotLook::NoTree("the logs do not lead there".to_owned()));
+        if !matches!(led, RunEnd::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first) {
+            return Err(DiskError::NoTree("the logs do not lead there".to_owned()));
         }
         replay.count_quotas();
         replay.begin_journal();
     }
-    let Outcome { applied, dropped, next, seen } = loop {
+    let RunSummary { applied, dropped, next, seen } = loop {
         match run(members, history.as_ref(), until, &mut replay, progress)? {
-            Ended::Whole(outcome) => break outcome,
+            RunEnd::Whole(outcome) => break outcome,
             // From the oldest on: behind what is missing a later snapshot goes on.
-            Ended::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
+            RunEnd::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
                 before += replay.checked();
                 floor = Some(Zxid(next.0 - 1));
                 (replay, base) = begin(members, until, floor, &mut doubts)?;
             }
-            Ended::Missing(last, next) => {
-                return Err(CannotLook::NoTree(format!(
+            RunEnd::Missing(last, next) => {
+                return Err(DiskError::NoTree(format!(
                     "transactions are missing between {last:#} and {next:#}; up to {last:#} it can be"
                 )));
             }
@@ -119,7 +119,7 @@ fn from(
     let exact = matches!(point, Point::Zxid(_));
     if exact && replay.tree().last() < until {
         let last = replay.tree().last();
-        return Err(CannotLook::NoTree(next.map_or_else(
+        return Err(DiskError::NoTree(next.map_or_else(
             || format!("the files end with {last:#}, before {until:#}"),
             |next| format!("{until:#} is no transaction of the history, which goes on from {last:#} with {next:#}"),
         )));
@@ -144,11 +144,11 @@ fn from(
     replay.count_quotas();
     let checked = before + replay.checked();
     let unproved = unproved.filter(|_| differs.is_none()).map(|doubt| doubt.zxid);
-    Ok(Rebuilt { replay, base, applied, dropped, doubts, differs, unproved, checked })
+    Ok(RebuiltTree { replay, base, applied, dropped, doubts, differs, unproved, checked })
 }
 
 /// The last transaction at a point.
-fn at(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Zxid, CannotLook> {
+fn at(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result<Zxid, DiskError> {
     match point {
         Point::End => Ok(Zxid(u64::MAX)),
         Point::Zxid(zxid) => Ok(zxid),
@@ -157,18 +157,18 @@ fn at(members: &[Member], point: Point, progress: OnProgress<'_>) -> Result<Zxid
 }
 
 /// Whether a snapshot is as new as that what comes before `next` is in it.
-fn later(members: &[Member], next: Zxid) -> bool {
+fn later(members: &[MemberFiles], next: Zxid) -> bool {
     members.iter().flat_map(|member| &member.snapshots).any(|file| file.zxid.is_some_and(|zxid| zxid.0 >= next.0 - 1))
 }
 
 /// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest from `least` on.
 fn begin(
-    members: &[Member],
+    members: &[MemberFiles],
     until: Zxid,
     least: Option<Zxid>,
     doubts: &mut Vec<String>,
-) -> Result<(Replay, Option<PathBuf>), CannotLook> {
-    let mut candidates: Vec<&File> = members.iter().flat_map(|member| &member.snapshots).collect();
+) -> Result<(Replay, Option<PathBuf>), DiskError> {
+    let mut candidates: Vec<&DataFile> = members.iter().flat_map(|member| &member.snapshots).collect();
     candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
     if let Some(least) = least {
         candidates.retain(|file| file.zxid.unwrap_or_default() >= least);
@@ -182,7 +182,7 @@ fn begin(
         }
         let opened = match open_snapshot(&file.path, members.first().and_then(|member| member.max_record)) {
             // A server takes an older one, too.
-            Err(CannotLook::OtherFile { what, .. }) if members.iter().all(|member| !member.single) => {
+            Err(DiskError::OtherFile { what, .. }) if members.iter().all(|member| !member.single) => {
                 doubts.push(format!("{}: {what}; an older snapshot is taken", file.path.display()));
                 continue;
             }
@@ -192,21 +192,21 @@ fn begin(
         match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
             Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
             Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
-            Err(Unsound::Io(error)) => return Err(CannotLook::io(&file.path, error)),
+            Err(SnapshotError::Io(error)) => return Err(DiskError::io(&file.path, error)),
             Err(unsound) => doubts.push(format!("{}: {unsound}; an older snapshot is taken", file.path.display())),
         }
     }
     if let Some((name, end)) = fuzzy {
         let text =
             format!("the snapshot {name:#} holds some transactions up to {end:#}, and none before it is at hand");
-        return Err(CannotLook::NoTree(text));
+        return Err(DiskError::NoTree(text));
     }
     let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
     let from_the_beginning = first.is_none_or(|first| first.counter() == 1 && first.epoch() <= 1);
     if candidates.is_empty() && from_the_beginning && first.is_some() {
-        return Ok((Replay::new(Tree::born()), None));
+        return Ok((Replay::new(Tree::initial()), None));
     }
-    Err(CannotLook::NoTree(format!("no sound snapshot at or before {}", shown(until))))
+    Err(DiskError::NoTree(format!("no sound snapshot at or before {}", shown(until))))
 }
 
 fn shown(zxid: Zxid) -> String {
@@ -214,14 +214,14 @@ fn shown(zxid: Zxid) -> String {
 }
 
 /// How far the logs led.
-enum Ended {
+enum RunEnd {
     /// To the point, or to their end.
-    Whole(Outcome),
+    Whole(RunSummary),
     /// To where transactions are missing between these two.
     Missing(Zxid, Zxid),
 }
 
-struct Outcome {
+struct RunSummary {
     applied: u64,
     dropped: u64,
     /// The first transaction beyond the point.
@@ -231,12 +231,12 @@ struct Outcome {
 }
 
 fn run(
-    members: &[Member],
-    history: Option<&History>,
+    members: &[MemberFiles],
+    history: Option<&CommittedHistory>,
     until: Zxid,
     replay: &mut Replay,
     progress: OnProgress<'_>,
-) -> Result<Ended, CannotLook> {
+) -> Result<RunEnd, DiskError> {
     let from = replay.tree().last();
     let mut merge = Merge::after(from, members, history, progress)?;
     let mut applied = 0;
@@ -252,18 +252,18 @@ fn run(
             continue;
         }
         if let (Some(_), true) = (jump(last, zxid), last.0 > 0) {
-            return Ok(Ended::Missing(last, zxid));
+            return Ok(RunEnd::Missing(last, zxid));
         }
         if let Some(record) = merge.record() {
             replay.apply(&record);
             applied += 1;
         }
     }
-    Ok(Ended::Whole(Outcome { applied, dropped: merge.dropped(), next, seen }))
+    Ok(RunEnd::Whole(RunSummary { applied, dropped: merge.dropped(), next, seen }))
 }
 
 /// The last transaction before the first that is later than `time`.
-fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zxid, CannotLook> {
+fn at_time(members: &[MemberFiles], time: i64, progress: OnProgress<'_>) -> Result<Zxid, DiskError> {
     let mut best = None;
     for member in members {
         let mut begun = Vec::new();
@@ -272,32 +272,32 @@ fn at_time(members: &[Member], time: i64, progress: OnProgress<'_>) -> Result<Zx
         }
         // Only the last file that begins in time can have the point in it.
         let Some(at) = begun.iter().rposition(|&begun| begun) else { continue };
-        let mut chain = Chain::new(&member.logs[at..=at], member.max_record, progress)?;
-        while let (Some(zxid), Some(Ok(record))) = (chain.zxid(), chain.record()) {
+        let mut cursor = LogCursor::new(&member.logs[at..=at], member.max_record, progress)?;
+        while let (Some(zxid), Some(Ok(record))) = (cursor.zxid(), cursor.record()) {
             if record.header.time > time {
                 break;
             }
             best = best.max(Some(zxid));
-            chain.advance(progress)?;
+            cursor.advance(progress)?;
         }
     }
-    best.ok_or_else(|| CannotLook::NoTree("no transaction at hand is as old".to_owned()))
+    best.ok_or_else(|| DiskError::NoTree("no transaction at hand is as old".to_owned()))
 }
 
-fn first_time(file: &File, limit: Option<usize>) -> Result<Option<i64>, CannotLook> {
-    let mut walk = Walk::one(&file.path, limit);
-    while let Some(met) = walk.next(&mut |_| ())? {
-        match met {
-            Met::Record(record) => return Ok(Some(record.header.time)),
-            Met::Unpackable(error) => return Err(CannotLook::io(&file.path, error)),
-            Met::Damage(_) | Met::Purged | Met::End { .. } => {}
+fn first_time(file: &DataFile, limit: Option<usize>) -> Result<Option<i64>, DiskError> {
+    let mut scan = Scan::one(&file.path, limit);
+    while let Some(item) = scan.next(&mut |_| ())? {
+        match item {
+            ScanItem::Record(record) => return Ok(Some(record.header.time)),
+            ScanItem::Unpackable(error) => return Err(DiskError::io(&file.path, error)),
+            ScanItem::Damage(_) | ScanItem::Purged | ScanItem::End { .. } => {}
         }
     }
     Ok(None)
 }
 
 /// A dataDir without its logs is old, and says nothing of it.
-fn away(members: &[Member], last: Zxid) -> Option<String> {
+fn away(members: &[MemberFiles], last: Zxid) -> Option<String> {
     let split = members.iter().all(|member| !member.single && member.logs.is_empty());
     (split && last.0 > 0).then(|| {
         format!(

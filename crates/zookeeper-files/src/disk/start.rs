@@ -5,13 +5,13 @@
 //! where one does not follow from the one before. What comes before the first that it applies is in no list, so that a gap
 //! there is passed in silence; and where it takes something for the end of a log, it goes on with the next one.
 
-use crate::disk::member::File;
+use crate::disk::member_files::DataFile;
 use crate::ids::Zxid;
-use crate::log::{AtStart, Damage, Fault, Reading, jump};
+use crate::log::{AtStart, Damage, LogFault, Reading, jump};
 
 /// What a server would do with a folder when it starts.
 #[derive(Debug)]
-pub(crate) struct Start {
+pub(crate) struct ServerStart {
     /// The snapshot that it takes; without one it does not start.
     base: Option<Zxid>,
     /// The name of the first log that it reads.
@@ -22,7 +22,7 @@ pub(crate) struct Start {
 
 /// A log that it reads, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Around {
+pub(crate) struct LogContext {
     /// The name of the log.
     pub(crate) name: Option<Zxid>,
     /// The last good transaction before the damage, of this log or of the ones before.
@@ -35,8 +35,8 @@ pub(crate) struct Around {
     pub(crate) newest: bool,
 }
 
-impl Start {
-    pub(crate) fn new(base: Option<Zxid>, logs: &[File], limit: usize) -> Self {
+impl ServerStart {
+    pub(crate) fn new(base: Option<Zxid>, logs: &[DataFile], limit: usize) -> Self {
         let oldest = logs.iter().rev().map(|file| file.zxid).find(|&name| name <= Some(base.unwrap_or_default()));
         Self { base, oldest: oldest.flatten(), limit }
     }
@@ -58,27 +58,28 @@ impl Start {
     }
 
     /// What it does with damage of a log.
-    pub(crate) fn damage(&self, damage: &Damage, around: &Around) -> AtStart {
-        if !self.reads(around.name) {
+    pub(crate) fn damage(&self, damage: &Damage, context: &LogContext) -> AtStart {
+        if !self.reads(context.name) {
             return AtStart::Harmless;
         }
-        if let (Fault::Gap { before }, Some(zxid)) = (&damage.fault, damage.zxid) {
+        if let (LogFault::Gap { before }, Some(zxid)) = (&damage.fault, damage.zxid) {
             return self.gap(*before, zxid);
         }
         match damage.fault.reading(self.limit) {
-            Reading::GoesOn if matches!(damage.fault, Fault::Backwards { .. }) => self.again(damage.zxid),
+            Reading::GoesOn if matches!(damage.fault, LogFault::Backwards { .. }) => self.again(damage.zxid),
             Reading::GoesOn => AtStart::Harmless,
             // An empty newest log it deletes.
-            Reading::Stops if damage.fault == Fault::Empty && around.newest => AtStart::Harmless,
+            Reading::Stops if damage.fault == LogFault::Empty && context.newest => AtStart::Harmless,
             Reading::Stops => AtStart::Refuses,
             Reading::TakesForEnd => {
-                let last = around.last.max(damage.resumes).max(damage.zxid);
-                let nothing_lost = damage.resumes.is_none() && matches!(damage.fault, Fault::TornTail | Fault::Garbage);
+                let last = context.last.max(damage.resumes).max(damage.zxid);
+                let nothing_lost =
+                    damage.resumes.is_none() && matches!(damage.fault, LogFault::TornTail | LogFault::Garbage);
                 if nothing_lost || last <= self.base {
                     return AtStart::Harmless;
                 }
-                let before = around.before.unwrap_or_default();
-                around.next.map_or(AtStart::DropsInSilence, |next| self.gap(before, next))
+                let before = context.before.unwrap_or_default();
+                context.next.map_or(AtStart::DropsInSilence, |next| self.gap(before, next))
             }
         }
     }

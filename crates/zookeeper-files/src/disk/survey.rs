@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::disk::error::CannotLook;
+use crate::disk::error::DiskError;
 use crate::disk::live::{PATIENCE, SETTLED};
-use crate::disk::open::{OnProgress, Progress, Steady, steady_snapshot};
-use crate::disk::walk::{Met, Walk};
+use crate::disk::open::{OnProgress, OpenFile, Progress, open_snapshot_file};
+use crate::disk::scan::{Scan, ScanItem};
 use crate::ids::Zxid;
-use crate::log::{Damage, End, Fault, Header, Kind, SERVER_LIMIT};
-use crate::replay::Strand;
-use crate::snapshot::{self, Compression, Item, Trailer, Unsound};
+use crate::log::{Damage, End, Header, LogFault, SERVER_LIMIT, TxnType};
+use crate::replay::MemberHistory;
+use crate::snapshot::{self, Compression, SnapshotError, SnapshotItem, Trailer};
 
 /// Damage beyond so many places is not kept: memory must not grow with it.
-pub(crate) const KEPT: usize = 1000;
+pub(crate) const MAX_DAMAGE: usize = 1000;
 /// One transaction of so many is kept to compare it with other files'.
-const SAMPLED: u64 = 1 << 12;
+const SAMPLE_EVERY: u64 = 1 << 12;
 
 /// What is in a log.
 #[derive(Debug, Default)]
@@ -31,8 +31,8 @@ pub(crate) struct LogSurvey {
     pub(crate) surplus: u64,
     /// The first record that is longer than what servers read: where, which, how long.
     pub(crate) too_long: Option<(u64, Zxid, usize)>,
-    pub(crate) strand: Strand,
-    pub(crate) samples: Vec<(Zxid, (Header, Kind))>,
+    pub(crate) member_history: MemberHistory,
+    pub(crate) samples: Vec<(Zxid, (Header, TxnType))>,
 }
 
 /// What is in a snapshot.
@@ -44,7 +44,7 @@ pub(crate) struct SnapshotSurvey {
     pub(crate) digest: i64,
     pub(crate) newest: Zxid,
     pub(crate) trailer: Trailer,
-    pub(crate) unsound: Option<(u64, snapshot::Fault, String)>,
+    pub(crate) unsound: Option<(u64, snapshot::SnapshotFault, String)>,
     /// How it is packed.
     pub(crate) packed: Compression,
     /// It seems cut, and is still written to.
@@ -58,13 +58,13 @@ pub(crate) fn log(
     path: &Path,
     max_record: Option<usize>,
     progress: OnProgress<'_>,
-) -> Result<Option<LogSurvey>, CannotLook> {
+) -> Result<Option<LogSurvey>, DiskError> {
     let mut survey = LogSurvey::default();
     let limit = max_record.unwrap_or(SERVER_LIMIT);
-    let mut walk = Walk::one(path, max_record);
-    while let Some(met) = walk.next(progress)? {
-        match met {
-            Met::Record(record) => {
+    let mut scan = Scan::one(path, max_record);
+    while let Some(item) = scan.next(progress)? {
+        match item {
+            ScanItem::Record(record) => {
                 let zxid = record.header.zxid;
                 survey.first.get_or_insert(zxid);
                 survey.last = Some(zxid);
@@ -73,16 +73,16 @@ pub(crate) fn log(
                 if record.body.len() > limit && survey.too_long.is_none() {
                     survey.too_long = Some((record.offset, zxid, record.body.len()));
                 }
-                if zxid.0 % SAMPLED == 1 {
-                    survey.samples.push((zxid, (record.header, record.txn.kind())));
+                if zxid.0 % SAMPLE_EVERY == 1 {
+                    survey.samples.push((zxid, (record.header, record.txn.txn_type())));
                 }
-                survey.strand.add(zxid);
+                survey.member_history.add(zxid);
             }
-            Met::Damage(damage) if survey.damage.len() < KEPT => survey.damage.push(damage),
-            Met::Damage(_) => survey.more_damage += 1,
-            Met::Unpackable(error) => survey.unpacking = Some(error.to_string()),
-            Met::Purged => return Ok(None),
-            Met::End { read, end, .. } => (survey.bytes, survey.end) = (read, end),
+            ScanItem::Damage(damage) if survey.damage.len() < MAX_DAMAGE => survey.damage.push(damage),
+            ScanItem::Damage(_) => survey.more_damage += 1,
+            ScanItem::Unpackable(error) => survey.unpacking = Some(error.to_string()),
+            ScanItem::Purged => return Ok(None),
+            ScanItem::End { read, end, .. } => (survey.bytes, survey.end) = (read, end),
         }
     }
     Ok(Some(survey))
@@ -93,15 +93,15 @@ pub(crate) fn snapshot(
     path: &Path,
     max_record: Option<usize>,
     progress: OnProgress<'_>,
-) -> Result<SnapshotSurvey, CannotLook> {
+) -> Result<SnapshotSurvey, DiskError> {
     let began = Instant::now();
     loop {
-        let (mut survey, steady) = snapshot_once(path, max_record, progress)?;
+        let (mut survey, opened) = snapshot_once(path, max_record, progress)?;
         // A server writes one of the same name anew when nothing happened since.
-        let anew = steady.shrank();
-        let unfinished = anew || (survey.unsound.is_some() && steady.age().is_some_and(|age| age < SETTLED));
+        let anew = opened.shrank();
+        let unfinished = anew || (survey.unsound.is_some() && opened.age().is_some_and(|age| age < SETTLED));
         if anew && began.elapsed() >= PATIENCE {
-            return Err(CannotLook::Changed(path.to_owned()));
+            return Err(DiskError::Changed(path.to_owned()));
         }
         if !unfinished || began.elapsed() >= PATIENCE {
             survey.being_written = unfinished;
@@ -115,14 +115,14 @@ fn snapshot_once(
     path: &Path,
     max_record: Option<usize>,
     progress: OnProgress<'_>,
-) -> Result<(SnapshotSurvey, Steady), CannotLook> {
-    let (reader, steady) = steady_snapshot(path, max_record)?;
-    let mut survey = SnapshotSurvey { packed: steady.packed, ..SnapshotSurvey::default() };
+) -> Result<(SnapshotSurvey, OpenFile), DiskError> {
+    let (reader, opened) = open_snapshot_file(path, max_record)?;
+    let mut survey = SnapshotSurvey { packed: opened.packed, ..SnapshotSurvey::default() };
     let limit = max_record.unwrap_or(SERVER_LIMIT);
     let judged = reader.and_then(|mut reader| {
         while let Some(item) = reader.next()? {
             match item {
-                Item::Node(node) => {
+                SnapshotItem::Znode(node) => {
                     survey.znodes += 1;
                     let digest = node.stat.digest(node.path.0, node.data);
                     survey.digest = survey.digest.wrapping_add(i64::from(digest));
@@ -131,11 +131,11 @@ fn snapshot_once(
                         survey.too_long = survey.too_long.max(Some(length));
                     }
                 }
-                Item::Session(_) => survey.sessions += 1,
-                Item::Acl(_) => {}
+                SnapshotItem::Session(_) => survey.sessions += 1,
+                SnapshotItem::Acl(_) => {}
             }
             if survey.znodes % (1 << 14) == 1 {
-                progress(Progress { path, done: reader.offset(), of: steady.length() });
+                progress(Progress { path, done: reader.offset(), of: opened.length() });
             }
         }
         survey.trailer = reader.trailer();
@@ -145,22 +145,23 @@ fn snapshot_once(
     });
     match judged {
         Ok(()) => {}
-        Err(Unsound::Io(error)) => return Err(CannotLook::io(path, error)),
-        Err(other @ Unsound::Magic(_)) => {
-            return Err(CannotLook::OtherFile { path: path.to_owned(), what: other.to_string() });
+        Err(SnapshotError::Io(error)) => return Err(DiskError::io(path, error)),
+        Err(other @ SnapshotError::Magic(_)) => {
+            return Err(DiskError::OtherFile { path: path.to_owned(), what: other.to_string() });
         }
-        Err(Unsound::Damaged { offset, last, fault }) => {
-            let text = Unsound::Damaged { offset, last, fault: fault.clone() }.to_string();
+        Err(SnapshotError::Damaged { offset, last, fault }) => {
+            let text = SnapshotError::Damaged { offset, last, fault: fault.clone() }.to_string();
             survey.unsound = Some((offset, fault, text));
         }
     }
-    Ok((survey, steady))
+    Ok((survey, opened))
 }
 
 impl LogSurvey {
     /// Whether it held transactions that cannot be read. One that a server never finished was not held.
     pub(crate) fn lost_some(&self) -> bool {
-        let harmless = |fault: &Fault| fault.is_unfinished() || matches!(fault, Fault::Gap { .. } | Fault::Version(_));
+        let harmless =
+            |fault: &LogFault| fault.is_unfinished() || matches!(fault, LogFault::Gap { .. } | LogFault::Version(_));
         self.unpacking.is_some() || self.more_damage > 0 || !self.damage.iter().all(|damage| harmless(&damage.fault))
     }
 
@@ -172,6 +173,6 @@ impl LogSurvey {
 
     /// Whether its end was cut off, and not left as servers leave it: with zeros allocated ahead.
     pub(crate) fn ends_bare(&self) -> bool {
-        self.end.zeros == 0 && !self.damage.iter().any(|damage| damage.fault == Fault::Empty)
+        self.end.zeros == 0 && !self.damage.iter().any(|damage| damage.fault == LogFault::Empty)
     }
 }

@@ -5,14 +5,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::atomic::{Part, folder_of};
-use crate::disk::Cover;
+use crate::disk::{Progress, SnapshotCover};
 use crate::ids::ZxidRange;
+use crate::index::commits::Commits;
 use crate::index::error::IndexError;
-use crate::index::feed::Feed;
-use crate::index::logs::{self, Log};
-use crate::index::others::{self, Told};
+use crate::index::indexer::Indexer;
+use crate::index::logs::{self, LogFile};
+use crate::index::others::{self, CommitSurvey};
 use crate::index::store::{LogState, Store};
-use crate::index::verdicts::Verdicts;
 
 /// What a build did.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Built {
     /// Logs that are gone and no longer indexed.
     pub gone: Vec<PathBuf>,
     /// Damage in the logs. What is good before and after it is indexed.
-    pub damage: Vec<FoundDamage>,
+    pub damage: Vec<IndexedDamage>,
     /// What the logs hold and was never committed, as the other members tell.
     pub never_committed: Vec<ZxidRange>,
     /// Of which transactions the files of all members do not tell.
@@ -41,7 +41,7 @@ pub struct Built {
 
 /// Damage of a log.
 #[derive(Clone, Debug)]
-pub struct FoundDamage {
+pub struct IndexedDamage {
     /// Which log.
     pub path: PathBuf,
     /// Whether a server refuses to start on it, or starts and drops what follows.
@@ -52,18 +52,7 @@ pub struct FoundDamage {
     pub words: String,
 }
 
-/// How far a build is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// The log that is being read.
-    pub log: &'a Path,
-    /// The bytes that were read of all logs; of this one, while the members are asked what was committed.
-    pub bytes: u64,
-    /// The bytes that there are to read.
-    pub of: u64,
-}
-
-/// Indexes the logs of members' folders or single files, named as for [`Member::look`](crate::disk::Member::look), in the
+/// Indexes the logs of members' folders or single files, named as for [`MemberFiles::find`](crate::disk::MemberFiles::find), in the
 /// file `index`, or lets an index that is there grow to their ends.
 ///
 /// The logs are only read. A new index is written beside its name and renamed when it is whole; one that grows does so in
@@ -83,12 +72,12 @@ pub fn build(
     index: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
-    build_of(Sources { paths: sources, others, max_record: None }, index, progress)
+    build_of(BuildInput { paths: sources, others, max_record: None }, index, progress)
 }
 
 /// What an index is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Sources<'a> {
+pub struct BuildInput<'a> {
     /// The member's folder, or single logs.
     pub paths: &'a [String],
     /// The other members' folders.
@@ -99,7 +88,7 @@ pub struct Sources<'a> {
 
 /// The same, of servers that read longer records.
 pub fn build_of(
-    Sources { paths: sources, others, max_record }: Sources<'_>,
+    BuildInput { paths: sources, others, max_record }: BuildInput<'_>,
     index: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
@@ -109,24 +98,24 @@ pub fn build_of(
         Err(IndexError::Missing(_)) => None,
         other => Some(other?),
     };
-    let told = if others.is_empty() {
+    let survey = if others.is_empty() {
         None
     } else {
         Some(others::ask((sources, max_record), &logs, others, index, progress)?)
     };
     let (misfit, known) = match &store {
-        Some(store) => (misfit(store, &logs, told.as_ref())?, store.verdicts()?),
-        None => (None, Verdicts::default()),
+        Some(store) => (misfit(store, &logs, survey.as_ref())?, store.commits()?),
+        None => (None, Commits::default()),
     };
     let grows = store.is_some() && misfit.is_none();
     drop(store);
-    let unasked = told.is_none() && !known.is_empty();
-    let Told { verdicts, strand, unknown } = told.unwrap_or_default();
-    let never_committed = verdicts.never_committed(&strand);
+    let unasked = survey.is_none() && !known.is_empty();
+    let CommitSurvey { commits, member_history, unknown } = survey.unwrap_or_default();
+    let never_committed = commits.never_committed(&member_history);
     let built = if grows {
-        grow(index, (&logs, cover, max_record), if unasked { known } else { verdicts }, progress)?
+        grow(index, (&logs, cover, max_record), if unasked { known } else { commits }, progress)?
     } else {
-        create(index, (&logs, cover, max_record), verdicts, progress)?
+        create(index, (&logs, cover, max_record), commits, progress)?
     };
     Ok(Built { anew: misfit, never_committed, unknown, unasked, ..built })
 }
@@ -141,7 +130,7 @@ pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>)
 }
 
 /// Why an index cannot simply grow.
-fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<String>, IndexError> {
+fn misfit(store: &Store, logs: &[LogFile], survey: Option<&CommitSurvey>) -> Result<Option<String>, IndexError> {
     let known = store.logs()?;
     let mut newest = None;
     for log in &known {
@@ -163,8 +152,8 @@ fn misfit(store: &Store, logs: &[Log], told: Option<&Told>) -> Result<Option<Str
     }
     // Which ephemeral znodes lived was followed along what was thought to have happened.
     let last = known.iter().filter_map(|log| log.state.zxids).map(|zxids| zxids.last).max().unwrap_or_default();
-    let verdicts = store.verdicts()?;
-    let moved = told.is_some_and(|told| verdicts.moved(&told.verdicts, &told.strand, last));
+    let commits = store.commits()?;
+    let moved = survey.is_some_and(|survey| commits.moved(&survey.commits, &survey.member_history, last));
     Ok(moved.then(|| "more is known of what was never committed".to_owned()))
 }
 
@@ -180,8 +169,8 @@ fn locked(path: &Path, index: &Path) -> Result<File, IndexError> {
 
 fn create(
     index: &Path,
-    (logs, cover, max_record): (&[Log], Cover, Option<usize>),
-    verdicts: Verdicts,
+    (logs, cover, max_record): (&[LogFile], SnapshotCover, Option<usize>),
+    commits: Commits,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
     let mut name = index.as_os_str().to_owned();
@@ -189,9 +178,9 @@ fn create(
     let beside = PathBuf::from(name);
     let part = Part::of(locked(&beside, index)?, beside, index);
     part.file().set_len(0).map_err(|error| full_or(index, error))?;
-    let mut feed = Feed::new(Store::create(part.beside())?, (logs, max_record), cover, verdicts)?;
-    feed.all(logs, progress).map_err(|error| named(error, part.beside(), index))?;
-    let built = feed.finish().map_err(|error| named(error, part.beside(), index))?;
+    let mut indexer = Indexer::new(Store::create(part.beside())?, (logs, max_record), cover, commits)?;
+    indexer.all(logs, progress).map_err(|error| named(error, part.beside(), index))?;
+    let built = indexer.finish().map_err(|error| named(error, part.beside(), index))?;
     part.keep().map_err(|error| full_or(index, error))?;
     Ok(built)
 }
@@ -214,13 +203,13 @@ fn named(error: IndexError, partial: &Path, index: &Path) -> IndexError {
 
 fn grow(
     index: &Path,
-    (logs, cover, max_record): (&[Log], Cover, Option<usize>),
-    verdicts: Verdicts,
+    (logs, cover, max_record): (&[LogFile], SnapshotCover, Option<usize>),
+    commits: Commits,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Built, IndexError> {
     let _lock = locked(index, index)?;
-    let mut feed = Feed::new(Store::open(index, true)?, (logs, max_record), cover, verdicts)?;
-    feed.purge(logs)?;
-    feed.all(logs, progress)?;
-    feed.finish()
+    let mut indexer = Indexer::new(Store::open(index, true)?, (logs, max_record), cover, commits)?;
+    indexer.purge(logs)?;
+    indexer.all(logs, progress)?;
+    indexer.finish()
 }

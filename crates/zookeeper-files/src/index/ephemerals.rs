@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::index::deed::Part;
+use crate::index::entry_kind::RecordPart;
 use crate::log::SessionId;
 
 /// The ephemeral znodes that live at a point of the history.
@@ -37,10 +37,10 @@ impl Ephemerals {
 
     /// Follows what a session did.
     #[inline]
-    pub(crate) fn follow(&mut self, session: SessionId, part: &Part<'_>) {
+    pub(crate) fn follow(&mut self, session: SessionId, part: &RecordPart<'_>) {
         if let Some(path) = part.ephemeral() {
             self.insert(session, &path);
-        } else if part.deed.removes()
+        } else if part.kind.removes()
             && let Some(path) = part.path()
         {
             self.remove(&path);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::disk::CannotLook;
+use crate::disk::DiskError;
 use crate::ids::Zxid;
 
 /// Why an index could not be made or asked. Each says what to do.
@@ -11,7 +11,7 @@ use crate::ids::Zxid;
 pub enum IndexError {
     /// The logs cannot be found.
     #[error(transparent)]
-    CannotLook(#[from] CannotLook),
+    Disk(#[from] DiskError),
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

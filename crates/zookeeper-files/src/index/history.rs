@@ -1,13 +1,13 @@
 //! The life of one path: what happened, who did it, what it was before and after.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map;
 use std::ops::ControlFlow::{Break, Continue};
 
 use crate::ids::{Zxid, ZxidRange};
-use crate::index::deed::Deed;
+use crate::index::entry::{Data, Entry};
+use crate::index::entry_kind::EntryKind;
 use crate::index::error::IndexError;
-use crate::index::moment::{Data, Moment};
 use crate::index::search::{Index, Query};
 use crate::index::term::Term;
 use crate::log::{Header, SessionId};
@@ -25,16 +25,16 @@ pub enum Before {
 
 /// One thing that happened to a path.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub struct HistoryEntry {
     /// What.
-    pub moment: Moment,
+    pub entry: Entry,
     /// What the znode held before.
     pub before: Before,
 }
 
 /// A session, as far as the logs know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Session {
+pub struct SessionTimes {
     /// When it began, in milliseconds since 1970, and its timeout.
     pub opened: Option<(i64, i32)>,
     /// When it ended.
@@ -43,66 +43,73 @@ pub struct Session {
 
 /// The life of one path.
 #[derive(Clone, Debug)]
-pub struct History {
+pub struct ZnodeHistory {
     /// What happened to it, the oldest first.
-    pub events: Vec<Event>,
+    pub changes: Vec<HistoryEntry>,
     /// Whether more happened before.
     pub more: bool,
     /// Who did it.
-    pub sessions: HashMap<SessionId, Session>,
+    pub sessions: HashMap<SessionId, SessionTimes>,
 }
 
 impl Index {
-    /// The last things that happened to a path, up to `limit`, narrowed by `query`'s times, zxids and deeds.
+    /// The last things that happened to a path, up to `limit`, narrowed by `query`'s times, zxids and kinds.
     ///
     /// ```no_run
     /// use zookeeper_files::index::{Index, Query};
     /// let index = Index::open("zookeeper.index".as_ref())?;
-    /// for event in index.history("/app/config", &Query::default())?.events {
-    ///     println!("{:#} {} {:?}", event.moment.header.zxid, event.moment.deed, event.before);
+    /// for change in index.history("/app/config", &Query::default())?.changes {
+    ///     println!("{:#} {} {:?}", change.entry.header.zxid, change.entry.kind, change.before);
     /// }
     /// # Ok::<(), zookeeper_files::index::IndexError>(())
     /// ```
-    pub fn history(&self, path: &str, query: &Query) -> Result<History, IndexError> {
+    pub fn history(&self, path: &str, query: &Query) -> Result<ZnodeHistory, IndexError> {
         let mut asked = Query { path: Some(path.to_owned()), under: None, ..query.clone() };
         asked.limit = query.limit.saturating_add(1);
-        let mut moments = self.search(&asked)?;
-        let more = moments.len() > query.limit;
-        moments.truncate(query.limit);
+        let mut entries = self.search(&asked)?;
+        let more = entries.len() > query.limit;
+        entries.truncate(query.limit);
         if !query.oldest_first {
-            moments.reverse();
+            entries.reverse();
         }
-        let mut events: Vec<Event> = Vec::with_capacity(moments.len());
+        let mut changes: Vec<HistoryEntry> = Vec::with_capacity(entries.len());
         // What came before is only the neighbour's if nothing between them was asked to be left out.
-        let complete = query.deeds.is_empty() && query.session.is_none() && !query.multi;
-        for moment in moments {
-            let preceded = |event: &&Event| self.preceded(&event.moment, &moment);
-            let before = match events.iter().rev().find(preceded) {
+        let complete = query.kinds.is_empty() && query.session.is_none() && !query.multi;
+        for entry in entries {
+            let preceded = |change: &&HistoryEntry| self.preceded(&change.entry, &entry);
+            let before = match changes.iter().rev().find(preceded) {
                 Some(last) if complete => after(last),
-                _ => self.before(path, &moment)?,
+                _ => self.before(path, &entry)?,
             };
-            events.push(Event { moment, before });
+            changes.push(HistoryEntry { entry, before });
         }
         let mut sessions = HashMap::new();
-        for event in &events {
-            if let Entry::Vacant(unknown) = sessions.entry(event.moment.header.session) {
+        for change in &changes {
+            if let hash_map::Entry::Vacant(unknown) = sessions.entry(change.entry.header.session) {
                 let session = self.session(*unknown.key())?;
                 unknown.insert(session);
             }
         }
-        Ok(History { events, more, sessions })
+        Ok(ZnodeHistory { changes, more, sessions })
     }
 
     /// What a path held before something happened to it.
-    fn before(&self, path: &str, moment: &Moment) -> Result<Before, IndexError> {
-        if moment.deed == Deed::Created {
+    fn before(&self, path: &str, entry: &Entry) -> Result<Before, IndexError> {
+        if entry.kind == EntryKind::Created {
             return Ok(Before::Absent);
         }
-        let deeds = vec![Deed::Created, Deed::Set, Deed::Reconfigured, Deed::Deleted, Deed::Expired, Deed::Ended];
-        let query = Query { deeds, zxids: ZxidRange { first: Zxid(0), last: moment.header.zxid }, ..Query::path(path) };
+        let kinds = vec![
+            EntryKind::Created,
+            EntryKind::Set,
+            EntryKind::Reconfigured,
+            EntryKind::Deleted,
+            EntryKind::Expired,
+            EntryKind::Ended,
+        ];
+        let query = Query { kinds, zxids: ZxidRange { first: Zxid(0), last: entry.header.zxid }, ..Query::path(path) };
         let mut before = Before::Unknown;
         self.search_each(&query, &mut |other| {
-            if !self.preceded(&other, moment) {
+            if !self.preceded(&other, entry) {
                 return Ok::<_, IndexError>(Continue(()));
             }
             before = held(&other);
@@ -112,22 +119,22 @@ impl Index {
     }
 
     /// Two operations of one multi can be about the same path.
-    fn preceded(&self, earlier: &Moment, moment: &Moment) -> bool {
-        let place = |moment: &Moment| (moment.header.zxid, moment.multi.map(|multi| multi.0));
-        place(earlier) < place(moment) && self.verdicts.preceded(earlier.header.zxid, moment.header.zxid)
+    fn preceded(&self, earlier: &Entry, entry: &Entry) -> bool {
+        let place = |entry: &Entry| (entry.header.zxid, entry.multi.map(|multi| multi.0));
+        place(earlier) < place(entry) && self.commits.preceded(earlier.header.zxid, entry.header.zxid)
     }
 
     /// When a session began and ended.
-    pub fn session(&self, session: SessionId) -> Result<Session, IndexError> {
-        let deeds = vec![Deed::Opened, Deed::Closed];
-        let query = Query { session: Some(session), deeds, ..Query::default() };
-        let mut known = Session::default();
-        self.led_by(&[vec![Term::life(session)]], &query, &mut |moment| {
-            let Header { time, zxid, .. } = moment.header;
-            match moment.deed {
-                Deed::Opened => known.opened = Some((time, moment.number.unwrap_or_default())),
+    pub fn session(&self, session: SessionId) -> Result<SessionTimes, IndexError> {
+        let kinds = vec![EntryKind::Opened, EntryKind::Closed];
+        let query = Query { session: Some(session), kinds, ..Query::default() };
+        let mut known = SessionTimes::default();
+        self.led_by(&[vec![Term::life(session)]], &query, &mut |entry| {
+            let Header { time, zxid, .. } = entry.header;
+            match entry.kind {
+                EntryKind::Opened => known.opened = Some((time, entry.number.unwrap_or_default())),
                 // A leader that nobody follows any more ends the sessions that it does not hear of, and they live on.
-                _ if self.verdicts.never(zxid) => {}
+                _ if self.commits.never(zxid) => {}
                 _ => known.closed = known.closed.or(Some(time)),
             }
             Ok::<_, IndexError>(if known.opened.is_some() { Break(()) } else { Continue(()) })
@@ -136,13 +143,13 @@ impl Index {
     }
 }
 
-fn after(event: &Event) -> Before {
-    match event.moment.deed {
-        Deed::AclSet | Deed::Checked => event.before.clone(),
-        _ => held(&event.moment),
+fn after(change: &HistoryEntry) -> Before {
+    match change.entry.kind {
+        EntryKind::AclSet | EntryKind::Checked => change.before.clone(),
+        _ => held(&change.entry),
     }
 }
 
-fn held(moment: &Moment) -> Before {
-    if moment.deed.removes() { Before::Absent } else { Before::Held(moment.data.clone()) }
+fn held(entry: &Entry) -> Before {
+    if entry.kind.removes() { Before::Absent } else { Before::Held(entry.data.clone()) }
 }

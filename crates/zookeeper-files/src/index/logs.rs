@@ -8,24 +8,24 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::disk::{Cover, LiveLog, Member};
+use crate::disk::{LiveLog, MemberFiles, SnapshotCover};
 use crate::ids::Zxid;
 use crate::index::error::IndexError;
 use crate::log::Record;
 
 /// A log by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Log {
+pub(crate) struct LogFile {
     /// The zxid of its name; `None` for a single file of another name.
     pub(crate) zxid: Option<Zxid>,
     pub(crate) path: PathBuf,
 }
 
 /// The logs of members' folders or single files, oldest first, and what makes up for gaps in them.
-pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec<Log>, Cover), IndexError> {
-    let (mut logs, mut cover) = (Vec::new(), Cover::default());
+pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec<LogFile>, SnapshotCover), IndexError> {
+    let (mut logs, mut cover) = (Vec::new(), SnapshotCover::default());
     for source in sources {
-        let member = Member::look(source)?;
+        let member = MemberFiles::find(source)?;
         cover.extend(&member.cover());
         if member.logs.is_empty() {
             return Err(IndexError::NoLogs(source.into()));
@@ -42,7 +42,7 @@ pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 other => other.map_err(IndexError::io(&log.path))?,
             };
-            logs.push(Log { zxid: log.zxid, path });
+            logs.push(LogFile { zxid: log.zxid, path });
         }
     }
     logs.sort();
@@ -78,11 +78,11 @@ pub(crate) fn body_at(file: &File, offset: u64) -> std::io::Result<Option<(u32, 
 
 /// Opened logs, by their number in the index.
 #[derive(Default)]
-pub(crate) struct Shelf {
+pub(crate) struct OpenLogs {
     open: HashMap<i64, (File, Rc<Path>)>,
 }
 
-impl Shelf {
+impl OpenLogs {
     /// The record at an offset, as bytes to be decoded, with the log's path.
     pub(crate) fn record(
         &mut self,

@@ -1,4 +1,4 @@
-//! Finds entries by path, subtree, session, deed, zxid and time, newest or oldest first, page by page.
+//! Finds entries by path, subtree, session, kind, zxid and time, newest or oldest first, page by page.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::ids::ZxidRange;
-use crate::index::deed::{Deed, parts};
+use crate::index::commits::Commits;
+use crate::index::entry::Entry;
+use crate::index::entry_kind::{EntryKind, parts};
 use crate::index::error::IndexError;
-use crate::index::logs::Shelf;
-use crate::index::moment::Moment;
-use crate::index::segment::{Block, Fence, Place, Span, fences, first_terms, walk};
+use crate::index::logs::OpenLogs;
+use crate::index::segment::{Block, BlockSpan, EntryLocation, Span, block_spans, each_posting, first_terms};
 use crate::index::store::{LogRow, SegmentRow, Store};
 use crate::index::term::Term;
-use crate::index::verdicts::Verdicts;
 use crate::log::{Record, SessionId};
 use crate::path::{is_at_or_under, key};
 
@@ -28,8 +28,8 @@ pub struct Query {
     pub under: Option<String>,
     /// By this session.
     pub session: Option<SessionId>,
-    /// One of these deeds; any, if empty.
-    pub deeds: Vec<Deed>,
+    /// One of these kinds; any, if empty.
+    pub kinds: Vec<EntryKind>,
     /// Only operations of a multi.
     pub multi: bool,
     /// In these transactions.
@@ -48,7 +48,7 @@ impl Default for Query {
             path: None,
             under: None,
             session: None,
-            deeds: Vec::new(),
+            kinds: Vec::new(),
             multi: false,
             zxids: ZxidRange::ALL,
             times: i64::MIN..=i64::MAX,
@@ -64,16 +64,16 @@ impl Query {
         Self { path: Some(path.to_owned()), ..Self::default() }
     }
 
-    fn admits(&self, moment: &Moment) -> bool {
-        let path = moment.path.as_deref();
+    fn admits(&self, entry: &Entry) -> bool {
+        let path = entry.path.as_deref();
         let under = |root: &str| path.is_some_and(|path| is_at_or_under(path, key(root.as_bytes())));
         self.path.as_deref().is_none_or(|wanted| path == Some(wanted))
             && self.under.as_deref().is_none_or(under)
-            && self.session.is_none_or(|session| moment.header.session == session)
-            && (self.deeds.is_empty() || self.deeds.contains(&moment.deed))
-            && (!self.multi || moment.multi.is_some())
-            && self.zxids.contains(moment.header.zxid)
-            && self.times.contains(&moment.header.time)
+            && self.session.is_none_or(|session| entry.header.session == session)
+            && (self.kinds.is_empty() || self.kinds.contains(&entry.kind))
+            && (!self.multi || entry.multi.is_some())
+            && self.zxids.contains(entry.header.zxid)
+            && self.times.contains(&entry.header.time)
     }
 
     fn meets(&self, span: &Span) -> bool {
@@ -89,8 +89,8 @@ impl Query {
         let under = self.under.as_deref().filter(|path| *path != "/");
         groups.extend(under.map(|path| vec![Term::path(path), Term::below(path)]));
         groups.extend(self.session.map(|session| vec![Term::session(session)]));
-        if !self.deeds.is_empty() {
-            groups.push(self.deeds.iter().map(|&deed| Term::deed(deed)).collect());
+        if !self.kinds.is_empty() {
+            groups.push(self.kinds.iter().map(|&kind| Term::kind(kind)).collect());
         }
         groups.extend(self.multi.then(|| vec![Term::multi()]));
         groups
@@ -98,15 +98,15 @@ impl Query {
 }
 
 /// Takes what is found, and says whether it wants more.
-pub type Take<'a, E> = &'a mut dyn FnMut(Moment) -> Result<ControlFlow<()>, E>;
+pub type TakeEntry<'a, E> = &'a mut dyn FnMut(Entry) -> Result<ControlFlow<()>, E>;
 
 /// An index that is there, to be asked.
 pub struct Index {
     store: Store,
     logs: HashMap<i64, LogRow>,
     segments: Vec<SegmentRow>,
-    pub(crate) verdicts: Verdicts,
-    shelf: RefCell<Shelf>,
+    pub(crate) commits: Commits,
+    open_logs: RefCell<OpenLogs>,
     firsts: RefCell<HashMap<i64, Rc<[Term]>>>,
 }
 
@@ -115,8 +115,8 @@ impl Index {
     pub fn open(path: &Path) -> Result<Self, IndexError> {
         let store = Store::open(path, false)?;
         let logs = store.logs()?.into_iter().map(|log| (log.id, log)).collect();
-        let (segments, verdicts) = (store.segments()?, store.verdicts()?);
-        Ok(Self { store, logs, segments, verdicts, shelf: RefCell::default(), firsts: RefCell::default() })
+        let (segments, commits) = (store.segments()?, store.commits()?);
+        Ok(Self { store, logs, segments, commits, open_logs: RefCell::default(), firsts: RefCell::default() })
     }
 
     /// How many entries it has.
@@ -133,20 +133,20 @@ impl Index {
     }
 
     /// What the query asks for, up to its limit.
-    pub fn search(&self, query: &Query) -> Result<Vec<Moment>, IndexError> {
+    pub fn search(&self, query: &Query) -> Result<Vec<Entry>, IndexError> {
         let mut found = Vec::new();
         if query.limit == 0 {
             return Ok(found);
         }
-        self.search_each(query, &mut |moment| {
-            found.push(moment);
+        self.search_each(query, &mut |entry| {
+            found.push(entry);
             Ok::<_, IndexError>(if found.len() < query.limit { Continue(()) } else { Break(()) })
         })?;
         Ok(found)
     }
 
     /// Calls `take` with what the query asks for, one after the other, whatever its limit: a million at once took 400 MiB.
-    pub fn search_each<E: From<IndexError>>(&self, query: &Query, take: Take<'_, E>) -> Result<(), E> {
+    pub fn search_each<E: From<IndexError>>(&self, query: &Query, take: TakeEntry<'_, E>) -> Result<(), E> {
         self.led_by(&query.terms(), query, take)
     }
 
@@ -155,7 +155,7 @@ impl Index {
         &self,
         groups: &[Vec<Term>],
         query: &Query,
-        take: Take<'_, E>,
+        take: TakeEntry<'_, E>,
     ) -> Result<(), E> {
         let mut segments: Vec<_> = self.segments.iter().filter(|segment| query.meets(&segment.span)).collect();
         if !query.oldest_first {
@@ -214,7 +214,7 @@ impl Index {
         for (number, first) in (0_i64..).zip(firsts).skip(from).take_while(|(_, first)| **first <= term) {
             let lists = self.store.posting(segment.id, number)?;
             let collect = |found, number| to.extend((found == term).then_some(number));
-            walk(*first, &lists, collect).ok_or_else(|| self.store.damaged())?;
+            each_posting(*first, &lists, collect).ok_or_else(|| self.store.damaged())?;
         }
         Ok(())
     }
@@ -225,32 +225,33 @@ impl Index {
         query: &Query,
         segment: &SegmentRow,
         wanted: Option<&[u32]>,
-        take: Take<'_, E>,
+        take: TakeEntry<'_, E>,
     ) -> Result<ControlFlow<()>, E> {
-        let fences = fences(&self.store.fences(segment.id)?).ok_or_else(|| self.store.damaged())?;
-        let mut blocks = Vec::with_capacity(fences.len());
+        let block_spans = block_spans(&self.store.block_spans(segment.id)?).ok_or_else(|| self.store.damaged())?;
+        let mut blocks = Vec::with_capacity(block_spans.len());
         let mut start = 0;
-        for (number, fence) in (0_i64..).zip(fences) {
-            blocks.push((number, start, fence));
-            start += fence.entries;
+        for (number, block) in (0_i64..).zip(block_spans) {
+            blocks.push((number, start, block));
+            start += block.entries;
         }
         if !query.oldest_first {
             blocks.reverse();
         }
-        for (number, start, fence) in blocks.into_iter().filter(|(.., fence)| query.meets(&fence.span)) {
-            let mut inside = within(wanted, start, &fence);
+        for (number, start, block) in blocks.into_iter().filter(|(.., block)| query.meets(&block.span)) {
+            let mut inside = within(wanted, start, &block);
             if inside.is_empty() {
                 continue;
             }
             if !query.oldest_first {
                 inside.reverse();
             }
-            let places = Block::places(&self.store.block(segment.id, number)?).ok_or_else(|| self.store.damaged())?;
+            let locations =
+                Block::locations(&self.store.block(segment.id, number)?).ok_or_else(|| self.store.damaged())?;
             for within in inside {
-                let place = places.get(within as usize).ok_or_else(|| self.store.damaged())?;
-                let moment = self.moment(segment.file, *place)?.filter(|moment| query.admits(moment));
-                if let Some(moment) = moment
-                    && take(moment)?.is_break()
+                let location = locations.get(within as usize).ok_or_else(|| self.store.damaged())?;
+                let entry = self.entry(segment.file, *location)?.filter(|entry| query.admits(entry));
+                if let Some(entry) = entry
+                    && take(entry)?.is_break()
                 {
                     return Ok(Break(()));
                 }
@@ -260,30 +261,30 @@ impl Index {
     }
 
     /// Reads an entry from its log. `None` if the record has no such part.
-    fn moment(&self, log: i64, place: Place) -> Result<Option<Moment>, IndexError> {
+    fn entry(&self, log: i64, location: EntryLocation) -> Result<Option<Entry>, IndexError> {
         let row = self.logs.get(&log).ok_or_else(|| self.store.damaged())?;
-        let (checksum, body, path) = self.shelf.borrow_mut().record(log, &row.path, place.offset)?;
-        let stale = || IndexError::Stale { path: row.path.clone(), offset: place.offset };
-        let record = Record::decode(place.offset, checksum, &body).map_err(|_| stale())?;
-        let verdict = self.verdicts.verdict(record.header.zxid);
-        if let Some(part) = parts(&record).find(|part| part.number == place.part) {
+        let (checksum, body, path) = self.open_logs.borrow_mut().record(log, &row.path, location.offset)?;
+        let stale = || IndexError::Stale { path: row.path.clone(), offset: location.offset };
+        let record = Record::decode(location.offset, checksum, &body).map_err(|_| stale())?;
+        let commit_status = self.commits.commit_status(record.header.zxid);
+        if let Some(part) = parts(&record).find(|part| part.number == location.part) {
             let name = part.path().map(std::borrow::Cow::into_owned);
-            return Ok(Some(Moment { verdict, ..Moment::of(&record, &part, name, &path) }));
+            return Ok(Some(Entry { commit_status, ..Entry::of(&record, &part, name, &path) }));
         }
         // A session's end before 3.6: its record does not name the paths.
-        let Some(ended) = self.store.ended(log, place.offset, place.part)? else { return Ok(None) };
-        Ok(parts(&record).next().map(|part| Moment {
-            deed: Deed::Ended,
-            verdict,
-            ..Moment::of(&record, &part, Some(ended), &path)
+        let Some(ended) = self.store.ended(log, location.offset, location.part)? else { return Ok(None) };
+        Ok(parts(&record).next().map(|part| Entry {
+            kind: EntryKind::Ended,
+            commit_status,
+            ..Entry::of(&record, &part, Some(ended), &path)
         }))
     }
 }
 
-fn within(wanted: Option<&[u32]>, start: u32, fence: &Fence) -> Vec<u32> {
-    let Some(wanted) = wanted else { return (0..fence.entries).collect() };
+fn within(wanted: Option<&[u32]>, start: u32, block: &BlockSpan) -> Vec<u32> {
+    let Some(wanted) = wanted else { return (0..block.entries).collect() };
     let from = wanted.partition_point(|&number| number < start);
-    let inside = wanted[from..].iter().take_while(|&&number| number < start + fence.entries);
+    let inside = wanted[from..].iter().take_while(|&&number| number < start + block.entries);
     inside.map(|number| number - start).collect()
 }
 

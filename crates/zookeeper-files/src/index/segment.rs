@@ -21,7 +21,7 @@ pub(crate) const LISTS: usize = 8000;
 
 /// Where an entry lies: its record, and which part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct EntryLocation {
     pub(crate) offset: u64,
     pub(crate) part: u32,
 }
@@ -58,46 +58,46 @@ impl Block {
         Self { entries: 0, span, bytes: Vec::new(), last: 0 }
     }
 
-    fn push(&mut self, place: Place, span: Span) {
-        let moved = place.offset - self.last;
-        put(&mut self.bytes, (moved << 1) | u64::from(place.part > 0));
-        if place.part > 0 {
-            put(&mut self.bytes, u64::from(place.part));
+    fn push(&mut self, location: EntryLocation, span: Span) {
+        let moved = location.offset - self.last;
+        put(&mut self.bytes, (moved << 1) | u64::from(location.part > 0));
+        if location.part > 0 {
+            put(&mut self.bytes, u64::from(location.part));
         }
-        self.last = place.offset;
+        self.last = location.offset;
         self.entries += 1;
         self.span = self.span.join(span);
     }
 
-    /// The entries of a block, as [`Sealed::blocks`] holds it.
-    pub(crate) fn places(mut bytes: &[u8]) -> Option<Vec<Place>> {
-        let mut places = Vec::with_capacity(BLOCK as usize);
+    /// The entries of a block, as [`Segment::blocks`] holds it.
+    pub(crate) fn locations(mut bytes: &[u8]) -> Option<Vec<EntryLocation>> {
+        let mut locations = Vec::with_capacity(BLOCK as usize);
         let mut offset = 0_u64;
         while !bytes.is_empty() {
             let head = take(&mut bytes)?;
             offset = offset.checked_add(head >> 1)?;
             let part = if head & 1 == 1 { u32::try_from(take(&mut bytes)?).ok()? } else { 0 };
-            places.push(Place { offset, part });
+            locations.push(EntryLocation { offset, part });
         }
-        Some(places)
+        Some(locations)
     }
 }
 
 /// A segment that is being made.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
+pub(crate) struct SegmentBuilder {
     blocks: Vec<Block>,
     keys: Vec<u64>,
     entries: u32,
 }
 
-impl Draft {
+impl SegmentBuilder {
     pub(crate) fn entries(&self) -> u32 {
         self.entries
     }
 
-    /// How many leads it has.
-    pub(crate) fn leads(&self) -> usize {
+    /// How many keys it has.
+    pub(crate) fn key_count(&self) -> usize {
         self.keys.len()
     }
 
@@ -106,43 +106,44 @@ impl Draft {
         self.entries >= ENTRIES || self.keys.len() >= KEYS
     }
 
-    /// Adds an entry; [`lead`](Self::lead) then says what leads to it.
+    /// Adds an entry; [`add_term`](Self::add_term) then says what leads to it.
     #[inline]
-    pub(crate) fn add(&mut self, place: Place, header: &Header) {
+    pub(crate) fn add(&mut self, location: EntryLocation, header: &Header) {
         let span = Span::of(header);
         if self.blocks.last().is_none_or(|block| block.entries >= BLOCK) {
             self.blocks.push(Block::new(span));
         }
         if let Some(block) = self.blocks.last_mut() {
-            block.push(place, span);
+            block.push(location, span);
         }
         self.entries += 1;
     }
 
     /// A term leads to the last entry.
     #[inline]
-    pub(crate) fn lead(&mut self, term: Term) {
+    pub(crate) fn add_term(&mut self, term: Term) {
         self.keys.push((term.value() << NUMBER_BITS) | u64::from(self.entries.saturating_sub(1)));
     }
 
     /// Puts a sealed segment of the same log, whose end is this one's start, before this one.
-    pub(crate) fn prepend(self, earlier: &Sealed) -> Option<Self> {
+    pub(crate) fn prepend(self, earlier: &Segment) -> Option<Self> {
         let mut joined = Self { blocks: Vec::new(), keys: earlier.keys()?, entries: earlier.entries };
         let shift = u64::from(earlier.entries);
         joined.entries += self.entries;
         joined.keys.extend(self.keys.iter().map(|key| key + shift));
-        let fences = fences(&earlier.fences)?;
-        let earlier = fences.iter().zip(&earlier.blocks).map(|(fence, bytes)| (fence.span, Block::places(bytes)));
-        let own = self.blocks.iter().map(|block| (block.span, Block::places(&block.bytes)));
-        for (span, places) in earlier.chain(own) {
-            let places = places?;
-            let room = |block: &Block| block.entries as usize + places.len() <= BLOCK as usize;
+        let block_spans = block_spans(&earlier.block_spans)?;
+        let earlier =
+            block_spans.iter().zip(&earlier.blocks).map(|(block, bytes)| (block.span, Block::locations(bytes)));
+        let own = self.blocks.iter().map(|block| (block.span, Block::locations(&block.bytes)));
+        for (span, locations) in earlier.chain(own) {
+            let locations = locations?;
+            let room = |block: &Block| block.entries as usize + locations.len() <= BLOCK as usize;
             if !joined.blocks.last().is_some_and(room) {
                 joined.blocks.push(Block::new(span));
             }
             let block = joined.blocks.last_mut()?;
-            for place in places {
-                block.push(place, span);
+            for location in locations {
+                block.push(location, span);
             }
         }
         Some(joined)
@@ -150,19 +151,19 @@ impl Draft {
 
     /// Sorts and packs it, and is empty then. Its postings go to `page` one by one: kept together they made the peak of a
     /// build 10 MiB higher.
-    pub(crate) fn seal<E>(&mut self, page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Option<Sealed>, E> {
+    pub(crate) fn seal<E>(&mut self, page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Option<Segment>, E> {
         let Some(span) = self.blocks.iter().map(|block| block.span).reduce(Span::join) else { return Ok(None) };
         self.keys.sort_unstable();
-        let mut sealed = Sealed::new(self.entries, span);
+        let mut sealed = Segment::new(self.entries, span);
         let mut before = 0;
-        put_signed(&mut sealed.fences, span.times.0);
+        put_signed(&mut sealed.block_spans, span.times.0);
         for block in self.blocks.drain(..) {
             let ZxidRange { first, last } = block.span.zxids;
-            put(&mut sealed.fences, u64::from(block.entries));
-            put_signed(&mut sealed.fences, first.0.wrapping_sub(before).cast_signed());
-            put(&mut sealed.fences, last.0.wrapping_sub(first.0));
-            put_signed(&mut sealed.fences, block.span.times.0.wrapping_sub(span.times.0));
-            put(&mut sealed.fences, block.span.times.1.wrapping_sub(block.span.times.0).cast_unsigned());
+            put(&mut sealed.block_spans, u64::from(block.entries));
+            put_signed(&mut sealed.block_spans, first.0.wrapping_sub(before).cast_signed());
+            put(&mut sealed.block_spans, last.0.wrapping_sub(first.0));
+            put_signed(&mut sealed.block_spans, block.span.times.0.wrapping_sub(span.times.0));
+            put(&mut sealed.block_spans, block.span.times.1.wrapping_sub(block.span.times.0).cast_unsigned());
             before = first.0;
             sealed.blocks.push(block.bytes);
         }
@@ -209,14 +210,14 @@ fn pack<E>(keys: &[u64], page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result
 
 /// What a block covers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fence {
+pub(crate) struct BlockSpan {
     pub(crate) entries: u32,
     pub(crate) span: Span,
 }
 
-/// The fences of a segment's blocks, from [`Sealed::fences`].
-pub(crate) fn fences(mut bytes: &[u8]) -> Option<Vec<Fence>> {
-    let mut fences = Vec::new();
+/// The spans of a segment's blocks, from [`Segment::block_spans`].
+pub(crate) fn block_spans(mut bytes: &[u8]) -> Option<Vec<BlockSpan>> {
+    let mut block_spans = Vec::new();
     let base = take_signed(&mut bytes)?;
     let mut before = 0_u64;
     while !bytes.is_empty() {
@@ -227,12 +228,12 @@ pub(crate) fn fences(mut bytes: &[u8]) -> Option<Vec<Fence>> {
         let latest = earliest.wrapping_add(take(&mut bytes)?.cast_signed());
         before = first;
         let zxids = ZxidRange { first: Zxid(first), last: Zxid(last) };
-        fences.push(Fence { entries, span: Span { zxids, times: (earliest, latest) } });
+        block_spans.push(BlockSpan { entries, span: Span { zxids, times: (earliest, latest) } });
     }
-    Some(fences)
+    Some(block_spans)
 }
 
-/// The first terms of a segment's postings, from [`Sealed::terms`].
+/// The first terms of a segment's postings, from [`Segment::terms`].
 pub(crate) fn first_terms(bytes: &[u8]) -> Vec<Term> {
     let number = |five: &[u8]| five.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
     bytes.chunks_exact(5).map(|five| Term::stored(number(five))).collect()
@@ -240,11 +241,11 @@ pub(crate) fn first_terms(bytes: &[u8]) -> Vec<Term> {
 
 /// A segment as it is stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Sealed {
+pub(crate) struct Segment {
     pub(crate) entries: u32,
     pub(crate) span: Span,
     /// What each block covers.
-    pub(crate) fences: Vec<u8>,
+    pub(crate) block_spans: Vec<u8>,
     /// The first term of each posting, 5 bytes each.
     pub(crate) terms: Vec<u8>,
     pub(crate) blocks: Vec<Vec<u8>>,
@@ -252,23 +253,23 @@ pub(crate) struct Sealed {
     pub(crate) postings: Vec<Vec<u8>>,
 }
 
-impl Sealed {
+impl Segment {
     pub(crate) fn new(entries: u32, span: Span) -> Self {
-        let (fences, terms, blocks, postings) = Default::default();
-        Self { entries, span, fences, terms, blocks, postings }
+        let (block_spans, terms, blocks, postings) = Default::default();
+        Self { entries, span, block_spans, terms, blocks, postings }
     }
 
     fn keys(&self) -> Option<Vec<u64>> {
         let mut keys = Vec::new();
         for (first, lists) in first_terms(&self.terms).into_iter().zip(&self.postings) {
-            walk(first, lists, |term, number| keys.push((term.value() << NUMBER_BITS) | u64::from(number)))?;
+            each_posting(first, lists, |term, number| keys.push((term.value() << NUMBER_BITS) | u64::from(number)))?;
         }
         Some(keys)
     }
 }
 
 /// Calls `each` with every term of a page and the entries that it leads to, ascending.
-pub(crate) fn walk(first: Term, mut lists: &[u8], mut each: impl FnMut(Term, u32)) -> Option<()> {
+pub(crate) fn each_posting(first: Term, mut lists: &[u8], mut each: impl FnMut(Term, u32)) -> Option<()> {
     let mut term = first.value();
     while !lists.is_empty() {
         term = term.checked_add(take(&mut lists)?)?;
@@ -291,76 +292,76 @@ mod tests {
         Header { session: SessionId(7), cxid: 0, zxid: Zxid(0x1_0000_0000 + number), time }
     }
 
-    fn draft(entries: std::ops::Range<u64>) -> Draft {
-        let mut draft = Draft::default();
+    fn builder(entries: std::ops::Range<u64>) -> SegmentBuilder {
+        let mut builder = SegmentBuilder::default();
         for number in entries {
-            draft.add(
-                Place { offset: 16 + number / 3 * 100, part: u32::try_from(number % 3).unwrap() },
+            builder.add(
+                EntryLocation { offset: 16 + number / 3 * 100, part: u32::try_from(number % 3).unwrap() },
                 &header(number),
             );
-            Term::each_of_path(&format!("/all/{}/{number}", number % 10), |term| draft.lead(term));
+            Term::each_of_path(&format!("/all/{}/{number}", number % 10), |term| builder.add_term(term));
         }
-        draft
+        builder
     }
 
-    fn seal(mut draft: Draft) -> Sealed {
+    fn seal(mut builder: SegmentBuilder) -> Segment {
         let mut postings = Vec::new();
         let mut page = |lists: &[u8]| {
             postings.push(lists.to_vec());
             Ok::<_, ()>(())
         };
-        let sealed = draft.seal(&mut page).unwrap().unwrap();
-        assert_eq!((draft.entries(), draft.leads()), (0, 0));
-        Sealed { postings, ..sealed }
+        let sealed = builder.seal(&mut page).unwrap().unwrap();
+        assert_eq!((builder.entries(), builder.key_count()), (0, 0));
+        Segment { postings, ..sealed }
     }
 
-    fn read(sealed: &Sealed, wanted: Term) -> Vec<u32> {
+    fn read(sealed: &Segment, wanted: Term) -> Vec<u32> {
         let mut numbers = Vec::new();
         for (first, lists) in first_terms(&sealed.terms).into_iter().zip(&sealed.postings) {
-            walk(first, lists, |term, number| numbers.extend((term == wanted).then_some(number))).unwrap();
+            each_posting(first, lists, |term, number| numbers.extend((term == wanted).then_some(number))).unwrap();
         }
         numbers
     }
 
-    fn places(sealed: &Sealed) -> Vec<Place> {
-        sealed.blocks.iter().flat_map(|block| Block::places(block).unwrap()).collect()
+    fn locations(sealed: &Segment) -> Vec<EntryLocation> {
+        sealed.blocks.iter().flat_map(|block| Block::locations(block).unwrap()).collect()
     }
 
     #[test]
     fn each_term_leads_to_its_entries_and_each_entry_to_its_place() {
-        let sealed = seal(draft(0..5000));
+        let sealed = seal(builder(0..5000));
         assert!(sealed.postings.len() > 2 && sealed.postings.iter().all(|lists| lists.len() <= LISTS));
         assert_eq!(read(&sealed, Term::below("/all")), (0..5000).collect::<Vec<_>>());
         assert_eq!(read(&sealed, Term::below("/all/3")), (0..500).map(|n| n * 10 + 3).collect::<Vec<_>>());
         assert_eq!(read(&sealed, Term::path("/all/3/4213")), [4213]);
-        assert_eq!(places(&sealed)[4213], Place { offset: 16 + 4213 / 3 * 100, part: 1 });
-        let fences = fences(&sealed.fences).unwrap();
-        assert_eq!(fences.iter().map(|fence| fence.entries).sum::<u32>(), 5000);
-        assert_eq!(fences[1].span.zxids, ZxidRange { first: Zxid(0x1_0000_0080), last: Zxid(0x1_0000_00ff) });
-        assert_eq!(fences[1].span.times, (header(128).time, header(255).time));
+        assert_eq!(locations(&sealed)[4213], EntryLocation { offset: 16 + 4213 / 3 * 100, part: 1 });
+        let block_spans = block_spans(&sealed.block_spans).unwrap();
+        assert_eq!(block_spans.iter().map(|block| block.entries).sum::<u32>(), 5000);
+        assert_eq!(block_spans[1].span.zxids, ZxidRange { first: Zxid(0x1_0000_0080), last: Zxid(0x1_0000_00ff) });
+        assert_eq!(block_spans[1].span.times, (header(128).time, header(255).time));
     }
 
     #[test]
     fn two_segments_joined_are_the_segment_of_both() {
-        let whole = seal(draft(0..1000));
-        let earlier = seal(draft(0..333));
-        let joined = seal(draft(333..1000).prepend(&earlier).unwrap());
+        let whole = seal(builder(0..1000));
+        let earlier = seal(builder(0..333));
+        let joined = seal(builder(333..1000).prepend(&earlier).unwrap());
         assert_eq!((joined.entries, joined.span), (whole.entries, whole.span));
-        assert_eq!(places(&joined), places(&whole));
+        assert_eq!(locations(&joined), locations(&whole));
         assert_eq!((&joined.terms, &joined.postings), (&whole.terms, &whole.postings));
     }
 
     #[test]
     fn a_damaged_segment_is_no_segment_and_no_panic() {
-        let sealed = seal(draft(0..300));
-        for length in 0..sealed.fences.len() {
-            let _ = fences(&sealed.fences[..length]);
+        let sealed = seal(builder(0..300));
+        for length in 0..sealed.block_spans.len() {
+            let _ = block_spans(&sealed.block_spans[..length]);
         }
         for at in 0..sealed.postings[0].len() {
             let mut lists = sealed.postings[0].clone();
             lists[at] = 0xff;
-            let _ = walk(Term::stored(u64::MAX), &lists, |_, _| {});
-            let _ = Block::places(&lists);
+            let _ = each_posting(Term::stored(u64::MAX), &lists, |_, _| {});
+            let _ = Block::locations(&lists);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::ids::{Zxid, ZxidRange};
+use crate::index::commits::Commits;
 use crate::index::error::IndexError;
-use crate::index::segment::{Draft, LISTS, Sealed, Span};
-use crate::index::verdicts::Verdicts;
+use crate::index::segment::{LISTS, Segment, SegmentBuilder, Span};
 use crate::log::{Damage, SessionId};
 
 /// Changes whenever what is stored changes: an index of another layout is not read but built again.
@@ -73,7 +73,7 @@ pub(crate) struct SegmentRow {
 
 impl SegmentRow {
     /// No lead takes less than a byte of its page.
-    pub(crate) fn leads_at_most(&self) -> usize {
+    pub(crate) fn keys_at_most(&self) -> usize {
         usize::try_from(self.postings).unwrap_or(usize::MAX).saturating_mul(LISTS)
     }
 }
@@ -224,7 +224,7 @@ impl Store {
     }
 
     /// Adds a segment after all others, and leaves the draft empty.
-    pub(crate) fn put_segment(&self, log: i64, draft: &mut Draft) -> Result<(), IndexError> {
+    pub(crate) fn put_segment(&self, log: i64, builder: &mut SegmentBuilder) -> Result<(), IndexError> {
         let last = "SELECT coalesce(max(id), 0) FROM segment";
         let id = self.database.query_row(last, [], |row| row.get::<_, i64>(0)).map_err(self.failed())? + 1;
         let first = id << WITHIN;
@@ -234,7 +234,7 @@ impl Store {
             postings += 1;
             Ok(())
         };
-        let Some(sealed) = draft.seal(&mut page)? else { return Ok(()) };
+        let Some(sealed) = builder.seal(&mut page)? else { return Ok(()) };
         for (id, places) in (first..).zip(&sealed.blocks) {
             self.write("INSERT INTO block VALUES (?, ?)", params![id, places])?;
         }
@@ -252,16 +252,16 @@ impl Store {
                 times.1,
                 count(sealed.blocks.len()),
                 postings,
-                sealed.fences,
+                sealed.block_spans,
                 sealed.terms
             ],
         )
     }
 
     /// A whole segment.
-    pub(crate) fn segment(&self, segment: &SegmentRow) -> Result<Sealed, IndexError> {
-        let mut sealed = Sealed::new(segment.entries, segment.span);
-        (sealed.fences, sealed.terms) = (self.fences(segment.id)?, self.terms(segment.id)?);
+    pub(crate) fn segment(&self, segment: &SegmentRow) -> Result<Segment, IndexError> {
+        let mut sealed = Segment::new(segment.entries, segment.span);
+        (sealed.block_spans, sealed.terms) = (self.block_spans(segment.id)?, self.terms(segment.id)?);
         sealed.blocks = (0..segment.blocks).map(|number| self.block(segment.id, number)).collect::<Result<_, _>>()?;
         sealed.postings =
             (0..segment.postings).map(|number| self.posting(segment.id, number)).collect::<Result<_, _>>()?;
@@ -281,7 +281,7 @@ impl Store {
         found.ok_or_else(|| self.damaged())
     }
 
-    pub(crate) fn fences(&self, segment: i64) -> Result<Vec<u8>, IndexError> {
+    pub(crate) fn block_spans(&self, segment: i64) -> Result<Vec<u8>, IndexError> {
         self.blob("SELECT fences FROM segment WHERE id = ?", segment)
     }
 
@@ -339,16 +339,16 @@ impl Store {
     }
 
     /// Which transactions were committed, as it was decided last.
-    pub(crate) fn verdicts(&self) -> Result<Verdicts, IndexError> {
+    pub(crate) fn commits(&self) -> Result<Commits, IndexError> {
         let zxid = |number: i64| Zxid(number.cast_unsigned());
         let query = "SELECT committed, possible FROM epoch";
         let bounds = self.rows(query, [], |row| Ok((zxid(row.get(0)?), zxid(row.get(1)?))))?;
-        Ok(Verdicts::stored(bounds))
+        Ok(Commits::stored(bounds))
     }
 
-    pub(crate) fn put_verdicts(&self, verdicts: &Verdicts) -> Result<(), IndexError> {
+    pub(crate) fn put_verdicts(&self, commits: &Commits) -> Result<(), IndexError> {
         self.write("DELETE FROM epoch", [])?;
-        for (committed, possible) in verdicts.bounds() {
+        for (committed, possible) in commits.bounds() {
             self.write("INSERT INTO epoch VALUES (?, ?)", [committed.0.cast_signed(), possible.0.cast_signed()])?;
         }
         Ok(())

@@ -3,10 +3,10 @@
 //! Paths are not kept: a hash of 40 bits leads to the entry, the entry to the log, and the log says whether the path is
 //! the one asked for. A false lead costs one read.
 
-use crate::index::deed::Deed;
+use crate::index::entry_kind::EntryKind;
 use crate::log::SessionId;
 
-/// Something to look for: a path, all that lies below a path, a session, a deed.
+/// Something to look for: a path, all that lies below a path, a session, a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Term(u64);
 
@@ -14,7 +14,7 @@ const PATH: u64 = 0x9e37_79b9_7f4a_7c15;
 const BELOW: u64 = 0xc2b2_ae3d_27d4_eb4f;
 const SESSION: u64 = 0x1656_67b1_9e37_79f9;
 const LIFE: u64 = 0xd6e8_feb8_6659_fd93;
-const DEED: u64 = 0x27d4_eb2f_1656_67c5;
+const KIND: u64 = 0x27d4_eb2f_1656_67c5;
 const MULTI: u64 = 0x85eb_ca77_c2b2_ae63;
 
 impl Term {
@@ -49,8 +49,8 @@ impl Term {
         Self::of(LIFE, session.0.cast_unsigned())
     }
 
-    pub(crate) fn deed(deed: Deed) -> Self {
-        Self::of(DEED, deed as u64)
+    pub(crate) fn kind(kind: EntryKind) -> Self {
+        Self::of(KIND, kind as u64)
     }
 
     /// Any part of a multi.

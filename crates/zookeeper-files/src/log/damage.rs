@@ -19,12 +19,12 @@ pub struct Damage {
     /// The next good record after it.
     pub resumes: Option<Zxid>,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: LogFault,
 }
 
 /// What is wrong with a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum LogFault {
     /// The file has no byte: a server died as it made it.
     Empty,
     /// The file ends within its header.
@@ -88,7 +88,7 @@ pub(crate) enum Reading {
     Stops,
 }
 
-impl Fault {
+impl LogFault {
     /// Its name for programs.
     pub fn name(&self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl Fault {
     }
 }
 
-impl Fault {
+impl LogFault {
     /// What a server of 3.9 makes of it that reads records of up to `limit` bytes.
     pub(crate) fn reading(&self, limit: usize) -> Reading {
         match self {
@@ -158,7 +158,7 @@ impl AtStart {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for LogFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the file is empty"),

@@ -2,11 +2,11 @@
 //!
 //! - [`LogReader`] walks a log of any size in constant memory and tells damage from ends. What is good is delivered, before
 //!   and after the damage.
-//! - [`Record`] is one transaction with its place in the file; [`Txn`] is what it does; [`Change`] what it does to one path.
+//! - [`Record`] is one transaction with its place in the file; [`Txn`] is what it does; [`ZnodeChange`] what it does to one path.
 //! - [`LogWriter`] writes logs that servers read.
 //!
 //! ```
-//! use zookeeper_files::log::{Digest, Event, Header, LogReader, LogWriter, SessionId, Txn};
+//! use zookeeper_files::log::{Digest, LogItem, Header, LogReader, LogWriter, SessionId, Txn};
 //! use zookeeper_files::ids::Zxid;
 //!
 //! let header = Header { session: SessionId(0x1001), cxid: 1, zxid: Zxid(0x1_0000_0001), time: 1_700_000_000_000 };
@@ -15,43 +15,43 @@
 //! let bytes = log.into_inner();
 //!
 //! let mut reader = LogReader::new(&bytes[..])?;
-//! while let Some(event) = reader.next()? {
-//!     match event {
-//!         Event::Record(record) => println!("{:#} {} at byte {}", record.header.zxid, record.txn.kind(), record.offset),
-//!         Event::Damage(damage) => println!("damage: {damage}"),
+//! while let Some(item) = reader.next()? {
+//!     match item {
+//!         LogItem::Record(record) => println!("{:#} {} at byte {}", record.header.zxid, record.txn.txn_type(), record.offset),
+//!         LogItem::Damage(damage) => println!("damage: {damage}"),
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod acl;
-mod change;
 mod damage;
 mod frame;
 mod ops;
 mod paths;
+pub(crate) mod read_buffer;
 mod reader;
 mod record;
 mod seek;
 mod txn;
-pub(crate) mod window;
 mod writer;
+mod znode_change;
 
 #[cfg(test)]
 mod tests;
 
 pub use acl::{Acl, Acls, encode_acls};
-pub use change::{Change, Effect};
 pub(crate) use damage::Reading;
-pub use damage::{AtStart, Damage, Fault};
+pub use damage::{AtStart, Damage, LogFault};
 pub use ops::{Ops, encode_ops};
 pub use paths::{Paths, encode_paths};
-pub(crate) use reader::Found;
-pub use reader::{End, Event, LogReader, NotALog};
+pub(crate) use reader::RawItem;
+pub use reader::{End, LogItem, LogReader, NotALog};
 pub use record::{Digest, Header, Record, SessionId};
 pub(crate) use seek::jump;
-pub use txn::{Create, Kind, Lifetime, Txn};
+pub use txn::{Create, Lifetime, Txn, TxnType};
 pub use writer::LogWriter;
+pub use znode_change::{Effect, ZnodeChange};
 
 /// The first four bytes of a log, `ZKLG`.
 pub(crate) const MAGIC: [u8; 4] = *b"ZKLG";

@@ -1,7 +1,7 @@
 //! The parts of a multi.
 
 use crate::jute::{Decoder, Encode, Malformed};
-use crate::log::txn::{Kind, Txn};
+use crate::log::txn::{Txn, TxnType};
 
 /// The parts of a multi, checked when it was read and decoded when they are walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ impl<'a> Ops<'a> {
         let start = from.position();
         let mut failed = false;
         for _ in 0..from.count(8)?.unwrap_or(0) {
-            failed |= op(from)?.0.kind() == Kind::Error;
+            failed |= op(from)?.0.txn_type() == TxnType::Error;
         }
         Ok(Self { encoded: from.since(start), failed })
     }
@@ -50,12 +50,13 @@ fn op<'a>(from: &mut Decoder<'a>) -> Result<(Txn<'a>, &'a [u8]), Malformed> {
     let start = from.position();
     let bytes = from.buffer()?.unwrap_or_default();
     let placed = |e: Malformed| Malformed { at: start + 4 + e.at, ..e };
-    match Kind::from_code(code) {
+    match TxnType::from_code(code) {
         // What servers refuse too. A multi in a multi would also let a file choose the depth of our stack.
-        None | Some(Kind::Multi | Kind::CreateSession | Kind::CloseSession | Kind::SetAcl | Kind::Reconfig) => {
+        None
+        | Some(TxnType::Multi | TxnType::CreateSession | TxnType::CloseSession | TxnType::SetAcl | TxnType::Reconfig) => {
             Err(Malformed { what: "a multi has a part of a type that cannot be in one", at: start })
         }
-        Some(kind) => Txn::decode(kind, &mut Decoder::new(bytes)).map(|txn| (txn, bytes)).map_err(placed),
+        Some(txn_type) => Txn::decode(txn_type, &mut Decoder::new(bytes)).map(|txn| (txn, bytes)).map_err(placed),
     }
 }
 
@@ -64,7 +65,7 @@ pub fn encode_ops(ops: &[Txn<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.put_count(ops.len());
     for txn in ops {
-        bytes.put_i32(txn.kind().code());
+        bytes.put_i32(txn.txn_type().code());
         let mut part = Vec::new();
         txn.encode(&mut part);
         bytes.put_buffer(Some(&part));

@@ -4,16 +4,16 @@ use std::io::{self, Read};
 
 use crate::ids::Zxid;
 use crate::jute::Decoder;
-use crate::log::damage::{Damage, Fault};
+use crate::log::damage::{Damage, LogFault};
 use crate::log::frame::{Front, body, checksums, front};
+use crate::log::read_buffer::ReadBuffer;
 use crate::log::record::{FRAME_HEAD, Header, Record};
 use crate::log::seek::{candidate, claimed, first_nonzero, jump, length};
-use crate::log::window::Window;
 use crate::log::{HEADER_LENGTH, MAGIC, RECORD_LIMIT, SERVER_LIMIT};
 
 /// What a log holds at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum LogItem<'a> {
     /// A good record.
     Record(Record<'a>),
     /// Something is wrong. Records after it are delivered all the same; servers would not get to them.
@@ -44,7 +44,7 @@ pub enum NotALog {
 ///
 /// Memory is 256 KiB and grows to the longest record; a length that the file claims is believed only as far as bytes come.
 pub struct LogReader<R> {
-    window: Window<R>,
+    buffer: ReadBuffer<R>,
     limit: usize,
     /// A server refuses what claims to be longer, and takes what is shorter and not there for the end.
     server_limit: usize,
@@ -59,7 +59,7 @@ pub struct LogReader<R> {
     patience: u64,
 }
 
-pub(crate) enum Found {
+pub(crate) enum RawItem {
     Record { start: usize, whole: usize, checksum: u32, offset: u64, after: Option<Zxid> },
     Damage(Damage),
     End,
@@ -75,9 +75,9 @@ impl<R: Read> LogReader<R> {
     /// Reads the header of a log. An empty or cut file is a log with damage; one that begins with other bytes is none.
     pub fn new(source: R) -> Result<Self, NotALog> {
         let mut reader = Self::resume(source, 0, None);
-        let window = &mut reader.window;
-        window.fill(HEADER_LENGTH)?;
-        let seen = window.bytes();
+        let buffer = &mut reader.buffer;
+        buffer.fill(HEADER_LENGTH)?;
+        let seen = buffer.bytes();
         let length = seen.len().min(HEADER_LENGTH);
         let head = &seen[..length];
         if !MAGIC.starts_with(&head[..length.min(MAGIC.len())]) && !head.starts_with(&MAGIC) {
@@ -86,10 +86,10 @@ impl<R: Read> LogReader<R> {
         let mut fields = Decoder::new(head.get(MAGIC.len()..).unwrap_or_default());
         if let (Ok(version), Ok(dbid)) = (fields.i32(), fields.i64()) {
             (reader.version, reader.dbid) = (version, dbid);
-            window.skip(HEADER_LENGTH);
-            reader.ahead = (version != 2).then(|| reader.damage(4, 0, Fault::Version(version)));
+            buffer.skip(HEADER_LENGTH);
+            reader.ahead = (version != 2).then(|| reader.damage(4, 0, LogFault::Version(version)));
         } else {
-            let fault = if length == 0 { Fault::Empty } else { Fault::HeaderCut };
+            let fault = if length == 0 { LogFault::Empty } else { LogFault::HeaderCut };
             reader.ahead = Some(reader.damage(0, length as u64, fault));
             reader.end = Some(End::default());
         }
@@ -99,7 +99,7 @@ impl<R: Read> LogReader<R> {
     /// Goes on in a log at the offset of a record, with `source` standing there. `last` is the record before it.
     pub(crate) fn resume(source: R, offset: u64, last: Option<Zxid>) -> Self {
         Self {
-            window: Window::new(source, offset),
+            buffer: ReadBuffer::new(source, offset),
             limit: RECORD_LIMIT,
             server_limit: SERVER_LIMIT,
             version: 2,
@@ -135,7 +135,7 @@ impl<R: Read> LogReader<R> {
 
     /// How far it has read.
     pub(crate) fn offset(&self) -> u64 {
-        self.window.offset()
+        self.buffer.offset()
     }
 
     /// Where the log ends, once [`next`](Self::next) has returned `None`.
@@ -145,98 +145,98 @@ impl<R: Read> LogReader<R> {
 
     /// The next record or damage; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
-    pub fn next(&mut self) -> io::Result<Option<Event<'_>>> {
+    pub fn next(&mut self) -> io::Result<Option<LogItem<'_>>> {
         let found = self.find()?;
         Ok(self.deliver(found))
     }
 
-    /// What was found, with the record lent from the window.
+    /// What was found, with the record lent from the buffer.
     #[inline]
-    pub(crate) fn deliver(&self, found: Found) -> Option<Event<'_>> {
+    pub(crate) fn deliver(&self, found: RawItem) -> Option<LogItem<'_>> {
         match found {
-            Found::End => None,
-            Found::Damage(damage) => Some(Event::Damage(damage)),
-            Found::Record { start, whole, checksum, offset, after } => {
-                let body = body(self.window.past(start, whole));
+            RawItem::End => None,
+            RawItem::Damage(damage) => Some(LogItem::Damage(damage)),
+            RawItem::Record { start, whole, checksum, offset, after } => {
+                let body = body(self.buffer.past(start, whole));
                 Some(Record::decode(offset, checksum, body).map_or_else(
                     |error| {
-                        let fault = Fault::Malformed(error.what);
+                        let fault = LogFault::Malformed(error.what);
                         let zxid = claimed(body).map(|header| header.zxid);
-                        Event::Damage(Damage { offset, length: whole as u64, zxid, after, resumes: None, fault })
+                        LogItem::Damage(Damage { offset, length: whole as u64, zxid, after, resumes: None, fault })
                     },
-                    Event::Record,
+                    LogItem::Record,
                 ))
             }
         }
     }
 
-    fn damage(&self, offset: u64, length: u64, fault: Fault) -> Damage {
+    fn damage(&self, offset: u64, length: u64, fault: LogFault) -> Damage {
         Damage { offset, length, zxid: None, after: self.last, resumes: None, fault }
     }
 
     /// The next record or damage, not decoded yet.
-    pub(crate) fn find(&mut self) -> io::Result<Found> {
+    pub(crate) fn find(&mut self) -> io::Result<RawItem> {
         if let Some(damage) = self.ahead.take() {
-            return Ok(Found::Damage(damage));
+            return Ok(RawItem::Damage(damage));
         }
         if self.end.is_some() {
-            return Ok(Found::End);
+            return Ok(RawItem::End);
         }
         loop {
-            match front(self.window.bytes(), self.limit) {
+            match front(self.buffer.bytes(), self.limit) {
                 Front::Short(needed) => {
-                    if self.window.fill(needed)? {
+                    if self.buffer.fill(needed)? {
                         continue;
                     }
-                    let (offset, left) = (self.window.offset(), self.window.bytes());
+                    let (offset, left) = (self.buffer.offset(), self.buffer.bytes());
                     // What servers allocate ahead may end with less than a record's head.
                     if left.len() < FRAME_HEAD && left.iter().all(|&byte| byte == 0) {
                         self.end = Some(End { offset, zeros: left.len() as u64 });
                         let left = left.len();
-                        self.window.skip(left);
-                        return Ok(Found::End);
+                        self.buffer.skip(left);
+                        return Ok(RawItem::End);
                     }
                     let fault = match length(left) {
-                        Some(length) if needed > FRAME_HEAD + self.server_limit + 1 => Fault::Length(length),
-                        _ => Fault::TornTail,
+                        Some(length) if needed > FRAME_HEAD + self.server_limit + 1 => LogFault::Length(length),
+                        _ => LogFault::TornTail,
                     };
-                    return self.search(fault, u64::MAX).map(Found::Damage);
+                    return self.search(fault, u64::MAX).map(RawItem::Damage);
                 }
                 Front::Whole(whole) => return self.whole(whole),
                 Front::Empty => return self.zeros(),
-                Front::Length(length) => return self.search(Fault::Length(length), u64::MAX).map(Found::Damage),
+                Front::Length(length) => return self.search(LogFault::Length(length), u64::MAX).map(RawItem::Damage),
                 Front::EndMark(whole, _) if whole > FRAME_HEAD + self.server_limit + 1 => {
-                    let length = length(self.window.bytes()).unwrap_or(i32::MAX);
-                    return self.search(Fault::Length(length), u64::MAX).map(Found::Damage);
+                    let length = length(self.buffer.bytes()).unwrap_or(i32::MAX);
+                    return self.search(LogFault::Length(length), u64::MAX).map(RawItem::Damage);
                 }
                 Front::EndMark(whole, byte) => {
-                    let mark = self.window.offset() + whole as u64 - 1;
-                    return self.search(Fault::EndMark(byte), mark).map(Found::Damage);
+                    let mark = self.buffer.offset() + whole as u64 - 1;
+                    return self.search(LogFault::EndMark(byte), mark).map(RawItem::Damage);
                 }
             }
         }
     }
 
     #[inline]
-    fn whole(&mut self, whole: usize) -> io::Result<Found> {
-        let frame = &self.window.bytes()[..whole];
+    fn whole(&mut self, whole: usize) -> io::Result<RawItem> {
+        let frame = &self.buffer.bytes()[..whole];
         let (stored, computed) = checksums(frame);
-        let offset = self.window.offset();
+        let offset = self.buffer.offset();
         let header = claimed(body(frame));
         if stored != u64::from(computed) {
-            let fault = Fault::Checksum { stored, computed };
+            let fault = LogFault::Checksum { stored, computed };
             return match self.neighbour(whole)? {
-                Neighbour::Bad => self.search(fault, u64::MAX).map(Found::Damage),
+                Neighbour::Bad => self.search(fault, u64::MAX).map(RawItem::Damage),
                 _ if self.swallows(whole) => {
-                    let fault = Fault::Length(length(self.window.bytes()).unwrap_or_default());
-                    self.search(fault, u64::MAX).map(Found::Damage)
+                    let fault = LogFault::Length(length(self.buffer.bytes()).unwrap_or_default());
+                    self.search(fault, u64::MAX).map(RawItem::Damage)
                 }
                 neighbour => {
-                    self.window.skip(whole);
+                    self.buffer.skip(whole);
                     self.jump_told = true;
                     let resumes = if let Neighbour::Good(zxid) = neighbour { Some(zxid) } else { None };
                     let zxid = header.map(|header| header.zxid);
-                    Ok(Found::Damage(Damage { zxid, resumes, ..self.damage(offset, whole as u64, fault) }))
+                    Ok(RawItem::Damage(Damage { zxid, resumes, ..self.damage(offset, whole as u64, fault) }))
                 }
             };
         }
@@ -247,28 +247,28 @@ impl<R: Read> LogReader<R> {
             {
                 self.jump_told = true;
                 let damage = self.damage(offset, 0, fault);
-                return Ok(Found::Damage(Damage { zxid: Some(zxid), resumes: Some(zxid), ..damage }));
+                return Ok(RawItem::Damage(Damage { zxid: Some(zxid), resumes: Some(zxid), ..damage }));
             }
             self.last = Some(zxid);
         }
         self.jump_told = false;
-        let start = self.window.skip(whole);
-        Ok(Found::Record { start, whole, checksum: computed, offset, after })
+        let start = self.buffer.skip(whole);
+        Ok(RawItem::Record { start, whole, checksum: computed, offset, after })
     }
 
     /// What lies right behind a damaged frame: if it is good, the frame's length was right.
     fn neighbour(&mut self, at: usize) -> io::Result<Neighbour> {
         loop {
-            match front(&self.window.bytes()[at..], self.limit) {
+            match front(&self.buffer.bytes()[at..], self.limit) {
                 Front::Short(needed) => {
-                    if !self.window.fill(at + needed)? {
-                        let ended = self.window.bytes().len() == at;
+                    if !self.buffer.fill(at + needed)? {
+                        let ended = self.buffer.bytes().len() == at;
                         return Ok(if ended { Neighbour::End } else { Neighbour::Bad });
                     }
                 }
                 Front::Empty => return Ok(Neighbour::End),
                 Front::Whole(whole) => {
-                    let frame = &self.window.bytes()[at..at + whole];
+                    let frame = &self.buffer.bytes()[at..at + whole];
                     let (stored, computed) = checksums(frame);
                     return Ok(match claimed(body(frame)) {
                         Some(header) if stored == u64::from(computed) => Neighbour::Good(header.zxid),
@@ -285,7 +285,7 @@ impl<R: Read> LogReader<R> {
     fn swallows(&mut self, whole: usize) -> bool {
         let mut at = 1;
         while let Some((skip, length)) =
-            self.window.bytes().get(at..whole).and_then(|rest| candidate(rest, self.limit, self.last))
+            self.buffer.bytes().get(at..whole).and_then(|rest| candidate(rest, self.limit, self.last))
         {
             at += skip;
             let mut end = at;
@@ -297,7 +297,7 @@ impl<R: Read> LogReader<R> {
                     break;
                 }
                 end += length;
-                next = match front(&self.window.bytes()[end..], self.limit) {
+                next = match front(&self.buffer.bytes()[end..], self.limit) {
                     Front::Whole(length) => Some(length),
                     _ => None,
                 };
@@ -311,23 +311,23 @@ impl<R: Read> LogReader<R> {
     }
 
     /// Looks for a good record behind something bad. `tail`: if all is zero from there on, this is a torn tail.
-    fn search(&mut self, fault: Fault, tail: u64) -> io::Result<Damage> {
-        let began = self.window.offset();
-        let zxid = self.window.bytes().get(FRAME_HEAD..).and_then(claimed).map(|header| header.zxid);
-        let claimed = length(self.window.bytes());
+    fn search(&mut self, fault: LogFault, tail: u64) -> io::Result<Damage> {
+        let began = self.buffer.offset();
+        let zxid = self.buffer.bytes().get(FRAME_HEAD..).and_then(claimed).map(|header| header.zxid);
+        let claimed = length(self.buffer.bytes());
         let mut written = began;
         let found = self.scan(1, &mut written)?;
         let fault = match (found, fault) {
-            (None, _) if written <= tail && tail < u64::MAX => Fault::TornTail,
+            (None, _) if written <= tail && tail < u64::MAX => LogFault::TornTail,
             // With good records behind it, it is not the end that is torn: the length is wrong.
-            (Some(_), Fault::TornTail) => Fault::Length(claimed.unwrap_or_default()),
+            (Some(_), LogFault::TornTail) => LogFault::Length(claimed.unwrap_or_default()),
             (_, fault) => fault,
         };
         Ok(Damage { zxid, ..self.searched(began, written, found, fault) })
     }
 
-    fn searched(&mut self, began: u64, written: u64, found: Option<Zxid>, fault: Fault) -> Damage {
-        let here = self.window.offset();
+    fn searched(&mut self, began: u64, written: u64, found: Option<Zxid>, fault: LogFault) -> Damage {
+        let here = self.buffer.offset();
         self.jump_told = true;
         if found.is_some() {
             return Damage { resumes: found, ..self.damage(began, here - began, fault) };
@@ -337,34 +337,34 @@ impl<R: Read> LogReader<R> {
     }
 
     /// A length of 0 ends the log, unless something comes after the zeros.
-    fn zeros(&mut self) -> io::Result<Found> {
-        let began = self.window.offset();
-        let torn_head = self.window.bytes().iter().take(8).any(|&byte| byte != 0);
+    fn zeros(&mut self) -> io::Result<RawItem> {
+        let began = self.buffer.offset();
+        let torn_head = self.buffer.bytes().iter().take(8).any(|&byte| byte != 0);
         let mut written = if torn_head { began + 8 } else { began };
         let content = loop {
-            let bytes = self.window.bytes();
+            let bytes = self.buffer.bytes();
             if let Some(at) = first_nonzero(bytes) {
                 // A checksum begins with four zeros and can have more.
-                self.window.skip(at.saturating_sub(7));
+                self.buffer.skip(at.saturating_sub(7));
                 break true;
             }
             let seen = bytes.len();
-            self.window.skip(seen);
-            if !self.window.fill(1)? {
+            self.buffer.skip(seen);
+            if !self.buffer.fill(1)? {
                 break false;
             }
         };
         let found = if content { self.scan(0, &mut written)? } else { None };
         if !content {
-            self.end = Some(End { offset: began, zeros: self.window.offset() - began });
-            return Ok(Found::End);
+            self.end = Some(End { offset: began, zeros: self.buffer.offset() - began });
+            return Ok(RawItem::End);
         }
         let fault = match found {
-            Some(_) => Fault::Hole,
-            None if torn_head && written == began + 8 => Fault::TornTail,
-            None => Fault::Garbage,
+            Some(_) => LogFault::Hole,
+            None if torn_head && written == began + 8 => LogFault::TornTail,
+            None => LogFault::Garbage,
         };
-        Ok(Found::Damage(self.searched(began, written, found, fault)))
+        Ok(RawItem::Damage(self.searched(began, written, found, fault)))
     }
 
     /// Skips `first` bytes, then goes to the next good record. `written` becomes the end of the last byte that is not zero
@@ -372,19 +372,19 @@ impl<R: Read> LogReader<R> {
     fn scan(&mut self, first: usize, written: &mut u64) -> io::Result<Option<Zxid>> {
         let mut skip = first;
         loop {
-            let skipped = &self.window.bytes()[..skip];
+            let skipped = &self.buffer.bytes()[..skip];
             if let Some(at) = skipped.iter().rposition(|&byte| byte != 0) {
-                *written = (*written).max(self.window.offset() + at as u64 + 1);
+                *written = (*written).max(self.buffer.offset() + at as u64 + 1);
             }
-            self.window.skip(skip);
-            if !self.window.fill(FRAME_HEAD + Header::LENGTH)? {
-                skip = self.window.bytes().len();
+            self.buffer.skip(skip);
+            if !self.buffer.fill(FRAME_HEAD + Header::LENGTH)? {
+                skip = self.buffer.bytes().len();
                 if skip == 0 {
                     return Ok(None);
                 }
                 continue;
             }
-            let bytes = self.window.bytes();
+            let bytes = self.buffer.bytes();
             match candidate(bytes, self.limit, self.last) {
                 None => skip = bytes.len() - (FRAME_HEAD + Header::LENGTH) + 1,
                 Some((at, _)) if at > 0 => skip = at,
@@ -393,7 +393,7 @@ impl<R: Read> LogReader<R> {
                     // A file made to have a false start at every byte must not cost the square of its size.
                     if let Some(left) = self.patience.checked_sub(whole as u64) {
                         self.patience = left;
-                        if self.window.fill(whole)?
+                        if self.buffer.fill(whole)?
                             && let Some(zxid) = self.proven(0, whole)
                         {
                             return Ok(Some(zxid));
@@ -405,7 +405,7 @@ impl<R: Read> LogReader<R> {
     }
 
     fn proven(&self, at: usize, whole: usize) -> Option<Zxid> {
-        let frame = &self.window.bytes()[at..at + whole];
+        let frame = &self.buffer.bytes()[at..at + whole];
         if !matches!(front(frame, self.limit), Front::Whole(_)) {
             return None;
         }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::ids::Zxid;
 use crate::jute::{Decoder, Encode, Malformed};
-use crate::log::change::{self, Change};
-use crate::log::txn::{Kind, Txn};
+use crate::log::txn::{Txn, TxnType};
+use crate::log::znode_change::{self, ZnodeChange};
 
 /// A client's session, or, before a session's first request, the server that made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,12 +41,12 @@ impl Header {
         Ok((Self { session, cxid, zxid, time }, from.i32()?))
     }
 
-    pub(crate) fn encode(&self, kind: Kind, to: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, txn_type: TxnType, to: &mut Vec<u8>) {
         to.put_i64(self.session.0);
         to.put_i32(self.cxid);
         to.put_i64(self.zxid.0.cast_signed());
         to.put_i64(self.time);
-        to.put_i32(kind.code());
+        to.put_i32(txn_type.code());
     }
 }
 
@@ -99,12 +99,13 @@ impl<'a> Record<'a> {
     pub fn decode(offset: u64, checksum: u32, body: &'a [u8]) -> Result<Self, Malformed> {
         let mut from = Decoder::new(body);
         let (header, code) = Header::decode(&mut from)?;
-        let kind = Kind::from_code(code).ok_or_else(|| from.malformed("the type of the transaction is unknown"))?;
-        if kind == Kind::Check {
+        let txn_type =
+            TxnType::from_code(code).ok_or_else(|| from.malformed("the type of the transaction is unknown"))?;
+        if txn_type == TxnType::Check {
             // Servers of 3.4 and 3.6 log one that a raw client sends, and then never start again.
             return Err(from.malformed("a check stands outside a multi, on which no server starts"));
         }
-        let txn = Txn::decode(kind, &mut from)?;
+        let txn = Txn::decode(txn_type, &mut from)?;
         let digest = match from.rest().len() {
             0..Digest::LENGTH => None,
             _ => Some(Digest { version: from.i32()?, tree: from.i64()? }),
@@ -135,7 +136,7 @@ impl<'a> Record<'a> {
 
     /// What it does to each path: one for most, several for a multi and for a session's end, none for the rest and for
     /// what failed.
-    pub fn changes(&self) -> impl Iterator<Item = Change<'a>> + use<'a> {
-        change::changes(self.txn)
+    pub fn changes(&self) -> impl Iterator<Item = ZnodeChange<'a>> + use<'a> {
+        znode_change::changes(self.txn)
     }
 }

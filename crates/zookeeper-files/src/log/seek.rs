@@ -2,7 +2,7 @@
 
 use crate::ids::Zxid;
 use crate::jute::Decoder;
-use crate::log::damage::Fault;
+use crate::log::damage::LogFault;
 use crate::log::record::{FRAME_HEAD, Header};
 
 /// The length that the frame at the front claims.
@@ -15,12 +15,12 @@ pub(crate) fn claimed(body: &[u8]) -> Option<Header> {
 }
 
 /// What is wrong with `zxid` after `before`. Within an epoch zxids have no gaps, and a new epoch begins with 1.
-pub(crate) fn jump(before: Zxid, zxid: Zxid) -> Option<Fault> {
+pub(crate) fn jump(before: Zxid, zxid: Zxid) -> Option<LogFault> {
     let follows = zxid.0 == before.0.wrapping_add(1) || (zxid.epoch() > before.epoch() && zxid.counter() == 1);
     match zxid > before {
         _ if follows => None,
-        true => Some(Fault::Gap { before }),
-        false => Some(Fault::Backwards { before }),
+        true => Some(LogFault::Gap { before }),
+        false => Some(LogFault::Backwards { before }),
     }
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn candidate(bytes: &[u8], limit: usize, last: Option<Zxid>) -> Optio
         let length = usize::try_from(i32::from_be_bytes([head[8], head[9], head[10], head[11]])).ok()?;
         let (header, code) = Header::decode(&mut Decoder::new(body)).ok()?;
         let later = last.is_none_or(|last| header.zxid > last) && header.zxid.0 != 0;
-        let known = crate::log::txn::Kind::from_code(code).is_some();
+        let known = crate::log::txn::TxnType::from_code(code).is_some();
         (length >= Header::LENGTH && length <= limit && known && later).then_some((at, FRAME_HEAD + length + 1))
     })
 }

@@ -39,13 +39,13 @@ fn five() -> (Vec<u8>, usize) {
 fn walk(log: &[u8]) -> (Vec<u64>, Vec<Damage>, End) {
     let (mut zxids, mut damages) = (Vec::new(), Vec::new());
     let mut reader = LogReader::new(log).unwrap();
-    while let Some(event) = reader.next().unwrap() {
-        match event {
-            Event::Record(record) => {
+    while let Some(item) = reader.next().unwrap() {
+        match item {
+            LogItem::Record(record) => {
                 assert_eq!(&log[usize::try_from(record.offset).unwrap() + 12..][..record.body.len()], record.body);
                 zxids.push(record.header.zxid.0 - FIRST);
             }
-            Event::Damage(damage) => damages.push(damage),
+            LogItem::Damage(damage) => damages.push(damage),
         }
     }
     (zxids, damages, reader.end().unwrap())
@@ -72,7 +72,7 @@ fn a_sound_log_is_read_to_its_end_and_its_zeros_are_counted() {
 fn a_slice_that_a_record_lent_is_found_in_the_file() {
     let (log, _) = five();
     let mut reader = LogReader::new(&log[..]).unwrap();
-    let Some(Event::Record(record)) = reader.next().unwrap() else { panic!("no record") };
+    let Some(LogItem::Record(record)) = reader.next().unwrap() else { panic!("no record") };
     let data = record.txn.data().unwrap();
     let at = usize::try_from(record.offset_of(data).unwrap()).unwrap();
     assert_eq!(&log[at..at + data.len()], b"some data of a znode");
@@ -90,7 +90,7 @@ fn every_truncation_of_the_last_record_is_a_torn_tail_padded_or_not() {
         let blank = log[last..cut].iter().all(|&byte| byte == 0);
         assert_eq!((damages.len(), end.offset), (usize::from(!blank), last as u64), "cut at {cut}");
         for damage in damages {
-            assert_eq!((damage.fault, damage.offset), (Fault::TornTail, last as u64), "cut at {cut}");
+            assert_eq!((damage.fault, damage.offset), (LogFault::TornTail, last as u64), "cut at {cut}");
             assert_eq!(damage.after, Some(Zxid(FIRST + 3)));
         }
 
@@ -99,7 +99,7 @@ fn every_truncation_of_the_last_record_is_a_torn_tail_padded_or_not() {
         let (zxids, damages, _) = walk(&padded);
         assert_eq!(zxids, [0, 1, 2, 3], "cut at {cut} and padded");
         assert_eq!(damages.len(), usize::from(!blank), "cut at {cut}: {damages:?}");
-        assert!(damages.iter().all(|damage| damage.fault == Fault::TornTail), "cut at {cut}: {damages:?}");
+        assert!(damages.iter().all(|damage| damage.fault == LogFault::TornTail), "cut at {cut}: {damages:?}");
     }
     assert_eq!(walk(&log[..last]).1, []);
 }
@@ -118,10 +118,10 @@ fn a_flipped_bit_anywhere_in_a_record_costs_that_record_alone() {
         assert_eq!((damage.after, damage.resumes), (Some(Zxid(FIRST)), Some(Zxid(FIRST + 2))), "bit {bit}");
         let expected = match bit / 8 {
             8..=11 => {
-                matches!(damage.fault, Fault::Length(_) | Fault::EndMark(_) | Fault::Checksum { .. })
+                matches!(damage.fault, LogFault::Length(_) | LogFault::EndMark(_) | LogFault::Checksum { .. })
             }
-            byte if byte == record - 1 => matches!(damage.fault, Fault::EndMark(_)),
-            _ => matches!(damage.fault, Fault::Checksum { .. }),
+            byte if byte == record - 1 => matches!(damage.fault, LogFault::EndMark(_)),
+            _ => matches!(damage.fault, LogFault::Checksum { .. }),
         };
         assert!(expected, "bit {bit}: {damage:?}");
     }
@@ -140,7 +140,7 @@ fn a_length_that_reaches_to_the_end_of_another_record_costs_its_own_record_alone
         assert_eq!(zxids, [0, 2, 3, 4], "{swallowed} more: {damages:?}");
         let damage = only(&damages);
         assert_eq!((damage.offset, damage.length), (second as u64, record as u64));
-        assert!(matches!(damage.fault, Fault::Length(_)), "{damage:?}");
+        assert!(matches!(damage.fault, LogFault::Length(_)), "{damage:?}");
     }
 }
 
@@ -152,7 +152,7 @@ fn zeros_between_records_are_a_hole_and_not_an_end() {
     let (zxids, damages, _) = walk(&log);
     assert_eq!(zxids, [0, 3, 4]);
     let damage = only(&damages);
-    assert_eq!((&damage.fault, damage.offset, damage.length), (&Fault::Hole, second as u64, 2 * record as u64));
+    assert_eq!((&damage.fault, damage.offset, damage.length), (&LogFault::Hole, second as u64, 2 * record as u64));
     assert_eq!(damage.resumes, Some(Zxid(FIRST + 3)));
 }
 
@@ -164,7 +164,7 @@ fn what_follows_the_zeros_and_is_no_record_is_garbage() {
     log.extend_from_slice(&[0xff; 100]);
     let (zxids, damages, at) = walk(&log);
     assert_eq!((zxids, at.offset), (vec![0, 1, 2, 3, 4], end));
-    assert_eq!((&only(&damages).fault, damages[0].length), (&Fault::Garbage, 600));
+    assert_eq!((&only(&damages).fault, damages[0].length), (&LogFault::Garbage, 600));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_gap_and_a_step_back_are_told_and_their_records_delivered() {
     let (zxids, damages, _) = walk(&log_of([FIRST, FIRST + 1, FIRST + 4, FIRST + 2]));
     assert_eq!(zxids, [0, 1, 4, 2]);
     let faults: Vec<_> = damages.iter().map(|damage| damage.fault.clone()).collect();
-    assert_eq!(faults, [Fault::Gap { before: Zxid(FIRST + 1) }, Fault::Backwards { before: Zxid(FIRST + 4) }]);
+    assert_eq!(faults, [LogFault::Gap { before: Zxid(FIRST + 1) }, LogFault::Backwards { before: Zxid(FIRST + 4) }]);
 }
 
 #[test]
@@ -183,10 +183,10 @@ fn a_new_epoch_begins_with_one() {
 
 #[test]
 fn an_empty_file_and_a_cut_header_are_damage_and_another_file_is_no_log() {
-    assert_eq!(walk(&[]).1[0].fault, Fault::Empty);
+    assert_eq!(walk(&[]).1[0].fault, LogFault::Empty);
     let (log, _) = five();
     for cut in 1..HEADER_LENGTH {
-        assert_eq!(only(&walk(&log[..cut]).1).fault, Fault::HeaderCut, "{cut}");
+        assert_eq!(only(&walk(&log[..cut]).1).fault, LogFault::HeaderCut, "{cut}");
     }
     assert!(matches!(LogReader::new(&b"ZKSN and more bytes"[..]), Err(NotALog::Magic(_))));
     assert!(matches!(LogReader::new(&b"x"[..]), Err(NotALog::Magic(_))));
@@ -205,7 +205,7 @@ fn a_right_checksum_over_nonsense_is_malformed_and_the_rest_is_read() {
     broken.extend_from_slice(&log[HEADER_LENGTH + 2 * record..]);
     let (zxids, damages, _) = walk(&broken);
     assert_eq!(zxids, [0, 2, 3, 4]);
-    assert!(damages.iter().any(|damage| matches!(damage.fault, Fault::Malformed(_))), "{damages:?}");
+    assert!(damages.iter().any(|damage| matches!(damage.fault, LogFault::Malformed(_))), "{damages:?}");
 }
 
 #[test]

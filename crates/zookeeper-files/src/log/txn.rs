@@ -10,7 +10,7 @@ use crate::log::paths::Paths;
 /// The type of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i32)]
-pub enum Kind {
+pub enum TxnType {
     /// A session began.
     CreateSession = -10,
     /// A session ended.
@@ -41,7 +41,7 @@ pub enum Kind {
     Error = -1,
 }
 
-impl Kind {
+impl TxnType {
     /// The type with this number in a file.
     #[inline]
     pub(crate) fn from_code(code: i32) -> Option<Self> {
@@ -90,7 +90,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for TxnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -203,43 +203,43 @@ impl<'a> Txn<'a> {
 
     /// Takes the transaction of this type.
     #[inline]
-    pub(crate) fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
-        Ok(match kind {
-            Kind::CreateSession => Self::CreateSession { timeout: from.i32()? },
-            Kind::CloseSession => Self::CloseSession { paths: close_session(from)? },
-            Kind::Create | Kind::Create2 | Kind::CreateContainer | Kind::CreateTtl => {
-                Self::Create(Create::decode(kind, from)?)
+    pub(crate) fn decode(txn_type: TxnType, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        Ok(match txn_type {
+            TxnType::CreateSession => Self::CreateSession { timeout: from.i32()? },
+            TxnType::CloseSession => Self::CloseSession { paths: close_session(from)? },
+            TxnType::Create | TxnType::Create2 | TxnType::CreateContainer | TxnType::CreateTtl => {
+                Self::Create(Create::decode(txn_type, from)?)
             }
-            Kind::Delete | Kind::DeleteContainer => {
-                Self::Delete { path: from.text()?, container: kind == Kind::DeleteContainer }
+            TxnType::Delete | TxnType::DeleteContainer => {
+                Self::Delete { path: from.text()?, container: txn_type == TxnType::DeleteContainer }
             }
-            Kind::SetData | Kind::Reconfig => Self::SetData {
+            TxnType::SetData | TxnType::Reconfig => Self::SetData {
                 path: from.text()?,
                 data: from.buffer()?,
                 version: from.i32()?,
-                reconfig: kind == Kind::Reconfig,
+                reconfig: txn_type == TxnType::Reconfig,
             },
-            Kind::SetAcl => Self::SetAcl { path: from.text()?, acl: Acls::decode(from)?, version: from.i32()? },
-            Kind::Check => Self::Check { path: from.text()?, version: from.i32()? },
-            Kind::Multi => Self::Multi(Ops::decode(from)?),
-            Kind::Error => Self::Error { code: from.i32()? },
+            TxnType::SetAcl => Self::SetAcl { path: from.text()?, acl: Acls::decode(from)?, version: from.i32()? },
+            TxnType::Check => Self::Check { path: from.text()?, version: from.i32()? },
+            TxnType::Multi => Self::Multi(Ops::decode(from)?),
+            TxnType::Error => Self::Error { code: from.i32()? },
         })
     }
 
     /// Its type.
-    pub fn kind(&self) -> Kind {
+    pub fn txn_type(&self) -> TxnType {
         match self {
-            Self::CreateSession { .. } => Kind::CreateSession,
-            Self::CloseSession { .. } => Kind::CloseSession,
-            Self::Create(create) => create.kind(),
-            Self::Delete { container: false, .. } => Kind::Delete,
-            Self::Delete { container: true, .. } => Kind::DeleteContainer,
-            Self::SetData { reconfig: false, .. } => Kind::SetData,
-            Self::SetData { reconfig: true, .. } => Kind::Reconfig,
-            Self::SetAcl { .. } => Kind::SetAcl,
-            Self::Check { .. } => Kind::Check,
-            Self::Multi(_) => Kind::Multi,
-            Self::Error { .. } => Kind::Error,
+            Self::CreateSession { .. } => TxnType::CreateSession,
+            Self::CloseSession { .. } => TxnType::CloseSession,
+            Self::Create(create) => create.txn_type(),
+            Self::Delete { container: false, .. } => TxnType::Delete,
+            Self::Delete { container: true, .. } => TxnType::DeleteContainer,
+            Self::SetData { reconfig: false, .. } => TxnType::SetData,
+            Self::SetData { reconfig: true, .. } => TxnType::Reconfig,
+            Self::SetAcl { .. } => TxnType::SetAcl,
+            Self::Check { .. } => TxnType::Check,
+            Self::Multi(_) => TxnType::Multi,
+            Self::Error { .. } => TxnType::Error,
         }
     }
 
@@ -291,21 +291,21 @@ impl<'a> Txn<'a> {
 
 impl<'a> Create<'a> {
     #[inline]
-    fn decode(kind: Kind, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+    fn decode(txn_type: TxnType, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
         let (path, data, acl) = (from.text()?, from.buffer()?, Acls::decode(from)?);
-        let with_stat = kind == Kind::Create2;
-        let lifetime = match kind {
-            Kind::CreateContainer => Lifetime::Container,
+        let with_stat = txn_type == TxnType::Create2;
+        let lifetime = match txn_type {
+            TxnType::CreateContainer => Lifetime::Container,
             // Its time to live comes last.
-            Kind::CreateTtl => Lifetime::Ttl(0),
+            TxnType::CreateTtl => Lifetime::Ttl(0),
             _ if from.bool()? => Lifetime::Ephemeral,
             _ => Lifetime::Persistent,
         };
-        let parent_cversion = match kind {
-            Kind::Create if from.rest().len() < 4 => None,
+        let parent_cversion = match txn_type {
+            TxnType::Create if from.rest().len() < 4 => None,
             _ => Some(from.i32()?),
         };
-        let lifetime = if kind == Kind::CreateTtl { Lifetime::Ttl(from.i64()?) } else { lifetime };
+        let lifetime = if txn_type == TxnType::CreateTtl { Lifetime::Ttl(from.i64()?) } else { lifetime };
         Ok(Self { path, data, acl, lifetime, parent_cversion, with_stat })
     }
 
@@ -325,12 +325,12 @@ impl<'a> Create<'a> {
     }
 
     /// Its type.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn txn_type(&self) -> TxnType {
         match self.lifetime {
-            Lifetime::Container => Kind::CreateContainer,
-            Lifetime::Ttl(_) => Kind::CreateTtl,
-            Lifetime::Persistent | Lifetime::Ephemeral if self.with_stat => Kind::Create2,
-            Lifetime::Persistent | Lifetime::Ephemeral => Kind::Create,
+            Lifetime::Container => TxnType::CreateContainer,
+            Lifetime::Ttl(_) => TxnType::CreateTtl,
+            Lifetime::Persistent | Lifetime::Ephemeral if self.with_stat => TxnType::Create2,
+            Lifetime::Persistent | Lifetime::Ephemeral => TxnType::Create,
         }
     }
 }

@@ -33,7 +33,7 @@ impl<W: Write> LogWriter<W> {
     /// Appends a transaction.
     pub fn append(&mut self, header: Header, txn: &Txn<'_>, digest: Option<Digest>) -> io::Result<()> {
         let mut body = Vec::new();
-        header.encode(txn.kind(), &mut body);
+        header.encode(txn.txn_type(), &mut body);
         txn.encode(&mut body);
         if let Some(digest) = digest {
             digest.encode(&mut body);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::jute::Decoder;
 use crate::log::Acls;
-use crate::snapshot::{AclEntry, OPEN_ACL};
+use crate::snapshot::{AclTableEntry, OPEN_ACL};
 
 /// Lists of ACLs by their numbers, as snapshots keep them.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct AclTable {
 }
 
 impl AclTable {
-    pub(crate) fn load(&mut self, entry: &AclEntry<'_>) {
+    pub(crate) fn load(&mut self, entry: &AclTableEntry<'_>) {
         let encoded: Box<[u8]> = entry.acls.encoded().into();
         self.highest = self.highest.max(entry.key);
         self.lists.insert(entry.key, encoded.clone());
@@ -31,7 +31,7 @@ impl AclTable {
             return key;
         }
         self.highest = self.highest.wrapping_add(1);
-        self.load(&AclEntry { key: self.highest, acls });
+        self.load(&AclTableEntry { key: self.highest, acls });
         self.highest
     }
 

@@ -8,7 +8,7 @@ use crate::snapshot::{Owner, Stat};
 
 /// Why a transaction, or a part of it, changed nothing. Servers ignore it, since on a fuzzy snapshot it is to be expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refused {
+pub enum ApplyError {
     /// The znode, or the parent of it, is not there.
     NoNode,
     /// The znode is there already.
@@ -17,13 +17,13 @@ pub enum Refused {
 
 impl Tree {
     /// Applies a transaction. What is refused is refused by servers too, but for its side effects.
-    pub fn apply(&mut self, header: &Header, txn: &Txn<'_>) -> Result<(), Refused> {
+    pub fn apply(&mut self, header: &Header, txn: &Txn<'_>) -> Result<(), ApplyError> {
         let result = self.one(header, txn);
         self.last = self.last.max(header.zxid);
         result
     }
 
-    fn one(&mut self, header: &Header, txn: &Txn<'_>) -> Result<(), Refused> {
+    fn one(&mut self, header: &Header, txn: &Txn<'_>) -> Result<(), ApplyError> {
         match txn {
             Txn::CreateSession { timeout } => {
                 self.sessions.insert(header.session, *timeout);
@@ -45,7 +45,7 @@ impl Tree {
                     node.data = data.map(Into::into);
                     (node.stat.mtime, node.stat.mzxid, node.stat.version) = (header.time, header.zxid, *version);
                 })
-                .map_or(Err(Refused::NoNode), |_| Ok(()))?;
+                .map_or(Err(ApplyError::NoNode), |_| Ok(()))?;
                 self.quotas.set(header.zxid, path.0, *data);
                 Ok(())
             }
@@ -64,18 +64,18 @@ impl Tree {
         }
     }
 
-    fn create(&mut self, header: &Header, create: &Create<'_>) -> Result<(), Refused> {
+    fn create(&mut self, header: &Header, create: &Create<'_>) -> Result<(), ApplyError> {
         let (path, zxid) = (create.path.0, header.zxid);
-        let parent = parent(path).filter(|parent| self.nodes.contains_key(*parent)).ok_or(Refused::NoNode)?;
+        let parent = parent(path).filter(|parent| self.nodes.contains_key(*parent)).ok_or(ApplyError::NoNode)?;
         let acl = self.acls.key(create.acl);
         let logged = create.parent_cversion.unwrap_or(-1);
         if self.change(key(path), |existing| existing.acl = acl).is_some() {
             // A znode of another session can stand here, created after its parent was written. Servers mend the parent
             // for create alone, and not for the other three.
-            if create.kind() == crate::log::Kind::Create {
+            if create.txn_type() == crate::log::TxnType::Create {
                 self.raise_cversion(parent, logged, zxid);
             }
-            return Err(Refused::NodeExists);
+            return Err(ApplyError::NodeExists);
         }
         self.raise_cversion(parent, logged, zxid);
         let ephemeral_owner = match create.lifetime {
@@ -108,21 +108,21 @@ impl Tree {
     }
 
     /// Even a znode that is gone already raises its parent's pzxid.
-    fn delete(&mut self, header: &Header, path: Text<'_>) -> Result<(), Refused> {
-        let parent = parent(path.0).filter(|_| path.0 != b"/").ok_or(Refused::NoNode)?;
-        let stat = self.nodes.get(parent).map(|node| node.stat).ok_or(Refused::NoNode)?;
+    fn delete(&mut self, header: &Header, path: Text<'_>) -> Result<(), ApplyError> {
+        let parent = parent(path.0).filter(|_| path.0 != b"/").ok_or(ApplyError::NoNode)?;
+        let stat = self.nodes.get(parent).map(|node| node.stat).ok_or(ApplyError::NoNode)?;
         if header.zxid > stat.pzxid {
             self.change(parent, |node| node.stat.pzxid = header.zxid);
         }
-        self.remove(path.0).ok_or(Refused::NoNode)?;
+        self.remove(path.0).ok_or(ApplyError::NoNode)?;
         self.quotas.deleted(header.zxid, path.0);
         Ok(())
     }
 
-    fn set_acl(&mut self, path: Text<'_>, acl: Acls<'_>, version: i32) -> Result<(), Refused> {
+    fn set_acl(&mut self, path: Text<'_>, acl: Acls<'_>, version: i32) -> Result<(), ApplyError> {
         let path = key(path.0);
         if !self.nodes.contains_key(path) {
-            return Err(Refused::NoNode);
+            return Err(ApplyError::NoNode);
         }
         let acl = self.acls.key(acl);
         self.change(path, |node| (node.stat.aversion, node.acl) = (version, acl));

@@ -15,14 +15,14 @@ use crate::ids::{Zxid, ZxidRange};
 
 /// What one member's files say, in the order of its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Strand {
+pub struct MemberHistory {
     /// For each epoch that its log has transactions of: the first and the last.
     pub epochs: BTreeMap<u64, ZxidRange>,
     /// The names of its snapshots.
     pub snapshots: BTreeSet<Zxid>,
 }
 
-impl Strand {
+impl MemberHistory {
     /// Takes a transaction into account.
     pub fn add(&mut self, zxid: Zxid) {
         self.add_all(ZxidRange::of(zxid));
@@ -35,7 +35,7 @@ impl Strand {
     }
 
     /// Whether it was brought into line with the epoch by a snapshot, or may have been.
-    fn jumped_into(&self, epoch: u64, before: Zxid) -> bool {
+    fn synced_by_snapshot(&self, epoch: u64, before: Zxid) -> bool {
         let Some(range) = self.epochs.get(&epoch) else { return true };
         let counted_from_one = range.first.counter() == 1;
         !counted_from_one || self.snapshots.iter().any(|&snapshot| snapshot > before && snapshot < range.first)
@@ -44,7 +44,7 @@ impl Strand {
 
 /// What is known of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum CommitStatus {
     /// It is in the history.
     Committed,
     /// It was proposed, and the history went on without it.
@@ -55,40 +55,40 @@ pub enum Verdict {
 
 /// Where one member's log leaves an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Claim {
-    /// Whose log, by its place among the strands.
-    pub strand: usize,
+pub struct EpochEnd {
+    /// Whose log, by its place among the members.
+    pub member: usize,
     /// The last transaction of the epoch in it; the epoch's own 0 if it has none.
     pub last: Zxid,
     /// It may have got there by a snapshot, and proves nothing.
-    pub jumped: bool,
+    pub by_snapshot: bool,
 }
 
 /// What is known of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Epoch {
+pub struct EpochBounds {
     /// Up to here all is committed.
     pub committed: Zxid,
     /// Above this, nothing was ever committed.
     pub possible: Zxid,
     /// What that rests on.
-    pub claims: Vec<Claim>,
+    pub ends: Vec<EpochEnd>,
 }
 
 /// The history of an ensemble, as far as files tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
+pub struct CommittedHistory {
     /// By epoch.
-    pub epochs: BTreeMap<u64, Epoch>,
+    pub epochs: BTreeMap<u64, EpochBounds>,
 }
 
-impl History {
+impl CommittedHistory {
     /// What is known of a transaction.
-    pub fn verdict(&self, zxid: Zxid) -> Verdict {
+    pub fn commit_status(&self, zxid: Zxid) -> CommitStatus {
         match self.epochs.get(&zxid.epoch()) {
-            Some(epoch) if zxid <= epoch.committed => Verdict::Committed,
-            Some(epoch) if zxid > epoch.possible => Verdict::NeverCommitted,
-            _ => Verdict::Unknown,
+            Some(epoch) if zxid <= epoch.committed => CommitStatus::Committed,
+            Some(epoch) if zxid > epoch.possible => CommitStatus::NeverCommitted,
+            _ => CommitStatus::Unknown,
         }
     }
 
@@ -99,56 +99,56 @@ impl History {
     }
 }
 
-/// Decides on the history. `members` is the number of voters where it is known, else the strands are taken for all of them.
-pub fn decide(strands: &[Strand], members: Option<usize>) -> History {
-    let epochs: BTreeSet<u64> = strands.iter().flat_map(|strand| strand.epochs.keys().copied()).collect();
+/// Decides on the history. `voters` is the number of voters where it is known, else the members are taken for all of them.
+pub fn decide(members: &[MemberHistory], voters: Option<usize>) -> CommittedHistory {
+    let epochs: BTreeSet<u64> = members.iter().flat_map(|member| member.epochs.keys().copied()).collect();
     let latest = epochs.last().copied();
     let decided = epochs.iter().map(|&epoch| {
-        let known = if Some(epoch) == latest { last_epoch(strands, epoch, members) } else { past(strands, epoch) };
+        let known = if Some(epoch) == latest { last_epoch(members, epoch, voters) } else { past(members, epoch) };
         (epoch, known)
     });
-    History { epochs: decided.collect() }
+    CommittedHistory { epochs: decided.collect() }
 }
 
 /// The highest transaction of an epoch in any log, and the one that a snapshot proves.
-fn bounds(strands: &[Strand], epoch: u64) -> (Zxid, Zxid) {
+fn bounds(members: &[MemberHistory], epoch: u64) -> (Zxid, Zxid) {
     let none = Zxid(epoch << 32);
-    let highest = strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|range| range.last).max();
-    let proven = strands.iter().flat_map(|strand| &strand.snapshots).filter(|zxid| zxid.epoch() == epoch).max();
+    let highest = members.iter().filter_map(|member| member.epochs.get(&epoch)).map(|range| range.last).max();
+    let proven = members.iter().flat_map(|member| &member.snapshots).filter(|zxid| zxid.epoch() == epoch).max();
     (highest.unwrap_or(none), proven.copied().unwrap_or(none))
 }
 
-fn past(strands: &[Strand], epoch: u64) -> Epoch {
+fn past(members: &[MemberHistory], epoch: u64) -> EpochBounds {
     let none = Zxid(epoch << 32);
-    let (highest, proven) = bounds(strands, epoch);
-    let mut claims = Vec::new();
-    for (number, strand) in strands.iter().enumerate() {
-        let Some((&next, _)) = strand.epochs.range(epoch + 1..).next() else { continue };
+    let (highest, proven) = bounds(members, epoch);
+    let mut ends = Vec::new();
+    for (number, member) in members.iter().enumerate() {
+        let Some((&next, _)) = member.epochs.range(epoch + 1..).next() else { continue };
         // A log that begins later says nothing of what was before.
-        let before = strand.epochs.range(..=epoch).next_back().map(|(_, range)| range.last);
+        let before = member.epochs.range(..=epoch).next_back().map(|(_, range)| range.last);
         let Some(before) = before else { continue };
-        let last = strand.epochs.get(&epoch).map_or(none, |range| range.last);
-        claims.push(Claim { strand: number, last, jumped: strand.jumped_into(next, before) });
+        let last = member.epochs.get(&epoch).map_or(none, |range| range.last);
+        ends.push(EpochEnd { member: number, last, by_snapshot: member.synced_by_snapshot(next, before) });
     }
-    let clean = claims.iter().filter(|claim| !claim.jumped).map(|claim| claim.last);
+    let clean = ends.iter().filter(|end| !end.by_snapshot).map(|end| end.last);
     let (least, most) = (clean.clone().min(), clean.max());
     let (committed, possible) = match (least, most) {
         (Some(least), Some(most)) => (least.max(proven), most.max(proven)),
         // Nobody shows the epoch's end. What all that left it have in common was in their leader's log.
         _ => (proven, highest.max(proven)),
     };
-    Epoch { committed, possible, claims }
+    EpochBounds { committed, possible, ends }
 }
 
-fn last_epoch(strands: &[Strand], epoch: u64, members: Option<usize>) -> Epoch {
-    let (highest, proven) = bounds(strands, epoch);
-    let majority = members.unwrap_or(strands.len()).max(strands.len()) / 2 + 1;
+fn last_epoch(members: &[MemberHistory], epoch: u64, voters: Option<usize>) -> EpochBounds {
+    let (highest, proven) = bounds(members, epoch);
+    let majority = voters.unwrap_or(members.len()).max(members.len()) / 2 + 1;
     let mut lasts: Vec<Zxid> =
-        strands.iter().filter_map(|strand| strand.epochs.get(&epoch)).map(|range| range.last).collect();
+        members.iter().filter_map(|member| member.epochs.get(&epoch)).map(|range| range.last).collect();
     lasts.sort_unstable();
     // One log alone is the majority of an ensemble of one only if it is known to be that.
-    let known = members.is_some() || strands.len() > 1;
+    let known = voters.is_some() || members.len() > 1;
     let held = lasts.iter().rev().nth(majority - 1).filter(|_| known).copied();
     let committed = held.unwrap_or(Zxid(epoch << 32)).max(proven);
-    Epoch { committed, possible: highest.max(committed), claims: Vec::new() }
+    EpochBounds { committed, possible: highest.max(committed), ends: Vec::new() }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use zookeeper_files::jute::Text;
-//! use zookeeper_files::log::{Create, Event, Header, Lifetime, LogReader, LogWriter, SessionId, Txn, Acls, encode_acls};
+//! use zookeeper_files::log::{Create, LogItem, Header, Lifetime, LogReader, LogWriter, SessionId, Txn, Acls, encode_acls};
 //! use zookeeper_files::ids::Zxid;
 //! use zookeeper_files::replay::{Replay, Tree};
 //!
@@ -20,9 +20,9 @@
 //! log.append(Header { session: SessionId(1), cxid: 1, zxid: Zxid(0x1_0000_0001), time: 0 }, &txn, None)?;
 //! let bytes = log.into_inner();
 //!
-//! let mut replay = Replay::new(Tree::born());
+//! let mut replay = Replay::new(Tree::initial());
 //! let mut reader = LogReader::new(&bytes[..])?;
-//! while let Some(Event::Record(record)) = reader.next()? {
+//! while let Some(LogItem::Record(record)) = reader.next()? {
 //!     replay.apply(&record);
 //! }
 //! assert_eq!(replay.tree().get(b"/a").unwrap().data(), Some(&b"1"[..]));
@@ -41,9 +41,9 @@ mod tree;
 mod tests;
 
 pub use acls::AclTable;
-pub use apply::Refused;
+pub use apply::ApplyError;
 pub use diff::{Difference, Sums, changes_since, differences};
-pub use history::{Claim, Epoch, History, Strand, Verdict, decide};
-pub use quota::{Cause, Fatal};
-pub use run::{Mismatch, Replay, Step};
+pub use history::{CommitStatus, CommittedHistory, EpochBounds, EpochEnd, MemberHistory, decide};
+pub use quota::{FatalCause, FatalChange};
+pub use run::{ApplyResult, DigestMismatch, Replay};
 pub use tree::{Journal, Tree, Znode};

@@ -18,25 +18,25 @@ const STATS: &[u8] = b"/zookeeper_stats";
 
 /// A transaction that ends every server which applies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fatal {
+pub struct FatalChange {
     /// The transaction; 0 for the snapshot itself.
     pub zxid: Zxid,
     /// The path that it changes.
     pub path: String,
     /// Why a server cannot bear that.
-    pub cause: Cause,
+    pub cause: FatalCause,
 }
 
 /// Why a server ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum FatalCause {
     /// What a client wrote into the statistics of this quota cannot be read.
     Statistics(String),
     /// Limits stand where no path of a quota can be told from.
     Limits,
 }
 
-impl fmt::Display for Fatal {
+impl fmt::Display for FatalChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.zxid.0 == 0 {
             write!(f, "no server starts on the snapshot, which has {}: ", self.path)?;
@@ -44,10 +44,10 @@ impl fmt::Display for Fatal {
             write!(f, "the change of {} by {:#} ends every server that applies it: ", self.path, self.zxid)?;
         }
         match &self.cause {
-            Cause::Statistics(stats) => {
+            FatalCause::Statistics(stats) => {
                 write!(f, "it counts for a quota, and {stats} was set to what is no statistics")
             }
-            Cause::Limits => f.write_str("limits stand there that are of no path"),
+            FatalCause::Limits => f.write_str("limits stand there that are of no path"),
         }
     }
 }
@@ -59,7 +59,7 @@ pub(crate) struct Quotas {
     limited: HashSet<Box<[u8]>>,
     /// Those whose statistics were set to what cannot be read.
     spoiled: HashSet<Box<[u8]>>,
-    pub(crate) fatal: Option<Fatal>,
+    pub(crate) fatal: Option<FatalChange>,
 }
 
 impl Quotas {
@@ -77,7 +77,7 @@ impl Quotas {
         for of in limits {
             let end = of.windows(LIMITS.len()).position(|part| part == LIMITS).unwrap_or_default();
             if end == 0 {
-                quotas.end(Zxid(0), &[QUOTA, of].concat(), Cause::Limits);
+                quotas.end(Zxid(0), &[QUOTA, of].concat(), FatalCause::Limits);
             }
             quotas.limited.insert(of[..end].into());
         }
@@ -88,7 +88,7 @@ impl Quotas {
     pub(crate) fn created(&mut self, zxid: Zxid, path: &[u8]) {
         if let Some(of) = path.strip_prefix(QUOTA) {
             match of.strip_suffix(LIMITS) {
-                Some([]) => self.end(zxid, path, Cause::Limits),
+                Some([]) => self.end(zxid, path, FatalCause::Limits),
                 Some(of) => {
                     self.limited.insert(of.into());
                 }
@@ -120,7 +120,7 @@ impl Quotas {
         {
             // It cuts as many bytes off as /zookeeper/quota has, whatever stands there.
             match above.get(QUOTA.len()..) {
-                None | Some([]) => self.end(zxid, path, Cause::Limits),
+                None | Some([]) => self.end(zxid, path, FatalCause::Limits),
                 Some(of) => {
                     self.limited.remove(of);
                 }
@@ -142,12 +142,12 @@ impl Quotas {
             && self.spoiled.contains(of)
         {
             let stats = Text(&[QUOTA, of, STATS].concat()).to_string();
-            self.end(zxid, path, Cause::Statistics(stats));
+            self.end(zxid, path, FatalCause::Statistics(stats));
         }
     }
 
-    fn end(&mut self, zxid: Zxid, path: &[u8], cause: Cause) {
-        self.fatal.get_or_insert_with(|| Fatal { zxid, path: Text(path).to_string(), cause });
+    fn end(&mut self, zxid: Zxid, path: &[u8], cause: FatalCause) {
+        self.fatal.get_or_insert_with(|| FatalChange { zxid, path: Text(path).to_string(), cause });
     }
 }
 

@@ -4,14 +4,14 @@ use std::io::Read;
 
 use crate::ids::Zxid;
 use crate::log::Record;
-use crate::replay::apply::Refused;
-use crate::replay::quota::Fatal;
+use crate::replay::apply::ApplyError;
+use crate::replay::quota::FatalChange;
 use crate::replay::tree::{DIGEST_VERSION, Journal, Tree};
-use crate::snapshot::{SnapshotReader, Trailer, Unsound, ZxidDigest};
+use crate::snapshot::{SnapshotError, SnapshotReader, Trailer, ZxidDigest};
 
 /// The tree is not what the server that wrote the files had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mismatch {
+pub struct DigestMismatch {
     /// After this transaction.
     pub zxid: Zxid,
     /// What the files say.
@@ -22,13 +22,13 @@ pub struct Mismatch {
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ApplyResult {
     /// The snapshot has it already.
     Old,
     /// It was applied.
     Applied,
     /// A server ignores it too.
-    Refused(Refused),
+    Refused(ApplyError),
 }
 
 /// A tree on its way through the logs, which checks every digest that the files carry.
@@ -40,10 +40,10 @@ pub struct Replay {
     /// What the snapshot's own server had at the end of it.
     awaited: Option<ZxidDigest>,
     checked: u64,
-    mismatch: Option<Mismatch>,
+    mismatch: Option<DigestMismatch>,
     /// Of a snapshot, the first digest that was not the tree's. A transaction is in the tree before it is counted, so that a
     /// snapshot can hold one more than it says, and not every one shows. The next digest that is right takes it back.
-    doubt: Option<Mismatch>,
+    doubt: Option<DigestMismatch>,
     /// Whether that was allowed for.
     forgiven: bool,
 }
@@ -56,7 +56,7 @@ impl Replay {
     }
 
     /// Begins with the snapshot of this name.
-    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>, name: Zxid) -> Result<Self, Unsound> {
+    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>, name: Zxid) -> Result<Self, SnapshotError> {
         let mut tree = Tree::of_snapshot(snapshot)?;
         tree.last = name;
         let trailer = snapshot.trailer();
@@ -73,10 +73,10 @@ impl Replay {
 
     /// Applies a record, unless the snapshot has it.
     #[inline]
-    pub fn apply(&mut self, record: &Record<'_>) -> Step {
+    pub fn apply(&mut self, record: &Record<'_>) -> ApplyResult {
         let zxid = record.header.zxid;
         if zxid <= self.tree.last() {
-            return Step::Old;
+            return ApplyResult::Old;
         }
         let result = self.tree.apply(&record.header, &record.txn);
         self.check_snapshot(zxid);
@@ -86,8 +86,8 @@ impl Replay {
             self.compare(zxid, digest.tree);
         }
         match result {
-            Ok(()) => Step::Applied,
-            Err(refused) => Step::Refused(refused),
+            Ok(()) => ApplyResult::Applied,
+            Err(refused) => ApplyResult::Refused(refused),
         }
     }
 
@@ -100,12 +100,12 @@ impl Replay {
         }
     }
 
-    fn differs(&self, zxid: Zxid, logged: i64) -> Option<Mismatch> {
+    fn differs(&self, zxid: Zxid, logged: i64) -> Option<DigestMismatch> {
         let replayed = self.tree.digest();
-        (logged != replayed).then_some(Mismatch { zxid, logged, replayed })
+        (logged != replayed).then_some(DigestMismatch { zxid, logged, replayed })
     }
 
-    fn forgive(&mut self, mismatch: Mismatch) {
+    fn forgive(&mut self, mismatch: DigestMismatch) {
         (self.doubt, self.forgiven) = (Some(mismatch), true);
         self.fuzzy_until = Zxid(mismatch.zxid.0 + 1);
     }
@@ -157,18 +157,18 @@ impl Replay {
     }
 
     /// The first transaction that ends every server which applies it.
-    pub fn fatal(&self) -> Option<&Fatal> {
+    pub fn fatal(&self) -> Option<&FatalChange> {
         self.tree.quotas.fatal.as_ref()
     }
 
     /// The first digest that was not the tree's.
-    pub fn mismatch(&self) -> Option<Mismatch> {
+    pub fn mismatch(&self) -> Option<DigestMismatch> {
         self.mismatch
     }
 
     /// The snapshot's own digest was not the tree's, and none came that takes it back: it is damaged, or it holds the next
     /// transaction already.
-    pub(crate) fn doubt(&self) -> Option<Mismatch> {
+    pub(crate) fn doubt(&self) -> Option<DigestMismatch> {
         self.doubt
     }
 }

@@ -8,9 +8,10 @@ use crate::jute::Text;
 use crate::log::SessionId;
 use crate::path::{by_walk, is_at_or_under, key, parent};
 use crate::replay::acls::AclTable;
-use crate::replay::quota::{self, Fatal, Quotas};
+use crate::replay::quota::{self, FatalChange, Quotas};
 use crate::snapshot::{
-    AclEntry, Item, Node, OPEN_ACL, Owner, Session, SnapshotReader, SnapshotWriter, Stat, Trailer, Unsound, ZxidDigest,
+    AclTableEntry, OPEN_ACL, Owner, Session, SnapshotError, SnapshotItem, SnapshotReader, SnapshotWriter,
+    SnapshotZnode, Stat, Trailer, ZxidDigest,
 };
 
 /// The way in which digests are computed since 3.6.
@@ -64,25 +65,26 @@ pub type Journal = HashMap<Box<[u8]>, Option<Znode>>;
 
 impl Tree {
     /// The tree of an ensemble that was never used.
-    pub fn born() -> Self {
+    pub fn initial() -> Self {
         let mut tree = Self::default();
         for path in ["", "/zookeeper", "/zookeeper/quota"] {
-            let node = Node { path: Text(path.as_bytes()), data: Some(b""), acl: OPEN_ACL, stat: Stat::default() };
+            let node =
+                SnapshotZnode { path: Text(path.as_bytes()), data: Some(b""), acl: OPEN_ACL, stat: Stat::default() };
             tree.load(&node);
         }
         tree
     }
 
     /// The tree of a snapshot, which is as fuzzy as the snapshot is.
-    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>) -> Result<Self, Unsound> {
+    pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>) -> Result<Self, SnapshotError> {
         let mut tree = Self::default();
         while let Some(item) = snapshot.next()? {
             match item {
-                Item::Session(session) => {
+                SnapshotItem::Session(session) => {
                     tree.sessions.insert(session.id, session.timeout);
                 }
-                Item::Acl(entry) => tree.acls.load(&entry),
-                Item::Node(node) => tree.load(&node),
+                SnapshotItem::Acl(entry) => tree.acls.load(&entry),
+                SnapshotItem::Znode(node) => tree.load(&node),
             }
         }
         tree.quotas = Quotas::of_snapshot(tree.nodes.keys().map(|path| &**path));
@@ -90,7 +92,7 @@ impl Tree {
     }
 
     /// What would end every server that loads a snapshot of this tree.
-    pub fn fatal_to_load(&self) -> Option<Fatal> {
+    pub fn fatal_to_load(&self) -> Option<FatalChange> {
         Quotas::of_snapshot(self.nodes.keys().map(|path| &**path)).fatal
     }
 
@@ -107,7 +109,7 @@ impl Tree {
         self.ephemerals = Map::default();
     }
 
-    fn load(&mut self, node: &Node<'_>) {
+    fn load(&mut self, node: &SnapshotZnode<'_>) {
         self.insert(node.path.0, Znode { data: node.data.map(Into::into), acl: node.acl, stat: node.stat, sum: 0 });
     }
 
@@ -233,11 +235,12 @@ impl Tree {
         let mut used: Vec<i64> = walk.iter().map(|(_, node)| node.acl).filter(|&acl| acl != OPEN_ACL).collect();
         used.sort_unstable();
         used.dedup();
-        let acls: Vec<_> = used.iter().filter_map(|&key| Some(AclEntry { key, acls: self.acls.get(key)? })).collect();
+        let acls: Vec<_> =
+            used.iter().filter_map(|&key| Some(AclTableEntry { key, acls: self.acls.get(key)? })).collect();
         let sessions: Vec<_> = self.sessions().collect();
         let mut writer = SnapshotWriter::new(to, &sessions, &acls)?;
         for (path, node) in walk {
-            writer.node(&Node { path: Text(path), data: node.data(), acl: node.acl, stat: node.stat })?;
+            writer.znode(&SnapshotZnode { path: Text(path), data: node.data(), acl: node.acl, stat: node.stat })?;
         }
         let digest = ZxidDigest { zxid: self.last, version: DIGEST_VERSION, tree: self.digest };
         writer.finish(&Trailer { digest: Some(digest), last: Some(self.last) })

@@ -5,7 +5,7 @@ use std::io;
 
 /// Why the reading of a snapshot ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsound {
+pub enum SnapshotError {
     /// It could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -20,7 +20,7 @@ pub enum Unsound {
         /// The path of the last good znode.
         last: Option<String>,
         /// What is wrong.
-        fault: Fault,
+        fault: SnapshotFault,
     },
 }
 
@@ -31,7 +31,7 @@ fn after(path: Option<&String>) -> String {
 /// What is wrong with a snapshot. Of these, servers take all but `Surplus` and a cut within the trailers for a reason to
 /// go back to an older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum SnapshotFault {
     /// The file has no byte.
     Empty,
     /// The file ends early.
@@ -55,7 +55,7 @@ pub enum Fault {
     Packing(String),
 }
 
-impl Fault {
+impl SnapshotFault {
     /// Its name for programs.
     pub fn name(&self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SnapshotFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the file is empty"),

@@ -9,17 +9,17 @@
 //! ```
 //! use zookeeper_files::jute::Text;
 //! use zookeeper_files::ids::Zxid;
-//! use zookeeper_files::snapshot::{Item, Node, SnapshotReader, SnapshotWriter, Stat, Trailer, OPEN_ACL};
+//! use zookeeper_files::snapshot::{SnapshotItem, SnapshotZnode, SnapshotReader, SnapshotWriter, Stat, Trailer, OPEN_ACL};
 //!
 //! let mut snapshot = SnapshotWriter::new(Vec::new(), &[], &[])?;
-//! let node = |path| Node { path: Text(path), data: Some(b"data"), acl: OPEN_ACL, stat: Stat::default() };
-//! snapshot.node(&node(b""))?;
-//! snapshot.node(&node(b"/a"))?;
+//! let node = |path| SnapshotZnode { path: Text(path), data: Some(b"data"), acl: OPEN_ACL, stat: Stat::default() };
+//! snapshot.znode(&node(b""))?;
+//! snapshot.znode(&node(b"/a"))?;
 //! let bytes = snapshot.finish(&Trailer { digest: None, last: Some(Zxid(7)) })?;
 //!
 //! let mut reader = SnapshotReader::new(&bytes[..])?;
 //! while let Some(item) = reader.next()? {
-//!     if let Item::Node(node) = item {
+//!     if let SnapshotItem::Znode(node) = item {
 //!         println!("{} has {} bytes", node.path, node.data.map_or(0, <[u8]>::len));
 //!     }
 //! }
@@ -29,20 +29,20 @@
 
 mod compression;
 mod damage;
-mod node;
 mod reader;
 mod trailer;
 mod writer;
+mod znode;
 
 #[cfg(test)]
 mod tests;
 
 pub use compression::{Compression, Unpacked};
-pub use damage::{Fault, Unsound};
-pub use node::{Node, OPEN_ACL, Owner, Stat};
-pub use reader::{Item, SnapshotReader};
+pub use damage::{SnapshotError, SnapshotFault};
+pub use reader::{SnapshotItem, SnapshotReader};
 pub use trailer::{Trailer, ZxidDigest};
-pub use writer::{AclEntry, Session, SnapshotWriter};
+pub use writer::{AclTableEntry, Session, SnapshotWriter};
+pub use znode::{OPEN_ACL, Owner, SnapshotZnode, Stat};
 
 /// The first four bytes of a snapshot, `ZKSN`.
 pub(crate) const MAGIC: [u8; 4] = *b"ZKSN";

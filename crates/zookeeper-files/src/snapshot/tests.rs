@@ -11,10 +11,10 @@ fn sample(trailer: &Trailer) -> Vec<u8> {
     let acl = encode_acls(&[Acl::new(1, "digest", "a:b")]);
     let acls = Acls::decode(&mut Decoder::new(&acl)).unwrap();
     let sessions = [Session { id: SessionId(0x1001), timeout: 30_000 }];
-    let mut snapshot = SnapshotWriter::new(Vec::new(), &sessions, &[AclEntry { key: 1, acls }]).unwrap();
+    let mut snapshot = SnapshotWriter::new(Vec::new(), &sessions, &[AclTableEntry { key: 1, acls }]).unwrap();
     for path in ["", "/a", "/a/b", "/a/b/c", "/a/d", "/e"] {
         let stat = Stat { mzxid: Zxid(5), ..Stat::default() };
-        snapshot.node(&Node { path: Text(path.as_bytes()), data: Some(b"data"), acl: 1, stat }).unwrap();
+        snapshot.znode(&SnapshotZnode { path: Text(path.as_bytes()), data: Some(b"data"), acl: 1, stat }).unwrap();
     }
     snapshot.finish(trailer).unwrap()
 }
@@ -23,7 +23,7 @@ fn full() -> Trailer {
     Trailer { digest: Some(ZxidDigest { zxid: Zxid(6), version: 2, tree: -3 }), last: Some(Zxid(7)) }
 }
 
-fn walk(mut reader: SnapshotReader<impl std::io::Read>) -> (usize, Result<Trailer, Unsound>) {
+fn walk(mut reader: SnapshotReader<impl std::io::Read>) -> (usize, Result<Trailer, SnapshotError>) {
     let mut items = 0;
     loop {
         match reader.next() {
@@ -34,16 +34,16 @@ fn walk(mut reader: SnapshotReader<impl std::io::Read>) -> (usize, Result<Traile
     }
 }
 
-fn read(bytes: &[u8]) -> (usize, Result<Trailer, Unsound>) {
+fn read(bytes: &[u8]) -> (usize, Result<Trailer, SnapshotError>) {
     match SnapshotReader::new(bytes) {
         Ok(reader) => walk(reader),
         Err(unsound) => (0, Err(unsound)),
     }
 }
 
-fn fault(result: Result<Trailer, Unsound>) -> Fault {
+fn fault(result: Result<Trailer, SnapshotError>) -> SnapshotFault {
     match result {
-        Err(Unsound::Damaged { fault, .. }) => fault,
+        Err(SnapshotError::Damaged { fault, .. }) => fault,
         other => panic!("{other:?}"),
     }
 }
@@ -74,11 +74,11 @@ fn a_snapshot_cut_anywhere_is_cut_and_what_stands_before_is_read() {
         if ends.contains(&cut) {
             result.unwrap();
         } else {
-            assert!(matches!(fault(result), Fault::Cut | Fault::Checksum { .. }), "cut at {cut}");
+            assert!(matches!(fault(result), SnapshotFault::Cut | SnapshotFault::Checksum { .. }), "cut at {cut}");
         }
     }
     assert_eq!(read(&whole[..whole.len() - 60]).0, 8);
-    assert_eq!(fault(read(&[]).1), Fault::Empty);
+    assert_eq!(fault(read(&[]).1), SnapshotFault::Empty);
 }
 
 #[test]
@@ -97,28 +97,28 @@ fn an_absurd_length_is_refused_without_memory_for_it() {
     let path = whole.windows(2).position(|pair| pair == b"/a").unwrap();
     let mut broken = whole.clone();
     broken[path - 4..path].copy_from_slice(&i32::MAX.to_be_bytes());
-    assert_eq!(fault(read(&broken).1), Fault::Length(i32::MAX));
+    assert_eq!(fault(read(&broken).1), SnapshotFault::Length(i32::MAX));
     broken[path - 4..path].copy_from_slice(&(15_i32 << 20).to_be_bytes());
-    assert_eq!(fault(read(&broken).1), Fault::Cut);
+    assert_eq!(fault(read(&broken).1), SnapshotFault::Cut);
 }
 
 #[test]
 fn a_znode_without_its_parent_is_an_orphan_and_a_sibling_with_a_longer_name_is_none() {
     let mut snapshot = SnapshotWriter::new(Vec::new(), &[], &[]).unwrap();
     for path in ["", "/a", "/ab", "/a/b"] {
-        let node = Node { path: Text(path.as_bytes()), data: None, acl: OPEN_ACL, stat: Stat::default() };
-        snapshot.node(&node).unwrap();
+        let node = SnapshotZnode { path: Text(path.as_bytes()), data: None, acl: OPEN_ACL, stat: Stat::default() };
+        snapshot.znode(&node).unwrap();
     }
     let bytes = snapshot.finish(&Trailer::default()).unwrap();
-    assert_eq!(fault(read(&bytes).1), Fault::Orphan("/a/b".to_owned()));
+    assert_eq!(fault(read(&bytes).1), SnapshotFault::Orphan("/a/b".to_owned()));
 }
 
 #[test]
 fn bytes_behind_the_end_are_surplus_and_another_file_is_no_snapshot() {
     let mut bytes = sample(&full());
     bytes.push(0);
-    assert_eq!(fault(read(&bytes).1), Fault::Surplus);
-    assert!(matches!(read(b"ZKLG").1, Err(Unsound::Magic(_))));
+    assert_eq!(fault(read(&bytes).1), SnapshotFault::Surplus);
+    assert!(matches!(read(b"ZKLG").1, Err(SnapshotError::Magic(_))));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use crate::jute::Encode;
 use crate::log::{Acls, SessionId};
 use crate::snapshot::MAGIC;
-use crate::snapshot::node::Node;
 use crate::snapshot::trailer::Trailer;
+use crate::snapshot::znode::SnapshotZnode;
 
 /// A session that was alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ pub struct Session {
 
 /// An ACL of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AclEntry<'a> {
+pub struct AclTableEntry<'a> {
     /// What znodes name it by. Servers count from 1.
     pub key: i64,
     /// The list.
@@ -35,7 +35,7 @@ pub struct SnapshotWriter<W> {
 
 impl<W: Write> SnapshotWriter<W> {
     /// Writes what comes before the znodes.
-    pub fn new(to: W, sessions: &[Session], acls: &[AclEntry<'_>]) -> io::Result<Self> {
+    pub fn new(to: W, sessions: &[Session], acls: &[AclTableEntry<'_>]) -> io::Result<Self> {
         let mut writer = Self { to, sum: simd_adler32::Adler32::new(), buffer: Vec::new() };
         let buffer = &mut writer.buffer;
         buffer.extend_from_slice(&MAGIC);
@@ -56,7 +56,7 @@ impl<W: Write> SnapshotWriter<W> {
     }
 
     /// Appends a znode. The root comes first, with an empty path.
-    pub fn node(&mut self, node: &Node<'_>) -> io::Result<()> {
+    pub fn znode(&mut self, node: &SnapshotZnode<'_>) -> io::Result<()> {
         self.buffer.put_buffer(Some(node.path.0));
         self.buffer.put_buffer(node.data);
         self.buffer.put_i64(node.acl);

@@ -2,37 +2,39 @@
 
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::jute::Decoder;
-use zookeeper_files::log::{Damage, End, Event, LogReader, LogWriter, Record};
+use zookeeper_files::log::{Damage, End, LogItem, LogReader, LogWriter, Record};
 use zookeeper_files::replay::{Replay, Tree};
-use zookeeper_files::snapshot::{AclEntry, Compression, Item, Session, SnapshotReader, SnapshotWriter, Unsound};
+use zookeeper_files::snapshot::{
+    AclTableEntry, Compression, Session, SnapshotError, SnapshotItem, SnapshotReader, SnapshotWriter,
+};
 
 /// All that a log has, and where each record lies.
-pub struct Walk {
+pub struct ReadLog {
     pub records: Vec<(Zxid, u64, u64)>,
     pub damage: Vec<Damage>,
     pub end: End,
 }
 
-pub fn walk(bytes: &[u8]) -> Option<Walk> {
+pub fn read_log(bytes: &[u8]) -> Option<ReadLog> {
     let mut reader = LogReader::new(bytes).ok()?;
     let (mut records, mut damage) = (Vec::new(), Vec::new());
-    while let Some(event) = reader.next().expect("memory cannot fail") {
-        match event {
-            Event::Record(record) => {
+    while let Some(item) = reader.next().expect("memory cannot fail") {
+        match item {
+            LogItem::Record(record) => {
                 records.push((record.header.zxid, record.offset, record.end()));
                 assert!(record.changes().count() < bytes.len());
                 let at = usize::try_from(record.offset).expect("memory is not so large") + 12;
                 assert_eq!(&bytes[at..at + record.body.len()], record.body, "a record is where it says");
             }
-            Event::Damage(found) => damage.push(found),
+            LogItem::Damage(found) => damage.push(found),
         }
     }
-    Some(Walk { records, damage, end: reader.end().expect("an end") })
+    Some(ReadLog { records, damage, end: reader.end().expect("an end") })
 }
 
 /// No byte is lost in silence: from the header to the end, each is in a record, in damage, or behind the end and zero.
 pub fn any_log(bytes: &[u8]) {
-    let Some(Walk { records, damage, end }) = walk(bytes) else { return };
+    let Some(ReadLog { records, damage, end }) = read_log(bytes) else { return };
     let lost =
         damage.iter().filter(|damage| damage.length > 0).map(|found| (found.offset, found.offset + found.length));
     let mut spans: Vec<(u64, u64)> = records.iter().map(|&(_, from, to)| (from, to)).chain(lost).collect();
@@ -56,7 +58,7 @@ pub fn any_record(body: &[u8]) {
     let bytes = log.into_inner();
     let mut reader = LogReader::new(&bytes[..]).expect("a log");
     match reader.next().expect("memory cannot fail") {
-        Some(Event::Record(again)) => {
+        Some(LogItem::Record(again)) => {
             // A flag is true for any byte but 0, and is written as 1.
             assert_eq!((again.header, again.digest), (record.header, record.digest));
             assert_eq!((again.txn, again.body.len()), (record.txn, body.len()));
@@ -74,12 +76,12 @@ pub fn any_snapshot(bytes: &[u8]) {
     let mut seen = Vec::new();
     let result = loop {
         match reader.next() {
-            Ok(Some(Item::Session(session))) => sessions.push(session),
-            Ok(Some(Item::Acl(entry))) => {
+            Ok(Some(SnapshotItem::Session(session))) => sessions.push(session),
+            Ok(Some(SnapshotItem::Acl(entry))) => {
                 keys.push(entry.key);
                 acls.push(entry.acls.encoded().to_vec());
             }
-            Ok(Some(Item::Node(node))) => {
+            Ok(Some(SnapshotItem::Znode(node))) => {
                 nodes.push(node.path.0.to_vec());
                 seen.push((node.data.map(<[u8]>::to_vec), node.acl, node.stat));
             }
@@ -89,23 +91,23 @@ pub fn any_snapshot(bytes: &[u8]) {
     };
     let trailer = match result {
         Ok(trailer) => trailer,
-        Err(Unsound::Io(error)) => panic!("memory cannot fail: {error}"),
+        Err(SnapshotError::Io(error)) => panic!("memory cannot fail: {error}"),
         Err(_) => return,
     };
     let lists: Vec<_> = acls
         .iter()
         .map(|bytes| zookeeper_files::log::Acls::decode(&mut Decoder::new(bytes)).expect("it was decoded before"))
         .collect();
-    let entries: Vec<_> = keys.iter().zip(&lists).map(|(&key, &acls)| AclEntry { key, acls }).collect();
+    let entries: Vec<_> = keys.iter().zip(&lists).map(|(&key, &acls)| AclTableEntry { key, acls }).collect();
     let mut writer = SnapshotWriter::new(Vec::new(), &sessions, &entries).expect("memory cannot fail");
     for (path, (data, acl, stat)) in nodes.iter().zip(&seen) {
-        let node = zookeeper_files::snapshot::Node {
+        let node = zookeeper_files::snapshot::SnapshotZnode {
             path: zookeeper_files::jute::Text(path),
             data: data.as_deref(),
             acl: *acl,
             stat: *stat,
         };
-        writer.node(&node).expect("memory cannot fail");
+        writer.znode(&node).expect("memory cannot fail");
     }
     let again = writer.finish(&trailer).expect("memory cannot fail");
     let header = 4..16;
@@ -120,9 +122,9 @@ pub fn any_snapshot(bytes: &[u8]) {
 /// Any log can be replayed onto any tree. The digest, kept change by change, stays that of the tree.
 pub fn any_replay(bytes: &[u8]) {
     let Ok(mut reader) = LogReader::new(bytes) else { return };
-    let mut replay = Replay::new(Tree::born());
-    while let Some(event) = reader.next().expect("memory cannot fail") {
-        if let Event::Record(record) = event {
+    let mut replay = Replay::new(Tree::initial());
+    while let Some(item) = reader.next().expect("memory cannot fail") {
+        if let LogItem::Record(record) = item {
             replay.apply(&record);
         }
     }

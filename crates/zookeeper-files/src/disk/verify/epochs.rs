@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
-use crate::disk::epochs::Epochs;
-use crate::disk::error::CannotLook;
+use crate::disk::epoch_files::EpochFiles;
+use crate::disk::error::DiskError;
 use crate::disk::live::{PATIENCE, SETTLED};
-use crate::disk::member::Member;
+use crate::disk::member_files::MemberFiles;
 use crate::disk::verify::{Report, Severity};
 use crate::ids::Zxid;
 
 /// Holds them against the last transaction that a server of these files has when it starts.
-pub(super) fn take(report: &mut Report, member: &Member, last: Zxid) -> Result<(), CannotLook> {
+pub(super) fn take(report: &mut Report, member: &MemberFiles, last: Zxid) -> Result<(), DiskError> {
     let Some(folder) = &member.data else { return Ok(()) };
     let began = Instant::now();
     loop {
-        let findings = Epochs::read(folder)?.findings(last);
+        let findings = EpochFiles::read(folder)?.findings(last);
         let sound = findings.iter().all(|finding| finding.severity == Severity::Notice);
         // A server writes a snapshot of its new epoch, or a log, a moment before the epoch itself.
         if sound || !is_busy(folder, member) || began.elapsed() >= PATIENCE {
@@ -26,7 +26,7 @@ pub(super) fn take(report: &mut Report, member: &Member, last: Zxid) -> Result<(
     }
 }
 
-fn is_busy(folder: &Path, member: &Member) -> bool {
+fn is_busy(folder: &Path, member: &MemberFiles) -> bool {
     let newest = [member.logs.last(), member.snapshots.last()].into_iter().flatten().map(|file| file.path.as_path());
     let ages = newest.chain([folder]).filter_map(|path| {
         let modified = path.metadata().and_then(|found| found.modified()).ok()?;

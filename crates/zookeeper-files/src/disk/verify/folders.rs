@@ -1,15 +1,15 @@
 //! Findings about what lies in which folder, where logs have one of their own.
 
-use crate::disk::member::{File, Member};
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::verify::{Report, Severity};
 use crate::log::AtStart;
 
 /// With two folders, a server refuses a snapshot in that of the logs and a log in that of the snapshots, read or not: it takes
 /// them for named the wrong way round (`FileTxnSnapLog.checkLogDir`).
-pub(super) fn take(report: &mut Report, member: &Member) {
+pub(super) fn take(report: &mut Report, member: &MemberFiles) {
     let Some(data) = &member.data else { return };
     let strays = |log: bool| member.strays.iter().filter(move |stray| stray.log == log).map(|stray| &stray.file);
-    let in_data = |file: &&File| file.path.parent() == Some(data);
+    let in_data = |file: &&DataFile| file.path.parent() == Some(data);
     let logs = || member.logs.iter().chain(strays(true));
     let snapshots = || member.snapshots.iter().chain(strays(false));
     if logs().chain(snapshots()).all(|file| in_data(&file)) {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::cover::{Cover, looks_whole};
-use crate::disk::error::CannotLook;
-use crate::disk::member::{File, Member};
+use crate::disk::cover::{SnapshotCover, looks_whole};
+use crate::disk::error::DiskError;
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::open::OnProgress;
-use crate::disk::start::Start;
+use crate::disk::start::ServerStart;
 use crate::ids::Zxid;
-use crate::log::{AtStart, Header, Kind, MEMBER_LIMIT, SERVER_LIMIT};
-use crate::replay::Strand;
+use crate::log::{AtStart, Header, MEMBER_LIMIT, SERVER_LIMIT, TxnType};
+use crate::replay::MemberHistory;
 
 mod epochs;
 mod folders;
@@ -83,11 +83,11 @@ pub struct Report {
     /// The last transaction.
     pub last: Option<Zxid>,
     /// What its logs say about the history of the ensemble.
-    pub strand: Strand,
+    pub member_history: MemberHistory,
     /// Where its logs begin, be that transaction good or not.
     begins: Option<Zxid>,
     /// Some of its transactions, to be compared with other members'.
-    pub(crate) samples: BTreeMap<Zxid, (Header, Kind, PathBuf)>,
+    pub(crate) samples: BTreeMap<Zxid, (Header, TxnType, PathBuf)>,
 }
 
 impl Report {
@@ -103,14 +103,14 @@ impl Report {
         &mut self.findings[last]
     }
 
-    pub(crate) fn sample(&mut self, path: &Path, zxid: Zxid, sample: (Header, Kind)) -> Result<(), CannotLook> {
-        let (header, kind) = sample;
+    pub(crate) fn sample(&mut self, path: &Path, zxid: Zxid, sample: (Header, TxnType)) -> Result<(), DiskError> {
+        let (header, txn_type) = sample;
         match self.samples.get(&zxid) {
-            Some((other, of_kind, one)) if (*other, *of_kind) != (header, kind) => {
-                Err(CannotLook::Mixed { one: one.clone(), other: path.to_owned(), zxid })
+            Some((other, of_type, one)) if (*other, *of_type) != (header, txn_type) => {
+                Err(DiskError::Mixed { one: one.clone(), other: path.to_owned(), zxid })
             }
             _ => {
-                self.samples.insert(zxid, (header, kind, path.to_owned()));
+                self.samples.insert(zxid, (header, txn_type, path.to_owned()));
                 Ok(())
             }
         }
@@ -127,16 +127,16 @@ fn beyond(length: usize) -> String {
 }
 
 /// Verifies all files of a member, and how they hang together.
-pub fn verify(member: &Member, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
+pub fn verify(member: &MemberFiles, progress: OnProgress<'_>) -> Result<Report, DiskError> {
     let mut report = Report::default();
     let snapshots = snapshots::take(&mut report, member, progress)?;
-    report.strand.snapshots.extend(snapshots.sound.iter().copied());
-    let cover = if member.single { member.cover() } else { Cover::of(snapshots.sound.iter().copied()) };
+    report.member_history.snapshots.extend(snapshots.sound.iter().copied());
+    let cover = if member.single { member.cover() } else { SnapshotCover::of(snapshots.sound.iter().copied()) };
     let strays = member.strays.iter().filter(|stray| stray.log).map(|stray| &stray.file);
-    let mut files: Vec<&File> = member.logs.iter().chain(strays).collect();
+    let mut files: Vec<&DataFile> = member.logs.iter().chain(strays).collect();
     files.sort_by_key(|file| file.zxid);
     let limit = member.max_record.unwrap_or(SERVER_LIMIT);
-    let judge = Judge { start: Start::new(snapshots.base, &member.logs, limit), cover, single: member.single };
+    let judge = Judge { start: ServerStart::new(snapshots.base, &member.logs, limit), cover, single: member.single };
     let reached = logs::take(&mut report, member, &files, &judge, progress)?;
     snapshots::settle(&mut report, &snapshots);
     if !member.single {
@@ -148,7 +148,7 @@ pub fn verify(member: &Member, progress: OnProgress<'_>) -> Result<Report, Canno
 }
 
 /// Verifies the snapshots of a member alone. Its logs are only asked where a snapshot does not tell.
-pub fn verify_snapshots(member: &Member, progress: OnProgress<'_>) -> Result<Report, CannotLook> {
+pub fn verify_snapshots(member: &MemberFiles, progress: OnProgress<'_>) -> Result<Report, DiskError> {
     let mut report = Report::default();
     let snapshots = snapshots::take(&mut report, member, progress)?;
     snapshots::settle(&mut report, &snapshots);
@@ -157,13 +157,13 @@ pub fn verify_snapshots(member: &Member, progress: OnProgress<'_>) -> Result<Rep
 
 /// What judges a fault: what a server does when it starts, and which snapshots make up for what is missing.
 struct Judge {
-    start: Start,
-    cover: Cover,
+    start: ServerStart,
+    cover: SnapshotCover,
     single: bool,
 }
 
 /// Whether the logs reach from a snapshot to where the newest one says that they were.
-fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
+fn ends(report: &mut Report, member: &MemberFiles, snapshots: &Snapshots) {
     let newest = snapshots.sound.iter().max().copied();
     let last = member.logs.iter().rfind(|file| file.zxid <= report.last).or(member.logs.last());
     let Some(log) = last.or(member.snapshots.last()) else { return };
@@ -190,7 +190,7 @@ fn ends(report: &mut Report, member: &Member, snapshots: &Snapshots) {
 
 /// Without a snapshot a server of 3.5.4 or later does not start on logs. It looks at snapshots in two steps: at their ends,
 /// and then at all of them, and refuses only on those that passed the first.
-fn no_snapshot(member: &Member) -> (&'static str, AtStart) {
+fn no_snapshot(member: &MemberFiles) -> (&'static str, AtStart) {
     if member.snapshots.is_empty() {
         let text = "there is no snapshot for the logs to begin from (if snapshots have a folder of their own, name it first: \
                     DATA,LOG; before 3.5 new members had none, for which there is zookeeper.snapshot.trust.empty)";

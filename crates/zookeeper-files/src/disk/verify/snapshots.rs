@@ -1,10 +1,10 @@
 //! Findings about snapshots.
 
-use crate::disk::error::CannotLook;
+use crate::disk::error::DiskError;
 use crate::disk::live::unless_purged;
-use crate::disk::member::{File, Member};
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::open::OnProgress;
-use crate::disk::proof::{Proof, proof};
+use crate::disk::proof::{DigestProof, proof};
 use crate::disk::survey::{self, SnapshotSurvey};
 use crate::disk::verify::{Report, Severity};
 use crate::ids::Zxid;
@@ -22,7 +22,11 @@ pub(super) struct Snapshots {
     passed: Vec<usize>,
 }
 
-pub(super) fn take(report: &mut Report, member: &Member, progress: OnProgress<'_>) -> Result<Snapshots, CannotLook> {
+pub(super) fn take(
+    report: &mut Report,
+    member: &MemberFiles,
+    progress: OnProgress<'_>,
+) -> Result<Snapshots, DiskError> {
     let mut snapshots = Snapshots::default();
     let strays = member.strays.iter().filter(|stray| !stray.log).map(|stray| (&stray.file, true));
     for (file, stray) in member.snapshots.iter().map(|file| (file, false)).chain(strays) {
@@ -33,15 +37,15 @@ pub(super) fn take(report: &mut Report, member: &Member, progress: OnProgress<'_
 
 fn one(
     report: &mut Report,
-    member: &Member,
-    (file, stray): (&File, bool),
+    member: &MemberFiles,
+    (file, stray): (&DataFile, bool),
     snapshots: &mut Snapshots,
     progress: OnProgress<'_>,
-) -> Result<(), CannotLook> {
+) -> Result<(), DiskError> {
     let at = report.findings.len();
     let survey = match unless_purged(survey::snapshot(&file.path, member.max_record, progress)) {
         Ok(None) => return Ok(()),
-        Err(CannotLook::OtherFile { path, what }) if !member.single => {
+        Err(DiskError::OtherFile { path, what }) if !member.single => {
             report.snapshots += u64::from(!stray);
             let severity = if stray { Severity::Notice } else { Severity::Damage };
             report.add(&path, severity, if stray { "stray" } else { "magic" }, what);
@@ -84,7 +88,7 @@ fn one(
 }
 
 /// What keeps a server from loading it.
-fn unreadable(survey: &SnapshotSurvey, file: &File, single: bool) -> Option<(Option<u64>, &'static str, String)> {
+fn unreadable(survey: &SnapshotSurvey, file: &DataFile, single: bool) -> Option<(Option<u64>, &'static str, String)> {
     if let Some((offset, fault, text)) = &survey.unsound {
         return Some((Some(*offset), fault.name(), text.clone()));
     }
@@ -121,10 +125,10 @@ fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<String> {
 /// Only of a snapshot during which nothing happened is the digest that of its content.
 fn wrong_digest(
     survey: &SnapshotSurvey,
-    member: &Member,
-    file: &File,
+    member: &MemberFiles,
+    file: &DataFile,
     progress: OnProgress<'_>,
-) -> Result<Option<(Severity, &'static str, String)>, CannotLook> {
+) -> Result<Option<(Severity, &'static str, String)>, DiskError> {
     let quiet = |zxid: Zxid| zxid.0 != 0 && Some(zxid) == file.zxid && survey.newest <= zxid;
     let Some(digest) = survey.trailer.digest.filter(|digest| digest.version == 2 && quiet(digest.zxid)) else {
         return Ok(None);
@@ -136,9 +140,9 @@ fn wrong_digest(
     let differ =
         format!("the server had the digest {:x} at {zxid:#}, and its content has {:x}", digest.tree, survey.digest);
     Ok(match proof(member, file, progress)? {
-        Proof::Ahead => None,
-        Proof::Wrong => Some((Severity::Damage, "digest", differ)),
-        Proof::Unknown => {
+        DigestProof::Ahead => None,
+        DigestProof::Wrong => Some((Severity::Damage, "digest", differ)),
+        DigestProof::Unknown => {
             let text = format!(
                 "{differ}: it holds the next transaction already, or it is damaged; the log that tells is not here"
             );

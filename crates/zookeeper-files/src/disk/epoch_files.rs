@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use crate::disk::error::CannotLook;
+use crate::disk::error::DiskError;
 use crate::disk::verify::{Finding, Severity};
 use crate::ids::Zxid;
 use crate::log::AtStart;
@@ -22,7 +22,7 @@ const LONGEST: u64 = 256;
 
 /// What one of the files says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kept {
+enum EpochFile {
     Missing,
     Epoch(i64),
     /// No number; this is what a sentence says of it.
@@ -31,33 +31,33 @@ enum Kept {
 
 /// The epochs of a member.
 #[derive(Clone, Debug)]
-pub struct Epochs {
+pub struct EpochFiles {
     folder: PathBuf,
-    current: Kept,
-    unfinished: Kept,
-    accepted: Kept,
+    current: EpochFile,
+    unfinished: EpochFile,
+    accepted: EpochFile,
 }
 
-impl Epochs {
+impl EpochFiles {
     /// Reads those of a folder version-2.
-    pub fn read(folder: &Path) -> Result<Self, CannotLook> {
+    pub fn read(folder: &Path) -> Result<Self, DiskError> {
         // A server that runs raises the accepted one first. So it is read last, to be none too low.
-        let unfinished = kept(&folder.join(UNFINISHED))?;
-        let current = kept(&folder.join(CURRENT))?;
-        let accepted = kept(&folder.join(ACCEPTED))?;
+        let unfinished = read_file(&folder.join(UNFINISHED))?;
+        let current = read_file(&folder.join(CURRENT))?;
+        let accepted = read_file(&folder.join(ACCEPTED))?;
         Ok(Self { folder: folder.to_owned(), current, unfinished, accepted })
     }
 
     /// What a server makes of them whose last transaction is this one. Without a finding it starts.
     pub fn findings(&self, last: Zxid) -> Vec<Finding> {
-        if (&self.current, &self.accepted) == (&Kept::Missing, &Kept::Missing) {
+        if (&self.current, &self.accepted) == (&EpochFile::Missing, &EpochFile::Missing) {
             return Vec::new();
         }
         let mut findings = Vec::new();
         let of_last = last.0.cast_signed() >> 32;
         let current = self.judge_current(last, of_last, &mut findings);
         let accepted = match &self.accepted {
-            Kept::Garbage(what) => {
+            EpochFile::Garbage(what) => {
                 findings.push(self.finding(
                     ACCEPTED,
                     Severity::Damage,
@@ -67,10 +67,10 @@ impl Epochs {
                 ));
                 return findings;
             }
-            Kept::Missing => of_last,
-            Kept::Epoch(epoch) => *epoch,
+            EpochFile::Missing => of_last,
+            EpochFile::Epoch(epoch) => *epoch,
         };
-        let missing = self.accepted == Kept::Missing;
+        let missing = self.accepted == EpochFile::Missing;
         let name = if missing { "epoch-missing" } else { "epoch-behind" };
         let says = if missing { made(last, of_last) } else { format!("it says {accepted}") };
         if let Some(current) = current.filter(|&current| accepted < current) {
@@ -88,31 +88,31 @@ impl Epochs {
             findings.push(self.finding(file, severity, name, text, at_start));
         };
         let epoch = match &self.current {
-            Kept::Missing => {
+            EpochFile::Missing => {
                 add(CURRENT, Severity::Notice, "epoch-missing", made(last, of_last), AtStart::Harmless);
                 return Some(of_last);
             }
-            Kept::Garbage(what) => {
+            EpochFile::Garbage(what) => {
                 add(CURRENT, Severity::Damage, "epoch-garbage", what.clone(), AtStart::Refuses);
                 return None;
             }
-            Kept::Epoch(epoch) => *epoch,
+            EpochFile::Epoch(epoch) => *epoch,
         };
         if of_last <= epoch {
             return Some(epoch);
         }
         let behind = format!("says {epoch}, and the last transaction, {last:#}, is of epoch {of_last}");
         match &self.unfinished {
-            Kept::Missing => {
+            EpochFile::Missing => {
                 add(CURRENT, Severity::Damage, "epoch-behind", format!("it {behind}"), AtStart::Refuses);
                 None
             }
-            Kept::Garbage(what) => {
+            EpochFile::Garbage(what) => {
                 let text = format!("{CURRENT} {behind}; so this one is read, and {what}");
                 add(UNFINISHED, Severity::Damage, "epoch-garbage", text, AtStart::Refuses);
                 None
             }
-            Kept::Epoch(unfinished) => {
+            EpochFile::Epoch(unfinished) => {
                 // It is renamed then. If it is too old itself, that shows at the next start.
                 let (severity, once) = if *unfinished < of_last {
                     (Severity::Damage, ", which is older, too: so it does not start a second time")
@@ -136,28 +136,28 @@ fn made(last: Zxid, of_last: i64) -> String {
     format!("it is missing: a server makes it from the last transaction, {last:#}: {of_last}")
 }
 
-fn kept(path: &Path) -> Result<Kept, CannotLook> {
-    let failed = |error| CannotLook::io(path, error);
+fn read_file(path: &Path) -> Result<EpochFile, DiskError> {
+    let failed = |error| DiskError::io(path, error);
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(said(&bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Kept::Missing),
+        Ok(_) => Ok(parse(&bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(EpochFile::Missing),
         // Java finds no file there, and puts one in the place of an empty folder.
         Err(error) if error.kind() == ErrorKind::IsADirectory => match fs::read_dir(path).map_err(failed)?.next() {
-            None => Ok(Kept::Missing),
-            Some(_) => Ok(Kept::Garbage("it is a folder".to_owned())),
+            None => Ok(EpochFile::Missing),
+            Some(_) => Ok(EpochFile::Garbage("it is a folder".to_owned())),
         },
         Err(error) => Err(failed(error)),
     }
 }
 
 /// The first line, as Java's `Long.parseLong` has it: with a sign or without, and no blanks.
-fn said(bytes: &[u8]) -> Kept {
+fn parse(bytes: &[u8]) -> EpochFile {
     let line = bytes.split(|&byte| byte == b'\n' || byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     match line.parse() {
-        Ok(epoch) => Kept::Epoch(epoch),
-        Err(_) if bytes.is_empty() => Kept::Garbage("it is empty".to_owned()),
-        Err(_) => Kept::Garbage(format!("it begins with {line:?}, which is no epoch")),
+        Ok(epoch) => EpochFile::Epoch(epoch),
+        Err(_) if bytes.is_empty() => EpochFile::Garbage("it is empty".to_owned()),
+        Err(_) => EpochFile::Garbage(format!("it begins with {line:?}, which is no epoch")),
     }
 }

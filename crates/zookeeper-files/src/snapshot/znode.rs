@@ -139,7 +139,7 @@ impl Stat {
 
 /// A znode, borrowed from the reader's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Node<'a> {
+pub struct SnapshotZnode<'a> {
     /// Its path; the root's is empty.
     pub path: Text<'a>,
     /// Its data.
@@ -150,7 +150,7 @@ pub struct Node<'a> {
     pub stat: Stat,
 }
 
-impl<'a> Node<'a> {
+impl<'a> SnapshotZnode<'a> {
     /// The path as users write it: the root's is `/`.
     pub fn shown_path(&self) -> Text<'a> {
         Text(path::shown(self.path.0))

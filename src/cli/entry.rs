@@ -5,56 +5,56 @@ use serde::Serialize;
 use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::line::DataFields;
 use crate::cli::time::{Clock, iso_text};
-use zookeeper_files::index::{Before, Data, Deed, Event, History, Moment, Session};
+use zookeeper_files::index::{Before, Data, Entry, EntryKind, HistoryEntry, SessionTimes, ZnodeHistory};
 use zookeeper_files::log::Lifetime;
-use zookeeper_files::replay::Verdict;
+use zookeeper_files::replay::CommitStatus;
 
 /// `TIME  ZXID  SESSION  KIND PATH DETAILS`
-pub(crate) fn push_moment(moment: &Moment, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
-    clock.push_millis(moment.header.time, to);
-    to.extend_from_slice(format!("  {:#}  {}  {}", moment.header.zxid, moment.header.session, moment.deed).as_bytes());
-    if let Some(path) = &moment.path {
+pub(crate) fn push_entry(entry: &Entry, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
+    clock.push_millis(entry.header.time, to);
+    to.extend_from_slice(format!("  {:#}  {}  {}", entry.header.zxid, entry.header.session, entry.kind).as_bytes());
+    if let Some(path) = &entry.path {
         to.push(b' ');
         push_escaped(path.as_bytes(), to);
     }
-    if sets_data(moment.deed) {
+    if sets_data(entry.kind) {
         to.push(b' ');
-        push_data(bytes(moment.data.as_ref()), data, to);
+        push_data(bytes(entry.data.as_ref()), data, to);
     }
-    push_details(moment, to);
+    push_details(entry, to);
     to.push(b'\n');
 }
 
-fn sets_data(deed: Deed) -> bool {
-    matches!(deed, Deed::Created | Deed::Set | Deed::Reconfigured)
+fn sets_data(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Created | EntryKind::Set | EntryKind::Reconfigured)
 }
 
 fn bytes(data: Option<&Data>) -> Option<&[u8]> {
     data.map(|data| &data.bytes[..])
 }
 
-fn push_details(moment: &Moment, to: &mut Vec<u8>) {
+fn push_details(entry: &Entry, to: &mut Vec<u8>) {
     let mut details: Vec<String> = Vec::new();
-    match moment.lifetime {
+    match entry.lifetime {
         Some(Lifetime::Ephemeral) => details.push("ephemeral".to_owned()),
         Some(Lifetime::Container) => details.push("container".to_owned()),
         Some(Lifetime::Ttl(millis)) => details.push(format!("ttl {millis} ms")),
         Some(Lifetime::Persistent) | None => {}
     }
-    details.extend(moment.acl.as_ref().map(|acl| acl.join(",")));
-    match (moment.deed, moment.version, moment.number) {
-        (Deed::Set | Deed::Reconfigured | Deed::AclSet | Deed::Checked, Some(version), _) => {
+    details.extend(entry.acl.as_ref().map(|acl| acl.join(",")));
+    match (entry.kind, entry.version, entry.number) {
+        (EntryKind::Set | EntryKind::Reconfigured | EntryKind::AclSet | EntryKind::Checked, Some(version), _) => {
             details.push(format!("version {version}"));
         }
-        (Deed::Opened, _, Some(timeout)) => details.push(format!("timeout {timeout} ms")),
-        (Deed::Failed, _, Some(code)) => details.push(format!("{code}{}", failure(code))),
+        (EntryKind::Opened, _, Some(timeout)) => details.push(format!("timeout {timeout} ms")),
+        (EntryKind::Failed, _, Some(code)) => details.push(format!("{code}{}", failure(code))),
         _ => {}
     }
-    details.extend(moment.multi.map(|(part, of)| format!("(operation {part} of {of} of a multi)")));
-    details.extend(match moment.verdict {
-        Some(Verdict::NeverCommitted) => Some("(never committed)".to_owned()),
-        Some(Verdict::Unknown) => Some("(committed or not: unknown)".to_owned()),
-        Some(Verdict::Committed) | None => None,
+    details.extend(entry.multi.map(|(part, of)| format!("(operation {part} of {of} of a multi)")));
+    details.extend(match entry.commit_status {
+        Some(CommitStatus::NeverCommitted) => Some("(never committed)".to_owned()),
+        Some(CommitStatus::Unknown) => Some("(committed or not: unknown)".to_owned()),
+        Some(CommitStatus::Committed) | None => None,
     });
     for detail in details {
         to.push(b' ');
@@ -80,9 +80,9 @@ fn failure(code: i32) -> &'static str {
 }
 
 /// The life of a path, and who had a part in it.
-pub(crate) fn push_history(path: &str, history: &History, data: usize, to: &mut Vec<u8>) {
+pub(crate) fn push_history(path: &str, history: &ZnodeHistory, data: usize, to: &mut Vec<u8>) {
     push_escaped(path.as_bytes(), to);
-    let count = history.events.len();
+    let count = history.changes.len();
     if count == 0 {
         return to.extend_from_slice(b": nothing happened to it\n");
     }
@@ -90,17 +90,17 @@ pub(crate) fn push_history(path: &str, history: &History, data: usize, to: &mut 
     let plural = if count == 1 { "" } else { "s" };
     to.extend_from_slice(format!(": {count} change{plural}{earlier}\n").as_bytes());
     let mut clock = Clock::iso();
-    for event in &history.events {
-        push_event(event, data, &mut clock, to);
+    for change in &history.changes {
+        push_change(change, data, &mut clock, to);
     }
     let mut sessions: Vec<_> = history.sessions.iter().collect();
     sessions.sort_by_key(|(id, session)| (session.opened, **id));
     for (id, session) in sessions {
-        to.extend_from_slice(format!("session {id}: {}\n", tell_session(*session)).as_bytes());
+        to.extend_from_slice(format!("session {id}: {}\n", session_text(*session)).as_bytes());
     }
 }
 
-fn tell_session(session: Session) -> String {
+fn session_text(session: SessionTimes) -> String {
     let opened = match session.opened {
         Some((time, timeout)) => format!("opened {}, timeout {timeout} ms", iso_text(time)),
         None => "opened before these logs, or the server itself".to_owned(),
@@ -111,26 +111,26 @@ fn tell_session(session: Session) -> String {
     }
 }
 
-fn push_event(event: &Event, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
-    let moment = &event.moment;
-    clock.push_millis(moment.header.time, to);
-    to.extend_from_slice(format!("  {:#}  {}  {}", moment.header.zxid, moment.header.session, moment.deed).as_bytes());
-    if sets_data(moment.deed) && moment.deed != Deed::Created || moment.deed.removes() {
+fn push_change(change: &HistoryEntry, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
+    let entry = &change.entry;
+    clock.push_millis(entry.header.time, to);
+    to.extend_from_slice(format!("  {:#}  {}  {}", entry.header.zxid, entry.header.session, entry.kind).as_bytes());
+    if sets_data(entry.kind) && entry.kind != EntryKind::Created || entry.kind.removes() {
         to.push(b' ');
-        match &event.before {
+        match &change.before {
             Before::Absent => to.extend_from_slice(b"(absent)"),
             Before::Unknown => to.extend_from_slice(b"(unknown: before these logs)"),
             Before::Held(before) => push_data(bytes(before.as_ref()), data, to),
         }
         to.extend_from_slice(" →".as_bytes());
     }
-    if moment.deed.removes() {
+    if entry.kind.removes() {
         to.extend_from_slice(b" gone");
-    } else if sets_data(moment.deed) {
+    } else if sets_data(entry.kind) {
         to.push(b' ');
-        push_data(bytes(moment.data.as_ref()), data, to);
+        push_data(bytes(entry.data.as_ref()), data, to);
     }
-    push_details(moment, to);
+    push_details(entry, to);
     to.push(b'\n');
 }
 
@@ -170,7 +170,7 @@ enum Committed {
 /// One thing that happened, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct MomentLine<'a> {
+pub(crate) struct EntryLine<'a> {
     time: String,
     zxid: String,
     session: String,
@@ -202,9 +202,9 @@ pub(crate) struct MomentLine<'a> {
     offset: u64,
 }
 
-impl<'a> MomentLine<'a> {
-    pub(crate) fn of(moment: &'a Moment) -> Self {
-        let (lifetime, ttl) = match moment.lifetime {
+impl<'a> EntryLine<'a> {
+    pub(crate) fn of(entry: &'a Entry) -> Self {
+        let (lifetime, ttl) = match entry.lifetime {
             None => (None, None),
             Some(Lifetime::Persistent) => (Some("persistent"), None),
             Some(Lifetime::Ephemeral) => (Some("ephemeral"), None),
@@ -212,28 +212,28 @@ impl<'a> MomentLine<'a> {
             Some(Lifetime::Ttl(millis)) => (Some("ttl"), Some(millis)),
         };
         Self {
-            time: iso_text(moment.header.time),
-            zxid: format!("{:#}", moment.header.zxid),
-            session: moment.header.session.to_string(),
-            cxid: moment.header.cxid,
-            kind: moment.deed.name(),
-            path: moment.path.as_deref(),
-            after: sets_data(moment.deed).then(|| DataLine::of(moment.data.as_ref())),
-            version: moment.version,
-            acl: moment.acl.as_deref(),
+            time: iso_text(entry.header.time),
+            zxid: format!("{:#}", entry.header.zxid),
+            session: entry.header.session.to_string(),
+            cxid: entry.header.cxid,
+            kind: entry.kind.name(),
+            path: entry.path.as_deref(),
+            after: sets_data(entry.kind).then(|| DataLine::of(entry.data.as_ref())),
+            version: entry.version,
+            acl: entry.acl.as_deref(),
             lifetime,
             ttl,
-            timeout: moment.number.filter(|_| moment.deed == Deed::Opened),
-            error: moment.number.filter(|_| moment.deed == Deed::Failed),
-            operation: moment.multi.map(|multi| multi.0),
-            operations: moment.multi.map(|multi| multi.1),
-            committed: match moment.verdict {
-                Some(Verdict::NeverCommitted) => Some(Committed::Known(false)),
-                Some(Verdict::Unknown) => Some(Committed::Said("unknown")),
-                Some(Verdict::Committed) | None => None,
+            timeout: entry.number.filter(|_| entry.kind == EntryKind::Opened),
+            error: entry.number.filter(|_| entry.kind == EntryKind::Failed),
+            operation: entry.multi.map(|multi| multi.0),
+            operations: entry.multi.map(|multi| multi.1),
+            committed: match entry.commit_status {
+                Some(CommitStatus::NeverCommitted) => Some(Committed::Known(false)),
+                Some(CommitStatus::Unknown) => Some(Committed::Said("unknown")),
+                Some(CommitStatus::Committed) | None => None,
             },
-            log: moment.log.display().to_string(),
-            offset: moment.offset,
+            log: entry.log.display().to_string(),
+            offset: entry.offset,
         }
     }
 }
@@ -241,9 +241,9 @@ impl<'a> MomentLine<'a> {
 /// One thing that happened to a path, for programs: with what was before, and with the session's own times.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct EventLine<'a> {
+pub(crate) struct HistoryLine<'a> {
     #[serde(flatten)]
-    moment: MomentLine<'a>,
+    entry: EntryLine<'a>,
     /// `absent`, `held` or `unknown`.
     was: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,16 +256,16 @@ pub(crate) struct EventLine<'a> {
     session_closed: Option<String>,
 }
 
-impl<'a> EventLine<'a> {
-    pub(crate) fn of(event: &'a Event, history: &History) -> Self {
-        let (was, before) = match &event.before {
+impl<'a> HistoryLine<'a> {
+    pub(crate) fn of(change: &'a HistoryEntry, history: &ZnodeHistory) -> Self {
+        let (was, before) = match &change.before {
             Before::Absent => ("absent", None),
             Before::Unknown => ("unknown", None),
             Before::Held(data) => ("held", Some(DataLine::of(data.as_ref()))),
         };
-        let session = history.sessions.get(&event.moment.header.session).copied().unwrap_or_default();
+        let session = history.sessions.get(&change.entry.header.session).copied().unwrap_or_default();
         Self {
-            moment: MomentLine::of(&event.moment),
+            entry: EntryLine::of(&change.entry),
             was,
             before,
             session_opened: session.opened.map(|(time, _)| iso_text(time)),

@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::index::deed::{Deed, Part, operations};
+use crate::index::entry_kind::{EntryKind, RecordPart, operations};
 use crate::log::{Header, Lifetime, Record, Txn};
-use crate::replay::Verdict;
+use crate::replay::CommitStatus;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
-pub struct Moment {
+pub struct Entry {
     /// Who and when.
     pub header: Header,
     /// What.
-    pub deed: Deed,
+    pub kind: EntryKind,
     /// To which path; `None` for sessions and failures.
     pub path: Option<String>,
     /// The operation of a multi, counted from 1, and how many it has.
@@ -33,7 +33,7 @@ pub struct Moment {
     /// A session's timeout in milliseconds, or the code of a failure.
     pub number: Option<i32>,
     /// Whether it was committed; `None` if the index was never told of other members.
-    pub verdict: Option<Verdict>,
+    pub commit_status: Option<CommitStatus>,
 }
 
 /// Data of a znode, and where it lies.
@@ -47,10 +47,10 @@ pub struct Data {
     pub offset: u64,
 }
 
-impl Moment {
-    pub(crate) fn of(record: &Record<'_>, part: &Part<'_>, path: Option<String>, log: &Rc<Path>) -> Self {
+impl Entry {
+    pub(crate) fn of(record: &Record<'_>, part: &RecordPart<'_>, path: Option<String>, log: &Rc<Path>) -> Self {
         let operations = operations(record);
-        let data = part.txn.data().filter(|_| part.deed.of_path()).and_then(|bytes| {
+        let data = part.txn.data().filter(|_| part.kind.of_path()).and_then(|bytes| {
             let offset = record.offset_of(bytes)?;
             Some(Data { bytes: bytes.to_vec(), log: log.clone(), offset })
         });
@@ -72,7 +72,7 @@ impl Moment {
         }
         Self {
             header: record.header,
-            deed: part.deed,
+            kind: part.kind,
             path,
             multi: operations.map(|of| (part.number + 1, of)),
             log: log.clone(),
@@ -82,7 +82,7 @@ impl Moment {
             acl: acl.map(|acl| acl.iter().map(|entry| entry.to_string()).collect()),
             lifetime,
             number,
-            verdict: None,
+            commit_status: None,
         }
     }
 }

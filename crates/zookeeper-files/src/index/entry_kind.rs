@@ -8,7 +8,7 @@ use crate::log::{Create, Lifetime, Record, Txn};
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Deed {
+pub enum EntryKind {
     /// A znode was created.
     Created = 1,
     /// A client deleted it.
@@ -33,7 +33,7 @@ pub enum Deed {
     Failed = 11,
 }
 
-impl Deed {
+impl EntryKind {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Created,
@@ -92,7 +92,7 @@ impl Deed {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -100,16 +100,16 @@ impl fmt::Display for Deed {
 
 /// One part of a record: all of it for most, one operation of a multi, one path of a session's end.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'a> {
+pub(crate) struct RecordPart<'a> {
     pub(crate) number: u32,
-    pub(crate) deed: Deed,
+    pub(crate) kind: EntryKind,
     /// What was logged for it; the closing of the session for a path that goes with it.
     pub(crate) txn: Txn<'a>,
     /// The path that goes with its session.
     ended: Option<crate::jute::Text<'a>>,
 }
 
-impl<'a> Part<'a> {
+impl<'a> RecordPart<'a> {
     /// The path that it is about.
     pub(crate) fn path(&self) -> Option<Cow<'a, str>> {
         self.ended.or_else(|| self.txn.path()).map(crate::jute::Text::decode)
@@ -131,14 +131,14 @@ pub(crate) fn operations(record: &Record<'_>) -> Option<usize> {
 
 /// The parts of a record. Their numbers are part of the index on disk: 0 is the record itself, or a multi's first
 /// operation; the paths of a session's end count from 1.
-pub(crate) fn parts<'a>(record: &Record<'a>) -> impl Iterator<Item = Part<'a>> + use<'a> {
+pub(crate) fn parts<'a>(record: &Record<'a>) -> impl Iterator<Item = RecordPart<'a>> + use<'a> {
     let txn = record.txn;
     let (multi, paths) = (txn.operations(), txn.ended());
-    let whole = multi.is_none().then(|| Part { number: 0, deed: Deed::of(&txn), txn, ended: None });
+    let whole = multi.is_none().then(|| RecordPart { number: 0, kind: EntryKind::of(&txn), txn, ended: None });
     let operations = multi.into_iter().flat_map(|ops| (0..).zip(ops.iter()));
     let ended = paths.into_iter().flat_map(|paths| (1..).zip(paths.iter()));
     whole
         .into_iter()
-        .chain(operations.map(|(number, txn)| Part { number, deed: Deed::of(&txn), txn, ended: None }))
-        .chain(ended.map(move |(number, path)| Part { number, deed: Deed::Ended, txn, ended: Some(path) }))
+        .chain(operations.map(|(number, txn)| RecordPart { number, kind: EntryKind::of(&txn), txn, ended: None }))
+        .chain(ended.map(move |(number, path)| RecordPart { number, kind: EntryKind::Ended, txn, ended: Some(path) }))
 }

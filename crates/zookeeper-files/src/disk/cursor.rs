@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::disk::error::CannotLook;
-use crate::disk::member::File;
+use crate::disk::error::DiskError;
+use crate::disk::member_files::DataFile;
 use crate::disk::open::OnProgress;
-use crate::disk::survey::KEPT;
-use crate::disk::walk::{Met, Walk};
+use crate::disk::scan::{Scan, ScanItem};
+use crate::disk::survey::MAX_DAMAGE;
 use crate::ids::Zxid;
 use crate::jute::Malformed;
-use crate::log::{Damage, Fault, Record};
+use crate::log::{Damage, LogFault, Record};
 
 /// The logs of a member, read as one. The record at hand is kept, so that several chains can be compared.
-pub(crate) struct Chain {
-    walk: Walk,
+pub(crate) struct LogCursor {
+    scan: Scan,
     purged: Vec<PathBuf>,
     head: Option<Head>,
     body: Vec<u8>,
@@ -28,13 +28,13 @@ struct Head {
     checksum: u32,
 }
 
-impl Chain {
+impl LogCursor {
     /// Reads these logs one after the other, with records of up to `limit` bytes, and stands at the first record.
-    pub(crate) fn new(files: &[File], limit: Option<usize>, progress: OnProgress<'_>) -> Result<Self, CannotLook> {
+    pub(crate) fn new(files: &[DataFile], limit: Option<usize>, progress: OnProgress<'_>) -> Result<Self, DiskError> {
         let (head, body, damage, purged) = (None, Vec::new(), Vec::new(), Vec::new());
-        let mut chain = Self { walk: Walk::new(files, limit), purged, head, body, damage };
-        chain.advance(progress)?;
-        Ok(chain)
+        let mut cursor = Self { scan: Scan::new(files, limit), purged, head, body, damage };
+        cursor.advance(progress)?;
+        Ok(cursor)
     }
 
     /// The zxid of the record at hand; `None` at the end.
@@ -44,7 +44,7 @@ impl Chain {
 
     /// The file of the record at hand.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.walk.path()
+        self.scan.path()
     }
 
     /// The record at hand.
@@ -58,26 +58,26 @@ impl Chain {
     }
 
     /// Goes to the next record.
-    pub(crate) fn advance(&mut self, progress: OnProgress<'_>) -> Result<(), CannotLook> {
+    pub(crate) fn advance(&mut self, progress: OnProgress<'_>) -> Result<(), DiskError> {
         self.head = None;
-        while let Some(met) = self.walk.next(progress)? {
-            let damage = match met {
-                Met::Record(record) => {
+        while let Some(item) = self.scan.next(progress)? {
+            let damage = match item {
+                ScanItem::Record(record) => {
                     self.body.clear();
                     self.body.extend_from_slice(record.body);
                     let zxid = record.header.zxid;
                     self.head = Some(Head { zxid, offset: record.offset, checksum: record.checksum });
                     return Ok(());
                 }
-                Met::Damage(damage) => Some(damage),
-                Met::Purged => None,
-                Met::Unpackable(_) | Met::End { .. } => continue,
+                ScanItem::Damage(damage) => Some(damage),
+                ScanItem::Purged => None,
+                ScanItem::Unpackable(_) | ScanItem::End { .. } => continue,
             };
-            let Some(path) = self.walk.path().map(Path::to_owned) else { continue };
+            let Some(path) = self.scan.path().map(Path::to_owned) else { continue };
             match damage {
                 None => self.purged.push(path),
-                Some(Damage { fault: Fault::Gap { .. }, .. }) => {}
-                Some(damage) if self.damage.len() < KEPT => self.damage.push((path, damage)),
+                Some(Damage { fault: LogFault::Gap { .. }, .. }) => {}
+                Some(damage) if self.damage.len() < MAX_DAMAGE => self.damage.push((path, damage)),
                 Some(_) => {}
             }
         }

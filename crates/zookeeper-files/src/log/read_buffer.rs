@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 /// Large enough that reads cost little, small enough to stay in the processor's cache.
 const SIZE: usize = 256 << 10;
 
-pub(crate) struct Window<R> {
+pub(crate) struct ReadBuffer<R> {
     source: R,
     buffer: Vec<u8>,
     start: usize,
@@ -13,8 +13,8 @@ pub(crate) struct Window<R> {
     offset: u64,
 }
 
-impl<R: Read> Window<R> {
-    /// A window onto `source`, whose next byte is at `offset` of the file.
+impl<R: Read> ReadBuffer<R> {
+    /// A buffer of `source`, whose next byte is at `offset` of the file.
     pub(crate) fn new(source: R, offset: u64) -> Self {
         Self { source, buffer: vec![0; SIZE], start: 0, filled: 0, offset }
     }

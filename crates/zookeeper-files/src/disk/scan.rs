@@ -3,19 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::error::CannotLook;
+use crate::disk::error::DiskError;
 use crate::disk::live::{LiveLog, is_packing, unless_purged};
-use crate::disk::member::{File, Member};
+use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::open::{OnProgress, Progress};
 use crate::ids::Zxid;
-use crate::log::{Damage, End, Event, Found, Record};
+use crate::log::{Damage, End, LogItem, RawItem, Record};
 
 /// Progress is told once in so many records.
-const TOLD: u64 = 1 << 14;
+const PROGRESS_EVERY: u64 = 1 << 14;
 
 /// What a walk over logs meets.
 #[derive(Debug)]
-pub enum Met<'a> {
+pub enum ScanItem<'a> {
     /// A good record.
     Record(Record<'a>),
     /// Something is wrong. What is good behind it is met all the same.
@@ -38,24 +38,24 @@ pub enum Met<'a> {
 /// Logs, read one after the other.
 ///
 /// A server may be writing to them meanwhile: see [`disk`](crate::disk). The last thing that is met of each log that is
-/// there is its [`End`](Met::End).
+/// there is its [`End`](ScanItem::End).
 ///
 /// ```no_run
-/// use zookeeper_files::disk::{Member, Met};
+/// use zookeeper_files::disk::{MemberFiles, ScanItem};
 ///
-/// let member = Member::look("/var/lib/zookeeper")?;
-/// let mut walk = member.walk(&member.logs);
-/// while let Some(met) = walk.next(&mut |_| ())? {
-///     match met {
-///         Met::Record(record) => println!("{:#} {}", record.header.zxid, record.txn.kind()),
-///         Met::Damage(damage) => println!("{damage}"),
-///         Met::Unpackable(error) => println!("{error}"),
-///         Met::Purged | Met::End { .. } => {}
+/// let member = MemberFiles::find("/var/lib/zookeeper")?;
+/// let mut scan = member.scan(&member.logs);
+/// while let Some(item) = scan.next(&mut |_| ())? {
+///     match item {
+///         ScanItem::Record(record) => println!("{:#} {}", record.header.zxid, record.txn.txn_type()),
+///         ScanItem::Damage(damage) => println!("{damage}"),
+///         ScanItem::Unpackable(error) => println!("{error}"),
+///         ScanItem::Purged | ScanItem::End { .. } => {}
 ///     }
 /// }
-/// # Ok::<(), zookeeper_files::disk::CannotLook>(())
+/// # Ok::<(), zookeeper_files::disk::DiskError>(())
 /// ```
-pub struct Walk {
+pub struct Scan {
     files: Vec<PathBuf>,
     /// How many of them were begun.
     begun: usize,
@@ -63,13 +63,13 @@ pub struct Walk {
     /// A single file that begins with other bytes was named by mistake; in a folder that is damage.
     single: bool,
     log: Option<LiveLog>,
-    at: At,
+    at: ScanState,
     records: u64,
 }
 
 /// Where a walk is in a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+enum ScanState {
     /// There may be more.
     Inside,
     /// There is nothing more, which is to be told.
@@ -78,16 +78,16 @@ enum At {
     Past,
 }
 
-impl Member {
+impl MemberFiles {
     /// Reads some of its logs.
-    pub fn walk(&self, logs: &[File]) -> Walk {
-        Walk { single: self.single, ..Walk::new(logs, self.max_record) }
+    pub fn scan(&self, logs: &[DataFile]) -> Scan {
+        Scan { single: self.single, ..Scan::new(logs, self.max_record) }
     }
 }
 
-impl Walk {
+impl Scan {
     /// Reads logs of folders, with records of up to `limit` bytes.
-    pub(crate) fn new(logs: &[File], limit: Option<usize>) -> Self {
+    pub(crate) fn new(logs: &[DataFile], limit: Option<usize>) -> Self {
         Self::of(logs.iter().map(|file| file.path.clone()).collect(), limit)
     }
 
@@ -97,7 +97,7 @@ impl Walk {
     }
 
     fn of(files: Vec<PathBuf>, limit: Option<usize>) -> Self {
-        Self { files, begun: 0, limit, single: false, log: None, at: At::Inside, records: 0 }
+        Self { files, begun: 0, limit, single: false, log: None, at: ScanState::Inside, records: 0 }
     }
 
     /// Goes on in a log that is not packed, at the offset of a record; `last` is the record before it. `None` if the log was
@@ -107,7 +107,7 @@ impl Walk {
         offset: u64,
         last: Option<Zxid>,
         limit: Option<usize>,
-    ) -> Result<Option<Self>, CannotLook> {
+    ) -> Result<Option<Self>, DiskError> {
         let log = unless_purged(LiveLog::resume(path, offset, last, limit))?;
         Ok(log.map(|log| Self { begun: 1, log: Some(log), ..Self::one(path, limit) }))
     }
@@ -119,10 +119,10 @@ impl Walk {
 
     /// What comes next; `None` behind the last log.
     #[inline]
-    pub fn next(&mut self, progress: OnProgress<'_>) -> Result<Option<Met<'_>>, CannotLook> {
+    pub fn next(&mut self, progress: OnProgress<'_>) -> Result<Option<ScanItem<'_>>, DiskError> {
         let found = loop {
-            if self.at == At::Past {
-                (self.log, self.at) = (None, At::Inside);
+            if self.at == ScanState::Past {
+                (self.log, self.at) = (None, ScanState::Inside);
             }
             let Some(log) = &mut self.log else {
                 let Some(path) = self.files.get(self.begun) else { return Ok(None) };
@@ -133,36 +133,36 @@ impl Walk {
                     unless_purged(LiveLog::of_folder(path, self.limit))?
                 };
                 if self.log.is_none() {
-                    return Ok(Some(Met::Purged));
+                    return Ok(Some(ScanItem::Purged));
                 }
                 continue;
             };
-            if self.at == At::End {
+            if self.at == ScanState::End {
                 log.check()?;
-                self.at = At::Past;
+                self.at = ScanState::Past;
                 let (read, end, last) = (log.offset(), log.end().unwrap_or_default(), log.last());
-                return Ok(Some(Met::End { read, end, last }));
+                return Ok(Some(ScanItem::End { read, end, last }));
             }
             match log.find() {
-                Ok(Found::End) => self.at = At::End,
+                Ok(RawItem::End) => self.at = ScanState::End,
                 Ok(found) => break found,
                 Err(error) if is_packing(&error) => {
-                    self.at = At::End;
-                    return Ok(Some(Met::Unpackable(error)));
+                    self.at = ScanState::End;
+                    return Ok(Some(ScanItem::Unpackable(error)));
                 }
-                Err(error) => return Err(CannotLook::io(log.path(), error)),
+                Err(error) => return Err(DiskError::io(log.path(), error)),
             }
         };
         let Some(log) = &self.log else { return Ok(None) };
-        if let Found::Record { offset, .. } = found {
+        if let RawItem::Record { offset, .. } = found {
             self.records += 1;
-            if self.records.is_multiple_of(TOLD) {
+            if self.records.is_multiple_of(PROGRESS_EVERY) {
                 progress(Progress { path: log.path(), done: offset, of: log.length() });
             }
         }
-        Ok(log.deliver(found).map(|event| match event {
-            Event::Record(record) => Met::Record(record),
-            Event::Damage(damage) => Met::Damage(damage),
+        Ok(log.deliver(found).map(|item| match item {
+            LogItem::Record(record) => ScanItem::Record(record),
+            LogItem::Damage(damage) => ScanItem::Damage(damage),
         }))
     }
 }
@@ -175,7 +175,7 @@ mod tests {
     use crate::log::{Header, LogWriter, SessionId, Txn};
 
     /// A log with these transactions, as it lies on a disk.
-    fn log(folder: &Path, zxids: std::ops::RangeInclusive<u64>) -> File {
+    fn log(folder: &Path, zxids: std::ops::RangeInclusive<u64>) -> DataFile {
         let path = folder.join(format!("log.{:x}", zxids.start()));
         let mut log = LogWriter::new(Vec::new(), 0).unwrap();
         for zxid in zxids.clone() {
@@ -183,18 +183,18 @@ mod tests {
             log.append(header, &Txn::CreateSession { timeout: 1 }, None).unwrap();
         }
         fs::write(&path, log.into_inner()).unwrap();
-        File { path, zxid: Some(Zxid(*zxids.start())) }
+        DataFile { path, zxid: Some(Zxid(*zxids.start())) }
     }
 
     /// What is met: zxids, `!` for damage, `-` for what was purged, `.` for an end.
-    fn met(mut walk: Walk) -> String {
+    fn item(mut scan: Scan) -> String {
         let mut text = Vec::new();
-        while let Some(met) = walk.next(&mut |_| ()).unwrap() {
-            text.push(match met {
-                Met::Record(record) => record.header.zxid.to_string(),
-                Met::Damage(_) | Met::Unpackable(_) => "!".to_owned(),
-                Met::Purged => "-".to_owned(),
-                Met::End { .. } => ".".to_owned(),
+        while let Some(item) = scan.next(&mut |_| ()).unwrap() {
+            text.push(match item {
+                ScanItem::Record(record) => record.header.zxid.to_string(),
+                ScanItem::Damage(_) | ScanItem::Unpackable(_) => "!".to_owned(),
+                ScanItem::Purged => "-".to_owned(),
+                ScanItem::End { .. } => ".".to_owned(),
             });
         }
         text.join(" ")
@@ -204,33 +204,33 @@ mod tests {
     fn logs_are_read_one_after_the_other_and_each_is_told_to_end_or_to_be_gone() {
         let folder = tempfile::tempdir().unwrap();
         let logs = [log(folder.path(), 1..=2), log(folder.path(), 3..=3), log(folder.path(), 4..=5)];
-        assert_eq!(met(Walk::new(&logs, None)), "1 2 . 3 . 4 5 .");
+        assert_eq!(item(Scan::new(&logs, None)), "1 2 . 3 . 4 5 .");
         fs::remove_file(&logs[1].path).unwrap();
-        assert_eq!(met(Walk::new(&logs, None)), "1 2 . - 4 5 .");
+        assert_eq!(item(Scan::new(&logs, None)), "1 2 . - 4 5 .");
     }
 
     #[test]
     fn a_walk_goes_on_where_another_one_ended() {
         let folder = tempfile::tempdir().unwrap();
         let file = log(folder.path(), 1..=3);
-        let mut walk = Walk::one(&file.path, None);
-        let Some(Met::Record(record)) = walk.next(&mut |_| ()).unwrap() else { panic!("no record") };
-        let resumed = Walk::resume(&file.path, record.end(), Some(Zxid(1)), None).unwrap().unwrap();
-        assert_eq!(met(resumed), "2 3 .");
-        let gap = Walk::resume(&file.path, walk.log.as_ref().unwrap().offset(), Some(Zxid(9)), None);
-        assert_eq!(met(gap.unwrap().unwrap()), "! 2 3 .");
+        let mut scan = Scan::one(&file.path, None);
+        let Some(ScanItem::Record(record)) = scan.next(&mut |_| ()).unwrap() else { panic!("no record") };
+        let resumed = Scan::resume(&file.path, record.end(), Some(Zxid(1)), None).unwrap().unwrap();
+        assert_eq!(item(resumed), "2 3 .");
+        let gap = Scan::resume(&file.path, scan.log.as_ref().unwrap().offset(), Some(Zxid(9)), None);
+        assert_eq!(item(gap.unwrap().unwrap()), "! 2 3 .");
     }
 
     #[test]
     fn other_bytes_are_damage_of_a_folder_and_a_mistake_where_a_file_was_named() {
         let folder = tempfile::tempdir().unwrap();
-        let file = File { path: folder.path().join("log.1"), zxid: Some(Zxid(1)) };
+        let file = DataFile { path: folder.path().join("log.1"), zxid: Some(Zxid(1)) };
         fs::write(&file.path, b"no log at all").unwrap();
         let old = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         fs::File::options().append(true).open(&file.path).unwrap().set_modified(old).unwrap();
-        let member = |single| Member { single, logs: vec![file.clone()], ..Member::default() };
-        assert_eq!(met(member(false).walk(&member(false).logs)), "! .");
-        let mut walk = member(true).walk(&member(true).logs);
-        assert!(matches!(walk.next(&mut |_| ()), Err(CannotLook::OtherFile { .. })));
+        let member = |single| MemberFiles { single, logs: vec![file.clone()], ..MemberFiles::default() };
+        assert_eq!(item(member(false).scan(&member(false).logs)), "! .");
+        let mut scan = member(true).scan(&member(true).logs);
+        assert!(matches!(scan.next(&mut |_| ()), Err(DiskError::OtherFile { .. })));
     }
 }

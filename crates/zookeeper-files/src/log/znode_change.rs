@@ -6,7 +6,7 @@ use crate::log::txn::{Create, Lifetime, Txn};
 
 /// What happened to one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Change<'a> {
+pub struct ZnodeChange<'a> {
     /// The path.
     pub path: Text<'a>,
     /// What happened to it.
@@ -66,7 +66,7 @@ impl<'a> Effect<'a> {
     }
 }
 
-fn of_one<'a>(txn: &Txn<'a>, part: u32) -> Option<Change<'a>> {
+fn of_one<'a>(txn: &Txn<'a>, part: u32) -> Option<ZnodeChange<'a>> {
     let (path, effect) = match *txn {
         Txn::Create(Create { path, data, acl, lifetime, parent_cversion: _, with_stat: _ }) => {
             (path, Effect::Created { data, acl, lifetime })
@@ -82,13 +82,13 @@ fn of_one<'a>(txn: &Txn<'a>, part: u32) -> Option<Change<'a>> {
         | Txn::Multi(_)
         | Txn::Error { .. } => return None,
     };
-    Some(Change { path, effect, part })
+    Some(ZnodeChange { path, effect, part })
 }
 
-pub(crate) fn changes(txn: Txn<'_>) -> impl Iterator<Item = Change<'_>> {
+pub(crate) fn changes(txn: Txn<'_>) -> impl Iterator<Item = ZnodeChange<'_>> {
     let parts =
         txn.operations().into_iter().flat_map(|ops| (0..).zip(ops.iter())).filter_map(|(part, txn)| of_one(&txn, part));
-    let ended = txn.ended().into_iter().flat_map(|paths| (0..).zip(paths.iter())).map(|(part, path)| Change {
+    let ended = txn.ended().into_iter().flat_map(|paths| (0..).zip(paths.iter())).map(|(part, path)| ZnodeChange {
         path,
         effect: Effect::SessionEnded,
         part,

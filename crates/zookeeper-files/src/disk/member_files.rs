@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::atomic::folder_of;
-use crate::disk::error::CannotLook;
+use crate::disk::error::DiskError;
 use crate::ids::Zxid;
 
 /// A log or a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct DataFile {
     /// Where it is.
     pub path: PathBuf,
     /// The zxid in its name; `None` for a single file of another name.
@@ -18,19 +18,19 @@ pub struct File {
 
 /// The files of one member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Member {
+pub struct MemberFiles {
     /// As it was named.
     pub name: String,
     /// Its logs, oldest first.
-    pub logs: Vec<File>,
+    pub logs: Vec<DataFile>,
     /// Its snapshots, oldest first.
-    pub snapshots: Vec<File>,
+    pub snapshots: Vec<DataFile>,
     /// Files that a server takes for one of its own by their names, like `log.1.bak` or `snapshot.1.tmp`.
     pub strays: Vec<Stray>,
     /// A single file was named, not a folder.
     pub single: bool,
     /// The snapshots beside a single log.
-    pub beside: Vec<File>,
+    pub beside: Vec<DataFile>,
     /// The folder with its snapshots, where servers keep their epochs, too.
     pub data: Option<PathBuf>,
     /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` or its extrasize
@@ -42,19 +42,19 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
     /// Where it is, and what its name says.
-    pub file: File,
+    pub file: DataFile,
     /// It is taken for a log, or else for a snapshot.
     pub log: bool,
 }
 
-impl Member {
+impl MemberFiles {
     /// Finds the files of a member: `DATA`, `DATA,LOG` or a single file.
-    pub fn look(name: &str) -> Result<Self, CannotLook> {
+    pub fn find(name: &str) -> Result<Self, DiskError> {
         let mut member = Self { name: name.to_owned(), ..Self::default() };
         let named = if Path::new(name).exists() { vec![name] } else { name.split(',').collect() };
         for part in named {
             let path = Path::new(part);
-            let metadata = fs::metadata(path).map_err(|error| CannotLook::io(path, error))?;
+            let metadata = fs::metadata(path).map_err(|error| DiskError::io(path, error))?;
             if metadata.is_dir() {
                 member.folder(path)?;
             } else {
@@ -66,50 +66,52 @@ impl Member {
         Ok(member)
     }
 
-    fn single(&mut self, path: &Path) -> Result<(), CannotLook> {
+    fn single(&mut self, path: &Path) -> Result<(), DiskError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let file = |zxid| File { path: path.to_owned(), zxid };
+        let file = |zxid| DataFile { path: path.to_owned(), zxid };
         self.single = true;
-        match kind(&name) {
-            Named::Log(zxid) => {
+        match file_type(&name) {
+            FileType::Log(zxid) => {
                 self.logs.push(file(Some(zxid)));
                 self.beside = snapshots_beside(path);
             }
-            Named::Snapshot(zxid) => self.snapshots.push(file(Some(zxid))),
-            Named::Stray { .. } | Named::Other => match crate::disk::open::magic(path)? {
+            FileType::Snapshot(zxid) => self.snapshots.push(file(Some(zxid))),
+            FileType::Stray { .. } | FileType::Other => match crate::disk::open::magic(path)? {
                 Some(magic) if magic == crate::log::MAGIC => self.logs.push(file(None)),
                 Some(magic) if magic == crate::snapshot::MAGIC => self.snapshots.push(file(None)),
                 _ => {
                     let what = "neither a transaction log (ZKLG) nor a snapshot (ZKSN) of ZooKeeper 3.0 or later";
-                    return Err(CannotLook::OtherFile { path: path.to_owned(), what: what.to_owned() });
+                    return Err(DiskError::OtherFile { path: path.to_owned(), what: what.to_owned() });
                 }
             },
         }
         Ok(())
     }
 
-    fn folder(&mut self, path: &Path) -> Result<(), CannotLook> {
+    fn folder(&mut self, path: &Path) -> Result<(), DiskError> {
         let mut folder = path.to_owned();
         // A dataDir that is called version-2 itself has another one in it.
         while folder.join("version-2").is_dir() {
             folder.push("version-2");
         }
-        let entries = fs::read_dir(&folder).map_err(|error| CannotLook::io(&folder, error))?;
+        let entries = fs::read_dir(&folder).map_err(|error| DiskError::io(&folder, error))?;
         let (mut found, mut hint) = (false, "");
         let snapshots = self.snapshots.len();
         for entry in entries {
-            let entry = entry.map_err(|error| CannotLook::io(&folder, error))?;
+            let entry = entry.map_err(|error| DiskError::io(&folder, error))?;
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
             hint = hint_of(&name).unwrap_or(hint);
             if path.is_dir() {
                 continue;
             }
-            match kind(&name) {
-                Named::Log(zxid) => self.logs.push(File { path, zxid: Some(zxid) }),
-                Named::Snapshot(zxid) => self.snapshots.push(File { path, zxid: Some(zxid) }),
-                Named::Stray { zxid, log } => self.strays.push(Stray { file: File { path, zxid: Some(zxid) }, log }),
-                Named::Other => continue,
+            match file_type(&name) {
+                FileType::Log(zxid) => self.logs.push(DataFile { path, zxid: Some(zxid) }),
+                FileType::Snapshot(zxid) => self.snapshots.push(DataFile { path, zxid: Some(zxid) }),
+                FileType::Stray { zxid, log } => {
+                    self.strays.push(Stray { file: DataFile { path, zxid: Some(zxid) }, log });
+                }
+                FileType::Other => continue,
             }
             found = true;
         }
@@ -120,22 +122,22 @@ impl Member {
             return Ok(());
         }
         if folder.ends_with("version-2") {
-            return Err(CannotLook::Unused(folder));
+            return Err(DiskError::Unused(folder));
         }
         let hint = if hint.is_empty() { elsewhere(&folder) } else { hint.to_owned() };
-        Err(CannotLook::NotZooKeeper { path: path.to_owned(), hint })
+        Err(DiskError::NotZooKeeper { path: path.to_owned(), hint })
     }
 
     /// Looks again, if some of its files were purged since.
-    pub fn refreshed(&self) -> Result<Option<Self>, CannotLook> {
+    pub fn refreshed(&self) -> Result<Option<Self>, DiskError> {
         if self.logs.iter().chain(&self.snapshots).all(|file| file.path.exists()) {
             return Ok(None);
         }
-        Ok(Some(Self { max_record: self.max_record, ..Self::look(&self.name)? }))
+        Ok(Some(Self { max_record: self.max_record, ..Self::find(&self.name)? }))
     }
 
     /// The logs that hold what comes after `zxid`: the last one that begins at or before it, and all later ones.
-    pub(crate) fn logs_after(&self, zxid: Zxid) -> &[File] {
+    pub(crate) fn logs_after(&self, zxid: Zxid) -> &[DataFile] {
         let later = self.logs.partition_point(|file| file.zxid <= Some(zxid));
         &self.logs[later.saturating_sub(1)..]
     }
@@ -156,16 +158,16 @@ fn elsewhere(folder: &Path) -> String {
     if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
 }
 
-fn snapshots_beside(log: &Path) -> Vec<File> {
+fn snapshots_beside(log: &Path) -> Vec<DataFile> {
     let entries = fs::read_dir(folder_of(log)).into_iter().flatten().flatten();
-    let named = entries.filter_map(|entry| match kind(&entry.file_name().to_string_lossy()) {
-        Named::Snapshot(zxid) => Some(File { path: entry.path(), zxid: Some(zxid) }),
+    let named = entries.filter_map(|entry| match file_type(&entry.file_name().to_string_lossy()) {
+        FileType::Snapshot(zxid) => Some(DataFile { path: entry.path(), zxid: Some(zxid) }),
         _ => None,
     });
     named.collect()
 }
 
-enum Named {
+enum FileType {
     Log(Zxid),
     Snapshot(Zxid),
     Stray { zxid: Zxid, log: bool },
@@ -173,16 +175,16 @@ enum Named {
 }
 
 /// Servers look at the part behind the first dot and at no more, so that `log.1.bak` is a log to them.
-fn kind(name: &str) -> Named {
+fn file_type(name: &str) -> FileType {
     let mut parts = name.split('.');
     let (prefix, zxid, rest) = (parts.next(), parts.next(), parts.collect::<Vec<_>>());
     let zxid = zxid.filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let Some(zxid) = zxid.and_then(|text| u64::from_str_radix(text, 16).ok()).map(Zxid) else { return Named::Other };
+    let Some(zxid) = zxid.and_then(|text| u64::from_str_radix(text, 16).ok()).map(Zxid) else { return FileType::Other };
     match (prefix, &rest[..]) {
-        (Some("log"), [] | ["gz"]) => Named::Log(zxid),
-        (Some("snapshot"), [] | ["gz" | "snappy"]) => Named::Snapshot(zxid),
-        (Some(prefix @ ("log" | "snapshot")), _) => Named::Stray { zxid, log: prefix == "log" },
-        _ => Named::Other,
+        (Some("log"), [] | ["gz"]) => FileType::Log(zxid),
+        (Some("snapshot"), [] | ["gz" | "snappy"]) => FileType::Snapshot(zxid),
+        (Some(prefix @ ("log" | "snapshot")), _) => FileType::Stray { zxid, log: prefix == "log" },
+        _ => FileType::Other,
     }
 }
 
@@ -207,7 +209,7 @@ mod tests {
             for name in names {
                 fs::write(folder.path().join(name), b"").unwrap();
             }
-            let member = Member::look(folder.path().to_str().unwrap()).unwrap();
+            let member = MemberFiles::find(folder.path().to_str().unwrap()).unwrap();
             (member.logs.len(), member.snapshots.len(), member.strays.len())
         };
         assert_eq!(count(&["log.1", "log.a0", "snapshot.0", "snapshot.1.gz", "snapshot.2.snappy"]), (2, 3, 0));
@@ -218,9 +220,9 @@ mod tests {
     fn the_folder_of_another_product_is_named_as_such() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("meta.properties"), b"").unwrap();
-        let error = Member::look(folder.path().to_str().unwrap()).unwrap_err().to_string();
+        let error = MemberFiles::find(folder.path().to_str().unwrap()).unwrap_err().to_string();
         assert!(error.ends_with("(this looks like Kafka)"), "{error}");
-        assert!(matches!(Member::look("/nowhere/at/all"), Err(CannotLook::Missing(_))));
+        assert!(matches!(MemberFiles::find("/nowhere/at/all"), Err(DiskError::Missing(_))));
     }
 
     #[test]
@@ -228,8 +230,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("zookeeper/data/version-2");
         fs::create_dir_all(&data).unwrap();
-        let look = |path: &Path| Member::look(path.to_str().unwrap());
-        assert!(matches!(look(&data), Err(CannotLook::Unused(_))));
+        let look = |path: &Path| MemberFiles::find(path.to_str().unwrap());
+        assert!(matches!(look(&data), Err(DiskError::Unused(_))));
         for high in [folder.path().to_owned(), folder.path().join("zookeeper")] {
             let error = look(&high).unwrap_err().to_string();
             assert!(error.ends_with("zookeeper/data?"), "{error}");
@@ -242,8 +244,8 @@ mod tests {
 
     #[test]
     fn the_logs_after_a_zxid_begin_with_the_one_that_may_hold_it() {
-        let file = |zxid| File { path: PathBuf::new(), zxid: Some(Zxid(zxid)) };
-        let member = Member { logs: vec![file(5), file(9), file(12)], ..Member::default() };
+        let file = |zxid| DataFile { path: PathBuf::new(), zxid: Some(Zxid(zxid)) };
+        let member = MemberFiles { logs: vec![file(5), file(9), file(12)], ..MemberFiles::default() };
         let first = |zxid| member.logs_after(Zxid(zxid))[0].zxid.unwrap().0;
         assert_eq!([1, 5, 8, 9, 11, 12, 99].map(first), [5, 5, 5, 9, 9, 12, 12]);
     }
