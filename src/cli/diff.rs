@@ -1,4 +1,4 @@
-//! What is different between two points, or between two snapshots.
+//! `menagerie snapshot diff`: the differences between two points, or between two snapshots.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences
 
 #[derive(Args, Debug)]
 pub struct DiffOptions {
-    /// Members' folders with --from; without it, two snapshots or folders to compare
+    /// With --from, the folders of members; without it, two snapshots or folders to compare
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The first point
@@ -25,14 +25,14 @@ pub struct DiffOptions {
     /// The second point
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     to: PointArg,
-    /// Only this znode and those below it
+    /// Show only this znode and those below it
     #[arg(long, visible_alias = "subtree", default_value = "/", value_name = "PATH")]
     path: String,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Print so many bytes of data for people
-    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    /// Show at most N bytes of data in human output
+    #[arg(long, default_value_t = 200, value_name = "N")]
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
@@ -47,13 +47,13 @@ struct DifferenceLine<'a> {
     after: Option<ZnodeLine<'a>>,
 }
 
-/// Prints what is different.
+/// Prints the differences.
 pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
     let members = look(&options.paths, options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
         (Some(from), members) => {
-            // Of two trees of a million znodes each, mostly the same, one is enough.
+            // One tree and a journal are enough: two trees of a million znodes each would be mostly the same.
             let mut progress = |at: Progress<'_>| meter.show(at);
             if let Some(led) = rebuild_on(members, (from.0, options.to.0), &mut progress)? {
                 return changed(led, options);
@@ -66,8 +66,8 @@ pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
     apart(before, after, options, &mut meter)
 }
 
-/// Two trees of which never more than one is whole in memory: of the first there are sums while the second is there, and what
-/// differs is taken from it anew.
+/// Compares two trees with only one of them whole in memory: it keeps sums of the first while it rebuilds the second, then
+/// rebuilds the first again and keeps only the znodes that differ.
 fn apart(
     before: (&[MemberFiles], Point),
     after: (&[MemberFiles], Point),
@@ -81,7 +81,7 @@ fn apart(
     let mut new = second.replay.into_tree();
     let new_children = owned(&new);
     sums.sift(&mut new);
-    // A server may write on: the same once more, unless the files end within a snapshot.
+    // The server may go on writing: rebuild up to the same zxid, unless the files end within a snapshot.
     let pinned = rebuild_retrying(before.0, Point::Zxid(last), meter);
     let again = match pinned {
         Err(DiskError::NoTree(_)) => rebuild_retrying(before.0, before.1, meter),
@@ -96,7 +96,7 @@ fn apart(
     Ok(if one == Exit::Sound { other } else { one })
 }
 
-/// How many children each znode has, whatever becomes of the tree.
+/// The number of children of each znode, independent of the tree.
 fn owned(tree: &Tree) -> HashMap<Box<[u8]>, usize> {
     tree.children().into_iter().map(|(path, count)| (path.into(), count)).collect()
 }

@@ -1,4 +1,4 @@
-//! What happened, as a line each: of a search, and of the life of one path.
+//! Entries of the index, one per line: for a search, and for the history of one path.
 
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ fn push_details(entry: &Entry, to: &mut Vec<u8>) {
     }
 }
 
-/// The codes that a leader logs, in ZooKeeper's words.
+/// ZooKeeper's names of the error codes that a leader logs.
 fn failure(code: i32) -> &'static str {
     match code {
         -101 => " (NoNode)",
@@ -79,7 +79,7 @@ fn failure(code: i32) -> &'static str {
     }
 }
 
-/// The life of a path, and who had a part in it.
+/// The history of a path, and the sessions that changed it.
 pub(crate) fn push_history(path: &str, history: &ZnodeHistory, data: usize, to: &mut Vec<u8>) {
     push_escaped(path.as_bytes(), to);
     let count = history.changes.len();
@@ -134,7 +134,7 @@ fn push_change(change: &HistoryEntry, data: usize, clock: &mut Clock, to: &mut V
     to.push(b'\n');
 }
 
-/// Data for programs, with the place where it lies.
+/// Data for programs, with its location in the log.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DataLine<'a> {
@@ -159,7 +159,7 @@ impl<'a> DataLine<'a> {
     }
 }
 
-/// `false` or `"unknown"`; what was committed, and what one member alone cannot know, goes without.
+/// `false` or `"unknown"`; absent if the transaction was committed, or if the index knows one member only.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Committed {
@@ -167,7 +167,7 @@ enum Committed {
     Said(&'static str),
 }
 
-/// One thing that happened, for programs.
+/// An entry of the index, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EntryLine<'a> {
@@ -238,7 +238,7 @@ impl<'a> EntryLine<'a> {
     }
 }
 
-/// One thing that happened to a path, for programs: with what was before, and with the session's own times.
+/// A change of a path, for programs: with the data before it, and the times of its session.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HistoryLine<'a> {

@@ -1,6 +1,6 @@
-//! Bytes of anybody's making on one line of text.
+//! Untrusted bytes as one line of text.
 
-/// Appends a message of ours that has names of anybody's making in it.
+/// Appends one of our messages, which may contain untrusted names.
 pub(crate) fn push_message(text: &str, to: &mut Vec<u8>) {
     for character in text.chars() {
         if character.is_control() || is_layout(character) {
@@ -11,7 +11,7 @@ pub(crate) fn push_message(text: &str, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends bytes as text: what is printable as it is, the rest as `\n`, `\t`, `\\` or `\x1b`.
+/// Appends bytes as text: printable characters unchanged, others as `\n`, `\t`, `\\` or `\x1b`.
 pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
     if is_plain(bytes) {
         to.extend_from_slice(bytes);
@@ -25,7 +25,7 @@ pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// Stretches that are printable go as they are: of binary data each character on its own took twenty times as long.
+/// Copies printable runs at once: one character at a time took twenty times as long for binary data.
 fn push_text(text: &str, to: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let (mut at, mut printed) = (0, 0);
@@ -46,7 +46,7 @@ fn push_text(text: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(&bytes[printed..]);
 }
 
-/// As `char::escape_default` has it.
+/// Like `char::escape_default`.
 fn push_hidden(character: char, to: &mut Vec<u8>) {
     match character {
         '\n' => to.extend_from_slice(b"\\n"),
@@ -71,19 +71,19 @@ fn is_printable(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) && byte != b'\\'
 }
 
-/// Whether all bytes are printable ASCII and no backslash. It looks at every byte, which the compiler turns into few steps.
+/// Whether all bytes are printable ASCII and no backslash. It looks at every byte, so that the compiler can vectorize the loop.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.chunks(64).all(|chunk| {
         chunk.iter().fold(0, |odd, &byte| odd | u8::from(!(b' '..=b'~').contains(&byte)) | u8::from(byte == b'\\')) == 0
     })
 }
 
-/// Characters that turn the direction of the rest of the line, or are not seen.
+/// Characters that change the direction of the rest of the line, or are invisible.
 fn is_layout(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Appends data, of long data its beginning.
+/// Appends data, shortened to its first `limit` bytes.
 pub(crate) fn push_data(data: Option<&[u8]>, limit: usize, to: &mut Vec<u8>) {
     let Some(data) = data else { return to.extend_from_slice(b"null") };
     to.push(b'"');
@@ -96,13 +96,13 @@ pub(crate) fn push_data(data: Option<&[u8]>, limit: usize, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends a zxid, or a session, as `{:#}` has it: in a log of a million lines that takes too long.
+/// Appends a zxid or a session like `{:#}`, which is too slow for a log of a million lines.
 pub(crate) fn push_0x(number: u64, to: &mut Vec<u8>) {
     to.extend_from_slice(b"0x");
     push_hex(number, to);
 }
 
-/// Appends a number in hexadecimal, without zeros before it.
+/// Appends a number in hexadecimal, without leading zeros.
 fn push_hex(number: u64, to: &mut Vec<u8>) {
     let mut text = [0; 16];
     let mut at = text.len();

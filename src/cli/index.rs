@@ -14,11 +14,11 @@ use zookeeper_files::ids::Zxid;
 use zookeeper_files::index::{BuildInput, Built, EntryKind, Index, Query, build_of};
 use zookeeper_files::log::SessionId;
 
-/// Indexes ZooKeeper's transaction logs, searches them, and tells the history of a path.
+/// Index ZooKeeper's transaction logs, search them, and show the history of a path.
 ///
-/// The index is a file of its own that can be thrown away and built again; it points into the logs, which must stay where
-/// they are. Nothing of them is ever changed. Logs do not say from which address a session came.
-/// Exit codes: 0 sound, 1 damage was found, 2 could not look.
+/// The index is a file of its own: you can delete it and build it again. It points into the logs, so the logs must stay where
+/// they are. The commands never change them. Logs do not contain the client addresses of sessions.
+/// Exit codes: 0 sound, 1 damage found, 2 the files could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(subcommand)]
@@ -27,17 +27,17 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an index of a member's logs, or let it grow to their ends
+    /// Build an index of a member's logs, or update it to their ends
     #[command(after_help = "Examples:\n  menagerie index build /data\n  \
-        menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to let it grow\n  \
-        menagerie index build /member0 --others /member1 /member2   # and know what was never committed")]
+        menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to update it\n  \
+        menagerie index build /member0 --others /member1 /member2   # and mark what was never committed")]
     Build(BuildOptions),
-    /// Find changes by path, subtree, session, kind, zxid and time, the newest first
+    /// Find changes by path, subtree, session, kind, zxid and time, newest first
     #[command(after_help = "Examples:\n  menagerie index search --subtree /app --since 2026-11-23T19:00:00Z\n  \
         menagerie index search --kind deleted,expired,ended --session 0x10000bba8fd0000\n  \
         menagerie index search --subtree /app --limit 1000 --output json")]
     Search(SearchOptions),
-    /// Tell what happened to a path: when, who, what, before → after
+    /// Show the history of a path: when, who, what, before → after
     #[command(after_help = "Examples:\n  menagerie index history /app/config\n  \
         menagerie index history /app/config --until 2026-11-23T19:00:00Z --limit 5 --output json")]
     History(HistoryOptions),
@@ -45,20 +45,20 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct IndexOptions {
-    /// The file of the index
+    /// The index file
     #[arg(long, default_value = "menagerie.index", value_name = "FILE")]
     index: PathBuf,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
 #[derive(Args, Debug)]
 struct BuildOptions {
-    /// A member's data folder, or DATA,LOG, or single logs
+    /// A member's data folder, DATA,LOG, or single logs
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// The other members' folders: not indexed, they tell what the indexed one logged and nobody committed
+    /// The folders of the other members. They are not indexed; they show which indexed transactions were never committed
     #[arg(long, value_name = "PATH", num_args = 1..)]
     others: Vec<String>,
     #[command(flatten)]
@@ -71,30 +71,30 @@ struct BuildOptions {
 struct EntryFilter {
     #[command(flatten)]
     range: RangeOptions,
-    /// Only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set, acl-set,
+    /// Show only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set, acl-set,
     /// reconfigured, checked, opened, closed (sessions), failed
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
     kind: Vec<EntryKind>,
-    /// Only operations of multis
+    /// Show only operations of multis
     #[arg(long)]
     multi: bool,
-    /// So many at most
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    /// Show at most N entries
+    #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
-    /// Print so many bytes of data for people
-    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    /// Show at most N bytes of data in human output
+    #[arg(long, default_value_t = 200, value_name = "N")]
     data: usize,
 }
 
 #[derive(Args, Debug)]
 struct SearchOptions {
-    /// Only this very path
+    /// Show only changes of this path
     #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<String>,
-    /// Only what changes this path or one below it
+    /// Show only changes of this path and of those below it
     #[arg(long, value_name = "PATH", value_parser = path)]
     subtree: Option<String>,
-    /// The oldest first
+    /// Show the oldest first
     #[arg(long)]
     oldest_first: bool,
     #[command(flatten)]
@@ -108,7 +108,7 @@ struct HistoryOptions {
     /// The path
     #[arg(value_parser = path, required_unless_present = "named", conflicts_with = "named")]
     path: Option<String>,
-    /// The path, named as for the other commands
+    /// The path, as the other commands take it
     #[arg(long = "path", id = "named", value_name = "PATH", value_parser = path)]
     named: Option<String>,
     #[command(flatten)]
@@ -138,7 +138,7 @@ impl EntryFilter {
     }
 }
 
-/// Runs it, and says with what to exit.
+/// Runs the command and returns its exit code.
 pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Build(args) => finish("index build", run_build(&args)),

@@ -1,4 +1,4 @@
-//! A transaction as a line: columns for people, JSON for programs.
+//! A transaction, one per line: columns for people, JSON for programs.
 
 use std::borrow::Cow;
 
@@ -134,7 +134,7 @@ pub(crate) struct RecordLine<'a> {
     digest: Option<String>,
 }
 
-/// What a transaction does, for programs. Data that is no UTF-8 is in `dataBase64`.
+/// What a transaction does, for programs. `dataBase64` has data that is not UTF-8.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TxnLine<'a> {
@@ -165,7 +165,7 @@ struct TxnLine<'a> {
     ops: Option<Vec<TxnLine<'a>>>,
 }
 
-/// Data for programs: as text, or in base64 where it is none.
+/// Data for programs: as text, or in base64 if it is not UTF-8.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DataFields<'a> {

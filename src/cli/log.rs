@@ -18,10 +18,10 @@ use zookeeper_files::ids::ZxidRange;
 use zookeeper_files::log::{Damage, Record};
 use zookeeper_files::path::{is_at_or_under, key};
 
-/// Read ZooKeeper's transaction logs; nothing is ever changed.
+/// Read ZooKeeper's transaction logs. The commands never change them.
 ///
-/// PATH is a log, or a member's data folder, or DATA,LOG where its logs have a folder of their own.
-/// Exit codes: 0 sound, 1 damage was found, 2 could not look.
+/// PATH is a log, a member's data folder, or DATA,LOG if its logs have a folder of their own.
+/// Exit codes: 0 sound, 1 damage found, 2 the files could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(subcommand)]
@@ -33,29 +33,29 @@ enum Command {
     /// Print every transaction
     #[command(after_help = "Examples:\n  menagerie log dump /data/version-2/log.100000001\n  \
         menagerie log dump /data --subtree /app --since 2026-11-23T19:00:00Z\n  \
-        menagerie log dump /member0 /member1 /member2 --output json   # the one committed history")]
+        menagerie log dump /member0 /member1 /member2 --output json   # the committed history")]
     Dump(LogDumpOptions),
-    /// Count transactions by type, and say from when to when they are
+    /// Count transactions by type, and show their range of zxids and times
     #[command(after_help = "Examples:\n  menagerie log stat /data")]
     Stat(InputOptions),
-    /// Find damage, and say what a server would make of it
+    /// Find damage, and show what a server does with it when it starts
     #[command(
         after_help = "Examples:\n  menagerie log verify /data\n  menagerie log verify /data,/datalog --replay\n  \
         menagerie log verify /member0 /member1 /member2   # and what was never committed"
     )]
     Verify(verify::LogVerifyOptions),
-    /// Print the last transactions, and with --follow those to come
+    /// Print the last transactions, and with --follow also new ones
     #[command(after_help = "Examples:\n  menagerie log tail /data --follow\n  menagerie log tail /data -n 100")]
     Tail(tail::TailOptions),
 }
 
-/// How transactions are printed.
+/// The output format of transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TxnFormat {
     /// Columns: time, zxid, session, cxid, type, what it does.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// As ZooKeeper's `TxnLogToolkit` prints them, in UTC.
     Toolkit,
@@ -63,16 +63,16 @@ pub(crate) enum TxnFormat {
 
 #[derive(Args, Debug)]
 struct LogDumpOptions {
-    /// Logs or members' folders; of several members the one committed history is printed
+    /// Logs, or the folders of members. With several members, print their committed history
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     #[command(flatten)]
     filter: RecordFilter,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: TxnFormat,
-    /// Print so many bytes of data for people, 0 for none
-    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    /// Show at most N bytes of data in human output, 0 for none
+    #[arg(long, default_value_t = 200, value_name = "N")]
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
@@ -82,20 +82,20 @@ struct LogDumpOptions {
 struct RecordFilter {
     #[command(flatten)]
     range: RangeOptions,
-    /// Only what changes this very path
+    /// Show only changes of this path
     #[arg(long, value_name = "PATH", value_parser = path)]
     path: Option<String>,
-    /// Only what changes this path or one below it
+    /// Show only changes of this path and of those below it
     #[arg(long, value_name = "PATH", value_parser = path)]
     subtree: Option<String>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct InputOptions {
-    /// Logs or members' folders
+    /// Logs, or the folders of members
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<String>,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -119,7 +119,7 @@ impl RecordFilter {
 
 const PURGED: &str = "it was purged before it could be read";
 
-/// Runs the command, and says with what to exit.
+/// Runs the command and returns its exit code.
 pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Dump(options) => finish("log dump", dump(&options)),
@@ -129,7 +129,7 @@ pub fn main(options: Options) -> i32 {
     }
 }
 
-/// Prints transactions in one form.
+/// Prints transactions in one format.
 pub(crate) struct TxnPrinter {
     form: TxnFormat,
     data: usize,
@@ -184,7 +184,7 @@ fn dump(options: &LogDumpOptions) -> Result<Exit, CommandError> {
     Ok(exit)
 }
 
-/// Takes every transaction of a member's logs and tells what is wrong with them. Says whether something is.
+/// Passes every transaction of a member's logs to `take`, and prints what is wrong with the logs. Returns whether anything is.
 fn each(
     member: &MemberFiles,
     meter: &mut Meter,
@@ -210,7 +210,7 @@ fn each(
     Ok(damaged)
 }
 
-/// What damage of a log comes to: it is none where a snapshot has what is missing.
+/// How much damage of a log matters: it is only a notice if a snapshot contains what is missing.
 pub(crate) fn severity_of(cover: &SnapshotCover, damage: &Damage) -> (Severity, String) {
     match cover.of_damage(damage) {
         Some(why) => (Severity::Notice, format!("{damage}; {why}")),

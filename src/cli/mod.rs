@@ -1,6 +1,6 @@
 //! The commands on files: `menagerie log`, `menagerie snapshot` and `menagerie index`.
 //!
-//! They exit with 0 where all is sound, 1 where damage was found, 2 where they could not look.
+//! Exit codes: 0 if all is sound, 1 if damage was found, 2 if the files could not be read.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ pub enum Exit {
     Sound = 0,
     /// Damage was found.
     Damage = 1,
-    /// It could not look.
-    CouldNotLook = 2,
+    /// The files could not be read.
+    Unreadable = 2,
 }
 
 /// Why a command ended early.
@@ -48,17 +48,17 @@ pub(crate) enum CommandError {
     Usage(String),
 }
 
-/// How results are printed.
+/// The output format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
     /// Columns for people.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Runs a command, prints why it could not look, and says with what to exit.
+/// Prints the error of a command, if it failed, and returns its exit code.
 pub(crate) fn finish(command: &str, result: Result<Exit, CommandError>) -> i32 {
     match result {
         Ok(exit) => exit as i32,
@@ -66,16 +66,16 @@ pub(crate) fn finish(command: &str, result: Result<Exit, CommandError>) -> i32 {
         Err(CommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
         Err(stop) => {
             eprintln!("menagerie {command}: {}", plain(&stop.to_string()));
-            Exit::CouldNotLook as i32
+            Exit::Unreadable as i32
         }
     }
 }
 
-/// How long a record may be.
+/// The longest record to read.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(crate) struct LimitOptions {
-    /// The longest record that the servers of these files read: their jute.maxbuffer and jute.maxbuffer.extrasize together.
-    /// 64M or bytes; 65M for members of this operator
+    /// The longest record that the servers of these files read: the sum of jute.maxbuffer and jute.maxbuffer.extrasize, like
+    /// 64M, or in bytes. Members of this operator have 65M
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_record: Option<usize>,
 }
@@ -95,19 +95,19 @@ pub(crate) fn look(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFi
     members.map(|member| Ok(MemberFiles { max_record: limit.max_record, ..member? })).collect()
 }
 
-/// A text on one line, that tells a terminal nothing but itself: paths in it are of anybody's making.
+/// A text on one line without control characters: clients choose the paths in it.
 fn plain(text: &str) -> String {
     let mut shown = Vec::with_capacity(text.len());
     escape::push_message(text, &mut shown);
     String::from_utf8_lossy(&shown).into_owned()
 }
 
-/// Says something on standard error.
+/// Prints a message to standard error.
 pub(crate) fn print_message(severity: &str, text: &str) {
     eprintln!("{severity}: {}", plain(text));
 }
 
-/// Says on the terminal how far long work has come; nothing where standard error is no terminal.
+/// Shows the progress of long work, if standard error is a terminal.
 pub(crate) struct Meter {
     shown: Option<Instant>,
     terminal: bool,
@@ -140,7 +140,7 @@ impl Drop for Meter {
     }
 }
 
-/// Standard output, in large pieces.
+/// Standard output, written in large pieces.
 pub(crate) struct Printer {
     pub(crate) buffer: Vec<u8>,
 }
@@ -171,11 +171,11 @@ impl Printer {
     }
 }
 
-/// What was printed before something went wrong comes out all the same. That it cannot is not said: what went wrong is.
+/// Output from before an error is still printed. If that fails, only the first error is reported.
 impl Drop for Printer {
     fn drop(&mut self) {
         if !self.buffer.is_empty() {
-            let _said_already = self.flush();
+            let _already_reported = self.flush();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Points of a history as users write them.
+//! Points of the history, as users write them.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ impl FromStr for PointArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "end" => Ok(Self(Point::End)),
-            // All that is hexadecimal is a zxid, with 0x or without: but 1d could be a day as well.
+            // Hexadecimal numbers are zxids, with or without 0x. But 1d could also be a day.
             _ if !text.starts_with("0x") && days(text) => {
                 Err(format!("{text}: a zxid (0x{text}) or days (24h is one)?"))
             }
@@ -44,7 +44,7 @@ impl FromStr for TimeArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match time(text) {
             Some(time) => time.map(Self),
-            // An option for times is tried with a zxid, too.
+            // Users also try a zxid here.
             None if text.parse::<Zxid>().is_ok() => Err(format!("{text}: not {TIMES}; zxids go with --from and --to")),
             None => Err(format!("{text}: not {TIMES}")),
         }
@@ -54,7 +54,7 @@ impl FromStr for TimeArg {
 const TIMES: &str =
     "a time like 2026-11-23T19:52:00Z, @1795463520000 (milliseconds since 1970) or 90m (ago; also s, h, d)";
 
-/// A time in milliseconds since 1970; `None` for what looks like none.
+/// A time in milliseconds since 1970; `None` if the text does not look like a time.
 fn time(text: &str) -> Option<Result<i64, String>> {
     if let Some(millis) = text.strip_prefix('@') {
         return Some(millis.parse().map_err(|_| format!("{text}: not @ and milliseconds since 1970")));
@@ -66,7 +66,7 @@ fn time(text: &str) -> Option<Result<i64, String>> {
     text.parse().ok().map(|time: jiff::Timestamp| Ok(time.as_millisecond()))
 }
 
-/// The milliseconds of `45s`, `90m`, `1h`, `2d`, and of such things in a row.
+/// The milliseconds of `45s`, `90m`, `1h`, `2d`, or of several of these in a row.
 fn ago(text: &str) -> Option<i64> {
     let (mut all, mut number) = (0_i64, None::<i64>);
     for character in text.chars() {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_can_be_so_long_ago() {
+    fn a_time_can_be_relative_to_now() {
         assert_eq!(ago("1h"), Some(3_600_000));
         assert_eq!(ago("1d2h3m4s"), Some(93_784_000));
         for other in ["", "1", "h", "1x", "1h2", "99999999999999999999h", "9223372036854775807d"] {

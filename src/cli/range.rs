@@ -1,4 +1,4 @@
-//! Which part of a history a user asks for.
+//! The part of the history that a user asks for.
 
 use clap::Args;
 
@@ -6,28 +6,28 @@ use crate::cli::point::TimeArg;
 use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::Header;
 
-/// Bounds of a history, and whose.
+/// Bounds of the history, and a session.
 #[derive(Args, Debug, Default)]
 pub(crate) struct RangeOptions {
-    /// Only from this transaction on
+    /// Start at this transaction
     #[arg(long, value_name = "ZXID")]
     pub(crate) from: Option<Zxid>,
-    /// Only up to this transaction
+    /// End at this transaction
     #[arg(long, value_name = "ZXID")]
     pub(crate) to: Option<Zxid>,
-    /// Only from this time on, e.g. 2026-11-23T19:52:00Z, or so long ago: 90m, 1h, 2d
+    /// Start at this time, like 2026-11-23T19:52:00Z, or at a time before now, like 90m, 1h or 2d
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<TimeArg>,
-    /// Only before this time
+    /// End before this time
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<TimeArg>,
-    /// Only of this session, in hexadecimal
+    /// Show only this session, in hexadecimal
     #[arg(long, value_name = "ID", value_parser = session)]
     pub(crate) session: Option<i64>,
 }
 
 impl RangeOptions {
-    /// Whether it lets everything pass.
+    /// Whether it includes everything.
     pub(crate) fn is_open(&self) -> bool {
         let Self { from, to, since, until, session } = self;
         from.is_none() && to.is_none() && since.is_none() && until.is_none() && session.is_none()
@@ -39,7 +39,7 @@ impl RangeOptions {
         ZxidRange { first: self.from.unwrap_or(first), last: self.to.unwrap_or(last) }
     }
 
-    /// Whether a transaction lies in it.
+    /// Whether a transaction is in the range.
     pub(crate) fn lets(&self, header: &Header) -> bool {
         self.zxids().contains(header.zxid)
             && self.since.is_none_or(|since| header.time >= since.0)
@@ -53,7 +53,7 @@ fn session(text: &str) -> Result<i64, String> {
     parsed.map(u64::cast_signed).map_err(|error| error.to_string())
 }
 
-/// A path as ZooKeeper has it: `/` alone may end in a slash.
+/// A path in ZooKeeper's form: only `/` itself ends in a slash.
 pub(crate) fn path(text: &str) -> Result<String, String> {
     if text != "/" && text.starts_with('/') && text.ends_with('/') {
         return Ok(text.trim_end_matches('/').to_owned());

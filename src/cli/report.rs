@@ -1,4 +1,4 @@
-//! A verdict, printed.
+//! Prints the report of a verification.
 
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ fn hex(zxid: Option<Zxid>) -> Option<String> {
     zxid.map(|zxid| format!("{zxid:#}"))
 }
 
-/// Prints what was found and a summary.
+/// Prints the findings and a summary.
 pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printer) -> Result<Exit, CommandError> {
     for finding in &report.findings {
         print_finding(finding, output, to)?;
@@ -56,9 +56,9 @@ pub(crate) fn print(name: &str, report: &Report, output: Output, to: &mut Printe
         Output::Human => {
             let range =
                 first.zip(last).map(|(first, last)| format!(", {}", ZxidRange { first, last })).unwrap_or_default();
-            let verdict = if sound { "sound" } else { "DAMAGED" };
+            let state = if sound { "sound" } else { "DAMAGED" };
             let line = format!(
-                "{name}: {verdict}: {records} transactions in {logs} logs{range}; {snapshots} snapshots; {bytes} bytes"
+                "{name}: {state}: {records} transactions in {logs} logs{range}; {snapshots} snapshots; {bytes} bytes"
             );
             push_message(&line, &mut to.buffer);
             to.buffer.push(b'\n');

@@ -1,4 +1,4 @@
-//! `menagerie snapshot cat` and `menagerie snapshot write`: what was at a point, taken out.
+//! `menagerie snapshot cat` and `menagerie snapshot write`: write data or a tree, as of a point, to a file.
 
 use std::fs;
 use std::io::{BufWriter, IntoInnerError, IsTerminal, Write};
@@ -16,16 +16,16 @@ use zookeeper_files::replay::Tree;
 
 #[derive(Args, Debug)]
 pub(crate) struct CatOptions {
-    /// A snapshot, or members' folders
+    /// A snapshot, or the folders of members
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The znode
     #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
     path: String,
-    /// After this transaction, or at this time
+    /// The point: after this transaction, or at this time
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     at: PointArg,
-    /// Write to this file, which must not be there; otherwise to standard output
+    /// Write to this file, which must not exist; without it, to standard output
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -34,19 +34,19 @@ pub(crate) struct CatOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct WriteOptions {
-    /// A snapshot, or members' folders
+    /// A snapshot, or the folders of members
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// After this transaction, or at this time
+    /// The point: after this transaction, or at this time
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     at: PointArg,
-    /// The folder that gets version-2/snapshot.ZXID; it must have neither logs nor snapshots
+    /// Write version-2/snapshot.ZXID into this folder, which must contain no logs and no snapshots
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Leave this znode out, and those below it; can be said several times
+    /// Leave out this znode and those below it; can be repeated
     #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
     without: Vec<String>,
-    /// Write it too where a snapshot's digest is not that of its content and no log tells whether it is damaged
+    /// Write the tree even if a snapshot's digest does not match its content and no log shows whether it is damaged
     #[arg(long)]
     unproved: bool,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
     } else {
         let mut out = std::io::stdout().lock();
         out.write_all(data)?;
-        // What a shell prints next would stand behind it. In a file or pipe the data is what it is.
+        // On a terminal the prompt should start on a new line. A file or pipe gets the exact data.
         if out.is_terminal() && !data.is_empty() && !data.ends_with(b"\n") {
             out.write_all(b"\n")?;
         }
@@ -106,7 +106,7 @@ pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
     let tree = &tree;
     suits_epochs(&folder, tree.last())?;
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
-    // Reading took its time.
+    // Reading takes time: check again.
     is_free(&options.to, &folder)?;
     let path = folder.join(format!("snapshot.{}", tree.last()));
     write_file(tree, &path).map_err(|error| failed(&path, &error))?;
@@ -119,8 +119,8 @@ fn failed(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Usage(format!("{}: {error}", path.display()))
 }
 
-/// A server starts from the newest snapshot, and goes on with the logs beside it: among others, what is written is not what
-/// it starts from. And the member's folder that is read stays as it is.
+/// A server starts from the newest snapshot and applies the logs beside it, so the new snapshot must be the only file. This also
+/// protects the member's folder that is being read.
 fn is_free(to: &Path, version: &Path) -> Result<(), CommandError> {
     for folder in [version, to] {
         if let Some(path) = log_or_snapshot(folder).map_err(|error| failed(folder, &error))? {
@@ -131,14 +131,14 @@ fn is_free(to: &Path, version: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Whether a server starts on a snapshot of this transaction with the epochs that are in the folder.
+/// Whether a server starts on a snapshot of this transaction with the epoch files in the folder.
 fn suits_epochs(version: &Path, last: Zxid) -> Result<(), CommandError> {
     let findings = EpochFiles::read(version)?.findings(last);
     let damage = findings.into_iter().find(|finding| finding.severity == Severity::Damage);
     damage.map_or(Ok(()), |finding| Err(CommandError::Usage(format!("{finding}: name an empty folder"))))
 }
 
-/// Whether the tree is the one that the server had.
+/// Whether the tree is proven to be the server's.
 fn proof(rebuilt: &RebuiltTree, unproved: bool) -> Result<(), String> {
     if rebuilt.differs.is_some() {
         return Err("the tree is not the one that the server had".to_owned());
@@ -164,7 +164,7 @@ fn bearable(tree: &Tree) -> Result<(), String> {
     ))
 }
 
-/// A server takes whatever is called snapshot.*, so that it gets the name when it is whole.
+/// A server loads any file called snapshot.*, so the file gets its name only when it is whole.
 fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {
     let buffered = tree.write(BufWriter::with_capacity(1 << 20, Part::begin(path, None)?))?;
     buffered.into_inner().map_err(IntoInnerError::into_error)?.keep()

@@ -19,9 +19,9 @@ use zookeeper_files::snapshot::{SnapshotError, SnapshotItem};
 
 /// Read ZooKeeper's snapshots, and rebuild the tree at any point from snapshots and logs.
 ///
-/// PATH is a snapshot, or a member's data folder, or DATA,LOG where its logs have a folder of their own. Several members of
-/// one ensemble together give the one history that was committed.
-/// Exit codes: 0 sound, 1 damage was found, 2 could not look.
+/// PATH is a snapshot, a member's data folder, or DATA,LOG if its logs have a folder of their own. Name several members of
+/// one ensemble to get their committed history.
+/// Exit codes: 0 sound, 1 damage found, 2 the files could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(subcommand)]
@@ -30,7 +30,7 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print what is in a snapshot, in the order of the file
+    /// Print the content of a snapshot, in the order of the file
     #[command(after_help = "Examples:\n  menagerie snapshot dump /data/version-2/snapshot.100000000 --output json")]
     Dump(SnapshotDumpOptions),
     /// Print the tree at a point
@@ -44,18 +44,18 @@ enum Command {
         menagerie snapshot cat /member0 /member1 /member2 --path /app/config --at 1h --to config.json"
     )]
     Cat(save::CatOptions),
-    /// Print what is different between two points, or between two snapshots or folders
+    /// Print the differences between two points, or between two snapshots or folders
     #[command(after_help = "Examples:\n  menagerie snapshot diff /data --from 0x10000002a\n  \
         menagerie snapshot diff /data --from 2026-11-23T19:00:00Z --to 2026-11-23T20:00:00Z --path /app\n  \
         menagerie snapshot diff snapshot.100000000 snapshot.200000000")]
     Diff(DiffOptions),
-    /// Verify snapshots: every checksum, and the digest where it is that of the content
+    /// Verify snapshots: every checksum, and the digest if it covers the content
     #[command(after_help = "Examples:\n  menagerie snapshot verify /data/version-2/snapshot.100000000")]
     Verify(SnapshotVerifyOptions),
     /// Write the tree at a point as a snapshot that a server starts from
     #[command(
         after_help = "Examples:\n  menagerie snapshot write /member0 /member1 /member2 --at 0x10000002a --to /restored\n\n\
-        DIR gets version-2/snapshot.ZXID and can be the dataDir of a new ensemble. Give every member the same."
+        DIR gets version-2/snapshot.ZXID. Use it as the dataDir of a new ensemble, with the same content for every member."
     )]
     Write(save::WriteOptions),
 }
@@ -64,11 +64,11 @@ enum Command {
 struct SnapshotDumpOptions {
     /// A snapshot
     path: String,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Print so many bytes of data for people
-    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    /// Show at most N bytes of data in human output
+    #[arg(long, default_value_t = 200, value_name = "N")]
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
@@ -76,23 +76,23 @@ struct SnapshotDumpOptions {
 
 #[derive(Args, Debug)]
 struct TreeOptions {
-    /// A snapshot, or members' folders
+    /// A snapshot, or the folders of members
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// After this transaction, or at this time
+    /// The point: after this transaction, or at this time
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     at: PointArg,
-    /// Only this znode and those below it
+    /// Show only this znode and those below it
     #[arg(long, visible_alias = "subtree", default_value = "/", value_name = "PATH")]
     path: String,
-    /// Only so many levels below it
-    #[arg(long, value_name = "LEVELS")]
+    /// Show at most N levels below it
+    #[arg(long, value_name = "N")]
     depth: Option<usize>,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// Print so many bytes of data for people
-    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    /// Show at most N bytes of data in human output
+    #[arg(long, default_value_t = 200, value_name = "N")]
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
@@ -100,17 +100,17 @@ struct TreeOptions {
 
 #[derive(Args, Debug)]
 struct SnapshotVerifyOptions {
-    /// Snapshots or members' folders
+    /// Snapshots, or the folders of members
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
     limit: LimitOptions,
 }
 
-/// Runs the command, and says with what to exit.
+/// Runs the command and returns its exit code.
 pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Dump(options) => finish("snapshot dump", dump(&options)),
@@ -249,7 +249,7 @@ fn print_item(item: SnapshotItem<'_>, options: &SnapshotDumpOptions, to: &mut Pr
     to.line_done()
 }
 
-/// Rebuilds, and says on standard error what cannot be known for sure.
+/// Rebuilds the tree, and prints what is not certain to standard error.
 pub(super) fn rebuilt(
     members: &[MemberFiles],
     at: Point,
@@ -260,7 +260,7 @@ pub(super) fn rebuilt(
     Ok((rebuilt, exit))
 }
 
-/// Says on standard error what cannot be known for sure of a tree.
+/// Prints what is not certain about a tree to standard error.
 pub(super) fn print_doubts(rebuilt: &RebuiltTree) -> Exit {
     for doubt in &rebuilt.doubts {
         print_message("notice", doubt);
@@ -274,7 +274,7 @@ pub(super) fn print_doubts(rebuilt: &RebuiltTree) -> Exit {
     if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound }
 }
 
-/// A server may purge what was listed a moment ago: then what is there now is taken.
+/// Rebuilds the tree. If a server purged files in the meantime, lists the files again and retries.
 pub(super) fn rebuild_retrying(
     members: &[MemberFiles],
     at: Point,

@@ -1,4 +1,4 @@
-//! `menagerie log tail`: the last transactions, and those to come.
+//! `menagerie log tail`: the last transactions, and new ones.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,17 +16,17 @@ pub(crate) struct TailOptions {
     /// A log or a member's folder
     #[arg(value_name = "PATH")]
     path: String,
-    /// Begin with the last so many transactions
-    #[arg(short = 'n', long, default_value_t = 10, value_name = "COUNT")]
+    /// Start with the last N transactions
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
     lines: usize,
-    /// Go on as the server writes, into the next log too, until it is interrupted
+    /// Print new transactions while the server writes, also from the next logs, until interrupted
     #[arg(short, long)]
     follow: bool,
-    /// How to print
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: TxnFormat,
-    /// Print so many bytes of data for people
-    #[arg(long, default_value_t = 200, value_name = "BYTES")]
+    /// Show at most N bytes of data in human output
+    #[arg(long, default_value_t = 200, value_name = "N")]
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
@@ -56,7 +56,7 @@ pub(crate) fn tail(options: &TailOptions) -> Result<Exit, CommandError> {
     }
 }
 
-/// The last transactions: of the newest log, and of those before it as long as there are too few.
+/// Prints the last transactions: from the newest log, and from earlier ones while there are too few.
 fn last_lines(
     options: &TailOptions,
     member: &MemberFiles,

@@ -1,4 +1,4 @@
-//! Times as text, fast: a log has millions of them, most in the second of the one before.
+//! Times as text, fast: a log has millions of them, and most are in the same second as the one before.
 
 /// A day of the calendar: year, month, day. After Howard Hinnant's `civil_from_days`, in our own words.
 pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
@@ -29,7 +29,7 @@ impl Clock {
         Self { second: i64::MIN, text: Vec::new(), write: iso }
     }
 
-    /// `11/23/26, 7:52:00 PM UTC`, as Java has it in English.
+    /// `11/23/26, 7:52:00 PM UTC`, as Java prints it in English.
     pub(crate) fn java() -> Self {
         Self { second: i64::MIN, text: Vec::new(), write: java }
     }

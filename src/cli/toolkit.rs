@@ -1,4 +1,4 @@
-//! A transaction in the words of ZooKeeper's own `TxnLogToolkit`, for scripts that know those.
+//! A transaction in the format of ZooKeeper's own `TxnLogToolkit`, for scripts that parse it.
 
 use crate::cli::escape::push_0x;
 use crate::cli::line::push_number;
@@ -124,7 +124,7 @@ fn push_acl(acl: zookeeper_files::log::Acl<'_>, to: &mut Vec<u8>) {
     to.push(b'}');
 }
 
-/// Bytes as Java decodes them: what is no UTF-8 is replaced.
+/// Bytes as Java decodes them: it replaces what is not UTF-8.
 fn push_java(bytes: &[u8], to: &mut Vec<u8>) {
     if bytes.is_ascii() {
         to.extend_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! `menagerie log verify`: whether a disk lost something, and what a server would make of it.
+//! `menagerie log verify`: whether something is lost, and what a server does with the files when it starts.
 
 use clap::Args;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use zookeeper_files::replay::CommitStatus;
 pub(crate) struct LogVerifyOptions {
     #[command(flatten)]
     plain: InputOptions,
-    /// Replay all of it too: compare every digest, and find what ends a server. Memory grows with the tree
+    /// Also replay everything: compare every digest, and find what stops a server. Memory grows with the tree
     #[arg(long)]
     replay: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) fn verify_all(options: &LogVerifyOptions) -> Result<Exit, CommandErro
         with_its_logs(member)?;
         reports.push(unless_purging(member, &mut progress)?);
     }
-    // Nothing is called sound before it was replayed. What is damaged is not replayed.
+    // With --replay, report members as sound only after the replay. Damaged files are not replayed.
     let mut notes = Vec::new();
     if options.replay && reports.iter().all(Report::is_sound) {
         let replayed = replay_all(&members, &mut progress)?;
@@ -60,7 +60,7 @@ pub(crate) fn verify_all(options: &LogVerifyOptions) -> Result<Exit, CommandErro
     Ok(exit)
 }
 
-/// What a server purged between two looks may seem to be missing: then it is looked at again.
+/// Verifies a member. If its server purged files in the meantime, they seem to be missing: then it verifies again.
 fn unless_purging(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Report, DiskError> {
     let (mut report, mut looked) = (verify(member, progress)?, member.clone());
     for _ in 0..5 {
@@ -74,7 +74,7 @@ fn unless_purging(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) 
     Ok(report)
 }
 
-/// A dataDir whose logs are elsewhere has only the old half of what there is.
+/// A dataDir without its logs contains only the older part of the history.
 fn with_its_logs(member: &MemberFiles) -> Result<(), CommandError> {
     let newest = member.snapshots.last().and_then(|file| file.zxid).unwrap_or_default();
     if member.single || !member.logs.is_empty() || newest.0 == 0 {
@@ -97,8 +97,8 @@ fn differing(zxid: Zxid) -> Finding {
     finding("digest-differs", Severity::Damage, zxid, text, AtStart::Harmless)
 }
 
-/// What a server of these files alone does when it starts: it begins from its own newest snapshot, and applies what was never
-/// committed, too. `None` if they lead nowhere, which is told elsewhere.
+/// The tree that a server of these files alone has after its start: it starts from its own newest snapshot, and also applies what
+/// was never committed. `None` if the tree cannot be rebuilt, which is reported elsewhere.
 fn own_start(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<RebuiltTree>, DiskError> {
     match rebuild(std::slice::from_ref(member), Point::End, progress) {
         Err(DiskError::NoTree(_)) => Ok(None),
@@ -106,7 +106,7 @@ fn own_start(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Re
     }
 }
 
-/// Whether something ends this member's server: at its start, or, by the files of all, whenever it applies it.
+/// Whether a transaction stops this member's server: at its start, or, by the files of all members, once it applies it.
 fn ending(replayed: &RebuiltTree, own: Option<&RebuiltTree>) -> Option<Finding> {
     let here = own.and_then(|own| own.replay.fatal());
     let fatal = here.or(replayed.replay.fatal())?;
@@ -129,7 +129,7 @@ fn compared(replayed: &RebuiltTree) -> (&'static str, String) {
     }
 }
 
-/// What was never committed, as several members' files tell.
+/// Prints what was never committed, by the files of several members.
 fn commits(
     members: &[MemberFiles],
     output: Output,
@@ -153,7 +153,7 @@ fn commits(
     Ok(())
 }
 
-/// Says what is worth to know of a member.
+/// Prints a notice about a member.
 pub(crate) fn print_note(
     member: &str,
     finding: &str,

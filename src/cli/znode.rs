@@ -1,4 +1,4 @@
-//! A znode as a line.
+//! A znode, one per line.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,14 @@ use zookeeper_files::log::Acls;
 use zookeeper_files::path;
 use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
-/// A znode to be printed. `acls` is `None` for the open ACL and for one that a fuzzy snapshot names and does not explain.
+/// A znode to print. `acls` is `None` for the open ACL, and for one that a fuzzy snapshot names but does not contain.
 pub(crate) struct ZnodeView<'a> {
     pub(crate) path: &'a [u8],
     pub(crate) data: Option<&'a [u8]>,
     pub(crate) acl: i64,
     pub(crate) acls: Option<Acls<'a>>,
     pub(crate) stat: &'a Stat,
-    /// How many children it has, where that is known: clients are served a cversion that depends on it.
+    /// The number of children, if known: the cversion that clients see depends on it.
     pub(crate) children: Option<usize>,
 }
 
