@@ -71,8 +71,8 @@ struct BuildOptions {
 struct EntryFilter {
     #[command(flatten)]
     range: RangeOptions,
-    /// Show only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set, acl-set,
-    /// reconfigured, checked, opened, closed (sessions), failed
+    /// Show only these kinds: created, deleted (by a client), expired (containers, TTLs), ended (with its session), set,
+    /// acl-set, reconfigured, checked, opened, closed (sessions), failed
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
     kind: Vec<EntryKind>,
     /// Show only operations of multis

@@ -119,8 +119,8 @@ fn failed(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Usage(format!("{}: {error}", path.display()))
 }
 
-/// A server starts from the newest snapshot and applies the logs beside it, so the new snapshot must be the only file. This also
-/// protects the member's folder that is being read.
+/// A server starts from the newest snapshot and applies the logs beside it, so the new snapshot must be the only file. This
+/// also protects the member's folder that is being read.
 fn is_free(to: &Path, version: &Path) -> Result<(), CommandError> {
     for folder in [version, to] {
         if let Some(path) = log_or_snapshot(folder).map_err(|error| failed(folder, &error))? {

@@ -97,8 +97,8 @@ fn differing(zxid: Zxid) -> Finding {
     finding("digest-differs", Severity::Damage, zxid, text, AtStart::Harmless)
 }
 
-/// The tree that a server of these files alone has after its start: it starts from its own newest snapshot, and also applies what
-/// was never committed. `None` if the tree cannot be rebuilt, which is reported elsewhere.
+/// The tree that a server of these files alone has after its start: it starts from its own newest snapshot, and also applies
+/// what was never committed. `None` if the tree cannot be rebuilt, which is reported elsewhere.
 fn own_start(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<RebuiltTree>, DiskError> {
     match rebuild(std::slice::from_ref(member), Point::End, progress) {
         Err(DiskError::NoTree(_)) => Ok(None),

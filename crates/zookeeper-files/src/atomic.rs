@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all.
 //!
-//! A file is written beside its place, synced and renamed, and its folder is synced: power may fail anywhere, and what stood
-//! there before stays until the new one is whole.
+//! A file is written under a temporary name, synced and renamed; then its folder is synced. If power fails at any point, the
+//! old file stays until the new one is whole.
 //!
 //! ```
 //! use std::io::Write;
@@ -22,7 +22,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// A file in the making. It goes unless it is [kept](Self::keep).
+/// An unfinished file. Dropping it removes it, unless it was [kept](Self::keep).
 #[derive(Debug)]
 pub struct Part {
     file: File,
@@ -34,9 +34,9 @@ pub struct Part {
 }
 
 impl Part {
-    /// Begins the file beside its place, as `.NAME.part`. What was left there by somebody who died is written over.
+    /// Creates the file as `.NAME.part` in the same folder. Overwrites what a process that died left there.
     ///
-    /// With `mode` it gets these permissions whatever the umask is, and until then nobody else may read it.
+    /// With `mode` it gets these permissions, whatever the umask is; until then only its owner can read it.
     pub fn begin(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let Some(name) = path.file_name() else { return Err(io::ErrorKind::InvalidInput.into()) };
         let beside = folder_of(path).join(format!(".{}.part", name.to_string_lossy()));
@@ -52,7 +52,7 @@ impl Part {
         Ok(part)
     }
 
-    /// Takes a file that was begun in the folder of its place, under another name.
+    /// Takes an open file in the same folder that has another name.
     pub(crate) fn of(file: File, beside: PathBuf, path: &Path) -> Self {
         Self { file, beside, path: path.to_owned(), kept: false }
     }
@@ -67,7 +67,7 @@ impl Part {
         &self.beside
     }
 
-    /// Gives it its name, once all of it is on the disk.
+    /// Syncs it and gives it its name.
     pub fn keep(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.beside, &self.path)?;
@@ -89,13 +89,13 @@ impl Write for Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.kept {
-            // What went wrong is said by whoever let it go.
+            // The caller reports the error that led here.
             let _gone_or_not = fs::remove_file(&self.beside);
         }
     }
 }
 
-/// Makes what was renamed or removed in a folder outlive a power failure.
+/// Syncs a folder: renames and removals in it then survive a power failure.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! Numbers that must not be mistaken for each other.
+//! Ids with types of their own, so that they cannot be mixed up.
 //!
 //! ```
 //! use zookeeper_files::ids::Zxid;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A transaction's id: the leader's epoch in the upper half, a counter in the lower.
 ///
-/// It is written in hexadecimal: with `{}` bare, as servers have it in names of files, and with `{:#}` after `0x`, for people.
+/// It is printed in hexadecimal: `{}` prints it as in file names, `{:#}` with `0x` before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Zxid(pub u64);
 
@@ -29,12 +29,12 @@ impl Zxid {
         self.0 >> 32
     }
 
-    /// Which of its leader's proposals it is, from 1.
+    /// The number of the proposal within its epoch, from 1.
     pub fn counter(self) -> u64 {
         self.0 & Self::COUNTER
     }
 
-    /// The last one that its epoch can have.
+    /// The last zxid that its epoch can have.
     pub(crate) fn last_of_epoch(self) -> Self {
         Self(self.0 | Self::COUNTER)
     }
@@ -54,7 +54,7 @@ impl FromStr for Zxid {
     }
 }
 
-/// Transactions that follow each other, both ends included. One whose first is above its last is empty.
+/// A range of transactions, both ends included. It is empty if `first` is above `last`.
 ///
 /// ```
 /// use zookeeper_files::ids::{Zxid, ZxidRange};
@@ -72,25 +72,25 @@ pub struct ZxidRange {
 }
 
 impl ZxidRange {
-    /// All that there can be.
+    /// All zxids.
     pub const ALL: Self = Self { first: Zxid(0), last: Zxid(u64::MAX) };
 
-    /// One transaction alone.
+    /// One transaction.
     pub fn of(zxid: Zxid) -> Self {
         Self { first: zxid, last: zxid }
     }
 
-    /// Whether a transaction is one of them.
+    /// Whether a transaction is in the range.
     pub fn contains(self, zxid: Zxid) -> bool {
         self.first <= zxid && zxid <= self.last
     }
 
-    /// Whether a transaction can be in both.
+    /// Whether the ranges overlap.
     pub fn meets(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
-    /// From the first of both to the last of both.
+    /// The range that covers both.
     #[must_use]
     pub(crate) fn join(self, other: Self) -> Self {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }

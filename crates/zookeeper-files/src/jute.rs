@@ -1,7 +1,7 @@
 //! Jute, the encoding of everything that ZooKeeper writes: big-endian numbers, lengths before bytes, no framing.
 //!
-//! A [`Decoder`] lends slices of the bytes it is given and never allocates, so that no length in a file, however absurd,
-//! costs memory. [`Text`] keeps a string as it is on disk.
+//! A [`Decoder`] borrows from its input and never allocates, so a wrong length in a file costs no memory. [`Text`] keeps a
+//! string as it is on disk.
 //!
 //! ```
 //! use zookeeper_files::jute::Decoder;
@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Bytes that are no value of the expected shape.
+/// Bytes that are not a value of the expected type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at} of the record")]
 pub struct Malformed {
@@ -31,7 +31,7 @@ const NUMBER_CUT: &str = "a number is cut off";
 const LENGTH_PAST: &str = "a length reaches past the end";
 const COUNT_PAST: &str = "a count reaches past the end";
 
-/// Whether this is wrong because the bytes end too early, which Java's readers tell from all else.
+/// Whether the cause is that the bytes end too early, which Java's readers treat differently.
 pub(crate) fn is_cut(what: &str) -> bool {
     [FLAG_CUT, NUMBER_CUT, LENGTH_PAST, COUNT_PAST].contains(&what)
 }
@@ -39,7 +39,7 @@ pub(crate) fn is_cut(what: &str) -> bool {
 /// A string of a file, undecoded.
 ///
 /// Java's servers write characters beyond the basic plane as two surrogates of three bytes each, which is not UTF-8.
-/// Printing decodes them, and replaces what cannot be decoded.
+/// Printing decodes them, and replaces invalid bytes.
 ///
 /// ```
 /// use zookeeper_files::jute::Text;
@@ -50,7 +50,7 @@ pub(crate) fn is_cut(what: &str) -> bool {
 pub struct Text<'a>(pub &'a [u8]);
 
 impl<'a> Text<'a> {
-    /// The string, borrowed where it is UTF-8 already.
+    /// The string, borrowed if it is valid UTF-8.
     pub fn decode(self) -> Cow<'a, str> {
         match std::str::from_utf8(self.0) {
             Ok(text) => Cow::Borrowed(text),
@@ -102,12 +102,12 @@ impl<'a> Decoder<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes were taken.
+    /// The number of bytes taken.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// What was not taken yet.
+    /// The remaining bytes.
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
@@ -136,7 +136,7 @@ impl<'a> Decoder<'a> {
         Ok(taken)
     }
 
-    /// One byte, any but 0 being true.
+    /// One byte; any value but 0 is true.
     #[inline]
     pub fn bool(&mut self) -> Result<bool, Malformed> {
         Ok(self.array::<1>(FLAG_CUT)?[0] != 0)
@@ -154,7 +154,7 @@ impl<'a> Decoder<'a> {
         Ok(i64::from_be_bytes(self.array(NUMBER_CUT)?))
     }
 
-    /// Bytes with their length before them; `None` for null, which is length −1.
+    /// Bytes after their length; `None` for null, which is length −1.
     #[inline]
     pub fn buffer(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         match self.i32()? {
@@ -166,13 +166,13 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A string. ZooKeeper writes none that is null where it needs one, so null is malformed.
+    /// A string. Null is malformed: ZooKeeper writes no null where a string is required.
     #[inline]
     pub fn text(&mut self) -> Result<Text<'a>, Malformed> {
         self.buffer()?.map(Text).ok_or_else(|| self.malformed("a string is null"))
     }
 
-    /// The count of a vector, `None` for null. What it counts takes at least `least` bytes each, and must fit.
+    /// The count of a vector; `None` for null. Its elements, of at least `least` bytes each, must fit into the rest.
     #[inline]
     pub fn count(&mut self, least: usize) -> Result<Option<usize>, Malformed> {
         match self.i32()? {
@@ -187,7 +187,7 @@ impl<'a> Decoder<'a> {
 }
 
 /// Appends values to a vector of bytes.
-pub trait Encode {
+pub(crate) trait Encode {
     /// One byte.
     fn put_bool(&mut self, value: bool);
     /// 4 bytes.
@@ -224,7 +224,7 @@ impl Encode for Vec<u8> {
     }
 
     fn put_count(&mut self, value: usize) {
-        // A slice of 2 GiB is beyond every limit of ZooKeeper: a reader refuses this length instead of reading another.
+        // A slice of 2 GiB exceeds every limit of ZooKeeper: readers refuse this length.
         self.put_i32(i32::try_from(value).unwrap_or(i32::MAX));
     }
 }

@@ -1,6 +1,6 @@
-//! Paths of znodes, as bytes or as text: what is under what.
+//! Paths of znodes, as bytes or as text.
 //!
-//! To clients the root is `/`; on disk and here it is the empty path, so that every path begins with that of its parent.
+//! Clients see the root as `/`. On disk and here it is the empty path, so that every path begins with its parent's path.
 //!
 //! ```
 //! use zookeeper_files::path::{is_at_or_under, key, parent, shown};
@@ -14,32 +14,32 @@
 
 use std::cmp::Ordering;
 
-/// The path under which a znode is kept: the root's is empty.
+/// The stored form of a path: the root's is empty.
 pub fn key(path: &[u8]) -> &[u8] {
     if path == b"/" { b"" } else { path }
 }
 
-/// The path as clients have it, of one as it is kept.
+/// The client's form of a stored path.
 pub fn shown(key: &[u8]) -> &[u8] {
     if key.is_empty() { b"/" } else { key }
 }
 
-/// The parent's, as it is kept; `None` for the root and for what is no path.
+/// The stored path of the parent; `None` for the root and for a text that is not a path.
 pub fn parent(path: &[u8]) -> Option<&[u8]> {
     path.iter().rposition(|&byte| byte == b'/').map(|slash| &path[..slash])
 }
 
-/// What stands behind `top` in a path at or under it: nothing at it, and a slash and more under it.
+/// The rest of a path after `top`: empty if it is `top` itself, or a slash and more if it is below; `None` otherwise.
 pub(crate) fn rest<'p>(path: &'p [u8], top: &[u8]) -> Option<&'p [u8]> {
     path.strip_prefix(top).filter(|rest| rest.first().is_none_or(|&byte| byte == b'/'))
 }
 
-/// Whether a path is that of `top` or of a znode below it. `top` is as it is kept: see [`key`].
+/// Whether a path is `top` or below it. `top` has the stored form: see [`key`].
 pub fn is_at_or_under(path: impl AsRef<[u8]>, top: impl AsRef<[u8]>) -> bool {
     rest(path.as_ref(), top.as_ref()).is_some()
 }
 
-/// The order of a walk: `/a/b` comes before `/a-b`, as children come right after their parent.
+/// The order of a tree walk: children come directly after their parent, so `/a/b` comes before `/a-b`.
 pub(crate) fn by_walk(a: &[u8], b: &[u8]) -> Ordering {
     a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
 }

@@ -1,4 +1,4 @@
-//! Which snapshots make up for transactions that are missing in the logs.
+//! Snapshots that cover transactions that are missing in the logs.
 
 use std::fmt;
 use std::fs;
@@ -10,16 +10,16 @@ use crate::ids::Zxid;
 use crate::log::{Damage, LogFault};
 use crate::snapshot::Compression;
 
-/// The snapshots that make up for transactions that are missing before them.
+/// The snapshots that contain the changes of missing transactions.
 #[derive(Clone, Debug, Default)]
 pub struct SnapshotCover(Vec<Zxid>);
 
-/// Why transactions that are missing are no loss: what they did is in a snapshot.
+/// Why missing transactions are no loss: a snapshot contains their changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoveredBy {
-    /// In one that ends where the logs go on: the member got it from its leader.
+    /// A snapshot that ends where the logs continue: the member got it from its leader.
     FromLeader,
-    /// In this one.
+    /// This later snapshot.
     Later(Zxid),
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for CoveredBy {
 }
 
 impl MemberFiles {
-    /// Its snapshots that look whole to a server, which looks at their ends alone. A single log is covered by those beside it.
+    /// The snapshots that look whole to a server, which checks only their ends. For a single log, the snapshots in its folder.
     pub fn cover(&self) -> SnapshotCover {
         let files = if self.single { &self.beside } else { &self.snapshots };
         SnapshotCover::of(files.iter().filter(|file| looks_whole(&file.path)).filter_map(|file| file.zxid))
@@ -47,12 +47,12 @@ impl SnapshotCover {
         Self(snapshots.into_iter().collect())
     }
 
-    /// Those of another member as well.
+    /// Adds the snapshots of another member.
     pub(crate) fn extend(&mut self, other: &Self) {
         self.0.extend_from_slice(&other.0);
     }
 
-    /// Why transactions that are missing before `next` are no loss.
+    /// Why the transactions that are missing before `next` are no loss.
     pub(crate) fn of_gap(&self, before: Zxid, next: Zxid) -> Option<CoveredBy> {
         if self.0.iter().any(|&snapshot| snapshot > before && snapshot.0 == next.0.wrapping_sub(1)) {
             return Some(CoveredBy::FromLeader);
@@ -61,7 +61,7 @@ impl SnapshotCover {
         newest.map(|&newest| CoveredBy::Later(newest))
     }
 
-    /// The same of damage.
+    /// The same for damage.
     pub fn of_damage(&self, damage: &Damage) -> Option<CoveredBy> {
         match (&damage.fault, damage.zxid) {
             (LogFault::Gap { before }, Some(zxid)) => self.of_gap(*before, zxid),
@@ -70,8 +70,8 @@ impl SnapshotCover {
     }
 }
 
-/// Whether a server would try to load this snapshot: it looks at the end of one that is not packed, and at the beginning of
-/// one that is.
+/// Whether a server would try to load this snapshot: it checks the end of an uncompressed one, and the beginning of a
+/// compressed one.
 pub(crate) fn looks_whole(path: &Path) -> bool {
     let look = || -> std::io::Result<bool> {
         let mut file = fs::File::open(path)?;

@@ -1,4 +1,4 @@
-//! The logs of a member, read as one.
+//! A cursor over the logs of a member.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::ids::Zxid;
 use crate::jute::Malformed;
 use crate::log::{Damage, LogFault, Record};
 
-/// The logs of a member, read as one. The record at hand is kept, so that several chains can be compared.
+/// A cursor over the logs of a member. It keeps a copy of its current record, so that several cursors can be compared.
 pub(crate) struct LogCursor {
     scan: Scan,
     purged: Vec<PathBuf>,
     head: Option<Head>,
     body: Vec<u8>,
-    /// Damage that was met, with the file it is in.
+    /// The damage so far, with its file.
     pub(crate) damage: Vec<(PathBuf, Damage)>,
 }
 
@@ -29,7 +29,7 @@ struct Head {
 }
 
 impl LogCursor {
-    /// Reads these logs one after the other, with records of up to `limit` bytes, and stands at the first record.
+    /// Opens the logs, with records of up to `limit` bytes, and moves to the first record.
     pub(crate) fn new(files: &[DataFile], limit: Option<usize>, progress: OnProgress<'_>) -> Result<Self, DiskError> {
         let (head, body, damage, purged) = (None, Vec::new(), Vec::new(), Vec::new());
         let mut cursor = Self { scan: Scan::new(files, limit), purged, head, body, damage };
@@ -37,17 +37,17 @@ impl LogCursor {
         Ok(cursor)
     }
 
-    /// The zxid of the record at hand; `None` at the end.
+    /// The zxid of the current record; `None` at the end.
     pub(crate) fn zxid(&self) -> Option<Zxid> {
         self.head.map(|head| head.zxid)
     }
 
-    /// The file of the record at hand.
+    /// The file of the current record.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.scan.path()
     }
 
-    /// The record at hand.
+    /// The current record.
     pub(crate) fn record(&self) -> Option<Result<Record<'_>, Malformed>> {
         self.head.map(|head| Record::decode(head.offset, head.checksum, &self.body))
     }
@@ -57,7 +57,7 @@ impl LogCursor {
         &self.purged
     }
 
-    /// Goes to the next record.
+    /// Moves to the next record.
     pub(crate) fn advance(&mut self, progress: OnProgress<'_>) -> Result<(), DiskError> {
         self.head = None;
         while let Some(item) = self.scan.next(progress)? {

@@ -1,8 +1,8 @@
-//! The epochs that a member of an ensemble keeps beside its snapshots, and what its server makes of them when it starts.
+//! The epoch files that a member keeps beside its snapshots, and what its server does with them when it starts.
 //!
-//! When it has read its snapshot and logs, a server of 3.9 holds the epoch of the last transaction against `currentEpoch`,
-//! and that against `acceptedEpoch` (`QuorumPeer.loadDataBase`). It ends if one is older than it can be, or no number. One that
-//! is missing it makes from the last transaction. A server that is alone keeps none, and does not ask for them.
+//! After it has read its snapshot and logs, a server of 3.9 compares the epoch of the last transaction with `currentEpoch`, and
+//! `currentEpoch` with `acceptedEpoch` (`QuorumPeer.loadDataBase`). It stops if one is too old or not a number. It creates a
+//! missing one from the last transaction. A standalone server keeps none, and does not need them.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -15,21 +15,21 @@ use crate::log::AtStart;
 
 const CURRENT: &str = "currentEpoch";
 const ACCEPTED: &str = "acceptedEpoch";
-/// What is left where a server died before it could rename it.
+/// What remains if a server dies before it renames the file.
 const UNFINISHED: &str = "currentEpoch.tmp";
-/// No number is longer: what is behind that is not read.
+/// No number is longer: the rest of a file is not read.
 const LONGEST: u64 = 256;
 
-/// What one of the files says.
+/// The content of one of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum EpochFile {
     Missing,
     Epoch(i64),
-    /// No number; this is what a sentence says of it.
+    /// Not a number; a sentence says what it is.
     Garbage(String),
 }
 
-/// The epochs of a member.
+/// The epoch files of a member.
 #[derive(Clone, Debug)]
 pub struct EpochFiles {
     folder: PathBuf,
@@ -39,16 +39,16 @@ pub struct EpochFiles {
 }
 
 impl EpochFiles {
-    /// Reads those of a folder version-2.
+    /// Reads the files of a folder version-2.
     pub fn read(folder: &Path) -> Result<Self, DiskError> {
-        // A server that runs raises the accepted one first. So it is read last, to be none too low.
+        // A running server raises acceptedEpoch first, so read it last: it is then not too low.
         let unfinished = read_file(&folder.join(UNFINISHED))?;
         let current = read_file(&folder.join(CURRENT))?;
         let accepted = read_file(&folder.join(ACCEPTED))?;
         Ok(Self { folder: folder.to_owned(), current, unfinished, accepted })
     }
 
-    /// What a server makes of them whose last transaction is this one. Without a finding it starts.
+    /// What a server with this last transaction does with them. Without a finding, it starts.
     pub fn findings(&self, last: Zxid) -> Vec<Finding> {
         if (&self.current, &self.accepted) == (&EpochFile::Missing, &EpochFile::Missing) {
             return Vec::new();
@@ -82,7 +82,7 @@ impl EpochFiles {
         findings
     }
 
-    /// The current epoch that a server goes on with.
+    /// The current epoch that a server continues with.
     fn judge_current(&self, last: Zxid, of_last: i64, findings: &mut Vec<Finding>) -> Option<i64> {
         let mut add = |file, severity, name, text, at_start| {
             findings.push(self.finding(file, severity, name, text, at_start));
@@ -113,7 +113,7 @@ impl EpochFiles {
                 None
             }
             EpochFile::Epoch(unfinished) => {
-                // It is renamed then. If it is too old itself, that shows at the next start.
+                // The server renames it. If it is too old as well, the server stops at its next start.
                 let (severity, once) = if *unfinished < of_last {
                     (Severity::Damage, ", which is older, too: so it does not start a second time")
                 } else {
@@ -151,7 +151,7 @@ fn read_file(path: &Path) -> Result<EpochFile, DiskError> {
     }
 }
 
-/// The first line, as Java's `Long.parseLong` has it: with a sign or without, and no blanks.
+/// Parses the first line like Java's `Long.parseLong`: with or without a sign, without blanks.
 fn parse(bytes: &[u8]) -> EpochFile {
     let line = bytes.split(|&byte| byte == b'\n' || byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);

@@ -1,20 +1,20 @@
-//! Why it could not look. Each is one line that says what to do.
+//! Errors of reading files. Each is one line that says what to do.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::ids::Zxid;
 
-/// Why nothing can be said about some files.
+/// Why files could not be read or judged.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// There is nothing of this name.
+    /// There is no file of this name.
     #[error("{}: there is no such file or folder", .0.display())]
     Missing(PathBuf),
-    /// The system does not let us.
+    /// The system denies permission.
     #[error("{}: no permission to read it; run as the user that ZooKeeper runs as", .0.display())]
     Permission(PathBuf),
-    /// It failed.
+    /// Reading failed.
     #[error("{}: cannot be read: {source}", path.display())]
     Io {
         /// What.
@@ -30,7 +30,7 @@ pub enum DiskError {
         /// What it looks like instead, or where they are.
         hint: String,
     },
-    /// A version-2 without a file: there is nothing to judge.
+    /// A version-2 without a file.
     #[error("{}: it is empty: a server was never started on it, or its files are gone or elsewhere", .0.display())]
     Unused(PathBuf),
     /// The file begins with other bytes.
@@ -41,7 +41,7 @@ pub enum DiskError {
         /// What it is not.
         what: String,
     },
-    /// A server works on it.
+    /// A server is writing to it.
     #[error("{}: it changes while it is read; read a copy, or stop the server", .0.display())]
     Changed(PathBuf),
     /// Two files have different transactions of the same zxid.
@@ -54,7 +54,7 @@ pub enum DiskError {
         /// The transaction.
         zxid: Zxid,
     },
-    /// The tree at a point cannot be known from these files.
+    /// These files do not lead to the tree at this point.
     #[error("the tree cannot be rebuilt: {0}")]
     NoTree(String),
 }

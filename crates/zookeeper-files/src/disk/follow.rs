@@ -1,4 +1,4 @@
-//! A log that grows, and those that come after it.
+//! Follows a log while a server writes it, and then the next ones.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use crate::disk::scan::{Scan, ScanItem};
 use crate::ids::Zxid;
 use crate::log::LogItem;
 
-/// A place in a member's logs: what is before it was read.
+/// A position in a member's logs: everything before it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogPosition {
     /// The log.
     pub log: DataFile,
     /// Where its next record will begin.
     pub offset: u64,
-    /// The last transaction that was read, of this log or of those before it.
+    /// The last transaction that was read, from this log or an earlier one.
     pub last: Option<Zxid>,
 }
 
-/// Follows a member's logs while its server writes them, into the next one each time that it begins one.
+/// Follows a member's logs while its server writes them, and continues in the next log when the server starts one.
 ///
 /// ```no_run
 /// use zookeeper_files::disk::{DiskError, LogFollower, MemberFiles, LogPosition};
@@ -43,14 +43,14 @@ pub struct LogPosition {
 /// ```
 #[derive(Debug)]
 pub struct LogFollower {
-    /// The member, as it was named.
+    /// The member's name, as given.
     member: String,
     limit: Option<usize>,
     position: LogPosition,
 }
 
 impl LogFollower {
-    /// Goes on from a place in a member's logs.
+    /// Continues from a position in a member's logs.
     pub fn new(member: &MemberFiles, position: LogPosition) -> Self {
         Self { member: member.name.clone(), limit: member.max_record, position }
     }
@@ -60,20 +60,19 @@ impl LogFollower {
         &self.position
     }
 
-    /// Gives `take` all that is there by now and was not yet, with the log that it is in. Damage is told once.
+    /// Passes everything new to `take`, with the log that it is in. Reports damage once.
     ///
-    /// A record of which the server has written a half is left for the next time. If `take` fails, so is the one that it was
-    /// given.
+    /// Leaves a half-written record for the next call. If `take` fails, the next call passes the same item again.
     pub fn poll<E: From<DiskError>>(
         &mut self,
         take: &mut dyn FnMut(&Path, LogItem<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         loop {
             self.read(take)?;
-            // The one at hand may be purged by now: what comes after it is told by the names.
+            // The current log may have been purged: the names show which one comes next.
             let logs = MemberFiles::find(&self.member)?.logs;
             let Some(log) = logs.into_iter().find(|log| log.zxid > self.position.log.zxid) else { return Ok(()) };
-            // Before there was a new one the old one may have grown once more.
+            // The old log may have grown before the server started the new one.
             self.read(take)?;
             self.position = LogPosition { log, offset: 0, last: self.position.last };
         }
@@ -89,7 +88,7 @@ impl LogFollower {
                     take(&log.path, LogItem::Record(record))?;
                     (*offset, *last) = (end, Some(zxid));
                 }
-                // Half of a record is there: the other half comes.
+                // A half-written record: the rest follows.
                 ScanItem::Damage(damage) if damage.fault.is_unfinished() => break,
                 ScanItem::Damage(damage) => {
                     let end = damage.offset + damage.length;
@@ -118,7 +117,7 @@ mod tests {
 
     fn write(path: &Path, bytes: &[u8]) {
         fs::write(path, bytes).unwrap();
-        // Left alone for an hour: half of a record is otherwise looked at for seconds.
+        // An hour old: otherwise the reader waits for the rest of a half-written record.
         let old = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         fs::File::options().append(true).open(path).unwrap().set_modified(old).unwrap();
     }

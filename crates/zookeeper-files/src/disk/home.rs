@@ -1,4 +1,4 @@
-//! Folders that are `ZooKeeper`'s own: nothing else is written there.
+//! ZooKeeper's own folders: nothing else may be written there.
 
 use std::fs;
 use std::io;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic::folder_of;
 
-/// Whether a file of this name would lie in a member's data folder, or in that with its logs and snapshots.
+/// Whether this file would be in a member's data folder, or in its folder of logs and snapshots.
 pub fn is_at_home(file: &Path) -> io::Result<bool> {
     let folder = fs::canonicalize(folder_of(file))?;
     let holds = |name: &str| folder.join(name).exists();
     Ok(folder.ends_with("version-2") || holds("version-2") || holds("myid"))
 }
 
-/// A log or snapshot in this folder, or what a server would take for one. There is none in a folder that does not exist.
+/// A log or snapshot in this folder, or a file that a server would read as one. `None` if the folder does not exist.
 pub fn log_or_snapshot(folder: &Path) -> io::Result<Option<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

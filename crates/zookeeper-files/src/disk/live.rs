@@ -1,4 +1,4 @@
-//! A log on a disk, which a server may be writing to while it is read.
+//! A log on disk that a server may be writing to.
 
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -10,23 +10,23 @@ use crate::ids::Zxid;
 use crate::log::{Damage, End, HEADER_LENGTH, LogFault, LogItem, LogReader, NotALog, RawItem};
 use crate::snapshot::{Compression, Unpacked};
 
-/// A file that was not written to for so long is not being written to: servers finish a record within milliseconds, on a
-/// starved machine within a second.
+/// A file that nobody has written to for this time is not being written: servers finish a record within milliseconds, on an
+/// overloaded machine within a second.
 pub(crate) const SETTLED: Duration = Duration::from_secs(3);
-/// So long it is looked at again and again, however busy the file is.
+/// How long the reader looks again at a busy file.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// So often, where good records follow: then what is before them was finished long ago.
+/// How often the reader looks again if good records follow: what is before them was finished long ago.
 const LOOKS: u32 = 4;
 
 /// A log on a disk.
 ///
-/// What is read of a log that is written to at the same time may be half of a record, or zeros with records behind them
-/// that came a moment later. So damage is believed only when it is still there after the file was left alone for a while.
+/// A log that is being written can show half of a record, or zeros with records after them that came later. So damage counts
+/// only if it is still there after nobody has written to the file for a while.
 pub(crate) struct LiveLog {
     path: PathBuf,
     opened: OpenFile,
     reader: Option<LogReader<UnpackedFile>>,
-    /// The file begins with other bytes, which is not told yet.
+    /// The file begins with other bytes, which was not reported yet.
     magic: Option<[u8; 4]>,
     limit: Option<usize>,
     doubt: Option<Doubt>,
@@ -39,7 +39,7 @@ struct Doubt {
 }
 
 impl LiveLog {
-    /// Opens a log, packed or not. `limit` is for [`LogReader::with_limit`].
+    /// Opens a log, compressed or not. `limit` is for [`LogReader::with_limit`].
     pub(crate) fn open(path: &Path, limit: Option<usize>) -> Result<Self, DiskError> {
         let log = Self::of_folder(path, limit)?;
         match log.magic {
@@ -50,7 +50,7 @@ impl LiveLog {
         }
     }
 
-    /// Opens what is named like a log. If it begins with other bytes, that is damage of its folder.
+    /// Opens a file that is named like a log. If it begins with other bytes, that is damage.
     pub(crate) fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, DiskError> {
         let (source, opened) = open(path)?;
         let mut log = Self { path: path.to_owned(), opened, reader: None, magic: None, limit, doubt: None };
@@ -58,7 +58,7 @@ impl LiveLog {
         Ok(log)
     }
 
-    /// Goes on in a log that is not packed, at the offset of a record; `last` is the record before it.
+    /// Continues in an uncompressed log, at the offset of a record; `last` is the record before it.
     pub(crate) fn resume(
         path: &Path,
         offset: u64,
@@ -88,7 +88,7 @@ impl LiveLog {
         Ok(())
     }
 
-    /// Reads anew from an offset: the window of the reader before holds what was there some time ago.
+    /// Reads again from an offset: the old reader's buffer holds outdated bytes.
     fn again(&mut self, offset: u64, last: Option<Zxid>) -> io::Result<()> {
         let mut file = self.opened.file.try_clone()?;
         if offset < HEADER_LENGTH as u64 {
@@ -101,7 +101,7 @@ impl LiveLog {
         Ok(())
     }
 
-    /// The next record or damage, to be [delivered](Self::deliver).
+    /// Finds the next record or damage; [`deliver`](Self::deliver) decodes it.
     pub(crate) fn find(&mut self) -> io::Result<RawItem> {
         loop {
             let Some(reader) = &mut self.reader else {
@@ -125,7 +125,7 @@ impl LiveLog {
         }
     }
 
-    /// What was found, lent; `None` at the end.
+    /// Decodes what was found, borrowed; `None` at the end.
     #[inline]
     pub(crate) fn deliver(&self, found: RawItem) -> Option<LogItem<'_>> {
         match (&self.reader, found) {
@@ -135,7 +135,7 @@ impl LiveLog {
         }
     }
 
-    /// Whether damage is there for good; if not, it is read anew from there.
+    /// Whether damage is permanent; if not, the reader goes back to it.
     fn believes(&mut self, damage: &Damage) -> io::Result<bool> {
         let written = !matches!(damage.fault, LogFault::Gap { .. } | LogFault::Backwards { .. } | LogFault::Version(_));
         if !written || self.opened.packed != Compression::Plain {
@@ -159,7 +159,7 @@ impl LiveLog {
         Ok(false)
     }
 
-    /// How far it has read.
+    /// The offset up to which it has read.
     pub(crate) fn offset(&self) -> u64 {
         self.reader.as_ref().map_or(0, LogReader::offset)
     }
@@ -169,12 +169,12 @@ impl LiveLog {
         self.reader.as_ref().and_then(LogReader::last)
     }
 
-    /// Where the log ends, once it is found.
+    /// Where the log ends, once it was found.
     pub(crate) fn end(&self) -> Option<End> {
         self.reader.as_ref().and_then(LogReader::end)
     }
 
-    /// Which file it is.
+    /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -184,7 +184,7 @@ impl LiveLog {
         self.opened.length()
     }
 
-    /// Fails if it became shorter: what was read of it may never have been there at one time.
+    /// Fails if the file became shorter: the bytes that were read may never have existed at one time.
     pub(crate) fn check(&self) -> Result<(), DiskError> {
         if self.opened.shrank() { Err(DiskError::Changed(self.path.clone())) } else { Ok(()) }
     }
@@ -197,7 +197,7 @@ fn limited(reader: LogReader<UnpackedFile>, limit: Option<usize>) -> LogReader<U
     }
 }
 
-/// Opens what a listing named. What is gone by now was purged.
+/// `None` if a listed file no longer exists: it was purged.
 pub(crate) fn unless_purged<T>(opened: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
     match opened {
         Err(DiskError::Missing(_)) => Ok(None),
@@ -205,7 +205,7 @@ pub(crate) fn unless_purged<T>(opened: Result<T, DiskError>) -> Result<Option<T>
     }
 }
 
-/// Whether an error says that what is packed is damaged, and not the disk.
+/// Whether an error means that the compressed data is damaged, not the disk.
 pub(crate) fn is_packing(error: &io::Error) -> bool {
     use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)

@@ -12,26 +12,26 @@ use crate::ids::Zxid;
 pub struct DataFile {
     /// Where it is.
     pub path: PathBuf,
-    /// The zxid in its name; `None` for a single file of another name.
+    /// The zxid in its name; `None` for a single file with another name.
     pub zxid: Option<Zxid>,
 }
 
 /// The files of one member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberFiles {
-    /// As it was named.
+    /// The name, as given.
     pub name: String,
     /// Its logs, oldest first.
     pub logs: Vec<DataFile>,
     /// Its snapshots, oldest first.
     pub snapshots: Vec<DataFile>,
-    /// Files that a server takes for one of its own by their names, like `log.1.bak` or `snapshot.1.tmp`.
+    /// Files that a server takes for its own by their names, like `log.1.bak` or `snapshot.1.tmp`.
     pub strays: Vec<Stray>,
-    /// A single file was named, not a folder.
+    /// Whether a single file was named, not a folder.
     pub single: bool,
-    /// The snapshots beside a single log.
+    /// The snapshots in the folder of a single log.
     pub beside: Vec<DataFile>,
-    /// The folder with its snapshots, where servers keep their epochs, too.
+    /// The folder of its snapshots, which also has the epoch files.
     pub data: Option<PathBuf>,
     /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` or its extrasize
     /// was raised.
@@ -41,9 +41,9 @@ pub struct MemberFiles {
 /// A file that a server takes for one of its own by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
-    /// Where it is, and what its name says.
+    /// The file, and the zxid in its name.
     pub file: DataFile,
-    /// It is taken for a log, or else for a snapshot.
+    /// Whether a server takes it for a log; otherwise for a snapshot.
     pub log: bool,
 }
 
@@ -90,7 +90,7 @@ impl MemberFiles {
 
     fn folder(&mut self, path: &Path) -> Result<(), DiskError> {
         let mut folder = path.to_owned();
-        // A dataDir that is called version-2 itself has another one in it.
+        // A dataDir that is itself called version-2 contains another one.
         while folder.join("version-2").is_dir() {
             folder.push("version-2");
         }
@@ -128,7 +128,7 @@ impl MemberFiles {
         Err(DiskError::NotZooKeeper { path: path.to_owned(), hint })
     }
 
-    /// Looks again, if some of its files were purged since.
+    /// Lists the files again, if some of them were purged.
     pub fn refreshed(&self) -> Result<Option<Self>, DiskError> {
         if self.logs.iter().chain(&self.snapshots).all(|file| file.path.exists()) {
             return Ok(None);
@@ -136,14 +136,14 @@ impl MemberFiles {
         Ok(Some(Self { max_record: self.max_record, ..Self::find(&self.name)? }))
     }
 
-    /// The logs that hold what comes after `zxid`: the last one that begins at or before it, and all later ones.
+    /// The logs with everything after `zxid`: the last one that begins at or before it, and all later ones.
     pub(crate) fn logs_after(&self, zxid: Zxid) -> &[DataFile] {
         let later = self.logs.partition_point(|file| file.zxid <= Some(zxid));
         &self.logs[later.saturating_sub(1)..]
     }
 }
 
-/// Where below a folder ZooKeeper's files are instead, one or two levels down.
+/// Where ZooKeeper's files are instead, one or two levels below a folder.
 fn elsewhere(folder: &Path) -> String {
     let below = |folder: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(1000);
@@ -174,7 +174,7 @@ enum FileType {
     Other,
 }
 
-/// Servers look at the part behind the first dot and at no more, so that `log.1.bak` is a log to them.
+/// Servers look only at the part after the first dot, so `log.1.bak` is a log to them.
 fn file_type(name: &str) -> FileType {
     let mut parts = name.split('.');
     let (prefix, zxid, rest) = (parts.next(), parts.next(), parts.collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! The logs of several members, read as the one history of their ensemble.
+//! Merges the logs of several members into the history of their ensemble.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,18 @@ use crate::ids::Zxid;
 use crate::log::Record;
 use crate::replay::{CommitStatus, CommittedHistory, MemberHistory, decide};
 
-/// What several members' files say about their history.
+/// The history, as the files of several members show it.
 #[derive(Debug, Default)]
 pub struct HistorySurvey {
-    /// What is committed and what is not.
+    /// What was committed and what was not.
     pub history: CommittedHistory,
-    /// What each member's files say, in the order of the members.
+    /// What each member has, in the order of the members.
     pub member_histories: Vec<MemberHistory>,
-    /// Logs that are damaged: what they hold of an epoch may not be all that they held.
+    /// Damaged logs: they may have had more of an epoch than can be read.
     pub damaged: Vec<PathBuf>,
 }
 
-/// Reads all logs once, and decides on the history. Members of different ensembles are refused.
+/// Reads all logs once, and decides what was committed. Refuses members of different ensembles.
 pub fn survey(
     members: &[MemberFiles],
     voters: Option<usize>,
@@ -48,7 +48,7 @@ pub fn survey(
     Ok(HistorySurvey { history: decide(&member_histories, voters), member_histories, damaged })
 }
 
-/// The logs of several members, each transaction once, those left out that were never committed.
+/// The merged logs of several members: each transaction once, without those that were never committed.
 pub struct Merge<'h> {
     cursors: Vec<LogCursor>,
     history: Option<&'h CommittedHistory>,
@@ -57,7 +57,7 @@ pub struct Merge<'h> {
 }
 
 impl<'h> Merge<'h> {
-    /// All that is in the logs of these members. Stands before the first transaction.
+    /// Merges all logs of these members. Starts before the first transaction.
     pub fn new(
         members: &[MemberFiles],
         history: Option<&'h CommittedHistory>,
@@ -67,7 +67,7 @@ impl<'h> Merge<'h> {
         Ok(Self::of(cursors.collect::<Result<_, _>>()?, history))
     }
 
-    /// What comes after a transaction, and some of what is before it.
+    /// Merges the logs with everything after a transaction, and some of what is before it.
     pub(crate) fn after(
         zxid: Zxid,
         members: &[MemberFiles],
@@ -82,7 +82,7 @@ impl<'h> Merge<'h> {
         Self { cursors, history, at: None, dropped: 0 }
     }
 
-    /// Goes to the next transaction; `None` at the end.
+    /// Moves to the next transaction; `None` at the end.
     pub fn advance(&mut self, progress: OnProgress<'_>) -> Result<Option<Zxid>, DiskError> {
         if let Some(zxid) = self.at.take().and_then(|at| self.cursors[at].zxid()) {
             self.leave(zxid, progress)?;
@@ -120,12 +120,12 @@ impl<'h> Merge<'h> {
         }
     }
 
-    /// The transaction at hand.
+    /// The current transaction.
     pub fn record(&self) -> Option<Record<'_>> {
         self.cursors[self.at?].record()?.ok()
     }
 
-    /// Damage that was met, with the files it is in.
+    /// The damage so far, with its files.
     pub fn damage(&self) -> impl Iterator<Item = &(PathBuf, crate::log::Damage)> {
         self.cursors.iter().flat_map(|cursor| &cursor.damage)
     }
@@ -135,7 +135,7 @@ impl<'h> Merge<'h> {
         self.cursors.iter().flat_map(LogCursor::purged)
     }
 
-    /// How many transactions were left out, since they were never committed.
+    /// The number of transactions left out because they were never committed.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -1,7 +1,7 @@
-//! `ZooKeeper`'s files where they lie: found, opened, verified, replayed. They are only ever read.
+//! Finds, opens, verifies and replays ZooKeeper's files on disk. It only reads them.
 //!
-//! A member's files are named by its data folder, `DATA`, or by `DATA,LOG` where its logs have a folder of their own; each
-//! may be the folder `version-2` or the one above. A single log or snapshot can be named as well.
+//! Name a member's files by its data folder, `DATA`, or by `DATA,LOG` if its logs have a folder of their own. Each can be the
+//! folder `version-2` or the one above. You can also name a single log or snapshot.
 //!
 //! ```
 //! use zookeeper_files::disk::{MemberFiles, Point, rebuild, verify};

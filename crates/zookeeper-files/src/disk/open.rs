@@ -1,4 +1,4 @@
-//! Opening files, and telling whether they changed while they were read.
+//! Opens files, and detects changes during the read.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
@@ -9,18 +9,18 @@ use crate::disk::error::DiskError;
 use crate::log::RECORD_LIMIT;
 use crate::snapshot::{Compression, SnapshotError, SnapshotReader, Unpacked};
 
-/// How long work has come along.
+/// The progress of long work.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// The file at hand.
+    /// The current file.
     pub path: &'a Path,
-    /// The bytes of it that were read.
+    /// How many of its bytes were read.
     pub done: u64,
     /// Its size.
     pub of: u64,
 }
 
-/// Is told of it.
+/// Receives the progress.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress<'_>);
 
 /// What a log or snapshot is read from.
@@ -40,19 +40,19 @@ impl OpenFile {
         self.length
     }
 
-    /// Whether it became shorter: what was read of it may never have been there at one time. A file that was purged meanwhile
-    /// did not: it can be read as long as it is open.
+    /// Whether the file became shorter: the bytes that were read may never have existed at one time. A purged file stays
+    /// readable while it is open.
     pub(crate) fn shrank(&self) -> bool {
         self.file.metadata().is_ok_and(|now| now.len() < self.length)
     }
 
-    /// How long ago it was written to; `None` if that cannot be told.
+    /// The time since the last write; `None` if unknown.
     pub(crate) fn age(&self) -> Option<Duration> {
         SystemTime::now().duration_since(self.file.metadata().ok()?.modified().ok()?).ok()
     }
 }
 
-/// Opens a file: what it unpacks to, and itself.
+/// Opens a file: its uncompressed content, and the file itself.
 pub(crate) fn open(path: &Path) -> Result<(UnpackedFile, OpenFile), DiskError> {
     let failed = |error| DiskError::io(path, error);
     let mut file = File::open(path).map_err(failed)?;
@@ -79,7 +79,7 @@ fn read_head(source: &mut impl Read, head: &mut [u8]) -> std::io::Result<usize> 
     Ok(length)
 }
 
-/// The first four bytes of what is in a file.
+/// The first four bytes of the content.
 pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, DiskError> {
     let (mut source, _) = open(path)?;
     let mut head = [0; 4];
@@ -87,7 +87,7 @@ pub(crate) fn magic(path: &Path) -> Result<Option<[u8; 4]>, DiskError> {
     Ok((length == head.len()).then_some(head))
 }
 
-/// Opens a snapshot, packed or not. What is wrong with its header is for the caller to judge. `limit` is for
+/// Opens a snapshot, compressed or not. The caller judges errors in its header. `limit` is for
 /// [`SnapshotReader::with_limit`].
 pub fn open_snapshot(
     path: &Path,

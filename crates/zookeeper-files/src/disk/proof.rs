@@ -1,8 +1,8 @@
-//! Whether the content of a snapshot is what its server had, where the snapshot alone does not tell.
+//! Checks with the logs whether the content of a snapshot is what its server had.
 //!
-//! Servers write the digest of the last transaction that they count, while the next one may be in the content already: a
-//! transaction is in the tree before it is counted. It need not show: an ACL that was set, or a znode deleted after its
-//! parent was written, leaves no zxid. The log has that transaction, and what the tree was after it.
+//! A server applies a transaction before it updates the digest, so the content of a snapshot can already contain the next
+//! transaction. The content may not show it: setting an ACL, or deleting a znode after its parent was written, leaves no zxid.
+//! But the log has that transaction, and the digest of the tree after it.
 
 use crate::disk::cursor::LogCursor;
 use crate::disk::error::DiskError;
@@ -12,14 +12,14 @@ use crate::disk::open::{OnProgress, open_snapshot};
 use crate::ids::Zxid;
 use crate::replay::Replay;
 
-/// What the logs say of a snapshot whose digest is not that of its content.
+/// What the logs show about a snapshot whose digest does not match its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DigestProof {
-    /// It is sound: with the next transaction it is what the server had then.
+    /// It is sound: it contains the next transaction.
     Ahead,
     /// It is not what the server had.
     Wrong,
-    /// The logs that would tell are not here, or carry no digests.
+    /// The logs are missing or have no digests.
     Unknown,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn proof(member: &MemberFiles, file: &DataFile, progress: OnProgress<
     }
     Ok(match (replay.mismatch(), last) {
         (None, Some(last)) if last > name => DigestProof::Ahead,
-        // It is logged before it is applied: had there been a next one, the log would have it.
+        // Servers log before they apply: a next transaction would be in the log.
         (_, Some(last)) if last == name => DigestProof::Wrong,
         (Some(_), Some(last)) if last > name && replay.checked() > before => DigestProof::Wrong,
         _ => DigestProof::Unknown,

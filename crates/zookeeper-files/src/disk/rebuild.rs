@@ -1,4 +1,4 @@
-//! The tree at a point of the history, from snapshots and logs.
+//! Rebuilds the tree at a point of the history from snapshots and logs.
 
 use std::path::PathBuf;
 
@@ -17,30 +17,30 @@ use crate::snapshot::SnapshotError;
 /// A point of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// After all that the files have.
+    /// After everything in the files.
     End,
     /// After this transaction.
     Zxid(Zxid),
-    /// Before the first transaction that is later than this, in milliseconds since 1970.
+    /// Before the first transaction later than this time, in milliseconds since 1970.
     Time(i64),
 }
 
-/// A tree and what it rests on.
+/// A rebuilt tree, and how sure it is.
 #[derive(Debug)]
 pub struct RebuiltTree {
-    /// The tree, and how its digests fared.
+    /// The tree, and the result of its digest checks.
     pub replay: Replay,
-    /// The snapshot that it begins from; `None` for the beginning of all.
+    /// The snapshot that the replay started from; `None` if it started from an empty tree.
     pub base: Option<PathBuf>,
     /// How many transactions were applied.
     pub applied: u64,
-    /// How many were left out as never committed.
+    /// How many were left out because they were never committed.
     pub dropped: u64,
-    /// What cannot be known for sure, in sentences.
+    /// What is not certain, in sentences.
     pub doubts: Vec<String>,
-    /// The tree is not the one that the server had, as a digest proves: after which transaction.
+    /// The transaction after which a digest proves that the tree is not the server's.
     pub differs: Option<Zxid>,
-    /// The snapshot's digest is not that of its content, and no log here tells why: after which transaction.
+    /// The transaction of a snapshot's digest that does not match the content, if no log here shows why.
     pub unproved: Option<Zxid>,
     /// How many digests were compared.
     pub checked: u64,
@@ -51,8 +51,8 @@ pub fn rebuild(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) 
     from(members, point, None, false, progress)
 }
 
-/// Rebuilds the tree at a point and goes on to a later one; the journal has what stood at the first, where it was changed.
-/// `None` if the logs do not lead from one to the other.
+/// Rebuilds the tree at a point, then continues to a later one. The journal has the changed znodes as they were at the first
+/// point. `None` if the logs do not lead from one to the other.
 pub fn rebuild_on(
     members: &[MemberFiles],
     (first, second): (Point, Point),
@@ -64,7 +64,7 @@ pub fn rebuild_on(
     }
 }
 
-/// Replays all that there is, from the oldest snapshot on, to compare every digest of it.
+/// Replays everything, starting from the oldest snapshot, to compare every digest.
 pub fn replay_all(members: &[MemberFiles], progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
     from(members, Point::End, None, true, progress)
 }
@@ -103,7 +103,7 @@ fn from(
     let RunSummary { applied, dropped, next, seen } = loop {
         match run(members, history.as_ref(), until, &mut replay, progress)? {
             RunEnd::Whole(outcome) => break outcome,
-            // From the oldest on: behind what is missing a later snapshot goes on.
+            // After missing transactions, continue from a later snapshot.
             RunEnd::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
                 before += replay.checked();
                 floor = Some(Zxid(next.0 - 1));
@@ -128,7 +128,7 @@ fn from(
         let (end, last) = (replay.fuzzy_until(), replay.tree().last());
         doubts.push(format!("the snapshot holds some transactions up to {end:#}, and the logs end with {last:#}"));
     }
-    // What a server has in its tree it has logged: if the log ends here, the snapshot cannot be ahead of it.
+    // Servers log before they apply: if the log ends here, the snapshot cannot be ahead of it.
     let unproved = replay.doubt().filter(|doubt| seen != Some(doubt.zxid));
     let differs = replay.mismatch().or(replay.doubt().filter(|_| unproved.is_none())).map(|mismatch| mismatch.zxid);
     if let Some(zxid) = differs {
@@ -147,7 +147,7 @@ fn from(
     Ok(RebuiltTree { replay, base, applied, dropped, doubts, differs, unproved, checked })
 }
 
-/// The last transaction at a point.
+/// The last transaction up to a point.
 fn at(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result<Zxid, DiskError> {
     match point {
         Point::End => Ok(Zxid(u64::MAX)),
@@ -156,12 +156,12 @@ fn at(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result
     }
 }
 
-/// Whether a snapshot is as new as that what comes before `next` is in it.
+/// Whether a snapshot contains everything before `next`.
 fn later(members: &[MemberFiles], next: Zxid) -> bool {
     members.iter().flat_map(|member| &member.snapshots).any(|file| file.zxid.is_some_and(|zxid| zxid.0 >= next.0 - 1))
 }
 
-/// The newest snapshot that is sound and not fuzzy beyond the point, or the oldest from `least` on.
+/// The newest sound snapshot that is not fuzzy past the point; with `least`, the oldest one from there.
 fn begin(
     members: &[MemberFiles],
     until: Zxid,
@@ -181,7 +181,7 @@ fn begin(
             continue;
         }
         let opened = match open_snapshot(&file.path, members.first().and_then(|member| member.max_record)) {
-            // A server takes an older one, too.
+            // A server also takes an older one.
             Err(DiskError::OtherFile { what, .. }) if members.iter().all(|member| !member.single) => {
                 doubts.push(format!("{}: {what}; an older snapshot is taken", file.path.display()));
                 continue;
@@ -213,20 +213,20 @@ fn shown(zxid: Zxid) -> String {
     if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("{zxid:#}") }
 }
 
-/// How far the logs led.
+/// How far the logs lead.
 enum RunEnd {
     /// To the point, or to their end.
     Whole(RunSummary),
-    /// To where transactions are missing between these two.
+    /// To missing transactions between these two.
     Missing(Zxid, Zxid),
 }
 
 struct RunSummary {
     applied: u64,
     dropped: u64,
-    /// The first transaction beyond the point.
+    /// The first transaction after the point.
     next: Option<Zxid>,
-    /// The last transaction up to the point that a log has.
+    /// The last transaction in a log up to the point.
     seen: Option<Zxid>,
 }
 
@@ -270,7 +270,7 @@ fn at_time(members: &[MemberFiles], time: i64, progress: OnProgress<'_>) -> Resu
         for file in &member.logs {
             begun.push(first_time(file, member.max_record)?.is_some_and(|first| first <= time));
         }
-        // Only the last file that begins in time can have the point in it.
+        // Only the last file that begins before the point can contain it.
         let Some(at) = begun.iter().rposition(|&begun| begun) else { continue };
         let mut cursor = LogCursor::new(&member.logs[at..=at], member.max_record, progress)?;
         while let (Some(zxid), Some(Ok(record))) = (cursor.zxid(), cursor.record()) {
@@ -296,7 +296,7 @@ fn first_time(file: &DataFile, limit: Option<usize>) -> Result<Option<i64>, Disk
     Ok(None)
 }
 
-/// A dataDir without its logs is old, and says nothing of it.
+/// A dataDir without its logs is outdated, and does not show it.
 fn away(members: &[MemberFiles], last: Zxid) -> Option<String> {
     let split = members.iter().all(|member| !member.single && member.logs.is_empty());
     (split && last.0 > 0).then(|| {

@@ -1,4 +1,4 @@
-//! The one loop that reads logs: one after the other, each to its end, in constant memory.
+//! The only loop that reads logs: one after the other, each to its end, in constant memory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use crate::disk::open::{OnProgress, Progress};
 use crate::ids::Zxid;
 use crate::log::{Damage, End, LogItem, RawItem, Record};
 
-/// Progress is told once in so many records.
+/// How many records are read between two reports of progress.
 const PROGRESS_EVERY: u64 = 1 << 14;
 
-/// What a walk over logs meets.
+/// An item of a scan of logs.
 #[derive(Debug)]
 pub enum ScanItem<'a> {
     /// A good record.
     Record(Record<'a>),
-    /// Something is wrong. What is good behind it is met all the same.
+    /// Damage. The scan continues with the good records after it.
     Damage(Damage),
-    /// The log is packed and cannot be unpacked to its end: what is packed is damaged, and not the disk.
+    /// The compressed log cannot be unpacked to its end: its data is damaged, not the disk.
     Unpackable(io::Error),
     /// The log was purged before it could be read.
     Purged,
@@ -30,15 +30,15 @@ pub enum ScanItem<'a> {
         read: u64,
         /// Where the next record would begin.
         end: End,
-        /// The last record that was met.
+        /// The last record.
         last: Option<Zxid>,
     },
 }
 
-/// Logs, read one after the other.
+/// Reads logs one after the other.
 ///
-/// A server may be writing to them meanwhile: see [`disk`](crate::disk). The last thing that is met of each log that is
-/// there is its [`End`](ScanItem::End).
+/// A server may be writing to them: see [`disk`](crate::disk). The last item of each log is its [`End`](ScanItem::End), unless
+/// the log was purged.
 ///
 /// ```no_run
 /// use zookeeper_files::disk::{MemberFiles, ScanItem};
@@ -57,29 +57,29 @@ pub enum ScanItem<'a> {
 /// ```
 pub struct Scan {
     files: Vec<PathBuf>,
-    /// How many of them were begun.
+    /// How many of them were opened.
     begun: usize,
     limit: Option<usize>,
-    /// A single file that begins with other bytes was named by mistake; in a folder that is damage.
+    /// Whether a single file was named: if it begins with other bytes, that is a mistake; in a folder it is damage.
     single: bool,
     log: Option<LiveLog>,
     at: ScanState,
     records: u64,
 }
 
-/// Where a walk is in a log.
+/// Where a scan is in a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ScanState {
-    /// There may be more.
+    /// There may be more items.
     Inside,
-    /// There is nothing more, which is to be told.
+    /// The end, which was not reported yet.
     End,
-    /// That was told.
+    /// The end was reported.
     Past,
 }
 
 impl MemberFiles {
-    /// Reads some of its logs.
+    /// Scans some of its logs.
     pub fn scan(&self, logs: &[DataFile]) -> Scan {
         Scan { single: self.single, ..Scan::new(logs, self.max_record) }
     }
@@ -100,7 +100,7 @@ impl Scan {
         Self { files, begun: 0, limit, single: false, log: None, at: ScanState::Inside, records: 0 }
     }
 
-    /// Goes on in a log that is not packed, at the offset of a record; `last` is the record before it. `None` if the log was
+    /// Continues in an uncompressed log, at the offset of a record; `last` is the record before it. `None` if the log was
     /// purged.
     pub(crate) fn resume(
         path: &Path,
@@ -112,12 +112,12 @@ impl Scan {
         Ok(log.map(|log| Self { begun: 1, log: Some(log), ..Self::one(path, limit) }))
     }
 
-    /// The log at hand: of what was met last.
+    /// The log of the last item.
     pub fn path(&self) -> Option<&Path> {
         self.begun.checked_sub(1).and_then(|at| self.files.get(at)).map(PathBuf::as_path)
     }
 
-    /// What comes next; `None` behind the last log.
+    /// The next item; `None` after the last log.
     #[inline]
     pub fn next(&mut self, progress: OnProgress<'_>) -> Result<Option<ScanItem<'_>>, DiskError> {
         let found = loop {

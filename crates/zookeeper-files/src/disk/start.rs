@@ -1,18 +1,18 @@
-//! What a server of 3.9 would do with a folder when it starts.
+//! What a server of 3.9 does with a folder when it starts.
 //!
-//! It takes the newest snapshot that it can load, and of the logs the last one that begins at or before it and all later ones.
-//! It applies what is above the snapshot, and keeps the transactions in a list that must have no gap within an epoch: it ends
-//! where one does not follow from the one before. What comes before the first that it applies is in no list, so that a gap
-//! there is passed in silence; and where it takes something for the end of a log, it goes on with the next one.
+//! It loads the newest snapshot that it can, the last log that begins at or before it, and all later logs. It applies what is
+//! above the snapshot, and keeps the transactions in a list that must have no gap within an epoch: at a gap it stops. What
+//! comes before the first applied transaction is not in the list, so it ignores a gap there silently. If it treats something as
+//! the end of a log, it continues with the next log.
 
 use crate::disk::member_files::DataFile;
 use crate::ids::Zxid;
 use crate::log::{AtStart, Damage, LogFault, Reading, jump};
 
-/// What a server would do with a folder when it starts.
+/// What a server does with a folder when it starts.
 #[derive(Debug)]
 pub(crate) struct ServerStart {
-    /// The snapshot that it takes; without one it does not start.
+    /// The snapshot that it loads; without one it does not start.
     base: Option<Zxid>,
     /// The name of the first log that it reads.
     oldest: Option<Zxid>,
@@ -20,18 +20,18 @@ pub(crate) struct ServerStart {
     limit: usize,
 }
 
-/// A log that it reads, as far as it matters here.
+/// A log that it reads, and its neighbours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogContext {
     /// The name of the log.
     pub(crate) name: Option<Zxid>,
-    /// The last good transaction before the damage, of this log or of the ones before.
+    /// The last good transaction before the damage, in this log or an earlier one.
     pub(crate) before: Option<Zxid>,
     /// The last good one of this log.
     pub(crate) last: Option<Zxid>,
-    /// The first of the next log that has one.
+    /// The first transaction after this log.
     pub(crate) next: Option<Zxid>,
-    /// No log is newer.
+    /// Whether this is the newest log.
     pub(crate) newest: bool,
 }
 
@@ -46,7 +46,7 @@ impl ServerStart {
         name.is_none() || name >= self.oldest
     }
 
-    /// What it does where transactions are missing.
+    /// What it does if transactions are missing.
     pub(crate) fn gap(&self, before: Zxid, next: Zxid) -> AtStart {
         let base = self.base.unwrap_or_default();
         match jump(before.max(base), next) {
@@ -90,7 +90,7 @@ impl ServerStart {
         end.map_or(last, |end| end.after)
     }
 
-    /// What it does where a log holds once more what it had.
+    /// What it does if a log contains the same transactions again.
     pub(crate) fn again(&self, zxid: Option<Zxid>) -> AtStart {
         if zxid <= self.base { AtStart::Harmless } else { AtStart::Repeats }
     }

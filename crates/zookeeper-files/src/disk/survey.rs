@@ -1,4 +1,4 @@
-//! One pass over one file: what is in it and what is wrong with it.
+//! Reads one file once: its content, and what is wrong with it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use crate::log::{Damage, End, Header, LogFault, SERVER_LIMIT, TxnType};
 use crate::replay::MemberHistory;
 use crate::snapshot::{self, Compression, SnapshotError, SnapshotItem, Trailer};
 
-/// Damage beyond so many places is not kept: memory must not grow with it.
+/// How many places of damage are kept: memory must not grow with them.
 pub(crate) const MAX_DAMAGE: usize = 1000;
-/// One transaction of so many is kept to compare it with other files'.
+/// One transaction of this many is kept, to compare it with other files.
 const SAMPLE_EVERY: u64 = 1 << 12;
 
 /// What is in a log.
@@ -29,7 +29,7 @@ pub(crate) struct LogSurvey {
     pub(crate) more_damage: u64,
     pub(crate) unpacking: Option<String>,
     pub(crate) surplus: u64,
-    /// The first record that is longer than what servers read: where, which, how long.
+    /// The first record that is too long for servers: offset, zxid, length.
     pub(crate) too_long: Option<(u64, Zxid, usize)>,
     pub(crate) member_history: MemberHistory,
     pub(crate) samples: Vec<(Zxid, (Header, TxnType))>,
@@ -47,9 +47,9 @@ pub(crate) struct SnapshotSurvey {
     pub(crate) unsound: Option<(u64, snapshot::SnapshotFault, String)>,
     /// How it is packed.
     pub(crate) packed: Compression,
-    /// It seems cut, and is still written to.
+    /// Whether it seems cut because a server is still writing it.
     pub(crate) being_written: bool,
-    /// The longest data that is longer than what servers read.
+    /// The length of the longest data that is too long for servers.
     pub(crate) too_long: Option<usize>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn log(
     Ok(Some(survey))
 }
 
-/// Reads a snapshot to its end, and sums its digest on the way. One that is being written seems cut, and is read again.
+/// Reads a snapshot to its end, and computes its digest. A snapshot that is being written seems cut: it is read again.
 pub(crate) fn snapshot(
     path: &Path,
     max_record: Option<usize>,
@@ -97,7 +97,7 @@ pub(crate) fn snapshot(
     let began = Instant::now();
     loop {
         let (mut survey, opened) = snapshot_once(path, max_record, progress)?;
-        // A server writes one of the same name anew when nothing happened since.
+        // A server rewrites a snapshot of the same name if nothing has changed since.
         let anew = opened.shrank();
         let unfinished = anew || (survey.unsound.is_some() && opened.age().is_some_and(|age| age < SETTLED));
         if anew && began.elapsed() >= PATIENCE {
@@ -158,20 +158,20 @@ fn snapshot_once(
 }
 
 impl LogSurvey {
-    /// Whether it held transactions that cannot be read. One that a server never finished was not held.
+    /// Whether it lost transactions. A record that a server never finished does not count.
     pub(crate) fn lost_some(&self) -> bool {
         let harmless =
             |fault: &LogFault| fault.is_unfinished() || matches!(fault, LogFault::Gap { .. } | LogFault::Version(_));
         self.unpacking.is_some() || self.more_damage > 0 || !self.damage.iter().all(|damage| harmless(&damage.fault))
     }
 
-    /// The transaction that it begins with. Where that one is damaged, the name of the file tells.
+    /// The first transaction. If it is damaged, the name of the file tells.
     pub(crate) fn begins(&self, name: Option<Zxid>) -> Option<Zxid> {
         let damaged = self.damage.iter().any(|damage| damage.after.is_none() && damage.length > 0);
         if damaged { name.or(self.first) } else { self.first }
     }
 
-    /// Whether its end was cut off, and not left as servers leave it: with zeros allocated ahead.
+    /// Whether its end was cut off: servers leave preallocated zeros there.
     pub(crate) fn ends_bare(&self) -> bool {
         self.end.zeros == 0 && !self.damage.iter().any(|damage| damage.fault == LogFault::Empty)
     }

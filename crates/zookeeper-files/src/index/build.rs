@@ -1,4 +1,4 @@
-//! Makes an index of logs, and lets it grow as they grow.
+//! Builds and updates an index of logs.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -14,52 +14,52 @@ use crate::index::logs::{self, LogFile};
 use crate::index::others::{self, CommitSurvey};
 use crate::index::store::{LogState, Store};
 
-/// What a build did.
+/// The result of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Built {
-    /// The logs that are indexed now.
+    /// The number of indexed logs.
     pub logs: usize,
     /// The transactions that were read.
     pub transactions: u64,
-    /// The entries that were added: one for each path and for each session's beginning and end.
+    /// The entries that were added: one for each path, and for the beginning and end of each session.
     pub entries: u64,
     /// The bytes of log that were read.
     pub bytes: u64,
-    /// Why the index was built anew though there was one.
+    /// Why an existing index was replaced.
     pub anew: Option<String>,
-    /// Logs that are gone and no longer indexed.
+    /// Logs that are gone, and were removed from the index.
     pub gone: Vec<PathBuf>,
-    /// Damage in the logs. What is good before and after it is indexed.
+    /// Damage in the logs. The good records before and after it are indexed.
     pub damage: Vec<IndexedDamage>,
-    /// What the logs hold and was never committed, as the other members tell.
+    /// Transactions in the logs that were never committed, by the files of the other members.
     pub never_committed: Vec<ZxidRange>,
-    /// Of which transactions the files of all members do not tell.
+    /// Transactions for which the files of all members do not show whether they were committed.
     pub unknown: Vec<ZxidRange>,
-    /// Others were named for an earlier build and not for this one: whether what it added was committed is unknown.
+    /// An earlier build named other members and this one did not: it is unknown whether the new transactions were committed.
     pub unasked: bool,
 }
 
 /// Damage of a log.
 #[derive(Clone, Debug)]
 pub struct IndexedDamage {
-    /// Which log.
+    /// The log.
     pub path: PathBuf,
     /// Whether a server refuses to start on it, or starts and drops what follows.
     pub stops: bool,
-    /// What it is called, for programs.
+    /// Its name for programs.
     pub name: String,
-    /// What is wrong and where.
+    /// What is wrong, and where.
     pub words: String,
 }
 
-/// Indexes the logs of members' folders or single files, named as for [`MemberFiles::find`](crate::disk::MemberFiles::find), in the
-/// file `index`, or lets an index that is there grow to their ends.
+/// Indexes the logs of members' folders or single files, named as for [`MemberFiles::find`](crate::disk::MemberFiles::find), in
+/// the file `index`, or updates an existing index.
 ///
-/// The logs are only read. A new index is written beside its name and renamed when it is whole; one that grows does so in
-/// one transaction. An index that does not fit the logs any more (one was rewritten, or came in between) is built anew.
+/// It only reads the logs. It writes a new index under another name and renames it when it is whole; it updates an index in one
+/// transaction. If an index no longer fits the logs (a log was rewritten, or added between others), it is replaced.
 ///
-/// `others` are the folders of the other members of the ensemble. Nothing of them is indexed: they tell which of the indexed
-/// transactions were never committed. Without them, what an earlier build was told stays.
+/// `others` are the folders of the other members of the ensemble. They are not indexed: they show which indexed transactions
+/// were never committed. Without them, the result of an earlier build stays.
 ///
 /// ```no_run
 /// let built = zookeeper_files::index::build(&["/member0".into()], &["/member1".into()], "zk.index".as_ref(), &mut |_| {})?;
@@ -75,18 +75,18 @@ pub fn build(
     build_of(BuildInput { paths: sources, others, max_record: None }, index, progress)
 }
 
-/// What an index is made from.
+/// The input of a build.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildInput<'a> {
     /// The member's folder, or single logs.
     pub paths: &'a [String],
     /// The other members' folders.
     pub others: &'a [String],
-    /// The longest record that their servers read, in bytes, where that is more than usual.
+    /// The longest record that their servers read, in bytes, if it is not the default.
     pub max_record: Option<usize>,
 }
 
-/// The same, of servers that read longer records.
+/// The same, for servers that read longer records.
 pub fn build_of(
     BuildInput { paths: sources, others, max_record }: BuildInput<'_>,
     index: &Path,
@@ -120,7 +120,7 @@ pub fn build_of(
     Ok(Built { anew: misfit, never_committed, unknown, unasked, ..built })
 }
 
-/// ZooKeeper's folders are not ours to write to.
+/// Refuses an index in ZooKeeper's own folders.
 pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>) -> Result<(), IndexError> {
     let folder = folder_of(index);
     let folder = fs::canonicalize(folder).map_err(IndexError::io(folder))?;
@@ -129,7 +129,7 @@ pub(crate) fn beside<'a>(index: &Path, mut logs: impl Iterator<Item = &'a Path>)
     if inside { Err(IndexError::Inside(index.to_owned())) } else { Ok(()) }
 }
 
-/// Why an index cannot simply grow.
+/// Why an index cannot be updated.
 fn misfit(store: &Store, logs: &[LogFile], survey: Option<&CommitSurvey>) -> Result<Option<String>, IndexError> {
     let known = store.logs()?;
     let mut newest = None;
@@ -150,7 +150,7 @@ fn misfit(store: &Store, logs: &[LogFile], survey: Option<&CommitSurvey>) -> Res
     if let Some(log) = unknown {
         return Ok(Some(format!("{} came in between", log.path.display())));
     }
-    // Which ephemeral znodes lived was followed along what was thought to have happened.
+    // The ephemeral znodes in the index depend on what was considered committed.
     let last = known.iter().filter_map(|log| log.state.zxids).map(|zxids| zxids.last).max().unwrap_or_default();
     let commits = store.commits()?;
     let moved = survey.is_some_and(|survey| commits.moved(&survey.commits, &survey.member_history, last));
@@ -193,7 +193,7 @@ fn full_or(index: &Path, error: std::io::Error) -> IndexError {
     }
 }
 
-/// What is said of the partial file is meant of the index.
+/// Replaces the name of the partial file by that of the index.
 fn named(error: IndexError, partial: &Path, index: &Path) -> IndexError {
     match error {
         IndexError::Full(path) if path == partial => IndexError::Full(index.to_owned()),

@@ -1,23 +1,24 @@
-//! Which transactions were committed, as far as the files of several members tell.
+//! Which transactions were committed, as far as the files of several members show it.
 
 use std::collections::BTreeMap;
 
 use crate::ids::{Zxid, ZxidRange};
 use crate::replay::{CommitStatus, CommittedHistory, EpochBounds, MemberHistory};
 
-/// For each epoch: up to where all is committed, and above where nothing is. Empty if one member alone is known.
+/// For each epoch: the zxid up to which all is committed, and the zxid above which nothing is. Empty if only one member is
+/// known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Commits {
     epochs: BTreeMap<u64, (Zxid, Zxid)>,
 }
 
 impl Commits {
-    /// Commits that were stored: the two bounds of each epoch.
+    /// Loads the stored bounds of each epoch.
     pub(crate) fn stored(bounds: impl IntoIterator<Item = (Zxid, Zxid)>) -> Self {
         Self { epochs: bounds.into_iter().map(|bounds| (bounds.0.epoch(), bounds)).collect() }
     }
 
-    /// What stays true when logs go on: an epoch of which nobody shows the end may still get transactions, and they may be
+    /// What stays true while logs grow: if no log shows the end of an epoch, it may still get transactions, and they may be
     /// committed.
     pub(crate) fn of(history: &CommittedHistory) -> Self {
         let shown = |epoch: &EpochBounds| epoch.ends.iter().any(|end| !end.by_snapshot);
@@ -37,7 +38,7 @@ impl Commits {
         self.epochs.is_empty()
     }
 
-    /// What is known of a transaction; `None` if one member alone is known.
+    /// The status of a transaction; `None` if only one member is known.
     pub(crate) fn commit_status(&self, zxid: Zxid) -> Option<CommitStatus> {
         if self.is_empty() {
             return None;
@@ -53,13 +54,13 @@ impl Commits {
         self.commit_status(zxid) == Some(CommitStatus::NeverCommitted)
     }
 
-    /// Whether an earlier transaction of a log had happened for the server that logged a later one. What was never committed
-    /// had happened for the leader that proposed it, and for nobody after.
+    /// Whether an earlier transaction of a log was applied on the server that logged a later one. A transaction that was never
+    /// committed was applied only by the leader that proposed it, in its own epoch.
     pub(crate) fn preceded(&self, earlier: Zxid, later: Zxid) -> bool {
         !self.never(earlier) || (self.never(later) && earlier.epoch() == later.epoch())
     }
 
-    /// What a log holds that was never committed.
+    /// The transactions of a log that were never committed.
     pub(crate) fn never_committed(&self, member_history: &MemberHistory) -> Vec<ZxidRange> {
         let after =
             |epoch: &u64, first: Zxid| self.epochs.get(epoch).map_or(first, |bounds| first.max(Zxid(bounds.1.0 + 1)));
@@ -68,7 +69,7 @@ impl Commits {
         stretches.filter(|range| self.never(range.last)).collect()
     }
 
-    /// Whether other ones of a log's transactions, up to `newest`, are now known to be never committed.
+    /// Whether a different set of a log's transactions, up to `newest`, now counts as never committed.
     pub(crate) fn moved(&self, now: &Self, member_history: &MemberHistory, newest: Zxid) -> bool {
         let reach = |commits: &Self, epoch, last: Zxid| {
             commits.epochs.get(&epoch).map_or(last, |(_, possible)| last.min(*possible))

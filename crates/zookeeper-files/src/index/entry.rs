@@ -1,4 +1,4 @@
-//! One thing that happened, as it is told: read from its log, by what the index remembers of it.
+//! An entry of the index, read from its log.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -7,41 +7,41 @@ use crate::index::entry_kind::{EntryKind, RecordPart, operations};
 use crate::log::{Header, Lifetime, Record, Txn};
 use crate::replay::CommitStatus;
 
-/// One thing that happened.
+/// An entry of the index: a change of a path, or the beginning or end of a session.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Who and when.
     pub header: Header,
     /// What.
     pub kind: EntryKind,
-    /// To which path; `None` for sessions and failures.
+    /// The path; `None` for sessions and failures.
     pub path: Option<String>,
-    /// The operation of a multi, counted from 1, and how many it has.
+    /// The number of the operation in a multi, from 1, and how many operations it has.
     pub multi: Option<(u32, usize)>,
-    /// The log that holds it.
+    /// The log that contains it.
     pub log: Rc<Path>,
     /// Where its record begins there.
     pub offset: u64,
     /// The data that it set.
     pub data: Option<Data>,
-    /// The version that it led to, of the data or of the ACL, or that a multi wanted to see.
+    /// The new version of the data or ACL, or the version that a multi checks.
     pub version: Option<i32>,
     /// The ACL that it set.
     pub acl: Option<Vec<String>>,
-    /// How long a created znode is to live.
+    /// The lifetime of a created znode.
     pub lifetime: Option<Lifetime>,
     /// A session's timeout in milliseconds, or the code of a failure.
     pub number: Option<i32>,
-    /// Whether it was committed; `None` if the index was never told of other members.
+    /// Whether it was committed; `None` if the index was never built with other members.
     pub commit_status: Option<CommitStatus>,
 }
 
-/// Data of a znode, and where it lies.
+/// Data of a znode, and its location in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
     /// The data.
     pub bytes: Vec<u8>,
-    /// The log that holds it.
+    /// The log that contains it.
     pub log: Rc<Path>,
     /// Where it begins there.
     pub offset: u64,
@@ -87,7 +87,7 @@ impl Entry {
     }
 }
 
-/// Why a multi failed: the operations after the one that did are logged as runtime inconsistencies, those before it as 0.
+/// The error of a failed multi: servers log the operations before it as 0, and those after it as runtime inconsistencies.
 fn failure(txn: &Txn<'_>) -> Option<i32> {
     match *txn {
         Txn::Error { code } if code != 0 && code != -2 => Some(code),

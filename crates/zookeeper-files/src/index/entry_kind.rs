@@ -1,11 +1,11 @@
-//! What an entry of the index is about: one thing that happened, to one path or to a session.
+//! The kinds of entries of the index, and the parts of a record that become entries.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::log::{Create, Lifetime, Record, Txn};
 
-/// What happened.
+/// The kind of an entry: what happened to a path or a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum EntryKind {
@@ -15,7 +15,7 @@ pub enum EntryKind {
     Deleted = 2,
     /// The leader deleted it: an empty container or an expired TTL.
     Expired = 3,
-    /// It went with the session that owned it.
+    /// It was deleted with the session that owned it.
     Ended = 4,
     /// Its data was set.
     Set = 5,
@@ -34,7 +34,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 11] = [
         Self::Created,
         Self::Deleted,
@@ -66,7 +66,7 @@ impl EntryKind {
         }
     }
 
-    /// Whether it is one of a path.
+    /// Whether the entry has a path.
     pub fn of_path(self) -> bool {
         !matches!(self, Self::Opened | Self::Closed | Self::Failed)
     }
@@ -103,19 +103,19 @@ impl fmt::Display for EntryKind {
 pub(crate) struct RecordPart<'a> {
     pub(crate) number: u32,
     pub(crate) kind: EntryKind,
-    /// What was logged for it; the closing of the session for a path that goes with it.
+    /// The logged transaction; for a path that is deleted with its session, the closeSession.
     pub(crate) txn: Txn<'a>,
-    /// The path that goes with its session.
+    /// The path that is deleted with its session.
     ended: Option<crate::jute::Text<'a>>,
 }
 
 impl<'a> RecordPart<'a> {
-    /// The path that it is about.
+    /// The path that it changes.
     pub(crate) fn path(&self) -> Option<Cow<'a, str>> {
         self.ended.or_else(|| self.txn.path()).map(crate::jute::Text::decode)
     }
 
-    /// The path, if it was created for as long as its session lives.
+    /// The path, if it is a new ephemeral znode.
     pub(crate) fn ephemeral(&self) -> Option<Cow<'a, str>> {
         match self.txn {
             Txn::Create(Create { path, lifetime: Lifetime::Ephemeral, .. }) => Some(path.decode()),

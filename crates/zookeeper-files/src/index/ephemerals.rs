@@ -1,11 +1,11 @@
-//! Which ephemeral znodes live, for logs before 3.6: there a session's end does not name the paths that go with it.
+//! The live ephemeral znodes, for logs before 3.6: there a closeSession does not contain the deleted paths.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::index::entry_kind::RecordPart;
 use crate::log::SessionId;
 
-/// The ephemeral znodes that live at a point of the history.
+/// The ephemeral znodes that exist at a point of the history.
 #[derive(Debug, Default)]
 pub(crate) struct Ephemerals {
     owners: HashMap<String, SessionId>,
@@ -35,7 +35,7 @@ impl Ephemerals {
         }
     }
 
-    /// Follows what a session did.
+    /// Applies a part of a record.
     #[inline]
     pub(crate) fn follow(&mut self, session: SessionId, part: &RecordPart<'_>) {
         if let Some(path) = part.ephemeral() {
@@ -47,7 +47,7 @@ impl Ephemerals {
         }
     }
 
-    /// A session ended: the paths that went with it and that its record did not name.
+    /// Ends a session, and returns its remaining paths, which the record did not contain.
     pub(crate) fn end(&mut self, session: SessionId) -> BTreeSet<String> {
         let paths = self.paths.remove(&session).unwrap_or_default();
         for path in &paths {
@@ -59,7 +59,7 @@ impl Ephemerals {
         paths
     }
 
-    /// The paths that would go with a session.
+    /// The paths that a session's end would delete.
     pub(crate) fn of(&self, session: SessionId) -> BTreeSet<String> {
         self.paths.get(&session).cloned().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Why an index could not be made or asked.
+//! Errors of building and searching an index.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::disk::DiskError;
 use crate::ids::Zxid;
 
-/// Why an index could not be made or asked. Each says what to do.
+/// An error of building or searching an index. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The logs cannot be found.
@@ -42,7 +42,7 @@ pub enum IndexError {
         /// The last transaction of the earlier one.
         last: Zxid,
     },
-    /// The same log twice: a member is no other one to itself.
+    /// The same log was named twice.
     #[error("{}: is named twice: --others are the folders of the other members", .0.display())]
     Twice(PathBuf),
     /// A single log where a member's folder is needed.
@@ -51,16 +51,16 @@ pub enum IndexError {
     /// Another member's log is damaged.
     #[error("{}: it is damaged (see `menagerie log verify`) and does not tell what was committed: leave this member out", .0.display())]
     DamagedOther(PathBuf),
-    /// The file is no index, or one of another release.
+    /// The file is not an index of this release.
     #[error("{}: not an index of this release: remove it or name another file with --index", .0.display())]
     NotAnIndex(PathBuf),
     /// There is no index yet.
     #[error("{}: there is no index: make it with `menagerie index build`", .0.display())]
     Missing(PathBuf),
-    /// The index does not hold what it should.
+    /// The index is damaged.
     #[error("{}: the index is damaged: remove it and build it again", .0.display())]
     Damaged(PathBuf),
-    /// The index would lie among the logs.
+    /// The index would be in a folder of ZooKeeper.
     #[error("{}: an index does not belong into ZooKeeper's own folder: name another place with --index", .0.display())]
     Inside(PathBuf),
     /// Another process is building it.

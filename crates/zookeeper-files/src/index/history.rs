@@ -1,4 +1,4 @@
-//! The life of one path: what happened, who did it, what it was before and after.
+//! The history of one path: its changes, their sessions, the data before and after.
 
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -12,18 +12,18 @@ use crate::index::search::{Index, Query};
 use crate::index::term::Term;
 use crate::log::{Header, SessionId};
 
-/// What a znode held before something happened to it.
+/// The data of a znode before a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Before {
-    /// There was no such znode.
+    /// The znode did not exist.
     Absent,
-    /// This; `None` is null.
+    /// It had this data; `None` is null.
     Held(Option<Data>),
-    /// The logs do not go back so far.
+    /// The logs do not go back that far.
     Unknown,
 }
 
-/// One thing that happened to a path.
+/// A change of a path.
 #[derive(Clone, Debug)]
 pub struct HistoryEntry {
     /// What.
@@ -32,7 +32,7 @@ pub struct HistoryEntry {
     pub before: Before,
 }
 
-/// A session, as far as the logs know it.
+/// The times of a session, as far as the logs have them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionTimes {
     /// When it began, in milliseconds since 1970, and its timeout.
@@ -41,19 +41,19 @@ pub struct SessionTimes {
     pub closed: Option<i64>,
 }
 
-/// The life of one path.
+/// The history of one path.
 #[derive(Clone, Debug)]
 pub struct ZnodeHistory {
-    /// What happened to it, the oldest first.
+    /// Its changes, oldest first.
     pub changes: Vec<HistoryEntry>,
-    /// Whether more happened before.
+    /// Whether there are earlier changes.
     pub more: bool,
-    /// Who did it.
+    /// The sessions that made the changes.
     pub sessions: HashMap<SessionId, SessionTimes>,
 }
 
 impl Index {
-    /// The last things that happened to a path, up to `limit`, narrowed by `query`'s times, zxids and kinds.
+    /// The last changes of a path, up to the query's `limit`, within its times, zxids and kinds.
     ///
     /// ```no_run
     /// use zookeeper_files::index::{Index, Query};
@@ -73,7 +73,7 @@ impl Index {
             entries.reverse();
         }
         let mut changes: Vec<HistoryEntry> = Vec::with_capacity(entries.len());
-        // What came before is only the neighbour's if nothing between them was asked to be left out.
+        // The previous change has the data before this one only if the query left out nothing between them.
         let complete = query.kinds.is_empty() && query.session.is_none() && !query.multi;
         for entry in entries {
             let preceded = |change: &&HistoryEntry| self.preceded(&change.entry, &entry);
@@ -93,7 +93,7 @@ impl Index {
         Ok(ZnodeHistory { changes, more, sessions })
     }
 
-    /// What a path held before something happened to it.
+    /// The data of a path before an entry.
     fn before(&self, path: &str, entry: &Entry) -> Result<Before, IndexError> {
         if entry.kind == EntryKind::Created {
             return Ok(Before::Absent);
@@ -133,7 +133,7 @@ impl Index {
             let Header { time, zxid, .. } = entry.header;
             match entry.kind {
                 EntryKind::Opened => known.opened = Some((time, entry.number.unwrap_or_default())),
-                // A leader that nobody follows any more ends the sessions that it does not hear of, and they live on.
+                // A leader without followers ends sessions that it does not hear from, but they live on.
                 _ if self.commits.never(zxid) => {}
                 _ => known.closed = known.closed.or(Some(time)),
             }

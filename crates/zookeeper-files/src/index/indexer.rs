@@ -26,7 +26,7 @@ pub(crate) struct Indexer {
     cover: SnapshotCover,
     /// The longest record that the logs' servers read.
     max_record: Option<usize>,
-    /// One for all logs: its 24 MiB of leads are not grown anew for each.
+    /// Shared by all logs, to allocate its 24 MiB of keys only once.
     builder: SegmentBuilder,
     built: Built,
     of: u64,
@@ -54,7 +54,7 @@ impl Indexer {
         Ok(self.built)
     }
 
-    /// Forgets the logs that are gone.
+    /// Removes the logs that are gone.
     pub(crate) fn purge(&mut self, logs: &[LogFile]) -> Result<(), IndexError> {
         for log in self.store.logs()? {
             if logs.iter().all(|found| found.path != log.path) {
@@ -71,7 +71,7 @@ impl Indexer {
         let mut before: Option<&LogFile> = None;
         for log in logs {
             let found = match fs::metadata(&log.path) {
-                // Purged since the folder was looked at: the next build forgets it.
+                // Purged since the folder was listed: the next build removes it.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 other => other.map_err(IndexError::io(&log.path))?,
             };
@@ -79,7 +79,7 @@ impl Indexer {
                 known.iter().find(|known| known.path == log.path).map_or_else(LogState::default, |known| known.state);
             let modified = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
             if (found.len(), modified) != (state.size, state.modified) || state.size == 0 {
-                // What servers allocated ahead of the records is no disk space, and no work.
+                // Preallocated zeros take no disk space and no work.
                 self.of += found.len().min(found.blocks() * 512).saturating_sub(state.next);
                 work.push((log, LogState { size: found.len(), modified, ..state }, before));
             }
@@ -126,7 +126,7 @@ impl Indexer {
                     self.built.transactions += 1;
                 }
                 ScanItem::Damage(damage) => {
-                    // What is missing there has a snapshot.
+                    // A gap that a snapshot covers is no damage.
                     if self.cover.of_damage(&damage).is_none() {
                         let stops =
                             !matches!(damage.fault, LogFault::TornTail | LogFault::Garbage | LogFault::Version(_));
@@ -145,7 +145,7 @@ impl Indexer {
         Ok(())
     }
 
-    /// Writes the last entries of a log, joined with its small segments: of a log that grows often none stays small.
+    /// Writes the last entries of a log, joined with its small segments, so that frequent updates leave no small segments.
     fn join(&mut self, log: i64, builder: &mut SegmentBuilder) -> Result<(), IndexError> {
         let added = u64::from(builder.entries());
         if added == 0 {
@@ -153,7 +153,7 @@ impl Indexer {
         }
         for segment in self.store.segments()?.iter().rev().filter(|segment| segment.file == log) {
             let small = segment.entries <= builder.entries().saturating_mul(2);
-            // Both are in memory while they are joined: 92 MiB when only the entries were bounded.
+            // Both are in memory during the join: that took 92 MiB when only the number of entries was limited.
             let entries = u64::from(segment.entries) + u64::from(builder.entries());
             let keys = segment.keys_at_most().saturating_add(builder.key_count());
             if !small || entries > u64::from(ENTRIES) || keys > KEYS {

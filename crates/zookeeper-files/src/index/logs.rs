@@ -13,7 +13,7 @@ use crate::ids::Zxid;
 use crate::index::error::IndexError;
 use crate::log::Record;
 
-/// A log by its name.
+/// A log to be indexed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogFile {
     /// The zxid of its name; `None` for a single file of another name.
@@ -21,7 +21,7 @@ pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
 }
 
-/// The logs of members' folders or single files, oldest first, and what makes up for gaps in them.
+/// The logs of members' folders or single files, oldest first, and the snapshots that cover their gaps.
 pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec<LogFile>, SnapshotCover), IndexError> {
     let (mut logs, mut cover) = (Vec::new(), SnapshotCover::default());
     for source in sources {
@@ -38,7 +38,7 @@ pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec
                 LiveLog::open(&log.path, max_record)?;
             }
             let path = match fs::canonicalize(&log.path) {
-                // Purged since the folder was looked at.
+                // Purged since the folder was listed.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 other => other.map_err(IndexError::io(&log.path))?,
             };
@@ -50,7 +50,7 @@ pub(crate) fn find(sources: &[String], max_record: Option<usize>) -> Result<(Vec
     Ok((logs, cover))
 }
 
-/// A record's body at an offset of a log; `None` if no good record is there.
+/// The body of the record at an offset of a log; `None` if there is no good record.
 pub(crate) fn body_at(file: &File, offset: u64) -> std::io::Result<Option<(u32, Vec<u8>)>> {
     let mut head = [0; 12];
     let read = |bytes: &mut [u8], offset| match file.read_exact_at(bytes, offset) {
@@ -63,7 +63,7 @@ pub(crate) fn body_at(file: &File, offset: u64) -> std::io::Result<Option<(u32, 
     let [stored @ .., l0, l1, l2, l3] = head;
     let stored = u64::from_be_bytes(stored);
     let length = usize::try_from(i32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(0);
-    // What the index points at was read once, however long: a record reaches no further than its file.
+    // The build has read this record, whatever its length, but it cannot reach past the end of the file.
     let left = file.metadata()?.len().saturating_sub(offset + 12);
     if length == 0 || length as u64 > left {
         return Ok(None);
@@ -100,7 +100,7 @@ impl OpenLogs {
     }
 }
 
-/// Whether the record at an offset is the one with this checksum. Of a log that was purged meanwhile, nothing else is said.
+/// Whether the record at an offset has this checksum. Also true if the log was purged.
 pub(crate) fn is_same(path: &Path, offset: u64, checksum: u32, zxid: Zxid) -> Result<bool, IndexError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),

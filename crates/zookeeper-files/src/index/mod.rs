@@ -1,11 +1,11 @@
 //! An index of transaction logs: every change by path and subtree, time, zxid, session and kind.
 //!
-//! It is disposable: all of it comes from the logs and can be built from them again. It keeps no path and no data, only
-//! where in the logs they are: an entry that is found is read from its log, which also proves it. The logs must therefore
-//! stay where they were; those that ZooKeeper purged drop out of the index when it grows.
+//! You can delete it and build it again from the logs. It contains no paths and no data, only where they are in the logs: a
+//! search reads each entry from its log, which also verifies it. So the logs must stay where they are. An update removes logs
+//! that ZooKeeper purged.
 //!
-//! - [`build`] makes an index of one member's logs and lets it grow; other members tell it what was never committed.
-//! - [`Index::search`] finds, [`Index::history`] tells the life of one path.
+//! - [`build`] builds an index of one member's logs, or updates it. The logs of other members show what was never committed.
+//! - [`Index::search`] finds entries, [`Index::history`] shows the history of one path.
 //!
 //! ```
 //! use zookeeper_files::index::{Before, Index, Query, build};
@@ -32,9 +32,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! On disk it is an `SQLite` database of packed lists, after the manner of a search engine: a *segment* is a stretch of one
-//! log with up to a million entries; its *blocks* say where each entry lies, its *postings* which entries a *term* (a
-//! path, a folder, a session, a kind) leads to. An entry takes about 13 bytes.
+//! On disk it is an `SQLite` database of packed lists, like a search engine: a *segment* covers a part of one log with up to a
+//! million entries. Its *blocks* contain the location of each entry, its *postings* the entries of each *term* (a path, a
+//! folder, a session, a kind). An entry takes about 13 bytes.
 
 mod build;
 mod commits;

@@ -1,4 +1,4 @@
-//! The other members of an ensemble: nothing of theirs is indexed, they only tell what was committed.
+//! The other members of an ensemble. They are not indexed: they show what was committed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,13 +12,13 @@ use crate::index::error::IndexError;
 use crate::index::logs::LogFile;
 use crate::replay::MemberHistory;
 
-/// What all members' files tell.
+/// What the files of all members show about commits.
 #[derive(Debug, Default)]
 pub(crate) struct CommitSurvey {
     pub(crate) commits: Commits,
-    /// What the indexed logs have of each epoch.
+    /// What the indexed logs have in each epoch.
     pub(crate) member_history: MemberHistory,
-    /// Stretches of which the files do not tell.
+    /// Ranges for which the files do not show it.
     pub(crate) unknown: Vec<ZxidRange>,
 }
 
@@ -50,13 +50,13 @@ pub(crate) fn ask(
     Ok(CommitSurvey { commits, member_history, unknown: surveyed.history.unknown() })
 }
 
-/// A single log says nothing of the snapshots that its member got from a leader.
+/// Refuses a single log: it does not show the snapshots that its member got from a leader.
 fn whole(name: &str) -> Result<MemberFiles, IndexError> {
     let member = MemberFiles::find(name)?;
     if member.single { Err(IndexError::Single(name.into())) } else { Ok(member) }
 }
 
-/// A member that is named twice would be a majority with itself.
+/// Refuses a member that is named twice: it would be a majority with itself.
 fn each_once(members: &[MemberFiles]) -> Result<BTreeSet<PathBuf>, IndexError> {
     let mut seen = BTreeSet::new();
     for file in members.iter().flat_map(|member| &member.logs) {

@@ -19,16 +19,16 @@ use crate::index::term::Term;
 use crate::log::{Record, SessionId};
 use crate::path::{is_at_or_under, key};
 
-/// What to find. All that is given must hold.
+/// What to find. All conditions must hold.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// This very path.
+    /// This path.
     pub path: Option<String>,
     /// This path or anything below it.
     pub under: Option<String>,
-    /// By this session.
+    /// Made by this session.
     pub session: Option<SessionId>,
-    /// One of these kinds; any, if empty.
+    /// One of these kinds; empty means any.
     pub kinds: Vec<EntryKind>,
     /// Only operations of a multi.
     pub multi: bool,
@@ -36,9 +36,9 @@ pub struct Query {
     pub zxids: ZxidRange,
     /// At these times, in milliseconds since 1970.
     pub times: RangeInclusive<i64>,
-    /// The oldest first, and not the newest.
+    /// Return the oldest first, not the newest.
     pub oldest_first: bool,
-    /// So many at most.
+    /// The largest number of entries.
     pub limit: usize,
 }
 
@@ -81,11 +81,11 @@ impl Query {
         self.zxids.meets(span.zxids) && latest >= *self.times.start() && earliest <= *self.times.end()
     }
 
-    /// What must lead to an entry: one term of each group.
+    /// The terms of an entry: it must have one term of each group.
     fn terms(&self) -> Vec<Vec<Term>> {
         let mut groups = Vec::new();
         groups.extend(self.path.as_deref().map(|path| vec![Term::path(path)]));
-        // Below the root is everything that has a path.
+        // Everything that has a path is below the root.
         let under = self.under.as_deref().filter(|path| *path != "/");
         groups.extend(under.map(|path| vec![Term::path(path), Term::below(path)]));
         groups.extend(self.session.map(|session| vec![Term::session(session)]));
@@ -97,10 +97,10 @@ impl Query {
     }
 }
 
-/// Takes what is found, and says whether it wants more.
+/// Receives each entry, and returns whether to continue.
 pub type TakeEntry<'a, E> = &'a mut dyn FnMut(Entry) -> Result<ControlFlow<()>, E>;
 
-/// An index that is there, to be asked.
+/// An open index.
 pub struct Index {
     store: Store,
     logs: HashMap<i64, LogRow>,
@@ -132,7 +132,7 @@ impl Index {
         Some((ZxidRange { first: first.span.zxids.first, last: last.span.zxids.last }, times))
     }
 
-    /// What the query asks for, up to its limit.
+    /// The entries that match the query, up to its limit.
     pub fn search(&self, query: &Query) -> Result<Vec<Entry>, IndexError> {
         let mut found = Vec::new();
         if query.limit == 0 {
@@ -145,12 +145,12 @@ impl Index {
         Ok(found)
     }
 
-    /// Calls `take` with what the query asks for, one after the other, whatever its limit: a million at once took 400 MiB.
+    /// Calls `take` with each entry that matches the query, without its limit: a million entries at once took 400 MiB.
     pub fn search_each<E: From<IndexError>>(&self, query: &Query, take: TakeEntry<'_, E>) -> Result<(), E> {
         self.led_by(&query.terms(), query, take)
     }
 
-    /// Calls `take` with what the query asks for among the entries that a term of each group leads to.
+    /// Calls `take` with each entry that matches the query and has one term of each group.
     pub(crate) fn led_by<E: From<IndexError>>(
         &self,
         groups: &[Vec<Term>],
@@ -172,7 +172,7 @@ impl Index {
         Ok(())
     }
 
-    /// The entries that a term of each group leads to, ascending; `None` if there is no group, for all of them.
+    /// The numbers of the entries that have one term of each group, ascending; `None` means all, if there is no group.
     fn wanted(&self, segment: &SegmentRow, groups: &[Vec<Term>]) -> Result<Option<Vec<u32>>, IndexError> {
         if groups.is_empty() {
             return Ok(None);
@@ -198,7 +198,7 @@ impl Index {
         Ok(wanted)
     }
 
-    /// The first terms of a segment's pages, read once: a history asks for a session after the other.
+    /// The first terms of a segment's pages, cached: a history looks up one session after the other.
     fn first_terms(&self, segment: i64) -> Result<Rc<[Term]>, IndexError> {
         if let Some(known) = self.firsts.borrow().get(&segment) {
             return Ok(known.clone());
@@ -219,7 +219,7 @@ impl Index {
         Ok(())
     }
 
-    /// Reads the wanted entries of a segment, block after block.
+    /// Reads the wanted entries of a segment, block by block.
     fn all_of<E: From<IndexError>>(
         &self,
         query: &Query,

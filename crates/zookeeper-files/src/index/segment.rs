@@ -1,4 +1,4 @@
-//! A stretch of one log, indexed: where its entries lie, and which of them each term leads to.
+//! A segment: an indexed part of one log, with the location of each entry, and the entries of each term.
 //!
 //! Measured on 10 million transactions this takes 13 bytes an entry, where one row an entry with its SQL indexes took
 //! over 90 and five times as long to write.
@@ -12,21 +12,21 @@ use crate::log::Header;
 const NUMBER_BITS: u32 = 20;
 /// How many entries a segment holds at most.
 pub(crate) const ENTRIES: u32 = 1 << NUMBER_BITS;
-/// How many leads a segment holds at most in memory, 24 MiB of them; paths of many levels reach it first.
+/// The largest number of keys of a segment in memory, which is 24 MiB; deep paths reach it first.
 pub(crate) const KEYS: usize = 3 << 20;
-/// How many entries are written as one.
+/// The number of entries in a block.
 const BLOCK: u32 = 128;
-/// Lists are cut to fill a page of 8 KiB.
+/// Lists are cut to fit into a page of 8 KiB.
 pub(crate) const LISTS: usize = 8000;
 
-/// Where an entry lies: its record, and which part of it.
+/// The location of an entry: the offset of its record, and the part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EntryLocation {
     pub(crate) offset: u64,
     pub(crate) part: u32,
 }
 
-/// What a stretch of entries covers.
+/// The zxids and times of several entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) zxids: ZxidRange,
@@ -44,7 +44,7 @@ impl Span {
     }
 }
 
-/// Up to [`BLOCK`] entries, one after the other.
+/// Up to [`BLOCK`] consecutive entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub(crate) entries: u32,
@@ -83,7 +83,7 @@ impl Block {
     }
 }
 
-/// A segment that is being made.
+/// An unfinished segment.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentBuilder {
     blocks: Vec<Block>,
@@ -101,12 +101,12 @@ impl SegmentBuilder {
         self.keys.len()
     }
 
-    /// Whether it must be sealed before the next record.
+    /// Whether it must be written before the next entry.
     pub(crate) fn is_full(&self) -> bool {
         self.entries >= ENTRIES || self.keys.len() >= KEYS
     }
 
-    /// Adds an entry; [`add_term`](Self::add_term) then says what leads to it.
+    /// Adds an entry; [`add_term`](Self::add_term) then adds its terms.
     #[inline]
     pub(crate) fn add(&mut self, location: EntryLocation, header: &Header) {
         let span = Span::of(header);
@@ -119,13 +119,13 @@ impl SegmentBuilder {
         self.entries += 1;
     }
 
-    /// A term leads to the last entry.
+    /// Adds a term to the last entry.
     #[inline]
     pub(crate) fn add_term(&mut self, term: Term) {
         self.keys.push((term.value() << NUMBER_BITS) | u64::from(self.entries.saturating_sub(1)));
     }
 
-    /// Puts a sealed segment of the same log, whose end is this one's start, before this one.
+    /// Puts the segment of the same log that ends where this one starts before it.
     pub(crate) fn prepend(self, earlier: &Segment) -> Option<Self> {
         let mut joined = Self { blocks: Vec::new(), keys: earlier.keys()?, entries: earlier.entries };
         let shift = u64::from(earlier.entries);
@@ -149,8 +149,8 @@ impl SegmentBuilder {
         Some(joined)
     }
 
-    /// Sorts and packs it, and is empty then. Its postings go to `page` one by one: kept together they made the peak of a
-    /// build 10 MiB higher.
+    /// Sorts and packs it, and leaves it empty. It passes the postings to `page` one by one: keeping all of them in memory took
+    /// 10 MiB more.
     pub(crate) fn seal<E>(&mut self, page: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<Option<Segment>, E> {
         let Some(span) = self.blocks.iter().map(|block| block.span).reduce(Span::join) else { return Ok(None) };
         self.keys.sort_unstable();
@@ -239,7 +239,7 @@ pub(crate) fn first_terms(bytes: &[u8]) -> Vec<Term> {
     bytes.chunks_exact(5).map(|five| Term::stored(number(five))).collect()
 }
 
-/// A segment as it is stored.
+/// A finished segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) entries: u32,
@@ -249,7 +249,7 @@ pub(crate) struct Segment {
     /// The first term of each posting, 5 bytes each.
     pub(crate) terms: Vec<u8>,
     pub(crate) blocks: Vec<Vec<u8>>,
-    /// The entries that each term leads to, in pages; empty while it is written.
+    /// The entries of each term, in pages; empty while it is written.
     pub(crate) postings: Vec<Vec<u8>>,
 }
 
@@ -268,7 +268,7 @@ impl Segment {
     }
 }
 
-/// Calls `each` with every term of a page and the entries that it leads to, ascending.
+/// Calls `each` with every term of a page and its entries, ascending.
 pub(crate) fn each_posting(first: Term, mut lists: &[u8], mut each: impl FnMut(Term, u32)) -> Option<()> {
     let mut term = first.value();
     while !lists.is_empty() {

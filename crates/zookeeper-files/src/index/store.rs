@@ -10,7 +10,7 @@ use crate::index::error::IndexError;
 use crate::index::segment::{LISTS, Segment, SegmentBuilder, Span};
 use crate::log::{Damage, SessionId};
 
-/// Changes whenever what is stored changes: an index of another layout is not read but built again.
+/// Change it whenever the layout changes: an index of another layout is built again.
 const LAYOUT: i64 = 2;
 /// `mngr`: tells an index from any other database.
 const APPLICATION: i64 = 0x6d6e_6772;
@@ -85,7 +85,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// A new one, in a file that nobody else knows: nothing is synced before [`Self::finish`].
+    /// Creates an index in a temporary file: nothing is synced before [`Self::finish`].
     pub(crate) fn create(path: &Path) -> Result<Self, IndexError> {
         let database = Connection::open(path).map_err(IndexError::database(path))?;
         let store = Self { database, path: path.to_owned() };
@@ -95,7 +95,7 @@ impl Store {
         Ok(store)
     }
 
-    /// An index that is there. `grow`: it will be written to, in one transaction.
+    /// Opens an existing index; with `grow`, to update it in one transaction.
     pub(crate) fn open(path: &Path, grow: bool) -> Result<Self, IndexError> {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -120,7 +120,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Ends what [`Self::create`] or a growing [`Self::open`] began: all of it is there, or, on an error, none.
+    /// Commits what [`Self::create`] or [`Self::open`] began: all of it, or nothing if there is an error.
     pub(crate) fn finish(self) -> Result<(), IndexError> {
         self.run("COMMIT")?;
         let Self { database, path } = self;
@@ -175,7 +175,7 @@ impl Store {
         })
     }
 
-    /// Writes down how far a log was indexed; its id.
+    /// Stores how far a log was indexed; returns its id.
     pub(crate) fn put_log(&self, path: &Path, state: &LogState) -> Result<i64, IndexError> {
         let path = path.to_string_lossy();
         self.write(
@@ -195,7 +195,7 @@ impl Store {
         self.database.query_row("SELECT id FROM file WHERE path = ?", [path], |row| row.get(0)).map_err(self.failed())
     }
 
-    /// Forgets a log that is gone.
+    /// Removes a log that is gone.
     pub(crate) fn drop_log(&self, log: i64) -> Result<(), IndexError> {
         for segment in self.segments()?.into_iter().filter(|segment| segment.file == log) {
             self.drop_segment(segment.id)?;
@@ -223,7 +223,7 @@ impl Store {
         })
     }
 
-    /// Adds a segment after all others, and leaves the draft empty.
+    /// Adds a segment after all others, and leaves the builder empty.
     pub(crate) fn put_segment(&self, log: i64, builder: &mut SegmentBuilder) -> Result<(), IndexError> {
         let last = "SELECT coalesce(max(id), 0) FROM segment";
         let id = self.database.query_row(last, [], |row| row.get::<_, i64>(0)).map_err(self.failed())? + 1;
@@ -303,7 +303,7 @@ impl Store {
         self.write("INSERT INTO damage VALUES (?, ?, ?, ?, ?)", params![log, offset, stops, name, words])
     }
 
-    /// Forgets the damage of a log from an offset on: it is looked at again.
+    /// Removes the damage of a log from an offset on: the log is read again from there.
     pub(crate) fn drop_damage(&self, log: i64, from: u64) -> Result<(), IndexError> {
         self.write("DELETE FROM damage WHERE file = ? AND offset >= ?", params![log, from.cast_signed()])
     }
@@ -314,7 +314,7 @@ impl Store {
         self.rows(query, [], |row| Ok((PathBuf::from(row.get::<_, String>(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))
     }
 
-    /// The path of an entry whose record does not name it.
+    /// Stores the path of an entry whose record does not contain it.
     pub(crate) fn put_ended(&self, log: i64, offset: u64, part: u32, path: &str) -> Result<(), IndexError> {
         self.write("INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)", params![log, offset.cast_signed(), part, path])
     }
@@ -325,7 +325,7 @@ impl Store {
         Ok(found.into_iter().next())
     }
 
-    /// The ephemeral znodes that live at the end of the logs.
+    /// The ephemeral znodes that exist at the end of the logs.
     pub(crate) fn ephemerals(&self) -> Result<Vec<(SessionId, String)>, IndexError> {
         self.rows("SELECT session, path FROM ephemeral", [], |row| Ok((SessionId(row.get(0)?), row.get(1)?)))
     }
@@ -338,7 +338,7 @@ impl Store {
         Ok(())
     }
 
-    /// Which transactions were committed, as it was decided last.
+    /// Which transactions were committed, by the last decision.
     pub(crate) fn commits(&self) -> Result<Commits, IndexError> {
         let zxid = |number: i64| Zxid(number.cast_unsigned());
         let query = "SELECT committed, possible FROM epoch";

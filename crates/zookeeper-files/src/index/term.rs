@@ -1,12 +1,12 @@
-//! What an entry can be found by, as a number.
+//! Search terms, as numbers.
 //!
-//! Paths are not kept: a hash of 40 bits leads to the entry, the entry to the log, and the log says whether the path is
-//! the one asked for. A false lead costs one read.
+//! The index does not store paths: a hash of 40 bits leads to the entry, the entry to the log, and the log shows whether it is
+//! the right path. A hash collision costs one read.
 
 use crate::index::entry_kind::EntryKind;
 use crate::log::SessionId;
 
-/// Something to look for: a path, all that lies below a path, a session, a kind.
+/// A search term: a path, everything below a path, a session, a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Term(u64);
 
@@ -21,7 +21,7 @@ impl Term {
     /// How many bits a term has.
     pub(crate) const BITS: u32 = 40;
 
-    /// A term that was stored.
+    /// A stored term.
     pub(crate) fn stored(value: u64) -> Self {
         Self(value)
     }
@@ -30,12 +30,12 @@ impl Term {
         self.0
     }
 
-    /// This very path.
+    /// This path.
     pub(crate) fn path(path: &str) -> Self {
         Self::of(PATH, path.bytes().fold(SEED, step))
     }
 
-    /// What lies below this path, itself not included.
+    /// Everything below this path, without the path itself.
     pub(crate) fn below(path: &str) -> Self {
         Self::of(BELOW, path.bytes().fold(SEED, step))
     }
@@ -44,7 +44,7 @@ impl Term {
         Self::of(SESSION, session.0.cast_unsigned())
     }
 
-    /// The beginning and the end of a session, without all that is between.
+    /// The beginning and the end of a session, without what is between.
     pub(crate) fn life(session: SessionId) -> Self {
         Self::of(LIFE, session.0.cast_unsigned())
     }

@@ -1,4 +1,4 @@
-//! Numbers of the length they need: seven bits a byte, the lowest first.
+//! Variable-length numbers: seven bits per byte, lowest first.
 
 /// Appends a number.
 #[inline]

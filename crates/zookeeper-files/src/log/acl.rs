@@ -1,4 +1,4 @@
-//! Access control lists, as they lie in records and in a snapshot's table.
+//! Access control lists, in records and in a snapshot's table.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Acl<'a> {
     pub perms: i32,
     /// `world`, `auth`, `digest`, `ip`, `x509`, `sasl`, …
     pub scheme: Text<'a>,
-    /// Whom, in the scheme's own form.
+    /// The id, in the form of the scheme.
     pub id: Text<'a>,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Acl<'_> {
     }
 }
 
-/// A list of [`Acl`]s, checked when it was read and decoded when it is walked.
+/// A list of [`Acl`]s: checked when it is read, decoded when it is iterated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Acls<'a> {
     /// The vector as it is on disk, its count included.
@@ -57,7 +57,7 @@ impl<'a> Acls<'a> {
         self.encoded
     }
 
-    /// Whether there is no list at all, which servers take for one open to everybody.
+    /// Whether the list is null, which means open to everybody.
     pub fn is_null(self) -> bool {
         self.encoded == (-1_i32).to_be_bytes()
     }

@@ -1,18 +1,18 @@
-//! What can be wrong with a log, and what ZooKeeper makes of it.
+//! Damage of a log, and what ZooKeeper does with it.
 
 use std::fmt;
 
 use crate::ids::Zxid;
 use crate::log::RECORD_LIMIT;
 
-/// Something wrong at a place of a log.
+/// Damage at an offset of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Where it begins.
     pub offset: u64,
-    /// The bytes that are lost by it, up to the next good record or to the end.
+    /// The number of lost bytes, up to the next good record or the end.
     pub length: u64,
-    /// The zxid that the damaged record claims, where one can be read.
+    /// The zxid of the damaged record, if it can be read.
     pub zxid: Option<Zxid>,
     /// The last good record before it.
     pub after: Option<Zxid>,
@@ -25,19 +25,19 @@ pub struct Damage {
 /// What is wrong with a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogFault {
-    /// The file has no byte: a server died as it made it.
+    /// The file is empty: the server died when it created it.
     Empty,
     /// The file ends within its header.
     HeaderCut,
     /// The header's version is not 2.
     Version(i32),
-    /// The last record was never finished: a server died, or the file was cut.
+    /// The last record is incomplete: a server died, or the file was cut.
     TornTail,
-    /// A record is whole, and its bytes are not those that were written.
+    /// A record is complete, but its bytes are not those that were written.
     Checksum {
         /// What the file says.
         stored: u64,
-        /// What its bytes give.
+        /// The checksum of its bytes.
         computed: u32,
     },
     /// The file begins with other bytes.
@@ -46,9 +46,9 @@ pub enum LogFault {
     Length(i32),
     /// A record does not end with its end mark.
     EndMark(u8),
-    /// Zeros where records should be, with good records after them.
+    /// Zeros in the place of records, with good records after them.
     Hole,
-    /// Bytes after the end of the log that are no record.
+    /// Bytes after the end of the log that are not a record.
     Garbage,
     /// The checksum is right and the content is not a transaction.
     Malformed(&'static str),
@@ -64,27 +64,27 @@ pub enum LogFault {
     },
 }
 
-/// What a server of 3.9 does with such a folder when it starts.
+/// What a server of 3.9 does when it starts on this folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtStart {
-    /// Starts, and drops nothing that could be read.
+    /// Starts, and loses nothing that can be read.
     Harmless,
     /// Starts, and applies transactions again.
     Repeats,
-    /// Starts, and drops what follows without a word.
+    /// Starts, and silently drops what follows.
     DropsInSilence,
     /// Does not start.
     Refuses,
 }
 
-/// What a server of 3.9 makes of a fault as it reads the log.
+/// What a server of 3.9 does when it reads a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// It does not see it.
+    /// Does not notice it.
     GoesOn,
-    /// It takes it for the end of the log, and goes on with the next one.
+    /// Treats it as the end of the log, and continues with the next log.
     TakesForEnd,
-    /// It ends.
+    /// Stops.
     Stops,
 }
 
@@ -110,12 +110,12 @@ impl LogFault {
 }
 
 impl LogFault {
-    /// What a server of 3.9 makes of it that reads records of up to `limit` bytes.
+    /// What a server of 3.9 that reads records of up to `limit` bytes does with it.
     pub(crate) fn reading(&self, limit: usize) -> Reading {
         match self {
             Self::Version(_) | Self::Gap { .. } | Self::Backwards { .. } => Reading::GoesOn,
             Self::TornTail | Self::Garbage | Self::EndMark(_) | Self::Hole => Reading::TakesForEnd,
-            // It believes in the length, and the file ends before.
+            // It trusts the length, and the file ends earlier.
             Self::Length(length) if usize::try_from(*length).is_ok_and(|length| length <= limit) => {
                 Reading::TakesForEnd
             }
@@ -130,7 +130,7 @@ impl LogFault {
         }
     }
 
-    /// Whether what is there was never finished: a server that dies, or that writes at this moment, leaves it so.
+    /// Whether the file is unfinished: a server died while writing it, or is writing it now.
     pub fn is_unfinished(&self) -> bool {
         matches!(self, Self::TornTail | Self::Empty | Self::HeaderCut)
     }
@@ -147,7 +147,7 @@ impl AtStart {
         }
     }
 
-    /// In a sentence about the server.
+    /// As a sentence about the server.
     pub(crate) fn says(self) -> &'static str {
         match self {
             Self::Harmless => "a server starts and misses nothing",
@@ -171,7 +171,7 @@ impl fmt::Display for LogFault {
             Self::Checksum { stored, computed } => {
                 write!(f, "the checksum is {stored:08x} in the file and {computed:08x} by its bytes")
             }
-            // It may be one that was written all the same.
+            // A server with a higher limit may have written it.
             Self::Length(length) if usize::try_from(*length).is_ok_and(|length| length > RECORD_LIMIT) => {
                 write!(f, "a record has the impossible length of {length} bytes (or --max-record is too low for it)")
             }

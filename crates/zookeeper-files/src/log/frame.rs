@@ -1,22 +1,22 @@
-//! Telling where a record ends, from bytes that may not be one.
+//! Finds the end of a record in bytes that may be damaged.
 
 use crate::log::record::FRAME_HEAD;
 
 /// The byte after each record.
 pub(crate) const END_MARK: u8 = b'B';
 
-/// What the front of some bytes is.
+/// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Front {
-    /// A frame of so many bytes with its end mark in place.
+    /// A frame of this length, with its end mark.
     Whole(usize),
     /// A length of 0: the zeros that servers allocate ahead.
     Empty,
-    /// More bytes are needed to tell, so many in all.
+    /// Too few bytes: this many are needed.
     Short(usize),
     /// A length that is negative or beyond the limit.
     Length(i32),
-    /// A frame of so many bytes that ends with this byte.
+    /// A frame of this length that ends with this byte.
     EndMark(usize, u8),
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn front(bytes: &[u8], limit: usize) -> Front {
     }
 }
 
-/// The checksum that a frame stores, and the one of its body.
+/// The stored checksum of a frame, and the checksum of its body.
 #[inline]
 pub(crate) fn checksums(frame: &[u8]) -> (u64, u32) {
     let stored = frame.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));

@@ -1,8 +1,9 @@
-//! `ZooKeeper`'s transaction logs: read, written, judged. Pure: bytes in, values out.
+//! Reads, verifies and writes ZooKeeper's transaction logs. Pure: bytes in, values out.
 //!
-//! - [`LogReader`] walks a log of any size in constant memory and tells damage from ends. What is good is delivered, before
-//!   and after the damage.
-//! - [`Record`] is one transaction with its place in the file; [`Txn`] is what it does; [`ZnodeChange`] what it does to one path.
+//! - [`LogReader`] reads a log of any size in constant memory, and tells damage from the end of the log. It returns the good
+//!   records before and after damage.
+//! - [`Record`] is one transaction with its location in the file; [`Txn`] is what it does; [`ZnodeChange`] what it does to one
+//!   path.
 //! - [`LogWriter`] writes logs that servers read.
 //!
 //! ```
@@ -57,10 +58,10 @@ pub use znode_change::{Effect, ZnodeChange};
 pub(crate) const MAGIC: [u8; 4] = *b"ZKLG";
 /// The bytes before the first record: magic, version, database id.
 pub const HEADER_LENGTH: usize = 16;
-/// The longest record that is believed in, unless told otherwise: 16 times `jute.maxbuffer`'s default.
-pub const RECORD_LIMIT: usize = 16 << 20;
+/// The longest record that a reader accepts by default: 16 times `jute.maxbuffer`'s default.
+pub(crate) const RECORD_LIMIT: usize = 16 << 20;
 /// The longest record that a server reads back by default: `jute.maxbuffer` and `jute.maxbuffer.extrasize` together, of which
 /// the second is as much as the first where it is not set.
-pub const SERVER_LIMIT: usize = 2 * 0xf_ffff;
-/// The same of the members that this operator starts, where nothing else is configured. Whose files they are, they do not tell.
+pub(crate) const SERVER_LIMIT: usize = 2 * 0xf_ffff;
+/// The same for members that this operator starts, by default. The files do not show which servers wrote them.
 pub(crate) const MEMBER_LIMIT: usize = 0xf_ffff + (64 << 20);

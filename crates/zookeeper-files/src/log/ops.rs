@@ -3,7 +3,7 @@
 use crate::jute::{Decoder, Encode, Malformed};
 use crate::log::txn::{Txn, TxnType};
 
-/// The parts of a multi, checked when it was read and decoded when they are walked.
+/// The parts of a multi: checked when they are read, decoded when they are iterated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ops<'a> {
     /// The vector as it is on disk, its count included.

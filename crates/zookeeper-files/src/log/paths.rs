@@ -1,8 +1,8 @@
-//! The paths that go with a session.
+//! The paths that are deleted with a session.
 
 use crate::jute::{Decoder, Encode, Malformed, Text};
 
-/// A list of paths, checked when it was read and decoded when it is walked.
+/// A list of paths: checked when it is read, decoded when it is iterated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Paths<'a> {
     /// The vector as it is on disk, its count included.

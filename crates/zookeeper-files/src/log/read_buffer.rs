@@ -1,4 +1,4 @@
-//! The part of a file that is in memory: it moves forward, and grows only as bytes come.
+//! The part of a file that is in memory. It moves forward, and grows only as bytes arrive.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -30,7 +30,7 @@ impl<R: Read> ReadBuffer<R> {
         &self.buffer[self.start..self.filled]
     }
 
-    /// Leaves bytes behind, and says where in the buffer they were: they stay there until the next fill.
+    /// Skips bytes, and returns where they are in the buffer: they stay there until the next fill.
     #[inline]
     pub(crate) fn skip(&mut self, bytes: usize) -> usize {
         let start = self.start;
@@ -39,7 +39,7 @@ impl<R: Read> ReadBuffer<R> {
         start
     }
 
-    /// Bytes that [`skip`](Self::skip) has left behind.
+    /// Bytes that [`skip`](Self::skip) skipped.
     #[inline]
     pub(crate) fn past(&self, start: usize, length: usize) -> &[u8] {
         &self.buffer[start..start + length]

@@ -1,4 +1,4 @@
-//! Walks a log in constant memory, and goes on behind damage where it can.
+//! Reads a log in constant memory, and continues after damage if it can.
 
 use std::io::{self, Read};
 
@@ -11,12 +11,12 @@ use crate::log::record::{FRAME_HEAD, Header, Record};
 use crate::log::seek::{candidate, claimed, first_nonzero, jump, length};
 use crate::log::{HEADER_LENGTH, MAGIC, RECORD_LIMIT, SERVER_LIMIT};
 
-/// What a log holds at a place.
+/// An item of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogItem<'a> {
     /// A good record.
     Record(Record<'a>),
-    /// Something is wrong. Records after it are delivered all the same; servers would not get to them.
+    /// Damage. The reader continues with the records after it, which servers would not reach.
     Damage(Damage),
 }
 
@@ -42,20 +42,20 @@ pub enum NotALog {
 
 /// Reads a log from its start, or from any record's offset.
 ///
-/// Memory is 256 KiB and grows to the longest record; a length that the file claims is believed only as far as bytes come.
+/// It needs 256 KiB of memory, and more for longer records; it allocates memory only for bytes that it has read.
 pub struct LogReader<R> {
     buffer: ReadBuffer<R>,
     limit: usize,
-    /// A server refuses what claims to be longer, and takes what is shorter and not there for the end.
+    /// A server refuses a longer record; if a shorter one is incomplete, it treats it as the end.
     server_limit: usize,
     version: i32,
     dbid: i64,
     last: Option<Zxid>,
-    /// The record ahead is known not to follow from the last: it was said, or damage lies between.
+    /// The gap before the next record was reported already, or is explained by damage.
     jump_told: bool,
     ahead: Option<Damage>,
     end: Option<End>,
-    /// What the search behind damage may still spend on false starts, in bytes to be summed.
+    /// How many bytes the search after damage may still checksum for false starts.
     patience: u64,
 }
 
@@ -72,7 +72,7 @@ enum Neighbour {
 }
 
 impl<R: Read> LogReader<R> {
-    /// Reads the header of a log. An empty or cut file is a log with damage; one that begins with other bytes is none.
+    /// Reads the header of a log. An empty or cut file is a damaged log; a file that begins with other bytes is not a log.
     pub fn new(source: R) -> Result<Self, NotALog> {
         let mut reader = Self::resume(source, 0, None);
         let buffer = &mut reader.buffer;
@@ -96,7 +96,7 @@ impl<R: Read> LogReader<R> {
         Ok(reader)
     }
 
-    /// Goes on in a log at the offset of a record, with `source` standing there. `last` is the record before it.
+    /// Continues a log at the offset of a record, which is the position of `source`. `last` is the record before it.
     pub(crate) fn resume(source: R, offset: u64, last: Option<Zxid>) -> Self {
         Self {
             buffer: ReadBuffer::new(source, offset),
@@ -112,7 +112,7 @@ impl<R: Read> LogReader<R> {
         }
     }
 
-    /// Believes in records up to so many bytes, for ensembles with a large `jute.maxbuffer`.
+    /// Accepts records of up to `limit` bytes, for ensembles with a large `jute.maxbuffer`.
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit, server_limit: limit, ..self }
@@ -128,12 +128,12 @@ impl<R: Read> LogReader<R> {
         self.dbid
     }
 
-    /// The zxid of the last record that was delivered.
+    /// The zxid of the last record.
     pub(crate) fn last(&self) -> Option<Zxid> {
         self.last
     }
 
-    /// How far it has read.
+    /// The offset up to which it has read.
     pub(crate) fn offset(&self) -> u64 {
         self.buffer.offset()
     }
@@ -150,7 +150,7 @@ impl<R: Read> LogReader<R> {
         Ok(self.deliver(found))
     }
 
-    /// What was found, with the record lent from the buffer.
+    /// Decodes what was found; the record borrows from the buffer.
     #[inline]
     pub(crate) fn deliver(&self, found: RawItem) -> Option<LogItem<'_>> {
         match found {
@@ -256,7 +256,7 @@ impl<R: Read> LogReader<R> {
         Ok(RawItem::Record { start, whole, checksum: computed, offset, after })
     }
 
-    /// What lies right behind a damaged frame: if it is good, the frame's length was right.
+    /// What follows directly after a damaged frame: if it is good, the length of the frame is right.
     fn neighbour(&mut self, at: usize) -> io::Result<Neighbour> {
         loop {
             match front(&self.buffer.bytes()[at..], self.limit) {
@@ -280,8 +280,8 @@ impl<R: Read> LogReader<R> {
         }
     }
 
-    /// Whether good records lie in the damaged frame and end where it does. Then its length is what was damaged: one wrong bit
-    /// in 6,000 makes it the length of several records. What a client keeps in a znode does not end there.
+    /// Whether the damaged frame contains good records that end where it ends. Then the length is what is damaged: one wrong
+    /// bit in 6,000 makes it the length of several records. Records in the data of a znode do not end there.
     fn swallows(&mut self, whole: usize) -> bool {
         let mut at = 1;
         while let Some((skip, length)) =
@@ -310,7 +310,7 @@ impl<R: Read> LogReader<R> {
         false
     }
 
-    /// Looks for a good record behind something bad. `tail`: if all is zero from there on, this is a torn tail.
+    /// Searches for a good record after damage. If all bytes from `tail` on are zero, it is a torn tail.
     fn search(&mut self, fault: LogFault, tail: u64) -> io::Result<Damage> {
         let began = self.buffer.offset();
         let zxid = self.buffer.bytes().get(FRAME_HEAD..).and_then(claimed).map(|header| header.zxid);
@@ -336,7 +336,7 @@ impl<R: Read> LogReader<R> {
         self.damage(began, written - began, fault)
     }
 
-    /// A length of 0 ends the log, unless something comes after the zeros.
+    /// A length of 0 ends the log, unless something follows the zeros.
     fn zeros(&mut self) -> io::Result<RawItem> {
         let began = self.buffer.offset();
         let torn_head = self.buffer.bytes().iter().take(8).any(|&byte| byte != 0);

@@ -1,4 +1,4 @@
-//! One transaction of a log, and where it lies.
+//! One transaction of a log, and its location.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::jute::{Decoder, Encode, Malformed};
 use crate::log::txn::{Txn, TxnType};
 use crate::log::znode_change::{self, ZnodeChange};
 
-/// A client's session, or, before a session's first request, the server that made it.
+/// The id of a client's session, or, before its first request, of the server that created it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub i64);
 
@@ -17,14 +17,14 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Who did it and when.
+/// The header of a transaction: who did it, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Header {
     /// The session that asked for it.
     pub session: SessionId,
-    /// The session's own number of the request.
+    /// The session's number of the request.
     pub cxid: i32,
-    /// Its place in the history.
+    /// Its id.
     pub zxid: Zxid,
     /// The leader's clock, in milliseconds since 1970.
     pub time: i64,
@@ -50,10 +50,10 @@ impl Header {
     }
 }
 
-/// What the leader computed the whole tree to be after a transaction. Logged since 3.6.
+/// The leader's digest of the whole tree after a transaction. Logged since 3.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest {
-    /// The way it is computed; 2 in all releases that log it.
+    /// The version of the algorithm; 2 in all releases that log it.
     pub version: i32,
     /// The digest of the tree.
     pub tree: i64,
@@ -78,13 +78,13 @@ pub struct Record<'a> {
     pub length: u32,
     /// Adler-32 of the body, as stored and as computed.
     pub checksum: u32,
-    /// Who and when.
+    /// Its header.
     pub header: Header,
-    /// What.
+    /// The transaction.
     pub txn: Txn<'a>,
     /// The tree's digest after it.
     pub digest: Option<Digest>,
-    /// Bytes of the body after all that is known. No server is known to write any.
+    /// Unknown bytes at the end of the body. No known server writes any.
     pub surplus: u32,
     /// The body as it is on disk.
     pub body: &'a [u8],
@@ -115,7 +115,7 @@ impl<'a> Record<'a> {
         Ok(Self { offset, length, checksum, header, txn, digest, surplus, body })
     }
 
-    /// Where in the file a slice lies that this record lent, e.g. the data of its transaction.
+    /// The offset in the file of a slice of this record, for example of its data.
     ///
     /// ```no_run
     /// # fn f(record: zookeeper_files::log::Record<'_>) {
@@ -134,8 +134,8 @@ impl<'a> Record<'a> {
         self.offset + u64::from(self.length)
     }
 
-    /// What it does to each path: one for most, several for a multi and for a session's end, none for the rest and for
-    /// what failed.
+    /// Its changes of znodes: one for most types, several for a multi and for a session's end, none for other types and for
+    /// failed requests.
     pub fn changes(&self) -> impl Iterator<Item = ZnodeChange<'a>> + use<'a> {
         znode_change::changes(self.txn)
     }

@@ -1,11 +1,11 @@
-//! Telling where a record could begin, and whether it follows from the one before.
+//! Finds where a record could begin, and checks whether it follows the one before.
 
 use crate::ids::Zxid;
 use crate::jute::Decoder;
 use crate::log::damage::LogFault;
 use crate::log::record::{FRAME_HEAD, Header};
 
-/// The length that the frame at the front claims.
+/// The length field of the first frame.
 pub(crate) fn length(bytes: &[u8]) -> Option<i32> {
     bytes.get(8..)?.first_chunk().map(|length| i32::from_be_bytes(*length))
 }
@@ -14,7 +14,7 @@ pub(crate) fn claimed(body: &[u8]) -> Option<Header> {
     Header::decode(&mut Decoder::new(body)).ok().map(|(header, _)| header)
 }
 
-/// What is wrong with `zxid` after `before`. Within an epoch zxids have no gaps, and a new epoch begins with 1.
+/// The fault if `zxid` cannot follow `before`. Within an epoch zxids have no gaps, and a new epoch begins with 1.
 pub(crate) fn jump(before: Zxid, zxid: Zxid) -> Option<LogFault> {
     let follows = zxid.0 == before.0.wrapping_add(1) || (zxid.epoch() > before.epoch() && zxid.counter() == 1);
     match zxid > before {

@@ -1,4 +1,4 @@
-//! What a transaction does: every type that ZooKeeper 3.4 to 3.9 log.
+//! Transactions: every type that ZooKeeper 3.4 to 3.9 logs.
 
 use std::fmt;
 
@@ -17,11 +17,11 @@ pub enum TxnType {
     CloseSession = -11,
     /// A znode was created.
     Create = 1,
-    /// The same, by a client that wanted the stat back.
+    /// The same, for a client that asked for the stat.
     Create2 = 15,
-    /// A container: removed some time after its last child.
+    /// A container was created: the leader deletes it some time after its last child.
     CreateContainer = 19,
-    /// A znode that goes when it is not modified for a time and has no children.
+    /// A TTL znode was created: the leader deletes it if it has no children and is not modified for a time.
     CreateTtl = 21,
     /// A znode was deleted.
     Delete = 2,
@@ -35,7 +35,7 @@ pub enum TxnType {
     SetAcl = 7,
     /// A version was checked. Part of a multi.
     Check = 13,
-    /// Several at once, or none of them.
+    /// Several operations, all or none.
     Multi = 14,
     /// A request that failed: it takes a zxid and changes nothing.
     Error = -1,
@@ -105,14 +105,14 @@ pub enum Lifetime {
     Ephemeral,
     /// Until some time after its last child is gone.
     Container,
-    /// Until it was not modified for so many milliseconds and has no children.
+    /// Until it has no children and was not modified for this many milliseconds.
     Ttl(i64),
 }
 
 /// A znode was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Create<'a> {
-    /// Its path; a sequential one carries its number already.
+    /// Its path; that of a sequential znode includes the number.
     pub path: Text<'a>,
     /// Its data.
     pub data: Option<&'a [u8]>,
@@ -126,17 +126,17 @@ pub struct Create<'a> {
     pub with_stat: bool,
 }
 
-/// What a transaction does, with all text and data borrowed from the record.
+/// A transaction, with text and data borrowed from the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Txn<'a> {
     /// `createSession`
     CreateSession {
-        /// After so many milliseconds of silence it ends.
+        /// In milliseconds.
         timeout: i32,
     },
     /// `closeSession`
     CloseSession {
-        /// The ephemeral znodes that go with it. `None` before 3.6: those that the session had.
+        /// The ephemeral znodes that it deletes. `None` before 3.6: all of the session.
         paths: Option<Paths<'a>>,
     },
     /// `create`, `create2`, `createContainer`, `createTTL`
@@ -193,7 +193,7 @@ impl<'a> Txn<'a> {
         }
     }
 
-    /// What the end of a session deleted, where the record names it.
+    /// What the end of a session deleted, if the record contains it.
     pub(crate) fn ended(self) -> Option<Paths<'a>> {
         match self {
             Self::CloseSession { paths } => paths,
@@ -201,7 +201,7 @@ impl<'a> Txn<'a> {
         }
     }
 
-    /// Takes the transaction of this type.
+    /// Decodes a transaction of this type.
     #[inline]
     pub(crate) fn decode(txn_type: TxnType, from: &mut Decoder<'a>) -> Result<Self, Malformed> {
         Ok(match txn_type {

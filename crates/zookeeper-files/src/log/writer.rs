@@ -1,4 +1,4 @@
-//! Logs that servers read.
+//! Writes logs that servers read.
 
 use std::io::{self, Write};
 
@@ -25,7 +25,7 @@ impl<W: Write> LogWriter<W> {
         Ok(Self { to, frame: Vec::new() })
     }
 
-    /// Goes on where a log has its header already.
+    /// Continues a log that already has its header.
     pub fn go_on(to: W) -> Self {
         Self { to, frame: Vec::new() }
     }
@@ -54,7 +54,7 @@ impl<W: Write> LogWriter<W> {
         self.to.write_all(&self.frame)
     }
 
-    /// What it wrote to.
+    /// The underlying writer.
     pub fn into_inner(self) -> W {
         self.to
     }

@@ -1,37 +1,37 @@
-//! What a transaction does to each path.
+//! What a transaction does to each znode.
 
 use crate::jute::Text;
 use crate::log::acl::Acls;
 use crate::log::txn::{Create, Lifetime, Txn};
 
-/// What happened to one path.
+/// A change of one znode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ZnodeChange<'a> {
     /// The path.
     pub path: Text<'a>,
     /// What happened to it.
     pub effect: Effect<'a>,
-    /// Its place among the changes of its transaction: the part of a multi, the path of a session's end.
+    /// Its number within the transaction: the part of a multi, or the path of a session's end.
     pub part: u32,
 }
 
-/// What happened to a path.
+/// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<'a> {
-    /// It came to be.
+    /// It was created.
     Created {
         /// With this data.
         data: Option<&'a [u8]>,
         /// With this ACL.
         acl: Acls<'a>,
-        /// For so long.
+        /// With this lifetime.
         lifetime: Lifetime,
     },
     /// A client deleted it.
     Deleted,
     /// The leader deleted it: an empty container, an expired TTL.
     Expired,
-    /// It went with the session that owned it. Before 3.6 logs do not name these paths: only a replay knows them.
+    /// It was deleted with the session that owned it. Logs before 3.6 do not contain these paths: only a replay knows them.
     SessionEnded,
     /// Its data was set.
     DataSet {
@@ -40,7 +40,7 @@ pub enum Effect<'a> {
         /// The resulting version.
         version: i32,
     },
-    /// The membership was changed, `/zookeeper/config` that is.
+    /// The membership was changed, which is the data of `/zookeeper/config`.
     Reconfigured {
         /// The new membership.
         data: Option<&'a [u8]>,
@@ -57,7 +57,7 @@ pub enum Effect<'a> {
 }
 
 impl<'a> Effect<'a> {
-    /// The data after it, for those effects that set data.
+    /// The new data, if it sets data.
     pub fn data(&self) -> Option<&'a [u8]> {
         match *self {
             Self::Created { data, .. } | Self::DataSet { data, .. } | Self::Reconfigured { data, .. } => data,

@@ -1,4 +1,4 @@
-//! Applying a transaction as a server does, which on a fuzzy snapshot is not as one would think.
+//! Applies a transaction as a server does, with the special cases of fuzzy snapshots.
 
 use crate::jute::Text;
 use crate::log::{Acls, Create, Header, Lifetime, Paths, Txn};
@@ -6,17 +6,17 @@ use crate::path::{key, parent};
 use crate::replay::tree::{Tree, Znode};
 use crate::snapshot::{Owner, Stat};
 
-/// Why a transaction, or a part of it, changed nothing. Servers ignore it, since on a fuzzy snapshot it is to be expected.
+/// Why a transaction, or a part of it, changed nothing. Servers ignore this: on a fuzzy snapshot it is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ApplyError {
-    /// The znode, or the parent of it, is not there.
+    /// The znode or its parent does not exist.
     NoNode,
-    /// The znode is there already.
+    /// The znode already exists.
     NodeExists,
 }
 
 impl Tree {
-    /// Applies a transaction. What is refused is refused by servers too, but for its side effects.
+    /// Applies a transaction. Servers also refuse what it refuses, with the same side effects.
     pub fn apply(&mut self, header: &Header, txn: &Txn<'_>) -> Result<(), ApplyError> {
         let result = self.one(header, txn);
         self.last = self.last.max(header.zxid);
@@ -51,7 +51,7 @@ impl Tree {
             }
             Txn::SetAcl { path, acl, version } => self.set_acl(*path, *acl, *version),
             Txn::Multi(ops) if ops.failed() => Ok(()),
-            // Servers go on behind a part that fails, and answer with the first failure.
+            // Servers continue after a failed part, and report the first failure.
             Txn::Multi(ops) => {
                 let mut all = Ok(());
                 for op in ops.iter() {
@@ -98,7 +98,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Only upwards: a child created and deleted while the snapshot was written would turn the parent back.
+    /// Never lowers it: a child that was created and deleted while the snapshot was written would reset the parent.
     fn raise_cversion(&mut self, parent: &[u8], logged: i32, zxid: crate::ids::Zxid) {
         let Some(stat) = self.nodes.get(parent).map(|node| node.stat) else { return };
         let cversion = if logged == -1 { stat.cversion.wrapping_add(1) } else { logged };
@@ -107,7 +107,7 @@ impl Tree {
         }
     }
 
-    /// Even a znode that is gone already raises its parent's pzxid.
+    /// Raises the parent's pzxid even if the znode is already gone.
     fn delete(&mut self, header: &Header, path: Text<'_>) -> Result<(), ApplyError> {
         let parent = parent(path.0).filter(|_| path.0 != b"/").ok_or(ApplyError::NoNode)?;
         let stat = self.nodes.get(parent).map(|node| node.stat).ok_or(ApplyError::NoNode)?;
@@ -129,7 +129,7 @@ impl Tree {
         Ok(())
     }
 
-    /// What the transaction names goes, and what else the session has: a fuzzy snapshot may know more.
+    /// Deletes the paths in the transaction, and all others of the session: a fuzzy snapshot may have more.
     fn close(&mut self, header: &Header, named: Option<Paths<'_>>) {
         self.sessions.remove(&header.session);
         let owned = self.ephemerals.remove(&header.session).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is different between two trees.
+//! The differences between two trees.
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher as _, Hash};
@@ -17,7 +17,7 @@ pub struct Difference<'a> {
     pub before: Option<&'a Znode>,
     /// The znode of the second.
     pub after: Option<&'a Znode>,
-    /// The data differs, or is there once only.
+    /// The data differs, or exists in only one tree.
     pub data: bool,
     /// The ACL differs.
     pub acl: bool,
@@ -42,7 +42,7 @@ pub fn differences<'a>(before: &'a Tree, after: &'a Tree, top: &[u8]) -> Vec<Dif
     }
 }
 
-/// The same between the moment at which a journal was begun and what the tree is now: one tree is enough for both.
+/// The differences since a journal was begun: this needs only one tree.
 pub fn changes_since<'a>(journal: &'a Journal, tree: &'a Tree, top: &[u8]) -> Vec<Difference<'a>> {
     let top = key(top);
     let changed =
@@ -53,8 +53,8 @@ pub fn changes_since<'a>(journal: &'a Journal, tree: &'a Tree, top: &[u8]) -> Ve
     changed.into_iter().filter_map(both).collect()
 }
 
-/// What is at each path of a tree, so short that two trees of a million znodes can be compared with one of them in memory.
-/// The sums are of no use to another process: their keys are drawn anew, so that nobody can make two alike.
+/// Hashes of all znodes of a tree, to compare two trees with only one of them in memory. The hash keys are random for each
+/// process, so that nobody can create collisions.
 #[derive(Debug)]
 pub struct Sums {
     keys: [foldhash::quality::RandomState; 2],
@@ -62,7 +62,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Of all znodes.
+    /// Hashes all znodes of a tree.
     pub fn of(tree: &Tree) -> Self {
         let mut sums = Self { keys: Default::default(), sums: Map::default() };
         sums.sums.reserve(tree.len());
@@ -73,7 +73,7 @@ impl Sums {
         sums
     }
 
-    /// Keeps of the tree what is otherwise, or not there, by these sums; and of the sums those that are not so in the tree.
+    /// Removes from the tree, and from the sums, the znodes that are equal in both.
     pub fn sift(&mut self, tree: &mut Tree) {
         let acls = std::mem::take(&mut tree.acls);
         tree.keep_only(|path, node| {
@@ -87,7 +87,7 @@ impl Sums {
         tree.acls = acls;
     }
 
-    /// Keeps of the tree that the sums are of what is left of them.
+    /// Keeps only the znodes of the tree whose sums are left.
     pub fn keep_left(&self, tree: &mut Tree) {
         tree.keep_only(|path, _| self.sums.contains_key(&self.sum(path)));
     }

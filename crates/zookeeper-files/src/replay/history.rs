@@ -1,19 +1,19 @@
-//! The one committed history among the logs of several members.
+//! Finds the committed history in the logs of several members.
 //!
-//! A transaction is committed when a quorum has logged it, and no file says so. What files do say:
+//! A transaction is committed when a quorum has logged it. No file records that, but the files show:
 //!
-//! - A log that goes on in a later epoch was brought into line with that epoch's leader before. What it holds of the
-//!   earlier epoch is what that leader had, and what others hold beyond was never committed.
-//! - Unless it was brought into line by a snapshot: then it may hold what that leader never had, and lack what it had. Such
-//!   a member has a snapshot named between the two epochs' transactions.
-//! - A snapshot holds what was committed: servers apply nothing else.
-//! - In the last epoch, what a majority has is committed, and what fewer have may be or not.
+//! - A log that continues in a later epoch was synced with the leader of that epoch first. What it has of the earlier epoch is
+//!   what that leader had; what other logs have beyond it was never committed.
+//! - If it was synced by a snapshot, this does not hold: it may have transactions that the leader never had, and lack others.
+//!   Such a member has a snapshot whose name is between the transactions of the two epochs.
+//! - A snapshot contains only committed transactions: servers apply no others.
+//! - In the last epoch, what a majority has is committed; what fewer members have may be committed or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Zxid, ZxidRange};
 
-/// What one member's files say, in the order of its log.
+/// The transactions and snapshots that one member has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberHistory {
     /// For each epoch that its log has transactions of: the first and the last.
@@ -23,18 +23,18 @@ pub struct MemberHistory {
 }
 
 impl MemberHistory {
-    /// Takes a transaction into account.
+    /// Adds a transaction.
     pub fn add(&mut self, zxid: Zxid) {
         self.add_all(ZxidRange::of(zxid));
     }
 
-    /// Takes those of an epoch into account.
+    /// Adds a range of one epoch.
     pub(crate) fn add_all(&mut self, range: ZxidRange) {
         let known = self.epochs.entry(range.last.epoch()).or_insert(range);
         *known = known.join(range);
     }
 
-    /// Whether it was brought into line with the epoch by a snapshot, or may have been.
+    /// Whether it was, or may have been, synced with this epoch by a snapshot.
     fn synced_by_snapshot(&self, epoch: u64, before: Zxid) -> bool {
         let Some(range) = self.epochs.get(&epoch) else { return true };
         let counted_from_one = range.first.counter() == 1;
@@ -42,40 +42,40 @@ impl MemberHistory {
     }
 }
 
-/// What is known of a transaction.
+/// Whether a transaction was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitStatus {
-    /// It is in the history.
+    /// It was committed.
     Committed,
-    /// It was proposed, and the history went on without it.
+    /// It was proposed, but never committed.
     NeverCommitted,
-    /// These files do not tell.
+    /// These files do not show it.
     Unknown,
 }
 
-/// Where one member's log leaves an epoch.
+/// Where one member's log ends an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochEnd {
-    /// Whose log, by its place among the members.
+    /// The member, by its index.
     pub member: usize,
     /// The last transaction of the epoch in it; the epoch's own 0 if it has none.
     pub last: Zxid,
-    /// It may have got there by a snapshot, and proves nothing.
+    /// It may have been synced by a snapshot, and proves nothing.
     pub by_snapshot: bool,
 }
 
-/// What is known of an epoch.
+/// What is known about the commits of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochBounds {
-    /// Up to here all is committed.
+    /// Everything up to here is committed.
     pub committed: Zxid,
-    /// Above this, nothing was ever committed.
+    /// Nothing above this was ever committed.
     pub possible: Zxid,
-    /// What that rests on.
+    /// The evidence.
     pub ends: Vec<EpochEnd>,
 }
 
-/// The history of an ensemble, as far as files tell.
+/// The committed history of an ensemble, as far as the files show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommittedHistory {
     /// By epoch.
@@ -83,7 +83,7 @@ pub struct CommittedHistory {
 }
 
 impl CommittedHistory {
-    /// What is known of a transaction.
+    /// Whether a transaction was committed.
     pub fn commit_status(&self, zxid: Zxid) -> CommitStatus {
         match self.epochs.get(&zxid.epoch()) {
             Some(epoch) if zxid <= epoch.committed => CommitStatus::Committed,
@@ -92,14 +92,15 @@ impl CommittedHistory {
         }
     }
 
-    /// The transactions of which these files do not tell.
+    /// The transactions for which these files do not show it.
     pub fn unknown(&self) -> Vec<ZxidRange> {
         let open = self.epochs.values().filter(|epoch| epoch.committed < epoch.possible);
         open.map(|epoch| ZxidRange { first: Zxid(epoch.committed.0 + 1), last: epoch.possible }).collect()
     }
 }
 
-/// Decides on the history. `voters` is the number of voters where it is known, else the members are taken for all of them.
+/// Decides which transactions were committed. `voters` is the number of voters, if known; otherwise `members` counts as all of
+/// them.
 pub fn decide(members: &[MemberHistory], voters: Option<usize>) -> CommittedHistory {
     let epochs: BTreeSet<u64> = members.iter().flat_map(|member| member.epochs.keys().copied()).collect();
     let latest = epochs.last().copied();

@@ -1,9 +1,8 @@
-//! The tree at any point of a history, as `ZooKeeper` itself would have it. Pure.
+//! The tree at any point of the history, as a server has it. Pure.
 //!
-//! - [`Tree`] is what a server has in memory; it applies transactions as a server does, mistakes of fuzzy snapshots included.
-//! - [`Replay`] is a tree on its way through the logs: it skips what the snapshot has already, and checks every digest that
-//!   the files carry.
-//! - [`decide`] finds the one committed history among the logs of several members.
+//! - [`Tree`] is what a server has in memory. It applies transactions as a server does, also on fuzzy snapshots.
+//! - [`Replay`] applies logs to a tree: it skips what the snapshot already contains, and checks every digest in the files.
+//! - [`decide`] finds the committed history in the logs of several members.
 //!
 //! ```
 //! use zookeeper_files::jute::Text;

@@ -1,7 +1,7 @@
-//! Quotas. Servers count them each on their own, log none of it, and count anew when they load a snapshot.
+//! Quotas. Each server counts them itself, does not log the counts, and counts again when it loads a snapshot.
 //!
-//! They count by reading the data of a znode that clients may write. What they cannot read there ends them, at the next
-//! change below the quota's path, and again whenever they replay that change.
+//! To count, servers parse the data of a znode that clients can write. If they cannot parse it, they stop at the next change
+//! below the quota's path, and again whenever they replay that change.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,23 +16,23 @@ const QUOTA: &[u8] = b"/zookeeper/quota";
 const LIMITS: &[u8] = b"/zookeeper_limits";
 const STATS: &[u8] = b"/zookeeper_stats";
 
-/// A transaction that ends every server which applies it.
+/// A transaction that stops every server that applies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FatalChange {
     /// The transaction; 0 for the snapshot itself.
     pub zxid: Zxid,
     /// The path that it changes.
     pub path: String,
-    /// Why a server cannot bear that.
+    /// Why a server stops.
     pub cause: FatalCause,
 }
 
-/// Why a server ends.
+/// Why a server stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FatalCause {
-    /// What a client wrote into the statistics of this quota cannot be read.
+    /// A client wrote statistics of this quota that servers cannot parse.
     Statistics(String),
-    /// Limits stand where no path of a quota can be told from.
+    /// There are limits at a path that belongs to no quota.
     Limits,
 }
 
@@ -52,12 +52,12 @@ impl fmt::Display for FatalChange {
     }
 }
 
-/// What a server has of quotas beside the tree.
+/// A server's state of quotas, besides the tree.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quotas {
     /// Paths that have limits.
     limited: HashSet<Box<[u8]>>,
-    /// Those whose statistics were set to what cannot be read.
+    /// Paths whose statistics cannot be parsed.
     spoiled: HashSet<Box<[u8]>>,
     pub(crate) fatal: Option<FatalChange>,
 }

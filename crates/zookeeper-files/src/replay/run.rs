@@ -1,4 +1,4 @@
-//! A tree on its way through the logs.
+//! Replays logs onto a tree.
 
 use std::io::Read;
 
@@ -9,35 +9,35 @@ use crate::replay::quota::FatalChange;
 use crate::replay::tree::{DIGEST_VERSION, Journal, Tree};
 use crate::snapshot::{SnapshotError, SnapshotReader, Trailer, ZxidDigest};
 
-/// The tree is not what the server that wrote the files had.
+/// The tree differs from that of the server that wrote the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DigestMismatch {
     /// After this transaction.
     pub zxid: Zxid,
-    /// What the files say.
+    /// The digest in the files.
     pub logged: i64,
-    /// What the replay came to.
+    /// The digest of the replayed tree.
     pub replayed: i64,
 }
 
-/// What became of a record.
+/// The result of applying a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyResult {
-    /// The snapshot has it already.
+    /// The snapshot already contains it.
     Old,
     /// It was applied.
     Applied,
-    /// A server ignores it too.
+    /// It changed nothing. Servers ignore it as well.
     Refused(ApplyError),
 }
 
-/// A tree on its way through the logs, which checks every digest that the files carry.
+/// Applies logs to a tree, and checks every digest in the files.
 #[derive(Clone, Debug)]
 pub struct Replay {
     tree: Tree,
-    /// Up to here the tree is fuzzy: some of these transactions are in the snapshot already.
+    /// Up to here the tree is fuzzy: the snapshot already contains some of these transactions.
     fuzzy_until: Zxid,
-    /// What the snapshot's own server had at the end of it.
+    /// The digest in the snapshot that is still to be checked.
     awaited: Option<ZxidDigest>,
     checked: u64,
     mismatch: Option<DigestMismatch>,
@@ -49,13 +49,13 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Begins with a tree that is not fuzzy.
+    /// Starts from a tree that is not fuzzy.
     pub fn new(tree: Tree) -> Self {
         let fuzzy_until = tree.last();
         Self { tree, fuzzy_until, awaited: None, checked: 0, mismatch: None, doubt: None, forgiven: true }
     }
 
-    /// Begins with the snapshot of this name.
+    /// Starts from the snapshot of this name.
     pub fn of_snapshot<R: Read>(snapshot: &mut SnapshotReader<R>, name: Zxid) -> Result<Self, SnapshotError> {
         let mut tree = Tree::of_snapshot(snapshot)?;
         tree.last = name;
@@ -71,7 +71,7 @@ impl Replay {
         Ok(replay)
     }
 
-    /// Applies a record, unless the snapshot has it.
+    /// Applies a record, unless the snapshot contains it.
     #[inline]
     pub fn apply(&mut self, record: &Record<'_>) -> ApplyResult {
         let zxid = record.header.zxid;
@@ -131,7 +131,7 @@ impl Replay {
         self.tree.begin_journal();
     }
 
-    /// What stood at each path that was changed, of a tree that `disk::rebuild_on` led from one point to another.
+    /// The old znode of each changed path, for a tree that `disk::rebuild_on` led from one point to another.
     pub fn take_journal(&mut self) -> Journal {
         self.tree.take_journal()
     }
@@ -141,27 +141,27 @@ impl Replay {
         &self.tree
     }
 
-    /// The tree, for good.
+    /// Returns the tree.
     pub fn into_tree(self) -> Tree {
         self.tree
     }
 
-    /// Up to here the tree is not one that any server had at one time.
+    /// Up to here no server ever had exactly this tree.
     pub(crate) fn fuzzy_until(&self) -> Zxid {
         self.fuzzy_until
     }
 
-    /// How many digests were compared.
+    /// The number of compared digests.
     pub fn checked(&self) -> u64 {
         self.checked
     }
 
-    /// The first transaction that ends every server which applies it.
+    /// The first transaction that stops every server that applies it.
     pub fn fatal(&self) -> Option<&FatalChange> {
         self.tree.quotas.fatal.as_ref()
     }
 
-    /// The first digest that was not the tree's.
+    /// The first digest that differs from the tree's.
     pub fn mismatch(&self) -> Option<DigestMismatch> {
         self.mismatch
     }

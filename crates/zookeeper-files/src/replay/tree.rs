@@ -1,4 +1,4 @@
-//! What a server has in memory: znodes by path, sessions, who owns what.
+//! A server's state in memory: znodes by path, sessions, ephemeral znodes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use crate::snapshot::{
     SnapshotZnode, Stat, Trailer, ZxidDigest,
 };
 
-/// The way in which digests are computed since 3.6.
+/// The version of the digest algorithm since 3.6.
 pub(crate) const DIGEST_VERSION: i32 = 2;
 
 /// A znode in memory.
@@ -46,7 +46,7 @@ impl Znode {
 
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-/// What a server has in memory. The root's key is the empty path, as on disk.
+/// A server's state in memory. The key of the root is the empty path, as on disk.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     pub(crate) nodes: Map<Box<[u8]>, Znode>,
@@ -56,15 +56,15 @@ pub struct Tree {
     digest: i64,
     pub(crate) last: Zxid,
     pub(crate) quotas: Quotas,
-    /// What stood at each path that was changed since the journal was begun.
+    /// The old znode of each path that was changed since the journal was begun.
     journal: Option<Journal>,
 }
 
-/// What stood at each path that was changed, when it was changed first.
+/// The znode at each changed path before its first change.
 pub type Journal = HashMap<Box<[u8]>, Option<Znode>>;
 
 impl Tree {
-    /// The tree of an ensemble that was never used.
+    /// The tree of a new ensemble.
     pub fn initial() -> Self {
         let mut tree = Self::default();
         for path in ["", "/zookeeper", "/zookeeper/quota"] {
@@ -91,18 +91,18 @@ impl Tree {
         Ok(tree)
     }
 
-    /// What would end every server that loads a snapshot of this tree.
+    /// What stops every server that loads a snapshot of this tree.
     pub fn fatal_to_load(&self) -> Option<FatalChange> {
         Quotas::of_snapshot(self.nodes.keys().map(|path| &**path)).fatal
     }
 
-    /// Takes a znode away, with those below it, as if it had never been: no transaction did it. Says how many there were.
+    /// Removes a znode and those below it, without a transaction. Returns how many there were.
     pub fn leave_out(&mut self, top: &[u8]) -> usize {
         let gone: Vec<Box<[u8]>> = self.nodes.keys().filter(|path| is_at_or_under(path, top)).cloned().collect();
         gone.iter().filter_map(|path| self.remove(path)).count()
     }
 
-    /// Keeps these znodes alone, and the memory that they take.
+    /// Keeps only these znodes, and frees the other memory.
     pub(crate) fn keep_only(&mut self, mut keep: impl FnMut(&[u8], &Znode) -> bool) {
         self.nodes.retain(|path, node| keep(path, node));
         self.nodes.shrink_to_fit();
@@ -113,12 +113,12 @@ impl Tree {
         self.insert(node.path.0, Znode { data: node.data.map(Into::into), acl: node.acl, stat: node.stat, sum: 0 });
     }
 
-    /// Keeps from now on what stands at each path that is changed: enough to compare this moment with a later one.
+    /// Starts a journal of the old znodes of changed paths, to compare this state with a later one.
     pub(crate) fn begin_journal(&mut self) {
         self.journal = Some(Journal::new());
     }
 
-    /// What was kept since [`begin_journal`](Self::begin_journal).
+    /// The journal since [`begin_journal`](Self::begin_journal).
     pub(crate) fn take_journal(&mut self) -> Journal {
         self.journal.take().unwrap_or_default()
     }
@@ -159,7 +159,7 @@ impl Tree {
         Some(node)
     }
 
-    /// Changes a znode and keeps the digest true.
+    /// Changes a znode and updates the digest.
     pub(crate) fn change(&mut self, path: &[u8], change: impl FnOnce(&mut Znode)) -> Option<&Znode> {
         self.note(path);
         let node = self.nodes.get_mut(path)?;
@@ -218,7 +218,7 @@ impl Tree {
         found
     }
 
-    /// How many children each znode has that has any.
+    /// The number of children of each znode that has children.
     pub fn children(&self) -> HashMap<&[u8], usize> {
         let mut counts = HashMap::new();
         for path in self.nodes.keys().filter(|path| !path.is_empty()) {
@@ -227,9 +227,9 @@ impl Tree {
         counts
     }
 
-    /// Writes it as a snapshot that a server starts from; it belongs into a file named after [`last`](Self::last).
+    /// Writes it as a snapshot that a server starts from. Name the file after [`last`](Self::last).
     ///
-    /// The digest goes with it, so that the server checks what it reads.
+    /// The snapshot includes the digest, so the server can check it.
     pub fn write<W: Write>(&self, to: W) -> io::Result<W> {
         let walk: Vec<_> = self.rooted();
         let mut used: Vec<i64> = walk.iter().map(|(_, node)| node.acl).filter(|&acl| acl != OPEN_ACL).collect();
@@ -246,14 +246,14 @@ impl Tree {
         writer.finish(&Trailer { digest: Some(digest), last: Some(self.last) })
     }
 
-    /// Counts quotas as a server counts them: they are in no log.
+    /// Counts quotas as a server does: no log contains the counts.
     pub(crate) fn count_quotas(&mut self) {
         for (path, counts) in quota::counted(self) {
             self.change(&path, |node| node.data = Some(counts.into()));
         }
     }
 
-    /// All znodes that hang together with the root: a server never reaches others, nor writes them.
+    /// All znodes that are connected to the root: a server cannot reach others, and does not write them.
     fn rooted(&self) -> Vec<(&[u8], &Znode)> {
         let mut stack: Vec<&[u8]> = Vec::new();
         let walk = self.walk(b"");

@@ -1,18 +1,18 @@
-//! Packed snapshots: gzip, and the stream of snappy-java.
+//! Compressed snapshots: gzip, and the format of snappy-java.
 
 use std::io::{self, BufReader, Error, ErrorKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// How a file is packed. Servers tell by the name, this tells by the first bytes.
+/// How a file is compressed. Servers look at the name; this looks at the first bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// Not compressed.
     #[default]
     Plain,
     /// gzip, `.gz`.
     Gzip,
-    /// A stream of snappy-java, `.snappy`.
+    /// snappy-java, `.snappy`.
     Snappy,
 }
 
@@ -24,7 +24,7 @@ impl Compression {
     /// How many bytes [`sniff`](Self::sniff) looks at.
     pub(crate) const SNIFFED: usize = 8;
 
-    /// How a file with this beginning is packed.
+    /// The compression of a file with these first bytes.
     pub fn sniff(head: &[u8]) -> Self {
         if head.starts_with(&[0x1f, 0x8b]) {
             Self::Gzip
@@ -35,7 +35,7 @@ impl Compression {
         }
     }
 
-    /// How a server would take a file of this name to be packed.
+    /// The compression that a server expects for a file of this name.
     pub fn by_name(name: &str) -> Self {
         match name.rsplit('.').next() {
             Some("gz") => Self::Gzip,
@@ -56,9 +56,9 @@ impl Compression {
     }
 }
 
-/// The content of a file that may be packed.
+/// The content of a file that may be compressed.
 pub enum Unpacked<R> {
-    /// As it is.
+    /// Not compressed.
     Plain(R),
     /// From gzip.
     Gzip(Box<MultiGzDecoder<BufReader<R>>>),

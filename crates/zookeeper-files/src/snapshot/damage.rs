@@ -1,9 +1,9 @@
-//! What can be wrong with a snapshot.
+//! Damage of a snapshot.
 
 use std::fmt;
 use std::io;
 
-/// Why the reading of a snapshot ended before its end.
+/// Why a snapshot could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// It could not be read.
@@ -15,7 +15,7 @@ pub enum SnapshotError {
     /// It is damaged.
     #[error("{fault} at byte {offset}{}", after(last.as_ref()))]
     Damaged {
-        /// Where, in what it unpacks to.
+        /// The offset in the uncompressed content.
         offset: u64,
         /// The path of the last good znode.
         last: Option<String>,
@@ -28,11 +28,10 @@ fn after(path: Option<&String>) -> String {
     path.map(|path| format!(", after {}", if path.is_empty() { "/" } else { path })).unwrap_or_default()
 }
 
-/// What is wrong with a snapshot. Of these, servers take all but `Surplus` and a cut within the trailers for a reason to
-/// go back to an older one.
+/// What is wrong with a snapshot. Servers use an older snapshot for all of these but `Surplus` and a cut within the trailers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SnapshotFault {
-    /// The file has no byte.
+    /// The file is empty.
     Empty,
     /// The file ends early.
     Cut,
@@ -40,12 +39,12 @@ pub enum SnapshotFault {
     Checksum {
         /// What the file says.
         stored: u64,
-        /// What its bytes give.
+        /// The checksum of its bytes.
         computed: u32,
     },
     /// A length or count is negative or beyond the limit.
     Length(i32),
-    /// A value cannot be what it is meant to be.
+    /// A value has the wrong form.
     Malformed(&'static str),
     /// A znode comes without its parent.
     Orphan(String),

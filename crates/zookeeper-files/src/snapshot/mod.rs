@@ -1,10 +1,10 @@
-//! `ZooKeeper`'s snapshots: read, written, judged. Pure: bytes in, values out.
+//! Reads, verifies and writes ZooKeeper's snapshots. Pure: bytes in, values out.
 //!
-//! A snapshot is *fuzzy*: servers write it while transactions go on. It has every transaction up to the zxid in its name
-//! and some later ones, up to its [`Trailer::end`].
+//! A snapshot is *fuzzy*: servers write it while they apply transactions. It contains every transaction up to the zxid in its
+//! name, and some later ones, up to its [`Trailer::end`].
 //!
-//! - [`SnapshotReader`] walks one of any size in constant memory; [`Compression`] unpacks gzip and snappy before it.
-//! - [`SnapshotWriter`] writes one that servers start from.
+//! - [`SnapshotReader`] reads a snapshot of any size in constant memory; [`Compression`] unpacks gzip and snappy.
+//! - [`SnapshotWriter`] writes a snapshot that servers start from.
 //!
 //! ```
 //! use zookeeper_files::jute::Text;

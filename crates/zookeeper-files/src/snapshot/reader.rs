@@ -1,4 +1,4 @@
-//! Walks a snapshot in constant memory.
+//! Reads a snapshot in constant memory.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -12,12 +12,12 @@ use crate::snapshot::trailer::{Trailer, ZxidDigest};
 use crate::snapshot::znode::{SnapshotZnode, Stat};
 use crate::snapshot::{AclTableEntry, MAGIC, Session};
 
-/// A thing in a snapshot, in the order of the file: sessions, the table of ACLs, znodes.
+/// An item of a snapshot, in the order of the file: sessions, the table of ACLs, znodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SnapshotItem<'a> {
     /// A session that was alive.
     Session(Session),
-    /// An ACL that znodes name by its key.
+    /// An ACL that znodes refer to by its key.
     Acl(AclTableEntry<'a>),
     /// A znode. A parent comes before its children.
     Znode(SnapshotZnode<'a>),
@@ -32,7 +32,7 @@ enum Stage {
     Done,
 }
 
-/// Reads a snapshot, unpacked already, from its start.
+/// Reads an uncompressed snapshot from its start.
 pub struct SnapshotReader<R> {
     buffer: ReadBuffer<R>,
     sum: simd_adler32::Adler32,
@@ -77,7 +77,7 @@ impl<R: Read> SnapshotReader<R> {
         Ok(reader)
     }
 
-    /// Believes in data and paths up to so many bytes.
+    /// Accepts data and paths of up to `limit` bytes.
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit, ..self }
@@ -88,17 +88,17 @@ impl<R: Read> SnapshotReader<R> {
         self.trailer
     }
 
-    /// The highest zxid that left a trace in any znode so far.
+    /// The highest zxid in any znode so far.
     pub(crate) fn newest(&self) -> Zxid {
         self.newest
     }
 
-    /// How far it has read.
+    /// The offset up to which it has read.
     pub(crate) fn offset(&self) -> u64 {
         self.buffer.offset()
     }
 
-    /// The next thing; `None` once all is read and every checksum was right.
+    /// The next item; `None` at the end, if every checksum was right.
     #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
     pub fn next(&mut self) -> Result<Option<SnapshotItem<'_>>, SnapshotError> {
         loop {
@@ -144,7 +144,7 @@ impl<R: Read> SnapshotReader<R> {
     }
 
     fn acl(&mut self) -> Result<AclTableEntry<'_>, SnapshotError> {
-        // Its length is known only by walking it, on as many bytes as that takes.
+        // Only decoding tells its length: try with more and more bytes.
         let mut wanted = 64;
         let length = loop {
             let whole = self.fill(wanted)?;

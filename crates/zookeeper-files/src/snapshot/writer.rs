@@ -1,4 +1,4 @@
-//! Snapshots that servers start from.
+//! Writes snapshots that servers start from.
 
 use std::io::{self, Write};
 
@@ -13,20 +13,20 @@ use crate::snapshot::znode::SnapshotZnode;
 pub struct Session {
     /// Its id.
     pub id: SessionId,
-    /// After so many milliseconds of silence it ends.
+    /// Its timeout, in milliseconds.
     pub timeout: i32,
 }
 
 /// An ACL of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AclTableEntry<'a> {
-    /// What znodes name it by. Servers count from 1.
+    /// The key that znodes refer to. Servers count from 1.
     pub key: i64,
     /// The list.
     pub acls: Acls<'a>,
 }
 
-/// Writes a snapshot: sessions, ACLs, then znode after znode, parents first. It neither buffers nor syncs.
+/// Writes a snapshot: sessions, ACLs, then the znodes, parents first. It neither buffers nor syncs.
 pub struct SnapshotWriter<W> {
     to: W,
     sum: simd_adler32::Adler32,
@@ -64,7 +64,7 @@ impl<W: Write> SnapshotWriter<W> {
         self.flush()
     }
 
-    /// Ends it.
+    /// Finishes the snapshot.
     pub fn finish(mut self, trailer: &Trailer) -> io::Result<W> {
         self.buffer.put_buffer(Some(b"/"));
         self.seal()?;

@@ -1,27 +1,27 @@
-//! A znode as snapshots have it.
+//! A znode in a snapshot.
 
 use crate::ids::Zxid;
 use crate::jute::{Decoder, Encode, Malformed, Text};
 use crate::log::SessionId;
 use crate::path;
 
-/// The key of the ACL that is in no table: everything for everybody.
+/// The key of the open ACL, which is in no table: all rights for everybody.
 pub const OPEN_ACL: i64 = -1;
 
-/// What a server keeps about a znode beside its data.
+/// What a server stores about a znode besides its data.
 ///
-/// `cversion` counts the creations of children here, while clients are served twice that less the number of children.
+/// `cversion` counts created children here. Clients see twice that number minus the number of children.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stat {
-    /// Created by this transaction.
+    /// The transaction that created it.
     pub czxid: Zxid,
-    /// Data last set by this transaction.
+    /// The transaction that last set its data.
     pub mzxid: Zxid,
-    /// A child last created or deleted by this transaction.
+    /// The transaction that last created or deleted a child.
     pub pzxid: Zxid,
-    /// Created at this time, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub ctime: i64,
-    /// Data last set at this time.
+    /// When its data was last set.
     pub mtime: i64,
     /// How often the data was set.
     pub version: i32,
@@ -29,7 +29,7 @@ pub struct Stat {
     pub cversion: i32,
     /// How often the ACL was set.
     pub aversion: i32,
-    /// Who owns it, undecoded; see [`Stat::owner`].
+    /// The owner, encoded; see [`Stat::owner`].
     pub ephemeral_owner: i64,
 }
 
@@ -38,11 +38,11 @@ pub struct Stat {
 pub enum Owner {
     /// Until it is deleted.
     Persistent,
-    /// As long as this session.
+    /// As long as this session lives.
     Session(SessionId),
     /// Until some time after its last child is gone.
     Container,
-    /// Until it was not modified for so many milliseconds and has no children.
+    /// Until it has no children and was not modified for this many milliseconds.
     Ttl(i64),
 }
 
@@ -53,7 +53,7 @@ const TTL_RESERVED: i64 = 0xffff << 40;
 const TTL_353: i64 = 0x80 << 56;
 
 impl Owner {
-    /// The number that stands for it in a stat.
+    /// Its number in a stat.
     pub(crate) fn encoded(self) -> i64 {
         match self {
             Self::Persistent => 0,
@@ -68,7 +68,7 @@ impl Stat {
     /// The bytes of a stat.
     pub(crate) const LENGTH: usize = 60;
 
-    /// Who owns the znode. With extended types off, servers take TTLs for sessions of a server 255, which cannot be.
+    /// The owner of the znode. Without extended types, servers read TTLs as sessions of a server 255, which cannot exist.
     pub fn owner(&self) -> Owner {
         match self.ephemeral_owner {
             0 => Owner::Persistent,
@@ -81,13 +81,13 @@ impl Stat {
         }
     }
 
-    /// The `cversion` that clients are served.
+    /// The `cversion` that clients see.
     pub fn served_cversion(&self, children: usize) -> i32 {
         self.cversion.wrapping_mul(2).wrapping_sub(i32::try_from(children).unwrap_or(i32::MAX))
     }
 
-    /// A znode's share in the digest of its tree, which is the sum over all znodes. What is under `/zookeeper` has none,
-    /// since servers count quotas each on their own.
+    /// The znode's part of the digest of its tree, which is the sum over all znodes. Znodes below `/zookeeper` have none,
+    /// because each server counts quotas itself.
     pub fn digest(&self, path: &[u8], data: Option<&[u8]>) -> u32 {
         if path.starts_with(b"/zookeeper/") {
             return 0;
@@ -108,7 +108,7 @@ impl Stat {
         hasher.finalize()
     }
 
-    /// The highest zxid that left a trace in it.
+    /// The highest zxid in it.
     pub(crate) fn newest(&self) -> Zxid {
         self.czxid.max(self.mzxid).max(self.pzxid)
     }

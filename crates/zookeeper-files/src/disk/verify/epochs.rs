@@ -1,4 +1,4 @@
-//! Findings about the epochs that a member keeps.
+//! Findings about the epoch files of a member.
 
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -10,7 +10,7 @@ use crate::disk::member_files::MemberFiles;
 use crate::disk::verify::{Report, Severity};
 use crate::ids::Zxid;
 
-/// Holds them against the last transaction that a server of these files has when it starts.
+/// Compares them with the last transaction that a server of these files has when it starts.
 pub(super) fn take(report: &mut Report, member: &MemberFiles, last: Zxid) -> Result<(), DiskError> {
     let Some(folder) = &member.data else { return Ok(()) };
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Findings about what lies in which folder, where logs have one of their own.
+//! Findings about files in the wrong folder, if logs have a folder of their own.
 
 use crate::disk::member_files::{DataFile, MemberFiles};
 use crate::disk::verify::{Report, Severity};

@@ -1,4 +1,4 @@
-//! Findings about logs, and about what is between them.
+//! Findings about logs, and about gaps between them.
 
 use crate::disk::cover::CoveredBy;
 use crate::disk::error::DiskError;
@@ -10,14 +10,14 @@ use crate::disk::verify::{Judge, Report, Severity};
 use crate::ids::Zxid;
 use crate::log::{AtStart, Damage, LogFault};
 
-/// A log, and what is in it.
+/// A log and its survey.
 struct SurveyedLog<'a> {
     file: &'a DataFile,
     survey: LogSurvey,
     stray: bool,
 }
 
-/// Takes all logs, and gives the last transaction that a server reads of them when it starts.
+/// Verifies all logs, and returns the last transaction that a server reads when it starts.
 pub(super) fn take(
     report: &mut Report,
     member: &MemberFiles,
@@ -30,7 +30,7 @@ pub(super) fn take(
         let stray = member.strays.iter().any(|stray| stray.file == *file);
         match survey::log(&file.path, member.max_record, progress)? {
             Some(survey) => logs.push(SurveyedLog { file, survey, stray }),
-            // What was purged meanwhile takes those before it along.
+            // If a log was purged, so were those before it.
             None => logs.clear(),
         }
     }
@@ -97,7 +97,7 @@ fn one(report: &mut Report, logs: &[SurveyedLog<'_>], at: usize, judge: &Judge) 
         let because = covered.map(|why| format!("; {why}")).unwrap_or_default();
         let finding = report.add(&file.path, severity, damage.fault.name(), format!("{damage}{because}"));
         (finding.offset, finding.zxid) = (Some(damage.offset), damage.zxid.or(damage.after));
-        // What a server makes of a single log depends on what else is in its folder.
+        // What a server does with a single log depends on the other files in its folder.
         let at_start = judge.start.damage(damage, &context(logs, at, damage));
         finding.at_start = (!judge.single).then_some(at_start);
     }
@@ -127,7 +127,7 @@ fn one(report: &mut Report, logs: &[SurveyedLog<'_>], at: usize, judge: &Judge) 
     }
 }
 
-/// A copy beside the logs is no harm as long as a server does not read it.
+/// A copy beside the logs does no harm if the server does not read it.
 fn stray(report: &mut Report, log: &SurveyedLog<'_>, newest: bool, judge: &Judge) {
     let path = &log.file.path;
     if !judge.start.reads(log.file.zxid) || (log.survey.records == 0 && log.survey.damage.is_empty()) {

@@ -1,4 +1,4 @@
-//! The verdict on a member's files, and what a server would make of each fault when it starts.
+//! Verifies a member's files, and finds what a server does with each fault when it starts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ use snapshots::Snapshots;
 pub enum Severity {
     /// Something is lost or wrong.
     Damage,
-    /// Worth to know, and as it should be.
+    /// Worth knowing, but not damage.
     Notice,
 }
 
@@ -39,7 +39,7 @@ impl Severity {
     }
 }
 
-/// Something that was found.
+/// Something that the verification found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// In this file.
@@ -65,10 +65,10 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was found in a member's files.
+/// The report on a member's files.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// All that was found.
+    /// All findings.
     pub findings: Vec<Finding>,
     /// How many logs there are.
     pub logs: u64,
@@ -82,11 +82,11 @@ pub struct Report {
     pub first: Option<Zxid>,
     /// The last transaction.
     pub last: Option<Zxid>,
-    /// What its logs say about the history of the ensemble.
+    /// What its logs have of the history of the ensemble.
     pub member_history: MemberHistory,
-    /// Where its logs begin, be that transaction good or not.
+    /// Where its logs begin, also if that transaction is damaged.
     begins: Option<Zxid>,
-    /// Some of its transactions, to be compared with other members'.
+    /// Some of its transactions, to compare them with other members.
     pub(crate) samples: BTreeMap<Zxid, (Header, TxnType, PathBuf)>,
 }
 
@@ -117,7 +117,7 @@ impl Report {
     }
 }
 
-/// Which servers read as many bytes back.
+/// Which servers can read this many bytes.
 fn beyond(length: usize) -> String {
     format!(
         "a server reads that only if its jute.maxbuffer and jute.maxbuffer.extrasize are together {length} or more. They are \
@@ -126,7 +126,7 @@ fn beyond(length: usize) -> String {
     )
 }
 
-/// Verifies all files of a member, and how they hang together.
+/// Verifies all files of a member together.
 pub fn verify(member: &MemberFiles, progress: OnProgress<'_>) -> Result<Report, DiskError> {
     let mut report = Report::default();
     let snapshots = snapshots::take(&mut report, member, progress)?;
@@ -147,7 +147,7 @@ pub fn verify(member: &MemberFiles, progress: OnProgress<'_>) -> Result<Report, 
     Ok(report)
 }
 
-/// Verifies the snapshots of a member alone. Its logs are only asked where a snapshot does not tell.
+/// Verifies only the snapshots of a member. It reads the logs only if a snapshot alone does not show whether it is sound.
 pub fn verify_snapshots(member: &MemberFiles, progress: OnProgress<'_>) -> Result<Report, DiskError> {
     let mut report = Report::default();
     let snapshots = snapshots::take(&mut report, member, progress)?;
@@ -155,14 +155,14 @@ pub fn verify_snapshots(member: &MemberFiles, progress: OnProgress<'_>) -> Resul
     Ok(report)
 }
 
-/// What judges a fault: what a server does when it starts, and which snapshots make up for what is missing.
+/// What the findings depend on: how a server starts, and which snapshots cover gaps.
 struct Judge {
     start: ServerStart,
     cover: SnapshotCover,
     single: bool,
 }
 
-/// Whether the logs reach from a snapshot to where the newest one says that they were.
+/// Checks that the logs reach the newest snapshot.
 fn ends(report: &mut Report, member: &MemberFiles, snapshots: &Snapshots) {
     let newest = snapshots.sound.iter().max().copied();
     let last = member.logs.iter().rfind(|file| file.zxid <= report.last).or(member.logs.last());

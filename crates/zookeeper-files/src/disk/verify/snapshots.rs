@@ -14,11 +14,11 @@ use crate::snapshot::Compression;
 /// What is known of a member's snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
-    /// The names of those that are what they should be.
+    /// The names of the sound snapshots.
     pub(super) sound: Vec<Zxid>,
-    /// The one that a server takes when it starts. It does not look at everything that we do.
+    /// The snapshot that a server loads when it starts. It checks less than we do.
     pub(super) base: Option<Zxid>,
-    /// The findings about those that it passes by.
+    /// The findings about snapshots that it skips.
     passed: Vec<usize>,
 }
 
@@ -102,7 +102,7 @@ fn unreadable(survey: &SnapshotSurvey, file: &DataFile, single: bool) -> Option<
     (!single && named != survey.packed).then_some((None, "packing", text))
 }
 
-/// Says of those that a server passes by what it does then.
+/// Sets what a server does after it skips a snapshot.
 pub(super) fn settle(report: &mut Report, snapshots: &Snapshots) {
     // If none is left, another finding says so.
     let at_start = snapshots.base.map(|_| AtStart::Harmless);
@@ -111,7 +111,7 @@ pub(super) fn settle(report: &mut Report, snapshots: &Snapshots) {
     }
 }
 
-/// A snapshot under a higher name hides transactions; one under a lower name holds what it should not.
+/// A name that is too high hides transactions; a snapshot with a name that is too low contains too much.
 fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<String> {
     let end = survey.trailer.end(Zxid(0))?;
     if let Some(last) = survey.trailer.last.filter(|last| *last < name) {
@@ -122,7 +122,7 @@ fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<String> {
     (survey.newest.0 > end.max(name).0.saturating_add(1)).then(text)
 }
 
-/// Only of a snapshot during which nothing happened is the digest that of its content.
+/// The digest covers the content only if no transaction happened while the snapshot was written.
 fn wrong_digest(
     survey: &SnapshotSurvey,
     member: &MemberFiles,
