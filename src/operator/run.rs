@@ -20,11 +20,12 @@ use kube::{Client, ResourceExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use super::ensemble::objects::resource;
 use super::ensemble::{Context, Guarded, surroundings};
 use super::ensemble::{error_policy, reconcile};
 use super::kit::MANAGER;
+use super::kit::memory::Memories;
 use super::kit::namespaces::{allowed, ensembles, listed};
+use super::kit::read::resource;
 use super::kit::watched::{Watched, of_labels};
 use crate::listen::listen;
 use crate::model::Names;
@@ -94,11 +95,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         },
         cluster_domain: options.cluster_domain,
         metrics: super::ensemble::metrics::Metrics::default(),
-        backoff: super::kit::pace::Backoff::default(),
-        hints: super::ensemble::hints::Hints::default(),
-        hindered: super::ensemble::hindered::Hindered::default(),
-        walks: super::ensemble::walks::Walks::default(),
-        passwords: super::ensemble::passwords::Passwords::default(),
+        memories: Memories::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -192,7 +189,7 @@ fn noting(
             namespace: object.namespace()?,
             domain: context.cluster_domain.clone(),
         };
-        context.hints.heard(&names, kind, &object.name_any());
+        context.memory(&names, |memory| memory.hints.heard(&names, kind, &object.name_any()));
         Some(ObjectRef::new(&names.ensemble).within(&names.namespace))
     }
 }

@@ -2,16 +2,15 @@
 
 mod act;
 pub mod hindered;
-pub mod hints;
+mod hints;
 pub mod metrics;
-pub mod objects;
+mod objects;
 mod observe;
-pub mod passwords;
+mod passwords;
 mod pods;
 mod refusals;
 mod report;
 pub mod surroundings;
-pub mod walks;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -24,15 +23,26 @@ use thiserror::Error;
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use super::kit::events::Events;
-use super::kit::pace::Backoff;
+use super::kit::memory::Memories;
+use super::kit::pace::{After, Pace, spread};
+use super::kit::read::{self, Fresh};
 use super::kit::timeout::ApiError;
 use super::kit::watched::Watched;
-use crate::api::ZooKeeperEnsemble;
+use crate::api::{self, ZooKeeperEnsemble};
+use crate::model::Names;
+use crate::model::names::{APPROVE_ANNOTATION, RESTART_ANNOTATION};
 use crate::model::observed::Environment;
-use crate::plan::{plan, refused};
+use crate::plan::{Step, plan, refused};
+use crate::zk::guard::Walk;
 use act::{ActError, Acted, act};
-use observe::{Fresh, fresh, observe};
+use hindered::Notes;
+use hints::Hints;
+use observe::observe;
+use passwords::Known;
 use report::{announce, record, say_undecodable};
+
+/// The custom resource's kind.
+const KIND: &str = "ZooKeeperEnsemble";
 
 /// What every reconcile shares.
 pub struct Context {
@@ -41,22 +51,41 @@ pub struct Context {
     pub environment: Environment,
     pub cluster_domain: String,
     pub metrics: metrics::Metrics,
-    pub backoff: Backoff,
-    pub hints: hints::Hints,
-    pub hindered: hindered::Hindered,
-    pub walks: walks::Walks,
-    pub passwords: passwords::Passwords,
+    pub memories: Memories<Memory>,
 }
 
 impl Context {
+    /// What is remembered of this ensemble.
+    pub fn memory<T>(&self, names: &Names, look: impl FnOnce(&mut Memory) -> T) -> T {
+        self.memories.with(&names.namespace, &names.ensemble, look)
+    }
+
     /// The ensemble is gone, or is looked after no more.
     pub fn forget(&self, namespace: &str, name: &str) {
-        self.hints.forget(namespace, name);
+        self.memories.forget(namespace, name);
         self.metrics.forget(namespace, name);
-        self.backoff.forget(namespace, name);
-        self.hindered.forget(namespace, name);
-        self.walks.forget(namespace, name);
-        self.passwords.forget(namespace, name);
+    }
+}
+
+/// What is remembered of one ensemble.
+#[derive(Default)]
+pub struct Memory {
+    /// What its last passes came to.
+    pace: Pace,
+    /// What may be there of its members.
+    pub hints: Hints,
+    /// What came to nothing.
+    notes: Notes,
+    /// Its super user's password, as far as it is known.
+    password: Known,
+    /// A walk through `/zookeeper` that had no time to come to an end, for what is to be at its end.
+    walk: Option<(api::Guarded, Walk)>,
+}
+
+impl Memory {
+    /// The walk to go on with, or a new one.
+    fn walk_on(&mut self, mark: &api::Guarded) -> Walk {
+        self.walk.take().filter(|(before, _)| before == mark).map(|(_, walk)| walk).unwrap_or_default()
     }
 }
 
@@ -131,7 +160,32 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     announce(context, &ensemble, &plan, &outcome, refusal.is_some()).await;
     record(context, &ensemble, &plan).await?;
     outcome?;
-    Ok(Action::requeue(context.backoff.after(&seen.names, &plan.step)))
+    let (after, ensembles) = (after(&plan.step), context.memories.count());
+    Ok(Action::requeue(spread(context.memory(&seen.names, |memory| memory.pace.after(after, ensembles)))))
+}
+
+/// The custom resource as it is now.
+async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh<ZooKeeperEnsemble>, ApiError> {
+    let ask = [RESTART_ANNOTATION, APPROVE_ANNOTATION];
+    read::fresh(&context.client, ("ensemble", namespace, name), &ask).await
+}
+
+/// What a step says of when to look again.
+fn after(step: &Step) -> After {
+    match step {
+        Step::Rest | Step::Refuse(_) => After::Rest,
+        Step::Wait(reason) => After::Wait(reason.code),
+        Step::Apply(_) => After::Apply,
+        Step::Tell(_)
+        | Step::Delete(_)
+        | Step::Raise(_)
+        | Step::Lower(_)
+        | Step::Join { .. }
+        | Step::Leave { .. }
+        | Step::Restart(_)
+        | Step::Renew(_)
+        | Step::Guard(_) => After::Step,
+    }
 }
 
 /// What to do after a pass that did not go through.
@@ -139,7 +193,8 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
 pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Context>) -> Action {
     let meta = ensemble.meta();
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let delay = context.backoff.after_failure(namespace.unwrap_or_default(), name.unwrap_or_default());
+    let failed = |memory: &mut Memory| memory.pace.after_failure();
+    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
     let retry_ms = delay.as_millis();
     let chain = chain(error);
     match error {

@@ -2,10 +2,14 @@
 
 pub mod events;
 pub mod kept;
+pub mod memory;
 pub mod namespaces;
+pub mod notes;
 pub mod pace;
+pub mod read;
 pub mod timeout;
 pub mod watched;
+pub mod write;
 
 /// Field manager of everything that is applied.
 pub const MANAGER: &str = "menagerie";
