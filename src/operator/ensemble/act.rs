@@ -175,7 +175,7 @@ async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(),
 }
 
 async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(), ActError> {
-    let (client, namespace) = (&context.client, &seen.names.namespace);
+    let (client, namespace) = (&context.kit.client, &seen.names.namespace);
     let answer = match write {
         Write::Apply { object, uid } => {
             let fence = uid.as_deref().map_or(Fence::Absent, Fence::Uid);
@@ -194,7 +194,7 @@ async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(
 
 async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<(), ActError> {
     let fence = Fence::Version(&resize.uid, &resize.resource_version);
-    let answer = write::apply(&context.client, &names.namespace, &resize.object, fence).await;
+    let answer = write::apply(&context.kit.client, &names.namespace, &resize.object, fence).await;
     note(context, names, &resize.object, Vec::new(), &answer);
     answer?;
     Ok(())
@@ -214,7 +214,7 @@ fn with_password(object: &Rendered) -> Value {
 }
 
 async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(), ActError> {
-    let deleted = write::delete(&context.client, &names.namespace, target).await;
+    let deleted = write::delete(&context.kit.client, &names.namespace, target).await;
     if let Some(words) = deleted.as_ref().err().and_then(ApiError::refusal) {
         let now = Instant::now();
         context.memory(names, |memory| memory.notes.objects.refused(&target.key, &target.uid, words, now));
@@ -265,7 +265,7 @@ async fn connected<'a>(
 
 async fn connect(context: &Context, seen: &Observation, via: &[ServerId]) -> Result<Ensemble, ActError> {
     let name = seen.names.super_secret();
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &seen.names.namespace);
+    let api: Api<Secret> = Api::namespaced(context.kit.client.clone(), &seen.names.namespace);
     let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
     let password = password_in(secret).ok_or(ActError::NoPassword(name))?;
     let addresses: Vec<String> = via.iter().filter_map(|id| seen.address(*id)).map(str::to_owned).collect();

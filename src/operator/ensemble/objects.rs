@@ -57,7 +57,7 @@ impl Reader<'_> {
 
     /// The pods of that set: those that it wants, and those that it does not want any more.
     pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Ordinal, PodFacts>, ApiError> {
-        let api: Api<Pod> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
+        let api: Api<Pod> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let read = |ordinal| {
             let (api, name) = (api.clone(), self.names.pod(ordinal));
             whole(format!("read pod {name}"), async move { api.get_opt(&name).await }, |pod: Pod| {
@@ -74,7 +74,7 @@ impl Reader<'_> {
         &self,
         members: impl Iterator<Item = Ordinal>,
     ) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let read = |ordinal| {
             let (api, name) = (api.clone(), self.names.claim(ordinal));
             whole(format!("read claim {name}"), async move { api.get_opt(&name).await }, |claim| {
@@ -86,7 +86,7 @@ impl Reader<'_> {
 
     /// All claims that bear the ensemble's label. Whether it was born before must not hang on what a watch has told so far.
     pub async fn labelled_claims(&self) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.client.clone(), &self.names.namespace);
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let mut labelled =
             ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble)).limit(PAGE);
         let mut found = BTreeMap::new();
@@ -143,7 +143,7 @@ impl Reader<'_> {
         let owner = Owner { kind: KIND, label: ENSEMBLE_LABEL, name: &self.names.ensemble, uid: self.uid };
         // Of an object that is to be deleted the hindrance tells all.
         let disputed = matches!(self.hindrances.objects.get(&key), Some(Hindrance::Overruled(_)));
-        let found = read::live(&self.context.client, &self.names.namespace, &key, owner, disputed).await?;
+        let found = read::live(&self.context.kit.client, &self.names.namespace, &key, owner, disputed).await?;
         Ok(found.map(|live| (key, live)))
     }
 

@@ -41,7 +41,7 @@ pub async fn look(context: &Context, seen: &mut Observation) {
         seen.password = known;
         return;
     }
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &seen.names.namespace);
+    let api: Api<Secret> = Api::namespaced(context.kit.client.clone(), &seen.names.namespace);
     match within(format!("read Secret {name}"), api.get(&name)).await {
         Ok(secret) => {
             let version = secret.resource_version().unwrap_or_default();

@@ -85,7 +85,7 @@ fn complaint(events: &[Event]) -> Option<String> {
 }
 
 async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
-    let api: Api<Event> = Api::namespaced(context.client.clone(), &names.namespace);
+    let api: Api<Event> = Api::namespaced(context.kit.client.clone(), &names.namespace);
     let mut about = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(PAGE);
     let mut found = Vec::new();
     let all = async {

@@ -128,11 +128,10 @@ pub async fn whole<T, K>(
 fn classify(json: Value, owner: Owner<'_>) -> Live {
     let owners = json["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let deleted = !json["metadata"]["deletionTimestamp"].is_null();
-    let owned = |by: &dyn Fn(&Value) -> bool| owners.iter().any(by);
-    if owned(&|by| by["uid"] == owner.uid) {
+    if owners.iter().any(|by| by["uid"] == owner.uid) {
         return if deleted { Live::Leftover } else { Live::Ours(json) };
     }
-    if owned(&|by| by["kind"] == owner.kind && by["name"] == owner.name) {
+    if owners.iter().any(|by| by["kind"] == owner.kind && by["name"] == owner.name) {
         return Live::Leftover;
     }
     let labels = &json["metadata"]["labels"];
@@ -140,7 +139,7 @@ fn classify(json: Value, owner: Owner<'_>) -> Live {
     if made_here && owners.is_empty() {
         return if deleted { Live::Leftover } else { Live::Orphan(json) };
     }
-    let called = |owner: &Value| Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?));
+    let called = |by: &Value| Some(format!("{} {}", by["kind"].as_str()?, by["name"].as_str()?));
     let somebody = owners.iter().find_map(called);
     Live::Foreign {
         owner: somebody.map_or_else(|| "nobody of this operator".to_owned(), |somebody| cut(&somebody, QUOTE)),
