@@ -1,5 +1,5 @@
 //! Somebody between the operator and the objects: policies that change what is written, that refuse, and controllers that
-//! delete. What comes of it is noted as `operator::act` notes it, and so comes back with the next observation.
+//! delete. What comes of it is noted as `operator::ensemble::act` notes it, and so comes back with the next observation.
 
 use std::time::{Duration, Instant};
 

@@ -71,7 +71,7 @@ impl World {
         Err(WORDS.to_owned())
     }
 
-    /// A write was accepted: what it was for, and what came of it, as `operator::act` notes it.
+    /// A write was accepted: what it was for, and what came of it, as `operator::ensemble::act` notes it.
     pub fn note(&mut self, write: &Write, pass: &Pass) {
         if self.meddling == Meddling::default() && !self.kube.labelled {
             return;

@@ -2,7 +2,7 @@
 
 use super::hindered::Notes;
 use super::hints::Hints;
-use super::passwords::Known;
+use super::passwords::PasswordMemory;
 use crate::api::Guarded;
 use crate::operator::kit::pace::Pace;
 use crate::zk::guard::Walk;
@@ -17,7 +17,7 @@ pub struct Memory {
     /// What came to nothing.
     pub notes: Notes,
     /// Its super user's password, as far as it is known.
-    pub password: Known,
+    pub password: PasswordMemory,
     /// A walk through `/zookeeper` that had no time to come to an end, for what is to be at its end.
     pub walk: Option<(Guarded, Walk)>,
 }

@@ -20,7 +20,7 @@ use crate::zk::ensemble::Password;
 
 /// What is known of one ensemble's Secret.
 #[derive(Default)]
-pub struct Known {
+pub struct PasswordMemory {
     key: RandomState,
     secret: Option<Seen>,
 }
@@ -58,7 +58,7 @@ pub fn password_in(secret: Secret) -> Option<Password> {
     Password::of(std::str::from_utf8(&secret.data?.get(PASSWORD_KEY)?.0).ok()?)
 }
 
-impl Known {
+impl PasswordMemory {
     fn of(&self, version: &str) -> Option<PasswordFacts> {
         self.secret.as_ref().filter(|seen| seen.version == version).map(facts)
     }
@@ -84,13 +84,13 @@ mod tests {
 
     use super::*;
 
-    fn learn(known: &mut Known, version: &str, password: &str, now: u64) -> PasswordFacts {
+    fn learn(known: &mut PasswordMemory, version: &str, password: &str, now: u64) -> PasswordFacts {
         known.learn(version.to_owned(), Password::of(password).as_ref(), now)
     }
 
     #[test]
     fn a_changed_password_is_known_by_its_time_and_another_label_on_the_secret_is_none() {
-        let mut known = Known::default();
+        let mut known = PasswordMemory::default();
         assert_eq!(learn(&mut known, "1", "old", 10), PasswordFacts { lacking: false, changed: None });
         assert_eq!(known.of("1"), Some(PasswordFacts::default()));
         assert_eq!(known.of("2"), None, "it has to be read again");
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_emptied_password_is_none_and_filled_again_it_is_a_change() {
-        let mut known = Known::default();
+        let mut known = PasswordMemory::default();
         learn(&mut known, "1", "old", 10);
         assert_eq!(learn(&mut known, "2", "", 20), PasswordFacts { lacking: true, changed: None });
         assert_eq!(learn(&mut known, "3", "new", 30), PasswordFacts { lacking: false, changed: Some(30) });

@@ -21,8 +21,10 @@ const THEIRS: usize = 1 << 10;
 
 /// Metadata that is compared, or by which writes are fenced.
 const METADATA: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"];
-/// Labels and annotations that are rendered on an object, none of them longer than a label may be.
-const MARKS: [&str; 6] = [ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
+/// Labels that say for which custom resource an object was made: one for each kind.
+const OWNERS: [&str; 1] = [ENSEMBLE_LABEL];
+/// Other labels and annotations that are rendered on an object, none of them longer than a label may be.
+const MARKS: [&str; 5] = [INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
 const SHORT: usize = 63;
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -45,7 +47,8 @@ pub fn kept(kind: Kind, mut whole: Value, uid: &str, disputed: bool) -> Value {
 fn of_metadata(whole: &mut Value, uid: &str, disputed: bool) -> Value {
     only(whole, |key, value| match key {
         "labels" | "annotations" => {
-            only(value, |key, value| MARKS.contains(&key) && value.as_str().is_some_and(|value| value.len() <= SHORT));
+            let known = |key: &str| OWNERS.contains(&key) || MARKS.contains(&key);
+            only(value, |key, value| known(key) && value.as_str().is_some_and(|value| value.len() <= SHORT));
             true
         }
         "ownerReferences" => {
@@ -75,8 +78,15 @@ fn only(value: &mut Value, mut keep: impl FnMut(&str, &mut Value) -> bool) {
     }
 }
 
+/// Of an object that is watched: what tells it from others, and whose it is.
+pub fn of_watched(mut whole: ObjectMeta) -> ObjectMeta {
+    let owners =
+        whole.labels.take().map(|all| all.into_iter().filter(|(key, _)| OWNERS.contains(&key.as_str())).collect());
+    ObjectMeta { labels: owners, ..identity(whole) }
+}
+
 /// What tells an object from others, and what has become of it.
-pub fn identity(whole: ObjectMeta) -> ObjectMeta {
+fn identity(whole: ObjectMeta) -> ObjectMeta {
     ObjectMeta {
         name: whole.name,
         namespace: whole.namespace,

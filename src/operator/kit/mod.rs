@@ -31,3 +31,6 @@ pub struct Kit {
     /// What is counted of passes.
     pub metrics: metrics::Metrics,
 }
+
+#[cfg(test)]
+mod tests;

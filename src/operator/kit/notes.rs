@@ -1,5 +1,5 @@
-//! What came to nothing of the writes and deletes of one object of a kind: a write that comes out otherwise or does not stay,
-//! and one that is refused. The planner passes over what is noted here until the pause is over. It is kept in memory alone:
+//! What came to nothing of what is written and deleted for one custom resource: what comes out otherwise or does not stay,
+//! and what is refused. The planner passes over what is noted here until the pause is over. It is kept in memory alone:
 //! after a restart the operator finds it out again, at the price of one more try.
 
 use std::collections::BTreeMap;

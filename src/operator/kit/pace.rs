@@ -8,8 +8,8 @@ use rand::Rng as _;
 const AFTER_STEP: Duration = Duration::from_millis(100);
 /// Nothing to do. Changes of Kubernetes objects come by watch; only ZooKeeper's own changes wait for this.
 const STEADY: Duration = Duration::from_secs(15);
-/// Of many objects at rest so many are looked at in a second: a look at an ensemble is a dozen requests, and at a thousand ensembles in
-/// [`STEADY`] the API server spent a whole core on them.
+/// Of many objects at rest so many are looked at in a second: a look at an ensemble is a dozen requests, and at a thousand
+/// ensembles in [`STEADY`] the API server spent a whole core on them.
 const LOOKS_A_SECOND: u64 = 32;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
