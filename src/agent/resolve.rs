@@ -1,6 +1,8 @@
 //! Waits until the names of all members resolve: a server that starts earlier keeps what it failed to learn.
 //!
-//! `ZooKeeper` 3.8 and 3.9 hang when a leader cannot resolve itself (ZOOKEEPER-4708), and a JVM remembers failures.
+//! `ZooKeeper` 3.8 and 3.9 hang when a leader cannot resolve itself (ZOOKEEPER-4708), and a JVM remembers failures. Names that
+//! nobody has agreed on yet can still be put right: a member whose own is one of those is not started before it resolves. One
+//! that was went on to lead, and its names, which nobody could look up, were the membership from then on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::model::{Membership, address};
+use crate::model::{ConfigVersion, Membership, ServerId, address};
 
 /// The first lookups follow each other closely: a start is measured against a `StatefulSet` that has none.
 const BRISK: Duration = Duration::from_millis(250);
@@ -33,7 +35,7 @@ pub async fn wait(membership: &Membership, bound: Duration) -> BTreeSet<String> 
             return missing;
         }
         if start.elapsed() >= bound {
-            warn!(?missing, after = ?bound, "some members' names do not resolve; starting without them");
+            warn!(?missing, after = ?bound, "some members' names do not resolve");
             return missing;
         }
         if reported.elapsed() >= REPORT {
@@ -45,13 +47,19 @@ pub async fn wait(membership: &Membership, bound: Duration) -> BTreeSet<String> 
     }
 }
 
+/// Whether a server may start although these names did not resolve. One of version 0 is a founder's list or a joiner's: the name
+/// that it has there for itself would become part of the membership.
+pub fn may_start(using: &Membership, own: ServerId, missing: &BTreeSet<String>) -> bool {
+    using.version > ConfigVersion(0) || using.servers.get(&own).is_some_and(|server| !missing.contains(server.host()))
+}
+
 /// What is said of names that did not resolve: to the kubelet, which keeps it for the operator.
 pub fn words(missing: &BTreeSet<String>, bound: Duration) -> Option<String> {
     let first = missing.first()?;
     let more = missing.len() - 1;
     let names = if more == 0 { format!("the name {first}") } else { format!("the name {first} and {more} more") };
     Some(format!(
-        "{names} did not resolve within {} s before it started: does DNS work, and does the name end in the cluster's DNS domain (the operator's clusterDomain)?",
+        "{names} did not resolve within {} s: does DNS work, and does the name end in the cluster's DNS domain (the operator's clusterDomain)?",
         bound.as_secs()
     ))
 }
@@ -71,7 +79,7 @@ async fn resolves(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Server, ServerId};
+    use crate::model::Server;
 
     fn members(hosts: &[&str]) -> Membership {
         let servers = (1..).map(ServerId).zip(hosts.iter().map(|host| Server::voter(host))).collect();
@@ -94,6 +102,16 @@ mod tests {
         assert!(one.contains("clusterDomain") && !one.contains('\n'), "{one}");
         let all = words(&(0..15).map(host).collect(), bound).unwrap();
         assert!(all.starts_with("the name zk-0.ns.svc.k8s.example and 14 more did not") && all.len() < 400, "{all}");
+    }
+
+    #[test]
+    fn case_25_a_name_that_nobody_has_agreed_on_has_to_resolve_before_its_member_starts() {
+        let agreed = |version| Membership { version: ConfigVersion(version), ..members(&["a.k8s.example", "b", "c"]) };
+        let missing: BTreeSet<String> = ["a.k8s.example".to_owned()].into();
+        assert!(!may_start(&agreed(0), ServerId(1), &missing), "a founder, or one that joins");
+        assert!(may_start(&agreed(0), ServerId(2), &missing), "another founder may have no pod yet");
+        assert!(may_start(&agreed(0), ServerId(1), &BTreeSet::new()));
+        assert!(may_start(&agreed(7), ServerId(1), &missing), "whoever is on record may be needed for a quorum");
     }
 
     #[tokio::test]

@@ -90,7 +90,7 @@ fn an_ephemeral_ensemble_in_which_one_lost_copy_is_final_says_so() {
 
 #[test]
 fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_other() {
-    let words = "the name zk-0.ns.svc.k8s.example and 2 more did not resolve within 60 s before it started";
+    let words = "the name zk-0.ns.svc.k8s.example and 2 more did not resolve within 60 s";
     let mut seen = settled(3).seen();
     for pod in seen.pods.values_mut() {
         pod.in_spite_of = Some(words.to_owned());

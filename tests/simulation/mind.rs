@@ -1,12 +1,12 @@
 //! The planner, with a memory: what was seen before is decided as before. A mutant is a mind that is not right.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use menagerie::agent::prepare;
 use menagerie::agent::seed::Seed;
-use menagerie::model::{Observation, Ordinal, ServerId};
+use menagerie::agent::{prepare, resolve};
+use menagerie::model::{Membership, Observation, Ordinal, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
@@ -30,6 +30,8 @@ pub struct Mutant {
     pub unfenced: bool,
     /// What the agent does instead.
     pub prepare: Option<Prepare>,
+    /// Whether a server is started although these names do not resolve.
+    pub may_start: fn(&Membership, ServerId, &BTreeSet<String>) -> bool,
 }
 
 pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan, prepare::Refusal>;
@@ -43,6 +45,7 @@ pub const SOUND: Mutant = Mutant {
     act: |deeds| deeds,
     unfenced: false,
     prepare: None,
+    may_start: resolve::may_start,
 };
 
 /// What came of one look.

@@ -3,7 +3,7 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
-use crate::model::{Charter, Server};
+use crate::model::{Beginning, Charter, Server};
 
 const ROOT: &str = "/data";
 const OWN: ServerId = ServerId(2);
@@ -20,7 +20,7 @@ fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
     let charter = Charter {
         ensemble: "a".into(),
         identity: "one".into(),
-        birth,
+        beginning: birth.into(),
         membership: list(ids),
         version: ConfigVersion(version).to_string(),
         joiner: Server::voter("a-{ordinal}.ns").spec,
@@ -93,11 +93,12 @@ fn case_25_case_r15_founders_that_are_called_otherwise_or_are_fewer_count_until_
         assert_eq!((plan.using.servers, plan.from), (told.membership.servers.clone(), Source::Charter));
         assert_eq!(outdated(&look(&after), &told, OWN), None);
         let agreed = volume(&[("100000000", &list(&[1, 2, 3]))]);
-        let mut born = told.clone();
-        born.birth = false;
-        for (files, told) in [(&agreed, &told), (&files, &born)] {
-            assert_eq!(prepared(files, told).0.from, Source::Record, "an agreed list, or a birth that is over");
-        }
+        assert_eq!(prepared(&agreed, &told).0.from, Source::Record, "an agreed list");
+        let names_alone = told.membership.servers.len() == 3;
+        let mut born = told;
+        born.beginning = Beginning::TakenUp;
+        let from = if names_alone { Source::Charter } else { Source::Record };
+        assert_eq!(prepared(&files, &born).0.from, from, "a birth that is over: nobody lets founders go any more");
     }
 }
 
@@ -294,7 +295,7 @@ proptest! {
         let (plan, after) = prepared(&files, &seed);
         let record = Records::read(&look(&files).dynamics).newest;
         let own = record.filter(|record| record.contains(OWN) && record.version >= seed.membership.version);
-        let unborn = |record: &Membership| seed.birth && record.version == ConfigVersion(0);
+        let unborn = |record: &Membership| seed.beginning.is_birth() && record.version == ConfigVersion(0);
         if let Some(record) = own.as_ref().filter(|record| unborn(record)) {
             let more = plan.using.servers.keys().find(|id| !record.contains(**id));
             prop_assert_eq!(more, None, "more founders: those that heard of them and those that did not are two quorums");
@@ -310,7 +311,7 @@ proptest! {
     #[test]
     fn an_empty_disk_never_votes_but_at_birth(files in volumes(), seed in seeds()) {
         let (plan, after) = prepared(&files, &seed);
-        let may = seed.birth && !look(&files).database && plan.using.version == ConfigVersion(0) && seed.membership.contains(OWN);
+        let may = seed.beginning.is_birth() && !look(&files).database && plan.using.version == ConfigVersion(0) && seed.membership.contains(OWN);
         prop_assert_eq!(after.contains_key(INITIALIZE), may);
     }
 

@@ -1,7 +1,7 @@
 //! Reads everything that a decision needs, and decides nothing.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::join_all;
 use futures::try_join;
@@ -11,19 +11,13 @@ use serde_json::Value;
 
 use super::objects::Reader;
 use super::{Context, passwords, refusals, surroundings};
+use crate::agent::client;
 use crate::api::ZooKeeperEnsemble;
-use crate::http;
 use crate::model::charter::CHARTER_KEY;
-use crate::model::layout::AGENT_PORT;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
-use crate::model::{
-    Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts, address,
-};
+use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
 use crate::operator::kit::timeout::ApiError;
-
-/// An agent answers in milliseconds; a node that was cut off never does.
-const AGENT: Duration = Duration::from_secs(3);
 
 /// Everything about one ensemble.
 pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<Observation, ApiError> {
@@ -114,6 +108,6 @@ fn charter(objects: &BTreeMap<ObjectKey, Live>, names: &Names) -> Option<crate::
 
 async fn ask(pod: &PodFacts) -> Result<MemberTruth, String> {
     let ip = pod.ip.as_ref().ok_or("its pod has no address yet")?;
-    let answer = http::get_json(&format!("http://{}/v1/member", address::with_port(ip, AGENT_PORT)), AGENT).await;
+    let answer = client::member(ip, client::PATIENCE).await;
     answer.map_err(|error| format!("its agent does not answer: {error}"))
 }

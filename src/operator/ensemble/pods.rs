@@ -185,6 +185,12 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     containers.filter(|container| !container.ready).find_map(|container| {
         let state = container.state.as_ref()?;
+        let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        let last = last.filter(|ended| ended.exit_code != 0);
+        // One that waits for names says so when it gives up, and is started again to wait once more.
+        if container.name == "prepare" && state.running.is_some() {
+            return last.map(|ended| format!("container {} {}", container.name, end(spec, &container.name, ended)));
+        }
         if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
             return Some(format!("container {} {}", container.name, end(spec, &container.name, ended)));
         }
@@ -194,8 +200,7 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
             return None;
         }
         // How it last ended is nearer to the cause than "back-off restarting", whose pause grows from one look to the next.
-        let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
-        let message = match last.filter(|ended| ended.exit_code != 0) {
+        let message = match last {
             Some(ended) => end(spec, &container.name, ended),
             None => waiting.message.as_deref().map(gist).unwrap_or_default(),
         };

@@ -95,6 +95,11 @@ fn case_25_what_prepare_says_when_it_ends_well_is_no_trouble_and_is_kept() {
     let told = prepare(0, Some("a-0.ns does not resolve\n"));
     assert_eq!((told.in_spite_of.as_deref(), told.trouble), (Some("a-0.ns does not resolve"), None));
     assert_eq!(prepare(0, None).in_spite_of, None);
+    let waits = pod(&json!({"initContainerStatuses": [
+        {"name": "prepare", "ready": false, "image": "", "imageID": "", "restartCount": 1, "state": {"running": {}},
+         "lastState": {"terminated": {"exitCode": 1, "message": "the name a-0.ns did not resolve"}}},
+    ]}));
+    assert_eq!(waits.trouble.as_deref(), Some("container prepare ended with 1: the name a-0.ns did not resolve"));
     let failed = prepare(1, Some("cannot write /data/menagerie.json: Permission denied"));
     assert_eq!(failed.in_spite_of, None);
     assert!(failed.trouble.unwrap().contains("Permission denied"));

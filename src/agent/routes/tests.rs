@@ -3,15 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use axum::extract;
+use axum::routing::get;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
+use super::kubelet::{HAND_OVER, leads_others};
 use super::*;
+use crate::agent::member::MOMENT;
+use crate::agent::truth::Place;
+use crate::agent::volume::Volume;
 use crate::http::{self, HttpError};
-use crate::model::truth::{Mode, Serving};
-use crate::model::{ConfigVersion, Zxid};
+use crate::model::layout::MEMBER_PATH;
+use crate::model::truth::{Mode, Server, Serving};
+use crate::model::{ConfigVersion, MemberTruth, ServerId, Zxid};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -76,7 +84,7 @@ fn disk(epoch: &str) -> TempDir {
 }
 
 async fn agent(place: Place, disk: &Path) -> String {
-    let agent = Arc::new(Agent::new(ServerId(1), place, Volume::at(disk), None));
+    let agent = Arc::new(Member::new(ServerId(1), place, Volume::at(disk), None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(crate::serve::serve(listener, router(agent)));
@@ -92,7 +100,7 @@ async fn probe(url: &str, path: &str) -> Result<String, String> {
 }
 
 async fn truth(url: &str) -> MemberTruth {
-    http::get_json(&format!("{url}/v1/member"), LIMIT).await.unwrap()
+    http::get_json(&format!("{url}{MEMBER_PATH}"), LIMIT).await.unwrap()
 }
 
 #[tokio::test]
@@ -212,13 +220,13 @@ async fn a_server_whose_admin_server_answered_is_not_looked_at_for_motion_though
             script.insert("voting_view", "<html>");
         }
         let disk = disk("3");
-        let agent = Arc::new(Agent::new(ServerId(1), server(script).await, Volume::at(disk.path()), None));
+        let agent = Arc::new(Member::new(ServerId(1), server(script).await, Volume::at(disk.path()), None));
         let server = agent.server(MOMENT).await;
         assert!(!matches!(server, Server::Serving(_)));
         assert_eq!(agent.answered(), expected, "{server:?}");
     }
     let disk = disk("3");
-    let gone = Arc::new(Agent::new(ServerId(1), nobody().await, Volume::at(disk.path()), None));
+    let gone = Arc::new(Member::new(ServerId(1), nobody().await, Volume::at(disk.path()), None));
     gone.server(MOMENT).await;
     assert!(!gone.answered());
 }
@@ -248,27 +256,8 @@ async fn half_a_truth_is_not_told() {
     let disk = disk("3");
     fs::create_dir(disk.path().join("conf/zoo.cfg.dynamic.5")).unwrap();
     let url = agent(server(serving()).await, disk.path()).await;
-    assert!(probe(&url, "/v1/member").await.unwrap_err().starts_with("cannot read "));
+    assert!(probe(&url, MEMBER_PATH).await.unwrap_err().starts_with("cannot read "));
     assert!(probe(&url, "/healthz").await.is_ok());
-}
-
-#[tokio::test]
-async fn a_disk_that_hangs_costs_one_thread() {
-    let disk = disk("3");
-    let agent = Arc::new(Agent::new(ServerId(1), server(serving()).await, Volume::at(disk.path()), None));
-    let (hang, release) = std::sync::mpsc::channel::<()>();
-    let (signal, reading) = tokio::sync::oneshot::channel();
-    let reader = Arc::clone(&agent);
-    let stuck = tokio::spawn(async move {
-        let hangs = move |_: &Volume| Ok((signal.send(()), release.recv().is_ok()).1);
-        reader.disk(hangs).await
-    });
-    reading.await.unwrap();
-    let error = agent.disk(|_| Ok(())).await.unwrap_err();
-    assert_eq!(error, "the data volume does not answer within 2 s");
-    assert_eq!(stuck.await.unwrap().unwrap_err(), error);
-    drop(hang);
-    assert_eq!(agent.disk(Volume::epoch).await, Ok(Some(3)));
 }
 
 #[tokio::test]
