@@ -6,6 +6,8 @@ mod amounts;
 pub mod bounded;
 pub mod charter;
 pub mod desired;
+#[cfg(test)]
+pub mod fixtures;
 pub mod heap;
 pub mod hindrance;
 pub mod ids;

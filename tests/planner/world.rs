@@ -15,6 +15,7 @@ use menagerie::render::Rendered;
 use serde_json::{Value, json};
 
 use super::meddler::Meddler;
+use super::names::names;
 use super::rights::granted;
 
 pub const UID: &str = "uid-of-the-ensemble";
@@ -108,10 +109,6 @@ pub fn zk(replicas: i32) -> World {
         replace: BTreeSet::new(),
         next: 1,
     }
-}
-
-pub fn names() -> Names {
-    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
 }
 
 impl World {

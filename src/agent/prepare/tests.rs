@@ -3,7 +3,8 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
-use crate::model::{Beginning, Charter, Server};
+use crate::agent;
+use crate::model::{Beginning, Charter, Server, fixtures};
 
 const ROOT: &str = "/data";
 const OWN: ServerId = ServerId(2);
@@ -17,16 +18,8 @@ fn list(ids: &[u32]) -> String {
 }
 
 fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
-    let charter = Charter {
-        ensemble: "a".into(),
-        identity: "one".into(),
-        beginning: birth.into(),
-        membership: list(ids),
-        version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}.ns").spec,
-        resync: std::collections::BTreeMap::default(),
-    };
-    Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
+    let charter = fixtures::charter(birth.into(), &list(ids), version);
+    agent::fixtures::seed(&Charter { joiner: Server::voter("a-{ordinal}.ns").spec, ..charter })
 }
 
 fn mark(identity: &str, id: u32) -> String {
