@@ -11,11 +11,8 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use futures::StreamExt as _;
 use futures::future::{join_all, ready};
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::Api;
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::controller::{self, Controller, Error as ControllerError};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -23,19 +20,17 @@ use kube::{Client, ResourceExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use super::namespaces::{allowed, ensembles, listed};
-use super::reconcile::{error_policy, reconcile};
-use super::watched::{Watched, of_labels};
-use super::{Context, MANAGER, surroundings};
-use crate::api::ZooKeeperEnsemble;
+use super::ensemble::objects::resource;
+use super::ensemble::{Context, Guarded, surroundings};
+use super::ensemble::{error_policy, reconcile};
+use super::kit::MANAGER;
+use super::kit::namespaces::{allowed, ensembles, listed};
+use super::kit::watched::{Watched, of_labels};
 use crate::listen::listen;
 use crate::model::Names;
 use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind};
 use crate::serve;
-
-/// An ensemble in the store.
-pub type Guarded = Watched<ZooKeeperEnsemble>;
 
 /// Ensembles that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
 /// node that takes hundreds of members with it must not hold up the other ensembles.
@@ -91,19 +86,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
         Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
     let context = Arc::new(Context {
         client: client.clone(),
-        events: super::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
+        events: super::kit::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
         environment: Environment {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
             assigned_ids: options.assigned_ids,
         },
         cluster_domain: options.cluster_domain,
-        metrics: super::metrics::Metrics::default(),
-        backoff: super::backoff::Backoff::default(),
-        hints: super::hints::Hints::default(),
-        hindered: super::hindered::Hindered::default(),
-        walks: super::walks::Walks::default(),
-        passwords: super::passwords::Passwords::default(),
+        metrics: super::ensemble::metrics::Metrics::default(),
+        backoff: super::kit::pace::Backoff::default(),
+        hints: super::ensemble::hints::Hints::default(),
+        hindered: super::ensemble::hindered::Hindered::default(),
+        walks: super::ensemble::walks::Walks::default(),
+        passwords: super::ensemble::passwords::Passwords::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -153,20 +148,13 @@ async fn control(
     let labelled = of_labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
     let stop = stop_signal();
     let nodes = surroundings::changes(client).await;
-    Controller::new(ensembles, selected)
+    let controller = Controller::new(ensembles, selected);
+    let controller = Kind::ALL.into_iter().fold(controller, |controller, kind| {
+        let (resource, noting) = (resource(kind), noting(kind, &context));
+        controller.watches_with(metadata(client, &resource, namespace), resource, labelled.clone(), noting)
+    });
+    controller
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Pod>(client, namespace), labelled.clone(), noting(Kind::Pod, &context))
-        .watches(
-            metadata::<PersistentVolumeClaim>(client, namespace),
-            labelled.clone(),
-            noting(Kind::PersistentVolumeClaim, &context),
-        )
-        .watches(metadata::<Service>(client, namespace), labelled.clone(), noting(Kind::Service, &context))
-        .watches(metadata::<ConfigMap>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Secret>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<ServiceAccount>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<PodDisruptionBudget>(client, namespace), labelled, ensemble_of)
         .reconcile_all_on(nodes)
         .graceful_shutdown_on(stop)
         .run(reconcile, error_policy, context.clone())
@@ -185,38 +173,27 @@ async fn control(
         .await;
 }
 
-fn metadata<K>(client: &Client, namespace: Option<&String>) -> Api<Watched<K>>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
+fn metadata(client: &Client, resource: &ApiResource, namespace: Option<&String>) -> Api<Watched<DynamicObject>> {
     match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn ensemble_of<K: kube::Resource>(object: Watched<K>) -> Option<ObjectRef<Guarded>> {
-    let ensemble = object.labels().get(ENSEMBLE_LABEL)?;
-    Some(ObjectRef::new(ensemble).within(&object.namespace()?))
-}
-
-/// The same, and what was met is asked for by name from then on.
-fn noting<K: kube::Resource>(
+/// Whose an object is. A member's object that was met is asked for by name from then on.
+fn noting(
     kind: Kind,
     context: &Arc<Context>,
-) -> impl Fn(Watched<K>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
+) -> impl Fn(Watched<DynamicObject>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
     let context = Arc::clone(context);
     move |object| {
-        let name = object.name_any();
-        let ensemble = ensemble_of(object)?;
         let names = Names {
-            ensemble: ensemble.name.clone(),
-            namespace: ensemble.namespace.clone().unwrap_or_default(),
+            ensemble: object.labels().get(ENSEMBLE_LABEL)?.clone(),
+            namespace: object.namespace()?,
             domain: context.cluster_domain.clone(),
         };
-        context.hints.heard(&names, kind, &name);
-        Some(ensemble)
+        context.hints.heard(&names, kind, &object.name_any());
+        Some(ObjectRef::new(&names.ensemble).within(&names.namespace))
     }
 }
 

@@ -11,81 +11,75 @@
 //!   that member votes. So never are more than one missing of those that are wanted. Five healthy voters, one on a drained node,
 //!   were to become three: each pass in which the scheduler had not caught up took another one out, down to a single voter.
 
-use super::standing::{Standing, serving};
+use super::standing::serving;
+use super::view::{Row, View};
 use super::{Purpose, Reason};
-use crate::model::{Fact, Membership, Observation, ServerId};
+use crate::model::{Membership, ServerId};
 
 /// Fewest voters of which one may leave for another: of two both are needed, and one has all the data there is.
 const FEW: usize = 3;
 
 /// Who leaves next, and for what; `None` while nobody is too many, and while it would take too many.
-pub fn next(
-    seen: &Observation,
-    standing: &Standing,
-    committed: &Membership,
-    wanted: u32,
-) -> Option<(ServerId, Purpose)> {
-    let voters: Vec<ServerId> = committed.own_voters(&seen.names).collect();
+pub fn next(view: &View<'_>, committed: &Membership, wanted: u32) -> Option<(ServerId, Purpose)> {
+    let voters: Vec<ServerId> = committed.own_voters(&view.seen.names).collect();
     let highest = *voters.iter().rev().find(|id| id.0 > wanted)?;
-    let absent = |id: &&ServerId| gone(seen, standing, **id) && blocker(seen, standing, **id).is_none();
+    let absent = |id: &&ServerId| gone(view.row(**id)) && blocker(view, **id).is_none();
     if let Some(id) = voters.iter().rev().filter(|id| id.0 > wanted).find(absent) {
         return Some((*id, Purpose::Shrink));
     }
     let more = voters.len() > wanted as usize;
     let enough = voters.len() >= FEW.max(wanted as usize);
-    let for_room = |id: ServerId| more || (enough && unplaced(seen, id) && !awaits_its_node(seen, id));
-    let homeless = voters.iter().rev().filter(|id| unplaced(seen, **id) && for_room(**id)).find(absent);
+    let for_room = |id: ServerId| more || (enough && unplaced(view.row(id)) && !awaits_its_node(view.row(id)));
+    let homeless = voters.iter().rev().filter(|id| unplaced(view.row(**id)) && for_room(**id)).find(absent);
     if let Some(id) = homeless {
         return Some((*id, Purpose::Unplaced));
     }
     let missing = (1..=wanted).map(ServerId).find(|id| !voters.contains(id));
-    let makes_room = missing.is_some_and(for_room) && !going(seen, committed, wanted);
+    let makes_room = missing.is_some_and(for_room) && !going(view, committed, wanted);
     (more || makes_room).then_some((highest, Purpose::Shrink))
 }
 
 /// Whether somebody who left is still there: the scheduler cannot have found that node yet.
-fn going(seen: &Observation, committed: &Membership, wanted: u32) -> bool {
-    let needed = committed.highest(&seen.names).max(wanted);
-    seen.pods.iter().any(|(ordinal, pod)| pod.terminating || ordinal.0 >= needed)
+fn going(view: &View<'_>, committed: &Membership, wanted: u32) -> bool {
+    let needed = committed.highest(&view.seen.names).max(wanted);
+    view.seen.pods.iter().any(|(ordinal, pod)| pod.terminating || ordinal.0 >= needed)
 }
 
 /// Whether a member has run on its volume: it may wait for the node that the volume is on, which is drained for a while or gone,
 /// and no other would help. What never ran can be put anywhere.
-fn awaits_its_node(seen: &Observation, id: ServerId) -> bool {
-    seen.claims.get(&id.ordinal()).is_some_and(|claim| claim.lost.is_some() || claim.ran.is_some())
+fn awaits_its_node(row: &Row<'_>) -> bool {
+    row.claim.is_some_and(|claim| claim.lost.is_some() || claim.ran.is_some())
 }
 
 /// What a member's departure has to wait for; `None` when it may leave.
-pub fn blocker(seen: &Observation, standing: &Standing, id: ServerId) -> Option<Reason> {
-    let Some(committed) = standing.committed.as_ref().filter(|_| gone(seen, standing, id)) else {
-        return standing.blocker(seen);
+pub fn blocker(view: &View<'_>, id: ServerId) -> Option<Reason> {
+    let Some(committed) = view.committed().filter(|_| gone(view.row(id))) else {
+        return view.blocker();
     };
-    let synced = committed.voters().filter(|voter| *voter != id && standing.agrees(seen, *voter)).count();
-    standing.blocker_but(seen, id).filter(|_| synced < committed.majority())
+    let agrees = |voter: &ServerId| view.row(*voter).unconfirmed.is_none();
+    let synced = committed.voters().filter(|voter| *voter != id && agrees(voter)).count();
+    view.blocker_but(id).filter(|_| synced < committed.majority())
 }
 
 /// Whether a member surely does not serve, by Kubernetes' word or its agent's. One whose pod is being deleted may serve to its
 /// last moment.
-pub fn gone(seen: &Observation, standing: &Standing, id: ServerId) -> bool {
-    let stopped = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.running == Some(false));
-    let truth = seen.members.get(&id).and_then(Fact::known);
-    let says_so = truth.is_some_and(|truth| serving(truth).is_none());
-    (stopped || says_so) && standing.unsynced(seen, id).is_some()
+pub fn gone(row: &Row<'_>) -> bool {
+    let says_so = row.report.is_some_and(|truth| serving(truth).is_none());
+    (row.stopped() || says_so) && !row.synced()
 }
 
 /// Whether Kubernetes itself says that it has no node for a member's pod.
-pub fn unplaced(seen: &Observation, id: ServerId) -> bool {
-    seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.node.is_none() && pod.running == Some(false))
+pub fn unplaced(row: &Row<'_>) -> bool {
+    row.stopped() && row.pod.is_some_and(|pod| pod.node.is_none())
 }
 
 /// What the spec can do about a member that no node is found for: an end to the wait.
-pub fn way_out(seen: &Observation, standing: &Standing, wanted: u32) -> Option<String> {
-    let member = (1..=wanted.max(standing.committed.as_ref().map_or(0, |committed| committed.highest(&seen.names))))
-        .map(ServerId)
-        .find(|id| unplaced(seen, *id))?;
-    let voters = standing.committed.iter().flat_map(Membership::voters);
-    let synced = voters.filter(|id| standing.unsynced(seen, *id).is_none()).count();
-    let pod = seen.names.pod(member.ordinal());
+pub fn way_out(view: &View<'_>, wanted: u32) -> Option<String> {
+    let names = &view.seen.names;
+    let highest = view.committed().map_or(0, |committed| committed.highest(names));
+    let member = (1..=wanted.max(highest)).map(ServerId).find(|id| unplaced(view.row(*id)))?;
+    let synced = view.synced_voters().count();
+    let pod = names.pod(member.ordinal());
     // Two tolerate as little as one, and need the volumes of both: they are never advised.
     let fewer = if synced % 2 == 0 { synced.saturating_sub(1) } else { synced };
     let fewer = if fewer > 0 && fewer < wanted as usize {
@@ -97,10 +91,10 @@ pub fn way_out(seen: &Observation, standing: &Standing, wanted: u32) -> Option<S
     } else {
         String::new()
     };
-    let volume = if awaits_its_node(seen, member) {
+    let volume = if awaits_its_node(view.row(member)) {
         format!(
             ", or, if its volume is on a node that does not come back, give it another with kubectl -n {} annotate pod {pod} menagerie.dev/replace=volume",
-            seen.names.namespace
+            names.namespace
         )
     } else {
         String::new()

@@ -1,16 +1,16 @@
 //! Why a member would be restarted, and whether it may be now.
 
 use super::Reason;
-use super::standing::Standing;
+use super::view::View;
 use super::volume;
 use crate::model::desired::Updates;
 use crate::model::observed::Asked;
-use crate::model::{Desired, Fact, Observation, Ordinal, ServerId};
+use crate::model::{Desired, Fact, Observation, ServerId};
 
 /// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
 pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     let pod = seen.pods.get(&id.ordinal())?;
-    if asked(seen, id) {
+    if pod.asked == Some(Asked::Restart) {
         return Some("its restart was asked for".to_owned());
     }
     let wanted = seen.set.as_ref()?.update_revision.as_deref();
@@ -27,29 +27,25 @@ pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
 }
 
 /// Whether nobody else has served with what this member's pod was made from: what it ends of may be that.
-pub fn unproven(seen: &Observation, id: ServerId) -> bool {
-    let revision = |ordinal: Ordinal| seen.pods.get(&ordinal).and_then(|pod| pod.revision.as_ref());
-    let mut others = seen.pods.iter().filter(|(ordinal, _)| **ordinal != id.ordinal());
-    due(seen, id).is_none() && !others.any(|(other, pod)| pod.ready && revision(*other) == revision(id.ordinal()))
+pub fn unproven(view: &View<'_>, id: ServerId) -> bool {
+    let row = view.row(id);
+    let revision = row.pod.and_then(|pod| pod.revision.as_ref());
+    let mut others = view.pods().filter(|(other, ..)| *other != id);
+    row.due.is_none() && !others.any(|(.., pod)| pod.ready && pod.revision.as_ref() == revision)
 }
 
-/// Why a member is restarted now although it serves: it is due, and the policy does not hold it. Who asks for the restart of
-/// one member does not approve of the others'.
-pub fn turn(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
-    due(seen, id).filter(|_| asked(seen, id) || closed(seen, desired).is_none())
+/// How many members have to be restarted.
+pub fn count(view: &View<'_>) -> usize {
+    view.pods().filter(|(_, row, _)| row.due.is_some()).count()
 }
 
 /// Why members that serve are not restarted now, although some have to be.
-pub fn held(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
-    volume::last_copy(seen, standing, desired).or_else(|| closed(seen, desired))
-}
-
-pub fn asked(seen: &Observation, id: ServerId) -> bool {
-    seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.asked == Some(Asked::Restart))
+pub fn held(view: &View<'_>) -> Option<Reason> {
+    volume::last_copy(view).or_else(|| view.closed.clone())
 }
 
 /// What the update policy waits for.
-fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
+pub fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
     let revision = seen.set.as_ref()?.update_revision.clone().unwrap_or_default();
     match &desired.updates {
         Updates::Supervised if seen.requests.approved.as_deref() != Some(revision.as_str()) => Some(Reason::new(

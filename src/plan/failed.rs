@@ -1,28 +1,22 @@
 //! What will not mend itself.
 
-use super::standing::Standing;
+use super::view::View;
 use super::{Reason, due, heal, hindered, replace, service};
-use crate::model::{Observation, ServerId};
 
 /// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
-pub fn failed(seen: &Observation, standing: &Standing) -> Option<Reason> {
-    let desired = seen.desired.as_ref().ok()?;
-    if let Some(reported) = replace::reported(seen, standing, desired) {
-        return Some(reported);
+pub fn failed(view: &View<'_>) -> Option<Reason> {
+    let (now, desired) = (view.seen.now, view.desired?);
+    if let Some(known) = replace::reported(view).or_else(|| hindered::unmade(view)) {
+        return Some(known);
     }
-    if let Some(unmade) = hindered::unmade(seen, desired) {
-        return Some(unmade);
-    }
-    let waiting = seen.pods.keys().filter(|ordinal| due::due(seen, ServerId::from(**ordinal)).is_some()).count();
-    let (ordinal, pod) = seen.pods.iter().find(|(ordinal, pod)| {
-        let id = ServerId::from(**ordinal);
-        let late = heal::idle(seen, id).is_some_and(|seconds| seconds > desired.deadline)
-            && (standing.unsynced(seen, id).is_some() || !pod.ready);
-        let aged = || seen.now.saturating_sub(pod.since) > desired.deadline;
-        (late || (service::beside(seen, id).is_some() && aged())) && !pod.terminating && due::due(seen, id).is_none()
+    let waiting = due::count(view);
+    let (_, row, pod) = view.pods().find(|(_, row, pod)| {
+        let late =
+            heal::idle(now, row).is_some_and(|seconds| seconds > desired.deadline) && (!row.synced() || !pod.ready);
+        let aged = || now.saturating_sub(pod.since) > desired.deadline;
+        (late || (service::beside(now, row).is_some() && aged())) && !pod.terminating && row.due.is_none()
     })?;
-    let id = ServerId::from(*ordinal);
-    let why = standing.unsynced(seen, id).or_else(|| service::beside(seen, id));
+    let why = row.unsynced.clone().or_else(|| service::beside(now, row));
     let why = why.unwrap_or_else(|| "the kubelet does not find it ready".to_owned());
     (waiting > 0).then(|| {
         Reason::new(

@@ -11,7 +11,6 @@
 //! - That it was done stands in the status, so that an ensemble at rest costs no session. A status that was lost does it
 //!   again; one that was forged leaves it undone, or undoes nothing.
 
-use super::standing::Standing;
 use super::view::View;
 use super::{Reason, Step};
 use crate::api::Guarded;
@@ -33,13 +32,12 @@ pub struct Guard {
 
 /// The rights that are to be taken away now, in the place of a step that does nothing.
 pub fn instead(step: &Step, view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
-    let (seen, standing) = (view.seen, view.standing);
     // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper; everything else has to be put
     // right first.
     let refused = matches!(step, Step::Refuse(reason) if !matches!(reason.code, "ApplyRefused" | REFUSED));
     let idle = step.idle() && !refused;
-    let waits = seen.hindrances.denied || failed(seen, desired, identity).is_some_and(|failed| failed.waits);
-    if idle && !waits { due(seen, standing, desired, identity) } else { None }
+    let waits = view.seen.hindrances.denied || failed(view.seen, desired, identity).is_some_and(|failed| failed.waits);
+    if idle && !waits { due(view, desired, identity) } else { None }
 }
 
 /// The reason of rights that cannot be taken away.
@@ -61,11 +59,11 @@ fn wanted(desired: &Desired, identity: &str) -> Guarded {
     Guarded { identity: identity.to_owned(), zookeeper: READ_ONLY.to_owned(), root }
 }
 
-fn due(seen: &Observation, standing: &Standing, desired: &Desired, identity: &str) -> Option<Guard> {
+fn due(view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
     let mark = wanted(desired, identity);
-    let before = seen.status.guarded.as_ref().filter(|guarded| guarded.identity == identity);
-    let via = standing.to_ask(seen, None);
-    let from = standing.committed.as_ref()?.version;
+    let before = view.seen.status.guarded.as_ref().filter(|guarded| guarded.identity == identity);
+    let via = view.to_ask(None);
+    let from = view.committed()?.version;
     if before == Some(&mark) || via.is_empty() {
         return None;
     }

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Reason, Target, Write, due, objects};
+use super::view::View;
+use super::{Reason, Step, Target, Write, due, objects, origin};
 use crate::model::names::MANAGED_BY;
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Charter, Desired, Hindrance, Observation, Place, ServerId};
+use crate::model::{Charter, Hindrance, Observation, Place, ServerId};
 use crate::render::Rendered;
 
 /// How many places of an object are told.
@@ -118,8 +119,21 @@ pub fn may_start(seen: &Observation, charter: &Charter) -> bool {
 }
 
 /// What keeps the set from being made at all.
-pub fn unfounded(seen: &Observation, held: &[Held]) -> Option<Reason> {
-    lacking(held).filter(|_| seen.set.is_none())
+pub fn unfounded(view: &View<'_>) -> Option<Step> {
+    lacking(&view.draft()?.held).filter(|_| view.seen.set.is_none()).map(Step::Refuse)
+}
+
+/// What members find when they start is not what they should.
+pub fn charter_untold(view: &View<'_>) -> Option<Step> {
+    let draft = view.draft()?;
+    untold(view.seen, &draft.held, &draft.told).map(Step::Refuse)
+}
+
+/// The new membership cannot be brought to them.
+pub fn news_untold(view: &View<'_>) -> Option<Step> {
+    let draft = view.draft()?;
+    let held = draft.news.as_ref()?.as_ref().err()?;
+    untold(view.seen, held, &draft.blueprint.charter).map(Step::Refuse)
 }
 
 /// Everything that is refused, as one reason.
@@ -150,28 +164,19 @@ fn unapplied(key: &ObjectKey, words: &str) -> Reason {
     Reason::new("ApplyRefused", refusal(&format!("apply {} {}", key.kind.as_str(), key.name), words))
 }
 
-/// Whether the API server refuses to delete this.
+/// Whether the API server refuses to delete this. A pod or claim that stays is not tried again on every pass: it would stand in the
+/// way of everybody else.
 pub fn stays(seen: &Observation, target: &Target) -> bool {
     matches!(seen.hindrances.objects.get(&target.key), Some(Hindrance::Refused { seal, .. }) if *seal == target.uid)
 }
 
-/// Whether the API server refuses to delete this member's pod, or its claim. Neither a restart nor a new volume is tried then:
-/// it would be tried again on every pass, and stand in the way of everybody else.
-pub fn immovable(seen: &Observation, id: ServerId) -> bool {
-    pinned(seen, id) || seen.claims.get(&id.ordinal()).is_some_and(|claim| stays(seen, &Target::claim(claim)))
-}
-
-/// Whether the API server refuses to delete this member's pod.
-pub fn pinned(seen: &Observation, id: ServerId) -> bool {
-    seen.pods.get(&id.ordinal()).is_some_and(|pod| stays(seen, &Target::pod(pod)))
-}
-
 /// Claims that have to go before there can be a set, and may not.
-pub fn in_the_way(seen: &Observation, claims: &[Target]) -> Option<Reason> {
+pub fn claims_that_stay(view: &View<'_>) -> Option<Step> {
+    let (seen, claims) = (view.seen, origin::empty_claims(view.seen));
     let names: Vec<&str> = claims.iter().map(|claim| claim.key.name.as_str()).collect();
     let words: Vec<String> = undeleted(seen).map(|held| held.message).collect();
     (!names.is_empty()).then(|| {
-        Reason::new(
+        Step::Refuse(Reason::new(
             "ApplyRefused",
             format!(
                 "{}; these hold nothing and keep the ensemble from starting with the storage that is asked for now: kubectl -n {} delete pvc {}",
@@ -179,7 +184,7 @@ pub fn in_the_way(seen: &Observation, claims: &[Target]) -> Option<Reason> {
                 seen.names.namespace,
                 names.join(" ")
             ),
-        )
+        ))
     })
 }
 
@@ -202,12 +207,13 @@ pub fn undeleted(seen: &Observation) -> impl Iterator<Item = Held> {
 }
 
 /// A pod that Kubernetes refuses to make, and once the patience of the policy is over the roll that halts with it.
-pub fn unmade(seen: &Observation, desired: &Desired) -> Option<Reason> {
+pub fn unmade(view: &View<'_>) -> Option<Reason> {
+    let (seen, desired) = (view.seen, view.desired?);
     let unmanned = seen.unmanned();
     let refused = unmanned.iter().find_map(|ordinal| Some((ordinal, seen.hindrances.pods.get(ordinal)?)));
     let (ordinal, refusal) = refused?;
     let (pod, words) = (seen.names.pod(*ordinal), &refusal.words);
-    let waiting = seen.pods.keys().filter(|ordinal| due::due(seen, ServerId::from(**ordinal)).is_some()).count();
+    let waiting = due::count(view);
     let late = refusal.since.is_some_and(|since| seen.now.saturating_sub(since) > desired.deadline);
     Some(if late && waiting > 0 {
         Reason::new(

@@ -11,9 +11,9 @@
 use super::origin::usable_claim;
 use super::standing::serving;
 use super::view::{Course, View};
-use super::{Reason, Resize, Step, denied, departure, drain, due, hindered, mute, replace, rolling, stop};
+use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, replace, rolling, stop};
 use crate::model::truth::Mode;
-use crate::model::{Fact, Observation, ServerId, SetFacts};
+use crate::model::{ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
 
 /// Nothing can be said of members before there is a set of their pods.
@@ -24,55 +24,52 @@ pub fn no_set(view: &View<'_>) -> Option<Step> {
 
 /// Nothing that takes anything away, but members whose pods are missing get them back.
 pub fn without_quorum(view: &View<'_>) -> Option<Step> {
-    let (seen, standing) = (view.seen, view.standing);
-    let set = seen.set.as_ref().filter(|_| standing.committed.is_none())?;
+    let seen = view.seen;
+    let set = seen.set.as_ref().filter(|_| view.committed().is_none())?;
     let recorded = seen.noted_membership().map_or(0, |membership| membership.highest(&seen.names));
     if set.replicas < recorded {
         return raise(view, set);
     }
-    if nobody_has_data(seen, set) {
+    if nobody_has_data(view, set) {
         return Some(Step::Refuse(Reason::new(
             "NoData",
             "no member's volume holds a database, and this ensemble was born before: bring its volumes back, or delete the ensemble and its claims to begin anew",
         )));
     }
-    Some(Step::Wait(standing.no_quorum(seen)))
+    Some(Step::Wait(view.no_quorum()))
 }
 
 /// Every pod has answered, and none has anything. One that is silent may have all of it.
-fn nobody_has_data(seen: &Observation, set: &SetFacts) -> bool {
-    let pods = (0..set.replicas).map(|ordinal| ServerId(ordinal + 1));
-    let empty = |id| seen.members.get(&id).and_then(Fact::known).is_some_and(|truth| !truth.disk.database);
-    set.replicas > 0 && pods.into_iter().all(empty)
+fn nobody_has_data(view: &View<'_>, set: &SetFacts) -> bool {
+    let empty = |id| view.row(id).report.is_some_and(|truth| !truth.disk.database);
+    set.replicas > 0 && (1..=set.replicas).map(ServerId).all(empty)
 }
 
 /// A member whose pod the set does not have.
 pub fn missing_pods(view: &View<'_>) -> Option<Step> {
-    let course = view.course.as_ref()?;
+    let course = view.course()?;
     let missing = course.set.replicas < course.committed.highest(&view.seen.names);
     missing.then(|| raise(view, course.set)).flatten()
 }
 
 /// A wanted member that does not vote yet.
 pub fn grow(view: &View<'_>) -> Option<Step> {
-    let (seen, standing, course) = (view.seen, view.standing, view.course.as_ref()?);
+    let course = view.course()?;
     let voters: Vec<ServerId> = course.committed.voters().collect();
     let joiner = (1..=course.wanted).map(ServerId).find(|id| !voters.contains(id))?;
     // One that no node is found for may wait for the node of one that goes; one whose volume is lost has none before that is
     // given up, whoever goes.
-    let lacks = replace::renew(seen, standing, view.desired?, joiner).is_some();
-    let waits = departure::unplaced(seen, joiner) && !lacks && (course.leaver.is_some() || course.unneeded);
+    let lacks = replace::renew(view, joiner).is_some();
+    let waits = departure::unplaced(view.row(joiner)) && !lacks && (course.leaver.is_some() || course.unneeded);
     // One that does not serve holds up whoever joins.
-    let held_up = course
-        .leaver
-        .is_some_and(|(id, _)| departure::gone(seen, standing, id) && departure::blocker(seen, standing, id).is_none());
+    let held_up =
+        course.leaver.is_some_and(|(id, _)| departure::gone(view.row(id)) && departure::blocker(view, id).is_none());
     if waits || held_up { None } else { admit(view, course, joiner) }
 }
 
 /// The next step on the way of a member into the membership.
 fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step> {
-    let (seen, standing, desired) = (view.seen, view.standing, view.desired?);
-    if let Some(blocker) = standing.blocker(seen) {
+    if let Some(blocker) = view.blocker() {
         return Some(Step::Wait(blocker));
     }
     let second = second(course, joiner);
@@ -81,7 +78,7 @@ fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step>
     }
     // What one of them lacks is mended, whoever of them the other waits for (found by the simulation).
     let joiners = || [Some(joiner), second].into_iter().flatten();
-    if let Some(step) = joiners().find_map(|id| replace::renew(seen, standing, desired, id)) {
+    if let Some(step) = joiners().find_map(|id| replace::renew(view, id)) {
         return Some(step);
     }
     let waits_for = joiners().find_map(|id| Some((id, not_ready_to_join(view, id)?)));
@@ -93,18 +90,15 @@ fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step>
     // It has no vote: this takes nothing from anybody but its own clients, for whose sake it waits for the policy as a
     // member does. A leader that gave up its seat comes by here.
     let restart = |id: ServerId| {
-        let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating)?;
-        let why = due::turn(seen, desired, id)?;
-        if hindered::pinned(seen, id) {
-            return None;
-        }
-        Some(stop::restart(seen, standing, id, pod, Some(course.committed.version), why))
+        let row = view.row(id);
+        let pod = row.pod.filter(|pod| !pod.terminating && !row.pinned)?;
+        Some(stop::restart(view, id, pod, row.turn.clone()?))
     };
     if let Some(step) = joiners().find_map(restart) {
         return Some(step);
     }
     if let Some((id, reason)) = waits_for {
-        let pod = seen.names.pod(id.ordinal());
+        let pod = view.seen.names.pod(id.ordinal());
         let message = format!("waiting for member {id} (pod {pod}) to sync: {reason}");
         return Some(Step::Wait(Reason::new("Joining", message)));
     }
@@ -126,26 +120,25 @@ fn join(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Step {
         id: joiner,
         server: view.seen.names.server(joiner),
         from: course.committed.version,
-        via: view.standing.to_ask(view.seen, Some(joiner)),
+        via: view.to_ask(Some(joiner)),
     }
 }
 
 /// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
 /// taken back, the restarts are what lets the super user in again.
 fn meanwhile(view: &View<'_>, held: Reason) -> Step {
-    let (seen, standing) = (view.seen, view.standing);
     // That takes a `reconfig` as well.
-    let step = if seen.hindrances.denied { None } else { drain::hand_over(seen, standing) };
-    let roll = || rolling::roll(seen, standing, view.desired?);
-    step.or_else(roll).unwrap_or(Step::Refuse(held))
+    let step = if view.seen.hindrances.denied { None } else { drain::hand_over(view) };
+    step.or_else(|| rolling::roll(view)).unwrap_or(Step::Refuse(held))
 }
 
 fn not_ready_to_join(view: &View<'_>, joiner: ServerId) -> Option<String> {
-    if let Some(reason) = view.standing.unsynced(view.seen, joiner) {
-        return Some(reason);
+    let row = view.row(joiner);
+    if let Some(reason) = &row.unsynced {
+        return Some(reason.clone());
     }
-    let truth = view.seen.members.get(&joiner).and_then(Fact::known)?;
-    if truth.disk.identity.as_deref() != Some(view.origin.ok()?.identity.as_str()) {
+    let truth = row.report?;
+    if truth.disk.identity.as_deref() != Some(view.origin().ok()?.identity.as_str()) {
         return Some("its volume belongs to another ensemble".to_owned());
     }
     (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
@@ -153,7 +146,7 @@ fn not_ready_to_join(view: &View<'_>, joiner: ServerId) -> Option<String> {
 
 fn raise(view: &View<'_>, set: &SetFacts) -> Option<Step> {
     let id = ServerId(set.replicas + 1);
-    Some(match usable_claim(view.seen, id, &view.origin.ok()?.identity) {
+    Some(match usable_claim(view.seen, id, &view.origin().ok()?.identity) {
         Ok(()) => {
             let resize = resize(view, set, id, set.replicas + 1, Vec::new())?;
             match hindered::unraisable(view.seen, id, &resize.object) {
@@ -167,7 +160,7 @@ fn raise(view: &View<'_>, set: &SetFacts) -> Option<Step> {
 
 /// The last pod, which is no member's. Two voters are passed by at once: the next leaves before that pod is stopped.
 pub fn lower_now(view: &View<'_>) -> Option<Step> {
-    let course = view.course.as_ref()?;
+    let course = view.course()?;
     let first = course.leaver.is_some() && course.committed.voters().count() == 2 && course.wanted == 1;
     lower(view).filter(|step| !first && !matches!(step, Step::Wait(_)))
 }
@@ -192,34 +185,34 @@ fn stays(view: &View<'_>, step: &Step) -> Option<Reason> {
 /// Only the pod beyond the highest member goes, and `act` reads the membership afresh through a quorum before. Nobody
 /// waits for one that does not run.
 fn last_pod(view: &View<'_>) -> Option<Step> {
-    let course = view.course.as_ref().filter(|course| course.unneeded)?;
+    let course = view.course().filter(|course| course.unneeded)?;
     let id = ServerId(course.set.replicas);
-    let runs = view.seen.pods.get(&id.ordinal()).is_none_or(|pod| pod.running != Some(false));
-    if let Some(blocker) = view.standing.blocker(view.seen).filter(|_| runs) {
+    let runs = !view.row(id).stopped();
+    if let Some(blocker) = view.blocker().filter(|_| runs) {
         return Some(Step::Wait(blocker));
     }
-    let via = view.standing.to_ask(view.seen, Some(id));
+    let via = view.to_ask(Some(id));
     Some(Step::Lower(resize(view, course.set, id, course.set.replicas - 1, via)?))
 }
 
 /// A member that is too many, or in the way of one that is not.
 pub fn leave(view: &View<'_>) -> Option<Step> {
-    let (seen, standing, course) = (view.seen, view.standing, view.course.as_ref()?);
+    let course = view.course()?;
     let (id, why) = course.leaver?;
-    if let Some(step) = mute::before_few(seen, standing, view.desired?, id) {
+    if let Some(step) = mute::before_few(view, id) {
         return Some(step);
     }
-    Some(match departure::blocker(seen, standing, id) {
+    Some(match departure::blocker(view, id) {
         Some(blocker) => Step::Wait(blocker),
-        None if seen.hindrances.denied => meanwhile(view, Reason::new(stop::DENIED, denied(seen))),
-        None => stop::leave(seen, standing, id, course.committed.version, why),
+        None if view.seen.hindrances.denied => meanwhile(view, Reason::new(stop::DENIED, denied(view.seen))),
+        None => stop::leave(view, id, course.committed.version, why),
     })
 }
 
 fn resize(view: &View<'_>, set: &SetFacts, id: ServerId, pods: u32, via: Vec<ServerId>) -> Option<Resize> {
     Some(Resize {
         id,
-        object: stateful_set(&Blueprint { pods, ..view.draft.as_ref()?.blueprint.clone() }),
+        object: stateful_set(&Blueprint { pods, ..view.draft()?.blueprint.clone() }),
         uid: set.uid.clone(),
         resource_version: set.resource_version.clone(),
         via,

@@ -22,6 +22,7 @@ mod replace;
 mod rolling;
 mod rules;
 mod service;
+mod spec;
 mod standing;
 mod status;
 mod step;
@@ -42,7 +43,6 @@ pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
 pub use password::lacking as no_password;
 pub use rules::{COURSE, GROUND, Rule};
-pub use standing::Standing;
 pub use status::{GUARDING, Truth, Verdict, denied, refused};
 pub use step::{Obstacle, Purpose, Reason, Renew, Resize, Restart, Step, Target, Tell, Write};
 pub use stop::DENIED;
@@ -71,14 +71,12 @@ impl Plan {
 
 /// Decides on one step and describes the state that it starts from.
 pub fn plan(seen: &Observation) -> Plan {
-    let standing = Standing::of(seen);
-    let origin = origin::origin(seen, &standing);
-    let view = View::of(seen, &standing, origin.as_ref());
+    let view = View::of(seen);
     let decision = rules::decide(&view);
     let step = decision.step.or_nobody(&seen.names);
     let aside = Aside { held: view.held(), unguarded: decision.unguarded, otherwise: decision.otherwise };
-    let status = status::status(seen, &standing, origin.as_ref().ok());
-    let conditions = status::conditions(seen, &standing, &step, &aside);
+    let status = status::status(&view);
+    let conditions = status::conditions(&view, &step, &aside);
     Plan { step, status, conditions, considered: decision.considered }
 }
 
@@ -97,12 +95,9 @@ struct Aside {
 /// A note that is newer than what the leader has may mean a leader that was cut off, or a note that somebody changed.
 /// Once every voter agrees with the leader there is no doubt left, and a false note goes: left in the charter, it would
 /// make a restarted member the leader of a list of its own.
-fn confirmed(seen: &Observation, standing: &Standing) -> Option<Membership> {
-    let noted = seen.noted_membership();
-    match (&standing.committed, noted) {
-        (Some(committed), Some(noted)) if noted.version > committed.version && standing.blocker(seen).is_some() => {
-            Some(noted)
-        }
+fn confirmed(view: &View<'_>) -> Option<Membership> {
+    match (view.committed(), view.seen.noted_membership()) {
+        (Some(committed), Some(noted)) if noted.version > committed.version && view.blocker().is_some() => Some(noted),
         (Some(committed), _) => Some(committed.clone()),
         (None, noted) => noted,
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::view::View;
 use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
 use crate::model::names::{BORN_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
@@ -14,7 +15,8 @@ const NAMED: usize = 6;
 
 /// Objects of names that the ensemble needs and that are not its own: they are never overwritten. All that are in the way are
 /// named at once.
-pub fn collision(seen: &Observation) -> Option<Step> {
+pub fn collision(view: &View<'_>) -> Option<Step> {
+    let seen = view.seen;
     let called = |key: &ObjectKey| format!("{} {}", key.kind.as_str(), key.name);
     let foreign = seen.objects.iter().filter_map(|(key, live)| match live {
         Live::Foreign { owner } => Some(format!("{} belongs to {owner}", called(key))),
@@ -76,6 +78,24 @@ fn some(mut names: Vec<String>, between: &str) -> String {
         names.push(format!("{more} more"));
     }
     names.join(between)
+}
+
+/// What is to be written, apart from what a quorum has to confirm first.
+pub fn apply(view: &View<'_>) -> Option<Step> {
+    let draft = view.draft()?;
+    (!draft.writes.is_empty()).then(|| Step::Apply(draft.writes.clone()))
+}
+
+/// The membership that members have not been told yet.
+pub fn tell(view: &View<'_>) -> Option<Step> {
+    view.draft()?.news.as_ref()?.as_ref().ok().cloned().map(Step::Tell)
+}
+
+/// As long as its controller has not taken in what the set should be, nobody knows who would have to be restarted.
+pub fn taken_in(view: &View<'_>) -> Option<Step> {
+    let taken = view.course()?.set.update_revision.is_some();
+    (!taken)
+        .then(|| Step::Wait(Reason::new("Applying", "waiting for the StatefulSet's controller to take the change in")))
 }
 
 /// What would have to be written for the objects to be as rendered.
@@ -235,8 +255,14 @@ fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Opt
     Some(Write::Apply { object, uid: Some(claim.uid.clone()) })
 }
 
+/// What nobody uses any more is deleted.
+pub fn give_up_unused(view: &View<'_>) -> Option<Step> {
+    let unused = unused(view.seen, &view.draft()?.blueprint);
+    (!unused.is_empty()).then_some(Step::Delete(unused))
+}
+
 /// Member Services beyond the last member, and claims that policy gives up, once no pod is left to use them.
-pub fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
+fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
     let first_unused = blueprint.pods.max(blueprint.desired.replicas);
     let mut targets: Vec<Target> = seen
         .objects

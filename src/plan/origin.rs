@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::standing::{Standing, serving};
-use super::{Obstacle, Reason, Target, confirmed, hindered, replace};
+use super::standing::serving;
+use super::view::View;
+use super::{Obstacle, Reason, Step, Target, confirmed, hindered, replace};
 use crate::model::desired::{MAX_REPLICAS, Storage};
 use crate::model::{
     Beginning, Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, Ordinal, PodFacts, ServerId,
@@ -26,14 +27,15 @@ pub struct Origin {
 
 impl Origin {
     /// What members are told.
-    pub fn charter(&self, seen: &Observation, standing: &Standing) -> Charter {
+    pub fn charter(&self, view: &View<'_>) -> Charter {
+        let seen = view.seen;
         let pods = seen.set.as_ref().map_or(self.first_pods, |set| set.replicas);
         // The founders that some members may have started with already: a second list could make a second quorum. Their names
         // are today's, whatever the cluster's domain was thought to be then: a majority is counted by ids.
         let founders = seen.charter.as_ref().filter(|charter| charter.identity == self.identity).and_then(seed_size);
         let founders = founders.filter(|founders| !may_be_fewer(seen, self, *founders)).unwrap_or(pods);
         let birth = self.beginning.is_birth();
-        let noted = confirmed(seen, standing).filter(|_| !birth);
+        let noted = confirmed(view).filter(|_| !birth);
         let membership = noted.unwrap_or_else(|| seen.names.seed(founders));
         Charter {
             ensemble: seen.names.ensemble.clone(),
@@ -42,7 +44,7 @@ impl Origin {
             version: membership.version.to_string(),
             membership: membership.text(),
             joiner: seen.names.joiner(),
-            resync: if birth { BTreeMap::new() } else { replace::resync(seen, standing) },
+            resync: if birth { BTreeMap::new() } else { replace::resync(view) },
         }
     }
 }
@@ -60,7 +62,8 @@ pub fn told(seen: &Observation, charter: &Charter) -> Option<Charter> {
 }
 
 /// Reads the origin from all the evidence, or says what to wait for or why to refuse.
-pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacle> {
+pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
+    let seen = view.seen;
     let recorded = seen.identity().map(str::to_owned);
     if seen.set.is_none() {
         going_claims(seen)?;
@@ -72,16 +75,15 @@ pub fn origin(seen: &Observation, standing: &Standing) -> Result<Origin, Obstacl
     // Claims bear an identity from their first moment; that of an ensemble which never had a quorum proves no birth.
     // Whatever else is on record: a pass that only waited has written the identity to the status of a new object.
     let revived = seen.claims.values().any(|claim| claim.born && claim.identity.as_ref() == Some(&identity));
-    let beginning = if revived || was_born(seen, standing, &identity) { Beginning::TakenUp } else { Beginning::Birth };
+    let beginning = if revived || was_born(view, &identity) { Beginning::TakenUp } else { Beginning::Birth };
     let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
     let first_pods = match beginning {
         Beginning::Birth => {
             seen.charter.as_ref().filter(|charter| charter.identity == identity).and_then(seed_size).unwrap_or(wanted)
         }
-        Beginning::TakenUp => confirmed(seen, standing)
-            .map_or(0, |membership| membership.highest(&seen.names))
-            .max(seen.highest_claim())
-            .max(1),
+        Beginning::TakenUp => {
+            confirmed(view).map_or(0, |membership| membership.highest(&seen.names)).max(seen.highest_claim()).max(1)
+        }
     };
     if seen.set.is_none() {
         for ordinal in 0..first_pods {
@@ -145,14 +147,15 @@ fn going_claims(seen: &Observation) -> Result<(), Obstacle> {
     }
 }
 
-fn was_born(seen: &Observation, standing: &Standing, identity: &str) -> bool {
+fn was_born(view: &View<'_>, identity: &str) -> bool {
+    let seen = view.seen;
     let by_record =
         seen.status.membership.is_some() || seen.charter.as_ref().is_some_and(|charter| !charter.beginning.is_birth());
     let by_truth = seen.members.values().filter_map(Fact::known).any(|truth| {
         let ours = truth.disk.identity.as_deref() == Some(identity);
         ours && (truth.disk.record.is_some_and(|record| record > ConfigVersion(0)) || serving(truth).is_some())
     });
-    by_record || standing.committed.is_some() || by_truth
+    by_record || view.committed().is_some() || by_truth
 }
 
 /// Nothing that a founder's pod says in its first seconds is worth an alarm.
@@ -160,17 +163,28 @@ const BIRTH: u64 = 60;
 
 /// What keeps an ensemble from being born, and will for longer than a scheduler or a volume takes: Kubernetes makes no pod of
 /// it, or a pod has been in trouble for a minute.
-pub fn stillborn(seen: &Observation, standing: &Standing) -> Option<Reason> {
-    let unmade = seen.desired.as_ref().ok().and_then(|desired| hindered::unmade(seen, desired));
+pub fn stillborn(view: &View<'_>) -> Option<Reason> {
+    let seen = view.seen;
     let long = |pod: &PodFacts| pod.trouble.is_some() && seen.now.saturating_sub(pod.since) > BIRTH;
-    let stuck = || seen.pods.values().any(long).then(|| Reason::new("PodStuck", standing.no_quorum(seen).message));
-    unmade.or_else(stuck)
+    let stuck = || seen.pods.values().any(long).then(|| Reason::new("PodStuck", view.no_quorum().message));
+    hindered::unmade(view).or_else(stuck)
 }
 
-/// The ensemble is being born: who is still missing, and what can still be changed.
-pub fn founding(seen: &Observation, standing: &Standing, origin: &Origin) -> Reason {
-    let Reason { code, message } =
-        stillborn(seen, standing).unwrap_or_else(|| Reason::new("Founding", standing.no_quorum(seen).message));
+/// The evidence does not agree.
+pub fn unknown(view: &View<'_>) -> Option<Step> {
+    view.origin().err().map(|obstacle| obstacle.clone().into())
+}
+
+/// The ensemble is being born.
+pub fn founding(view: &View<'_>) -> Option<Step> {
+    let origin = view.origin().ok().filter(|origin| origin.beginning.is_birth())?;
+    Some(Step::Wait(missing(view, origin)))
+}
+
+/// Who is still missing at the birth, and what can still be changed.
+fn missing(view: &View<'_>, origin: &Origin) -> Reason {
+    let seen = view.seen;
+    let Reason { code, message } = stillborn(view).unwrap_or_else(|| Reason::new("Founding", view.no_quorum().message));
     let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
     let founders = seen.charter.as_ref().and_then(seed_size).unwrap_or(origin.first_pods);
     if wanted >= founders || wanted == 0 {
@@ -217,6 +231,13 @@ fn never_anywhere(seen: &Observation, from: u32, to: u32) -> bool {
     let nowhere = |ordinal| seen.claims.get(&Ordinal(ordinal)).is_none_or(never_bound);
     let unplaced = |ordinal| seen.pods.get(&Ordinal(ordinal)).is_none_or(|pod| pod.node.is_none());
     claims && (from..to).all(|ordinal| nowhere(ordinal) && unplaced(ordinal))
+}
+
+/// Such claims as may go are deleted.
+pub fn give_up_empty(view: &View<'_>) -> Option<Step> {
+    let mut empty = empty_claims(view.seen);
+    empty.retain(|claim| !hindered::stays(view.seen, claim));
+    (!empty.is_empty()).then_some(Step::Delete(empty))
 }
 
 /// Claims that a new `StatefulSet` must not take up, and that hold nothing for certain: they were made for an ensemble that was

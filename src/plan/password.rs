@@ -3,21 +3,22 @@
 //! An agent tells that its server knows another one than the Secret holds, once its kubelet has brought that to it. Who
 //! changes the password and waits for `Ready` must not be answered in between.
 
+use super::view::{Row, View};
 use super::{Reason, Step};
-use crate::model::{Fact, Observation, PodFacts, ServerId};
 
 /// Seconds within which a kubelet brings a changed Secret to a pod: it looks at each once a minute and a half at most.
 const HEARD: u64 = 120;
 
 /// In the place of a step that would call everything well.
-pub fn instead(step: Step, seen: &Observation) -> Step {
+pub fn instead(step: Step, view: &View<'_>) -> Step {
+    let seen = view.seen;
     if step != Step::Rest {
         return step;
     }
     if seen.password.lacking {
         return Step::Refuse(Reason::new("StepNotTaken", lacking(&seen.names.super_secret())));
     }
-    let late = unheard(seen);
+    let late = unheard(view);
     if late.is_empty() {
         return step;
     }
@@ -38,15 +39,12 @@ pub fn lacking(secret: &str) -> String {
 }
 
 /// Pods that were started before the change, and whose agents do not know of it yet.
-fn unheard(seen: &Observation) -> Vec<&str> {
+fn unheard<'a>(view: &View<'a>) -> Vec<&'a str> {
+    let seen = view.seen;
     let Some(changed) = seen.password.changed.filter(|changed| seen.now.saturating_sub(*changed) < HEARD) else {
         return Vec::new();
     };
-    let silent = |id: ServerId| {
-        let truth = seen.members.get(&id).and_then(Fact::known);
-        truth.is_none_or(|truth| truth.disk.outdated.is_none())
-    };
-    let older = |pod: &PodFacts| pod.since <= changed;
-    let late = seen.pods.iter().filter(|(ordinal, pod)| older(pod) && silent(ServerId::from(**ordinal)));
-    late.map(|(_, pod)| pod.name.as_str()).collect()
+    let silent = |row: &Row<'_>| row.report.is_none_or(|truth| truth.disk.outdated.is_none());
+    let late = view.pods().filter(|(_, row, pod)| pod.since <= changed && silent(row));
+    late.map(|(.., pod)| pod.name.as_str()).collect()
 }

@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 
-use super::standing::Standing;
-use super::{Purpose, Reason, Renew, Step, Target, departure, due, hindered, stop, volume};
+use super::view::{Row, View};
+use super::{Purpose, Reason, Renew, Step, Target, departure, due, hindered, stop};
 use crate::api::ReclaimPolicy;
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Desired, Fact, Membership, Observation, ServerId};
+use crate::model::{Membership, ServerId};
 
 /// A pod is given this long to find its volume: nodes are deleted and come back when a cloud replaces them.
 const GRACE: u64 = 60;
@@ -29,42 +29,46 @@ const TRIES: u32 = 2;
 const WELL: u64 = 3_600;
 
 /// Why a member needs a new volume; `None` when it does not, or policy keeps the old one, or the API server does.
-fn needed(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
-    let pod = seen.pods.get(&id.ordinal()).filter(|_| !hindered::immovable(seen, id))?;
+fn needed(view: &View<'_>, row: &Row<'_>) -> Option<String> {
+    let (seen, desired) = (view.seen, view.desired?);
+    let claim_stays = || row.claim.is_some_and(|claim| hindered::stays(seen, &Target::claim(claim)));
+    let pod = row.pod.filter(|_| !row.pinned && !claim_stays())?;
     if pod.asked == Some(Asked::Replace) {
         return Some("its replacement was asked for".to_owned());
     }
     // Its server may serve as ever: what is lost with its pod is better given up while all the others are there.
-    if let Some(passing) = volume::passing(seen, desired, id) {
-        return Some(passing);
+    if let Some(passing) = &row.passing {
+        return Some(passing.clone());
     }
-    let lost = seen.claims.get(&id.ordinal())?.lost.clone()?;
+    let lost = row.claim?.lost.clone()?;
     let waited = seen.now.saturating_sub(pod.since) > GRACE;
     (waited && pod.running != Some(true) && desired.on_loss == ReclaimPolicy::Delete).then_some(lost)
 }
 
 /// Takes a voter out that needs a new volume, when all the others are there.
-pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Step> {
-    let committed = standing.committed.as_ref()?;
+pub fn next(view: &View<'_>) -> Option<Step> {
+    let committed = view.committed()?;
     // One that does not serve comes first: everybody else waits for it.
-    let ids: Vec<ServerId> = committed.voters().filter(|id| needed(seen, desired, *id).is_some()).collect();
-    let unsynced = ids.iter().find(|id| standing.unsynced(seen, **id).is_some());
+    let ids: Vec<ServerId> = committed.voters().filter(|id| needed(view, view.row(*id)).is_some()).collect();
+    let unsynced = |id: &&ServerId| !view.row(**id).synced();
     // Whoever comes back needs it to be there, or out. One whose volume goes with its pod and that is merely silent may serve,
     // and have the second copy of two (found by the simulation).
-    let holds_up = |id: &&ServerId| match volume::passing(seen, desired, **id) {
-        Some(_) => departure::gone(seen, standing, **id),
-        None => standing.unsynced(seen, **id).is_some(),
+    let holds_up = |id: &&ServerId| match &view.row(**id).passing {
+        Some(_) => departure::gone(view.row(**id)),
+        None => unsynced(id),
     };
     // One at a time: a member that is out comes back first, unless somebody holds it up.
     let held_up = ids.iter().find(holds_up);
-    if held_up.is_none() && (1..=desired.replicas).any(|id| !committed.contains(ServerId(id))) {
+    if held_up.is_none() && (1..=view.desired?.replicas).any(|id| !committed.contains(ServerId(id))) {
         return None;
     }
-    let id = *held_up.or(unsynced).or(ids.iter().find(|id| Some(**id) != standing.leader)).or(ids.first())?;
+    let follows = |id: &&ServerId| Some(**id) != view.standing.leader;
+    let mut found = [held_up, ids.iter().find(unsynced), ids.iter().find(follows), ids.first()].into_iter().flatten();
+    let id = *found.next()?;
     if committed.voters().count() == 1 {
-        let asked = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.asked == Some(Asked::Replace));
+        let row = view.row(id);
         // Nobody asked for that, and all else goes on: `volume` says what becomes of it.
-        if !asked && volume::passing(seen, desired, id).is_some() {
+        if !row.asked(Asked::Replace) && row.passing.is_some() {
             return None;
         }
         return Some(Step::Refuse(Reason::new(
@@ -74,64 +78,65 @@ pub fn next(seen: &Observation, standing: &Standing, desired: &Desired) -> Optio
             ),
         )));
     }
-    if let Some(blocker) = standing.blocker_but(seen, id) {
+    if let Some(blocker) = view.blocker_but(id) {
         return Some(Step::Wait(blocker));
     }
-    Some(stop::leave(seen, standing, id, committed.version, Purpose::Replace))
+    Some(stop::leave(view, id, committed.version, Purpose::Replace))
 }
 
 /// Gives a member that is in no membership a new volume.
-pub fn renew(seen: &Observation, standing: &Standing, desired: &Desired, id: ServerId) -> Option<Step> {
-    let why = needed(seen, desired, id);
-    let committed = standing.committed.as_ref()?;
-    let pod = seen.pods.get(&id.ordinal()).filter(|pod| !pod.terminating && !hindered::pinned(seen, id));
-    match seen.claims.get(&id.ordinal()) {
+pub fn renew(view: &View<'_>, id: ServerId) -> Option<Step> {
+    let (seen, row) = (view.seen, view.row(id));
+    let why = needed(view, row);
+    let committed = view.committed()?;
+    let pod = row.pod.filter(|pod| !pod.terminating && !row.pinned);
+    match row.claim {
         // Whatever was asked for: a claim of another ensemble is not this one's to give up.
         Some(claim) if claim.identity != seen.charter.as_ref().map(|charter| charter.identity.clone()) => None,
         Some(claim) if !claim.going => {
-            let (from, via) = (committed.version, standing.to_ask(seen, Some(id)));
+            let (from, via) = (committed.version, view.to_ask(Some(id)));
             let (claim, pod) = (Target::claim(claim), pod.map(Target::pod));
             Some(Step::Renew(Renew { id, claim, pod, from, via, why: why? }))
         }
         // The claim goes only after its pod.
         Some(_) => {
             let why = why.unwrap_or_else(|| "its volume claim is being deleted".to_owned());
-            Some(stop::restart(seen, standing, id, pod?, Some(committed.version), why))
+            Some(stop::restart(view, id, pod?, why))
         }
-        None => Some(stop::restart(seen, standing, id, pod?, Some(committed.version), why?)),
+        None => Some(stop::restart(view, id, pod?, why?)),
     }
 }
 
 /// Why a server that runs has to be stopped for not serving, although the others have a quorum. The clock alone is no
 /// reason: one that receives a large snapshot over a slow link does not serve either.
-pub fn hung(seen: &Observation, id: ServerId) -> Option<String> {
-    let truth = seen.members.get(&id).and_then(Fact::known)?;
+pub fn hung(row: &Row<'_>) -> Option<String> {
+    let truth = row.report?;
     let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
     match &truth.server {
         ServerTruth::Serving(_) | ServerTruth::Unknown => None,
         ServerTruth::Waiting { phase, .. } => Some(format!(
             "it has been in {phase} and nothing has moved in it for {still} min, although the others have a quorum"
         )),
-        ServerTruth::Silent { .. } => frozen(seen, id),
+        ServerTruth::Silent { .. } => frozen(row),
     }
 }
 
 /// Why a server surely does nothing any more, whoever else serves: its process is there, answers nobody, has no connection
 /// to the others, and nothing moves in it.
-pub fn frozen(seen: &Observation, id: ServerId) -> Option<String> {
-    let truth = seen.members.get(&id).and_then(Fact::known)?;
+pub fn frozen(row: &Row<'_>) -> Option<String> {
+    let truth = row.report?;
     let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
-    let runs = seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.running == Some(true));
+    let runs = row.pod.is_some_and(|pod| pod.running == Some(true));
     (runs && matches!(truth.server, ServerTruth::Silent { .. }))
         .then(|| format!("its server has not answered and nothing has moved in it for {still} min"))
 }
 
 /// What is wrong with a member and will not be mended by itself.
-pub fn reported(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
-    seen.pods.iter().find_map(|(ordinal, pod)| {
-        let id = ServerId::from(*ordinal);
+pub fn reported(view: &View<'_>) -> Option<Reason> {
+    let (seen, desired) = (view.seen, view.desired?);
+    view.pods().find_map(|(id, row, pod)| {
         let resynced = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
-        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) && due::due(seen, id).is_none() {
+        if pod.unreadable && resynced.is_some_and(|uid| *uid != pod.uid) && row.due.is_none() {
             return Some(Reason::new(
                 "DataDamaged",
                 format!(
@@ -140,8 +145,7 @@ pub fn reported(seen: &Observation, standing: &Standing, desired: &Desired) -> O
                 ),
             ));
         }
-        let claim = seen.claims.get(ordinal);
-        if let Some(lost) = claim.and_then(|claim| claim.lost.as_ref())
+        if let Some(lost) = row.claim.and_then(|claim| claim.lost.as_ref())
             && desired.on_loss == ReclaimPolicy::Retain
         {
             return Some(Reason::new(
@@ -149,17 +153,17 @@ pub fn reported(seen: &Observation, standing: &Standing, desired: &Desired) -> O
                 format!("member {id} cannot start: {lost}; storage.reclaim.onLoss keeps its claim: bring the node back, or delete the claim and the pod {}", pod.name),
             ));
         }
-        slow(seen, standing, id)
+        slow(view, row)
     })
 }
 
 /// What is said of a member that has not served for long, and is left alone.
-fn slow(seen: &Observation, standing: &Standing, id: ServerId) -> Option<Reason> {
+fn slow(view: &View<'_>, row: &Row<'_>) -> Option<Reason> {
     // Without a quorum there is nobody to catch up with.
-    standing.committed.as_ref()?;
-    let truth = seen.members.get(&id).and_then(Fact::known)?;
+    view.committed()?;
+    let truth = row.report?;
     let long = truth.stalled.filter(|seconds| *seconds > SYNCING)?;
-    let pod = &seen.pods.get(&id.ordinal())?.name;
+    let pod = &row.pod?.name;
     let (what, left) = match (&truth.server, truth.still) {
         (ServerTruth::Waiting { phase, .. }, Some(_)) => {
             (format!("has been in {phase}"), "it moves, and is left alone".to_owned())
@@ -172,7 +176,7 @@ fn slow(seen: &Observation, standing: &Standing, id: ServerId) -> Option<Reason>
             format!("has been in {phase}"),
             format!(
                 "whether anything moves in it cannot be seen, so it is left alone; if it hangs: kubectl -n {} delete pod {pod}",
-                seen.names.namespace
+                view.seen.names.namespace
             ),
         ),
         (ServerTruth::Serving(_) | ServerTruth::Unknown, _) | (ServerTruth::Silent { .. }, None) => return None,
@@ -184,22 +188,22 @@ fn slow(seen: &Observation, standing: &Standing, id: ServerId) -> Option<Reason>
 
 /// Members that start empty at their next start, once: those that were told before, without those that are well again,
 /// and one that cannot read its data while all the others are synced.
-pub fn resync(seen: &Observation, standing: &Standing) -> BTreeMap<ServerId, String> {
+pub fn resync(view: &View<'_>) -> BTreeMap<ServerId, String> {
+    let seen = view.seen;
     let mut told = seen.charter.as_ref().map(|charter| charter.resync.clone()).unwrap_or_default();
     told.retain(|id, _| {
-        let Some(pod) = seen.pods.get(&id.ordinal()) else { return false };
-        standing.unsynced(seen, *id).is_some() || seen.now.saturating_sub(pod.since) < WELL
+        let row = view.row(*id);
+        row.pod.is_some_and(|pod| !row.synced() || seen.now.saturating_sub(pod.since) < WELL)
     });
-    let Some(committed) = &standing.committed else { return told };
-    let unreadable = seen.pods.iter().find(|(ordinal, pod)| {
-        let id = ServerId::from(**ordinal);
-        let doubtful = pod.doubtful && due::unproven(seen, id);
+    let Some(committed) = view.committed() else { return told };
+    let unreadable = view.pods().find(|(id, _, pod)| {
+        let doubtful = pod.doubtful && due::unproven(view, *id);
         let damaged =
-            pod.unreadable && !doubtful && pod.restarts >= TRIES && !pod.terminating && !told.contains_key(&id);
-        damaged && others(committed, id) && standing.blocker_but(seen, id).is_none()
+            pod.unreadable && !doubtful && pod.restarts >= TRIES && !pod.terminating && !told.contains_key(id);
+        damaged && others(committed, *id) && view.blocker_but(*id).is_none()
     });
-    if let Some((ordinal, pod)) = unreadable {
-        told.insert(ServerId::from(*ordinal), pod.uid.clone());
+    if let Some((id, _, pod)) = unreadable {
+        told.insert(id, pod.uid.clone());
     }
     told
 }

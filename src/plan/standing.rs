@@ -4,7 +4,8 @@
 //! membership. Silence counts as not synced, and as nothing else. A leader's word is enough to say that there is a
 //! quorum; for a step every voter has to say so itself.
 
-use super::{Reason, due, mute, strangers};
+use super::view::View;
+use super::{Reason, Step, mute, strangers};
 use crate::model::truth::{Mode, Server as ServerTruth, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
@@ -53,61 +54,60 @@ impl Standing {
         }
         standing
     }
+}
 
-    /// Why this member is not synced with the leader; `None` when it is.
-    pub fn unsynced(&self, seen: &Observation, id: ServerId) -> Option<String> {
-        // It may serve to its last moment, and is as good as gone.
-        if seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.terminating) {
-            return trouble(seen, id);
-        }
-        let truth = match seen.truth(id) {
-            Fact::Known(truth) => truth,
-            Fact::Unknown(reason) => return Some(trouble(seen, id).unwrap_or(reason)),
-        };
-        match &truth.server {
-            ServerTruth::Silent { reason } => {
-                Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
-            }
-            ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
-            ServerTruth::Unknown => Some("what its agent says is not understood".to_owned()),
-            ServerTruth::Serving(serving) if strangers::elsewhere(seen, serving).is_some() => {
-                strangers::elsewhere(seen, serving).map(|host| strangers::joined(seen, id, &host))
-            }
-            ServerTruth::Serving(serving) if serving.epoch != self.epoch => {
-                Some(format!("it serves in epoch {}, the leader in {}", serving.epoch, self.epoch))
-            }
-            ServerTruth::Serving(_) => None,
-        }
+/// Why a member is not synced with a leader of this epoch; `None` when it is.
+pub fn unsynced(seen: &Observation, epoch: u64, id: ServerId) -> Option<String> {
+    // It may serve to its last moment, and is as good as gone.
+    if seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.terminating) {
+        return trouble(seen, id);
     }
-
-    /// Why this voter has not taken part in the committed membership yet; `None` when it has.
-    fn unconfirmed(&self, seen: &Observation, id: ServerId) -> Option<String> {
-        if let Some(reason) = self.unsynced(seen, id) {
-            return Some(reason);
+    let truth = match seen.truth(id) {
+        Fact::Known(truth) => truth,
+        Fact::Unknown(reason) => return Some(trouble(seen, id).unwrap_or(reason)),
+    };
+    match &truth.server {
+        ServerTruth::Silent { reason } => {
+            Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
         }
-        let committed = self.committed.as_ref()?;
-        let truth = seen.members.get(&id)?.known()?;
-        let believed = Membership::parse(&serving(truth)?.membership).ok()?;
-        (believed.version != committed.version)
-            .then(|| format!("it has membership {}, the leader {}", believed.version, committed.version))
+        ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
+        ServerTruth::Unknown => Some("what its agent says is not understood".to_owned()),
+        ServerTruth::Serving(serving) => match strangers::elsewhere(seen, serving) {
+            Some(host) => Some(strangers::joined(seen, id, &host)),
+            None if serving.epoch != epoch => {
+                Some(format!("it serves in epoch {}, the leader in {epoch}", serving.epoch))
+            }
+            None => None,
+        },
     }
+}
 
-    /// Whether this voter is synced and has the committed membership.
-    pub fn agrees(&self, seen: &Observation, id: ServerId) -> bool {
-        self.unconfirmed(seen, id).is_none()
-    }
+/// Why a member that is synced has not taken part in the committed membership yet; `None` when it has.
+pub fn behind(seen: &Observation, standing: &Standing, id: ServerId) -> Option<String> {
+    let committed = standing.committed.as_ref()?;
+    let truth = seen.members.get(&id)?.known()?;
+    let believed = Membership::parse(&serving(truth)?.membership).ok()?;
+    (believed.version != committed.version)
+        .then(|| format!("it has membership {}, the leader {}", believed.version, committed.version))
+}
 
+/// Not every voter serves and is synced.
+pub fn everybody(view: &View<'_>) -> Option<Step> {
+    view.blocker().map(Step::Wait)
+}
+
+impl View<'_> {
     /// The first voter that is not synced, and why. `None` only when every voter is, and the leader agrees.
-    pub fn blocker(&self, seen: &Observation) -> Option<Reason> {
-        let (Some(leader), Some(committed)) = (self.leader, &self.committed) else {
-            return Some(self.no_quorum(seen));
+    pub fn blocker(&self) -> Option<Reason> {
+        let (Some(leader), Some(committed)) = (self.standing.leader, self.committed()) else {
+            return Some(self.no_quorum());
         };
         // A stranger has no agent that could be asked: of it the leader's count has to do.
-        if let Some(blocker) = committed.own_voters(&seen.names).find_map(|id| self.blocks(seen, id)) {
+        if let Some(blocker) = committed.own_voters(&self.seen.names).find_map(|id| self.blocks(id)) {
             return Some(blocker);
         }
         // The leader also counts followers that still receive their snapshot, so its word alone would not be enough.
-        let (voters, counted) = (committed.voters().count(), counted(seen, leader, self));
+        let (voters, counted) = (committed.voters().count(), counted(self.seen, leader, &self.standing));
         (counted < voters).then(|| {
             Reason::new(
                 "MemberNotSynced",
@@ -117,62 +117,58 @@ impl Standing {
     }
 
     /// The first voter that is not synced, this one not counted, and why: when it is given up itself.
-    pub fn blocker_but(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
-        match &self.committed {
-            Some(committed) => {
-                let missing = || self.missing_stranger(seen, committed);
-                let mut others = committed.own_voters(&seen.names).filter(|voter| *voter != id);
-                others.find_map(|voter| self.blocks(seen, voter)).or_else(missing)
-            }
-            None => Some(self.no_quorum(seen)),
-        }
+    pub fn blocker_but(&self, id: ServerId) -> Option<Reason> {
+        let Some(committed) = self.committed() else { return Some(self.no_quorum()) };
+        let mut others = committed.own_voters(&self.seen.names).filter(|voter| *voter != id);
+        others.find_map(|voter| self.blocks(voter)).or_else(|| self.missing_stranger(committed))
     }
 
     /// Whether the leader misses more than the one that is given up, where a stranger may be among them.
-    fn missing_stranger(&self, seen: &Observation, committed: &Membership) -> Option<Reason> {
-        let (id, server) = committed.strangers(&seen.names).find(|(_, server)| server.voter)?;
-        let (voters, counted) = (committed.voters().count(), counted(seen, self.leader?, self));
+    fn missing_stranger(&self, committed: &Membership) -> Option<Reason> {
+        let (id, server) = committed.strangers(&self.seen.names).find(|(_, server)| server.voter)?;
+        let voters = committed.voters().count();
+        let counted = counted(self.seen, self.standing.leader?, &self.standing);
         (counted + 1 < voters).then(|| {
             let host = server.host();
             Reason::new("MemberNotSynced", format!("waiting for the leader: it counts {counted} of {voters} voters as synced, and whether server {id} at {host} is among them cannot be asked"))
         })
     }
 
-    fn blocks(&self, seen: &Observation, id: ServerId) -> Option<Reason> {
-        let reason = self.unconfirmed(seen, id)?;
-        let pod = seen.names.pod(id.ordinal());
-        let hindrance = hindrance(seen, [id]);
+    fn blocks(&self, id: ServerId) -> Option<Reason> {
+        let reason = self.row(id).unconfirmed.as_ref()?;
+        let pod = self.seen.names.pod(id.ordinal());
+        let hindrance = hindrance(self.seen, [id]);
         Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}{hindrance}")))
     }
 
     /// Nobody leads: who has said what.
-    pub fn no_quorum(&self, seen: &Observation) -> Reason {
-        let words = seen.manned().into_iter().map(ServerId::from).map(|id| (id, self.silence(seen, id)));
+    pub fn no_quorum(&self) -> Reason {
+        let words = self.seen.manned().into_iter().map(ServerId::from).map(|id| (id, self.silence(id)));
         let members = together(words);
         let members = if members.is_empty() { "there are no pods yet".to_owned() } else { members };
-        let hindrance = hindrance(seen, seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)));
+        let hindrance = hindrance(self.seen, self.pods().map(|(id, ..)| id));
         Reason::new("NoQuorum", format!("waiting for a leader with a majority behind it; {members}{hindrance}"))
     }
 
-    fn silence(&self, seen: &Observation, id: ServerId) -> String {
-        match seen.members.get(&id).and_then(Fact::known).and_then(serving) {
-            Some(serving) if strangers::elsewhere(seen, serving).is_none() => {
+    fn silence(&self, id: ServerId) -> String {
+        let row = self.row(id);
+        match row.report.and_then(serving) {
+            Some(serving) if strangers::elsewhere(self.seen, serving).is_none() => {
                 format!("serves in epoch {}", serving.epoch)
             }
-            _ => self.unsynced(seen, id).unwrap_or_default(),
+            _ => row.unsynced.clone().unwrap_or_default(),
         }
     }
 
     /// Members that serve with the leader and have an address, `except` not among them. Those that have to be restarted are asked
     /// only when there is nobody else: they may know another password than the Secret holds by now. A leader that takes no
     /// session is never asked.
-    pub fn to_ask(&self, seen: &Observation, except: Option<ServerId>) -> Vec<ServerId> {
-        let voters = self.committed.iter().flat_map(Membership::voters);
-        let hears = |id: ServerId| self.leader != Some(id) || !mute::mute(seen, id);
-        let synced = voters.filter(|id| Some(*id) != except && hears(*id) && self.unsynced(seen, *id).is_none());
-        let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| due::due(seen, *id).is_some());
+    pub fn to_ask(&self, except: Option<ServerId>) -> Vec<ServerId> {
+        let hears = |id: ServerId| self.standing.leader != Some(id) || !mute::mute(self.row(id));
+        let synced = self.voters().filter(|id| Some(*id) != except && hears(*id) && self.row(*id).synced());
+        let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| self.row(*id).due.is_some());
         let mut asked = if fresh.is_empty() { due } else { fresh };
-        asked.retain(|id| seen.address(*id).is_some());
+        asked.retain(|id| self.seen.address(*id).is_some());
         asked
     }
 }
@@ -201,7 +197,7 @@ fn counted(seen: &Observation, leader: ServerId, standing: &Standing) -> usize {
         return others as usize + 1;
     }
     let voters = standing.committed.iter().flat_map(Membership::voters);
-    voters.filter(|id| standing.unsynced(seen, *id).is_none()).count()
+    voters.filter(|id| unsynced(seen, standing.epoch, *id).is_none()).count()
 }
 
 /// What a member says while it serves.

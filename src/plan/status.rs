@@ -1,15 +1,15 @@
 //! What is said about the ensemble. Nothing here changes while the ensemble stands still.
 
-use super::origin::{self, Origin};
-use super::standing::{Standing, serving};
+use super::standing::serving;
+use super::view::{Row, View};
 use super::{
-    Aside, Held, Purpose, Reason, Step, confirmed, due, failed, hindered, objects, service, strangers, warning,
+    Aside, Held, Purpose, Reason, Step, confirmed, due, failed, hindered, objects, origin, service, strangers, warning,
 };
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
 use crate::model::words::{CONDITION, cut, steady};
-use crate::model::{Fact, MemberTruth, Membership, Observation, Ordinal, ServerId};
+use crate::model::{MemberTruth, Membership, Observation, Ordinal, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
@@ -55,38 +55,40 @@ pub struct Verdict {
 }
 
 /// The status, without conditions.
-pub fn status(seen: &Observation, standing: &Standing, origin: Option<&Origin>) -> EnsembleStatus {
-    let membership = confirmed(seen, standing);
-    let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
-    let ready = synced_voters(seen, standing).len();
+pub fn status(view: &View<'_>) -> EnsembleStatus {
+    let seen = view.seen;
+    let membership = confirmed(view);
+    let wanted = view.desired.map_or(0, |desired| desired.replicas);
+    let ready = view.synced_voters().count();
     EnsembleStatus {
         observed_generation: Some(seen.generation),
         conditions: Vec::new(),
         replicas: number(seen.pods.len()),
         ready_replicas: number(ready),
         // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
-        ready: format!("{ready}/{}", voters(standing, membership.as_ref()).max(seen.asked)),
+        ready: format!("{ready}/{}", voters(view, membership.as_ref()).max(seen.asked)),
         selector: selector_text(&seen.names),
-        leader: standing.leader.map(|id| seen.names.pod(id.ordinal())),
-        members: members(seen, standing, membership.as_ref()),
+        leader: view.standing.leader.map(|id| seen.names.pod(id.ordinal())),
+        members: members(view, membership.as_ref()),
         // A seed is nothing that ZooKeeper has confirmed.
         membership: membership.as_ref().filter(|membership| membership.version.0 > 0).map(|membership| {
             MembershipStatus { version: membership.version.to_string(), servers: membership.lines() }
         }),
-        identity: origin.map(|origin| origin.identity.clone()).or_else(|| seen.status.identity.clone()),
+        identity: view.origin().ok().map(|origin| origin.identity.clone()).or_else(|| seen.status.identity.clone()),
         guarded: seen.status.guarded.clone(),
         endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
     }
 }
 
 /// How many vote: by the committed membership, else by the last that was noted.
-fn voters(standing: &Standing, membership: Option<&Membership>) -> u32 {
-    let membership = standing.committed.as_ref().or(membership.filter(|membership| membership.version.0 > 0));
+fn voters(view: &View<'_>, membership: Option<&Membership>) -> u32 {
+    let membership = view.committed().or(membership.filter(|membership| membership.version.0 > 0));
     membership.map_or(0, |membership| u32::try_from(membership.voters().count()).unwrap_or(u32::MAX))
 }
 
-fn members(seen: &Observation, standing: &Standing, membership: Option<&Membership>) -> Vec<MemberStatus> {
-    let mut ids: Vec<ServerId> = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
+fn members(view: &View<'_>, membership: Option<&Membership>) -> Vec<MemberStatus> {
+    let seen = view.seen;
+    let mut ids: Vec<ServerId> = view.pods().map(|(id, ..)| id).collect();
     let strangers: Vec<ServerId> =
         membership.iter().flat_map(|it| it.strangers(&seen.names).map(|(id, _)| id)).collect();
     let members = membership.into_iter().flat_map(|membership| membership.servers.keys().copied());
@@ -99,28 +101,28 @@ fn members(seen: &Observation, standing: &Standing, membership: Option<&Membersh
             MemberStatus {
                 id: i32::try_from(id.0).unwrap_or(i32::MAX),
                 pod: seen.names.pod(id.ordinal()),
-                role: role(seen, standing, id, votes),
-                state: state(seen, standing, id),
-                version: version(seen, id),
+                role: role(view, id, votes),
+                state: state(view.row(id)),
+                version: version(view.row(id)),
                 confirmed: membership.is_some_and(|membership| membership.contains(id)),
             }
         })
         .collect()
 }
 
-fn role(seen: &Observation, standing: &Standing, id: ServerId, votes: bool) -> MemberRole {
-    match seen.members.get(&id).and_then(Fact::known).and_then(serving) {
-        Some(_) if standing.leader == Some(id) => MemberRole::Leader,
+fn role(view: &View<'_>, id: ServerId, votes: bool) -> MemberRole {
+    match view.row(id).report.and_then(serving) {
+        Some(_) if view.standing.leader == Some(id) => MemberRole::Leader,
         Some(serving) if serving.mode == Mode::Follower && votes => MemberRole::Follower,
         Some(serving) if serving.mode != Mode::Leader => MemberRole::Learner,
         _ => MemberRole::None,
     }
 }
 
-fn state(seen: &Observation, standing: &Standing, id: ServerId) -> MemberState {
-    let Some(pod) = seen.pods.get(&id.ordinal()) else { return MemberState::Missing };
-    match seen.members.get(&id).and_then(Fact::known).map(|truth| &truth.server) {
-        Some(ServerTruth::Serving(_)) if standing.unsynced(seen, id).is_none() => MemberState::Synced,
+fn state(row: &Row<'_>) -> MemberState {
+    let Some(pod) = row.pod else { return MemberState::Missing };
+    match row.report.map(|truth| &truth.server) {
+        Some(ServerTruth::Serving(_)) if row.synced() => MemberState::Synced,
         Some(ServerTruth::Serving(_) | ServerTruth::Waiting { .. }) => MemberState::NotServing,
         Some(ServerTruth::Silent { .. }) => MemberState::Starting,
         None if pod.ip.is_none() || pod.trouble.is_some() => MemberState::Starting,
@@ -128,8 +130,8 @@ fn state(seen: &Observation, standing: &Standing, id: ServerId) -> MemberState {
     }
 }
 
-fn version(seen: &Observation, id: ServerId) -> Option<String> {
-    match &seen.members.get(&id)?.known()?.server {
+fn version(row: &Row<'_>) -> Option<String> {
+    match &row.report?.server {
         ServerTruth::Serving(serving) => Some(serving.version.clone()),
         ServerTruth::Waiting { version, .. } => version.clone(),
         ServerTruth::Silent { .. } | ServerTruth::Unknown => None,
@@ -147,18 +149,14 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
 }
 
 /// The conditions, without times. While rights are taken away they say what there would be to do otherwise.
-pub fn conditions(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside) -> Vec<Verdict> {
+pub fn conditions(view: &View<'_>, step: &Step, aside: &Aside) -> Vec<Verdict> {
     let step = aside.otherwise.as_ref().filter(|step| **step != Step::Rest).unwrap_or(step);
-    let doing = doing(seen, standing, step);
-    let mut verdicts = vec![
-        degraded(seen, standing, step, aside),
-        progressing(step, &doing),
-        quorum(seen, standing),
-        ready(seen, standing, step, &doing),
-    ];
-    verdicts.extend(restart_pending(seen, standing));
+    let doing = doing(view, step);
+    let mut verdicts =
+        vec![degraded(view, step, aside), progressing(step, &doing), quorum(view), ready(view, step, &doing)];
+    verdicts.extend(restart_pending(view));
     verdicts.extend(hindrances(aside));
-    verdicts.extend(warning::warning(seen, standing));
+    verdicts.extend(warning::warning(view));
     for verdict in &mut verdicts {
         verdict.message = cut(&steady(&verdict.message), CONDITION);
     }
@@ -175,12 +173,13 @@ fn hindrances(aside: &Aside) -> Option<Verdict> {
 }
 
 /// The step as a reason: what is being done, or what keeps it from being done.
-fn doing(seen: &Observation, standing: &Standing, step: &Step) -> Reason {
+fn doing(view: &View<'_>, step: &Step) -> Reason {
+    let seen = view.seen;
     let pod = |id: &ServerId| seen.names.pod(id.ordinal());
     match step {
         Step::Apply(writes) => match objects::template_changes(seen, writes) {
             Some(changes) => {
-                let then = restarts(seen, standing).message;
+                let then = restarts(view).message;
                 Reason::new(TEMPLATE_CHANGED, format!("the members' pods change in {changes}; {then}"))
             }
             None => Reason::new("Applying", "bringing the objects to what they should be"),
@@ -240,17 +239,17 @@ fn progressing(step: &Step, doing: &Reason) -> Verdict {
     Verdict { name: "Progressing", truth, reason, message }
 }
 
-fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -> Verdict {
-    let wanted = seen.desired.as_ref().map_or(0, |desired| desired.replicas);
-    let complete = synced_voters(seen, standing).len() == wanted as usize && standing.blocker(seen).is_none();
+fn ready(view: &View<'_>, step: &Step, doing: &Reason) -> Verdict {
+    let wanted = view.desired.map_or(0, |desired| desired.replicas);
+    let complete = view.synced_voters().count() == wanted as usize && view.blocker().is_none();
     // Who waits for Ready waits for the end of a roll: from the change of the template until no member is due to be
     // restarted. What the update policy holds is not waited for: it may be held for a week, and `RestartPending` says so.
     let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Tell(_) | Step::Delete(_) | Step::Guard(_));
     // Nobody is sent to an ensemble that any client can end.
-    let guarded = seen.status.guarded.is_some();
-    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(seen, standing) {
-        if !service::open(seen, standing) {
-            let message = service::warning(seen, standing).map(|reason| reason.message);
+    let guarded = view.seen.status.guarded.is_some();
+    if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(view) {
+        if !service::open(view) {
+            let message = service::warning(view).map(|reason| reason.message);
             let message = message.unwrap_or_else(|| "the kubelets have found no member's pod ready yet".to_owned());
             return Verdict { name: "Ready", truth: Truth::False, reason: "NoEndpoint", message };
         }
@@ -264,10 +263,11 @@ fn ready(seen: &Observation, standing: &Standing, step: &Step, doing: &Reason) -
     Verdict { name: "Ready", truth: Truth::False, reason: doing.code, message: doing.message.clone() }
 }
 
-fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
+fn quorum(view: &View<'_>) -> Verdict {
+    let seen = view.seen;
     let name = "QuorumAvailable";
-    if let (Some(leader), Some(committed)) = (standing.leader, &standing.committed) {
-        let (synced, voters) = (synced_voters(seen, standing).len(), committed.voters().count());
+    if let (Some(leader), Some(committed)) = (view.standing.leader, view.committed()) {
+        let (synced, voters) = (view.synced_voters().count(), committed.voters().count());
         let message = format!("pod {} leads, {synced} of {voters} voters are synced", seen.names.pod(leader.ordinal()));
         return Verdict { name, truth: Truth::True, reason: "Quorum", message };
     }
@@ -277,25 +277,25 @@ fn quorum(seen: &Observation, standing: &Standing) -> Verdict {
     let answered = seen.members.values().any(|fact| fact.known().is_some_and(ours));
     let (truth, reason) =
         if answered || seen.pods.is_empty() { (Truth::False, "NoQuorum") } else { (Truth::Unknown, "NoAnswer") };
-    match strangers::leads_elsewhere(seen, standing) {
+    match strangers::leads_elsewhere(view) {
         Some(foreign) if !answered => Verdict { name, truth, reason: foreign.code, message: foreign.message },
-        _ => Verdict { name, truth, reason, message: standing.no_quorum(seen).message },
+        _ => Verdict { name, truth, reason, message: view.no_quorum().message },
     }
 }
 
-fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside) -> Verdict {
+fn degraded(view: &View<'_>, step: &Step, aside: &Aside) -> Verdict {
     let verdict = |truth, reason, message| Verdict { name: "Degraded", truth, reason, message };
     if let Step::Refuse(reason) = step {
         return verdict(Truth::True, reason.code, reason.message.clone());
     }
-    if let Some(failed) = failed::failed(seen, standing) {
+    if let Some(failed) = failed::failed(view) {
         return verdict(Truth::True, failed.code, failed.message);
     }
-    if let Some(strangers) = strangers::named(seen, standing) {
+    if let Some(strangers) = strangers::named(view) {
         return verdict(Truth::True, strangers.code, strangers.message);
     }
-    let born = standing.committed.is_some() || seen.noted_membership().is_some();
-    let wrong = if born { standing.blocker(seen) } else { origin::stillborn(seen, standing) };
+    let born = view.committed().is_some() || view.seen.noted_membership().is_some();
+    let wrong = if born { view.blocker() } else { origin::stillborn(view) };
     match wrong.or_else(|| hindered::lacking(&aside.held)).or_else(|| aside.unguarded.clone()) {
         Some(wrong) => verdict(Truth::True, wrong.code, wrong.message),
         None if born => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
@@ -304,29 +304,26 @@ fn degraded(seen: &Observation, standing: &Standing, step: &Step, aside: &Aside)
 }
 
 /// Whether members are to be restarted now, or that is not known yet.
-fn rolls(seen: &Observation, standing: &Standing) -> bool {
-    let unknown = seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
-    let due = || seen.pods.keys().any(|ordinal| due::due(seen, ServerId::from(*ordinal)).is_some());
-    let held = || seen.desired.as_ref().ok().and_then(|desired| due::held(seen, standing, desired)).is_some();
-    let by_name = || seen.pods.values().any(|pod| pod.asked.is_some());
-    unknown || (due() && !held()) || by_name()
+fn rolls(view: &View<'_>) -> bool {
+    let unknown = view.seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
+    let by_name = || view.pods().any(|(.., pod)| pod.asked.is_some());
+    unknown || (due::count(view) > 0 && due::held(view).is_none()) || by_name()
 }
 
 /// What restarts wait for, as a sentence about pods.
-fn restarts(seen: &Observation, standing: &Standing) -> Reason {
-    let held = seen.desired.as_ref().ok().and_then(|desired| due::held(seen, standing, desired));
-    let unborn = standing.committed.is_none() && seen.noted_membership().is_none();
-    if let Some(held) = held.or_else(|| failed::failed(seen, standing).filter(|_| !unborn)) {
+fn restarts(view: &View<'_>) -> Reason {
+    let unborn = view.committed().is_none() && view.seen.noted_membership().is_none();
+    if let Some(held) = due::held(view).or_else(|| failed::failed(view).filter(|_| !unborn)) {
         return held;
     }
-    let deadline = seen.desired.as_ref().map_or(0, |desired| desired.deadline);
-    match standing.blocker(seen) {
+    let deadline = view.desired.map_or(0, |desired| desired.deadline);
+    match view.blocker() {
         // Nobody serves yet: what is waited for is none of the others.
         Some(_) if unborn => Reason::new(
             "Founding",
             format!(
                 "before the birth, one that does not run or was started with something else than its pod has now and stands still is restarted at once, and one that only waits once it has not served for {deadline} s (updatePolicy.deadlineSeconds), or at once when somebody asks for it: kubectl -n {} annotate pod POD menagerie.dev/restart=now",
-                seen.names.namespace
+                view.seen.names.namespace
             ),
         ),
         Some(blocker) => Reason::new(
@@ -338,24 +335,16 @@ fn restarts(seen: &Observation, standing: &Standing) -> Reason {
 }
 
 /// Pods that have to be made anew, and what they wait for.
-fn restart_pending(seen: &Observation, standing: &Standing) -> Option<Verdict> {
-    let due: Vec<String> = seen
-        .pods
-        .iter()
-        .filter_map(|(ordinal, pod)| Some(format!("{} ({})", pod.name, due::due(seen, ServerId::from(*ordinal))?)))
-        .collect();
-    let pending = restarts(seen, standing);
+fn restart_pending(view: &View<'_>) -> Option<Verdict> {
+    let due = view.pods().filter_map(|(_, row, pod)| Some(format!("{} ({})", pod.name, row.due.as_ref()?)));
+    let due: Vec<String> = due.collect();
+    let pending = restarts(view);
     (!due.is_empty()).then(|| Verdict {
         name: "RestartPending",
         truth: Truth::True,
         reason: pending.code,
         message: format!("to be restarted: {}; {}", due.join(", "), pending.message),
     })
-}
-
-fn synced_voters(seen: &Observation, standing: &Standing) -> Vec<ServerId> {
-    let voters = standing.committed.iter().flat_map(Membership::voters);
-    voters.filter(|id| standing.unsynced(seen, *id).is_none()).collect()
 }
 
 fn number(count: usize) -> i32 {

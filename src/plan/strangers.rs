@@ -4,29 +4,30 @@
 //! - No pod is started for one. A server that was added with id 9 once raised the `StatefulSet` to nine pods.
 //! - One at an id that a member is to have is in the way. A membership in which no member is this ensemble's is no word about it.
 
-use super::Reason;
-use super::standing::Standing;
+use super::view::View;
+use super::{Reason, Step};
 use crate::model::truth::Serving;
 use crate::model::{Membership, Observation, Server, ServerId};
 
 /// Why the membership cannot be worked with.
-pub fn in_the_way(seen: &Observation, committed: &Membership, wanted: u32) -> Option<Reason> {
-    let mut strangers = committed.strangers(&seen.names);
-    let (id, server) = strangers.find(|(id, _)| id.0 <= wanted)?;
-    Some(Reason::new(
+pub fn in_the_way(view: &View<'_>) -> Option<Step> {
+    let (names, course) = (&view.seen.names, view.course()?);
+    let mut strangers = course.committed.strangers(names);
+    let (id, server) = strangers.find(|(id, _)| id.0 <= course.wanted)?;
+    Some(Step::Refuse(Reason::new(
         "ForeignServer",
         format!(
             "{}, where member {id} (pod {}) is to be: take it out with `reconfig -remove {id}` as super, or ask for fewer than {id} members",
             told(id, server),
-            seen.names.pod(id.ordinal())
+            names.pod(id.ordinal())
         ),
-    ))
+    )))
 }
 
 /// What is wrong where the only leader among ours leads another ensemble, or the names of this one are other ones. No quorum of this
 /// ensemble has said anything: nothing is noted of it, and nobody is told.
-pub fn leads_elsewhere(seen: &Observation, standing: &Standing) -> Option<Reason> {
-    let (leader, theirs) = standing.elsewhere.as_ref()?;
+pub fn leads_elsewhere(view: &View<'_>) -> Option<Reason> {
+    let (seen, (leader, theirs)) = (view.seen, view.standing.elsewhere.as_ref()?);
     let (first, server) = theirs.servers.iter().next()?;
     let (pod, ours) = (seen.names.pod(leader.ordinal()), seen.names.server(*first));
     Some(Reason::new(
@@ -40,10 +41,15 @@ pub fn leads_elsewhere(seen: &Observation, standing: &Standing) -> Option<Reason
     ))
 }
 
+/// Nothing is done while that is so.
+pub fn led_elsewhere(view: &View<'_>) -> Option<Step> {
+    leads_elsewhere(view).map(Step::Refuse)
+}
+
 /// All strangers, for a condition.
-pub fn named(seen: &Observation, standing: &Standing) -> Option<Reason> {
-    let strangers: Vec<String> =
-        standing.committed.as_ref()?.strangers(&seen.names).map(|(id, s)| told(id, s)).collect();
+pub fn named(view: &View<'_>) -> Option<Reason> {
+    let strangers = view.committed()?.strangers(&view.seen.names);
+    let strangers: Vec<String> = strangers.map(|(id, server)| told(id, server)).collect();
     (!strangers.is_empty()).then(|| {
         Reason::new(
             "ForeignServer",

@@ -1,17 +1,18 @@
 //! Which versions of ZooKeeper may follow each other. Upward one minor at a time, as its own project tests; patches both
 //! ways; downward only where the older server is known to read what the newer one wrote.
 
-use super::Reason;
-use super::origin::Origin;
+use super::view::View;
+use super::{Reason, Step};
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Desired, Fact, Observation, Ordinal, ServerId};
+use crate::model::{Fact, Observation, Ordinal, ServerId};
 
 /// The newest minor version whose files the minor before it is known to read.
 const READABLE_BELOW: u32 = 9;
 
 /// Why the version that is asked for may not follow those that ran; `None` when it may. Before the birth there are no files
 /// that it would have to read.
-pub fn refusal(seen: &Observation, desired: &Desired, origin: &Origin) -> Option<Reason> {
+pub fn refusal(view: &View<'_>) -> Option<Step> {
+    let (seen, desired, origin) = (view.seen, view.desired?, view.origin().ok()?);
     let to = minor(&desired.version).filter(|_| !origin.beginning.is_birth())?;
     let pods = seen.set.as_ref().map_or(u32::MAX, |set| set.replicas);
     let claims = seen.claims.iter().filter(|(ordinal, claim)| {
@@ -22,10 +23,10 @@ pub fn refusal(seen: &Observation, desired: &Desired, origin: &Origin) -> Option
     let wrong = members.into_iter().filter_map(|ordinal| last(seen, ordinal));
     let wrong = wrong.into_iter().find_map(|from| Some((from, objection(minor(from)?, to)?)));
     wrong.map(|(from, why)| {
-        Reason::new(
+        Step::Refuse(Reason::new(
             "VersionRefused",
             format!("ZooKeeper {from} has run and cannot be followed by {}: {why}; nothing was changed, version: {from} goes on as before", desired.version),
-        )
+        ))
     })
 }
 

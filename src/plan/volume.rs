@@ -6,13 +6,13 @@
 //!   drained would end it. Of the only voter nobody has a copy, and it is left alone.
 
 use super::Reason;
-use super::standing::Standing;
+use super::view::{Row, View};
 use crate::model::desired::Storage;
 use crate::model::{Desired, Membership, Observation, ServerId};
 
 /// Whether a member's data is still there when its pod is gone.
-pub fn kept(seen: &Observation, desired: &Desired, id: ServerId) -> bool {
-    matches!(desired.storage, Storage::Claim { .. }) && passing(seen, desired, id).is_none()
+pub fn kept(view: &View<'_>, row: &Row<'_>) -> bool {
+    view.desired.is_some_and(|desired| matches!(desired.storage, Storage::Claim { .. })) && row.passing.is_none()
 }
 
 /// Why a member's volume goes with its pod, although it is one that stays; `None` where it stays, or never was to.
@@ -34,39 +34,41 @@ pub fn passing(seen: &Observation, desired: &Desired, id: ServerId) -> Option<St
 }
 
 /// Why the only voter is not restarted: its data would be gone, and it is all there is.
-pub fn last_copy(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
-    let id = only_voter(seen, standing)?;
-    let message = match passing(seen, desired, id) {
+pub fn last_copy(view: &View<'_>) -> Option<Reason> {
+    view.desired?;
+    let id = only_voter(view)?;
+    let row = view.row(id);
+    let message = match &row.passing {
         Some(why) => format!("member {id} has all the data, and {why}: scale to 3 first"),
-        None if kept(seen, desired, id) => return None,
+        None if kept(view, row) => return None,
         None => "a single ephemeral member loses its data with its pod: scale to 3 first".to_owned(),
     };
     Some(Reason::new("WouldLoseData", message))
 }
 
-fn only_voter(seen: &Observation, standing: &Standing) -> Option<ServerId> {
-    let membership = standing.committed.clone().or_else(|| seen.noted_membership());
+fn only_voter(view: &View<'_>) -> Option<ServerId> {
+    let membership = view.committed().cloned().or_else(|| view.seen.noted_membership());
     let voters: Vec<ServerId> = membership.iter().flat_map(Membership::voters).collect();
     match voters[..] {
         [id] => Some(id),
-        [] => seen.set.as_ref().filter(|set| set.replicas == 1).map(|_| ServerId(1)),
+        [] => view.seen.set.as_ref().filter(|set| set.replicas == 1).map(|_| ServerId(1)),
         _ => None,
     }
 }
 
 /// Whether a voter's volume goes with its pod: whoever evicts it evicts its data.
-pub fn any_passing(seen: &Observation, desired: &Desired) -> bool {
-    seen.pods.keys().any(|ordinal| passing(seen, desired, ServerId::from(*ordinal)).is_some())
+pub fn any_passing(view: &View<'_>) -> bool {
+    view.pods().any(|(_, row, _)| row.passing.is_some())
 }
 
 /// What is said from the moment on at which somebody deletes a claim that is in use.
-pub fn warning(seen: &Observation, standing: &Standing, desired: &Desired) -> Option<Reason> {
-    let passing = |id: ServerId| Some(format!("member {id}: {}", passing(seen, desired, id)?));
-    let told: Vec<String> = seen.pods.keys().filter_map(|ordinal| passing(ServerId::from(*ordinal))).collect();
+pub fn warning(view: &View<'_>) -> Option<Reason> {
+    let passing = view.pods().filter_map(|(id, row, _)| Some(format!("member {id}: {}", row.passing.as_ref()?)));
+    let told: Vec<String> = passing.collect();
     if told.is_empty() {
         return None;
     }
-    let way_out = if last_copy(seen, standing, desired).is_some() {
+    let way_out = if last_copy(view).is_some() {
         "it has all the data, and is neither restarted nor evicted: scale to 3; then it gets a new volume by itself, and you can scale down again"
     } else {
         "each leaves, gets a new volume and comes back by itself, one at a time, once all the others are synced; delete none of their pods before"

@@ -1,22 +1,22 @@
 //! What is allowed and still unwise.
 
-use super::standing::Standing;
+use super::view::View;
 use super::{Reason, Truth, Verdict, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, ServerId};
 
 /// All of it in sentences, the first for a reason.
-pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
-    let desired = seen.desired.as_ref().ok()?;
+pub fn warning(view: &View<'_>) -> Option<Verdict> {
+    let (seen, desired) = (view.seen, view.desired?);
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
     let said: Vec<Reason> = [
-        volume::warning(seen, standing, desired),
+        volume::warning(view),
         last_copy(desired),
         ephemeral_limit(desired),
-        service::warning(seen, standing),
+        service::warning(view),
         tight_memory(seen, desired),
-        two_voters(standing).or_else(|| even_voters(desired.replicas)),
+        two_voters(view).or_else(|| even_voters(desired.replicas)),
     ]
     .into_iter()
     .flatten()
@@ -32,8 +32,8 @@ pub fn warning(seen: &Observation, standing: &Standing) -> Option<Verdict> {
 const AT_STAKE: &str = "2 voters tolerate no failure, as 1 does, and both must be up; if the volume of one is lost, the other does not serve again, although it has all the data: ask for 3, which tolerate one";
 
 /// What is at stake while two vote: for as long as that is asked for, or on the way between one and three.
-fn two_voters(standing: &Standing) -> Option<Reason> {
-    let voters: Vec<ServerId> = standing.committed.as_ref()?.voters().collect();
+fn two_voters(view: &View<'_>) -> Option<Reason> {
+    let voters: Vec<ServerId> = view.voters().collect();
     let [one, other] = voters[..] else { return None };
     Some(Reason::new("TwoVoters", format!("members {one} and {other} vote now: {AT_STAKE}")))
 }

@@ -17,7 +17,7 @@ use menagerie::agent::volume::Volume;
 use menagerie::http::{self, HttpError};
 use menagerie::model::layout::MEMBER_PATH;
 use menagerie::model::truth::{Mode, Server};
-use menagerie::model::{MemberTruth, ServerId};
+use menagerie::model::{ConfigVersion, MemberTruth, ServerId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -56,8 +56,8 @@ impl Ensemble {
             fs::write(ensemble.data(id).join("myid"), id.to_string()).unwrap();
             fs::write(ensemble.data(id).join("initialize"), "").unwrap();
             fs::write(conf.join("logback.xml"), LOGBACK).unwrap();
-            ensemble.list(id, |peer| ensemble.address(peer, 2888));
             ensemble.configure(id, "reconfigEnabled=true");
+            ensemble.list(id, ConfigVersion(0), |peer| ensemble.address(peer, 2888));
         }
         ensemble
     }
@@ -70,13 +70,17 @@ impl Ensemble {
         SocketAddr::from(([127, 77, self.net, id], port))
     }
 
-    /// Where one member finds the others' quorum ports.
-    pub fn list(&self, id: u8, quorum: impl Fn(u8) -> SocketAddr) {
+    /// Where one member finds the others' quorum ports, in a list of this version.
+    pub fn list(&self, id: u8, version: ConfigVersion, quorum: impl Fn(u8) -> SocketAddr) {
         let lines = (1..=3).map(|peer| {
             let client = self.address(peer, 2181);
             format!("server.{peer}={}:3888:participant;{client}\n", quorum(peer))
         });
-        fs::write(self.data(id).join("conf/zoo.cfg.dynamic.0"), lines.collect::<String>()).unwrap();
+        let conf = self.data(id).join("conf");
+        fs::write(conf.join(format!("zoo.cfg.dynamic.{version}")), lines.collect::<String>()).unwrap();
+        let zoo_cfg = fs::read_to_string(conf.join("zoo.cfg")).unwrap();
+        let named = zoo_cfg.replace("zoo.cfg.dynamic.0", &format!("zoo.cfg.dynamic.{version}"));
+        fs::write(conf.join("zoo.cfg"), named).unwrap();
     }
 
     pub fn configure(&self, id: u8, more: &str) {

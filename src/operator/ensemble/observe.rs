@@ -11,9 +11,7 @@ use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::kept::of_ensemble;
 use super::objects::{Reader, whole};
-use super::timeout::ApiError;
 use super::{Context, passwords, refusals, surroundings};
 use crate::agent::client;
 use crate::api::ZooKeeperEnsemble;
@@ -21,6 +19,8 @@ use crate::model::charter::CHARTER_KEY;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
 use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
+use crate::operator::kit::kept::of_ensemble;
+use crate::operator::kit::timeout::ApiError;
 
 /// The custom resource as it is now.
 pub enum Fresh {

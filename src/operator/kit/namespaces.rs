@@ -6,9 +6,8 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use tracing::{info, warn};
 
-use super::Context;
-use super::run::Guarded;
 use super::timeout::{ApiError, within};
+use crate::operator::ensemble::{Context, Guarded};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);

@@ -14,10 +14,10 @@ use kube::api::Api;
 use tracing::debug;
 
 use super::Context;
-use super::timeout::within;
 use crate::model::observed::{Kind, Live, ObjectKey, PasswordFacts};
 use crate::model::password::PASSWORD_KEY;
 use crate::model::{Names, Observation};
+use crate::operator::kit::timeout::within;
 use crate::zk::ensemble::Password;
 
 #[derive(Clone, Debug)]

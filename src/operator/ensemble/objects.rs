@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, DynamicObject, ObjectList};
@@ -14,15 +12,15 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::Context;
-use super::kept::kept;
 use super::pods::pod_facts;
-use super::timeout::{ApiError, within};
 use crate::model::names::{
     BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, VERSION_ANNOTATION,
 };
-use crate::model::observed::{Kind, ObjectKey};
+use crate::model::observed::{Kind, ObjectKey, Row};
 use crate::model::words::{QUOTE, cut};
 use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, Ordinal, PodFacts, SetFacts};
+use crate::operator::kit::kept::kept;
+use crate::operator::kit::timeout::{ApiError, within};
 
 /// Objects that are held whole at the same time. Each may be as long as the API server lets it be, and takes several times
 /// that while it is decoded.
@@ -234,17 +232,19 @@ fn classify(json: Value, names: &Names, uid: &str) -> Live {
 
 /// The API of a kind, untyped: what is compared is JSON.
 pub fn objects(context: &Context, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-    let resource = match kind {
-        Kind::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
-        Kind::Secret => ApiResource::erase::<Secret>(&()),
-        Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
-        Kind::Service => ApiResource::erase::<Service>(&()),
-        Kind::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
-        Kind::PersistentVolumeClaim => ApiResource::erase::<PersistentVolumeClaim>(&()),
-        Kind::Pod => ApiResource::erase::<Pod>(&()),
-        Kind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
-    };
-    Api::namespaced_with(context.client.clone(), namespace, &resource)
+    Api::namespaced_with(context.client.clone(), namespace, &resource(kind))
+}
+
+/// A kind, as kube wants it told.
+pub fn resource(kind: Kind) -> ApiResource {
+    let Row { group, version, api_version, kind, plural, fields: _ } = kind.row();
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
 }
 
 fn to_json<T: serde::Serialize>(object: &T) -> Value {

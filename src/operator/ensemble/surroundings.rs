@@ -14,8 +14,8 @@ use kube::{Client, ResourceExt as _};
 use tracing::{debug, info};
 
 use super::Context;
-use super::timeout::within;
 use crate::model::{Fact, NodeFacts, Observation, Ordinal};
+use crate::operator::kit::timeout::within;
 
 /// Kubernetes' own way to say that a node is shut down and will not come back as it was.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";

@@ -15,9 +15,9 @@ use tracing::{debug, info};
 
 use super::Context;
 use super::objects::{PAGE, whole};
-use super::timeout::ApiError;
 use crate::model::words::{QUOTE, cut};
 use crate::model::{ClaimFacts, Names, Observation, Ordinal, PodFacts, Refusal};
+use crate::operator::kit::timeout::ApiError;
 
 /// The controller's own limit is some forty an hour, and they are kept for an hour.
 const EVENTS: usize = 200;

@@ -10,15 +10,16 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::kept::shortened;
+use super::Context;
 use super::objects::objects;
 use super::observe::{Fresh, fresh, observe};
 use super::passwords::password_in;
-use super::timeout::{ApiError, within};
-use super::{Context, MANAGER};
 use crate::model::observed::Kind;
 use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
+use crate::operator::kit::MANAGER;
+use crate::operator::kit::kept::shortened;
+use crate::operator::kit::timeout::{ApiError, within};
 use crate::plan::{
     Deed, Guard, Resize, Step, Target, Write, came_out_otherwise, denied, no_password, places, plan, refusal,
 };

@@ -13,13 +13,14 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 use tracing::{info, warn};
 
+use super::Context;
 use super::act::{ActError, Acted};
-use super::reconcile::chain;
-use super::timeout::{ApiError, within};
-use super::{Context, STATUS_MANAGER};
+use super::chain;
 use crate::api::{EnsembleStatus, ZooKeeperEnsemble};
 use crate::model::ServerId;
 use crate::model::words::{CONDITION, NOTE, cut, steady};
+use crate::operator::kit::STATUS_MANAGER;
+use crate::operator::kit::timeout::{ApiError, within};
 use crate::plan::{GUARDING, Plan, Step, Truth, Verdict};
 
 /// How long an Event may take before it is given up.

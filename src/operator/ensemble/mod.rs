@@ -1,23 +1,64 @@
 //! One pass over one ensemble.
 
+mod act;
+pub mod hindered;
+pub mod hints;
+pub mod metrics;
+pub mod objects;
+mod observe;
+pub mod passwords;
+mod pods;
+mod refusals;
+mod report;
+pub mod surroundings;
+pub mod walks;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use kube::Resource as _;
 use kube::runtime::controller::Action;
+use kube::{Client, Resource as _};
 use thiserror::Error;
 use tracing::{Instrument as _, debug, error, info_span, warn};
 
-use super::Context;
-use super::act::{ActError, Acted, act};
-use super::observe::{Fresh, fresh, observe};
-use super::report::{announce, record, say_undecodable};
-use super::timeout::ApiError;
-use super::watched::Watched;
+use super::kit::events::Events;
+use super::kit::pace::Backoff;
+use super::kit::timeout::ApiError;
+use super::kit::watched::Watched;
 use crate::api::ZooKeeperEnsemble;
+use crate::model::observed::Environment;
 use crate::plan::{plan, refused};
+use act::{ActError, Acted, act};
+use observe::{Fresh, fresh, observe};
+use report::{announce, record, say_undecodable};
+
+/// What every reconcile shares.
+pub struct Context {
+    pub client: Client,
+    pub events: Events,
+    pub environment: Environment,
+    pub cluster_domain: String,
+    pub metrics: metrics::Metrics,
+    pub backoff: Backoff,
+    pub hints: hints::Hints,
+    pub hindered: hindered::Hindered,
+    pub walks: walks::Walks,
+    pub passwords: passwords::Passwords,
+}
+
+impl Context {
+    /// The ensemble is gone, or is looked after no more.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        self.hints.forget(namespace, name);
+        self.metrics.forget(namespace, name);
+        self.backoff.forget(namespace, name);
+        self.hindered.forget(namespace, name);
+        self.walks.forget(namespace, name);
+        self.passwords.forget(namespace, name);
+    }
+}
 
 /// Why a pass did not go through.
 #[derive(Debug, Error)]
@@ -33,7 +74,8 @@ pub enum PassError {
     Panic(String),
 }
 
-type Guarded = Watched<ZooKeeperEnsemble>;
+/// An ensemble in the store.
+pub type Guarded = Watched<ZooKeeperEnsemble>;
 
 /// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
 const UNDECODABLE: Duration = Duration::from_mins(1);

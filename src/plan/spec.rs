@@ -1,0 +1,10 @@
+//! A spec that cannot be followed: nothing is done, and all that is wrong with it is said.
+
+use super::view::View;
+use super::{Reason, Step};
+
+/// Everything that is wrong with it.
+pub fn invalid(view: &View<'_>) -> Option<Step> {
+    let invalid = view.seen.desired.as_ref().err()?;
+    Some(Step::Refuse(Reason::new("InvalidSpec", invalid.to_string())))
+}
