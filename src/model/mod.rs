@@ -8,6 +8,7 @@ pub mod charter;
 pub mod desired;
 #[cfg(test)]
 pub mod fixtures;
+pub mod generated;
 pub mod heap;
 pub mod hindrance;
 pub mod ids;

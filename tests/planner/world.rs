@@ -497,7 +497,7 @@ impl World {
             {
                 panic!("the Secret is written a second time: {:?}", object.key);
             }
-            Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
+            Write::Apply { object, .. } | Write::CreateSecret { object, .. } => {
                 self.store(&object.key, json);
                 if self.meddler.as_ref().is_some_and(|meddler| (meddler.deletes)(&object.key)) {
                     self.objects.remove(&object.key);

@@ -61,7 +61,7 @@ impl World {
         self.admits(write.object(), pass)?;
         let owner = pass.sight.resource.uid;
         let outcome = match write {
-            Write::CreateSuperSecret(object) => self.kube.create(&object.key, &object.json, Some(owner)),
+            Write::CreateSecret { object, .. } => self.kube.create(&object.key, &object.json, Some(owner)),
             Write::Apply { object, uid } => {
                 let mut json = object.json.clone();
                 if let Some(uid) = uid {
@@ -338,7 +338,7 @@ fn describe(deed: &Deed) -> String {
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
             format!("applies {} {}{pods}", object.key.kind.as_str(), object.key.name)
         }
-        Deed::Write(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
+        Deed::Write(Write::CreateSecret { object, .. }) => format!("creates Secret {}", object.key.name),
         Deed::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
         Deed::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])

@@ -15,7 +15,6 @@ use super::objects::objects;
 use super::observe::{Fresh, fresh, observe};
 use super::passwords::password_in;
 use crate::model::observed::Kind;
-use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
 use crate::operator::kit::MANAGER;
 use crate::operator::kit::kept::shortened;
@@ -26,7 +25,8 @@ use crate::plan::{
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
 
-const PASSWORD_LENGTH: usize = 40;
+/// Of what is made up in a Secret.
+const GENERATED_LENGTH: usize = 40;
 
 /// Why a step was not carried out.
 #[derive(Debug, Error)]
@@ -189,8 +189,8 @@ async fn apply(context: &Context, seen: &Observation, write: &Write) -> Result<(
                 }
             }
         }
-        Write::CreateSuperSecret(object) => {
-            create_super_secret(context, names, object).await?;
+        Write::CreateSecret { object, key } => {
+            create_secret(context, names, object, key).await?;
             context.hindered.written(names, &object.key, places(seen, write), Vec::new(), Instant::now());
             Ok(())
         }
@@ -248,10 +248,9 @@ fn note(context: &Context, names: &Names, object: &Rendered, error: &ApiError) {
 }
 
 /// Created, never applied: if another one is there already, this fails and the next pass sees it.
-async fn create_super_secret(context: &Context, names: &Names, object: &Rendered) -> Result<(), ActError> {
+async fn create_secret(context: &Context, names: &Names, object: &Rendered, key: &str) -> Result<(), ActError> {
     let mut json = object.json.clone();
-    let password = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH);
-    json["stringData"] = json!({PASSWORD_KEY: password});
+    json["stringData"] = json!({key: Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH)});
     let secret: Secret = serde_json::from_value(json).map_err(|error| ActError::Outdated(error.to_string()))?;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::Context;
 use super::pods::pod_facts;
+use crate::model::generated::GENERATED;
 use crate::model::names::{
     BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, VERSION_ANNOTATION,
 };
@@ -46,13 +47,14 @@ impl Reader<'_> {
         let names = self.names;
         let keys = [
             (Kind::ServiceAccount, names.ensemble.clone()),
-            (Kind::Secret, names.super_secret()),
             (Kind::ConfigMap, names.config()),
             (Kind::Service, names.client()),
             (Kind::Service, names.headless()),
             (Kind::PodDisruptionBudget, names.ensemble.clone()),
             (Kind::StatefulSet, names.ensemble.clone()),
         ];
+        let secrets = GENERATED.iter().map(|secret| (Kind::Secret, (secret.name)(names)));
+        let keys = keys.into_iter().chain(secrets);
         let found = try_join_all(keys.map(|(kind, name)| self.live(ObjectKey { kind, name }))).await?;
         Ok(found.into_iter().flatten().collect())
     }
