@@ -34,12 +34,10 @@ pub fn heal(view: &View<'_>) -> Option<Step> {
 }
 
 fn heals(view: &View<'_>, id: ServerId, row: &Row<'_>, beginning: Beginning) -> Option<String> {
-    match view.committed() {
-        Some(committed) => beside_a_leader(view, id, row, committed),
-        None => match beginning {
-            Beginning::Birth => at_birth(view, row),
-            Beginning::TakenUp => without_a_leader(view, id, row),
-        },
+    match (view.committed(), beginning) {
+        (Some(committed), _) => beside_a_leader(view, id, row, committed),
+        (None, Beginning::Birth) => at_birth(view, row),
+        (None, Beginning::TakenUp) => without_a_leader(view, id, row),
     }
 }
 
