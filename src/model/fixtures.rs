@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Beginning, Charter, ConfigVersion, Names, Server};
-
-/// Names of the ensemble `zk`.
-pub fn names() -> Names {
-    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-}
+use super::{Beginning, Charter, ConfigVersion, Server};
 
 /// What members of an ensemble of identity `one` are told.
 pub fn charter(beginning: Beginning, membership: &str, version: u64) -> Charter {
