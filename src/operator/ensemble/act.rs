@@ -14,7 +14,6 @@ use super::observe::observe;
 use super::passwords::password_in;
 use super::{Context, fresh};
 use crate::model::observed::Kind;
-use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
 use crate::operator::kit::read::Fresh;
 use crate::operator::kit::timeout::{ApiError, within};
@@ -23,7 +22,8 @@ use crate::plan::{Deed, Guard, Resize, Step, Target, Write, denied, no_password,
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
 
-const PASSWORD_LENGTH: usize = 40;
+/// Of what is made up in a Secret.
+const GENERATED_LENGTH: usize = 40;
 
 /// Why a step was not carried out.
 #[derive(Debug, Error)]
@@ -181,9 +181,9 @@ async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(
             let fence = uid.as_deref().map_or(Fence::Absent, Fence::Uid);
             write::apply(client, namespace, object, fence).await
         }
-        // What comes of a Secret is not looked at: it has the password in it.
-        Write::CreateSuperSecret(object) => {
-            let created = write::create(client, namespace, &object.key, with_password(object)).await;
+        // What comes of a Secret is not looked at: it has what was made up in it.
+        Write::CreateSecret { object, key } => {
+            let created = write::create(client, namespace, &object.key, generated(object, key)).await;
             created.map(|()| object.json.clone())
         }
     };
@@ -207,9 +207,9 @@ fn note(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>, 
 }
 
 /// The Secret as it is created, and never rendered.
-fn with_password(object: &Rendered) -> Value {
+fn generated(object: &Rendered, key: &str) -> Value {
     let mut json = object.json.clone();
-    json["stringData"] = json!({PASSWORD_KEY: Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH)});
+    json["stringData"] = json!({key: Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH)});
     json
 }
 
