@@ -126,9 +126,12 @@ fn guarded(
 async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let names = &seen.names;
     let (mut session, mut failed) = (None, Vec::new());
+    // Steps name members. Where these are, the last look says: a pod's address may be another ensemble's by the second one.
+    let mut again = None;
     for deed in step.deeds() {
+        let seen = again.as_ref().unwrap_or(seen);
         match &deed {
-            Deed::LookAgain => Box::pin(look_again(context, names, step)).await?,
+            Deed::LookAgain => again = Some(Box::pin(look_again(context, names, step)).await?),
             // Pods are made only behind everything that they need.
             Deed::Write(deed) if !failed.is_empty() && deed.object().key.kind == Kind::StatefulSet => {}
             Deed::Write(deed) => match write(context, seen, deed).await {
@@ -161,14 +164,15 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
     if failed.is_empty() { Ok(Acted::Whole) } else { Err(ActError::Writes(failed)) }
 }
 
-/// Comparing is no choice: what differs is left to the next pass.
-async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
+/// What was seen, where it comes to the same step. Comparing is no choice: what differs is left to the next pass.
+async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<Observation, ActError> {
     let Fresh::Whole(ensemble) = fresh(context, &names.namespace, &names.ensemble).await? else {
         return Err(ActError::Outdated("the ensemble is gone, or cannot be read any more".to_owned()));
     };
-    let again = plan(&observe(context, &ensemble).await?).step;
+    let seen = observe(context, &ensemble).await?;
+    let again = plan(&seen).step;
     if again == *step {
-        return Ok(());
+        return Ok(seen);
     }
     let (before, now) = (step.word(), again.word());
     Err(ActError::Outdated(format!("a second look comes to another step ({now}) than the first ({before})")))
