@@ -260,7 +260,7 @@ fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
 #[test]
 fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() {
     static ASSIGNED: Environment =
-        Environment { agent_image: String::new(), agent_pull_policy: None, assigned_ids: true };
+        Environment { agent_image: String::new(), agent_pull_policy: None, assigned_ids: true, searched: None };
     let context = |security: Value| {
         let spec = json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"securityContext": security}}});
         let objects = objects(spec, |blueprint| blueprint.environment = &ASSIGNED);

@@ -7,11 +7,9 @@ use futures::future::join_all;
 use futures::try_join;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::Api;
-use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::objects::{Reader, whole};
+use super::objects::Reader;
 use super::{Context, passwords, refusals, surroundings};
 use crate::agent::client;
 use crate::api::ZooKeeperEnsemble;
@@ -19,39 +17,7 @@ use crate::model::charter::CHARTER_KEY;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
 use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
-use crate::operator::kit::kept::of_ensemble;
 use crate::operator::kit::timeout::ApiError;
-
-/// The custom resource as it is now.
-pub enum Fresh {
-    /// It is there, and can be read.
-    Whole(Box<ZooKeeperEnsemble>),
-    /// It is there, and these types cannot hold it, for this reason.
-    Undecodable(Box<DynamicObject>, String),
-    /// It is gone, or being deleted.
-    Gone,
-}
-
-/// Reads the custom resource.
-pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh, ApiError> {
-    let resource = ApiResource::erase::<ZooKeeperEnsemble>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
-    let read = async { api.get_opt(name).await };
-    let found = whole(format!("read ensemble {name}"), read, |object: DynamicObject| {
-        let there = object.metadata.deletion_timestamp.is_none();
-        there.then(|| decoded(of_ensemble(object)))
-    });
-    Ok(found.await?.flatten().unwrap_or(Fresh::Gone))
-}
-
-fn decoded(object: DynamicObject) -> Fresh {
-    // With the field: what is wrong with a number says little without it.
-    let whole = serde_json::to_value(&object).map_err(|error| error.to_string());
-    match whole.and_then(|json| serde_path_to_error::deserialize(json).map_err(|error| error.to_string())) {
-        Ok(ensemble) => Fresh::Whole(Box::new(ensemble)),
-        Err(error) => Fresh::Undecodable(Box::new(object), error),
-    }
-}
 
 /// Everything about one ensemble.
 pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<Observation, ApiError> {
@@ -61,7 +27,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         domain: context.cluster_domain.clone(),
     };
     let uid = ensemble.uid().unwrap_or_default();
-    let hindrances = context.hindered.of(&names, Instant::now());
+    let hindrances = context.memory(&names, |memory| memory.notes.hindrances(Instant::now()));
     let reader = Reader { context, names: &names, uid: &uid, hindrances: &hindrances };
     let objects = reader.single().await?;
     let mut seen = Observation {
@@ -144,26 +110,4 @@ async fn ask(pod: &PodFacts) -> Result<MemberTruth, String> {
     let ip = pod.ip.as_ref().ok_or("its pod has no address yet")?;
     let answer = client::member(ip, client::PATIENCE).await;
     answer.map_err(|error| format!("its agent does not answer: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_decoded_is_told_with_its_field() {
-        let object = |replicas: Value| {
-            let object = json!({
-                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperEnsemble", "metadata": {"name": "zk"},
-                "spec": {"replicas": replicas, "version": "3.9.5"},
-            });
-            decoded(serde_json::from_value(object).unwrap())
-        };
-        assert!(matches!(object(json!(3)), Fresh::Whole(ensemble) if ensemble.spec.replicas == 3));
-        let Fresh::Undecodable(object, error) = object(json!(99_999_999_999_u64)) else { panic!() };
-        assert!(error.starts_with("spec.replicas: "), "{error}");
-        assert_eq!(object.data["spec"]["replicas"].as_i64(), Some(99_999_999_999));
-    }
 }

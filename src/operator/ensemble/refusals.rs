@@ -14,9 +14,9 @@ use kube::core::ObjectList;
 use tracing::{debug, info};
 
 use super::Context;
-use super::objects::{PAGE, whole};
 use crate::model::words::{QUOTE, cut};
 use crate::model::{ClaimFacts, Names, Observation, Ordinal, PodFacts, Refusal};
+use crate::operator::kit::read::{PAGE, whole};
 use crate::operator::kit::timeout::ApiError;
 
 /// The controller's own limit is some forty an hour, and they are kept for an hour.
@@ -31,7 +31,8 @@ static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Adds what Events say of pods that are not there, and of what others wait for.
 pub async fn look(context: &Context, seen: &mut Observation) {
-    let missing = context.hindered.unmanned(&seen.names, &seen.unmanned(), Instant::now());
+    let (unmanned, now) = (seen.unmanned(), Instant::now());
+    let missing = context.memory(&seen.names, |memory| memory.notes.unmanned(&unmanned, now));
     if let Some(set) = seen.set.as_ref().filter(|_| !missing.is_empty()) {
         let events = events(context, &seen.names, &set.uid).await;
         seen.hindrances.pods = refusals(&events, &missing, &seen.names);
@@ -84,7 +85,7 @@ fn complaint(events: &[Event]) -> Option<String> {
 }
 
 async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
-    let api: Api<Event> = Api::namespaced(context.client.clone(), &names.namespace);
+    let api: Api<Event> = Api::namespaced(context.kit.client.clone(), &names.namespace);
     let mut about = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(PAGE);
     let mut found = Vec::new();
     let all = async {

@@ -68,7 +68,7 @@ fn places(node: &Node) -> Option<u64> {
 }
 
 async fn node(context: &Context, name: String) -> (String, Fact<NodeFacts>) {
-    let api: Api<Node> = Api::all(context.client.clone());
+    let api: Api<Node> = Api::all(context.kit.client.clone());
     let fact = match within(format!("read node {name}"), api.get_opt(&name)).await {
         Ok(Some(node)) => Fact::Known(facts(&node)),
         Ok(None) => Fact::Known(NodeFacts { cordoned: false, lost: Some(format!("node {name} was deleted")) }),
@@ -88,11 +88,11 @@ fn facts(node: &Node) -> NodeFacts {
 
 /// A volume that can be reached from certain nodes only, none of which is there any more.
 async fn lost_with_its_node(context: &Context, volume: &str) -> Option<String> {
-    let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
+    let volumes: Api<PersistentVolume> = Api::all(context.kit.client.clone());
     let found = within(format!("read volume {volume}"), volumes.get_opt(volume)).await;
     let found = found.inspect_err(|error| debug!(%error, "nothing is known of the volume")).ok()??;
     let hosts = hosts(&found)?;
-    let nodes: Api<Node> = Api::all(context.client.clone());
+    let nodes: Api<Node> = Api::all(context.kit.client.clone());
     let listed = ListParams::default().labels(&format!("{HOSTNAME} in ({})", hosts.join(",")));
     let left = within("list nodes", nodes.list(&listed)).await;
     let left = left.inspect_err(|error| debug!(%error, "nothing is known of the volume's nodes")).ok()?;
