@@ -22,11 +22,11 @@ fn named(ids: &[u32], domain: &str) -> String {
 }
 
 fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
-    told(list(ids), version, birth)
+    told(&list(ids), version, birth)
 }
 
-fn told(membership: String, version: u64, birth: bool) -> Seed {
-    let charter = fixtures::charter(birth.into(), &membership, version);
+fn told(membership: &str, version: u64, birth: bool) -> Seed {
+    let charter = fixtures::charter(birth.into(), membership, version);
     agent::fixtures::seed(&Charter { joiner: Server::voter("a-{ordinal}.ns").spec, ..charter })
 }
 
@@ -284,7 +284,7 @@ fn volumes() -> impl Strategy<Value = Files> {
 }
 
 fn seeds() -> impl Strategy<Value = Seed> {
-    (founders(), 0u64..8, any::<bool>()).prop_map(|(founders, version, birth)| told(founders, version, birth))
+    (founders(), 0u64..8, any::<bool>()).prop_map(|(founders, version, birth)| told(&founders, version, birth))
 }
 
 proptest! {
