@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Beginning, Charter, ConfigVersion, Server};
+use super::{Beginning, Charter, ConfigVersion, Names, Server};
+
+/// Names of the ensemble `zk`.
+pub fn names() -> Names {
+    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
+}
 
 /// What members of an ensemble of identity `one` are told.
 pub fn charter(beginning: Beginning, membership: &str, version: u64) -> Charter {

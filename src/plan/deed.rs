@@ -138,6 +138,7 @@ fn behind(confirm: Option<(Expected, &[ServerId])>, deeds: impl IntoIterator<Ite
 mod tests {
     use super::*;
     use crate::model::Server;
+    use crate::model::fixtures::names;
     use crate::model::observed::{Kind, ObjectKey};
     use crate::plan::{Purpose, Renew, Restart};
     use crate::render::Rendered;
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_membership_of_another_version_or_with_the_member_in_it_is_not_what_was_expected() {
-        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        let names = names();
         let membership = Membership { version: FROM, ..names.seed(3) };
         let met = |version, without| Expected { version, without }.met(&membership, &names);
         assert_eq!(met(Some(FROM), Some(ServerId(4))), Ok(()));

@@ -187,7 +187,7 @@ async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(
         }
         // What comes of a Secret is not looked at: it has what was made up in it.
         Write::CreateSecret { object, key } => {
-            let created = write::create(client, namespace, &object.key, generated(object, key)).await;
+            let created = write::create(client, namespace, &object.key, made_up(object, key)).await;
             created.map(|()| object.json.clone())
         }
     };
@@ -211,7 +211,7 @@ fn note(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>, 
 }
 
 /// The Secret as it is created, and never rendered.
-fn generated(object: &Rendered, key: &str) -> Value {
+fn made_up(object: &Rendered, key: &str) -> Value {
     let mut json = object.json.clone();
     json["stringData"] = json!({key: Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH)});
     json

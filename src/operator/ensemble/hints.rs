@@ -61,10 +61,7 @@ fn ordinal(names: &Names, kind: Kind, name: &str) -> Option<Ordinal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names() -> Names {
-        Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-    }
+    use crate::model::fixtures::names;
 
     #[test]
     fn what_was_met_is_asked_for_until_it_is_gone() {

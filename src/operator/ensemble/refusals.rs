@@ -175,12 +175,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::fixtures::names;
 
     const PSA: &str = r#"pods "zk-2" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true"#;
-
-    fn names() -> Names {
-        Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-    }
 
     fn event(reason: &str, message: &str, first: &str, last: &str) -> Event {
         let object: Value = json!({
