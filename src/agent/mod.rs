@@ -77,7 +77,8 @@ enum Life {
     Prepare {
         #[command(flatten)]
         pod: Pod,
-        /// Seconds to wait for the names of all members to resolve before going on without.
+        /// Seconds to wait for the names of all members to resolve. After that, a new member whose own name does not resolve
+        /// ends with an error; any other starts without the missing names.
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         resolve_timeout: u64,
     },
@@ -157,9 +158,11 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.beginning.is_birth(), "membership to start with");
     volume.apply(&plan.changes)?;
     let missing = resolve::wait(&plan.using, bound).await;
-    if let Some(words) = resolve::words(&missing, bound) {
-        ensure!(resolve::may_start(&plan.using, id, &missing), "{words} It is not started before its own name does.");
-        // The server may come to know the others yet, and waits better than a container that starts again and again.
+    if let Some(refusal) = resolve::refusal(&plan.using, id, &missing, bound) {
+        bail!(refusal);
+    }
+    // The server may come to know the others yet, and waits better than a container that starts again and again.
+    if let Some(words) = resolve::words(&plan.using, id, &missing, bound) {
         leave_behind(&words);
     }
     Ok(())

@@ -217,6 +217,8 @@ pub struct Environment {
     pub agent_pull_policy: Option<String>,
     /// Whether the cluster gives pods their uid, gid and fsGroup, and refuses others.
     pub assigned_ids: bool,
+    /// The cluster's DNS domain, by what the kubelet wrote into the operator's own pod.
+    pub searched: Option<String>,
 }
 
 /// Everything that was seen of one ensemble in one pass.

@@ -47,7 +47,7 @@ pub struct Options {
     /// Leave uid, gid and fsGroup of the members' pods to the cluster, as `OpenShift` wants it.
     #[arg(long, env = "MENAGERIE_ASSIGNED_IDS")]
     assigned_ids: bool,
-    /// The cluster's DNS domain.
+    /// The cluster's DNS domain. Members' names end in it; with a wrong one no new member starts.
     #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
     /// Where /metrics, /healthz and /readyz are served; `[::]` is every address, IPv4 as well.
@@ -89,6 +89,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
             assigned_ids: options.assigned_ids,
+            searched: super::dns::searched(),
         },
         cluster_domain: options.cluster_domain,
         voters: Voters::registered(&mut registry),

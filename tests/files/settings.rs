@@ -36,6 +36,7 @@ fn rendered(config: &Value) -> String {
             agent_image: "menagerie/operator:1".into(),
             agent_pull_policy: None,
             assigned_ids: false,
+            searched: None,
         },
         charter,
         pods: 3,

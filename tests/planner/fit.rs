@@ -109,6 +109,19 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
     assert_eq!(quorum.message.matches("did not resolve").count(), 1, "once is enough: {quorum:?}");
 }
 
+#[test]
+fn case_25_another_domain_than_that_of_the_operators_own_pod_is_said_before_any_pod_has_tried() {
+    let mut seen = zk(3).seen();
+    assert_eq!(warning(&plan(&seen)), None, "outside a cluster nothing is known");
+    seen.environment.searched = Some("cluster.local".into());
+    assert_eq!(warning(&plan(&seen)), None);
+    seen.names.domain = "k8s.example".into();
+    let plan = plan(&seen);
+    let (reason, message) = warning(&plan).unwrap();
+    assert_eq!(reason, "ClusterDomain");
+    assert!(message.contains("clusterDomain=cluster.local"), "{message}");
+}
+
 /// The set as an earlier version made it.
 fn with_old_claims(world: &mut World) {
     let set = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
