@@ -98,9 +98,9 @@ mod tests {
             ensemble: "a".into(),
             identity: "one".into(),
             birth: false,
-            membership: format!("server.1={}", Server::voter("a-0").spec),
+            membership: format!("server.1={}", Server::voter("a-0").spec()),
             version: "4".into(),
-            joiner: Server::voter("a-{ordinal}").spec,
+            joiner: Server::voter("a-{ordinal}").spec().to_owned(),
             resync: std::collections::BTreeMap::default(),
         };
         for (name, text) in [
@@ -159,7 +159,7 @@ mod tests {
         let (directory, mounts) = joiner();
         let agent = agent(&directory, &free().await, &free().await);
         let conf = directory.path().join("data/conf");
-        let member = format!("server.2={}", Server::voter("a-1").spec);
+        let member = format!("server.2={}", Server::voter("a-1").spec());
         fs::write(conf.join("zoo.cfg.dynamic.6"), member).unwrap();
         let before = zoo_cfg(&directory);
         assert_eq!(attempt(&agent, &mounts).await, Ok(false));

@@ -113,7 +113,7 @@ impl Names {
 
     /// The server entry of any member, with `{ordinal}` to fill in: how an agent writes itself into a list.
     pub fn joiner(&self) -> String {
-        Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec
+        Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec().to_owned()
     }
 
     /// The first `count` members, as nobody has agreed on them yet.

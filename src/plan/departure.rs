@@ -56,9 +56,8 @@ pub fn blocker(view: &View<'_>, id: ServerId) -> Option<Reason> {
     let Some(committed) = view.committed().filter(|_| gone(view.row(id))) else {
         return view.blocker();
     };
-    let agrees = |voter: &ServerId| view.row(*voter).unconfirmed.is_none();
-    let synced = committed.voters().filter(|voter| *voter != id && agrees(voter)).count();
-    view.blocker_but(id).filter(|_| synced < committed.majority())
+    let enough = committed.quorum(|voter| voter != id && view.row(voter).unconfirmed.is_none());
+    view.blocker_but(id).filter(|_| !enough)
 }
 
 /// Whether a member surely does not serve, by Kubernetes' word or its agent's. One whose pod is being deleted may serve to its

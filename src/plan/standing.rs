@@ -42,7 +42,7 @@ impl Standing {
                 committed: Some(committed.clone()),
                 elsewhere: None,
             };
-            if counted(seen, leader, &led) < committed.majority() || committed.version.0 == 0 {
+            if !backed(seen, leader, &led, &committed) || committed.version.0 == 0 {
                 continue;
             }
             // One of ours that leads another ensemble has no quorum of this one behind it.
@@ -125,7 +125,7 @@ impl View<'_> {
 
     /// Whether the leader misses more than the one that is given up, where a stranger may be among them.
     fn missing_stranger(&self, committed: &Membership) -> Option<Reason> {
-        let (id, server) = committed.strangers(&self.seen.names).find(|(_, server)| server.voter)?;
+        let (id, server) = committed.strangers(&self.seen.names).find(|(_, server)| server.votes())?;
         let voters = committed.voters().count();
         let counted = counted(self.seen, self.standing.leader?, &self.standing);
         (counted + 1 < voters).then(|| {
@@ -187,6 +187,15 @@ fn together(words: impl Iterator<Item = (ServerId, String)>) -> String {
         format!("{member} {}: {words}", ids.join(", "))
     });
     told.collect::<Vec<_>>().join("; ")
+}
+
+/// Whether a leader has a quorum behind it. Where that goes by majority its count is enough, and they may be any.
+fn backed(seen: &Observation, leader: ServerId, led: &Standing, committed: &Membership) -> bool {
+    if committed.votes.by_majority() {
+        let any: Vec<ServerId> = committed.voters().take(counted(seen, leader, led)).collect();
+        return committed.quorum(|id| any.contains(&id));
+    }
+    committed.quorum(|id| unsynced(seen, led.epoch, id).is_none())
 }
 
 /// How many voters the leader counts as synced, itself among them. Where it cannot say (`monitor` fails for good with a

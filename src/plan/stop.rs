@@ -7,10 +7,9 @@ use crate::model::{ConfigVersion, Membership, PodFacts, ServerId};
 /// The reason of a step that the members refused, since they do not take the operator for the super user.
 pub const DENIED: &str = "SuperUserDenied";
 
-/// Whether the voters that are synced without this one are a majority.
+/// Whether the voters that are synced without this one are a quorum.
 pub fn stays(view: &View<'_>, committed: &Membership, id: ServerId) -> bool {
-    let others = committed.voters().filter(|voter| *voter != id && view.row(*voter).synced());
-    others.count() >= committed.majority()
+    committed.quorum(|voter| voter != id && view.row(voter).synced())
 }
 
 /// Takes a member out of the membership, so that it can be stopped.

@@ -164,7 +164,7 @@ impl Ensemble {
     /// Changes the membership, if it still is the one of that version.
     pub async fn reconfigure(&self, change: &Change, from: ConfigVersion) -> Result<Outcome, EnsembleError> {
         let (joining, leaving) = match change {
-            Change::Join(id, server) => (vec![format!("server.{id}={}", server.spec)], Vec::new()),
+            Change::Join(id, server) => (vec![format!("server.{id}={}", server.spec())], Vec::new()),
             Change::Leave(id) => (Vec::new(), vec![id.to_string()]),
         };
         let update = EnsembleUpdate::Incremental {

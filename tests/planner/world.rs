@@ -223,7 +223,7 @@ impl World {
         let Some(charter) = self.charter() else { return };
         if self.membership.is_none() && charter.birth {
             let mut seed = Membership::parse(&charter.membership).unwrap();
-            if seed.voters().filter(|id| self.running(*id)).count() >= seed.majority() {
+            if seed.quorum(|id| self.running(id)) {
                 seed.version = ConfigVersion(1 << 32);
                 self.membership = Some(seed);
             }
@@ -231,7 +231,7 @@ impl World {
     }
 
     pub fn has_quorum(&self) -> bool {
-        self.membership.as_ref().is_some_and(|m| m.voters().filter(|id| self.running(*id)).count() >= m.majority())
+        self.membership.as_ref().is_some_and(|membership| membership.quorum(|id| self.running(id)))
     }
 
     pub fn leader(&self) -> Option<ServerId> {

@@ -1,6 +1,6 @@
 //! Memberships as small numbers: every member is a voter of the usual address, so ids and a version say it all.
 
-use menagerie::model::{ConfigVersion, Membership, ServerId};
+use menagerie::model::{ConfigVersion, Membership, ServerId, Votes};
 
 use super::kube::names;
 
@@ -65,15 +65,11 @@ impl Config {
 
     pub fn membership(self) -> Membership {
         let servers = self.voters.iter().map(|id| (ServerId(id), names().server(ServerId(id))));
-        Membership { version: ConfigVersion(self.version), servers: servers.collect(), rest: Vec::new() }
-    }
-
-    pub fn majority(self) -> u32 {
-        self.voters.len() / 2 + 1
+        Membership { version: ConfigVersion(self.version), servers: servers.collect(), ..Membership::default() }
     }
 
     pub fn quorum(self, ids: Ids) -> bool {
-        ids.and(self.voters).len() >= self.majority()
+        Votes::default().quorum(self.voters.iter().map(ServerId), |id| ids.contains(id.0))
     }
 }
 

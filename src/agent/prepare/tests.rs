@@ -23,7 +23,7 @@ fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
         birth,
         membership: list(ids),
         version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}.ns").spec,
+        joiner: Server::voter("a-{ordinal}.ns").spec().to_owned(),
         resync: std::collections::BTreeMap::default(),
     };
     Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()

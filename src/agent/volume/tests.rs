@@ -12,14 +12,14 @@ use crate::model::{Charter, ConfigVersion, Server, ServerId};
 const OWN: ServerId = ServerId(1);
 
 fn seed(hosts: &[&str], version: u64, birth: bool) -> Seed {
-    let lines = (1..).zip(hosts).map(|(id, host)| format!("server.{id}={}", Server::voter(host).spec));
+    let lines = (1..).zip(hosts).map(|(id, host)| format!("server.{id}={}", Server::voter(host).spec()));
     let charter = Charter {
         ensemble: "a".into(),
         identity: "one".into(),
         birth,
         membership: lines.collect::<Vec<_>>().join("\n"),
         version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}").spec,
+        joiner: Server::voter("a-{ordinal}").spec().to_owned(),
         resync: std::collections::BTreeMap::default(),
     };
     Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
