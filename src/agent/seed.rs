@@ -117,7 +117,7 @@ impl Seed {
 
     /// The server entry of a member that is not in the list yet.
     pub fn own_entry(&self, id: ServerId) -> Result<Server, NoSeed> {
-        let spec = self.joiner.replace("{ordinal}", &id.ordinal().to_string()).replace("{id}", &id.to_string());
+        let spec = self.joiner.replace("{ordinal}", &id.seat().ordinal.to_string()).replace("{id}", &id.to_string());
         let wrong = |reason: &str| NoSeed::Wrong {
             key: CHARTER_KEY,
             reason: format!("has no usable joiner: {reason}: {:?}", self.joiner),

@@ -25,7 +25,7 @@ pub use acl::{Acl, RootAcl};
 pub use charter::Charter;
 pub use desired::Desired;
 pub use hindrance::{Hindrance, Hindrances, Place, Refusal, Unguarded};
-pub use ids::{ConfigVersion, Ordinal, ServerId, Zxid};
+pub use ids::{ConfigVersion, Pool, Seat, ServerId, Zxid};
 pub use invalid::{Invalid, InvalidSpec};
 pub use membership::{Change, Membership, Role, Server};
 pub use names::Names;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::api::Guarded;
 use crate::model::observed::ObjectKey;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Hindrance, Hindrances, Names, Ordinal, Place, Unguarded};
+use crate::model::{Hindrance, Hindrances, Names, Place, Seat, Unguarded};
 
 /// Writes of the same to the same place that did not stay, after which somebody else is taken to be against it.
 const TRIES: u32 = 3;
@@ -58,7 +58,7 @@ struct Tried {
 struct Memory {
     notes: Notes,
     denied: Option<Pause>,
-    unmanned: HashMap<Ordinal, Instant>,
+    unmanned: HashMap<Seat, Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -243,11 +243,11 @@ impl Hindered {
     }
 
     /// Members without a pod now; gives those that have had none for longer than a moment.
-    pub fn unmanned(&self, names: &Names, ordinals: &BTreeSet<Ordinal>, now: Instant) -> BTreeSet<Ordinal> {
+    pub fn unmanned(&self, names: &Names, seats: &BTreeSet<Seat>, now: Instant) -> BTreeSet<Seat> {
         self.with(names, |memory| {
-            memory.unmanned.retain(|ordinal, _| ordinals.contains(ordinal));
-            let since = ordinals.iter().map(|ordinal| (*ordinal, *memory.unmanned.entry(*ordinal).or_insert(now)));
-            since.filter(|(_, since)| now.duration_since(*since) >= MOMENT).map(|(ordinal, _)| ordinal).collect()
+            memory.unmanned.retain(|seat, _| seats.contains(seat));
+            let since = seats.iter().map(|seat| (*seat, *memory.unmanned.entry(*seat).or_insert(now)));
+            since.filter(|(_, since)| now.duration_since(*since) >= MOMENT).map(|(seat, _)| seat).collect()
         })
     }
 
@@ -374,9 +374,9 @@ mod tests {
     #[test]
     fn a_pod_that_is_missing_for_a_moment_is_nothing_to_ask_about() {
         let (hindered, now) = (Hindered::default(), Instant::now());
-        let both = BTreeSet::from([Ordinal(0), Ordinal(1)]);
+        let both = BTreeSet::from([Seat::voter(0), Seat::voter(1)]);
         assert!(hindered.unmanned(&names(), &both, now).is_empty());
-        let one = BTreeSet::from([Ordinal(1)]);
+        let one = BTreeSet::from([Seat::voter(1)]);
         assert!(hindered.unmanned(&names(), &one, now).is_empty());
         assert_eq!(hindered.unmanned(&names(), &both, now + MOMENT), one);
     }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::model::Ordinal;
+use crate::model::Seat;
 use crate::model::names::Names;
 use crate::model::observed::Kind;
 
@@ -16,7 +16,7 @@ use crate::model::observed::Kind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 
-type Known = BTreeMap<(Kind, Ordinal), Stamp>;
+type Known = BTreeMap<(Kind, Seat), Stamp>;
 
 #[derive(Default)]
 struct Inner {
@@ -31,32 +31,32 @@ pub struct Hints(Mutex<Inner>);
 impl Hints {
     /// A watch told of an object of this ensemble.
     pub fn heard(&self, names: &Names, kind: Kind, name: &str) {
-        if let Some(ordinal) = ordinal(names, kind, name) {
-            self.met(names, kind, ordinal);
+        if let Some(seat) = seat(names, kind, name) {
+            self.met(names, kind, seat);
         }
     }
 
     /// A member's object was met.
-    pub fn met(&self, names: &Names, kind: Kind, ordinal: Ordinal) {
+    pub fn met(&self, names: &Names, kind: Kind, seat: Seat) {
         let mut inner = self.inner();
         inner.met += 1;
         let stamp = Stamp(inner.met);
-        inner.ensembles.entry(names.key()).or_default().insert((kind, ordinal), stamp);
+        inner.ensembles.entry(names.key()).or_default().insert((kind, seat), stamp);
     }
 
     /// The members that may have an object of this kind.
-    pub fn of(&self, names: &Names, kind: Kind) -> Vec<(Ordinal, Stamp)> {
+    pub fn of(&self, names: &Names, kind: Kind) -> Vec<(Seat, Stamp)> {
         let inner = self.inner();
         let known = inner.ensembles.get(&names.key()).into_iter().flatten();
-        known.filter(|((of, _), _)| *of == kind).map(|((_, ordinal), stamp)| (*ordinal, *stamp)).collect()
+        known.filter(|((of, _), _)| *of == kind).map(|((_, seat), stamp)| (*seat, *stamp)).collect()
     }
 
     /// It was asked for and is not there, unless it was met again meanwhile.
-    pub fn gone(&self, names: &Names, kind: Kind, ordinal: Ordinal, asked: Stamp) {
+    pub fn gone(&self, names: &Names, kind: Kind, seat: Seat, asked: Stamp) {
         if let Some(known) = self.inner().ensembles.get_mut(&names.key())
-            && known.get(&(kind, ordinal)) == Some(&asked)
+            && known.get(&(kind, seat)) == Some(&asked)
         {
-            known.remove(&(kind, ordinal));
+            known.remove(&(kind, seat));
         }
     }
 
@@ -71,10 +71,10 @@ impl Hints {
     }
 }
 
-fn ordinal(names: &Names, kind: Kind, name: &str) -> Option<Ordinal> {
+fn seat(names: &Names, kind: Kind, name: &str) -> Option<Seat> {
     match kind {
-        Kind::Pod | Kind::Service => names.ordinal_of_pod(name),
-        Kind::PersistentVolumeClaim => names.ordinal_of_claim(name),
+        Kind::Pod | Kind::Service => names.seat_of_pod(name),
+        Kind::PersistentVolumeClaim => names.seat_of_claim(name),
         // Always asked for.
         Kind::ServiceAccount | Kind::Secret | Kind::ConfigMap | Kind::PodDisruptionBudget | Kind::StatefulSet => None,
     }
@@ -94,9 +94,9 @@ mod tests {
         hints.heard(&names, Kind::PersistentVolumeClaim, "data-zk-4");
         hints.heard(&names, Kind::Service, "zk-client");
         assert!(hints.of(&names, Kind::Service).is_empty() && hints.of(&names, Kind::Pod).is_empty());
-        let [(ordinal, stamp)] = hints.of(&names, Kind::PersistentVolumeClaim)[..] else { panic!() };
-        assert_eq!(ordinal, Ordinal(4));
-        hints.gone(&names, Kind::PersistentVolumeClaim, ordinal, stamp);
+        let [(seat, stamp)] = hints.of(&names, Kind::PersistentVolumeClaim)[..] else { panic!() };
+        assert_eq!(seat, Seat::voter(4));
+        hints.gone(&names, Kind::PersistentVolumeClaim, seat, stamp);
         assert!(hints.of(&names, Kind::PersistentVolumeClaim).is_empty());
     }
 
@@ -106,7 +106,7 @@ mod tests {
         hints.heard(&names, Kind::Pod, "zk-2");
         let asked = hints.of(&names, Kind::Pod)[0].1;
         hints.heard(&names, Kind::Pod, "zk-2");
-        hints.gone(&names, Kind::Pod, Ordinal(2), asked);
+        hints.gone(&names, Kind::Pod, Seat::voter(2), asked);
         assert_eq!(hints.of(&names, Kind::Pod).len(), 1);
         hints.forget("ns", "zk");
         assert!(hints.of(&names, Kind::Pod).is_empty());

@@ -115,7 +115,7 @@ impl Step {
         if !asks {
             return self;
         }
-        let about = self.member().map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.ordinal())));
+        let about = self.member().map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.seat())));
         Self::Wait(Reason::new(
             "NobodyToAsk",
             format!("waiting for a synced member that can be asked before this is done: {}{about}", self.word()),

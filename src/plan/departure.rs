@@ -42,7 +42,7 @@ pub fn next(view: &View<'_>, committed: &Membership, wanted: u32) -> Option<(Ser
 /// Whether somebody who left is still there: the scheduler cannot have found that node yet.
 fn going(view: &View<'_>, committed: &Membership, wanted: u32) -> bool {
     let needed = committed.highest(&view.seen.names).max(wanted);
-    view.seen.pods.iter().any(|(ordinal, pod)| pod.terminating || ordinal.0 >= needed)
+    view.seen.pods.iter().any(|(seat, pod)| pod.terminating || seat.ordinal >= needed)
 }
 
 /// Whether a member has run on its volume: it may wait for the node that the volume is on, which is drained for a while or gone,
@@ -78,7 +78,7 @@ pub fn way_out(view: &View<'_>, wanted: u32) -> Option<String> {
     let highest = view.committed().map_or(0, |committed| committed.highest(names));
     let member = (1..=wanted.max(highest)).map(ServerId).find(|id| unplaced(view.row(*id)))?;
     let synced = view.synced_voters().count();
-    let pod = names.pod(member.ordinal());
+    let pod = names.pod(member.seat());
     // Two tolerate as little as one, and need the volumes of both: they are never advised.
     let fewer = if synced % 2 == 0 { synced.saturating_sub(1) } else { synced };
     let fewer = if fewer > 0 && fewer < wanted as usize {

@@ -13,19 +13,19 @@ use super::standing::serving;
 use super::view::{Course, View};
 use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, replace, rolling, stop};
 use crate::model::truth::Mode;
-use crate::model::{ServerId, SetFacts};
+use crate::model::{Pool, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
 
 /// Nothing can be said of members before there is a set of their pods.
 pub fn no_set(view: &View<'_>) -> Option<Step> {
-    let missing = view.seen.set.is_none();
+    let missing = view.seen.set(Pool::Voters).is_none();
     missing.then(|| Step::Wait(Reason::new("Applying", "waiting for the StatefulSet to appear")))
 }
 
 /// Nothing that takes anything away, but members whose pods are missing get them back.
 pub fn without_quorum(view: &View<'_>) -> Option<Step> {
     let seen = view.seen;
-    let set = seen.set.as_ref().filter(|_| view.committed().is_none())?;
+    let set = seen.set(Pool::Voters).filter(|_| view.committed().is_none())?;
     let recorded = seen.noted_membership().map_or(0, |membership| membership.highest(&seen.names));
     if set.replicas < recorded {
         return raise(view, set);
@@ -98,7 +98,7 @@ fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step>
         return Some(step);
     }
     if let Some((id, reason)) = waits_for {
-        let pod = view.seen.names.pod(id.ordinal());
+        let pod = view.seen.names.pod(id.seat());
         let message = format!("waiting for member {id} (pod {pod}) to sync: {reason}");
         return Some(Step::Wait(Reason::new("Joining", message)));
     }

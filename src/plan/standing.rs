@@ -59,7 +59,7 @@ impl Standing {
 /// Why a member is not synced with a leader of this epoch; `None` when it is.
 pub fn unsynced(seen: &Observation, epoch: u64, id: ServerId) -> Option<String> {
     // It may serve to its last moment, and is as good as gone.
-    if seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.terminating) {
+    if seen.pods.get(&id.seat()).is_some_and(|pod| pod.terminating) {
         return trouble(seen, id);
     }
     let truth = match seen.truth(id) {
@@ -136,7 +136,7 @@ impl View<'_> {
 
     fn blocks(&self, id: ServerId) -> Option<Reason> {
         let reason = self.row(id).unconfirmed.as_ref()?;
-        let pod = self.seen.names.pod(id.ordinal());
+        let pod = self.seen.names.pod(id.seat());
         let hindrance = hindrance(self.seen, [id]);
         Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}{hindrance}")))
     }
@@ -224,7 +224,7 @@ fn hindrance(seen: &Observation, ids: impl IntoIterator<Item = ServerId>) -> Str
         truth.is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }))
     };
     let words = ids.into_iter().filter(waits).find_map(|id| {
-        let pod = seen.pods.get(&id.ordinal())?;
+        let pod = seen.pods.get(&id.seat())?;
         Some(format!("; of pod {}, {}", pod.name, pod.in_spite_of.as_deref()?))
     });
     words.unwrap_or_default()
@@ -232,7 +232,7 @@ fn hindrance(seen: &Observation, ids: impl IntoIterator<Item = ServerId>) -> Str
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.
 fn trouble(seen: &Observation, id: ServerId) -> Option<String> {
-    let pod = seen.pods.get(&id.ordinal())?;
+    let pod = seen.pods.get(&id.seat())?;
     if pod.terminating {
         return Some("its pod is being deleted".to_owned());
     }

@@ -156,7 +156,7 @@ impl World {
 
     /// A pod is deleted: nothing that the others need.
     fn judge_restart(&mut self, name: &str, other: bool, pass: &Pass) {
-        let Some(id) = super::kube::names().ordinal_of_pod(name).map(|ordinal| ordinal.0 + 1) else { return };
+        let Some(id) = super::kube::names().seat_of_pod(name).map(|seat| seat.ordinal + 1) else { return };
         if other {
             self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
         }
@@ -196,7 +196,7 @@ impl World {
 
     fn judge_claim(&mut self, target: &Target, uid: &str, pass: &Pass) {
         let name = &target.key.name;
-        let Some(ordinal) = super::kube::names().ordinal_of_claim(name).map(|ordinal| ordinal.0) else { return };
+        let Some(ordinal) = super::kube::names().seat_of_claim(name).map(|seat| seat.ordinal) else { return };
         let member = self.memberships().iter().any(|config| config.voters.contains(ordinal + 1));
         let used = self.kube.pods.get(&ordinal).is_some_and(|pod| !pod.terminating);
         let identity = self.kube.claims.get(&ordinal).and_then(|claim| claim.identity.clone());

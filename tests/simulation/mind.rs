@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use menagerie::agent::prepare;
 use menagerie::agent::seed::Seed;
-use menagerie::model::{Observation, Ordinal, ServerId};
+use menagerie::model::{Observation, Seat, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
@@ -82,7 +82,7 @@ impl Mind {
         let done = Status::of(plan.status);
         let deeds = (self.mutant.act)(step.deeds());
         let unfenced = self.mutant.unfenced;
-        let address = |ordinal: &Ordinal| {
+        let address = |ordinal: &Seat| {
             let id = ServerId::from(*ordinal);
             Some((id, seen.address(id)?.to_owned()))
         };
