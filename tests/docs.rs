@@ -74,7 +74,8 @@ fn the_reference_names_every_condition_reason_and_action() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan")).unwrap() {
         words.extend(camel_case_words(&fs::read_to_string(entry.unwrap().path()).unwrap()));
     }
-    words.extend(camel_case_words(&read("src/operator/report.rs")));
+    words.extend(camel_case_words(&read("src/operator/ensemble/report.rs")));
+    words.extend(camel_case_words(&read("src/operator/kit/status.rs")));
     for word in ["MemberNotSynced", "QuorumAvailable", "StepNotTaken"] {
         assert!(words.iter().any(|found| found == word), "{word} was not found: this test does not look right");
     }
@@ -96,7 +97,7 @@ fn camel_case_words(source: &str) -> Vec<String> {
 
 #[test]
 fn the_reference_names_every_metric() {
-    let source = read("src/operator/metrics.rs");
+    let source = read("src/operator/kit/metrics.rs") + &read("src/operator/ensemble/metrics.rs");
     let registered = source.split("registry.register(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let counters = ["reconciles", "steps"];
     reference_names(
@@ -211,7 +212,7 @@ fn every_state_that_waits_stands_in_the_table_with_its_way_out_and_the_test_that
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = read("docs/states.md");
     let mut reasons = Vec::new();
-    for folder in ["src/plan", "src/operator"] {
+    for folder in ["src/plan", "src/operator/ensemble"] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             // Of the operator's other files the words are kinds and headers, not reasons.

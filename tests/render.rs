@@ -1,7 +1,7 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
 use menagerie::model::observed::Environment;
-use menagerie::model::{Charter, Desired, Names};
+use menagerie::model::{Beginning, Charter, Desired, Names};
 use menagerie::render::{Blueprint, render};
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn charter(names: &Names, voters: u32) -> Charter {
     Charter {
         ensemble: "zk".into(),
         identity: "identity".into(),
-        birth: true,
+        beginning: Beginning::Birth,
         membership: names.seed(voters).text(),
         version: "0".into(),
         joiner: names.joiner(),

@@ -4,26 +4,20 @@
 //! member whose disk is lost in those seconds must not vote: with one that lags behind it could elect a leader without
 //! the writes that were acknowledged meanwhile. Silence proves nothing either way: at a birth nobody answers yet.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 
-use crate::http;
-use crate::model::layout::AGENT_PORT;
 use crate::model::truth::Server;
-use crate::model::{MemberTruth, ServerId, address};
+use crate::model::{MemberTruth, ServerId};
 
+use super::client::{self, PATIENCE_AT_BIRTH};
 use super::seed::Seed;
-
-/// Nobody listens at a birth, and is refused at once; only a lost packet takes this long.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A founder who has seen the ensemble live, if one says so.
 pub async fn witness(seed: &Seed, own: ServerId) -> Option<ServerId> {
     let others = seed.membership.servers.iter().filter(|(id, _)| **id != own);
     let asked = others.map(|(id, server)| async move {
-        let url = format!("http://{}/v1/member", address::with_port(server.host(), AGENT_PORT));
-        http::get_json::<MemberTruth>(&url, PATIENCE).await.ok().filter(|truth| has_lived(truth, seed)).map(|_| *id)
+        let truth = client::member(server.host(), PATIENCE_AT_BIRTH).await.ok()?;
+        has_lived(&truth, seed).then_some(*id)
     });
     join_all(asked).await.into_iter().flatten().next()
 }
@@ -40,13 +34,13 @@ fn has_lived(truth: &MemberTruth, seed: &Seed) -> bool {
 mod tests {
     use super::*;
     use crate::model::truth::Disk;
-    use crate::model::{Charter, ConfigVersion};
+    use crate::model::{Beginning, Charter, ConfigVersion};
 
     fn seed() -> Seed {
         let charter = Charter {
             ensemble: "a".into(),
             identity: "one".into(),
-            birth: true,
+            beginning: Beginning::Birth,
             membership: "server.1=127.0.0.1:2888:3888:participant;2181".into(),
             version: "0".into(),
             joiner: "a-{ordinal}:2888:3888:participant;2181".into(),

@@ -1,19 +1,25 @@
 //! The agent: one beside every server, before it starts (`prepare`) and while it runs (`serve`).
 //!
-//! `prepare` and `record` decide, purely; `birth` asks the other founders; `seed` and `volume` read and write; `resolve` waits for names; `truth` asks the
-//! server; `round` lets all who ask share one answer; `motion` and `process` see whether a server moves that does not serve; `serve` answers probes and the operator; `rejoin` keeps a joiner startable. Only an agent talks to its server's
-//! `AdminServer`, which listens on loopback.
+//! `prepare` and `record` decide, purely; `birth` asks the other founders; `seed` and `volume` read and write; `resolve` waits for names.
+//!
+//! Beside the server, three tasks go on at a time (`tasks`): `routes` answers whoever asks, of a `member` whose server `truth`
+//! asks, with one `round` of questions for all; `rejoin` keeps a joiner startable; `motion` and `process` see whether a server
+//! moves that does not serve. Each has its own `queue` to the disk. Only an agent talks to its server's `AdminServer`, which
+//! listens on loopback. `client` is for those who ask an agent.
 
 pub mod birth;
+pub mod client;
+pub mod member;
 pub mod motion;
 pub mod prepare;
 pub mod process;
+pub mod queue;
 pub mod record;
 pub mod rejoin;
 pub mod resolve;
 pub mod round;
+pub mod routes;
 pub mod seed;
-pub mod serve;
 pub mod truth;
 pub mod volume;
 
@@ -24,8 +30,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, select_all};
+use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -35,11 +44,12 @@ use tracing_subscriber::EnvFilter;
 use crate::listen::listen as listen_on;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
-use crate::model::{Pool, Seat, ServerId};
+use crate::model::{Beginning, Pool, Seat, ServerId};
 use crate::serve as server;
 
+use member::Member;
+use queue::Queue;
 use seed::{Mounts, Seed};
-use serve::Agent;
 use truth::Place;
 use volume::Volume;
 
@@ -64,7 +74,8 @@ enum Life {
     Prepare {
         #[command(flatten)]
         pod: Pod,
-        /// Seconds to wait for the names of all members to resolve before going on without.
+        /// Seconds to wait for the names of all members to resolve. After that, a new member whose own name does not resolve
+        /// ends with an error; any other starts without the missing names.
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         resolve_timeout: u64,
     },
@@ -130,21 +141,25 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let mut seed = Seed::read(&Mounts { seed: pod.seed, secret: pod.secret })?;
     let volume = Volume::at(&pod.data);
     let found = volume.look()?;
-    if seed.birth
+    if seed.beginning.is_birth()
         && !found.database
         && let Some(witness) = birth::witness(&seed, id).await
     {
         warn!(%id, %witness, "the charter is out of date: the ensemble has been born, and this disk is empty");
-        seed.birth = false;
+        seed.beginning = Beginning::TakenUp;
     }
     let plan = prepare::prepare(&found, &seed, id, &volume.root())?;
     for file in &plan.ignored {
         warn!(%file, "not believed");
     }
-    info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.birth, "membership to start with");
+    info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.beginning.is_birth(), "membership to start with");
     volume.apply(&plan.changes)?;
-    // The server may come to know them yet, and waits better than a container that starts again and again.
-    if let Some(words) = resolve::words(&resolve::wait(&plan.using, bound).await, bound) {
+    let missing = resolve::wait(&plan.using, bound).await;
+    if let Some(refusal) = resolve::refusal(&plan.using, id, &missing, bound) {
+        bail!(refusal);
+    }
+    // The server may come to know the others yet, and waits better than a container that starts again and again.
+    if let Some(words) = resolve::words(&plan.using, id, &missing, bound) {
         leave_behind(&words);
     }
     Ok(())
@@ -163,23 +178,39 @@ async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()>
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
-    let agent = Arc::new(Agent::new(id, place, Volume::at(&pod.data), Some(mounts.clone())));
+    let volume = Volume::at(&pod.data);
+    let member = Arc::new(Member::new(id, place, volume.clone(), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
-    let joiner = rejoin::watch(Arc::clone(&agent), mounts);
+    let tasks = tasks(&member, &volume, mounts, listener);
+    let named = tasks.into_iter().map(|(name, task)| task.map(move |()| name).boxed());
     tokio::select! {
-        () = server::serve(listener, serve::router(Arc::clone(&agent))) => Ok(()),
-        () = joiner => Ok(()),
-        () = motion::watch(Arc::clone(&agent), motion::PERIOD) => Ok(()),
+        (name, ..) = select_all(named) => bail!("{name} has ended, which has no end"),
         // The kubelet stops all containers of a pod at once; the server is spoken for until it is gone.
-        () = async { stop.recv().await; gone(&agent).await } => Ok(()),
+        () = async { stop.recv().await; gone(&member).await } => Ok(()),
     }
 }
 
+/// All that an agent does beside a server, at the same time and for as long as it runs.
+fn tasks(
+    member: &Arc<Member>,
+    volume: &Volume,
+    mounts: Mounts,
+    listener: TcpListener,
+) -> [(&'static str, BoxFuture<'static, ()>); 3] {
+    let member = || Arc::clone(member);
+    let queue = || Queue::to(volume.clone());
+    [
+        ("answering", server::serve(listener, routes::router(member())).boxed()),
+        ("keeping a joiner startable", rejoin::watch(member(), queue(), mounts).boxed()),
+        ("looking for motion", motion::watch(member(), queue(), motion::PERIOD).boxed()),
+    ]
+}
+
 /// Returns once nobody listens there any more.
-async fn gone(agent: &Agent) {
+async fn gone(member: &Member) {
     let looking = async {
-        while agent.place.listens().await {
+        while member.place.listens().await {
             sleep(LOOK_AGAIN).await;
         }
     };

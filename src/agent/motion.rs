@@ -25,8 +25,9 @@ use tokio::time::sleep;
 
 use crate::model::truth::Server;
 
+use super::member::Member;
 use super::process::{self, Process};
-use super::serve::Agent;
+use super::queue::Queue;
 use super::volume::Volume;
 
 /// From one look to the next.
@@ -118,24 +119,24 @@ impl Motion {
 }
 
 /// Looks for as long as the agent runs.
-pub async fn watch(agent: Arc<Agent>, period: Duration) {
+pub async fn watch(member: Arc<Member>, queue: Queue, period: Duration) {
     loop {
-        let server = agent.server(period).await;
+        let server = member.server(period).await;
         let signs = match &server {
             Server::Serving(_) | Server::Unknown => None,
             // It may serve, and only one of its answers be missing: of a lone voter that serves, nothing moves.
-            Server::Silent { .. } if agent.answered() => None,
-            Server::Waiting { .. } => look(&agent, true).await,
-            Server::Silent { .. } => look(&agent, false).await,
+            Server::Silent { .. } if member.answered() => None,
+            Server::Waiting { .. } => look(&member, &queue, true).await,
+            Server::Silent { .. } => look(&member, &queue, false).await,
         };
-        agent.motion.see(signs, Instant::now());
+        member.motion.see(signs, Instant::now());
         sleep(period).await;
     }
 }
 
-async fn look(agent: &Agent, answers: bool) -> Option<Signs> {
-    let files = agent.disk(Volume::fingerprint).await.ok()?;
-    let (zoo_cfg, quorum) = (agent.config(), agent.place.quorum);
+async fn look(member: &Member, queue: &Queue, answers: bool) -> Option<Signs> {
+    let files = queue.run(Volume::fingerprint).await.ok()?;
+    let (zoo_cfg, quorum) = (member.config().to_owned(), member.place.quorum);
     let seen = spawn_blocking(move || {
         let proc = Path::new("/proc");
         Some((process::server(proc, &zoo_cfg)?, process::received(proc)?, process::linked(proc, quorum)?))

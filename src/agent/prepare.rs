@@ -182,7 +182,7 @@ pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<P
         .map_err(|error| Refusal::UnreadableMark { reason: error.to_string() })?;
     first.extend([write(MARK, format!("{mark}\n")), write(MYID, format!("{id}\n"))]);
     plan.changes.splice(0..0, first);
-    let seeded = seed.birth && seed.membership.contains(id);
+    let seeded = seed.beginning.is_birth() && seed.membership.contains(id);
     if seeded && !found.database && plan.using.version == ConfigVersion(0) {
         plan.changes.push(write(INITIALIZE, String::new()));
     } else if found.initialize {
@@ -193,7 +193,7 @@ pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<P
 
 /// The wish that this member start empty, while it is one that no start has granted yet.
 fn ungranted<'a>(mark: &Mark, seed: &'a Seed, id: ServerId) -> Option<&'a String> {
-    seed.resync.get(&id).filter(|wish| !seed.birth && mark.resynced.as_ref() != Some(*wish))
+    seed.resync.get(&id).filter(|wish| !seed.beginning.is_birth() && mark.resynced.as_ref() != Some(*wish))
 }
 
 /// What a server that was started with this `zoo.cfg` does not know: its kubelet hears of changes late, and may start a pod
@@ -262,11 +262,14 @@ fn newest<'a>(record: Option<&'a Membership>, seed: &'a Seed, id: ServerId) -> (
 }
 
 /// Whether the founders are called otherwise by now, or are fewer: the operator lets some go that never ran. Neither makes a
-/// second quorum: a majority is counted by ids, and one of the longer list is more than one of the shorter.
+/// second quorum: a majority is counted by ids, and one of the longer list is more than one of the shorter. Names give way after
+/// the birth too: a founder that had the wrong ones when the others were born would have them for ever (found by the simulation).
 fn refounded(record: &Membership, seed: &Seed) -> bool {
     let founders = &seed.membership;
-    let unborn = seed.birth && record.version == ConfigVersion(0) && founders.version == ConfigVersion(0);
-    unborn && founders.servers.keys().all(|id| record.contains(*id)) && founders.servers != record.servers
+    let fewer = founders.servers.len() < record.servers.len();
+    let unagreed = record.version == ConfigVersion(0) && founders.version == ConfigVersion(0);
+    let may_go = seed.beginning.is_birth() || !fewer;
+    unagreed && may_go && founders.servers.keys().all(|id| record.contains(*id)) && founders.servers != record.servers
 }
 
 /// That list and the member itself. Version 0 is older than any that was agreed on: the leader's replaces it at the first

@@ -13,11 +13,12 @@ use tracing::{info, warn};
 
 use crate::model::ServerId;
 
+use super::member::Member;
 use super::prepare::{Plan, configure};
 use super::process;
+use super::queue::Queue;
 use super::record::Records;
 use super::seed::{Mounts, Seed};
-use super::serve::Agent;
 use super::volume::{Volume, VolumeError};
 
 /// The kubelet restarts a container the first time at once, and its server reads `zoo.cfg` within a second.
@@ -26,11 +27,11 @@ const PERIOD: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Watches over the member for as long as the agent runs.
-pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
+pub async fn watch(member: Arc<Member>, queue: Queue, mounts: Mounts) {
     let mut last = None;
     loop {
         sleep(PERIOD).await;
-        let outcome = attempt(&agent, &mounts).await;
+        let outcome = attempt(&member, &queue, &mounts).await;
         if let Err(reason) = &outcome
             && last.as_ref() != Some(reason)
         {
@@ -45,16 +46,16 @@ pub async fn watch(agent: Arc<Agent>, mounts: Mounts) {
 }
 
 /// Whether anything was written.
-async fn attempt(agent: &Agent, mounts: &Mounts) -> Result<bool, String> {
-    let id = agent.id;
+async fn attempt(member: &Member, queue: &Queue, mounts: &Mounts) -> Result<bool, String> {
+    let id = member.id;
     // Before it has loaded its database, a server listens on neither port.
     let runs = |volume: &Volume| process::server(Path::new("/proc"), &volume.config()).is_some();
-    let found = agent.disk(move |volume| Ok(lost(volume, id)? && !runs(volume))).await?;
-    if !found || agent.place.listens().await {
+    let found = queue.run(move |volume| Ok(lost(volume, id)? && !runs(volume))).await?;
+    if !found || member.place.listens().await {
         return Ok(false);
     }
     let mounts = mounts.clone();
-    let written = agent.disk(move |volume| Ok(rewrite(volume, &mounts, id))).await??;
+    let written = queue.run(move |volume| Ok(rewrite(volume, &mounts, id))).await??;
     if let Some(plan) = &written {
         info!(version = %plan.using.version, from = ?plan.from, "the server stopped as a joiner: its list names it again");
     }
@@ -87,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::agent::truth::Place;
-    use crate::model::{Charter, Server};
+    use crate::model::{Beginning, Charter, Server};
 
     const OWN: ServerId = ServerId(2);
 
@@ -97,7 +98,7 @@ mod tests {
         let charter = Charter {
             ensemble: "a".into(),
             identity: "one".into(),
-            birth: false,
+            beginning: Beginning::TakenUp,
             membership: format!("server.1={}", Server::voter("a-0").spec()),
             version: "4".into(),
             joiner: Server::voter("a-{ordinal}").spec().to_owned(),
@@ -122,60 +123,68 @@ mod tests {
         TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
     }
 
-    fn agent(directory: &TempDir, admin: &str, client: &str) -> Agent {
+    async fn attempt_beside(
+        admin: &str,
+        client: &str,
+        (directory, mounts): &(TempDir, Mounts),
+    ) -> Result<bool, String> {
         let place = Place { admin: format!("http://{admin}/"), client: client.to_owned(), quorum: 2888 };
-        Agent::new(OWN, place, Volume::at(&directory.path().join("data")), None)
+        let volume = Volume::at(&directory.path().join("data"));
+        attempt(&Member::new(OWN, place, volume.clone(), None), &Queue::to(volume), mounts).await
     }
 
-    fn zoo_cfg(directory: &TempDir) -> String {
+    /// Nobody listens on either port.
+    async fn attempt_alone(volume: &(TempDir, Mounts)) -> Result<bool, String> {
+        attempt_beside(&free().await, &free().await, volume).await
+    }
+
+    fn zoo_cfg((directory, _): &(TempDir, Mounts)) -> String {
         fs::read_to_string(directory.path().join("data/conf/zoo.cfg")).unwrap()
     }
 
     #[tokio::test]
     async fn a_joiner_whose_server_stopped_can_start_again_and_is_written_once() {
-        let (directory, mounts) = joiner();
-        let agent = agent(&directory, &free().await, &free().await);
-        assert_eq!(attempt(&agent, &mounts).await, Ok(true));
-        assert!(zoo_cfg(&directory).ends_with("/conf/zoo.cfg.dynamic.0\n"));
-        let list = fs::read_to_string(directory.path().join("data/conf/zoo.cfg.dynamic.0")).unwrap();
+        let volume = joiner();
+        assert_eq!(attempt_alone(&volume).await, Ok(true));
+        assert!(zoo_cfg(&volume).ends_with("/conf/zoo.cfg.dynamic.0\n"));
+        let list = fs::read_to_string(volume.0.path().join("data/conf/zoo.cfg.dynamic.0")).unwrap();
         assert_eq!(list.lines().count(), 2);
-        assert_eq!(attempt(&agent, &mounts).await, Ok(false));
+        assert_eq!(attempt_alone(&volume).await, Ok(false));
     }
 
     #[tokio::test]
     async fn nothing_is_written_while_the_server_answers_on_either_port() {
-        let (directory, mounts) = joiner();
-        let before = zoo_cfg(&directory);
+        let volume = joiner();
+        let before = zoo_cfg(&volume);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap().to_string();
         for (admin, client) in [(open.clone(), free().await), (free().await, open.clone())] {
-            assert_eq!(attempt(&agent(&directory, &admin, &client), &mounts).await, Ok(false));
-            assert_eq!(zoo_cfg(&directory), before);
+            assert_eq!(attempt_beside(&admin, &client, &volume).await, Ok(false));
+            assert_eq!(zoo_cfg(&volume), before);
         }
     }
 
     #[tokio::test]
     async fn nothing_is_written_for_a_member_or_without_a_record() {
-        let (directory, mounts) = joiner();
-        let agent = agent(&directory, &free().await, &free().await);
-        let conf = directory.path().join("data/conf");
+        let volume = joiner();
+        let conf = volume.0.path().join("data/conf");
         let member = format!("server.2={}", Server::voter("a-1").spec());
         fs::write(conf.join("zoo.cfg.dynamic.6"), member).unwrap();
-        let before = zoo_cfg(&directory);
-        assert_eq!(attempt(&agent, &mounts).await, Ok(false));
+        let before = zoo_cfg(&volume);
+        assert_eq!(attempt_alone(&volume).await, Ok(false));
         fs::remove_file(conf.join("zoo.cfg.dynamic.6")).unwrap();
         fs::remove_file(conf.join("zoo.cfg.dynamic.5")).unwrap();
-        assert_eq!(attempt(&agent, &mounts).await, Ok(false));
-        assert_eq!(zoo_cfg(&directory), before);
+        assert_eq!(attempt_alone(&volume).await, Ok(false));
+        assert_eq!(zoo_cfg(&volume), before);
     }
 
     #[tokio::test]
     async fn a_seed_that_cannot_be_read_is_an_error_and_nothing_is_written() {
-        let (directory, mounts) = joiner();
-        fs::write(mounts.seed.join("charter.json"), "{").unwrap();
-        let before = zoo_cfg(&directory);
-        let error = attempt(&agent(&directory, &free().await, &free().await), &mounts).await.unwrap_err();
+        let volume = joiner();
+        fs::write(volume.1.seed.join("charter.json"), "{").unwrap();
+        let before = zoo_cfg(&volume);
+        let error = attempt_alone(&volume).await.unwrap_err();
         assert!(error.starts_with("charter.json is not a charter"), "{error}");
-        assert_eq!(zoo_cfg(&directory), before);
+        assert_eq!(zoo_cfg(&volume), before);
     }
 }

@@ -15,7 +15,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::password::{PASSWORD_KEY, password};
-use crate::model::{Charter, ConfigVersion, Membership, Server, ServerId};
+use crate::model::{Beginning, Charter, ConfigVersion, Membership, Server, ServerId};
 
 use super::record::{usable, whole};
 
@@ -26,8 +26,8 @@ pub struct Seed {
     pub ensemble: String,
     /// Identity of the ensemble.
     pub identity: String,
-    /// Whether the ensemble never had a quorum yet.
-    pub birth: bool,
+    /// How the ensemble begins.
+    pub beginning: Beginning,
     /// The membership that was last confirmed, or the one to be born with, its version set.
     pub membership: Membership,
     /// Text of the static configuration.
@@ -86,7 +86,7 @@ impl Seed {
     /// Proves the texts.
     pub fn parse(charter: &str, statics: String, password: &str) -> Result<Self, NoSeed> {
         let wrong = |reason: String| NoSeed::Wrong { key: CHARTER_KEY, reason };
-        let Charter { ensemble, identity, birth, membership, version, joiner, resync } =
+        let Charter { ensemble, identity, beginning, membership, version, joiner, resync } =
             serde_json::from_str(charter).map_err(|e| wrong(format!("is not a charter: {e}")))?;
         if identity.is_empty() {
             return Err(wrong("gives the ensemble no identity".into()));
@@ -105,7 +105,7 @@ impl Seed {
         }
         membership.version = stated;
         let digest = SuperDigest::of(password)?;
-        let seed = Self { ensemble, identity, birth, membership, statics, digest, resync, joiner };
+        let seed = Self { ensemble, identity, beginning, membership, statics, digest, resync, joiner };
         seed.own_entry(ServerId(1)).map(|_| seed)
     }
 
@@ -170,7 +170,7 @@ mod tests {
         serde_json::to_string(&Charter {
             ensemble,
             identity,
-            birth: true,
+            beginning: Beginning::Birth,
             membership,
             version,
             joiner,

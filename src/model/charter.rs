@@ -1,5 +1,5 @@
-//! What the operator tells every member before it starts, through the `ConfigMap`: who the ensemble is, whether it is
-//! being born, and the membership that was last confirmed.
+//! What the operator tells every member before it starts, through the `ConfigMap`: who the ensemble is, how it begins,
+//! and the membership that was last confirmed.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,39 @@ pub const CHARTER_KEY: &str = "charter.json";
 /// Key of the `ConfigMap` under which the static configuration stands, without `dynamicConfigFile` and secrets.
 pub const STATIC_KEY: &str = "zoo.cfg";
 
+/// How an ensemble begins, with the disks that its members find. Whoever decides by it names every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "bool", into = "bool")]
+pub enum Beginning {
+    /// It never had a quorum. Only now may an empty disk vote.
+    Birth,
+    /// It had one before: what is stored is on the disks of a majority, and an empty one waits for theirs.
+    TakenUp,
+}
+
+impl Beginning {
+    /// Whether empty disks may vote.
+    pub fn is_birth(self) -> bool {
+        match self {
+            Self::Birth => true,
+            Self::TakenUp => false,
+        }
+    }
+}
+
+/// The one word that agents of every version know. Whatever else a beginning may be, `true` lets empty disks vote.
+impl From<Beginning> for bool {
+    fn from(beginning: Beginning) -> Self {
+        beginning.is_birth()
+    }
+}
+
+impl From<bool> for Beginning {
+    fn from(birth: bool) -> Self {
+        if birth { Self::Birth } else { Self::TakenUp }
+    }
+}
+
 /// The charter of an ensemble.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,8 +54,9 @@ pub struct Charter {
     pub ensemble: String,
     /// Identity of the ensemble: its disks bear it too.
     pub identity: String,
-    /// True only until the ensemble first had a quorum. Only then may an empty disk vote.
-    pub birth: bool,
+    /// How it begins: as a birth only until it first had a quorum.
+    #[serde(rename = "birth")]
+    pub beginning: Beginning,
     /// Text of the membership: the seed at birth, the confirmed one after.
     pub membership: String,
     /// Its version in hexadecimal, 0 for a seed.
@@ -45,6 +79,25 @@ impl Charter {
     pub fn confirmed(&self) -> Option<Membership> {
         let mut membership = Membership::parse(&self.membership).ok()?;
         membership.version = self.version.parse().ok()?;
-        (!self.birth && membership.version.0 > 0).then_some(membership)
+        (!self.beginning.is_birth() && membership.version.0 > 0).then_some(membership)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As operators and agents of every version write and read it.
+    const WIRE: &str = r#"{"ensemble":"a","identity":"one","birth":true,"membership":"server.1=a:2888:3888:participant;2181","version":"0","joiner":"b"}"#;
+
+    #[test]
+    fn agents_and_operators_of_other_versions_read_the_beginning_as_birth() {
+        for (text, beginning) in
+            [(WIRE.to_owned(), Beginning::Birth), (WIRE.replace("true", "false"), Beginning::TakenUp)]
+        {
+            let charter: Charter = serde_json::from_str(&text).unwrap();
+            assert_eq!(charter.beginning, beginning);
+            assert_eq!(serde_json::to_string(&charter).unwrap(), text);
+        }
     }
 }

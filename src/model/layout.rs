@@ -12,3 +12,11 @@ pub const SUPER_DIR: &str = "/super";
 pub const ADMIN_PORT: u16 = 8080;
 /// Port of the agent.
 pub const AGENT_PORT: u16 = 8079;
+/// What the kubelet asks the agent: whether it lives.
+pub const HEALTH_PATH: &str = "/healthz";
+/// Whether the server serves.
+pub const READY_PATH: &str = "/ready";
+/// To hold up a leader that is to stop, until another leads.
+pub const HAND_OVER_PATH: &str = "/hand-over";
+/// What the operator asks it, and the other founders at a birth: all that it knows of its member.
+pub const MEMBER_PATH: &str = "/v1/member";

@@ -22,7 +22,7 @@ pub mod window;
 pub mod words;
 
 pub use acl::{Acl, RootAcl};
-pub use charter::Charter;
+pub use charter::{Beginning, Charter};
 pub use desired::Desired;
 pub use hindrance::{Hindrance, Hindrances, Place, Refusal, Unguarded};
 pub use ids::{ConfigVersion, Pool, Seat, ServerId, Zxid};

@@ -1,5 +1,7 @@
 //! What was seen, as one plain value. Nothing here is decided, and what could not be seen is said to be unknown.
 
+mod kind;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -13,6 +15,8 @@ use super::membership::Membership;
 use super::names::Names;
 use super::truth::MemberTruth;
 use crate::api::EnsembleStatus;
+
+pub use kind::{Field, Kind, ObjectKey, Row};
 
 /// Something that was asked for: the answer, or why there is none. The absence of an answer is never an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,52 +33,6 @@ impl<T> Fact<T> {
         match self {
             Self::Known(value) => Some(value),
             Self::Unknown(_) => None,
-        }
-    }
-}
-
-/// Kind and name of an object in the ensemble's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectKey {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-}
-
-/// The kinds that an ensemble owns, in the order in which they are applied: what a pod needs comes before pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// The members' account, without a token.
-    ServiceAccount,
-    /// The super user's password.
-    Secret,
-    /// Static configuration and charter.
-    ConfigMap,
-    /// For clients, for the set, and one a member.
-    Service,
-    /// Limits voluntary disruptions.
-    PodDisruptionBudget,
-    /// A member's claim, made by the `StatefulSet` controller.
-    PersistentVolumeClaim,
-    /// A member's pod, made by the `StatefulSet` controller; only ever deleted.
-    Pod,
-    /// The members.
-    StatefulSet,
-}
-
-impl Kind {
-    /// As Kubernetes writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceAccount => "ServiceAccount",
-            Self::Secret => "Secret",
-            Self::ConfigMap => "ConfigMap",
-            Self::Service => "Service",
-            Self::PodDisruptionBudget => "PodDisruptionBudget",
-            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
-            Self::Pod => "Pod",
-            Self::StatefulSet => "StatefulSet",
         }
     }
 }
@@ -259,6 +217,8 @@ pub struct Environment {
     pub agent_pull_policy: Option<String>,
     /// Whether the cluster gives pods their uid, gid and fsGroup, and refuses others.
     pub assigned_ids: bool,
+    /// The cluster's DNS domain, by what the kubelet wrote into the operator's own pod.
+    pub searched: Option<String>,
 }
 
 /// Everything that was seen of one ensemble in one pass.

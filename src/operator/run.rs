@@ -9,37 +9,25 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use futures::StreamExt as _;
-use futures::future::{join_all, ready};
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::Api;
-use kube::runtime::controller::{self, Controller, Error as ControllerError};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
-use kube::{Client, ResourceExt as _};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use futures::future::join_all;
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tracing::info;
 
-use super::namespaces::{allowed, ensembles, listed};
-use super::reconcile::{error_policy, reconcile};
-use super::watched::{Watched, of_labels};
-use super::{Context, MANAGER, surroundings};
+use super::ensemble::{self, metrics::Voters};
+use super::kit::controller::stop_signal;
+use super::kit::events::Events;
+use super::kit::memory::Memories;
+use super::kit::metrics::{Metrics, text};
+use super::kit::namespaces::{allowed, listed};
+use super::kit::{Kit, MANAGER};
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
-use crate::model::Names;
-use crate::model::names::{ENSEMBLE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
-use crate::model::observed::{Environment, Kind};
+use crate::model::observed::Environment;
 use crate::serve;
 
-/// An ensemble in the store.
-pub type Guarded = Watched<ZooKeeperEnsemble>;
-
-/// Ensembles that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
-/// node that takes hundreds of members with it must not hold up the other ensembles.
-const CONCURRENCY: u16 = 64;
+/// What ensembles are called where they are told of.
+const MANY: &str = "ensembles";
 
 /// Options of `menagerie operator`.
 #[derive(clap::Args)]
@@ -59,7 +47,7 @@ pub struct Options {
     /// Leave uid, gid and fsGroup of the members' pods to the cluster, as `OpenShift` wants it.
     #[arg(long, env = "MENAGERIE_ASSIGNED_IDS")]
     assigned_ids: bool,
-    /// The cluster's DNS domain.
+    /// The cluster's DNS domain. Members' names end in it; with a wrong one no new member starts.
     #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
     /// Where /metrics, /healthz and /readyz are served; `[::]` is every address, IPv4 as well.
@@ -89,29 +77,32 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 async fn run(options: Options) -> anyhow::Result<()> {
     let client =
         Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
-    let context = Arc::new(Context {
+    let mut registry = Registry::with_prefix("menagerie");
+    let kit = Arc::new(Kit {
         client: client.clone(),
-        events: super::events::Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
+        events: Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
+        metrics: Metrics::registered(&mut registry),
+    });
+    let context = Arc::new(ensemble::Context {
+        kit: Arc::clone(&kit),
         environment: Environment {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
             assigned_ids: options.assigned_ids,
+            searched: super::dns::searched(),
         },
         cluster_domain: options.cluster_domain,
-        metrics: super::metrics::Metrics::default(),
-        backoff: super::backoff::Backoff::default(),
-        hints: super::hints::Hints::default(),
-        hindered: super::hindered::Hindered::default(),
-        walks: super::walks::Walks::default(),
-        passwords: super::passwords::Passwords::default(),
+        voters: Voters::registered(&mut registry),
+        memories: Memories::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
-    let server = tokio::spawn(serve::serve(listener, routes(context.clone(), ready.clone())));
-    let selected = of_labels(&options.selector);
+    let server = tokio::spawn(serve::serve(listener, routes(registry, ready.clone())));
+    let selector = &options.selector;
     let places: Vec<Option<String>> =
         if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().cloned().map(Some).collect() };
-    let tried = join_all(places.iter().map(|place| listed(&client, place.as_ref(), &options.selector))).await;
+    let tried = places.iter().map(|place| listed::<ZooKeeperEnsemble>(&client, MANY, place.as_ref(), selector));
+    let tried = join_all(tried).await;
     // Of several namespaces one may be refused, or gone, without the others being left alone for it.
     if tried.iter().all(Result::is_err)
         && let Some(Err(error)) = tried.into_iter().next()
@@ -123,15 +114,15 @@ async fn run(options: Options) -> anyhow::Result<()> {
     ready.store(true, Ordering::Relaxed);
     info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, selector = options.selector, "watching");
     let controllers = places.iter().map(|place| {
-        let (client, selector, selected, context) = (&client, &options.selector, selected.clone(), context.clone());
+        let (kit, context) = (&kit, Arc::clone(&context));
         async move {
             if let Some(namespace) = place {
                 tokio::select! {
-                    () = allowed(client, namespace, selector, &context) => {}
+                    () = allowed::<ZooKeeperEnsemble>(kit, MANY, namespace, selector) => {}
                     () = stop_signal() => return,
                 }
             }
-            control(ensembles(client, place.as_ref()), selected, client, place.as_ref(), context).await;
+            ensemble::look_after(place.as_ref(), selector, context).await;
         }
     });
     tokio::select! {
@@ -141,97 +132,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One controller. Owned objects are watched by their metadata alone: what they hold is read when it is needed. Those of
-/// an ensemble that is not selected bring about nothing: it is not in the controller's store.
-async fn control(
-    ensembles: Api<Guarded>,
-    selected: watcher::Config,
-    client: &Client,
-    namespace: Option<&String>,
-    context: Arc<Context>,
-) {
-    let labelled = of_labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
-    let stop = stop_signal();
-    let nodes = surroundings::changes(client).await;
-    Controller::new(ensembles, selected)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .watches(metadata::<StatefulSet>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Pod>(client, namespace), labelled.clone(), noting(Kind::Pod, &context))
-        .watches(
-            metadata::<PersistentVolumeClaim>(client, namespace),
-            labelled.clone(),
-            noting(Kind::PersistentVolumeClaim, &context),
-        )
-        .watches(metadata::<Service>(client, namespace), labelled.clone(), noting(Kind::Service, &context))
-        .watches(metadata::<ConfigMap>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<Secret>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<ServiceAccount>(client, namespace), labelled.clone(), ensemble_of)
-        .watches(metadata::<PodDisruptionBudget>(client, namespace), labelled, ensemble_of)
-        .reconcile_all_on(nodes)
-        .graceful_shutdown_on(stop)
-        .run(reconcile, error_policy, context.clone())
-        .for_each(|result| {
-            match result {
-                // A reconcile that fails is logged by the error policy.
-                Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
-                // What is left of an ensemble that is gone, or of one that is not looked after.
-                Err(ControllerError::ObjectNotFound(gone)) => {
-                    context.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
-                }
-                Err(error) => error!(%error, "a watch failed and will be tried again"),
-            }
-            ready(())
-        })
-        .await;
-}
-
-fn metadata<K>(client: &Client, namespace: Option<&String>) -> Api<Watched<K>>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn ensemble_of<K: kube::Resource>(object: Watched<K>) -> Option<ObjectRef<Guarded>> {
-    let ensemble = object.labels().get(ENSEMBLE_LABEL)?;
-    Some(ObjectRef::new(ensemble).within(&object.namespace()?))
-}
-
-/// The same, and what was met is asked for by name from then on.
-fn noting<K: kube::Resource>(
-    kind: Kind,
-    context: &Arc<Context>,
-) -> impl Fn(Watched<K>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
-    let context = Arc::clone(context);
-    move |object| {
-        let name = object.name_any();
-        let ensemble = ensemble_of(object)?;
-        let names = Names {
-            ensemble: ensemble.name.clone(),
-            namespace: ensemble.namespace.clone().unwrap_or_default(),
-            domain: context.cluster_domain.clone(),
-        };
-        context.hints.heard(&names, kind, &name);
-        Some(ensemble)
-    }
-}
-
-async fn stop_signal() {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        _ => std::future::pending().await,
-    }
-}
-
-fn routes(context: Arc<Context>, ready: Arc<AtomicBool>) -> Router {
+fn routes(registry: Registry, ready: Arc<AtomicBool>) -> Router {
     Router::new()
-        .route("/metrics", get(|State(context): State<Arc<Context>>| async move { context.metrics.text() }))
+        .route("/metrics", get(|State(registry): State<Arc<Registry>>| async move { text(&registry) }))
         .route("/healthz", get(|| async { "ok" }))
         .route(
             "/readyz",
@@ -243,5 +146,5 @@ fn routes(context: Arc<Context>, ready: Arc<AtomicBool>) -> Router {
                 }
             }),
         )
-        .with_state(context)
+        .with_state(Arc::new(registry))
 }

@@ -80,7 +80,7 @@ pub fn way_out(view: &View<'_>, wanted: u32) -> Option<String> {
     let synced = view.synced_voters().count();
     let pod = names.pod(member.seat());
     // Two tolerate as little as one, and need the volumes of both: they are never advised.
-    let fewer = if synced % 2 == 0 { synced.saturating_sub(1) } else { synced };
+    let fewer = if synced.is_multiple_of(2) { synced.saturating_sub(1) } else { synced };
     let fewer = if fewer > 0 && fewer < wanted as usize {
         let (members, copies) =
             if fewer == 1 { ("member", ", and one copy of the data until then") } else { ("members", "") };

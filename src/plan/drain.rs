@@ -2,7 +2,7 @@
 //!
 //! Eviction itself is held to what keeps the quorum by the disruption budget. What is left to do is to give up leadership
 //! before the leader stops, which spares clients an election by timeout: as soon as its node is cordoned, and at the latest
-//! when its pod is being deleted, whoever deletes it. Its agent holds the server up for that long (`agent::serve`).
+//! when its pod is being deleted, whoever deletes it. Its agent holds the server up for that long (`agent::routes`).
 
 use super::view::{Row, View};
 use super::{Purpose, Step, mute, rolling, stop};

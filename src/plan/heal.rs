@@ -13,7 +13,7 @@ use super::view::{Row, View};
 use super::{Step, hindered, replace, volume};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Membership, Pool, Seat, ServerId};
+use crate::model::{Beginning, Membership, Pool, Seat, ServerId};
 
 /// A server that ended so often in its pod, and has not served for the whole deadline, will not by itself.
 const CRASHES: u32 = 3;
@@ -25,19 +25,19 @@ const STILL: u64 = 15;
 /// nobody could need. What a member finds when it starts may be old; it may not be false.
 pub fn heal(view: &View<'_>) -> Option<Step> {
     let draft = view.draft()?;
-    let birth = view.origin().ok()?.birth;
+    let beginning = view.origin().ok()?.beginning;
     let mut candidates = view.pods().filter(|(_, row, pod)| !pod.terminating && !row.pinned);
-    let (id, pod, why) = candidates.find_map(|(id, row, pod)| Some((id, pod, heals(view, id, row, birth)?)))?;
+    let (id, pod, why) = candidates.find_map(|(id, row, pod)| Some((id, pod, heals(view, id, row, beginning)?)))?;
     let false_start =
         hindered::untold(view.seen, &draft.held, &draft.told).is_some() && !hindered::may_start(view.seen, &draft.told);
     (!false_start).then(|| restart(view, id, pod, why))
 }
 
-fn heals(view: &View<'_>, id: ServerId, row: &Row<'_>, birth: bool) -> Option<String> {
-    match view.committed() {
-        Some(committed) => beside_a_leader(view, id, row, committed),
-        None if birth => at_birth(view, row),
-        None => without_a_leader(view, id, row),
+fn heals(view: &View<'_>, id: ServerId, row: &Row<'_>, beginning: Beginning) -> Option<String> {
+    match (view.committed(), beginning) {
+        (Some(committed), _) => beside_a_leader(view, id, row, committed),
+        (None, Beginning::Birth) => at_birth(view, row),
+        (None, Beginning::TakenUp) => without_a_leader(view, id, row),
     }
 }
 

@@ -117,7 +117,7 @@ pub fn untold(seen: &Observation, held: &[Held], charter: &Charter) -> Option<Re
 /// Whether a pod that does not serve may be made anew all the same: what its member finds is old, and not false. An older
 /// membership never replaces a member's own.
 pub fn may_start(seen: &Observation, charter: &Charter) -> bool {
-    seen.charter.as_ref().is_some_and(|told| told.identity == charter.identity && told.birth == charter.birth)
+    seen.charter.as_ref().is_some_and(|told| told.identity == charter.identity && told.beginning == charter.beginning)
 }
 
 /// What keeps the set from being made at all.

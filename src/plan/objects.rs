@@ -246,7 +246,7 @@ fn claim(seen: &Observation, seat: Seat, blueprint: &Blueprint<'_>) -> Option<Wr
     let claim = seen.claims.get(&seat)?;
     let ours = claim.identity.as_ref() == Some(&blueprint.charter.identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
-    let born = claim.born || !blueprint.charter.birth;
+    let born = claim.born || !blueprint.charter.beginning.is_birth();
     let ran = version::ran(seen, seat).filter(|_| born);
     let as_it_is = claim.owned == owned && claim.born == born && claim.ran.as_deref() == ran;
     if !ours || (as_it_is && claim.instance.is_none()) {

@@ -10,15 +10,17 @@ use super::standing::serving;
 use super::view::View;
 use super::{Obstacle, Reason, Step, Target, confirmed, hindered, replace};
 use crate::model::desired::{MAX_REPLICAS, Storage};
-use crate::model::{Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, PodFacts, Pool, Seat, ServerId};
+use crate::model::{
+    Beginning, Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, PodFacts, Pool, Seat, ServerId,
+};
 
-/// Who the ensemble is and whether it is being born.
+/// Who the ensemble is and how it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Its identity: the uid of the object that founded it.
     pub identity: String,
-    /// Whether empty disks may vote: only until there was a quorum once.
-    pub birth: bool,
+    /// How it begins: as a birth only until there was a quorum once.
+    pub beginning: Beginning,
     /// Pods that a new `StatefulSet` starts with.
     pub first_pods: u32,
 }
@@ -32,16 +34,17 @@ impl Origin {
         // are today's, whatever the cluster's domain was thought to be then: a majority is counted by ids.
         let founders = seen.charter.as_ref().filter(|charter| charter.identity == self.identity).and_then(seed_size);
         let founders = founders.filter(|founders| !may_be_fewer(seen, self, *founders)).unwrap_or(pods);
-        let noted = confirmed(view).filter(|_| !self.birth);
+        let birth = self.beginning.is_birth();
+        let noted = confirmed(view).filter(|_| !birth);
         let membership = noted.unwrap_or_else(|| seen.names.seed(founders));
         Charter {
             ensemble: seen.names.ensemble.clone(),
             identity: self.identity.clone(),
-            birth: self.birth,
+            beginning: self.beginning,
             version: membership.version.to_string(),
             membership: membership.text(),
             joiner: seen.names.joiner(),
-            resync: if self.birth { BTreeMap::new() } else { replace::resync(view) },
+            resync: if birth { BTreeMap::new() } else { replace::resync(view) },
         }
     }
 }
@@ -72,19 +75,22 @@ pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
     // Claims bear an identity from their first moment; that of an ensemble which never had a quorum proves no birth.
     // Whatever else is on record: a pass that only waited has written the identity to the status of a new object.
     let revived = seen.claims.values().any(|claim| claim.born && claim.identity.as_ref() == Some(&identity));
-    let birth = !revived && !was_born(view, &identity);
+    let beginning = if revived || was_born(view, &identity) { Beginning::TakenUp } else { Beginning::Birth };
     let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
-    let first_pods = if birth {
-        seen.charter.as_ref().filter(|charter| charter.identity == identity).and_then(seed_size).unwrap_or(wanted)
-    } else {
-        confirmed(view).map_or(0, |membership| membership.highest(&seen.names)).max(seen.highest_claim()).max(1)
+    let first_pods = match beginning {
+        Beginning::Birth => {
+            seen.charter.as_ref().filter(|charter| charter.identity == identity).and_then(seed_size).unwrap_or(wanted)
+        }
+        Beginning::TakenUp => {
+            confirmed(view).map_or(0, |membership| membership.highest(&seen.names)).max(seen.highest_claim()).max(1)
+        }
     };
     if seen.set(Pool::Voters).is_none() {
         for seat in 0..first_pods {
             usable_claim(seen, ServerId(seat + 1), &identity)?;
         }
     }
-    Ok(Origin { identity, birth, first_pods })
+    Ok(Origin { identity, beginning, first_pods })
 }
 
 /// Whether a member's claim may be used by this ensemble: there is none, or it bears this identity.
@@ -143,7 +149,8 @@ fn going_claims(seen: &Observation) -> Result<(), Obstacle> {
 
 fn was_born(view: &View<'_>, identity: &str) -> bool {
     let seen = view.seen;
-    let by_record = seen.status.membership.is_some() || seen.charter.as_ref().is_some_and(|charter| !charter.birth);
+    let by_record =
+        seen.status.membership.is_some() || seen.charter.as_ref().is_some_and(|charter| !charter.beginning.is_birth());
     let by_truth = seen.members.values().filter_map(Fact::known).any(|truth| {
         let ours = truth.disk.identity.as_deref() == Some(identity);
         ours && (truth.disk.record.is_some_and(|record| record > ConfigVersion(0)) || serving(truth).is_some())
@@ -170,7 +177,7 @@ pub fn unknown(view: &View<'_>) -> Option<Step> {
 
 /// The ensemble is being born.
 pub fn founding(view: &View<'_>) -> Option<Step> {
-    let origin = view.origin().ok().filter(|origin| origin.birth)?;
+    let origin = view.origin().ok().filter(|origin| origin.beginning.is_birth())?;
     Some(Step::Wait(missing(view, origin)))
 }
 
@@ -196,10 +203,11 @@ fn missing(view: &View<'_>, origin: &Origin) -> Reason {
 /// the `StatefulSet`, or fewer, when fewer are wanted by now and those that go were never anywhere.
 pub fn founding_pods(seen: &Observation, origin: &Origin) -> Option<u32> {
     let pods = seen.set(Pool::Voters)?.replicas;
-    let founders = seen.charter.as_ref().filter(|charter| charter.birth).and_then(seed_size)?;
+    let founders = seen.charter.as_ref().filter(|charter| charter.beginning.is_birth()).and_then(seed_size)?;
     let wanted = seen.desired.as_ref().ok()?.replicas;
     let pods_wanted = if wanted < founders && never_anywhere(seen, wanted, founders) { wanted } else { founders };
-    (origin.birth && pods != pods_wanted && (pods < founders || pods_wanted < founders)).then_some(pods_wanted)
+    (origin.beginning.is_birth() && pods != pods_wanted && (pods < founders || pods_wanted < founders))
+        .then_some(pods_wanted)
 }
 
 /// Whether the list of founders may become shorter: the pods beyond have gone, and had no volume while they were there, so
@@ -210,7 +218,11 @@ fn may_be_fewer(seen: &Observation, origin: &Origin, founders: u32) -> bool {
     let wanted = seen.desired.as_ref().map_or(founders, |desired| desired.replicas);
     // Its controller makes no more of them.
     let gone = set.update_revision.is_some() && seen.pods.keys().all(|seat| seat.ordinal < wanted);
-    origin.birth && wanted < founders && set.replicas == wanted && gone && never_anywhere(seen, wanted, founders)
+    origin.beginning.is_birth()
+        && wanted < founders
+        && set.replicas == wanted
+        && gone
+        && never_anywhere(seen, wanted, founders)
 }
 
 /// Whether these members never had a volume, and so never ran: their claims, if there are any, were never bound.

@@ -13,7 +13,7 @@ const READABLE_BELOW: u32 = 9;
 /// that it would have to read.
 pub fn refusal(view: &View<'_>) -> Option<Step> {
     let (seen, desired, origin) = (view.seen, view.desired?, view.origin().ok()?);
-    let to = minor(&desired.version).filter(|_| !origin.birth)?;
+    let to = minor(&desired.version).filter(|_| !origin.beginning.is_birth())?;
     let pods = seen.set(Pool::Voters).map_or(u32::MAX, |set| set.replicas);
     let claims = seen.claims.iter().filter(|(seat, claim)| {
         seat.ordinal < pods && !claim.going && claim.identity.as_ref() == Some(&origin.identity)

@@ -11,6 +11,7 @@ pub fn warning(view: &View<'_>) -> Option<Verdict> {
     let (seen, desired) = (view.seen, view.desired?);
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
     let said: Vec<Reason> = [
+        other_domain(seen),
         volume::warning(view),
         last_copy(desired),
         ephemeral_limit(desired),
@@ -26,6 +27,19 @@ pub fn warning(view: &View<'_>) -> Option<Verdict> {
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
     Some(Verdict { name: "Warning", truth: Truth::True, reason, message })
+}
+
+/// Members get names below one domain, and the cluster's is another one.
+fn other_domain(seen: &Observation) -> Option<Reason> {
+    let (told, searched) = (&seen.names.domain, seen.environment.searched.as_ref()?);
+    (told.trim_end_matches('.') != searched).then(|| {
+        Reason::new(
+            "ClusterDomain",
+            format!(
+                "members get names below {told}, and the operator's own pod is in a cluster whose DNS domain is {searched}: set the operator's --cluster-domain (chart value clusterDomain={searched}); with a wrong one no new member starts"
+            ),
+        )
+    })
 }
 
 /// What two voters mean: of them ZooKeeper needs both, and takes no vote from a server whose database is empty.

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{Blueprint, Rendered, api_version};
+use super::{Blueprint, Rendered};
 use crate::model::ClaimFacts;
 use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
@@ -37,7 +37,7 @@ pub fn claim(blueprint: &Blueprint<'_>, claim: &ClaimFacts, on: OnClaim<'_>) -> 
     owner["blockOwnerDeletion"] = json!(false);
     let kind = Kind::PersistentVolumeClaim;
     let json = json!({
-        "apiVersion": api_version(kind),
+        "apiVersion": kind.row().api_version,
         "kind": kind.as_str(),
         "metadata": {
             "name": claim.name,

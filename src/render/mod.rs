@@ -137,7 +137,7 @@ fn digest(text: &str) -> String {
 impl Blueprint<'_> {
     fn object(&self, kind: Kind, name: &str, body: Value) -> Rendered {
         let mut json = json!({
-            "apiVersion": api_version(kind),
+            "apiVersion": kind.row().api_version,
             "kind": kind.as_str(),
             "metadata": {
                 "name": name,
@@ -160,20 +160,6 @@ impl Blueprint<'_> {
             "controller": true,
             "blockOwnerDeletion": true,
         })
-    }
-}
-
-/// `apiVersion` of a kind.
-pub fn api_version(kind: Kind) -> &'static str {
-    match kind {
-        Kind::ServiceAccount
-        | Kind::Secret
-        | Kind::ConfigMap
-        | Kind::Service
-        | Kind::PersistentVolumeClaim
-        | Kind::Pod => "v1",
-        Kind::PodDisruptionBudget => "policy/v1",
-        Kind::StatefulSet => "apps/v1",
     }
 }
 

@@ -6,7 +6,9 @@ use super::{Blueprint, config, digest, labels, merge};
 use crate::api::PullPolicy;
 use crate::model::Desired;
 use crate::model::desired::Storage;
-use crate::model::layout::{AGENT_PORT, CONFIG_FILE, DATA_DIR, SEED_DIR, SUPER_DIR};
+use crate::model::layout::{
+    AGENT_PORT, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH, READY_PATH, SEED_DIR, SUPER_DIR,
+};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION};
 use crate::settings;
@@ -33,6 +35,9 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "serviceAccountName": blueprint.names.ensemble,
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
+            // Members' names are looked up as they are first: with the default of 5 every search domain is tried before, and where a
+            // wildcard answers in one of them (a company's zone, nip.io) each name leads to a stranger.
+            "dnsConfig": {"options": [{"name": "ndots", "value": dots(blueprint).to_string()}]},
             "terminationGracePeriodSeconds": 30,
             // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
             "shareProcessNamespace": true,
@@ -62,6 +67,11 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
         containers.rotate_left(1);
     }
     template
+}
+
+/// How many dots a member's name has.
+fn dots(blueprint: &Blueprint<'_>) -> usize {
+    blueprint.names.dns(&blueprint.names.ensemble).matches('.').count()
 }
 
 /// What the restricted Pod Security Standard asks of a pod.
@@ -148,7 +158,7 @@ fn prepare(blueprint: &Blueprint<'_>) -> Value {
 fn agent(blueprint: &Blueprint<'_>) -> Value {
     let mut agent = of_the_operators_image(blueprint, "agent", "serve");
     agent["ports"] = json!([{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}]);
-    agent["livenessProbe"] = probe("/healthz", 10, 3);
+    agent["livenessProbe"] = probe(HEALTH_PATH, 10, 3);
     agent
 }
 
@@ -162,11 +172,11 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         "env": env(blueprint),
         "ports": [port("client", CLIENT_PORT), port("quorum", QUORUM_PORT), port("election", ELECTION_PORT)],
         // No liveness: its answer is the agent's, and an agent that is down would cost its server its life; why the kubelet
-        // cannot ask anybody else, `agent/serve.rs` tells. No startup probe either: a large database loads for as long as
+        // cannot ask anybody else, `agent/routes/kubelet.rs` tells. No startup probe either: a large database loads for as long as
         // it takes. Four seconds of readiness outlast an agent that is restarted.
-        "readinessProbe": probe("/ready", 1, 4),
+        "readinessProbe": probe(READY_PATH, 1, 4),
         // A leader is held up until another leads, for some seconds at most; all others stop at once.
-        "lifecycle": {"preStop": {"httpGet": {"path": "/hand-over", "port": AGENT_PORT, "scheme": "HTTP"}}},
+        "lifecycle": {"preStop": {"httpGet": {"path": HAND_OVER_PATH, "port": AGENT_PORT, "scheme": "HTTP"}}},
         "securityContext": restricted(),
         // Its last lines, when it ends in error: what a condition can say about it.
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
+use menagerie::model::layout::{AGENT_PORT, MEMBER_PATH};
 use menagerie::model::truth::{Disk, Mode, Server, Serving};
 use menagerie::model::{ConfigVersion, MemberTruth, Names, Seat, ServerId, Zxid};
 use serde_json::{Value, json};
@@ -24,7 +25,6 @@ use serde_json::{Value, json};
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 64, 1);
 const NODES: u32 = 30;
 const AT_ONCE: usize = 32;
-const AGENT_PORT: u16 = 8079;
 const BORN: ConfigVersion = ConfigVersion(1 << 32);
 
 type Shared<T> = Arc<Mutex<T>>;
@@ -50,7 +50,7 @@ impl Fleet {
             nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
         }
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, AGENT_PORT)).await.unwrap();
-        let routes = Router::new().route("/v1/member", get(answer)).with_state(fleet.clone());
+        let routes = Router::new().route(MEMBER_PATH, get(answer)).with_state(fleet.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let kubelet = fleet.clone();
         tokio::spawn(async move {

@@ -10,6 +10,7 @@ mod measure;
 mod recover;
 mod roll;
 mod scale;
+mod two;
 #[path = "../e2e/writers.rs"]
 mod writers;
 
@@ -35,6 +36,9 @@ async fn main() {
     }
     if asked("roll") {
         roll::roll(runs).await;
+    }
+    if asked("two") {
+        two::two(runs).await;
     }
     if asked("idle") {
         idle::idle().await;

@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
+use menagerie::agent::client;
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsemble};
 use menagerie::model::MemberTruth;
 use serde_json::{Value, json};
@@ -213,11 +214,7 @@ impl Ensemble {
         let selector = format!("menagerie.dev/ensemble={}", self.name);
         let pods = self.space.pods().list(&ListParams::default().labels(&selector)).await.unwrap();
         let addresses = pods.items.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.clone());
-        let asked = addresses.map(|ip| async move {
-            menagerie::http::get_json::<MemberTruth>(&format!("http://{ip}:8079/v1/member"), Duration::from_secs(1))
-                .await
-                .ok()
-        });
+        let asked = addresses.map(|ip| async move { client::member(&ip, Duration::from_secs(1)).await.ok() });
         futures::future::join_all(asked).await.into_iter().flatten().collect()
     }
 

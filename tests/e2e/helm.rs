@@ -98,6 +98,39 @@ async fn life_of_a_release(space: Space) {
 }
 
 #[tokio::test]
+async fn case_25_a_wrong_cluster_domain_is_named_and_put_right_it_heals_an_ensemble_that_was_not_born() {
+    in_namespace("domain", |space| async move {
+        without_the_other_operator(&space, |space| async move {
+            let mut release = Release::of(&space);
+            release.values.push("--set=clusterDomain=k8s.example".to_owned());
+            release.with_values(&["install", &space.name, CHART, "--wait", "--timeout=120s"]);
+            let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+            eventually(PATIENCE, "a condition that names clusterDomain", async || {
+                let said = condition(&zk.status().await, "Ready");
+                said.0 == "False" && said.2.contains("clusterDomain")
+            })
+            .await;
+            let warning = condition(&zk.status().await, "Warning");
+            assert!(warning.1 == "ClusterDomain" && warning.2.contains("clusterDomain=cluster.local"), "{warning:?}");
+            release.helm(&[
+                "upgrade",
+                &space.name,
+                CHART,
+                "--reset-then-reuse-values",
+                "--set=clusterDomain=cluster.local",
+                "--wait",
+                "--timeout=120s",
+            ]);
+            zk.ready(3).await;
+            connect(&zk.address("client").await).await;
+            release.helm(&["uninstall", &space.name, "--wait", "--timeout=120s"]);
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn case_r11_a_namespace_whose_role_binding_is_gone_keeps_the_operator_from_no_other() {
     in_namespace("list-a", |a| async move {
         in_namespace("list-b", |b| async move {

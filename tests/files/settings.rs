@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use menagerie::model::observed::Environment;
-use menagerie::model::{Charter, Desired, Names, Requests};
+use menagerie::model::{Beginning, Charter, Desired, Names, Requests};
 use menagerie::render::{Blueprint, render};
 use menagerie::settings::{Rule, all, known, owned};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn rendered(config: &Value) -> String {
     let charter = Charter {
         ensemble: "zk".into(),
         identity: "identity".into(),
-        birth: true,
+        beginning: Beginning::Birth,
         membership: names.seed(3).text(),
         version: "0".into(),
         joiner: names.joiner(),
@@ -36,6 +36,7 @@ fn rendered(config: &Value) -> String {
             agent_image: "menagerie/operator:1".into(),
             agent_pull_policy: None,
             assigned_ids: false,
+            searched: None,
         },
         charter,
         pods: 3,

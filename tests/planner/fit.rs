@@ -90,7 +90,7 @@ fn an_ephemeral_ensemble_in_which_one_lost_copy_is_final_says_so() {
 
 #[test]
 fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_other() {
-    let words = "the name zk-0.ns.svc.k8s.example and 2 more did not resolve within 60 s before it started";
+    let words = "the name zk-0.ns.svc.k8s.example and 2 more did not resolve within 60 s";
     let mut seen = settled(3).seen();
     for pod in seen.pods.values_mut() {
         pod.in_spite_of = Some(words.to_owned());
@@ -107,6 +107,19 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
         "{quorum:?}"
     );
     assert_eq!(quorum.message.matches("did not resolve").count(), 1, "once is enough: {quorum:?}");
+}
+
+#[test]
+fn case_25_another_domain_than_that_of_the_operators_own_pod_is_said_before_any_pod_has_tried() {
+    let mut seen = zk(3).seen();
+    assert_eq!(warning(&plan(&seen)), None, "outside a cluster nothing is known");
+    seen.environment.searched = Some("cluster.local".into());
+    assert_eq!(warning(&plan(&seen)), None);
+    seen.names.domain = "k8s.example".into();
+    let plan = plan(&seen);
+    let (reason, message) = warning(&plan).unwrap();
+    assert_eq!(reason, "ClusterDomain");
+    assert!(message.contains("clusterDomain=cluster.local"), "{message}");
 }
 
 /// The set as an earlier version made it.

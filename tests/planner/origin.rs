@@ -173,7 +173,7 @@ fn a_birth_is_over_with_the_first_quorum_whether_or_not_anybody_confirms_its_mem
         };
         // The port of the clients is out of reach: what a quorum has to confirm waits, and this does not.
         let charter = world.seen().charter.unwrap();
-        assert!(!charter.birth && charter.confirmed().is_none(), "{charter:?}");
+        assert!(!charter.beginning.is_birth() && charter.confirmed().is_none(), "{charter:?}");
         assert!(world.claims.values().all(|claim| claim.born), "{:?}", world.claims);
         return;
     }

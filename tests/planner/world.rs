@@ -221,7 +221,7 @@ impl World {
     /// Founds the ensemble when a majority of the seed runs with empty disks that may vote.
     fn elect(&mut self) {
         let Some(charter) = self.charter() else { return };
-        if self.membership.is_none() && charter.birth {
+        if self.membership.is_none() && charter.beginning.is_birth() {
             let mut seed = Membership::parse(&charter.membership).unwrap();
             if seed.quorum(|id| self.running(id)) {
                 seed.version = ConfigVersion(1 << 32);

@@ -8,13 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use menagerie::agent::member::Member;
 use menagerie::agent::motion;
-use menagerie::agent::serve::{Agent, router};
+use menagerie::agent::queue::Queue;
+use menagerie::agent::routes::router;
 use menagerie::agent::truth::Place;
 use menagerie::agent::volume::Volume;
 use menagerie::http::{self, HttpError};
+use menagerie::model::layout::MEMBER_PATH;
 use menagerie::model::truth::{Mode, Server};
-use menagerie::model::{MemberTruth, ServerId};
+use menagerie::model::{ConfigVersion, MemberTruth, ServerId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -53,8 +56,8 @@ impl Ensemble {
             fs::write(ensemble.data(id).join("myid"), id.to_string()).unwrap();
             fs::write(ensemble.data(id).join("initialize"), "").unwrap();
             fs::write(conf.join("logback.xml"), LOGBACK).unwrap();
-            ensemble.list(id, |peer| ensemble.address(peer, 2888));
             ensemble.configure(id, "reconfigEnabled=true");
+            ensemble.list(id, ConfigVersion(0), |peer| ensemble.address(peer, 2888));
         }
         ensemble
     }
@@ -67,13 +70,17 @@ impl Ensemble {
         SocketAddr::from(([127, 77, self.net, id], port))
     }
 
-    /// Where one member finds the others' quorum ports.
-    pub fn list(&self, id: u8, quorum: impl Fn(u8) -> SocketAddr) {
+    /// Where one member finds the others' quorum ports, in a list of this version.
+    pub fn list(&self, id: u8, version: ConfigVersion, quorum: impl Fn(u8) -> SocketAddr) {
         let lines = (1..=3).map(|peer| {
             let client = self.address(peer, 2181);
             format!("server.{peer}={}:3888:participant;{client}\n", quorum(peer))
         });
-        fs::write(self.data(id).join("conf/zoo.cfg.dynamic.0"), lines.collect::<String>()).unwrap();
+        let conf = self.data(id).join("conf");
+        fs::write(conf.join(format!("zoo.cfg.dynamic.{version}")), lines.collect::<String>()).unwrap();
+        let zoo_cfg = fs::read_to_string(conf.join("zoo.cfg")).unwrap();
+        let named = zoo_cfg.replace("zoo.cfg.dynamic.0", &format!("zoo.cfg.dynamic.{version}"));
+        fs::write(conf.join("zoo.cfg"), named).unwrap();
     }
 
     pub fn configure(&self, id: u8, more: &str) {
@@ -130,10 +137,11 @@ impl Ensemble {
             client: self.address(id, 2181).to_string(),
             quorum,
         };
-        let agent = Arc::new(Agent::new(ServerId(id.into()), place, Volume::at(&self.data(id)), None));
+        let volume = Volume::at(&self.data(id));
+        let member = Arc::new(Member::new(ServerId(id.into()), place, volume.clone(), None));
         let listener = TcpListener::bind(self.address(id, 8079)).await.unwrap();
-        tokio::spawn(motion::watch(Arc::clone(&agent), Duration::from_secs(1)));
-        tokio::spawn(menagerie::serve::serve(listener, router(agent)));
+        tokio::spawn(motion::watch(Arc::clone(&member), Queue::to(volume), Duration::from_secs(1)));
+        tokio::spawn(menagerie::serve::serve(listener, router(member)));
         format!("http://{}", self.address(id, 8079))
     }
 
@@ -156,11 +164,15 @@ impl Ensemble {
 
     /// Waits until an agent tells what is waited for.
     pub async fn until(&self, agent: &str, what: &str, is: impl Fn(&MemberTruth) -> bool) -> MemberTruth {
-        let end = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let end = begun + PATIENCE;
         loop {
             let truth = truth(agent).await;
             match truth {
-                Some(truth) if is(&truth) => return truth,
+                Some(truth) if is(&truth) => {
+                    println!("{what}: after {:?}", begun.elapsed());
+                    return truth;
+                }
                 _ => assert!(Instant::now() < end, "{what}: {truth:?}\n{}", self.words()),
             }
             sleep(Duration::from_millis(200)).await;
@@ -178,7 +190,7 @@ impl Drop for Ensemble {
 
 /// On a machine that is busy with something else, a disk may not answer in its time, and there is no truth.
 pub async fn truth(agent: &str) -> Option<MemberTruth> {
-    match http::get_json(&format!("{agent}/v1/member"), Duration::from_secs(10)).await {
+    match http::get_json(&format!("{agent}{MEMBER_PATH}"), Duration::from_secs(10)).await {
         Ok(truth) => Some(truth),
         Err(HttpError::Status { status: 503, .. }) => None,
         Err(error) => panic!("{error}"),

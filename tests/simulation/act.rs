@@ -8,7 +8,7 @@ use menagerie::render::Rendered;
 
 use super::disk::What;
 use super::invariants::Wrong;
-use super::kube::Conflict;
+use super::kube::{Conflict, resolves};
 use super::membership::{Config, Ids};
 use super::operator::Pass;
 use super::server::Server;
@@ -42,9 +42,9 @@ impl World {
             Deed::Write(write) => self.apply(write, pass),
             Deed::Delete(target) => self.delete(target, pass),
             Deed::Resize(resize) => self.resize(resize, pass),
-            Deed::Confirm { expected, via } => {
-                self.quorum_read(via, pass).and_then(|config| expected.met(&config.membership(), &super::kube::names()))
-            }
+            Deed::Confirm { expected, via } => self
+                .quorum_read(via, pass)
+                .and_then(|config| expected.met(&config.membership(), &pass.sight.resource.spec.names())),
             Deed::Reconfig { change, from, via } => {
                 let from = (!pass.thought.unfenced).then_some(*from);
                 self.change(change, from, via, (pass, wire))
@@ -91,7 +91,7 @@ impl World {
         let text = object.json["data"][CHARTER_KEY].as_str();
         let charter = text.and_then(|text| serde_json::from_str::<Charter>(text).ok());
         let Some(told) = charter.and_then(|charter| charter.confirmed()) else { return };
-        if let Some((id, server)) = told.strangers(&super::kube::names()).next() {
+        if let Some((id, server)) = told.strangers(&super::kube::names()).find(|(_, server)| resolves(server.host())) {
             let text =
                 format!("members are told that server {id} is at {}, which is another ensemble's", server.host());
             return self.wrong(Wrong::Foreign(text));
@@ -165,7 +165,9 @@ impl World {
         self.judge_spreading(id, pass);
         self.judge_patience(id, pass);
         let decided = pass.decided;
-        if !self.born() || !pass.synced.contains(id) || decided.voters.len() == 1 {
+        // The only member takes the quorum along whenever it is restarted; it may have been born since that was decided.
+        let alone = decided.voters.len() == 1 || (decided.version == 0 && self.committed.voters.without(id).len() == 0);
+        if !self.born() || !pass.synced.contains(id) || alone {
             return;
         }
         if decided.version != self.committed.version && decided.voters.contains(id) {
@@ -238,9 +240,9 @@ impl World {
         via: &[ServerId],
         (pass, wire): (&Pass, Wire),
     ) -> Result<(), String> {
-        let (id, join) = match change {
-            Change::Join(id, _) => (id.0, true),
-            Change::Leave(id) => (id.0, false),
+        let (id, join, astray) = match change {
+            Change::Join(id, server) => (id.0, true, !resolves(server.host())),
+            Change::Leave(id) => (id.0, false, false),
         };
         let before = self.committed;
         let Some(member) =
@@ -248,9 +250,13 @@ impl World {
         else {
             return Err("nobody serves".to_owned());
         };
-        let voters = |voters: Ids| if join { voters.with(id) } else { voters.without(id) };
+        let changed = |config: Config| Config {
+            voters: if join { config.voters.with(id) } else { config.voters.without(id) },
+            astray: if astray { config.astray.with(id) } else { config.astray.without(id) },
+            ..config
+        };
         let proposed = self.proposals();
-        let verdict = self.reconfigure(member, voters, from.map(|from| from.0), wire != Wire::Halfway);
+        let verdict = self.reconfigure(member, changed, from.map(|from| from.0), wire != Wire::Halfway);
         if self.proposals() > proposed {
             self.judge_change(before, (id, join), pass);
         }

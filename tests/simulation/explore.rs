@@ -91,6 +91,8 @@ pub struct Course {
     pub meddling: u32,
     /// One fault in so many is a claim that somebody deletes under its pod; 0 is none.
     pub marks: u32,
+    /// Of so many changes, one tells the operator another DNS domain than the cluster's, or the right one again; 0 is none.
+    pub astray: u32,
 }
 
 impl Course {
@@ -115,6 +117,7 @@ impl Course {
             late: 30,
             meddling: 0,
             marks: 0,
+            astray: 0,
         }
     }
 
@@ -131,6 +134,11 @@ impl Course {
     /// From nothing: everything happens while the ensemble is being born.
     pub fn birth() -> Self {
         Self { born: false, from: vec![1, 2, 3], events: 80, recreate: false, ..Self::everything() }
+    }
+
+    /// From nothing, or from an ensemble that grows, with an operator that was told another domain than the cluster's.
+    pub fn astray() -> Self {
+        Self { astray: 3, rolls: 0, faults: 15, from: vec![1, 2, 3], ..Self::birth() }
     }
 
     /// Members come and go all the time.
@@ -179,6 +187,7 @@ impl Course {
             wish: 0,
             policy: if self.policies > 0 { dice.pick(&POLICIES).unwrap_or_default() } else { Policy::Automatic },
             broken: false,
+            astray: dice.once_in(self.astray),
         };
         let mut world = World::new(spec);
         if self.meddling > 0 {
@@ -217,13 +226,14 @@ impl Course {
             let turned = if dice.once_in(4) { !world.spec.reclaim } else { world.spec.reclaim };
             let reclaim = self.reclaim.unwrap_or(turned);
             let Spec { mut tick, mut wish, mut broken, .. } = world.spec;
+            let astray = dice.once_in(self.astray) != world.spec.astray;
             if dice.once_in(self.rolls) {
                 broken = dice.once_in(self.broken);
                 let why = if dice.once_in(2) { &mut wish } else { &mut tick };
                 *why += 1;
             }
             let replicas = dice.pick(&self.sizes).unwrap_or(world.spec.replicas);
-            return Some(Event::Spec(Spec { replicas, reclaim, tick, wish, broken, ..world.spec }));
+            return Some(Event::Spec(Spec { replicas, reclaim, tick, wish, broken, astray, ..world.spec }));
         }
         if dice.once_in(self.faults) {
             return self.fault(world, dice);

@@ -22,6 +22,19 @@ pub fn names() -> Names {
     Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
 }
 
+/// Below it no name resolves.
+const NOWHERE: &str = "k8s.example";
+
+/// The names that an operator gives which was told another domain than the cluster's.
+pub fn names_astray() -> Names {
+    Names { domain: NOWHERE.into(), ..names() }
+}
+
+/// Whether nobody can look this name up.
+pub fn resolves(host: &str) -> bool {
+    !host.ends_with(NOWHERE)
+}
+
 /// An object that the operator applied, or a stranger's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {

@@ -2,12 +2,14 @@
 
 use menagerie::agent::prepare::{INITIALIZE, configure};
 use menagerie::agent::record::Records;
+use menagerie::agent::resolve::{Missing, Why};
 use menagerie::agent::seed::Seed;
-use menagerie::model::ServerId;
 use menagerie::model::charter::{CHARTER_KEY, STATIC_KEY};
 use menagerie::model::observed::Kind;
+use menagerie::model::{Beginning, Membership, ServerId};
 
 use super::invariants::Wrong;
+use super::kube::resolves;
 use super::membership::Config;
 use super::mind::Mind;
 use super::server::Server;
@@ -78,8 +80,8 @@ impl World {
         let ready = self.kube.pods.get(&ordinal).is_some_and(|pod| pod.placed && !pod.prepared && !pod.terminating);
         let Some(mut seed) = self.seed(mount).filter(|_| ready) else { return false };
         let Some(found) = self.kube.disk(id).map(super::disk::Disk::found) else { return false };
-        if seed.birth && !found.database && self.witness(&seed, id) {
-            seed.birth = false;
+        if seed.beginning.is_birth() && !found.database && self.witness(&seed, id) {
+            seed.beginning = Beginning::TakenUp;
         }
         let outcome = mind.prepare(&found, &seed, ServerId(id));
         let plan = match outcome {
@@ -103,27 +105,46 @@ impl World {
         if let Some(disk) = self.kube.disk_mut(id) {
             disk.apply(&plan, count);
         }
+        let missing = self.missing(&plan.using);
+        let starts = whole && (mind.mutant.may_start)(&plan.using, ServerId(id), &missing);
+        let trouble = (whole && !starts).then(|| "its name does not resolve".to_owned());
+        let mut news = true;
         if let Some(pod) = self.kube.pods.get_mut(&ordinal) {
-            // The kubelet writes its status.
-            pod.version += 1;
-            pod.prepared = whole;
-            pod.trouble = None;
+            // The kubelet writes its status. One that waits for its name tries again, and nothing has changed.
+            news = trouble.is_none() || pod.trouble != trouble;
+            pod.version += u32::from(news);
+            pod.prepared = starts;
+            pod.trouble = trouble;
         }
         let (using, marker) = (Config::of(&plan.using), founds(self) && !before);
-        let word = if whole { "prepares the volume" } else { "is cut short preparing the volume" };
+        let word = match (whole, starts) {
+            (true, true) => "prepares the volume",
+            (true, false) => "prepares the volume and waits for its own name to resolve",
+            (false, _) => "is cut short preparing the volume",
+        };
         let birth = if marker { ", with the marker of birth" } else { "" };
-        self.tell(|| format!("pod zk-{ordinal} {word}: membership {using} from its {:?}{birth}", plan.from));
+        if news {
+            self.tell(|| format!("pod zk-{ordinal} {word}: membership {using} from its {:?}{birth}", plan.from));
+        }
         if marker && self.initialized.contains(id) {
             self.wrong(Wrong::Initialize(format!(
                 "member {id} gets the marker of birth, and has started with it before"
             )));
         }
-        true
+        news
+    }
+
+    /// Names that nobody can look up: of another domain, or of a member that has no pod on a node.
+    fn missing(&self, using: &Membership) -> Missing {
+        let placed = |id: &ServerId| self.kube.pods.get(&id.seat().ordinal).is_some_and(|pod| pod.placed);
+        let missing = using.servers.iter().filter(|(id, server)| !placed(id) || !resolves(server.host()));
+        missing.map(|(_, server)| (server.host().to_owned(), Why::Nowhere)).collect()
     }
 
     /// As `agent::birth` asks: whether one of the other founders has seen the ensemble live.
     fn witness(&self, seed: &Seed, own: u32) -> bool {
-        seed.membership.servers.keys().map(|id| id.0).filter(|id| *id != own).any(|id| {
+        let named = seed.membership.servers.iter().filter(|(_, server)| resolves(server.host()));
+        named.map(|(id, _)| id.0).filter(|id| *id != own).any(|id| {
             let pod = self.kube.pods.get(&(id - 1)).filter(|pod| pod.prepared && !pod.cut);
             let Some((pod, disk)) = pod.zip(self.kube.disk(id)) else { return false };
             let truth = disk.truth();

@@ -53,6 +53,11 @@ fn nothing_breaks_at_a_birth() {
 }
 
 #[test]
+fn nothing_breaks_while_the_operator_is_told_another_domain_than_the_clusters() {
+    sound(&Course::astray(), 200);
+}
+
+#[test]
 fn nothing_breaks_while_members_come_and_go() {
     sound(&Course::violent(), 200);
 }

@@ -56,7 +56,7 @@ impl World {
             return Ok(());
         }
         let now = at(self.kube.now);
-        self.operators[pass.who].notes.refused(&object.key, &object.seal(), WORDS, now);
+        self.operators[pass.who].notes.objects.refused(&object.key, &object.seal(), WORDS, now);
         Err(WORDS.to_owned())
     }
 
@@ -67,11 +67,11 @@ impl World {
             return Ok(());
         }
         let now = at(self.kube.now);
-        self.operators[pass.who].notes.refused(key, uid, WORDS, now);
+        self.operators[pass.who].notes.objects.refused(key, uid, WORDS, now);
         Err(WORDS.to_owned())
     }
 
-    /// A write was accepted: what it was for, and what came of it, as `operator::act` notes it.
+    /// A write was accepted: what it was for, and what came of it, as `operator::ensemble::act` notes it.
     pub fn note(&mut self, write: &Write, pass: &Pass) {
         if self.meddling == Meddling::default() && !self.kube.labelled {
             return;
@@ -83,7 +83,7 @@ impl World {
             self.kube.label(&mut answer);
         }
         let (otherwise, now) = (came_out_otherwise(&answer, object), at(self.kube.now));
-        self.operators[pass.who].notes.written(&object.key, meant, otherwise, now);
+        self.operators[pass.who].notes.objects.written(&object.key, meant, otherwise, now);
     }
 
     /// Whether nothing is hindered but what nothing depends on.

@@ -1,8 +1,9 @@
-//! Memberships as small numbers: every member is a voter of the usual address, so ids and a version say it all.
+//! Memberships as small numbers: every member is a voter of the usual address, or of one that resolves nowhere, so ids and a
+//! version say it all.
 
 use menagerie::model::{ConfigVersion, Membership, ServerId, Votes};
 
-use super::kube::names;
+use super::kube::{names, names_astray, resolves};
 
 /// A set of server ids below 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,20 +52,27 @@ impl std::fmt::Display for Ids {
     }
 }
 
-/// A membership: its version, and who votes.
+/// A membership: its version, who votes, and whose name resolves nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Config {
     pub version: u64,
     pub voters: Ids,
+    pub astray: Ids,
 }
 
 impl Config {
     pub fn of(membership: &Membership) -> Self {
-        Self { version: membership.version.0, voters: membership.voters().map(|id| id.0).collect() }
+        let astray = membership.servers.iter().filter(|(_, server)| !resolves(server.host()));
+        Self {
+            version: membership.version.0,
+            voters: membership.voters().map(|id| id.0).collect(),
+            astray: astray.map(|(id, _)| id.0).collect(),
+        }
     }
 
     pub fn membership(self) -> Membership {
-        let servers = self.voters.iter().map(|id| (ServerId(id), names().server(ServerId(id))));
+        let name = |id: u32| if self.astray.contains(id) { names_astray() } else { names() }.server(ServerId(id));
+        let servers = self.voters.iter().map(|id| (ServerId(id), name(id)));
         Membership { version: ConfigVersion(self.version), servers: servers.collect(), ..Membership::default() }
     }
 
@@ -75,6 +83,7 @@ impl Config {
 
 impl std::fmt::Display for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at {:x}", self.voters, self.version)
+        write!(f, "{} at {:x}", self.voters, self.version)?;
+        if self.astray.len() > 0 { write!(f, " (nobody can look {} up)", self.astray) } else { Ok(()) }
     }
 }

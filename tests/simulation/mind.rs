@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use menagerie::agent::prepare;
+use menagerie::agent::resolve::{self, Missing};
 use menagerie::agent::seed::Seed;
-use menagerie::model::{Observation, Seat, ServerId};
+use menagerie::model::{Membership, Observation, Seat, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
@@ -30,6 +31,8 @@ pub struct Mutant {
     pub unfenced: bool,
     /// What the agent does instead.
     pub prepare: Option<Prepare>,
+    /// Whether a server is started although these names do not resolve.
+    pub may_start: fn(&Membership, ServerId, &Missing) -> bool,
 }
 
 pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan, prepare::Refusal>;
@@ -43,6 +46,7 @@ pub const SOUND: Mutant = Mutant {
     act: |deeds| deeds,
     unfenced: false,
     prepare: None,
+    may_start: resolve::may_start,
 };
 
 /// What came of one look.

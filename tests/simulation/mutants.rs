@@ -460,6 +460,12 @@ fn what_is_refused_and_tried_again_for_ever_is_found() {
     found(mutant, &Course::meddled(), 100, &[Wrong::Unsettled]);
 }
 
+#[test]
+fn case_25_a_member_that_starts_with_a_name_that_nobody_can_look_up_is_found() {
+    let mutant = Mutant { name: "names that resolve nowhere", may_start: |_, _, _| true, ..SOUND };
+    found(mutant, &Course::astray(), 300, &[Wrong::Unsettled]);
+}
+
 /// Goes by the spec: a volume is one that stays.
 fn by_the_spec(seen: &mut Observation) {
     for claim in seen.claims.values_mut() {

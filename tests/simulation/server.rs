@@ -84,6 +84,12 @@ impl Server {
         self.next.map_or(self.config.voters, |next| next.voters.or(self.config.voters))
     }
 
+    /// Whether it can open a connection to this member, by a name that it knows of it.
+    pub fn dials(&self, id: u32) -> bool {
+        let names = |config: &Config| config.voters.contains(id) && !config.astray.contains(id);
+        names(&self.config) || self.next.as_ref().is_some_and(names)
+    }
+
     /// Whether these are a quorum, of the proposed membership as well.
     pub fn quorum(&self, ids: Ids) -> bool {
         self.config.quorum(ids) && self.next.is_none_or(|next| next.quorum(ids))

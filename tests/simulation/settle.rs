@@ -20,8 +20,8 @@ impl World {
     /// Heals, and runs until the operator rests; what is wrong otherwise goes to `wrong`.
     pub fn settle(&mut self, mind: &Mind) {
         self.heal();
-        if self.spec.broken {
-            self.want(Spec { broken: false, ..self.spec });
+        if self.spec.broken || self.spec.astray {
+            self.want(Spec { broken: false, astray: false, ..self.spec });
         }
         for operator in &mut self.operators {
             operator.doing = Doing::Idle;

@@ -300,7 +300,7 @@ const ANOTHER: &str = "another-ensemble";
 impl Answer {
     /// A leader of a later epoch and membership, with a majority behind it.
     fn of_another_ensemble() -> Self {
-        let config = Config { version: 99 << 32, voters: (1..=3).collect() };
+        let config = Config { version: 99 << 32, voters: (1..=3).collect(), ..Config::default() };
         let server = ServerAnswer { leads: true, serving: true, epoch: 99, config, counted: 2 };
         Self {
             identity: Some(ANOTHER.to_owned()),
@@ -353,7 +353,7 @@ impl Sight {
                 approved: self.resource.approved.map(revision_name),
             },
             nodes: self.pods.iter().map(node).collect(),
-            names: names(),
+            names: self.resource.spec.names(),
             uid: format!("ensemble-{}", self.resource.uid),
             generation: self.resource.generation,
             asked: u32::try_from(self.resource.spec.to_api().replicas).unwrap_or_default(),

@@ -2,8 +2,10 @@
 
 use menagerie::api::{ImageSpec, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEnsembleSpec};
 
+use menagerie::model::Names;
 use serde_json::Value;
 
+use super::kube::{names, names_astray};
 use super::policy::Policy;
 
 /// A tag under which there is no image.
@@ -28,11 +30,18 @@ pub struct Spec {
     pub policy: Policy,
     /// The image cannot be pulled.
     pub broken: bool,
+    /// The operator was told another DNS domain than the cluster's.
+    pub astray: bool,
 }
 
 impl Spec {
     pub fn of(replicas: u32) -> Self {
-        Self { replicas, reclaim: false, tick: 0, wish: 0, policy: Policy::Automatic, broken: false }
+        Self { replicas, reclaim: false, tick: 0, wish: 0, policy: Policy::Automatic, broken: false, astray: false }
+    }
+
+    /// The names that the operator gives.
+    pub fn names(self) -> Names {
+        if self.astray { names_astray() } else { names() }
     }
 
     pub fn to_api(self) -> ZooKeeperEnsembleSpec {
@@ -58,6 +67,9 @@ impl std::fmt::Display for Spec {
         write!(f, "{replicas} members, claims {policy} after scaling down, configuration {tick}")?;
         if *broken {
             write!(f, ", an image that there is not")?;
+        }
+        if self.astray {
+            write!(f, ", names that resolve nowhere")?;
         }
         if *wish > 0 {
             write!(f, ", restart {wish} of all")?;

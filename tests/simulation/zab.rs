@@ -32,8 +32,10 @@ impl World {
         let vote = self.vote(leader).filter(|_| self.kube.awake(leader))?;
         let votes = |id: u32| {
             let server = self.kube.server(id).filter(|server| server.looking() && self.kube.awake(id));
-            let knows = server.is_some_and(|server| server.known().contains(leader));
-            knows && candidate.known().contains(id) && self.vote(id).is_some_and(|theirs| theirs <= vote)
+            // Votes come through where either can open a connection; a follower opens its own to its leader.
+            server.is_some_and(|server| server.dials(leader))
+                && candidate.known().contains(id)
+                && self.vote(id).is_some_and(|theirs| theirs <= vote)
         };
         let mut group: Ids = ids.iter().filter(|id| *id == leader || votes(*id)).collect::<Ids>().with(leader);
         loop {
@@ -62,7 +64,7 @@ impl World {
             disk.current = epoch;
             server.role = Role::Leading { epoch, acked: [].into(), established: false, leaving: false };
             if server.config.version == 0 && server.next.is_none() {
-                server.propose(Config { version: epoch << 32, voters: server.config.voters }, disk);
+                server.propose(Config { version: epoch << 32, ..server.config }, disk);
             }
         }
         self.establish(leader);
@@ -85,7 +87,7 @@ impl World {
         let Role::Leading { epoch, established: true, leaving: false, .. } = led.role else { return None };
         let crowd = self.crowd(leader, epoch).with(leader).with(id);
         let sane = self.kube.disk(id)?.accepted <= epoch;
-        (sane && server.known().contains(leader) && server.config.quorum(crowd)).then_some(epoch)
+        (sane && server.dials(leader) && server.config.quorum(crowd)).then_some(epoch)
     }
 
     /// Those that follow this leader in this epoch, as far as it can tell.
@@ -116,8 +118,8 @@ impl World {
     pub fn hearable(&self, id: u32, from: u32) -> bool {
         let (Some(server), Some(other)) = (self.kube.server(id), self.kube.server(from)) else { return false };
         let meet = id != from && self.kube.awake(id) && self.kube.awake(from);
-        let known = server.known().contains(from) || other.known().contains(id);
-        meet && known && server.looking() && other.config.version > server.config.version
+        let meet = meet && (server.dials(from) || other.dials(id));
+        meet && server.looking() && other.config.version > server.config.version
     }
 
     /// The leader that this one follows, if both still agree on that and reach each other.
@@ -349,7 +351,7 @@ impl World {
     pub fn reconfigure(
         &mut self,
         via: u32,
-        voters: impl FnOnce(Ids) -> Ids,
+        change: impl FnOnce(Config) -> Config,
         from: Option<u64>,
         carried: bool,
     ) -> Verdict {
@@ -361,17 +363,18 @@ impl World {
         if server.next.is_some() {
             return Verdict::Busy;
         }
-        let new = voters(server.config.voters);
+        let config = change(server.config);
+        let new = config.voters;
         let synced = self.kube.running().filter(|(id, other)| {
             matches!(other.role, Role::Following { synced: true, .. })
                 && other.follows().map(|(l, _)| l) == Some(leader)
                 && *id != leader
         });
         let synced: Ids = synced.map(|(id, _)| id).collect::<Ids>().with(leader);
-        if !(Config { version: 0, voters: new }).quorum(synced) {
+        if !config.quorum(synced) {
             return Verdict::NoQuorum;
         }
-        let zxid = self.append(leader, |zxid| What::Reconfig(Config { version: zxid, voters: new }));
+        let zxid = self.append(leader, |zxid| What::Reconfig(Config { version: zxid, ..config }));
         let Some(zxid) = zxid else { return Verdict::Unknown };
         self.tell(|| format!("leader {leader} proposes membership {new} as {zxid:x}"));
         if !carried {

@@ -24,24 +24,11 @@ static RULES: LazyLock<BTreeSet<(String, String)>> = LazyLock::new(|| {
     rules.iter().flat_map(pairs).collect()
 });
 
-fn resource(kind: Kind) -> &'static str {
-    match kind {
-        Kind::ServiceAccount => "serviceaccounts",
-        Kind::Secret => "secrets",
-        Kind::ConfigMap => "configmaps",
-        Kind::Service => "services",
-        Kind::PodDisruptionBudget => "poddisruptionbudgets",
-        Kind::PersistentVolumeClaim => "persistentvolumeclaims",
-        Kind::Pod => "pods",
-        Kind::StatefulSet => "statefulsets",
-    }
-}
-
 pub fn may(kind: Kind, verb: &str) -> bool {
-    RULES.contains(&(resource(kind).to_owned(), verb.to_owned()))
+    RULES.contains(&(kind.row().plural.to_owned(), verb.to_owned()))
 }
 
-/// What a deed asks the API server for, as `operator::act` does it.
+/// What a deed asks the API server for, as `operator::ensemble::act` does it.
 fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
     match deed {
         Deed::Write(Write::Apply { object, uid: Some(_) }) => vec![(object.key.kind, "patch")],
@@ -59,6 +46,6 @@ fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
 /// Nothing is asked for that the chart gives no right to.
 pub fn granted(deeds: &[Deed]) {
     for (kind, verb) in deeds.iter().flat_map(taken) {
-        assert!(may(kind, verb), "the chart does not let the operator {verb} {}", resource(kind));
+        assert!(may(kind, verb), "the chart does not let the operator {verb} {}", kind.row().plural);
     }
 }

@@ -16,7 +16,7 @@ fn seed(hosts: &[&str], version: u64, birth: bool) -> Seed {
     let charter = Charter {
         ensemble: "a".into(),
         identity: "one".into(),
-        birth,
+        beginning: birth.into(),
         membership: lines.collect::<Vec<_>>().join("\n"),
         version: ConfigVersion(version).to_string(),
         joiner: Server::voter("a-{ordinal}").spec().to_owned(),

@@ -1,0 +1,21 @@
+//! The agent's HTTP interface, in rooms by who asks.
+//!
+//! Invariants: every answer comes within a probe's three seconds, also when the disk hangs ([`Queue`](super::queue::Queue));
+//! however many ask, the server and the disk are asked once at a time ([`Round`](super::round::Round)).
+
+pub mod kubelet;
+pub mod operator;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::member::Member;
+
+/// All of them.
+pub fn router(member: Arc<Member>) -> Router {
+    kubelet::routes().merge(operator::routes()).with_state(member)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! One pass over one ensemble.
+
+mod act;
+pub mod hindered;
+mod hints;
+mod memory;
+pub mod metrics;
+mod objects;
+mod observe;
+mod passwords;
+mod pods;
+mod refusals;
+mod report;
+mod surroundings;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Resource as _;
+use kube::runtime::controller::Action;
+use tracing::{debug, error, info_span, warn};
+
+use super::kit::Kit;
+use super::kit::memory::Memories;
+use super::kit::pace::{After, spread};
+use super::kit::pass::{PassError, chain, framed};
+use super::kit::read::{self, Fresh};
+use super::kit::status::say_undecodable;
+use super::kit::timeout::ApiError;
+use super::kit::watched::Watched;
+use crate::api::ZooKeeperEnsemble;
+use crate::model::Names;
+use crate::model::names::{APPROVE_ANNOTATION, RESTART_ANNOTATION};
+use crate::model::observed::Environment;
+use crate::plan::{Step, plan, refused};
+use act::{ActError, Acted, act};
+use memory::Memory;
+use metrics::Voters;
+use observe::observe;
+use report::{announce, record};
+
+pub use watch::look_after;
+
+/// The custom resource's kind.
+const KIND: &str = "ZooKeeperEnsemble";
+
+/// What every pass over an ensemble shares.
+pub struct Context {
+    /// What it shares with other kinds.
+    pub kit: Arc<Kit>,
+    /// The operator's surroundings.
+    pub environment: Environment,
+    /// The cluster's DNS domain.
+    pub cluster_domain: String,
+    /// What is read by Prometheus of each.
+    pub voters: Voters,
+    /// What is remembered of each.
+    pub memories: Memories<Memory>,
+}
+
+impl Context {
+    /// What is remembered of this ensemble.
+    fn memory<T>(&self, names: &Names, look: impl FnOnce(&mut Memory) -> T) -> T {
+        self.memories.with(&names.namespace, &names.ensemble, look)
+    }
+
+    /// The ensemble is gone, or is looked after no more.
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+        self.voters.forget(namespace, name);
+    }
+}
+
+/// An ensemble in the store.
+type Guarded = Watched<ZooKeeperEnsemble>;
+
+/// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
+const UNDECODABLE: Duration = Duration::from_mins(1);
+
+async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError<ActError>> {
+    let meta = ensemble.meta();
+    let name = meta.name.clone().unwrap_or_default();
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
+    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
+}
+
+/// One pass: observe, plan, act, report.
+async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ActError>> {
+    let ensemble = match fresh(context, namespace, name).await? {
+        Fresh::Whole(ensemble) => ensemble,
+        Fresh::Undecodable(object, error) => {
+            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
+            if let Some(wanted) = object.data["spec"]["replicas"].as_i64() {
+                context.voters.wanted(namespace, name, wanted);
+            }
+            say_undecodable::<ZooKeeperEnsemble>(&context.kit.client, &object, &error).await?;
+            return Ok(Action::requeue(UNDECODABLE));
+        }
+        Fresh::Gone => {
+            context.forget(namespace, name);
+            return Ok(Action::await_change());
+        }
+    };
+    let seen = observe(context, &ensemble).await?;
+    let mut plan = plan(&seen);
+    let passed_over: Vec<&str> = plan.considered.iter().map(|rule| rule.otherwise).collect();
+    debug!(namespace, ensemble = name, step = plan.step.word(), ?passed_over, "decided");
+    context.kit.metrics.step(plan.step.word());
+    context.voters.wanted(namespace, name, ensemble.spec.replicas.into());
+    context.voters.synced(namespace, name, plan.status.ready_replicas.into());
+    let outcome = act(context, &seen, &plan.step).await;
+    if matches!(outcome, Ok(Acted::Whole)) {
+        plan.carried_out();
+    }
+    let refusal = outcome.as_ref().err().and_then(|error| error.refusal(&seen));
+    if let Some((reason, message)) = &refusal {
+        refused(&mut plan.conditions, reason, message);
+    }
+    announce(context, &ensemble, &plan, &outcome, refusal.is_some()).await;
+    record(context, &ensemble, &plan).await?;
+    outcome.map_err(PassError::Act)?;
+    let (after, ensembles) = (after(&plan.step), context.memories.count());
+    Ok(Action::requeue(spread(context.memory(&seen.names, |memory| memory.pace.after(after, ensembles)))))
+}
+
+/// The custom resource as it is now.
+async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh<ZooKeeperEnsemble>, ApiError> {
+    let ask = [RESTART_ANNOTATION, APPROVE_ANNOTATION];
+    read::fresh(&context.kit.client, ("ensemble", namespace, name), &ask).await
+}
+
+/// What a step says of when to look again.
+fn after(step: &Step) -> After {
+    match step {
+        Step::Rest | Step::Refuse(_) => After::Rest,
+        Step::Wait(reason) => After::Wait(reason.code),
+        Step::Apply(_) => After::Apply,
+        Step::Tell(_)
+        | Step::Delete(_)
+        | Step::Raise(_)
+        | Step::Lower(_)
+        | Step::Join { .. }
+        | Step::Leave { .. }
+        | Step::Restart(_)
+        | Step::Renew(_)
+        | Step::Guard(_) => After::Step,
+    }
+}
+
+/// What to do after a pass that did not go through.
+#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
+fn error_policy(ensemble: Arc<Guarded>, error: &PassError<ActError>, context: Arc<Context>) -> Action {
+    let meta = ensemble.meta();
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let failed = |memory: &mut Memory| memory.pace.after_failure();
+    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
+    let retry_ms = delay.as_millis();
+    let chain = chain(error);
+    match error {
+        PassError::Api(api) if api.is_outdated() => {
+            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
+        }
+        PassError::Act(act) if act.is_outdated() => {
+            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
+        }
+        _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
+    }
+    Action::requeue(delay)
+}

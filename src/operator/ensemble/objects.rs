@@ -1,0 +1,168 @@
+//! The objects of an ensemble, read by their names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use kube::core::ObjectList;
+
+use super::pods::pod_facts;
+use super::{Context, KIND};
+use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::words::{QUOTE, cut};
+use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, PodFacts, Seat, SetFacts};
+use crate::operator::kit::read::{self, Owner, PAGE, to_json, whole};
+use crate::operator::kit::timeout::ApiError;
+
+/// Reads what is there under the names of one ensemble.
+pub struct Reader<'a> {
+    /// Whom to ask, and what may be there.
+    pub context: &'a Context,
+    /// The names.
+    pub names: &'a Names,
+    /// Uid of the custom resource: whose the objects have to be.
+    pub uid: &'a str,
+    /// What others keep from happening: of these objects it matters who changed them.
+    pub hindrances: &'a Hindrances,
+}
+
+impl Reader<'_> {
+    /// The objects that there is one of, whatever the number of members.
+    pub async fn single(&self) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
+        let names = self.names;
+        let keys = [
+            (Kind::ServiceAccount, names.ensemble.clone()),
+            (Kind::Secret, names.super_secret()),
+            (Kind::ConfigMap, names.config()),
+            (Kind::Service, names.client()),
+            (Kind::Service, names.headless()),
+            (Kind::PodDisruptionBudget, names.ensemble.clone()),
+            (Kind::StatefulSet, names.ensemble.clone()),
+        ];
+        let found = try_join_all(keys.map(|(kind, name)| self.live(ObjectKey { kind, name }))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The Services of the first `span` members, and those of others of this ensemble.
+    pub async fn member_services(&self, span: u32) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
+        let read = |seat| self.live(ObjectKey { kind: Kind::Service, name: self.names.pod(seat) });
+        let mut found = self.each(Kind::Service, (0..span).map(Seat::voter), read).await?;
+        // A stranger may bear our label. It is in the way only under a name that is needed.
+        found.retain(|seat, (_, live)| seat.ordinal < span || live.held().is_some());
+        Ok(found.into_values().collect())
+    }
+
+    /// The pods of that set: those that it wants, and those that it does not want any more.
+    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Seat, PodFacts>, ApiError> {
+        let api: Api<Pod> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
+        let read = |seat| {
+            let (api, name) = (api.clone(), self.names.pod(seat));
+            whole(format!("read pod {name}"), async move { api.get_opt(&name).await }, |pod: Pod| {
+                let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+                (owner.is_some_and(|owner| owner.uid == set.uid), pod_facts(&pod))
+            })
+        };
+        let found = self.each(Kind::Pod, (0..set.replicas).map(Seat::voter), read).await?;
+        Ok(found.into_iter().filter_map(|(seat, (ours, facts))| ours.then_some((seat, facts))).collect())
+    }
+
+    /// The claims of these members, and those that others of this ensemble left.
+    pub async fn claims(&self, members: impl Iterator<Item = Seat>) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
+        let read = |seat| {
+            let (api, name) = (api.clone(), self.names.claim(seat));
+            whole(format!("read claim {name}"), async move { api.get_opt(&name).await }, |claim| {
+                self.claim_facts(&claim)
+            })
+        };
+        self.each(Kind::PersistentVolumeClaim, members, read).await
+    }
+
+    /// All claims that bear the ensemble's label. Whether it was born before must not hang on what a watch has told so far.
+    pub async fn labelled_claims(&self) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
+        let mut labelled =
+            ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble)).limit(PAGE);
+        let mut found = BTreeMap::new();
+        loop {
+            let page = async { api.list(&labelled).await.map(Some) };
+            let facts = |list: ObjectList<PersistentVolumeClaim>| {
+                let named = list
+                    .items
+                    .iter()
+                    .filter_map(|claim| Some((self.names.seat_of_claim(&claim.name_any())?, self.claim_facts(claim))));
+                (named.collect::<Vec<_>>(), list.metadata.continue_)
+            };
+            let Some((named, more)) = whole("list claims".to_owned(), page, facts).await? else { break };
+            found.extend(named);
+            let Some(more) = more.filter(|more| !more.is_empty()) else { break };
+            labelled = labelled.continue_token(&more);
+        }
+        self.context.memory(self.names, |memory| {
+            for seat in found.keys() {
+                memory.hints.met(Kind::PersistentVolumeClaim, *seat);
+            }
+        });
+        Ok(found)
+    }
+
+    /// Asks for these members' object of a kind and for those that hints tell of, and keeps the hints true.
+    async fn each<T, F>(
+        &self,
+        kind: Kind,
+        expected: impl Iterator<Item = Seat>,
+        read: impl Fn(Seat) -> F,
+    ) -> Result<BTreeMap<Seat, T>, ApiError>
+    where
+        F: Future<Output = Result<Option<T>, ApiError>>,
+    {
+        let hinted = self.context.memory(self.names, |memory| memory.hints.of(kind));
+        let seats: BTreeSet<Seat> = expected.chain(hinted.keys().copied()).collect();
+        let asked = seats.into_iter().map(|seat| (seat, read(seat)));
+        let found = asked.map(|(seat, read)| async move { Ok::<_, ApiError>((seat, read.await?)) });
+        let found = try_join_all(found).await?;
+        self.context.memory(self.names, |memory| {
+            for (seat, object) in &found {
+                match (object, hinted.get(seat)) {
+                    (Some(_), None) => memory.hints.met(kind, *seat),
+                    (None, Some(stamp)) => memory.hints.gone(kind, *seat, *stamp),
+                    (Some(_), Some(_)) | (None, None) => {}
+                }
+            }
+        });
+        Ok(found.into_iter().filter_map(|(seat, object)| Some((seat, object?))).collect())
+    }
+
+    /// An object and whose it is, if it is there.
+    async fn live(&self, key: ObjectKey) -> Result<Option<(ObjectKey, Live)>, ApiError> {
+        let owner = Owner { kind: KIND, label: ENSEMBLE_LABEL, name: &self.names.ensemble, uid: self.uid };
+        // Of an object that is to be deleted the hindrance tells all.
+        let disputed = matches!(self.hindrances.objects.get(&key), Some(Hindrance::Overruled(_)));
+        let found = read::live(&self.context.kit.client, &self.names.namespace, &key, owner, disputed).await?;
+        Ok(found.map(|live| (key, live)))
+    }
+
+    fn claim_facts(&self, claim: &PersistentVolumeClaim) -> ClaimFacts {
+        let owners = claim.owner_references();
+        let of_an_earlier_ensemble = owners.iter().any(|owner| owner.kind == KIND && owner.uid != self.uid);
+        ClaimFacts {
+            name: claim.name_any(),
+            uid: claim.uid().unwrap_or_default(),
+            resource_version: claim.resource_version().unwrap_or_default(),
+            identity: claim.labels().get(IDENTITY_LABEL).cloned(),
+            born: claim.labels().contains_key(BORN_LABEL),
+            going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
+            owned: owners.iter().any(|owner| owner.uid == self.uid),
+            instance: claim.labels().get(INSTANCE_LABEL).cloned(),
+            ran: claim.annotations().get(VERSION_ANNOTATION).map(|ran| cut(ran, QUOTE)),
+            volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
+            // The API server's own word: the volume that it was bound to does not exist any more.
+            lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
+                .then(|| "its volume does not exist any more".to_owned()),
+            managed: to_json(&claim.metadata.managed_fields),
+        }
+    }
+}
