@@ -54,13 +54,20 @@ impl Role {
     }
 }
 
-/// A change of a membership: one server.
+/// A change of a membership: one server comes or goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Add a voter.
-    Join(ServerId, Server),
-    /// Take a server out.
-    Leave(ServerId),
+pub struct Change {
+    /// That server.
+    pub id: ServerId,
+    /// The whole membership that this leads to. ZooKeeper takes no word of single servers where votes are counted by weights.
+    pub to: Membership,
+}
+
+impl Change {
+    /// Whether that server comes.
+    pub fn joins(&self) -> bool {
+        self.to.contains(self.id)
+    }
 }
 
 /// Why a text is no membership.
@@ -200,6 +207,37 @@ impl Membership {
         self.voters().filter(|id| self.servers.get(id).is_some_and(|server| names.owns(*id, server)))
     }
 
+    /// The list with this server as well, in the group that is kept for it. Nobody has agreed on it yet.
+    #[must_use]
+    pub fn with(&self, id: ServerId, server: Server) -> Self {
+        let mut to = Self { version: ConfigVersion(0), ..self.clone() };
+        to.servers.insert(id, server);
+        to
+    }
+
+    /// The list without this server. Its group and weight stay as they are: it comes back, and until then the others are a quorum
+    /// exactly where they would be one with that server stopped.
+    #[must_use]
+    pub fn without(&self, id: ServerId) -> Self {
+        let mut to = Self { version: ConfigVersion(0), ..self.clone() };
+        to.servers.remove(&id);
+        to
+    }
+
+    /// The list without this server, which does not come back.
+    #[must_use]
+    pub fn without_for_good(&self, id: ServerId) -> Self {
+        let mut to = self.without(id);
+        to.votes.groups.remove(&id);
+        to.votes.weights.remove(&id);
+        to
+    }
+
+    /// Whether a server that joined would have a vote that is counted: by groups only one that has a group.
+    pub fn has_place_for(&self, id: ServerId) -> bool {
+        self.votes.by_majority() || self.votes.groups.contains_key(&id)
+    }
+
     /// Whether this server is in the list.
     pub fn contains(&self, id: ServerId) -> bool {
         self.servers.contains_key(&id)
@@ -259,6 +297,23 @@ mod tests {
     #[test]
     fn hosts_of_version_six_keep_their_brackets() {
         assert_eq!(Server::parse("[fd00::1]:2888:3888").host(), "[fd00::1]");
+    }
+
+    #[test]
+    fn one_that_comes_back_keeps_its_group_and_weight_and_one_that_goes_for_good_leaves_nothing_behind() {
+        let text = "server.1=a:1:2;3\nserver.2=b:1:2;3\ngroup.1=1:2\nweight.1=1\nweight.2=4\nversion=7\n";
+        let before = Membership::parse(text).unwrap();
+        let away = before.without(ServerId(2));
+        assert_eq!(
+            (away.version, away.text().as_str()),
+            (ConfigVersion(0), "server.1=a:1:2;3\ngroup.1=1:2\nweight.1=1\nweight.2=4\n")
+        );
+        assert!(!away.quorum(|_| true), "4 of 5 are missing, as with that server stopped");
+        let back = away.with(ServerId(2), Server::parse("b:1:2;3"));
+        assert_eq!(Membership { version: before.version, ..back }, before);
+        let gone = before.without_for_good(ServerId(2));
+        assert_eq!(gone.text(), "server.1=a:1:2;3\ngroup.1=1\nweight.1=1\n");
+        assert!(gone.quorum(|_| true) && !gone.has_place_for(ServerId(2)) && away.has_place_for(ServerId(2)));
     }
 
     /// What ZooKeeper accepts behind `server.N=`, and whether that server votes.

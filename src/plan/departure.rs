@@ -56,7 +56,8 @@ pub fn blocker(view: &View<'_>, id: ServerId) -> Option<Reason> {
     let Some(committed) = view.committed().filter(|_| gone(view.row(id))) else {
         return view.blocker();
     };
-    let enough = committed.quorum(|voter| voter != id && view.row(voter).unconfirmed.is_none());
+    let stays = |voter| voter != id && view.row(voter).unconfirmed.is_none();
+    let enough = committed.quorum(stays) && committed.without_for_good(id).quorum(stays);
     view.blocker_but(id).filter(|_| !enough)
 }
 

@@ -116,15 +116,18 @@ fn join(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Step {
     if view.seen.hindrances.denied {
         return meanwhile(view, Reason::new(stop::DENIED, denied(view.seen)));
     }
-    Step::Join {
-        id: joiner,
-        server: view.seen.names.server(joiner),
-        from: course.committed.version,
-        via: view.to_ask(Some(joiner)),
+    let committed = &course.committed;
+    if !committed.has_place_for(joiner) {
+        let message = format!(
+            "the membership counts votes by groups, and member {joiner} is in none: write its id into a group, and its weight, with `reconfig -file` as super, or leave groups and weights out of it"
+        );
+        return meanwhile(view, Reason::new("NoGroup", message));
     }
+    let to = committed.with(joiner, view.seen.names.server(joiner));
+    Step::Join { id: joiner, to, from: committed.version, via: view.to_ask(Some(joiner)) }
 }
 
-/// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
+/// The membership cannot be changed now, and what does not depend on that goes on: after a changed password or a setting that was
 /// taken back, the restarts are what lets the super user in again.
 fn meanwhile(view: &View<'_>, held: Reason) -> Step {
     // That takes a `reconfig` as well.
@@ -205,7 +208,7 @@ pub fn leave(view: &View<'_>) -> Option<Step> {
     Some(match departure::blocker(view, id) {
         Some(blocker) => Step::Wait(blocker),
         None if view.seen.hindrances.denied => meanwhile(view, Reason::new(stop::DENIED, denied(view.seen))),
-        None => stop::leave(view, id, course.committed.version, why),
+        None => stop::leave(view, id, &course.committed, why),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::view::View;
 use super::{Purpose, Restart, Step, Target};
-use crate::model::{ConfigVersion, Membership, PodFacts, ServerId};
+use crate::model::{Membership, PodFacts, ServerId};
 
 /// The reason of a step that the members refused, since they do not take the operator for the super user.
 pub const DENIED: &str = "SuperUserDenied";
@@ -13,8 +13,12 @@ pub fn stays(view: &View<'_>, committed: &Membership, id: ServerId) -> bool {
 }
 
 /// Takes a member out of the membership, so that it can be stopped.
-pub fn leave(view: &View<'_>, id: ServerId, from: ConfigVersion, why: Purpose) -> Step {
-    Step::Leave { id, from, via: view.to_ask(Some(id)), why }
+pub fn leave(view: &View<'_>, id: ServerId, committed: &Membership, why: Purpose) -> Step {
+    let to = match why {
+        Purpose::Shrink => committed.without_for_good(id),
+        Purpose::HandOver | Purpose::Replace | Purpose::Unplaced | Purpose::Restart => committed.without(id),
+    };
+    Step::Leave { id, to, from: committed.version, via: view.to_ask(Some(id)), why }
 }
 
 /// Deletes a member's pod; its `StatefulSet` makes it anew.

@@ -422,12 +422,12 @@ impl World {
                 assert!(!self.membership.as_ref().unwrap().contains(resize.id), "the pod of a member is stopped");
                 self.resize("lower", resize);
             }
-            Step::Join { id, server, from, via } => {
-                self.reconfigure(*from, via, |membership| membership.servers.insert(*id, server.clone()).is_none());
+            Step::Join { id, to, from, via } => {
+                assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
                 self.trace.push(format!("join {id}"));
             }
-            Step::Leave { id, from, via, why: _ } => {
-                self.reconfigure(*from, via, |membership| membership.servers.remove(id).is_some());
+            Step::Leave { id, to, from, via, why: _ } => {
+                assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
                 self.trace.push(format!("leave {id}"));
             }
             Step::Restart(restart) => {
@@ -468,14 +468,16 @@ impl World {
         }
     }
 
-    fn reconfigure(&mut self, from: ConfigVersion, via: &[ServerId], change: impl FnOnce(&mut Membership) -> bool) {
+    /// Whose entry is another one after the change.
+    fn reconfigure(&mut self, from: ConfigVersion, to: &Membership, via: &[ServerId]) -> Vec<ServerId> {
         assert!(!via.is_empty(), "nobody to ask");
         assert!(self.has_quorum(), "a change without quorum");
-        let membership = self.membership.as_mut().unwrap();
-        assert_eq!(membership.version, from, "decided on another version");
-        assert!(change(membership), "a change that changes nothing");
+        let before = self.membership.take().unwrap();
+        assert_eq!(before.version, from, "decided on another version");
+        let ids: BTreeSet<ServerId> = before.servers.keys().chain(to.servers.keys()).copied().collect();
         self.next += 1;
-        membership.version = ConfigVersion((self.epoch << 32) + self.next);
+        self.membership = Some(Membership { version: ConfigVersion((self.epoch << 32) + self.next), ..to.clone() });
+        ids.into_iter().filter(|id| before.servers.get(id) != to.servers.get(id)).collect()
     }
 
     /// Another claim of that name.

@@ -240,23 +240,16 @@ impl World {
         via: &[ServerId],
         (pass, wire): (&Pass, Wire),
     ) -> Result<(), String> {
-        let (id, join, astray) = match change {
-            Change::Join(id, server) => (id.0, true, !resolves(server.host())),
-            Change::Leave(id) => (id.0, false, false),
-        };
+        let (id, join) = (change.id.0, change.joins());
         let before = self.committed;
         let Some(member) =
             self.reached(via, pass).into_iter().find(|id| self.kube.server(*id).is_some_and(Server::serving))
         else {
             return Err("nobody serves".to_owned());
         };
-        let changed = |config: Config| Config {
-            voters: if join { config.voters.with(id) } else { config.voters.without(id) },
-            astray: if astray { config.astray.with(id) } else { config.astray.without(id) },
-            ..config
-        };
+        let to = Config::of(&change.to);
         let proposed = self.proposals();
-        let verdict = self.reconfigure(member, changed, from.map(|from| from.0), wire != Wire::Halfway);
+        let verdict = self.reconfigure(member, to, from.map(|from| from.0), wire != Wire::Halfway);
         if self.proposals() > proposed {
             self.judge_change(before, (id, join), pass);
         }
@@ -349,7 +342,9 @@ fn describe(deed: &Deed) -> String {
             let found: Vec<String> = version.into_iter().chain(without).collect();
             format!("commits a write and reads that {}", found.join(" and "))
         }
-        Deed::Reconfig { change: Change::Join(id, _), .. } => format!("asks for a reconfig that adds member {id}"),
-        Deed::Reconfig { change: Change::Leave(id), .. } => format!("asks for a reconfig that removes member {id}"),
+        Deed::Reconfig { change, .. } => {
+            let verb = if change.joins() { "adds" } else { "removes" };
+            format!("asks for a reconfig that {verb} member {}", change.id)
+        }
     }
 }

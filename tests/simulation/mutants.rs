@@ -432,7 +432,8 @@ fn room_at_any_price(seen: &Observation, step: Step) -> Step {
     let Some(id) = highest.filter(|_| membership.voters().count() > 1) else { return step };
     let others = membership.voters().filter(|voter| *voter != id);
     let via = others.collect();
-    Step::Leave { id, from: membership.version, via, why: Purpose::Shrink }
+    let to = membership.without_for_good(id);
+    Step::Leave { id, to, from: membership.version, via, why: Purpose::Shrink }
 }
 
 #[test]
