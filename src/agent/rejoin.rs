@@ -97,7 +97,7 @@ mod tests {
     /// A joiner that has met the leader: its record lacks it, and `zoo.cfg` names that record.
     fn joiner() -> (TempDir, Mounts) {
         let directory = TempDir::new().unwrap();
-        let list = format!("server.1={}", Server::voter("a-0").spec);
+        let list = format!("server.1={}", Server::voter("a-0").spec());
         let charter = charter(Beginning::TakenUp, &list, 4);
         for (name, text) in [
             ("seed/charter.json", serde_json::to_string(&charter).unwrap()),
@@ -159,7 +159,7 @@ mod tests {
     async fn nothing_is_written_for_a_member_or_without_a_record() {
         let volume = joiner();
         let conf = volume.0.path().join("data/conf");
-        let member = format!("server.2={}", Server::voter("a-1").spec);
+        let member = format!("server.2={}", Server::voter("a-1").spec());
         fs::write(conf.join("zoo.cfg.dynamic.6"), member).unwrap();
         let before = zoo_cfg(&volume);
         assert_eq!(attempt_alone(&volume).await, Ok(false));

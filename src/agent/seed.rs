@@ -117,7 +117,7 @@ impl Seed {
 
     /// The server entry of a member that is not in the list yet.
     pub fn own_entry(&self, id: ServerId) -> Result<Server, NoSeed> {
-        let spec = self.joiner.replace("{ordinal}", &id.ordinal().to_string()).replace("{id}", &id.to_string());
+        let spec = self.joiner.replace("{ordinal}", &id.seat().ordinal.to_string()).replace("{id}", &id.to_string());
         let wrong = |reason: &str| NoSeed::Wrong {
             key: CHARTER_KEY,
             reason: format!("has no usable joiner: {reason}: {:?}", self.joiner),
@@ -126,7 +126,7 @@ impl Seed {
             return Err(wrong("something is left to fill in"));
         }
         let alone = Membership::parse(&format!("server.{id}={spec}")).map_err(|e| wrong(&e.to_string()))?;
-        alone.servers.into_values().find(|server| whole(&server.spec)).ok_or_else(|| wrong("it is not whole"))
+        alone.servers.into_values().find(|server| whole(server.spec())).ok_or_else(|| wrong("it is not whole"))
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn an_observer_may_join() {
         let text = charter("server.1=a-0:2888:3888:participant;2181", "0", "a-{ordinal}:2888:3888:observer;2181");
-        assert!(!Seed::parse(&text, String::new(), "pw").unwrap().own_entry(ServerId(2)).unwrap().voter);
+        assert!(!Seed::parse(&text, String::new(), "pw").unwrap().own_entry(ServerId(2)).unwrap().votes());
     }
 
     #[test]

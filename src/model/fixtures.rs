@@ -17,7 +17,7 @@ pub fn charter(beginning: Beginning, membership: &str, version: u64) -> Charter 
         beginning,
         membership: membership.into(),
         version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}").spec,
+        joiner: Server::voter("a-{ordinal}").spec().to_owned(),
         resync: BTreeMap::new(),
     }
 }

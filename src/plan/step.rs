@@ -1,7 +1,7 @@
 //! The words of a plan: the one thing to do next, and what doing it needs.
 
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{ClaimFacts, ConfigVersion, PodFacts, Server, ServerId};
+use crate::model::{ClaimFacts, ConfigVersion, Membership, PodFacts, ServerId};
 use crate::plan::guard::Guard;
 use crate::render::Rendered;
 
@@ -22,8 +22,8 @@ pub enum Step {
     Join {
         /// Who joins.
         id: ServerId,
-        /// As what.
-        server: Server,
+        /// The whole membership that this leads to.
+        to: Membership,
         /// The version that this was decided on.
         from: ConfigVersion,
         /// Members to ask.
@@ -33,6 +33,8 @@ pub enum Step {
     Leave {
         /// Who leaves.
         id: ServerId,
+        /// The whole membership that this leads to.
+        to: Membership,
         /// The version that this was decided on.
         from: ConfigVersion,
         /// Members to ask; never the one that leaves.

@@ -4,7 +4,7 @@ use super::view::View;
 use super::{Reason, Truth, Verdict, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
-use crate::model::{Desired, Observation, ServerId};
+use crate::model::{Desired, Observation, Pool, ServerId};
 
 /// All of it in sentences, the first for a reason.
 pub fn warning(view: &View<'_>) -> Option<Verdict> {
@@ -109,7 +109,7 @@ fn tight_memory(seen: &Observation, desired: &Desired) -> Option<Reason> {
         ));
     }
     // What admission makes of the pods stands in the pods alone. One that is to be made anew may be of another spec.
-    let newest = seen.set.as_ref().and_then(|set| set.update_revision.as_ref());
+    let newest = seen.set(Pool::Voters).and_then(|set| set.update_revision.as_ref());
     let mut members = seen.pods.values().filter(|pod| newest.is_some() && pod.revision.as_ref() == newest);
     let (name, heap, found) = members.find_map(|pod| {
         let memory = pod.memory.filter(|memory| Some(memory.limit_mib) != limit)?;

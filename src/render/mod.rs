@@ -17,7 +17,7 @@ use crate::model::desired::Storage;
 use crate::model::generated::GENERATED;
 use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
-use crate::model::{Charter, Desired, Names, Ordinal};
+use crate::model::{Charter, Desired, Names, Seat};
 
 pub use claim::{OnClaim, claim};
 pub use config::static_config;
@@ -91,7 +91,7 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
         services::client(blueprint),
         services::headless(blueprint),
     ]);
-    objects.extend((0..blueprint.span).map(|n| services::member(blueprint, Ordinal(n))));
+    objects.extend((0..blueprint.span).map(|n| services::member(blueprint, Seat::voter(n))));
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use menagerie::api::{JvmSpec, StorageSpec};
 use menagerie::model::observed::{Kind, MemoryFacts, ObjectKey};
 use menagerie::model::truth::Server;
-use menagerie::model::{Fact, Live, Ordinal};
+use menagerie::model::{Fact, Live, Seat};
 use menagerie::plan::{Plan, Step, Write, plan};
 use serde_json::Value;
 
@@ -155,7 +155,7 @@ fn case_42_claims_lose_the_label_and_the_template_of_a_set_that_is_there_stays_w
     let template = &set.unwrap()["spec"]["volumeClaimTemplates"][0];
     assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "zk");
     world.settle();
-    world.claims.get_mut(&Ordinal(1)).unwrap().instance = Some(String::new());
+    world.claims.get_mut(&Seat::voter(1)).unwrap().instance = Some(String::new());
     let Step::Apply(writes) = plan(&world.seen()).step else { panic!("the label is left empty") };
     assert_eq!((writes.len(), instance(&writes[0])), (1, None));
     let plan = world.settle();

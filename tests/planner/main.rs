@@ -2,6 +2,7 @@
 
 mod exits;
 mod fit;
+mod groups;
 mod guard;
 mod healing;
 mod hindered;

@@ -136,7 +136,7 @@ impl World {
 
     /// Names that nobody can look up: of another domain, or of a member that has no pod on a node.
     fn missing(&self, using: &Membership) -> Missing {
-        let placed = |id: &ServerId| self.kube.pods.get(&id.ordinal().0).is_some_and(|pod| pod.placed);
+        let placed = |id: &ServerId| self.kube.pods.get(&id.seat().ordinal).is_some_and(|pod| pod.placed);
         let missing = using.servers.iter().filter(|(id, server)| !placed(id) || !resolves(server.host()));
         missing.map(|(_, server)| (server.host().to_owned(), Why::Nowhere)).collect()
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use menagerie::agent::prepare;
 use menagerie::agent::resolve::{self, Missing};
 use menagerie::agent::seed::Seed;
-use menagerie::model::{Membership, Observation, Ordinal, ServerId};
+use menagerie::model::{Membership, Observation, Seat, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
@@ -86,7 +86,7 @@ impl Mind {
         let done = Status::of(plan.status);
         let deeds = (self.mutant.act)(step.deeds());
         let unfenced = self.mutant.unfenced;
-        let address = |ordinal: &Ordinal| {
+        let address = |ordinal: &Seat| {
             let id = ServerId::from(*ordinal);
             Some((id, seen.address(id)?.to_owned()))
         };

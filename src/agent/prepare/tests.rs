@@ -27,7 +27,7 @@ fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
 
 fn told(membership: &str, version: u64, birth: bool) -> Seed {
     let charter = fixtures::charter(birth.into(), membership, version);
-    agent::fixtures::seed(&Charter { joiner: Server::voter("a-{ordinal}.ns").spec, ..charter })
+    agent::fixtures::seed(&Charter { joiner: Server::voter("a-{ordinal}.ns").spec().to_owned(), ..charter })
 }
 
 fn mark(identity: &str, id: u32) -> String {

@@ -14,7 +14,7 @@ use crate::model::{ConfigVersion, Server, ServerId};
 const OWN: ServerId = ServerId(1);
 
 fn seed(hosts: &[&str], version: u64, birth: bool) -> Seed {
-    let lines = (1..).zip(hosts).map(|(id, host)| format!("server.{id}={}", Server::voter(host).spec));
+    let lines = (1..).zip(hosts).map(|(id, host)| format!("server.{id}={}", Server::voter(host).spec()));
     let list = lines.collect::<Vec<_>>().join("\n");
     fixtures::seed(&charter(birth.into(), &list, version))
 }

@@ -239,12 +239,9 @@ async fn reconfigure(ensemble: &Ensemble, change: &Change, from: ConfigVersion) 
             return Err(ActError::Outdated("a majority of the new membership is not synced".to_owned()));
         }
     }
-    let (id, wanted) = match change {
-        Change::Join(id, _) => (*id, true),
-        Change::Leave(id) => (*id, false),
-    };
+    let id = change.id;
     match ensemble.committed_membership().await {
-        Ok(confirmed) if confirmed.contains(id) == wanted => Ok(()),
+        Ok(confirmed) if confirmed.contains(id) == change.joins() => Ok(()),
         Ok(_) => Err(ActError::Outdated(format!("the change of member {id} did not last"))),
         // A role change closes client connections, this one among them. It was answered: the next pass reads it again.
         Err(error) => {

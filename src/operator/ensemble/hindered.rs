@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::Guarded;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Hindrances, Ordinal, Unguarded};
+use crate::model::{Hindrances, Seat, Unguarded};
 use crate::operator::kit::notes::{self, Pause};
 
 const GUARD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -21,7 +21,7 @@ pub struct Notes {
     pub objects: notes::Notes,
     guard: Option<(Guarded, String, Pause)>,
     denied: Option<Pause>,
-    unmanned: BTreeMap<Ordinal, Instant>,
+    unmanned: BTreeMap<Seat, Instant>,
 }
 
 impl Notes {
@@ -53,13 +53,13 @@ impl Notes {
     }
 
     /// Members without a pod now; gives those that have had none for longer than a moment.
-    pub fn unmanned(&mut self, ordinals: &BTreeSet<Ordinal>, now: Instant) -> BTreeSet<Ordinal> {
-        self.unmanned.retain(|ordinal, _| ordinals.contains(ordinal));
-        for ordinal in ordinals {
-            self.unmanned.entry(*ordinal).or_insert(now);
+    pub fn unmanned(&mut self, seats: &BTreeSet<Seat>, now: Instant) -> BTreeSet<Seat> {
+        self.unmanned.retain(|seat, _| seats.contains(seat));
+        for seat in seats {
+            self.unmanned.entry(*seat).or_insert(now);
         }
         let long = self.unmanned.iter().filter(|(_, since)| now.duration_since(**since) >= MOMENT);
-        long.map(|(ordinal, _)| *ordinal).collect()
+        long.map(|(seat, _)| *seat).collect()
     }
 }
 
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn a_pod_that_is_missing_for_a_moment_is_nothing_to_ask_about() {
         let (mut notes, now) = (Notes::default(), Instant::now());
-        let both = BTreeSet::from([Ordinal(0), Ordinal(1)]);
+        let both = BTreeSet::from([Seat::voter(0), Seat::voter(1)]);
         assert!(notes.unmanned(&both, now).is_empty());
-        let one = BTreeSet::from([Ordinal(1)]);
+        let one = BTreeSet::from([Seat::voter(1)]);
         assert!(notes.unmanned(&one, now).is_empty());
         assert_eq!(notes.unmanned(&both, now + MOMENT), one);
     }

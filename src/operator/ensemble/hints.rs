@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Ordinal;
+use crate::model::Seat;
 use crate::model::names::Names;
 use crate::model::observed::Kind;
 
@@ -19,40 +19,40 @@ pub struct Stamp(u64);
 #[derive(Default)]
 pub struct Hints {
     count: u64,
-    met: BTreeMap<(Kind, Ordinal), Stamp>,
+    met: BTreeMap<(Kind, Seat), Stamp>,
 }
 
 impl Hints {
     /// A watch told of an object of this ensemble.
     pub fn heard(&mut self, names: &Names, kind: Kind, name: &str) {
-        if let Some(ordinal) = ordinal(names, kind, name) {
-            self.met(kind, ordinal);
+        if let Some(seat) = seat(names, kind, name) {
+            self.met(kind, seat);
         }
     }
 
     /// A member's object was met.
-    pub fn met(&mut self, kind: Kind, ordinal: Ordinal) {
+    pub fn met(&mut self, kind: Kind, seat: Seat) {
         self.count += 1;
-        self.met.insert((kind, ordinal), Stamp(self.count));
+        self.met.insert((kind, seat), Stamp(self.count));
     }
 
     /// The members that may have an object of this kind.
-    pub fn of(&self, kind: Kind) -> BTreeMap<Ordinal, Stamp> {
-        self.met.iter().filter(|((of, _), _)| *of == kind).map(|((_, ordinal), stamp)| (*ordinal, *stamp)).collect()
+    pub fn of(&self, kind: Kind) -> BTreeMap<Seat, Stamp> {
+        self.met.iter().filter(|((of, _), _)| *of == kind).map(|((_, seat), stamp)| (*seat, *stamp)).collect()
     }
 
     /// It was asked for and is not there, unless it was met again meanwhile.
-    pub fn gone(&mut self, kind: Kind, ordinal: Ordinal, asked: Stamp) {
-        if self.met.get(&(kind, ordinal)) == Some(&asked) {
-            self.met.remove(&(kind, ordinal));
+    pub fn gone(&mut self, kind: Kind, seat: Seat, asked: Stamp) {
+        if self.met.get(&(kind, seat)) == Some(&asked) {
+            self.met.remove(&(kind, seat));
         }
     }
 }
 
-fn ordinal(names: &Names, kind: Kind, name: &str) -> Option<Ordinal> {
+fn seat(names: &Names, kind: Kind, name: &str) -> Option<Seat> {
     match kind {
-        Kind::Pod | Kind::Service => names.ordinal_of_pod(name),
-        Kind::PersistentVolumeClaim => names.ordinal_of_claim(name),
+        Kind::Pod | Kind::Service => names.seat_of_pod(name),
+        Kind::PersistentVolumeClaim => names.seat_of_claim(name),
         // Always asked for.
         Kind::ServiceAccount | Kind::Secret | Kind::ConfigMap | Kind::PodDisruptionBudget | Kind::StatefulSet => None,
     }
@@ -61,6 +61,7 @@ fn ordinal(names: &Names, kind: Kind, name: &str) -> Option<Ordinal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Pool;
     use crate::model::fixtures::names;
 
     #[test]
@@ -70,8 +71,8 @@ mod tests {
         hints.heard(&names, Kind::Service, "zk-client");
         assert!(hints.of(Kind::Service).is_empty() && hints.of(Kind::Pod).is_empty());
         let met: Vec<_> = hints.of(Kind::PersistentVolumeClaim).into_iter().collect();
-        let [(Ordinal(4), stamp)] = met[..] else { panic!("{met:?}") };
-        hints.gone(Kind::PersistentVolumeClaim, Ordinal(4), stamp);
+        let [(Seat { pool: Pool::Voters, ordinal: 4 }, stamp)] = met[..] else { panic!("{met:?}") };
+        hints.gone(Kind::PersistentVolumeClaim, Seat::voter(4), stamp);
         assert!(hints.of(Kind::PersistentVolumeClaim).is_empty());
     }
 
@@ -79,9 +80,9 @@ mod tests {
     fn what_is_met_again_while_it_was_asked_for_is_not_forgotten() {
         let (mut hints, names) = (Hints::default(), names());
         hints.heard(&names, Kind::Pod, "zk-2");
-        let asked = hints.of(Kind::Pod)[&Ordinal(2)];
+        let asked = hints.of(Kind::Pod)[&Seat::voter(2)];
         hints.heard(&names, Kind::Pod, "zk-2");
-        hints.gone(Kind::Pod, Ordinal(2), asked);
+        hints.gone(Kind::Pod, Seat::voter(2), asked);
         assert_eq!(hints.of(Kind::Pod).len(), 1);
     }
 }

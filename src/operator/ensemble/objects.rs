@@ -14,7 +14,7 @@ use crate::model::generated::GENERATED;
 use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::words::{QUOTE, cut};
-use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, Ordinal, PodFacts, SetFacts};
+use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, PodFacts, Seat, SetFacts};
 use crate::operator::kit::read::{self, Owner, PAGE, to_json, whole};
 use crate::operator::kit::timeout::ApiError;
 
@@ -50,35 +50,32 @@ impl Reader<'_> {
 
     /// The Services of the first `span` members, and those of others of this ensemble.
     pub async fn member_services(&self, span: u32) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
-        let read = |ordinal| self.live(ObjectKey { kind: Kind::Service, name: self.names.pod(ordinal) });
-        let mut found = self.each(Kind::Service, (0..span).map(Ordinal), read).await?;
+        let read = |seat| self.live(ObjectKey { kind: Kind::Service, name: self.names.pod(seat) });
+        let mut found = self.each(Kind::Service, (0..span).map(Seat::voter), read).await?;
         // A stranger may bear our label. It is in the way only under a name that is needed.
-        found.retain(|ordinal, (_, live)| ordinal.0 < span || live.held().is_some());
+        found.retain(|seat, (_, live)| seat.ordinal < span || live.held().is_some());
         Ok(found.into_values().collect())
     }
 
     /// The pods of that set: those that it wants, and those that it does not want any more.
-    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Ordinal, PodFacts>, ApiError> {
+    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Seat, PodFacts>, ApiError> {
         let api: Api<Pod> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
-        let read = |ordinal| {
-            let (api, name) = (api.clone(), self.names.pod(ordinal));
+        let read = |seat| {
+            let (api, name) = (api.clone(), self.names.pod(seat));
             whole(format!("read pod {name}"), async move { api.get_opt(&name).await }, |pod: Pod| {
                 let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
                 (owner.is_some_and(|owner| owner.uid == set.uid), pod_facts(&pod))
             })
         };
-        let found = self.each(Kind::Pod, (0..set.replicas).map(Ordinal), read).await?;
-        Ok(found.into_iter().filter_map(|(ordinal, (ours, facts))| ours.then_some((ordinal, facts))).collect())
+        let found = self.each(Kind::Pod, (0..set.replicas).map(Seat::voter), read).await?;
+        Ok(found.into_iter().filter_map(|(seat, (ours, facts))| ours.then_some((seat, facts))).collect())
     }
 
     /// The claims of these members, and those that others of this ensemble left.
-    pub async fn claims(
-        &self,
-        members: impl Iterator<Item = Ordinal>,
-    ) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
+    pub async fn claims(&self, members: impl Iterator<Item = Seat>) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
-        let read = |ordinal| {
-            let (api, name) = (api.clone(), self.names.claim(ordinal));
+        let read = |seat| {
+            let (api, name) = (api.clone(), self.names.claim(seat));
             whole(format!("read claim {name}"), async move { api.get_opt(&name).await }, |claim| {
                 self.claim_facts(&claim)
             })
@@ -87,7 +84,7 @@ impl Reader<'_> {
     }
 
     /// All claims that bear the ensemble's label. Whether it was born before must not hang on what a watch has told so far.
-    pub async fn labelled_claims(&self) -> Result<BTreeMap<Ordinal, ClaimFacts>, ApiError> {
+    pub async fn labelled_claims(&self) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let mut labelled =
             ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble)).limit(PAGE);
@@ -95,9 +92,10 @@ impl Reader<'_> {
         loop {
             let page = async { api.list(&labelled).await.map(Some) };
             let facts = |list: ObjectList<PersistentVolumeClaim>| {
-                let named = list.items.iter().filter_map(|claim| {
-                    Some((self.names.ordinal_of_claim(&claim.name_any())?, self.claim_facts(claim)))
-                });
+                let named = list
+                    .items
+                    .iter()
+                    .filter_map(|claim| Some((self.names.seat_of_claim(&claim.name_any())?, self.claim_facts(claim))));
                 (named.collect::<Vec<_>>(), list.metadata.continue_)
             };
             let Some((named, more)) = whole("list claims".to_owned(), page, facts).await? else { break };
@@ -106,8 +104,8 @@ impl Reader<'_> {
             labelled = labelled.continue_token(&more);
         }
         self.context.memory(self.names, |memory| {
-            for ordinal in found.keys() {
-                memory.hints.met(Kind::PersistentVolumeClaim, *ordinal);
+            for seat in found.keys() {
+                memory.hints.met(Kind::PersistentVolumeClaim, *seat);
             }
         });
         Ok(found)
@@ -117,27 +115,27 @@ impl Reader<'_> {
     async fn each<T, F>(
         &self,
         kind: Kind,
-        expected: impl Iterator<Item = Ordinal>,
-        read: impl Fn(Ordinal) -> F,
-    ) -> Result<BTreeMap<Ordinal, T>, ApiError>
+        expected: impl Iterator<Item = Seat>,
+        read: impl Fn(Seat) -> F,
+    ) -> Result<BTreeMap<Seat, T>, ApiError>
     where
         F: Future<Output = Result<Option<T>, ApiError>>,
     {
         let hinted = self.context.memory(self.names, |memory| memory.hints.of(kind));
-        let ordinals: BTreeSet<Ordinal> = expected.chain(hinted.keys().copied()).collect();
-        let asked = ordinals.into_iter().map(|ordinal| (ordinal, read(ordinal)));
-        let found = asked.map(|(ordinal, read)| async move { Ok::<_, ApiError>((ordinal, read.await?)) });
+        let seats: BTreeSet<Seat> = expected.chain(hinted.keys().copied()).collect();
+        let asked = seats.into_iter().map(|seat| (seat, read(seat)));
+        let found = asked.map(|(seat, read)| async move { Ok::<_, ApiError>((seat, read.await?)) });
         let found = try_join_all(found).await?;
         self.context.memory(self.names, |memory| {
-            for (ordinal, object) in &found {
-                match (object, hinted.get(ordinal)) {
-                    (Some(_), None) => memory.hints.met(kind, *ordinal),
-                    (None, Some(stamp)) => memory.hints.gone(kind, *ordinal, *stamp),
+            for (seat, object) in &found {
+                match (object, hinted.get(seat)) {
+                    (Some(_), None) => memory.hints.met(kind, *seat),
+                    (None, Some(stamp)) => memory.hints.gone(kind, *seat, *stamp),
                     (Some(_), Some(_)) | (None, None) => {}
                 }
             }
         });
-        Ok(found.into_iter().filter_map(|(ordinal, object)| Some((ordinal, object?))).collect())
+        Ok(found.into_iter().filter_map(|(seat, object)| Some((seat, object?))).collect())
     }
 
     /// An object and whose it is, if it is there.

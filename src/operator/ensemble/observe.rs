@@ -16,7 +16,9 @@ use crate::api::ZooKeeperEnsemble;
 use crate::model::charter::CHARTER_KEY;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
-use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
+use crate::model::{
+    Desired, Live, MemberTruth, Names, Observation, PodFacts, Pool, Requests, Seat, ServerId, SetFacts,
+};
 use crate::operator::kit::timeout::ApiError;
 
 /// Everything about one ensemble.
@@ -40,7 +42,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         desired: Desired::from_spec(&ensemble.spec),
         status: ensemble.status.clone().unwrap_or_default(),
         environment: context.environment.clone(),
-        set: set_facts(&objects, &names),
+        sets: set_facts(&objects, &names).map(|set| (Pool::Voters, set)).into_iter().collect(),
         pods: BTreeMap::new(),
         claims: BTreeMap::new(),
         members: BTreeMap::new(),
@@ -50,24 +52,24 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         hindrances: hindrances.clone(),
         names: names.clone(),
     };
-    if let Some(set) = &seen.set {
+    if let Some(set) = seen.set(Pool::Voters) {
         // An ephemeral member has no claim, unless one was left from before.
         let first = if set.identity.is_some() { 0 } else { set.replicas };
-        let members = (first..seen.span()).map(Ordinal);
+        let members = (first..seen.span()).map(Seat::voter);
         let (services, pods, claims) =
             try_join!(reader.member_services(seen.span()), reader.pods(set), reader.claims(members))?;
         (seen.pods, seen.claims, seen.objects) = (pods, claims, seen.objects.into_iter().chain(services).collect());
     } else {
         seen.claims = reader.labelled_claims().await?;
         let (services, claims) =
-            try_join!(reader.member_services(seen.span()), reader.claims((0..seen.span()).map(Ordinal)))?;
+            try_join!(reader.member_services(seen.span()), reader.claims((0..seen.span()).map(Seat::voter)))?;
         seen.claims.extend(claims);
         seen.objects.extend(services);
     }
     passwords::look(context, &mut seen).await;
     surroundings::look(context, &mut seen).await;
     refusals::look(context, &mut seen).await;
-    let asked = seen.pods.iter().map(|(ordinal, pod)| async { (ServerId::from(*ordinal), ask(pod).await) });
+    let asked = seen.pods.iter().map(|(seat, pod)| async { (ServerId::from(*seat), ask(pod).await) });
     let answers = join_all(asked).await.into_iter();
     seen.members = answers.map(|(id, answer)| (id, seen.believed(id, answer))).collect();
     Ok(seen)

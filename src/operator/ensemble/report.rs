@@ -87,7 +87,7 @@ fn pod_reference(ensemble: &ZooKeeperEnsemble, id: ServerId) -> ObjectReference 
         api_version: Some("v1".to_owned()),
         kind: Some("Pod".to_owned()),
         namespace: ensemble.namespace(),
-        name: Some(format!("{}-{}", ensemble.name_any(), id.ordinal())),
+        name: Some(format!("{}-{}", ensemble.name_any(), id.seat().ordinal)),
         ..ObjectReference::default()
     }
 }
