@@ -24,6 +24,8 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("src/settings", SETTINGS),
     ("src/cli", CLUSTERS),
+    ("src/view", CLUSTERS),
+    ("src/view", &["clap", "std::fs", "std::io", "std::time", "std::path", "crate::cli"]),
     // ZooKeeper's formats: bytes in, values out. That nothing in their crate knows a cluster, its Cargo.toml says.
     ("crates/zookeeper-files/src/ids.rs", FORMATS),
     ("crates/zookeeper-files/src/path.rs", FORMATS),

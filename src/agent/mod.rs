@@ -9,6 +9,8 @@
 
 pub mod birth;
 pub mod client;
+#[cfg(test)]
+mod fixtures;
 pub mod member;
 pub mod motion;
 pub mod prepare;

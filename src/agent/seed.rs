@@ -161,22 +161,13 @@ impl fmt::Debug for SuperDigest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Beginning, fixtures};
 
     const JOINER: &str = "a-{ordinal}.ns:2888:3888:participant;0.0.0.0:2181";
 
     fn charter(membership: &str, version: &str, joiner: &str) -> String {
-        let (ensemble, identity) = ("a".to_owned(), "one".to_owned());
-        let (membership, version, joiner) = (membership.to_owned(), version.to_owned(), joiner.to_owned());
-        serde_json::to_string(&Charter {
-            ensemble,
-            identity,
-            beginning: Beginning::Birth,
-            membership,
-            version,
-            joiner,
-            resync: BTreeMap::new(),
-        })
-        .unwrap()
+        let charter = fixtures::charter(Beginning::Birth, membership, 0);
+        serde_json::to_string(&Charter { version: version.into(), joiner: joiner.into(), ..charter }).unwrap()
     }
 
     #[test]

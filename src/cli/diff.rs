@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::escape::push_escaped;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{rebuilt, said, shown, while_purged};
-use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, look};
+use crate::view::escape::push_escaped;
+use crate::view::znode::{Shown, ZnodeLine};
 use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, rebuild_on};
 use zookeeper_files::path::{self, parent};
 use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences};

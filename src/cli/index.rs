@@ -7,9 +7,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::range::{Range, path};
-use crate::cli::time::{Clock, iso_text};
 use crate::cli::verify::note;
-use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, story};
+use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish};
+use crate::view::story;
+use crate::view::time::{Clock, iso_text};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::index::{Built, Deed, Index, Query, Sources, build_of};
 use zookeeper_files::log::SessionId;

@@ -7,22 +7,19 @@ use std::time::{Duration, Instant};
 
 use zookeeper_files::disk::{CannotLook, Member, Progress};
 
+use crate::view::escape;
+
 mod diff;
-mod escape;
 pub mod index;
-mod line;
 pub mod log;
 mod point;
 mod range;
 mod report;
 mod save;
 pub mod snapshot;
-mod story;
 mod tail;
-mod time;
 mod toolkit;
 mod verify;
-mod znode;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

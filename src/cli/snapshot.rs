@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::diff::{Diff, diff};
-use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::point::PointArg;
-use crate::cli::znode::{Shown, ZnodeLine};
 use crate::cli::{Exit, Limit, Meter, Output, Printer, Stop, finish, look, report, save, tell};
+use crate::view::escape::{push_data, push_escaped};
+use crate::view::znode::{Shown, ZnodeLine};
 use zookeeper_files::disk::{CannotLook, Member, Point, Progress, Rebuilt, open_snapshot, rebuild, verify_snapshots};
 use zookeeper_files::replay::{Tree, Znode};
 use zookeeper_files::snapshot::{Item, Unsound};
@@ -213,11 +213,11 @@ fn print_item(item: Item<'_>, options: &Dump, to: &mut Printer) -> Result<(), st
         }
         Item::Acl(entry) if human => {
             to.buffer.extend_from_slice(format!("acl {} ", entry.key).as_bytes());
-            crate::cli::line::push_acls(entry.acls, &mut to.buffer);
+            crate::view::txn::push_acls(entry.acls, &mut to.buffer);
             to.buffer.push(b'\n');
         }
         Item::Acl(entry) => {
-            to.json(&ItemLine::Acl { key: entry.key, acl: crate::cli::line::acl_texts(entry.acls) })?;
+            to.json(&ItemLine::Acl { key: entry.key, acl: crate::view::txn::acl_texts(entry.acls) })?;
         }
         Item::Node(node) => {
             let shown = Shown {

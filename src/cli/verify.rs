@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::escape::push_message;
 use crate::cli::log::Plain;
 use crate::cli::{Exit, Meter, Output, Printer, Stop, look, report};
+use crate::view::escape::push_message;
 use zookeeper_files::disk::CannotLook;
 use zookeeper_files::disk::{
     Finding, Member, Point, Progress, Rebuilt, Report, Severity, rebuild, replay_all, survey, verify,

@@ -6,6 +6,9 @@ mod amounts;
 pub mod bounded;
 pub mod charter;
 pub mod desired;
+#[cfg(test)]
+pub mod fixtures;
+pub mod generated;
 pub mod heap;
 pub mod hindrance;
 pub mod ids;

@@ -7,7 +7,7 @@ use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
 use crate::model::names::{BORN_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
-use crate::model::{Observation, Ordinal, Place, quantity};
+use crate::model::{Observation, Ordinal, Place, generated, quantity};
 use crate::render::{self, Blueprint, OnClaim, Rendered};
 
 /// How many places of a change, or objects, are named.
@@ -107,7 +107,10 @@ pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprin
 
 fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     match (seen.objects.get(&object.key), object.key.kind) {
-        (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
+        (None, Kind::Secret) => {
+            let key = generated::key(&seen.names, &object.key.name)?;
+            Some(Write::CreateSecret { object: object.clone(), key })
+        }
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
         // A second write to the Secret could only lose the password that running members know, and the operator has no right
         // to one. Where it has lost its owner it is used as it is, and outlives the ensemble.
@@ -128,7 +131,7 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
 pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> {
     let rendered = writes.iter().find_map(|write| match write {
         Write::Apply { object, uid: Some(_) } if object.key.kind == Kind::StatefulSet => Some(object),
-        Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
+        Write::Apply { .. } | Write::CreateSecret { .. } => None,
     })?;
     let live = seen.objects.get(&rendered.key)?.held()?;
     let places = differences(&live["spec"]["template"], &rendered.json["spec"]["template"]);
@@ -148,7 +151,7 @@ pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
             let live = seen.objects.get(&object.key).and_then(Live::held);
             live.map_or_else(Vec::new, |live| differences(live, &object.json))
         }
-        Write::Apply { uid: None, .. } | Write::CreateSuperSecret(_) => Vec::new(),
+        Write::Apply { uid: None, .. } | Write::CreateSecret { .. } => Vec::new(),
     };
     if found.is_empty() {
         return vec![Place { path: Vec::new(), ours: json!(object.seal()), theirs: Value::Null }];

@@ -119,15 +119,20 @@ pub enum Write {
         /// Uid of the object that is replaced; `None` when there was none.
         uid: Option<String>,
     },
-    /// Create the Secret with a fresh password. Its content is never rendered, so that it is never replaced.
-    CreateSuperSecret(Rendered),
+    /// Create a Secret with something fresh in it. Its content is never rendered, so that it is never replaced.
+    CreateSecret {
+        /// The rest of it.
+        object: Rendered,
+        /// The key of what is made up.
+        key: &'static str,
+    },
 }
 
 impl Write {
     /// What is written.
     pub fn object(&self) -> &Rendered {
         match self {
-            Self::Apply { object, .. } | Self::CreateSuperSecret(object) => object,
+            Self::Apply { object, .. } | Self::CreateSecret { object, .. } => object,
         }
     }
 }

@@ -238,7 +238,7 @@ fn case_25_a_corrected_domain_gives_the_founders_their_names_until_they_are_born
     let Step::Apply(writes) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     let told = writes.iter().find_map(|write| match write {
         Write::Apply { object, .. } => object.json["data"]["charter.json"].as_str(),
-        Write::CreateSuperSecret(_) => None,
+        Write::CreateSecret { .. } => None,
     });
     let told = told.unwrap();
     assert!(told.contains("zk-2.ns.svc.k8s.example") && !told.contains("cluster.local"), "{told}");

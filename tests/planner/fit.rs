@@ -150,7 +150,7 @@ fn case_42_claims_lose_the_label_and_the_template_of_a_set_that_is_there_stays_w
     assert!(claims.iter().all(|claim| instance(claim) == Some(&Value::from(""))), "{claims:?}");
     let set = writes.iter().find_map(|write| match write {
         Write::Apply { object, .. } if object.key.kind == Kind::StatefulSet => Some(&object.json),
-        Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
+        Write::Apply { .. } | Write::CreateSecret { .. } => None,
     });
     let template = &set.unwrap()["spec"]["volumeClaimTemplates"][0];
     assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "zk");
@@ -165,6 +165,6 @@ fn case_42_claims_lose_the_label_and_the_template_of_a_set_that_is_there_stays_w
 fn kind(write: &Write) -> Option<Kind> {
     match write {
         Write::Apply { object, .. } => Some(object.key.kind),
-        Write::CreateSuperSecret(_) => None,
+        Write::CreateSecret { .. } => None,
     }
 }

@@ -9,6 +9,8 @@ mod laws;
 mod leader_serves;
 mod meddler;
 mod meddling;
+#[path = "../support/names.rs"]
+mod names;
 mod origin;
 mod passing;
 mod password;

@@ -7,8 +7,9 @@ use menagerie::model::{Live, Ordinal, ServerId};
 use menagerie::plan::{Step, Truth, plan};
 use serde_json::json;
 
+use super::names::names;
 use super::scenarios::{condition, reason, settled};
-use super::world::{UID, claim, names, zk};
+use super::world::{UID, claim, zk};
 
 #[test]
 fn the_seed_does_not_change_before_birth_whatever_the_spec_says_meanwhile() {

@@ -129,7 +129,7 @@ fn regression_569_216_objects_of_which_only_some_were_made_are_completed() {
         let Step::Apply(writes) = plan(&world.seen()).step else { panic!("{key:?}") };
         let made = writes.iter().any(|write| match write {
             Write::Apply { object, uid } => object.key == *key && uid.is_none(),
-            Write::CreateSuperSecret(object) => object.key == *key,
+            Write::CreateSecret { object, .. } => object.key == *key,
         });
         assert!(made, "{key:?} is not made again");
     }

@@ -4,7 +4,8 @@ use menagerie::model::truth::{Server as ServerTruth, Serving};
 use menagerie::model::{Fact, MemberTruth, Membership, Observation, Server, ServerId};
 use menagerie::plan::{Deed, Expected, Plan, Step, Truth, plan};
 
-use super::world::{World, names, zk};
+use super::names::names;
+use super::world::{World, zk};
 
 fn settled(replicas: i32) -> World {
     let mut world = zk(replicas);

@@ -15,6 +15,7 @@ use menagerie::render::Rendered;
 use serde_json::{Value, json};
 
 use super::meddler::Meddler;
+use super::names::names;
 use super::rights::granted;
 
 pub const UID: &str = "uid-of-the-ensemble";
@@ -108,10 +109,6 @@ pub fn zk(replicas: i32) -> World {
         replace: BTreeSet::new(),
         next: 1,
     }
-}
-
-pub fn names() -> Names {
-    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
 }
 
 impl World {
@@ -500,7 +497,7 @@ impl World {
             {
                 panic!("the Secret is written a second time: {:?}", object.key);
             }
-            Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
+            Write::Apply { object, .. } | Write::CreateSecret { object, .. } => {
                 self.store(&object.key, json);
                 if self.meddler.as_ref().is_some_and(|meddler| (meddler.deletes)(&object.key)) {
                     self.objects.remove(&object.key);

@@ -12,15 +12,12 @@ use menagerie::plan::Target;
 use serde_json::{Value, json};
 
 use super::disk::Disk;
+use super::names::names;
 use super::server::Server;
 use super::spec::cannot_start;
 
 /// What a policy calls every instance.
 const LABEL: &str = "by-policy";
-
-pub fn names() -> Names {
-    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-}
 
 /// Below it no name resolves.
 const NOWHERE: &str = "k8s.example";

@@ -62,7 +62,7 @@ impl World {
 
     /// Whether it lets this pod be deleted.
     pub fn releases(&mut self, key: &ObjectKey, uid: &str, pass: &Pass) -> Result<(), String> {
-        let ordinal = super::kube::names().ordinal_of_pod(&key.name).map(|ordinal| ordinal.0);
+        let ordinal = super::names::names().ordinal_of_pod(&key.name).map(|ordinal| ordinal.0);
         if key.kind != Kind::Pod || ordinal.is_none() || ordinal != self.meddling.held {
             return Ok(());
         }

@@ -3,7 +3,8 @@
 
 use menagerie::model::{ConfigVersion, Membership, ServerId};
 
-use super::kube::{names, names_astray, resolves};
+use super::kube::{names_astray, resolves};
+use super::names::names;
 
 /// A set of server ids below 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -145,7 +145,7 @@ fn two_changes_at_once_are_found() {
 fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
     let forgetful = Found { dynamics: BTreeMap::new(), ..found.clone() };
     let mut old = seed.clone();
-    old.membership = super::kube::names().seed(3);
+    old.membership = super::names::names().seed(3);
     prepare::prepare(&forgetful, &old, id, "/data")
 }
 

@@ -12,9 +12,10 @@ use menagerie::model::{
     ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
 };
 
-use super::kube::{Ask, Pod, Stored, names};
+use super::kube::{Ask, Pod, Stored};
 use super::kubelet::Mount;
 use super::membership::Config;
+use super::names::names;
 use super::server::{Role, Server};
 use super::spec::Spec;
 use super::world::{Status, World};

@@ -36,7 +36,7 @@ fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
         Deed::Write(Write::Apply { object, uid: None }) => {
             vec![(object.key.kind, "patch"), (object.key.kind, "create")]
         }
-        Deed::Write(Write::CreateSuperSecret(object)) => vec![(object.key.kind, "create")],
+        Deed::Write(Write::CreateSecret { object, .. }) => vec![(object.key.kind, "create")],
         Deed::Delete(target) => vec![(target.key.kind, "delete")],
         Deed::Resize(resize) => vec![(resize.object.key.kind, "patch")],
         Deed::LookAgain | Deed::Confirm { .. } | Deed::Reconfig { .. } | Deed::Guard(_) => Vec::new(),

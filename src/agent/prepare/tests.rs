@@ -3,7 +3,8 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
-use crate::model::{Beginning, Charter, Server};
+use crate::agent;
+use crate::model::{Beginning, Charter, Server, fixtures};
 
 const ROOT: &str = "/data";
 const OWN: ServerId = ServerId(2);
@@ -21,20 +22,12 @@ fn named(ids: &[u32], domain: &str) -> String {
 }
 
 fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
-    told(list(ids), version, birth)
+    told(&list(ids), version, birth)
 }
 
-fn told(membership: String, version: u64, birth: bool) -> Seed {
-    let charter = Charter {
-        ensemble: "a".into(),
-        identity: "one".into(),
-        beginning: birth.into(),
-        membership,
-        version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}.ns").spec,
-        resync: std::collections::BTreeMap::default(),
-    };
-    Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
+fn told(membership: &str, version: u64, birth: bool) -> Seed {
+    let charter = fixtures::charter(birth.into(), membership, version);
+    agent::fixtures::seed(&Charter { joiner: Server::voter("a-{ordinal}.ns").spec, ..charter })
 }
 
 fn mark(identity: &str, id: u32) -> String {
@@ -291,7 +284,7 @@ fn volumes() -> impl Strategy<Value = Files> {
 }
 
 fn seeds() -> impl Strategy<Value = Seed> {
-    (founders(), 0u64..8, any::<bool>()).prop_map(|(founders, version, birth)| told(founders, version, birth))
+    (founders(), 0u64..8, any::<bool>()).prop_map(|(founders, version, birth)| told(&founders, version, birth))
 }
 
 proptest! {

@@ -14,7 +14,6 @@ use super::observe::observe;
 use super::passwords::password_in;
 use super::{Context, fresh};
 use crate::model::observed::Kind;
-use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
 use crate::operator::kit::read::Fresh;
 use crate::operator::kit::timeout::{ApiError, within};
@@ -23,7 +22,8 @@ use crate::plan::{Deed, Guard, Resize, Step, Target, Write, denied, no_password,
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
 
-const PASSWORD_LENGTH: usize = 40;
+/// Of what is made up in a Secret.
+const GENERATED_LENGTH: usize = 40;
 
 /// Why a step was not carried out.
 #[derive(Debug, Error)]
@@ -126,9 +126,12 @@ fn guarded(
 async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let names = &seen.names;
     let (mut session, mut failed) = (None, Vec::new());
+    // Steps name members. Where these are, the last look says: a pod's address may be another ensemble's by the second one.
+    let mut again = None;
     for deed in step.deeds() {
+        let seen = again.as_ref().unwrap_or(seen);
         match &deed {
-            Deed::LookAgain => Box::pin(look_again(context, names, step)).await?,
+            Deed::LookAgain => again = Some(Box::pin(look_again(context, names, step)).await?),
             // Pods are made only behind everything that they need.
             Deed::Write(deed) if !failed.is_empty() && deed.object().key.kind == Kind::StatefulSet => {}
             Deed::Write(deed) => match write(context, seen, deed).await {
@@ -161,14 +164,15 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
     if failed.is_empty() { Ok(Acted::Whole) } else { Err(ActError::Writes(failed)) }
 }
 
-/// Comparing is no choice: what differs is left to the next pass.
-async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
+/// What was seen, where it comes to the same step. Comparing is no choice: what differs is left to the next pass.
+async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<Observation, ActError> {
     let Fresh::Whole(ensemble) = fresh(context, &names.namespace, &names.ensemble).await? else {
         return Err(ActError::Outdated("the ensemble is gone, or cannot be read any more".to_owned()));
     };
-    let again = plan(&observe(context, &ensemble).await?).step;
+    let seen = observe(context, &ensemble).await?;
+    let again = plan(&seen).step;
     if again == *step {
-        return Ok(());
+        return Ok(seen);
     }
     let (before, now) = (step.word(), again.word());
     Err(ActError::Outdated(format!("a second look comes to another step ({now}) than the first ({before})")))
@@ -181,9 +185,9 @@ async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(
             let fence = uid.as_deref().map_or(Fence::Absent, Fence::Uid);
             write::apply(client, namespace, object, fence).await
         }
-        // What comes of a Secret is not looked at: it has the password in it.
-        Write::CreateSuperSecret(object) => {
-            let created = write::create(client, namespace, &object.key, with_password(object)).await;
+        // What comes of a Secret is not looked at: it has what was made up in it.
+        Write::CreateSecret { object, key } => {
+            let created = write::create(client, namespace, &object.key, generated(object, key)).await;
             created.map(|()| object.json.clone())
         }
     };
@@ -207,9 +211,9 @@ fn note(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>, 
 }
 
 /// The Secret as it is created, and never rendered.
-fn with_password(object: &Rendered) -> Value {
+fn generated(object: &Rendered, key: &str) -> Value {
     let mut json = object.json.clone();
-    json["stringData"] = json!({PASSWORD_KEY: Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH)});
+    json["stringData"] = json!({key: Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH)});
     json
 }
 

@@ -10,6 +10,7 @@ use kube::core::ObjectList;
 
 use super::pods::pod_facts;
 use super::{Context, KIND};
+use crate::model::generated::GENERATED;
 use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::words::{QUOTE, cut};
@@ -35,13 +36,14 @@ impl Reader<'_> {
         let names = self.names;
         let keys = [
             (Kind::ServiceAccount, names.ensemble.clone()),
-            (Kind::Secret, names.super_secret()),
             (Kind::ConfigMap, names.config()),
             (Kind::Service, names.client()),
             (Kind::Service, names.headless()),
             (Kind::PodDisruptionBudget, names.ensemble.clone()),
             (Kind::StatefulSet, names.ensemble.clone()),
         ];
+        let secrets = GENERATED.iter().map(|secret| (Kind::Secret, (secret.name)(names)));
+        let keys = keys.into_iter().chain(secrets);
         let found = try_join_all(keys.map(|(kind, name)| self.live(ObjectKey { kind, name }))).await?;
         Ok(found.into_iter().flatten().collect())
     }
