@@ -17,4 +17,5 @@ pub mod plan;
 pub mod render;
 pub mod serve;
 pub mod settings;
+mod view;
 pub mod zk;

@@ -24,6 +24,8 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("src/settings", SETTINGS),
     ("src/cli", CLUSTERS),
+    ("src/view", CLUSTERS),
+    ("src/view", &["clap", "std::fs", "std::io", "std::time", "std::path", "crate::cli"]),
     // ZooKeeper's formats: bytes in, values out. That nothing in their crate knows a cluster, its Cargo.toml says.
     ("crates/zookeeper-files/src/ids.rs", FORMATS),
     ("crates/zookeeper-files/src/path.rs", FORMATS),
@@ -36,6 +38,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),
     ("src/plan", &["crate::operator", "crate::agent", "crate::zk", "crate::http"]),
     ("src/operator", &["zookeeper_client"]),
+    // What all kinds need knows none of them.
+    ("src/operator/kit", &["super::ensemble", "crate::operator::ensemble", "crate::zk", "crate::http"]),
     ("src/agent", &["zookeeper_client", "kube", "crate::operator", "crate::plan"]),
 ];
 
@@ -112,7 +116,7 @@ fn pure_rooms_do_not_reach_outside() {
                 for name in forbidden.iter().filter(|name| reaches(line, name)) {
                     found.push(format!("{}:{}: {name}", file.strip_prefix(root).unwrap().display(), number + 1));
                 }
-                if line.contains("async fn") && !matches!(*folder, "src/operator" | "src/agent") {
+                if line.contains("async fn") && !matches!(*folder, "src/operator" | "src/operator/kit" | "src/agent") {
                     found.push(format!("{}:{}: async", file.display(), number + 1));
                 }
             }

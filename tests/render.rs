@@ -1,50 +1,18 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
 use menagerie::model::observed::Environment;
-use menagerie::model::{Beginning, Charter, Desired, Names};
-use menagerie::render::{Blueprint, render};
+use menagerie::render::Blueprint;
 use serde_json::{Value, json};
+
+use rendered::objects;
+
+#[path = "support/names.rs"]
+mod names;
+#[path = "support/rendered.rs"]
+mod rendered;
 
 fn rendered(spec: Value) -> String {
     serde_saphyr::to_string(&objects(spec, |_| {})).unwrap()
-}
-
-/// Every object of an ensemble, rendered from a blueprint that somebody may change first.
-fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Value> {
-    let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
-    let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
-    let environment = Environment { agent_image: "menagerie/operator:1".into(), ..Environment::default() };
-    let charter = charter(&names, desired.replicas);
-    let pods = desired.replicas;
-    let mut blueprint = Blueprint {
-        names: &names,
-        uid: "uid",
-        desired: &desired,
-        requests: &menagerie::model::Requests::default(),
-        environment: &environment,
-        voters: charter.voters(),
-        passing: false,
-        charter,
-        pods,
-        span: pods,
-        old_claims: false,
-    };
-    change(&mut blueprint);
-    let objects: Vec<Value> = render(&blueprint).into_iter().map(|object| object.json).collect();
-    assert_eq!(objects, render(&blueprint).into_iter().map(|object| object.json).collect::<Vec<_>>(), "not stable");
-    objects
-}
-
-fn charter(names: &Names, voters: u32) -> Charter {
-    Charter {
-        ensemble: "zk".into(),
-        identity: "identity".into(),
-        beginning: Beginning::Birth,
-        membership: names.seed(voters).text(),
-        version: "0".into(),
-        joiner: names.joiner(),
-        resync: std::collections::BTreeMap::default(),
-    }
 }
 
 fn of_kind(objects: Vec<Value>, kind: &str) -> Value {
@@ -291,25 +259,13 @@ fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
 /// `OpenShift` gives every namespace a range of ids, and refuses a pod that asks for others.
 #[test]
 fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() {
+    static ASSIGNED: Environment =
+        Environment { agent_image: String::new(), agent_pull_policy: None, assigned_ids: true, searched: None };
     let context = |security: Value| {
         let spec = json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"securityContext": security}}});
-        let assigned = Environment { assigned_ids: true, ..Environment::default() };
-        let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
-        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
-        let set = menagerie::render::stateful_set(&Blueprint {
-            names: &names,
-            uid: "uid",
-            desired: &desired,
-            requests: &menagerie::model::Requests::default(),
-            environment: &assigned,
-            charter: charter(&names, 1),
-            pods: 1,
-            voters: 1,
-            passing: false,
-            span: 1,
-            old_claims: false,
-        });
-        set.json["spec"]["template"]["spec"]["securityContext"].clone()
+        let objects = objects(spec, |blueprint| blueprint.environment = &ASSIGNED);
+        let set = of_kind(objects, "StatefulSet");
+        set["spec"]["template"]["spec"]["securityContext"].clone()
     };
     let bare = json!({
         "runAsNonRoot": true,

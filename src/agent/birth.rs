@@ -33,20 +33,14 @@ fn has_lived(truth: &MemberTruth, seed: &Seed) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::fixtures;
+    use crate::model::fixtures::charter;
     use crate::model::truth::Disk;
-    use crate::model::{Beginning, Charter, ConfigVersion};
+    use crate::model::{Beginning, ConfigVersion};
 
     fn seed() -> Seed {
-        let charter = Charter {
-            ensemble: "a".into(),
-            identity: "one".into(),
-            beginning: Beginning::Birth,
-            membership: "server.1=127.0.0.1:2888:3888:participant;2181".into(),
-            version: "0".into(),
-            joiner: "a-{ordinal}:2888:3888:participant;2181".into(),
-            resync: std::collections::BTreeMap::default(),
-        };
-        Seed::parse(&serde_json::to_string(&charter).unwrap(), String::new(), "pw").unwrap()
+        let founder = "server.1=127.0.0.1:2888:3888:participant;2181";
+        fixtures::seed(&charter(Beginning::Birth, founder, 0))
     }
 
     fn truth(identity: &str, record: u64) -> MemberTruth {

@@ -9,6 +9,8 @@
 
 pub mod birth;
 pub mod client;
+#[cfg(test)]
+mod fixtures;
 pub mod member;
 pub mod motion;
 pub mod prepare;
@@ -44,7 +46,7 @@ use tracing_subscriber::EnvFilter;
 use crate::listen::listen as listen_on;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
-use crate::model::{Beginning, Ordinal, ServerId};
+use crate::model::{Beginning, Pool, Seat, ServerId};
 use crate::serve as server;
 
 use member::Member;
@@ -55,9 +57,6 @@ use volume::Volume;
 
 /// What the kubelet shows as the reason of a container's end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-
-/// Ids end here: TTL nodes need the rest of the byte.
-const LAST_ID: u32 = 254;
 
 /// How long an agent that is stopped outlives its signal, when the server does not end: less than a pod's grace period, and
 /// longer than a leader is held up to give up its seat.
@@ -77,7 +76,8 @@ enum Life {
     Prepare {
         #[command(flatten)]
         pod: Pod,
-        /// Seconds to wait for the names of all members to resolve before going on without.
+        /// Seconds to wait for the names of all members to resolve. After that, a new member whose own name does not resolve
+        /// ends with an error; any other starts without the missing names.
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         resolve_timeout: u64,
     },
@@ -157,9 +157,11 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.beginning.is_birth(), "membership to start with");
     volume.apply(&plan.changes)?;
     let missing = resolve::wait(&plan.using, bound).await;
-    if let Some(words) = resolve::words(&missing, bound) {
-        ensure!(resolve::may_start(&plan.using, id, &missing), "{words} It is not started before its own name does.");
-        // The server may come to know the others yet, and waits better than a container that starts again and again.
+    if let Some(refusal) = resolve::refusal(&plan.using, id, &missing, bound) {
+        bail!(refusal);
+    }
+    // The server may come to know the others yet, and waits better than a container that starts again and again.
+    if let Some(words) = resolve::words(&plan.using, id, &missing, bound) {
         leave_behind(&words);
     }
     Ok(())
@@ -217,17 +219,18 @@ async fn gone(member: &Member) {
     let _ = timeout(FAREWELL, looking).await;
 }
 
-/// The ordinal at the end of the pod's name, plus one.
+/// That of the voter whose ordinal is at the end of the pod's name.
 fn server_id(pod: &str) -> anyhow::Result<ServerId> {
     let ordinal = pod.rsplit_once('-').map(|(_, ordinal)| ordinal).unwrap_or_default();
     ensure!(
         !ordinal.is_empty() && ordinal.bytes().all(|b| b.is_ascii_digit()),
         "the pod's name {pod:?} does not end in an ordinal"
     );
-    let number = ordinal.parse().ok().filter(|ordinal| *ordinal < LAST_ID);
+    let (number, ids) = (ordinal.parse().ok(), Pool::Voters.ids());
+    let number = number.filter(|number| number < ids.end());
     let number =
-        number.ok_or_else(|| anyhow!("the pod's ordinal {ordinal} has no server id: they end at {LAST_ID}"))?;
-    Ok(ServerId::from(Ordinal(number)))
+        number.ok_or_else(|| anyhow!("the pod's ordinal {ordinal} has no server id: they end at {}", ids.end()))?;
+    Ok(ServerId::from(Seat::voter(number)))
 }
 
 /// Not created when it is not there: outside a pod it is nobody's.
@@ -271,12 +274,12 @@ mod tests {
     #[test]
     fn the_id_is_the_ordinal_plus_one() {
         assert_eq!(server_id("my-zk-0").unwrap(), ServerId(1));
-        assert_eq!(server_id("a-253").unwrap(), ServerId(254));
+        assert_eq!(server_id("a-126").unwrap(), ServerId(127));
     }
 
     #[test]
     fn a_name_without_a_usable_ordinal_is_refused() {
-        for pod in ["", "a", "a-", "-", "a-x", "a-1x", "a-+1", "a-254", "a-4294967295", "a-99999999999999999999"] {
+        for pod in ["", "a", "a-", "-", "a-x", "a-1x", "a-+1", "a-127", "a-4294967295", "a-99999999999999999999"] {
             assert!(server_id(pod).is_err(), "{pod}");
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ConfigVersion, Membership, address};
+use crate::model::{ConfigVersion, Membership, Role, address};
 
 /// What every file of a membership is called, up to its version in hexadecimal.
 pub const STEM: &str = "zoo.cfg.dynamic.";
@@ -84,10 +84,14 @@ pub fn usable(membership: &Membership) -> Result<(), String> {
     if membership.voters().next().is_none() {
         return Err("no voter".into());
     }
-    if let Some((id, server)) = membership.servers.iter().find(|(_, server)| !whole(&server.spec)) {
-        return Err(format!("server.{id} is not whole: {:?}", server.spec));
+    if let Some((id, server)) = membership.servers.iter().find(|(_, server)| !whole(server.spec())) {
+        return Err(format!("server.{id} is not whole: {:?}", server.spec()));
     }
-    match membership.rest.iter().find(|line| !(line.starts_with("group.") || line.starts_with("weight."))) {
+    let votes = &membership.votes;
+    if let Some(id) = membership.voters().find(|id| !votes.by_majority() && !votes.groups.contains_key(id)) {
+        return Err(format!("server.{id} is in no group"));
+    }
+    match membership.rest.first() {
         Some(line) => Err(format!("a line that no server accepts: {line:?}")),
         None => Ok(()),
     }
@@ -107,7 +111,7 @@ pub fn whole(spec: &str) -> bool {
         };
         let mut fields = behind.split(':');
         let both_ports = fields.next().is_some_and(port) && fields.next().is_some_and(port);
-        let role = fields.next().is_none_or(|role| role == "participant" || role == "observer");
+        let role = fields.next().is_none_or(|role| Role::parse(role).is_some());
         !host.is_empty() && both_ports && role && fields.next().is_none()
     };
     client_whole && quorum.split('|').all(address_whole)

@@ -87,28 +87,23 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::agent::fixtures::free;
     use crate::agent::truth::Place;
-    use crate::model::{Beginning, Charter, Server};
+    use crate::model::fixtures::charter;
+    use crate::model::{Beginning, Server};
 
     const OWN: ServerId = ServerId(2);
 
     /// A joiner that has met the leader: its record lacks it, and `zoo.cfg` names that record.
     fn joiner() -> (TempDir, Mounts) {
         let directory = TempDir::new().unwrap();
-        let charter = Charter {
-            ensemble: "a".into(),
-            identity: "one".into(),
-            beginning: Beginning::TakenUp,
-            membership: format!("server.1={}", Server::voter("a-0").spec),
-            version: "4".into(),
-            joiner: Server::voter("a-{ordinal}").spec,
-            resync: std::collections::BTreeMap::default(),
-        };
+        let list = format!("server.1={}", Server::voter("a-0").spec());
+        let charter = charter(Beginning::TakenUp, &list, 4);
         for (name, text) in [
             ("seed/charter.json", serde_json::to_string(&charter).unwrap()),
             ("seed/zoo.cfg", "tickTime=2000\n".into()),
             ("super/password", "pw".into()),
-            ("data/conf/zoo.cfg.dynamic.5", charter.membership.clone()),
+            ("data/conf/zoo.cfg.dynamic.5", list),
             ("data/conf/zoo.cfg", "dynamicConfigFile=/data/conf/zoo.cfg.dynamic.5\n".into()),
         ] {
             let path = directory.path().join(name);
@@ -117,10 +112,6 @@ mod tests {
         }
         let mounts = Mounts { seed: directory.path().join("seed"), secret: directory.path().join("super") };
         (directory, mounts)
-    }
-
-    async fn free() -> String {
-        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
     }
 
     async fn attempt_beside(
@@ -168,7 +159,7 @@ mod tests {
     async fn nothing_is_written_for_a_member_or_without_a_record() {
         let volume = joiner();
         let conf = volume.0.path().join("data/conf");
-        let member = format!("server.2={}", Server::voter("a-1").spec);
+        let member = format!("server.2={}", Server::voter("a-1").spec());
         fs::write(conf.join("zoo.cfg.dynamic.6"), member).unwrap();
         let before = zoo_cfg(&volume);
         assert_eq!(attempt_alone(&volume).await, Ok(false));

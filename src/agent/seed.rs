@@ -117,7 +117,7 @@ impl Seed {
 
     /// The server entry of a member that is not in the list yet.
     pub fn own_entry(&self, id: ServerId) -> Result<Server, NoSeed> {
-        let spec = self.joiner.replace("{ordinal}", &id.ordinal().to_string()).replace("{id}", &id.to_string());
+        let spec = self.joiner.replace("{ordinal}", &id.seat().ordinal.to_string()).replace("{id}", &id.to_string());
         let wrong = |reason: &str| NoSeed::Wrong {
             key: CHARTER_KEY,
             reason: format!("has no usable joiner: {reason}: {:?}", self.joiner),
@@ -126,7 +126,7 @@ impl Seed {
             return Err(wrong("something is left to fill in"));
         }
         let alone = Membership::parse(&format!("server.{id}={spec}")).map_err(|e| wrong(&e.to_string()))?;
-        alone.servers.into_values().find(|server| whole(&server.spec)).ok_or_else(|| wrong("it is not whole"))
+        alone.servers.into_values().find(|server| whole(server.spec())).ok_or_else(|| wrong("it is not whole"))
     }
 }
 
@@ -161,22 +161,13 @@ impl fmt::Debug for SuperDigest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Beginning, fixtures};
 
     const JOINER: &str = "a-{ordinal}.ns:2888:3888:participant;0.0.0.0:2181";
 
     fn charter(membership: &str, version: &str, joiner: &str) -> String {
-        let (ensemble, identity) = ("a".to_owned(), "one".to_owned());
-        let (membership, version, joiner) = (membership.to_owned(), version.to_owned(), joiner.to_owned());
-        serde_json::to_string(&Charter {
-            ensemble,
-            identity,
-            beginning: Beginning::Birth,
-            membership,
-            version,
-            joiner,
-            resync: BTreeMap::new(),
-        })
-        .unwrap()
+        let charter = fixtures::charter(Beginning::Birth, membership, 0);
+        serde_json::to_string(&Charter { version: version.into(), joiner: joiner.into(), ..charter }).unwrap()
     }
 
     #[test]
@@ -223,7 +214,7 @@ mod tests {
     #[test]
     fn an_observer_may_join() {
         let text = charter("server.1=a-0:2888:3888:participant;2181", "0", "a-{ordinal}:2888:3888:observer;2181");
-        assert!(!Seed::parse(&text, String::new(), "pw").unwrap().own_entry(ServerId(2)).unwrap().voter);
+        assert!(!Seed::parse(&text, String::new(), "pw").unwrap().own_entry(ServerId(2)).unwrap().votes());
     }
 
     #[test]

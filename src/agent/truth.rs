@@ -174,8 +174,8 @@ fn unbroken(state: &str) -> Monitor {
 /// Whether both name the same voters at the same addresses. When they do not, the membership changed between two looks, or
 /// the server could not write it down.
 fn agree(view: &VotingView, membership: &Membership) -> bool {
-    let voters = membership.servers.iter().filter(|(_, server)| server.voter);
-    let written: BTreeSet<_> = voters.map(|(id, server)| (id.0, quorum_addresses(&server.spec))).collect();
+    let voters = membership.servers.iter().filter(|(_, server)| server.votes());
+    let written: BTreeSet<_> = voters.map(|(id, server)| (id.0, quorum_addresses(server.spec()))).collect();
     let said = view.current_config.iter().map(|(id, voter)| {
         (*id, voter.server_addresses.iter().filter_map(|address| address.rsplit_once(':')).map(canonical).collect())
     });
@@ -281,7 +281,7 @@ mod tests {
         };
         assert!(matches!(read(&|_| {}), Server::Serving(_)));
         // An observer does not vote, and so is not in the view.
-        let observer = crate::model::Server { spec: "o:2888:3888:observer;2181".into(), voter: false };
+        let observer = crate::model::Server::parse("o:2888:3888:observer;2181");
         assert!(matches!(
             read(&|membership| drop(membership.servers.insert(ServerId(9), observer.clone()))),
             Server::Serving(_)

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::escape::push_escaped;
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{print_doubts, rebuild_retrying, rebuilt, shown};
-use crate::cli::znode::{ZnodeLine, ZnodeView};
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, look};
+use crate::view::escape::push_escaped;
+use crate::view::znode::{ZnodeLine, ZnodeView};
 use zookeeper_files::disk::{DiskError, MemberFiles, Point, Progress, RebuiltTree, rebuild_on};
 use zookeeper_files::path::{self, parent};
 use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences};

@@ -7,9 +7,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::range::{RangeOptions, path};
-use crate::cli::time::{Clock, iso_text};
 use crate::cli::verify::print_note;
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, entry, finish};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish};
+use crate::view::entry;
+use crate::view::time::{Clock, iso_text};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::index::{BuildInput, Built, EntryKind, Index, Query, build_of};
 use zookeeper_files::log::SessionId;

@@ -7,12 +7,12 @@ use std::path::Path;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::escape::push_escaped;
-use crate::cli::line::{RecordLine, push_columns};
 use crate::cli::range::{RangeOptions, path};
-use crate::cli::time::{Clock, iso_text};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, tail, verify};
+use crate::view::escape::push_escaped;
+use crate::view::time::{Clock, iso_text};
+use crate::view::txn::{RecordLine, push_columns};
 use zookeeper_files::disk::{MemberFiles, Merge, Progress, ScanItem, Severity, SnapshotCover, survey};
 use zookeeper_files::ids::ZxidRange;
 use zookeeper_files::log::{Damage, Record};

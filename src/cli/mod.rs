@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use zookeeper_files::disk::{DiskError, MemberFiles, Progress};
 
+use crate::view::escape;
+
 mod diff;
-mod entry;
-mod escape;
 pub mod index;
-mod line;
 pub mod log;
 mod point;
 mod range;
@@ -19,10 +18,8 @@ mod report;
 mod save;
 pub mod snapshot;
 mod tail;
-mod time;
 mod toolkit;
 mod verify;
-mod znode;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

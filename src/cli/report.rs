@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cli::escape::push_message;
 use crate::cli::{CommandError, Exit, Output, Printer};
+use crate::view::escape::push_message;
 use zookeeper_files::disk::{Finding, Report};
 use zookeeper_files::ids::{Zxid, ZxidRange};
 

@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::diff::{DiffOptions, diff};
-use crate::cli::escape::{push_data, push_escaped};
 use crate::cli::point::PointArg;
-use crate::cli::znode::{ZnodeLine, ZnodeView};
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, report, save};
+use crate::view::escape::{push_data, push_escaped};
+use crate::view::znode::{ZnodeLine, ZnodeView};
 use zookeeper_files::disk::{
     DiskError, MemberFiles, Point, Progress, RebuiltTree, open_snapshot, rebuild, verify_snapshots,
 };
@@ -220,11 +220,11 @@ fn print_item(item: SnapshotItem<'_>, options: &SnapshotDumpOptions, to: &mut Pr
         }
         SnapshotItem::Acl(entry) if human => {
             to.buffer.extend_from_slice(format!("acl {} ", entry.key).as_bytes());
-            crate::cli::line::push_acls(entry.acls, &mut to.buffer);
+            crate::view::txn::push_acls(entry.acls, &mut to.buffer);
             to.buffer.push(b'\n');
         }
         SnapshotItem::Acl(entry) => {
-            to.json(&ItemLine::Acl { key: entry.key, acl: crate::cli::line::acl_texts(entry.acls) })?;
+            to.json(&ItemLine::Acl { key: entry.key, acl: crate::view::txn::acl_texts(entry.acls) })?;
         }
         SnapshotItem::Znode(node) => {
             let shown = ZnodeView {

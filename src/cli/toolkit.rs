@@ -1,8 +1,8 @@
 //! A transaction in the format of ZooKeeper's own `TxnLogToolkit`, for scripts that parse it.
 
-use crate::cli::escape::push_0x;
-use crate::cli::line::push_number;
-use crate::cli::time::Clock;
+use crate::view::escape::push_0x;
+use crate::view::time::Clock;
+use crate::view::txn::push_number;
 use zookeeper_files::jute::Text;
 use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 

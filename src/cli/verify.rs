@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::escape::push_message;
 use crate::cli::log::InputOptions;
 use crate::cli::{CommandError, Exit, Meter, Output, Printer, look, report};
+use crate::view::escape::push_message;
 use zookeeper_files::disk::DiskError;
 use zookeeper_files::disk::{
     Finding, MemberFiles, Point, Progress, RebuiltTree, Report, Severity, rebuild, replay_all, survey, verify,

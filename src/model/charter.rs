@@ -13,7 +13,8 @@ pub const CHARTER_KEY: &str = "charter.json";
 /// Key of the `ConfigMap` under which the static configuration stands, without `dynamicConfigFile` and secrets.
 pub const STATIC_KEY: &str = "zoo.cfg";
 
-/// How an ensemble begins, with the disks that its members find. Whoever decides by it names every case.
+/// How an ensemble begins, with the disks that its members find. What differs from one beginning to another matches on it; where only
+/// the vote of an empty disk matters, `is_birth` is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
 pub enum Beginning {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ids::Ordinal;
+use super::ids::Seat;
 use super::observed::ObjectKey;
 use crate::api::Guarded;
 
@@ -15,7 +15,7 @@ pub struct Hindrances {
     /// Writes and deletes of the ensemble's objects.
     pub objects: BTreeMap<ObjectKey, Hindrance>,
     /// Pods that Kubernetes does not make.
-    pub pods: BTreeMap<Ordinal, Refusal>,
+    pub pods: BTreeMap<Seat, Refusal>,
     /// Whether the members refused the super user when the membership was last to be changed.
     pub denied: bool,
     /// Rights that could not be taken away when that was last tried.

@@ -2,31 +2,64 @@
 
 use std::fmt;
 use std::num::ParseIntError;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 pub use zookeeper_files::ids::Zxid;
 
-/// The position of a pod in its `StatefulSet`, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Ordinal(pub u32);
+/// Members that are alike: each pool has a `StatefulSet` of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pool {
+    /// Those that are wanted as voters.
+    Voters,
+    /// Those that only follow. Nobody can ask for any yet.
+    Observers,
+}
 
-/// A member's id in ZooKeeper, its ordinal + 1: ids of 0 are not allowed there.
+impl Pool {
+    /// The ids of its members. They never meet those of another pool, and end where ZooKeeper's do once it makes znodes with a
+    /// time to live.
+    pub const fn ids(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Voters => 1..=127,
+            Self::Observers => 128..=254,
+        }
+    }
+}
+
+/// A member's place: which pod of which pool it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seat {
+    /// Its pool.
+    pub pool: Pool,
+    /// The position of its pod in the `StatefulSet`, from 0.
+    pub ordinal: u32,
+}
+
+impl Seat {
+    /// A voter's.
+    pub const fn voter(ordinal: u32) -> Self {
+        Self { pool: Pool::Voters, ordinal }
+    }
+}
+
+/// A member's id in ZooKeeper, a voter's ordinal + 1: ids of 0 are not allowed there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ServerId(pub u32);
 
-impl From<Ordinal> for ServerId {
-    fn from(ordinal: Ordinal) -> Self {
-        Self(ordinal.0 + 1)
+impl From<Seat> for ServerId {
+    fn from(seat: Seat) -> Self {
+        Self(seat.pool.ids().start() + seat.ordinal)
     }
 }
 
 impl ServerId {
-    /// The ordinal of this member's pod.
-    pub fn ordinal(self) -> Ordinal {
-        Ordinal(self.0.saturating_sub(1))
+    /// The place of the member of this id. Beyond the last pool's ids there are only servers that somebody else added.
+    pub fn seat(self) -> Seat {
+        let pool = if self.0 < *Pool::Observers.ids().start() { Pool::Voters } else { Pool::Observers };
+        Seat { pool, ordinal: self.0.saturating_sub(*pool.ids().start()) }
     }
 }
 
@@ -61,14 +94,38 @@ impl FromStr for ConfigVersion {
     }
 }
 
-impl fmt::Display for Ordinal {
+impl fmt::Display for ServerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl fmt::Display for ServerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_id_is_one_seats_and_every_seat_has_one_id() {
+        let mut met = BTreeSet::new();
+        for pool in [Pool::Voters, Pool::Observers] {
+            for (ordinal, id) in (0..).zip(pool.ids()) {
+                let seat = Seat { pool, ordinal };
+                assert_eq!((ServerId::from(seat), ServerId(id).seat()), (ServerId(id), seat));
+                assert!(met.insert(id), "{id} is in two pools");
+            }
+        }
+        assert_eq!(met.into_iter().collect::<Vec<_>>(), (1..=254).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_voter_has_the_id_that_it_always_had_and_a_strangers_is_no_voters_of_ours() {
+        for (ordinal, id) in [(0, 1), (14, 15), (126, 127)] {
+            assert_eq!(ServerId::from(Seat::voter(ordinal)), ServerId(id));
+        }
+        for id in [128, 254, 255, u32::MAX] {
+            assert_eq!(ServerId(id).seat().pool, Pool::Observers, "{id}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A membership: the text of `/zookeeper/config` and of the dynamic configuration files, parsed and printed.
 //!
-//! Invariant: `parse` of what `text` prints is the identity; lines that this operator would never write (observers,
-//! multiple addresses, groups) survive unchanged in `rest` and `spec`.
+//! Invariant: of every text that ZooKeeper accepts, role, group and weight of each server are known, and printed it says the
+//! same; `parse` of what `text` prints is the identity. What this operator would never write (observers, several addresses,
+//! groups) survives.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,34 +12,62 @@ use thiserror::Error;
 use super::address;
 use super::ids::{ConfigVersion, ServerId};
 use super::names::Names;
+use super::quorum::Votes;
 
-/// The servers of an ensemble and the version of that list.
+/// The servers of an ensemble, how their votes are counted, and the version of that list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// The version; 0 when nobody has agreed on this list yet.
     pub version: ConfigVersion,
     /// Every server, by id.
     pub servers: BTreeMap<ServerId, Server>,
-    /// Lines that are neither servers nor the version: `group.N=…`, `weight.N=…`.
+    /// How votes are counted.
+    pub votes: Votes,
+    /// Lines that no server accepts.
     pub rest: Vec<String>,
 }
 
-/// What stands behind `server.N=`.
+/// What stands behind `server.N=`, as it is written there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// The whole of it, as written.
-    pub spec: String,
-    /// Whether it votes.
-    pub voter: bool,
+    spec: String,
+    role: Role,
 }
 
-/// A change of a membership: one server.
+/// What a server is in its ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It votes.
+    Participant,
+    /// It follows, and has no vote.
+    Observer,
+}
+
+impl Role {
+    /// Reads it as ZooKeeper does: in letters of any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "participant" => Some(Self::Participant),
+            "observer" => Some(Self::Observer),
+            _ => None,
+        }
+    }
+}
+
+/// A change of a membership: one server comes or goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Add a voter.
-    Join(ServerId, Server),
-    /// Take a server out.
-    Leave(ServerId),
+pub struct Change {
+    /// That server.
+    pub id: ServerId,
+    /// The whole membership that this leads to. ZooKeeper takes no word of single servers where votes are counted by weights.
+    pub to: Membership,
+}
+
+impl Change {
+    /// Whether that server comes.
+    pub fn joins(&self) -> bool {
+        self.to.contains(self.id)
+    }
 }
 
 /// Why a text is no membership.
@@ -59,17 +88,36 @@ pub const ELECTION_PORT: u16 = 3888;
 impl Server {
     /// A voter at `host`, with the ports that every member has.
     pub fn voter(host: &str) -> Self {
-        Self { spec: format!("{host}:{QUORUM_PORT}:{ELECTION_PORT}:participant;0.0.0.0:{CLIENT_PORT}"), voter: true }
+        Self::parse(&format!("{host}:{QUORUM_PORT}:{ELECTION_PORT}:participant;0.0.0.0:{CLIENT_PORT}"))
+    }
+
+    /// Reads `host:port:port[:role][|…][;client]`. Whether all of it is there is not asked here. Several addresses have one role
+    /// together; without one it is a participant.
+    pub fn parse(spec: &str) -> Self {
+        let quorum = spec.split(';').next().unwrap_or(spec);
+        let role = |address| Role::parse(address::split(address)?.1.split(':').nth(2)?);
+        let role = quorum.split('|').find_map(role).unwrap_or(Role::Participant);
+        Self { spec: spec.to_owned(), role }
+    }
+
+    /// All of it.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// What it is in its ensemble.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether it votes.
+    pub fn votes(&self) -> bool {
+        self.role == Role::Participant
     }
 
     /// The name or address that its peers connect to.
     pub fn host(&self) -> &str {
         address::split(&self.spec).map_or(&self.spec, |(host, _)| host)
-    }
-
-    fn parse(spec: &str) -> Self {
-        let quorum = spec.split(';').next().unwrap_or(spec);
-        Self { spec: spec.to_owned(), voter: !quorum.ends_with(":observer") }
     }
 }
 
@@ -80,18 +128,36 @@ impl Membership {
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let wrong = |reason| NotAMembership { line: line.to_owned(), reason };
             let (key, value) = line.split_once('=').ok_or_else(|| wrong("no '='"))?;
-            if let Some(id) = key.strip_prefix("server.") {
-                let id: u32 = id.parse().map_err(|_| wrong("the id is no number"))?;
-                if membership.servers.insert(ServerId(id), Server::parse(value)).is_some() {
-                    return Err(wrong("the id is there twice"));
-                }
-            } else if key == "version" {
-                membership.version = value.parse().map_err(|_| wrong("the version is not hexadecimal"))?;
-            } else {
-                membership.rest.push(line.to_owned());
-            }
+            membership.add(line, key.trim(), value.trim()).map_err(wrong)?;
         }
         Ok(membership)
+    }
+
+    fn add(&mut self, line: &str, key: &str, value: &str) -> Result<(), &'static str> {
+        let id = |text: &str| text.parse().map(ServerId).map_err(|_| "the id is no number");
+        match key.split_once('.') {
+            Some(("server", server)) => {
+                let before = self.servers.insert(id(server)?, Server::parse(value));
+                return before.map_or(Ok(()), |_| Err("the id is there twice"));
+            }
+            Some(("group", group)) => {
+                let group = group.parse().map_err(|_| "the group is no number")?;
+                for server in value.split(':') {
+                    if self.votes.groups.insert(id(server)?, group).is_some() {
+                        return Err("a server is in a group already");
+                    }
+                }
+            }
+            Some(("weight", server)) => {
+                let weight = value.parse().map_err(|_| "the weight is no number")?;
+                self.votes.weights.insert(id(server)?, weight);
+            }
+            None if key == "version" => {
+                self.version = value.parse().map_err(|_| "the version is not hexadecimal")?;
+            }
+            _ => self.rest.push(line.to_owned()),
+        }
+        Ok(())
     }
 
     /// The text of a dynamic configuration file: without the version, which its name bears.
@@ -103,19 +169,26 @@ impl Membership {
         text
     }
 
-    /// One `server.N=…` a server.
+    /// One `server.N=…` a server, and how their votes are counted where that is not by majority.
     pub fn lines(&self) -> Vec<String> {
-        self.servers.iter().map(|(id, server)| format!("server.{id}={}", server.spec)).collect()
+        let servers = self.servers.iter().map(|(id, server)| format!("server.{id}={}", server.spec));
+        let mut groups: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for (id, group) in &self.votes.groups {
+            groups.entry(*group).or_default().push(id.to_string());
+        }
+        let groups = groups.into_iter().map(|(group, ids)| format!("group.{group}={}", ids.join(":")));
+        let weights = self.votes.weights.iter().map(|(id, weight)| format!("weight.{id}={weight}"));
+        servers.chain(groups).chain(weights).collect()
     }
 
     /// The ids of those that vote.
     pub fn voters(&self) -> impl Iterator<Item = ServerId> + '_ {
-        self.servers.iter().filter(|(_, server)| server.voter).map(|(id, _)| *id)
+        self.servers.iter().filter(|(_, server)| server.votes()).map(|(id, _)| *id)
     }
 
-    /// How many voters a decision needs.
-    pub fn majority(&self) -> usize {
-        self.voters().count() / 2 + 1
+    /// Whether those of which this is so are a quorum.
+    pub fn quorum(&self, present: impl Fn(ServerId) -> bool) -> bool {
+        self.votes.quorum(self.voters(), present)
     }
 
     /// The highest id of an ensemble's own members, 0 when there is none. A server that somebody added by hand is none,
@@ -134,6 +207,37 @@ impl Membership {
         self.voters().filter(|id| self.servers.get(id).is_some_and(|server| names.owns(*id, server)))
     }
 
+    /// The list with this server as well, in the group that is kept for it. Nobody has agreed on it yet.
+    #[must_use]
+    pub fn with(&self, id: ServerId, server: Server) -> Self {
+        let mut to = Self { version: ConfigVersion(0), ..self.clone() };
+        to.servers.insert(id, server);
+        to
+    }
+
+    /// The list without this server. Its group and weight stay as they are: it comes back, and until then the others are a quorum
+    /// exactly where they would be one with that server stopped.
+    #[must_use]
+    pub fn without(&self, id: ServerId) -> Self {
+        let mut to = Self { version: ConfigVersion(0), ..self.clone() };
+        to.servers.remove(&id);
+        to
+    }
+
+    /// The list without this server, which does not come back.
+    #[must_use]
+    pub fn without_for_good(&self, id: ServerId) -> Self {
+        let mut to = self.without(id);
+        to.votes.groups.remove(&id);
+        to.votes.weights.remove(&id);
+        to
+    }
+
+    /// Whether a server that joined would have a vote that is counted: by groups only one that has a group.
+    pub fn has_place_for(&self, id: ServerId) -> bool {
+        self.votes.by_majority() || self.votes.groups.contains_key(&id)
+    }
+
     /// Whether this server is in the list.
     pub fn contains(&self, id: ServerId) -> bool {
         self.servers.contains_key(&id)
@@ -142,7 +246,7 @@ impl Membership {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -165,18 +269,29 @@ mod tests {
             ("server.1=h:1:2\nserver.1=h:1:2", "the id is there twice"),
             ("version=zz", "the version is not hexadecimal"),
             ("nonsense", "no '='"),
+            ("group.1=1:2\ngroup.2=2:3", "a server is in a group already"),
+            ("group.x=1", "the group is no number"),
+            ("group.1=1:", "the id is no number"),
+            ("weight.1=heavy", "the weight is no number"),
         ] {
             assert_eq!(Membership::parse(text).unwrap_err().reason, reason, "{text}");
         }
     }
 
     #[test]
-    fn a_majority_is_more_than_half() {
-        let majority = |n| {
-            Membership { servers: (1..=n).map(|id| (ServerId(id), Server::voter("h"))).collect(), ..Default::default() }
-                .majority()
-        };
-        assert_eq!([1, 2, 3, 4, 5].map(majority), [1, 2, 2, 3, 3]);
+    fn the_role_is_read_as_zookeeper_reads_it() {
+        for (spec, votes) in [
+            ("h:2888:3888", true),
+            ("h:2888:3888;2181", true),
+            ("h:2888:3888:participant;2181", true),
+            ("h:2888:3888:OBSERVER", false),
+            ("[fd00::1]:2888:3888:observer;[::]:2181", false),
+            ("h:2888:3888:observer|i:2888:3888", false),
+            ("h:2888:3888|i:2888:3888:observer;2181", false),
+            ("observer:2888:3888;observer:2181", true),
+        ] {
+            assert_eq!(Server::parse(spec).votes(), votes, "{spec}");
+        }
     }
 
     #[test]
@@ -184,24 +299,79 @@ mod tests {
         assert_eq!(Server::parse("[fd00::1]:2888:3888").host(), "[fd00::1]");
     }
 
-    fn memberships() -> impl Strategy<Value = Membership> {
-        let server = ("[a-z][a-z0-9.-]{0,30}", any::<bool>()).prop_map(|(host, voter)| {
-            let role = if voter { "participant" } else { "observer" };
-            Server { spec: format!("{host}:2888:3888:{role};0.0.0.0:2181"), voter }
-        });
-        (any::<u64>(), prop::collection::btree_map((1u32..255).prop_map(ServerId), server, 0..16)).prop_map(
-            |(version, servers)| Membership {
-                version: ConfigVersion(version),
-                servers,
-                rest: vec!["weight.1=1".into()],
-            },
-        )
+    #[test]
+    fn one_that_comes_back_keeps_its_group_and_weight_and_one_that_goes_for_good_leaves_nothing_behind() {
+        let text = "server.1=a:1:2;3\nserver.2=b:1:2;3\ngroup.1=1:2\nweight.1=1\nweight.2=4\nversion=7\n";
+        let before = Membership::parse(text).unwrap();
+        let away = before.without(ServerId(2));
+        assert_eq!(
+            (away.version, away.text().as_str()),
+            (ConfigVersion(0), "server.1=a:1:2;3\ngroup.1=1:2\nweight.1=1\nweight.2=4\n")
+        );
+        assert!(!away.quorum(|_| true), "4 of 5 are missing, as with that server stopped");
+        let back = away.with(ServerId(2), Server::parse("b:1:2;3"));
+        assert_eq!(Membership { version: before.version, ..back }, before);
+        let gone = before.without_for_good(ServerId(2));
+        assert_eq!(gone.text(), "server.1=a:1:2;3\ngroup.1=1\nweight.1=1\n");
+        assert!(gone.quorum(|_| true) && !gone.has_place_for(ServerId(2)) && away.has_place_for(ServerId(2)));
+    }
+
+    /// What ZooKeeper accepts behind `server.N=`, and whether that server votes.
+    fn servers() -> impl Strategy<Value = (String, bool)> {
+        let host = "[a-z][a-z0-9.-]{0,20}|10\\.0\\.0\\.[1-9]|\\[fd00::[1-9]\\]";
+        let role = prop::sample::select(&["", ":participant", ":observer", ":Observer", ":PARTICIPANT"]);
+        let client = prop::sample::select(&["", ";2181", ";0.0.0.0:2181", ";[::]:2181", ";;2182", ";h:2181;h:2182"]);
+        (prop::collection::vec(host, 1..3), role, client).prop_map(|(hosts, role, client)| {
+            let addresses: Vec<String> = hosts.iter().map(|host| format!("{host}:2888:3888{role}")).collect();
+            (format!("{}{client}", addresses.join("|")), !role.eq_ignore_ascii_case(":observer"))
+        })
+    }
+
+    type Accepted = BTreeMap<u32, ((String, bool), Option<i64>, Option<i64>)>;
+
+    /// The servers of such a text, each with its group and weight. Without a group nobody has one, nor a weight.
+    fn accepted() -> impl Strategy<Value = Accepted> {
+        let of = |groups: bool| {
+            let (group, weight) = (0i64..4, prop::option::of(0i64..9));
+            let one = (servers(), group, weight)
+                .prop_map(move |(spec, group, weight)| (spec, groups.then_some(group), weight.filter(|_| groups)));
+            prop::collection::btree_map(1u32..255, one, 0..9)
+        };
+        any::<bool>().prop_flat_map(of)
+    }
+
+    fn lines(accepted: &Accepted) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut groups: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for (id, ((spec, _), group, weight)) in accepted {
+            lines.push(format!("server.{id}={spec}"));
+            lines.extend(weight.map(|weight| format!("weight.{id}={weight}")));
+            if let Some(group) = group {
+                groups.entry(*group).or_default().push(id.to_string());
+            }
+        }
+        lines.extend(groups.iter().map(|(group, ids)| format!("group.{group}={}", ids.join(":"))));
+        lines
     }
 
     proptest! {
         #[test]
-        fn reading_what_was_printed_is_the_identity(membership in memberships()) {
+        fn of_every_text_that_zookeeper_accepts_role_group_and_weight_are_known_and_what_is_printed_says_the_same(
+            (accepted, order) in accepted().prop_flat_map(|it| (Just(it.clone()), Just(lines(&it)).prop_shuffle())),
+            version in any::<u64>(),
+        ) {
+            let mut written = order;
+            written.push(format!("version={}", ConfigVersion(version)));
+            let membership = Membership::parse(&written.join("\n")).unwrap();
+            for (id, ((_, votes), group, weight)) in &accepted {
+                let id = ServerId(*id);
+                prop_assert_eq!(membership.servers[&id].votes(), *votes);
+                prop_assert_eq!(membership.votes.groups.get(&id), group.as_ref());
+                prop_assert_eq!(membership.votes.weight(id), weight.unwrap_or(1));
+            }
             let printed = format!("{}version={}", membership.text(), membership.version);
+            let sorted = |mut lines: Vec<String>| { lines.sort_unstable(); lines };
+            prop_assert_eq!(sorted(printed.lines().map(str::to_owned).collect()), sorted(written));
             prop_assert_eq!(Membership::parse(&printed).unwrap(), membership);
         }
 

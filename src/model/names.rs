@@ -1,7 +1,7 @@
 //! The names of everything that an ensemble owns, in one place.
 
 use super::desired::MAX_REPLICAS;
-use super::ids::{Ordinal, ServerId};
+use super::ids::{Pool, Seat, ServerId};
 use super::membership::{CLIENT_PORT, Membership, Server};
 
 /// Label that selects everything of one ensemble.
@@ -52,28 +52,31 @@ impl Names {
         (self.namespace.clone(), self.ensemble.clone())
     }
 
-    /// The pod of that ordinal; its member Service has the same name.
-    pub fn pod(&self, ordinal: Ordinal) -> String {
-        format!("{}-{ordinal}", self.ensemble)
+    /// The pod of that seat; its member Service has the same name.
+    pub fn pod(&self, Seat { pool, ordinal }: Seat) -> String {
+        match pool {
+            Pool::Voters => format!("{}-{ordinal}", self.ensemble),
+            Pool::Observers => format!("{}-observer-{ordinal}", self.ensemble),
+        }
     }
 
-    /// The ordinal of a pod of this ensemble.
-    pub fn ordinal_of_pod(&self, pod: &str) -> Option<Ordinal> {
+    /// The seat of a pod of this ensemble. Only voters have pods so far.
+    pub fn seat_of_pod(&self, pod: &str) -> Option<Seat> {
         let text = pod.strip_prefix(&self.ensemble)?.strip_prefix('-')?;
         let ordinal: u32 = text.parse().ok()?;
         // Anybody may make a claim of any name: `data-zk-4000000000` must not decide how much is looked for, and
         // `data-zk-00` is not the claim of the first member.
-        (ordinal < MAX_REPLICAS && ordinal.to_string() == text).then_some(Ordinal(ordinal))
+        (ordinal < MAX_REPLICAS && ordinal.to_string() == text).then_some(Seat::voter(ordinal))
     }
 
-    /// The claim of that ordinal, as the `StatefulSet` controller names it.
-    pub fn claim(&self, ordinal: Ordinal) -> String {
-        format!("{DATA_VOLUME}-{}", self.pod(ordinal))
+    /// The claim of that seat, as the `StatefulSet` controller names it.
+    pub fn claim(&self, seat: Seat) -> String {
+        format!("{DATA_VOLUME}-{}", self.pod(seat))
     }
 
-    /// The ordinal of a claim of this ensemble.
-    pub fn ordinal_of_claim(&self, claim: &str) -> Option<Ordinal> {
-        self.ordinal_of_pod(claim.strip_prefix(DATA_VOLUME)?.strip_prefix('-')?)
+    /// The seat of a claim of this ensemble.
+    pub fn seat_of_claim(&self, claim: &str) -> Option<Seat> {
+        self.seat_of_pod(claim.strip_prefix(DATA_VOLUME)?.strip_prefix('-')?)
     }
 
     /// The `ConfigMap`.
@@ -103,17 +106,18 @@ impl Names {
 
     /// The server entry of a member: its own Service's name, which never moves.
     pub fn server(&self, id: ServerId) -> Server {
-        Server::voter(&self.dns(&self.pod(id.ordinal())))
+        Server::voter(&self.dns(&self.pod(id.seat())))
     }
 
     /// Whether a server of a membership is the member of that id: it is at this ensemble's own address.
     pub fn owns(&self, id: ServerId, server: &Server) -> bool {
-        (1..=MAX_REPLICAS).contains(&id.0) && server.host() == self.dns(&self.pod(id.ordinal()))
+        let (seat, ids) = (id.seat(), Pool::Voters.ids());
+        ids.contains(&id.0) && seat.ordinal < MAX_REPLICAS && server.host() == self.dns(&self.pod(seat))
     }
 
     /// The server entry of any member, with `{ordinal}` to fill in: how an agent writes itself into a list.
     pub fn joiner(&self) -> String {
-        Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec
+        Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec().to_owned()
     }
 
     /// The first `count` members, as nobody has agreed on them yet.
@@ -135,17 +139,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back_to_their_ordinal() {
+    fn names_lead_back_to_their_seat() {
         let names = Names { ensemble: "a-1".into(), namespace: "ns".into(), domain: "cluster.local".into() };
-        for ordinal in [Ordinal(0), Ordinal(14)] {
-            assert_eq!(names.ordinal_of_pod(&names.pod(ordinal)), Some(ordinal));
-            assert_eq!(names.ordinal_of_claim(&names.claim(ordinal)), Some(ordinal));
+        for seat in [Seat::voter(0), Seat::voter(14)] {
+            assert_eq!(names.seat_of_pod(&names.pod(seat)), Some(seat));
+            assert_eq!(names.seat_of_claim(&names.claim(seat)), Some(seat));
         }
-        assert_eq!(names.ordinal_of_pod("a-1-client"), None);
-        assert_eq!(names.ordinal_of_pod("a-10"), None);
-        assert_eq!(names.ordinal_of_claim("data-a-1"), None);
+        assert_eq!(names.seat_of_pod("a-1-client"), None);
+        assert_eq!(names.seat_of_pod("a-10"), None);
+        assert_eq!(names.seat_of_claim("data-a-1"), None);
         for stranger in ["a-1-15", "a-1-4294967295", "a-1-99999999999", "a-1-00", "a-1-+1", "a-1-"] {
-            assert_eq!(names.ordinal_of_pod(stranger), None, "{stranger}");
+            assert_eq!(names.seat_of_pod(stranger), None, "{stranger}");
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::charter::Charter;
 use super::desired::{Desired, MAX_REPLICAS};
 use super::hindrance::Hindrances;
-use super::ids::{Ordinal, ServerId};
+use super::ids::{Pool, Seat, ServerId};
 use super::invalid::InvalidSpec;
 use super::membership::Membership;
 use super::names::Names;
@@ -217,6 +217,8 @@ pub struct Environment {
     pub agent_pull_policy: Option<String>,
     /// Whether the cluster gives pods their uid, gid and fsGroup, and refuses others.
     pub assigned_ids: bool,
+    /// The cluster's DNS domain, by what the kubelet wrote into the operator's own pod.
+    pub searched: Option<String>,
 }
 
 /// Everything that was seen of one ensemble in one pass.
@@ -240,14 +242,14 @@ pub struct Observation {
     pub requests: Requests,
     /// The operator's surroundings.
     pub environment: Environment,
-    /// The `StatefulSet`, if there is one of ours.
-    pub set: Option<SetFacts>,
+    /// The `StatefulSet` of each pool, where there is one of ours.
+    pub sets: BTreeMap<Pool, SetFacts>,
     /// Its pods.
-    pub pods: BTreeMap<Ordinal, PodFacts>,
+    pub pods: BTreeMap<Seat, PodFacts>,
     /// The nodes that they are on.
     pub nodes: BTreeMap<String, Fact<NodeFacts>>,
     /// Claims of the members' names, whoever made them.
-    pub claims: BTreeMap<Ordinal, ClaimFacts>,
+    pub claims: BTreeMap<Seat, ClaimFacts>,
     /// Each pod's answer.
     pub members: BTreeMap<ServerId, Fact<MemberTruth>>,
     /// The charter in the `ConfigMap`, if there is one of ours.
@@ -261,24 +263,29 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The `StatefulSet` of a pool, if there is one.
+    pub fn set(&self, pool: Pool) -> Option<&SetFacts> {
+        self.sets.get(&pool)
+    }
+
     /// Where a member's pod is reached.
     pub fn address(&self, id: ServerId) -> Option<&str> {
-        self.pods.get(&id.ordinal())?.ip.as_deref()
+        self.pods.get(&id.seat())?.ip.as_deref()
     }
 
     /// How many members' Services there are or should be. `observe` looks for exactly these by name.
     pub fn span(&self) -> u32 {
         let desired = self.desired.as_ref().map_or(0, |desired| desired.replicas);
-        let set = self.set.as_ref().map_or(0, |set| set.replicas);
+        let set = self.set(Pool::Voters).map_or(0, |set| set.replicas);
         let noted = self.noted_membership().map_or(0, |membership| membership.highest(&self.names));
-        let claims = if self.set.is_none() { self.highest_claim() } else { 0 };
+        let claims = if self.set(Pool::Voters).is_none() { self.highest_claim() } else { 0 };
         desired.max(set).max(noted).max(claims).min(MAX_REPLICAS)
     }
 
     /// Number of members up to the highest claim that bears an identity.
     pub fn highest_claim(&self) -> u32 {
         let marked = self.claims.iter().filter(|(_, claim)| claim.identity.is_some());
-        marked.map(|(ordinal, _)| ordinal.0 + 1).max().unwrap_or(0)
+        marked.map(|(seat, _)| seat.ordinal + 1).max().unwrap_or(0)
     }
 
     /// The membership that was last confirmed, as it was noted: in the charter, which members start from, else in the
@@ -297,7 +304,7 @@ impl Observation {
     /// An identity that is on record for this very object.
     pub fn identity(&self) -> Option<&str> {
         // In the order in which they are hard to change by mistake: a claim template is immutable, a status is not.
-        let set = self.set.as_ref().and_then(|set| set.identity.as_deref());
+        let set = self.set(Pool::Voters).and_then(|set| set.identity.as_deref());
         set.or_else(|| self.charter.as_ref().map(|charter| charter.identity.as_str()))
             .or(self.status.identity.as_deref())
     }
@@ -327,27 +334,27 @@ impl Observation {
         match self.members.get(&id) {
             Some(Fact::Known(truth)) => Fact::Known(truth),
             Some(Fact::Unknown(reason)) => Fact::Unknown(reason.clone()),
-            None => Fact::Unknown(self.no_pod(id.ordinal())),
+            None => Fact::Unknown(self.no_pod(id.seat())),
         }
     }
 
-    fn no_pod(&self, ordinal: Ordinal) -> String {
-        match self.hindrances.pods.get(&ordinal) {
+    fn no_pod(&self, seat: Seat) -> String {
+        match self.hindrances.pods.get(&seat) {
             Some(refusal) => format!("it has no pod: the API server says: {}", refusal.words),
             None => "it has no pod".to_owned(),
         }
     }
 
     /// Members that have a pod or should have one.
-    pub fn manned(&self) -> BTreeSet<Ordinal> {
-        let wanted = (0..self.set.as_ref().map_or(0, |set| set.replicas.min(MAX_REPLICAS))).map(Ordinal);
+    pub fn manned(&self) -> BTreeSet<Seat> {
+        let wanted = (0..self.set(Pool::Voters).map_or(0, |set| set.replicas.min(MAX_REPLICAS))).map(Seat::voter);
         self.pods.keys().copied().chain(wanted).collect()
     }
 
     /// Members that should have a pod and have none.
-    pub fn unmanned(&self) -> BTreeSet<Ordinal> {
-        let mut ordinals = self.manned();
-        ordinals.retain(|ordinal| !self.pods.contains_key(ordinal));
-        ordinals
+    pub fn unmanned(&self) -> BTreeSet<Seat> {
+        let mut seats = self.manned();
+        seats.retain(|seat| !self.pods.contains_key(seat));
+        seats
     }
 }

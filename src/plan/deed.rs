@@ -77,8 +77,9 @@ impl Step {
                 let expected = Expected { version: None, without: Some(resize.id) };
                 behind(Some((expected, &resize.via[..])), [Deed::Resize(resize.clone())])
             }
-            Self::Join { id, server, from, via } => change(Change::Join(*id, server.clone()), *from, via),
-            Self::Leave { id, from, via, why: _ } => change(Change::Leave(*id), *from, via),
+            Self::Join { id, to, from, via } | Self::Leave { id, to, from, via, why: _ } => {
+                change(Change { id: *id, to: to.clone() }, *from, via)
+            }
             Self::Restart(restart) => {
                 let expected = restart.from.map(|from| Expected { version: Some(from), without: None });
                 behind(expected.map(|expected| (expected, &restart.via[..])), [Deed::Delete(restart.pod.clone())])
@@ -115,7 +116,7 @@ impl Step {
         if !asks {
             return self;
         }
-        let about = self.member().map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.ordinal())));
+        let about = self.member().map_or(String::new(), |id| format!(" member {id} (pod {})", names.pod(id.seat())));
         Self::Wait(Reason::new(
             "NobodyToAsk",
             format!("waiting for a synced member that can be asked before this is done: {}{about}", self.word()),
@@ -137,7 +138,7 @@ fn behind(confirm: Option<(Expected, &[ServerId])>, deeds: impl IntoIterator<Ite
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Server;
+    use crate::model::fixtures::names;
     use crate::model::observed::{Kind, ObjectKey};
     use crate::plan::{Purpose, Renew, Restart};
     use crate::render::Rendered;
@@ -164,10 +165,11 @@ mod tests {
         let object = Rendered { key, json: serde_json::Value::Null };
         let resize = Resize { id: ID, object, uid: "u".into(), resource_version: "1".into(), via: via() };
         let renew = Renew { id: ID, claim: claim.clone(), pod: Some(pod), from: FROM, via: via(), why: String::new() };
+        let to = Membership::default();
         let steps = [
             (Step::Lower(resize), (None, Some(ID)), 1),
-            (Step::Join { id: ID, server: Server::voter("a"), from: FROM, via: via() }, (Some(FROM), None), 1),
-            (Step::Leave { id: ID, from: FROM, via: via(), why: Purpose::Shrink }, (Some(FROM), None), 1),
+            (Step::Join { id: ID, to: to.clone(), from: FROM, via: via() }, (Some(FROM), None), 1),
+            (Step::Leave { id: ID, to, from: FROM, via: via(), why: Purpose::Shrink }, (Some(FROM), None), 1),
             (restart(Some(FROM)), (Some(FROM), None), 1),
             (Step::Renew(renew), (Some(FROM), Some(ID)), 2),
         ];
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_membership_of_another_version_or_with_the_member_in_it_is_not_what_was_expected() {
-        let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+        let names = names();
         let membership = Membership { version: FROM, ..names.seed(3) };
         let met = |version, without| Expected { version, without }.met(&membership, &names);
         assert_eq!(met(Some(FROM), Some(ServerId(4))), Ok(()));

@@ -42,7 +42,7 @@ pub fn next(view: &View<'_>, committed: &Membership, wanted: u32) -> Option<(Ser
 /// Whether somebody who left is still there: the scheduler cannot have found that node yet.
 fn going(view: &View<'_>, committed: &Membership, wanted: u32) -> bool {
     let needed = committed.highest(&view.seen.names).max(wanted);
-    view.seen.pods.iter().any(|(ordinal, pod)| pod.terminating || ordinal.0 >= needed)
+    view.seen.pods.iter().any(|(seat, pod)| pod.terminating || seat.ordinal >= needed)
 }
 
 /// Whether a member has run on its volume: it may wait for the node that the volume is on, which is drained for a while or gone,
@@ -56,9 +56,9 @@ pub fn blocker(view: &View<'_>, id: ServerId) -> Option<Reason> {
     let Some(committed) = view.committed().filter(|_| gone(view.row(id))) else {
         return view.blocker();
     };
-    let agrees = |voter: &ServerId| view.row(*voter).unconfirmed.is_none();
-    let synced = committed.voters().filter(|voter| *voter != id && agrees(voter)).count();
-    view.blocker_but(id).filter(|_| synced < committed.majority())
+    let stays = |voter| voter != id && view.row(voter).unconfirmed.is_none();
+    let enough = committed.quorum(stays) && committed.without_for_good(id).quorum(stays);
+    view.blocker_but(id).filter(|_| !enough)
 }
 
 /// Whether a member surely does not serve, by Kubernetes' word or its agent's. One whose pod is being deleted may serve to its
@@ -79,7 +79,7 @@ pub fn way_out(view: &View<'_>, wanted: u32) -> Option<String> {
     let highest = view.committed().map_or(0, |committed| committed.highest(names));
     let member = (1..=wanted.max(highest)).map(ServerId).find(|id| unplaced(view.row(*id)))?;
     let synced = view.synced_voters().count();
-    let pod = names.pod(member.ordinal());
+    let pod = names.pod(member.seat());
     // Two tolerate as little as one, and need the volumes of both: they are never advised.
     let fewer = if synced.is_multiple_of(2) { synced.saturating_sub(1) } else { synced };
     let fewer = if fewer > 0 && fewer < wanted as usize {

@@ -25,7 +25,7 @@ pub fn hand_over(view: &View<'_>) -> Option<Step> {
     {
         return None;
     }
-    Some(stop::leave(view, leader, committed.version, Purpose::HandOver))
+    Some(stop::leave(view, leader, committed, Purpose::HandOver))
 }
 
 /// Takes the leader out of the membership when its pod is being deleted and the server still leads. What is left tolerates
@@ -42,7 +42,7 @@ pub fn relieve(view: &View<'_>) -> Option<Step> {
     {
         return None;
     }
-    Some(stop::leave(view, leader, committed.version, Purpose::HandOver))
+    Some(stop::leave(view, leader, committed, Purpose::HandOver))
 }
 
 fn cordoned(view: &View<'_>, row: &Row<'_>) -> Option<bool> {

@@ -5,15 +5,15 @@ use super::view::View;
 use super::volume;
 use crate::model::desired::Updates;
 use crate::model::observed::Asked;
-use crate::model::{Desired, Fact, Observation, ServerId};
+use crate::model::{Desired, Fact, Observation, Pool, ServerId};
 
 /// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
 pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
-    let pod = seen.pods.get(&id.ordinal())?;
+    let pod = seen.pods.get(&id.seat())?;
     if pod.asked == Some(Asked::Restart) {
         return Some("its restart was asked for".to_owned());
     }
-    let wanted = seen.set.as_ref()?.update_revision.as_deref();
+    let wanted = seen.set(Pool::Voters)?.update_revision.as_deref();
     if let (Some(revision), Some(wanted)) = (pod.revision.as_deref(), wanted)
         && revision != wanted
     {
@@ -46,7 +46,7 @@ pub fn held(view: &View<'_>) -> Option<Reason> {
 
 /// What the update policy waits for.
 pub fn closed(seen: &Observation, desired: &Desired) -> Option<Reason> {
-    let revision = seen.set.as_ref()?.update_revision.clone().unwrap_or_default();
+    let revision = seen.set(Pool::Voters)?.update_revision.clone().unwrap_or_default();
     match &desired.updates {
         Updates::Supervised if seen.requests.approved.as_deref() != Some(revision.as_str()) => Some(Reason::new(
             "ApprovalNeeded",

@@ -13,7 +13,7 @@ use super::view::{Row, View};
 use super::{Step, hindered, replace, volume};
 use crate::model::observed::Asked;
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Beginning, Membership, Ordinal, ServerId};
+use crate::model::{Beginning, Membership, Pool, Seat, ServerId};
 
 /// A server that ended so often in its pod, and has not served for the whole deadline, will not by itself.
 const CRASHES: u32 = 3;
@@ -126,7 +126,7 @@ pub fn idle(now: u64, row: &Row<'_>) -> Option<u64> {
 
 /// Another member has the newest revision and does not run with it, for no longer than this, or is on its way to it.
 fn in_the_air(view: &View<'_>, id: ServerId, patience: u64) -> bool {
-    let newest = view.seen.set.as_ref().and_then(|set| set.update_revision.as_ref());
+    let newest = view.seen.set(Pool::Voters).and_then(|set| set.update_revision.as_ref());
     let mut others = view.pods().filter(|(other, ..)| *other != id);
     others.any(|(_, row, pod)| {
         let fails = pod.revision.as_ref() == newest && pod.running != Some(true);
@@ -139,7 +139,7 @@ fn in_the_air(view: &View<'_>, id: ServerId, patience: u64) -> bool {
 /// may stay so.
 fn unmade(view: &View<'_>, deadline: u64) -> bool {
     let seen = view.seen;
-    let refused = |ordinal: &Ordinal| seen.hindrances.pods.get(ordinal).and_then(|refusal| refusal.since);
+    let refused = |seat: &Seat| seen.hindrances.pods.get(seat).and_then(|refusal| refusal.since);
     let long = |since: u64| seen.now.saturating_sub(since) > deadline;
-    seen.unmanned().iter().any(|ordinal| !refused(ordinal).is_some_and(long))
+    seen.unmanned().iter().any(|seat| !refused(seat).is_some_and(long))
 }

@@ -14,7 +14,7 @@ use super::{Reason, Step, Target, Write, due, objects, origin};
 use crate::model::names::MANAGED_BY;
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Charter, Hindrance, Observation, Place, ServerId};
+use crate::model::{Charter, Hindrance, Observation, Place, Pool, ServerId};
 use crate::render::Rendered;
 
 /// How many places of an object are told.
@@ -92,7 +92,9 @@ fn pods_need(seen: &Observation, held: &Held) -> bool {
     match held.key.kind {
         Kind::ConfigMap => held.content,
         Kind::ServiceAccount | Kind::Secret | Kind::Service => {
-            seen.set.is_none() && held.key.name != seen.names.client() && !seen.objects.contains_key(&held.key)
+            seen.set(Pool::Voters).is_none()
+                && held.key.name != seen.names.client()
+                && !seen.objects.contains_key(&held.key)
         }
         Kind::PodDisruptionBudget | Kind::PersistentVolumeClaim | Kind::Pod | Kind::StatefulSet => false,
     }
@@ -120,7 +122,7 @@ pub fn may_start(seen: &Observation, charter: &Charter) -> bool {
 
 /// What keeps the set from being made at all.
 pub fn unfounded(view: &View<'_>) -> Option<Step> {
-    lacking(&view.draft()?.held).filter(|_| view.seen.set.is_none()).map(Step::Refuse)
+    lacking(&view.draft()?.held).filter(|_| view.seen.set(Pool::Voters).is_none()).map(Step::Refuse)
 }
 
 /// What members find when they start is not what they should.
@@ -144,7 +146,7 @@ pub fn lacking(held: &[Held]) -> Option<Reason> {
 
 /// Why a member's pod is not started: it would have no address, or the set is not let grow.
 pub fn unraisable(seen: &Observation, id: ServerId, set: &Rendered) -> Option<Reason> {
-    let service = ObjectKey { kind: Kind::Service, name: seen.names.pod(id.ordinal()) };
+    let service = ObjectKey { kind: Kind::Service, name: seen.names.pod(id.seat()) };
     match seen.hindrances.objects.get(&service).filter(|_| !seen.objects.contains_key(&service)) {
         Some(Hindrance::Refused { words, .. }) => Some(unapplied(&service, words)),
         Some(Hindrance::Overruled(places)) => Some(Reason::new("ApplyRefused", overruled(seen, &service, places))),
@@ -210,9 +212,9 @@ pub fn undeleted(seen: &Observation) -> impl Iterator<Item = Held> {
 pub fn unmade(view: &View<'_>) -> Option<Reason> {
     let (seen, desired) = (view.seen, view.desired?);
     let unmanned = seen.unmanned();
-    let refused = unmanned.iter().find_map(|ordinal| Some((ordinal, seen.hindrances.pods.get(ordinal)?)));
-    let (ordinal, refusal) = refused?;
-    let (pod, words) = (seen.names.pod(*ordinal), &refusal.words);
+    let refused = unmanned.iter().find_map(|seat| Some((seat, seen.hindrances.pods.get(seat)?)));
+    let (seat, refusal) = refused?;
+    let (pod, words) = (seen.names.pod(*seat), &refusal.words);
     let waiting = due::count(view);
     let late = refusal.since.is_some_and(|since| seen.now.saturating_sub(since) > desired.deadline);
     Some(if late && waiting > 0 {

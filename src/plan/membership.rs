@@ -13,19 +13,19 @@ use super::standing::serving;
 use super::view::{Course, View};
 use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, replace, rolling, stop};
 use crate::model::truth::Mode;
-use crate::model::{ServerId, SetFacts};
+use crate::model::{Pool, ServerId, SetFacts};
 use crate::render::{Blueprint, stateful_set};
 
 /// Nothing can be said of members before there is a set of their pods.
 pub fn no_set(view: &View<'_>) -> Option<Step> {
-    let missing = view.seen.set.is_none();
+    let missing = view.seen.set(Pool::Voters).is_none();
     missing.then(|| Step::Wait(Reason::new("Applying", "waiting for the StatefulSet to appear")))
 }
 
 /// Nothing that takes anything away, but members whose pods are missing get them back.
 pub fn without_quorum(view: &View<'_>) -> Option<Step> {
     let seen = view.seen;
-    let set = seen.set.as_ref().filter(|_| view.committed().is_none())?;
+    let set = seen.set(Pool::Voters).filter(|_| view.committed().is_none())?;
     let recorded = seen.noted_membership().map_or(0, |membership| membership.highest(&seen.names));
     if set.replicas < recorded {
         return raise(view, set);
@@ -98,7 +98,7 @@ fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step>
         return Some(step);
     }
     if let Some((id, reason)) = waits_for {
-        let pod = view.seen.names.pod(id.ordinal());
+        let pod = view.seen.names.pod(id.seat());
         let message = format!("waiting for member {id} (pod {pod}) to sync: {reason}");
         return Some(Step::Wait(Reason::new("Joining", message)));
     }
@@ -116,15 +116,18 @@ fn join(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Step {
     if view.seen.hindrances.denied {
         return meanwhile(view, Reason::new(stop::DENIED, denied(view.seen)));
     }
-    Step::Join {
-        id: joiner,
-        server: view.seen.names.server(joiner),
-        from: course.committed.version,
-        via: view.to_ask(Some(joiner)),
+    let committed = &course.committed;
+    if !committed.has_place_for(joiner) {
+        let message = format!(
+            "the membership counts votes by groups, and member {joiner} is in none: write its id into a group, and its weight, with `reconfig -file` as super, or leave groups and weights out of it"
+        );
+        return meanwhile(view, Reason::new("NoGroup", message));
     }
+    let to = committed.with(joiner, view.seen.names.server(joiner));
+    Step::Join { id: joiner, to, from: committed.version, via: view.to_ask(Some(joiner)) }
 }
 
-/// The membership cannot be changed, and what does not depend on that goes on: after a changed password or a setting that was
+/// The membership cannot be changed now, and what does not depend on that goes on: after a changed password or a setting that was
 /// taken back, the restarts are what lets the super user in again.
 fn meanwhile(view: &View<'_>, held: Reason) -> Step {
     // That takes a `reconfig` as well.
@@ -205,7 +208,7 @@ pub fn leave(view: &View<'_>) -> Option<Step> {
     Some(match departure::blocker(view, id) {
         Some(blocker) => Step::Wait(blocker),
         None if view.seen.hindrances.denied => meanwhile(view, Reason::new(stop::DENIED, denied(view.seen))),
-        None => stop::leave(view, id, course.committed.version, why),
+        None => stop::leave(view, id, &course.committed, why),
     })
 }
 

@@ -78,7 +78,7 @@ pub fn instead_of_leaving(view: &View<'_>, id: ServerId) -> Option<Result<(), Re
     if heard && !left_alone(view, id) {
         return None;
     }
-    let pod = view.seen.names.pod(id.ordinal());
+    let pod = view.seen.names.pod(id.seat());
     Some(volume::kept(view, view.row(id)).then_some(()).ok_or_else(|| {
         Reason::new(
             CODE,

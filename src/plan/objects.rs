@@ -7,7 +7,7 @@ use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
 use crate::model::names::{BORN_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
-use crate::model::{Observation, Ordinal, Place, quantity};
+use crate::model::{Observation, Place, Pool, Seat, generated, quantity};
 use crate::render::{self, Blueprint, OnClaim, Rendered};
 
 /// How many places of a change, or objects, are named.
@@ -51,7 +51,8 @@ fn stray(seen: &Observation) -> Option<Reason> {
     if !orphan(Kind::StatefulSet) && !orphan(Kind::ConfigMap) {
         return None;
     }
-    let set = seen.set.as_ref().and_then(|set| set.identity.as_deref()).map(|identity| ("the StatefulSet", identity));
+    let set =
+        seen.set(Pool::Voters).and_then(|set| set.identity.as_deref()).map(|identity| ("the StatefulSet", identity));
     let charter = seen.charter.as_ref().map(|charter| ("the ConfigMap", charter.identity.as_str()));
     let claims = seen.claims.values().filter(|claim| !claim.going);
     let claims = claims.filter_map(|claim| Some((claim.name.as_str(), claim.identity.as_deref()?)));
@@ -101,13 +102,16 @@ pub fn taken_in(view: &View<'_>) -> Option<Step> {
 /// What would have to be written for the objects to be as rendered.
 pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprint<'_>) -> Vec<Write> {
     let mut writes: Vec<Write> = rendered.iter().filter_map(|object| write(seen, object)).collect();
-    writes.extend(seen.claims.keys().filter_map(|ordinal| claim(seen, *ordinal, blueprint)));
+    writes.extend(seen.claims.keys().filter_map(|seat| claim(seen, *seat, blueprint)));
     writes
 }
 
 fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     match (seen.objects.get(&object.key), object.key.kind) {
-        (None, Kind::Secret) => Some(Write::CreateSuperSecret(object.clone())),
+        (None, Kind::Secret) => {
+            let key = generated::key(&seen.names, &object.key.name)?;
+            Some(Write::CreateSecret { object: object.clone(), key })
+        }
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
         // A second write to the Secret could only lose the password that running members know, and the operator has no right
         // to one. Where it has lost its owner it is used as it is, and outlives the ensemble.
@@ -128,7 +132,7 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
 pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> {
     let rendered = writes.iter().find_map(|write| match write {
         Write::Apply { object, uid: Some(_) } if object.key.kind == Kind::StatefulSet => Some(object),
-        Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
+        Write::Apply { .. } | Write::CreateSecret { .. } => None,
     })?;
     let live = seen.objects.get(&rendered.key)?.held()?;
     let places = differences(&live["spec"]["template"], &rendered.json["spec"]["template"]);
@@ -148,7 +152,7 @@ pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
             let live = seen.objects.get(&object.key).and_then(Live::held);
             live.map_or_else(Vec::new, |live| differences(live, &object.json))
         }
-        Write::Apply { uid: None, .. } | Write::CreateSuperSecret(_) => Vec::new(),
+        Write::Apply { uid: None, .. } | Write::CreateSecret { .. } => Vec::new(),
     };
     if found.is_empty() {
         return vec![Place { path: Vec::new(), ours: json!(object.seal()), theirs: Value::Null }];
@@ -241,12 +245,12 @@ fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, plac
 }
 
 /// What the operator keeps on a member's claim, where it does not stand there yet.
-fn claim(seen: &Observation, ordinal: Ordinal, blueprint: &Blueprint<'_>) -> Option<Write> {
-    let claim = seen.claims.get(&ordinal)?;
+fn claim(seen: &Observation, seat: Seat, blueprint: &Blueprint<'_>) -> Option<Write> {
+    let claim = seen.claims.get(&seat)?;
     let ours = claim.identity.as_ref() == Some(&blueprint.charter.identity) && !claim.going;
     let owned = blueprint.desired.on_delete == ReclaimPolicy::Delete;
     let born = claim.born || !blueprint.charter.beginning.is_birth();
-    let ran = version::ran(seen, ordinal).filter(|_| born);
+    let ran = version::ran(seen, seat).filter(|_| born);
     let as_it_is = claim.owned == owned && claim.born == born && claim.ran.as_deref() == ran;
     if !ours || (as_it_is && claim.instance.is_none()) {
         return None;
@@ -268,7 +272,7 @@ fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
         .objects
         .iter()
         .filter(|(key, _)| key.kind == Kind::Service)
-        .filter(|(key, _)| seen.names.ordinal_of_pod(&key.name).is_some_and(|ordinal| ordinal.0 >= first_unused))
+        .filter(|(key, _)| seen.names.seat_of_pod(&key.name).is_some_and(|seat| seat.ordinal >= first_unused))
         .filter_map(|(key, live)| match live {
             Live::Ours(live) => Some(Target {
                 key: key.clone(),
@@ -279,11 +283,11 @@ fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
         })
         .collect();
     if blueprint.desired.on_scale_down == ReclaimPolicy::Delete {
-        let given_up = seen.claims.iter().filter(|(ordinal, claim)| {
-            ordinal.0 >= first_unused
+        let given_up = seen.claims.iter().filter(|(seat, claim)| {
+            seat.ordinal >= first_unused
                 && !claim.going
                 && claim.identity.as_deref() == Some(blueprint.charter.identity.as_str())
-                && !seen.pods.contains_key(ordinal)
+                && !seen.pods.contains_key(seat)
         });
         targets.extend(given_up.map(|(_, claim)| Target::claim(claim)));
     }

@@ -11,7 +11,7 @@ use super::view::View;
 use super::{Obstacle, Reason, Step, Target, confirmed, hindered, replace};
 use crate::model::desired::{MAX_REPLICAS, Storage};
 use crate::model::{
-    Beginning, Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, Ordinal, PodFacts, ServerId,
+    Beginning, Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, PodFacts, Pool, Seat, ServerId,
 };
 
 /// Who the ensemble is and how it begins.
@@ -29,7 +29,7 @@ impl Origin {
     /// What members are told.
     pub fn charter(&self, view: &View<'_>) -> Charter {
         let seen = view.seen;
-        let pods = seen.set.as_ref().map_or(self.first_pods, |set| set.replicas);
+        let pods = seen.set(Pool::Voters).map_or(self.first_pods, |set| set.replicas);
         // The founders that some members may have started with already: a second list could make a second quorum. Their names
         // are today's, whatever the cluster's domain was thought to be then: a majority is counted by ids.
         let founders = seen.charter.as_ref().filter(|charter| charter.identity == self.identity).and_then(seed_size);
@@ -65,7 +65,7 @@ pub fn told(seen: &Observation, charter: &Charter) -> Option<Charter> {
 pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
     let seen = view.seen;
     let recorded = seen.identity().map(str::to_owned);
-    if seen.set.is_none() {
+    if seen.set(Pool::Voters).is_none() {
         going_claims(seen)?;
     }
     let identity = match &recorded {
@@ -85,9 +85,9 @@ pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
             confirmed(view).map_or(0, |membership| membership.highest(&seen.names)).max(seen.highest_claim()).max(1)
         }
     };
-    if seen.set.is_none() {
-        for ordinal in 0..first_pods {
-            usable_claim(seen, ServerId(ordinal + 1), &identity)?;
+    if seen.set(Pool::Voters).is_none() {
+        for seat in 0..first_pods {
+            usable_claim(seen, ServerId(seat + 1), &identity)?;
         }
     }
     Ok(Origin { identity, beginning, first_pods })
@@ -95,7 +95,7 @@ pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
 
 /// Whether a member's claim may be used by this ensemble: there is none, or it bears this identity.
 pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<(), Obstacle> {
-    let Some(claim) = seen.claims.get(&id.ordinal()) else { return Ok(()) };
+    let Some(claim) = seen.claims.get(&id.seat()) else { return Ok(()) };
     let refuse = |message: String| Err(Obstacle::Refuse(Reason::new("ForeignClaim", message)));
     match claim.identity.as_deref() {
         _ if claim.going => Err(Obstacle::Wait(Reason::new(
@@ -202,7 +202,7 @@ fn missing(view: &View<'_>, origin: &Origin) -> Reason {
 /// How many pods there should be before the birth; `None` when as many as there are. All founders, whatever somebody made of
 /// the `StatefulSet`, or fewer, when fewer are wanted by now and those that go were never anywhere.
 pub fn founding_pods(seen: &Observation, origin: &Origin) -> Option<u32> {
-    let pods = seen.set.as_ref()?.replicas;
+    let pods = seen.set(Pool::Voters)?.replicas;
     let founders = seen.charter.as_ref().filter(|charter| charter.beginning.is_birth()).and_then(seed_size)?;
     let wanted = seen.desired.as_ref().ok()?.replicas;
     let pods_wanted = if wanted < founders && never_anywhere(seen, wanted, founders) { wanted } else { founders };
@@ -214,10 +214,10 @@ pub fn founding_pods(seen: &Observation, origin: &Origin) -> Option<u32> {
 /// nobody beyond ever started. Those that stay may have started with the longer list; a majority of it is more than one of the
 /// shorter, so the two lists cannot have a quorum each.
 fn may_be_fewer(seen: &Observation, origin: &Origin, founders: u32) -> bool {
-    let Some(set) = &seen.set else { return false };
+    let Some(set) = seen.set(Pool::Voters) else { return false };
     let wanted = seen.desired.as_ref().map_or(founders, |desired| desired.replicas);
     // Its controller makes no more of them.
-    let gone = set.update_revision.is_some() && seen.pods.keys().all(|ordinal| ordinal.0 < wanted);
+    let gone = set.update_revision.is_some() && seen.pods.keys().all(|seat| seat.ordinal < wanted);
     origin.beginning.is_birth()
         && wanted < founders
         && set.replicas == wanted
@@ -228,9 +228,9 @@ fn may_be_fewer(seen: &Observation, origin: &Origin, founders: u32) -> bool {
 /// Whether these members never had a volume, and so never ran: their claims, if there are any, were never bound.
 fn never_anywhere(seen: &Observation, from: u32, to: u32) -> bool {
     let claims = seen.desired.as_ref().is_ok_and(|desired| matches!(desired.storage, Storage::Claim { .. }));
-    let nowhere = |ordinal| seen.claims.get(&Ordinal(ordinal)).is_none_or(never_bound);
-    let unplaced = |ordinal| seen.pods.get(&Ordinal(ordinal)).is_none_or(|pod| pod.node.is_none());
-    claims && (from..to).all(|ordinal| nowhere(ordinal) && unplaced(ordinal))
+    let nowhere = |seat| seen.claims.get(&Seat::voter(seat)).is_none_or(never_bound);
+    let unplaced = |seat| seen.pods.get(&Seat::voter(seat)).is_none_or(|pod| pod.node.is_none());
+    claims && (from..to).all(|seat| nowhere(seat) && unplaced(seat))
 }
 
 /// Such claims as may go are deleted.
@@ -244,7 +244,7 @@ pub fn give_up_empty(view: &View<'_>) -> Option<Step> {
 /// never born, and never bound to a volume. The class or size that they ask for may be why.
 pub fn empty_claims(seen: &Observation) -> Vec<Target> {
     let made_here = seen.claims.values().filter(|claim| claim.identity.is_some() && !claim.born && !claim.going);
-    let empty = made_here.filter(|claim| seen.set.is_none() && never_bound(claim));
+    let empty = made_here.filter(|claim| seen.set(Pool::Voters).is_none() && never_bound(claim));
     empty.map(Target::claim).collect()
 }
 

@@ -81,7 +81,7 @@ pub fn next(view: &View<'_>) -> Option<Step> {
     if let Some(blocker) = view.blocker_but(id) {
         return Some(Step::Wait(blocker));
     }
-    Some(stop::leave(view, id, committed.version, Purpose::Replace))
+    Some(stop::leave(view, id, committed, Purpose::Replace))
 }
 
 /// Gives a member that is in no membership a new volume.

@@ -42,7 +42,7 @@ pub fn roll(view: &View<'_>) -> Option<Step> {
         return Some(instead.map_or_else(Step::Wait, |()| restart(view, id, pod, why)));
     }
     let purpose = if leads { Purpose::HandOver } else { Purpose::Restart };
-    Some(leave(view, id, committed.version, purpose))
+    Some(leave(view, id, committed, purpose))
 }
 
 /// A change of the membership would be refused again; a restart asks nobody's leave.

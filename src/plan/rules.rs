@@ -2,6 +2,9 @@
 //!
 //! The first rule that asks for a step decides; those behind it are not asked. Each rule stands with its kind: this page says
 //! only in which order, and what is so when one asks for nothing.
+//!
+//! Behind both lists, three things may stand in for what came of them: rest is refused where something is held back or rights could not
+//! be taken away, a changed password waits for its kubelets, and rights of everybody are taken away first of all.
 
 use super::guard::{self, Guard};
 use super::step::{Reason, Step};

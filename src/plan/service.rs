@@ -19,7 +19,7 @@ pub fn blocker(view: &View<'_>) -> Option<Reason> {
     let mut restarted = view.voters().filter(|id| view.row(*id).due.is_none());
     rolling::unready(view).or_else(|| {
         let (id, why) = restarted.find_map(|id| Some((id, beside(view.seen.now, view.row(id))?)))?;
-        let pod = view.seen.names.pod(id.ordinal());
+        let pod = view.seen.names.pod(id.seat());
         Some(Reason::new("MemberNotReady", format!("waiting for the kubelet to find pod {pod} ready: {why}")))
     })
 }
@@ -46,7 +46,7 @@ pub fn warning(view: &View<'_>) -> Option<Reason> {
     let long = |row: &Row<'_>| row.pod.is_some_and(|pod| seen.now.saturating_sub(pod.since) > START);
     let voters = view.synced_voters().filter(|id| long(view.row(*id)));
     let told: Vec<String> = voters
-        .filter_map(|id| Some(format!("pod {}: {}", seen.names.pod(id.ordinal()), beside(seen.now, view.row(id))?)))
+        .filter_map(|id| Some(format!("pod {}: {}", seen.names.pod(id.seat()), beside(seen.now, view.row(id))?)))
         .collect();
     (!told.is_empty()).then(|| {
         let nobody = if open(view) { "" } else { "; the Service for clients has no endpoint" };

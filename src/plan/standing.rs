@@ -42,7 +42,7 @@ impl Standing {
                 committed: Some(committed.clone()),
                 elsewhere: None,
             };
-            if counted(seen, leader, &led) < committed.majority() || committed.version.0 == 0 {
+            if !backed(seen, leader, &led, &committed) || committed.version.0 == 0 {
                 continue;
             }
             // One of ours that leads another ensemble has no quorum of this one behind it.
@@ -59,7 +59,7 @@ impl Standing {
 /// Why a member is not synced with a leader of this epoch; `None` when it is.
 pub fn unsynced(seen: &Observation, epoch: u64, id: ServerId) -> Option<String> {
     // It may serve to its last moment, and is as good as gone.
-    if seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.terminating) {
+    if seen.pods.get(&id.seat()).is_some_and(|pod| pod.terminating) {
         return trouble(seen, id);
     }
     let truth = match seen.truth(id) {
@@ -125,7 +125,7 @@ impl View<'_> {
 
     /// Whether the leader misses more than the one that is given up, where a stranger may be among them.
     fn missing_stranger(&self, committed: &Membership) -> Option<Reason> {
-        let (id, server) = committed.strangers(&self.seen.names).find(|(_, server)| server.voter)?;
+        let (id, server) = committed.strangers(&self.seen.names).find(|(_, server)| server.votes())?;
         let voters = committed.voters().count();
         let counted = counted(self.seen, self.standing.leader?, &self.standing);
         (counted + 1 < voters).then(|| {
@@ -136,7 +136,7 @@ impl View<'_> {
 
     fn blocks(&self, id: ServerId) -> Option<Reason> {
         let reason = self.row(id).unconfirmed.as_ref()?;
-        let pod = self.seen.names.pod(id.ordinal());
+        let pod = self.seen.names.pod(id.seat());
         let hindrance = hindrance(self.seen, [id]);
         Some(Reason::new("MemberNotSynced", format!("waiting for member {id} (pod {pod}): {reason}{hindrance}")))
     }
@@ -189,6 +189,15 @@ fn together(words: impl Iterator<Item = (ServerId, String)>) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
+/// Whether a leader has a quorum behind it. Where that goes by majority its count is enough, and they may be any.
+fn backed(seen: &Observation, leader: ServerId, led: &Standing, committed: &Membership) -> bool {
+    if committed.votes.by_majority() {
+        let any: Vec<ServerId> = committed.voters().take(counted(seen, leader, led)).collect();
+        return committed.quorum(|id| any.contains(&id));
+    }
+    committed.quorum(|id| unsynced(seen, led.epoch, id).is_none())
+}
+
 /// How many voters the leader counts as synced, itself among them. Where it cannot say (`monitor` fails for good with a
 /// broken quota), those that say themselves that they serve in its epoch: none does without following it.
 fn counted(seen: &Observation, leader: ServerId, standing: &Standing) -> usize {
@@ -215,7 +224,7 @@ fn hindrance(seen: &Observation, ids: impl IntoIterator<Item = ServerId>) -> Str
         truth.is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }))
     };
     let words = ids.into_iter().filter(waits).find_map(|id| {
-        let pod = seen.pods.get(&id.ordinal())?;
+        let pod = seen.pods.get(&id.seat())?;
         Some(format!("; of pod {}, {}", pod.name, pod.in_spite_of.as_deref()?))
     });
     words.unwrap_or_default()
@@ -223,7 +232,7 @@ fn hindrance(seen: &Observation, ids: impl IntoIterator<Item = ServerId>) -> Str
 
 /// What Kubernetes says keeps a member's pod from running: nearer to the cause than the silence of its agent.
 fn trouble(seen: &Observation, id: ServerId) -> Option<String> {
-    let pod = seen.pods.get(&id.ordinal())?;
+    let pod = seen.pods.get(&id.seat())?;
     if pod.terminating {
         return Some("its pod is being deleted".to_owned());
     }

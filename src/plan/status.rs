@@ -9,7 +9,7 @@ use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatu
 use crate::model::membership::CLIENT_PORT;
 use crate::model::truth::{Mode, Server as ServerTruth};
 use crate::model::words::{CONDITION, cut, steady};
-use crate::model::{MemberTruth, Membership, Observation, Ordinal, ServerId};
+use crate::model::{MemberTruth, Membership, Observation, Pool, Seat, ServerId};
 use crate::render::selector_text;
 
 /// The reason of a step that will make members restart.
@@ -68,7 +68,7 @@ pub fn status(view: &View<'_>) -> EnsembleStatus {
         // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
         ready: format!("{ready}/{}", voters(view, membership.as_ref()).max(seen.asked)),
         selector: selector_text(&seen.names),
-        leader: view.standing.leader.map(|id| seen.names.pod(id.ordinal())),
+        leader: view.standing.leader.map(|id| seen.names.pod(id.seat())),
         members: members(view, membership.as_ref()),
         // A seed is nothing that ZooKeeper has confirmed.
         membership: membership.as_ref().filter(|membership| membership.version.0 > 0).map(|membership| {
@@ -100,7 +100,7 @@ fn members(view: &View<'_>, membership: Option<&Membership>) -> Vec<MemberStatus
             let votes = membership.is_some_and(|membership| membership.voters().any(|voter| voter == id));
             MemberStatus {
                 id: i32::try_from(id.0).unwrap_or(i32::MAX),
-                pod: seen.names.pod(id.ordinal()),
+                pod: seen.names.pod(id.seat()),
                 role: role(view, id, votes),
                 state: state(view.row(id)),
                 version: version(view.row(id)),
@@ -144,7 +144,7 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
         ids = (1..=wanted).map(ServerId).collect();
     }
     let members: Vec<String> =
-        ids.iter().map(|id| format!("{}:{CLIENT_PORT}", seen.names.dns(&seen.names.pod(id.ordinal())))).collect();
+        ids.iter().map(|id| format!("{}:{CLIENT_PORT}", seen.names.dns(&seen.names.pod(id.seat())))).collect();
     Endpoints { client: seen.names.client_endpoint(), connection_string: members.join(",") }
 }
 
@@ -175,7 +175,7 @@ fn hindrances(aside: &Aside) -> Option<Verdict> {
 /// The step as a reason: what is being done, or what keeps it from being done.
 fn doing(view: &View<'_>, step: &Step) -> Reason {
     let seen = view.seen;
-    let pod = |id: &ServerId| seen.names.pod(id.ordinal());
+    let pod = |id: &ServerId| seen.names.pod(id.seat());
     match step {
         Step::Apply(writes) => match objects::template_changes(seen, writes) {
             Some(changes) => {
@@ -268,7 +268,7 @@ fn quorum(view: &View<'_>) -> Verdict {
     let name = "QuorumAvailable";
     if let (Some(leader), Some(committed)) = (view.standing.leader, view.committed()) {
         let (synced, voters) = (view.synced_voters().count(), committed.voters().count());
-        let message = format!("pod {} leads, {synced} of {voters} voters are synced", seen.names.pod(leader.ordinal()));
+        let message = format!("pod {} leads, {synced} of {voters} voters are synced", seen.names.pod(leader.seat()));
         return Verdict { name, truth: Truth::True, reason: "Quorum", message };
     }
     // Silence is not a lost quorum: the network between here and the pods may be what is broken. Nor has one that is another
@@ -305,7 +305,7 @@ fn degraded(view: &View<'_>, step: &Step, aside: &Aside) -> Verdict {
 
 /// Whether members are to be restarted now, or that is not known yet.
 fn rolls(view: &View<'_>) -> bool {
-    let unknown = view.seen.set.as_ref().is_none_or(|set| set.update_revision.is_none());
+    let unknown = view.seen.set(Pool::Voters).is_none_or(|set| set.update_revision.is_none());
     let by_name = || view.pods().any(|(.., pod)| pod.asked.is_some());
     unknown || (due::count(view) > 0 && due::held(view).is_none()) || by_name()
 }
@@ -362,7 +362,7 @@ pub fn denied(seen: &Observation) -> String {
         format!(
             "; of two voters one has to be restarted by hand, which costs the quorum until it is back: kubectl -n {} annotate pod {} menagerie.dev/restart=now",
             seen.names.namespace,
-            seen.names.pod(Ordinal(0))
+            seen.names.pod(Seat::voter(0))
         )
     } else {
         String::new()

@@ -1,7 +1,7 @@
 //! The words of a plan: the one thing to do next, and what doing it needs.
 
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{ClaimFacts, ConfigVersion, PodFacts, Server, ServerId};
+use crate::model::{ClaimFacts, ConfigVersion, Membership, PodFacts, ServerId};
 use crate::plan::guard::Guard;
 use crate::render::Rendered;
 
@@ -22,8 +22,8 @@ pub enum Step {
     Join {
         /// Who joins.
         id: ServerId,
-        /// As what.
-        server: Server,
+        /// The whole membership that this leads to.
+        to: Membership,
         /// The version that this was decided on.
         from: ConfigVersion,
         /// Members to ask.
@@ -33,6 +33,8 @@ pub enum Step {
     Leave {
         /// Who leaves.
         id: ServerId,
+        /// The whole membership that this leads to.
+        to: Membership,
         /// The version that this was decided on.
         from: ConfigVersion,
         /// Members to ask; never the one that leaves.
@@ -119,15 +121,20 @@ pub enum Write {
         /// Uid of the object that is replaced; `None` when there was none.
         uid: Option<String>,
     },
-    /// Create the Secret with a fresh password. Its content is never rendered, so that it is never replaced.
-    CreateSuperSecret(Rendered),
+    /// Create a Secret with something fresh in it. Its content is never rendered, so that it is never replaced.
+    CreateSecret {
+        /// The rest of it.
+        object: Rendered,
+        /// The key of what is made up.
+        key: &'static str,
+    },
 }
 
 impl Write {
     /// What is written.
     pub fn object(&self) -> &Rendered {
         match self {
-            Self::Apply { object, .. } | Self::CreateSuperSecret(object) => object,
+            Self::Apply { object, .. } | Self::CreateSecret { object, .. } => object,
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn in_the_way(view: &View<'_>) -> Option<Step> {
         format!(
             "{}, where member {id} (pod {}) is to be: take it out with `reconfig -remove {id}` as super, or ask for fewer than {id} members",
             told(id, server),
-            names.pod(id.ordinal())
+            names.pod(id.seat())
         ),
     )))
 }
@@ -29,7 +29,7 @@ pub fn in_the_way(view: &View<'_>) -> Option<Step> {
 pub fn leads_elsewhere(view: &View<'_>) -> Option<Reason> {
     let (seen, (leader, theirs)) = (view.seen, view.standing.elsewhere.as_ref()?);
     let (first, server) = theirs.servers.iter().next()?;
-    let (pod, ours) = (seen.names.pod(leader.ordinal()), seen.names.server(*first));
+    let (pod, ours) = (seen.names.pod(leader.seat()), seen.names.server(*first));
     Some(Reason::new(
         "ForeignMembership",
         format!(
@@ -71,7 +71,7 @@ pub fn elsewhere(seen: &Observation, serving: &Serving) -> Option<String> {
 
 /// What has become of such a member, and the way out.
 pub fn joined(seen: &Observation, id: ServerId, host: &str) -> String {
-    let pod = seen.names.pod(id.ordinal());
+    let pod = seen.names.pod(id.seat());
     format!(
         "it has joined the ensemble of {host} and has that one's data: give it another volume with kubectl -n {} annotate pod {pod} menagerie.dev/replace=volume",
         seen.names.namespace

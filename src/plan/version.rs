@@ -4,7 +4,7 @@
 use super::view::View;
 use super::{Reason, Step};
 use crate::model::truth::Server as ServerTruth;
-use crate::model::{Fact, Observation, Ordinal, ServerId};
+use crate::model::{Fact, Observation, Pool, Seat, ServerId};
 
 /// The newest minor version whose files the minor before it is known to read.
 const READABLE_BELOW: u32 = 9;
@@ -14,13 +14,13 @@ const READABLE_BELOW: u32 = 9;
 pub fn refusal(view: &View<'_>) -> Option<Step> {
     let (seen, desired, origin) = (view.seen, view.desired?, view.origin().ok()?);
     let to = minor(&desired.version).filter(|_| !origin.beginning.is_birth())?;
-    let pods = seen.set.as_ref().map_or(u32::MAX, |set| set.replicas);
-    let claims = seen.claims.iter().filter(|(ordinal, claim)| {
-        ordinal.0 < pods && !claim.going && claim.identity.as_ref() == Some(&origin.identity)
+    let pods = seen.set(Pool::Voters).map_or(u32::MAX, |set| set.replicas);
+    let claims = seen.claims.iter().filter(|(seat, claim)| {
+        seat.ordinal < pods && !claim.going && claim.identity.as_ref() == Some(&origin.identity)
     });
-    let mut members: Vec<Ordinal> = seen.pods.keys().chain(claims.map(|(ordinal, _)| ordinal)).copied().collect();
+    let mut members: Vec<Seat> = seen.pods.keys().chain(claims.map(|(seat, _)| seat)).copied().collect();
     members.sort_unstable();
-    let wrong = members.into_iter().filter_map(|ordinal| last(seen, ordinal));
+    let wrong = members.into_iter().filter_map(|seat| last(seen, seat));
     let wrong = wrong.into_iter().find_map(|from| Some((from, objection(minor(from)?, to)?)));
     wrong.map(|(from, why)| {
         Step::Refuse(Reason::new(
@@ -32,23 +32,23 @@ pub fn refusal(view: &View<'_>) -> Option<Step> {
 
 /// The version of ZooKeeper that a member's files are of. One that nothing was noted of was made by an older operator, which
 /// knew only what it had asked for.
-fn last(seen: &Observation, ordinal: Ordinal) -> Option<&str> {
-    let unnoted = seen.claims.get(&ordinal).is_some_and(|claim| claim.born && claim.ran.is_none());
-    let rendered = || seen.set.as_ref().and_then(|set| set.version.as_deref()).filter(|_| unnoted);
-    ran(seen, ordinal).or_else(rendered)
+fn last(seen: &Observation, seat: Seat) -> Option<&str> {
+    let unnoted = seen.claims.get(&seat).is_some_and(|claim| claim.born && claim.ran.is_none());
+    let rendered = || seen.set(Pool::Voters).and_then(|set| set.version.as_deref()).filter(|_| unnoted);
+    ran(seen, seat).or_else(rendered)
 }
 
 /// The version that ran last on a member's volume: as its server says, or its pod, or as it was noted. A template is no
 /// evidence: a version that was mistyped has an image that never ran, and can be taken back.
-pub fn ran(seen: &Observation, ordinal: Ordinal) -> Option<&str> {
-    let truth = seen.members.get(&ServerId::from(ordinal)).and_then(Fact::known);
+pub fn ran(seen: &Observation, seat: Seat) -> Option<&str> {
+    let truth = seen.members.get(&ServerId::from(seat)).and_then(Fact::known);
     let told = truth.and_then(|truth| match &truth.server {
         ServerTruth::Serving(serving) => Some(serving.version.as_str()),
         ServerTruth::Waiting { version, .. } => version.as_deref(),
         ServerTruth::Silent { .. } | ServerTruth::Unknown => None,
     });
-    let pod = seen.pods.get(&ordinal).and_then(|pod| pod.ran.as_deref());
-    told.or(pod).or_else(|| seen.claims.get(&ordinal)?.ran.as_deref())
+    let pod = seen.pods.get(&seat).and_then(|pod| pod.ran.as_deref());
+    told.or(pod).or_else(|| seen.claims.get(&seat)?.ran.as_deref())
 }
 
 fn objection(from: u32, to: u32) -> Option<String> {

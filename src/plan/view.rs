@@ -10,7 +10,7 @@ use super::step::{Obstacle, Purpose, Reason, Target, Tell, Write};
 use super::{departure, due, objects, volume};
 use crate::model::observed::{Asked, Kind};
 use crate::model::{
-    Charter, ClaimFacts, Desired, Fact, MemberTruth, Membership, Observation, PodFacts, ServerId, SetFacts,
+    Charter, ClaimFacts, Desired, Fact, MemberTruth, Membership, Observation, PodFacts, Pool, ServerId, SetFacts,
 };
 use crate::render::{Blueprint, render};
 
@@ -94,9 +94,11 @@ impl<'a> View<'a> {
         let (standing, desired) = (Standing::of(seen), seen.desired.as_ref().ok());
         let closed = desired.and_then(|desired| due::closed(seen, desired));
         let mut ids: BTreeSet<ServerId> = seen.manned().into_iter().map(ServerId::from).collect();
-        ids.extend(seen.claims.keys().map(|ordinal| ServerId::from(*ordinal)).chain(seen.members.keys().copied()));
+        ids.extend(seen.claims.keys().map(|seat| ServerId::from(*seat)).chain(seen.members.keys().copied()));
         ids.extend(standing.committed.iter().flat_map(|committed| committed.servers.keys().copied()));
         ids.extend((1..=desired.map_or(0, |desired| desired.replicas)).map(ServerId));
+        // Somebody may have added a server 0, which no pod belongs to: ZooKeeper does not look at the id.
+        ids.retain(|id| ServerId::from(id.seat()) == *id);
         let rows = ids.into_iter().map(|id| (id, Row::of(seen, &standing, closed.as_ref(), id))).collect();
         let nobody = Row::of(seen, &standing, closed.as_ref(), NOBODY);
         let (origin, draft, course) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
@@ -156,11 +158,11 @@ impl<'a> View<'a> {
 
 impl<'a> Row<'a> {
     fn of(seen: &'a Observation, standing: &Standing, closed: Option<&Reason>, id: ServerId) -> Self {
-        let pod = seen.pods.get(&id.ordinal());
+        let pod = seen.pods.get(&id.seat());
         let unsynced = standing::unsynced(seen, standing.epoch, id);
         let row = Self {
             pod,
-            claim: seen.claims.get(&id.ordinal()),
+            claim: seen.claims.get(&id.seat()),
             report: seen.members.get(&id).and_then(Fact::known),
             unconfirmed: unsynced.clone().or_else(|| standing::behind(seen, standing, id)),
             unsynced,
@@ -204,8 +206,8 @@ fn draft<'a>(view: &View<'a>, desired: &'a Desired, origin: &Origin) -> Draft<'a
         passing: volume::any_passing(view),
         charter: told.clone(),
         pods: origin::founding_pods(seen, origin)
-            .unwrap_or_else(|| seen.set.as_ref().map_or(origin.first_pods, |set| set.replicas)),
-        span: if seen.set.is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
+            .unwrap_or_else(|| seen.set(Pool::Voters).map_or(origin.first_pods, |set| set.replicas)),
+        span: if seen.set(Pool::Voters).is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
         old_claims: objects::old_claims(seen),
     };
     let (writes, held) = hindered::part(seen, objects::differing(seen, &render(&blueprint), &blueprint));
@@ -229,7 +231,7 @@ fn tell(view: &View<'_>, blueprint: &Blueprint<'_>) -> Option<Tell> {
 }
 
 fn course<'a>(view: &View<'a>) -> Option<Course<'a>> {
-    let (set, committed, wanted) = (view.seen.set.as_ref()?, view.committed()?, view.desired?.replicas);
+    let (set, committed, wanted) = (view.seen.set(Pool::Voters)?, view.committed()?, view.desired?.replicas);
     let leaver = departure::next(view, committed, wanted);
     let unneeded = set.replicas > committed.highest(&view.seen.names).max(wanted);
     Some(Course { set, committed: committed.clone(), wanted, leaver, unneeded })

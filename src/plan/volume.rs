@@ -8,7 +8,7 @@
 use super::Reason;
 use super::view::{Row, View};
 use crate::model::desired::Storage;
-use crate::model::{Desired, Membership, Observation, ServerId};
+use crate::model::{Desired, Membership, Observation, Pool, ServerId};
 
 /// Whether a member's data is still there when its pod is gone.
 pub fn kept(view: &View<'_>, row: &Row<'_>) -> bool {
@@ -17,18 +17,17 @@ pub fn kept(view: &View<'_>, row: &Row<'_>) -> bool {
 
 /// Why a member's volume goes with its pod, although it is one that stays; `None` where it stays, or never was to.
 pub fn passing(seen: &Observation, desired: &Desired, id: ServerId) -> Option<String> {
-    let pod = seen.pods.get(&id.ordinal()).filter(|_| matches!(desired.storage, Storage::Claim { .. }))?;
+    let pod = seen.pods.get(&id.seat()).filter(|_| matches!(desired.storage, Storage::Claim { .. }))?;
     let identity = seen.identity();
-    match seen.claims.get(&id.ordinal()) {
+    match seen.claims.get(&id.seat()) {
         Some(claim) if claim.going && claim.identity.as_deref() == identity => {
             Some(format!("its volume claim {} is being deleted, and goes with its pod", claim.name))
         }
         // Somebody took the finalizers away as well. A pod is made after its claim: of one that only comes, the claim was
         // looked for too early.
-        None if pod.running == Some(true) => Some(format!(
-            "its volume claim {} is gone, and the volume goes with its pod",
-            seen.names.claim(id.ordinal())
-        )),
+        None if pod.running == Some(true) => {
+            Some(format!("its volume claim {} is gone, and the volume goes with its pod", seen.names.claim(id.seat())))
+        }
         Some(_) | None => None,
     }
 }
@@ -51,7 +50,7 @@ fn only_voter(view: &View<'_>) -> Option<ServerId> {
     let voters: Vec<ServerId> = membership.iter().flat_map(Membership::voters).collect();
     match voters[..] {
         [id] => Some(id),
-        [] => view.seen.set.as_ref().filter(|set| set.replicas == 1).map(|_| ServerId(1)),
+        [] => view.seen.set(Pool::Voters).filter(|set| set.replicas == 1).map(|_| ServerId(1)),
         _ => None,
     }
 }

@@ -4,13 +4,14 @@ use super::view::View;
 use super::{Reason, Truth, Verdict, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
-use crate::model::{Desired, Observation, ServerId};
+use crate::model::{Desired, Observation, Pool, ServerId};
 
 /// All of it in sentences, the first for a reason.
 pub fn warning(view: &View<'_>) -> Option<Verdict> {
     let (seen, desired) = (view.seen, view.desired?);
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
     let said: Vec<Reason> = [
+        other_domain(seen),
         volume::warning(view),
         last_copy(desired),
         ephemeral_limit(desired),
@@ -26,6 +27,19 @@ pub fn warning(view: &View<'_>) -> Option<Verdict> {
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
     Some(Verdict { name: "Warning", truth: Truth::True, reason, message })
+}
+
+/// Members get names below one domain, and the cluster's is another one.
+fn other_domain(seen: &Observation) -> Option<Reason> {
+    let (told, searched) = (&seen.names.domain, seen.environment.searched.as_ref()?);
+    (told.trim_end_matches('.') != searched).then(|| {
+        Reason::new(
+            "ClusterDomain",
+            format!(
+                "members get names below {told}, and the operator's own pod is in a cluster whose DNS domain is {searched}: set the operator's --cluster-domain (chart value clusterDomain={searched}); with a wrong one no new member starts"
+            ),
+        )
+    })
 }
 
 /// What two voters mean: of them ZooKeeper needs both, and takes no vote from a server whose database is empty.
@@ -95,7 +109,7 @@ fn tight_memory(seen: &Observation, desired: &Desired) -> Option<Reason> {
         ));
     }
     // What admission makes of the pods stands in the pods alone. One that is to be made anew may be of another spec.
-    let newest = seen.set.as_ref().and_then(|set| set.update_revision.as_ref());
+    let newest = seen.set(Pool::Voters).and_then(|set| set.update_revision.as_ref());
     let mut members = seen.pods.values().filter(|pod| newest.is_some() && pod.revision.as_ref() == newest);
     let (name, heap, found) = members.find_map(|pod| {
         let memory = pod.memory.filter(|memory| Some(memory.limit_mib) != limit)?;

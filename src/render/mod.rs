@@ -14,9 +14,10 @@ use sha2::{Digest, Sha256};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
+use crate::model::generated::GENERATED;
 use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
-use crate::model::{Charter, Desired, Names, Ordinal};
+use crate::model::{Charter, Desired, Names, Seat};
 
 pub use claim::{OnClaim, claim};
 pub use config::static_config;
@@ -73,9 +74,12 @@ pub(crate) const SEAL: &str = "menagerie.dev/rendered";
 /// Every object of an ensemble, in the order in which they are applied.
 pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     let names = blueprint.names;
-    let mut objects = vec![
-        blueprint.object(Kind::ServiceAccount, &names.ensemble, json!({"automountServiceAccountToken": false})),
-        blueprint.object(Kind::Secret, &names.super_secret(), json!({"type": "Opaque"})),
+    let account = json!({"automountServiceAccountToken": false});
+    let mut objects = vec![blueprint.object(Kind::ServiceAccount, &names.ensemble, account)];
+    objects.extend(
+        GENERATED.iter().map(|secret| blueprint.object(Kind::Secret, &(secret.name)(names), json!({"type": "Opaque"}))),
+    );
+    objects.extend([
         blueprint.object(
             Kind::ConfigMap,
             &names.config(),
@@ -86,8 +90,8 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
         ),
         services::client(blueprint),
         services::headless(blueprint),
-    ];
-    objects.extend((0..blueprint.span).map(|n| services::member(blueprint, Ordinal(n))));
+    ]);
+    objects.extend((0..blueprint.span).map(|n| services::member(blueprint, Seat::voter(n))));
     objects.push(blueprint.object(
         Kind::PodDisruptionBudget,
         &names.ensemble,

@@ -35,6 +35,9 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "serviceAccountName": blueprint.names.ensemble,
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
+            // Members' names are looked up as they are first: with the default of 5 every search domain is tried before, and where a
+            // wildcard answers in one of them (a company's zone, nip.io) each name leads to a stranger.
+            "dnsConfig": {"options": [{"name": "ndots", "value": dots(blueprint).to_string()}]},
             "terminationGracePeriodSeconds": 30,
             // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
             "shareProcessNamespace": true,
@@ -64,6 +67,11 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
         containers.rotate_left(1);
     }
     template
+}
+
+/// How many dots a member's name has.
+fn dots(blueprint: &Blueprint<'_>) -> usize {
+    blueprint.names.dns(&blueprint.names.ensemble).matches('.').count()
 }
 
 /// What the restricted Pod Security Standard asks of a pod.

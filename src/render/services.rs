@@ -7,7 +7,7 @@ use crate::model::layout::AGENT_PORT;
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::MEMBER_LABEL;
 use crate::model::observed::Kind;
-use crate::model::{Ordinal, ServerId};
+use crate::model::{Seat, ServerId};
 
 fn port(name: &str, number: u16) -> Value {
     // Without `appProtocol: tcp` a service mesh guesses, and breaks protocols in which the server speaks first.
@@ -43,8 +43,8 @@ pub fn headless(blueprint: &Blueprint<'_>) -> Rendered {
 
 /// A member's address in ZooKeeper's configuration. It outlives the pod, so that no DNS or JVM cache ever holds an old
 /// one: a restarted follower served again after 3 s, against 29 s with headless names.
-pub fn member(blueprint: &Blueprint<'_>, ordinal: Ordinal) -> Rendered {
-    let pod = blueprint.names.pod(ordinal);
+pub fn member(blueprint: &Blueprint<'_>, seat: Seat) -> Rendered {
+    let pod = blueprint.names.pod(seat);
     let mut rendered = blueprint.object(
         Kind::Service,
         &pod,
@@ -60,6 +60,6 @@ pub fn member(blueprint: &Blueprint<'_>, ordinal: Ordinal) -> Rendered {
             ],
         }}),
     );
-    rendered.json["metadata"]["labels"][MEMBER_LABEL] = json!(ServerId::from(ordinal).to_string());
+    rendered.json["metadata"]["labels"][MEMBER_LABEL] = json!(ServerId::from(seat).to_string());
     rendered
 }

@@ -15,9 +15,6 @@ use serde::Deserialize;
 use crate::http::{HttpError, get_json, get_json_of, scan_json};
 use crate::model::bounded;
 
-/// What a server says to most questions as long as it is not part of a quorum.
-pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
-
 /// 255 voters with two addresses of 200 characters each, in lines that are indented.
 const VIEW: usize = 256 << 10;
 
@@ -162,7 +159,8 @@ mod tests {
         let stats: [ServerStats; 2] =
             [answer!("3.9.5/noquorum-server_stats.json"), answer!("3.8.5/noquorum-server_stats.json")];
         for stats in stats {
-            assert_eq!(stats.error.as_deref(), Some(NOT_SERVING));
+            let error = "This ZooKeeper instance is not currently serving requests";
+            assert_eq!(stats.error.as_deref(), Some(error));
             assert_eq!(stats.server_stats, None);
         }
     }

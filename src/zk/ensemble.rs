@@ -163,14 +163,8 @@ impl Ensemble {
 
     /// Changes the membership, if it still is the one of that version.
     pub async fn reconfigure(&self, change: &Change, from: ConfigVersion) -> Result<Outcome, EnsembleError> {
-        let (joining, leaving) = match change {
-            Change::Join(id, server) => (vec![format!("server.{id}={}", server.spec)], Vec::new()),
-            Change::Leave(id) => (Vec::new(), vec![id.to_string()]),
-        };
-        let update = EnsembleUpdate::Incremental {
-            joinings: joining.iter().map(String::as_str),
-            leavings: leaving.iter().map(String::as_str),
-        };
+        let lines = change.to.lines();
+        let update = EnsembleUpdate::New { ensemble: lines.iter().map(String::as_str) };
         let version = i64::try_from(from.0).unwrap_or(i64::MAX);
         match timeout(RECONFIG, self.client.update_ensemble(update, Some(version))).await {
             Ok(Ok((text, _))) => Ok(Membership::parse(&String::from_utf8_lossy(&text))

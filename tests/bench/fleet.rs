@@ -18,7 +18,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use menagerie::model::layout::{AGENT_PORT, MEMBER_PATH};
 use menagerie::model::truth::{Disk, Mode, Server, Serving};
-use menagerie::model::{ConfigVersion, MemberTruth, Names, Ordinal, ServerId, Zxid};
+use menagerie::model::{ConfigVersion, MemberTruth, Names, Seat, ServerId, Zxid};
 use serde_json::{Value, json};
 
 /// All of it is routed to this machine alone (`dev/bench.d/scale.sh`).
@@ -114,8 +114,8 @@ impl Fleet {
         };
         let identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         let identity = identities.get(&(names.namespace.clone(), names.ensemble.clone())).cloned();
-        let ordinal = names.ordinal_of_pod(&pod.name_any()).unwrap();
-        let leads = ordinal == Ordinal(0);
+        let ordinal = names.seat_of_pod(&pod.name_any()).unwrap();
+        let leads = ordinal == Seat::voter(0);
         MemberTruth {
             id: ServerId::from(ordinal),
             disk: Disk { identity, database: true, record: Some(BORN), epoch: Some(1), ..Disk::default() },

@@ -74,6 +74,16 @@ impl Space {
         ensemble
     }
 
+    /// Creates an ensemble that grows from one to three, so that its first member leads.
+    pub async fn three_led_by_the_first(&self, name: &str) -> Ensemble {
+        let ensemble = self.ensemble(name, json!({"replicas": 1})).await;
+        ensemble.ready(1).await;
+        ensemble.scale(3);
+        let status = ensemble.ready(3).await;
+        assert_eq!(status.leader, Some(format!("{name}-0")));
+        ensemble
+    }
+
     /// Applies a manifest as `kubectl apply --server-side` does.
     pub async fn apply(&self, name: &str, spec: Value) -> kube::Result<ZooKeeperEnsemble> {
         let mut all = json!({"version": VERSION, "storage": {"size": "1Gi"}, "jvm": {"heap": "160Mi", "flags": FLAGS}});

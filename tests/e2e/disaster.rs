@@ -74,12 +74,7 @@ async fn with_a_members_node_cut_off_scaling_down_waits_says_why_and_goes_on_whe
 #[tokio::test]
 async fn regression_577_a_wiped_leader_of_ordinal_zero_rejoins_loses_nothing_and_founds_nothing() {
     in_namespace("wiped", |space| async move {
-        // Grown from one, the first member leads.
-        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
-        zk.ready(1).await;
-        zk.scale(3);
-        let status = zk.ready(3).await;
-        assert_eq!(status.leader.as_deref(), Some("zk-0"));
+        let zk = space.three_led_by_the_first("zk").await;
         let client = connect(&zk.address("1").await).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         for n in 0..50 {

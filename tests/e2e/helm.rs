@@ -110,6 +110,8 @@ async fn case_25_a_wrong_cluster_domain_is_named_and_put_right_it_heals_an_ensem
                 said.0 == "False" && said.2.contains("clusterDomain")
             })
             .await;
+            let warning = condition(&zk.status().await, "Warning");
+            assert!(warning.1 == "ClusterDomain" && warning.2.contains("clusterDomain=cluster.local"), "{warning:?}");
             release.helm(&[
                 "upgrade",
                 &space.name,

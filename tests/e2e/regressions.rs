@@ -227,12 +227,7 @@ async fn regression_398_575_174_going_from_three_to_two_without_a_quorum_is_refu
 #[tokio::test]
 async fn regression_577_a_restarted_leader_of_ordinal_zero_loses_nothing() {
     in_namespace("r577", |space| async move {
-        // Grown from one, the first member leads.
-        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
-        zk.ready(1).await;
-        zk.scale(3);
-        let status = zk.ready(3).await;
-        assert_eq!(status.leader.as_deref(), Some("zk-0"));
+        let zk = space.three_led_by_the_first("zk").await;
         let client = connect(&zk.address("1").await).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         for n in 0..20 {

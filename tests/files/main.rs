@@ -7,6 +7,10 @@ mod busy;
 mod guard;
 mod index;
 mod live;
+#[path = "../support/names.rs"]
+mod names;
+#[path = "../support/rendered.rs"]
+mod rendered;
 mod scenes;
 mod seen;
 mod settings;

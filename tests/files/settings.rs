@@ -5,48 +5,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use menagerie::model::observed::Environment;
-use menagerie::model::{Beginning, Charter, Desired, Names, Requests};
-use menagerie::render::{Blueprint, render};
 use menagerie::settings::{Rule, all, known, owned};
 use serde_json::{Value, json};
 
 use crate::live::java;
+use crate::rendered::objects;
 
 /// zoo.cfg as the ConfigMap holds it.
 fn rendered(config: &Value) -> String {
     let spec = json!({"replicas": 3, "version": "3.9.5", "config": config});
-    let desired = Desired::from_spec(&serde_json::from_value(spec).unwrap()).unwrap();
-    let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
-    let charter = Charter {
-        ensemble: "zk".into(),
-        identity: "identity".into(),
-        beginning: Beginning::Birth,
-        membership: names.seed(3).text(),
-        version: "0".into(),
-        joiner: names.joiner(),
-        resync: BTreeMap::default(),
-    };
-    let blueprint = Blueprint {
-        names: &names,
-        uid: "uid",
-        desired: &desired,
-        requests: &Requests::default(),
-        environment: &Environment {
-            agent_image: "menagerie/operator:1".into(),
-            agent_pull_policy: None,
-            assigned_ids: false,
-        },
-        charter,
-        pods: 3,
-        voters: 3,
-        passing: false,
-        span: 3,
-        old_claims: false,
-    };
-    let objects = render(&blueprint);
-    let map = objects.iter().find(|object| object.json["data"]["zoo.cfg"].is_string()).unwrap();
-    map.json["data"]["zoo.cfg"].as_str().unwrap().to_owned()
+    let objects = objects(spec, |_| {});
+    let map = objects.iter().find(|object| object["data"]["zoo.cfg"].is_string()).unwrap();
+    map["data"]["zoo.cfg"].as_str().unwrap().to_owned()
 }
 
 fn read(line: &str) -> BTreeMap<String, String> {

@@ -2,7 +2,7 @@
 //! are listed in `docs/states.md`.
 
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::{Live, Ordinal, ServerId};
+use menagerie::model::{Live, Seat, ServerId};
 use menagerie::plan::{Plan, Step, Truth, Write, plan};
 use serde_json::json;
 
@@ -82,7 +82,7 @@ fn a_version_that_ran_on_a_volume_stays_on_record_when_its_pod_is_gone_and_when_
     let mut world = settled(1);
     world.spec.version = "3.10.0".into();
     world.settle();
-    assert_eq!(world.claims[&Ordinal(0)].ran.as_deref(), Some("3.10.0"));
+    assert_eq!(world.claims[&Seat::voter(0)].ran.as_deref(), Some("3.10.0"));
     world.unplaced = ids(&[1]);
     world.spec.version = "3.9.5".into();
     assert_eq!(reason(&world.settle()).0, "VersionRefused", "its files are of 3.10 wherever its pod is");
@@ -97,7 +97,7 @@ fn a_version_that_ran_on_a_volume_stays_on_record_when_its_pod_is_gone_and_when_
 #[test]
 fn a_volume_of_which_an_older_operator_noted_no_version_has_that_of_the_template() {
     let mut world = settled(1);
-    world.claims.get_mut(&Ordinal(0)).unwrap().ran = None;
+    world.claims.get_mut(&Seat::voter(0)).unwrap().ran = None;
     world.unplaced = ids(&[1]);
     world.spec.version = "3.11.0".into();
     assert_eq!(reason(&world.settle()).0, "VersionRefused");
@@ -158,7 +158,7 @@ fn whatever_is_there_of_an_object_nothing_is_done_that_the_chart_gives_no_right_
 fn case_05_objects_without_an_owner_that_bear_another_identity_than_the_claims_start_nothing() {
     let mut world = settled(3);
     world.orphan("another-uid");
-    world.claims.get_mut(&Ordinal(1)).unwrap().identity = Some("somebody".into());
+    world.claims.get_mut(&Seat::voter(1)).unwrap().identity = Some("somebody".into());
     let before = world.objects.clone();
     let plan = world.settle();
     assert_eq!(reason(&plan).0, "ForeignObject");
@@ -222,7 +222,7 @@ fn case_r15_a_claim_that_was_never_bound_is_not_taken_up_by_the_next_ensemble_of
     world.unplaced = ids(&[1]);
     world.settle();
     world.recreate("another-uid");
-    assert!(world.claims[&Ordinal(0)].volume.is_none());
+    assert!(world.claims[&Seat::voter(0)].volume.is_none());
     let plan = world.settle();
     assert_eq!((plan.step, world.trace.clone()), (Step::Rest, vec!["delete data-zk-0".to_owned()]));
     assert_eq!(plan.status.identity.as_deref(), Some("another-uid"), "nothing of the first is left");
@@ -238,7 +238,7 @@ fn case_25_a_corrected_domain_gives_the_founders_their_names_until_they_are_born
     let Step::Apply(writes) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     let told = writes.iter().find_map(|write| match write {
         Write::Apply { object, .. } => object.json["data"]["charter.json"].as_str(),
-        Write::CreateSuperSecret(_) => None,
+        Write::CreateSecret { .. } => None,
     });
     let told = told.unwrap();
     assert!(told.contains("zk-2.ns.svc.k8s.example") && !told.contains("cluster.local"), "{told}");
@@ -396,7 +396,7 @@ fn of_two_that_are_to_join_together_each_gets_the_volume_that_it_lacks() {
         world.pass();
     }
     world.down = ids(&[3]);
-    world.claims.get_mut(&Ordinal(2)).unwrap().lost = Some("its node is gone".into());
+    world.claims.get_mut(&Seat::voter(2)).unwrap().lost = Some("its node is gone".into());
     let renewed = (0..5).find_map(|_| match world.pass().step {
         Step::Renew(renew) => Some(renew.id),
         _ => None,

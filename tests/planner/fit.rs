@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use menagerie::api::{JvmSpec, StorageSpec};
 use menagerie::model::observed::{Kind, MemoryFacts, ObjectKey};
 use menagerie::model::truth::Server;
-use menagerie::model::{Fact, Live, Ordinal};
+use menagerie::model::{Fact, Live, Seat};
 use menagerie::plan::{Plan, Step, Write, plan};
 use serde_json::Value;
 
@@ -109,6 +109,19 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
     assert_eq!(quorum.message.matches("did not resolve").count(), 1, "once is enough: {quorum:?}");
 }
 
+#[test]
+fn case_25_another_domain_than_that_of_the_operators_own_pod_is_said_before_any_pod_has_tried() {
+    let mut seen = zk(3).seen();
+    assert_eq!(warning(&plan(&seen)), None, "outside a cluster nothing is known");
+    seen.environment.searched = Some("cluster.local".into());
+    assert_eq!(warning(&plan(&seen)), None);
+    seen.names.domain = "k8s.example".into();
+    let plan = plan(&seen);
+    let (reason, message) = warning(&plan).unwrap();
+    assert_eq!(reason, "ClusterDomain");
+    assert!(message.contains("clusterDomain=cluster.local"), "{message}");
+}
+
 /// The set as an earlier version made it.
 fn with_old_claims(world: &mut World) {
     let set = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
@@ -137,12 +150,12 @@ fn case_42_claims_lose_the_label_and_the_template_of_a_set_that_is_there_stays_w
     assert!(claims.iter().all(|claim| instance(claim) == Some(&Value::from(""))), "{claims:?}");
     let set = writes.iter().find_map(|write| match write {
         Write::Apply { object, .. } if object.key.kind == Kind::StatefulSet => Some(&object.json),
-        Write::Apply { .. } | Write::CreateSuperSecret(_) => None,
+        Write::Apply { .. } | Write::CreateSecret { .. } => None,
     });
     let template = &set.unwrap()["spec"]["volumeClaimTemplates"][0];
     assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "zk");
     world.settle();
-    world.claims.get_mut(&Ordinal(1)).unwrap().instance = Some(String::new());
+    world.claims.get_mut(&Seat::voter(1)).unwrap().instance = Some(String::new());
     let Step::Apply(writes) = plan(&world.seen()).step else { panic!("the label is left empty") };
     assert_eq!((writes.len(), instance(&writes[0])), (1, None));
     let plan = world.settle();
@@ -152,6 +165,6 @@ fn case_42_claims_lose_the_label_and_the_template_of_a_set_that_is_there_stays_w
 fn kind(write: &Write) -> Option<Kind> {
     match write {
         Write::Apply { object, .. } => Some(object.key.kind),
-        Write::CreateSuperSecret(_) => None,
+        Write::CreateSecret { .. } => None,
     }
 }

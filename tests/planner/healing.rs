@@ -2,7 +2,7 @@
 
 use menagerie::api::{ImageSpec, UpdateMode, UpdatePolicy};
 use menagerie::model::truth::{Disk, Server as ServerTruth};
-use menagerie::model::{Asked, Fact, MemberTruth, Observation, Ordinal, PodFacts, Refusal, ServerId};
+use menagerie::model::{Asked, Fact, MemberTruth, Observation, PodFacts, Pool, Refusal, Seat, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -25,27 +25,27 @@ fn with_a_new_image(world: &mut World) {
 /// What is seen when nobody leads: every agent has said for so many seconds that its server elects.
 fn electing(world: &World, seconds: u64) -> Observation {
     let mut seen = world.seen();
-    let ordinals: Vec<Ordinal> = seen.pods.keys().copied().collect();
-    for ordinal in ordinals {
-        elects(&mut seen, ordinal, seconds);
+    let seats: Vec<Seat> = seen.pods.keys().copied().collect();
+    for seat in seats {
+        elects(&mut seen, seat, seconds);
     }
     seen
 }
 
-fn elects(seen: &mut Observation, ordinal: Ordinal, seconds: u64) {
-    let id = ServerId::from(ordinal);
+fn elects(seen: &mut Observation, seat: Seat, seconds: u64) {
+    let id = ServerId::from(seat);
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
     let disk = Disk { identity, database: true, ..Disk::default() };
     let server = ServerTruth::Waiting { phase: "election".into(), version: None };
     seen.members
         .insert(id, Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds), still: Some(seconds) }));
     let now = seen.now;
-    let pod = pod(seen, ordinal.0);
+    let pod = pod(seen, seat.ordinal);
     (pod.ready, pod.served, pod.unready) = (false, true, Some(now - seconds));
 }
 
 fn pod(seen: &mut Observation, ordinal: u32) -> &mut PodFacts {
-    seen.pods.get_mut(&Ordinal(ordinal)).unwrap()
+    seen.pods.get_mut(&Seat::voter(ordinal)).unwrap()
 }
 
 /// Its server ended so many seconds ago; the kubelet starts it again in place.
@@ -58,7 +58,7 @@ fn crashed(seen: &mut Observation, ordinal: u32, seconds: u64) {
 
 /// Its pod has the newest revision, whose image cannot be pulled.
 fn stuck(seen: &mut Observation, ordinal: u32, seconds: u64) {
-    let newest = seen.set.as_ref().unwrap().update_revision.clone();
+    let newest = seen.set(Pool::Voters).unwrap().update_revision.clone();
     crashed(seen, ordinal, seconds);
     let now = seen.now;
     let pod = pod(seen, ordinal);
@@ -114,7 +114,7 @@ fn beside_a_halted_roll_a_member_that_blips_is_left_as_it_is_for_the_deadline() 
     with_a_new_image(&mut world);
     let mut seen = world.seen();
     stuck(&mut seen, 0, 20 * DEADLINE);
-    elects(&mut seen, Ordinal(1), 2);
+    elects(&mut seen, Seat::voter(1), 2);
     assert_eq!(restarted(&seen), None);
     crashed(&mut seen, 1, 2);
     assert_eq!(restarted(&seen), None);
@@ -130,9 +130,9 @@ fn a_member_that_served_and_blips_halts_no_roll() {
     let newest = world.revision();
     let fresh = *world.made.iter().find(|(_, (revision, _))| *revision == newest).unwrap().0;
     let mut seen = world.seen();
-    elects(&mut seen, Ordinal(fresh), 5);
+    elects(&mut seen, Seat::voter(fresh), 5);
     assert_eq!(degraded(&plan(&seen)), "MemberNotSynced", "its pod is an hour old, and it has not served for 5 s");
-    elects(&mut seen, Ordinal(fresh), DEADLINE + 1);
+    elects(&mut seen, Seat::voter(fresh), DEADLINE + 1);
     assert_eq!(degraded(&plan(&seen)), "RollHalted");
 }
 
@@ -141,7 +141,7 @@ fn without_a_leader_pods_that_never_served_are_made_anew_one_at_a_time() {
     let mut world = settled(3);
     with_a_new_image(&mut world);
     let mut seen = electing(&world, DEADLINE);
-    let newest = seen.set.as_ref().unwrap().update_revision.clone();
+    let newest = seen.set(Pool::Voters).unwrap().update_revision.clone();
     for ordinal in [0, 1] {
         stuck(&mut seen, ordinal, 30);
         pod(&mut seen, ordinal).revision = Some("a bad one".into());
@@ -196,10 +196,10 @@ fn without_a_leader_a_member_that_is_merely_silent_is_not_restarted() {
 
 /// Kubernetes has refused to make this pod again for so many seconds, as for a quota that others have used up.
 fn refused(seen: &mut Observation, ordinal: u32, seconds: u64) {
-    seen.pods.remove(&Ordinal(ordinal));
+    seen.pods.remove(&Seat::voter(ordinal));
     seen.members.remove(&ServerId(ordinal + 1));
     let refusal = Refusal { since: Some(seen.now - seconds), words: "exceeded quota".into() };
-    seen.hindrances.pods.insert(Ordinal(ordinal), refusal);
+    seen.hindrances.pods.insert(Seat::voter(ordinal), refusal);
 }
 
 #[test]

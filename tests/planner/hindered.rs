@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use menagerie::api::{JvmSpec, ReclaimPolicy};
 use menagerie::model::observed::{Asked, Kind, ObjectKey};
-use menagerie::model::{Hindrance, Live, Observation, Ordinal, Place, Refusal, ServerId};
+use menagerie::model::{Hindrance, Live, Observation, Place, Refusal, Seat, ServerId};
 use menagerie::plan::{Plan, Step, Truth, Verdict, Write, places, plan};
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ fn who_overrules_is_named_by_the_api_servers_record() {
 #[test]
 fn case_r13_an_owner_that_somebody_gave_a_claim_does_not_stop_growth_and_is_told() {
     let mut world = settled(3);
-    world.claims.get_mut(&Ordinal(0)).unwrap().owned = true;
+    world.claims.get_mut(&Seat::voter(0)).unwrap().owned = true;
     let seen = world.seen();
     let places: Vec<Place> = writes(&plan(&seen)).iter().flat_map(|write| places(&seen, write)).collect();
     world.hindrances.objects.insert(key(Kind::PersistentVolumeClaim, "data-zk-0"), Hindrance::Overruled(places));
@@ -156,7 +156,7 @@ fn case_r13_a_quota_of_services_holds_the_new_member_and_not_the_restart_that_wa
     assert_eq!((degraded.truth, degraded.reason), (Truth::True, "ApplyRefused"));
     assert_eq!(condition(&held, "Ready").truth, Truth::False);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
     let asked = plan(&seen).step;
     assert!(matches!(&asked, Step::Restart(restart) if restart.id == ServerId(1)), "{asked:?}");
     // The quota is lifted, and the pause is over.
@@ -182,7 +182,7 @@ fn a_set_that_is_not_let_grow_holds_nobody_else_up() {
     let Step::Refuse(reason) = plan(&world.seen()).step else { panic!() };
     assert!(reason.message.contains("failed to apply StatefulSet zk: the API server says: denied by a policy"));
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(1)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().asked = Some(Asked::Restart);
     assert!(matches!(plan(&seen).step, Step::Restart(_)));
 }
 
@@ -195,7 +195,7 @@ fn a_refused_template_leaves_healing_to_go_on_and_another_template_is_tried_at_o
     assert!(matches!(&held.step, Step::Refuse(reason) if reason.code == "ApplyRefused"), "{:?}", held.step);
     let mut seen = world.seen();
     world.down.insert(ServerId(2));
-    seen.pods.get_mut(&Ordinal(1)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().asked = Some(Asked::Restart);
     assert!(matches!(plan(&seen).step, Step::Restart(_)));
     world.down.clear();
     world.spec.jvm = Some(JvmSpec { heap: Some("301Mi".into()), ..JvmSpec::default() });
@@ -215,7 +215,7 @@ fn a_charter_that_is_refused_holds_the_membership_and_restarts_and_says_so() {
     // What does not hang on it is written.
     world.settle();
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
     let held = plan(&seen);
     assert!(
         matches!(&held.step, Step::Refuse(reason) if reason.message.contains("denied by a policy")),
@@ -226,7 +226,7 @@ fn a_charter_that_is_refused_holds_the_membership_and_restarts_and_says_so() {
     // A member that is down comes back all the same: what it finds is old, and not false.
     world.down.insert(ServerId(2));
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(1)).unwrap().revision = Some("old".into());
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().revision = Some("old".into());
     assert!(matches!(plan(&seen).step, Step::Restart(_)));
     world.down.clear();
     world.hindrances.objects.remove(&config);
@@ -281,9 +281,9 @@ fn a_service_that_may_not_be_deleted_holds_up_nothing_but_its_own_end() {
 
 fn unmade(world: &World, pod: u32, since: Option<u64>) -> Observation {
     let mut seen = world.seen();
-    seen.pods.remove(&Ordinal(pod));
+    seen.pods.remove(&Seat::voter(pod));
     seen.members.remove(&ServerId(pod + 1));
-    seen.hindrances.pods.insert(Ordinal(pod), Refusal { since, words: PSA.into() });
+    seen.hindrances.pods.insert(Seat::voter(pod), Refusal { since, words: PSA.into() });
     seen
 }
 
@@ -326,7 +326,7 @@ fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
     let born = plan(&seen);
     assert_eq!(condition(&born, "Degraded").message, "the ensemble is being born");
     let words = "pods \"zk-0\" is forbidden: failed quota: compute: must specify limits.cpu for: agent,prepare";
-    seen.hindrances.pods.insert(Ordinal(0), Refusal { since: Some(seen.now), words: words.into() });
+    seen.hindrances.pods.insert(Seat::voter(0), Refusal { since: Some(seen.now), words: words.into() });
     let refused = plan(&seen);
     let degraded = condition(&refused, "Degraded");
     assert_eq!((degraded.truth, degraded.reason), (Truth::True, "PodRefused"));
@@ -346,7 +346,7 @@ fn a_founder_that_has_been_in_trouble_for_a_minute_is_the_reason_everywhere_and_
     let told = |seconds: u64| {
         let mut stuck = world.seen();
         stuck.members.clear();
-        let founder = stuck.pods.get_mut(&Ordinal(1)).unwrap();
+        let founder = stuck.pods.get_mut(&Seat::voter(1)).unwrap();
         (founder.trouble, founder.since) = (Some(words.into()), stuck.now - seconds);
         plan(&stuck)
     };
@@ -397,7 +397,7 @@ fn whatever_others_say_stays_within_what_a_condition_takes_and_does_not_change_w
     let world = settled(3);
     let message = |words: String| {
         let mut seen = unmade(&world, 1, None);
-        seen.hindrances.pods.get_mut(&Ordinal(1)).unwrap().words = words;
+        seen.hindrances.pods.get_mut(&Seat::voter(1)).unwrap().words = words;
         condition(&plan(&seen), "Degraded").message.clone()
     };
     let long = message("ä".repeat(50_000));

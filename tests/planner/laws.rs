@@ -48,7 +48,7 @@ fn happen(world: &mut World, happening: &Happening) -> Option<Step> {
         Happening::Stop(id) => drop(world.down.insert(ServerId(*id))),
         Happening::Unplace(id) => drop(world.unplaced.insert(ServerId(*id))),
         Happening::Lose(id) => {
-            if let Some(claim) = world.claims.get_mut(&ServerId(*id).ordinal()).filter(|claim| claim.volume.is_some()) {
+            if let Some(claim) = world.claims.get_mut(&ServerId(*id).seat()).filter(|claim| claim.volume.is_some()) {
                 claim.lost = Some("its node is gone".into());
                 world.unplaced.insert(ServerId(*id));
             }

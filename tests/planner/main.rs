@@ -2,6 +2,7 @@
 
 mod exits;
 mod fit;
+mod groups;
 mod guard;
 mod healing;
 mod hindered;
@@ -9,6 +10,8 @@ mod laws;
 mod leader_serves;
 mod meddler;
 mod meddling;
+#[path = "../support/names.rs"]
+mod names;
 mod origin;
 mod passing;
 mod password;

@@ -1,5 +1,5 @@
 //! Somebody between the operator and the objects: policies that change what is written, that refuse, and controllers that
-//! delete. What comes of it is noted as `operator::act` notes it, and so comes back with the next observation.
+//! delete. What comes of it is noted as `operator::ensemble::act` notes it, and so comes back with the next observation.
 
 use std::time::{Duration, Instant};
 
@@ -53,13 +53,13 @@ impl Meddler {
     pub fn written(&mut self, object: &Rendered, meant: Vec<Place>, now: u64) -> Option<Value> {
         let now = self.at(now);
         if let Some(words) = (self.refuses)(&object.key, Verb::Apply) {
-            self.notes.refused(&object.key, &object.seal(), words, now);
+            self.notes.objects.refused(&object.key, &object.seal(), words, now);
             return None;
         }
         let mut answer = object.json.clone();
         (self.mutate)(&object.key, &mut answer);
         let otherwise = came_out_otherwise(&answer, object);
-        self.notes.written(&object.key, meant, otherwise, now);
+        self.notes.objects.written(&object.key, meant, otherwise, now);
         Some(answer)
     }
 
@@ -78,7 +78,7 @@ impl Meddler {
     pub fn lets_go(&mut self, target: &Target, now: u64) -> bool {
         let Some(words) = (self.refuses)(&target.key, Verb::Delete) else { return true };
         let now = self.at(now);
-        self.notes.refused(&target.key, &target.uid, words, now);
+        self.notes.objects.refused(&target.key, &target.uid, words, now);
         false
     }
 }

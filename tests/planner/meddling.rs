@@ -1,7 +1,7 @@
 //! Policies at work, from the write through the note to the next decision: what does not depend on it goes on.
 
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::{Ordinal, ServerId};
+use menagerie::model::{Seat, ServerId};
 use menagerie::plan::{Plan, Step, Truth, Verdict, plan};
 use serde_json::{Value, json};
 
@@ -236,5 +236,5 @@ fn claims_that_were_never_bound_and_may_not_be_deleted_are_refused_with_the_word
     for words in [DENIED, "kubectl -n ns delete pvc data-zk-0 data-zk-1 data-zk-2"] {
         assert!(reason.message.contains(words), "{}", reason.message);
     }
-    assert!(world.claims.contains_key(&Ordinal(0)));
+    assert!(world.claims.contains_key(&Seat::voter(0)));
 }

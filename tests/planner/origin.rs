@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::{Live, Ordinal, ServerId};
+use menagerie::model::{Live, Seat, ServerId};
 use menagerie::plan::{Step, Truth, plan};
 use serde_json::json;
 
+use super::names::names;
 use super::scenarios::{condition, reason, settled};
-use super::world::{UID, claim, names, zk};
+use super::world::{UID, claim, zk};
 
 #[test]
 fn the_seed_does_not_change_before_birth_whatever_the_spec_says_meanwhile() {
@@ -106,9 +107,9 @@ fn a_charter_that_somebody_changed_is_put_right_once_every_voter_agrees() {
 
 #[test]
 fn a_claim_with_a_monstrous_ordinal_decides_nothing() {
-    assert_eq!(names().ordinal_of_claim("data-zk-4000000000"), None);
+    assert_eq!(names().seat_of_claim("data-zk-4000000000"), None);
     let mut world = zk(1);
-    world.claims.insert(Ordinal(14), claim(14, Some("x")));
+    world.claims.insert(Seat::voter(14), claim(14, Some("x")));
     world.settle();
     assert!(world.seen().span() <= 15);
 }
@@ -125,7 +126,7 @@ fn without_claims_it_is_a_new_birth() {
 #[test]
 fn claims_of_different_ensembles_start_nothing() {
     let mut world = zk(3);
-    world.claims = BTreeMap::from([(Ordinal(0), claim(0, Some("a"))), (Ordinal(1), claim(1, Some("b")))]);
+    world.claims = BTreeMap::from([(Seat::voter(0), claim(0, Some("a"))), (Seat::voter(1), claim(1, Some("b")))]);
     let plan = world.settle();
     assert_eq!(reason(&plan).0, "ClaimsDisagree");
     assert!(world.objects.is_empty());
@@ -135,7 +136,7 @@ fn claims_of_different_ensembles_start_nothing() {
 #[test]
 fn a_claim_of_another_ensemble_is_refused_by_name_when_growing() {
     let mut world = settled(1);
-    world.claims.insert(Ordinal(1), claim(1, Some("somebody")));
+    world.claims.insert(Seat::voter(1), claim(1, Some("somebody")));
     let plan = world.scale(3).settle();
     let (code, message) = reason(&plan);
     assert_eq!(code, "ForeignClaim");
@@ -146,7 +147,7 @@ fn a_claim_of_another_ensemble_is_refused_by_name_when_growing() {
 #[test]
 fn a_claim_that_nobody_marked_is_refused() {
     let mut world = zk(3);
-    world.claims.insert(Ordinal(2), claim(2, None));
+    world.claims.insert(Seat::voter(2), claim(2, None));
     assert_eq!(reason(&world.settle()).0, "ForeignClaim");
     assert!(world.objects.is_empty());
 }
@@ -156,7 +157,7 @@ fn claims_that_are_being_deleted_are_waited_for_and_are_no_evidence() {
     let mut world = zk(3);
     let mut going = claim(0, Some("an-earlier-uid"));
     going.going = true;
-    world.claims.insert(Ordinal(0), going);
+    world.claims.insert(Seat::voter(0), going);
     assert_eq!(reason(&world.settle()).0, "ClaimTerminating");
     assert!(world.objects.is_empty());
     world.claims.clear();

@@ -3,7 +3,7 @@
 use menagerie::api::{JvmSpec, UpdateMode, UpdatePolicy};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::truth::Server as ServerTruth;
-use menagerie::model::{Asked, Fact, NodeFacts, Observation, Ordinal, ServerId};
+use menagerie::model::{Asked, Fact, NodeFacts, Observation, Seat, ServerId};
 use menagerie::plan::{Plan, Purpose, Step, plan};
 
 use super::world::{World, zk};
@@ -19,7 +19,7 @@ fn settled(replicas: i32) -> World {
 fn marked(replicas: i32, ordinals: &[u32]) -> World {
     let mut world = settled(replicas);
     for ordinal in ordinals {
-        world.claims.get_mut(&Ordinal(*ordinal)).unwrap().going = true;
+        world.claims.get_mut(&Seat::voter(*ordinal)).unwrap().going = true;
     }
     world
 }
@@ -51,7 +51,7 @@ fn the_only_member_is_not_restarted_when_its_claim_is_being_deleted_and_three_ge
     assert!(said(&plan, "RestartPending").1.contains("scale to 3 first"));
     assert_eq!(world.scale(3).settle().step, Step::Rest);
     assert_eq!(world.scale(1).settle().step, Step::Rest);
-    assert!(!world.claims[&Ordinal(0)].going && world.voters() == [1], "{:?}", world.voters());
+    assert!(!world.claims[&Seat::voter(0)].going && world.voters() == [1], "{:?}", world.voters());
     assert!(!is_true(&world.settle(), "RestartPending"), "its pod is of the newest revision as well");
 }
 
@@ -63,12 +63,12 @@ type Change = (&'static str, fn(&mut Observation));
 fn no_reason_to_restart_the_only_member_is_good_enough_to_lose_its_data() {
     let silent = || ServerTruth::Silent { reason: "no answer within 2500 ms".into() };
     let changes: [Change; 5] = [
-        ("roll", |seen| seen.pods.get_mut(&Ordinal(0)).unwrap().revision = Some("older".into())),
-        ("asked", |seen| seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart)),
+        ("roll", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().revision = Some("older".into())),
+        ("asked", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart)),
         ("password", |seen| truth(seen).disk.outdated = Some("the password was changed".into())),
         ("frozen", |seen| (truth(seen).stalled, truth(seen).still) = (Some(3_600), Some(3_600))),
         ("drained", |seen| {
-            let node = seen.pods[&Ordinal(0)].node.clone().unwrap();
+            let node = seen.pods[&Seat::voter(0)].node.clone().unwrap();
             seen.nodes.insert(node, Fact::Known(NodeFacts { cordoned: true, lost: None }));
         }),
     ];
@@ -165,7 +165,7 @@ fn at_a_birth_only_a_claim_that_was_never_bound_goes_with_a_founders_pod() {
         world.down = (1..=3).map(ServerId).collect();
         world.settle();
         let mut seen = world.seen();
-        let claim = seen.claims.get_mut(&Ordinal(0)).unwrap();
+        let claim = seen.claims.get_mut(&Seat::voter(0)).unwrap();
         (claim.going, claim.volume) = (true, bound.then(|| "volume".to_owned()));
         let step = plan(&seen).step;
         assert_eq!(matches!(&step, Step::Restart(restart) if restart.id == ServerId(1)), !bound, "{step:?}");
@@ -180,7 +180,7 @@ fn the_pod_of_a_single_member_may_not_be_evicted_once_its_claim_goes_with_it() {
     };
     let mut world = settled(1);
     assert_eq!(budget(&world), 1);
-    world.claims.get_mut(&Ordinal(0)).unwrap().going = true;
+    world.claims.get_mut(&Seat::voter(0)).unwrap().going = true;
     world.settle();
     assert_eq!(budget(&world), 0);
 }
@@ -188,11 +188,11 @@ fn the_pod_of_a_single_member_may_not_be_evicted_once_its_claim_goes_with_it() {
 #[test]
 fn a_claim_that_is_gone_while_its_pod_runs_is_as_one_that_is_going() {
     let mut world = settled(3);
-    world.claims.remove(&Ordinal(0));
+    world.claims.remove(&Seat::voter(0));
     assert_eq!(world.settle().step, Step::Rest);
     assert_eq!(world.trace, ["leave 1", "restart 1", "join 1"]);
     let mut seen = settled(1).seen();
     seen.claims.clear();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
     assert!(!matches!(plan(&seen).step, Step::Restart(_)));
 }

@@ -3,7 +3,7 @@
 
 use menagerie::api::JvmSpec;
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::{Fact, Ordinal, ServerId};
+use menagerie::model::{Fact, Pool, Seat, ServerId};
 use menagerie::plan::{Purpose, Step, Write, plan};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ fn regression_314_a_smaller_number_of_pods_is_fenced_by_the_set_that_it_was_deci
     world.scale(1);
     let lowered = loop {
         let seen = world.seen();
-        let version = seen.set.as_ref().unwrap().resource_version.clone();
+        let version = seen.set(Pool::Voters).unwrap().resource_version.clone();
         if let Step::Lower(resize) = plan(&seen).step {
             break (resize, version);
         }
@@ -60,10 +60,10 @@ fn regression_anvil_b_c_no_pod_goes_for_a_removal_that_was_not_confirmed_and_a_l
 fn an_ensemble_that_comes_back_while_an_old_claim_is_going_is_not_taken_for_unborn_once_that_is_gone() {
     let mut world = settled(3);
     world.recreate("another-uid");
-    world.claims.get_mut(&Ordinal(2)).unwrap().going = true;
+    world.claims.get_mut(&Seat::voter(2)).unwrap().going = true;
     // This pass only waits, and notes the identity in the status of the new object.
     assert!(matches!(world.pass().step, Step::Wait(reason) if reason.code == "ClaimTerminating"));
-    world.claims.remove(&Ordinal(2));
+    world.claims.remove(&Seat::voter(2));
     let Step::Apply(writes) = world.pass().step else { panic!() };
     let charter = writes.iter().find_map(|write| match write {
         Write::Apply { object, .. } if object.key.kind == Kind::ConfigMap => {
@@ -78,7 +78,7 @@ fn an_ensemble_that_comes_back_while_an_old_claim_is_going_is_not_taken_for_unbo
 fn a_template_is_applied_only_to_the_set_that_was_seen_because_it_bears_the_number_of_pods() {
     let mut world = settled(3);
     heap(&mut world, "300Mi");
-    let version = world.seen().set.unwrap().resource_version;
+    let version = world.seen().sets[&Pool::Voters].resource_version.clone();
     let Step::Apply(writes) = plan(&world.seen()).step else { panic!() };
     let set = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
     let applied = writes.iter().find_map(|write| match write {
@@ -110,7 +110,7 @@ fn a_member_whose_volume_is_lost_does_not_wait_for_one_that_waits_for_it() {
     // Member 2 is out to be given a new volume, and cannot come back as long as member 1 holds up everything.
     world.membership.as_mut().unwrap().servers.remove(&ServerId(2));
     world.down = [ServerId(1), ServerId(2)].into();
-    world.claims.get_mut(&Ordinal(0)).unwrap().lost = Some("its node is gone".into());
+    world.claims.get_mut(&Seat::voter(0)).unwrap().lost = Some("its node is gone".into());
     // Members are told of the membership first.
     assert!(matches!(world.pass().step, Step::Apply(_)));
     let Step::Leave { id, why, .. } = plan(&world.seen()).step else { panic!() };
@@ -129,7 +129,7 @@ fn regression_569_216_objects_of_which_only_some_were_made_are_completed() {
         let Step::Apply(writes) = plan(&world.seen()).step else { panic!("{key:?}") };
         let made = writes.iter().any(|write| match write {
             Write::Apply { object, uid } => object.key == *key && uid.is_none(),
-            Write::CreateSuperSecret(object) => object.key == *key,
+            Write::CreateSecret { object, .. } => object.key == *key,
         });
         assert!(made, "{key:?} is not made again");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::truth::Server as ServerTruth;
-use menagerie::model::{Asked, Fact, NodeFacts, Observation, Ordinal, ServerId};
+use menagerie::model::{Asked, Fact, NodeFacts, Observation, Seat, ServerId};
 use menagerie::plan::{Plan, Purpose, Step, plan};
 
 use super::world::{World, zk};
@@ -25,7 +25,7 @@ fn degraded(plan: &Plan) -> (&'static str, String) {
 /// The volume of member 1 is gone with its node, and its pod cannot be put anywhere.
 fn lose(world: &mut World) {
     world.down.insert(ServerId(1));
-    world.claims.get_mut(&Ordinal(0)).unwrap().lost =
+    world.claims.get_mut(&Seat::voter(0)).unwrap().lost =
         Some("its volume can be reached from n1 only, which is gone".into());
 }
 
@@ -84,10 +84,10 @@ fn a_lost_volume_that_policy_keeps_is_reported_and_nothing_is_deleted() {
 fn the_volume_of_a_pod_that_runs_or_has_only_just_come_is_not_given_up() {
     let mut world = settled(3);
     let mut seen = lost(&mut world);
-    seen.pods.get_mut(&Ordinal(0)).unwrap().since = seen.now - 5;
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().since = seen.now - 5;
     assert!(!matches!(plan(&seen).step, Step::Leave { .. }));
     let mut seen = lost(&mut world);
-    seen.pods.get_mut(&Ordinal(0)).unwrap().running = Some(true);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().running = Some(true);
     assert!(!matches!(plan(&seen).step, Step::Leave { .. }));
 }
 
@@ -95,7 +95,7 @@ fn the_volume_of_a_pod_that_runs_or_has_only_just_come_is_not_given_up() {
 fn a_new_volume_can_be_asked_for_but_not_for_the_only_member() {
     for (replicas, refused) in [(3, false), (1, true)] {
         let mut seen = settled(replicas).seen();
-        seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Replace);
+        seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
         match plan(&seen).step {
             Step::Leave { id, why: Purpose::Replace, .. } => assert!(id == ServerId(1) && !refused),
             Step::Refuse(reason) => assert!(reason.code == "ReplaceRefused" && refused),
@@ -109,15 +109,15 @@ fn a_claim_of_another_ensemble_is_not_given_up_whatever_was_asked_for() {
     let mut world = settled(3);
     world.membership.as_mut().unwrap().servers.remove(&ServerId(1));
     world.pass();
-    world.claims.get_mut(&Ordinal(0)).unwrap().identity = Some("somebody".into());
+    world.claims.get_mut(&Seat::voter(0)).unwrap().identity = Some("somebody".into());
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Replace);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
     assert!(!matches!(plan(&seen).step, Step::Renew(_)), "{:?}", plan(&seen).step);
 }
 
 fn unreadable(world: &World, restarts: u32) -> Observation {
     let mut seen = world.seen();
-    let pod = seen.pods.get_mut(&Ordinal(0)).unwrap();
+    let pod = seen.pods.get_mut(&Seat::voter(0)).unwrap();
     (pod.unreadable, pod.restarts, pod.running) = (true, restarts, Some(false));
     seen
 }
@@ -130,12 +130,12 @@ fn a_member_that_cannot_read_its_data_syncs_anew_once_and_is_then_reported() {
     let Step::Apply(writes) = plan(&unreadable(&world, 2)).step else { panic!() };
     assert_eq!(writes.len(), 1, "the charter");
     let mut told = unreadable(&world, 2);
-    let uid = told.pods[&Ordinal(0)].uid.clone();
+    let uid = told.pods[&Seat::voter(0)].uid.clone();
     told.charter.as_mut().unwrap().resync = BTreeMap::from([(ServerId(1), uid)]);
     apply_charter(&mut told);
     let Step::Restart(restart) = plan(&told).step else { panic!("{:?}", plan(&told).step) };
     assert_eq!(restart.id, ServerId(1));
-    told.pods.get_mut(&Ordinal(0)).unwrap().uid = "the next pod".into();
+    told.pods.get_mut(&Seat::voter(0)).unwrap().uid = "the next pod".into();
     let again = plan(&told);
     assert!(matches!(again.step, Step::Wait(_)), "{:?}", again.step);
     assert_eq!(degraded(&again).0, "DataDamaged");

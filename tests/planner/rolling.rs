@@ -1,7 +1,7 @@
 //! Restarts, told as behaviour.
 
 use menagerie::api::{UpdateMode, UpdatePolicy, UpdateWindow};
-use menagerie::model::{Asked, Fact, NodeFacts, Ordinal, ServerId};
+use menagerie::model::{Asked, Fact, NodeFacts, Pool, Seat, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -81,7 +81,7 @@ fn a_single_ephemeral_voter_is_not_restarted_because_it_is_all_the_data_there_is
     world.spec.storage = Some(menagerie::api::StorageSpec { ephemeral: Some(true), ..Default::default() });
     let mut seen = settled(1).seen();
     seen.desired = menagerie::model::Desired::from_spec(&world.spec);
-    seen.pods.get_mut(&Ordinal(0)).unwrap().revision = Some("older".into());
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().revision = Some("older".into());
     let plan = plan(&seen);
     assert!(!matches!(plan.step, Step::Restart(_)), "{:?}", plan.step);
     assert_eq!(verdict(&plan, "RestartPending").0, "WouldLoseData");
@@ -145,7 +145,7 @@ fn a_member_is_not_stopped_while_another_voter_is_missing() {
 fn a_restart_of_one_member_can_be_asked_for() {
     let world = settled(3);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
     let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     assert_eq!((restart.id, restart.why.as_str()), (ServerId(1), "its restart was asked for"));
 }
@@ -184,8 +184,8 @@ fn the_next_restart_waits_until_clients_are_sent_to_the_restarted_member_but_not
         world.pass();
     }
     let mut seen = world.seen();
-    let (due, fresh): (Vec<Ordinal>, Vec<Ordinal>) = {
-        let newest = seen.set.as_ref().unwrap().update_revision.clone();
+    let (due, fresh): (Vec<Seat>, Vec<Seat>) = {
+        let newest = seen.set(Pool::Voters).unwrap().update_revision.clone();
         seen.pods.keys().partition(|ordinal| seen.pods[*ordinal].revision != newest)
     };
     assert_eq!((due.len(), fresh.len()), (2, 1));
@@ -208,7 +208,7 @@ fn who_asks_for_the_restart_of_one_member_does_not_approve_of_the_others() {
     world.settle();
     assert!(world.trace.is_empty(), "{:?}", world.trace);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
     let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     assert_eq!(restart.id, ServerId(1), "the others are of an older revision, and of a higher ordinal");
 }
@@ -293,7 +293,7 @@ fn a_member_that_cannot_read_its_data_with_the_newest_revision_halts_the_roll_an
     world.down.insert(ServerId(2));
     let unreadable = |world: &World| {
         let mut seen = world.seen();
-        let pod = seen.pods.get_mut(&Ordinal(1)).unwrap();
+        let pod = seen.pods.get_mut(&Seat::voter(1)).unwrap();
         (pod.unreadable, pod.doubtful, pod.restarts, pod.running) = (true, true, 9, Some(false));
         plan(&seen)
     };

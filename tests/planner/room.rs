@@ -1,7 +1,7 @@
 //! Members that no node is found for, and who leaves so that they have one: one at a time, and never more than that takes.
 
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
-use menagerie::model::{Asked, Fact, Live, Ordinal, PodFacts, Server, ServerId, truth};
+use menagerie::model::{Asked, Fact, Live, PodFacts, Seat, Server, ServerId, truth};
 use menagerie::plan::{Plan, Step, Write, plan};
 
 use super::scenarios::{five_without, ids, reason, settled};
@@ -72,10 +72,10 @@ fn a_person_may_give_up_the_volume_for_whose_node_a_member_waits() {
     world.unplaced = ids(&[1]);
     world.scale(3).settle();
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().asked = Some(Asked::Replace);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
     assert!(matches!(plan(&seen).step, Step::Renew(renew) if renew.id == ServerId(1)), "{:?}", plan(&seen).step);
     // Its new volume is nowhere yet: whoever goes may have the node that it needs.
-    world.claims.get_mut(&Ordinal(0)).unwrap().ran = None;
+    world.claims.get_mut(&Seat::voter(0)).unwrap().ran = None;
     assert!(matches!(plan(&world.seen()).step, Step::Leave { id, .. } if id == ServerId(4)));
 }
 
@@ -91,8 +91,8 @@ fn while_the_last_one_is_still_going_away_the_next_does_not_leave_for_its_node()
     }
     for terminating in [true, false] {
         let mut seen = world.seen();
-        let going = PodFacts { terminating, node: Some("node-4".into()), ..seen.pods[&Ordinal(3)].clone() };
-        seen.pods.insert(Ordinal(4), going);
+        let going = PodFacts { terminating, node: Some("node-4".into()), ..seen.pods[&Seat::voter(3)].clone() };
+        seen.pods.insert(Seat::voter(4), going);
         assert!(matches!(plan(&seen).step, Step::Wait(_)), "{:?}", plan(&seen).step);
     }
 }
@@ -111,7 +111,7 @@ fn one_that_is_too_many_and_does_not_run_leaves_before_another_joins() {
 fn a_lost_volume_of_a_member_that_is_wanted_is_given_up_before_anybody_leaves_for_it() {
     let mut world = settled(3);
     world.unplaced = ids(&[1]);
-    world.claims.get_mut(&Ordinal(0)).unwrap().lost = Some("its node is gone".into());
+    world.claims.get_mut(&Seat::voter(0)).unwrap().lost = Some("its node is gone".into());
     world.scale(1);
     for _ in 0..10 {
         if matches!(world.pass().step, Step::Renew(_)) {
@@ -129,7 +129,7 @@ fn nobody_leaves_for_a_member_whose_volume_is_lost_and_kept_by_policy() {
     world.spec.storage = Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() });
     world.settle();
     world.unplaced = ids(&[1]);
-    world.claims.get_mut(&Ordinal(0)).unwrap().lost = Some("its node is gone".into());
+    world.claims.get_mut(&Seat::voter(0)).unwrap().lost = Some("its node is gone".into());
     assert_eq!(reason(&world.scale(3).settle()).0, "VolumeLost");
     assert_eq!(world.voters(), [2, 3, 4], "no node helps it: {:?}", world.trace);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::{Live, Ordinal, ServerId};
+use menagerie::model::{Live, Seat, ServerId};
 use menagerie::plan::{COURSE, GROUND, Plan, Step, Truth};
 use serde_json::json;
 
@@ -125,7 +125,7 @@ fn claims_are_deleted_after_scaling_down_only_by_policy_and_after_their_pod() {
     world.spec.storage = Some(StorageSpec { reclaim: Some(reclaim), ..StorageSpec::default() });
     world.settle();
     world.scale(1).settle();
-    assert_eq!(world.claims.keys().copied().collect::<Vec<_>>(), [Ordinal(0)]);
+    assert_eq!(world.claims.keys().copied().collect::<Vec<_>>(), [Seat::voter(0)]);
     let lowered = world.trace.iter().position(|step| step == "lower 2").unwrap();
     let deleted = world.trace.iter().position(|step| step == "delete data-zk-1").unwrap();
     assert!(lowered < deleted, "{:?}", world.trace);

@@ -1,7 +1,7 @@
 //! Members that serve and that no client comes to: a container beside the server takes the pod out of every Service.
 
 use menagerie::api::{JvmSpec, StorageSpec, UpdatePolicy};
-use menagerie::model::Ordinal;
+use menagerie::model::Seat;
 use menagerie::plan::{Plan, Step, Truth, Verdict, plan};
 
 use super::world::{World, zk};
@@ -44,7 +44,7 @@ fn a_container_that_fails_beside_the_server_halts_the_roll_at_the_first_member_a
     // In its first moments it is only waited for.
     let mut seen = world.seen();
     let now = seen.now;
-    seen.pods.get_mut(&Ordinal(1)).unwrap().since = now - 10;
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().since = now - 10;
     let Step::Wait(reason) = menagerie::plan::plan(&seen).step else { panic!() };
     assert_eq!(reason.code, "MemberNotReady");
     assert!(reason.message.contains("exporter ended with 1"), "{}", reason.message);
@@ -59,11 +59,11 @@ fn between_two_ends_of_a_container_its_pod_is_not_taken_for_well() {
     }
     let mut seen = world.seen();
     let now = seen.now;
-    let restarted = seen.pods.get_mut(&Ordinal(1)).unwrap();
+    let restarted = seen.pods.get_mut(&Seat::voter(1)).unwrap();
     (restarted.shut, restarted.since) = (None, now - 20);
     restarted.shaky = Some((now - 2, "container exporter ended with 1".into()));
     assert!(matches!(plan(&seen).step, Step::Wait(reason) if reason.code == "MemberNotReady"));
-    seen.pods.get_mut(&Ordinal(1)).unwrap().shaky = Some((now - 700, "container exporter ended with 1".into()));
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().shaky = Some((now - 700, "container exporter ended with 1".into()));
     assert!(matches!(plan(&seen).step, Step::Restart(_)), "it has run for long by now");
 }
 
@@ -98,7 +98,7 @@ fn a_halted_roll_goes_on_with_a_spec_that_is_put_right() {
 fn one_member_out_of_service_is_a_warning_and_the_ensemble_is_ready_for_the_others() {
     let world = settled(3);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Ordinal(0)).unwrap().shut = Some("container exporter ended with 1".into());
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().shut = Some("container exporter ended with 1".into());
     let plan = plan(&seen);
     assert_eq!(verdict(&plan, "Ready").truth, Truth::True);
     assert_eq!(verdict(&plan, "Warning").reason, "NotInService");

@@ -1,10 +1,11 @@
 //! Answers and servers that are none of this ensemble's.
 
 use menagerie::model::truth::{Server as ServerTruth, Serving};
-use menagerie::model::{Fact, MemberTruth, Observation, Server, ServerId};
+use menagerie::model::{Fact, MemberTruth, Membership, Observation, Server, ServerId};
 use menagerie::plan::{Deed, Expected, Plan, Step, Truth, plan};
 
-use super::world::{World, names, zk};
+use super::names::names;
+use super::world::{World, zk};
 
 fn settled(replicas: i32) -> World {
     let mut world = zk(replicas);
@@ -172,4 +173,20 @@ fn case_r04_another_ensembles_leader_is_no_quorum_of_this_one_and_its_membership
     assert_ne!(quorum.truth, Truth::True, "{quorum:?}");
     assert_eq!(plan.status.membership, world.status.membership);
     assert_eq!(plan.status.leader, None);
+}
+
+#[test]
+fn a_server_of_id_0_that_somebody_added_is_named_and_takes_no_members_pod_for_its_own() {
+    for replicas in 1..=3 {
+        let mut world = settled(replicas);
+        let observer = "server.0=zk.elsewhere.example:2888:3888:observer;2181";
+        let observer = Membership::parse(observer).unwrap().servers[&ServerId(0)].clone();
+        world.membership.as_mut().unwrap().servers.insert(ServerId(0), observer);
+        world.spec.version = "3.9.4".into();
+        world.asked = [ServerId(1)].into();
+        let plan = world.pass();
+        let plan = if matches!(plan.step, Step::Apply(_)) { world.pass() } else { plan };
+        assert_eq!(degraded(&plan).0, "ForeignServer", "{:?}", plan.step);
+        assert!(!matches!(plan.step, Step::Restart(_)), "{replicas} members: {:?}", plan.step);
+    }
 }

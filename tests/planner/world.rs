@@ -8,13 +8,14 @@ use menagerie::model::observed::{Environment, Kind, ObjectKey, PasswordFacts};
 use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
 use menagerie::model::{
     Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
-    NodeFacts, Observation, Ordinal, Place, PodFacts, Requests, ServerId, SetFacts, Zxid,
+    NodeFacts, Observation, Place, PodFacts, Pool, Requests, Seat, ServerId, SetFacts, Zxid,
 };
 use menagerie::plan::{DENIED, Deed, Plan, Resize, Step, Target, Write, places, plan, refused};
 use menagerie::render::Rendered;
 use serde_json::{Value, json};
 
 use super::meddler::Meddler;
+use super::names::names;
 use super::rights::granted;
 
 pub const UID: &str = "uid-of-the-ensemble";
@@ -26,7 +27,7 @@ pub struct World {
     pub uid: String,
     pub status: EnsembleStatus,
     pub objects: BTreeMap<ObjectKey, Live>,
-    pub claims: BTreeMap<Ordinal, ClaimFacts>,
+    pub claims: BTreeMap<Seat, ClaimFacts>,
     /// The committed membership, once there was a quorum.
     pub membership: Option<Membership>,
     pub epoch: u64,
@@ -110,10 +111,6 @@ pub fn zk(replicas: i32) -> World {
     }
 }
 
-pub fn names() -> Names {
-    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-}
-
 impl World {
     /// Runs until it rests or waits for something that does not come.
     pub fn settle(&mut self) -> Plan {
@@ -129,9 +126,9 @@ impl World {
     /// One pass: observe, plan, record, act.
     pub fn pass(&mut self) -> Plan {
         let (pods, unplaced) = (self.pods(), self.unplaced.clone());
-        let placed = |ordinal: &Ordinal| ordinal.0 < pods && !unplaced.contains(&ServerId::from(*ordinal));
-        for (ordinal, claim) in self.claims.iter_mut().filter(|(ordinal, _)| placed(ordinal)) {
-            claim.volume.get_or_insert_with(|| format!("volume-{ordinal}"));
+        let placed = |seat: &Seat| seat.ordinal < pods && !unplaced.contains(&ServerId::from(*seat));
+        for (seat, claim) in self.claims.iter_mut().filter(|(seat, _)| placed(seat)) {
+            claim.volume.get_or_insert_with(|| format!("volume-{}", seat.ordinal));
         }
         self.elect();
         self.led = self.leader();
@@ -209,7 +206,7 @@ impl World {
 
     /// Whether there is an image of the version that its pod was made for.
     fn starts(&self, id: ServerId) -> bool {
-        !self.versions.get(&id.ordinal().0).is_some_and(|version| self.nowhere.contains(version))
+        !self.versions.get(&id.seat().ordinal).is_some_and(|version| self.nowhere.contains(version))
     }
 
     /// The version that pods are made for now.
@@ -223,7 +220,7 @@ impl World {
         let Some(charter) = self.charter() else { return };
         if self.membership.is_none() && charter.beginning.is_birth() {
             let mut seed = Membership::parse(&charter.membership).unwrap();
-            if seed.voters().filter(|id| self.running(*id)).count() >= seed.majority() {
+            if seed.quorum(|id| self.running(id)) {
                 seed.version = ConfigVersion(1 << 32);
                 self.membership = Some(seed);
             }
@@ -231,7 +228,7 @@ impl World {
     }
 
     pub fn has_quorum(&self) -> bool {
-        self.membership.as_ref().is_some_and(|m| m.voters().filter(|id| self.running(*id)).count() >= m.majority())
+        self.membership.as_ref().is_some_and(|membership| membership.quorum(|id| self.running(id)))
     }
 
     pub fn leader(&self) -> Option<ServerId> {
@@ -242,7 +239,7 @@ impl World {
     }
 
     pub fn seen(&self) -> Observation {
-        let pods: BTreeMap<Ordinal, PodFacts> = (0..self.pods()).map(|n| (Ordinal(n), self.pod(n))).collect();
+        let pods: BTreeMap<Seat, PodFacts> = (0..self.pods()).map(|n| (Seat::voter(n), self.pod(n))).collect();
         let members =
             pods.keys().map(|ordinal| (ServerId::from(*ordinal), self.answer(ServerId::from(*ordinal)))).collect();
         Observation {
@@ -256,19 +253,28 @@ impl World {
             desired: Desired::from_spec(&self.spec),
             status: self.status.clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
-            set: self.set().map(|set| SetFacts {
-                uid: "set".into(),
-                resource_version: set["metadata"]["resourceVersion"].to_string(),
-                replicas: self.pods(),
-                identity: Some(
-                    set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"]
-                        .as_str()
-                        .unwrap()
-                        .into(),
-                ),
-                update_revision: Some(self.revision()),
-                version: self.version(),
-            }),
+            sets: self
+                .set()
+                .into_iter()
+                .map(|set| {
+                    (
+                        Pool::Voters,
+                        SetFacts {
+                            uid: "set".into(),
+                            resource_version: set["metadata"]["resourceVersion"].to_string(),
+                            replicas: self.pods(),
+                            identity: Some(
+                                set["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"]["menagerie.dev/identity"]
+                                    .as_str()
+                                    .unwrap()
+                                    .into(),
+                            ),
+                            update_revision: Some(self.revision()),
+                            version: self.version(),
+                        },
+                    )
+                })
+                .collect(),
             pods,
             claims: self.claims.clone(),
             members,
@@ -310,10 +316,10 @@ impl World {
 
     fn pod(&self, ordinal: u32) -> PodFacts {
         let (revision, uid) = self.made.get(&ordinal).cloned().unwrap_or_default();
-        let id = ServerId::from(Ordinal(ordinal));
+        let id = ServerId::from(Seat::voter(ordinal));
         let placed = !self.unplaced.contains(&id);
         PodFacts {
-            name: names().pod(Ordinal(ordinal)),
+            name: names().pod(Seat::voter(ordinal)),
             uid: uid.to_string(),
             resource_version: "1".into(),
             ip: placed.then(|| format!("198.18.1.{}", ordinal + 2)),
@@ -350,7 +356,7 @@ impl World {
                 mode: if id == leader { Mode::Leader } else { Mode::Follower },
                 epoch: self.epoch,
                 zxid: Zxid(self.epoch << 32),
-                version: self.versions.get(&id.ordinal().0).cloned().unwrap_or_default(),
+                version: self.versions.get(&id.seat().ordinal).cloned().unwrap_or_default(),
                 membership: format!("{}version={}", membership.text(), membership.version),
                 synced_voters: (id == leader && !self.uncounted)
                     .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
@@ -413,32 +419,32 @@ impl World {
                 assert!(!self.membership.as_ref().unwrap().contains(resize.id), "the pod of a member is stopped");
                 self.resize("lower", resize);
             }
-            Step::Join { id, server, from, via } => {
-                self.reconfigure(*from, via, |membership| membership.servers.insert(*id, server.clone()).is_none());
+            Step::Join { id, to, from, via } => {
+                assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
                 self.trace.push(format!("join {id}"));
             }
-            Step::Leave { id, from, via, why: _ } => {
-                self.reconfigure(*from, via, |membership| membership.servers.remove(id).is_some());
+            Step::Leave { id, to, from, via, why: _ } => {
+                assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
                 self.trace.push(format!("leave {id}"));
             }
             Step::Restart(restart) => {
                 if !self.lets_go(&restart.pod) {
                     return;
                 }
-                let made = self.made.get_mut(&restart.id.ordinal().0).unwrap();
+                let made = self.made.get_mut(&restart.id.seat().ordinal).unwrap();
                 assert_eq!(restart.pod.uid, made.1.to_string(), "another pod than the one that was seen");
                 self.next += 1;
                 let revision = self.revision();
-                self.made.insert(restart.id.ordinal().0, (revision, self.next));
+                self.made.insert(restart.id.seat().ordinal, (revision, self.next));
                 self.refusing.remove(&restart.id);
                 self.start(restart.id);
                 self.led = self.led.filter(|id| *id != restart.id);
                 self.asked.remove(&restart.id);
-                self.versions.extend(self.version().map(|version| (restart.id.ordinal().0, version)));
-                if self.claims.get(&restart.id.ordinal()).is_none_or(|claim| claim.going) {
+                self.versions.extend(self.version().map(|version| (restart.id.seat().ordinal, version)));
+                if self.claims.get(&restart.id.seat()).is_none_or(|claim| claim.going) {
                     let votes = self.membership.as_ref().is_some_and(|membership| membership.contains(restart.id));
                     assert!(!votes, "the volume of member {}, who votes, goes with its pod", restart.id);
-                    self.renew(restart.id.ordinal());
+                    self.renew(restart.id.seat());
                 }
                 self.trace.push(format!("restart {}", restart.id));
             }
@@ -447,7 +453,7 @@ impl World {
                 if !self.lets_go(&renew.claim) {
                     return;
                 }
-                self.renew(renew.id.ordinal());
+                self.renew(renew.id.seat());
                 self.replace.remove(&renew.id);
                 self.trace.push(format!("renew {}", renew.id));
             }
@@ -459,22 +465,24 @@ impl World {
         }
     }
 
-    fn reconfigure(&mut self, from: ConfigVersion, via: &[ServerId], change: impl FnOnce(&mut Membership) -> bool) {
+    /// Whose entry is another one after the change.
+    fn reconfigure(&mut self, from: ConfigVersion, to: &Membership, via: &[ServerId]) -> Vec<ServerId> {
         assert!(!via.is_empty(), "nobody to ask");
         assert!(self.has_quorum(), "a change without quorum");
-        let membership = self.membership.as_mut().unwrap();
-        assert_eq!(membership.version, from, "decided on another version");
-        assert!(change(membership), "a change that changes nothing");
+        let before = self.membership.take().unwrap();
+        assert_eq!(before.version, from, "decided on another version");
+        let ids: BTreeSet<ServerId> = before.servers.keys().chain(to.servers.keys()).copied().collect();
         self.next += 1;
-        membership.version = ConfigVersion((self.epoch << 32) + self.next);
+        self.membership = Some(Membership { version: ConfigVersion((self.epoch << 32) + self.next), ..to.clone() });
+        ids.into_iter().filter(|id| before.servers.get(id) != to.servers.get(id)).collect()
     }
 
     /// Another claim of that name.
-    fn renew(&mut self, ordinal: Ordinal) {
+    fn renew(&mut self, seat: Seat) {
         self.next += 1;
         let identity = self.charter().map(|charter| charter.identity);
-        let uid = format!("claim-{ordinal}-{}", self.next);
-        self.claims.insert(ordinal, ClaimFacts { uid, ..claim(ordinal.0, identity.as_deref()) });
+        let uid = format!("claim-{}-{}", seat.ordinal, self.next);
+        self.claims.insert(seat, ClaimFacts { uid, ..claim(seat.ordinal, identity.as_deref()) });
     }
 
     fn resize(&mut self, word: &str, resize: &Resize) {
@@ -500,7 +508,7 @@ impl World {
             {
                 panic!("the Secret is written a second time: {:?}", object.key);
             }
-            Write::Apply { object, .. } | Write::CreateSuperSecret(object) => {
+            Write::Apply { object, .. } | Write::CreateSecret { object, .. } => {
                 self.store(&object.key, json);
                 if self.meddler.as_ref().is_some_and(|meddler| (meddler.deletes)(&object.key)) {
                     self.objects.remove(&object.key);
@@ -535,7 +543,7 @@ impl World {
                 self.made.entry(n).or_insert_with(|| (revision.clone(), uid));
                 let volume = !self.unplaced.contains(&ServerId(n + 1));
                 let made = || ClaimFacts { volume: volume.then(|| format!("volume-{n}")), ..claim(n, Some(identity)) };
-                self.claims.entry(Ordinal(n)).or_insert_with(made);
+                self.claims.entry(Seat::voter(n)).or_insert_with(made);
             }
         }
     }
@@ -567,7 +575,7 @@ impl World {
 
 pub fn claim(ordinal: u32, identity: Option<&str>) -> ClaimFacts {
     ClaimFacts {
-        name: names().claim(Ordinal(ordinal)),
+        name: names().claim(Seat::voter(ordinal)),
         uid: format!("claim-{ordinal}"),
         resource_version: "1".into(),
         identity: identity.map(str::to_owned),

@@ -61,7 +61,7 @@ impl World {
         self.admits(write.object(), pass)?;
         let owner = pass.sight.resource.uid;
         let outcome = match write {
-            Write::CreateSuperSecret(object) => self.kube.create(&object.key, &object.json, Some(owner)),
+            Write::CreateSecret { object, .. } => self.kube.create(&object.key, &object.json, Some(owner)),
             Write::Apply { object, uid } => {
                 let mut json = object.json.clone();
                 if let Some(uid) = uid {
@@ -91,7 +91,7 @@ impl World {
         let text = object.json["data"][CHARTER_KEY].as_str();
         let charter = text.and_then(|text| serde_json::from_str::<Charter>(text).ok());
         let Some(told) = charter.and_then(|charter| charter.confirmed()) else { return };
-        if let Some((id, server)) = told.strangers(&super::kube::names()).find(|(_, server)| resolves(server.host())) {
+        if let Some((id, server)) = told.strangers(&super::names::names()).find(|(_, server)| resolves(server.host())) {
             let text =
                 format!("members are told that server {id} is at {}, which is another ensemble's", server.host());
             return self.wrong(Wrong::Foreign(text));
@@ -156,7 +156,7 @@ impl World {
 
     /// A pod is deleted: nothing that the others need.
     fn judge_restart(&mut self, name: &str, other: bool, pass: &Pass) {
-        let Some(id) = super::kube::names().ordinal_of_pod(name).map(|ordinal| ordinal.0 + 1) else { return };
+        let Some(id) = super::names::names().seat_of_pod(name).map(|seat| seat.ordinal + 1) else { return };
         if other {
             self.wrong(Wrong::Quorum(format!("pod {name} is deleted, and it is not the one that was seen")));
         }
@@ -198,7 +198,7 @@ impl World {
 
     fn judge_claim(&mut self, target: &Target, uid: &str, pass: &Pass) {
         let name = &target.key.name;
-        let Some(ordinal) = super::kube::names().ordinal_of_claim(name).map(|ordinal| ordinal.0) else { return };
+        let Some(ordinal) = super::names::names().seat_of_claim(name).map(|seat| seat.ordinal) else { return };
         let member = self.memberships().iter().any(|config| config.voters.contains(ordinal + 1));
         let used = self.kube.pods.get(&ordinal).is_some_and(|pod| !pod.terminating);
         let identity = self.kube.claims.get(&ordinal).and_then(|claim| claim.identity.clone());
@@ -240,23 +240,16 @@ impl World {
         via: &[ServerId],
         (pass, wire): (&Pass, Wire),
     ) -> Result<(), String> {
-        let (id, join, astray) = match change {
-            Change::Join(id, server) => (id.0, true, !resolves(server.host())),
-            Change::Leave(id) => (id.0, false, false),
-        };
+        let (id, join) = (change.id.0, change.joins());
         let before = self.committed;
         let Some(member) =
             self.reached(via, pass).into_iter().find(|id| self.kube.server(*id).is_some_and(Server::serving))
         else {
             return Err("nobody serves".to_owned());
         };
-        let changed = |config: Config| Config {
-            voters: if join { config.voters.with(id) } else { config.voters.without(id) },
-            astray: if astray { config.astray.with(id) } else { config.astray.without(id) },
-            ..config
-        };
+        let to = Config::of(&change.to);
         let proposed = self.proposals();
-        let verdict = self.reconfigure(member, changed, from.map(|from| from.0), wire != Wire::Halfway);
+        let verdict = self.reconfigure(member, to, from.map(|from| from.0), wire != Wire::Halfway);
         if self.proposals() > proposed {
             self.judge_change(before, (id, join), pass);
         }
@@ -338,7 +331,7 @@ fn describe(deed: &Deed) -> String {
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
             format!("applies {} {}{pods}", object.key.kind.as_str(), object.key.name)
         }
-        Deed::Write(Write::CreateSuperSecret(object)) => format!("creates Secret {}", object.key.name),
+        Deed::Write(Write::CreateSecret { object, .. }) => format!("creates Secret {}", object.key.name),
         Deed::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
         Deed::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
@@ -349,7 +342,9 @@ fn describe(deed: &Deed) -> String {
             let found: Vec<String> = version.into_iter().chain(without).collect();
             format!("commits a write and reads that {}", found.join(" and "))
         }
-        Deed::Reconfig { change: Change::Join(id, _), .. } => format!("asks for a reconfig that adds member {id}"),
-        Deed::Reconfig { change: Change::Leave(id), .. } => format!("asks for a reconfig that removes member {id}"),
+        Deed::Reconfig { change, .. } => {
+            let verb = if change.joins() { "adds" } else { "removes" };
+            format!("asks for a reconfig that {verb} member {}", change.id)
+        }
     }
 }

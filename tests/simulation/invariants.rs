@@ -164,9 +164,8 @@ impl World {
         let broken = self.memberships().into_iter().find(|config| config.quorum(before) && !config.quorum(remaining));
         if let Some(config) = broken {
             self.wrong(Wrong::Quorum(format!(
-                "{what} leaves {} of membership {config} synced, where {} are a majority",
-                remaining.and(config.voters),
-                config.majority()
+                "{what} leaves {} of membership {config} synced, which are no quorum",
+                remaining.and(config.voters)
             )));
         }
     }

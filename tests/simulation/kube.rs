@@ -7,20 +7,17 @@ use std::sync::Arc;
 
 use menagerie::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::{Names, Ordinal};
+use menagerie::model::{Names, Seat};
 use menagerie::plan::Target;
 use serde_json::{Value, json};
 
 use super::disk::Disk;
+use super::names::names;
 use super::server::Server;
 use super::spec::cannot_start;
 
 /// What a policy calls every instance.
 const LABEL: &str = "by-policy";
-
-pub fn names() -> Names {
-    Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-}
 
 /// Below it no name resolves.
 const NOWHERE: &str = "k8s.example";
@@ -242,7 +239,7 @@ impl Kube {
     }
 
     pub fn claim_mut(&mut self, name: &str) -> Option<&mut Claim> {
-        self.claims.get_mut(&names().ordinal_of_claim(name)?.0)
+        self.claims.get_mut(&names().seat_of_claim(name)?.ordinal)
     }
 
     /// Deletes under preconditions. A claim or a pod only begins to go.
@@ -258,7 +255,7 @@ impl Kube {
             return Ok(());
         }
         if target.key.kind == Kind::Pod {
-            let ordinal = names().ordinal_of_pod(&target.key.name).map_or(u32::MAX, |ordinal| ordinal.0);
+            let ordinal = names().seat_of_pod(&target.key.name).map_or(u32::MAX, |seat| seat.ordinal);
             let pod = self.pods.get_mut(&ordinal);
             check(&wanted, pod.as_ref().map(|pod| (pod.uid, pod.version)), &target.key)?;
             if let Some(pod) = pod {
@@ -382,7 +379,7 @@ impl Kube {
         let gone = self.claims.iter().find(|(ordinal, claim)| claim.terminating && !self.pods.contains_key(ordinal));
         let ordinal = *gone?.0;
         self.claims.remove(&ordinal);
-        Some(format!("claim {} and its volume are gone", names().claim(Ordinal(ordinal))))
+        Some(format!("claim {} and its volume are gone", names().claim(Seat::voter(ordinal))))
     }
 
     /// Strangers take their objects away.
@@ -392,7 +389,7 @@ impl Kube {
 
     /// The uid of a pod.
     pub fn clone_of(&self, name: &str) -> Option<u32> {
-        Some(self.pods.get(&names().ordinal_of_pod(name)?.0)?.uid)
+        Some(self.pods.get(&names().seat_of_pod(name)?.ordinal)?.uid)
     }
 
     pub fn disk_mut(&mut self, id: u32) -> Option<&mut Disk> {

@@ -1,9 +1,8 @@
 //! The kubelet and the agent's `prepare`: from a pod to a server that runs, and back.
 
-use std::collections::BTreeSet;
-
 use menagerie::agent::prepare::{INITIALIZE, configure};
 use menagerie::agent::record::Records;
+use menagerie::agent::resolve::{Missing, Why};
 use menagerie::agent::seed::Seed;
 use menagerie::model::charter::{CHARTER_KEY, STATIC_KEY};
 use menagerie::model::observed::Kind;
@@ -136,10 +135,10 @@ impl World {
     }
 
     /// Names that nobody can look up: of another domain, or of a member that has no pod on a node.
-    fn missing(&self, using: &Membership) -> BTreeSet<String> {
-        let placed = |id: &ServerId| self.kube.pods.get(&id.ordinal().0).is_some_and(|pod| pod.placed);
+    fn missing(&self, using: &Membership) -> Missing {
+        let placed = |id: &ServerId| self.kube.pods.get(&id.seat().ordinal).is_some_and(|pod| pod.placed);
         let missing = using.servers.iter().filter(|(id, server)| !placed(id) || !resolves(server.host()));
-        missing.map(|(_, server)| server.host().to_owned()).collect()
+        missing.map(|(_, server)| (server.host().to_owned(), Why::Nowhere)).collect()
     }
 
     /// As `agent::birth` asks: whether one of the other founders has seen the ensemble live.

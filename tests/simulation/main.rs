@@ -18,6 +18,8 @@ mod meddling;
 mod membership;
 mod mind;
 mod mutants;
+#[path = "../support/names.rs"]
+mod names;
 mod operator;
 mod policy;
 mod server;

@@ -56,22 +56,22 @@ impl World {
             return Ok(());
         }
         let now = at(self.kube.now);
-        self.operators[pass.who].notes.refused(&object.key, &object.seal(), WORDS, now);
+        self.operators[pass.who].notes.objects.refused(&object.key, &object.seal(), WORDS, now);
         Err(WORDS.to_owned())
     }
 
     /// Whether it lets this pod be deleted.
     pub fn releases(&mut self, key: &ObjectKey, uid: &str, pass: &Pass) -> Result<(), String> {
-        let ordinal = super::kube::names().ordinal_of_pod(&key.name).map(|ordinal| ordinal.0);
+        let ordinal = super::names::names().seat_of_pod(&key.name).map(|seat| seat.ordinal);
         if key.kind != Kind::Pod || ordinal.is_none() || ordinal != self.meddling.held {
             return Ok(());
         }
         let now = at(self.kube.now);
-        self.operators[pass.who].notes.refused(key, uid, WORDS, now);
+        self.operators[pass.who].notes.objects.refused(key, uid, WORDS, now);
         Err(WORDS.to_owned())
     }
 
-    /// A write was accepted: what it was for, and what came of it, as `operator::act` notes it.
+    /// A write was accepted: what it was for, and what came of it, as `operator::ensemble::act` notes it.
     pub fn note(&mut self, write: &Write, pass: &Pass) {
         if self.meddling == Meddling::default() && !self.kube.labelled {
             return;
@@ -83,7 +83,7 @@ impl World {
             self.kube.label(&mut answer);
         }
         let (otherwise, now) = (came_out_otherwise(&answer, object), at(self.kube.now));
-        self.operators[pass.who].notes.written(&object.key, meant, otherwise, now);
+        self.operators[pass.who].notes.objects.written(&object.key, meant, otherwise, now);
     }
 
     /// Whether nothing is hindered but what nothing depends on.

@@ -1,9 +1,10 @@
 //! Memberships as small numbers: every member is a voter of the usual address, or of one that resolves nowhere, so ids and a
 //! version say it all.
 
-use menagerie::model::{ConfigVersion, Membership, ServerId};
+use menagerie::model::{ConfigVersion, Membership, ServerId, Votes};
 
-use super::kube::{names, names_astray, resolves};
+use super::kube::{names_astray, resolves};
+use super::names::names;
 
 /// A set of server ids below 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,15 +74,11 @@ impl Config {
     pub fn membership(self) -> Membership {
         let name = |id: u32| if self.astray.contains(id) { names_astray() } else { names() }.server(ServerId(id));
         let servers = self.voters.iter().map(|id| (ServerId(id), name(id)));
-        Membership { version: ConfigVersion(self.version), servers: servers.collect(), rest: Vec::new() }
-    }
-
-    pub fn majority(self) -> u32 {
-        self.voters.len() / 2 + 1
+        Membership { version: ConfigVersion(self.version), servers: servers.collect(), ..Membership::default() }
     }
 
     pub fn quorum(self, ids: Ids) -> bool {
-        ids.and(self.voters).len() >= self.majority()
+        Votes::default().quorum(self.voters.iter().map(ServerId), |id| ids.contains(id.0))
     }
 }
 

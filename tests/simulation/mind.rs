@@ -1,12 +1,13 @@
 //! The planner, with a memory: what was seen before is decided as before. A mutant is a mind that is not right.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use menagerie::agent::prepare;
+use menagerie::agent::resolve::{self, Missing};
 use menagerie::agent::seed::Seed;
-use menagerie::agent::{prepare, resolve};
-use menagerie::model::{Membership, Observation, Ordinal, ServerId};
+use menagerie::model::{Membership, Observation, Seat, ServerId};
 use menagerie::plan::{Deed, Step, plan};
 
 use super::kube::hash;
@@ -31,7 +32,7 @@ pub struct Mutant {
     /// What the agent does instead.
     pub prepare: Option<Prepare>,
     /// Whether a server is started although these names do not resolve.
-    pub may_start: fn(&Membership, ServerId, &BTreeSet<String>) -> bool,
+    pub may_start: fn(&Membership, ServerId, &Missing) -> bool,
 }
 
 pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan, prepare::Refusal>;
@@ -85,7 +86,7 @@ impl Mind {
         let done = Status::of(plan.status);
         let deeds = (self.mutant.act)(step.deeds());
         let unfenced = self.mutant.unfenced;
-        let address = |ordinal: &Ordinal| {
+        let address = |ordinal: &Seat| {
             let id = ServerId::from(*ordinal);
             Some((id, seen.address(id)?.to_owned()))
         };

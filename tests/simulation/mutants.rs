@@ -8,7 +8,7 @@ use menagerie::model::desired::Updates;
 use menagerie::model::observed::Kind;
 use menagerie::model::observed::ObjectKey;
 use menagerie::model::truth::{Mode, Server as ServerTruth};
-use menagerie::model::{ConfigVersion, Fact, MemberTruth, Membership, Observation, Ordinal, ServerId};
+use menagerie::model::{ConfigVersion, Fact, MemberTruth, Membership, Observation, Pool, Seat, ServerId};
 use menagerie::plan::{Deed, Purpose, Resize, Restart, Step, Target};
 
 use super::explore::{Course, explore};
@@ -95,7 +95,7 @@ fn a_dropped_sync_check_is_found() {
 
 /// Shrinks by the set alone.
 fn pod_first(seen: &Observation, step: Step) -> Step {
-    match (step, &seen.set) {
+    match (step, seen.set(Pool::Voters)) {
         (Step::Leave { id, why: Purpose::Shrink, .. }, Some(set)) => lower(seen, id, set.replicas - 1),
         (step, _) => step,
     }
@@ -104,7 +104,7 @@ fn pod_first(seen: &Observation, step: Step) -> Step {
 /// The set with fewer pods, as `Lower` has it.
 fn lower(seen: &Observation, id: ServerId, pods: u32) -> Step {
     let key = ObjectKey { kind: Kind::StatefulSet, name: seen.names.ensemble.clone() };
-    let (Some(menagerie::model::Live::Ours(live)), Some(set)) = (seen.objects.get(&key), &seen.set) else {
+    let (Some(menagerie::model::Live::Ours(live)), Some(set)) = (seen.objects.get(&key), seen.set(Pool::Voters)) else {
         return Step::Rest;
     };
     let mut json = live.clone();
@@ -145,7 +145,7 @@ fn two_changes_at_once_are_found() {
 fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
     let forgetful = Found { dynamics: BTreeMap::new(), ..found.clone() };
     let mut old = seed.clone();
-    old.membership = super::kube::names().seed(3);
+    old.membership = super::names::names().seed(3);
     prepare::prepare(&forgetful, &old, id, "/data")
 }
 
@@ -188,7 +188,7 @@ fn absent(seen: &mut Observation) {
     let unknown: Vec<ServerId> =
         seen.members.iter().filter(|(_, fact)| fact.known().is_none()).map(|(id, _)| *id).collect();
     for id in unknown {
-        if let Some(pod) = seen.pods.get_mut(&id.ordinal()) {
+        if let Some(pod) = seen.pods.get_mut(&id.seat()) {
             (pod.running, pod.ready, pod.served, pod.unready) = (Some(false), false, false, None);
         }
     }
@@ -202,7 +202,7 @@ fn unknown_taken_for_absent_is_found() {
 
 /// Claims that could not be listed are taken for claims that do not exist.
 fn no_claims(seen: &mut Observation) {
-    if seen.set.is_none() {
+    if seen.set(Pool::Voters).is_none() {
         seen.claims.clear();
     }
 }
@@ -236,7 +236,7 @@ fn leader_first(seen: &Observation, step: Step) -> Step {
         _ => None,
     });
     let Some((id, membership)) = leader.filter(|_| due) else { return step };
-    let Some(pod) = seen.pods.get(&id.ordinal()) else { return step };
+    let Some(pod) = seen.pods.get(&id.seat()) else { return step };
     let version = menagerie::model::Membership::parse(&membership).map_or(ConfigVersion(0), |m| m.version);
     let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
     let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
@@ -278,7 +278,7 @@ fn claims_deleted_against_policy_are_found() {
 /// Restarts do not wait for the last one.
 fn all_at_once(seen: &mut Observation) {
     everybody_well(seen);
-    let down: Vec<Ordinal> = seen.pods.iter().filter(|(_, pod)| pod.terminating).map(|(ordinal, _)| *ordinal).collect();
+    let down: Vec<Seat> = seen.pods.iter().filter(|(_, pod)| pod.terminating).map(|(ordinal, _)| *ordinal).collect();
     for ordinal in down {
         seen.pods.remove(&ordinal);
     }
@@ -305,7 +305,7 @@ fn an_ignored_update_policy_is_found() {
 
 /// Takes an approval of one revision for an approval of all that come.
 fn approved_for_ever(seen: &mut Observation) {
-    let newest = seen.set.as_ref().and_then(|set| set.update_revision.clone());
+    let newest = seen.set(Pool::Voters).and_then(|set| set.update_revision.clone());
     if seen.requests.approved.is_some() {
         seen.requests.approved = newest;
     }
@@ -342,8 +342,8 @@ fn a_window_that_does_not_close_is_found() {
 /// Restarts a member that is out before it joins, as if the policy were for voters alone.
 fn voters_alone(seen: &Observation, step: Step) -> Step {
     let Step::Join { id, from, via, .. } = &step else { return step };
-    let Some(pod) = seen.pods.get(&id.ordinal()) else { return step };
-    if pod.revision == seen.set.as_ref().and_then(|set| set.update_revision.clone()) {
+    let Some(pod) = seen.pods.get(&id.seat()) else { return step };
+    if pod.revision == seen.set(Pool::Voters).and_then(|set| set.update_revision.clone()) {
         return step;
     }
     let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
@@ -426,13 +426,14 @@ fn room_at_any_price(seen: &Observation, step: Step) -> Step {
         _ => None,
     });
     let (Some(membership), Ok(desired)) = (leads, &seen.desired) else { return step };
-    let homeless = |id: &ServerId| seen.pods.get(&id.ordinal()).is_some_and(|pod| pod.node.is_none());
+    let homeless = |id: &ServerId| seen.pods.get(&id.seat()).is_some_and(|pod| pod.node.is_none());
     let waits = (1..=desired.replicas).map(ServerId).filter(|id| !membership.contains(*id)).any(|id| homeless(&id));
     let highest = membership.voters().last().filter(|id| id.0 > desired.replicas && waits);
     let Some(id) = highest.filter(|_| membership.voters().count() > 1) else { return step };
     let others = membership.voters().filter(|voter| *voter != id);
     let via = others.collect();
-    Step::Leave { id, from: membership.version, via, why: Purpose::Shrink }
+    let to = membership.without_for_good(id);
+    Step::Leave { id, to, from: membership.version, via, why: Purpose::Shrink }
 }
 
 #[test]

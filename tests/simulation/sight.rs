@@ -9,12 +9,14 @@ use menagerie::model::names::IDENTITY_LABEL;
 use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, PasswordFacts, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
-    ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, Ordinal, PodFacts, ServerId, SetFacts, Zxid,
+    ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, PodFacts, Pool, Seat, ServerId, SetFacts,
+    Zxid,
 };
 
-use super::kube::{Ask, Pod, Stored, names};
+use super::kube::{Ask, Pod, Stored};
 use super::kubelet::Mount;
 use super::membership::Config;
+use super::names::names;
 use super::server::{Role, Server};
 use super::spec::Spec;
 use super::world::{Status, World};
@@ -231,7 +233,7 @@ impl PodSight {
 
     fn facts(&self, ordinal: u32) -> PodFacts {
         PodFacts {
-            name: names().pod(Ordinal(ordinal)),
+            name: names().pod(Seat::voter(ordinal)),
             ip: self.placed.then(|| address(self.uid)),
             terminating: self.terminating,
             revision: Some(revision_name(self.revision)),
@@ -359,12 +361,12 @@ impl Sight {
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
             environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
-            set: set.map(|set| set_facts(set, self.behind)),
-            pods: self.pods.iter().map(|(ordinal, pod)| (Ordinal(*ordinal), pod.facts(*ordinal))).collect(),
+            sets: set.into_iter().map(|set| (Pool::Voters, set_facts(set, self.behind))).collect(),
+            pods: self.pods.iter().map(|(ordinal, pod)| (Seat::voter(*ordinal), pod.facts(*ordinal))).collect(),
             claims: self
                 .claims
                 .iter()
-                .map(|(ordinal, claim)| (Ordinal(*ordinal), self.claim(*ordinal, claim)))
+                .map(|(ordinal, claim)| (Seat::voter(*ordinal), self.claim(*ordinal, claim)))
                 .collect(),
             members: BTreeMap::new(),
             charter,
@@ -375,7 +377,7 @@ impl Sight {
         let answers = self.members.iter().map(|(id, answer)| (ServerId(*id), told(*id, answer.as_ref())));
         seen.members = answers.map(|(id, answer)| (id, believe(&seen, id, answer))).collect();
         let span = seen.span();
-        let needed = |key: &ObjectKey| seen.names.ordinal_of_pod(&key.name).is_none_or(|ordinal| ordinal.0 < span);
+        let needed = |key: &ObjectKey| seen.names.seat_of_pod(&key.name).is_none_or(|seat| seat.ordinal < span);
         let strangers: Vec<ObjectKey> = seen
             .objects
             .iter()
@@ -412,7 +414,7 @@ impl Sight {
 
     /// Whether the operator knows that this pod may not be deleted.
     pub fn pinned(&self, ordinal: u32) -> bool {
-        self.hindrances.objects.contains_key(&ObjectKey { kind: Kind::Pod, name: names().pod(Ordinal(ordinal)) })
+        self.hindrances.objects.contains_key(&ObjectKey { kind: Kind::Pod, name: names().pod(Seat::voter(ordinal)) })
     }
 
     pub fn terminating(&self, ordinal: u32) -> bool {
@@ -425,7 +427,7 @@ impl Sight {
 
     fn claim(&self, ordinal: u32, claim: &ClaimSight) -> ClaimFacts {
         ClaimFacts {
-            name: names().claim(Ordinal(ordinal)),
+            name: names().claim(Seat::voter(ordinal)),
             uid: claim.uid.to_string(),
             resource_version: claim.version.to_string(),
             identity: claim.identity.clone(),

@@ -5,7 +5,8 @@ use menagerie::api::{ImageSpec, Reclaim, ReclaimPolicy, StorageSpec, ZooKeeperEn
 use menagerie::model::Names;
 use serde_json::Value;
 
-use super::kube::{names, names_astray};
+use super::kube::names_astray;
+use super::names::names;
 use super::policy::Policy;
 
 /// A tag under which there is no image.

@@ -348,13 +348,7 @@ impl World {
     }
 
     /// A `reconfig` through this member. `carried`: whether the proposal gets anywhere before something else happens.
-    pub fn reconfigure(
-        &mut self,
-        via: u32,
-        change: impl FnOnce(Config) -> Config,
-        from: Option<u64>,
-        carried: bool,
-    ) -> Verdict {
+    pub fn reconfigure(&mut self, via: u32, to: Config, from: Option<u64>, carried: bool) -> Verdict {
         let Some(leader) = self.session(via) else { return Verdict::Unknown };
         let Some(server) = self.kube.server(leader) else { return Verdict::Unknown };
         if from.is_some_and(|from| from != server.config.version) {
@@ -363,27 +357,25 @@ impl World {
         if server.next.is_some() {
             return Verdict::Busy;
         }
-        let config = change(server.config);
-        let new = config.voters;
         let synced = self.kube.running().filter(|(id, other)| {
             matches!(other.role, Role::Following { synced: true, .. })
                 && other.follows().map(|(l, _)| l) == Some(leader)
                 && *id != leader
         });
         let synced: Ids = synced.map(|(id, _)| id).collect::<Ids>().with(leader);
-        if !config.quorum(synced) {
+        if !to.quorum(synced) {
             return Verdict::NoQuorum;
         }
-        let zxid = self.append(leader, |zxid| What::Reconfig(Config { version: zxid, ..config }));
+        let zxid = self.append(leader, |zxid| What::Reconfig(Config { version: zxid, ..to }));
         let Some(zxid) = zxid else { return Verdict::Unknown };
-        self.tell(|| format!("leader {leader} proposes membership {new} as {zxid:x}"));
+        self.tell(|| format!("leader {leader} proposes membership {} as {zxid:x}", to.voters));
         if !carried {
             return Verdict::Unknown;
         }
         self.carry(leader);
         let committed = self.history.iter().any(|entry| entry.zxid == zxid);
         // A server whose part changes closes the connections of its clients.
-        let closed = !new.contains(via) || !new.contains(leader);
+        let closed = !to.voters.contains(via) || !to.voters.contains(leader);
         if committed && !closed && (via == leader || self.inform(via)) { Verdict::Done } else { Verdict::Unknown }
     }
 }

@@ -28,7 +28,7 @@ pub fn may(kind: Kind, verb: &str) -> bool {
     RULES.contains(&(kind.row().plural.to_owned(), verb.to_owned()))
 }
 
-/// What a deed asks the API server for, as `operator::act` does it.
+/// What a deed asks the API server for, as `operator::ensemble::act` does it.
 fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
     match deed {
         Deed::Write(Write::Apply { object, uid: Some(_) }) => vec![(object.key.kind, "patch")],
@@ -36,7 +36,7 @@ fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
         Deed::Write(Write::Apply { object, uid: None }) => {
             vec![(object.key.kind, "patch"), (object.key.kind, "create")]
         }
-        Deed::Write(Write::CreateSuperSecret(object)) => vec![(object.key.kind, "create")],
+        Deed::Write(Write::CreateSecret { object, .. }) => vec![(object.key.kind, "create")],
         Deed::Delete(target) => vec![(target.key.kind, "delete")],
         Deed::Resize(resize) => vec![(resize.object.key.kind, "patch")],
         Deed::LookAgain | Deed::Confirm { .. } | Deed::Reconfig { .. } | Deed::Guard(_) => Vec::new(),

@@ -29,7 +29,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{- /* Exactly what src/operator/{run,namespaces,observe,objects,passwords,refusals,act,report,events}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
+{{- /* Exactly what src/operator/kit/{controller,namespaces,read,write,status,events}.rs and src/operator/ensemble/{objects,passwords,refusals,act}.rs, and in rbac.yaml surroundings.rs, call. Server-side apply takes patch, and create for an object
 that is not there yet. Secrets are created once and never changed. */ -}}
 {{- define "menagerie.rules" -}}
 - apiGroups: [menagerie.dev]

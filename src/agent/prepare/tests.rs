@@ -3,7 +3,8 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
-use crate::model::{Beginning, Charter, Server};
+use crate::agent;
+use crate::model::{Beginning, Charter, Server, fixtures};
 
 const ROOT: &str = "/data";
 const OWN: ServerId = ServerId(2);
@@ -12,21 +13,21 @@ const OWN: ServerId = ServerId(2);
 type Files = BTreeMap<String, String>;
 
 fn list(ids: &[u32]) -> String {
-    let member = |id: &u32| (ServerId(*id), Server::voter(&format!("a-{}.ns", id - 1)));
+    named(ids, "ns")
+}
+
+fn named(ids: &[u32], domain: &str) -> String {
+    let member = |id: &u32| (ServerId(*id), Server::voter(&format!("a-{}.{domain}", id - 1)));
     Membership { servers: ids.iter().map(member).collect(), ..Membership::default() }.text()
 }
 
 fn seed(ids: &[u32], version: u64, birth: bool) -> Seed {
-    let charter = Charter {
-        ensemble: "a".into(),
-        identity: "one".into(),
-        beginning: birth.into(),
-        membership: list(ids),
-        version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}.ns").spec,
-        resync: std::collections::BTreeMap::default(),
-    };
-    Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
+    told(&list(ids), version, birth)
+}
+
+fn told(membership: &str, version: u64, birth: bool) -> Seed {
+    let charter = fixtures::charter(birth.into(), membership, version);
+    agent::fixtures::seed(&Charter { joiner: Server::voter("a-{ordinal}.ns").spec().to_owned(), ..charter })
 }
 
 fn mark(identity: &str, id: u32) -> String {
@@ -257,9 +258,16 @@ fn old_memberships_go_but_never_the_record_or_the_one_in_use() {
 
 fn lists() -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => prop::collection::btree_set(1u32..6, 1..5).prop_map(|ids| list(&ids.into_iter().collect::<Vec<_>>())),
+        4 => founders(),
         1 => prop_oneof![Just(String::new()), Just("server.1=a".to_owned()), "[ -~\n]{0,40}"],
     ]
+}
+
+/// Of one domain or another: the operator may have been told a wrong one.
+fn founders() -> impl Strategy<Value = String> {
+    let ids = prop::collection::btree_set(1u32..6, 1..5);
+    (ids, prop::sample::select(&["ns", "elsewhere"]))
+        .prop_map(|(ids, domain)| named(&ids.into_iter().collect::<Vec<_>>(), domain))
 }
 
 fn volumes() -> impl Strategy<Value = Files> {
@@ -276,8 +284,7 @@ fn volumes() -> impl Strategy<Value = Files> {
 }
 
 fn seeds() -> impl Strategy<Value = Seed> {
-    (prop::collection::btree_set(1u32..6, 1..5), 0u64..8, any::<bool>())
-        .prop_map(|(ids, version, birth)| seed(&ids.into_iter().collect::<Vec<_>>(), version, birth))
+    (founders(), 0u64..8, any::<bool>()).prop_map(|(founders, version, birth)| told(&founders, version, birth))
 }
 
 proptest! {
@@ -295,12 +302,14 @@ proptest! {
         let (plan, after) = prepared(&files, &seed);
         let record = Records::read(&look(&files).dynamics).newest;
         let own = record.filter(|record| record.contains(OWN) && record.version >= seed.membership.version);
-        let unborn = |record: &Membership| seed.beginning.is_birth() && record.version == ConfigVersion(0);
-        if let Some(record) = own.as_ref().filter(|record| unborn(record)) {
+        let agreed = |record: &Membership| record.version > ConfigVersion(0);
+        if let Some(record) = own.as_ref().filter(|record| !agreed(record)) {
             let more = plan.using.servers.keys().find(|id| !record.contains(**id));
             prop_assert_eq!(more, None, "more founders: those that heard of them and those that did not are two quorums");
+            let same = plan.using.servers.keys().eq(record.servers.keys());
+            prop_assert!(same || seed.beginning.is_birth(), "after the birth nothing but names gives way");
         }
-        if let Some(record) = own.filter(|record| !unborn(record)) {
+        if let Some(record) = own.filter(agreed) {
             let path = dynamic(&record.version.to_string());
             prop_assert_eq!(&after[&path], &files[&path]);
             prop_assert_eq!(&plan.using, &record);

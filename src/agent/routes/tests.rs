@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use super::kubelet::{HAND_OVER, leads_others};
 use super::*;
+use crate::agent::fixtures::{free, nobody};
 use crate::agent::member::MOMENT;
 use crate::agent::truth::Place;
 use crate::agent::volume::Volume;
@@ -57,14 +58,6 @@ async fn server(script: Script) -> Place {
     };
     tokio::spawn(async move { axum::serve(admin, Router::new().route("/commands/{name}", get(command))).await });
     place
-}
-
-async fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
-}
-
-async fn nobody() -> Place {
-    Place { admin: format!("http://{}", free().await), client: free().await, quorum: 2888 }
 }
 
 /// A volume as a server of the fixtures leaves it.

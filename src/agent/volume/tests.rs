@@ -5,24 +5,18 @@ use std::fs::Permissions;
 use tempfile::TempDir;
 
 use super::*;
+use crate::agent::fixtures;
 use crate::agent::prepare::{MYID, Plan, ZOO_CFG, prepare};
 use crate::agent::seed::Seed;
-use crate::model::{Charter, ConfigVersion, Server, ServerId};
+use crate::model::fixtures::charter;
+use crate::model::{ConfigVersion, Server, ServerId};
 
 const OWN: ServerId = ServerId(1);
 
 fn seed(hosts: &[&str], version: u64, birth: bool) -> Seed {
-    let lines = (1..).zip(hosts).map(|(id, host)| format!("server.{id}={}", Server::voter(host).spec));
-    let charter = Charter {
-        ensemble: "a".into(),
-        identity: "one".into(),
-        beginning: birth.into(),
-        membership: lines.collect::<Vec<_>>().join("\n"),
-        version: ConfigVersion(version).to_string(),
-        joiner: Server::voter("a-{ordinal}").spec,
-        resync: std::collections::BTreeMap::default(),
-    };
-    Seed::parse(&serde_json::to_string(&charter).unwrap(), "tickTime=2000\n".into(), "pw").unwrap()
+    let lines = (1..).zip(hosts).map(|(id, host)| format!("server.{id}={}", Server::voter(host).spec()));
+    let list = lines.collect::<Vec<_>>().join("\n");
+    fixtures::seed(&charter(birth.into(), &list, version))
 }
 
 fn plan(volume: &Volume, seed: &Seed) -> Plan {

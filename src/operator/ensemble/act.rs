@@ -4,29 +4,26 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::Api;
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::Context;
-use super::objects::objects;
-use super::observe::{Fresh, fresh, observe};
+use super::observe::observe;
 use super::passwords::password_in;
+use super::{Context, fresh};
 use crate::model::observed::Kind;
-use crate::model::password::PASSWORD_KEY;
 use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
-use crate::operator::kit::MANAGER;
-use crate::operator::kit::kept::shortened;
+use crate::operator::kit::read::Fresh;
 use crate::operator::kit::timeout::{ApiError, within};
-use crate::plan::{
-    Deed, Guard, Resize, Step, Target, Write, came_out_otherwise, denied, no_password, places, plan, refusal,
-};
+use crate::operator::kit::write::{self, Fence};
+use crate::plan::{Deed, Guard, Resize, Step, Target, Write, denied, no_password, places, plan, refusal};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
 
-const PASSWORD_LENGTH: usize = 40;
+/// Of what is made up in a Secret.
+const GENERATED_LENGTH: usize = 40;
 
 /// Why a step was not carried out.
 #[derive(Debug, Error)]
@@ -93,7 +90,7 @@ pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<A
     let result = carry_out(context, seen, step).await;
     let denied = matches!(result, Err(ActError::Ensemble(EnsembleError::Denied)));
     if denied || (result.is_ok() && matches!(step, Step::Join { .. } | Step::Leave { .. })) {
-        context.hindered.super_user(&seen.names, denied, Instant::now());
+        context.memory(&seen.names, |memory| memory.notes.super_user(denied, Instant::now()));
     }
     match step {
         Step::Guard(guard) => guarded(context, seen, guard, result),
@@ -115,7 +112,10 @@ fn guarded(
         Err(error @ (ActError::Ensemble(_) | ActError::NoPassword(_))) => Some(error.to_string()),
         Err(_) => return result,
     };
-    context.hindered.guard(&seen.names, &guard.mark, words.as_deref(), Instant::now());
+    context.memory(&seen.names, |memory| match &words {
+        Some(words) => memory.notes.unguarded(&guard.mark, words, Instant::now()),
+        None => memory.notes.guarded(),
+    });
     if let Some(words) = words {
         warn!(words, "what anybody could write below /zookeeper is not the super user's yet");
         return Ok(Acted::Partly);
@@ -126,12 +126,15 @@ fn guarded(
 async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let names = &seen.names;
     let (mut session, mut failed) = (None, Vec::new());
+    // Steps name members. Where these are, the last look says: a pod's address may be another ensemble's by the second one.
+    let mut again = None;
     for deed in step.deeds() {
+        let seen = again.as_ref().unwrap_or(seen);
         match &deed {
-            Deed::LookAgain => Box::pin(look_again(context, names, step)).await?,
+            Deed::LookAgain => again = Some(Box::pin(look_again(context, names, step)).await?),
             // Pods are made only behind everything that they need.
-            Deed::Write(write) if !failed.is_empty() && write.object().key.kind == Kind::StatefulSet => {}
-            Deed::Write(write) => match apply(context, seen, write).await {
+            Deed::Write(deed) if !failed.is_empty() && deed.object().key.kind == Kind::StatefulSet => {}
+            Deed::Write(deed) => match write(context, seen, deed).await {
                 // One that the API server does not make is no reason to leave the others.
                 Err(ActError::Api(error)) if error.is_answer() => failed.push(error),
                 result => result?,
@@ -148,9 +151,9 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
             }
             Deed::Guard(guard) => {
                 let ensemble = connected(&mut session, context, seen, &guard.via).await?;
-                let mut walk = context.walks.take(names, &guard.mark);
+                let mut walk = context.memory(names, |memory| memory.walk_on(&guard.mark));
                 let Some(walked) = ensemble.guard(&guard.root, &mut walk).await? else {
-                    context.walks.keep(names, &guard.mark, walk);
+                    context.memory(names, |memory| memory.walk = Some((guard.mark.clone(), walk)));
                     return Ok(Acted::Partly);
                 };
                 let (znodes, changed, mended) = (walked.looked, walked.changed, walked.mended);
@@ -161,124 +164,66 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
     if failed.is_empty() { Ok(Acted::Whole) } else { Err(ActError::Writes(failed)) }
 }
 
-/// Comparing is no choice: what differs is left to the next pass.
-async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<(), ActError> {
+/// What was seen, where it comes to the same step. Comparing is no choice: what differs is left to the next pass.
+async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<Observation, ActError> {
     let Fresh::Whole(ensemble) = fresh(context, &names.namespace, &names.ensemble).await? else {
         return Err(ActError::Outdated("the ensemble is gone, or cannot be read any more".to_owned()));
     };
-    let again = plan(&observe(context, &ensemble).await?).step;
+    let seen = observe(context, &ensemble).await?;
+    let again = plan(&seen).step;
     if again == *step {
-        return Ok(());
+        return Ok(seen);
     }
     let (before, now) = (step.word(), again.word());
     Err(ActError::Outdated(format!("a second look comes to another step ({now}) than the first ({before})")))
 }
 
-async fn apply(context: &Context, seen: &Observation, write: &Write) -> Result<(), ActError> {
-    let names = &seen.names;
-    match write {
+async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(), ActError> {
+    let (client, namespace) = (&context.kit.client, &seen.names.namespace);
+    let answer = match write {
         Write::Apply { object, uid } => {
-            let meant = places(seen, write);
-            match uid {
-                None => put(context, names, object, meant).await,
-                Some(uid) => {
-                    let mut json = object.json.clone();
-                    // The API server refuses to touch another object that took the name meanwhile.
-                    json["metadata"]["uid"] = json!(uid);
-                    patch(context, names, (object, meant), &json).await
-                }
-            }
+            let fence = uid.as_deref().map_or(Fence::Absent, Fence::Uid);
+            write::apply(client, namespace, object, fence).await
         }
-        Write::CreateSuperSecret(object) => {
-            create_super_secret(context, names, object).await?;
-            context.hindered.written(names, &object.key, places(seen, write), Vec::new(), Instant::now());
-            Ok(())
+        // What comes of a Secret is not looked at: it has what was made up in it.
+        Write::CreateSecret { object, key } => {
+            let created = write::create(client, namespace, &object.key, made_up(object, key)).await;
+            created.map(|()| object.json.clone())
         }
-    }
-}
-
-/// What was not there is applied without force: an object of somebody else that took the name since the look holds its
-/// fields, and the API server answers with a conflict.
-async fn put(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>) -> Result<(), ActError> {
-    send(context, names, (object, meant), &object.json, PatchParams::apply(MANAGER)).await
+    };
+    note(context, &seen.names, write.object(), places(seen, write), &answer);
+    answer?;
+    Ok(())
 }
 
 async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<(), ActError> {
-    let mut json = resize.object.json.clone();
-    json["metadata"]["uid"] = json!(resize.uid);
-    json["metadata"]["resourceVersion"] = json!(resize.resource_version);
-    patch(context, names, (&resize.object, Vec::new()), &json).await
-}
-
-async fn patch(
-    context: &Context,
-    names: &Names,
-    object: (&Rendered, Vec<Place>),
-    json: &Value,
-) -> Result<(), ActError> {
-    send(context, names, object, json, PatchParams::apply(MANAGER).force()).await
-}
-
-async fn send(
-    context: &Context,
-    names: &Names,
-    (object, meant): (&Rendered, Vec<Place>),
-    json: &Value,
-    params: PatchParams,
-) -> Result<(), ActError> {
-    let api = objects(context, object.key.kind, &names.namespace);
-    let what = format!("apply {} {}", object.key.kind.as_str(), object.key.name);
-    let answer = within(what, api.patch(&object.key.name, &params, &Patch::Apply(json))).await;
-    let answer = answer.inspect_err(|error| note(context, names, object, error))?;
-    let otherwise = came_out_otherwise(&serde_json::to_value(&answer).unwrap_or_default(), object);
-    let short = |places: Vec<Place>| places.into_iter().map(shortened).collect();
-    context.hindered.written(names, &object.key, short(meant), short(otherwise), Instant::now());
-    info!(kind = object.key.kind.as_str(), object = object.key.name, "applied");
+    let fence = Fence::Version(&resize.uid, &resize.resource_version);
+    let answer = write::apply(&context.kit.client, &names.namespace, &resize.object, fence).await;
+    note(context, names, &resize.object, Vec::new(), &answer);
+    answer?;
     Ok(())
 }
 
-/// Remembers what was refused, so that it does not stand in the way of everything else.
-fn note(context: &Context, names: &Names, object: &Rendered, error: &ApiError) {
-    let (key, seal, now) = (&object.key, object.seal(), Instant::now());
-    match (error.refusal(), error.failure()) {
-        (Some(words), _) => context.hindered.refused(names, key, &seal, words, now),
-        (None, Some(words)) => context.hindered.failed(names, key, &seal, words, now),
-        (None, None) => {}
-    }
+/// Remembers what came of a write, so that one that is refused does not stand in the way of everything else.
+fn note(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>, answer: &Result<Value, ApiError>) {
+    let now = Instant::now();
+    context.memory(names, |memory| memory.notes.objects.answered(object, meant, answer.as_ref(), now));
 }
 
-/// Created, never applied: if another one is there already, this fails and the next pass sees it.
-async fn create_super_secret(context: &Context, names: &Names, object: &Rendered) -> Result<(), ActError> {
+/// The Secret as it is created, and never rendered.
+fn made_up(object: &Rendered, key: &str) -> Value {
     let mut json = object.json.clone();
-    let password = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH);
-    json["stringData"] = json!({PASSWORD_KEY: password});
-    let secret: Secret = serde_json::from_value(json).map_err(|error| ActError::Outdated(error.to_string()))?;
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &names.namespace);
-    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    let created = within(format!("apply Secret {}", object.key.name), api.create(&params, &secret)).await;
-    created.inspect_err(|error| note(context, names, object, error))?;
-    info!(kind = "Secret", object = object.key.name, "created");
-    Ok(())
+    json["stringData"] = json!({key: Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH)});
+    json
 }
 
 async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(), ActError> {
-    let api = objects(context, target.key.kind, &names.namespace);
-    let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(target.uid.clone()),
-            resource_version: Some(target.resource_version.clone()),
-        }),
-        ..DeleteParams::default()
-    };
-    let what = format!("delete {} {}", target.key.kind.as_str(), target.key.name);
-    let deleted = within(what, api.delete(&target.key.name, &params)).await;
-    deleted.inspect_err(|error| {
-        if let Some(words) = error.refusal() {
-            context.hindered.refused(names, &target.key, &target.uid, words, Instant::now());
-        }
-    })?;
-    info!(kind = target.key.kind.as_str(), object = target.key.name, "deleted");
-    Ok(())
+    let deleted = write::delete(&context.kit.client, &names.namespace, target).await;
+    if let Some(words) = deleted.as_ref().err().and_then(ApiError::refusal) {
+        let now = Instant::now();
+        context.memory(names, |memory| memory.notes.objects.refused(&target.key, &target.uid, words, now));
+    }
+    Ok(deleted?)
 }
 
 async fn reconfigure(ensemble: &Ensemble, change: &Change, from: ConfigVersion) -> Result<(), ActError> {
@@ -294,12 +239,9 @@ async fn reconfigure(ensemble: &Ensemble, change: &Change, from: ConfigVersion) 
             return Err(ActError::Outdated("a majority of the new membership is not synced".to_owned()));
         }
     }
-    let (id, wanted) = match change {
-        Change::Join(id, _) => (*id, true),
-        Change::Leave(id) => (*id, false),
-    };
+    let id = change.id;
     match ensemble.committed_membership().await {
-        Ok(confirmed) if confirmed.contains(id) == wanted => Ok(()),
+        Ok(confirmed) if confirmed.contains(id) == change.joins() => Ok(()),
         Ok(_) => Err(ActError::Outdated(format!("the change of member {id} did not last"))),
         // A role change closes client connections, this one among them. It was answered: the next pass reads it again.
         Err(error) => {
@@ -324,7 +266,7 @@ async fn connected<'a>(
 
 async fn connect(context: &Context, seen: &Observation, via: &[ServerId]) -> Result<Ensemble, ActError> {
     let name = seen.names.super_secret();
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &seen.names.namespace);
+    let api: Api<Secret> = Api::namespaced(context.kit.client.clone(), &seen.names.namespace);
     let secret = within(format!("read Secret {name}"), api.get(&name)).await?;
     let password = password_in(secret).ok_or(ActError::NoPassword(name))?;
     let addresses: Vec<String> = via.iter().filter_map(|id| seen.address(*id)).map(str::to_owned).collect();

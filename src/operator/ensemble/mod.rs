@@ -2,112 +2,100 @@
 
 mod act;
 pub mod hindered;
-pub mod hints;
+mod hints;
+mod memory;
 pub mod metrics;
-pub mod objects;
+mod objects;
 mod observe;
-pub mod passwords;
+mod passwords;
 mod pods;
 mod refusals;
 mod report;
-pub mod surroundings;
-pub mod walks;
+mod surroundings;
+mod watch;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::FutureExt as _;
+use kube::Resource as _;
 use kube::runtime::controller::Action;
-use kube::{Client, Resource as _};
-use thiserror::Error;
-use tracing::{Instrument as _, debug, error, info_span, warn};
+use tracing::{debug, error, info_span, warn};
 
-use super::kit::events::Events;
-use super::kit::pace::Backoff;
+use super::kit::Kit;
+use super::kit::memory::Memories;
+use super::kit::pace::{After, spread};
+use super::kit::pass::{PassError, chain, framed};
+use super::kit::read::{self, Fresh};
+use super::kit::status::say_undecodable;
 use super::kit::timeout::ApiError;
 use super::kit::watched::Watched;
 use crate::api::ZooKeeperEnsemble;
+use crate::model::Names;
+use crate::model::names::{APPROVE_ANNOTATION, RESTART_ANNOTATION};
 use crate::model::observed::Environment;
-use crate::plan::{plan, refused};
+use crate::plan::{Step, plan, refused};
 use act::{ActError, Acted, act};
-use observe::{Fresh, fresh, observe};
-use report::{announce, record, say_undecodable};
+use memory::Memory;
+use metrics::Voters;
+use observe::observe;
+use report::{announce, record};
 
-/// What every reconcile shares.
+pub use watch::look_after;
+
+/// The custom resource's kind.
+const KIND: &str = "ZooKeeperEnsemble";
+
+/// What every pass over an ensemble shares.
 pub struct Context {
-    pub client: Client,
-    pub events: Events,
+    /// What it shares with other kinds.
+    pub kit: Arc<Kit>,
+    /// The operator's surroundings.
     pub environment: Environment,
+    /// The cluster's DNS domain.
     pub cluster_domain: String,
-    pub metrics: metrics::Metrics,
-    pub backoff: Backoff,
-    pub hints: hints::Hints,
-    pub hindered: hindered::Hindered,
-    pub walks: walks::Walks,
-    pub passwords: passwords::Passwords,
+    /// What is read by Prometheus of each.
+    pub voters: Voters,
+    /// What is remembered of each.
+    pub memories: Memories<Memory>,
 }
 
 impl Context {
+    /// What is remembered of this ensemble.
+    fn memory<T>(&self, names: &Names, look: impl FnOnce(&mut Memory) -> T) -> T {
+        self.memories.with(&names.namespace, &names.ensemble, look)
+    }
+
     /// The ensemble is gone, or is looked after no more.
-    pub fn forget(&self, namespace: &str, name: &str) {
-        self.hints.forget(namespace, name);
-        self.metrics.forget(namespace, name);
-        self.backoff.forget(namespace, name);
-        self.hindered.forget(namespace, name);
-        self.walks.forget(namespace, name);
-        self.passwords.forget(namespace, name);
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+        self.voters.forget(namespace, name);
     }
 }
 
-/// Why a pass did not go through.
-#[derive(Debug, Error)]
-pub enum PassError {
-    /// The API server did not do what was asked.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    /// The step was not carried out.
-    #[error(transparent)]
-    Act(#[from] ActError),
-    /// A defect of this operator.
-    #[error("panicked: {0}")]
-    Panic(String),
-}
-
 /// An ensemble in the store.
-pub type Guarded = Watched<ZooKeeperEnsemble>;
+type Guarded = Watched<ZooKeeperEnsemble>;
 
 /// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
 const UNDECODABLE: Duration = Duration::from_mins(1);
 
-/// Runs a pass, and keeps a panic in it from every other ensemble: kube raises it again in the controller's own task.
-pub async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError> {
+async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError<ActError>> {
     let meta = ensemble.meta();
     let name = meta.name.clone().unwrap_or_default();
     let namespace = meta.namespace.clone().unwrap_or_default();
     let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
-    let started = Instant::now();
-    let result = contained(Box::pin(pass(&namespace, &name, &context))).instrument(span).await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(PassError::Panic(_)) => "panic",
-        Err(PassError::Api(_) | PassError::Act(_)) => "error",
-    };
-    context.metrics.pass(outcome, started.elapsed().as_secs_f64());
-    result
+    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
 }
 
-async fn contained<T>(pass: impl Future<Output = Result<T, PassError>>) -> Result<T, PassError> {
-    AssertUnwindSafe(pass).catch_unwind().await.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))))
-}
-
-async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError> {
+/// One pass: observe, plan, act, report.
+async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ActError>> {
     let ensemble = match fresh(context, namespace, name).await? {
         Fresh::Whole(ensemble) => ensemble,
         Fresh::Undecodable(object, error) => {
             warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
-            context.metrics.wanted(namespace, name, object.data["spec"]["replicas"].as_i64());
-            say_undecodable(context, &object, &error).await?;
+            if let Some(wanted) = object.data["spec"]["replicas"].as_i64() {
+                context.voters.wanted(namespace, name, wanted);
+            }
+            say_undecodable::<ZooKeeperEnsemble>(&context.kit.client, &object, &error).await?;
             return Ok(Action::requeue(UNDECODABLE));
         }
         Fresh::Gone => {
@@ -119,7 +107,9 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     let mut plan = plan(&seen);
     let passed_over: Vec<&str> = plan.considered.iter().map(|rule| rule.otherwise).collect();
     debug!(namespace, ensemble = name, step = plan.step.word(), ?passed_over, "decided");
-    context.metrics.plan(namespace, name, &plan, ensemble.spec.replicas.into());
+    context.kit.metrics.step(plan.step.word());
+    context.voters.wanted(namespace, name, ensemble.spec.replicas.into());
+    context.voters.synced(namespace, name, plan.status.ready_replicas.into());
     let outcome = act(context, &seen, &plan.step).await;
     if matches!(outcome, Ok(Acted::Whole)) {
         plan.carried_out();
@@ -130,16 +120,42 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     }
     announce(context, &ensemble, &plan, &outcome, refusal.is_some()).await;
     record(context, &ensemble, &plan).await?;
-    outcome?;
-    Ok(Action::requeue(context.backoff.after(&seen.names, &plan.step)))
+    outcome.map_err(PassError::Act)?;
+    let (after, ensembles) = (after(&plan.step), context.memories.count());
+    Ok(Action::requeue(spread(context.memory(&seen.names, |memory| memory.pace.after(after, ensembles)))))
+}
+
+/// The custom resource as it is now.
+async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh<ZooKeeperEnsemble>, ApiError> {
+    let ask = [RESTART_ANNOTATION, APPROVE_ANNOTATION];
+    read::fresh(&context.kit.client, ("ensemble", namespace, name), &ask).await
+}
+
+/// What a step says of when to look again.
+fn after(step: &Step) -> After {
+    match step {
+        Step::Rest | Step::Refuse(_) => After::Rest,
+        Step::Wait(reason) => After::Wait(reason.code),
+        Step::Apply(_) => After::Apply,
+        Step::Tell(_)
+        | Step::Delete(_)
+        | Step::Raise(_)
+        | Step::Lower(_)
+        | Step::Join { .. }
+        | Step::Leave { .. }
+        | Step::Restart(_)
+        | Step::Renew(_)
+        | Step::Guard(_) => After::Step,
+    }
 }
 
 /// What to do after a pass that did not go through.
 #[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Context>) -> Action {
+fn error_policy(ensemble: Arc<Guarded>, error: &PassError<ActError>, context: Arc<Context>) -> Action {
     let meta = ensemble.meta();
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let delay = context.backoff.after_failure(namespace.unwrap_or_default(), name.unwrap_or_default());
+    let failed = |memory: &mut Memory| memory.pace.after_failure();
+    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
     let retry_ms = delay.as_millis();
     let chain = chain(error);
     match error {
@@ -152,26 +168,4 @@ pub fn error_policy(ensemble: Arc<Guarded>, error: &PassError, context: Arc<Cont
         _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
     }
     Action::requeue(delay)
-}
-
-/// An error with its cause, on one line. One is enough: kube's errors repeat theirs.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_in_one_pass_is_an_error_of_that_pass() {
-        let panicked = contained::<()>(async { panic!("a defect") }).await;
-        assert!(matches!(panicked, Err(PassError::Panic(text)) if text == "a defect"));
-        assert!(contained(async { Ok(1) }).await.is_ok());
-    }
 }

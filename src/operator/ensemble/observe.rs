@@ -7,51 +7,19 @@ use futures::future::join_all;
 use futures::try_join;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::Api;
-use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::objects::{Reader, whole};
+use super::objects::Reader;
 use super::{Context, passwords, refusals, surroundings};
 use crate::agent::client;
 use crate::api::ZooKeeperEnsemble;
 use crate::model::charter::CHARTER_KEY;
 use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
-use crate::model::{Desired, Live, MemberTruth, Names, Observation, Ordinal, PodFacts, Requests, ServerId, SetFacts};
-use crate::operator::kit::kept::of_ensemble;
+use crate::model::{
+    Desired, Live, MemberTruth, Names, Observation, PodFacts, Pool, Requests, Seat, ServerId, SetFacts,
+};
 use crate::operator::kit::timeout::ApiError;
-
-/// The custom resource as it is now.
-pub enum Fresh {
-    /// It is there, and can be read.
-    Whole(Box<ZooKeeperEnsemble>),
-    /// It is there, and these types cannot hold it, for this reason.
-    Undecodable(Box<DynamicObject>, String),
-    /// It is gone, or being deleted.
-    Gone,
-}
-
-/// Reads the custom resource.
-pub async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh, ApiError> {
-    let resource = ApiResource::erase::<ZooKeeperEnsemble>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
-    let read = async { api.get_opt(name).await };
-    let found = whole(format!("read ensemble {name}"), read, |object: DynamicObject| {
-        let there = object.metadata.deletion_timestamp.is_none();
-        there.then(|| decoded(of_ensemble(object)))
-    });
-    Ok(found.await?.flatten().unwrap_or(Fresh::Gone))
-}
-
-fn decoded(object: DynamicObject) -> Fresh {
-    // With the field: what is wrong with a number says little without it.
-    let whole = serde_json::to_value(&object).map_err(|error| error.to_string());
-    match whole.and_then(|json| serde_path_to_error::deserialize(json).map_err(|error| error.to_string())) {
-        Ok(ensemble) => Fresh::Whole(Box::new(ensemble)),
-        Err(error) => Fresh::Undecodable(Box::new(object), error),
-    }
-}
 
 /// Everything about one ensemble.
 pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<Observation, ApiError> {
@@ -61,7 +29,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         domain: context.cluster_domain.clone(),
     };
     let uid = ensemble.uid().unwrap_or_default();
-    let hindrances = context.hindered.of(&names, Instant::now());
+    let hindrances = context.memory(&names, |memory| memory.notes.hindrances(Instant::now()));
     let reader = Reader { context, names: &names, uid: &uid, hindrances: &hindrances };
     let objects = reader.single().await?;
     let mut seen = Observation {
@@ -74,7 +42,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         desired: Desired::from_spec(&ensemble.spec),
         status: ensemble.status.clone().unwrap_or_default(),
         environment: context.environment.clone(),
-        set: set_facts(&objects, &names),
+        sets: set_facts(&objects, &names).map(|set| (Pool::Voters, set)).into_iter().collect(),
         pods: BTreeMap::new(),
         claims: BTreeMap::new(),
         members: BTreeMap::new(),
@@ -84,24 +52,24 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         hindrances: hindrances.clone(),
         names: names.clone(),
     };
-    if let Some(set) = &seen.set {
+    if let Some(set) = seen.set(Pool::Voters) {
         // An ephemeral member has no claim, unless one was left from before.
         let first = if set.identity.is_some() { 0 } else { set.replicas };
-        let members = (first..seen.span()).map(Ordinal);
+        let members = (first..seen.span()).map(Seat::voter);
         let (services, pods, claims) =
             try_join!(reader.member_services(seen.span()), reader.pods(set), reader.claims(members))?;
         (seen.pods, seen.claims, seen.objects) = (pods, claims, seen.objects.into_iter().chain(services).collect());
     } else {
         seen.claims = reader.labelled_claims().await?;
         let (services, claims) =
-            try_join!(reader.member_services(seen.span()), reader.claims((0..seen.span()).map(Ordinal)))?;
+            try_join!(reader.member_services(seen.span()), reader.claims((0..seen.span()).map(Seat::voter)))?;
         seen.claims.extend(claims);
         seen.objects.extend(services);
     }
     passwords::look(context, &mut seen).await;
     surroundings::look(context, &mut seen).await;
     refusals::look(context, &mut seen).await;
-    let asked = seen.pods.iter().map(|(ordinal, pod)| async { (ServerId::from(*ordinal), ask(pod).await) });
+    let asked = seen.pods.iter().map(|(seat, pod)| async { (ServerId::from(*seat), ask(pod).await) });
     let answers = join_all(asked).await.into_iter();
     seen.members = answers.map(|(id, answer)| (id, seen.believed(id, answer))).collect();
     Ok(seen)
@@ -144,26 +112,4 @@ async fn ask(pod: &PodFacts) -> Result<MemberTruth, String> {
     let ip = pod.ip.as_ref().ok_or("its pod has no address yet")?;
     let answer = client::member(ip, client::PATIENCE).await;
     answer.map_err(|error| format!("its agent does not answer: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_decoded_is_told_with_its_field() {
-        let object = |replicas: Value| {
-            let object = json!({
-                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperEnsemble", "metadata": {"name": "zk"},
-                "spec": {"replicas": replicas, "version": "3.9.5"},
-            });
-            decoded(serde_json::from_value(object).unwrap())
-        };
-        assert!(matches!(object(json!(3)), Fresh::Whole(ensemble) if ensemble.spec.replicas == 3));
-        let Fresh::Undecodable(object, error) = object(json!(99_999_999_999_u64)) else { panic!() };
-        assert!(error.starts_with("spec.replicas: "), "{error}");
-        assert_eq!(object.data["spec"]["replicas"].as_i64(), Some(99_999_999_999));
-    }
 }

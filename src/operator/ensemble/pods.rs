@@ -187,11 +187,10 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
         let state = container.state.as_ref()?;
         let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
         let last = last.filter(|ended| ended.exit_code != 0);
-        // One that waits for names says so when it gives up, and is started again to wait once more.
-        if container.name == "prepare" && state.running.is_some() {
-            return last.map(|ended| format!("container {} {}", container.name, end(spec, &container.name, ended)));
-        }
-        if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
+        let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0);
+        // One that waits for names says so when it gives up, and is started again, after a pause, to wait once more: the same words
+        // for all of that.
+        if let Some(ended) = ended.or_else(|| last.filter(|_| container.name == "prepare")) {
             return Some(format!("container {} {}", container.name, end(spec, &container.name, ended)));
         }
         let waiting = state.waiting.as_ref()?;

@@ -14,9 +14,9 @@ use kube::core::ObjectList;
 use tracing::{debug, info};
 
 use super::Context;
-use super::objects::{PAGE, whole};
 use crate::model::words::{QUOTE, cut};
-use crate::model::{ClaimFacts, Names, Observation, Ordinal, PodFacts, Refusal};
+use crate::model::{ClaimFacts, Names, Observation, PodFacts, Pool, Refusal, Seat};
+use crate::operator::kit::read::{PAGE, whole};
 use crate::operator::kit::timeout::ApiError;
 
 /// The controller's own limit is some forty an hour, and they are kept for an hour.
@@ -31,18 +31,19 @@ static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Adds what Events say of pods that are not there, and of what others wait for.
 pub async fn look(context: &Context, seen: &mut Observation) {
-    let missing = context.hindered.unmanned(&seen.names, &seen.unmanned(), Instant::now());
-    if let Some(set) = seen.set.as_ref().filter(|_| !missing.is_empty()) {
+    let (unmanned, now) = (seen.unmanned(), Instant::now());
+    let missing = context.memory(&seen.names, |memory| memory.notes.unmanned(&unmanned, now));
+    if let Some(set) = seen.set(Pool::Voters).filter(|_| !missing.is_empty()) {
         let events = events(context, &seen.names, &set.uid).await;
         seen.hindrances.pods = refusals(&events, &missing, &seen.names);
     }
     let (names, now) = (&seen.names, seen.now);
     let asked = seen.pods.iter();
-    let asked = asked.filter_map(|(ordinal, pod)| Some((*ordinal, suspect(pod, seen.claims.get(ordinal), now)?)));
-    let asked = asked.map(|(ordinal, uid)| async move { (ordinal, events(context, names, uid).await) });
-    let told: Vec<(Ordinal, Vec<Event>)> = join_all(asked).await;
-    for (ordinal, events) in told {
-        if let (Some(pod), Some(words)) = (seen.pods.get_mut(&ordinal), complaint(&events)) {
+    let asked = asked.filter_map(|(seat, pod)| Some((*seat, suspect(pod, seen.claims.get(seat), now)?)));
+    let asked = asked.map(|(seat, uid)| async move { (seat, events(context, names, uid).await) });
+    let told: Vec<(Seat, Vec<Event>)> = join_all(asked).await;
+    for (seat, events) in told {
+        if let (Some(pod), Some(words)) = (seen.pods.get_mut(&seat), complaint(&events)) {
             pod.trouble = Some(match pod.trouble.take() {
                 Some(trouble) => format!("{trouble}; its volume: {words}"),
                 None if pod.creating => format!("its containers are not made: {words}"),
@@ -84,7 +85,7 @@ fn complaint(events: &[Event]) -> Option<String> {
 }
 
 async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
-    let api: Api<Event> = Api::namespaced(context.client.clone(), &names.namespace);
+    let api: Api<Event> = Api::namespaced(context.kit.client.clone(), &names.namespace);
     let mut about = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(PAGE);
     let mut found = Vec::new();
     let all = async {
@@ -129,11 +130,11 @@ fn bare(event: Event) -> Event {
 }
 
 /// What the API server said of each pod, unless the pod was made since.
-fn refusals(events: &[Event], missing: &BTreeSet<Ordinal>, names: &Names) -> BTreeMap<Ordinal, Refusal> {
+fn refusals(events: &[Event], missing: &BTreeSet<Seat>, names: &Names) -> BTreeMap<Seat, Refusal> {
     let mut refusals = BTreeMap::new();
-    for ordinal in missing {
+    for seat in missing {
         let of_it: Vec<&Event> =
-            events.iter().filter(|event| subject(said(event.message.as_ref()), names) == Some(*ordinal)).collect();
+            events.iter().filter(|event| subject(said(event.message.as_ref()), names) == Some(*seat)).collect();
         let with = |reason: &'static str| of_it.iter().filter(move |event| said(event.reason.as_ref()) == reason);
         let made = with("SuccessfulCreate").map(|event| last(event)).max().flatten();
         let failed = with("FailedCreate").filter(|event| last(event) > made);
@@ -141,16 +142,16 @@ fn refusals(events: &[Event], missing: &BTreeSet<Ordinal>, names: &Names) -> BTr
         if let Some(newest) = failed.max_by_key(|event| last(event)) {
             let words = said(newest.message.as_ref());
             let words = words.split_once("failed error: ").map_or(words, |(_, words)| words);
-            refusals.insert(*ordinal, Refusal { since, words: cut(words, QUOTE) });
+            refusals.insert(*seat, Refusal { since, words: cut(words, QUOTE) });
         }
     }
     refusals
 }
 
 /// Whose pod an Event of the set speaks of: `create Pod zk-2 in StatefulSet zk …`, `create Claim data-zk-2 for Pod zk-2 …`.
-fn subject(message: &str, names: &Names) -> Option<Ordinal> {
+fn subject(message: &str, names: &Names) -> Option<Seat> {
     let (_, rest) = message.split_once("Pod ")?;
-    names.ordinal_of_pod(rest.split_whitespace().next()?)
+    names.seat_of_pod(rest.split_whitespace().next()?)
 }
 
 fn said(text: Option<&String>) -> &str {
@@ -174,12 +175,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::fixtures::names;
 
     const PSA: &str = r#"pods "zk-2" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true"#;
-
-    fn names() -> Names {
-        Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() }
-    }
 
     fn event(reason: &str, message: &str, first: &str, last: &str) -> Event {
         let object: Value = json!({
@@ -252,8 +250,10 @@ mod tests {
             failed("zk-2", PSA, "10:02:00", "10:05:00"),
             failed("zk-1", "another's", "10:02:00", "10:06:00"),
         ];
-        let found = refusals(&events, &BTreeSet::from([Ordinal(2), Ordinal(0)]), &names());
-        let [(Ordinal(2), refusal)] = &found.into_iter().collect::<Vec<_>>()[..] else { panic!() };
+        let found = refusals(&events, &BTreeSet::from([Seat::voter(2), Seat::voter(0)]), &names());
+        let [(Seat { pool: Pool::Voters, ordinal: 2 }, refusal)] = &found.into_iter().collect::<Vec<_>>()[..] else {
+            panic!()
+        };
         assert_eq!((refusal.words.as_str(), refusal.since), (PSA, Some(1_795_687_200)));
     }
 
@@ -263,7 +263,7 @@ mod tests {
             failed("zk-2", PSA, "10:00:00", "10:01:00"),
             event("SuccessfulCreate", "create Pod zk-2 in StatefulSet zk successful", "09:00:00", "10:02:00"),
         ];
-        assert!(refusals(&events, &BTreeSet::from([Ordinal(2)]), &names()).is_empty());
+        assert!(refusals(&events, &BTreeSet::from([Seat::voter(2)]), &names()).is_empty());
     }
 
     #[test]
@@ -272,11 +272,12 @@ mod tests {
         let message = format!("create Claim data-zk-0 for Pod zk-0 in StatefulSet zk failed error: {words}");
         let found = refusals(
             &[event("FailedCreate", &message, "10:00:00", "10:00:00")],
-            &BTreeSet::from([Ordinal(0)]),
+            &BTreeSet::from([Seat::voter(0)]),
             &names(),
         );
         assert!(
-            found[&Ordinal(0)].words.starts_with("persistentvolumeclaims") && found[&Ordinal(0)].words.len() <= QUOTE
+            found[&Seat::voter(0)].words.starts_with("persistentvolumeclaims")
+                && found[&Seat::voter(0)].words.len() <= QUOTE
         );
     }
 }

@@ -14,7 +14,7 @@ use kube::{Client, ResourceExt as _};
 use tracing::{debug, info};
 
 use super::Context;
-use crate::model::{Fact, NodeFacts, Observation, Ordinal};
+use crate::model::{Fact, NodeFacts, Observation, Seat};
 use crate::operator::kit::timeout::within;
 
 /// Kubernetes' own way to say that a node is shut down and will not come back as it was.
@@ -25,15 +25,15 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 pub async fn look(context: &Context, seen: &mut Observation) {
     let names: BTreeSet<String> = seen.pods.values().filter_map(|pod| pod.node.clone()).collect();
     seen.nodes = join_all(names.into_iter().map(|name| node(context, name))).await.into_iter().collect();
-    let stopped: Vec<(Ordinal, String)> = seen
+    let stopped: Vec<(Seat, String)> = seen
         .pods
         .iter()
         .filter(|(_, pod)| pod.running != Some(true))
-        .filter_map(|(ordinal, _)| Some((*ordinal, seen.claims.get(ordinal)?.volume.clone()?)))
+        .filter_map(|(seat, _)| Some((*seat, seen.claims.get(seat)?.volume.clone()?)))
         .collect();
-    for (ordinal, volume) in stopped {
+    for (seat, volume) in stopped {
         let lost = lost_with_its_node(context, &volume).await;
-        if let (Some(claim), Some(lost)) = (seen.claims.get_mut(&ordinal), lost) {
+        if let (Some(claim), Some(lost)) = (seen.claims.get_mut(&seat), lost) {
             claim.lost.get_or_insert(lost);
         }
     }
@@ -68,7 +68,7 @@ fn places(node: &Node) -> Option<u64> {
 }
 
 async fn node(context: &Context, name: String) -> (String, Fact<NodeFacts>) {
-    let api: Api<Node> = Api::all(context.client.clone());
+    let api: Api<Node> = Api::all(context.kit.client.clone());
     let fact = match within(format!("read node {name}"), api.get_opt(&name)).await {
         Ok(Some(node)) => Fact::Known(facts(&node)),
         Ok(None) => Fact::Known(NodeFacts { cordoned: false, lost: Some(format!("node {name} was deleted")) }),
@@ -88,11 +88,11 @@ fn facts(node: &Node) -> NodeFacts {
 
 /// A volume that can be reached from certain nodes only, none of which is there any more.
 async fn lost_with_its_node(context: &Context, volume: &str) -> Option<String> {
-    let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
+    let volumes: Api<PersistentVolume> = Api::all(context.kit.client.clone());
     let found = within(format!("read volume {volume}"), volumes.get_opt(volume)).await;
     let found = found.inspect_err(|error| debug!(%error, "nothing is known of the volume")).ok()??;
     let hosts = hosts(&found)?;
-    let nodes: Api<Node> = Api::all(context.client.clone());
+    let nodes: Api<Node> = Api::all(context.kit.client.clone());
     let listed = ListParams::default().labels(&format!("{HOSTNAME} in ({})", hosts.join(",")));
     let left = within("list nodes", nodes.list(&listed)).await;
     let left = left.inspect_err(|error| debug!(%error, "nothing is known of the volume's nodes")).ok()?;

@@ -1,4 +1,4 @@
-//! Events about an ensemble. Of two that say the same the second is counted with the first; what says something else is an
+//! Events about custom resources. Of two that say the same the second is counted with the first; what says something else is an
 //! Event of its own, since the API server keeps the text of one as it is.
 //!
 //! kube's own recorder leaves the text out of what makes two the same: an old text then stands under a new time.
@@ -17,15 +17,20 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Client, ResourceExt as _};
+use tracing::warn;
 
+use super::timeout::ApiError;
+
+/// How long an Event may take before it is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// As long as client-go counts on: Events of the same within it are one.
 const WINDOW: Duration = Duration::from_mins(6);
 /// Texts of one kind within it.
 const TEXTS: usize = 8;
 
-/// What a kind of Event is about, and in which word.
+/// What an Event is about, and in which word.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct Topic {
     uid: String,
     warning: bool,
     action: String,
@@ -57,7 +62,7 @@ pub struct Events {
 }
 
 #[derive(Default)]
-struct Ledger(Mutex<HashMap<Kind, Vec<Told>>>);
+struct Ledger(Mutex<HashMap<Topic, Vec<Told>>>);
 
 impl Events {
     /// In the name of this controller, and of this one among its pods.
@@ -70,8 +75,17 @@ impl Events {
         }
     }
 
+    /// Publishes it. An Event that is lost is no reason to stop.
+    pub async fn say(&self, event: &Event, about: &ObjectReference) {
+        match tokio::time::timeout(PATIENCE, self.publish(event, about)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(error = ApiError::of("publish an Event", error).told(), "an Event is lost"),
+            Err(_) => warn!("failed to publish an Event: no answer from the API server"),
+        }
+    }
+
     /// Creates it, or counts it with one that says the same.
-    pub async fn publish(&self, event: &Event, about: &ObjectReference) -> kube::Result<()> {
+    async fn publish(&self, event: &Event, about: &ObjectReference) -> kube::Result<()> {
         let api: Api<Stored> = Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
         let now = Instant::now();
         match self.told.next(event, || self.stored(event, about), about, now) {
@@ -117,12 +131,12 @@ impl Events {
 impl Ledger {
     fn next(&self, event: &Event, stored: impl FnOnce() -> Stored, about: &ObjectReference, now: Instant) -> Next {
         // A panic while the lock was held costs at worst an Event.
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kinds.retain(|_, told| {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.retain(|_, told| {
             told.retain(|told| now.duration_since(told.last) < WINDOW);
             !told.is_empty()
         });
-        let told = kinds.entry(kind(event, about)).or_default();
+        let told = topics.entry(topic(event, about)).or_default();
         let note = event.note.as_deref().unwrap_or_default();
         if let Some(same) = told.iter_mut().find(|told| told.note == note) {
             let count = same.stored.series.as_ref().map_or(2, |series| series.count.saturating_add(1));
@@ -139,15 +153,15 @@ impl Ledger {
     }
 
     fn forget(&self, event: &Event, about: &ObjectReference) {
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = kinds.get_mut(&kind(event, about)) {
+        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = topics.get_mut(&topic(event, about)) {
             told.retain(|told| Some(told.note.as_str()) != event.note.as_deref());
         }
     }
 }
 
-fn kind(event: &Event, about: &ObjectReference) -> Kind {
-    Kind {
+fn topic(event: &Event, about: &ObjectReference) -> Topic {
+    Topic {
         uid: about.uid.clone().unwrap_or_default(),
         warning: event.type_ == EventType::Warning,
         action: event.action.clone(),

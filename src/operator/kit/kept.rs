@@ -8,9 +8,7 @@ use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value};
 
 use crate::model::Place;
-use crate::model::names::{
-    APPROVE_ANNOTATION, ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, RESTART_ANNOTATION,
-};
+use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL};
 use crate::model::observed::Kind;
 use crate::model::words::cut;
 use crate::render::SEAL;
@@ -23,8 +21,10 @@ const THEIRS: usize = 1 << 10;
 
 /// Metadata that is compared, or by which writes are fenced.
 const METADATA: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"];
-/// Labels and annotations that are rendered on an object, none of them longer than a label may be.
-const MARKS: [&str; 6] = [ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
+/// Labels that say for which custom resource an object was made: one for each kind.
+const OWNERS: [&str; 1] = [ENSEMBLE_LABEL];
+/// Other labels and annotations that are rendered on an object, none of them longer than a label may be.
+const MARKS: [&str; 5] = [INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
 const SHORT: usize = 63;
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -47,7 +47,8 @@ pub fn kept(kind: Kind, mut whole: Value, uid: &str, disputed: bool) -> Value {
 fn of_metadata(whole: &mut Value, uid: &str, disputed: bool) -> Value {
     only(whole, |key, value| match key {
         "labels" | "annotations" => {
-            only(value, |key, value| MARKS.contains(&key) && value.as_str().is_some_and(|value| value.len() <= SHORT));
+            let known = |key: &str| OWNERS.contains(&key) || MARKS.contains(&key);
+            only(value, |key, value| known(key) && value.as_str().is_some_and(|value| value.len() <= SHORT));
             true
         }
         "ownerReferences" => {
@@ -77,8 +78,15 @@ fn only(value: &mut Value, mut keep: impl FnMut(&str, &mut Value) -> bool) {
     }
 }
 
+/// Of an object that is watched: what tells it from others, and whose it is.
+pub fn of_watched(mut whole: ObjectMeta) -> ObjectMeta {
+    let owners =
+        whole.labels.take().map(|all| all.into_iter().filter(|(key, _)| OWNERS.contains(&key.as_str())).collect());
+    ObjectMeta { labels: owners, ..identity(whole) }
+}
+
 /// What tells an object from others, and what has become of it.
-pub fn identity(whole: ObjectMeta) -> ObjectMeta {
+fn identity(whole: ObjectMeta) -> ObjectMeta {
     ObjectMeta {
         name: whole.name,
         namespace: whole.namespace,
@@ -90,10 +98,10 @@ pub fn identity(whole: ObjectMeta) -> ObjectMeta {
     }
 }
 
-/// Of an ensemble: its spec, its status, who it is, and what people ask for by annotations.
-pub fn of_ensemble(object: DynamicObject) -> DynamicObject {
+/// Of a custom resource: its spec, its status, who it is, and those of its annotations by which people `ask` for something.
+pub fn of_custom(object: DynamicObject, ask: &[&str]) -> DynamicObject {
     let DynamicObject { types, metadata: mut whole, data } = object;
-    let asked = |(key, _): &(String, String)| key == RESTART_ANNOTATION || key == APPROVE_ANNOTATION;
+    let asked = |(key, _): &(String, String)| ask.contains(&key.as_str());
     let annotations = whole.annotations.take().map(|all| all.into_iter().filter(asked).collect());
     let metadata = ObjectMeta { annotations, ..identity(whole) };
     DynamicObject { types, metadata, data }
@@ -118,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+    use crate::model::names::{APPROVE_ANNOTATION, RESTART_ANNOTATION};
 
     const UID: &str = "mine";
 
@@ -160,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_ensemble_with_256_kib_of_annotations_what_is_asked_for_is_held() {
+    fn of_a_custom_resource_with_256_kib_of_annotations_what_is_asked_for_is_held() {
         let object: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperEnsemble",
             "metadata": {
@@ -171,7 +180,7 @@ mod tests {
             "spec": {"replicas": 3},
         }))
         .unwrap();
-        let held = serde_json::to_value(of_ensemble(object)).unwrap();
+        let held = serde_json::to_value(of_custom(object, &[RESTART_ANNOTATION, APPROVE_ANNOTATION])).unwrap();
         assert!(held.to_string().len() < 8 << 10);
         assert_eq!(held["metadata"]["annotations"], json!({RESTART_ANNOTATION: "now", APPROVE_ANNOTATION: "r"}));
         assert_eq!((&held["metadata"]["generation"], &held["spec"]["replicas"]), (&json!(3), &json!(3)));

@@ -1,41 +1,53 @@
 //! The namespaces of the operator's list. One that it may not look into, or that is gone, is no reason to leave the others.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use kube::Client;
+use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
+use kube::{Client, Resource};
 use tracing::{info, warn};
 
+use super::Kit;
 use super::timeout::{ApiError, within};
-use crate::operator::ensemble::{Context, Guarded};
+use super::watched::Watched;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// The ensembles of a namespace, or of all.
-pub fn ensembles(client: &Client, namespace: Option<&String>) -> Api<Guarded> {
+/// The objects of a kind in a namespace, or in all.
+pub fn all_of<K>(client: &Client, namespace: Option<&String>) -> Api<Watched<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     }
 }
 
-/// Whether they can be listed.
-pub async fn listed(client: &Client, namespace: Option<&String>, selector: &str) -> Result<(), ApiError> {
+/// Whether they can be listed. `many`: what several of them are called.
+pub async fn listed<K>(client: &Client, many: &str, namespace: Option<&String>, selector: &str) -> Result<(), ApiError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
+{
     let one = ListParams::default().limit(1).labels(selector);
-    within("list ensembles", ensembles(client, namespace).list(&one)).await.map(|_| ())
+    within(format!("list {many}"), all_of::<K>(client, namespace).list(&one)).await.map(|_| ())
 }
 
 /// Returns when they can. Until then the operator says so, and asks again.
-pub async fn allowed(client: &Client, namespace: &String, selector: &str, context: &Context) {
+pub async fn allowed<K>(kit: &Kit, many: &str, namespace: &String, selector: &str)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
+{
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = listed(client, Some(namespace), selector).await {
-        context.metrics.watched(namespace, false);
+    while let Err(error) = listed::<K>(&kit.client, many, Some(namespace), selector).await {
+        kit.metrics.watched(namespace, false);
         let (error, again_s) = (error.told(), pause.as_secs());
-        warn!(namespace, error, again_s, "the ensembles of this namespace cannot be looked after: asking again");
+        warn!(namespace, error, again_s, "the {many} of this namespace cannot be looked after: asking again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    context.metrics.watched(namespace, true);
-    info!(namespace, "looking after the ensembles of this namespace");
+    kit.metrics.watched(namespace, true);
+    info!(namespace, "looking after the {many} of this namespace");
 }

@@ -1,18 +1,15 @@
-//! How soon to look again, for each ensemble on its own: a broken one must not slow down the others.
+//! How soon to look again, for each object on its own: a broken one must not slow down the others.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::model::Names;
-use crate::plan::Step;
+use rand::Rng as _;
 
 /// A step was taken: the next is decided as soon as its effect can be seen.
 const AFTER_STEP: Duration = Duration::from_millis(100);
 /// Nothing to do. Changes of Kubernetes objects come by watch; only ZooKeeper's own changes wait for this.
 const STEADY: Duration = Duration::from_secs(15);
-/// Of many ensembles at rest so many are looked at in a second: a look is a dozen requests, and at a thousand ensembles in
-/// [`STEADY`] the API server spent a whole core on them.
+/// Of many objects at rest so many are looked at in a second: a look at an ensemble is a dozen requests, and at a thousand
+/// ensembles in [`STEADY`] the API server spent a whole core on them.
 const LOOKS_A_SECOND: u64 = 32;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -22,73 +19,63 @@ const LONGEST_FAILURE: Duration = Duration::from_mins(1);
 const WAITS_BEFORE_DOUBLING: u32 = 20;
 const APPLIES_BEFORE_DOUBLING: u32 = 4;
 
+/// What a pass that went through came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// There is nothing to do, or nothing that may be done.
+    Rest,
+    /// Something is waited for, in one word.
+    Wait(&'static str),
+    /// Objects were written.
+    Apply,
+    /// Another step was taken.
+    Step,
+}
+
+/// The recent history of one object.
 #[derive(Default)]
-struct History {
+pub struct Pace {
     failures: u32,
     times: u32,
     doing: Option<&'static str>,
 }
 
-/// The recent history of every ensemble, by namespace and name: of one that is gone nothing else is known.
-#[derive(Default)]
-pub struct Backoff(Mutex<HashMap<(String, String), History>>);
-
-impl Backoff {
-    /// After a pass that went through.
-    pub fn after(&self, names: &Names, step: &Step) -> Duration {
-        self.with(&names.namespace, &names.ensemble, |history, count| {
-            history.failures = 0;
-            let (what, first, patience) = match step {
-                Step::Rest | Step::Refuse(_) => {
-                    *history = History::default();
-                    return STEADY.max(Duration::from_secs(count / LOOKS_A_SECOND));
-                }
-                Step::Wait(reason) => (reason.code, FIRST_WAIT, WAITS_BEFORE_DOUBLING),
-                // One that is decided on again and again has no effect.
-                Step::Apply(_) => ("Apply", AFTER_STEP, APPLIES_BEFORE_DOUBLING),
-                Step::Tell(_)
-                | Step::Delete(_)
-                | Step::Raise(_)
-                | Step::Lower(_)
-                | Step::Join { .. }
-                | Step::Leave { .. }
-                | Step::Restart(_)
-                | Step::Renew(_)
-                | Step::Guard(_) => ("Step", AFTER_STEP, WAITS_BEFORE_DOUBLING),
-            };
-            if history.doing.replace(what) != Some(what) {
-                history.times = 0;
+impl Pace {
+    /// After a pass that went through, where there are so many objects of the kind.
+    pub fn after(&mut self, after: After, objects: u64) -> Duration {
+        self.failures = 0;
+        let (what, first, patience) = match after {
+            After::Rest => {
+                *self = Self::default();
+                return STEADY.max(Duration::from_secs(objects / LOOKS_A_SECOND));
             }
-            history.times = history.times.saturating_add(1);
-            if history.times == 1 {
-                // What just began may be over at once: an election after a hand-over takes a fifth of a second.
-                return AFTER_STEP;
-            }
-            doubled(first, history.times.saturating_sub(patience), LONGEST_WAIT)
-        })
+            After::Wait(code) => (code, FIRST_WAIT, WAITS_BEFORE_DOUBLING),
+            // One that is decided on again and again has no effect.
+            After::Apply => ("Apply", AFTER_STEP, APPLIES_BEFORE_DOUBLING),
+            After::Step => ("Step", AFTER_STEP, WAITS_BEFORE_DOUBLING),
+        };
+        if self.doing.replace(what) != Some(what) {
+            self.times = 0;
+        }
+        self.times = self.times.saturating_add(1);
+        if self.times == 1 {
+            // What just began may be over at once: an election after a hand-over takes a fifth of a second.
+            return AFTER_STEP;
+        }
+        doubled(first, self.times.saturating_sub(patience), LONGEST_WAIT)
     }
 
     /// After a pass that failed.
-    pub fn after_failure(&self, namespace: &str, ensemble: &str) -> Duration {
-        self.with(namespace, ensemble, |history, _| {
-            history.failures = history.failures.saturating_add(1);
-            doubled(FIRST_FAILURE, history.failures - 1, LONGEST_FAILURE)
-        })
+    pub fn after_failure(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        doubled(FIRST_FAILURE, self.failures - 1, LONGEST_FAILURE)
     }
+}
 
-    /// The ensemble is gone.
-    pub fn forget(&self, namespace: &str, ensemble: &str) {
-        let mut histories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        histories.remove(&(namespace.to_owned(), ensemble.to_owned()));
-    }
-
-    /// Gives its history, and how many ensembles have one.
-    fn with<T>(&self, namespace: &str, ensemble: &str, act: impl FnOnce(&mut History, u64) -> T) -> T {
-        // A panic while the lock was held cannot leave a history half-written.
-        let mut histories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = u64::try_from(histories.len()).unwrap_or(u64::MAX);
-        act(histories.entry((namespace.to_owned(), ensemble.to_owned())).or_default(), count)
-    }
+/// A delay, or up to a tenth less: objects that failed together, as when the API server was away, are not all tried again
+/// together.
+pub fn spread(delay: Duration) -> Duration {
+    delay.mul_f64(rand::rng().random_range(0.9..=1.0))
 }
 
 fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
@@ -98,60 +85,43 @@ fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Reason;
-
-    fn named(ensemble: &str) -> Names {
-        Names { ensemble: ensemble.into(), namespace: "ns".into(), domain: "cluster.local".into() }
-    }
 
     #[test]
-    fn failures_of_one_ensemble_do_not_slow_down_another() {
-        let backoff = Backoff::default();
-        let delays: Vec<_> = (0..12).map(|_| backoff.after_failure("ns", "a")).collect();
+    fn a_pass_that_goes_through_ends_the_pauses_of_failures() {
+        let mut pace = Pace::default();
+        let delays: Vec<_> = (0..12).map(|_| pace.after_failure()).collect();
         assert!(delays.is_sorted() && delays[0] == FIRST_FAILURE && delays[11] == LONGEST_FAILURE);
-        assert_eq!(backoff.after_failure("ns", "b"), FIRST_FAILURE);
-        backoff.after(&named("a"), &Step::Rest);
-        assert_eq!(backoff.after_failure("ns", "a"), FIRST_FAILURE);
+        pace.after(After::Rest, 1);
+        assert_eq!(pace.after_failure(), FIRST_FAILURE);
     }
 
     #[test]
-    fn many_ensembles_at_rest_are_looked_at_less_often_each() {
-        let backoff = Backoff::default();
-        let last = (0..=1_000).map(|n| backoff.after(&named(&n.to_string()), &Step::Rest)).last();
-        assert_eq!(
-            (backoff.after(&named("0"), &Step::Rest), last),
-            (Duration::from_secs(31), Some(Duration::from_secs(31)))
-        );
-        assert_eq!(Backoff::default().after(&named("0"), &Step::Rest), STEADY);
+    fn many_objects_at_rest_are_looked_at_less_often_each() {
+        let after = |objects| Pace::default().after(After::Rest, objects);
+        assert_eq!([after(1), after(1_001)], [STEADY, Duration::from_secs(31)]);
     }
 
     #[test]
     fn applying_without_effect_does_not_go_on_at_full_speed() {
-        let backoff = Backoff::default();
-        let delays: Vec<_> = (0..14).map(|_| backoff.after(&named("a"), &Step::Apply(Vec::new()))).collect();
+        let mut pace = Pace::default();
+        let delays: Vec<_> = (0..14).map(|_| pace.after(After::Apply, 1)).collect();
         assert!(delays[3] == AFTER_STEP && delays[13] == LONGEST_WAIT, "{delays:?}");
     }
 
     #[test]
     fn a_long_wait_is_looked_at_less_often_until_it_changes() {
-        let backoff = Backoff::default();
-        let wait = |code| Step::Wait(Reason { code, message: String::new() });
-        let first: Vec<_> = (0..2).map(|_| backoff.after(&named("a"), &wait("Joining"))).collect();
+        let mut pace = Pace::default();
+        let first: Vec<_> = (0..2).map(|_| pace.after(After::Wait("Joining"), 1)).collect();
         assert_eq!(first, [AFTER_STEP, FIRST_WAIT]);
-        let last = (0..40).map(|_| backoff.after(&named("a"), &wait("Joining"))).last();
+        let last = (0..40).map(|_| pace.after(After::Wait("Joining"), 1)).last();
         assert_eq!(last, Some(LONGEST_WAIT));
-        assert_eq!(backoff.after(&named("a"), &wait("NoQuorum")), AFTER_STEP);
+        assert_eq!(pace.after(After::Wait("NoQuorum"), 1), AFTER_STEP);
     }
 
     #[test]
-    fn an_ensemble_that_is_gone_does_not_stretch_the_pace_of_the_others() {
-        let backoff = Backoff::default();
-        for n in 0..=1_000 {
-            backoff.after(&named(&n.to_string()), &Step::Rest);
-        }
-        for n in 1..=1_000 {
-            backoff.forget("ns", &n.to_string());
-        }
-        assert_eq!(backoff.after(&named("0"), &Step::Rest), STEADY);
+    fn objects_that_failed_together_are_not_tried_again_together() {
+        let delays: Vec<Duration> = (0..100).map(|_| spread(STEADY)).collect();
+        assert!(delays.iter().all(|delay| (STEADY.mul_f64(0.9)..=STEADY).contains(delay)), "{delays:?}");
+        assert!(delays.iter().any(|delay| *delay != delays[0]));
     }
 }

@@ -9,8 +9,7 @@ use kube::core::ObjectMeta;
 use kube::runtime::watcher;
 use serde::{Deserialize, Deserializer};
 
-use super::kept::identity;
-use crate::model::names::ENSEMBLE_LABEL;
+use super::kept::of_watched;
 
 /// Objects in one answer of a list. Each may be as long as the API server lets it be, and nine kinds are listed at once.
 const PAGE: u32 = 10;
@@ -27,12 +26,6 @@ pub fn of_labels(selector: &str) -> watcher::Config {
     watcher::Config::default().labels(selector).page_size(PAGE)
 }
 
-/// What tells an object from others, and whose it is.
-fn kept(mut whole: ObjectMeta) -> ObjectMeta {
-    let label = whole.labels.take().and_then(|labels| labels.into_iter().find(|(key, _)| key == ENSEMBLE_LABEL));
-    ObjectMeta { labels: label.map(|label| [label].into()), ..identity(whole) }
-}
-
 impl<'de, K> Deserialize<'de> for Watched<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -41,7 +34,7 @@ impl<'de, K> Deserialize<'de> for Watched<K> {
             metadata: ObjectMeta,
         }
         let whole = Whole::deserialize(deserializer)?;
-        Ok(Self { metadata: kept(whole.metadata), kind: PhantomData })
+        Ok(Self { metadata: of_watched(whole.metadata), kind: PhantomData })
     }
 }
 
@@ -85,6 +78,7 @@ mod tests {
 
     use super::*;
     use crate::api::ZooKeeperEnsemble;
+    use crate::model::names::ENSEMBLE_LABEL;
 
     fn watched(metadata: &Value, spec: &Value) -> Watched<ZooKeeperEnsemble> {
         let object = json!({"apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperEnsemble", "metadata": metadata, "spec": spec});

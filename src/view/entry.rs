@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::cli::escape::{push_data, push_escaped};
-use crate::cli::line::DataFields;
-use crate::cli::time::{Clock, iso_text};
+use crate::view::escape::{push_data, push_escaped};
+use crate::view::time::{Clock, iso_text};
+use crate::view::txn::DataFields;
 use zookeeper_files::index::{Before, Data, Entry, EntryKind, HistoryEntry, SessionTimes, ZnodeHistory};
 use zookeeper_files::log::Lifetime;
 use zookeeper_files::replay::CommitStatus;

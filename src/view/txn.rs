@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::cli::escape::{push_0x, push_data, push_escaped};
-use crate::cli::time::{Clock, iso_text};
+use crate::view::escape::{push_0x, push_data, push_escaped};
+use crate::view::time::{Clock, iso_text};
 use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 
 /// Writes a transaction in columns: time, zxid, session, cxid, type, and what it does.

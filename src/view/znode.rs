@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::cli::escape::{push_data, push_escaped};
-use crate::cli::line::{DataFields, acl_texts, push_acls};
-use crate::cli::time::iso_text;
+use crate::view::escape::{push_data, push_escaped};
+use crate::view::time::iso_text;
+use crate::view::txn::{DataFields, acl_texts, push_acls};
 use zookeeper_files::jute::Text;
 use zookeeper_files::log::Acls;
 use zookeeper_files::path;

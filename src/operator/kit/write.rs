@@ -1,0 +1,69 @@
+//! Writes and deletes. Each bears what it was decided on, and the API server refuses it when that is not so any more.
+
+use kube::Client;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::MANAGER;
+use super::read::{objects, to_json};
+use super::timeout::{ApiError, within};
+use crate::model::observed::ObjectKey;
+use crate::plan::Target;
+use crate::render::Rendered;
+
+/// What an object has to be, to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Fence<'a> {
+    /// It was not there. It is applied without force: an object of somebody else that took the name since the look holds its
+    /// fields, and the API server answers with a conflict.
+    Absent,
+    /// This one: the API server refuses to touch another object that took the name meanwhile.
+    Uid(&'a str),
+    /// This one, as it was seen.
+    Version(&'a str, &'a str),
+}
+
+/// Applies an object, and gives what came of it.
+pub async fn apply(client: &Client, namespace: &str, object: &Rendered, fence: Fence<'_>) -> Result<Value, ApiError> {
+    let (mut json, mut params) = (object.json.clone(), PatchParams::apply(MANAGER));
+    match fence {
+        Fence::Absent => {}
+        Fence::Uid(uid) => json["metadata"]["uid"] = json!(uid),
+        Fence::Version(uid, version) => {
+            json["metadata"]["uid"] = json!(uid);
+            json["metadata"]["resourceVersion"] = json!(version);
+        }
+    }
+    params.force = !matches!(fence, Fence::Absent);
+    let (kind, name) = (object.key.kind, &object.key.name);
+    let patch = Patch::Apply(&json);
+    let call = async { objects(client, kind, namespace).patch(name, &params, &patch).await };
+    let answer = within(format!("apply {} {name}", kind.as_str()), call).await?;
+    info!(kind = kind.as_str(), object = name, "applied");
+    Ok(to_json(&answer))
+}
+
+/// Creates an object, and never changes one: if another one is there already, this fails and the next pass sees it.
+pub async fn create(client: &Client, namespace: &str, key: &ObjectKey, json: Value) -> Result<(), ApiError> {
+    let what = format!("apply {} {}", key.kind.as_str(), key.name);
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    let create = async {
+        let object = serde_json::from_value(json).map_err(kube::Error::SerdeError)?;
+        objects(client, key.kind, namespace).create(&params, &object).await
+    };
+    within(what, create).await?;
+    info!(kind = key.kind.as_str(), object = key.name, "created");
+    Ok(())
+}
+
+/// Deletes an object, if it is the one that was seen, as it was seen.
+pub async fn delete(client: &Client, namespace: &str, target: &Target) -> Result<(), ApiError> {
+    let Target { key, uid, resource_version } = target;
+    let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: Some(resource_version.clone()) };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let what = format!("delete {} {}", key.kind.as_str(), key.name);
+    within(what, objects(client, key.kind, namespace).delete(&key.name, &params)).await?;
+    info!(kind = key.kind.as_str(), object = key.name, "deleted");
+    Ok(())
+}
