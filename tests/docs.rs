@@ -222,8 +222,20 @@ fn every_state_that_waits_stands_in_the_table_with_its_way_out_and_the_test_that
         }
     }
     let kinds = ["Pod", "PersistentVolumeClaim", "ZooKeeperEnsemble", "Secret"];
-    let actions =
-        ["Wait", "Refuse", "Guard", "Tell", "Apply", "Delete", "Raise", "Lower", "Join", "Leave", "Renew", "Restart"];
+    let actions = [
+        "Wait",
+        "Refuse",
+        "Guard",
+        "Tell",
+        "Apply",
+        "Delete",
+        "AddPod",
+        "RemovePod",
+        "Join",
+        "Leave",
+        "ReplaceVolume",
+        "Restart",
+    ];
     let words = ["True", "False", "Unknown", "Warning"];
     reasons.retain(|word| ![&DOING[..], &kinds, &actions, &words].concat().contains(&word.as_str()));
     reasons.sort_unstable();

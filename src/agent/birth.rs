@@ -6,7 +6,7 @@
 
 use futures::future::join_all;
 
-use crate::model::truth::Server;
+use crate::model::truth::ServerState;
 use crate::model::{MemberTruth, ServerId};
 
 use super::client::{self, PATIENCE_AT_BIRTH};
@@ -27,7 +27,7 @@ fn has_lived(truth: &MemberTruth, seed: &Seed) -> bool {
     let agreed = truth.disk.record.is_some_and(|record| record.0 > 0);
     // It has acknowledged a leader, who may have acknowledged a write before the leader's disk was lost.
     let joined = truth.disk.epoch.is_some_and(|epoch| epoch > 0);
-    ours && (agreed || joined || matches!(truth.server, Server::Serving(_)))
+    ours && (agreed || joined || matches!(truth.server, ServerState::Serving(_)))
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
                 outdated: None,
                 leader_serves: None,
             },
-            server: Server::Silent { reason: String::new() },
+            server: ServerState::Silent { reason: String::new() },
             stalled: None,
             still: None,
         }

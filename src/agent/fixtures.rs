@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::seed::Seed;
-use super::truth::Place;
+use super::truth::Ports;
 use crate::model::Charter;
 
 /// The seed that a member with this charter is given.
@@ -17,6 +17,6 @@ pub async fn free() -> String {
 }
 
 /// Where no server is.
-pub async fn nobody() -> Place {
-    Place { admin: format!("http://{}", free().await), client: free().await, quorum: 2888 }
+pub async fn nobody() -> Ports {
+    Ports { admin: format!("http://{}", free().await), client: free().await, quorum: 2888 }
 }

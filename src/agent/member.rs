@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::model::truth::{Disk, Server};
+use crate::model::truth::{Disk, ServerState};
 use crate::model::{MemberTruth, ServerId};
 
 use super::motion::Motion;
@@ -17,7 +17,7 @@ use super::process;
 use super::queue::Queue;
 use super::round::Round;
 use super::seed::{Mounts, Seed};
-use super::truth::{self, Place, Written};
+use super::truth::{self, Ports, Written};
 use super::volume::Volume;
 
 /// An answer this old is as good as a new one.
@@ -28,7 +28,7 @@ pub struct Member {
     /// Its id.
     pub id: ServerId,
     /// Where its server listens.
-    pub place: Place,
+    pub ports: Ports,
     /// Whether it moves, while it does not serve.
     pub motion: Motion,
     config: String,
@@ -38,16 +38,16 @@ pub struct Member {
     /// A leader that is to stop, held up until another leads or nobody will.
     pub held_up: Round<&'static str>,
     served: Mutex<Instant>,
-    server: Round<Server>,
+    server: Round<ServerState>,
     look: Round<Result<(Disk, Option<String>), String>>,
 }
 
 impl Member {
     /// Of that id, as its agent knows it.
-    pub fn new(id: ServerId, place: Place, volume: Volume, mounts: Option<Mounts>) -> Self {
+    pub fn new(id: ServerId, ports: Ports, volume: Volume, mounts: Option<Mounts>) -> Self {
         Self {
             id,
-            place,
+            ports,
             motion: Motion::default(),
             config: volume.config(),
             mounts,
@@ -71,9 +71,9 @@ impl Member {
     }
 
     /// For how many seconds the server has not served, as far as this agent saw.
-    fn stalled(&self, server: &Server) -> Option<u64> {
+    fn stalled(&self, server: &ServerState) -> Option<u64> {
         let mut last = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(server, Server::Serving(_)) {
+        if matches!(server, ServerState::Serving(_)) {
             *last = Instant::now();
             return None;
         }
@@ -87,19 +87,19 @@ impl Member {
         let stalled = self.stalled(&server);
         let still = self.motion.still().filter(|_| stalled.is_some());
         // Whoever serves can read its data, whatever was thought of it before.
-        if !matches!(server, Server::Serving(_)) {
+        if !matches!(server, ServerState::Serving(_)) {
             disk.outdated = disk.outdated.or(late);
         }
         Ok(MemberTruth { id: self.id, disk, server, stalled, still })
     }
 
     /// What the server says, if that is no older than `moment`.
-    pub async fn server(self: &Arc<Self>, moment: Duration) -> Server {
+    pub async fn server(self: &Arc<Self>, moment: Duration) -> ServerState {
         self.server_if(|_, age| age <= moment).await
     }
 
     /// What the server says, if that still counts at its age.
-    pub async fn server_if(self: &Arc<Self>, counts: impl Fn(&Server, Duration) -> bool) -> Server {
+    pub async fn server_if(self: &Arc<Self>, counts: impl Fn(&ServerState, Duration) -> bool) -> ServerState {
         let member = Arc::clone(self);
         let server = self.server.join(counts, || async move { member.ask().await }).await;
         let server = server.unwrap_or_else(|| truth::silent(&"the asking broke off"));
@@ -107,7 +107,7 @@ impl Member {
         server
     }
 
-    async fn ask(&self) -> Server {
+    async fn ask(&self) -> ServerState {
         match timeout(truth::PATIENCE, self.questions()).await {
             Ok(Ok(server)) => server,
             Ok(Err(reason)) => truth::silent(&reason),
@@ -115,17 +115,17 @@ impl Member {
         }
     }
 
-    async fn questions(&self) -> Result<Server, String> {
+    async fn questions(&self) -> Result<ServerState, String> {
         self.answered.store(false, Ordering::Relaxed);
         let before = self.queue.run(Volume::epoch).await?;
-        let server = match truth::ask(&self.place, &self.answered).await {
+        let server = match truth::ask(&self.ports, &self.answered).await {
             Ok(answers) => {
                 let (after, membership) = self.queue.run(|volume| Ok((volume.epoch()?, volume.active()?))).await?;
                 truth::judge(answers, &Written { before, after, membership })
             }
             Err(otherwise) => otherwise,
         };
-        if matches!(server, Server::Serving(_)) {
+        if matches!(server, ServerState::Serving(_)) {
             return Ok(server);
         }
         if let Some(stranger) = self.stranger().await {
@@ -134,8 +134,8 @@ impl Member {
         }
         match server {
             // `AdminServer` knows the server only when it is up to date; that it has found its leader shows in its connection.
-            Server::Waiting { version, .. } if self.motion.linked() => {
-                Ok(Server::Waiting { phase: "synchronization".to_owned(), version })
+            ServerState::Waiting { version, .. } if self.motion.linked() => {
+                Ok(ServerState::Waiting { phase: "synchronization".to_owned(), version })
             }
             otherwise => Ok(otherwise),
         }
@@ -143,8 +143,8 @@ impl Member {
 
     /// That another process of the pod listens in the place of the server's `AdminServer`, where that can be seen: a sidecar
     /// that starts first. `ZooKeeper` logs it, and goes on without.
-    async fn stranger(&self) -> Option<Server> {
-        let (zoo_cfg, port) = (self.config.clone(), self.place.admin_port()?);
+    async fn stranger(&self) -> Option<ServerState> {
+        let (zoo_cfg, port) = (self.config.clone(), self.ports.admin_port()?);
         let seen = spawn_blocking(move || {
             let proc = Path::new("/proc");
             process::listens(proc, process::server(proc, &zoo_cfg)?.pid, port)

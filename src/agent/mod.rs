@@ -52,7 +52,7 @@ use crate::serve as server;
 use member::Member;
 use queue::Queue;
 use seed::{Mounts, Seed};
-use truth::Place;
+use truth::Ports;
 use volume::Volume;
 
 /// What the kubelet shows as the reason of a container's end.
@@ -126,7 +126,7 @@ pub fn main(options: Options) -> anyhow::Result<()> {
             runtime.block_on(until_stopped(prepare(pod, Duration::from_secs(resolve_timeout))))
         }
         Life::Serve { pod, listen, admin, client, quorum } => {
-            runtime.block_on(serve(pod, listen, Place { admin, client, quorum }))
+            runtime.block_on(serve(pod, listen, Ports { admin, client, quorum }))
         }
     };
     // A lookup or a read that hangs must not hold up the end.
@@ -176,12 +176,12 @@ async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
     }
 }
 
-async fn serve(pod: Pod, listen: SocketAddr, place: Place) -> anyhow::Result<()> {
+async fn serve(pod: Pod, listen: SocketAddr, ports: Ports) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let id = server_id(&pod.name)?;
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     let volume = Volume::at(&pod.data);
-    let member = Arc::new(Member::new(id, place, volume.clone(), Some(mounts.clone())));
+    let member = Arc::new(Member::new(id, ports, volume.clone(), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
     let tasks = tasks(&member, &volume, mounts, listener);
@@ -212,7 +212,7 @@ fn tasks(
 /// Returns once nobody listens there any more.
 async fn gone(member: &Member) {
     let looking = async {
-        while member.place.listens().await {
+        while member.ports.listens().await {
             sleep(LOOK_AGAIN).await;
         }
     };

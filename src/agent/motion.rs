@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::model::truth::Server;
+use crate::model::truth::ServerState;
 
 use super::member::Member;
 use super::process::{self, Process};
@@ -123,11 +123,11 @@ pub async fn watch(member: Arc<Member>, queue: Queue, period: Duration) {
     loop {
         let server = member.server(period).await;
         let signs = match &server {
-            Server::Serving(_) | Server::Unknown => None,
+            ServerState::Serving(_) | ServerState::Unknown => None,
             // It may serve, and only one of its answers be missing: of a lone voter that serves, nothing moves.
-            Server::Silent { .. } if member.answered() => None,
-            Server::Waiting { .. } => look(&member, &queue, true).await,
-            Server::Silent { .. } => look(&member, &queue, false).await,
+            ServerState::Silent { .. } if member.answered() => None,
+            ServerState::Waiting { .. } => look(&member, &queue, true).await,
+            ServerState::Silent { .. } => look(&member, &queue, false).await,
         };
         member.motion.see(signs, Instant::now());
         sleep(period).await;
@@ -136,7 +136,7 @@ pub async fn watch(member: Arc<Member>, queue: Queue, period: Duration) {
 
 async fn look(member: &Member, queue: &Queue, answers: bool) -> Option<Signs> {
     let files = queue.run(Volume::fingerprint).await.ok()?;
-    let (zoo_cfg, quorum) = (member.config().to_owned(), member.place.quorum);
+    let (zoo_cfg, quorum) = (member.config().to_owned(), member.ports.quorum);
     let seen = spawn_blocking(move || {
         let proc = Path::new("/proc");
         Some((process::server(proc, &zoo_cfg)?, process::received(proc)?, process::linked(proc, quorum)?))

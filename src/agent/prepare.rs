@@ -66,7 +66,7 @@ pub struct Found {
 
 /// One change to a volume; paths are relative to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum VolumeChange {
     /// The file has this text afterwards, and never half of it.
     Write {
         /// Which.
@@ -87,9 +87,9 @@ pub enum Change {
 
 /// What to do to a volume, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Preparation {
     /// The changes.
-    pub changes: Vec<Change>,
+    pub changes: Vec<VolumeChange>,
     /// The membership that the server starts with.
     pub using: Membership,
     /// Where it comes from.
@@ -167,14 +167,14 @@ impl From<NoSeed> for Refusal {
 }
 
 /// All that a start needs. `root` is where the server finds the volume.
-pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
+pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Preparation, Refusal> {
     let mark = owned(found, seed, id)?;
     let mut plan = configure(found, seed, id, root)?;
     let wish = ungranted(&mark, seed, id);
     let mut first = Vec::new();
     if wish.is_some() && found.database {
         // Before the mark says so: a stop between the two finds nothing left to set aside.
-        first.push(Change::SetAside);
+        first.push(VolumeChange::SetAside);
     }
     let resynced = wish.cloned().or_else(|| mark.resynced.clone());
     // The mark goes first: after a stop anywhere behind it, the next start knows whose half-made volume it finds.
@@ -186,7 +186,7 @@ pub fn prepare(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<P
     if seeded && !found.database && plan.using.version == ConfigVersion(0) {
         plan.changes.push(write(INITIALIZE, String::new()));
     } else if found.initialize {
-        plan.changes.push(Change::Remove { path: INITIALIZE.into() });
+        plan.changes.push(VolumeChange::Remove { path: INITIALIZE.into() });
     }
     Ok(plan)
 }
@@ -219,7 +219,7 @@ pub fn outdated(found: &Found, seed: &Seed, id: ServerId) -> Option<String> {
 }
 
 /// The part of it that is repeated beside a joiner whose server stopped in place: the membership and `zoo.cfg`.
-pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Plan, Refusal> {
+pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result<Preparation, Refusal> {
     let records = Records::read(&found.dynamics);
     let (base, from) = newest(records.newest.as_ref(), seed, id);
     let (using, from) =
@@ -236,17 +236,17 @@ pub fn configure(found: &Found, seed: &Seed, id: ServerId, root: &str) -> Result
     if from != Source::Record {
         changes.push(write(&format!("{CONF}/{name}"), using.text()));
     }
-    changes.push(Change::Write {
+    changes.push(VolumeChange::Write {
         path: format!("{CONF}/{ZOO_CFG}"),
         text: zoo_cfg(seed, &format!("{root}/{CONF}/{name}")),
         secret: true,
     });
     if !known && records.next.is_some_and(|next| next <= base.version) {
-        changes.push(Change::Remove { path: format!("{CONF}/{STEM}{NEXT}") });
+        changes.push(VolumeChange::Remove { path: format!("{CONF}/{STEM}{NEXT}") });
     }
     let gone = obsolete(&records, using.version, from);
-    changes.extend(gone.map(|suffix| Change::Remove { path: format!("{CONF}/{STEM}{suffix}") }));
-    Ok(Plan { changes, using, from, ignored: records.ignored })
+    changes.extend(gone.map(|suffix| VolumeChange::Remove { path: format!("{CONF}/{STEM}{suffix}") }));
+    Ok(Preparation { changes, using, from, ignored: records.ignored })
 }
 
 /// The last list that is known. Between a record and a charter of the same version, the record wins, unless nobody has agreed
@@ -315,8 +315,8 @@ fn obsolete(records: &Records, used: ConfigVersion, from: Source) -> impl Iterat
     old.into_iter().map(|version| version.to_string())
 }
 
-fn write(path: &str, text: String) -> Change {
-    Change::Write { path: path.to_owned(), text, secret: false }
+fn write(path: &str, text: String) -> VolumeChange {
+    VolumeChange::Write { path: path.to_owned(), text, secret: false }
 }
 
 #[cfg(test)]

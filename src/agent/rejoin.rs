@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::model::ServerId;
 
 use super::member::Member;
-use super::prepare::{Plan, configure};
+use super::prepare::{Preparation, configure};
 use super::process;
 use super::queue::Queue;
 use super::record::Records;
@@ -51,7 +51,7 @@ async fn attempt(member: &Member, queue: &Queue, mounts: &Mounts) -> Result<bool
     // Before it has loaded its database, a server listens on neither port.
     let runs = |volume: &Volume| process::server(Path::new("/proc"), &volume.config()).is_some();
     let found = queue.run(move |volume| Ok(lost(volume, id)? && !runs(volume))).await?;
-    if !found || member.place.listens().await {
+    if !found || member.ports.listens().await {
         return Ok(false);
     }
     let mounts = mounts.clone();
@@ -68,7 +68,7 @@ fn lost(volume: &Volume, id: ServerId) -> Result<bool, VolumeError> {
     Ok(records.newest.is_some_and(|newest| !newest.contains(id)))
 }
 
-fn rewrite(volume: &Volume, mounts: &Mounts, id: ServerId) -> Result<Option<Plan>, String> {
+fn rewrite(volume: &Volume, mounts: &Mounts, id: ServerId) -> Result<Option<Preparation>, String> {
     let seed = Seed::read(mounts).map_err(|e| e.to_string())?;
     let found = volume.look().map_err(|e| e.to_string())?;
     let plan = configure(&found, &seed, id, &volume.root()).map_err(|e| e.to_string())?;
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::agent::fixtures::free;
-    use crate::agent::truth::Place;
+    use crate::agent::truth::Ports;
     use crate::model::fixtures::charter;
     use crate::model::{Beginning, Server};
 
@@ -119,9 +119,9 @@ mod tests {
         client: &str,
         (directory, mounts): &(TempDir, Mounts),
     ) -> Result<bool, String> {
-        let place = Place { admin: format!("http://{admin}/"), client: client.to_owned(), quorum: 2888 };
+        let ports = Ports { admin: format!("http://{admin}/"), client: client.to_owned(), quorum: 2888 };
         let volume = Volume::at(&directory.path().join("data"));
-        attempt(&Member::new(OWN, place, volume.clone(), None), &Queue::to(volume), mounts).await
+        attempt(&Member::new(OWN, ports, volume.clone(), None), &Queue::to(volume), mounts).await
     }
 
     /// Nobody listens on either port.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::http::HttpError;
 use crate::model::bounded::words;
-use crate::model::truth::{Mode, Server, Serving};
+use crate::model::truth::{Mode, ServerState, Serving};
 use crate::model::{Membership, Zxid, address};
 use crate::zk::admin::{self, Monitor, ServerStats, VotingView};
 
@@ -33,7 +33,7 @@ const VERSION_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where the server listens.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Ports {
     /// Base URL of its `AdminServer`.
     pub admin: String,
     /// `host:port` of its client port.
@@ -45,7 +45,7 @@ pub struct Place {
 /// A listener on loopback takes a connection in at once, and so the kernel refuses one.
 const CONNECT: Duration = Duration::from_secs(1);
 
-impl Place {
+impl Ports {
     /// Of its `AdminServer`.
     pub fn admin_port(&self) -> Option<u16> {
         self.admin.trim_end_matches('/').rsplit_once(':')?.1.parse().ok()
@@ -90,23 +90,23 @@ pub struct Written {
 
 /// Asks the server; when an answer already says that it does not serve, that. Whether it `answered` at all is told apart from
 /// what it comes to.
-pub async fn ask(place: &Place, answered: &AtomicBool) -> Result<Answers, Server> {
+pub async fn ask(ports: &Ports, answered: &AtomicBool) -> Result<Answers, ServerState> {
     let end = Instant::now() + PATIENCE;
     let left = || end.saturating_duration_since(Instant::now());
-    let stats = admin::server_stats(&place.admin, left()).await.map_err(|e| silent(&e))?;
+    let stats = admin::server_stats(&ports.admin, left()).await.map_err(|e| silent(&e))?;
     answered.store(true, Ordering::Relaxed);
     if stats.error.is_some() {
-        let version = admin::version(&place.admin, left().min(VERSION_PATIENCE)).await.ok().flatten();
+        let version = admin::version(&ports.admin, left().min(VERSION_PATIENCE)).await.ok().flatten();
         return Err(waiting("election", version.as_deref()));
     }
     let version = stats.version.as_deref();
-    let monitor = match admin::monitor(&place.admin, left()).await {
+    let monitor = match admin::monitor(&ports.admin, left()).await {
         Ok(monitor) => Some(monitor),
         // It stopped serving in between, or it cannot answer this. `voting_view` tells which: it fails in an election too.
         Err(HttpError::Status { status: 500, .. }) => None,
         Err(e) => return Err(silent(&e)),
     };
-    let view = admin::voting_view(&place.admin, left()).await.map_err(|e| silent(&e))?;
+    let view = admin::voting_view(&ports.admin, left()).await.map_err(|e| silent(&e))?;
     if view.error.is_some() {
         return Err(waiting("election", version));
     }
@@ -114,7 +114,7 @@ pub async fn ask(place: &Place, answered: &AtomicBool) -> Result<Answers, Server
 }
 
 /// What the answers come to.
-pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Server {
+pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> ServerState {
     let version = stats.version.as_deref();
     let Some(numbers) = stats.server_stats.as_ref().filter(|_| stats.error.is_none()) else {
         return waiting("election", version);
@@ -149,7 +149,7 @@ pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Se
             membership.version
         ));
     }
-    Server::Serving(Serving {
+    ServerState::Serving(Serving {
         mode,
         epoch,
         zxid: Zxid(zxid),
@@ -200,22 +200,24 @@ fn canonical((host, port): (&str, &str)) -> (String, String) {
 }
 
 /// One line about it, for probes.
-pub fn line(server: &Server) -> String {
+pub fn line(server: &ServerState) -> String {
     match server {
-        Server::Silent { reason } => reason.clone(),
-        Server::Waiting { phase, .. } => format!("not serving: {phase}"),
-        Server::Unknown => "not known".to_owned(),
-        Server::Serving(Serving { mode, epoch, .. }) => format!("serving as {mode:?} in epoch {epoch}").to_lowercase(),
+        ServerState::Silent { reason } => reason.clone(),
+        ServerState::Waiting { phase, .. } => format!("not serving: {phase}"),
+        ServerState::Unknown => "not known".to_owned(),
+        ServerState::Serving(Serving { mode, epoch, .. }) => {
+            format!("serving as {mode:?} in epoch {epoch}").to_lowercase()
+        }
     }
 }
 
 /// A server of which that is all there is to say.
-pub fn silent(reason: &dyn Display) -> Server {
-    Server::Silent { reason: words(&reason.to_string()) }
+pub fn silent(reason: &dyn Display) -> ServerState {
+    ServerState::Silent { reason: words(&reason.to_string()) }
 }
 
-fn waiting(phase: &str, version: Option<&str>) -> Server {
-    Server::Waiting { phase: words(phase), version: version.map(|version| admin::release(version).to_owned()) }
+fn waiting(phase: &str, version: Option<&str>) -> ServerState {
+    ServerState::Waiting { phase: words(phase), version: version.map(|version| admin::release(version).to_owned()) }
 }
 
 #[cfg(test)]
@@ -252,20 +254,20 @@ mod tests {
         Written { before, after, membership: Some(membership()) }
     }
 
-    fn judged(answers: Answers) -> Server {
+    fn judged(answers: Answers) -> ServerState {
         judge(answers, &epochs(Some(1), Some(1)))
     }
 
     fn phase_of(answers: Answers) -> String {
         match judged(answers) {
-            Server::Waiting { phase, .. } => phase,
+            ServerState::Waiting { phase, .. } => phase,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn a_leader_serves_and_counts_its_voters() {
-        let Server::Serving(serving) = judged(answers(LEADER)) else { panic!() };
+        let ServerState::Serving(serving) = judged(answers(LEADER)) else { panic!() };
         assert_eq!(serving.mode, Mode::Leader);
         assert_eq!((serving.epoch, serving.zxid), (1, Zxid(0x1_0000_0000)));
         assert_eq!((serving.version.as_str(), serving.synced_voters), ("3.9.5", Some(2)));
@@ -279,21 +281,24 @@ mod tests {
             change(written.membership.as_mut().unwrap());
             judge(answers(LEADER), &written)
         };
-        assert!(matches!(read(&|_| {}), Server::Serving(_)));
+        assert!(matches!(read(&|_| {}), ServerState::Serving(_)));
         // An observer does not vote, and so is not in the view.
         let observer = crate::model::Server::parse("o:2888:3888:observer;2181");
         assert!(matches!(
             read(&|membership| drop(membership.servers.insert(ServerId(9), observer.clone()))),
-            Server::Serving(_)
+            ServerState::Serving(_)
         ));
-        assert!(matches!(read(&|membership| drop(membership.servers.remove(&ServerId(1)))), Server::Silent { .. }));
+        assert!(matches!(
+            read(&|membership| drop(membership.servers.remove(&ServerId(1)))),
+            ServerState::Silent { .. }
+        ));
         let moved = crate::model::Server::voter("127.77.9.9");
         assert!(matches!(
             read(&|membership| drop(membership.servers.insert(ServerId(1), moved.clone()))),
-            Server::Silent { .. }
+            ServerState::Silent { .. }
         ));
         let none = Written { membership: None, ..epochs(Some(1), Some(1)) };
-        assert!(matches!(judge(answers(LEADER), &none), Server::Silent { .. }));
+        assert!(matches!(judge(answers(LEADER), &none), ServerState::Silent { .. }));
     }
 
     #[test]
@@ -309,13 +314,13 @@ mod tests {
     fn case_01_a_leader_with_the_prometheus_provider_serves() {
         let mut seen = answers(LEADER);
         seen.monitor = Some(serde_json::from_str(fixture!("3.9.5/leader-monitor-prometheus.json")).unwrap());
-        let Server::Serving(serving) = judged(seen) else { panic!() };
+        let ServerState::Serving(serving) = judged(seen) else { panic!() };
         assert_eq!((serving.mode, serving.synced_voters), (Mode::Leader, Some(2)));
     }
 
     #[test]
     fn a_follower_serves_in_the_epoch_it_joined_though_it_saw_no_write_in_it() {
-        let Server::Serving(serving) = judge(answers(FOLLOWER), &epochs(Some(7), Some(7))) else { panic!() };
+        let ServerState::Serving(serving) = judge(answers(FOLLOWER), &epochs(Some(7), Some(7))) else { panic!() };
         assert_eq!((serving.mode, serving.epoch, serving.synced_voters), (Mode::Follower, 7, None));
         assert!(serving.zxid.epoch() < 7);
         assert_eq!(serving.version, "3.8.5");
@@ -323,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_joiner_that_is_synced_serves_as_a_follower() {
-        let Server::Serving(serving) = judged(answers(JOINER)) else { panic!() };
+        let ServerState::Serving(serving) = judged(answers(JOINER)) else { panic!() };
         assert_eq!((serving.mode, serving.synced_voters), (Mode::Follower, None));
     }
 
@@ -350,7 +355,7 @@ mod tests {
     fn a_leader_whose_monitor_is_broken_serves_and_does_not_say_how_many_it_counts() {
         let mut seen = answers(LEADER);
         seen.monitor = None;
-        let Server::Serving(serving) = judged(seen) else { panic!() };
+        let ServerState::Serving(serving) = judged(seen) else { panic!() };
         assert_eq!((serving.mode, serving.synced_voters), (Mode::Leader, None));
         // The same silence while it elects is no sign of serving: `server_stats` says so.
         let mut seen = answers(LEADER);
@@ -370,9 +375,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_known_is_not_made_up() {
-        assert!(matches!(judge(answers(FOLLOWER), &epochs(None, None)), Server::Silent { .. }));
+        assert!(matches!(judge(answers(FOLLOWER), &epochs(None, None)), ServerState::Silent { .. }));
         let mut seen = answers(FOLLOWER);
         seen.stats.version = None;
-        assert!(matches!(judged(seen), Server::Silent { .. }));
+        assert!(matches!(judged(seen), ServerState::Silent { .. }));
     }
 }

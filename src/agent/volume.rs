@@ -15,7 +15,7 @@ use zookeeper_files::atomic::{Part, sync_folder};
 use crate::model::Membership;
 use crate::model::truth::Disk;
 
-use super::prepare::{CONF, Change, Found, INITIALIZE, MARK, Mark, ZOO_CFG};
+use super::prepare::{CONF, Found, INITIALIZE, MARK, Mark, VolumeChange, ZOO_CFG};
 use super::record::{Records, STEM};
 
 /// Where the server keeps snapshots, logs and epochs.
@@ -133,15 +133,15 @@ impl Volume {
     }
 
     /// Makes the changes, in their order. A file that already is as it should be is not written again.
-    pub fn apply(&self, changes: &[Change]) -> Result<(), VolumeError> {
+    pub fn apply(&self, changes: &[VolumeChange]) -> Result<(), VolumeError> {
         for change in changes {
             match change {
-                Change::Write { path, text, secret } => {
+                VolumeChange::Write { path, text, secret } => {
                     let path = self.root.join(path);
                     write(&path, text, mode(*secret)).map_err(failed("write", &path))?;
                 }
-                Change::SetAside => self.set_aside().map_err(failed("set aside", &self.root.join(VERSION_2)))?,
-                Change::Remove { path } => {
+                VolumeChange::SetAside => self.set_aside().map_err(failed("set aside", &self.root.join(VERSION_2)))?,
+                VolumeChange::Remove { path } => {
                     let path = self.root.join(path);
                     remove(&path).map_err(failed("remove", &path))?;
                 }
@@ -151,11 +151,11 @@ impl Volume {
     }
 
     /// Whether it already is as these changes would make it.
-    pub fn holds(&self, changes: &[Change]) -> bool {
+    pub fn holds(&self, changes: &[VolumeChange]) -> bool {
         changes.iter().all(|change| match change {
-            Change::Write { path, text, secret } => is_as(&self.root.join(path), text, mode(*secret)),
-            Change::SetAside => false,
-            Change::Remove { path } => !self.exists(path),
+            VolumeChange::Write { path, text, secret } => is_as(&self.root.join(path), text, mode(*secret)),
+            VolumeChange::SetAside => false,
+            VolumeChange::Remove { path } => !self.exists(path),
         })
     }
 

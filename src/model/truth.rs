@@ -20,7 +20,7 @@ pub struct MemberTruth {
     /// What the disk says.
     pub disk: Disk,
     /// What the running server says.
-    pub server: Server,
+    pub server: ServerState,
     /// For how many seconds it has not served, as far as its agent saw; `None` while it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<u64>,
@@ -55,7 +55,7 @@ pub struct Disk {
 /// What a server says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Server {
+pub enum ServerState {
     /// It could not be asked: it does not run, starts, or hangs.
     Silent {
         /// What was tried and how it ended.
@@ -78,7 +78,7 @@ pub enum Server {
     Unknown,
 }
 
-impl Server {
+impl ServerState {
     /// Whether it is told in words that this version does not know: nothing can be decided by it.
     pub fn unknown(&self) -> bool {
         match self {
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn case_r02_of_what_an_agent_says_no_text_is_longer_than_people_read() {
         let truth: MemberTruth = serde_json::from_str(&waiting(&"x".repeat(60_000))).unwrap();
-        let Server::Waiting { phase, .. } = truth.server else { panic!() };
+        let ServerState::Waiting { phase, .. } = truth.server else { panic!() };
         assert!(phase.len() < 400, "{}", phase.len());
         let long = "y".repeat(60_000);
         let disk: Disk = serde_json::from_str(&format!(
@@ -166,8 +166,8 @@ mod tests {
         ))
         .unwrap();
         assert!(disk.identity.unwrap().len() < 400 && disk.outdated.unwrap().len() < 400);
-        let silent: Server = serde_json::from_str(&format!(r#"{{"state":"silent","reason":"{long}"}}"#)).unwrap();
-        let Server::Silent { reason } = silent else { panic!() };
+        let silent: ServerState = serde_json::from_str(&format!(r#"{{"state":"silent","reason":"{long}"}}"#)).unwrap();
+        let ServerState::Silent { reason } = silent else { panic!() };
         assert!(reason.len() < 400);
     }
 

@@ -11,7 +11,7 @@
 //!   that member votes. So never are more than one missing of those that are wanted. Five healthy voters, one on a drained node,
 //!   were to become three: each pass in which the scheduler had not caught up took another one out, down to a single voter.
 
-use super::standing::serving;
+use super::quorum_view::serving;
 use super::view::{Row, View};
 use super::{Purpose, Reason};
 use crate::model::{Membership, ServerId};

@@ -12,7 +12,7 @@ use crate::model::Fact;
 /// seat could go back and forth for as long as they are. So it could while another is to be restarted: it would take the seat
 /// and give it up for its restart, and followers are restarted first.
 pub fn hand_over(view: &View<'_>) -> Option<Step> {
-    let (leader, committed) = (view.standing.leader?, view.committed()?);
+    let (leader, committed) = (view.quorum.leader?, view.committed()?);
     let others: Vec<&Row<'_>> = committed.voters().filter(|id| *id != leader).map(|id| view.row(id)).collect();
     let in_turn = others.iter().any(|row| row.turn.is_some());
     let elsewhere = others.iter().all(|row| cordoned(view, row) == Some(false));
@@ -31,7 +31,7 @@ pub fn hand_over(view: &View<'_>) -> Option<Step> {
 /// Takes the leader out of the membership when its pod is being deleted and the server still leads. What is left tolerates
 /// what it would tolerate with the leader stopped.
 pub fn relieve(view: &View<'_>) -> Option<Step> {
-    let (leader, committed) = (view.standing.leader?, view.committed()?);
+    let (leader, committed) = (view.quorum.leader?, view.committed()?);
     let going = view.row(leader).pod?.terminating;
     let alone = committed.voters().count() == 1;
     if !going

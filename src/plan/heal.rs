@@ -12,7 +12,7 @@ use super::stop::{restart, stays};
 use super::view::{Row, View};
 use super::{Step, hindered, replace, volume};
 use crate::model::observed::Asked;
-use crate::model::truth::Server as ServerTruth;
+use crate::model::truth::ServerState;
 use crate::model::{Beginning, Membership, Pool, Seat, ServerId};
 
 /// A server that ended so often in its pod, and has not served for the whole deadline, will not by itself.
@@ -70,7 +70,7 @@ fn misled(row: &Row<'_>) -> bool {
         let lived =
             truth.disk.record.is_some_and(|record| record.0 > 0) || truth.disk.epoch.is_some_and(|epoch| epoch > 0);
         let still = truth.still.is_some_and(|seconds| seconds > STILL);
-        truth.disk.outdated.is_some() && !lived && still && !matches!(truth.server, ServerTruth::Serving(_))
+        truth.disk.outdated.is_some() && !lived && still && !matches!(truth.server, ServerState::Serving(_))
     })
 }
 
@@ -114,7 +114,7 @@ pub fn idle(now: u64, row: &Row<'_>) -> Option<u64> {
     let since = if pod.served { pod.unready } else { Some(pod.since) };
     let by_kubernetes = since.map(|since| now.saturating_sub(since));
     let by_agent = match row.report {
-        Some(truth) if matches!(truth.server, ServerTruth::Serving(_)) => return None,
+        Some(truth) if matches!(truth.server, ServerState::Serving(_)) => return None,
         Some(truth) => truth.stalled,
         None => None,
     };

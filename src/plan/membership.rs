@@ -9,7 +9,7 @@
 //! - A change of mind is no special case: each pass looks only at the membership, the pods and what is wanted.
 
 use super::origin::usable_claim;
-use super::standing::serving;
+use super::quorum_view::serving;
 use super::view::{Course, View};
 use super::{Reason, Resize, Step, denied, departure, drain, hindered, mute, replace, rolling, stop};
 use crate::model::truth::Mode;
@@ -28,7 +28,7 @@ pub fn without_quorum(view: &View<'_>) -> Option<Step> {
     let set = seen.set(Pool::Voters).filter(|_| view.committed().is_none())?;
     let recorded = seen.noted_membership().map_or(0, |membership| membership.highest(&seen.names));
     if set.replicas < recorded {
-        return raise(view, set);
+        return add_pod(view, set);
     }
     if nobody_has_data(view, set) {
         return Some(Step::Refuse(Reason::new(
@@ -49,7 +49,7 @@ fn nobody_has_data(view: &View<'_>, set: &SetFacts) -> bool {
 pub fn missing_pods(view: &View<'_>) -> Option<Step> {
     let course = view.course()?;
     let missing = course.set.replicas < course.committed.highest(&view.seen.names);
-    missing.then(|| raise(view, course.set)).flatten()
+    missing.then(|| add_pod(view, course.set)).flatten()
 }
 
 /// A wanted member that does not vote yet.
@@ -59,7 +59,7 @@ pub fn grow(view: &View<'_>) -> Option<Step> {
     let joiner = (1..=course.wanted).map(ServerId).find(|id| !voters.contains(id))?;
     // One that no node is found for may wait for the node of one that goes; one whose volume is lost has none before that is
     // given up, whoever goes.
-    let lacks = replace::renew(view, joiner).is_some();
+    let lacks = replace::volume(view, joiner).is_some();
     let waits = departure::unplaced(view.row(joiner)) && !lacks && (course.leaver.is_some() || course.unneeded);
     // One that does not serve holds up whoever joins.
     let held_up =
@@ -74,11 +74,11 @@ fn admit(view: &View<'_>, course: &Course<'_>, joiner: ServerId) -> Option<Step>
     }
     let second = second(course, joiner);
     if course.set.replicas < second.unwrap_or(joiner).0 {
-        return raise(view, course.set);
+        return add_pod(view, course.set);
     }
     // What one of them lacks is mended, whoever of them the other waits for (found by the simulation).
     let joiners = || [Some(joiner), second].into_iter().flatten();
-    if let Some(step) = joiners().find_map(|id| replace::renew(view, id)) {
+    if let Some(step) = joiners().find_map(|id| replace::volume(view, id)) {
         return Some(step);
     }
     let waits_for = joiners().find_map(|id| Some((id, not_ready_to_join(view, id)?)));
@@ -147,14 +147,14 @@ fn not_ready_to_join(view: &View<'_>, joiner: ServerId) -> Option<String> {
     (serving(truth)?.mode != Mode::Follower).then(|| "it does not follow".to_owned())
 }
 
-fn raise(view: &View<'_>, set: &SetFacts) -> Option<Step> {
+fn add_pod(view: &View<'_>, set: &SetFacts) -> Option<Step> {
     let id = ServerId(set.replicas + 1);
     Some(match usable_claim(view.seen, id, &view.origin().ok()?.identity) {
         Ok(()) => {
             let resize = resize(view, set, id, set.replicas + 1, Vec::new())?;
             match hindered::unraisable(view.seen, id, &resize.object) {
                 Some(refused) => meanwhile(view, refused),
-                None => Step::Raise(resize),
+                None => Step::AddPod(resize),
             }
         }
         Err(obstacle) => obstacle.into(),
@@ -165,11 +165,11 @@ fn raise(view: &View<'_>, set: &SetFacts) -> Option<Step> {
 pub fn lower_now(view: &View<'_>) -> Option<Step> {
     let course = view.course()?;
     let first = course.leaver.is_some() && course.committed.voters().count() == 2 && course.wanted == 1;
-    lower(view).filter(|step| !first && !matches!(step, Step::Wait(_)))
+    remove_pod(view).filter(|step| !first && !matches!(step, Step::Wait(_)))
 }
 
 /// The last pod, or what it waits for. One that may not go holds up nobody.
-pub fn lower(view: &View<'_>) -> Option<Step> {
+pub fn remove_pod(view: &View<'_>) -> Option<Step> {
     last_pod(view).filter(|step| stays(view, step).is_none())
 }
 
@@ -180,7 +180,7 @@ pub fn kept(view: &View<'_>) -> Option<Step> {
 
 fn stays(view: &View<'_>, step: &Step) -> Option<Reason> {
     match step {
-        Step::Lower(resize) => hindered::unresizable(view.seen, &resize.object),
+        Step::RemovePod(resize) => hindered::unresizable(view.seen, &resize.object),
         _ => None,
     }
 }
@@ -195,7 +195,7 @@ fn last_pod(view: &View<'_>) -> Option<Step> {
         return Some(Step::Wait(blocker));
     }
     let via = view.to_ask(Some(id));
-    Some(Step::Lower(resize(view, course.set, id, course.set.replicas - 1, via)?))
+    Some(Step::RemovePod(resize(view, course.set, id, course.set.replicas - 1, via)?))
 }
 
 /// A member that is too many, or in the way of one that is not.

@@ -5,7 +5,6 @@
 //! - at most one membership change a step, fenced by the version that it was decided on;
 //! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
 
-mod deed;
 mod departure;
 mod drain;
 mod due;
@@ -16,14 +15,15 @@ mod hindered;
 mod membership;
 mod mute;
 mod objects;
+mod operation;
 mod origin;
 mod password;
+mod quorum_view;
 mod replace;
 mod rolling;
 mod rules;
 mod service;
 mod spec;
-mod standing;
 mod status;
 mod step;
 mod stop;
@@ -37,14 +37,14 @@ use crate::api::EnsembleStatus;
 use crate::model::{Membership, Observation};
 use view::View;
 
-pub use deed::{Deed, Expected};
 pub use guard::Guard;
 pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::places;
+pub use operation::{Expected, Operation};
 pub use password::lacking as no_password;
 pub use rules::{COURSE, GROUND, Rule};
-pub use status::{GUARDING, Truth, Verdict, denied, refused};
-pub use step::{Obstacle, Purpose, Reason, Renew, Resize, Restart, Step, Target, Tell, Write};
+pub use status::{ConditionStatus, GUARDING, Verdict, denied, refused};
+pub use step::{Obstacle, Purpose, Reason, ReplaceVolume, Resize, Restart, Step, Target, Tell, Write};
 pub use stop::DENIED;
 
 /// What to do, and what to say.

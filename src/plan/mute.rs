@@ -27,7 +27,7 @@ pub fn left_alone(view: &View<'_>, id: ServerId) -> bool {
 
 /// The end of one that leads alone: a restart, if that gives it other settings.
 pub fn alone(view: &View<'_>) -> Option<Step> {
-    let (leader, committed) = (view.standing.leader?, view.committed()?);
+    let (leader, committed) = (view.quorum.leader?, view.committed()?);
     let row = view.row(leader);
     if committed.voters().count() > 1 || !mute(row) {
         return None;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::standing::serving;
+use super::quorum_view::serving;
 use super::view::View;
 use super::{Obstacle, Reason, Step, Target, confirmed, hindered, replace};
 use crate::model::desired::{MAX_REPLICAS, Storage};

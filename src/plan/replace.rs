@@ -10,10 +10,10 @@
 use std::collections::BTreeMap;
 
 use super::view::{Row, View};
-use super::{Purpose, Reason, Renew, Step, Target, departure, due, hindered, stop};
+use super::{Purpose, Reason, ReplaceVolume, Step, Target, departure, due, hindered, stop};
 use crate::api::ReclaimPolicy;
 use crate::model::observed::Asked;
-use crate::model::truth::Server as ServerTruth;
+use crate::model::truth::ServerState;
 use crate::model::{Membership, ServerId};
 
 /// A pod is given this long to find its volume: nodes are deleted and come back when a cloud replaces them.
@@ -62,7 +62,7 @@ pub fn next(view: &View<'_>) -> Option<Step> {
     if held_up.is_none() && (1..=view.desired?.replicas).any(|id| !committed.contains(ServerId(id))) {
         return None;
     }
-    let follows = |id: &&ServerId| Some(**id) != view.standing.leader;
+    let follows = |id: &&ServerId| Some(**id) != view.quorum.leader;
     let mut found = [held_up, ids.iter().find(unsynced), ids.iter().find(follows), ids.first()].into_iter().flatten();
     let id = *found.next()?;
     if committed.voters().count() == 1 {
@@ -85,7 +85,7 @@ pub fn next(view: &View<'_>) -> Option<Step> {
 }
 
 /// Gives a member that is in no membership a new volume.
-pub fn renew(view: &View<'_>, id: ServerId) -> Option<Step> {
+pub fn volume(view: &View<'_>, id: ServerId) -> Option<Step> {
     let (seen, row) = (view.seen, view.row(id));
     let why = needed(view, row);
     let committed = view.committed()?;
@@ -96,7 +96,7 @@ pub fn renew(view: &View<'_>, id: ServerId) -> Option<Step> {
         Some(claim) if !claim.going => {
             let (from, via) = (committed.version, view.to_ask(Some(id)));
             let (claim, pod) = (Target::claim(claim), pod.map(Target::pod));
-            Some(Step::Renew(Renew { id, claim, pod, from, via, why: why? }))
+            Some(Step::ReplaceVolume(ReplaceVolume { id, claim, pod, from, via, why: why? }))
         }
         // The claim goes only after its pod.
         Some(_) => {
@@ -113,11 +113,11 @@ pub fn hung(row: &Row<'_>) -> Option<String> {
     let truth = row.report?;
     let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
     match &truth.server {
-        ServerTruth::Serving(_) | ServerTruth::Unknown => None,
-        ServerTruth::Waiting { phase, .. } => Some(format!(
+        ServerState::Serving(_) | ServerState::Unknown => None,
+        ServerState::Waiting { phase, .. } => Some(format!(
             "it has been in {phase} and nothing has moved in it for {still} min, although the others have a quorum"
         )),
-        ServerTruth::Silent { .. } => frozen(row),
+        ServerState::Silent { .. } => frozen(row),
     }
 }
 
@@ -127,7 +127,7 @@ pub fn frozen(row: &Row<'_>) -> Option<String> {
     let truth = row.report?;
     let still = truth.stalled.and(truth.still).filter(|seconds| *seconds > HUNG)? / 60;
     let runs = row.pod.is_some_and(|pod| pod.running == Some(true));
-    (runs && matches!(truth.server, ServerTruth::Silent { .. }))
+    (runs && matches!(truth.server, ServerState::Silent { .. }))
         .then(|| format!("its server has not answered and nothing has moved in it for {still} min"))
 }
 
@@ -165,21 +165,21 @@ fn slow(view: &View<'_>, row: &Row<'_>) -> Option<Reason> {
     let long = truth.stalled.filter(|seconds| *seconds > SYNCING)?;
     let pod = &row.pod?.name;
     let (what, left) = match (&truth.server, truth.still) {
-        (ServerTruth::Waiting { phase, .. }, Some(_)) => {
+        (ServerState::Waiting { phase, .. }, Some(_)) => {
             (format!("has been in {phase}"), "it moves, and is left alone".to_owned())
         }
         // No process, no loading: why it does not run, Kubernetes says.
-        (ServerTruth::Silent { .. }, Some(_)) => {
+        (ServerState::Silent { .. }, Some(_)) => {
             ("has been loading its database".to_owned(), "it moves, and is left alone".to_owned())
         }
-        (ServerTruth::Waiting { phase, .. }, None) => (
+        (ServerState::Waiting { phase, .. }, None) => (
             format!("has been in {phase}"),
             format!(
                 "whether anything moves in it cannot be seen, so it is left alone; if it hangs: kubectl -n {} delete pod {pod}",
                 view.seen.names.namespace
             ),
         ),
-        (ServerTruth::Serving(_) | ServerTruth::Unknown, _) | (ServerTruth::Silent { .. }, None) => return None,
+        (ServerState::Serving(_) | ServerState::Unknown, _) | (ServerState::Silent { .. }, None) => return None,
     };
     // In steps of half an hour: what changes on every pass does not belong into a status.
     let minutes = long / SYNCING * SYNCING / 60;

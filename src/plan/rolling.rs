@@ -29,10 +29,10 @@ pub fn roll(view: &View<'_>) -> Option<Step> {
     }
     // The leader last, the others from the highest down.
     let by_hand = |id| view.seen.hindrances.denied && view.row(id).asked(Asked::Restart);
-    waiting.sort_by_key(|id| (by_hand(*id), Some(*id) != view.standing.leader, *id));
+    waiting.sort_by_key(|id| (by_hand(*id), Some(*id) != view.quorum.leader, *id));
     let id = waiting.pop()?;
     let (pod, why) = (view.row(id).pod?, view.row(id).turn.clone()?);
-    let leads = view.standing.leader == Some(id);
+    let leads = view.quorum.leader == Some(id);
     let alone = committed.voters().count() == 1;
     // Where no member lets the operator change the membership, who asks for a restart has been told what it costs.
     if alone || (!leads && stays(view, committed, id)) || by_hand(id) {

@@ -10,8 +10,8 @@ use super::guard::{self, Guard};
 use super::step::{Reason, Step};
 use super::view::View;
 use super::{
-    departure, drain, failed, heal, hindered, membership, mute, objects, origin, password, replace, rolling, spec,
-    standing, strangers, version,
+    departure, drain, failed, heal, hindered, membership, mute, objects, origin, password, quorum_view, replace,
+    rolling, spec, strangers, version,
 };
 
 /// One rule.
@@ -69,12 +69,12 @@ pub const COURSE: &[Rule] = &[
     rule("grow", membership::grow, "every wanted member votes, or has to wait for one that leaves"),
     rule("last-pod", membership::lower_now, "no pod but the members' is there, or it has to wait"),
     rule("leave", membership::leave, "no member is too many, and none is in the way of another"),
-    rule("last-pod-waits", membership::lower, "no pod but the members' is there, or it may not go"),
+    rule("last-pod-waits", membership::remove_pod, "no pod but the members' is there, or it may not go"),
     rule("unused", objects::give_up_unused, "no object is left that nobody uses"),
     rule("controller", objects::taken_in, "the StatefulSet's controller has taken in what it should be"),
     rule("cordoned-leader", drain::hand_over, "the leader's node is not about to be drained"),
     rule("roll", rolling::roll, "no member that serves is to be restarted now"),
-    rule("synced", standing::everybody, "every voter serves and is synced"),
+    rule("synced", quorum_view::everybody, "every voter serves and is synced"),
     rule("kept-pod", membership::kept, "no pod is there that may not go"),
 ];
 

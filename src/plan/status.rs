@@ -1,13 +1,13 @@
 //! What is said about the ensemble. Nothing here changes while the ensemble stands still.
 
-use super::standing::serving;
+use super::quorum_view::serving;
 use super::view::{Row, View};
 use super::{
     Aside, Held, Purpose, Reason, Step, confirmed, due, failed, hindered, objects, origin, service, strangers, warning,
 };
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
-use crate::model::truth::{Mode, Server as ServerTruth};
+use crate::model::truth::{Mode, ServerState};
 use crate::model::words::{CONDITION, cut, steady};
 use crate::model::{MemberTruth, Membership, Observation, Pool, Seat, ServerId};
 use crate::render::selector_text;
@@ -21,7 +21,7 @@ pub const GUARDING: &str =
 
 /// True, false, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
+pub enum ConditionStatus {
     /// It is so.
     True,
     /// It is not so.
@@ -30,7 +30,7 @@ pub enum Truth {
     Unknown,
 }
 
-impl Truth {
+impl ConditionStatus {
     /// As Kubernetes writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ pub struct Verdict {
     /// Its type.
     pub name: &'static str,
     /// Its status.
-    pub truth: Truth,
+    pub truth: ConditionStatus,
     /// One CamelCase word.
     pub reason: &'static str,
     /// A sentence.
@@ -68,7 +68,7 @@ pub fn status(view: &View<'_>) -> EnsembleStatus {
         // Of those that vote or are asked for: with five voters three of which serve, three are not all, whatever is wanted.
         ready: format!("{ready}/{}", voters(view, membership.as_ref()).max(seen.asked)),
         selector: selector_text(&seen.names),
-        leader: view.standing.leader.map(|id| seen.names.pod(id.seat())),
+        leader: view.quorum.leader.map(|id| seen.names.pod(id.seat())),
         members: members(view, membership.as_ref()),
         // A seed is nothing that ZooKeeper has confirmed.
         membership: membership.as_ref().filter(|membership| membership.version.0 > 0).map(|membership| {
@@ -112,7 +112,7 @@ fn members(view: &View<'_>, membership: Option<&Membership>) -> Vec<MemberStatus
 
 fn role(view: &View<'_>, id: ServerId, votes: bool) -> MemberRole {
     match view.row(id).report.and_then(serving) {
-        Some(_) if view.standing.leader == Some(id) => MemberRole::Leader,
+        Some(_) if view.quorum.leader == Some(id) => MemberRole::Leader,
         Some(serving) if serving.mode == Mode::Follower && votes => MemberRole::Follower,
         Some(serving) if serving.mode != Mode::Leader => MemberRole::Learner,
         _ => MemberRole::None,
@@ -122,19 +122,19 @@ fn role(view: &View<'_>, id: ServerId, votes: bool) -> MemberRole {
 fn state(row: &Row<'_>) -> MemberState {
     let Some(pod) = row.pod else { return MemberState::Missing };
     match row.report.map(|truth| &truth.server) {
-        Some(ServerTruth::Serving(_)) if row.synced() => MemberState::Synced,
-        Some(ServerTruth::Serving(_) | ServerTruth::Waiting { .. }) => MemberState::NotServing,
-        Some(ServerTruth::Silent { .. }) => MemberState::Starting,
+        Some(ServerState::Serving(_)) if row.synced() => MemberState::Synced,
+        Some(ServerState::Serving(_) | ServerState::Waiting { .. }) => MemberState::NotServing,
+        Some(ServerState::Silent { .. }) => MemberState::Starting,
         None if pod.ip.is_none() || pod.trouble.is_some() => MemberState::Starting,
-        Some(ServerTruth::Unknown) | None => MemberState::Unknown,
+        Some(ServerState::Unknown) | None => MemberState::Unknown,
     }
 }
 
 fn version(row: &Row<'_>) -> Option<String> {
     match &row.report?.server {
-        ServerTruth::Serving(serving) => Some(serving.version.clone()),
-        ServerTruth::Waiting { version, .. } => version.clone(),
-        ServerTruth::Silent { .. } | ServerTruth::Unknown => None,
+        ServerState::Serving(serving) => Some(serving.version.clone()),
+        ServerState::Waiting { version, .. } => version.clone(),
+        ServerState::Silent { .. } | ServerState::Unknown => None,
     }
 }
 
@@ -169,7 +169,12 @@ fn hindrances(aside: &Aside) -> Option<Verdict> {
     let overruled = aside.held.iter().filter(|held| !held.refused).map(Held::reason);
     let all: Vec<Reason> = refused.chain(aside.unguarded.clone()).chain(overruled).collect();
     let messages: Vec<&str> = all.iter().map(|reason| reason.message.as_str()).collect();
-    Some(Verdict { name: "Hindered", truth: Truth::True, reason: all.first()?.code, message: messages.join("; ") })
+    Some(Verdict {
+        name: "Hindered",
+        truth: ConditionStatus::True,
+        reason: all.first()?.code,
+        message: messages.join("; "),
+    })
 }
 
 /// The step as a reason: what is being done, or what keeps it from being done.
@@ -186,10 +191,10 @@ fn doing(view: &View<'_>, step: &Step) -> Reason {
         },
         Step::Tell(tell) => Reason::new("Applying", format!("telling the members of membership {}", tell.version)),
         Step::Delete(_) => Reason::new("CleaningUp", "deleting what no member uses any more"),
-        Step::Raise(resize) => {
+        Step::AddPod(resize) => {
             Reason::new("Growing", format!("starting pod {} for member {}", pod(&resize.id), resize.id))
         }
-        Step::Lower(resize) => {
+        Step::RemovePod(resize) => {
             Reason::new("Shrinking", format!("stopping pod {}, member {} has left", pod(&resize.id), resize.id))
         }
         Step::Join { id, .. } => {
@@ -217,9 +222,9 @@ fn doing(view: &View<'_>, step: &Step) -> Reason {
                 ),
             }
         }
-        Step::Renew(renew) => Reason::new(
+        Step::ReplaceVolume(replacement) => Reason::new(
             "Replacing",
-            format!("deleting claim {} of member {}: {}", renew.claim.key.name, renew.id, renew.why),
+            format!("deleting claim {} of member {}: {}", replacement.claim.key.name, replacement.id, replacement.why),
         ),
         Step::Restart(restart) => {
             Reason::new("Restarting", format!("restarting pod {}: {}", pod(&restart.id), restart.why))
@@ -232,9 +237,9 @@ fn doing(view: &View<'_>, step: &Step) -> Reason {
 
 fn progressing(step: &Step, doing: &Reason) -> Verdict {
     let (truth, reason, message) = match step {
-        Step::Rest => (Truth::False, "Steady", "there is nothing to do".to_owned()),
-        Step::Refuse(_) => (Truth::False, doing.code, doing.message.clone()),
-        _ => (Truth::True, doing.code, doing.message.clone()),
+        Step::Rest => (ConditionStatus::False, "Steady", "there is nothing to do".to_owned()),
+        Step::Refuse(_) => (ConditionStatus::False, doing.code, doing.message.clone()),
+        _ => (ConditionStatus::True, doing.code, doing.message.clone()),
     };
     Verdict { name: "Progressing", truth, reason, message }
 }
@@ -251,32 +256,35 @@ fn ready(view: &View<'_>, step: &Step, doing: &Reason) -> Verdict {
         if !service::open(view) {
             let message = service::warning(view).map(|reason| reason.message);
             let message = message.unwrap_or_else(|| "the kubelets have found no member's pod ready yet".to_owned());
-            return Verdict { name: "Ready", truth: Truth::False, reason: "NoEndpoint", message };
+            return Verdict { name: "Ready", truth: ConditionStatus::False, reason: "NoEndpoint", message };
         }
         return Verdict {
             name: "Ready",
-            truth: Truth::True,
+            truth: ConditionStatus::True,
             reason: "Ready",
             message: format!("{wanted} voters serve and are synced"),
         };
     }
-    Verdict { name: "Ready", truth: Truth::False, reason: doing.code, message: doing.message.clone() }
+    Verdict { name: "Ready", truth: ConditionStatus::False, reason: doing.code, message: doing.message.clone() }
 }
 
 fn quorum(view: &View<'_>) -> Verdict {
     let seen = view.seen;
     let name = "QuorumAvailable";
-    if let (Some(leader), Some(committed)) = (view.standing.leader, view.committed()) {
+    if let (Some(leader), Some(committed)) = (view.quorum.leader, view.committed()) {
         let (synced, voters) = (view.synced_voters().count(), committed.voters().count());
         let message = format!("pod {} leads, {synced} of {voters} voters are synced", seen.names.pod(leader.seat()));
-        return Verdict { name, truth: Truth::True, reason: "Quorum", message };
+        return Verdict { name, truth: ConditionStatus::True, reason: "Quorum", message };
     }
     // Silence is not a lost quorum: the network between here and the pods may be what is broken. Nor has one that is another
     // ensemble's said anything about this one.
     let ours = |truth: &MemberTruth| serving(truth).is_none_or(|it| strangers::elsewhere(seen, it).is_none());
     let answered = seen.members.values().any(|fact| fact.known().is_some_and(ours));
-    let (truth, reason) =
-        if answered || seen.pods.is_empty() { (Truth::False, "NoQuorum") } else { (Truth::Unknown, "NoAnswer") };
+    let (truth, reason) = if answered || seen.pods.is_empty() {
+        (ConditionStatus::False, "NoQuorum")
+    } else {
+        (ConditionStatus::Unknown, "NoAnswer")
+    };
     match strangers::leads_elsewhere(view) {
         Some(foreign) if !answered => Verdict { name, truth, reason: foreign.code, message: foreign.message },
         _ => Verdict { name, truth, reason, message: view.no_quorum().message },
@@ -286,20 +294,20 @@ fn quorum(view: &View<'_>) -> Verdict {
 fn degraded(view: &View<'_>, step: &Step, aside: &Aside) -> Verdict {
     let verdict = |truth, reason, message| Verdict { name: "Degraded", truth, reason, message };
     if let Step::Refuse(reason) = step {
-        return verdict(Truth::True, reason.code, reason.message.clone());
+        return verdict(ConditionStatus::True, reason.code, reason.message.clone());
     }
     if let Some(failed) = failed::failed(view) {
-        return verdict(Truth::True, failed.code, failed.message);
+        return verdict(ConditionStatus::True, failed.code, failed.message);
     }
     if let Some(strangers) = strangers::named(view) {
-        return verdict(Truth::True, strangers.code, strangers.message);
+        return verdict(ConditionStatus::True, strangers.code, strangers.message);
     }
     let born = view.committed().is_some() || view.seen.noted_membership().is_some();
     let wrong = if born { view.blocker() } else { origin::stillborn(view) };
     match wrong.or_else(|| hindered::lacking(&aside.held)).or_else(|| aside.unguarded.clone()) {
-        Some(wrong) => verdict(Truth::True, wrong.code, wrong.message),
-        None if born => verdict(Truth::False, "AsExpected", "nothing is wrong".to_owned()),
-        None => verdict(Truth::False, "AsExpected", "the ensemble is being born".to_owned()),
+        Some(wrong) => verdict(ConditionStatus::True, wrong.code, wrong.message),
+        None if born => verdict(ConditionStatus::False, "AsExpected", "nothing is wrong".to_owned()),
+        None => verdict(ConditionStatus::False, "AsExpected", "the ensemble is being born".to_owned()),
     }
 }
 
@@ -341,7 +349,7 @@ fn restart_pending(view: &View<'_>) -> Option<Verdict> {
     let pending = restarts(view);
     (!due.is_empty()).then(|| Verdict {
         name: "RestartPending",
-        truth: Truth::True,
+        truth: ConditionStatus::True,
         reason: pending.code,
         message: format!("to be restarted: {}; {}", due.join(", "), pending.message),
     })
@@ -394,8 +402,8 @@ pub fn refused(conditions: &mut [Verdict], reason: &'static str, message: &str) 
     let message = cut(&steady(message), CONDITION);
     for verdict in conditions {
         let truth = match verdict.name {
-            "Degraded" => Truth::True,
-            "Ready" | "Progressing" => Truth::False,
+            "Degraded" => ConditionStatus::True,
+            "Ready" | "Progressing" => ConditionStatus::False,
             _ => continue,
         };
         *verdict = Verdict { name: verdict.name, truth, reason, message: message.clone() };

@@ -15,9 +15,9 @@ pub enum Step {
     /// Delete what nobody uses any more.
     Delete(Vec<Target>),
     /// Give the `StatefulSet` one pod more.
-    Raise(Resize),
+    AddPod(Resize),
     /// Take from the `StatefulSet` its last pod, which is no member any more.
-    Lower(Resize),
+    RemovePod(Resize),
     /// Add a synced learner to the membership.
     Join {
         /// Who joins.
@@ -45,7 +45,7 @@ pub enum Step {
     /// Delete a member's pod, so that it is made anew.
     Restart(Restart),
     /// Delete the claim and the pod of a member that is in no membership, so that it comes back empty.
-    Renew(Renew),
+    ReplaceVolume(ReplaceVolume),
     /// Take rights away that everybody has from birth.
     Guard(Guard),
     /// Nothing can be done before something else happens.
@@ -63,11 +63,11 @@ impl Step {
             Self::Apply(_) => "apply",
             Self::Tell(_) => "tell",
             Self::Delete(_) => "delete",
-            Self::Raise(_) => "raise",
-            Self::Lower(_) => "lower",
+            Self::AddPod(_) => "add-pod",
+            Self::RemovePod(_) => "remove-pod",
             Self::Join { .. } => "join",
             Self::Leave { .. } => "leave",
-            Self::Renew(_) => "renew",
+            Self::ReplaceVolume(_) => "replace-volume",
             Self::Restart(_) => "restart",
             Self::Guard(_) => "guard",
             Self::Wait(_) => "wait",
@@ -80,8 +80,8 @@ impl Step {
     pub fn member(&self) -> Option<ServerId> {
         match self {
             Self::Join { id, .. } | Self::Leave { id, .. } => Some(*id),
-            Self::Raise(resize) | Self::Lower(resize) => Some(resize.id),
-            Self::Renew(renew) => Some(renew.id),
+            Self::AddPod(resize) | Self::RemovePod(resize) => Some(resize.id),
+            Self::ReplaceVolume(replacement) => Some(replacement.id),
             Self::Restart(restart) => Some(restart.id),
             Self::Apply(_)
             | Self::Tell(_)
@@ -100,12 +100,12 @@ impl Step {
             Self::Apply(_)
             | Self::Tell(_)
             | Self::Delete(_)
-            | Self::Raise(_)
-            | Self::Lower(_)
+            | Self::AddPod(_)
+            | Self::RemovePod(_)
             | Self::Join { .. }
             | Self::Leave { .. }
             | Self::Restart(_)
-            | Self::Renew(_)
+            | Self::ReplaceVolume(_)
             | Self::Guard(_) => false,
         }
     }
@@ -205,7 +205,7 @@ pub enum Purpose {
 
 /// A volume to give up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Renew {
+pub struct ReplaceVolume {
     /// The member; it is in no membership.
     pub id: ServerId,
     /// Its claim, as it was seen.

@@ -27,7 +27,7 @@ pub fn in_the_way(view: &View<'_>) -> Option<Step> {
 /// What is wrong where the only leader among ours leads another ensemble, or the names of this one are other ones. No quorum of this
 /// ensemble has said anything: nothing is noted of it, and nobody is told.
 pub fn leads_elsewhere(view: &View<'_>) -> Option<Reason> {
-    let (seen, (leader, theirs)) = (view.seen, view.standing.elsewhere.as_ref()?);
+    let (seen, (leader, theirs)) = (view.seen, view.quorum.elsewhere.as_ref()?);
     let (first, server) = theirs.servers.iter().next()?;
     let (pod, ours) = (seen.names.pod(leader.seat()), seen.names.server(*first));
     Some(Reason::new(

@@ -3,7 +3,7 @@
 
 use super::view::View;
 use super::{Reason, Step};
-use crate::model::truth::Server as ServerTruth;
+use crate::model::truth::ServerState;
 use crate::model::{Fact, Observation, Pool, Seat, ServerId};
 
 /// The newest minor version whose files the minor before it is known to read.
@@ -43,9 +43,9 @@ fn last(seen: &Observation, seat: Seat) -> Option<&str> {
 pub fn ran(seen: &Observation, seat: Seat) -> Option<&str> {
     let truth = seen.members.get(&ServerId::from(seat)).and_then(Fact::known);
     let told = truth.and_then(|truth| match &truth.server {
-        ServerTruth::Serving(serving) => Some(serving.version.as_str()),
-        ServerTruth::Waiting { version, .. } => version.as_deref(),
-        ServerTruth::Silent { .. } | ServerTruth::Unknown => None,
+        ServerState::Serving(serving) => Some(serving.version.as_str()),
+        ServerState::Waiting { version, .. } => version.as_deref(),
+        ServerState::Silent { .. } | ServerState::Unknown => None,
     });
     let pod = seen.pods.get(&seat).and_then(|pod| pod.ran.as_deref());
     told.or(pod).or_else(|| seen.claims.get(&seat)?.ran.as_deref())

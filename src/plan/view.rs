@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hindered::{self, Held};
 use super::origin::{self, Origin};
-use super::standing::{self, Standing};
+use super::quorum_view::{self, QuorumView};
 use super::step::{Obstacle, Purpose, Reason, Target, Tell, Write};
 use super::{departure, due, objects, volume};
 use crate::model::observed::{Asked, Kind};
@@ -20,7 +20,7 @@ pub struct View<'a> {
     /// What was seen.
     pub seen: &'a Observation,
     /// Who leads, and which membership is committed.
-    pub standing: Standing,
+    pub quorum: QuorumView,
     /// What is wanted; nothing while the spec is invalid.
     pub desired: Option<&'a Desired>,
     /// What the update policy waits for.
@@ -91,18 +91,18 @@ const NOBODY: ServerId = ServerId(u32::MAX);
 impl<'a> View<'a> {
     /// Reads who leads, and fills in a row for each member that has anything, votes, or is wanted.
     pub fn of(seen: &'a Observation) -> Self {
-        let (standing, desired) = (Standing::of(seen), seen.desired.as_ref().ok());
+        let (quorum, desired) = (QuorumView::of(seen), seen.desired.as_ref().ok());
         let closed = desired.and_then(|desired| due::closed(seen, desired));
         let mut ids: BTreeSet<ServerId> = seen.manned().into_iter().map(ServerId::from).collect();
         ids.extend(seen.claims.keys().map(|seat| ServerId::from(*seat)).chain(seen.members.keys().copied()));
-        ids.extend(standing.committed.iter().flat_map(|committed| committed.servers.keys().copied()));
+        ids.extend(quorum.committed.iter().flat_map(|committed| committed.servers.keys().copied()));
         ids.extend((1..=desired.map_or(0, |desired| desired.replicas)).map(ServerId));
         // Somebody may have added a server 0, which no pod belongs to: ZooKeeper does not look at the id.
         ids.retain(|id| ServerId::from(id.seat()) == *id);
-        let rows = ids.into_iter().map(|id| (id, Row::of(seen, &standing, closed.as_ref(), id))).collect();
-        let nobody = Row::of(seen, &standing, closed.as_ref(), NOBODY);
+        let rows = ids.into_iter().map(|id| (id, Row::of(seen, &quorum, closed.as_ref(), id))).collect();
+        let nobody = Row::of(seen, &quorum, closed.as_ref(), NOBODY);
         let (origin, draft, course) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { seen, standing, desired, closed, rows, nobody, origin, draft, course }
+        Self { seen, quorum, desired, closed, rows, nobody, origin, draft, course }
     }
 
     /// What is known of a member.
@@ -117,7 +117,7 @@ impl<'a> View<'a> {
 
     /// The membership that the leader has committed.
     pub fn committed(&self) -> Option<&Membership> {
-        self.standing.committed.as_ref()
+        self.quorum.committed.as_ref()
     }
 
     /// The ids of those that vote in it.
@@ -157,14 +157,14 @@ impl<'a> View<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(seen: &'a Observation, standing: &Standing, closed: Option<&Reason>, id: ServerId) -> Self {
+    fn of(seen: &'a Observation, quorum: &QuorumView, closed: Option<&Reason>, id: ServerId) -> Self {
         let pod = seen.pods.get(&id.seat());
-        let unsynced = standing::unsynced(seen, standing.epoch, id);
+        let unsynced = quorum_view::unsynced(seen, quorum.epoch, id);
         let row = Self {
             pod,
             claim: seen.claims.get(&id.seat()),
             report: seen.members.get(&id).and_then(Fact::known),
-            unconfirmed: unsynced.clone().or_else(|| standing::behind(seen, standing, id)),
+            unconfirmed: unsynced.clone().or_else(|| quorum_view::behind(seen, quorum, id)),
             unsynced,
             due: due::due(seen, id),
             turn: None,

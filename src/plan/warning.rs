@@ -1,7 +1,7 @@
 //! What is allowed and still unwise.
 
 use super::view::View;
-use super::{Reason, Truth, Verdict, service, version, volume};
+use super::{ConditionStatus, Reason, Verdict, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, Pool, ServerId};
@@ -26,7 +26,7 @@ pub fn warning(view: &View<'_>) -> Option<Verdict> {
     .collect();
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
-    Some(Verdict { name: "Warning", truth: Truth::True, reason, message })
+    Some(Verdict { name: "Warning", truth: ConditionStatus::True, reason, message })
 }
 
 /// Members get names below one domain, and the cluster's is another one.

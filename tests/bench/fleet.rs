@@ -17,7 +17,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use menagerie::model::layout::{AGENT_PORT, MEMBER_PATH};
-use menagerie::model::truth::{Disk, Mode, Server, Serving};
+use menagerie::model::truth::{Disk, Mode, ServerState, Serving};
 use menagerie::model::{ConfigVersion, MemberTruth, Names, Seat, ServerId, Zxid};
 use serde_json::{Value, json};
 
@@ -119,7 +119,7 @@ impl Fleet {
         MemberTruth {
             id: ServerId::from(ordinal),
             disk: Disk { identity, database: true, record: Some(BORN), epoch: Some(1), ..Disk::default() },
-            server: Server::Serving(Serving {
+            server: ServerState::Serving(Serving {
                 mode: if leads { Mode::Leader } else { Mode::Follower },
                 epoch: 1,
                 zxid: Zxid(BORN.0),

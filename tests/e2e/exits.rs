@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use menagerie::model::truth::{Mode, Server};
+use menagerie::model::truth::{Mode, ServerState};
 use serde_json::{Value, json};
 
 use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
@@ -133,7 +133,7 @@ async fn case_01_02_a_leader_that_serves_no_client_and_prometheus_are_rolled_in_
             .truths()
             .await
             .into_iter()
-            .filter(|truth| matches!(&truth.server, Server::Serving(serving) if serving.mode == Mode::Leader));
+            .filter(|truth| matches!(&truth.server, ServerState::Serving(serving) if serving.mode == Mode::Leader));
         assert_eq!(leaders.count(), 1);
         zk.scale(5);
         zk.ready(5).await;

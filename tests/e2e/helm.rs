@@ -56,7 +56,7 @@ async fn life_of_a_release(space: Space) {
     .await;
     assert_eq!(claims.get("data-zk-0").await.unwrap().owner_references().len(), 1);
     let installed = release.operator().await;
-    for kind in ["apply", "raise", "lower", "delete"] {
+    for kind in ["apply", "add-pod", "remove-pod", "delete"] {
         assert!(installed.steps(kind).await > 0, "the release took no step of the kind {kind}");
     }
     installed.assert_nothing_was_forbidden(&space);
@@ -77,7 +77,7 @@ async fn life_of_a_release(space: Space) {
     assert_eq!(upgraded.pod.annotations()["upgraded"], "yes");
     eventually(PATIENCE, "the upgraded operator to find nothing to do", async || upgraded.steps("rest").await > 0)
         .await;
-    for kind in ["apply", "raise", "lower", "join", "leave", "delete"] {
+    for kind in ["apply", "add-pod", "remove-pod", "join", "leave", "delete"] {
         assert_eq!(upgraded.steps(kind).await, 0, "the upgrade made the operator take a step of the kind {kind}");
     }
     upgraded.assert_nothing_was_forbidden(&space);

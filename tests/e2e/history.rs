@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use menagerie::model::truth::Server;
+use menagerie::model::truth::ServerState;
 use menagerie::model::{MemberTruth, Membership, ServerId};
 use tokio::task::JoinHandle;
 
@@ -110,7 +110,7 @@ impl History {
                 let said = recent.flat_map(|(_, truths)| truths).find(|truth| truth.id == voter);
                 let said = said.map(|truth| &truth.server);
                 assert!(
-                    matches!(said, Some(Server::Serving(_))),
+                    matches!(said, Some(ServerState::Serving(_))),
                     "member {voter} was not synced when {:?} came: {said:?}",
                     after.lines()
                 );

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use menagerie::model::MemberTruth;
-use menagerie::model::truth::{Mode, Server};
+use menagerie::model::truth::{Mode, ServerState};
 use serde_json::json;
 
 use super::cluster::{PATIENCE, condition, eventually, in_namespace};
@@ -154,7 +154,7 @@ async fn a_status_that_somebody_changed_makes_no_second_leader() {
         zk.ready(3).await;
         let truths = zk.truths().await;
         let leads =
-            |truth: &&MemberTruth| matches!(&truth.server, Server::Serving(serving) if serving.mode == Mode::Leader);
+            |truth: &&MemberTruth| matches!(&truth.server, ServerState::Serving(serving) if serving.mode == Mode::Leader);
         assert_eq!(truths.iter().filter(leads).count(), 1, "{truths:?}");
     })
     .await;

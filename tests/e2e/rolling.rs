@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::api::ListParams;
-use menagerie::model::truth::Server;
+use menagerie::model::truth::ServerState;
 use serde_json::json;
 
 use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
@@ -13,7 +13,7 @@ use super::writers::Writers;
 
 /// The epoch that the members serve in: it counts the elections.
 async fn epoch(zk: &Ensemble) -> u64 {
-    let serving = |server: Server| if let Server::Serving(serving) = server { Some(serving.epoch) } else { None };
+    let serving = |server: Server| if let ServerState::Serving(serving) = server { Some(serving.epoch) } else { None };
     zk.truths().await.into_iter().filter_map(|truth| serving(truth.server)).max().unwrap()
 }
 

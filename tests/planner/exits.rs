@@ -3,7 +3,7 @@
 
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Seat, ServerId};
-use menagerie::plan::{Plan, Step, Truth, Write, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, Write, plan};
 use serde_json::json;
 
 use super::rights::{granted, may};
@@ -15,7 +15,7 @@ fn case_04_two_of_five_that_never_ran_are_taken_out_when_three_are_asked_for() {
     let mut world = five_without(&[4, 5]);
     assert!(reason(&world.settle()).1.contains("replicas: 3"), "{}", reason(&world.settle()).1);
     assert_eq!(world.scale(3).settle().step, Step::Rest, "{:?}", world.trace);
-    assert_eq!(world.trace[..4], ["leave 5", "lower 5", "leave 4", "lower 4"]);
+    assert_eq!(world.trace[..4], ["leave 5", "remove-pod 5", "leave 4", "remove-pod 4"]);
     assert_eq!(world.voters(), [1, 2, 3]);
 }
 
@@ -40,7 +40,7 @@ fn a_member_that_serves_does_not_leave_while_another_is_missing() {
     assert!(world.trace.is_empty(), "{:?}", world.trace);
     world.down = ids(&[2, 5]);
     world.scale(4).settle();
-    assert_eq!(world.trace, ["leave 5", "lower 5", "delete zk-4"], "one that does not serve takes nothing along");
+    assert_eq!(world.trace, ["leave 5", "remove-pod 5", "delete zk-4"], "one that does not serve takes nothing along");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn whatever_is_there_of_an_object_nothing_is_done_that_the_chart_gives_no_right_
                 Some(live) => drop(seen.objects.insert(key.clone(), live)),
                 None => drop(seen.objects.remove(key)),
             }
-            granted(&plan(&seen).step.deeds());
+            granted(&plan(&seen).step.operations());
         }
     }
     let kinds = world.objects.keys().map(|key| key.kind).chain([Kind::Pod, Kind::PersistentVolumeClaim]);
@@ -285,9 +285,9 @@ fn case_10_who_refuses_the_super_user_is_restarted_before_a_member_is_added_or_t
 fn two_voters_are_passed_by_with_both_joiners_synced_and_no_pod_stopped_in_between() {
     let mut world = settled(1);
     world.scale(3).settle();
-    assert_eq!(world.trace, ["raise 2", "raise 3", "join 2", "join 3"]);
+    assert_eq!(world.trace, ["add-pod 2", "add-pod 3", "join 2", "join 3"]);
     world.scale(1).settle();
-    assert_eq!(world.trace[..4], ["leave 3", "leave 2", "lower 3", "lower 2"]);
+    assert_eq!(world.trace[..4], ["leave 3", "leave 2", "remove-pod 3", "remove-pod 2"]);
     world.scale(3);
     world.down = ids(&[3]);
     world.settle();
@@ -361,7 +361,7 @@ fn ready_is_not_said_between_the_first_restart_of_a_roll_and_the_last() {
             if world.pass().step == Step::Rest {
                 break;
             }
-            ready.push(condition(&plan(&world.seen()), "Ready") == Some(Truth::True));
+            ready.push(condition(&plan(&world.seen()), "Ready") == Some(ConditionStatus::True));
         }
         let first = ready.iter().position(|ready| *ready).unwrap();
         assert!(ready[first..].iter().all(|ready| *ready), "{replicas}: {ready:?}");
@@ -398,7 +398,7 @@ fn of_two_that_are_to_join_together_each_gets_the_volume_that_it_lacks() {
     world.down = ids(&[3]);
     world.claims.get_mut(&Seat::voter(2)).unwrap().lost = Some("its node is gone".into());
     let renewed = (0..5).find_map(|_| match world.pass().step {
-        Step::Renew(renew) => Some(renew.id),
+        Step::ReplaceVolume(replacement) => Some(replacement.id),
         _ => None,
     });
     assert_eq!(renewed, Some(ServerId(3)), "the first would wait for it for ever: {:?}", world.trace);
@@ -414,7 +414,7 @@ fn a_server_that_somebody_added_where_a_member_is_to_be_is_named_and_fewer_membe
     assert!(reason(&plan).1.contains("fewer than 4 members"), "{}", reason(&plan).1);
     world.trace.clear();
     world.scale(3).settle();
-    assert!(!world.trace.iter().any(|step| step.starts_with("raise")), "{:?}", world.trace);
+    assert!(!world.trace.iter().any(|step| step.starts_with("add-pod")), "{:?}", world.trace);
 }
 
 #[test]

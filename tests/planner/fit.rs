@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use menagerie::api::{JvmSpec, StorageSpec};
 use menagerie::model::observed::{Kind, MemoryFacts, ObjectKey};
-use menagerie::model::truth::Server;
+use menagerie::model::truth::ServerState;
 use menagerie::model::{Fact, Live, Seat};
 use menagerie::plan::{Plan, Step, Write, plan};
 use serde_json::Value;
@@ -98,7 +98,7 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
     assert!(!format!("{:?}", plan(&seen).conditions).contains("did not resolve"), "they serve");
     for fact in seen.members.values_mut() {
         let Fact::Known(truth) = fact else { panic!("a member of this world does not answer") };
-        truth.server = Server::Waiting { phase: "election".into(), version: None };
+        truth.server = ServerState::Waiting { phase: "election".into(), version: None };
     }
     let told = plan(&seen);
     let quorum = told.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();

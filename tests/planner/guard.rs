@@ -3,7 +3,7 @@
 use menagerie::api::{AclEntry, Guarded, JvmSpec};
 use menagerie::model::acl::{NARROW, RootAcl};
 use menagerie::model::{Acl, ServerId};
-use menagerie::plan::{Deed, Plan, Step, Truth, Verdict, plan};
+use menagerie::plan::{ConditionStatus, Operation, Plan, Step, Verdict, plan};
 
 use super::meddler::Meddler;
 use super::world::{UID, World, zk};
@@ -16,7 +16,7 @@ fn condition<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
     plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
 }
 
-fn ready(world: &World) -> Truth {
+fn ready(world: &World) -> ConditionStatus {
     let conditions = plan(&world.seen()).conditions;
     conditions.into_iter().find(|verdict| verdict.name == "Ready").unwrap().truth
 }
@@ -35,11 +35,11 @@ fn guarded(world: &mut World) -> RootAcl {
 fn a_new_ensemble_is_guarded_before_it_is_called_ready_and_once() {
     let mut world = zk(3);
     while world.guarded == 0 {
-        assert_eq!(ready(&world), Truth::False, "{:?}", world.trace);
+        assert_eq!(ready(&world), ConditionStatus::False, "{:?}", world.trace);
         world.pass();
     }
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(ready(&world), Truth::True);
+    assert_eq!(ready(&world), ConditionStatus::True);
     world.scale(5).settle();
     world.scale(1).settle();
     assert_eq!(world.guarded, 1);
@@ -75,10 +75,12 @@ fn a_second_look_stands_before_it_and_what_is_more_urgent_too() {
     let mut world = zk(3);
     world.settle();
     world.status.guarded = None;
-    let deeds = plan(&world.seen()).step.deeds();
+    let operations = plan(&world.seen()).step.operations();
     // An address that was given to another ensemble's member would have that one's rights taken away: its super user may have
     // the same password.
-    let [Deed::LookAgain, Deed::Confirm { expected, .. }, Deed::Guard(_)] = &deeds[..] else { panic!("{deeds:?}") };
+    let [Operation::LookAgain, Operation::Confirm { expected, .. }, Operation::Guard(_)] = &operations[..] else {
+        panic!("{operations:?}")
+    };
     assert_eq!(expected.version, world.membership.as_ref().map(|membership| membership.version));
     world.scale(5);
     world.pass();
@@ -165,10 +167,10 @@ fn a_guard_that_is_refused_at_rest_is_said_all_the_time_and_another_acl_is_tried
     for _ in 0..60 {
         let plan = world.pass();
         let degraded = condition(&plan, "Degraded");
-        assert_eq!((degraded.truth, degraded.reason), (Truth::True, "GuardRefused"));
+        assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "GuardRefused"));
         assert_eq!(
             (condition(&plan, "Ready").truth, condition(&plan, "Progressing").truth),
-            (Truth::False, Truth::False)
+            (ConditionStatus::False, ConditionStatus::False)
         );
         world.now += 1;
     }
@@ -176,7 +178,7 @@ fn a_guard_that_is_refused_at_rest_is_said_all_the_time_and_another_acl_is_tried
     world.spec.root_acl = Some(vec![entry("world", "anyone", "r")]);
     assert!(matches!(plan(&world.seen()).step, Step::Guard(_)));
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(ready(&world), Truth::True);
+    assert_eq!(ready(&world), ConditionStatus::True);
 }
 
 #[test]

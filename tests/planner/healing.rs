@@ -1,7 +1,7 @@
 //! Restarts of members that do not serve, told as behaviour: how long counts, and not how old.
 
 use menagerie::api::{ImageSpec, UpdateMode, UpdatePolicy};
-use menagerie::model::truth::{Disk, Server as ServerTruth};
+use menagerie::model::truth::{Disk, ServerState};
 use menagerie::model::{Asked, Fact, MemberTruth, Observation, PodFacts, Pool, Refusal, Seat, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
@@ -36,7 +36,7 @@ fn elects(seen: &mut Observation, seat: Seat, seconds: u64) {
     let id = ServerId::from(seat);
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
     let disk = Disk { identity, database: true, ..Disk::default() };
-    let server = ServerTruth::Waiting { phase: "election".into(), version: None };
+    let server = ServerState::Waiting { phase: "election".into(), version: None };
     seen.members
         .insert(id, Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds), still: Some(seconds) }));
     let now = seen.now;
@@ -232,7 +232,7 @@ fn misled(outdated: Option<&str>) -> Observation {
     let mut seen = world.seen();
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
     let disk = Disk { identity, outdated: outdated.map(str::to_owned), ..Disk::default() };
-    let server = ServerTruth::Waiting { phase: "election".into(), version: None };
+    let server = ServerState::Waiting { phase: "election".into(), version: None };
     let truth = MemberTruth { id: ServerId(1), disk, server, stalled: Some(20), still: Some(20) };
     seen.members.insert(ServerId(1), Fact::Known(truth));
     let now = seen.now;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use menagerie::api::{JvmSpec, ReclaimPolicy};
 use menagerie::model::observed::{Asked, Kind, ObjectKey};
 use menagerie::model::{Hindrance, Live, Observation, Place, Refusal, Seat, ServerId};
-use menagerie::plan::{Plan, Step, Truth, Verdict, Write, places, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, Verdict, Write, places, plan};
 use serde_json::{Value, json};
 
 use super::world::{World, zk};
@@ -80,19 +80,22 @@ fn case_16_a_policys_value_is_named_and_lived_with_and_scaling_goes_on() {
     let calm = plan(&world.seen());
     assert_eq!(calm.step, Step::Rest);
     let said = condition(&calm, "Hindered");
-    assert_eq!((said.truth, said.reason), (Truth::True, "Overruled"));
+    assert_eq!((said.truth, said.reason), (ConditionStatus::True, "Overruled"));
     for words in ["StatefulSet zk", "spec.template.spec.terminationGracePeriodSeconds should be 30 and is 45", "policy"]
     {
         assert!(said.message.contains(words), "{}", said.message);
     }
-    assert_eq!((condition(&calm, "Ready").truth, condition(&calm, "Degraded").truth), (Truth::True, Truth::False));
+    assert_eq!(
+        (condition(&calm, "Ready").truth, condition(&calm, "Degraded").truth),
+        (ConditionStatus::True, ConditionStatus::False)
+    );
     world.scale(4);
     loop {
         let plan = world.pass();
         if world.pods() == 4 {
             break;
         }
-        assert!(matches!(plan.step, Step::Apply(_) | Step::Raise(_)), "{:?}", plan.step);
+        assert!(matches!(plan.step, Step::Apply(_) | Step::AddPod(_)), "{:?}", plan.step);
     }
     // The policy is at work with every write.
     *live_mut(&mut world, &set()).pointer_mut(GRACE).unwrap() = json!(45);
@@ -153,8 +156,8 @@ fn case_r13_a_quota_of_services_holds_the_new_member_and_not_the_restart_that_wa
     let Step::Refuse(reason) = &held.step else { panic!("{:?}", held.step) };
     assert!(reason.code == "ApplyRefused" && reason.message.contains(QUOTA), "{reason:?}");
     let degraded = condition(&held, "Degraded");
-    assert_eq!((degraded.truth, degraded.reason), (Truth::True, "ApplyRefused"));
-    assert_eq!(condition(&held, "Ready").truth, Truth::False);
+    assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "ApplyRefused"));
+    assert_eq!(condition(&held, "Ready").truth, ConditionStatus::False);
     let mut seen = world.seen();
     seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
     let asked = plan(&seen).step;
@@ -170,7 +173,7 @@ fn a_set_that_is_not_let_grow_holds_nobody_else_up() {
     let mut world = settled(3);
     world.scale(5);
     let raises = (0..50).find_map(|_| {
-        if let Step::Raise(resize) = plan(&world.seen()).step {
+        if let Step::AddPod(resize) = plan(&world.seen()).step {
             return Some(resize);
         }
         world.pass();
@@ -302,7 +305,7 @@ fn case_06_a_roll_halts_at_a_pod_that_is_refused_with_the_api_servers_words() {
             assert_eq!(verdict.reason, reason, "{name}");
             assert!(verdict.message.contains(PSA), "{}", verdict.message);
         }
-        assert_eq!(condition(&plan, "Degraded").truth, Truth::True);
+        assert_eq!(condition(&plan, "Degraded").truth, ConditionStatus::True);
     }
 }
 
@@ -329,7 +332,7 @@ fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
     seen.hindrances.pods.insert(Seat::voter(0), Refusal { since: Some(seen.now), words: words.into() });
     let refused = plan(&seen);
     let degraded = condition(&refused, "Degraded");
-    assert_eq!((degraded.truth, degraded.reason), (Truth::True, "PodRefused"));
+    assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "PodRefused"));
     assert!(degraded.message.contains(words), "{}", degraded.message);
     // `kubectl get` shows the reason of Ready, and an Event that of Progressing.
     for name in ["Progressing", "Ready"] {
@@ -351,7 +354,7 @@ fn a_founder_that_has_been_in_trouble_for_a_minute_is_the_reason_everywhere_and_
         plan(&stuck)
     };
     let fresh = told(60);
-    assert_eq!(condition(&fresh, "Degraded").truth, Truth::False);
+    assert_eq!(condition(&fresh, "Degraded").truth, ConditionStatus::False);
     for name in ["Progressing", "Ready"] {
         assert_eq!(condition(&fresh, name).reason, "Founding");
         assert!(condition(&fresh, name).message.contains(words));
@@ -361,7 +364,7 @@ fn a_founder_that_has_been_in_trouble_for_a_minute_is_the_reason_everywhere_and_
         let verdict = condition(&long, name);
         assert!(verdict.reason == "PodStuck" && verdict.message.contains(words), "{verdict:?}");
     }
-    assert_eq!(condition(&long, "Degraded").truth, Truth::True);
+    assert_eq!(condition(&long, "Degraded").truth, ConditionStatus::True);
     assert!(matches!(long.step, Step::Wait(_)), "it may come up yet: {:?}", long.step);
 }
 

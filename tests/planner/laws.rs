@@ -1,7 +1,7 @@
 //! Laws that hold whatever happens, in whatever order.
 
 use menagerie::model::ServerId;
-use menagerie::plan::{Deed, Step};
+use menagerie::plan::{Operation, Step};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::world::{World, zk};
@@ -38,8 +38,8 @@ fn happen(world: &mut World, happening: &Happening) -> Option<Step> {
         Happening::Pass => {
             let step = world.pass().step;
             // A new volume is where there is a node.
-            if let Step::Renew(renew) = &step {
-                world.unplaced.remove(&renew.id);
+            if let Step::ReplaceVolume(replacement) = &step {
+                world.unplaced.remove(&replacement.id);
             }
             return Some(step);
         }
@@ -96,13 +96,13 @@ proptest! {
                     let floor = start.min(usize::try_from(world.spec.replicas).unwrap()).saturating_sub(1).max(1);
                     prop_assert!(absent.contains(&id.0) || after.len() >= floor, "{before:?} -> {after:?}, of {start}");
                 }
-                Some(Step::Lower(_)) => prop_assert!(absent.is_empty() || stopped(&world, pod), "{step:?} without {absent:?}"),
+                Some(Step::RemovePod(_)) => prop_assert!(absent.is_empty() || stopped(&world, pod), "{step:?} without {absent:?}"),
                 Some(Step::Join { .. }) => prop_assert!(absent.is_empty(), "{step:?} without {absent:?}"),
                 _ => {}
             }
             // One that nobody could confirm fails at every pass, for ever.
-            for deed in step.iter().flat_map(Step::deeds) {
-                if let Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } = deed {
+            for operation in step.iter().flat_map(Step::operations) {
+                if let Operation::Confirm { via, .. } | Operation::Reconfig { via, .. } = operation {
                     prop_assert!(!via.is_empty(), "{step:?} asks nobody");
                 }
             }

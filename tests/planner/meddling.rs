@@ -2,7 +2,7 @@
 
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Seat, ServerId};
-use menagerie::plan::{Plan, Step, Truth, Verdict, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, Verdict, plan};
 use serde_json::{Value, json};
 
 use super::meddler::{Meddler, Verb};
@@ -94,7 +94,7 @@ fn what_a_policy_makes_of_a_claims_metadata_holds_up_neither_healing_nor_growth_
         world.scale(5);
         let rest = world.settle();
         assert_eq!((&rest.step, world.voters()), (&Step::Rest, vec![1, 2, 3, 4, 5]), "{field}: {:?}", world.trace);
-        assert_eq!(condition(&rest, "Ready").truth, Truth::True);
+        assert_eq!(condition(&rest, "Ready").truth, ConditionStatus::True);
         let said = condition(&rest, "Hindered");
         assert_eq!(said.reason, "Overruled");
         for words in ["PersistentVolumeClaim data-zk-0", field, "webhook"] {
@@ -190,7 +190,7 @@ fn a_pod_whose_deletion_is_refused_holds_up_neither_a_roll_of_the_others_nor_gro
     let held = passes(&mut world);
     assert_eq!(world.voters(), [1, 2, 3, 4], "{:?} {:?}", held.step, world.trace);
     assert!(matches!(&held.step, Step::Refuse(reason) if reason.message.contains(DENIED)), "{:?}", held.step);
-    assert_eq!(condition(&held, "QuorumAvailable").truth, Truth::True);
+    assert_eq!(condition(&held, "QuorumAvailable").truth, ConditionStatus::True);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_claim_that_may_not_be_deleted_keeps_its_member_in_the_membership() {
     let held = passes(&mut world);
     assert_eq!(world.voters(), [1, 2, 3], "it came back as it is: {:?}", world.trace);
     assert!(condition(&held, "Hindered").message.contains("failed to delete PersistentVolumeClaim data-zk-1"));
-    assert!(!world.trace.iter().any(|done| done.starts_with("renew")), "{:?}", world.trace);
+    assert!(!world.trace.iter().any(|done| done.starts_with("replace-volume")), "{:?}", world.trace);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Seat, ServerId};
-use menagerie::plan::{Step, Truth, plan};
+use menagerie::plan::{ConditionStatus, Step, plan};
 use serde_json::json;
 
 use super::names::names;
@@ -51,7 +51,7 @@ fn an_ensemble_created_again_smaller_starts_with_all_its_claims_and_shrinks_from
     world.spec.replicas = 1;
     world.recreate("another-uid");
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(&world.trace[..4], ["leave 3", "leave 2", "lower 3", "lower 2"]);
+    assert_eq!(&world.trace[..4], ["leave 3", "leave 2", "remove-pod 3", "remove-pod 2"]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn claims_of_different_ensembles_start_nothing() {
     let plan = world.settle();
     assert_eq!(reason(&plan).0, "ClaimsDisagree");
     assert!(world.objects.is_empty());
-    assert_eq!(condition(&plan, "Degraded"), Some(Truth::True));
+    assert_eq!(condition(&plan, "Degraded"), Some(ConditionStatus::True));
 }
 
 #[test]

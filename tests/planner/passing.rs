@@ -2,7 +2,7 @@
 
 use menagerie::api::{JvmSpec, UpdateMode, UpdatePolicy};
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::truth::Server as ServerTruth;
+use menagerie::model::truth::ServerState;
 use menagerie::model::{Asked, Fact, NodeFacts, Observation, Seat, ServerId};
 use menagerie::plan::{Plan, Purpose, Step, plan};
 
@@ -34,7 +34,9 @@ fn said(plan: &Plan, name: &str) -> (&'static str, String) {
 }
 
 fn is_true(plan: &Plan, name: &str) -> bool {
-    plan.conditions.iter().any(|verdict| verdict.name == name && verdict.truth == menagerie::plan::Truth::True)
+    plan.conditions
+        .iter()
+        .any(|verdict| verdict.name == name && verdict.truth == menagerie::plan::ConditionStatus::True)
 }
 
 #[test]
@@ -61,7 +63,7 @@ type Change = (&'static str, fn(&mut Observation));
 /// Whatever makes a restart due: nobody asks the spec what has become of a volume.
 #[test]
 fn no_reason_to_restart_the_only_member_is_good_enough_to_lose_its_data() {
-    let silent = || ServerTruth::Silent { reason: "no answer within 2500 ms".into() };
+    let silent = || ServerState::Silent { reason: "no answer within 2500 ms".into() };
     let changes: [Change; 5] = [
         ("roll", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().revision = Some("older".into())),
         ("asked", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart)),
@@ -79,7 +81,7 @@ fn no_reason_to_restart_the_only_member_is_good_enough_to_lose_its_data() {
         }
         change(&mut seen);
         let step = plan(&seen).step;
-        assert!(!matches!(step, Step::Restart(_) | Step::Renew(_) | Step::Leave { .. }), "{why}: {step:?}");
+        assert!(!matches!(step, Step::Restart(_) | Step::ReplaceVolume(_) | Step::Leave { .. }), "{why}: {step:?}");
     }
 }
 

@@ -3,11 +3,11 @@
 use menagerie::model::observed::PasswordFacts;
 use menagerie::model::truth::PASSWORD_CHANGED;
 use menagerie::model::{Fact, Observation, ServerId};
-use menagerie::plan::{Plan, Step, Truth, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, plan};
 
 use super::scenarios::settled;
 
-fn ready(plan: &Plan) -> (Truth, &str) {
+fn ready(plan: &Plan) -> (ConditionStatus, &str) {
     let verdict = plan.conditions.iter().find(|verdict| verdict.name == "Ready").unwrap();
     (verdict.truth, verdict.reason)
 }
@@ -27,14 +27,14 @@ fn an_ensemble_is_not_ready_from_a_change_of_the_password_until_its_members_have
         reason.message.contains("password was changed") && reason.message.contains("zk-0, zk-1, zk-2"),
         "{reason:?}"
     );
-    assert_eq!(ready(&told), (Truth::False, "Applying"));
+    assert_eq!(ready(&told), (ConditionStatus::False, "Applying"));
     // Whoever was started since knows the new one.
     for pod in seen.pods.values_mut() {
         pod.since = now;
     }
-    assert_eq!(ready(&plan(&seen)), (Truth::True, "Ready"));
+    assert_eq!(ready(&plan(&seen)), (ConditionStatus::True, "Ready"));
     // The agents say that it is the old one after all, or a kubelet never brought another: somebody put it back.
-    assert_eq!(ready(&plan(&changed(120))), (Truth::True, "Ready"));
+    assert_eq!(ready(&plan(&changed(120))), (ConditionStatus::True, "Ready"));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn members_that_have_heard_of_the_new_password_are_restarted_and_not_waited_for(
 fn an_emptied_password_is_said_and_stops_nobody() {
     let told = plan(&with(PasswordFacts { lacking: true, changed: None }));
     assert!(matches!(&told.step, Step::Refuse(reason) if reason.message.contains("zk-super")), "{:?}", told.step);
-    assert_eq!(ready(&told), (Truth::False, "StepNotTaken"));
+    assert_eq!(ready(&told), (ConditionStatus::False, "StepNotTaken"));
     let degraded = told.conditions.iter().find(|verdict| verdict.name == "Degraded").unwrap();
-    assert_eq!((degraded.truth, degraded.reason), (Truth::True, "StepNotTaken"));
+    assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "StepNotTaken"));
 }

@@ -27,7 +27,7 @@ fn regression_314_a_smaller_number_of_pods_is_fenced_by_the_set_that_it_was_deci
     let lowered = loop {
         let seen = world.seen();
         let version = seen.set(Pool::Voters).unwrap().resource_version.clone();
-        if let Step::Lower(resize) = plan(&seen).step {
+        if let Step::RemovePod(resize) = plan(&seen).step {
             break (resize, version);
         }
         world.pass();
@@ -53,7 +53,7 @@ fn regression_anvil_b_c_no_pod_goes_for_a_removal_that_was_not_confirmed_and_a_l
     while world.trace.len() < 2 {
         world.pass();
     }
-    assert_eq!(world.trace, ["leave 3", "lower 3"]);
+    assert_eq!(world.trace, ["leave 3", "remove-pod 3"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::model::truth::Server as ServerTruth;
+use menagerie::model::truth::ServerState;
 use menagerie::model::{Asked, Fact, NodeFacts, Observation, Seat, ServerId};
 use menagerie::plan::{Plan, Purpose, Step, plan};
 
@@ -41,14 +41,14 @@ fn a_member_whose_volume_is_gone_for_good_leaves_gives_up_its_claim_and_comes_ba
     assert_eq!((id, why), (ServerId(1), Purpose::Replace));
     while world.trace.len() < 2 {
         let plan = world.pass();
-        if let Step::Renew(renew) = plan.step {
-            assert_eq!(renew.claim.uid, "claim-0");
-            assert_eq!(renew.pod.unwrap().key, ObjectKey { kind: Kind::Pod, name: "zk-0".into() });
+        if let Step::ReplaceVolume(replacement) = plan.step {
+            assert_eq!(replacement.claim.uid, "claim-0");
+            assert_eq!(replacement.pod.unwrap().key, ObjectKey { kind: Kind::Pod, name: "zk-0".into() });
         }
     }
     world.down.clear();
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.trace, ["leave 1", "renew 1", "join 1"]);
+    assert_eq!(world.trace, ["leave 1", "replace-volume 1", "join 1"]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn the_next_volume_is_given_up_only_after_the_last_member_is_back() {
     let mut world = settled(5);
     world.membership.as_mut().unwrap().servers.remove(&ServerId(3));
     world.down.insert(ServerId(3));
-    assert!(!matches!(plan(&lost(&mut world)).step, Step::Leave { .. } | Step::Renew(_)));
+    assert!(!matches!(plan(&lost(&mut world)).step, Step::Leave { .. } | Step::ReplaceVolume(_)));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_claim_of_another_ensemble_is_not_given_up_whatever_was_asked_for() {
     world.claims.get_mut(&Seat::voter(0)).unwrap().identity = Some("somebody".into());
     let mut seen = world.seen();
     seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
-    assert!(!matches!(plan(&seen).step, Step::Renew(_)), "{:?}", plan(&seen).step);
+    assert!(!matches!(plan(&seen).step, Step::ReplaceVolume(_)), "{:?}", plan(&seen).step);
 }
 
 fn unreadable(world: &World, restarts: u32) -> Observation {
@@ -166,7 +166,7 @@ fn data_is_never_given_up_while_another_voter_is_missing_or_there_is_none() {
 }
 
 /// Member 1 runs and does not serve, and has not for an hour.
-fn idle(world: &World, server: ServerTruth, still: Option<u64>) -> Observation {
+fn idle(world: &World, server: ServerState, still: Option<u64>) -> Observation {
     let mut seen = world.seen();
     if let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(1)) {
         (truth.server, truth.stalled, truth.still) = (server, Some(3_600), still);
@@ -174,12 +174,12 @@ fn idle(world: &World, server: ServerTruth, still: Option<u64>) -> Observation {
     seen
 }
 
-fn in_phase(phase: &str) -> ServerTruth {
-    ServerTruth::Waiting { phase: phase.into(), version: None }
+fn in_phase(phase: &str) -> ServerState {
+    ServerState::Waiting { phase: phase.into(), version: None }
 }
 
-fn silent() -> ServerTruth {
-    ServerTruth::Silent { reason: "no answer within 2500 ms".into() }
+fn silent() -> ServerState {
+    ServerState::Silent { reason: "no answer within 2500 ms".into() }
 }
 
 #[test]

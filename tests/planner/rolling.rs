@@ -239,7 +239,7 @@ fn a_joiner_that_serves_is_not_restarted_to_a_revision_that_nobody_approved() {
     }
     heap(&mut world, "1Gi");
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.trace, ["raise 4", "join 4"]);
+    assert_eq!(world.trace, ["add-pod 4", "join 4"]);
 }
 
 #[test]

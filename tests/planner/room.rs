@@ -73,7 +73,11 @@ fn a_person_may_give_up_the_volume_for_whose_node_a_member_waits() {
     world.scale(3).settle();
     let mut seen = world.seen();
     seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
-    assert!(matches!(plan(&seen).step, Step::Renew(renew) if renew.id == ServerId(1)), "{:?}", plan(&seen).step);
+    assert!(
+        matches!(plan(&seen).step, Step::ReplaceVolume(replacement) if replacement.id == ServerId(1)),
+        "{:?}",
+        plan(&seen).step
+    );
     // Its new volume is nowhere yet: whoever goes may have the node that it needs.
     world.claims.get_mut(&Seat::voter(0)).unwrap().ran = None;
     assert!(matches!(plan(&world.seen()).step, Step::Leave { id, .. } if id == ServerId(4)));
@@ -83,7 +87,7 @@ fn a_person_may_give_up_the_volume_for_whose_node_a_member_waits() {
 fn while_the_last_one_is_still_going_away_the_next_does_not_leave_for_its_node() {
     let mut world = five_without(&[1]);
     world.scale(3);
-    while world.trace.last().map(String::as_str) != Some("lower 5") {
+    while world.trace.last().map(String::as_str) != Some("remove-pod 5") {
         world.pass();
     }
     while !matches!(plan(&world.seen()).step, Step::Leave { .. }) {
@@ -114,12 +118,12 @@ fn a_lost_volume_of_a_member_that_is_wanted_is_given_up_before_anybody_leaves_fo
     world.claims.get_mut(&Seat::voter(0)).unwrap().lost = Some("its node is gone".into());
     world.scale(1);
     for _ in 0..10 {
-        if matches!(world.pass().step, Step::Renew(_)) {
+        if matches!(world.pass().step, Step::ReplaceVolume(_)) {
             world.unplaced.clear();
         }
     }
     assert_eq!((world.settle().step, world.voters()), (Step::Rest, vec![1]), "{:?}", world.trace);
-    assert_eq!(world.trace[..3], ["leave 1", "renew 1", "join 1"]);
+    assert_eq!(world.trace[..3], ["leave 1", "replace-volume 1", "join 1"]);
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn no_step_is_planned_that_nobody_could_confirm_and_it_is_said() {
     let mut membership = world.membership.clone().unwrap();
     membership.servers.insert(ServerId(9), Server::voter("zk.elsewhere"));
     let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(1)) else { panic!("{:?}", seen.members) };
-    let truth::Server::Serving(serving) = &mut truth.server else { panic!("{truth:?}") };
+    let truth::ServerState::Serving(serving) = &mut truth.server else { panic!("{truth:?}") };
     serving.membership = format!("{}version={}", membership.text(), membership.version);
     serving.synced_voters = Some(1);
     seen.charter.as_mut().unwrap().membership = membership.text();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Seat, ServerId};
-use menagerie::plan::{COURSE, GROUND, Plan, Step, Truth};
+use menagerie::plan::{COURSE, ConditionStatus, GROUND, Plan, Step};
 use serde_json::json;
 
 use super::world::{UID, World, zk};
@@ -17,7 +17,7 @@ pub fn reason(plan: &Plan) -> (&'static str, &str) {
     }
 }
 
-pub fn condition(plan: &Plan, name: &str) -> Option<Truth> {
+pub fn condition(plan: &Plan, name: &str) -> Option<ConditionStatus> {
     plan.conditions.iter().find(|verdict| verdict.name == name).map(|verdict| verdict.truth)
 }
 
@@ -51,10 +51,10 @@ fn a_new_ensemble_starts_all_its_voters_at_once_and_then_rests() {
     assert_eq!(plan.status.ready, "3/3");
     assert_eq!(plan.status.identity.as_deref(), Some(UID));
     for (name, truth) in [
-        ("Ready", Truth::True),
-        ("QuorumAvailable", Truth::True),
-        ("Progressing", Truth::False),
-        ("Degraded", Truth::False),
+        ("Ready", ConditionStatus::True),
+        ("QuorumAvailable", ConditionStatus::True),
+        ("Progressing", ConditionStatus::False),
+        ("Degraded", ConditionStatus::False),
     ] {
         assert_eq!(condition(&plan, name), Some(truth), "{name}");
     }
@@ -64,7 +64,7 @@ fn a_new_ensemble_starts_all_its_voters_at_once_and_then_rests() {
 fn growing_starts_a_pod_and_adds_its_member_before_the_next() {
     let mut world = settled(3);
     world.scale(5).settle();
-    assert_eq!(world.trace, ["raise 4", "join 4", "raise 5", "join 5"]);
+    assert_eq!(world.trace, ["add-pod 4", "join 4", "add-pod 5", "join 5"]);
 }
 
 /// A quota that no server can read ends `monitor`; a metrics provider without gauges has no count in it.
@@ -83,10 +83,10 @@ fn where_the_leader_cannot_say_who_follows_it_those_who_serve_in_its_epoch_are_c
     let followers: Vec<ServerId> = followers.collect();
     world.silent = followers[..2].iter().copied().collect();
     let plan = world.pass();
-    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::True));
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(ConditionStatus::True));
     world.silent = followers[..3].iter().copied().collect();
     let plan = world.pass();
-    assert_eq!((reason(&plan).0, condition(&plan, "QuorumAvailable")), ("NoQuorum", Some(Truth::False)));
+    assert_eq!((reason(&plan).0, condition(&plan, "QuorumAvailable")), ("NoQuorum", Some(ConditionStatus::False)));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_joiner_is_added_only_once_it_has_synced() {
 fn shrinking_takes_the_member_out_before_its_pod_and_the_highest_first() {
     let mut world = settled(5);
     world.scale(3).settle();
-    assert_eq!(world.trace, ["leave 5", "lower 5", "leave 4", "lower 4", "delete zk-3", "delete zk-4"]);
+    assert_eq!(world.trace, ["leave 5", "remove-pod 5", "leave 4", "remove-pod 4", "delete zk-3", "delete zk-4"]);
     assert_eq!(world.claims.len(), 5, "claims are kept by default");
 }
 
@@ -126,7 +126,7 @@ fn claims_are_deleted_after_scaling_down_only_by_policy_and_after_their_pod() {
     world.settle();
     world.scale(1).settle();
     assert_eq!(world.claims.keys().copied().collect::<Vec<_>>(), [Seat::voter(0)]);
-    let lowered = world.trace.iter().position(|step| step == "lower 2").unwrap();
+    let lowered = world.trace.iter().position(|step| step == "remove-pod 2").unwrap();
     let deleted = world.trace.iter().position(|step| step == "delete data-zk-1").unwrap();
     assert!(lowered < deleted, "{:?}", world.trace);
 }
@@ -135,17 +135,17 @@ fn claims_are_deleted_after_scaling_down_only_by_policy_and_after_their_pod() {
 fn a_change_of_mind_is_followed_from_wherever_it_is() {
     let mut world = settled(3);
     world.scale(5);
-    while world.trace.last().map(String::as_str) != Some("raise 4") {
+    while world.trace.last().map(String::as_str) != Some("add-pod 4") {
         world.pass();
     }
     world.scale(3).settle();
-    assert_eq!(world.trace, ["lower 4", "delete zk-3", "delete zk-4"]);
+    assert_eq!(world.trace, ["remove-pod 4", "delete zk-3", "delete zk-4"]);
     world.scale(5);
     while world.trace.last().map(String::as_str) != Some("join 4") {
         world.pass();
     }
     world.scale(3).settle();
-    assert_eq!(&world.trace[..2], ["leave 4", "lower 4"]);
+    assert_eq!(&world.trace[..2], ["leave 4", "remove-pod 4"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn scaling_down_without_a_quorum_waits_and_goes_on_once_it_is_back() {
     let plan = world.scale(1).settle();
     assert_eq!(reason(&plan).0, "NoQuorum");
     assert!(reason(&plan).1.starts_with("going from 3 to 1 voters:"), "{}", reason(&plan).1);
-    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::False));
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(ConditionStatus::False));
     assert!(world.trace.is_empty(), "{:?}", world.trace);
     world.down.clear();
     assert_eq!(world.settle().step, Step::Rest);
@@ -182,7 +182,7 @@ fn silence_of_everybody_is_unknown_and_not_a_lost_quorum() {
     let mut world = settled(3);
     world.silent = (1..=3).map(ServerId).collect();
     let plan = world.settle();
-    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::Unknown));
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(ConditionStatus::Unknown));
     assert_eq!(plan.status.membership, world.status.membership, "what was confirmed is not forgotten");
     assert!(plan.status.membership.is_some());
 }
@@ -193,7 +193,7 @@ fn a_leaders_word_is_enough_for_a_quorum_and_not_for_a_step() {
     let leader = world.leader().unwrap();
     world.silent = (1..=3).map(ServerId).filter(|id| *id != leader).collect();
     let plan = world.scale(1).settle();
-    assert_eq!(condition(&plan, "QuorumAvailable"), Some(Truth::True));
+    assert_eq!(condition(&plan, "QuorumAvailable"), Some(ConditionStatus::True));
     assert_eq!(reason(&plan).0, "MemberNotSynced");
     assert!(world.trace.is_empty(), "{:?}", world.trace);
 }
@@ -205,7 +205,7 @@ fn of_two_that_claim_to_lead_the_later_epoch_counts() {
     let leader = world.leader().unwrap();
     let mut stale = seen.members[&leader].known().unwrap().clone();
     stale.id = ServerId(1);
-    if let menagerie::model::truth::Server::Serving(serving) = &mut stale.server {
+    if let menagerie::model::truth::ServerState::Serving(serving) = &mut stale.server {
         serving.epoch = 0;
     }
     seen.members.insert(ServerId(1), menagerie::model::Fact::Known(stale));
@@ -242,7 +242,7 @@ fn a_pod_too_few_for_the_membership_is_given_back_first() {
     }
     world.trace.clear();
     assert_eq!(world.settle().step, Step::Rest);
-    assert_eq!(world.trace, ["raise 2", "raise 3"]);
+    assert_eq!(world.trace, ["add-pod 2", "add-pod 3"]);
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_plan_says_which_rules_it_passed_over_on_the_way_to_its_step() {
     let objects = page.iter().position(|name| *name == "objects").unwrap();
     assert_eq!(names(&plan), page[..objects], "{:?}", plan.step);
     let plan = world.pass();
-    assert!(matches!(plan.step, Step::Raise(_)), "{:?}", plan.step);
+    assert!(matches!(plan.step, Step::AddPod(_)), "{:?}", plan.step);
     let grow = page.iter().position(|name| *name == "grow").unwrap();
     assert_eq!(names(&plan), page[..grow]);
 }

@@ -2,7 +2,7 @@
 
 use menagerie::api::{JvmSpec, StorageSpec, UpdatePolicy};
 use menagerie::model::Seat;
-use menagerie::plan::{Plan, Step, Truth, Verdict, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, Verdict, plan};
 
 use super::world::{World, zk};
 
@@ -73,7 +73,7 @@ fn a_spec_that_is_put_right_rolls_all_even_where_no_pod_is_ready() {
     world.failing.insert(world.revision());
     let plan = world.settle();
     let ready = verdict(&plan, "Ready");
-    assert_eq!((ready.truth, ready.reason), (Truth::False, "NoEndpoint"), "{ready:?}");
+    assert_eq!((ready.truth, ready.reason), (ConditionStatus::False, "NoEndpoint"), "{ready:?}");
     let warning = verdict(&plan, "Warning");
     assert_eq!(warning.reason, "NotInService");
     assert!(warning.message.contains("pod zk-2: container exporter ended with 1"), "{}", warning.message);
@@ -81,7 +81,7 @@ fn a_spec_that_is_put_right_rolls_all_even_where_no_pod_is_ready() {
     let plan = world.settle();
     assert_eq!(plan.step, Step::Rest, "{:?}", world.trace);
     assert_eq!(world.trace.iter().filter(|word| word.starts_with("restart")).count(), 3, "{:?}", world.trace);
-    assert_eq!(verdict(&plan, "Ready").truth, Truth::True);
+    assert_eq!(verdict(&plan, "Ready").truth, ConditionStatus::True);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn one_member_out_of_service_is_a_warning_and_the_ensemble_is_ready_for_the_othe
     let mut seen = world.seen();
     seen.pods.get_mut(&Seat::voter(0)).unwrap().shut = Some("container exporter ended with 1".into());
     let plan = plan(&seen);
-    assert_eq!(verdict(&plan, "Ready").truth, Truth::True);
+    assert_eq!(verdict(&plan, "Ready").truth, ConditionStatus::True);
     assert_eq!(verdict(&plan, "Warning").reason, "NotInService");
 }
 

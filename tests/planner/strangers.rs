@@ -1,8 +1,8 @@
 //! Answers and servers that are none of this ensemble's.
 
-use menagerie::model::truth::{Server as ServerTruth, Serving};
+use menagerie::model::truth::{ServerState, Serving};
 use menagerie::model::{Fact, MemberTruth, Membership, Observation, Server, ServerId};
-use menagerie::plan::{Deed, Expected, Plan, Step, Truth, plan};
+use menagerie::plan::{ConditionStatus, Expected, Operation, Plan, Step, plan};
 
 use super::names::names;
 use super::world::{World, zk};
@@ -26,7 +26,7 @@ fn degraded(plan: &Plan) -> (&'static str, String) {
 
 fn serving(truth: &mut MemberTruth) -> &mut Serving {
     match &mut truth.server {
-        ServerTruth::Serving(serving) => serving,
+        ServerState::Serving(serving) => serving,
         other => panic!("{other:?}"),
     }
 }
@@ -41,7 +41,7 @@ fn what_an_agent_of_another_version_says_in_its_own_words_only_ever_leads_to_wai
     let mut world = settled(3);
     let unknown = |id: u32, seen: &Observation| {
         let truth =
-            MemberTruth { server: ServerTruth::Unknown, stalled: Some(9_999), still: Some(9_999), ..answer(seen, id) };
+            MemberTruth { server: ServerState::Unknown, stalled: Some(9_999), still: Some(9_999), ..answer(seen, id) };
         seen.believed(ServerId(id), Ok(truth))
     };
     for id in 1..=3 {
@@ -89,9 +89,12 @@ fn members_are_told_of_another_membership_only_behind_a_fresh_quorum_read_of_it(
     let tell = told.unwrap();
     let version = world.membership.as_ref().unwrap().version;
     assert_eq!(tell.version, version);
-    let deeds = Step::Tell(tell).deeds();
+    let operations = Step::Tell(tell).operations();
     let expected = Expected { version: Some(version), without: None };
-    assert!(matches!(&deeds[..], [Deed::Confirm { expected: e, .. }, Deed::Write(_)] if *e == expected), "{deeds:?}");
+    assert!(
+        matches!(&operations[..], [Operation::Confirm { expected: e, .. }, Operation::Write(_)] if *e == expected),
+        "{operations:?}"
+    );
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn case_r04_a_member_that_joined_another_ensemble_leads_nobody_here_and_the_way_
     let theirs = menagerie::model::Names { ensemble: "other".into(), ..names() }.seed(3);
     let mut lost = answer(&seen, 1);
     let leader = answer(&seen, 3);
-    let ServerTruth::Serving(leads) = &leader.server else { panic!() };
+    let ServerState::Serving(leads) = &leader.server else { panic!() };
     *serving(&mut lost) =
         Serving { epoch: 99, membership: format!("{}version=6300000000", theirs.text()), ..leads.clone() };
     seen.members.insert(ServerId(1), Fact::Known(lost));
@@ -158,7 +161,7 @@ fn case_r04_another_ensembles_leader_is_no_quorum_of_this_one_and_its_membership
     let mut seen = world.seen();
     let mut lost = answer(&seen, 1);
     let leader = answer(&seen, 3);
-    let ServerTruth::Serving(leads) = &leader.server else { panic!() };
+    let ServerState::Serving(leads) = &leader.server else { panic!() };
     *serving(&mut lost) =
         Serving { epoch: 99, membership: format!("{}version=6300000000", theirs.text()), ..leads.clone() };
     seen.members.insert(ServerId(1), Fact::Known(lost));
@@ -170,7 +173,7 @@ fn case_r04_another_ensembles_leader_is_no_quorum_of_this_one_and_its_membership
     assert_eq!(reason.code, "ForeignMembership");
     assert!(reason.message.contains("pod zk-0") && reason.message.contains("other-0"), "{}", reason.message);
     let quorum = plan.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();
-    assert_ne!(quorum.truth, Truth::True, "{quorum:?}");
+    assert_ne!(quorum.truth, ConditionStatus::True, "{quorum:?}");
     assert_eq!(plan.status.membership, world.status.membership);
     assert_eq!(plan.status.leader, None);
 }

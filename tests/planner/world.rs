@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
 use menagerie::model::observed::{Environment, Kind, ObjectKey, PasswordFacts};
-use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, Server as ServerTruth, Serving};
+use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, ServerState, Serving};
 use menagerie::model::{
     Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
     NodeFacts, Observation, Place, PodFacts, Pool, Requests, Seat, ServerId, SetFacts, Zxid,
 };
-use menagerie::plan::{DENIED, Deed, Plan, Resize, Step, Target, Write, places, plan, refused};
+use menagerie::plan::{DENIED, Operation, Plan, Resize, Step, Target, Write, places, plan, refused};
 use menagerie::render::Rendered;
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ impl World {
         self.elect();
         self.led = self.leader();
         let mut plan = plan(&self.seen());
-        granted(&plan.step.deeds());
+        granted(&plan.step.operations());
         let denied = self.denies(&plan.step);
         self.hindrances.denied =
             denied || (self.hindrances.denied && !matches!(plan.step, Step::Join { .. } | Step::Leave { .. }));
@@ -160,8 +160,8 @@ impl World {
     /// Whether some member takes the session that a step needs.
     fn hears(&self, step: &Step) -> bool {
         let takes = |id: &ServerId| self.running(*id) && !(self.mute.contains(id) && self.leader() == Some(*id));
-        step.deeds().iter().all(|deed| match deed {
-            Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } => via.iter().any(takes),
+        step.operations().iter().all(|operation| match operation {
+            Operation::Confirm { via, .. } | Operation::Reconfig { via, .. } => via.iter().any(takes),
             _ => true,
         })
     }
@@ -351,8 +351,8 @@ impl World {
             return Fact::Unknown("its pod has no address yet".into());
         }
         let server = match (&self.membership, self.leader().filter(|_| !self.wiped)) {
-            _ if !self.running(id) => ServerTruth::Silent { reason: "connection refused".into() },
-            (Some(membership), Some(leader)) => ServerTruth::Serving(Serving {
+            _ if !self.running(id) => ServerState::Silent { reason: "connection refused".into() },
+            (Some(membership), Some(leader)) => ServerState::Serving(Serving {
                 mode: if id == leader { Mode::Leader } else { Mode::Follower },
                 epoch: self.epoch,
                 zxid: Zxid(self.epoch << 32),
@@ -361,7 +361,7 @@ impl World {
                 synced_voters: (id == leader && !self.uncounted)
                     .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
             }),
-            _ => ServerTruth::Waiting { phase: "election".into(), version: None },
+            _ => ServerState::Waiting { phase: "election".into(), version: None },
         };
         let identity = self.charter().map(|charter| charter.identity);
         let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
@@ -414,10 +414,10 @@ impl World {
                     self.claims.retain(|_, claim| claim.name != target.key.name);
                 }
             }
-            Step::Raise(resize) => self.resize("raise", resize),
-            Step::Lower(resize) => {
+            Step::AddPod(resize) => self.resize("add-pod", resize),
+            Step::RemovePod(resize) => {
                 assert!(!self.membership.as_ref().unwrap().contains(resize.id), "the pod of a member is stopped");
-                self.resize("lower", resize);
+                self.resize("remove-pod", resize);
             }
             Step::Join { id, to, from, via } => {
                 assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
@@ -448,14 +448,17 @@ impl World {
                 }
                 self.trace.push(format!("restart {}", restart.id));
             }
-            Step::Renew(renew) => {
-                assert!(!self.membership.as_ref().unwrap().contains(renew.id), "the volume of a member is given up");
-                if !self.lets_go(&renew.claim) {
+            Step::ReplaceVolume(replacement) => {
+                assert!(
+                    !self.membership.as_ref().unwrap().contains(replacement.id),
+                    "the volume of a member is given up"
+                );
+                if !self.lets_go(&replacement.claim) {
                     return;
                 }
-                self.renew(renew.id.seat());
-                self.replace.remove(&renew.id);
-                self.trace.push(format!("renew {}", renew.id));
+                self.renew(replacement.id.seat());
+                self.replace.remove(&replacement.id);
+                self.trace.push(format!("replace-volume {}", replacement.id));
             }
             Step::Guard(guard) => {
                 assert!(self.has_quorum() && !guard.via.is_empty(), "nobody to ask");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menagerie::model::truth::{Mode, Server};
+use menagerie::model::truth::{Mode, ServerState};
 use tokio::time::{Instant, sleep};
 use zookeeper_client::{Acls, Client, CreateMode};
 
@@ -40,9 +40,10 @@ async fn a_leader_leads_though_a_broken_quota_ended_its_monitor() {
     client.set_data("/zookeeper/quota/mine/zookeeper_stats", b"x", None).await.unwrap();
     let mut leaders = 0;
     for agent in &agents {
-        let uncounted = |server: &Server| matches!(server, Server::Serving(serving) if serving.synced_voters.is_none());
+        let uncounted =
+            |server: &ServerState| matches!(server, ServerState::Serving(serving) if serving.synced_voters.is_none());
         let truth = ensemble.until(agent, "it serves, and nobody counts", |truth| uncounted(&truth.server)).await;
-        leaders += usize::from(matches!(truth.server, Server::Serving(serving) if serving.mode == Mode::Leader));
+        leaders += usize::from(matches!(truth.server, ServerState::Serving(serving) if serving.mode == Mode::Leader));
     }
     assert_eq!(leaders, 1);
 }

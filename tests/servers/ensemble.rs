@@ -12,11 +12,11 @@ use menagerie::agent::member::Member;
 use menagerie::agent::motion;
 use menagerie::agent::queue::Queue;
 use menagerie::agent::routes::router;
-use menagerie::agent::truth::Place;
+use menagerie::agent::truth::Ports;
 use menagerie::agent::volume::Volume;
 use menagerie::http::{self, HttpError};
 use menagerie::model::layout::MEMBER_PATH;
-use menagerie::model::truth::{Mode, Server};
+use menagerie::model::truth::{Mode, ServerState};
 use menagerie::model::{ConfigVersion, MemberTruth, ServerId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -132,13 +132,13 @@ impl Ensemble {
 
     /// An agent beside that server; the URL at which it answers.
     pub async fn agent(&self, id: u8, quorum: u16) -> String {
-        let place = Place {
+        let ports = Ports {
             admin: format!("http://{}", self.address(id, 8080)),
             client: self.address(id, 2181).to_string(),
             quorum,
         };
         let volume = Volume::at(&self.data(id));
-        let member = Arc::new(Member::new(ServerId(id.into()), place, volume.clone(), None));
+        let member = Arc::new(Member::new(ServerId(id.into()), ports, volume.clone(), None));
         let listener = TcpListener::bind(self.address(id, 8079)).await.unwrap();
         tokio::spawn(motion::watch(Arc::clone(&member), Queue::to(volume), Duration::from_secs(1)));
         tokio::spawn(menagerie::serve::serve(listener, router(member)));
@@ -198,11 +198,11 @@ pub async fn truth(agent: &str) -> Option<MemberTruth> {
 }
 
 pub fn serves(truth: &MemberTruth) -> bool {
-    matches!(truth.server, Server::Serving(_))
+    matches!(truth.server, ServerState::Serving(_))
 }
 
 pub fn leads(truth: &MemberTruth) -> bool {
-    matches!(&truth.server, Server::Serving(serving) if serving.mode == Mode::Leader && serving.synced_voters.is_some())
+    matches!(&truth.server, ServerState::Serving(serving) if serving.mode == Mode::Leader && serving.synced_voters.is_some())
 }
 
 const LOGBACK: &str = r#"<configuration>

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use menagerie::http;
-use menagerie::model::truth::Server;
+use menagerie::model::truth::ServerState;
 use menagerie::model::{MemberTruth, Membership};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,7 +35,7 @@ async fn recognised(version: &str, net: u8) {
                 Err(error) => assert!(error.to_string().contains(" within "), "{error}"),
             }
         }
-        let Server::Serving(serving) = ensemble.until(&agent, "it serves", serves).await.server else { panic!() };
+        let ServerState::Serving(serving) = ensemble.until(&agent, "it serves", serves).await.server else { panic!() };
         let membership = Membership::parse(&serving.membership).unwrap();
         assert_eq!(membership.voters().count(), 3);
         assert!(membership.version.0 > 0, "{membership:?}");
@@ -70,6 +70,7 @@ async fn what_another_process_says_on_the_port_of_the_admin_server_is_not_believ
     }
     let (held, own) = (ensemble.agent(1, 2888).await, ensemble.agent(2, 2888).await);
     ensemble.until(&own, "it serves", serves).await;
-    let said = |truth: &MemberTruth| matches!(&truth.server, Server::Silent { reason } if reason.contains("port 8080"));
+    let said =
+        |truth: &MemberTruth| matches!(&truth.server, ServerState::Silent { reason } if reason.contains("port 8080"));
     ensemble.until(&held, "who holds the port", said).await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menagerie::model::truth::Server;
+use menagerie::model::truth::ServerState;
 use tokio::time::{Instant, sleep};
 use zookeeper_client::{Acls, Client, CreateMode};
 
@@ -59,11 +59,11 @@ async fn case_r03_a_follower_behind_a_slow_link_moves_and_one_that_is_stopped_or
             break;
         }
         // Until it has found its leader it elects, and on a busy machine that takes some seconds in which nothing moves.
-        if matches!(&truth.server, Server::Waiting { phase, .. } if phase == "synchronization") {
+        if matches!(&truth.server, ServerState::Waiting { phase, .. } if phase == "synchronization") {
             longest = longest.max(truth.still.unwrap_or(0));
         }
         assert!(longest <= hung, "after {:?} it is taken for hung: {truth:?}\n{}", begun.elapsed(), ensemble.words());
-        if let Server::Waiting { phase, .. } = truth.server
+        if let ServerState::Waiting { phase, .. } = truth.server
             && phases.last() != Some(&phase)
         {
             phases.push(phase);
@@ -82,7 +82,7 @@ async fn case_r03_a_follower_behind_a_slow_link_moves_and_one_that_is_stopped_or
     let still = |truth: &menagerie::model::MemberTruth| truth.still.is_some_and(|still| still > STILL);
     ensemble.signal(3, "-STOP");
     let stopped = ensemble.until(&follower, "it is stopped, and still", still).await;
-    assert!(matches!(stopped.server, Server::Silent { .. }), "{stopped:?}");
+    assert!(matches!(stopped.server, ServerState::Silent { .. }), "{stopped:?}");
     ensemble.signal(3, "-CONT");
     // What it says of itself at first is from before it was stopped.
     let moves = |truth: &menagerie::model::MemberTruth| truth.still.is_none_or(|still| still <= 2);
@@ -91,6 +91,6 @@ async fn case_r03_a_follower_behind_a_slow_link_moves_and_one_that_is_stopped_or
     // Alone it elects, and nothing moves in it.
     ensemble.stop(1);
     ensemble.stop(2);
-    let electing = |truth: &menagerie::model::MemberTruth| matches!(&truth.server, Server::Waiting { phase, .. } if phase == "election");
+    let electing = |truth: &menagerie::model::MemberTruth| matches!(&truth.server, ServerState::Waiting { phase, .. } if phase == "election");
     ensemble.until(&follower, "it elects, and is still", |truth| electing(truth) && still(truth)).await;
 }

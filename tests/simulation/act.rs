@@ -1,9 +1,9 @@
-//! What becomes of a step's deeds. Between any two of them the operator can die.
+//! What becomes of a step's operations. Between any two of them the operator can die.
 
 use menagerie::model::charter::CHARTER_KEY;
 use menagerie::model::observed::Kind;
 use menagerie::model::{Change, Charter, ConfigVersion, ServerId};
-use menagerie::plan::{Deed, Expected, Resize, Target, Write};
+use menagerie::plan::{Expected, Operation, Resize, Target, Write};
 use menagerie::render::Rendered;
 
 use super::disk::What;
@@ -16,7 +16,7 @@ use super::sight::pod_at;
 use super::world::World;
 use super::zab::Verdict;
 
-/// How a deed ends, as far as the network is concerned.
+/// How a operation ends, as far as the network is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
     /// Done and answered.
@@ -30,29 +30,29 @@ pub enum Wire {
 }
 
 impl World {
-    /// Carries out one deed; whether the next one follows.
-    pub fn carry_out(&mut self, deed: &Deed, pass: &Pass, wire: Wire) -> bool {
+    /// Carries out one operation; whether the next one follows.
+    pub fn carry_out(&mut self, operation: &Operation, pass: &Pass, wire: Wire) -> bool {
         if wire == Wire::Unsent {
-            self.tell(|| format!("a request of {} ({}) never arrives", pass.name(), describe(deed)));
+            self.tell(|| format!("a request of {} ({}) never arrives", pass.name(), describe(operation)));
             return false;
         }
-        let outcome = match deed {
+        let outcome = match operation {
             // Of ACLs nothing in this world depends: it is the status alone that is told.
-            Deed::LookAgain | Deed::Guard(_) => Ok(()),
-            Deed::Write(write) => self.apply(write, pass),
-            Deed::Delete(target) => self.delete(target, pass),
-            Deed::Resize(resize) => self.resize(resize, pass),
-            Deed::Confirm { expected, via } => self
+            Operation::LookAgain | Operation::Guard(_) => Ok(()),
+            Operation::Write(write) => self.apply(write, pass),
+            Operation::Delete(target) => self.delete(target, pass),
+            Operation::Resize(resize) => self.resize(resize, pass),
+            Operation::Confirm { expected, via } => self
                 .quorum_read(via, pass)
                 .and_then(|config| expected.met(&config.membership(), &pass.sight.resource.spec.names())),
-            Deed::Reconfig { change, from, via } => {
+            Operation::Reconfig { change, from, via } => {
                 let from = (!pass.thought.unfenced).then_some(*from);
                 self.change(change, from, via, (pass, wire))
             }
         };
         match &outcome {
-            Ok(()) => self.tell(|| format!("{}: {}", pass.name(), describe(deed))),
-            Err(reason) => self.tell(|| format!("{}: {}: refused: {reason}", pass.name(), describe(deed))),
+            Ok(()) => self.tell(|| format!("{}: {}", pass.name(), describe(operation))),
+            Err(reason) => self.tell(|| format!("{}: {}: refused: {reason}", pass.name(), describe(operation))),
         }
         outcome.is_ok() && wire == Wire::Fine
     }
@@ -322,27 +322,27 @@ impl World {
     }
 }
 
-fn describe(deed: &Deed) -> String {
-    match deed {
-        Deed::LookAgain => "looks again".to_owned(),
-        Deed::Guard(_) => "takes what strangers could break from them".to_owned(),
-        Deed::Write(Write::Apply { object, .. }) => {
+fn describe(operation: &Operation) -> String {
+    match operation {
+        Operation::LookAgain => "looks again".to_owned(),
+        Operation::Guard(_) => "takes what strangers could break from them".to_owned(),
+        Operation::Write(Write::Apply { object, .. }) => {
             let pods =
                 object.json["spec"]["replicas"].as_u64().map_or(String::new(), |pods| format!(" with {pods} pods"));
             format!("applies {} {}{pods}", object.key.kind.as_str(), object.key.name)
         }
-        Deed::Write(Write::CreateSecret { object, .. }) => format!("creates Secret {}", object.key.name),
-        Deed::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
-        Deed::Resize(resize) => {
+        Operation::Write(Write::CreateSecret { object, .. }) => format!("creates Secret {}", object.key.name),
+        Operation::Delete(target) => format!("deletes {} {}", target.key.kind.as_str(), target.key.name),
+        Operation::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
         }
-        Deed::Confirm { expected: Expected { version, without }, .. } => {
+        Operation::Confirm { expected: Expected { version, without }, .. } => {
             let version = version.map(|version| format!("the membership is at {version}"));
             let without = without.map(|id| format!("{id} is no member"));
             let found: Vec<String> = version.into_iter().chain(without).collect();
             format!("commits a write and reads that {}", found.join(" and "))
         }
-        Deed::Reconfig { change, .. } => {
+        Operation::Reconfig { change, .. } => {
             let verb = if change.joins() { "adds" } else { "removes" };
             format!("asks for a reconfig that {verb} member {}", change.id)
         }

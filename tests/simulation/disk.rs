@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use menagerie::agent::prepare::{CONF, Change, Found, INITIALIZE, MARK, Plan};
+use menagerie::agent::prepare::{CONF, Found, INITIALIZE, MARK, Preparation, VolumeChange};
 use menagerie::agent::record::{NEXT, Records, STEM};
 use menagerie::model::truth;
 use menagerie::model::{ConfigVersion, Membership};
@@ -54,16 +54,16 @@ impl Disk {
     }
 
     /// Makes the first `count` changes of a plan: power may fail between any two.
-    pub fn apply(&mut self, plan: &Plan, count: usize) {
+    pub fn apply(&mut self, plan: &Preparation, count: usize) {
         for change in plan.changes.iter().take(count) {
             match change {
-                Change::Write { path, text, .. } => {
+                VolumeChange::Write { path, text, .. } => {
                     Arc::make_mut(&mut self.files).insert(path.clone(), text.clone());
                 }
-                Change::Remove { path } => {
+                VolumeChange::Remove { path } => {
                     Arc::make_mut(&mut self.files).remove(path);
                 }
-                Change::SetAside => *self = Self { files: Arc::clone(&self.files), ..Self::default() },
+                VolumeChange::SetAside => *self = Self { files: Arc::clone(&self.files), ..Self::default() },
             }
         }
     }

@@ -8,7 +8,7 @@ use menagerie::agent::prepare;
 use menagerie::agent::resolve::{self, Missing};
 use menagerie::agent::seed::Seed;
 use menagerie::model::{Membership, Observation, Seat, ServerId};
-use menagerie::plan::{Deed, Step, plan};
+use menagerie::plan::{Operation, Step, plan};
 
 use super::kube::hash;
 use super::sight::{Believe, Sight};
@@ -26,7 +26,7 @@ pub struct Mutant {
     /// What is done instead of the step.
     pub step: fn(&Observation, Step) -> Step,
     /// What is written instead, one after the other.
-    pub act: fn(Vec<Deed>) -> Vec<Deed>,
+    pub act: fn(Vec<Operation>) -> Vec<Operation>,
     /// Whether its `reconfig` is without a version.
     pub unfenced: bool,
     /// What the agent does instead.
@@ -35,7 +35,7 @@ pub struct Mutant {
     pub may_start: fn(&Membership, ServerId, &Missing) -> bool,
 }
 
-pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Plan, prepare::Refusal>;
+pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Preparation, prepare::Refusal>;
 
 /// The real thing.
 pub const SOUND: Mutant = Mutant {
@@ -43,7 +43,7 @@ pub const SOUND: Mutant = Mutant {
     believe: Observation::believed,
     doctor: |_| {},
     step: |_, step| step,
-    act: |deeds| deeds,
+    act: |operations| operations,
     unfenced: false,
     prepare: None,
     may_start: resolve::may_start,
@@ -52,7 +52,7 @@ pub const SOUND: Mutant = Mutant {
 /// What came of one look.
 pub struct Thought {
     pub step: Step,
-    pub deeds: Vec<Deed>,
+    pub operations: Vec<Operation>,
     /// Where members' pods were.
     pub addresses: BTreeMap<ServerId, String>,
     pub unfenced: bool,
@@ -84,14 +84,14 @@ impl Mind {
         let (step, status) = (plan.step.clone(), Status::of(plan.status.clone()));
         plan.carried_out();
         let done = Status::of(plan.status);
-        let deeds = (self.mutant.act)(step.deeds());
+        let operations = (self.mutant.act)(step.operations());
         let unfenced = self.mutant.unfenced;
         let address = |ordinal: &Seat| {
             let id = ServerId::from(*ordinal);
             Some((id, seen.address(id)?.to_owned()))
         };
         let addresses = seen.pods.keys().filter_map(address).collect();
-        let thought = Rc::new(Thought { deeds, addresses, unfenced, status, done, digest: key, step });
+        let thought = Rc::new(Thought { operations, addresses, unfenced, status, done, digest: key, step });
         self.memory.borrow_mut().insert(key, Rc::clone(&thought));
         thought
     }
@@ -101,7 +101,7 @@ impl Mind {
         found: &prepare::Found,
         seed: &Seed,
         id: ServerId,
-    ) -> Result<prepare::Plan, prepare::Refusal> {
+    ) -> Result<prepare::Preparation, prepare::Refusal> {
         match self.mutant.prepare {
             Some(prepare) => prepare(found, seed, id),
             None => prepare::prepare(found, seed, id, "/data"),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use menagerie::agent::prepare::{self, Change, Found, INITIALIZE, Plan, Refusal};
+use menagerie::agent::prepare::{self, Found, INITIALIZE, Preparation, Refusal, VolumeChange};
 use menagerie::agent::seed::Seed;
 use menagerie::model::desired::Updates;
 use menagerie::model::observed::Kind;
 use menagerie::model::observed::ObjectKey;
-use menagerie::model::truth::{Mode, Server as ServerTruth};
+use menagerie::model::truth::{Mode, ServerState};
 use menagerie::model::{ConfigVersion, Fact, MemberTruth, Membership, Observation, Pool, Seat, ServerId};
-use menagerie::plan::{Deed, Purpose, Resize, Restart, Step, Target};
+use menagerie::plan::{Operation, Purpose, Resize, Restart, Step, Target};
 
 use super::explore::{Course, explore};
 use super::invariants::Wrong;
@@ -29,12 +29,12 @@ fn found(mutant: Mutant, course: &Course, courses: u64, expected: &[fn(String) -
 /// The truth of a member that serves, as this one is made to look.
 fn well(seen: &Observation, id: ServerId) -> Option<MemberTruth> {
     let model = seen.members.values().filter_map(Fact::known).find_map(|truth| match &truth.server {
-        ServerTruth::Serving(serving) if serving.mode == Mode::Leader => Some((truth, serving.clone())),
+        ServerState::Serving(serving) if serving.mode == Mode::Leader => Some((truth, serving.clone())),
         _ => None,
     })?;
     let (truth, serving) = model;
     let follower = menagerie::model::truth::Serving { mode: Mode::Follower, synced_voters: None, ..serving };
-    Some(MemberTruth { id, server: ServerTruth::Serving(follower), ..truth.clone() })
+    Some(MemberTruth { id, server: ServerState::Serving(follower), ..truth.clone() })
 }
 
 /// Every member is taken for one that is synced, and the leader for one that counts them all.
@@ -42,7 +42,7 @@ fn everybody_well(seen: &mut Observation) {
     let ids: Vec<ServerId> = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
     for id in ids {
         let serves =
-            seen.members.get(&id).and_then(Fact::known).is_some_and(|t| matches!(t.server, ServerTruth::Serving(_)));
+            seen.members.get(&id).and_then(Fact::known).is_some_and(|t| matches!(t.server, ServerState::Serving(_)));
         if !serves && let Some(truth) = well(seen, id) {
             seen.members.insert(id, Fact::Known(truth));
         }
@@ -52,7 +52,7 @@ fn everybody_well(seen: &mut Observation) {
 
 fn count_all(seen: &mut Observation) {
     for fact in seen.members.values_mut() {
-        if let Fact::Known(MemberTruth { server: ServerTruth::Serving(serving), .. }) = fact
+        if let Fact::Known(MemberTruth { server: ServerState::Serving(serving), .. }) = fact
             && serving.mode == Mode::Leader
         {
             serving.synced_voters = Some(14);
@@ -76,7 +76,7 @@ fn starters_well(seen: &mut Observation) {
     let waiting: Vec<ServerId> = seen
         .members
         .iter()
-        .filter(|(_, fact)| fact.known().is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. })))
+        .filter(|(_, fact)| fact.known().is_some_and(|truth| matches!(truth.server, ServerState::Waiting { .. })))
         .map(|(id, _)| *id)
         .collect();
     for id in waiting {
@@ -101,7 +101,7 @@ fn pod_first(seen: &Observation, step: Step) -> Step {
     }
 }
 
-/// The set with fewer pods, as `Lower` has it.
+/// The set with fewer pods, as `RemovePod` has it.
 fn lower(seen: &Observation, id: ServerId, pods: u32) -> Step {
     let key = ObjectKey { kind: Kind::StatefulSet, name: seen.names.ensemble.clone() };
     let (Some(menagerie::model::Live::Ours(live)), Some(set)) = (seen.objects.get(&key), seen.set(Pool::Voters)) else {
@@ -111,11 +111,14 @@ fn lower(seen: &Observation, id: ServerId, pods: u32) -> Step {
     json["spec"]["replicas"] = pods.into();
     let object = menagerie::render::Rendered { key, json };
     let (uid, resource_version) = (set.uid.clone(), set.resource_version.clone());
-    Step::Lower(Resize { id, object, uid, resource_version, via: Vec::new() })
+    Step::RemovePod(Resize { id, object, uid, resource_version, via: Vec::new() })
 }
 
-fn without_reads(deeds: Vec<Deed>) -> Vec<Deed> {
-    deeds.into_iter().filter(|deed| !matches!(deed, Deed::LookAgain | Deed::Confirm { .. })).collect()
+fn without_reads(operations: Vec<Operation>) -> Vec<Operation> {
+    operations
+        .into_iter()
+        .filter(|operation| !matches!(operation, Operation::LookAgain | Operation::Confirm { .. }))
+        .collect()
 }
 
 #[test]
@@ -127,8 +130,8 @@ fn a_pod_that_is_stopped_before_its_member_left_is_found() {
 /// Two pods go at once.
 fn two_at_once(seen: &Observation, step: Step) -> Step {
     match step {
-        Step::Lower(resize) if resize.id.0 > 2 => match lower(seen, resize.id, resize.id.0 - 2) {
-            Step::Lower(both) => Step::Lower(Resize { via: resize.via, ..both }),
+        Step::RemovePod(resize) if resize.id.0 > 2 => match lower(seen, resize.id, resize.id.0 - 2) {
+            Step::RemovePod(both) => Step::RemovePod(Resize { via: resize.via, ..both }),
             step => step,
         },
         step => step,
@@ -142,7 +145,7 @@ fn two_changes_at_once_are_found() {
 }
 
 /// Writes the list of the days when there were three, whatever is on record.
-fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
+fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Preparation, Refusal> {
     let forgetful = Found { dynamics: BTreeMap::new(), ..found.clone() };
     let mut old = seed.clone();
     old.membership = super::names::names().seed(3);
@@ -156,8 +159,8 @@ fn a_stale_configuration_that_is_written_at_start_is_found() {
     found(mutant, &course, 1000, &[Wrong::History, Wrong::Loss]);
 }
 
-fn looked_once(deeds: Vec<Deed>) -> Vec<Deed> {
-    deeds.into_iter().filter(|deed| !matches!(deed, Deed::LookAgain)).collect()
+fn looked_once(operations: Vec<Operation>) -> Vec<Operation> {
+    operations.into_iter().filter(|operation| !matches!(operation, Operation::LookAgain)).collect()
 }
 
 /// Only the version of the membership is confirmed, and that of the objects: whoever is missing meanwhile is not.
@@ -168,12 +171,14 @@ fn a_dropped_second_look_is_found() {
 }
 
 /// Deletes whatever has the name, and does not look again: either alone would be enough here.
-fn by_name(deeds: Vec<Deed>) -> Vec<Deed> {
-    let nameless = |deed| match deed {
-        Deed::Delete(target) => Deed::Delete(Target { uid: String::new(), resource_version: String::new(), ..target }),
-        deed => deed,
+fn by_name(operations: Vec<Operation>) -> Vec<Operation> {
+    let nameless = |operation| match operation {
+        Operation::Delete(target) => {
+            Operation::Delete(Target { uid: String::new(), resource_version: String::new(), ..target })
+        }
+        operation => operation,
     };
-    looked_once(deeds).into_iter().map(nameless).collect()
+    looked_once(operations).into_iter().map(nameless).collect()
 }
 
 #[test]
@@ -214,10 +219,10 @@ fn a_failed_list_taken_for_an_empty_one_is_found() {
 }
 
 /// Whoever is empty gets the marker of birth.
-fn initialize_again(found: &Found, seed: &Seed, id: ServerId) -> Result<Plan, Refusal> {
+fn initialize_again(found: &Found, seed: &Seed, id: ServerId) -> Result<Preparation, Refusal> {
     let mut plan = prepare::prepare(found, seed, id, "/data")?;
     if !found.database {
-        plan.changes.push(Change::Write { path: INITIALIZE.into(), text: String::new(), secret: false });
+        plan.changes.push(VolumeChange::Write { path: INITIALIZE.into(), text: String::new(), secret: false });
     }
     Ok(plan)
 }
@@ -232,7 +237,7 @@ fn the_marker_of_birth_written_twice_is_found() {
 fn leader_first(seen: &Observation, step: Step) -> Step {
     let due = matches!(&step, Step::Restart(_) | Step::Leave { why: Purpose::HandOver, .. });
     let leader = seen.members.iter().find_map(|(id, fact)| match &fact.known()?.server {
-        ServerTruth::Serving(serving) if serving.mode == Mode::Leader => Some((*id, serving.membership.clone())),
+        ServerState::Serving(serving) if serving.mode == Mode::Leader => Some((*id, serving.membership.clone())),
         _ => None,
     });
     let Some((id, membership)) = leader.filter(|_| due) else { return step };
@@ -422,7 +427,7 @@ fn a_slow_member_taken_for_a_hung_one_is_found() {
 fn room_at_any_price(seen: &Observation, step: Step) -> Step {
     let Step::Wait(_) = &step else { return step };
     let leads = seen.members.values().filter_map(Fact::known).find_map(|truth| match &truth.server {
-        ServerTruth::Serving(serving) if serving.mode == Mode::Leader => Membership::parse(&serving.membership).ok(),
+        ServerState::Serving(serving) if serving.mode == Mode::Leader => Membership::parse(&serving.membership).ok(),
         _ => None,
     });
     let (Some(membership), Ok(desired)) = (leads, &seen.desired) else { return step };

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use menagerie::operator::hindered::Notes;
-use menagerie::plan::{Deed, Step};
+use menagerie::plan::{Operation, Step};
 
 use super::act::Wire;
 use super::kube::hash;
@@ -47,7 +47,7 @@ pub struct Pass {
     /// The custom resource as it was read first, as a hash: the version that the status is written on.
     read: u64,
     pub thought: Rc<Thought>,
-    /// The deed that comes next.
+    /// The operation that comes next.
     pub next: usize,
     /// Whether one did not go through.
     failed: bool,
@@ -83,7 +83,7 @@ impl Hash for Pass {
 }
 
 impl World {
-    /// One stage of a pass: read the resource, list, ask and decide, one deed after the other, write the status.
+    /// One stage of a pass: read the resource, list, ask and decide, one operation after the other, write the status.
     pub fn proceed(&mut self, who: usize, mind: &Mind, wire: Wire) -> bool {
         self.note_service();
         let doing = std::mem::take(&mut self.operators[who].doing);
@@ -122,20 +122,20 @@ impl World {
 
     fn go_on(&mut self, who: usize, mut pass: Box<Pass>, mind: &Mind, wire: Wire) -> bool {
         let thought = Rc::clone(&pass.thought);
-        let Some(deed) = thought.deeds.get(pass.next) else {
+        let Some(operation) = thought.operations.get(pass.next) else {
             return self.record_status(&pass);
         };
         if pass.next == 0 {
             (pass.synced, pass.leader) = (self.synced(), self.leader());
             (pass.able, pass.recent) = (self.able(), self.recent());
         }
-        let goes_on = match deed {
-            Deed::LookAgain => self.look_again(&mut pass, mind, wire),
-            deed => self.carry_out(deed, &pass, wire),
+        let goes_on = match operation {
+            Operation::LookAgain => self.look_again(&mut pass, mind, wire),
+            operation => self.carry_out(operation, &pass, wire),
         };
         // Whatever became of the step, the status is written at the end.
         pass.failed |= !goes_on;
-        pass.next = if goes_on { pass.next + 1 } else { thought.deeds.len() };
+        pass.next = if goes_on { pass.next + 1 } else { thought.operations.len() };
         self.operators[who].doing = Doing::Acting(pass);
         true
     }
@@ -191,12 +191,14 @@ fn decision(thought: &Thought) -> String {
             let names: Vec<&str> = targets.iter().map(|target| target.key.name.as_str()).collect();
             format!("delete {}", names.join(", "))
         }
-        Step::Raise(resize) => format!("a pod for member {}", resize.id),
-        Step::Lower(resize) => format!("take away the pod of member {}", resize.id),
+        Step::AddPod(resize) => format!("a pod for member {}", resize.id),
+        Step::RemovePod(resize) => format!("take away the pod of member {}", resize.id),
         Step::Join { id, from, .. } => format!("add member {id} to membership {from}"),
         Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {from} ({why:?})"),
         Step::Restart(restart) => format!("restart member {} ({})", restart.id, restart.why),
-        Step::Renew(renew) => format!("give member {} a new volume ({})", renew.id, renew.why),
+        Step::ReplaceVolume(replacement) => {
+            format!("give member {} a new volume ({})", replacement.id, replacement.why)
+        }
         Step::Guard(_) => "take /zookeeper from everybody".to_owned(),
         Step::Wait(reason) => format!("wait ({}: {})", reason.code, reason.message),
         Step::Refuse(reason) => format!("refuse ({}: {})", reason.code, reason.message),

@@ -275,15 +275,15 @@ impl ServerAnswer {
         }
     }
 
-    fn truth(&self, identity: Option<&str>) -> truth::Server {
+    fn truth(&self, identity: Option<&str>) -> truth::ServerState {
         if !self.serving {
-            return truth::Server::Waiting { phase: "election".into(), version: Some("3.9.5".into()) };
+            return truth::ServerState::Waiting { phase: "election".into(), version: Some("3.9.5".into()) };
         }
         let membership = self.config.membership();
         let text = membership.text();
         // Of an ensemble of this name that was here before, with a server that somebody added: only its identity tells it apart.
         let text = if identity == Some(ANOTHER) { text.replace("zk-1.", "theirs-1.") } else { text };
-        truth::Server::Serving(Serving {
+        truth::ServerState::Serving(Serving {
             mode: if self.leads { Mode::Leader } else { Mode::Follower },
             epoch: self.epoch,
             // No decision looks at it; told exactly, hardly two looks would be alike.
@@ -315,7 +315,7 @@ impl Answer {
     }
 
     fn truth(&self, id: u32) -> MemberTruth {
-        let silent = || truth::Server::Silent { reason: "connection refused".into() };
+        let silent = || truth::ServerState::Silent { reason: "connection refused".into() };
         MemberTruth {
             id: ServerId(id),
             disk: truth::Disk {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use menagerie::model::observed::Kind;
-use menagerie::plan::{Deed, Write};
+use menagerie::plan::{Operation, Write};
 use serde_json::Value;
 
 static RULES: LazyLock<BTreeSet<(String, String)>> = LazyLock::new(|| {
@@ -28,24 +28,26 @@ pub fn may(kind: Kind, verb: &str) -> bool {
     RULES.contains(&(kind.row().plural.to_owned(), verb.to_owned()))
 }
 
-/// What a deed asks the API server for, as `operator::ensemble::act` does it.
-fn taken(deed: &Deed) -> Vec<(Kind, &'static str)> {
-    match deed {
-        Deed::Write(Write::Apply { object, uid: Some(_) }) => vec![(object.key.kind, "patch")],
+/// What a operation asks the API server for, as `operator::ensemble::act` does it.
+fn taken(operation: &Operation) -> Vec<(Kind, &'static str)> {
+    match operation {
+        Operation::Write(Write::Apply { object, uid: Some(_) }) => vec![(object.key.kind, "patch")],
         // Server-side apply of what is not there yet takes both.
-        Deed::Write(Write::Apply { object, uid: None }) => {
+        Operation::Write(Write::Apply { object, uid: None }) => {
             vec![(object.key.kind, "patch"), (object.key.kind, "create")]
         }
-        Deed::Write(Write::CreateSecret { object, .. }) => vec![(object.key.kind, "create")],
-        Deed::Delete(target) => vec![(target.key.kind, "delete")],
-        Deed::Resize(resize) => vec![(resize.object.key.kind, "patch")],
-        Deed::LookAgain | Deed::Confirm { .. } | Deed::Reconfig { .. } | Deed::Guard(_) => Vec::new(),
+        Operation::Write(Write::CreateSecret { object, .. }) => vec![(object.key.kind, "create")],
+        Operation::Delete(target) => vec![(target.key.kind, "delete")],
+        Operation::Resize(resize) => vec![(resize.object.key.kind, "patch")],
+        Operation::LookAgain | Operation::Confirm { .. } | Operation::Reconfig { .. } | Operation::Guard(_) => {
+            Vec::new()
+        }
     }
 }
 
 /// Nothing is asked for that the chart gives no right to.
-pub fn granted(deeds: &[Deed]) {
-    for (kind, verb) in deeds.iter().flat_map(taken) {
+pub fn granted(operations: &[Operation]) {
+    for (kind, verb) in operations.iter().flat_map(taken) {
         assert!(may(kind, verb), "the chart does not let the operator {verb} {}", kind.row().plural);
     }
 }

@@ -52,12 +52,12 @@ fn look(files: &Files) -> Found {
     }
 }
 
-fn apply(files: &mut Files, changes: &[Change]) {
+fn apply(files: &mut Files, changes: &[VolumeChange]) {
     for change in changes {
         match change {
-            Change::Write { path, text, .. } => files.insert(path.clone(), text.clone()),
-            Change::Remove { path } => files.remove(path),
-            Change::SetAside => {
+            VolumeChange::Write { path, text, .. } => files.insert(path.clone(), text.clone()),
+            VolumeChange::Remove { path } => files.remove(path),
+            VolumeChange::SetAside => {
                 files.retain(|path, _| !path.starts_with("version-2/"));
                 None
             }
@@ -75,7 +75,7 @@ fn volume(records: &[(&str, &str)]) -> Files {
     records.chain([(MARK.to_owned(), mark("one", 2))]).collect()
 }
 
-fn prepared(files: &Files, seed: &Seed) -> (Plan, Files) {
+fn prepared(files: &Files, seed: &Seed) -> (Preparation, Files) {
     let plan = prepare(&look(files), seed, OWN, ROOT).unwrap();
     let mut after = files.clone();
     apply(&mut after, &plan.changes);
@@ -166,8 +166,8 @@ fn only_a_member_of_the_seed_with_an_empty_disk_may_vote_at_birth() {
 fn an_empty_volume_is_marked_before_anything_else() {
     let (plan, after) = prepared(&Files::new(), &seed(&[1, 2, 3], 0, true));
     let written = plan.changes.iter().map(|change| match change {
-        Change::Write { path, secret, .. } => (path.as_str(), *secret),
-        Change::Remove { .. } | Change::SetAside => panic!("{change:?}"),
+        VolumeChange::Write { path, secret, .. } => (path.as_str(), *secret),
+        VolumeChange::Remove { .. } | VolumeChange::SetAside => panic!("{change:?}"),
     });
     let expected =
         [(MARK, false), (MYID, false), ("conf/zoo.cfg.dynamic.0", false), ("conf/zoo.cfg", true), (INITIALIZE, false)];
@@ -363,14 +363,14 @@ fn unreadable(wish: &str, birth: bool) -> (Files, Seed) {
 fn data_that_cannot_be_read_is_set_aside_once_for_each_wish_and_an_empty_disk_does_not_vote() {
     let (files, seed) = unreadable("first", false);
     let (plan, after) = prepared(&files, &seed);
-    assert_eq!(plan.changes[0], Change::SetAside);
+    assert_eq!(plan.changes[0], VolumeChange::SetAside);
     assert!(!after.contains_key(INITIALIZE));
     let mut synced = after.clone();
     synced.insert("version-2/snapshot.5".into(), String::new());
     let (again, _) = prepared(&synced, &seed);
-    assert!(!again.changes.contains(&Change::SetAside), "what it synced meanwhile would be lost");
+    assert!(!again.changes.contains(&VolumeChange::SetAside), "what it synced meanwhile would be lost");
     let (_, second) = unreadable("second", false);
-    assert!(prepared(&synced, &second).0.changes.contains(&Change::SetAside));
+    assert!(prepared(&synced, &second).0.changes.contains(&VolumeChange::SetAside));
 }
 
 #[test]
@@ -404,9 +404,9 @@ fn a_wish_to_sync_anew_that_came_after_the_volume_was_made_ready_asks_for_anothe
 #[test]
 fn data_is_not_set_aside_for_another_member_or_before_there_was_an_ensemble() {
     let (files, seed) = unreadable("first", true);
-    assert!(!prepared(&files, &seed).0.changes.contains(&Change::SetAside));
+    assert!(!prepared(&files, &seed).0.changes.contains(&VolumeChange::SetAside));
     let (files, mut seed) = unreadable("first", false);
     let wish = seed.resync.remove(&ServerId(2)).unwrap();
     seed.resync.insert(ServerId(3), wish);
-    assert!(!prepared(&files, &seed).0.changes.contains(&Change::SetAside));
+    assert!(!prepared(&files, &seed).0.changes.contains(&VolumeChange::SetAside));
 }

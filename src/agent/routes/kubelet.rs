@@ -22,7 +22,7 @@ use crate::agent::member::{MOMENT, Member};
 use crate::agent::truth;
 use crate::model::Membership;
 use crate::model::layout::{HAND_OVER_PATH, HEALTH_PATH, READY_PATH};
-use crate::model::truth::{Mode, Server};
+use crate::model::truth::{Mode, ServerState};
 
 /// That a server serves, the kubelet may hear a second late: it asks every second so that a member that has just joined is
 /// ready at once, and a round of questions costs the server 5–8 ms.
@@ -44,11 +44,13 @@ pub fn routes() -> Router<Arc<Member>> {
 }
 
 async fn ready(State(member): State<Arc<Member>>) -> (StatusCode, String) {
-    let moment = |server: &Server| if matches!(server, Server::Serving(_)) { SETTLED } else { MOMENT };
+    let moment = |server: &ServerState| if matches!(server, ServerState::Serving(_)) { SETTLED } else { MOMENT };
     let server = member.server_if(|server, age| age <= moment(server)).await;
     let status = match server {
-        Server::Serving(_) => StatusCode::OK,
-        Server::Waiting { .. } | Server::Silent { .. } | Server::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+        ServerState::Serving(_) => StatusCode::OK,
+        ServerState::Waiting { .. } | ServerState::Silent { .. } | ServerState::Unknown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     (status, format!("{}\n", truth::line(&server)))
 }
@@ -87,12 +89,12 @@ async fn relieve(member: &Arc<Member>) -> &'static str {
 }
 
 /// A leader that could not be asked how many follow it may well have all of them.
-pub(super) fn leads_others(server: &Server) -> bool {
-    let Server::Serving(serving) = server else { return false };
+pub(super) fn leads_others(server: &ServerState) -> bool {
+    let ServerState::Serving(serving) = server else { return false };
     let may_have = || Membership::parse(&serving.membership).is_ok_and(|membership| membership.voters().count() > 1);
     serving.mode == Mode::Leader && serving.synced_voters.map_or_else(may_have, |others| others > 0)
 }
 
-fn follows(server: &Server) -> bool {
-    matches!(server, Server::Serving(serving) if serving.mode != Mode::Leader)
+fn follows(server: &ServerState) -> bool {
+    matches!(server, ServerState::Serving(serving) if serving.mode != Mode::Leader)
 }

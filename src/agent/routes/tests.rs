@@ -15,11 +15,11 @@ use super::kubelet::{HAND_OVER, leads_others};
 use super::*;
 use crate::agent::fixtures::{free, nobody};
 use crate::agent::member::MOMENT;
-use crate::agent::truth::Place;
+use crate::agent::truth::Ports;
 use crate::agent::volume::Volume;
 use crate::http::{self, HttpError};
 use crate::model::layout::MEMBER_PATH;
-use crate::model::truth::{Mode, Server, Serving};
+use crate::model::truth::{Mode, ServerState, Serving};
 use crate::model::{ConfigVersion, MemberTruth, ServerId, Zxid};
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -49,15 +49,15 @@ fn waiting() -> Script {
 }
 
 /// Nobody listens on its client port: no question may need it.
-async fn server(script: Script) -> Place {
+async fn server(script: Script) -> Ports {
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place { admin: format!("http://{}", admin.local_addr().unwrap()), client: free().await, quorum: 2888 };
+    let ports = Ports { admin: format!("http://{}", admin.local_addr().unwrap()), client: free().await, quorum: 2888 };
     let command = async move |extract::Path(name): extract::Path<String>| match script.get(name.as_str()) {
         Some(answer) => *answer,
         None => std::future::pending().await,
     };
     tokio::spawn(async move { axum::serve(admin, Router::new().route("/commands/{name}", get(command))).await });
-    place
+    ports
 }
 
 /// A volume as a server of the fixtures leaves it.
@@ -76,8 +76,8 @@ fn disk(epoch: &str) -> TempDir {
     disk
 }
 
-async fn agent(place: Place, disk: &Path) -> String {
-    let agent = Arc::new(Member::new(ServerId(1), place, Volume::at(disk), None));
+async fn agent(ports: Ports, disk: &Path) -> String {
+    let agent = Arc::new(Member::new(ServerId(1), ports, Volume::at(disk), None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(crate::serve::serve(listener, router(agent)));
@@ -106,7 +106,7 @@ async fn a_serving_server_passes_every_probe() {
     assert_eq!(truth.id, ServerId(1));
     assert_eq!(truth.disk.identity.as_deref(), Some("one"));
     assert!(truth.disk.database && truth.disk.record == Some(ConfigVersion(0x1_0000_0000)));
-    let Server::Serving(Serving { mode, epoch, zxid, version, membership, synced_voters }) = truth.server else {
+    let ServerState::Serving(Serving { mode, epoch, zxid, version, membership, synced_voters }) = truth.server else {
         panic!()
     };
     assert_eq!((mode, epoch, zxid, version.as_str(), synced_voters), (Mode::Follower, 3, Zxid(0), "3.9.5", None));
@@ -118,19 +118,19 @@ async fn a_server_without_quorum_is_not_ready() {
     let disk = disk("3");
     let url = agent(server(waiting()).await, disk.path()).await;
     assert_eq!(probe(&url, "/ready").await, Err("not serving: election".into()));
-    let expected = Server::Waiting { phase: "election".into(), version: Some("3.8.5".into()) };
+    let expected = ServerState::Waiting { phase: "election".into(), version: Some("3.8.5".into()) };
     assert_eq!(truth(&url).await.server, expected);
 }
 
 #[tokio::test]
 async fn without_a_server_only_the_agent_is_healthy() {
     let disk = disk("3");
-    let place = nobody().await;
-    let url = agent(place.clone(), disk.path()).await;
+    let ports = nobody().await;
+    let url = agent(ports.clone(), disk.path()).await;
     assert_eq!(probe(&url, "/healthz").await, Ok("ok".into()));
-    let reason = format!("GET {}/commands/server_stats: connection refused", place.admin);
+    let reason = format!("GET {}/commands/server_stats: connection refused", ports.admin);
     assert_eq!(probe(&url, "/ready").await, Err(reason.clone()));
-    assert_eq!(truth(&url).await.server, Server::Silent { reason });
+    assert_eq!(truth(&url).await.server, ServerState::Silent { reason });
 }
 
 #[tokio::test]
@@ -140,14 +140,14 @@ async fn a_hung_server_fails_within_a_probes_patience() {
     let (health, ready, truth) = tokio::join!(probe(&url, "/healthz"), probe(&url, "/ready"), truth(&url));
     assert_eq!(health, Ok("ok".into()));
     assert!(ready.unwrap_err().contains("no answer within 2"));
-    assert!(matches!(truth.server, Server::Silent { .. }));
+    assert!(matches!(truth.server, ServerState::Silent { .. }));
 }
 
 #[tokio::test]
 async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
     let disk = disk("3");
-    for place in [server(serving()).await, server(waiting()).await, nobody().await] {
-        let url = agent(place, disk.path()).await;
+    for ports in [server(serving()).await, server(waiting()).await, nobody().await] {
+        let url = agent(ports, disk.path()).await;
         assert_eq!(probe(&url, "/hand-over").await, Ok("it does not lead".into()));
     }
     let mut leads = serving();
@@ -176,7 +176,7 @@ async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
 fn a_leader_that_counts_nobody_because_it_cannot_be_asked_is_held_up_where_others_vote() {
     let leads = |voters: u32, synced_voters| {
         let lines = (1..=voters).map(|id| format!("server.{id}=a-{id}:2888:3888:participant;2181\n"));
-        leads_others(&Server::Serving(Serving {
+        leads_others(&ServerState::Serving(Serving {
             mode: Mode::Leader,
             epoch: 1,
             zxid: Zxid(1),
@@ -215,7 +215,7 @@ async fn a_server_whose_admin_server_answered_is_not_looked_at_for_motion_though
         let disk = disk("3");
         let agent = Arc::new(Member::new(ServerId(1), server(script).await, Volume::at(disk.path()), None));
         let server = agent.server(MOMENT).await;
-        assert!(!matches!(server, Server::Serving(_)));
+        assert!(!matches!(server, ServerState::Serving(_)));
         assert_eq!(agent.answered(), expected, "{server:?}");
     }
     let disk = disk("3");
@@ -238,7 +238,7 @@ async fn a_server_that_says_half_is_silent() {
         script.insert(question, answer);
         let disk = disk("3");
         let url = agent(server(script).await, disk.path()).await;
-        assert!(matches!(truth(&url).await.server, Server::Silent { .. }), "{question} {answer}");
+        assert!(matches!(truth(&url).await.server, ServerState::Silent { .. }), "{question} {answer}");
         assert!(probe(&url, "/ready").await.is_err());
         assert!(probe(&url, "/healthz").await.is_ok());
     }
@@ -269,7 +269,7 @@ async fn case_01_a_leader_with_the_prometheus_provider_is_recognised() {
     leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
     leads.insert("monitor", fixture!("3.9.5/leader-monitor-prometheus.json"));
     let url = agent(server(leads).await, disk.path()).await;
-    let Server::Serving(Serving { mode, synced_voters, .. }) = truth(&url).await.server else { panic!() };
+    let ServerState::Serving(Serving { mode, synced_voters, .. }) = truth(&url).await.server else { panic!() };
     assert_eq!((mode, synced_voters), (Mode::Leader, Some(2)));
 }
 
@@ -288,13 +288,13 @@ async fn case_02_07_08_a_client_port_that_takes_nobody_costs_a_server_nothing() 
     leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
     leads.insert("monitor", fixture!("3.9.5/leader-monitor.json"));
     for (script, line) in [(serving(), "serving as follower in epoch 3"), (leads, "serving as leader in epoch 3")] {
-        let place = Place { client: client.clone(), ..server(script).await };
-        assert!(place.listens().await);
-        let url = agent(place, disk.path()).await;
+        let ports = Ports { client: client.clone(), ..server(script).await };
+        assert!(ports.listens().await);
+        let url = agent(ports, disk.path()).await;
         assert_eq!(probe(&url, "/ready").await, Ok(line.into()));
-        assert!(matches!(truth(&url).await.server, Server::Serving(_)));
+        assert!(matches!(truth(&url).await.server, ServerState::Serving(_)));
     }
-    let stopped = Place { client, ..nobody().await };
+    let stopped = Ports { client, ..nobody().await };
     assert!(stopped.listens().await, "a server that may be writing is not taken for one that is gone");
 }
 
@@ -304,6 +304,6 @@ async fn a_membership_that_is_proposed_is_not_the_one_that_is_told() {
     let conf = disk.path().join("conf");
     fs::write(conf.join("zoo.cfg.dynamic.next"), "server.9=z:2888:3888:participant;2181\nversion=200000000").unwrap();
     let url = agent(server(serving()).await, disk.path()).await;
-    let Server::Serving(serving) = truth(&url).await.server else { panic!() };
+    let ServerState::Serving(serving) = truth(&url).await.server else { panic!() };
     assert!(serving.membership.ends_with("\nversion=100000000") && !serving.membership.contains("server.9"));
 }

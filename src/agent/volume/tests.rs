@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::agent::fixtures;
-use crate::agent::prepare::{MYID, Plan, ZOO_CFG, prepare};
+use crate::agent::prepare::{MYID, Preparation, ZOO_CFG, prepare};
 use crate::agent::seed::Seed;
 use crate::model::fixtures::charter;
 use crate::model::{ConfigVersion, Server, ServerId};
@@ -19,7 +19,7 @@ fn seed(hosts: &[&str], version: u64, birth: bool) -> Seed {
     fixtures::seed(&charter(birth.into(), &list, version))
 }
 
-fn plan(volume: &Volume, seed: &Seed) -> Plan {
+fn plan(volume: &Volume, seed: &Seed) -> Preparation {
     prepare(&volume.look().unwrap(), seed, OWN, &volume.root()).unwrap()
 }
 
@@ -175,7 +175,7 @@ fn a_file_that_cannot_be_read_or_written_is_named() {
     let error = volume.look().unwrap_err().to_string();
     assert!(error.starts_with("cannot read ") && error.contains("/conf/zoo.cfg.dynamic.5: "), "{error}");
     fs::create_dir(directory.path().join(MYID)).unwrap();
-    let write = Change::Write { path: MYID.into(), text: "1\n".into(), secret: false };
+    let write = VolumeChange::Write { path: MYID.into(), text: "1\n".into(), secret: false };
     let error = volume.apply(&[write]).unwrap_err().to_string();
     assert!(error.starts_with("cannot write ") && error.contains("/myid: "), "{error}");
 }
@@ -187,7 +187,7 @@ fn a_database_is_set_aside_whole_and_the_one_before_it_goes() {
     for content in ["old", "new"] {
         fs::create_dir(directory.path().join("version-2")).unwrap();
         fs::write(directory.path().join("version-2/log.1"), content).unwrap();
-        volume.apply(&[Change::SetAside]).unwrap();
+        volume.apply(&[VolumeChange::SetAside]).unwrap();
         assert!(!volume.look().unwrap().database);
         let kept = fs::read_to_string(directory.path().join("version-2.set-aside/log.1")).unwrap();
         assert_eq!(kept, content);

@@ -18,7 +18,7 @@ use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
 use crate::operator::kit::read::Fresh;
 use crate::operator::kit::timeout::{ApiError, within};
 use crate::operator::kit::write::{self, Fence};
-use crate::plan::{Deed, Guard, Resize, Step, Target, Write, denied, no_password, places, plan, refusal};
+use crate::plan::{Guard, Operation, Resize, Step, Target, Write, denied, no_password, places, plan, refusal};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
 
@@ -84,7 +84,7 @@ pub enum Acted {
     Partly,
 }
 
-/// Carries out the step, one deed after the other. Whether it worked shows in the next observation; what came to nothing
+/// Carries out the step, one operation after the other. Whether it worked shows in the next observation; what came to nothing
 /// is noted for it.
 pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let result = carry_out(context, seen, step).await;
@@ -128,28 +128,28 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
     let (mut session, mut failed) = (None, Vec::new());
     // Steps name members. Where these are, the last look says: a pod's address may be another ensemble's by the second one.
     let mut again = None;
-    for deed in step.deeds() {
+    for operation in step.operations() {
         let seen = again.as_ref().unwrap_or(seen);
-        match &deed {
-            Deed::LookAgain => again = Some(Box::pin(look_again(context, names, step)).await?),
+        match &operation {
+            Operation::LookAgain => again = Some(Box::pin(look_again(context, names, step)).await?),
             // Pods are made only behind everything that they need.
-            Deed::Write(deed) if !failed.is_empty() && deed.object().key.kind == Kind::StatefulSet => {}
-            Deed::Write(deed) => match write(context, seen, deed).await {
+            Operation::Write(operation) if !failed.is_empty() && operation.object().key.kind == Kind::StatefulSet => {}
+            Operation::Write(operation) => match write(context, seen, operation).await {
                 // One that the API server does not make is no reason to leave the others.
                 Err(ActError::Api(error)) if error.is_answer() => failed.push(error),
                 result => result?,
             },
-            Deed::Delete(target) => delete(context, names, target).await?,
-            Deed::Resize(resize) => resize_to(context, names, resize).await?,
-            Deed::Confirm { expected, via } => {
+            Operation::Delete(target) => delete(context, names, target).await?,
+            Operation::Resize(resize) => resize_to(context, names, resize).await?,
+            Operation::Confirm { expected, via } => {
                 // Nothing else stands before it in a step: the session is as young as the question.
                 let ensemble = connected(&mut session, context, seen, via).await?;
                 expected.met(&ensemble.confirmed_membership().await?, names).map_err(ActError::Outdated)?;
             }
-            Deed::Reconfig { change, from, via } => {
+            Operation::Reconfig { change, from, via } => {
                 reconfigure(connected(&mut session, context, seen, via).await?, change, *from).await?;
             }
-            Deed::Guard(guard) => {
+            Operation::Guard(guard) => {
                 let ensemble = connected(&mut session, context, seen, &guard.via).await?;
                 let mut walk = context.memory(names, |memory| memory.walk_on(&guard.mark));
                 let Some(walked) = ensemble.guard(&guard.root, &mut walk).await? else {

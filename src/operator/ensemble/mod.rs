@@ -139,12 +139,12 @@ fn after(step: &Step) -> After {
         Step::Apply(_) => After::Apply,
         Step::Tell(_)
         | Step::Delete(_)
-        | Step::Raise(_)
-        | Step::Lower(_)
+        | Step::AddPod(_)
+        | Step::RemovePod(_)
         | Step::Join { .. }
         | Step::Leave { .. }
         | Step::Restart(_)
-        | Step::Renew(_)
+        | Step::ReplaceVolume(_)
         | Step::Guard(_) => After::Step,
     }
 }

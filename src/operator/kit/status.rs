@@ -12,7 +12,7 @@ use serde_json::json;
 use super::STATUS_MANAGER;
 use super::timeout::{ApiError, within};
 use crate::model::words::{CONDITION, cut};
-use crate::plan::{Truth, Verdict};
+use crate::plan::{ConditionStatus, Verdict};
 
 /// Writes the status of an object that was read.
 pub async fn write<K>(client: &Client, read: &ObjectMeta, status: &impl Serialize) -> Result<(), ApiError>
@@ -43,7 +43,11 @@ where
     let before: Vec<Condition> = serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
     let message =
         cut(&format!("the object cannot be decoded, and is left alone until it is corrected: {error}"), CONDITION);
-    let verdicts = [("Degraded", Truth::True), ("Progressing", Truth::False), ("Ready", Truth::False)];
+    let verdicts = [
+        ("Degraded", ConditionStatus::True),
+        ("Progressing", ConditionStatus::False),
+        ("Ready", ConditionStatus::False),
+    ];
     let verdicts =
         verdicts.map(|(name, truth)| Verdict { name, truth, reason: "InvalidSpec", message: message.clone() });
     let now = conditions(&before, &verdicts, object.metadata.generation);
@@ -89,7 +93,7 @@ mod tests {
     fn another_fault_under_the_same_reason_is_said_anew_and_another_moment_of_a_wait_is_not() {
         let verdict = |message: &str| Verdict {
             name: "Progressing",
-            truth: Truth::False,
+            truth: ConditionStatus::False,
             reason: "InvalidSpec",
             message: message.to_owned(),
         };

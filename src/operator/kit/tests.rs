@@ -26,7 +26,7 @@ use super::write::{Fence, apply};
 use super::{Kit, events, metrics, status};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{Hindrance, Live};
-use crate::plan::{Truth, Verdict};
+use crate::plan::{ConditionStatus, Verdict};
 use crate::render::Rendered;
 
 // The custom resource.
@@ -125,9 +125,9 @@ async fn pass(context: &Context, name: &str) -> Result<Option<Duration>, PassErr
     let step = plan(&seen);
     let outcome = act(context, &tenant, &step).await;
     let (after, truth, message) = match &step {
-        Step::Rest => (After::Rest, Truth::True, String::new()),
-        Step::Apply(_) => (After::Apply, Truth::False, "the ConfigMap is written".to_owned()),
-        Step::Wait(words) => (After::Wait("Refused"), Truth::False, words.clone()),
+        Step::Rest => (After::Rest, ConditionStatus::True, String::new()),
+        Step::Apply(_) => (After::Apply, ConditionStatus::False, "the ConfigMap is written".to_owned()),
+        Step::Wait(words) => (After::Wait("Refused"), ConditionStatus::False, words.clone()),
     };
     let verdict = Verdict { name: "Ready", truth, reason: "Config", message: message.clone() };
     let before = tenant.status.clone().unwrap_or_default();

@@ -3,7 +3,7 @@
 //!
 //! Invariants:
 //! - what takes something away, or changes who votes, is done only when a second look comes to the same step: between the
-//!   first and the deed a member may have died, or an operator on a lost node may have woken up to what it decided before;
+//!   first and the operation a member may have died, or an operator on a lost node may have woken up to what it decided before;
 //! - and only behind a fresh quorum read. Where nothing is committed there is nobody to ask.
 
 use super::{Guard, Reason, Resize, Step, Target, Write};
@@ -11,7 +11,7 @@ use crate::model::{Change, ConfigVersion, Membership, Names, ServerId};
 
 /// One read or write. The first that fails ends the step.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Deed {
+pub enum Operation {
     /// Observe and plan once more, and go on only if that comes to the same step.
     LookAgain,
     /// Create an object, or bring it to what it should be.
@@ -68,37 +68,37 @@ impl Expected {
 
 impl Step {
     /// What carries it out.
-    pub fn deeds(&self) -> Vec<Deed> {
+    pub fn operations(&self) -> Vec<Operation> {
         match self {
-            Self::Apply(writes) => writes.iter().cloned().map(Deed::Write).collect(),
-            Self::Raise(resize) => vec![Deed::Resize(resize.clone())],
-            Self::Delete(targets) => behind(None, targets.iter().cloned().map(Deed::Delete)),
-            Self::Lower(resize) => {
+            Self::Apply(writes) => writes.iter().cloned().map(Operation::Write).collect(),
+            Self::AddPod(resize) => vec![Operation::Resize(resize.clone())],
+            Self::Delete(targets) => behind(None, targets.iter().cloned().map(Operation::Delete)),
+            Self::RemovePod(resize) => {
                 let expected = Expected { version: None, without: Some(resize.id) };
-                behind(Some((expected, &resize.via[..])), [Deed::Resize(resize.clone())])
+                behind(Some((expected, &resize.via[..])), [Operation::Resize(resize.clone())])
             }
             Self::Join { id, to, from, via } | Self::Leave { id, to, from, via, why: _ } => {
                 change(Change { id: *id, to: to.clone() }, *from, via)
             }
             Self::Restart(restart) => {
                 let expected = restart.from.map(|from| Expected { version: Some(from), without: None });
-                behind(expected.map(|expected| (expected, &restart.via[..])), [Deed::Delete(restart.pod.clone())])
+                behind(expected.map(|expected| (expected, &restart.via[..])), [Operation::Delete(restart.pod.clone())])
             }
-            Self::Renew(renew) => {
-                let expected = Expected { version: Some(renew.from), without: Some(renew.id) };
-                let targets = [&renew.claim].into_iter().chain(&renew.pod).cloned();
-                behind(Some((expected, &renew.via[..])), targets.map(Deed::Delete))
+            Self::ReplaceVolume(replacement) => {
+                let expected = Expected { version: Some(replacement.from), without: Some(replacement.id) };
+                let targets = [&replacement.claim].into_iter().chain(&replacement.pod).cloned();
+                behind(Some((expected, &replacement.via[..])), targets.map(Operation::Delete))
             }
             // An address may have been given to another ensemble's member, whose super user has the same password.
             Self::Guard(guard) => {
                 let expected = Expected { version: Some(guard.from), without: None };
-                behind(Some((expected, &guard.via[..])), [Deed::Guard(guard.clone())])
+                behind(Some((expected, &guard.via[..])), [Operation::Guard(guard.clone())])
             }
             // What members start from rises only when a quorum says so: a leader that was cut off believes in its own.
             Self::Tell(tell) => {
                 let expected = Expected { version: Some(tell.version), without: None };
-                let confirm = Deed::Confirm { expected, via: tell.via.clone() };
-                vec![confirm, Deed::Write(tell.write.clone())]
+                let confirm = Operation::Confirm { expected, via: tell.via.clone() };
+                vec![confirm, Operation::Write(tell.write.clone())]
             }
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => Vec::new(),
         }
@@ -108,10 +108,10 @@ impl Step {
 impl Step {
     /// A step that nobody could confirm would fail at every pass while all is said to be well. It waits, and says so.
     pub(super) fn or_nobody(self, names: &Names) -> Self {
-        let asks = self.deeds().into_iter().any(|deed| match deed {
-            Deed::Confirm { via, .. } | Deed::Reconfig { via, .. } => via.is_empty(),
-            Deed::Guard(guard) => guard.via.is_empty(),
-            Deed::LookAgain | Deed::Write(_) | Deed::Delete(_) | Deed::Resize(_) => false,
+        let asks = self.operations().into_iter().any(|operation| match operation {
+            Operation::Confirm { via, .. } | Operation::Reconfig { via, .. } => via.is_empty(),
+            Operation::Guard(guard) => guard.via.is_empty(),
+            Operation::LookAgain | Operation::Write(_) | Operation::Delete(_) | Operation::Resize(_) => false,
         });
         if !asks {
             return self;
@@ -124,15 +124,15 @@ impl Step {
     }
 }
 
-fn change(change: Change, from: ConfigVersion, via: &[ServerId]) -> Vec<Deed> {
+fn change(change: Change, from: ConfigVersion, via: &[ServerId]) -> Vec<Operation> {
     let expected = Expected { version: Some(from), without: None };
-    behind(Some((expected, via)), [Deed::Reconfig { change, from, via: via.to_vec() }])
+    behind(Some((expected, via)), [Operation::Reconfig { change, from, via: via.to_vec() }])
 }
 
-/// The quorum is asked last: its answer is the youngest when the deed is done.
-fn behind(confirm: Option<(Expected, &[ServerId])>, deeds: impl IntoIterator<Item = Deed>) -> Vec<Deed> {
-    let confirm = confirm.map(|(expected, via)| Deed::Confirm { expected, via: via.to_vec() });
-    [Deed::LookAgain].into_iter().chain(confirm).chain(deeds).collect()
+/// The quorum is asked last: its answer is the youngest when the operation is done.
+fn behind(confirm: Option<(Expected, &[ServerId])>, operations: impl IntoIterator<Item = Operation>) -> Vec<Operation> {
+    let confirm = confirm.map(|(expected, via)| Operation::Confirm { expected, via: via.to_vec() });
+    [Operation::LookAgain].into_iter().chain(confirm).chain(operations).collect()
 }
 
 #[cfg(test)]
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::model::fixtures::names;
     use crate::model::observed::{Kind, ObjectKey};
-    use crate::plan::{Purpose, Renew, Restart};
+    use crate::plan::{Purpose, ReplaceVolume, Restart};
     use crate::render::Rendered;
 
     const ID: ServerId = ServerId(3);
@@ -164,24 +164,25 @@ mod tests {
         let key = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
         let object = Rendered { key, json: serde_json::Value::Null };
         let resize = Resize { id: ID, object, uid: "u".into(), resource_version: "1".into(), via: via() };
-        let renew = Renew { id: ID, claim: claim.clone(), pod: Some(pod), from: FROM, via: via(), why: String::new() };
+        let replacement =
+            ReplaceVolume { id: ID, claim: claim.clone(), pod: Some(pod), from: FROM, via: via(), why: String::new() };
         let to = Membership::default();
         let steps = [
-            (Step::Lower(resize), (None, Some(ID)), 1),
+            (Step::RemovePod(resize), (None, Some(ID)), 1),
             (Step::Join { id: ID, to: to.clone(), from: FROM, via: via() }, (Some(FROM), None), 1),
             (Step::Leave { id: ID, to, from: FROM, via: via(), why: Purpose::Shrink }, (Some(FROM), None), 1),
             (restart(Some(FROM)), (Some(FROM), None), 1),
-            (Step::Renew(renew), (Some(FROM), Some(ID)), 2),
+            (Step::ReplaceVolume(replacement), (Some(FROM), Some(ID)), 2),
         ];
         for (step, (version, without), writes) in steps {
-            let deeds = step.deeds();
-            let confirm = Deed::Confirm { expected: Expected { version, without }, via: via() };
-            assert_eq!(deeds[..2], [Deed::LookAgain, confirm], "{}", step.word());
-            assert_eq!(deeds.len(), 2 + writes, "{}", step.word());
+            let operations = step.operations();
+            let confirm = Operation::Confirm { expected: Expected { version, without }, via: via() };
+            assert_eq!(operations[..2], [Operation::LookAgain, confirm], "{}", step.word());
+            assert_eq!(operations.len(), 2 + writes, "{}", step.word());
         }
         // There is nobody to ask: nothing is committed, or nothing that a quorum could know of.
         for step in [restart(None), Step::Delete(vec![claim])] {
-            assert!(matches!(step.deeds()[..], [Deed::LookAgain, Deed::Delete(_)]), "{}", step.word());
+            assert!(matches!(step.operations()[..], [Operation::LookAgain, Operation::Delete(_)]), "{}", step.word());
         }
     }
 

@@ -6,12 +6,12 @@
 
 use super::view::View;
 use super::{Reason, Step, mute, strangers};
-use crate::model::truth::{Mode, Server as ServerTruth, Serving};
+use crate::model::truth::{Mode, ServerState, Serving};
 use crate::model::{Fact, MemberTruth, Membership, Observation, ServerId};
 
 /// How the ensemble stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct QuorumView {
     /// Who leads, with a majority of the committed membership behind it.
     pub leader: Option<ServerId>,
     /// The leader's epoch.
@@ -22,7 +22,7 @@ pub struct Standing {
     pub elsewhere: Option<(ServerId, Membership)>,
 }
 
-impl Standing {
+impl QuorumView {
     /// Reads it from the members' truths.
     pub fn of(seen: &Observation) -> Self {
         let mut leaders: Vec<(ServerId, &Serving)> = seen
@@ -33,7 +33,7 @@ impl Standing {
             .collect();
         // A leader that was cut off believes in itself until `syncLimit` runs out. The later epoch is the true one.
         leaders.sort_by_key(|(_, serving)| std::cmp::Reverse(serving.epoch));
-        let mut standing = Self::default();
+        let mut quorum = Self::default();
         for (leader, serving) in leaders {
             let Ok(committed) = Membership::parse(&serving.membership) else { continue };
             let led = Self {
@@ -47,12 +47,12 @@ impl Standing {
             }
             // One of ours that leads another ensemble has no quorum of this one behind it.
             if strangers::elsewhere(seen, serving).is_some() {
-                standing.elsewhere.get_or_insert((leader, committed));
+                quorum.elsewhere.get_or_insert((leader, committed));
                 continue;
             }
             return led;
         }
-        standing
+        quorum
     }
 }
 
@@ -67,12 +67,12 @@ pub fn unsynced(seen: &Observation, epoch: u64, id: ServerId) -> Option<String> 
         Fact::Unknown(reason) => return Some(trouble(seen, id).unwrap_or(reason)),
     };
     match &truth.server {
-        ServerTruth::Silent { reason } => {
+        ServerState::Silent { reason } => {
             Some(trouble(seen, id).unwrap_or_else(|| format!("its server is silent ({reason})")))
         }
-        ServerTruth::Waiting { phase, .. } => Some(format!("it is in {phase}")),
-        ServerTruth::Unknown => Some("what its agent says is not understood".to_owned()),
-        ServerTruth::Serving(serving) => match strangers::elsewhere(seen, serving) {
+        ServerState::Waiting { phase, .. } => Some(format!("it is in {phase}")),
+        ServerState::Unknown => Some("what its agent says is not understood".to_owned()),
+        ServerState::Serving(serving) => match strangers::elsewhere(seen, serving) {
             Some(host) => Some(strangers::joined(seen, id, &host)),
             None if serving.epoch != epoch => {
                 Some(format!("it serves in epoch {}, the leader in {epoch}", serving.epoch))
@@ -83,8 +83,8 @@ pub fn unsynced(seen: &Observation, epoch: u64, id: ServerId) -> Option<String> 
 }
 
 /// Why a member that is synced has not taken part in the committed membership yet; `None` when it has.
-pub fn behind(seen: &Observation, standing: &Standing, id: ServerId) -> Option<String> {
-    let committed = standing.committed.as_ref()?;
+pub fn behind(seen: &Observation, quorum: &QuorumView, id: ServerId) -> Option<String> {
+    let committed = quorum.committed.as_ref()?;
     let truth = seen.members.get(&id)?.known()?;
     let believed = Membership::parse(&serving(truth)?.membership).ok()?;
     (believed.version != committed.version)
@@ -99,7 +99,7 @@ pub fn everybody(view: &View<'_>) -> Option<Step> {
 impl View<'_> {
     /// The first voter that is not synced, and why. `None` only when every voter is, and the leader agrees.
     pub fn blocker(&self) -> Option<Reason> {
-        let (Some(leader), Some(committed)) = (self.standing.leader, self.committed()) else {
+        let (Some(leader), Some(committed)) = (self.quorum.leader, self.committed()) else {
             return Some(self.no_quorum());
         };
         // A stranger has no agent that could be asked: of it the leader's count has to do.
@@ -107,7 +107,7 @@ impl View<'_> {
             return Some(blocker);
         }
         // The leader also counts followers that still receive their snapshot, so its word alone would not be enough.
-        let (voters, counted) = (committed.voters().count(), counted(self.seen, leader, &self.standing));
+        let (voters, counted) = (committed.voters().count(), counted(self.seen, leader, &self.quorum));
         (counted < voters).then(|| {
             Reason::new(
                 "MemberNotSynced",
@@ -127,7 +127,7 @@ impl View<'_> {
     fn missing_stranger(&self, committed: &Membership) -> Option<Reason> {
         let (id, server) = committed.strangers(&self.seen.names).find(|(_, server)| server.votes())?;
         let voters = committed.voters().count();
-        let counted = counted(self.seen, self.standing.leader?, &self.standing);
+        let counted = counted(self.seen, self.quorum.leader?, &self.quorum);
         (counted + 1 < voters).then(|| {
             let host = server.host();
             Reason::new("MemberNotSynced", format!("waiting for the leader: it counts {counted} of {voters} voters as synced, and whether server {id} at {host} is among them cannot be asked"))
@@ -164,7 +164,7 @@ impl View<'_> {
     /// only when there is nobody else: they may know another password than the Secret holds by now. A leader that takes no
     /// session is never asked.
     pub fn to_ask(&self, except: Option<ServerId>) -> Vec<ServerId> {
-        let hears = |id: ServerId| self.standing.leader != Some(id) || !mute::mute(self.row(id));
+        let hears = |id: ServerId| self.quorum.leader != Some(id) || !mute::mute(self.row(id));
         let synced = self.voters().filter(|id| Some(*id) != except && hears(*id) && self.row(*id).synced());
         let (due, fresh): (Vec<ServerId>, Vec<ServerId>) = synced.partition(|id| self.row(*id).due.is_some());
         let mut asked = if fresh.is_empty() { due } else { fresh };
@@ -190,7 +190,7 @@ fn together(words: impl Iterator<Item = (ServerId, String)>) -> String {
 }
 
 /// Whether a leader has a quorum behind it. Where that goes by majority its count is enough, and they may be any.
-fn backed(seen: &Observation, leader: ServerId, led: &Standing, committed: &Membership) -> bool {
+fn backed(seen: &Observation, leader: ServerId, led: &QuorumView, committed: &Membership) -> bool {
     if committed.votes.by_majority() {
         let any: Vec<ServerId> = committed.voters().take(counted(seen, leader, led)).collect();
         return committed.quorum(|id| any.contains(&id));
@@ -200,20 +200,20 @@ fn backed(seen: &Observation, leader: ServerId, led: &Standing, committed: &Memb
 
 /// How many voters the leader counts as synced, itself among them. Where it cannot say (`monitor` fails for good with a
 /// broken quota), those that say themselves that they serve in its epoch: none does without following it.
-fn counted(seen: &Observation, leader: ServerId, standing: &Standing) -> usize {
+fn counted(seen: &Observation, leader: ServerId, quorum: &QuorumView) -> usize {
     let leads = seen.members.get(&leader).and_then(Fact::known).and_then(serving);
     if let Some(others) = leads.and_then(|serving| serving.synced_voters) {
         return others as usize + 1;
     }
-    let voters = standing.committed.iter().flat_map(Membership::voters);
-    voters.filter(|id| unsynced(seen, standing.epoch, *id).is_none()).count()
+    let voters = quorum.committed.iter().flat_map(Membership::voters);
+    voters.filter(|id| unsynced(seen, quorum.epoch, *id).is_none()).count()
 }
 
 /// What a member says while it serves.
 pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
     match &truth.server {
-        ServerTruth::Serving(serving) => Some(serving),
-        ServerTruth::Silent { .. } | ServerTruth::Waiting { .. } | ServerTruth::Unknown => None,
+        ServerState::Serving(serving) => Some(serving),
+        ServerState::Silent { .. } | ServerState::Waiting { .. } | ServerState::Unknown => None,
     }
 }
 
@@ -221,7 +221,7 @@ pub fn serving(truth: &MemberTruth) -> Option<&Serving> {
 fn hindrance(seen: &Observation, ids: impl IntoIterator<Item = ServerId>) -> String {
     let waits = |id: &ServerId| {
         let truth = seen.members.get(id).and_then(Fact::known);
-        truth.is_some_and(|truth| matches!(truth.server, ServerTruth::Waiting { .. }))
+        truth.is_some_and(|truth| matches!(truth.server, ServerState::Waiting { .. }))
     };
     let words = ids.into_iter().filter(waits).find_map(|id| {
         let pod = seen.pods.get(&id.seat())?;
