@@ -51,15 +51,16 @@ pub struct ServerId(pub u32);
 
 impl From<Seat> for ServerId {
     fn from(seat: Seat) -> Self {
-        Self(seat.pool.ids().start() + seat.ordinal)
+        Self(seat.pool.ids().start().saturating_add(seat.ordinal))
     }
 }
 
 impl ServerId {
-    /// The place of the member of this id. Beyond the last pool's ids there are only servers that somebody else added.
+    /// The place of the member of this id. Beyond the last pool's ids there are only servers that somebody else added. So is a server
+    /// 0, which ZooKeeper lets them add: its seat is one that no pod can have, and not the first voter's.
     pub fn seat(self) -> Seat {
         let pool = if self.0 < *Pool::Observers.ids().start() { Pool::Voters } else { Pool::Observers };
-        Seat { pool, ordinal: self.0.saturating_sub(*pool.ids().start()) }
+        Seat { pool, ordinal: self.0.checked_sub(*pool.ids().start()).unwrap_or(u32::MAX) }
     }
 }
 
@@ -127,5 +128,7 @@ mod tests {
         for id in [128, 254, 255, u32::MAX] {
             assert_eq!(ServerId(id).seat().pool, Pool::Observers, "{id}");
         }
+        assert_ne!(ServerId::from(ServerId(0).seat()), ServerId(1));
+        assert_ne!(ServerId::from(ServerId(0).seat()), ServerId(0), "nobody's");
     }
 }

@@ -97,8 +97,6 @@ impl<'a> View<'a> {
         ids.extend(seen.claims.keys().map(|seat| ServerId::from(*seat)).chain(seen.members.keys().copied()));
         ids.extend(quorum.committed.iter().flat_map(|committed| committed.servers.keys().copied()));
         ids.extend((1..=desired.map_or(0, |desired| desired.replicas)).map(ServerId));
-        // Somebody may have added a server 0, which no pod belongs to: ZooKeeper does not look at the id.
-        ids.retain(|id| ServerId::from(id.seat()) == *id);
         let rows = ids.into_iter().map(|id| (id, Row::of(seen, &quorum, closed.as_ref(), id))).collect();
         let nobody = Row::of(seen, &quorum, closed.as_ref(), NOBODY);
         let (origin, draft, course) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
