@@ -75,6 +75,7 @@ async fn with_a_members_node_cut_off_scaling_down_waits_says_why_and_goes_on_whe
 async fn regression_577_a_wiped_leader_of_ordinal_zero_rejoins_loses_nothing_and_founds_nothing() {
     in_namespace("wiped", |space| async move {
         let zk = space.three_led_by_the_first("zk").await;
+        let status = zk.status().await;
         let client = connect(&zk.address("1").await).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         for n in 0..50 {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cluster::{Ensemble, PATIENCE, condition, eventually, in_namespace};
 
 /// Two of a kind on one node are not wanted at any price.
-fn apart(name: &str, more: Value) -> Value {
+fn apart(name: &str, more: &Value) -> Value {
     let term = json!({
         "topologyKey": "kubernetes.io/hostname",
         "labelSelector": {"matchLabels": {"menagerie.dev/ensemble": name}},
@@ -21,14 +21,14 @@ fn apart(name: &str, more: Value) -> Value {
     json!({"spec": spec})
 }
 
-async fn patch(zk: &Ensemble, change: &Value) {
+fn patch(zk: &Ensemble, change: &Value) {
     zk.space.kubectl(&["patch", "zke", &zk.name, "--type=merge", "-p", &change.to_string()]);
 }
 
 #[tokio::test]
 async fn case_04_of_five_on_three_nodes_those_two_that_never_ran_are_taken_out() {
     in_namespace("five-on-three", |space| async move {
-        let zk = space.ensemble("zk", json!({"replicas": 5, "podTemplate": apart("zk", json!({}))})).await;
+        let zk = space.ensemble("zk", json!({"replicas": 5, "podTemplate": apart("zk", &json!({}))})).await;
         zk.condition("QuorumAvailable", "True", "Quorum").await;
         zk.scale(3);
         zk.ready(3).await;
@@ -45,10 +45,10 @@ async fn case_r06_a_version_that_never_ran_can_be_taken_back() {
         let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": deadline})).await;
         let newborn = space.ensemble("typo", json!({"replicas": 1, "version": "3.95.0"})).await;
         zk.ready(3).await;
-        patch(&zk, &json!({"spec": {"version": "3.10.0"}})).await;
+        patch(&zk, &json!({"spec": {"version": "3.10.0"}}));
         zk.condition("Degraded", "True", "RollHalted").await;
-        patch(&zk, &json!({"spec": {"version": "3.9.5"}})).await;
-        patch(&newborn, &json!({"spec": {"version": "3.9.5"}})).await;
+        patch(&zk, &json!({"spec": {"version": "3.9.5"}}));
+        patch(&newborn, &json!({"spec": {"version": "3.9.5"}}));
         zk.ready(3).await;
         newborn.ready(1).await;
     })
@@ -85,7 +85,7 @@ async fn case_r09_two_voters_take_a_new_password() {
 async fn case_r15_fewer_founders_than_were_asked_for_first() {
     in_namespace("fewer-founders", |space| async move {
         let one_node = json!({"nodeSelector": {"kubernetes.io/hostname": "menagerie-1"}});
-        let zk = space.ensemble("zk", json!({"replicas": 3, "podTemplate": apart("zk", one_node)})).await;
+        let zk = space.ensemble("zk", json!({"replicas": 3, "podTemplate": apart("zk", &one_node)})).await;
         eventually(PATIENCE, "one pod of three to run", async || {
             let list = space.pods().list(&ListParams::default()).await.unwrap();
             let running =
@@ -108,7 +108,7 @@ async fn case_r15_a_statefulset_that_somebody_scales_at_birth_is_scaled_back() {
         })
         .await;
         space.kubectl(&["scale", "sts/zk", "--replicas=1"]);
-        patch(&zk, &json!({"spec": {"image": null}})).await;
+        patch(&zk, &json!({"spec": {"image": null}}));
         zk.ready(3).await;
     })
     .await;
@@ -126,8 +126,7 @@ async fn case_01_02_a_leader_that_serves_no_client_and_prometheus_are_rolled_in_
                 "metricsProvider.className": "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider",
                 "metricsProvider.httpPort": "7000",
             }}}),
-        )
-        .await;
+        );
         zk.ready(3).await;
         let leaders = zk
             .truths()
@@ -139,7 +138,7 @@ async fn case_01_02_a_leader_that_serves_no_client_and_prometheus_are_rolled_in_
         zk.ready(5).await;
         zk.scale(3);
         zk.ready(3).await;
-        patch(&zk, &json!({"spec": {"config": null}})).await;
+        patch(&zk, &json!({"spec": {"config": null}}));
         zk.ready(3).await;
         assert_eq!(condition(&zk.status().await, "Degraded").0, "False");
     })

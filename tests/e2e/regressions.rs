@@ -228,6 +228,7 @@ async fn regression_398_575_174_going_from_three_to_two_without_a_quorum_is_refu
 async fn regression_577_a_restarted_leader_of_ordinal_zero_loses_nothing() {
     in_namespace("r577", |space| async move {
         let zk = space.three_led_by_the_first("zk").await;
+        let status = zk.status().await;
         let client = connect(&zk.address("1").await).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         for n in 0..20 {

@@ -13,7 +13,8 @@ use super::writers::Writers;
 
 /// The epoch that the members serve in: it counts the elections.
 async fn epoch(zk: &Ensemble) -> u64 {
-    let serving = |server: Server| if let ServerState::Serving(serving) = server { Some(serving.epoch) } else { None };
+    let serving =
+        |server: ServerState| if let ServerState::Serving(serving) = server { Some(serving.epoch) } else { None };
     zk.truths().await.into_iter().filter_map(|truth| serving(truth.server)).max().unwrap()
 }
 
