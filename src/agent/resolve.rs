@@ -34,7 +34,7 @@ pub type Missing = BTreeMap<String, Why>;
 pub enum Why {
     /// Nobody knows it.
     Nowhere,
-    /// No name server has answered.
+    /// No name server has ever answered.
     Unanswered,
     /// It leads here by one of the pod's search domains alone.
     Elsewhere(IpAddr),
@@ -42,7 +42,7 @@ pub enum Why {
 
 /// Waits for every host of `membership`, at most `bound`; those that did not resolve by then.
 pub async fn wait(membership: &Membership, bound: Duration) -> Missing {
-    let hosts = membership.servers.values().map(|server| (server.host().to_owned(), Why::Nowhere));
+    let hosts = membership.servers.values().map(|server| (server.host().to_owned(), Why::Unanswered));
     let mut missing: Missing = hosts.collect();
     let start = Instant::now();
     let mut reported = start;
@@ -101,7 +101,7 @@ pub fn words(using: &Membership, own: ServerId, missing: &Missing, bound: Durati
 }
 
 async fn unresolved(hosts: Missing, limit: Duration) -> Missing {
-    let lookups = hosts.into_keys().map(|host| async move {
+    let lookups = hosts.into_iter().map(|(host, before)| async move {
         let bare = address::bare(&host);
         let why = if bare.parse::<IpAddr>().is_ok() {
             None
@@ -109,16 +109,17 @@ async fn unresolved(hosts: Missing, limit: Duration) -> Missing {
             // The dot at its end keeps the search domains out.
             let absolute = format!("{bare}.");
             let (found, absolute) = tokio::join!(addresses(bare, limit), addresses(&absolute, limit));
-            judge(found.as_deref(), absolute.as_deref())
+            judge(before, found.as_deref(), absolute.as_deref())
         };
         why.map(|why| (host, why))
     });
     join_all(lookups).await.into_iter().flatten().collect()
 }
 
-/// What a name leads to, as the server will look it up, and without search domains.
-fn judge(found: Option<&[IpAddr]>, absolute: Option<&[IpAddr]>) -> Option<Why> {
-    let (Some(found), Some(absolute)) = (found, absolute) else { return Some(Why::Unanswered) };
+/// What a name leads to, as the server will look it up, and without search domains. Where there is no answer this time, the one from
+/// before counts: the last lookup has next to no time.
+fn judge(before: Why, found: Option<&[IpAddr]>, absolute: Option<&[IpAddr]>) -> Option<Why> {
+    let (Some(found), Some(absolute)) = (found, absolute) else { return Some(before) };
     let first = found.first().copied();
     let known = found.iter().any(|address| absolute.contains(address));
     (!known).then(|| first.map_or(Why::Nowhere, Why::Elsewhere))
@@ -182,13 +183,15 @@ mod tests {
     #[test]
     fn a_name_that_leads_elsewhere_by_a_search_domain_does_not_resolve() {
         let [service, stranger]: [IpAddr; 2] = ["10.96.0.7".parse().unwrap(), "10.9.9.9".parse().unwrap()];
-        let judge = |found: &[IpAddr], absolute: &[IpAddr]| judge(Some(found), Some(absolute));
+        let judge = |found: &[IpAddr], absolute: &[IpAddr]| judge(Why::Unanswered, Some(found), Some(absolute));
         assert_eq!(judge(&[service], &[service]), None);
         assert_eq!(judge(&[stranger, service], &[service]), None, "of two families one is enough");
         assert_eq!(judge(&[], &[service]), Some(Why::Nowhere), "the server would not find it");
         assert_eq!(judge(&[stranger], &[service]), Some(Why::Elsewhere(stranger)), "a wildcard comes first");
         assert_eq!(judge(&[stranger], &[]), Some(Why::Elsewhere(stranger)), "and the domain is wrong");
-        assert_eq!(super::judge(None, Some(&[service])), Some(Why::Unanswered), "silence is no address");
+        for before in [Why::Unanswered, Why::Nowhere] {
+            assert_eq!(super::judge(before, None, Some(&[service])), Some(before), "silence says nothing new");
+        }
         let missing = [("a.k8s.example".to_owned(), Why::Elsewhere(stranger))].into();
         let said = words(&members(&["a.k8s.example"]), ServerId(1), &missing, LOOKUP).unwrap();
         assert!(said.contains("leads to 10.9.9.9") && said.contains("ndots"), "{said}");
