@@ -1,7 +1,8 @@
-//! One HTTP GET under one time limit: what the operator asks the agents, and an agent its server's `AdminServer`.
+//! One HTTP GET with one time limit: from the operator to the agents, and from an agent to its server's `AdminServer`.
 //!
-//! Invariants: a connection per call, because a pooled one to a pod that is gone costs a whole time limit; no redirect is
-//! followed; an answer of more than [`LIMIT`] bytes, or what was allowed for it, is refused, or parsed as it comes; only a 2xx is an answer.
+//! Invariants: one connection per call, because a pooled one to a deleted pod costs a whole time limit; no redirect is
+//! followed; an answer of more than [`LIMIT`] bytes, or of more than was allowed for it, is refused, or parsed as it
+//! comes; only a 2xx is an answer.
 
 use std::error::Error;
 use std::io::{self, BufReader, Read};
@@ -20,8 +21,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::model::bounded::words;
 
-/// The longest answer that is read, in bytes: with seven agents that sent 4 MiB each, the operator of everybody's ensembles
-/// was killed for its memory. The longest truth has 255 servers, with 200 bytes each.
+/// The longest answer that is read, in bytes: with seven agents that sent 4 MiB each, the operator of everybody's
+/// ensembles was killed for its memory. The longest real answer has 255 servers, with 200 bytes each.
 pub const LIMIT: usize = 64 << 10;
 
 type Body = Empty<&'static [u8]>;
@@ -51,10 +52,10 @@ pub enum HttpError {
     Timeout {
         /// What was asked for.
         url: String,
-        /// How long was waited.
+        /// How long the call waited.
         limit: Duration,
     },
-    /// The connection could not be made, or broke off.
+    /// The connection failed, or broke off.
     #[error("GET {url}: {reason}")]
     Broken {
         /// What was asked for.
@@ -62,7 +63,7 @@ pub enum HttpError {
         /// The innermost cause.
         reason: String,
     },
-    /// The answer is not one of success.
+    /// The answer is not a success.
     #[error("GET {url}: HTTP {status}{}{text}", if text.is_empty() { "" } else { ": " })]
     Status {
         /// What was asked for.
@@ -85,7 +86,7 @@ pub enum HttpError {
     Json {
         /// What was asked for.
         url: String,
-        /// Where it differs, cut: it quotes what was sent.
+        /// Where it differs, cut: it quotes what was received.
         reason: String,
     },
 }
@@ -113,7 +114,7 @@ pub async fn get_json_of<T: DeserializeOwned>(url: &str, limit: Duration, most: 
     serde_json::from_slice(&body).map_err(|error| not_expected(url, &error))
 }
 
-/// The JSON of a 2xx answer to GET `url`, parsed as it comes: of an answer of any length only `T` is ever held.
+/// The JSON of a 2xx answer to GET `url`, parsed as it comes: only `T` is held, however long the answer is.
 pub async fn scan_json<T>(url: &str, limit: Duration) -> Result<T, HttpError>
 where
     T: DeserializeOwned + Send + 'static,

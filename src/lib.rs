@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod archive;
 pub mod cli;
 pub mod http;
 pub mod listen;
@@ -15,6 +16,7 @@ pub mod model;
 pub mod operator;
 pub mod plan;
 pub mod render;
+pub mod restore;
 pub mod serve;
 pub mod settings;
 mod view;

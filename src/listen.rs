@@ -1,6 +1,7 @@
-//! A listener on every address that a machine has, of whichever family.
+//! A listener on every address of a machine, of either family.
 //!
-//! A pod has IPv4 addresses, IPv6 addresses or both, and the kubelet, the operator and Prometheus ask at the first of them.
+//! A pod has IPv4 addresses, IPv6 addresses or both, and the kubelet, the operator and Prometheus use the first of
+//! them.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -12,7 +13,8 @@ use tokio::net::{TcpListener, TcpSocket};
 /// As tokio's own.
 const BACKLOG: u32 = 1024;
 
-/// Listens on that address. `[::]` stands for all addresses of both families, on a machine without IPv6 for all that it has.
+/// Listens on that address. `[::]` stands for all addresses of both families, and on a machine without IPv6 for all
+/// that it has.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match address {
         SocketAddr::V6(any) if any.ip().is_unspecified() => match both_families(any) {

@@ -1,4 +1,4 @@
-//! The command line: one binary, several lives.
+//! The command line: one binary with several commands.
 
 use clap::{Parser, Subcommand};
 
@@ -18,16 +18,18 @@ enum Command {
     Agent(menagerie::agent::Options),
     /// Print the custom resource definitions as YAML.
     Crd,
-    /// Print what becomes of every option of ZooKeeper, as Markdown.
+    /// Print every option of ZooKeeper and what the operator does with it, as Markdown.
     Settings {
-        /// Print the rows of these options alone: names or parts of names, in capitals or small letters. The columns are
-        /// option, property, value, and what becomes of it. Exits with 1 if a name is in no row, and says the nearest
+        /// Print only these options: names or parts of names, in upper or lower case. The columns are option, property,
+        /// value, and what the operator does with it. Exits with 1 if no option has a name, and prints the nearest name if one is near
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
     Log(menagerie::cli::log::Options),
     Snapshot(menagerie::cli::snapshot::Options),
     Index(menagerie::cli::index::Options),
+    Archive(menagerie::archive::command::Options),
+    Restore(menagerie::restore::command::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -37,6 +39,8 @@ fn main() -> anyhow::Result<()> {
         Command::Log(options) => std::process::exit(menagerie::cli::log::main(options)),
         Command::Snapshot(options) => std::process::exit(menagerie::cli::snapshot::main(options)),
         Command::Index(options) => std::process::exit(menagerie::cli::index::main(options)),
+        Command::Archive(options) => std::process::exit(menagerie::archive::command::main(options)),
+        Command::Restore(options) => std::process::exit(menagerie::restore::command::main(options)),
         Command::Crd => {
             print!("{}", menagerie::api::crds_yaml()?);
             Ok(())
@@ -46,12 +50,12 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Settings { names } => {
-            let found = menagerie::settings::look(&names);
-            print!("{}", found.rows);
-            for missed in &found.missed {
+            let matches = menagerie::settings::look(&names);
+            print!("{}", matches.rows);
+            for missed in &matches.missed {
                 eprintln!("menagerie settings: {missed}");
             }
-            std::process::exit(i32::from(!found.missed.is_empty()))
+            std::process::exit(i32::from(!matches.missed.is_empty()))
         }
     }
 }

@@ -314,6 +314,14 @@ fn values_that_nobody_reads_or_understands_are_refused() {
         "watch.namespaces=a",
         "watch.namespaces={A}",
         "watch.selector=team~a",
+        "watch.selector=a in b",
+        "watch.selector=a=b=c",
+        "watch.selector=!",
+        "logLevel=shout",
+        r"logLevel=info\,=5",
+        r"logLevel=info\,",
+        "resources.limits.memory=128MB",
+        "resources.requests.cpu=ten",
         "crds.keep=maybe",
         "podLabels.a.b=c",
         "affinity.nodeAfinity=x",
@@ -325,6 +333,25 @@ fn values_that_nobody_reads_or_understands_are_refused() {
         let output = helm(&[&["template", "menagerie", CHART, "--kube-version", "1.33.0"][..], &set].concat());
         assert!(!output.status.success(), "{wrong} was accepted");
         assert!(text(&output.stderr).contains("schema"), "{wrong}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn values_that_kubernetes_understands_are_accepted() {
+    for right in [
+        r"watch.selector=app in (a\,b)\, !menagerie.dev/by\,tier!=x",
+        "watch.selector=a == b",
+        "watch.selector=a notin (b)",
+        "logLevel=debug",
+        r"logLevel=INFO\,kube_runtime::watcher=off",
+        "resources.limits.memory=1.5Gi",
+        "resources.limits.memory=134217728",
+        "resources.requests.cpu=0.1",
+        "resources.requests.cpu=1e3",
+    ] {
+        let set = ["--set", IMAGE, "--set", right];
+        let output = helm(&[&["template", "menagerie", CHART, "--kube-version", "1.33.0"][..], &set].concat());
+        assert!(output.status.success(), "{right}: {}", text(&output.stderr));
     }
 }
 

@@ -33,3 +33,16 @@ fn what_the_schema_refuses_of_config_the_table_refuses_too() {
     }
     assert!(tried > 20, "only {tried} names were found: this test looks at nothing");
 }
+
+/// The page promised that an owned option may be asked for with the operator's own value: `forceSync: "yes"` was refused.
+#[test]
+fn no_page_promises_a_value_that_the_schema_refuses() {
+    let crd = menagerie::api::crds().remove(0);
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/config/x-kubernetes-validations";
+    let rules = serde_json::to_value(crd).unwrap().pointer(spec).unwrap().to_string();
+    let refused = menagerie::settings::owned().filter(|(name, _)| rules.contains(&format!("'{name}'"))).count();
+    assert!(refused > 5, "only {refused} owned options are refused: the page says that many are");
+    let page = menagerie::settings::page();
+    assert!(page.contains("the API server refuses in `config` with any value"), "the page does not say so");
+    assert!(!page.contains("the same value is not refused"), "the page says otherwise");
+}

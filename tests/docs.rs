@@ -188,7 +188,8 @@ fn functions(folder: &Path, found: &mut Vec<String>) {
 }
 
 /// Reasons of steps and not of states: something is being done, or all is well.
-const DOING: [&str; 16] = [
+const DOING: [&str; 17] = [
+    "Shipping",
     "AsExpected",
     "CleaningUp",
     "Growing",
@@ -223,6 +224,7 @@ fn every_state_that_waits_stands_in_the_table_with_its_way_out_and_the_test_that
     }
     let kinds = ["Pod", "PersistentVolumeClaim", "ZooKeeperEnsemble", "Secret"];
     let actions = [
+        "Archive",
         "Wait",
         "Refuse",
         "Guard",

@@ -1,6 +1,6 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
-use menagerie::model::observed::Environment;
+use menagerie::model::observed::OperatorFacts;
 use menagerie::render::Blueprint;
 use serde_json::{Value, json};
 
@@ -49,6 +49,17 @@ fn everything_that_one_can_say() {
             "jvm": {"heap": "1Gi", "flags": ["-XX:+UseZGC"]},
             "storage": {"size": "20Gi", "class": "fast", "reclaim": {"onScaleDown": "Delete", "onDelete": "Delete"}},
             "resources": {"requests": {"cpu": "500m", "memory": "1536Mi"}, "limits": {"memory": "1536Mi"}},
+            "archive": {
+                "s3": {
+                    "bucket": "backups",
+                    "prefix": "zookeeper/prod",
+                    "region": "eu-central-1",
+                    "endpoint": "https://s3.example.org",
+                    "credentialsSecret": "backup-keys",
+                },
+                "intervalSeconds": 5,
+                "copies": 1,
+            },
             "podTemplate": {
                 "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
                 "spec": {
@@ -73,6 +84,27 @@ fn everything_that_one_can_say() {
 fn an_ephemeral_ensemble_has_no_claims() {
     let text = rendered(json!({"replicas": 1, "version": "3.9.5", "storage": {"ephemeral": true, "size": "2Gi"}}));
     assert!(!text.contains("volumeClaimTemplates") && text.contains("sizeLimit: 2Gi"), "{text}");
+}
+
+#[test]
+fn the_keys_of_an_archive_are_in_the_agent_alone_and_no_start_waits_for_them() {
+    let archive = json!({"s3": {"bucket": "backups", "credentialsSecret": "keys"}});
+    let pod = server(json!({"replicas": 3, "version": "3.9.5", "archive": archive}));
+    let secret = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["secret"]["secretName"] == "keys");
+    let secret = secret.unwrap();
+    assert_eq!(secret["secret"]["optional"], true);
+    let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap()).into_iter().flatten();
+    let mounted =
+        containers.filter(|container| container["volumeMounts"].to_string().contains(secret["name"].as_str().unwrap()));
+    assert_eq!(mounted.map(|container| container["name"].as_str().unwrap()).collect::<Vec<_>>(), ["agent"]);
+}
+
+#[test]
+fn without_keys_an_archive_changes_no_pod() {
+    let spec = json!({"replicas": 3, "version": "3.9.5"});
+    let mut archived = spec.clone();
+    archived["archive"] = json!({"s3": {"bucket": "backups"}});
+    assert_eq!(server(archived), server(spec));
 }
 
 #[test]
@@ -259,11 +291,11 @@ fn nobody_may_be_evicted_where_one_lost_copy_is_final() {
 /// `OpenShift` gives every namespace a range of ids, and refuses a pod that asks for others.
 #[test]
 fn ids_that_the_cluster_assigns_are_left_out_unless_the_ensemble_says_its_own() {
-    static ASSIGNED: Environment =
-        Environment { agent_image: String::new(), agent_pull_policy: None, assigned_ids: true, searched: None };
+    static ASSIGNED: OperatorFacts =
+        OperatorFacts { agent_image: String::new(), agent_pull_policy: None, assigned_ids: true, searched: None };
     let context = |security: Value| {
         let spec = json!({"replicas": 1, "version": "3.9.5", "podTemplate": {"spec": {"securityContext": security}}});
-        let objects = objects(spec, |blueprint| blueprint.environment = &ASSIGNED);
+        let objects = objects(spec, |blueprint| blueprint.operator = &ASSIGNED);
         let set = of_kind(objects, "StatefulSet");
         set["spec"]["template"]["spec"]["securityContext"].clone()
     };

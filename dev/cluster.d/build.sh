@@ -9,6 +9,7 @@ built_binaries() {
   echo "coredns coredns ."
   echo "local-path local-path-provisioner github.com/rancher/local-path-provisioner"
   echo "helm helm helm.sh/helm/v3/cmd/helm"
+  echo "versitygw versitygw github.com/versity/versitygw/cmd/versitygw"
 }
 
 # Clients parse the server's version, and stumble over the one of an unstamped build.

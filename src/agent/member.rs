@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::model::truth::{Disk, ServerState};
+use crate::model::truth::{DiskState, ServerState};
 use crate::model::{MemberTruth, ServerId};
 
+use super::archive::Archiving;
 use super::motion::Motion;
 use super::prepare;
 use super::process;
 use super::queue::Queue;
 use super::round::Round;
 use super::seed::{Mounts, Seed};
-use super::truth::{self, Ports, Written};
+use super::truth::{self, DiskReadings, Ports};
 use super::volume::Volume;
 
 /// An answer this old is as good as a new one.
@@ -31,24 +32,28 @@ pub struct Member {
     pub ports: Ports,
     /// Whether it moves, while it does not serve.
     pub motion: Motion,
+    /// What it ships to the ensemble's archive.
+    pub archiving: Archiving,
     config: String,
     mounts: Option<Mounts>,
     queue: Queue,
     answered: AtomicBool,
-    /// A leader that is to stop, held up until another leads or nobody will.
+    /// Holds up a leader that is to stop, until another leads or nobody will.
     pub held_up: Round<&'static str>,
     served: Mutex<Instant>,
     server: Round<ServerState>,
-    look: Round<Result<(Disk, Option<String>), String>>,
+    look: Round<Result<(DiskState, Option<String>), String>>,
+    free: Mutex<Option<u8>>,
 }
 
 impl Member {
-    /// Of that id, as its agent knows it.
+    /// The member with this id.
     pub fn new(id: ServerId, ports: Ports, volume: Volume, mounts: Option<Mounts>) -> Self {
         Self {
             id,
             ports,
             motion: Motion::default(),
+            archiving: Archiving::default(),
             config: volume.config(),
             mounts,
             queue: Queue::to(volume),
@@ -57,10 +62,11 @@ impl Member {
             served: Mutex::new(Instant::now()),
             server: Round::default(),
             look: Round::default(),
+            free: Mutex::new(None),
         }
     }
 
-    /// Whether the server's `AdminServer` answered anything when it was asked last.
+    /// Whether the server's `AdminServer` gave any answer when it was last asked.
     pub fn answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
     }
@@ -80,17 +86,17 @@ impl Member {
         Some(last.elapsed().as_secs())
     }
 
-    /// All of it, for whoever decides: or why half of it is not known.
+    /// Everything that decisions need, or why half of it is unknown.
     pub async fn truth(self: &Arc<Self>) -> Result<MemberTruth, String> {
         let (server, disk) = tokio::join!(self.server(MOMENT), self.looked());
         let (mut disk, late) = disk?;
         let stalled = self.stalled(&server);
         let still = self.motion.still().filter(|_| stalled.is_some());
-        // Whoever serves can read its data, whatever was thought of it before.
+        // A server that serves can read its data, whatever was assumed before.
         if !matches!(server, ServerState::Serving(_)) {
             disk.outdated = disk.outdated.or(late);
         }
-        Ok(MemberTruth { id: self.id, disk, server, stalled, still })
+        Ok(MemberTruth { id: self.id, disk, server, stalled, still, archive: self.archiving.state() })
     }
 
     /// What the server says, if that is no older than `moment`.
@@ -98,7 +104,7 @@ impl Member {
         self.server_if(|_, age| age <= moment).await
     }
 
-    /// What the server says, if that still counts at its age.
+    /// What the server says, if that answer still counts at its age.
     pub async fn server_if(self: &Arc<Self>, counts: impl Fn(&ServerState, Duration) -> bool) -> ServerState {
         let member = Arc::clone(self);
         let server = self.server.join(counts, || async move { member.ask().await }).await;
@@ -121,7 +127,7 @@ impl Member {
         let server = match truth::ask(&self.ports, &self.answered).await {
             Ok(answers) => {
                 let (after, membership) = self.queue.run(|volume| Ok((volume.epoch()?, volume.active()?))).await?;
-                truth::judge(answers, &Written { before, after, membership })
+                truth::judge(answers, &DiskReadings { before, after, membership })
             }
             Err(otherwise) => otherwise,
         };
@@ -133,7 +139,8 @@ impl Member {
             return Ok(stranger);
         }
         match server {
-            // `AdminServer` knows the server only when it is up to date; that it has found its leader shows in its connection.
+            // `AdminServer` knows the server only once it is up to date. Its connection shows that it has found its
+            // leader.
             ServerState::Waiting { version, .. } if self.motion.linked() => {
                 Ok(ServerState::Waiting { phase: "synchronization".to_owned(), version })
             }
@@ -141,8 +148,8 @@ impl Member {
         }
     }
 
-    /// That another process of the pod listens in the place of the server's `AdminServer`, where that can be seen: a sidecar
-    /// that starts first. `ZooKeeper` logs it, and goes on without.
+    /// Whether another process in the pod listens on the port of the server's `AdminServer`, as far as that can be
+    /// seen: a sidecar that starts first. `ZooKeeper` logs it and continues without.
     async fn stranger(&self) -> Option<ServerState> {
         let (zoo_cfg, port) = (self.config.clone(), self.ports.admin_port()?);
         let seen = spawn_blocking(move || {
@@ -153,24 +160,57 @@ impl Member {
         (!ours).then(|| truth::silent(&format!("port {port} of its pod is held by another process, and belongs to its server: give that one another port")))
     }
 
-    async fn looked(self: &Arc<Self>) -> Result<(Disk, Option<String>), String> {
+    async fn looked(self: &Arc<Self>) -> Result<(DiskState, Option<String>), String> {
         let member = Arc::clone(self);
         let look = self.look.join(|_, age| age <= MOMENT, || async move { member.look().await }).await;
         look.unwrap_or_else(|| Err("the reading broke off".to_owned()))
     }
 
-    /// What the disk says, and what a server that does not serve has to be started anew for.
-    async fn look(&self) -> Result<(Disk, Option<String>), String> {
+    /// What the disk says, and why a server that does not serve has to be restarted.
+    async fn look(&self) -> Result<(DiskState, Option<String>), String> {
         let (id, mounts) = (self.id, self.mounts.clone());
-        self.queue
+        let (mut disk, late) = self
+            .queue
             .run(move |volume| {
-                // What is mounted is replaced now and then: a moment without it says nothing.
+                // Mounted files are replaced now and then: a moment without them means nothing.
                 let seed = mounts.and_then(|mounts| Seed::read(&mounts).ok());
-                let (started_with, found) = (volume.zoo_cfg()?, volume.look()?);
+                let (started_with, contents) = (volume.zoo_cfg()?, volume.look()?);
                 let outdated = seed.as_ref().and_then(|seed| prepare::unknown(started_with.as_ref()?, seed));
-                let late = seed.and_then(|seed| prepare::outdated(&found, &seed, id));
-                Ok((Disk { outdated, ..volume.disk(found)? }, late))
+                let late = seed.and_then(|seed| prepare::outdated(&contents, &seed, id));
+                Ok((DiskState { outdated, ..volume.disk(contents)? }, late))
             })
-            .await
+            .await?;
+        let mut told = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = told_anew(*told, disk.free);
+        disk.free = *told;
+        Ok((disk, late))
+    }
+}
+
+/// What a volume has free moves with each snapshot and each purge. What is told of it must not, or a warning would come and go. But a
+/// volume that fills is told at once.
+const MOVED: u8 = 3;
+
+/// How much is told to be free, after what was told before.
+fn told_anew(before: Option<u8>, now: Option<u8>) -> Option<u8> {
+    match (before, now) {
+        (Some(before), Some(now)) if now >= before && now - before < MOVED => Some(before),
+        (_, now) => now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_free_is_told_at_once_when_it_falls_and_only_when_it_has_moved_if_it_rises() {
+        let told = [Some(12), Some(11), Some(9), Some(8), Some(11), Some(12), None, Some(11)];
+        let mut before = None;
+        let told = told.map(|now| {
+            before = told_anew(before, now);
+            before
+        });
+        assert_eq!(told, [Some(12), Some(11), Some(9), Some(8), Some(11), Some(11), None, Some(11)]);
     }
 }

@@ -1,16 +1,23 @@
 //! The agent: one beside every server, before it starts (`prepare`) and while it runs (`serve`).
 //!
-//! `prepare` and `record` decide, purely; `birth` asks the other founders; `seed` and `volume` read and write; `resolve` waits for names.
+//! `prepare` and `record` decide and do no I/O; `seed` and `volume` read and write; `resolve` waits for names; `birth` asks
+//! the other founders; `start` is all of that in its order.
 //!
-//! Beside the server, three tasks go on at a time (`tasks`): `routes` answers whoever asks, of a `member` whose server `truth`
-//! asks, with one `round` of questions for all; `rejoin` keeps a joiner startable; `motion` and `process` see whether a server
-//! moves that does not serve. Each has its own `queue` to the disk. Only an agent talks to its server's `AdminServer`, which
-//! listens on loopback. `client` is for those who ask an agent.
+//! Beside the server, four tasks run at the same time (`tasks`). `routes` answers requests about the `member`, whose
+//! server `truth` asks, with one `round` of questions for all. `rejoin` keeps a joining member startable. `motion` and
+//! `process` see whether anything moves in a server that does not serve. `archive` ships what is committed, and `bases`
+//! of it. Each has its own `queue` to the disk. Only an agent talks to its server's `AdminServer`, which listens on loopback. `client` is for
+//! those who ask an agent.
 
+pub mod archive;
+mod base_task;
+pub mod bases;
 pub mod birth;
+pub mod build;
 pub mod client;
 #[cfg(test)]
 mod fixtures;
+mod lag;
 pub mod member;
 pub mod motion;
 pub mod prepare;
@@ -22,6 +29,7 @@ pub mod resolve;
 pub mod round;
 pub mod routes;
 pub mod seed;
+mod start;
 pub mod truth;
 pub mod volume;
 
@@ -40,26 +48,27 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::listen::listen as listen_on;
-use crate::model::layout::{ADMIN_PORT, AGENT_PORT, DATA_DIR, SEED_DIR, SUPER_DIR};
+use crate::model::layout::{ADMIN_PORT, AGENT_PORT, ARCHIVE_DIR, DATA_DIR, PARENT_DIR, SEED_DIR, SUPER_DIR};
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
-use crate::model::{Beginning, Pool, Seat, ServerId};
+use crate::model::{Pool, Seat, ServerId};
 use crate::serve as server;
 
 use member::Member;
 use queue::Queue;
-use seed::{Mounts, Seed};
+use seed::Mounts;
+use start::Start;
 use truth::Ports;
 use volume::Volume;
 
-/// What the kubelet shows as the reason of a container's end.
+/// The file that the kubelet shows as the reason of a container's end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// How long an agent that is stopped outlives its signal, when the server does not end: less than a pod's grace period, and
-/// longer than a leader is held up to give up its seat.
+/// How long a stopped agent outlives its signal if the server does not end: less than a pod's grace period, and longer
+/// than a leader is held up to hand over leadership.
 const FAREWELL: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -72,12 +81,13 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Life {
-    /// Make the data volume ready for a start of the server, wait for the members' names, and end.
+    /// Prepare the data volume for a start of the server, wait for the members' names, and end.
     Prepare {
         #[command(flatten)]
         pod: Pod,
         /// Seconds to wait for the names of all members to resolve. After that, a new member whose own name does not resolve
-        /// ends with an error; any other starts without the missing names.
+        /// ends with an error on a fresh volume, and on any other goes on waiting for ten minutes; all others start without the
+        /// missing names.
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         resolve_timeout: u64,
     },
@@ -91,7 +101,8 @@ enum Life {
         /// The server's `AdminServer`.
         #[arg(long, default_value_t = format!("http://127.0.0.1:{ADMIN_PORT}"), value_name = "URL")]
         admin: String,
-        /// The server's client port. It is not asked anything: that nobody listens there tells that the server is gone.
+        /// The server's client port. The agent only checks whether anybody listens there: if nobody does, the server is
+        /// gone.
         #[arg(long, default_value_t = format!("127.0.0.1:{CLIENT_PORT}"), value_name = "HOST:PORT")]
         client: String,
         /// The port on which followers are connected to their leader.
@@ -114,6 +125,12 @@ struct Pod {
     /// Where the Secret with the super user's password is mounted.
     #[arg(long = "super", default_value = SUPER_DIR, value_name = "DIRECTORY")]
     secret: PathBuf,
+    /// Where the Secret with the archive's credentials is mounted, if there is one.
+    #[arg(long, default_value = ARCHIVE_DIR, value_name = "DIRECTORY")]
+    archive: PathBuf,
+    /// Where the Secret with the credentials of the archive is mounted that the ensemble is made from, if there is one.
+    #[arg(long, default_value = PARENT_DIR, value_name = "DIRECTORY")]
+    parent: PathBuf,
 }
 
 /// Runs the agent.
@@ -129,7 +146,7 @@ pub fn main(options: Options) -> anyhow::Result<()> {
             runtime.block_on(serve(pod, listen, Ports { admin, client, quorum }))
         }
     };
-    // A lookup or a read that hangs must not hold up the end.
+    // A lookup or a read that hangs must not delay the end.
     runtime.shutdown_background();
     outcome.map_err(|e| {
         let line = format!("{e:#}").replace('\n', " ");
@@ -140,34 +157,13 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 
 async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let id = server_id(&pod.name)?;
-    let mut seed = Seed::read(&Mounts { seed: pod.seed, secret: pod.secret })?;
-    let volume = Volume::at(&pod.data);
-    let found = volume.look()?;
-    if seed.beginning.is_birth()
-        && !found.database
-        && let Some(witness) = birth::witness(&seed, id).await
-    {
-        warn!(%id, %witness, "the charter is out of date: the ensemble has been born, and this disk is empty");
-        seed.beginning = Beginning::TakenUp;
-    }
-    let plan = prepare::prepare(&found, &seed, id, &volume.root())?;
-    for file in &plan.ignored {
-        warn!(%file, "not believed");
-    }
-    info!(%id, version = %plan.using.version, from = ?plan.from, birth = seed.beginning.is_birth(), "membership to start with");
-    volume.apply(&plan.changes)?;
-    let missing = resolve::wait(&plan.using, bound).await;
-    if let Some(refusal) = resolve::refusal(&plan.using, id, &missing, bound) {
-        bail!(refusal);
-    }
-    // The server may come to know the others yet, and waits better than a container that starts again and again.
-    if let Some(words) = resolve::words(&plan.using, id, &missing, bound) {
-        leave_behind(&words);
-    }
-    Ok(())
+    let mounts = Mounts { seed: pod.seed, secret: pod.secret };
+    Start { id, mounts, volume: Volume::at(&pod.data), bound, patience: start::PATIENCE }
+        .ready(&start::Network { parent: pod.parent })
+        .await
 }
 
-/// As the first process of a container it would otherwise ignore the signal, and hold up a deletion for the grace period.
+/// As the first process of a container it would otherwise ignore the signal, and delay a deletion for the grace period.
 async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -184,28 +180,31 @@ async fn serve(pod: Pod, listen: SocketAddr, ports: Ports) -> anyhow::Result<()>
     let member = Arc::new(Member::new(id, ports, volume.clone(), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
-    let tasks = tasks(&member, &volume, mounts, listener);
+    let folders = archive::Folders { data: pod.data, seed: mounts.seed.clone(), credentials: pod.archive };
+    let tasks = tasks(&member, &volume, mounts, folders, listener);
     let named = tasks.into_iter().map(|(name, task)| task.map(move |()| name).boxed());
     tokio::select! {
         (name, ..) = select_all(named) => bail!("{name} has ended, which has no end"),
-        // The kubelet stops all containers of a pod at once; the server is spoken for until it is gone.
-        () = async { stop.recv().await; gone(&member).await } => Ok(()),
+        // The kubelet stops all containers of a pod at once. The agent answers for the server until it is gone.
+        () = async { stop.recv().await; member.archiving.stop(); gone(&member).await } => Ok(()),
     }
 }
 
-/// All that an agent does beside a server, at the same time and for as long as it runs.
+/// Everything that an agent does beside a server, at the same time and for as long as it runs.
 fn tasks(
     member: &Arc<Member>,
     volume: &Volume,
     mounts: Mounts,
+    folders: archive::Folders,
     listener: TcpListener,
-) -> [(&'static str, BoxFuture<'static, ()>); 3] {
+) -> [(&'static str, BoxFuture<'static, ()>); 4] {
     let member = || Arc::clone(member);
     let queue = || Queue::to(volume.clone());
     [
         ("answering", server::serve(listener, routes::router(member())).boxed()),
         ("keeping a joiner startable", rejoin::watch(member(), queue(), mounts).boxed()),
         ("looking for motion", motion::watch(member(), queue(), motion::PERIOD).boxed()),
+        ("archiving", archive::ship(member(), folders).boxed()),
     ]
 }
 
@@ -219,7 +218,7 @@ async fn gone(member: &Member) {
     let _ = timeout(FAREWELL, looking).await;
 }
 
-/// That of the voter whose ordinal is at the end of the pod's name.
+/// The id of the voter whose ordinal ends the pod's name.
 fn server_id(pod: &str) -> anyhow::Result<ServerId> {
     let ordinal = pod.rsplit_once('-').map(|(_, ordinal)| ordinal).unwrap_or_default();
     ensure!(
@@ -233,7 +232,7 @@ fn server_id(pod: &str) -> anyhow::Result<ServerId> {
     Ok(ServerId::from(Seat::voter(number)))
 }
 
-/// Not created when it is not there: outside a pod it is nobody's.
+/// It is not created if it does not exist: outside a pod nobody reads it.
 fn leave_behind(line: &str) {
     if let Ok(mut log) = OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
         let _ = writeln!(log, "{line}");

@@ -1,20 +1,21 @@
-//! Whether anything moves in a server that does not serve: what tells one that is slow from one that hangs.
+//! Whether anything moves in a server that does not serve: this distinguishes a slow server from one that hangs.
 //!
-//! A member that receives a snapshot, or loads its database, says nothing but that it does not serve: `AdminServer` knows the
-//! server only from `UPTODATE` on (`Learner.syncWithLeader`), and is not there before the database is loaded
-//! (`QuorumPeer.start`). Judged by the clock alone, a large ensemble was restarted in the middle of its sync, for ever.
+//! A member that receives a snapshot, or loads its database, says only that it does not serve: `AdminServer` knows the
+//! server only from `UPTODATE` on (`Learner.syncWithLeader`), and does not exist before the database is loaded
+//! (`QuorumPeer.start`). Judged by time alone, a large ensemble was restarted in the middle of its sync, for ever.
 //!
-//! What is looked at, every few seconds: the files of its database (a snapshot that it writes, a log), what its process reads
-//! and how much it works, and whether it is connected to a leader. What counts depends on where it is:
+//! Every few seconds the agent looks at the files of the database (a snapshot that the server writes, a log), at what
+//! its process reads and how much it works, and at whether it is connected to a leader. What counts depends on the
+//! state:
 //!
 //! | it | counts | does not |
 //! |---|---|---|
 //! | is connected to a leader, and its `AdminServer` answers | files, reading, receiving, working: it syncs | |
 //! | is connected, and its `AdminServer` does not answer | the connection: a frozen one loses it after `syncLimit` | |
 //! | is not connected, and its `AdminServer` does not answer | files, reading: it loads | working: so does a JVM that collects garbage for ever |
-//! | is not connected, and its `AdminServer` answers: it elects | files, much reading: after a sync that broke off it loads its database anew | clients and notifications that come in |
+//! | is not connected, and its `AdminServer` answers: it elects | files, much reading: after a sync that broke off it loads its database again | clients and notifications that come in |
 //!
-//! Invariant: what cannot be seen is no stillness.
+//! Invariant: what cannot be seen does not count as stillness.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,14 +31,16 @@ use super::process::{self, Process};
 use super::queue::Queue;
 use super::volume::Volume;
 
-/// From one look to the next.
+/// The time between two looks.
 pub const PERIOD: Duration = Duration::from_secs(5);
 
-/// Bytes a second that a server reads which syncs or loads: a link of 16 kbit/s. The agent's questions are a tenth of that.
+/// Bytes a second that a server reads while it syncs or loads: a link of 16 kbit/s. The agent's questions are a tenth
+/// of that.
 const READS: u64 = 2 << 10;
-/// The same of a pod that receives: probes and packets without content are in it.
+/// The same for a pod that receives: this includes probes and empty packets.
 const RECEIVES: u64 = 8 << 10;
-/// That a server reads which does nothing but elect: notifications of seven members, and clients that try.
+/// Bytes a second that a server reads while it only elects: notifications of seven members, and clients that try to
+/// connect.
 const READS_MUCH: u64 = 64 << 10;
 /// In hundredths of a core. An idle JVM takes one or two.
 const WORKS: u64 = 10;
@@ -77,7 +80,7 @@ pub fn moved(before: &Signs, now: &Signs, between: Duration) -> bool {
     }
 }
 
-/// What was seen last, and since when nothing has moved.
+/// What was last seen, and since when nothing has moved.
 #[derive(Debug, Default)]
 pub struct Motion {
     last: Mutex<Option<Last>>,
@@ -96,12 +99,12 @@ impl Motion {
         self.last().map(|last| last.at.duration_since(last.still_since).as_secs())
     }
 
-    /// Whether it was connected to a leader when it was looked at last.
+    /// Whether it was connected to a leader at the last look.
     pub fn linked(&self) -> bool {
         self.last().is_some_and(|last| last.signs.linked)
     }
 
-    /// Takes in what is seen now; nothing while it serves, or when something cannot be seen.
+    /// Records what is seen now: nothing while it serves, or if something cannot be seen.
     pub fn see(&self, signs: Option<Signs>, at: Instant) {
         let mut last = self.last();
         *last = signs.map(|signs| {
@@ -124,7 +127,7 @@ pub async fn watch(member: Arc<Member>, queue: Queue, period: Duration) {
         let server = member.server(period).await;
         let signs = match &server {
             ServerState::Serving(_) | ServerState::Unknown => None,
-            // It may serve, and only one of its answers be missing: of a lone voter that serves, nothing moves.
+            // It may serve and only lack one answer: in a lone voter that serves, nothing moves.
             ServerState::Silent { .. } if member.answered() => None,
             ServerState::Waiting { .. } => look(&member, &queue, true).await,
             ServerState::Silent { .. } => look(&member, &queue, false).await,

@@ -1,7 +1,7 @@
-//! The server's process, as `/proc` shows it to the agent of the same pod: the containers share their process namespace,
-//! their network and their user.
+//! The server's process, as `/proc` shows it to the agent in the same pod: the containers share their process
+//! namespace, network and user.
 //!
-//! Invariant: what cannot be seen, or cannot be told from another server's, is `None`.
+//! Invariant: what cannot be seen, or could belong to another server, is `None`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,29 +11,29 @@ use std::path::{Path, PathBuf};
 const MAIN: &[u8] = b"org.apache.zookeeper.server.quorum.QuorumPeerMain";
 /// Of a connection, in `/proc/net/tcp`.
 const ESTABLISHED: &str = "01";
-/// Of a socket that takes connections in.
+/// A socket that accepts connections.
 const LISTENS: &str = "0A";
 
-/// What a process has done since it began.
+/// What a process has done since it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Its id.
     pub pid: u32,
-    /// When it began, in the kernel's ticks since the machine did.
+    /// When it started, in the kernel's ticks since the machine started.
     pub began: u64,
-    /// How long it has worked, in hundredths of a second.
+    /// Its processor time, in hundredths of a second.
     pub worked: u64,
     /// Bytes that it has read, from files and from connections.
     pub read: u64,
 }
 
-/// The server that was started with this `zoo.cfg`, if it is the only one that can be meant.
+/// The server that was started with this `zoo.cfg`, if there is only one.
 pub fn server(proc: &Path, zoo_cfg: &str) -> Option<Process> {
     let own = fs::read_link(proc.join("self/ns/net")).ok()?;
     let mut found = None;
     for entry in fs::read_dir(proc).ok()?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // With the node's process namespace (`hostPID`), other pods' servers are there, with the same command line.
+        // In the node's process namespace (`hostPID`) there are servers of other pods, with the same command line.
         let here = || fs::read_link(entry.path().join("ns/net")).is_ok_and(|network| network == own);
         if fs::read(entry.path().join("cmdline")).is_ok_and(|line| starts(&line, zoo_cfg)) && here() {
             if found.is_some() {
@@ -52,7 +52,7 @@ fn starts(command_line: &[u8], zoo_cfg: &str) -> bool {
     words.any(|word| word == MAIN) && words.any(|word| word == zoo_cfg.as_bytes())
 }
 
-/// When it began and how long it has worked, of a line of `stat`. The command's name in it may contain anything.
+/// Start and processor time from a line of `stat`. The command's name in it may contain anything.
 fn times(stat: &str) -> Option<(u64, u64)> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -89,14 +89,14 @@ fn at(address: &str, port: u16) -> bool {
     address.rsplit(':').next() == Some(&format!("{port:04X}"))
 }
 
-/// Whether there is a connection from or to this port: a follower's to its leader, or a leader's from its followers.
+/// Whether there is a connection from or to this port: from a follower to its leader, or from a leader's followers.
 pub fn linked(proc: &Path, port: u16) -> Option<bool> {
     let connected =
         |socket: Socket<'_>| socket.state == ESTABLISHED && (at(socket.local, port) || at(socket.remote, port));
     Some(tables(proc)?.iter().flat_map(|table| sockets(table)).any(connected))
 }
 
-/// Whether it is this process that listens on a port of the pod; nothing where nobody does, or where it cannot be seen.
+/// Whether this process listens on a port of the pod; `None` if nobody does, or if that cannot be seen.
 pub fn listens(proc: &Path, pid: u32, port: u16) -> Option<bool> {
     let tables = tables(proc)?;
     let listening = tables.iter().flat_map(|table| sockets(table));
@@ -110,7 +110,7 @@ pub fn listens(proc: &Path, pid: u32, port: u16) -> Option<bool> {
     Some(held.any(|held| listening.contains(&held)))
 }
 
-/// Bytes that have come in from outside of the pod. A JVM before 13 receives in a way that the kernel does not count as
+/// Bytes that came in from outside the pod. A JVM before 13 receives in a way that the kernel does not count as
 /// reading.
 pub fn received(proc: &Path) -> Option<u64> {
     let table = fs::read_to_string(proc.join("self/net/dev")).ok()?;

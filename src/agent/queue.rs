@@ -1,8 +1,8 @@
 //! A queue to a member's volume.
 //!
-//! Invariant: a disk that hangs costs one thread and not one a question: what is done to it is done on a thread of its own, one
-//! thing at a time, and whoever waits for longer than [`PATIENCE`] goes away. Whoever has a task of its own has a queue of its
-//! own, so that a write that takes long holds up no probe.
+//! Invariant: a disk that hangs costs one thread, and not one for each question. Everything is done to the disk on one
+//! thread, one thing at a time, and whoever waits for longer than [`PATIENCE`] gives up. Each task has a queue of its
+//! own, so that a long write delays no probe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::volume::{Volume, VolumeError};
 
-/// A directory listing and a few small files, most of the time cached.
+/// A directory listing and a few small files, mostly cached.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One who reads a volume, or writes to it.

@@ -1,16 +1,17 @@
-//! The membership on record: the `zoo.cfg.dynamic.<version>` files that the server and this agent keep on the data volume.
+//! The membership on record: the `zoo.cfg.dynamic.<version>` files that the server and this agent keep on the data
+//! volume.
 //!
-//! Invariants: a file counts only when the server could start from it; the highest version that counts is the record;
-//! what does not count is named, never silently taken for something else.
+//! Invariants: a file counts only if the server could start from it, whoever else is in it; the highest version that counts is the record; a
+//! file that does not count is named, never silently taken for something else.
 
 use std::collections::BTreeMap;
 
-use crate::model::{ConfigVersion, Membership, Role, address};
+use crate::model::{ConfigVersion, Membership, Role, Server, address};
 
-/// What every file of a membership is called, up to its version in hexadecimal.
+/// The name of every file of a membership, up to its version in hexadecimal.
 pub const STEM: &str = "zoo.cfg.dynamic.";
 
-/// The suffix under which the server keeps a membership that it has seen proposed and not yet committed.
+/// The suffix of the file in which the server keeps a membership that was proposed to it and not yet committed.
 pub const NEXT: &str = "next";
 
 /// The memberships of one volume.
@@ -24,6 +25,8 @@ pub struct Records {
     pub next: Option<ConfigVersion>,
     /// Files that do not count, and why.
     pub ignored: Vec<String>,
+    /// The newest of them that is a membership's by its name, and why it does not count.
+    pub unread: Option<(ConfigVersion, String)>,
 }
 
 /// The name of the file of a version.
@@ -53,14 +56,17 @@ impl Records {
     fn add(&mut self, suffix: &str, text: &str) -> Result<(), String> {
         let version = version(suffix).ok_or("the name does not end in a version")?;
         self.versions.push(version);
-        let mut membership = Membership::parse(text).map_err(|e| e.to_string())?;
-        if text.lines().any(|line| line.trim_start().starts_with("version")) {
-            return Err("a version inside: the server does not start from such a file".into());
-        }
-        usable(&membership)?;
-        membership.version = version;
-        if self.newest.as_ref().is_none_or(|newest| newest.version < version) {
-            self.newest = Some(membership);
+        match listed(text) {
+            Ok(membership) if self.newest.as_ref().is_none_or(|newest| newest.version < version) => {
+                self.newest = Some(Membership { version, ..membership });
+            }
+            Ok(_) => {}
+            Err(reason) => {
+                if self.unread.as_ref().is_none_or(|(newest, _)| *newest < version) {
+                    self.unread = Some((version, reason.clone()));
+                }
+                return Err(reason);
+            }
         }
         Ok(())
     }
@@ -73,13 +79,49 @@ impl Records {
     }
 }
 
-/// A version, when it is written exactly as the server writes it. From any other suffix it would read version 0.
+/// The membership that a server uses, as it stands in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Active {
+    /// From the file's name.
+    pub version: ConfigVersion,
+    /// Its lines, the version not among them.
+    pub text: String,
+}
+
+impl From<&Membership> for Active {
+    fn from(membership: &Membership) -> Self {
+        Self { version: membership.version, text: membership.text() }
+    }
+}
+
+impl Active {
+    /// Reads a file, by what follows [`STEM`] in its name. A text that this version cannot read, for example because of a huge
+    /// id, is passed on as it is: the server still serves, and whoever decides by it cannot read it either.
+    pub fn read(suffix: &str, text: &str) -> Option<Self> {
+        let version = version(suffix)?;
+        match Membership::parse(text) {
+            Ok(_) => Some(Self { version, text: listed(text).ok()?.text() }),
+            Err(_) => Some(Self { version, text: format!("{}\n", text.trim_end()) }),
+        }
+    }
+}
+
+/// The list in a file that bears its version in its name.
+fn listed(text: &str) -> Result<Membership, String> {
+    let membership = Membership::parse(text).map_err(|e| e.to_string())?;
+    if text.lines().any(|line| line.trim_start().starts_with("version")) {
+        return Err("a version inside: the server does not start from such a file".into());
+    }
+    usable(&membership).map(|()| membership)
+}
+
+/// A version, if it is written exactly as the server writes it. From any other suffix the server would read version 0.
 fn version(suffix: &str) -> Option<ConfigVersion> {
     let version: ConfigVersion = suffix.parse().ok()?;
     (version.to_string() == suffix && i64::try_from(version.0).is_ok()).then_some(version)
 }
 
-/// Whether a server can start from this list; why not, otherwise.
+/// Whether a server can start from this list; else why not.
 pub fn usable(membership: &Membership) -> Result<(), String> {
     if membership.voters().next().is_none() {
         return Err("no voter".into());
@@ -97,14 +139,13 @@ pub fn usable(membership: &Membership) -> Result<(), String> {
     }
 }
 
-/// Whether `host:port:port[:role][|…];[host:]port` is all there. The server writes the last line without a newline, so
-/// only its shape tells that it was torn.
+/// Whether `host:port:port[:role][|…];[host:]port` is complete, or the part before the `;` with its role. A server always
+/// writes the role. It writes a client address only for servers whose client address it knows: not for a server that was
+/// added without one, nor for one that has it in its static configuration. The server writes the last line without a
+/// newline, so only its form shows that it was cut off.
 pub fn whole(spec: &str) -> bool {
-    let Some((quorum, client)) = spec.split_once(';') else {
-        return false;
-    };
-    let port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
-    let client_whole = client.rsplit(':').next().is_some_and(port);
+    let (quorum, client) = spec.split_once(';').map_or((spec, None), |(quorum, client)| (quorum, Some(client)));
+    let port = |text: &str| text.parse::<u16>().is_ok();
     let address_whole = |text: &str| {
         let Some((host, behind)) = address::split(text) else {
             return false;
@@ -114,12 +155,21 @@ pub fn whole(spec: &str) -> bool {
         let role = fields.next().is_none_or(|role| Role::parse(role).is_some());
         !host.is_empty() && both_ports && role && fields.next().is_none()
     };
-    client_whole && quorum.split('|').all(address_whole)
+    // Several addresses have one role together, behind the last.
+    let role = || quorum.rsplit(':').next().is_some_and(|role| Role::parse(role).is_some());
+    let ended = client.map_or_else(role, |client| client.rsplit(':').next().is_some_and(port));
+    ended && quorum.split('|').all(address_whole)
+}
+
+/// Whether that server listens for clients by this list alone.
+pub fn takes_clients(server: &Server) -> bool {
+    let port = |client: &str| client.rsplit(':').next()?.parse::<u16>().ok();
+    server.spec().split_once(';').and_then(|(_, client)| port(client)).is_some_and(|port| port > 0)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop, proptest};
+    use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
     use crate::model::ServerId;
@@ -150,6 +200,8 @@ mod tests {
             "server.1=a-0:2888",
             "server.1=a-0:2888:38",
             "server.1=a-0:2888:3888:part",
+            "server.1=a-0:2888:3888",
+            "server.1=a-0:2888:3888|b:2889:3889",
             "server.1=a-0:2888:3888:participant;",
             "server.1=a-0:2888:3888:participant;0.0.0.0:",
             "server.1=a-0:2888:3888:observer;2181",
@@ -172,9 +224,21 @@ mod tests {
             "server.1=[fd00::1]:2888:3888:participant;[::]:2181",
             "server.1=a:2888:3888|b:2889:3889:participant;2181",
             "server.1=a-0:2888:3888:participant;2181\nserver.2=a-1:2888:3888:observer;2181\ngroup.1=1\nweight.1=1\n",
+            "server.1=a-0:2888:3888:participant;2181\nserver.9=b:2888:3888:participant",
+            "server.1=a-0:2888:3888:participant;2181\nserver.9=[fd00::9]:2888:3888|b:2889:3889:observer",
         ] {
             assert_eq!(read(&[("7", text)]).version(), ConfigVersion(7), "{text:?}");
         }
+    }
+
+    #[test]
+    fn of_the_files_that_do_not_count_the_newest_is_known() {
+        let records = read(&[("3", LINE), ("7", ""), ("a", "torn"), ("8", "")]);
+        assert_eq!(
+            (records.version(), records.unread.map(|(version, _)| version)),
+            (ConfigVersion(3), Some(ConfigVersion(10)))
+        );
+        assert_eq!(read(&[("3", LINE), ("next", "torn"), ("backup", "")]).unread, None);
     }
 
     #[test]
@@ -195,6 +259,16 @@ mod tests {
         assert_eq!(read(&[("next", "garbage")]).ignored.len(), 1);
     }
 
+    /// What `QuorumServer.toString` of ZooKeeper 3.8 and 3.9 puts together: the role behind all addresses, and the client's address
+    /// where that is neither missing nor in the static configuration.
+    fn written() -> impl Strategy<Value = (Vec<String>, &'static str, &'static str)> {
+        let host = "[a-z][a-z0-9.-]{0,20}|10\\.0\\.0\\.[1-9]|\\[fd00::[1-9]\\]";
+        let address = (host, any::<u16>(), any::<u16>())
+            .prop_map(|(host, quorum, election)| format!("{host}:{quorum}:{election}"));
+        let client = prop::sample::select(&["", ";0.0.0.0:2181", ";[0:0:0:0:0:0:0:0]:2181", ";h.example:0"]);
+        (prop::collection::vec(address, 1..4), prop::sample::select(&["participant", "observer"]), client)
+    }
+
     proptest! {
         #[test]
         fn no_file_makes_it_panic(files in prop::collection::btree_map("[0-9a-fx.]{0,18}|next", "(server\\.[0-9]{1,3}=)?[\\PC:;|\\[\\]\n]{0,60}", 0..5)) {
@@ -202,9 +276,23 @@ mod tests {
         }
 
         #[test]
-        fn no_prefix_of_a_line_but_those_that_end_in_a_port_counts(end in 0..LINE.len()) {
+        fn no_prefix_of_a_line_but_those_that_end_in_a_port_or_a_role_counts(end in 0..LINE.len()) {
             let torn = &LINE[..end];
-            assert!(read(&[("7", torn)]).newest.is_none() || torn.contains(":218") || torn.ends_with(":21") || torn.ends_with(":2"));
+            let whole = torn.ends_with(":participant") || torn.ends_with(";0") || torn.contains(";0.0.0.0:2");
+            assert_eq!(read(&[("7", torn)]).newest.is_some(), whole, "{torn}");
+        }
+
+        #[test]
+        fn whatever_a_server_writes_of_another_one_is_whole_and_no_less_of_its_addresses_and_role(
+            (addresses, role, client) in written(), cut in any::<prop::sample::Index>(),
+        ) {
+            let quorum = format!("{}:{role}", addresses.join("|"));
+            let spec = format!("{quorum}{client}");
+            prop_assert!(whole(&spec), "{}", spec);
+            let voter = format!("server.1=a:2888:3888:participant;2181\nserver.9={spec}");
+            prop_assert_eq!(read(&[("7", &voter)]).version(), ConfigVersion(7), "{}", voter);
+            let torn = &quorum[..cut.index(quorum.len())];
+            prop_assert!(!whole(torn), "{}", torn);
         }
     }
 }

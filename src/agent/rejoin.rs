@@ -1,8 +1,8 @@
-//! Keeps a joiner startable: the server rewrites its list without itself as soon as it meets the leader, and exits on a
-//! restart in place ("My id 4 not in the peer list"), where `prepare` does not run again.
+//! Keeps a joining member startable: as soon as the server meets the leader, it rewrites its list without itself, and
+//! exits on a restart in place ("My id 4 not in the peer list"), where `prepare` does not run again.
 //!
-//! Invariants: nothing is written while the server listens on either port, or its process is there; nor while the record
-//! names this member.
+//! Invariants: nothing is written while the server listens on either port, or its process exists, or the record
+//! contains this member.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use super::record::Records;
 use super::seed::{Mounts, Seed};
 use super::volume::{Volume, VolumeError};
 
-/// The kubelet restarts a container the first time at once, and its server reads `zoo.cfg` within a second.
+/// The kubelet restarts a container at once the first time, and its server reads `zoo.cfg` within a second.
 const PERIOD: Duration = Duration::from_millis(500);
-/// From one writing to the next.
+/// The time between two writes.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Watches over the member for as long as the agent runs.
+/// Watches the member for as long as the agent runs.
 pub async fn watch(member: Arc<Member>, queue: Queue, mounts: Mounts) {
     let mut last = None;
     loop {
@@ -35,7 +35,7 @@ pub async fn watch(member: Arc<Member>, queue: Queue, mounts: Mounts) {
         if let Err(reason) = &outcome
             && last.as_ref() != Some(reason)
         {
-            warn!(%reason, "cannot keep this joiner startable");
+            warn!(%reason, "cannot keep this joining member startable");
         }
         let wrote = matches!(outcome, Ok(true));
         last = outcome.err();
@@ -94,7 +94,7 @@ mod tests {
 
     const OWN: ServerId = ServerId(2);
 
-    /// A joiner that has met the leader: its record lacks it, and `zoo.cfg` names that record.
+    /// A joining member that has met the leader: its record lacks it, and `zoo.cfg` names that record.
     fn joiner() -> (TempDir, Mounts) {
         let directory = TempDir::new().unwrap();
         let list = format!("server.1={}", Server::voter("a-0").spec());

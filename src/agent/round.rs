@@ -1,12 +1,12 @@
-//! One round of questions, shared by all who ask within a moment: however many probes, operators and founders there are, a
-//! server is asked by one at a time.
+//! One round of questions, shared by everybody who asks within a moment: however many probes, operators and founders
+//! there are, the server is asked once at a time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// What came out, and when.
+/// The result, and when it came.
 type Outcome<T> = Option<(T, Instant)>;
 
 /// The last round.
@@ -21,8 +21,8 @@ impl<T> Default for Round<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Round<T> {
-    /// What the round that is under way comes to, or came to when that still counts; otherwise, what a new one does. Nothing,
-    /// when the asking broke off.
+    /// The result of the round that is under way, or of the last one while that still counts; otherwise that of a new
+    /// round. Nothing if the round broke off.
     pub async fn join<F>(&self, counts: impl Fn(&T, Duration) -> bool, ask: impl FnOnce() -> F) -> Option<T>
     where
         F: Future<Output = T> + Send + 'static,
@@ -36,7 +36,7 @@ impl<T: Clone + Send + Sync + 'static> Round<T> {
             usable.unwrap_or_else(|| {
                 let (tell, round) = watch::channel(None);
                 let asking = ask();
-                // On a task of its own: it ends in its time though whoever began it has gone away.
+                // On a task of its own: it ends in time even if whoever started it has gone away.
                 tokio::spawn(async move { tell.send_replace(Some((asking.await, Instant::now()))) });
                 *last = Some(round.clone());
                 round
@@ -71,7 +71,7 @@ mod tests {
         answer.notify_one();
         let all = join_all((0..100).map(|_| round.join(never, ask))).await;
         assert!(all.iter().all(|found| *found == Some(0)));
-        // An outcome counts for as long as the asker says, and is asked for anew after that.
+        // A result counts for as long as the asker says, and is asked for again after that.
         assert_eq!(round.join(|_, _| true, ask).await, Some(0));
         answer.notify_one();
         assert_eq!(round.join(never, ask).await, Some(1));

@@ -1,7 +1,7 @@
 //! What the operator gives a member before it starts: the charter, the static configuration, the super user's password.
 //!
 //! Invariants: after [`Seed::parse`] nothing in it can be wrong any more; the password itself is never kept, printed or
-//! logged, only its digest goes on.
+//! logged, only its digest is used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +15,11 @@ use sha1::{Digest as _, Sha1};
 
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::password::{PASSWORD_KEY, password};
-use crate::model::{Beginning, Charter, ConfigVersion, Membership, Server, ServerId};
+use crate::model::{Beginning, Charter, ConfigVersion, Membership, ParentPoint, Server, ServerId};
 
-use super::record::{usable, whole};
+use super::record::{takes_clients, usable, whole};
 
-/// The charter and its companions, proven.
+/// The charter and its companions, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed {
     /// Name of the ensemble, for messages.
@@ -28,21 +28,25 @@ pub struct Seed {
     pub identity: String,
     /// How the ensemble begins.
     pub beginning: Beginning,
-    /// The membership that was last confirmed, or the one to be born with, its version set.
+    /// The membership that was last confirmed, or the one of the birth, with its version.
     pub membership: Membership,
     /// Text of the static configuration.
     pub statics: String,
     /// What authenticates the super user.
     pub digest: SuperDigest,
-    /// Members that start empty once, each with a word that tells one wish from the next.
+    /// Members that start empty once, each with a word that distinguishes one request from the next.
     pub resync: BTreeMap<ServerId, String>,
+    /// Members that may vote with an empty volume, each with the last epoch that another one had joined.
+    pub may_vote: BTreeMap<ServerId, u64>,
+    /// What founders begin with, at a birth.
+    pub parent: Option<ParentPoint>,
     joiner: String,
 }
 
 /// Key of [`Seed::config_line`].
 pub const CONFIG_PROPERTY: &str = "menagerie.config";
 
-/// `super:base64(sha1("super:" + password))`, as the server wants it. Printing it for debugging shows nothing.
+/// `super:base64(sha1("super:" + password))`, in the form that the server needs. Its debug output shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SuperDigest(String);
 
@@ -57,7 +61,7 @@ pub enum NoSeed {
         /// Why.
         source: io::Error,
     },
-    /// A file does not hold what it should.
+    /// A file does not contain what it should.
     #[error("{key} {reason}")]
     Wrong {
         /// Which.
@@ -83,10 +87,19 @@ impl Seed {
         Self::parse(&read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?, &read(secret.join(PASSWORD_KEY))?)
     }
 
-    /// Proves the texts.
+    /// The identity in the charter, for those who need no more of it.
+    pub fn identity(seed: &Path) -> Result<String, NoSeed> {
+        let path = seed.join(CHARTER_KEY);
+        let text = fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?;
+        let charter: Charter = serde_json::from_str(&text)
+            .map_err(|e| NoSeed::Wrong { key: CHARTER_KEY, reason: format!("is not a charter: {e}") })?;
+        Ok(charter.identity)
+    }
+
+    /// Validates the texts.
     pub fn parse(charter: &str, statics: String, password: &str) -> Result<Self, NoSeed> {
         let wrong = |reason: String| NoSeed::Wrong { key: CHARTER_KEY, reason };
-        let Charter { ensemble, identity, beginning, membership, version, joiner, resync } =
+        let Charter { ensemble, identity, beginning, membership, version, joiner, resync, may_vote, parent } =
             serde_json::from_str(charter).map_err(|e| wrong(format!("is not a charter: {e}")))?;
         if identity.is_empty() {
             return Err(wrong("gives the ensemble no identity".into()));
@@ -105,12 +118,13 @@ impl Seed {
         }
         membership.version = stated;
         let digest = SuperDigest::of(password)?;
-        let seed = Self { ensemble, identity, beginning, membership, statics, digest, resync, joiner };
+        let seed =
+            Self { ensemble, identity, beginning, membership, statics, digest, resync, may_vote, parent, joiner };
         seed.own_entry(ServerId(1)).map(|_| seed)
     }
 
-    /// A line of `zoo.cfg` that tells one static configuration from the next. The server takes what it does not know for a
-    /// system property, and keeps it when it rewrites the file.
+    /// A line of `zoo.cfg` that identifies the static configuration. The server takes unknown keys for system
+    /// properties, and keeps them when it rewrites the file.
     pub fn config_line(&self) -> String {
         format!("{CONFIG_PROPERTY}={:x}", Sha1::digest(&self.statics))
     }
@@ -126,12 +140,13 @@ impl Seed {
             return Err(wrong("something is left to fill in"));
         }
         let alone = Membership::parse(&format!("server.{id}={spec}")).map_err(|e| wrong(&e.to_string()))?;
-        alone.servers.into_values().find(|server| whole(server.spec())).ok_or_else(|| wrong("it is not whole"))
+        let ready = |server: &Server| whole(server.spec()) && takes_clients(server);
+        alone.servers.into_values().find(ready).ok_or_else(|| wrong("it is not whole"))
     }
 }
 
 impl SuperDigest {
-    /// That of the password in a mounted Secret.
+    /// The digest of the password in a mounted Secret.
     pub fn read(secret: &Path) -> Result<Self, NoSeed> {
         let path = secret.join(PASSWORD_KEY);
         Self::of(&fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?)
@@ -179,6 +194,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_somebody_added_without_a_client_port_leaves_the_charter_readable() {
+        let text = "server.1=a-0.ns:2888:3888:participant;0.0.0.0:2181\nserver.9=b:2888:3888:participant\nversion=9";
+        let seed = Seed::parse(&charter(text, "9", JOINER), String::new(), "pw").unwrap();
+        assert_eq!(seed.membership.voters().collect::<Vec<_>>(), [ServerId(1), ServerId(9)]);
+    }
+
+    #[test]
     fn the_super_digest_is_the_one_the_server_computes() {
         // `DigestAuthenticationProvider.generateDigest("super:pw")` of ZooKeeper 3.9.5.
         let line = "DigestAuthenticationProvider.superDigest=super:0bX78nEegDzJM3ju0iLBEJdWzjg=";
@@ -203,6 +225,7 @@ mod tests {
             (charter(server, "0", "a-{pod}:2888:3888:participant;2181"), "left to fill in"),
             (charter(server, "0", "a:1:2;3\nserver.9=b:1:2;3"), "left to fill in"),
             (charter(server, "0", "a-{ordinal}"), "not whole"),
+            (charter(server, "0", "a-{ordinal}:2888:3888:participant"), "not whole"),
             (charter(server, "0", ""), "not whole"),
         ] {
             let error = Seed::parse(&text, String::new(), "pw").unwrap_err().to_string();

@@ -1,13 +1,14 @@
 //! What the server beside this agent says about itself, asked on loopback and put together.
 //!
-//! Invariants: it serves only when it says so everywhere it was asked, and says the same; no question takes a place among
-//! its clients; every question has a time limit; all of them together fit into a probe's three seconds.
+//! Invariants: a server serves only if all its answers say so, and agree; no question uses up one of its client
+//! connections; every question has a time limit; all of them together fit into a probe's three seconds.
 //!
-//! What "broadcast" proves, seen on 3.8.5 and 3.9.5: a follower whose leader died leaves it within 70 ms. One whose leader
-//! is frozen or cut off stays in it until `syncLimit` ticks have passed (9 s of the default 10 s).
+//! What "broadcast" proves, seen on 3.8.5 and 3.9.5: a follower whose leader died leaves it within 70 ms. A follower
+//! whose leader is frozen or cut off stays in it until `syncLimit` ticks have passed (9 s of the default 10 s).
 //!
-//! No answer of `AdminServer` has the membership with its version. So the text is read from the disk, where the server writes
-//! it before it says that it goes by it (`Volume::active`), and has to name the voters that the server names.
+//! No answer of `AdminServer` contains the membership with its version. So the agent reads the text from the disk,
+//! where the server writes it before it reports it (`Volume::active`). The text has to name the same voters as the
+//! server.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -22,10 +23,12 @@ use tokio::time::{Instant, timeout};
 use crate::http::HttpError;
 use crate::model::bounded::words;
 use crate::model::truth::{Mode, ServerState, Serving};
-use crate::model::{Membership, Zxid, address};
+use crate::model::{Server, Zxid, address};
 use crate::zk::admin::{self, Monitor, ServerStats, VotingView};
 
-/// For everything about one server: a probe ends after 3 s.
+use super::record::Active;
+
+/// For all questions to one server: a probe ends after 3 s.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// `environment` looks up the host's own name.
@@ -42,7 +45,7 @@ pub struct Ports {
     pub quorum: u16,
 }
 
-/// A listener on loopback takes a connection in at once, and so the kernel refuses one.
+/// A listener on loopback accepts at once, and the kernel refuses at once.
 const CONNECT: Duration = Duration::from_secs(1);
 
 impl Ports {
@@ -51,8 +54,9 @@ impl Ports {
         self.admin.trim_end_matches('/').rsplit_once(':')?.1.parse().ok()
     }
 
-    /// Whether anything listens on either port: only a refused connection proves that nothing does. A client port that takes
-    /// no more clients, or never serves any (`leaderServes=no`), takes the connection in before it closes it.
+    /// Whether anything listens on either port: only a refused connection proves that nothing does. A client port that
+    /// accepts no more clients, or never serves any (`leaderServes=no`), still accepts the connection before it closes
+    /// it.
     pub async fn listens(&self) -> bool {
         let admin = self.admin.trim_start_matches("http://").trim_end_matches('/');
         for address in [admin, &self.client] {
@@ -65,31 +69,31 @@ impl Ports {
     }
 }
 
-/// All that a serving server was asked.
+/// All answers of a serving server.
 #[derive(Clone, Debug)]
 pub struct Answers {
     /// Answer to `server_stats`.
     pub stats: ServerStats,
-    /// Answer to `monitor`, asked after it. `None` where that command is what is broken: one quota whose statistics are no
-    /// number makes it fail on 3.9.5 (HTTP 500), for good, while the server serves.
+    /// Answer to `monitor`, asked after it. `None` if that command is broken: one quota with unreadable statistics
+    /// makes it fail for good on 3.9.5 (HTTP 500), while the server serves.
     pub monitor: Option<Monitor>,
     /// Answer to `voting_view`, asked last.
     pub view: VotingView,
 }
 
-/// What its disk said meanwhile.
+/// What the agent read from its disk meanwhile.
 #[derive(Clone, Debug)]
-pub struct Written {
-    /// The epoch that it has joined, read before it was asked.
+pub struct DiskReadings {
+    /// The epoch that it has joined, read before the questions.
     pub before: Option<u64>,
     /// The same, read after.
     pub after: Option<u64>,
-    /// The membership that it goes by, read after.
-    pub membership: Option<Membership>,
+    /// The membership that it uses, read after.
+    pub membership: Option<Active>,
 }
 
-/// Asks the server; when an answer already says that it does not serve, that. Whether it `answered` at all is told apart from
-/// what it comes to.
+/// Asks the server. If an answer already says that it does not serve, returns that. `answered` records separately
+/// whether it answered at all.
 pub async fn ask(ports: &Ports, answered: &AtomicBool) -> Result<Answers, ServerState> {
     let end = Instant::now() + PATIENCE;
     let left = || end.saturating_duration_since(Instant::now());
@@ -102,7 +106,8 @@ pub async fn ask(ports: &Ports, answered: &AtomicBool) -> Result<Answers, Server
     let version = stats.version.as_deref();
     let monitor = match admin::monitor(&ports.admin, left()).await {
         Ok(monitor) => Some(monitor),
-        // It stopped serving in between, or it cannot answer this. `voting_view` tells which: it fails in an election too.
+        // It stopped serving in between, or it cannot answer this. `voting_view` shows which: it also fails in an
+        // election.
         Err(HttpError::Status { status: 500, .. }) => None,
         Err(e) => return Err(silent(&e)),
     };
@@ -113,8 +118,8 @@ pub async fn ask(ports: &Ports, answered: &AtomicBool) -> Result<Answers, Server
     Ok(Answers { stats, monitor, view })
 }
 
-/// What the answers come to.
-pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> ServerState {
+/// The state that follows from the answers.
+pub fn judge(Answers { stats, monitor, view }: Answers, readings: &DiskReadings) -> ServerState {
     let version = stats.version.as_deref();
     let Some(numbers) = stats.server_stats.as_ref().filter(|_| stats.error.is_none()) else {
         return waiting("election", version);
@@ -124,23 +129,23 @@ pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Se
         "leader" => Mode::Leader,
         "follower" => Mode::Follower,
         "observer" => Mode::Observer,
-        // It answers clients, and belongs to no quorum: standalone, read-only.
+        // It answers clients, but belongs to no quorum: standalone, read-only.
         other => return waiting(other, version),
     };
-    // Between two answers it went through an election.
-    if numbers.server_state != monitor.server_state || written.before != written.after {
+    // It went through an election between two answers.
+    if numbers.server_state != monitor.server_state || readings.before != readings.after {
         return waiting("election", version);
     }
     if monitor.phase() != "broadcast" {
         return waiting(monitor.phase(), version);
     }
-    let (Some(version), Some(epoch)) = (version, written.after) else {
+    let (Some(version), Some(epoch)) = (version, readings.after) else {
         return silent(&if version.is_none() { "server_stats: no version" } else { "currentEpoch: no number" });
     };
     let Ok(zxid) = u64::try_from(numbers.last_processed_zxid) else {
         return silent(&format!("server_stats: last_processed_zxid {}", numbers.last_processed_zxid));
     };
-    let Some(membership) = &written.membership else {
+    let Some(membership) = &readings.membership else {
         return silent(&"zoo.cfg points to no membership that can be read");
     };
     if !agree(&view, membership) {
@@ -154,14 +159,13 @@ pub fn judge(Answers { stats, monitor, view }: Answers, written: &Written) -> Se
         epoch,
         zxid: Zxid(zxid),
         version: admin::release(version).to_owned(),
-        membership: format!("{}version={}", membership.text(), membership.version),
+        membership: format!("{}version={}", membership.text, membership.version),
         synced_voters: if mode == Mode::Leader { monitor.synced_voters() } else { None },
     })
 }
 
-/// What can be said in the place of an answer to `monitor` that is broken. A server answers `server_stats` only from the
-/// moment that its leader called it up to date (`startServing`), and that is what "broadcast" means. How many its leader
-/// counts, nobody knows.
+/// What is known without a working `monitor`. A server answers `server_stats` only once its leader has called it up to
+/// date (`startServing`), and that is what "broadcast" means. Nobody knows how many its leader counts.
 fn unbroken(state: &str) -> Monitor {
     Monitor {
         server_state: state.to_owned(),
@@ -171,13 +175,17 @@ fn unbroken(state: &str) -> Monitor {
     }
 }
 
-/// Whether both name the same voters at the same addresses. When they do not, the membership changed between two looks, or
-/// the server could not write it down.
-fn agree(view: &VotingView, membership: &Membership) -> bool {
-    let voters = membership.servers.iter().filter(|(_, server)| server.votes());
-    let written: BTreeSet<_> = voters.map(|(id, server)| (id.0, quorum_addresses(server.spec()))).collect();
+/// Whether both name the same voters at the same addresses. If not, the membership changed between two looks, or the
+/// server could not write it down.
+fn agree(view: &VotingView, membership: &Active) -> bool {
+    let voter = |line: &str| {
+        let (id, spec) = line.trim().strip_prefix("server.")?.split_once('=')?;
+        Server::parse(spec).votes().then(|| (id.to_owned(), quorum_addresses(spec)))
+    };
+    let written: BTreeSet<_> = membership.text.lines().filter_map(voter).collect();
     let said = view.current_config.iter().map(|(id, voter)| {
-        (*id, voter.server_addresses.iter().filter_map(|address| address.rsplit_once(':')).map(canonical).collect())
+        let addresses = voter.server_addresses.iter().filter_map(|address| address.rsplit_once(':'));
+        (id.clone(), addresses.map(canonical).collect())
     });
     said.collect::<BTreeSet<_>>() == written
 }
@@ -211,7 +219,7 @@ pub fn line(server: &ServerState) -> String {
     }
 }
 
-/// A server of which that is all there is to say.
+/// A server about which nothing else is known.
 pub fn silent(reason: &dyn Display) -> ServerState {
     ServerState::Silent { reason: words(&reason.to_string()) }
 }
@@ -223,7 +231,7 @@ fn waiting(phase: &str, version: Option<&str>) -> ServerState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ServerId;
+    use crate::model::{Membership, ServerId};
 
     macro_rules! fixture {
         ($path:literal) => {
@@ -250,8 +258,8 @@ mod tests {
         Membership::parse(text).unwrap()
     }
 
-    fn epochs(before: Option<u64>, after: Option<u64>) -> Written {
-        Written { before, after, membership: Some(membership()) }
+    fn epochs(before: Option<u64>, after: Option<u64>) -> DiskReadings {
+        DiskReadings { before, after, membership: Some(Active::from(&membership())) }
     }
 
     fn judged(answers: Answers) -> ServerState {
@@ -277,13 +285,16 @@ mod tests {
     #[test]
     fn a_membership_counts_only_when_the_server_names_the_same_voters() {
         let read = |change: &dyn Fn(&mut Membership)| {
-            let mut written = epochs(Some(1), Some(1));
-            change(written.membership.as_mut().unwrap());
-            judge(answers(LEADER), &written)
+            let mut written = membership();
+            change(&mut written);
+            judge(
+                answers(LEADER),
+                &DiskReadings { membership: Some(Active::from(&written)), ..epochs(Some(1), Some(1)) },
+            )
         };
         assert!(matches!(read(&|_| {}), ServerState::Serving(_)));
         // An observer does not vote, and so is not in the view.
-        let observer = crate::model::Server::parse("o:2888:3888:observer;2181");
+        let observer = Server::parse("o:2888:3888:observer;2181");
         assert!(matches!(
             read(&|membership| drop(membership.servers.insert(ServerId(9), observer.clone()))),
             ServerState::Serving(_)
@@ -292,13 +303,33 @@ mod tests {
             read(&|membership| drop(membership.servers.remove(&ServerId(1)))),
             ServerState::Silent { .. }
         ));
-        let moved = crate::model::Server::voter("127.77.9.9");
+        let moved = Server::voter("127.77.9.9");
         assert!(matches!(
             read(&|membership| drop(membership.servers.insert(ServerId(1), moved.clone()))),
             ServerState::Silent { .. }
         ));
-        let none = Written { membership: None, ..epochs(Some(1), Some(1)) };
+        let none = DiskReadings { membership: None, ..epochs(Some(1), Some(1)) };
         assert!(matches!(judge(answers(LEADER), &none), ServerState::Silent { .. }));
+    }
+
+    #[test]
+    fn whoever_was_added_to_the_membership_and_however_keeps_nobody_from_serving() {
+        // Without a client port, and with an id that only Java can count.
+        for id in ["9", "5000000000"] {
+            let mut seen = answers(LEADER);
+            let stranger = r#"{"server_addresses": ["b.example:2888"]}"#;
+            seen.view.current_config.insert(id.to_owned(), serde_json::from_str(stranger).unwrap());
+            let line = format!("server.{id}=b.example:2888:3888:participant\n");
+            let text = format!("{}{line}", membership().text());
+            let written = |text: &str| DiskReadings { membership: Active::read("9", text), ..epochs(Some(1), Some(1)) };
+            let ServerState::Serving(serving) = judge(seen.clone(), &written(&text)) else { panic!() };
+            assert_eq!(serving.membership, format!("{text}version=9"));
+            let elsewhere = text.replace("b.example", "c.example");
+            for other in [elsewhere.as_str(), &membership().text(), "garbage", ""] {
+                let judged = judge(seen.clone(), &written(other));
+                assert!(matches!(judged, ServerState::Silent { .. }), "{other}: {judged:?}");
+            }
+        }
     }
 
     #[test]

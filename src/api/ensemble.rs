@@ -1,7 +1,7 @@
 //! `ZooKeeperEnsemble`: the spec that users write.
 //!
-//! Invariant: every field is reflected in a rendered object or refused with a sentence. Defaults are computed when
-//! rendering and never written back.
+//! Invariant: the operator follows every field, or refuses it with a sentence that says why. It computes defaults
+//! whenever it reads a spec, and never writes them into the spec.
 
 #![expect(
     clippy::struct_field_names,
@@ -15,6 +15,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::archive::{ArchiveSpec, FromSpec};
 use super::pod_template::PodTemplate;
 use super::status::EnsembleStatus;
 
@@ -36,10 +37,11 @@ use super::status::EnsembleStatus;
         label_selector_path = ".status.selector"
     ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Voters that serve and are synced, of those that vote or are asked for"),
-    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "The oldest version of ZooKeeper that a member runs"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader"),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Wanted", type_ = "string", json_path = ".spec.version", priority = 1, description = "The version of ZooKeeper that is asked for"),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoints.client", priority = 1),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
         .message("metadata.name must be at most 50 characters: pods, Services and labels are made from it"),
@@ -57,6 +59,8 @@ use super::status::EnsembleStatus;
     validation = kube::core::Rule::new(
         "(has(self.storage) && has(self.storage.size) ? self.storage.size : '') == (has(oldSelf.storage) && has(oldSelf.storage.size) ? oldSelf.storage.size : '')"
     ).message("storage.size cannot be changed yet: expanding volumes is not supported by this version of the operator"),
+    validation = kube::core::Rule::new("has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from)")
+        .message("from cannot be changed: it is what the ensemble was made from; to make one from another point, create a new one"),
     validation = kube::core::Rule::new(
         "!has(self.jvm) || !has(self.jvm.heap) || !has(self.resources) || !has(self.resources.limits) || !('memory' in self.resources.limits) || !isQuantity(self.jvm.heap) || !isQuantity(string(self.resources.limits['memory'])) || quantity(self.jvm.heap).isLessThan(quantity(string(self.resources.limits['memory'])))"
     ).message("jvm.heap must be smaller than resources.limits.memory: the JVM needs memory besides its heap")
@@ -125,6 +129,14 @@ pub struct ZooKeeperEnsembleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub root_acl: Option<Vec<AclEntry>>,
+
+    /// Keeps every committed transaction in an object store. Default: none is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSpec>,
+
+    /// What a new ensemble begins with: another one's tree, from its archive. It cannot be changed. Default: an empty tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<FromSpec>,
 
     /// The agent beside each server.
     #[serde(default, skip_serializing_if = "Option::is_none")]

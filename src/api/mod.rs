@@ -1,17 +1,23 @@
-//! The wire types: what users write and read. Nothing here decides anything.
+//! The types of the custom resources: the spec that users write, and the status that they read. No code here decides
+//! anything.
 
+mod archive;
 mod ensemble;
 mod pod_template;
 mod schema;
 mod status;
 
+pub use archive::{ArchiveSpec, FromSpec, S3Spec};
 pub use ensemble::{
     AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
 pub use schema::{crds, crds_yaml};
-pub use status::{Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus};
+pub use status::{
+    ArchiveStatus, Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus,
+    RecoverabilityPoint,
+};
 
 /// The API group of every custom resource.
 pub const GROUP: &str = "menagerie.dev";

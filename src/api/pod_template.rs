@@ -1,4 +1,5 @@
-//! What users may change about the members' pods. Merged strategically over the rendered pod (`render::merge`).
+//! What users may change about the members' pods. `render::merge` merges these changes over the rendered pod, as
+//! Kubernetes does with a strategic merge patch.
 
 use std::collections::BTreeMap;
 

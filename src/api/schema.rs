@@ -11,7 +11,7 @@ pub fn crds() -> Vec<Value> {
     vec![slim(&ZooKeeperEnsemble::crd())]
 }
 
-/// The same as one YAML stream, for `menagerie crd` and `crds/`.
+/// All of them as one YAML stream, for `menagerie crd` and `crds/`.
 pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
     let mut text = String::new();
     for crd in crds() {
@@ -21,8 +21,8 @@ pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
     Ok(text)
 }
 
-/// Kubernetes' own types below `podTemplate` and `resources` bring 250 KB of descriptions. `kubectl apply` keeps a copy
-/// of the object in an annotation of at most 256 KiB, so that part goes without them; `kubectl explain pod` has them.
+/// Leaves out the descriptions of Kubernetes' own types below `podTemplate` and `resources`. They have 250 KB, and
+/// `kubectl apply` keeps a copy of the object in an annotation of at most 256 KiB. `kubectl explain pod` shows them.
 fn slim(crd: &CustomResourceDefinition) -> Value {
     let mut crd = serde_json::to_value(crd).unwrap_or_default();
     let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
@@ -37,7 +37,7 @@ fn slim(crd: &CustomResourceDefinition) -> Value {
     crd
 }
 
-/// Drops the descriptions of everything below `schema`, not its own.
+/// Drops the descriptions of everything below `schema`, but not its own.
 fn strip_inside(schema: &mut Value) {
     for inner in ["properties", "items", "additionalProperties"] {
         if let Some(value) = schema.get_mut(inner) {

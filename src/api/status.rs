@@ -1,12 +1,14 @@
 //! `ZooKeeperEnsemble`: the status that the operator writes.
 //!
-//! Invariant: nothing here changes while the ensemble stands still (no zxid, no age): a write on every pass would
-//! wake the controller with its own echo.
+//! Invariant: nothing here changes while the ensemble itself does not change, so there is no age, and no zxid but in `archive`, which
+//! changes once an hour at most. Otherwise the operator would write the status on every pass, and each write would start the next pass.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use zookeeper_files::ids::Zxid;
 
 /// What was last observed of an ensemble.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -19,6 +21,9 @@ pub struct EnsembleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The oldest version of `ZooKeeper` that a member runs, or ran last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Pods of voters that exist.
     #[serde(default)]
     pub replicas: i32,
@@ -49,6 +54,49 @@ pub struct EnsembleStatus {
     /// Where clients connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
+    /// What can be built from the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveStatus>,
+}
+
+/// What can be built from the archive, as far as the members know. What is unknown is absent.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveStatus {
+    /// The archive.
+    pub target: String,
+    /// Its address, where it is not Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The earliest point: the oldest base, or the first transaction of the ensemble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_recoverability_point: Option<RecoverabilityPoint>,
+    /// The latest point: written when archiving begins to work or to fail, and otherwise once an hour at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_recoverability_point: Option<RecoverabilityPoint>,
+}
+
+/// A point in the history of an ensemble.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoverabilityPoint {
+    /// The transaction, as `0x` and hexadecimal digits.
+    pub zxid: String,
+    /// Its time.
+    pub time: Time,
+}
+
+impl RecoverabilityPoint {
+    /// That of a transaction at a time in milliseconds since 1970, of which whole seconds are kept. `None` for a time beyond all calendars.
+    pub fn at(zxid: Zxid, time: i64) -> Option<Self> {
+        let time = Timestamp::from_second(time.div_euclid(1000)).ok()?;
+        Some(Self { zxid: format!("{zxid:#}"), time: Time(time) })
+    }
+
+    /// Its time in seconds since 1970.
+    pub fn seconds(&self) -> i64 {
+        self.time.0.as_second()
+    }
 }
 
 /// One member.

@@ -9,6 +9,7 @@ use crate::cli::point::PointArg;
 use crate::cli::snapshot::{print_doubts, rebuild_retrying, rebuilt, shown};
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, look};
 use crate::view::escape::push_escaped;
+use crate::view::time::iso_text;
 use crate::view::znode::{ZnodeLine, ZnodeView};
 use zookeeper_files::disk::{DiskError, MemberFiles, Point, Progress, RebuiltTree, rebuild_on};
 use zookeeper_files::path::{self, parent};
@@ -53,7 +54,8 @@ pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
     let members = look(&options.paths, options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
         (Some(from), members) => {
-            // One tree and a journal are enough: two trees of a million znodes each would be mostly the same.
+            // One tree and a journal of its changes are enough: two trees of a million znodes each would be mostly the
+            // same.
             let mut progress = |at: Progress<'_>| meter.show(at);
             if let Some(led) = rebuild_on(members, (from.0, options.to.0), &mut progress)? {
                 return changed(led, options);
@@ -61,13 +63,14 @@ pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
             ((members, from.0), (members, options.to.0))
         }
         (None, [one, other]) => ((std::slice::from_ref(one), Point::End), (std::slice::from_ref(other), Point::End)),
-        (None, _) => return Err(CommandError::Usage("say --from, or name two snapshots or folders".to_owned())),
+        (None, _) => return Err(CommandError::Usage("give --from, or name two snapshots or folders".to_owned())),
     };
     apart(before, after, options, &mut meter)
 }
 
-/// Compares two trees with only one of them whole in memory: it keeps sums of the first while it rebuilds the second, then
-/// rebuilds the first again and keeps only the znodes that differ.
+/// Compares two trees with only one of them whole in memory. It rebuilds the first tree and keeps only hashes of its
+/// znodes; it rebuilds the second and keeps only the znodes that differ; then it rebuilds the first again and does the
+/// same.
 fn apart(
     before: (&[MemberFiles], Point),
     after: (&[MemberFiles], Point),
@@ -81,7 +84,7 @@ fn apart(
     let mut new = second.replay.into_tree();
     let new_children = owned(&new);
     sums.sift(&mut new);
-    // The server may go on writing: rebuild up to the same zxid, unless the files end within a snapshot.
+    // The server may have written more since: rebuild up to the same zxid, unless the files end within a snapshot.
     let pinned = rebuild_retrying(before.0, Point::Zxid(last), meter);
     let again = match pinned {
         Err(DiskError::NoTree(_)) => rebuild_retrying(before.0, before.1, meter),
@@ -96,7 +99,7 @@ fn apart(
     Ok(if one == Exit::Sound { other } else { one })
 }
 
-/// The number of children of each znode, independent of the tree.
+/// The number of children of each znode, with copies of the paths, so that the tree can change afterwards.
 fn owned(tree: &Tree) -> HashMap<Box<[u8]>, usize> {
     tree.children().into_iter().map(|(path, count)| (path.into(), count)).collect()
 }
@@ -162,6 +165,26 @@ fn kind(difference: &Difference<'_>) -> &'static str {
     }
 }
 
+/// What differs between two versions of a znode of which neither the data nor the ACL does.
+fn stat_changes(old: &ZnodeView<'_>, new: &ZnodeView<'_>) -> Vec<String> {
+    let texts = |shown: &ZnodeView<'_>| {
+        let stat = shown.stat;
+        [
+            ("children", shown.children.map(|count| count.to_string()).unwrap_or_default()),
+            ("cversion", stat.cversion.to_string()),
+            ("pzxid", format!("{:#}", stat.pzxid)),
+            ("version", stat.version.to_string()),
+            ("aversion", stat.aversion.to_string()),
+            ("mzxid", format!("{:#}", stat.mzxid)),
+            ("mtime", iso_text(stat.mtime)),
+            ("ctime", iso_text(stat.ctime)),
+            ("ephemeralOwner", format!("{:#x}", stat.ephemeral_owner)),
+        ]
+    };
+    let both = texts(old).into_iter().zip(texts(new)).filter(|(old, new)| old.1 != new.1);
+    both.map(|((name, old), (_, new))| format!("{name} {old} → {new}")).collect()
+}
+
 fn push_difference(
     kind: &str,
     path: &[u8],
@@ -172,6 +195,10 @@ fn push_difference(
     to.extend_from_slice(format!("{kind:<10}").as_bytes());
     push_escaped(path::shown(path), to);
     to.push(b'\n');
+    if let ("stat", Some(old), Some(new)) = (kind, &old, &new) {
+        to.extend_from_slice(format!("    {}\n", stat_changes(old, new).join(", ")).as_bytes());
+        return;
+    }
     for (sign, shown) in [(b"  - ", old), (b"  + ", new)] {
         if let Some(shown) = shown {
             to.extend_from_slice(sign);

@@ -1,7 +1,8 @@
 //! `menagerie index`: what happened to a znode, when, and by whom.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow::{Break, Continue};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finis
 use crate::view::entry;
 use crate::view::time::{Clock, iso_text};
 use zookeeper_files::ids::Zxid;
-use zookeeper_files::index::{BuildInput, Built, EntryKind, Index, Query, build_of};
+use zookeeper_files::index::{BuildInput, Built, EntryKind, Index, IndexError, Query, build_of};
 use zookeeper_files::log::SessionId;
 
 /// Index ZooKeeper's transaction logs, search them, and show the history of a path.
@@ -170,10 +171,28 @@ struct DamageLine<'a> {
     text: &'a str,
 }
 
+/// A place that cannot be written to is no place for an index, and the folder of a member often is one.
+fn elsewhere(error: IndexError, index: &Path) -> CommandError {
+    let beside = |path: &Path| path.parent() == index.parent();
+    match error {
+        IndexError::Io { path, source }
+            if matches!(source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
+                && beside(&path) =>
+        {
+            CommandError::Usage(format!(
+                "{}: {source}: the index cannot be written here; put it elsewhere with --index FILE, and name that file in `index search` and `index history` too",
+                index.display()
+            ))
+        }
+        error => error.into(),
+    }
+}
+
 fn run_build(args: &BuildOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
     let sources = BuildInput { paths: &args.paths, others: &args.others, max_record: args.limit.max_record };
-    let built = build_of(sources, &args.common.index, &mut |progress| meter.show(progress))?;
+    let built = build_of(sources, &args.common.index, &mut |progress| meter.show(progress));
+    let built = built.map_err(|error| elsewhere(error, &args.common.index))?;
     drop(meter);
     let mut printer = Printer::new();
     let Built { logs, transactions, entries, bytes, ref anew, ref gone, ref damage, .. } = built;
@@ -198,7 +217,7 @@ fn run_build(args: &BuildOptions) -> Result<Exit, CommandError> {
         Output::Human => {
             let mut say = |line: &str| printer.buffer.extend_from_slice(line.as_bytes());
             if let Some(why) = anew {
-                say(&format!("built anew: {why}\n"));
+                say(&format!("rebuilt: {why}\n"));
             }
             for path in gone {
                 say(&format!("{}: gone, and no longer in the index\n", path.display()));
@@ -223,7 +242,8 @@ fn print_commits(built: &Built, args: &BuildOptions, printer: &mut Printer) -> R
         print_note("history", "unknown", &text, output, printer)?;
     }
     if built.unasked && (built.anew.is_some() || built.transactions > 0) {
-        let text = "whether what was added was committed is unknown: name the other members again with --others";
+        let text =
+            "whether the added transactions were committed is unknown: name the other members again with --others";
         print_note(&member, "unknown", text, output, printer)?;
     }
     Ok(())
@@ -279,4 +299,26 @@ fn history(args: &HistoryOptions) -> Result<Exit, CommandError> {
     }
     printer.flush()?;
     Ok(Exit::Sound)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn where_no_index_can_be_written_it_is_said_how_to_put_it_elsewhere() {
+        let index = Path::new("/data/menagerie.index");
+        let fails = |path: &str, kind: ErrorKind| {
+            elsewhere(IndexError::Io { path: PathBuf::from(path), source: io::Error::from(kind) }, index).to_string()
+        };
+        for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied] {
+            let told = fails("/data/menagerie.index.partial", kind);
+            assert!(told.starts_with("/data/menagerie.index: ") && told.contains("--index FILE"), "{told}");
+            // A log that cannot be read is another matter.
+            assert!(!fails("/logs/version-2/log.1", kind).contains("--index"));
+        }
+        assert!(!fails("/data/menagerie.index.partial", ErrorKind::StorageFull).contains("--index FILE"));
+    }
 }

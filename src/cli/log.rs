@@ -152,7 +152,7 @@ impl TxnPrinter {
     }
 }
 
-/// The members, each of which must have a log.
+/// Finds the files of the members, each of which must have a log.
 fn with_logs(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFiles>, CommandError> {
     let members = look(paths, limit)?;
     match members.iter().find(|member| member.logs.is_empty()) {
@@ -210,7 +210,7 @@ fn each(
     Ok(damaged)
 }
 
-/// How much damage of a log matters: it is only a notice if a snapshot contains what is missing.
+/// The severity of damage in a log, and its text: it is only a notice if a snapshot contains what is missing.
 pub(crate) fn severity_of(cover: &SnapshotCover, damage: &Damage) -> (Severity, String) {
     match cover.of_damage(damage) {
         Some(why) => (Severity::Notice, format!("{damage}; {why}")),

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use zookeeper_files::disk::{DiskError, MemberFiles, Progress};
 
 use crate::view::escape;
+use crate::view::time::iso_text;
 
 mod diff;
 pub mod index;
 pub mod log;
-mod point;
-mod range;
+pub(crate) mod point;
+pub(crate) mod range;
 mod report;
 mod save;
 pub mod snapshot;
@@ -59,8 +60,13 @@ pub enum Output {
 pub(crate) fn finish(command: &str, result: Result<Exit, CommandError>) -> i32 {
     match result {
         Ok(exit) => exit as i32,
-        // `menagerie log dump … | head` is no failure.
+        // The reader went away, as in `menagerie log dump … | head`: that is not a failure.
         Err(CommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
+        Err(CommandError::Disk(DiskError::TooEarly { zxid, time })) => {
+            let oldest = format!("{zxid:#} of {}", iso_text(time));
+            eprintln!("menagerie {command}: no transaction at hand is as old: the oldest in these logs is {oldest}");
+            Exit::Unreadable as i32
+        }
         Err(stop) => {
             eprintln!("menagerie {command}: {}", plain(&stop.to_string()));
             Exit::Unreadable as i32
@@ -82,7 +88,7 @@ fn size(text: &str) -> Result<usize, String> {
     let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(*unit)?, *shift)));
     let (digits, shift) = unit.unwrap_or((text, 0));
     let number = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift));
-    // A length is four bytes with a sign.
+    // ZooKeeper writes a record's length as a signed number of 32 bits.
     let fits = number.filter(|&number| number > 0 && i32::try_from(number).is_ok());
     fits.ok_or_else(|| format!("{text}: not a number of bytes below 2G, like 4194304 or 64M"))
 }
@@ -92,7 +98,7 @@ pub(crate) fn look(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFi
     members.map(|member| Ok(MemberFiles { max_record: limit.max_record, ..member? })).collect()
 }
 
-/// A text on one line without control characters: clients choose the paths in it.
+/// A message as one line without control characters: it may name paths, which clients choose.
 fn plain(text: &str) -> String {
     let mut shown = Vec::with_capacity(text.len());
     escape::push_message(text, &mut shown);
@@ -117,14 +123,21 @@ impl Meter {
     }
 
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
+        self.draw(|| {
+            let percent = (progress.done.min(progress.of) * 100).checked_div(progress.of).unwrap_or(100);
+            let name = progress.path.file_name().unwrap_or_default().to_string_lossy();
+            format!("{name} {percent} %")
+        });
+    }
+
+    /// Shows a line, if it is time for a new one.
+    pub(crate) fn draw(&mut self, line: impl FnOnce() -> String) {
         let pause = Duration::from_millis(if self.dirty { 200 } else { 1000 });
         let begun = *self.shown.get_or_insert_with(Instant::now);
         if !self.terminal || begun.elapsed() < pause {
             return;
         }
-        let percent = (progress.done.min(progress.of) * 100).checked_div(progress.of).unwrap_or(100);
-        let name = progress.path.file_name().unwrap_or_default().to_string_lossy();
-        eprint!("\r\x1b[K{name} {percent} %");
+        eprint!("\r\x1b[K{}", line());
         (self.shown, self.dirty) = (Some(Instant::now()), true);
     }
 }
@@ -142,7 +155,7 @@ pub(crate) struct Printer {
     pub(crate) buffer: Vec<u8>,
 }
 
-/// Large enough that writing costs little, small enough to stay in the processor's cache.
+/// The size of a piece: large enough that writes cost little, small enough for the processor's cache.
 const PIECE: usize = 128 << 10;
 
 impl Printer {
@@ -168,7 +181,7 @@ impl Printer {
     }
 }
 
-/// Output from before an error is still printed. If that fails, only the first error is reported.
+/// After an error, the output before it is still printed. If that fails too, only the first error is reported.
 impl Drop for Printer {
     fn drop(&mut self) {
         if !self.buffer.is_empty() {

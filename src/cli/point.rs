@@ -1,4 +1,4 @@
-//! Points of the history, as users write them.
+//! Parses points of the history, as users write them.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ impl FromStr for PointArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "end" => Ok(Self(Point::End)),
-            // Hexadecimal numbers are zxids, with or without 0x. But 1d could also be a day.
+            // A hexadecimal number is a zxid, with or without 0x. But 1d could mean a day as well, so it is refused.
             _ if !text.starts_with("0x") && days(text) => {
                 Err(format!("{text}: a zxid (0x{text}) or days (24h is one)?"))
             }
@@ -44,7 +44,7 @@ impl FromStr for TimeArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match time(text) {
             Some(time) => time.map(Self),
-            // Users also try a zxid here.
+            // Users also try zxids here, so the error says where these belong.
             None if text.parse::<Zxid>().is_ok() => Err(format!("{text}: not {TIMES}; zxids go with --from and --to")),
             None => Err(format!("{text}: not {TIMES}")),
         }
@@ -61,13 +61,13 @@ fn time(text: &str) -> Option<Result<i64, String>> {
     }
     if let Some(ago) = ago(text) {
         let now = jiff::Timestamp::now().as_millisecond();
-        return Some(now.checked_sub(ago).ok_or_else(|| format!("{text}: so long ago there was nothing")));
+        return Some(now.checked_sub(ago).ok_or_else(|| format!("{text}: a time before 1970")));
     }
     text.parse().ok().map(|time: jiff::Timestamp| Ok(time.as_millisecond()))
 }
 
 /// The milliseconds of `45s`, `90m`, `1h`, `2d`, or of several of these in a row.
-fn ago(text: &str) -> Option<i64> {
+pub(crate) fn ago(text: &str) -> Option<i64> {
     let (mut all, mut number) = (0_i64, None::<i64>);
     for character in text.chars() {
         if let Some(digit) = character.to_digit(10) {

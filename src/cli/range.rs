@@ -1,4 +1,4 @@
-//! The part of the history that a user asks for.
+//! Options for a part of the history: from one point to another, and of one session.
 
 use clap::Args;
 
@@ -27,13 +27,13 @@ pub(crate) struct RangeOptions {
 }
 
 impl RangeOptions {
-    /// Whether it includes everything.
+    /// Whether the range includes every transaction.
     pub(crate) fn is_open(&self) -> bool {
         let Self { from, to, since, until, session } = self;
         from.is_none() && to.is_none() && since.is_none() && until.is_none() && session.is_none()
     }
 
-    /// The transactions from `--from` to `--to`.
+    /// The zxids from `--from` to `--to`.
     pub(crate) fn zxids(&self) -> ZxidRange {
         let ZxidRange { first, last } = ZxidRange::ALL;
         ZxidRange { first: self.from.unwrap_or(first), last: self.to.unwrap_or(last) }
@@ -53,7 +53,7 @@ fn session(text: &str) -> Result<i64, String> {
     parsed.map(u64::cast_signed).map_err(|error| error.to_string())
 }
 
-/// A path in ZooKeeper's form: only `/` itself ends in a slash.
+/// Parses a path, and gives it ZooKeeper's form: only `/` itself ends in a slash.
 pub(crate) fn path(text: &str) -> Result<String, String> {
     if text != "/" && text.starts_with('/') && text.ends_with('/') {
         return Ok(text.trim_end_matches('/').to_owned());

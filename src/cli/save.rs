@@ -10,7 +10,7 @@ use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, look, print_message};
 use zookeeper_files::atomic::Part;
-use zookeeper_files::disk::{EpochFiles, RebuiltTree, Severity, is_at_home, log_or_snapshot};
+use zookeeper_files::disk::{EpochFiles, RebuiltTree, Severity, is_at_home, log_or_snapshot, newest_epoch};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::Tree;
 
@@ -40,13 +40,13 @@ pub(crate) struct WriteOptions {
     /// The point: after this transaction, or at this time
     #[arg(long, default_value = "end", value_name = "ZXID|TIME")]
     at: PointArg,
-    /// Write version-2/snapshot.ZXID into this folder, which must contain no logs and no snapshots
+    /// Write version-2/snapshot.ZXID and the epoch files into this folder, which must contain no logs and no snapshots
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Leave out this znode and those below it; can be repeated
     #[arg(long, value_name = "PATH", value_parser = crate::cli::range::path)]
     without: Vec<String>,
-    /// Write the tree even if a snapshot's digest does not match its content and no log shows whether it is damaged
+    /// Write the tree even if no log shows whether a snapshot is damaged or holds what was never committed
     #[arg(long)]
     unproved: bool,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
     if let Some(path) = &options.to
         && is_at_home(path).map_err(|error| failed(path, &error))?
     {
-        let text = "the data does not belong into ZooKeeper's own folder: name another place";
+        let text = "the data does not belong in ZooKeeper's own folder: name another file";
         return Err(CommandError::Usage(format!("{}: {text}", path.display())));
     }
     let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
@@ -76,7 +76,7 @@ pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
     } else {
         let mut out = std::io::stdout().lock();
         out.write_all(data)?;
-        // On a terminal the prompt should start on a new line. A file or pipe gets the exact data.
+        // On a terminal, the prompt should start on a new line. A file or a pipe gets exactly the data.
         if out.is_terminal() && !data.is_empty() && !data.ends_with(b"\n") {
             out.write_all(b"\n")?;
         }
@@ -91,7 +91,8 @@ pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
     let folder = options.to.join("version-2");
     is_free(&options.to, &folder)?;
     let mut meter = Meter::new();
-    let (rebuilt, _) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
+    let members = look(&options.paths, options.limit)?;
+    let (rebuilt, _) = rebuilt(&members, options.at.0, &mut meter)?;
     let proved = proof(&rebuilt, options.unproved);
     let mut tree = rebuilt.replay.into_tree();
     for path in &options.without {
@@ -104,14 +105,28 @@ pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
         return Ok(Exit::Damage);
     }
     let tree = &tree;
-    suits_epochs(&folder, tree.last())?;
+    // Servers and clients may have seen later epochs than the tree's. A new leader takes an epoch above the one that it
+    // finds here; if that were too low, its zxids could be those of other transactions.
+    let epochs = suitable_epochs(&folder, tree.last())?;
+    let epoch = newest_epoch(&members, &mut |progress| meter.show(progress))?.max(tree.last().epoch());
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
-    // Reading takes time: check again.
+    // Reading took time: check again that the folder is free.
     is_free(&options.to, &folder)?;
     let path = folder.join(format!("snapshot.{}", tree.last()));
-    write_file(tree, &path).map_err(|error| failed(&path, &error))?;
+    // The snapshot comes last: from then on, a server starts from the folder.
+    let own = epochs.are_missing();
+    if own {
+        EpochFiles::write(&folder, epoch, epoch).map_err(|error| failed(&folder, &error))?;
+    }
+    if let Err(error) = write_file(tree, &path) {
+        if own {
+            let _reported_below = EpochFiles::remove(&folder);
+        }
+        return Err(failed(&path, &error));
+    }
     let (count, last) = (tree.len(), tree.last());
-    println!("{}: {count} znodes at {last:#}, digest {:x}", path.display(), tree.digest());
+    let above = if own { format!(", epoch {epoch}") } else { String::new() };
+    println!("{}: {count} znodes at {last:#}, digest {:x}{above}", path.display(), tree.digest());
     Ok(Exit::Sound)
 }
 
@@ -119,41 +134,42 @@ fn failed(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Usage(format!("{}: {error}", path.display()))
 }
 
-/// A server starts from the newest snapshot and applies the logs beside it, so the new snapshot must be the only file. This
-/// also protects the member's folder that is being read.
+/// Checks that the folder has no logs and no snapshots. A server starts from the newest snapshot and applies the logs
+/// beside it, so the new snapshot must be alone there. This also protects the member's folder that is being read.
 fn is_free(to: &Path, version: &Path) -> Result<(), CommandError> {
     for folder in [version, to] {
         if let Some(path) = log_or_snapshot(folder).map_err(|error| failed(folder, &error))? {
-            let text = "is there already, and a server would take it, too: name an empty folder";
+            let text = "already exists, and a server would load it too: name an empty folder";
             return Err(CommandError::Usage(format!("{}: {text}", path.display())));
         }
     }
     Ok(())
 }
 
-/// Whether a server starts on a snapshot of this transaction with the epoch files in the folder.
-fn suits_epochs(version: &Path, last: Zxid) -> Result<(), CommandError> {
-    let findings = EpochFiles::read(version)?.findings(last);
-    let damage = findings.into_iter().find(|finding| finding.severity == Severity::Damage);
-    damage.map_or(Ok(()), |finding| Err(CommandError::Usage(format!("{finding}: name an empty folder"))))
+/// Reads the epoch files in the folder. Refuses them if a server would not start with them on a snapshot of this
+/// transaction.
+fn suitable_epochs(version: &Path, last: Zxid) -> Result<EpochFiles, CommandError> {
+    let files = EpochFiles::read(version)?;
+    let damage = files.findings(last).into_iter().find(|finding| finding.severity == Severity::Damage);
+    damage.map_or(Ok(files), |finding| Err(CommandError::Usage(format!("{finding}: name an empty folder"))))
 }
 
-/// Whether the tree is proven to be the server's.
+/// Checks that the tree is proven to be the one that the server had.
 fn proof(rebuilt: &RebuiltTree, unproved: bool) -> Result<(), String> {
     if rebuilt.differs.is_some() {
         return Err("the tree is not the one that the server had".to_owned());
     }
     if rebuilt.unproved.is_some() && !unproved {
         return Err(
-            "whether the snapshot is damaged, nothing here tells; name the logs, or another member's folder, or \
-                    write it all the same with --unproved"
+            "whether the snapshot is damaged or holds what was never committed, nothing here tells; name the logs, or another \
+             member's folder, or write it all the same with --unproved"
                 .to_owned(),
         );
     }
     Ok(())
 }
 
-/// Whether a server can start on the tree.
+/// Checks that a server can start on the tree.
 fn bearable(tree: &Tree) -> Result<(), String> {
     let Some(fatal) = tree.fatal_to_load() else { return Ok(()) };
     let made = tree.get(fatal.path.as_bytes()).map(|node| node.stat().czxid).unwrap_or_default();
@@ -164,7 +180,7 @@ fn bearable(tree: &Tree) -> Result<(), String> {
     ))
 }
 
-/// A server loads any file called snapshot.*, so the file gets its name only when it is whole.
+/// Writes a snapshot. A server loads any file called snapshot.*, so the file gets its name only when it is whole.
 fn write_file(tree: &Tree, path: &Path) -> std::io::Result<()> {
     let buffered = tree.write(BufWriter::with_capacity(1 << 20, Part::begin(path, None)?))?;
     buffered.into_inner().map_err(IntoInnerError::into_error)?.keep()

@@ -55,7 +55,7 @@ enum Command {
     /// Write the tree at a point as a snapshot that a server starts from
     #[command(
         after_help = "Examples:\n  menagerie snapshot write /member0 /member1 /member2 --at 0x10000002a --to /restored\n\n\
-        DIR gets version-2/snapshot.ZXID. Use it as the dataDir of a new ensemble, with the same content for every member."
+        DIR gets version-2 with snapshot.ZXID, currentEpoch and acceptedEpoch. Use it as the dataDir of a new ensemble, with the same content for every member."
     )]
     Write(save::WriteOptions),
 }
@@ -250,7 +250,7 @@ fn print_item(item: SnapshotItem<'_>, options: &SnapshotDumpOptions, to: &mut Pr
 }
 
 /// Rebuilds the tree, and prints what is not certain to standard error.
-pub(super) fn rebuilt(
+pub(crate) fn rebuilt(
     members: &[MemberFiles],
     at: Point,
     meter: &mut Meter,
@@ -274,7 +274,7 @@ pub(super) fn print_doubts(rebuilt: &RebuiltTree) -> Exit {
     if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound }
 }
 
-/// Rebuilds the tree. If a server purged files in the meantime, lists the files again and retries.
+/// Rebuilds the tree. If a server purged files in the meantime, it lists the files again and retries.
 pub(super) fn rebuild_retrying(
     members: &[MemberFiles],
     at: Point,

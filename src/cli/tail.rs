@@ -56,7 +56,7 @@ pub(crate) fn tail(options: &TailOptions) -> Result<Exit, CommandError> {
     }
 }
 
-/// Prints the last transactions: from the newest log, and from earlier ones while there are too few.
+/// Prints the last transactions: from the newest log, and from earlier logs as long as there are too few.
 fn last_lines(
     options: &TailOptions,
     member: &MemberFiles,

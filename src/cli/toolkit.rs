@@ -1,4 +1,4 @@
-//! A transaction in the format of ZooKeeper's own `TxnLogToolkit`, for scripts that parse it.
+//! Formats transactions like ZooKeeper's own `TxnLogToolkit`, for scripts that parse its output.
 
 use crate::view::escape::push_0x;
 use crate::view::time::Clock;
@@ -6,7 +6,8 @@ use crate::view::txn::push_number;
 use zookeeper_files::jute::Text;
 use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 
-/// Writes a transaction as `TxnLogToolkit` does with `TZ=UTC` in English, down to the line break after each ACL.
+/// Appends a transaction exactly as `TxnLogToolkit` prints it with `TZ=UTC` in English, even with a line break after
+/// each ACL.
 pub(crate) fn push_toolkit(record: &Record<'_>, clock: &mut Clock, to: &mut Vec<u8>) {
     let header = &record.header;
     clock.push_second(header.time, to);
@@ -124,7 +125,7 @@ fn push_acl(acl: zookeeper_files::log::Acl<'_>, to: &mut Vec<u8>) {
     to.push(b'}');
 }
 
-/// Bytes as Java decodes them: it replaces what is not UTF-8.
+/// Appends bytes as Java decodes them: it replaces what is not UTF-8.
 fn push_java(bytes: &[u8], to: &mut Vec<u8>) {
     if bytes.is_ascii() {
         to.extend_from_slice(bytes);

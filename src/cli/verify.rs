@@ -1,4 +1,6 @@
-//! `menagerie log verify`: whether something is lost, and what a server does with the files when it starts.
+//! `menagerie log verify`: finds what is lost, and what a server does with the files when it starts.
+
+use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +10,8 @@ use crate::cli::{CommandError, Exit, Meter, Output, Printer, look, report};
 use crate::view::escape::push_message;
 use zookeeper_files::disk::DiskError;
 use zookeeper_files::disk::{
-    Finding, MemberFiles, Point, Progress, RebuiltTree, Report, Severity, rebuild, replay_all, survey, verify,
+    Finding, HistorySurvey, MemberFiles, Progress, RebuiltTree, Report, Severity, dirty_snapshots, replay_all, started,
+    survey, verify,
 };
 use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::AtStart;
@@ -33,25 +36,32 @@ pub(crate) fn verify_all(options: &LogVerifyOptions) -> Result<Exit, CommandErro
         with_its_logs(member)?;
         reports.push(unless_purging(member, &mut progress)?);
     }
-    // With --replay, report members as sound only after the replay. Damaged files are not replayed.
+    // With --replay, members are reported as sound only after the replay. Damaged files are not replayed.
     let mut notes = Vec::new();
     if options.replay && reports.iter().all(Report::is_sound) {
         let replayed = replay_all(&members, &mut progress)?;
         for (member, report) in members.iter().zip(&mut reports) {
             let own = own_start(member, &mut progress)?;
+            report.findings.extend(wrong_snapshots(member, &replayed, own.as_ref()));
             let found = [replayed.differs.map(differing), ending(&replayed, own.as_ref())];
             let of_member = |finding| Finding { path: member.name.clone().into(), ..finding };
             report.findings.extend(found.into_iter().flatten().map(of_member));
         }
         notes.push(compared(&replayed));
     }
+    let several = members.len() > 1 && members.iter().all(|member| !member.single);
+    let surveyed = if several { Some(survey(&members, None, &mut progress)?) } else { None };
+    for (member, report) in members.iter().zip(&mut reports) {
+        let found = surveyed.as_ref().map(|surveyed| dirty_snapshots(member, &surveyed.history));
+        report.findings.extend(found.into_iter().flatten());
+    }
     for (member, report) in members.iter().zip(&reports) {
         if report::print(&member.name, report, output, &mut to)? == Exit::Damage {
             exit = Exit::Damage;
         }
     }
-    if members.len() > 1 && members.iter().all(|member| !member.single) {
-        commits(&members, output, &mut progress, &mut to)?;
+    if let Some(surveyed) = surveyed {
+        commits(&members, &surveyed, output, &mut to)?;
     }
     for (finding, text) in notes {
         print_note("replay", finding, &text, output, &mut to)?;
@@ -60,7 +70,8 @@ pub(crate) fn verify_all(options: &LogVerifyOptions) -> Result<Exit, CommandErro
     Ok(exit)
 }
 
-/// Verifies a member. If its server purged files in the meantime, they seem to be missing: then it verifies again.
+/// Verifies a member. Files that its server purged in the meantime seem to be missing: then it verifies the member
+/// again.
 fn unless_purging(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Report, DiskError> {
     let (mut report, mut looked) = (verify(member, progress)?, member.clone());
     for _ in 0..5 {
@@ -74,7 +85,8 @@ fn unless_purging(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) 
     Ok(report)
 }
 
-/// A dataDir without its logs contains only the older part of the history.
+/// Checks that a member has logs, if it has written any: a dataDir without them contains only the older part of the
+/// history.
 fn with_its_logs(member: &MemberFiles) -> Result<(), CommandError> {
     let newest = member.snapshots.last().and_then(|file| file.zxid).unwrap_or_default();
     if member.single || !member.logs.is_empty() || newest.0 == 0 {
@@ -97,16 +109,38 @@ fn differing(zxid: Zxid) -> Finding {
     finding("digest-differs", Severity::Damage, zxid, text, AtStart::Harmless)
 }
 
-/// The tree that a server of these files alone has after its start: it starts from its own newest snapshot, and also applies
-/// what was never committed. `None` if the tree cannot be rebuilt, which is reported elsewhere.
+/// The tree that a server has after it started with only these files: it loads its own newest snapshot, and also
+/// applies transactions that were never committed. `None` if the tree cannot be rebuilt, which is reported elsewhere.
 fn own_start(member: &MemberFiles, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Option<RebuiltTree>, DiskError> {
-    match rebuild(std::slice::from_ref(member), Point::End, progress) {
+    match started(member, progress) {
         Err(DiskError::NoTree(_)) => Ok(None),
         other => other.map(Some),
     }
 }
 
-/// Whether a transaction stops this member's server: at its start, or, by the files of all members, once it applies it.
+/// Findings about a member's snapshots that differ from what the servers had, as the first digest after each shows: the
+/// snapshots that the replay left out, and the one from which a server with only these files starts.
+fn wrong_snapshots(member: &MemberFiles, replayed: &RebuiltTree, own: Option<&RebuiltTree>) -> Vec<Finding> {
+    let wrong = |path: &Path, zxid, then: &str| {
+        let text =
+            format!("the first digest after it differs: it holds what was never committed, or it is damaged{then}");
+        Finding { path: path.to_owned(), ..finding("digest", Severity::Damage, zxid, text, AtStart::Harmless) }
+    };
+    let of_member = member.snapshots.iter().filter(|file| replayed.passed_over.contains(&file.path));
+    let mut found: Vec<Finding> = of_member.map(|file| wrong(&file.path, file.zxid.unwrap_or_default(), "")).collect();
+    // If the logs themselves differ, the replay of all members has already reported it.
+    let own = own.filter(|_| replayed.differs.is_none());
+    if let Some((zxid, base)) = own.and_then(|own| Some((own.differs?, own.base.as_ref()?)))
+        && !replayed.passed_over.contains(base)
+    {
+        let then = format!("; a server that starts from it has at {zxid:#} what the others have not");
+        found.push(wrong(base, zxid, &then));
+    }
+    found
+}
+
+/// The finding about a transaction that stops this member's server: when it starts, or, by the files of all members,
+/// when it applies that transaction.
 fn ending(replayed: &RebuiltTree, own: Option<&RebuiltTree>) -> Option<Finding> {
     let here = own.and_then(|own| own.replay.fatal());
     let fatal = here.or(replayed.replay.fatal())?;
@@ -129,14 +163,13 @@ fn compared(replayed: &RebuiltTree) -> (&'static str, String) {
     }
 }
 
-/// Prints what was never committed, by the files of several members.
+/// Prints which transactions were never committed, and of which that is unknown, by the files of several members.
 fn commits(
     members: &[MemberFiles],
+    surveyed: &HistorySurvey,
     output: Output,
-    progress: &mut dyn FnMut(Progress<'_>),
     to: &mut Printer,
 ) -> Result<(), CommandError> {
-    let surveyed = survey(members, None, progress)?;
     for (member, member_history) in members.iter().zip(&surveyed.member_histories) {
         for (&epoch, &ZxidRange { last, .. }) in &member_history.epochs {
             if surveyed.history.commit_status(last) == CommitStatus::NeverCommitted {

@@ -6,13 +6,13 @@ use crate::api::AclEntry;
 
 /// The rights, in the order in which `ZooKeeper`'s own shell prints them.
 const LETTERS: [char; 5] = ['c', 'd', 'r', 'w', 'a'];
-/// What `/` has at birth: everybody may do everything, keep everybody else out included.
+/// The ACL of `/` in a new ensemble: everybody may do everything, even keep everybody else out.
 pub const OPEN: &str = "world:anyone:cdrwa";
-/// What `/` is given where the spec says nothing. Clients make their top-level znodes there (`c`), look for them and watch
-/// for others' (`r`), and take away what they made, a chroot or a lock (`d`). Nobody needs its data (`w`), and who may set
-/// its ACL (`a`) can shut everybody out.
+/// The ACL that `/` gets if the spec says nothing. Clients create their top-level znodes there (`c`), look for them and
+/// watch for others' (`r`), and delete what they created, a chroot or a lock (`d`). Nobody needs its data (`w`), and
+/// whoever may set its ACL (`a`) can shut everybody out.
 pub const NARROW: &str = "world:anyone:cdr";
-/// What `/zookeeper` and all below it are given. Super needs no entry.
+/// The ACL of `/zookeeper` and everything below it. Super needs no entry.
 pub const READ_ONLY: &str = "world:anyone:r";
 
 /// One entry of an access control list. Two that say the same are equal.
@@ -31,8 +31,8 @@ pub struct Acl {
 pub enum RootAcl {
     /// The spec says what it is.
     Set(Vec<Acl>),
-    /// The spec says nothing: one that is open, or that this operator set, becomes [`NARROW`]. Any other was somebody's
-    /// decision, and wider or narrower it is left alone.
+    /// The spec says nothing: an open ACL, or one that this operator set, becomes [`NARROW`]. Any other was somebody's
+    /// decision and stays, whether wider or narrower.
     Narrow {
         /// What this operator set before, while the spec said so.
         ours: Vec<String>,
@@ -60,16 +60,16 @@ impl Acl {
             return Err(format!("the only id of the scheme world is anyone, not {id:?}"));
         }
         if perms.is_empty() || !perms.chars().all(|letter| LETTERS.contains(&letter)) {
-            return Err(format!("{perms:?} is not made of the rights c, d, r, w and a"));
+            return Err(format!("{perms:?} must consist of the rights c, d, r, w and a"));
         }
         let perms = LETTERS.iter().filter(|letter| perms.contains(**letter)).collect();
         Ok(Self { scheme: scheme.clone(), id: id.clone(), perms })
     }
 }
 
-/// Whether it is a user and the SHA-1 of `USER:PASSWORD` in base64: 20 bytes, so 27 letters and one `=`. No other algorithm
-/// can be set (`settings`). `ZooKeeper` takes a password in that place without a word, and nobody is let in by it. What stands
-/// there is never said again: it may be one.
+/// Checks that it is a user and the SHA-1 of `USER:PASSWORD` in base64: 20 bytes, so 27 letters and one `=`. No other
+/// algorithm can be set (`settings`). `ZooKeeper` silently accepts a password in its place, and then lets nobody in.
+/// The text is never shown: it may be a password.
 fn digest(id: &str) -> Result<(), String> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let hashed = |hash: &str| hash.len() == 28 && hash.strip_suffix('=').is_some_and(|hash| hash.bytes().all(letter));
@@ -84,8 +84,8 @@ fn digest(id: &str) -> Result<(), String> {
 /// Schemes that every server has a provider of.
 const BUILT_IN: [&str; 3] = ["world", "digest", "ip"];
 
-/// Why servers refuse a list of entries that were read by [`Acl::of`]. They say no more than that they do; but of the schemes that
-/// all have, `ip` alone has a form that is not checked here, and of the others they may have no provider.
+/// Why servers may refuse a list of entries that [`Acl::of`] accepted. They do not say why. Of the schemes that all
+/// servers have, only `ip` has a form that is not checked here; for other schemes they may have no provider.
 pub fn doubts(acl: &[Acl]) -> String {
     let of = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
         let entries = acl.iter().filter(|entry| wanted(&entry.scheme));
@@ -95,12 +95,15 @@ pub fn doubts(acl: &[Acl]) -> String {
     let mut told = Vec::new();
     if !foreign.is_empty() {
         told.push(format!(
-            "of {} they have no provider, which authProvider in spec.config adds, or it does not take the id",
+            "they have no provider for {} (authProvider in spec.config adds one), or it does not accept the id",
             foreign.join(", ")
         ));
     }
     if !addresses.is_empty() {
-        told.push(format!("{} is not an address, or one and its bits, such as 10.0.0.0/8", addresses.join(", ")));
+        told.push(format!(
+            "{} is neither an address nor an address with its bits, such as 10.0.0.0/8",
+            addresses.join(", ")
+        ));
     }
     if told.is_empty() { "they do not say which entry".to_owned() } else { told.join("; or ") }
 }
@@ -134,9 +137,9 @@ mod tests {
         let acl = |scheme: &str, id: &str| Acl { scheme: scheme.into(), id: id.into(), perms: "r".into() };
         let digest = acl("digest", "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=");
         let sasl = doubts(&[digest.clone(), acl("sasl", "bob")]);
-        assert!(sasl.contains("of sasl:bob they have no provider") && !sasl.contains("address"), "{sasl}");
+        assert!(sasl.contains("they have no provider for sasl:bob") && !sasl.contains("address"), "{sasl}");
         let ip = doubts(&[digest.clone(), acl("ip", "10.0.0")]);
-        assert!(ip.starts_with("ip:10.0.0 is not an address"), "{ip}");
+        assert!(ip.starts_with("ip:10.0.0 is neither an address"), "{ip}");
         assert!(!format!("{sasl}{ip}{}", doubts(&[digest])).contains("fyVm"));
     }
 

@@ -1,11 +1,11 @@
-//! `host:port`, as URLs and ZooKeeper write it: an IPv6 address stands in brackets, for its own colons.
+//! `host:port`, as URLs and ZooKeeper write it: an IPv6 address has brackets, because of its own colons.
 
 /// The port at that host. An IPv6 address gets its brackets if it has none.
 pub fn with_port(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// The host, in its brackets, and what is behind the colon; nothing if there is no colon behind the host.
+/// The host with its brackets, and what follows the colon; `None` if no colon follows the host.
 pub fn split(text: &str) -> Option<(&str, &str)> {
     let bracketed = if text.starts_with('[') { text.find(']').map_or(0, |end| end + 1) } else { 0 };
     let colon = bracketed + text.get(bracketed..)?.find(':')?;

@@ -1,7 +1,8 @@
-//! Every quantity that a spec may hold. The API server takes any text for one in a custom resource, and refuses the object
-//! that it ends up in: a `StatefulSet` that cannot be written any more.
+//! Checks every quantity in a spec. The API server accepts any text as a quantity in a custom resource, and then
+//! refuses the object that gets it: the `StatefulSet` could not be written any more.
 //!
-//! Memory has a floor as well: `512` is 512 bytes and `768m` is three quarters of one, and pods with such a limit never start.
+//! Memory also has a minimum: `512` is 512 bytes and `768m` is three quarters of one, and pods with such a limit never
+//! start.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +14,14 @@ use super::quantity;
 use crate::api::{PodTemplate, ZooKeeperEnsembleSpec};
 
 const MIB: u64 = 1 << 20;
-/// The least limit under which a JVM with a server in it comes up at all; from which on it bears load, `TightMemory` says.
+/// The smallest limit with which a JVM with a server in it starts at all. Whether it bears load, `TightMemory` says.
 const LEAST_SERVER_MIB: u64 = 64;
 /// An agent at rest has some 10 MiB.
 const LEAST_AGENT_MIB: u64 = 16;
 
 type Amounts = BTreeMap<String, Quantity>;
 
-/// What is wrong with any of them but those of `jvm` and `storage`, which have rules of their own.
+/// What is wrong with any of them, except those of `jvm` and `storage`, which have rules of their own.
 pub fn faults(spec: &ZooKeeperEnsembleSpec) -> Vec<Invalid> {
     let mut faults = Vec::new();
     let own = [
@@ -49,12 +50,12 @@ pub fn faults(spec: &ZooKeeperEnsembleSpec) -> Vec<Invalid> {
 fn unsound(place: &str, text: &str) -> Option<String> {
     match quantity::milli(text) {
         Some(0..) => None,
-        Some(_) => Some(format!("{place} {text:?} is less than nothing")),
-        None => Some(format!("{place} {text:?} is no quantity such as 500m, 2 or 512Mi")),
+        Some(_) => Some(format!("{place} {text:?} is negative")),
+        None => Some(format!("{place} {text:?} is not a quantity such as 500m, 2 or 512Mi")),
     }
 }
 
-/// Why a memory limit lets nothing run, and what is probably meant.
+/// Why nothing can run with a memory limit, and what was probably meant.
 fn too_little(limit: &str, who: &str, least: u64) -> Option<String> {
     let bytes = quantity::bytes(limit).unwrap_or_default();
     if bytes >= least * MIB {
@@ -63,8 +64,8 @@ fn too_little(limit: &str, who: &str, least: u64) -> Option<String> {
     let number = limit.trim_end_matches('m');
     let small = number.bytes().all(|byte| byte.is_ascii_digit()) && number.bytes().any(|byte| byte != b'0');
     let unit = match limit.len() - number.len() {
-        0 if small => format!(", since a number without a unit is bytes ({number}Mi is meant?)"),
-        1 if small => format!(", since m is a thousandth of a byte ({number}Mi is meant?)"),
+        0 if small => format!(", since a number without a unit is bytes (did you mean {number}Mi?)"),
+        1 if small => format!(", since m is a thousandth of a byte (did you mean {number}Mi?)"),
         _ => String::new(),
     };
     Some(format!("limits.memory {limit:?} is {bytes} bytes{unit}: {who} needs at least {least}Mi to run"))

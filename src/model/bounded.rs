@@ -1,16 +1,15 @@
-//! What others say, bounded where it is decoded: an agent's texts end in conditions, Events and log lines of the operator,
-//! which looks after everybody's ensembles.
+//! Limits the texts of others where they are decoded: an agent's texts end up in conditions, Events and log lines of
+//! the operator, which manages everybody's ensembles.
 //!
-//! Invariant: a text that is meant for people is cut, and has no control characters; one that is meant for a parser is
-//! whole or refused.
+//! Invariant: a text for people is cut, and has no control characters; a text for a parser is whole or refused.
 
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, de};
 
-/// Words of a condition, in bytes. The longest of our own is a URL and an error.
+/// The longest text in a condition, in bytes. Our own longest is a URL and an error.
 pub const WORDS: usize = 300;
 
-/// 255 servers, each with a name of 180 bytes: more do not fit into the 64 KiB of an answer either.
+/// 255 servers with names of 180 bytes: more would not fit into the 64 KiB of an answer either.
 pub const MEMBERSHIP: usize = 56 << 10;
 
 /// A server id is a byte.
@@ -39,7 +38,7 @@ pub fn optional<'de, D: Deserializer<'de>>(decoder: D) -> Result<Option<String>,
     Ok(Option::<String>::deserialize(decoder)?.as_deref().map(words))
 }
 
-/// For the text of a membership: half of one would be another one.
+/// For the text of a membership: half of one would be another membership.
 pub fn membership<'de, D: Deserializer<'de>>(decoder: D) -> Result<String, D::Error> {
     let text = String::deserialize(decoder)?;
     if text.len() > MEMBERSHIP {
@@ -52,8 +51,8 @@ pub fn membership<'de, D: Deserializer<'de>>(decoder: D) -> Result<String, D::Er
     Ok(text)
 }
 
-/// For a count, however it is written: with the Prometheus provider `monitor` has `2.0` where it has `2` by default. What is
-/// no whole number, and no number at all, is not known.
+/// For a count, however it is written: with the Prometheus provider `monitor` has `2.0` where it has `2` by default.
+/// Anything but a whole number is unknown.
 pub fn count<'de, D: Deserializer<'de>>(decoder: D) -> Result<Option<u32>, D::Error> {
     struct Count;
     impl de::Visitor<'_> for Count {
@@ -103,7 +102,7 @@ mod tests {
     #[test]
     fn a_count_is_a_count_however_it_is_written() {
         #[derive(Deserialize)]
-        struct Seen {
+        struct Counted {
             #[serde(default, deserialize_with = "count")]
             n: Option<u32>,
         }
@@ -119,7 +118,7 @@ mod tests {
             (r#"{"n":null}"#, None),
             ("{}", None),
         ] {
-            assert_eq!(serde_json::from_str::<Seen>(json).unwrap().n, want, "{json}");
+            assert_eq!(serde_json::from_str::<Counted>(json).unwrap().n, want, "{json}");
         }
     }
 }

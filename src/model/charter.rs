@@ -7,20 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::ServerId;
 use super::membership::Membership;
+use super::parent::ParentPoint;
 
 /// Key of the `ConfigMap` under which the charter stands.
 pub const CHARTER_KEY: &str = "charter.json";
-/// Key of the `ConfigMap` under which the static configuration stands, without `dynamicConfigFile` and secrets.
+/// Key of the `ConfigMap` with the static configuration, without `dynamicConfigFile` and secrets.
 pub const STATIC_KEY: &str = "zoo.cfg";
 
-/// How an ensemble begins, with the disks that its members find. What differs from one beginning to another matches on it; where only
-/// the vote of an empty disk matters, `is_birth` is asked.
+/// How an ensemble begins, with the disks that its members find. Code that depends on the kind of beginning matches on
+/// it; if only the vote of an empty disk matters, it asks `is_birth`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
 pub enum Beginning {
     /// It never had a quorum. Only now may an empty disk vote.
     Birth,
-    /// It had one before: what is stored is on the disks of a majority, and an empty one waits for theirs.
+    /// It had one before: the data is on the disks of a majority, and an empty disk waits for theirs.
     TakenUp,
 }
 
@@ -34,7 +35,7 @@ impl Beginning {
     }
 }
 
-/// The one word that agents of every version know. Whatever else a beginning may be, `true` lets empty disks vote.
+/// The value that agents of every version know. Whatever other beginnings there may be, `true` lets empty disks vote.
 impl From<Beginning> for bool {
     fn from(beginning: Beginning) -> Self {
         beginning.is_birth()
@@ -53,7 +54,7 @@ impl From<bool> for Beginning {
 pub struct Charter {
     /// Name of the ensemble, for messages.
     pub ensemble: String,
-    /// Identity of the ensemble: its disks bear it too.
+    /// Identity of the ensemble, which its disks have too.
     pub identity: String,
     /// How it begins: as a birth only until it first had a quorum.
     #[serde(rename = "birth")]
@@ -62,11 +63,18 @@ pub struct Charter {
     pub membership: String,
     /// Its version in hexadecimal, 0 for a seed.
     pub version: String,
-    /// `server.N` entry of any member, with `{ordinal}` and `{id}` to fill in, for a member that is not in the list.
+    /// The `server.N` entry of a member that is not in the list, with `{ordinal}` and `{id}` to fill in.
     pub joiner: String,
     /// Members that cannot read their own data and start empty once, each with the uid of the pod that could not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resync: BTreeMap<ServerId, String>,
+    /// Members that may vote although their volume is empty, since somebody accepted the loss of a majority; each with the last
+    /// epoch that another member had joined then. Whoever has joined a later one proves that this is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub may_vote: BTreeMap<ServerId, u64>,
+    /// What founders begin with, at a birth: a point of another ensemble's archive. Without it, with nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentPoint>,
 }
 
 impl Charter {
@@ -76,7 +84,7 @@ impl Charter {
         u32::try_from(membership.voters().count()).unwrap_or(u32::MAX)
     }
 
-    /// The membership in it, if it is one that ZooKeeper confirmed and no seed.
+    /// The membership in it, if ZooKeeper confirmed it and it is not a seed.
     pub fn confirmed(&self) -> Option<Membership> {
         let mut membership = Membership::parse(&self.membership).ok()?;
         membership.version = self.version.parse().ok()?;

@@ -1,18 +1,20 @@
-//! What is wanted, proven: a spec is read once, here, and every later stage takes only this.
+//! A validated spec: it is read once, here, and every later stage uses only this.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::acl::Acl;
+use super::archive::Archive;
 use super::heap::Heap;
 use super::invalid::{Invalid, InvalidSpec, all_of};
+use super::parent::Parent;
 use super::window::Window;
 use super::{amounts, quantity};
 use crate::api::{
     AclEntry, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec,
 };
-use crate::settings::{self, Asked};
+use crate::settings::{self, UserSettings};
 
 /// The most voters that an ensemble may have.
 pub const MAX_REPLICAS: u32 = 15;
@@ -56,6 +58,10 @@ pub struct Desired {
     pub resources: Value,
     /// The ACL of `/`, if the spec says it.
     pub root_acl: Option<Vec<Acl>>,
+    /// Where committed transactions are archived, if anywhere.
+    pub archive: Option<Archive>,
+    /// What it is made from, if from something.
+    pub parent: Option<Parent>,
     /// `resources` of the agent and of what prepares the volume, to be merged.
     pub agent_resources: Value,
     /// When members that serve may be restarted.
@@ -95,9 +101,9 @@ pub enum Storage {
 }
 
 impl Desired {
-    /// Checks a spec and fills in what it leaves out; or says all that is wrong with it.
+    /// Checks a spec and fills in its defaults, or returns everything that is wrong with it.
     pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, InvalidSpec> {
-        // Destructured without `..`: a new field does not compile until it is followed or refused.
+        // Destructured without `..`, so that a new field does not compile before it is followed or refused.
         let ZooKeeperEnsembleSpec {
             replicas,
             version,
@@ -107,6 +113,8 @@ impl Desired {
             storage,
             resources,
             root_acl,
+            archive,
+            from,
             agent,
             update_policy,
             pod_template,
@@ -121,18 +129,19 @@ impl Desired {
 
         let replicas = invalid.keep(replicas_of(*replicas));
         let proven_version = invalid.keep(version_of(version));
-        // Where the version is wrong already, it is not called a wrong tag as well.
+        // If the version is wrong, it is not reported as a wrong tag as well.
         let reference = invalid.keep(image_of(&image, proven_version.as_deref().unwrap_or(ANY_VERSION)));
-        let asked = Asked { config: &config, flags: &flags, version, replicas: replicas.unwrap_or(MAX_REPLICAS) };
-        let settled = invalid.keep_all(settings::settle(asked));
+        let user = UserSettings { config: &config, flags: &flags, version, replicas: replicas.unwrap_or(MAX_REPLICAS) };
+        let settled = invalid.keep_all(settings::check(user));
         let amounts = amounts::faults(spec);
-        // A limit that is refused is no measure of a heap.
+        // A refused limit says nothing about the heap.
         let measured = amounts.iter().all(|fault| fault.field != "resources");
         invalid.note(amounts);
         let resources = invalid.keep(to_value("resources", resources.as_ref())).unwrap_or_default();
         let limit = memory_limit(&resources).filter(|_| measured);
         let heap = invalid.keep(Heap::of(jvm.heap.as_deref(), &flags, limit));
         let storage = invalid.keep(storage_of(storage));
+        let parent = invalid.keep(from.as_ref().map(Parent::of).transpose());
         let root_acl = invalid.keep_all(root_acl.as_deref().map(root_acl_of).transpose());
         let agent_resources = agent.as_ref().and_then(|agent| agent.resources.as_ref());
         let agent_resources = invalid.keep(to_value("agent", agent_resources)).unwrap_or_default();
@@ -157,6 +166,7 @@ impl Desired {
         else {
             return Err(invalid);
         };
+        let number = replicas;
         Ok(Self {
             replicas,
             version,
@@ -173,6 +183,8 @@ impl Desired {
             storage,
             resources,
             root_acl,
+            archive: archive.as_ref().map(|archive| Archive::of(archive, number)),
+            parent: parent.flatten(),
             agent_resources,
             deadline: update_policy
                 .as_ref()
@@ -207,7 +219,7 @@ fn version_of(version: &str) -> Result<String, Invalid> {
     Err(Invalid { field: "version", reason: format!("{version:?} is not MAJOR.MINOR.PATCH such as 3.9.5") })
 }
 
-/// No entry at all is what `ZooKeeper` takes for open to everybody.
+/// `ZooKeeper` takes an empty list for open to everybody.
 fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Vec<Invalid>> {
     let invalid = |reason| Invalid { field: "rootAcl", reason };
     if entries.is_empty() {
@@ -222,7 +234,7 @@ fn root_acl_of(entries: &[AclEntry]) -> Result<Vec<Acl>, Vec<Invalid>> {
     Ok(acls)
 }
 
-/// A reference of an image: the repository bears neither tag nor digest, and a digest may stand behind the tag.
+/// An image reference: the repository has neither tag nor digest, and a digest may follow the tag.
 fn image_of(image: &ImageSpec, version: &str) -> Result<String, Invalid> {
     let repository = image.repository.as_deref().unwrap_or(DEFAULT_REPOSITORY);
     let name = repository.rsplit('/').next().unwrap_or_default();
@@ -260,7 +272,7 @@ fn memory_limit(resources: &Value) -> Option<u64> {
 
 fn storage_of(storage: StorageSpec) -> Result<Storage, Invalid> {
     if let Some(size) = storage.size.as_deref().filter(|size| quantity::bytes(size).is_none()) {
-        return Err(Invalid { field: "storage.size", reason: format!("{size:?} is no quantity such as 10Gi") });
+        return Err(Invalid { field: "storage.size", reason: format!("{size:?} is not a quantity such as 10Gi") });
     }
     if storage.ephemeral == Some(true) {
         return Ok(Storage::Ephemeral { limit: storage.size });
@@ -378,13 +390,14 @@ mod tests {
                 "podTemplate",
             ]
         );
-        // A memory limit that no server runs with is not held against the heap as well, nor a wrong version against the tag.
+        // A memory limit that no server can run with is not compared with the heap as well, nor a wrong version with
+        // the tag.
         assert_eq!(
             fields(json!({"replicas": 1, "version": "3.9.5", "resources": {"limits": {"memory": "512"}}})),
             ["resources"]
         );
         assert_eq!(fields(json!({"replicas": 1, "version": "a:b"})), ["version"]);
-        // A wrong number of replicas is not held against what leaderServes takes.
+        // A wrong number of replicas is not compared with leaderServes.
         assert_eq!(fields(json!({"replicas": 0, "version": "3.9.5", "config": {"leaderServes": "no"}})), ["replicas"]);
     }
 }

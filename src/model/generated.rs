@@ -1,4 +1,4 @@
-//! Secrets whose content is made up once, when they are created: rendered nowhere, so that it is never replaced.
+//! Secrets whose content is generated once, when they are created: it is never rendered, so it is never replaced.
 
 use super::Names;
 use super::password::PASSWORD_KEY;

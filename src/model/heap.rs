@@ -1,6 +1,6 @@
-//! The server's Java heap: what the spec asks for, what follows from the memory limit, and what the flags say of it.
+//! The server's Java heap: what the spec asks for, what follows from the memory limit, and what the flags say.
 //!
-//! Invariant: a heap that leaves nothing of the memory limit is refused, whichever field asks for it.
+//! Invariant: a heap that takes the whole memory limit is refused, whichever field asks for it.
 
 use super::invalid::Invalid;
 use super::quantity;
@@ -12,7 +12,7 @@ const LEAST_MIB: u64 = 32;
 /// What a server needs beside its heap, as measured under load.
 pub const BESIDE_HEAP_MIB: u64 = 128;
 
-/// Flags that say the largest heap; of several the JVM takes the last. `-mx` is what the launcher makes `-Xmx` of.
+/// Flags that set the largest heap; the JVM uses the last one. The launcher turns `-mx` into `-Xmx`.
 const LARGEST: [&str; 3] = ["-Xmx", "-mx", "-XX:MaxHeapSize="];
 /// Flags that say with how much of it the JVM begins.
 const INITIAL: [&str; 3] = ["-Xms", "-ms", "-XX:InitialHeapSize="];
@@ -20,16 +20,16 @@ const INITIAL: [&str; 3] = ["-Xms", "-ms", "-XX:InitialHeapSize="];
 /// The heap of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heap {
-    /// What the operator passes on as `-Xmx` and `-Xms`, in MiB; `None` when the user's flags say it.
+    /// What the operator passes as `-Xmx` and `-Xms`, in MiB; `None` if the user's flags set it.
     pub passed_mib: Option<u64>,
     /// What it comes to, in MiB.
     pub largest_mib: u64,
 }
 
 impl Heap {
-    /// Reads it from `jvm.heap`, `jvm.flags` and the memory limit in bytes. Without the first two, it is what the limit leaves
-    /// beside a quarter of it, and beside [`BESIDE_HEAP_MIB`] at least: `ZooKeeper` keeps its tree on the heap, and needs the
-    /// rest for threads, direct buffers and the JVM itself.
+    /// Reads it from `jvm.heap`, `jvm.flags` and the memory limit in bytes. Without the first two, it is the limit less
+    /// a quarter, and less [`BESIDE_HEAP_MIB`] at least: `ZooKeeper` keeps its tree on the heap, and needs the rest for
+    /// threads, direct buffers and the JVM itself.
     pub fn of(heap: Option<&str>, flags: &[String], limit: Option<u64>) -> Result<Self, Invalid> {
         let in_flags = |reason| Invalid { field: "jvm.flags", reason };
         if let Some(flag) = flags.iter().find(|flag| flag.contains("RAMPercentage")) {
@@ -43,7 +43,7 @@ impl Heap {
         let (asked, field) = match (heap, largest) {
             (Some(_), _) if largest.or(initial).is_some() => {
                 return Err(in_flags(
-                    "jvm.heap and a flag that says the heap contradict each other: set one of them".to_owned(),
+                    "jvm.heap and a flag that sets the heap contradict each other: set one of them".to_owned(),
                 ));
             }
             (Some(text), _) => {
@@ -63,7 +63,7 @@ impl Heap {
         }
         if let Some(initial) = initial.filter(|initial| *initial > asked) {
             return Err(in_flags(format!(
-                "the JVM would not start: it is to begin with a heap of {} MiB, which may have {} at most",
+                "the JVM would not start: its initial heap is {} MiB, and its largest heap {}",
                 initial / MIB,
                 asked / MIB
             )));
@@ -80,13 +80,13 @@ fn left_of(limit: Option<u64>) -> u64 {
         .map_or(DEFAULT_MIB, |limit| (limit * 3 / 4).min(limit.saturating_sub(BESIDE_HEAP_MIB)).max(LEAST_MIB))
 }
 
-/// The largest heap that flags name, in MiB: those of a pod, whoever wrote them.
+/// The largest heap in the flags of a pod, in MiB, whoever wrote them.
 pub fn largest_mib<'a>(flags: impl IntoIterator<Item = &'a str>) -> Option<u64> {
     let of = |flag: &str| LARGEST.iter().find_map(|name| bytes(flag.strip_prefix(name)?));
     flags.into_iter().filter_map(of).last().map(|bytes| bytes / MIB)
 }
 
-/// The size in the last of these flags, or the one that the JVM would not start with.
+/// The size in the last of these flags, or the flag that prevents the JVM from starting.
 fn last(flags: &[String], names: &[&str]) -> Result<Option<u64>, String> {
     let mut last = None;
     for flag in flags {

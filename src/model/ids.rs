@@ -11,15 +11,15 @@ pub use zookeeper_files::ids::Zxid;
 /// Members that are alike: each pool has a `StatefulSet` of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pool {
-    /// Those that are wanted as voters.
+    /// Members that should vote.
     Voters,
-    /// Those that only follow. Nobody can ask for any yet.
+    /// Members that only follow. The spec cannot ask for any yet.
     Observers,
 }
 
 impl Pool {
-    /// The ids of its members. They never meet those of another pool, and end where ZooKeeper's do once it makes znodes with a
-    /// time to live.
+    /// The ids of its members. They never overlap with another pool's, and end where ZooKeeper's ids end once it
+    /// creates znodes with a time to live.
     pub const fn ids(self) -> RangeInclusive<u32> {
         match self {
             Self::Voters => 1..=127,
@@ -28,7 +28,7 @@ impl Pool {
     }
 }
 
-/// A member's place: which pod of which pool it is.
+/// Which pod of which pool a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seat {
     /// Its pool.
@@ -44,7 +44,7 @@ impl Seat {
     }
 }
 
-/// A member's id in ZooKeeper, a voter's ordinal + 1: ids of 0 are not allowed there.
+/// A member's id in ZooKeeper: for a voter its ordinal + 1, so that no member of ours has the id 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ServerId(pub u32);
@@ -56,15 +56,17 @@ impl From<Seat> for ServerId {
 }
 
 impl ServerId {
-    /// The place of the member of this id. Beyond the last pool's ids there are only servers that somebody else added. So is a server
-    /// 0, which ZooKeeper lets them add: its seat is one that no pod can have, and not the first voter's.
+    /// The seat of the member with this id. Above the last pool's ids there are only servers that somebody else added.
+    /// The same is true for a server 0, which ZooKeeper allows: its seat is one that no pod can have, and not the first
+    /// voter's.
     pub fn seat(self) -> Seat {
         let pool = if self.0 < *Pool::Observers.ids().start() { Pool::Voters } else { Pool::Observers };
         Seat { pool, ordinal: self.0.checked_sub(*pool.ids().start()).unwrap_or(u32::MAX) }
     }
 }
 
-/// The version of a membership: the zxid of the `reconfig` that made it. 0 is a list that nobody has agreed on yet.
+/// The version of a membership: the zxid of the `reconfig` that made it. Version 0 is a list that nobody has agreed on
+/// yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "Zxid", into = "Zxid")]
 pub struct ConfigVersion(pub u64);

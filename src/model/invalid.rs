@@ -1,4 +1,4 @@
-//! What is wrong with a spec: all of it at once, so that nobody corrects one fault only to hear of the next.
+//! Everything that is wrong with a spec, at once: nobody should correct one fault only to hear of the next.
 
 use std::fmt::{Display, Formatter};
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::words::{NAMED, QUOTE, cut};
 use crate::settings;
 
-/// One fault of a spec. The schema refuses most of them before; a spec stored under an older schema comes here.
+/// One fault of a spec. The schema refuses most of them earlier; a spec stored under an older schema gets here.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("spec.{field}: {reason}")]
 pub struct Invalid {
@@ -17,14 +17,14 @@ pub struct Invalid {
     pub reason: String,
 }
 
-/// A spec that cannot be followed, with each of its faults, none twice. Shown, it names the first of them and counts the rest.
+/// An invalid spec with all its faults, without duplicates. Its text names the first faults and counts the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Error)]
 pub struct InvalidSpec {
     faults: Vec<Invalid>,
 }
 
-impl From<settings::Refusal> for Invalid {
-    fn from(settings::Refusal { field, reason }: settings::Refusal) -> Self {
+impl From<settings::RefusedSetting> for Invalid {
+    fn from(settings::RefusedSetting { field, reason }: settings::RefusedSetting) -> Self {
         Self { field, reason }
     }
 }

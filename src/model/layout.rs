@@ -1,13 +1,17 @@
-//! Where things are inside a member's pod: what the rendering and the agent must agree on.
+//! Paths and ports inside a member's pod, on which the rendering and the agent have to agree.
 
 /// The member's volume, ZooKeeper's `dataDir`.
 pub const DATA_DIR: &str = "/data";
-/// The static configuration. On the volume, because ZooKeeper writes the membership beside it, at each change.
+/// The static configuration. It is on the volume, because ZooKeeper writes the membership beside it at each change.
 pub const CONFIG_FILE: &str = "/data/conf/zoo.cfg";
 /// Where the `ConfigMap` with the charter is mounted.
 pub const SEED_DIR: &str = "/seed";
 /// Where the Secret with the super user's password is mounted.
 pub const SUPER_DIR: &str = "/super";
+/// Where the Secret with the archive's credentials is mounted, in the agent alone.
+pub const ARCHIVE_DIR: &str = "/archive";
+/// Where the Secret with the credentials of the archive is mounted that an ensemble is made from, in what prepares the volume alone.
+pub const PARENT_DIR: &str = "/parent";
 /// Port of ZooKeeper's AdminServer, on loopback.
 pub const ADMIN_PORT: u16 = 8080;
 /// Port of the agent.
@@ -18,5 +22,5 @@ pub const HEALTH_PATH: &str = "/healthz";
 pub const READY_PATH: &str = "/ready";
 /// To hold up a leader that is to stop, until another leads.
 pub const HAND_OVER_PATH: &str = "/hand-over";
-/// What the operator asks it, and the other founders at a birth: all that it knows of its member.
+/// Everything that the agent knows about its member: for the operator, and for the other founders at a birth.
 pub const MEMBER_PATH: &str = "/v1/member";

@@ -1,8 +1,8 @@
 //! A membership: the text of `/zookeeper/config` and of the dynamic configuration files, parsed and printed.
 //!
-//! Invariant: of every text that ZooKeeper accepts, role, group and weight of each server are known, and printed it says the
-//! same; `parse` of what `text` prints is the identity. What this operator would never write (observers, several addresses,
-//! groups) survives.
+//! Invariant: the role, group and weight of each server are known for every text that ZooKeeper accepts, and the
+//! printed text means the same; `parse` of the output of `text` is the identity. What this operator would never write
+//! (observers, several addresses, groups) survives.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -59,7 +59,9 @@ impl Role {
 pub struct Change {
     /// That server.
     pub id: ServerId,
-    /// The whole membership that this leads to. ZooKeeper takes no word of single servers where votes are counted by weights.
+    /// The membership on which this was decided.
+    pub from: Membership,
+    /// The whole new membership.
     pub to: Membership,
 }
 
@@ -78,7 +80,19 @@ pub struct NotAMembership {
     reason: &'static str,
 }
 
-/// The ports of a member, the same for all: each has an address of its own.
+/// `ZooKeeper` counts ids in 64 bits, also below zero. Whoever adds a server by hand may give it any of them.
+const FOREIGN_ID: &str = "the id is none that this operator counts (0 to 4294967295)";
+
+impl NotAMembership {
+    /// What takes the line out of the membership, if `ZooKeeper` can read it and only this operator cannot.
+    pub fn command(&self) -> Option<String> {
+        let (key, _) = self.line.split_once('=')?;
+        let id: i64 = key.trim().strip_prefix("server.")?.parse().ok()?;
+        u32::try_from(id).is_err().then(|| format!("reconfig -remove {id}"))
+    }
+}
+
+/// The ports of a member, the same for all, since each has an address of its own.
 pub const CLIENT_PORT: u16 = 2181;
 /// The port on which followers connect to the leader.
 pub const QUORUM_PORT: u16 = 2888;
@@ -91,8 +105,8 @@ impl Server {
         Self::parse(&format!("{host}:{QUORUM_PORT}:{ELECTION_PORT}:participant;0.0.0.0:{CLIENT_PORT}"))
     }
 
-    /// Reads `host:port:port[:role][|…][;client]`. Whether all of it is there is not asked here. Several addresses have one role
-    /// together; without one it is a participant.
+    /// Reads `host:port:port[:role][|…][;client]`. It does not check that everything is there. Several addresses share
+    /// one role; without one it is a participant.
     pub fn parse(spec: &str) -> Self {
         let quorum = spec.split(';').next().unwrap_or(spec);
         let role = |address| Role::parse(address::split(address)?.1.split(':').nth(2)?);
@@ -103,6 +117,20 @@ impl Server {
     /// All of it.
     pub fn spec(&self) -> &str {
         &self.spec
+    }
+
+    /// Its hosts and ports for the other servers, and its role, without the client's part.
+    pub fn peers(&self) -> (&str, Role) {
+        let quorum = self.spec.split(';').next().unwrap_or(&self.spec);
+        let addresses = quorum.rsplit_once(':').filter(|(_, role)| Role::parse(role).is_some());
+        (addresses.map_or(quorum, |(addresses, _)| addresses), self.role)
+    }
+
+    /// Whether its client's part is missing, or is the one that every member has, in any of its spellings.
+    pub fn usual_clients(&self) -> bool {
+        let Some((_, clients)) = self.spec.split_once(';') else { return true };
+        let (host, port) = clients.rsplit_once(':').unwrap_or(("", clients));
+        port.parse() == Ok(CLIENT_PORT) && ["", "0.0.0.0", "[::]", "[0:0:0:0:0:0:0:0]"].contains(&host)
     }
 
     /// What it is in its ensemble.
@@ -134,14 +162,15 @@ impl Membership {
     }
 
     fn add(&mut self, line: &str, key: &str, value: &str) -> Result<(), &'static str> {
-        let id = |text: &str| text.parse().map(ServerId).map_err(|_| "the id is no number");
+        let uncounted = |text: &str| if text.parse::<i64>().is_ok() { FOREIGN_ID } else { "the id is not a number" };
+        let id = |text: &str| text.parse().map(ServerId).map_err(|_| uncounted(text));
         match key.split_once('.') {
             Some(("server", server)) => {
                 let before = self.servers.insert(id(server)?, Server::parse(value));
                 return before.map_or(Ok(()), |_| Err("the id is there twice"));
             }
             Some(("group", group)) => {
-                let group = group.parse().map_err(|_| "the group is no number")?;
+                let group = group.parse().map_err(|_| "the group is not a number")?;
                 for server in value.split(':') {
                     if self.votes.groups.insert(id(server)?, group).is_some() {
                         return Err("a server is in a group already");
@@ -149,7 +178,7 @@ impl Membership {
                 }
             }
             Some(("weight", server)) => {
-                let weight = value.parse().map_err(|_| "the weight is no number")?;
+                let weight = value.parse().map_err(|_| "the weight is not a number")?;
                 self.votes.weights.insert(id(server)?, weight);
             }
             None if key == "version" => {
@@ -160,7 +189,7 @@ impl Membership {
         Ok(())
     }
 
-    /// The text of a dynamic configuration file: without the version, which its name bears.
+    /// The text of a dynamic configuration file, without the version, which is in the file's name.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for line in self.lines().iter().chain(&self.rest) {
@@ -169,7 +198,7 @@ impl Membership {
         text
     }
 
-    /// One `server.N=…` a server, and how their votes are counted where that is not by majority.
+    /// One `server.N=…` for each server, and how their votes are counted if not by majority.
     pub fn lines(&self) -> Vec<String> {
         let servers = self.servers.iter().map(|(id, server)| format!("server.{id}={}", server.spec));
         let mut groups: BTreeMap<i64, Vec<String>> = BTreeMap::new();
@@ -186,18 +215,18 @@ impl Membership {
         self.servers.iter().filter(|(_, server)| server.votes()).map(|(id, _)| *id)
     }
 
-    /// Whether those of which this is so are a quorum.
+    /// Whether the voters that are `present` are a quorum.
     pub fn quorum(&self, present: impl Fn(ServerId) -> bool) -> bool {
         self.votes.quorum(self.voters(), present)
     }
 
-    /// The highest id of an ensemble's own members, 0 when there is none. A server that somebody added by hand is none,
-    /// whatever its id: no pod is started for it.
+    /// The highest id of the ensemble's own members; 0 if there is none. A server that somebody added by hand does not
+    /// count, whatever its id: no pod is started for it.
     pub fn highest(&self, names: &Names) -> u32 {
         self.servers.iter().rev().find(|(id, server)| names.owns(**id, server)).map_or(0, |(id, _)| id.0)
     }
 
-    /// Servers that are elsewhere than this ensemble's members are.
+    /// Servers with other addresses than this ensemble's members.
     pub fn strangers<'a>(&'a self, names: &'a Names) -> impl Iterator<Item = (ServerId, &'a Server)> + 'a {
         self.servers.iter().filter(|(id, server)| !names.owns(**id, server)).map(|(id, server)| (*id, server))
     }
@@ -207,7 +236,13 @@ impl Membership {
         self.voters().filter(|id| self.servers.get(id).is_some_and(|server| names.owns(*id, server)))
     }
 
-    /// The list with this server as well, in the group that is kept for it. Nobody has agreed on it yet.
+    /// Those among this ensemble's members that only observe.
+    pub fn own_observers<'a>(&'a self, names: &'a Names) -> impl DoubleEndedIterator<Item = ServerId> + 'a {
+        let observes = |id: &ServerId, server: &Server| !server.votes() && names.owns(*id, server);
+        self.servers.iter().filter(move |(id, server)| observes(id, server)).map(|(id, _)| *id)
+    }
+
+    /// The list with this server added, in the group that is kept for it. Nobody has agreed on it yet.
     #[must_use]
     pub fn with(&self, id: ServerId, server: Server) -> Self {
         let mut to = Self { version: ConfigVersion(0), ..self.clone() };
@@ -215,8 +250,8 @@ impl Membership {
         to
     }
 
-    /// The list without this server. Its group and weight stay as they are: it comes back, and until then the others are a quorum
-    /// exactly where they would be one with that server stopped.
+    /// The list without this server. Its group and weight stay: it comes back, and until then the others are a quorum
+    /// exactly if they would be one with that server stopped.
     #[must_use]
     pub fn without(&self, id: ServerId) -> Self {
         let mut to = Self { version: ConfigVersion(0), ..self.clone() };
@@ -233,7 +268,7 @@ impl Membership {
         to
     }
 
-    /// Whether a server that joined would have a vote that is counted: by groups only one that has a group.
+    /// Whether the vote of a server that joins would count: with groups, only if it has a group.
     pub fn has_place_for(&self, id: ServerId) -> bool {
         self.votes.by_majority() || self.votes.groups.contains_key(&id)
     }
@@ -265,16 +300,30 @@ mod tests {
     #[test]
     fn a_line_that_is_no_membership_is_named() {
         for (text, reason) in [
-            ("server.x=h:1:2", "the id is no number"),
+            ("server.x=h:1:2", "the id is not a number"),
             ("server.1=h:1:2\nserver.1=h:1:2", "the id is there twice"),
             ("version=zz", "the version is not hexadecimal"),
             ("nonsense", "no '='"),
             ("group.1=1:2\ngroup.2=2:3", "a server is in a group already"),
-            ("group.x=1", "the group is no number"),
-            ("group.1=1:", "the id is no number"),
-            ("weight.1=heavy", "the weight is no number"),
+            ("group.x=1", "the group is not a number"),
+            ("group.1=1:", "the id is not a number"),
+            ("weight.1=heavy", "the weight is not a number"),
+            ("server.5000000000=h:1:2", "the id is none that this operator counts (0 to 4294967295)"),
+            ("server.99999999999999999999=h:1:2", "the id is not a number"),
         ] {
             assert_eq!(Membership::parse(text).unwrap_err().reason, reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_only_java_can_count_is_told_with_the_command_that_removes_it() {
+        let command = |text: &str| Membership::parse(text).unwrap_err().command();
+        let remove = |id: &str| Some(format!("reconfig -remove {id}"));
+        for id in ["5000000000", "-1", "4294967296", "9223372036854775807"] {
+            assert_eq!(command(&format!("server.1=h:1:2\nserver.{id}=h:1:2:observer")), remove(id));
+        }
+        for other in ["server.x=h:1:2", "group.1=1:5000000000", "weight.5000000000=1", "server.9223372036854775808=h"] {
+            assert_eq!(command(other), None, "{other}");
         }
     }
 

@@ -12,21 +12,29 @@ pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
 pub const BORN_LABEL: &str = "menagerie.dev/born";
 /// Label on a Service of one member: its server id.
 pub const MEMBER_LABEL: &str = "menagerie.dev/server-id";
-/// Annotation on an ensemble or on a pod: a new value is a wish for a restart.
+/// Annotation on an ensemble or on a pod: a new value requests a restart.
 pub const RESTART_ANNOTATION: &str = "menagerie.dev/restart";
-/// Annotation on the pods' template: the wish for a restart that they were made for.
+/// Annotation on the pod template: the restart request that the pods were created for.
 pub const RESTARTED_ANNOTATION: &str = "menagerie.dev/restarted-for";
-/// Annotation on a pod: `volume` is a wish for a new, empty volume.
+/// Annotation on a pod: `volume` requests a new, empty volume.
 pub const REPLACE_ANNOTATION: &str = "menagerie.dev/replace";
-/// Annotation on an ensemble under a supervised update policy: the revision that may be restarted to.
+/// Annotation on an ensemble with a supervised update policy: the approved revision.
 pub const APPROVE_ANNOTATION: &str = "menagerie.dev/approve";
+/// Annotation on an ensemble that lost a majority of its volumes: the loss that somebody accepts.
+pub const ACCEPT_LOSS_ANNOTATION: &str = "menagerie.dev/accept-loss";
+/// What a person can ask for by an annotation on an ensemble. The operator's store keeps these annotations and no others.
+pub const REQUEST_ANNOTATIONS: [&str; 3] = [RESTART_ANNOTATION, APPROVE_ANNOTATION, ACCEPT_LOSS_ANNOTATION];
 /// Annotation on pods: their version of ZooKeeper. On a claim: the version that last ran on it.
 pub const VERSION_ANNOTATION: &str = "menagerie.dev/version";
-/// Annotation on pods: what ZooKeeper's own scripts find as their configuration.
+/// Annotation on pods: the configuration that ZooKeeper's own scripts find.
 pub const SCRIPTS_ANNOTATION: &str = "menagerie.dev/scripts";
 /// Name of the volume by which they find it.
 pub const SCRIPTS_VOLUME: &str = "script-config";
-/// Label by which Argo CD takes an object for a part of its application, and deletes it when it is not in the manifests.
+/// The volume of the Secret with the archive's credentials.
+pub const ARCHIVE_VOLUME: &str = "menagerie-archive";
+/// The volume of the Secret with the credentials of the archive that an ensemble is made from.
+pub const PARENT_VOLUME: &str = "menagerie-parent";
+/// Label by which Argo CD takes an object for a part of its application, and deletes it if it is not in the manifests.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Label on everything rendered: who looks after it.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -47,7 +55,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// What tells it from the ensembles of other namespaces.
+    /// What distinguishes it from ensembles in other namespaces.
     pub fn key(&self) -> (String, String) {
         (self.namespace.clone(), self.ensemble.clone())
     }
@@ -64,7 +72,7 @@ impl Names {
     pub fn seat_of_pod(&self, pod: &str) -> Option<Seat> {
         let text = pod.strip_prefix(&self.ensemble)?.strip_prefix('-')?;
         let ordinal: u32 = text.parse().ok()?;
-        // Anybody may make a claim of any name: `data-zk-4000000000` must not decide how much is looked for, and
+        // Anybody can create a claim with any name: `data-zk-4000000000` must not decide how much is looked for, and
         // `data-zk-00` is not the claim of the first member.
         (ordinal < MAX_REPLICAS && ordinal.to_string() == text).then_some(Seat::voter(ordinal))
     }
@@ -104,18 +112,18 @@ impl Names {
         format!("{service}.{}.svc.{}", self.namespace, self.domain)
     }
 
-    /// The server entry of a member: its own Service's name, which never moves.
+    /// The server entry of a member: the name of its own Service, which never changes.
     pub fn server(&self, id: ServerId) -> Server {
         Server::voter(&self.dns(&self.pod(id.seat())))
     }
 
-    /// Whether a server of a membership is the member of that id: it is at this ensemble's own address.
+    /// Whether a server of a membership is the member with that id: it has this ensemble's own address.
     pub fn owns(&self, id: ServerId, server: &Server) -> bool {
         let (seat, ids) = (id.seat(), Pool::Voters.ids());
         ids.contains(&id.0) && seat.ordinal < MAX_REPLICAS && server.host() == self.dns(&self.pod(seat))
     }
 
-    /// The server entry of any member, with `{ordinal}` to fill in: how an agent writes itself into a list.
+    /// The server entry of any member, with `{ordinal}` to fill in: with it an agent adds itself to a list.
     pub fn joiner(&self) -> String {
         Server::voter(&self.dns(&format!("{}-{{ordinal}}", self.ensemble))).spec().to_owned()
     }

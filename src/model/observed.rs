@@ -1,4 +1,4 @@
-//! What was seen, as one plain value. Nothing here is decided, and what could not be seen is said to be unknown.
+//! What was seen, as one plain value. Nothing is decided here, and what could not be seen is unknown.
 
 mod kind;
 
@@ -16,9 +16,9 @@ use super::names::Names;
 use super::truth::MemberTruth;
 use crate::api::EnsembleStatus;
 
-pub use kind::{Field, Kind, ObjectKey, Row};
+pub use kind::{Field, Kind, ObjectKey, ResourceInfo};
 
-/// Something that was asked for: the answer, or why there is none. The absence of an answer is never an answer.
+/// The answer to a question, or why there is none. A missing answer is never an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact<T> {
     /// The answer.
@@ -37,16 +37,19 @@ impl<T> Fact<T> {
     }
 }
 
-/// An object of a name that the ensemble needs, as it is on the API server.
+/// An object with a name that the ensemble needs, as it is on the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Live {
     /// It is this ensemble's.
     Ours(Value),
-    /// It bears this ensemble's labels and has no owner: a backup tool brought it back, or its owner was deleted and it was
-    /// not (`--cascade=orphan`).
+    /// It has this ensemble's labels and no owner: a backup tool restored it, or its owner was deleted without it
+    /// (`--cascade=orphan`).
     Orphan(Value),
-    /// It was an earlier ensemble's of that name, or is being deleted: the garbage collector takes it.
-    Leftover,
+    /// It belonged to an earlier ensemble of that name, or is being deleted: the garbage collector deletes it.
+    Leftover {
+        /// What somebody else wants to do before it goes; the first few.
+        finalizers: Vec<String>,
+    },
     /// It is somebody else's.
     Foreign {
         /// Whose, as far as it says.
@@ -59,7 +62,7 @@ impl Live {
     pub fn held(&self) -> Option<&Value> {
         match self {
             Self::Ours(json) | Self::Orphan(json) => Some(json),
-            Self::Leftover | Self::Foreign { .. } => None,
+            Self::Leftover { .. } | Self::Foreign { .. } => None,
         }
     }
 }
@@ -73,11 +76,11 @@ pub struct SetFacts {
     pub resource_version: String,
     /// `spec.replicas`.
     pub replicas: u32,
-    /// Identity that its claim template bears; `None` without claims.
+    /// The identity in its claim template; `None` without claims.
     pub identity: Option<String>,
-    /// Revision that pods get when they are created now; `None` until its controller has taken in the last change.
+    /// The revision that new pods get; `None` until its controller has observed the last change.
     pub update_revision: Option<String>,
-    /// Version of ZooKeeper that its pods get when they are created now.
+    /// The version of ZooKeeper that new pods get.
     pub version: Option<String>,
 }
 
@@ -99,25 +102,27 @@ pub struct PodFacts {
     pub since: u64,
     /// Whether it is being deleted.
     pub terminating: bool,
-    /// Revision of the template that it was made from.
+    /// What is left of it, if it is being deleted.
+    pub ending: Option<Ending>,
+    /// The revision of its template.
     pub revision: Option<String>,
-    /// Whether the server's container runs, in the kubelet's words; `None` when it has not said.
+    /// Whether the server's container runs, according to the kubelet; `None` if it has not said.
     pub running: Option<bool>,
     /// Whether the kubelet found the server's container ready.
     pub ready: bool,
-    /// Why no client comes to it through a Service: the pod as a whole is not ready. `None` where they do.
+    /// Why no client reaches it through a Service: the pod as a whole is not ready. `None` if they do.
     pub shut: Option<String>,
-    /// A container beside the server that ended and runs again: since when, in seconds since 1970, and how it had ended.
+    /// A container beside the server that ended and runs again: since when, in seconds since 1970, and how it ended.
     pub shaky: Option<(u64, String)>,
-    /// Whether it was ready once: what it was made from has served. True when in doubt.
+    /// Whether it was ever ready, so its template has served. True if in doubt.
     pub served: bool,
-    /// Since when it is not ready any more, in seconds since 1970, where it was once.
+    /// Since when it is no longer ready, in seconds since 1970, if it ever was.
     pub unready: Option<u64>,
-    /// How often the server ended and was started again in this pod.
+    /// How often the server ended and was restarted in this pod.
     pub restarts: u32,
-    /// What its server may use of memory, whoever limited it: a `LimitRange` does so where the spec says nothing.
+    /// How much memory its server may use, whoever limits it: a `LimitRange` may if the spec says nothing.
     pub memory: Option<MemoryFacts>,
-    /// Whether the kubelet is still making its containers, and says nothing of why that takes long.
+    /// Whether the kubelet is still creating its containers, without saying why that takes long.
     pub creating: bool,
     /// What keeps it from running, in Kubernetes' own words.
     pub trouble: Option<String>,
@@ -125,13 +130,24 @@ pub struct PodFacts {
     pub in_spite_of: Option<String>,
     /// Whether its server said, when it last ended, that it cannot read its own files.
     pub unreadable: bool,
-    /// Whether its settings may be the reason as well, such as a size limit that was lowered: it could read no snapshot, and
-    /// its last words do not have why.
+    /// Whether its settings may also be the reason, such as a lowered size limit: it could read no snapshot, and its
+    /// last words do not say why.
     pub doubtful: bool,
-    /// What somebody asked for by an annotation on it.
-    pub asked: Option<Asked>,
+    /// What an annotation on it asks for.
+    pub request: Option<MemberRequest>,
     /// The version of ZooKeeper that has run in it, on its volume.
     pub ran: Option<String>,
+}
+
+/// A pod that is being deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// When it has to have ended, in seconds since 1970.
+    pub until: u64,
+    /// Whether none of its containers runs any more, according to its kubelet.
+    pub ended: bool,
+    /// What somebody else wants to do before it goes; the first few.
+    pub finalizers: Vec<String>,
 }
 
 /// The memory of a server, as its pod has it, in MiB.
@@ -143,9 +159,9 @@ pub struct MemoryFacts {
     pub heap_mib: Option<u64>,
 }
 
-/// What can be asked for a single member.
+/// What an annotation on a pod can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum MemberRequest {
     /// A restart.
     Restart,
     /// A new, empty volume.
@@ -161,12 +177,12 @@ pub struct NodeFacts {
     pub lost: Option<String>,
 }
 
-/// What is known of the super user's password, which is nobody's business before it is used.
+/// What is known about the super user's password, without the password itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PasswordFacts {
     /// Whether its Secret holds none.
     pub lacking: bool,
-    /// When another one was found there than before, in seconds since 1970.
+    /// When the password was last found changed, in seconds since 1970.
     pub changed: Option<u64>,
 }
 
@@ -177,6 +193,8 @@ pub struct Requests {
     pub restart: Option<String>,
     /// The revision that may be restarted to.
     pub approved: Option<String>,
+    /// The loss of volumes that is accepted.
+    pub accept_loss: Option<String>,
 }
 
 /// A member's volume claim.
@@ -188,19 +206,21 @@ pub struct ClaimFacts {
     pub uid: String,
     /// Its version, opaque, for preconditions.
     pub resource_version: String,
-    /// Identity of the ensemble that it bears.
+    /// The identity of the ensemble in its label.
     pub identity: Option<String>,
     /// Whether its ensemble was born: only then its data brings that ensemble back.
     pub born: bool,
     /// Whether it is being deleted, or the garbage collector will delete it with an earlier ensemble of that name.
     pub going: bool,
+    /// What somebody else wants to do before it goes, while it is being deleted; the first few.
+    pub finalizers: Vec<String>,
     /// Whether it will be deleted with this ensemble.
     pub owned: bool,
-    /// Its label of an instance, which only claims of earlier versions have.
+    /// Its instance label, which only claims of earlier versions have.
     pub instance: Option<String>,
-    /// The version of ZooKeeper that last ran on it, as it was noted.
+    /// The recorded version of ZooKeeper that last ran on it.
     pub ran: Option<String>,
-    /// The volume that it is bound to; one that never was holds nothing.
+    /// The volume that it is bound to; a claim that never was bound is empty.
     pub volume: Option<String>,
     /// Why its volume is gone for good, if that is certain.
     pub lost: Option<String>,
@@ -208,23 +228,23 @@ pub struct ClaimFacts {
     pub managed: Value,
 }
 
-/// What the operator knows of its own surroundings.
+/// What the operator knows about itself and its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment {
+pub struct OperatorFacts {
     /// The operator's own image: the agent in every pod.
     pub agent_image: String,
     /// Its pull policy.
     pub agent_pull_policy: Option<String>,
-    /// Whether the cluster gives pods their uid, gid and fsGroup, and refuses others.
+    /// Whether the cluster assigns uid, gid and fsGroup to pods, and refuses others.
     pub assigned_ids: bool,
-    /// The cluster's DNS domain, by what the kubelet wrote into the operator's own pod.
+    /// The cluster's DNS domain, according to what the kubelet wrote into the operator's own pod.
     pub searched: Option<String>,
 }
 
 /// Everything that was seen of one ensemble in one pass.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// When it was seen, in seconds since 1970: the only clock that a decision has.
+    /// The time of the observation, in seconds since 1970: the only clock that a decision has.
     pub now: u64,
     /// What its objects are called.
     pub names: Names,
@@ -232,7 +252,7 @@ pub struct Observation {
     pub uid: String,
     /// Generation of the spec.
     pub generation: i64,
-    /// How many voters it asks for, whether the rest of it can be followed or not.
+    /// How many voters it asks for, whether or not the rest of it is valid.
     pub asked: u32,
     /// The spec, proven or refused.
     pub desired: Result<Desired, InvalidSpec>,
@@ -240,8 +260,8 @@ pub struct Observation {
     pub status: EnsembleStatus,
     /// What was asked for by annotation.
     pub requests: Requests,
-    /// The operator's surroundings.
-    pub environment: Environment,
+    /// What the operator knows about itself and its cluster.
+    pub operator: OperatorFacts,
     /// The `StatefulSet` of each pool, where there is one of ours.
     pub sets: BTreeMap<Pool, SetFacts>,
     /// Its pods.
@@ -254,7 +274,8 @@ pub struct Observation {
     pub members: BTreeMap<ServerId, Fact<MemberTruth>>,
     /// The charter in the `ConfigMap`, if there is one of ours.
     pub charter: Option<Charter>,
-    /// Every object whose name the ensemble needs. What is not here does not exist: it was looked for by name.
+    /// Every object with a name that the ensemble needs. What is missing here does not exist: it was looked for by
+    /// name.
     pub objects: BTreeMap<ObjectKey, Live>,
     /// What is known of the super user's password.
     pub password: PasswordFacts,
@@ -273,7 +294,7 @@ impl Observation {
         self.pods.get(&id.seat())?.ip.as_deref()
     }
 
-    /// How many members' Services there are or should be. `observe` looks for exactly these by name.
+    /// How many member Services there are or should be. `observe` looks for exactly these by name.
     pub fn span(&self) -> u32 {
         let desired = self.desired.as_ref().map_or(0, |desired| desired.replicas);
         let set = self.set(Pool::Voters).map_or(0, |set| set.replicas);
@@ -282,14 +303,14 @@ impl Observation {
         desired.max(set).max(noted).max(claims).min(MAX_REPLICAS)
     }
 
-    /// Number of members up to the highest claim that bears an identity.
+    /// The number of members up to the highest claim with an identity.
     pub fn highest_claim(&self) -> u32 {
         let marked = self.claims.iter().filter(|(_, claim)| claim.identity.is_some());
         marked.map(|(seat, _)| seat.ordinal + 1).max().unwrap_or(0)
     }
 
-    /// The membership that was last confirmed, as it was noted: in the charter, which members start from, else in the
-    /// status, which anybody with a right to it may write.
+    /// The last confirmed membership on record: in the charter, which members start from, else in the status, which
+    /// anybody with the right to can write.
     pub fn noted_membership(&self) -> Option<Membership> {
         self.charter.as_ref().and_then(Charter::confirmed).or_else(|| self.recorded_membership())
     }
@@ -303,15 +324,15 @@ impl Observation {
 
     /// An identity that is on record for this very object.
     pub fn identity(&self) -> Option<&str> {
-        // In the order in which they are hard to change by mistake: a claim template is immutable, a status is not.
+        // Ordered by how hard they are to change by mistake: a claim template is immutable, a status is not.
         let set = self.set(Pool::Voters).and_then(|set| set.identity.as_deref());
         set.or_else(|| self.charter.as_ref().map(|charter| charter.identity.as_str()))
             .or(self.status.identity.as_deref())
     }
 
-    /// What came from the address of a member's pod. It counts only when it is this member's, of this ensemble: addresses are
-    /// given to other pods, and for a third of a second another ensemble's leader of a later epoch was this one's, whose
-    /// members then joined the other (case r04).
+    /// The answer from the address of a member's pod. It counts only if it is from this member of this ensemble: other
+    /// pods get old addresses, and for a third of a second another ensemble's leader of a later epoch was taken for
+    /// this one's, whose members then joined the other (case r04).
     pub fn believed(&self, id: ServerId, answer: Result<MemberTruth, String>) -> Fact<MemberTruth> {
         match answer {
             Err(reason) => Fact::Unknown(reason),
@@ -323,7 +344,7 @@ impl Observation {
                 Fact::Unknown(format!("the agent at its address speaks for another ensemble (identity {theirs})"))
             }
             Ok(truth) if truth.server.unknown() => Fact::Unknown(
-                "its agent is of another version than the operator, and says what that does not understand".to_owned(),
+                "its agent has another version than the operator, which does not understand it".to_owned(),
             ),
             Ok(truth) => Fact::Known(truth),
         }
@@ -339,6 +360,9 @@ impl Observation {
     }
 
     fn no_pod(&self, seat: Seat) -> String {
+        if let Some(other) = self.hindrances.in_the_way.get(&seat) {
+            return format!("it has no pod: {}", other.told(&self.names.pod(seat), &self.names));
+        }
         match self.hindrances.pods.get(&seat) {
             Some(refusal) => format!("it has no pod: the API server says: {}", refusal.words),
             None => "it has no pod".to_owned(),

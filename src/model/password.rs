@@ -1,9 +1,9 @@
-//! The super user's password as both ends of it have to understand it.
+//! The super user's password, as the operator and the agents both have to read it.
 
-/// Key of the password in the Secret, and name of the file that it is mounted as.
+/// Key of the password in the Secret, and name of the mounted file.
 pub const PASSWORD_KEY: &str = "password";
 
-/// What of a Secret's value is the password. `echo new | base64` and most editors leave a newline behind it, which the
+/// The part of a Secret's value that is the password. `echo new | base64` and most editors add a newline, which the
 /// agent does not put into the digest and the operator must not send.
 pub fn password(value: &str) -> &str {
     value.trim_end_matches(['\n', '\r'])

@@ -1,6 +1,6 @@
 //! Kubernetes quantities, as far as this operator compares and divides them.
 
-/// A quantity in thousandths, exact for all that fits; `None` when it is no quantity.
+/// A quantity in thousandths, exact if it fits; `None` if it is not a quantity.
 pub fn milli(text: &str) -> Option<i128> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);

@@ -1,7 +1,8 @@
 //! Whether a set of servers is a quorum, as ZooKeeper counts: by majority, or by weights in groups.
 //!
 //! - Only voters count, however many others there are.
-//! - By weights it takes more than half of the weight in more than half of the groups. Groups of weight 0 do not count.
+//! - With weights, a quorum needs more than half of the weight in more than half of the groups. Groups of weight 0 do
+//!   not count.
 //! - Any two quorums of a membership have a server in common.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +12,10 @@ use super::ids::ServerId;
 /// How votes are counted: by majority where this says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Votes {
-    /// The group of each server that has one. ZooKeeper goes by weights as soon as there are any groups, and then every voter has
-    /// one. Servers that are gone may still be in here, and their weight counts.
+    /// The group of each server that has one. ZooKeeper counts by weights as soon as there are any groups, and then
+    /// every voter has one. Servers that are gone may still be in here, and their weight counts.
     pub groups: BTreeMap<ServerId, i64>,
-    /// The weight of each server for which one is written; that of others is 1.
+    /// The weight of each server that has one; others have 1.
     pub weights: BTreeMap<ServerId, i64>,
 }
 

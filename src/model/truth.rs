@@ -1,14 +1,14 @@
-//! A member's truth: what the agent beside it reports, in one JSON document.
+//! What the agent of a member reports about it, in one JSON document.
 //!
-//! Invariants: a question that could not be answered is `None`, never a default; no text in it is longer than people read,
-//! whoever sent it.
+//! Invariants: an unanswered question is `None`, never a default; no text in it is longer than people read, whoever
+//! sent it.
 
 use serde::{Deserialize, Serialize};
 
 use super::bounded;
 use super::ids::{ConfigVersion, ServerId, Zxid};
 
-/// Why a server is outdated that was started with another super user's password than there is now.
+/// Why a server is outdated if it was started with another super user's password than there is now.
 pub const PASSWORD_CHANGED: &str = "the super user's password was changed";
 
 /// One member as its agent sees it.
@@ -18,22 +18,97 @@ pub struct MemberTruth {
     /// Its server id.
     pub id: ServerId,
     /// What the disk says.
-    pub disk: Disk,
+    pub disk: DiskState,
     /// What the running server says.
     pub server: ServerState,
     /// For how many seconds it has not served, as far as its agent saw; `None` while it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<u64>,
-    /// For how many seconds nothing has moved in it, while it does not serve: no file of its database, nothing that it reads,
-    /// no work. `None` when that cannot be seen, and while it serves.
+    /// For how many seconds nothing has moved in it while it does not serve: no database file, nothing that it reads,
+    /// no work. `None` if that cannot be seen, and while it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still: Option<u64>,
+    /// What it has shipped to the ensemble's archive, if it is one of those that ship.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveState>,
+}
+
+/// What a member's agent says of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveState {
+    /// The last transaction that it has shipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Zxid>,
+    /// The newest base that it knows of in the archive, whoever made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Zxid>,
+    /// Whether it ships, or why not.
+    pub reason: ArchiveReason,
+    /// Why not, in words.
+    #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+    /// How far it is behind; unknown while the agent has not looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<ArchiveLag>,
+    /// The earliest point that it knows the archive to lead to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Point>,
+    /// The latest point that its own chain leads to. Absent while its newest gap is behind the newest base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaches: Option<Point>,
+}
+
+/// A point in the history of an ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    /// The transaction.
+    pub zxid: Zxid,
+    /// Its time, in milliseconds since 1970.
+    pub time: i64,
+}
+
+/// How far a member's archive is behind its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveLag {
+    /// The age of the oldest transaction that is committed and not archived.
+    pub seconds: u64,
+    /// About so many bytes of log are not archived.
+    pub bytes: u64,
+    /// The last error since all was archived.
+    #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// Whether a member ships to the archive, or why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ArchiveReason {
+    /// It does.
+    Shipping,
+    /// The store does not answer, or with an error.
+    TargetUnreachable,
+    /// The store refuses the credentials, or a right is missing.
+    AccessDenied,
+    /// The Secret lacks a key, or the configuration is wrong.
+    NoCredentials,
+    /// The archive has other transactions under this disk's name.
+    Conflict,
+    /// An object of this disk's chain cannot be read.
+    ArchiveDamaged,
+    /// The member's own log cannot be read.
+    DiskUnreadable,
+    /// What an agent of another version calls it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a member's volume holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Disk {
+pub struct DiskState {
     /// Identity of the ensemble that it belongs to.
     #[serde(default, deserialize_with = "bounded::optional")]
     pub identity: Option<String>,
@@ -44,12 +119,17 @@ pub struct Disk {
     /// The last epoch that its server has joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
-    /// Why the server has to be started anew to take over what its pod was given meanwhile.
+    /// Why the server has to be restarted to use what its pod was given since its start.
     #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
     pub outdated: Option<String>,
-    /// Whether its server takes clients while it leads, by what it was started with; `None` where an older agent does not say.
+    /// Whether its server accepts clients while it leads, with the settings it was started with; `None` if an older
+    /// agent does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader_serves: Option<bool>,
+    /// How much of its file system is free, in percent; `None` if that cannot be seen, or an older agent does not say. It is told
+    /// anew only when it has moved by some percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u8>,
 }
 
 /// What a server says about itself.
@@ -79,7 +159,7 @@ pub enum ServerState {
 }
 
 impl ServerState {
-    /// Whether it is told in words that this version does not know: nothing can be decided by it.
+    /// Whether it uses words that this version does not know: nothing can be decided by it.
     pub fn unknown(&self) -> bool {
         match self {
             Self::Unknown => true,
@@ -102,10 +182,10 @@ pub struct Serving {
     /// The version of ZooKeeper.
     #[serde(deserialize_with = "bounded::text")]
     pub version: String,
-    /// Text of the membership that it believes in, the version included.
+    /// Text of the membership that it uses, with the version.
     #[serde(deserialize_with = "bounded::membership")]
     pub membership: String,
-    /// On the leader: voters that are synced with it, itself not counted.
+    /// On the leader: voters that are synced with it, without itself.
     pub synced_voters: Option<u32>,
 }
 
@@ -161,7 +241,7 @@ mod tests {
         let ServerState::Waiting { phase, .. } = truth.server else { panic!() };
         assert!(phase.len() < 400, "{}", phase.len());
         let long = "y".repeat(60_000);
-        let disk: Disk = serde_json::from_str(&format!(
+        let disk: DiskState = serde_json::from_str(&format!(
             r#"{{"identity":"{long}","database":true,"record":null,"outdated":"{long}"}}"#
         ))
         .unwrap();

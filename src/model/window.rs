@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::api::UpdateWindow;
 
-/// Where "never" is looked for: a 29th of February on a given weekday comes every 28 years.
+/// The start of the search for the next opening: a 29th of February on a given weekday comes every 28 years.
 const EPOCH_OF_PROOF: i64 = 1_735_689_600;
 
 /// A window.
@@ -36,6 +36,9 @@ impl Window {
             let error = wrong_field(opens).unwrap_or_else(|| error.to_string());
             format!("{opens:?} is not a cron expression such as \"0 3 * * 6\": {error}")
         })?;
+        if let Some(error) = misplaced_name(opens) {
+            return Err(format!("{opens:?} is not a cron expression such as \"0 3 * * 6\": {error}"));
+        }
         let name = window.time_zone.as_deref().unwrap_or("UTC");
         let zone = zone(name).ok_or_else(|| format!("{name:?} is not a time zone such as Europe/Berlin"))?;
         let parsed = Self { cron, zone, length: SignedDuration::from_mins(i64::from(window.minutes.max(1))) };
@@ -67,12 +70,13 @@ impl Window {
     }
 }
 
-/// Reads an expression. `5/15`, from 5 on every 15, is what the library takes only when it is asked to.
+/// Reads an expression. The library accepts `5/15`, every 15 from 5 on, only with this option.
 fn cron(opens: &str) -> Result<Cron, CronError> {
     CronParser::builder().sloppy_ranges(true).build().parse(opens)
 }
 
-/// The zone of exactly that name. Zones come with the binary: its image has no others, and a node's may be of another year.
+/// The zone with exactly that name. Zones are part of the binary: its image has no others, and a node's may be of
+/// another year.
 fn zone(name: &str) -> Option<TimeZone> {
     static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
     ZONES.get(name).ok().filter(|zone| zone.iana_name() == Some(name))
@@ -87,8 +91,8 @@ const FIELDS: [(&str, &str); 5] = [
     ("day of week", "0 to 7 or SUN to SAT"),
 ];
 
-/// Which field of an expression is wrong: the library says only that one of them is. Each is read alone among those that
-/// always hold.
+/// Which field of an expression is wrong: the library says only that one of them is. Each is read alone, beside fields
+/// that are always valid.
 fn wrong_field(opens: &str) -> Option<String> {
     let alone = |at: usize, text: &str| {
         let mut fields = ["*"; FIELDS.len()];
@@ -100,6 +104,45 @@ fn wrong_field(opens: &str) -> Option<String> {
     let said: Vec<String> =
         wrong.map(|(_, (text, (name, range)))| format!("its {name} {text:?} is not within {range}")).collect();
     (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What each field may hold of letters.
+const NAMES: [&[&str]; 5] = [
+    &[],
+    &[],
+    &[],
+    &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
+    &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+];
+
+/// A name in a field that has no such names. The library puts its number in place of every name, wherever it stands: `3 MON * * *`
+/// would open daily at 01:03.
+fn misplaced_name(opens: &str) -> Option<String> {
+    let fields = opens.split_whitespace().zip(FIELDS).zip(NAMES).enumerate();
+    let said: Vec<String> = fields
+        .filter(|(at, ((text, _), names))| {
+            !text.split(|c: char| !c.is_alphanumeric()).all(|word| holds(*at, word, names)) || named_step(text)
+        })
+        .map(|(_, ((text, (name, range)), _))| format!("its {name} {text:?} is not within {range}"))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// Whether a step is a name: the library takes `*/MON` for every day from the first on.
+fn named_step(text: &str) -> bool {
+    let mut steps = text.split(',').filter_map(|item| item.split_once('/'));
+    let named = |c: char| c.is_ascii_alphabetic() && !matches!(c.to_ascii_uppercase(), 'L' | 'W');
+    steps.any(|(_, step)| step.contains(named))
+}
+
+/// Whether a word between signs is a number or a name of its field, or says last or nearest weekday.
+fn holds(field: usize, word: &str, names: &[&str]) -> bool {
+    let word = word.to_ascii_uppercase();
+    let days = matches!(field, 2 | 4);
+    match names.iter().find_map(|name| word.strip_prefix(name)) {
+        Some(rest) => rest.is_empty() || (days && rest == "L"),
+        None => word.chars().all(|c| c.is_ascii_digit() || (days && matches!(c, 'L' | 'W'))),
+    }
 }
 
 #[cfg(test)]

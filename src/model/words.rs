@@ -1,10 +1,10 @@
-//! Words of others on their way into conditions and Events: bounded, and the same as long as they mean the same.
+//! Texts of others on their way into conditions and Events: limited, and the same as long as they mean the same.
 
 /// Longest message of a condition that the API server takes, in bytes.
 pub const CONDITION: usize = 32_768;
 /// Longest note of an Event, in bytes.
 pub const NOTE: usize = 1_024;
-/// Longest quotation of somebody else's words, in bytes: enough for every field that Pod Security objects to.
+/// The longest quotation of somebody else's words, in bytes: enough for every field that Pod Security rejects.
 pub const QUOTE: usize = 1_024;
 /// How many of many a sentence names.
 pub const NAMED: usize = 8;
@@ -20,8 +20,19 @@ pub fn cut(text: &str, bytes: usize) -> String {
     format!("{}{CUT}", &text[..end])
 }
 
-/// The same text without measured times: `no answer within 1873 ms` would be another one on each pass, and each would be
-/// written to the status.
+/// Why an object that is being deleted is still there, if somebody holds it, and what lets it go; kind as kubectl takes it.
+pub fn held(finalizers: &[String], namespace: &str, kind: &str, name: &str) -> String {
+    if finalizers.is_empty() {
+        return String::new();
+    }
+    format!(
+        ", and stays until somebody takes away its finalizers ({}): whoever put them there, or you, with kubectl -n {namespace} patch {kind} {name} --type merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'",
+        finalizers.join(", ")
+    )
+}
+
+/// The text without measured times: `no answer within 1873 ms` would differ on each pass, and each would be written to
+/// the status.
 pub fn steady(text: &str) -> String {
     let mut steady = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,21 +1,25 @@
-//! The DNS domain that the operator's own pod shows, to be held against the one that it was told.
+//! The DNS domain that the operator's own pod shows, to compare it with the configured one.
 
 use std::fs;
 
-/// What a kubelet writes for pods of its cluster: `search NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN …`.
+/// What a kubelet writes for the pods of its cluster: `search NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN …`.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// The cluster's domain; `None` outside a pod, and in one with a DNS policy of its own.
+/// The cluster's domain; `None` outside a pod, and in a pod with a DNS policy of its own.
 pub fn searched() -> Option<String> {
     domain(&fs::read_to_string(RESOLV_CONF).ok()?)
 }
 
+/// The three of a cluster stand in that order. One alone may be the node's own: `svc.acme.io` gave a false warning.
 fn domain(resolv_conf: &str) -> Option<String> {
-    let searches = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("search"));
-    let found = searches.flat_map(str::split_whitespace).filter_map(|domain| domain.strip_prefix("svc."));
-    // In a namespace called svc the first one begins so as well.
-    let found = found.map(|domain| domain.trim_end_matches('.')).filter(|domain| !domain.is_empty());
-    found.min_by_key(|domain| domain.len()).map(str::to_owned)
+    let lines = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("search"));
+    let domains: Vec<&str> = lines.flat_map(str::split_whitespace).map(|domain| domain.trim_end_matches('.')).collect();
+    let found = domains.windows(3).find_map(|three| {
+        let [namespace, services, domain] = three else { return None };
+        let ordered = services.strip_prefix("svc.") == Some(domain) && namespace.ends_with(&format!(".{services}"));
+        ordered.then_some(*domain)
+    });
+    found.map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -27,9 +31,19 @@ mod tests {
         let of = |text: &str| domain(text);
         let pod = "search team-a.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.0.0.10\noptions ndots:5\n";
         assert_eq!(of(pod).as_deref(), Some("cluster.local"));
-        assert_eq!(of("search svc.svc.k8s.example. svc.k8s.example.\n").as_deref(), Some("k8s.example"));
+        let in_svc = "search svc.svc.k8s.example. svc.k8s.example. k8s.example.\n";
+        assert_eq!(of(in_svc).as_deref(), Some("k8s.example"));
         for host in ["", "nameserver 1.1.1.1\n", "search corp.example\n", "search svc. \n", "# search svc.x\n"] {
             assert_eq!(of(host), None, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn a_nodes_own_search_domain_that_begins_with_svc_is_not_the_clusters_domain() {
+        for own in ["svc.acme.io", "svc.acme.io acme.io", "svc.a a"] {
+            let pod = format!("search team.svc.cluster.local svc.cluster.local cluster.local {own}\n");
+            assert_eq!(domain(&pod).as_deref(), Some("cluster.local"), "{own}");
+            assert_eq!(domain(&format!("search {own}\n")), None, "{own}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Starts the operator: what it watches, where it reports, how it stops.
+//! Starts the operator: what it watches, where it reports, and how it stops.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,12 +9,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use clap::builder::{StringValueParser, TypedValueParser as _};
 use futures::future::join_all;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use tracing::info;
 
-use super::ensemble::{self, metrics::Voters};
+use super::ensemble;
+use super::ensemble::metrics::{Archives, Voters};
 use super::kit::controller::stop_signal;
 use super::kit::events::Events;
 use super::kit::memory::Memories;
@@ -23,19 +25,19 @@ use super::kit::namespaces::{allowed, listed};
 use super::kit::{Kit, MANAGER};
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
-use crate::model::observed::Environment;
+use crate::model::observed::OperatorFacts;
 use crate::serve;
 
-/// What ensembles are called where they are told of.
+/// How messages call the ensembles.
 const MANY: &str = "ensembles";
 
 /// Options of `menagerie operator`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Namespaces to watch, separated by commas; all of them without this.
+    /// Namespaces to watch, separated by commas; by default all of them.
     #[arg(long, env = "MENAGERIE_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
-    /// Ensembles to look after, by their labels (`team=a,tier!=test`); all of them without this.
+    /// Ensembles to manage, by their labels (`team=a,tier!=test`); by default all of them.
     #[arg(long, env = "MENAGERIE_SELECTOR", default_value = "")]
     selector: String,
     /// The operator's own image, which runs as the agent in every pod.
@@ -48,14 +50,19 @@ pub struct Options {
     #[arg(long, env = "MENAGERIE_ASSIGNED_IDS")]
     assigned_ids: bool,
     /// The cluster's DNS domain. Members' names end in it; with a wrong one no new member starts.
-    #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    #[arg(long, env = "MENAGERIE_CLUSTER_DOMAIN", default_value = "cluster.local", value_parser = StringValueParser::new().map(undotted))]
     cluster_domain: String,
     /// Where /metrics, /healthz and /readyz are served; `[::]` is every address, IPv4 as well.
     #[arg(long, env = "MENAGERIE_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
 }
 
-/// Runs the operator until it is told to stop.
+/// A domain without the dot that may be at its end: names are compared as text.
+fn undotted(domain: String) -> String {
+    domain.strip_suffix('.').map(str::to_owned).unwrap_or(domain)
+}
+
+/// Runs the operator until it is stopped.
 pub fn main(options: Options) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .json()
@@ -70,7 +77,7 @@ pub fn main(options: Options) -> anyhow::Result<()> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         bail!("a second TLS provider was installed");
     }
-    // Passes wait for answers most of the time: two threads serve a thousand ensembles.
+    // Passes mostly wait for answers: two threads are enough for a thousand ensembles.
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(options))
 }
 
@@ -85,7 +92,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     });
     let context = Arc::new(ensemble::Context {
         kit: Arc::clone(&kit),
-        environment: Environment {
+        operator: OperatorFacts {
             agent_image: options.image,
             agent_pull_policy: options.image_pull_policy,
             assigned_ids: options.assigned_ids,
@@ -93,6 +100,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         },
         cluster_domain: options.cluster_domain,
         voters: Voters::registered(&mut registry),
+        archives: Archives::registered(&mut registry),
         memories: Memories::default(),
     });
     let ready = Arc::new(AtomicBool::new(false));
@@ -103,7 +111,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         if options.namespaces.is_empty() { vec![None] } else { options.namespaces.iter().cloned().map(Some).collect() };
     let tried = places.iter().map(|place| listed::<ZooKeeperEnsemble>(&client, MANY, place.as_ref(), selector));
     let tried = join_all(tried).await;
-    // Of several namespaces one may be refused, or gone, without the others being left alone for it.
+    // One of several namespaces may be refused or gone. The others still work.
     if tried.iter().all(Result::is_err)
         && let Some(Err(error)) = tried.into_iter().next()
     {
@@ -147,4 +155,26 @@ fn routes(registry: Registry, ready: Arc<AtomicBool>) -> Router {
             }),
         )
         .with_state(Arc::new(registry))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn a_cluster_domain_may_be_written_with_the_dot_at_its_end() {
+        for (given, domain) in [("cluster.local", "cluster.local"), ("cluster.local.", "cluster.local"), ("a..", "a.")]
+        {
+            let words = ["operator", "--image=agent", "--cluster-domain", given];
+            assert_eq!(Given::parse_from(words).options.cluster_domain, domain);
+        }
+    }
 }

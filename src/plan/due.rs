@@ -1,42 +1,42 @@
-//! Why a member would be restarted, and whether it may be now.
+//! Why a member has to be restarted, and whether it may be restarted now.
 
 use super::Reason;
 use super::view::View;
 use super::volume;
 use crate::model::desired::Updates;
-use crate::model::observed::Asked;
+use crate::model::observed::MemberRequest;
 use crate::model::{Desired, Fact, Observation, Pool, ServerId};
 
-/// Why a member's pod has to be made anew; `None` when it is as it should be, or that is not known.
+/// Why a member's pod has to be recreated; `None` if it is as it should be, or if that is not known.
 pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     let pod = seen.pods.get(&id.seat())?;
-    if pod.asked == Some(Asked::Restart) {
-        return Some("its restart was asked for".to_owned());
+    if pod.request == Some(MemberRequest::Restart) {
+        return Some("somebody asked for its restart".to_owned());
     }
     let wanted = seen.set(Pool::Voters)?.update_revision.as_deref();
     if let (Some(revision), Some(wanted)) = (pod.revision.as_deref(), wanted)
         && revision != wanted
     {
-        return Some("it is of an older revision".to_owned());
+        return Some("it has an older revision".to_owned());
     }
     let resync = seen.charter.as_ref().and_then(|charter| charter.resync.get(&id));
     if resync == Some(&pod.uid) {
-        return Some("it cannot read its data, and will sync anew".to_owned());
+        return Some("it cannot read its data, and will sync again from the others".to_owned());
     }
     seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
 }
 
-/// Whether nobody else has served with what this member's pod was made from: what it ends of may be that.
+/// Whether no other member has served with this pod's revision, so the revision itself may be why this server ends.
 pub fn unproven(view: &View<'_>, id: ServerId) -> bool {
-    let row = view.row(id);
-    let revision = row.pod.and_then(|pod| pod.revision.as_ref());
+    let member = view.member(id);
+    let revision = member.pod.and_then(|pod| pod.revision.as_ref());
     let mut others = view.pods().filter(|(other, ..)| *other != id);
-    row.due.is_none() && !others.any(|(.., pod)| pod.ready && pod.revision.as_ref() == revision)
+    member.due.is_none() && !others.any(|(.., pod)| pod.ready && pod.revision.as_ref() == revision)
 }
 
 /// How many members have to be restarted.
 pub fn count(view: &View<'_>) -> usize {
-    view.pods().filter(|(_, row, _)| row.due.is_some()).count()
+    view.pods().filter(|(_, member, _)| member.due.is_some()).count()
 }
 
 /// Why members that serve are not restarted now, although some have to be.

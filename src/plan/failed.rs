@@ -1,30 +1,36 @@
-//! What will not mend itself.
+//! Failures that need a person.
 
 use super::view::View;
 use super::{Reason, due, heal, hindered, replace, service};
 
-/// What will not mend itself: a restarted member that did not come back in its time, a disk that fails.
+/// What will not recover by itself: a restarted member that did not come back in time, or a failing disk.
 pub fn failed(view: &View<'_>) -> Option<Reason> {
     let (now, desired) = (view.seen.now, view.desired?);
     if let Some(known) = replace::reported(view).or_else(|| hindered::unmade(view)) {
         return Some(known);
     }
     let waiting = due::count(view);
-    let (_, row, pod) = view.pods().find(|(_, row, pod)| {
-        let late =
-            heal::idle(now, row).is_some_and(|seconds| seconds > desired.deadline) && (!row.synced() || !pod.ready);
+    let (id, member, pod) = view.pods().find(|(_, member, pod)| {
+        let late = heal::idle(now, member).is_some_and(|seconds| seconds > desired.deadline)
+            && (!member.synced() || !pod.ready);
         let aged = || now.saturating_sub(pod.since) > desired.deadline;
-        (late || (service::beside(now, row).is_some() && aged())) && !pod.terminating && row.due.is_none()
+        (late || (service::beside(now, member).is_some() && aged())) && !pod.terminating && member.due.is_none()
     })?;
-    let why = row.unsynced.clone().or_else(|| service::beside(now, row));
+    let why = member.unsynced.clone().or_else(|| service::beside(now, member));
     let why = why.unwrap_or_else(|| "the kubelet does not find it ready".to_owned());
     (waiting > 0).then(|| {
-        Reason::new(
-            "RollHalted",
+        let (name, deadline) = (&pod.name, desired.deadline);
+        // It has not been restarted: it has never been in service.
+        let joins = !pod.served && view.committed().is_some_and(|committed| !committed.contains(id));
+        let message = if joins {
             format!(
-                "pod {} was restarted and is not in service after {} s; {waiting} more keep the older revision until it does, or until the spec is put right: {why}",
-                pod.name, desired.deadline
-            ),
-        )
+                "pod {name} of member {id}, which is to join, is not in service {deadline} s after it was made; {waiting} more keep the older revision until it is, or until you correct the spec or ask for fewer members: {why}"
+            )
+        } else {
+            format!(
+                "pod {name} was restarted and is not in service after {deadline} s; {waiting} more keep the older revision until it is, or until you correct the spec: {why}"
+            )
+        };
+        Reason::new("RollHalted", message)
     })
 }

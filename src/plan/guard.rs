@@ -1,49 +1,48 @@
-//! What anybody may do from birth, and nobody should.
+//! Takes away rights that everybody has in a new ensemble, and nobody should have.
 //!
-//! At birth `ZooKeeper` lets every client write below `/zookeeper`, and set the ACL of `/`. Statistics of a quota that no
-//! number can be read from end every server that counts by them, and one that finds that in its log never starts again
-//! (3.9.5: one set and one create). So the super user takes `/zookeeper` and all below it, and the ACL of `/` is what the
-//! spec says.
+//! A new ensemble lets every client write below `/zookeeper` and set the ACL of `/`. If the statistics of a quota
+//! contain no readable number, every server that updates them ends, and a server that finds them in its log never
+//! starts again (3.9.5: one set and one create are enough). So only the super user may write to `/zookeeper` and all
+//! znodes below it, and `/` gets the ACL of the spec.
 //!
-//! - It needs a quorum, and nothing else: it is done where there would be nothing to do but to wait, so that it holds up
-//!   nothing, and before an ensemble is first called ready. What is waited for is said all the same, and where it cannot be
-//!   done, that is one reason among the others: one wrong entry of an ACL hid a roll that had halted.
-//! - That it was done stands in the status, so that an ensemble at rest costs no session. A status that was lost does it
-//!   again; one that was forged leaves it undone, or undoes nothing.
+//! - This needs a quorum and nothing else. It is done when there is nothing to do but wait, so that it delays nothing,
+//!   and before an ensemble is first called ready. The conditions still say what the ensemble waits for. If it fails,
+//!   that is only one reason among others: one wrong entry of an ACL once hid a halted roll.
+//! - The status records that it was done, so that an ensemble at rest needs no session. If the status is lost, it is
+//!   done again. A forged status leaves it undone, or undoes nothing.
 
 use super::view::View;
 use super::{Reason, Step};
 use crate::api::Guarded;
 use crate::model::acl::{READ_ONLY, RootAcl};
-use crate::model::{ConfigVersion, Desired, Observation, ServerId, Unguarded};
+use crate::model::{Desired, Membership, Observation, ServerId, Unguarded};
 
 /// Rights to take away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// What becomes of the ACL of `/`.
+    /// The new ACL of `/`.
     pub root: RootAcl,
-    /// What the status says once it is done.
+    /// What the status records once it is done.
     pub mark: Guarded,
-    /// The membership's version on which this was decided.
-    pub from: ConfigVersion,
-    /// Members to ask for a fresh quorum read, and then to do it.
+    /// The membership on which this was decided.
+    pub from: Membership,
+    /// Members to ask for a fresh quorum read, and then to change the ACLs.
     pub via: Vec<ServerId>,
 }
 
-/// The rights that are to be taken away now, in the place of a step that does nothing.
+/// The rights to take away now, instead of a step that does nothing.
 pub fn instead(step: &Step, view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
-    // An object that Kubernetes refuses has nothing to do with who may write what in ZooKeeper; everything else has to be put
-    // right first.
+    // A refused Kubernetes object does not affect rights in ZooKeeper. Everything else must be solved first.
     let refused = matches!(step, Step::Refuse(reason) if !matches!(reason.code, "ApplyRefused" | REFUSED));
     let idle = step.idle() && !refused;
     let waits = view.seen.hindrances.denied || failed(view.seen, desired, identity).is_some_and(|failed| failed.waits);
     if idle && !waits { due(view, desired, identity) } else { None }
 }
 
-/// The reason of rights that cannot be taken away.
+/// The reason if rights cannot be taken away.
 const REFUSED: &str = "GuardRefused";
 
-/// Why rights could not be taken away when that was last tried, as long as they are to be.
+/// Why the last attempt to take away rights failed, while they still have to be taken away.
 pub fn refused(seen: &Observation, desired: &Desired, identity: &str) -> Option<Reason> {
     failed(seen, desired, identity).map(|failed| Reason::new(REFUSED, failed.words.clone()))
 }
@@ -53,7 +52,7 @@ fn failed<'a>(seen: &'a Observation, desired: &Desired, identity: &str) -> Optio
     seen.hindrances.guard.as_ref().filter(|failed| failed.mark == mark && seen.status.guarded.as_ref() != Some(&mark))
 }
 
-/// What the status says once it is done.
+/// What the status records once it is done.
 fn wanted(desired: &Desired, identity: &str) -> Guarded {
     let root = desired.root_acl.as_ref().map(|acl| acl.iter().map(ToString::to_string).collect());
     Guarded { identity: identity.to_owned(), zookeeper: READ_ONLY.to_owned(), root }
@@ -63,7 +62,7 @@ fn due(view: &View<'_>, desired: &Desired, identity: &str) -> Option<Guard> {
     let mark = wanted(desired, identity);
     let before = view.seen.status.guarded.as_ref().filter(|guarded| guarded.identity == identity);
     let via = view.to_ask(None);
-    let from = view.committed()?.version;
+    let from = view.committed()?.clone();
     if before == Some(&mark) || via.is_empty() {
         return None;
     }

@@ -1,8 +1,8 @@
-//! What somebody else keeps from happening: it is said, passed over, and holds up only what depends on it.
+//! What others prevent: the planner reports it, passes over it, and holds up only what depends on it.
 //!
-//! - A policy's value is left where it is: pods are compared with the set as it is, so it restarts nobody.
-//! - A member is raised only when its Service is there, and a set is changed only behind its `ConfigMap`.
-//! - Members start from the charter: while it cannot be brought up to date, the membership stays as it is and nobody who
+//! - A value that a policy sets stays. Pods are compared with the StatefulSet as it is, so the policy restarts nobody.
+//! - A member gets a pod only once its Service exists, and the StatefulSet changes only after its `ConfigMap`.
+//! - Members start from the charter. While it cannot be updated, the membership stays as it is, and no member that
 //!   serves is stopped.
 
 use std::collections::BTreeSet;
@@ -14,21 +14,21 @@ use super::{Reason, Step, Target, Write, due, objects, origin};
 use crate::model::names::MANAGED_BY;
 use crate::model::observed::{Kind, Live, ObjectKey};
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Charter, Hindrance, Observation, Place, Pool, ServerId};
+use crate::model::{Charter, FieldDifference, Hindrance, Observation, OtherPod, Pool, Seat, ServerId};
 use crate::render::Rendered;
 
-/// How many places of an object are told.
-const TOLD: usize = 4;
-/// Longest value that is told, in bytes.
+/// How many differences of an object a message names.
+const SHOWN: usize = 4;
+/// The longest value that a message shows, in bytes.
 const VALUE: usize = 120;
 
 /// A write or a delete that is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     key: ObjectKey,
-    /// Whether the ensemble lacks something for it: what a policy only changes is lived with.
+    /// Whether the ensemble lacks something because of it. It can live with a value that a policy changes.
     pub refused: bool,
-    /// Whether it concerns what the object says, and not its metadata.
+    /// Whether it concerns the content of the object, and not only its metadata.
     content: bool,
     /// Why, in a sentence.
     pub message: String,
@@ -41,12 +41,12 @@ impl Held {
     }
 }
 
-/// What the API server said when it would not do something.
+/// What the API server said when it refused.
 pub fn refusal(what: &str, words: &str) -> String {
     format!("failed to {what}: the API server says: {}", cut(words, QUOTE))
 }
 
-/// Parts the writes that are to be made from those that are in vain, or wait for one that is.
+/// Separates the writes to make from those that would have no effect, or that wait for one of those.
 pub fn part(seen: &Observation, writes: Vec<Write>) -> (Vec<Write>, Vec<Held>) {
     let mut held = Vec::new();
     let mut made = Vec::new();
@@ -72,13 +72,19 @@ fn in_vain(seen: &Observation, write: &Write) -> Option<Held> {
             Some(Held { refused: true, content: true, message: refusal(&what, words), key })
         }
         Hindrance::Overruled(known) => {
-            let places = objects::places(seen, write);
-            let all = places.iter().all(|place| known.iter().any(|known| known.wants_the_same(place)));
+            let differences = objects::differences(seen, write);
+            let all = differences.iter().all(|difference| known.iter().any(|known| known.wants_the_same(difference)));
             all.then(|| Held {
-                // Of one that is gone again there is a lack.
-                refused: places.iter().any(|place| place.path.is_empty()),
-                content: places.iter().any(|place| place.path.first().is_none_or(|field| field != "metadata")),
-                message: overruled(seen, &key, &places),
+                // An object that is deleted each time is missing.
+                refused: differences.iter().any(|difference| difference.path.is_empty()),
+                content: differences
+                    .iter()
+                    .any(|difference| difference.path.first().is_none_or(|field| field != "metadata")),
+                message: if known.iter().any(|known| known.whatever) {
+                    wavering(&key, &differences)
+                } else {
+                    overruled(seen, &key, &differences)
+                },
                 key,
             })
         }
@@ -86,8 +92,8 @@ fn in_vain(seen: &Observation, write: &Write) -> Option<Held> {
     }
 }
 
-/// Whether a set that is made or changed now would have pods made that cannot run, or run with other files than they
-/// should.
+/// Whether a StatefulSet that is created or changed now would create pods that cannot run, or that run with the wrong
+/// files.
 fn pods_need(seen: &Observation, held: &Held) -> bool {
     match held.key.kind {
         Kind::ConfigMap => held.content,
@@ -100,42 +106,42 @@ fn pods_need(seen: &Observation, held: &Held) -> bool {
     }
 }
 
-/// What members would be told wrong if they started now: the charter that they find is not the one that they should.
-pub fn untold(seen: &Observation, held: &[Held], charter: &Charter) -> Option<Reason> {
+/// Why no member may start now: it would find an outdated charter, which cannot be written.
+pub fn charter_blocked(seen: &Observation, held: &[Held], charter: &Charter) -> Option<Reason> {
     let config = held.iter().find(|held| held.key.kind == Kind::ConfigMap)?;
     (seen.charter.as_ref() != Some(charter)).then(|| {
         let Reason { code, message } = config.reason();
         Reason::new(
             code,
-            format!(
-                "{message}; members start from what it says, so the membership stays as it is and none is restarted"
-            ),
+            format!("{message}; members start from it, so the membership stays as it is and no member is restarted"),
         )
     })
 }
 
-/// Whether a pod that does not serve may be made anew all the same: what its member finds is old, and not false. An older
-/// membership never replaces a member's own.
+/// Whether a pod that does not serve may still be recreated: the charter that its member finds is old, but not false.
+/// An older membership never replaces a member's own.
 pub fn may_start(seen: &Observation, charter: &Charter) -> bool {
-    seen.charter.as_ref().is_some_and(|told| told.identity == charter.identity && told.beginning == charter.beginning)
+    seen.charter
+        .as_ref()
+        .is_some_and(|found| found.identity == charter.identity && found.beginning == charter.beginning)
 }
 
-/// What keeps the set from being made at all.
+/// What prevents the creation of the StatefulSet.
 pub fn unfounded(view: &View<'_>) -> Option<Step> {
-    lacking(&view.draft()?.held).filter(|_| view.seen.set(Pool::Voters).is_none()).map(Step::Refuse)
+    lacking(&view.object_changes()?.held).filter(|_| view.seen.set(Pool::Voters).is_none()).map(Step::Refuse)
 }
 
-/// What members find when they start is not what they should.
-pub fn charter_untold(view: &View<'_>) -> Option<Step> {
-    let draft = view.draft()?;
-    untold(view.seen, &draft.held, &draft.told).map(Step::Refuse)
+/// Members would find an outdated charter when they start.
+pub fn charter_not_written(view: &View<'_>) -> Option<Step> {
+    let changes = view.object_changes()?;
+    charter_blocked(view.seen, &changes.held, &changes.confirmed_charter).map(Step::Refuse)
 }
 
-/// The new membership cannot be brought to them.
-pub fn news_untold(view: &View<'_>) -> Option<Step> {
-    let draft = view.draft()?;
-    let held = draft.news.as_ref()?.as_ref().err()?;
-    untold(view.seen, held, &draft.blueprint.charter).map(Step::Refuse)
+/// The new membership cannot be written to the charter.
+pub fn membership_not_written(view: &View<'_>) -> Option<Step> {
+    let changes = view.object_changes()?;
+    let held = changes.new_membership.as_ref()?.as_ref().err()?;
+    charter_blocked(view.seen, held, &changes.blueprint.charter).map(Step::Refuse)
 }
 
 /// Everything that is refused, as one reason.
@@ -144,17 +150,19 @@ pub fn lacking(held: &[Held]) -> Option<Reason> {
     (!refused.is_empty()).then(|| Reason::new("ApplyRefused", refused.join("; ")))
 }
 
-/// Why a member's pod is not started: it would have no address, or the set is not let grow.
+/// Why a member's pod is not created: it would have no address, or the StatefulSet may not be scaled.
 pub fn unraisable(seen: &Observation, id: ServerId, set: &Rendered) -> Option<Reason> {
     let service = ObjectKey { kind: Kind::Service, name: seen.names.pod(id.seat()) };
     match seen.hindrances.objects.get(&service).filter(|_| !seen.objects.contains_key(&service)) {
         Some(Hindrance::Refused { words, .. }) => Some(unapplied(&service, words)),
-        Some(Hindrance::Overruled(places)) => Some(Reason::new("ApplyRefused", overruled(seen, &service, places))),
+        Some(Hindrance::Overruled(differences)) => {
+            Some(Reason::new("ApplyRefused", overruled(seen, &service, differences)))
+        }
         None => unresizable(seen, set),
     }
 }
 
-/// Why the set does not get another number of pods.
+/// Why the StatefulSet cannot be scaled.
 pub fn unresizable(seen: &Observation, set: &Rendered) -> Option<Reason> {
     match seen.hindrances.objects.get(&set.key) {
         Some(Hindrance::Refused { seal, words }) if *seal == set.seal() => Some(unapplied(&set.key, words)),
@@ -166,13 +174,13 @@ fn unapplied(key: &ObjectKey, words: &str) -> Reason {
     Reason::new("ApplyRefused", refusal(&format!("apply {} {}", key.kind.as_str(), key.name), words))
 }
 
-/// Whether the API server refuses to delete this. A pod or claim that stays is not tried again on every pass: it would stand in the
-/// way of everybody else.
+/// Whether the API server refuses to delete this. A pod or claim that stays is not retried on every pass: it would
+/// block everything else.
 pub fn stays(seen: &Observation, target: &Target) -> bool {
     matches!(seen.hindrances.objects.get(&target.key), Some(Hindrance::Refused { seal, .. }) if *seal == target.uid)
 }
 
-/// Claims that have to go before there can be a set, and may not.
+/// Claims that must be deleted before the StatefulSet is created, and cannot be.
 pub fn claims_that_stay(view: &View<'_>) -> Option<Step> {
     let (seen, claims) = (view.seen, origin::empty_claims(view.seen));
     let names: Vec<&str> = claims.iter().map(|claim| claim.key.name.as_str()).collect();
@@ -181,7 +189,7 @@ pub fn claims_that_stay(view: &View<'_>) -> Option<Step> {
         Step::Refuse(Reason::new(
             "ApplyRefused",
             format!(
-                "{}; these hold nothing and keep the ensemble from starting with the storage that is asked for now: kubectl -n {} delete pvc {}",
+                "{}; these claims are empty and keep the ensemble from starting with the storage that the spec asks for now: kubectl -n {} delete pvc {}",
                 words.join("; "),
                 seen.names.namespace,
                 names.join(" ")
@@ -208,10 +216,13 @@ pub fn undeleted(seen: &Observation) -> impl Iterator<Item = Held> {
     })
 }
 
-/// A pod that Kubernetes refuses to make, and once the patience of the policy is over the roll that halts with it.
+/// A pod that Kubernetes refuses to create. Once the deadline of the policy is over, the roll halts with it.
 pub fn unmade(view: &View<'_>) -> Option<Reason> {
     let (seen, desired) = (view.seen, view.desired?);
     let unmanned = seen.unmanned();
+    if let Some(taken) = unmanned.iter().find_map(|seat| name_taken(seen, ServerId::from(*seat))) {
+        return Some(taken);
+    }
     let refused = unmanned.iter().find_map(|seat| Some((seat, seen.hindrances.pods.get(seat)?)));
     let (seat, refusal) = refused?;
     let (pod, words) = (seen.names.pod(*seat), &refusal.words);
@@ -221,22 +232,44 @@ pub fn unmade(view: &View<'_>) -> Option<Reason> {
         Reason::new(
             "RollHalted",
             format!(
-                "pod {pod} is not made again after {} s; {waiting} more keep the older revision until it is, or until the spec is put right; the API server says: {words}",
+                "pod {pod} has not been created again after {} s; {waiting} more keep the older revision until it is, or until you correct the spec; the API server says: {words}",
                 desired.deadline
             ),
         )
     } else {
-        Reason::new("PodRefused", format!("pod {pod} is not made; the API server says: {words}"))
+        Reason::new("PodRefused", format!("pod {pod} is not created; the API server says: {words}"))
     })
 }
 
-fn overruled(seen: &Observation, key: &ObjectKey, places: &[Place]) -> String {
-    if places.iter().any(|place| place.path.is_empty()) {
+/// Why a member has no pod, or can have none: another has its name.
+pub fn name_taken(seen: &Observation, id: ServerId) -> Option<Reason> {
+    let told = in_the_way(seen, id.seat())?.told(&seen.names.pod(id.seat()), &seen.names);
+    Some(Reason::new("ForeignPod", format!("member {id} has no pod: {told}")))
+}
+
+/// A pod that is not this ensemble's and keeps a member from having one, until somebody does something about it.
+pub fn in_the_way(seen: &Observation, seat: Seat) -> Option<&OtherPod> {
+    seen.hindrances.in_the_way.get(&seat).filter(|other| !other.going)
+}
+
+/// What the operator itself wants changes with each pass. Nobody else is to blame, and nobody else can end it.
+fn wavering(key: &ObjectKey, differences: &[FieldDifference]) -> String {
+    let shown: Vec<String> = differences.iter().take(SHOWN).map(|difference| tell(key.kind, difference)).collect();
+    format!(
+        "the operator wants another value of a field of {} {} again and again, and leaves it alone for now: {}; please report this",
+        key.kind.as_str(),
+        key.name,
+        shown.join(", ")
+    )
+}
+
+fn overruled(seen: &Observation, key: &ObjectKey, differences: &[FieldDifference]) -> String {
+    if differences.iter().any(|difference| difference.path.is_empty()) {
         let (kind, name) = (key.kind.as_str(), &key.name);
         return if seen.objects.contains_key(key) {
             format!("{kind} {name} does not change, however often it is applied")
         } else {
-            format!("{kind} {name} is gone each time after it was made: somebody deletes it")
+            format!("{kind} {name} is gone each time after it was created: somebody deletes it")
         };
     }
     let claim = seen.claims.values().find(|claim| claim.name == key.name && key.kind == Kind::PersistentVolumeClaim);
@@ -245,35 +278,36 @@ fn overruled(seen: &Observation, key: &ObjectKey, places: &[Place]) -> String {
         (_, Some(claim)) => &claim.managed,
         _ => &Value::Null,
     };
-    let mut told: Vec<String> = places.iter().take(TOLD).map(|place| tell(key.kind, place)).collect();
-    if places.len() > TOLD {
-        told.push(format!("{} more fields", places.len() - TOLD));
+    let mut shown: Vec<String> = differences.iter().take(SHOWN).map(|difference| tell(key.kind, difference)).collect();
+    if differences.len() > SHOWN {
+        shown.push(format!("{} more fields", differences.len() - SHOWN));
     }
-    let managers: BTreeSet<&str> = places.iter().flat_map(|place| managers(managed, &place.path)).collect();
+    let managers: BTreeSet<&str> =
+        differences.iter().flat_map(|difference| managers(managed, &difference.path)).collect();
     let by = if managers.is_empty() {
         "an admission webhook, a policy or a controller".to_owned()
     } else {
         managers.into_iter().collect::<Vec<_>>().join(", ")
     };
     format!(
-        "{} {} does not stay as it is applied: {}; changed by {by}, and left so",
+        "{} {} does not stay as it is applied: {}; changed by {by}, and left that way",
         key.kind.as_str(),
         key.name,
-        told.join(", ")
+        shown.join(", ")
     )
 }
 
-fn tell(kind: Kind, place: &Place) -> String {
-    let path = place.path.join(".");
-    match (kind, &place.ours) {
+fn tell(kind: Kind, difference: &FieldDifference) -> String {
+    let path = difference.path.join(".");
+    match (kind, &difference.ours) {
         // Whether the ensemble owns a claim.
         (Kind::PersistentVolumeClaim, Value::Bool(false)) => {
             format!(
-                "{path} makes the ensemble its owner, and it will be deleted with it whatever storage.reclaim.onDelete says"
+                "{path} makes the ensemble its owner, so it is deleted with the ensemble, whatever storage.reclaim.onDelete says"
             )
         }
-        (Kind::PersistentVolumeClaim, Value::Bool(true)) => format!("{path} is taken away"),
-        (_, ours) => format!("{path} should be {} and is {}", short(ours), short(&place.theirs)),
+        (Kind::PersistentVolumeClaim, Value::Bool(true)) => format!("{path} is removed"),
+        (_, ours) => format!("{path} should be {}, but is {}", short(ours), short(&difference.theirs)),
     }
 }
 
@@ -281,8 +315,8 @@ fn short(value: &Value) -> String {
     if value.is_null() { "missing".to_owned() } else { cut(&value.to_string(), VALUE) }
 }
 
-/// Who, by the API server's own record, holds this place besides this operator. A webhook changes a request before it is
-/// recorded, and so shows as nobody else.
+/// Who else manages this field, according to the API server's own record. A webhook changes a request before it is
+/// recorded, so it does not show.
 fn managers<'a>(managed: &'a Value, path: &[String]) -> Vec<&'a str> {
     let entries = managed.as_array().map(Vec::as_slice).unwrap_or_default();
     let others = entries.iter().filter(|entry| entry["manager"] != MANAGED_BY && entry["subresource"].is_null());
@@ -301,11 +335,11 @@ fn leads_to(key: &str, name: &str) -> bool {
     key.strip_prefix("f:") == Some(name) || key.strip_prefix("k:").is_some_and(item)
 }
 
-/// Where the API server's answer to a write is not what was written.
-pub fn came_out_otherwise(answer: &Value, written: &Rendered) -> Vec<Place> {
+/// The fields in which the API server's answer to a write differs from what was written.
+pub fn came_out_otherwise(answer: &Value, written: &Rendered) -> Vec<FieldDifference> {
     let mut written = written.clone();
     if let Some(metadata) = written.json["metadata"].as_object_mut() {
-        // What the write was fenced by.
+        // The precondition of the write.
         metadata.remove("resourceVersion");
     }
     objects::answered(answer, &written)
@@ -339,7 +373,15 @@ mod tests {
         let written = Rendered { key, json };
         let answer = |a: u32| json!({"metadata": {"resourceVersion": "2"}, "spec": {"a": a, "cpu": "1", "b": 1}});
         assert!(came_out_otherwise(&answer(30), &written).is_empty());
-        let places = came_out_otherwise(&answer(45), &written);
-        assert_eq!(places, [Place { path: vec!["spec".into(), "a".into()], ours: json!(30), theirs: json!(45) }]);
+        let differences = came_out_otherwise(&answer(45), &written);
+        assert_eq!(
+            differences,
+            [FieldDifference {
+                path: vec!["spec".into(), "a".into()],
+                ours: json!(30),
+                theirs: json!(45),
+                whatever: false
+            }]
+        );
     }
 }

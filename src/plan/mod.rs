@@ -1,10 +1,12 @@
-//! Decides. From one observation comes exactly one step; all safety rules live here and nowhere else.
+//! Decides. Each observation leads to exactly one step. All safety rules are here and nowhere else.
 //!
 //! Invariants:
 //! - pure: no clock, no I/O, no async, no randomness;
-//! - at most one membership change a step, fenced by the version that it was decided on;
-//! - what is unknown only ever leads to waiting, never to removing, deleting or restarting.
+//! - at most one change of the membership in a step, bound to the version on which it was decided;
+//! - what is unknown leads only to waiting, never to removing, deleting or restarting.
 
+mod archive;
+mod barred;
 mod departure;
 mod drain;
 mod due;
@@ -12,6 +14,7 @@ mod failed;
 mod guard;
 mod heal;
 mod hindered;
+mod lost;
 mod membership;
 mod mute;
 mod objects;
@@ -39,11 +42,11 @@ use view::View;
 
 pub use guard::Guard;
 pub use hindered::{Held, came_out_otherwise, refusal};
-pub use objects::places;
+pub use objects::differences;
 pub use operation::{Expected, Operation};
 pub use password::lacking as no_password;
-pub use rules::{COURSE, GROUND, Rule};
-pub use status::{ConditionStatus, GUARDING, Verdict, denied, refused};
+pub use rules::{MEMBERSHIP_RULES, PRECONDITION_RULES, Rule};
+pub use status::{ConditionStatus, GUARDING, UntimedCondition, denied, refused};
 pub use step::{Obstacle, Purpose, Reason, ReplaceVolume, Resize, Restart, Step, Target, Tell, Write};
 pub use stop::DENIED;
 
@@ -55,13 +58,13 @@ pub struct Plan {
     /// The status, without conditions.
     pub status: EnsembleStatus,
     /// The conditions, without times.
-    pub conditions: Vec<Verdict>,
-    /// The rules that were asked before the one that decided, and asked for nothing: why it did not go on with those.
+    pub conditions: Vec<UntimedCondition>,
+    /// The rules that were asked before the one that decided, and had no step: why the plan is not one of theirs.
     pub considered: Vec<&'static Rule>,
 }
 
 impl Plan {
-    /// The step was carried out: what the status may say of it that no look at the world would tell.
+    /// Records in the status that the step was carried out, where no observation would show it.
     pub fn carried_out(&mut self) {
         if let Step::Guard(guard) = &self.step {
             self.status.guarded = Some(guard.mark.clone());
@@ -69,7 +72,7 @@ impl Plan {
     }
 }
 
-/// Decides on one step and describes the state that it starts from.
+/// Decides on one step, and describes the current state.
 pub fn plan(seen: &Observation) -> Plan {
     let view = View::of(seen);
     let decision = rules::decide(&view);
@@ -80,21 +83,21 @@ pub fn plan(seen: &Observation) -> Plan {
     Plan { step, status, conditions, considered: decision.considered }
 }
 
-/// What is said beside the step.
+/// What the conditions say besides the step.
 struct Aside {
     /// Writes and deletes that are passed over on the way to it.
     held: Vec<Held>,
     /// Why rights could not be taken away.
     unguarded: Option<Reason>,
-    /// What there would be to do, if they were not taken away now.
+    /// The step that the plan would have if no rights were taken away now.
     otherwise: Option<Step>,
 }
 
-/// The membership that counts: the leader's, else the last that was noted.
+/// The membership that counts: the leader's, else the last recorded one.
 ///
-/// A note that is newer than what the leader has may mean a leader that was cut off, or a note that somebody changed.
-/// Once every voter agrees with the leader there is no doubt left, and a false note goes: left in the charter, it would
-/// make a restarted member the leader of a list of its own.
+/// A recorded membership that is newer than the leader's may mean that the leader was cut off, or that somebody changed
+/// the record. Once every voter agrees with the leader there is no doubt left, and the false record is replaced: in the
+/// charter it would make a restarted member the leader of a list of its own.
 fn confirmed(view: &View<'_>) -> Option<Membership> {
     match (view.committed(), view.seen.noted_membership()) {
         (Some(committed), Some(noted)) if noted.version > committed.version && view.blocker().is_some() => Some(noted),

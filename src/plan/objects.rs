@@ -7,27 +7,28 @@ use super::{Reason, Step, Target, Write, hindered, version};
 use crate::api::ReclaimPolicy;
 use crate::model::names::{BORN_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, Live, ObjectKey};
-use crate::model::{Observation, Place, Pool, Seat, generated, quantity};
+use crate::model::words::held;
+use crate::model::{FieldDifference, Observation, Pool, Seat, generated, quantity};
 use crate::render::{self, Blueprint, OnClaim, Rendered};
 
-/// How many places of a change, or objects, are named.
+/// How many changed fields, or objects, a message names.
 const NAMED: usize = 6;
 
-/// Objects of names that the ensemble needs and that are not its own: they are never overwritten. All that are in the way are
-/// named at once.
+/// Objects with names that the ensemble needs and that belong to others. They are never overwritten, and all of them
+/// are named at once.
 pub fn collision(view: &View<'_>) -> Option<Step> {
     let seen = view.seen;
     let called = |key: &ObjectKey| format!("{} {}", key.kind.as_str(), key.name);
     let foreign = seen.objects.iter().filter_map(|(key, live)| match live {
         Live::Foreign { owner } => Some(format!("{} belongs to {owner}", called(key))),
-        Live::Ours(_) | Live::Orphan(_) | Live::Leftover => None,
+        Live::Ours(_) | Live::Orphan(_) | Live::Leftover { .. } => None,
     });
     let foreign: Vec<String> = foreign.collect();
     if !foreign.is_empty() {
         return Some(Step::Refuse(Reason::new(
             "ForeignObject",
             format!(
-                "objects of names that this ensemble needs are not its own: {}; delete or rename them, or name the ensemble differently",
+                "objects with names that this ensemble needs belong to others: {}; delete or rename them, or give the ensemble another name",
                 some(foreign, "; ")
             ),
         )));
@@ -35,16 +36,24 @@ pub fn collision(view: &View<'_>) -> Option<Step> {
     if let Some(stray) = stray(seen) {
         return Some(Step::Refuse(stray));
     }
-    let leftovers = seen.objects.iter().filter(|(_, live)| matches!(live, Live::Leftover));
-    let leftovers: Vec<String> = leftovers.map(|(key, _)| called(key)).collect();
+    let leftovers = seen.objects.iter().filter_map(|(key, live)| match live {
+        Live::Leftover { finalizers } if finalizers.is_empty() => Some(called(key)),
+        Live::Leftover { finalizers } => {
+            let kind = key.kind.as_str().to_lowercase();
+            Some(called(key) + &held(finalizers, &seen.names.namespace, &kind, &key.name))
+        }
+        Live::Ours(_) | Live::Orphan(_) | Live::Foreign { .. } => None,
+    });
+    let leftovers: Vec<String> = leftovers.collect();
     (!leftovers.is_empty()).then(|| {
-        let message = format!("waiting for what an earlier ensemble left to be gone: {}", some(leftovers, ", "));
+        let message = format!("waiting until what an earlier ensemble left is gone: {}", some(leftovers, ", "));
         Step::Wait(Reason::new("LeftoverTerminating", message))
     })
 }
 
-/// What has no owner is taken up again when all that bears an identity bears the same: the set's claims, the charter, and the
-/// claims that are there. A set of one life with the claims of another would start members that refuse their volumes.
+/// Objects without an owner are taken over again if everything with an identity has the same one: the StatefulSet's
+/// claims, the charter, and the existing claims. Otherwise members would start on volumes of another life of the
+/// ensemble, and refuse them.
 fn stray(seen: &Observation) -> Option<Reason> {
     let orphan =
         |kind: Kind| seen.objects.iter().any(|(key, live)| key.kind == kind && matches!(live, Live::Orphan(_)));
@@ -65,7 +74,7 @@ fn stray(seen: &Observation) -> Option<Reason> {
     Some(Reason::new(
         "ForeignObject",
         format!(
-            "objects without an owner are of different ensembles: {}; keep those of one identity and delete the others",
+            "objects without an owner belong to different ensembles: {}; keep those of one identity and delete the others",
             some(found, ", ")
         ),
     ))
@@ -81,25 +90,25 @@ fn some(mut names: Vec<String>, between: &str) -> String {
     names.join(between)
 }
 
-/// What is to be written, apart from what a quorum has to confirm first.
+/// What has to be written, apart from what a quorum has to confirm first.
 pub fn apply(view: &View<'_>) -> Option<Step> {
-    let draft = view.draft()?;
-    (!draft.writes.is_empty()).then(|| Step::Apply(draft.writes.clone()))
+    let changes = view.object_changes()?;
+    (!changes.writes.is_empty()).then(|| Step::Apply(changes.writes.clone()))
 }
 
-/// The membership that members have not been told yet.
+/// The membership that members do not know yet.
 pub fn tell(view: &View<'_>) -> Option<Step> {
-    view.draft()?.news.as_ref()?.as_ref().ok().cloned().map(Step::Tell)
+    view.object_changes()?.new_membership.as_ref()?.as_ref().ok().cloned().map(Step::Tell)
 }
 
-/// As long as its controller has not taken in what the set should be, nobody knows who would have to be restarted.
+/// Until the StatefulSet controller has observed the change, nobody knows who has to be restarted.
 pub fn taken_in(view: &View<'_>) -> Option<Step> {
-    let taken = view.course()?.set.update_revision.is_some();
+    let taken = view.scaling()?.set.update_revision.is_some();
     (!taken)
-        .then(|| Step::Wait(Reason::new("Applying", "waiting for the StatefulSet's controller to take the change in")))
+        .then(|| Step::Wait(Reason::new("Applying", "waiting for the StatefulSet controller to observe the change")))
 }
 
-/// What would have to be written for the objects to be as rendered.
+/// What has to be written so that the objects are as rendered.
 pub fn differing(seen: &Observation, rendered: &[Rendered], blueprint: &Blueprint<'_>) -> Vec<Write> {
     let mut writes: Vec<Write> = rendered.iter().filter_map(|object| write(seen, object)).collect();
     writes.extend(seen.claims.keys().filter_map(|seat| claim(seen, *seat, blueprint)));
@@ -113,13 +122,13 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
             Some(Write::CreateSecret { object: object.clone(), key })
         }
         (None, _) => Some(Write::Apply { object: object.clone(), uid: None }),
-        // A second write to the Secret could only lose the password that running members know, and the operator has no right
-        // to one. Where it has lost its owner it is used as it is, and outlives the ensemble.
-        (Some(Live::Foreign { .. } | Live::Leftover), _) | (Some(_), Kind::Secret) => None,
+        // A second write to the Secret could only lose the password that running members know, and the operator has no
+        // right to it. If the Secret has lost its owner, it is used as it is, and outlives the ensemble.
+        (Some(Live::Foreign { .. } | Live::Leftover { .. }), _) | (Some(_), Kind::Secret) => None,
         (Some(Live::Ours(live)), _) if reflects(live, &object.json) => None,
         (Some(Live::Ours(live) | Live::Orphan(live)), kind) => {
             let mut object = object.clone();
-            // It bears the number of pods: one that was decided on before the set was resized would stop a voter's.
+            // It contains the number of pods: a number from before the last resize would stop a voter's pod.
             if kind == Kind::StatefulSet {
                 object.json["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
             }
@@ -128,123 +137,137 @@ fn write(seen: &Observation, object: &Rendered) -> Option<Write> {
     }
 }
 
-/// Where the pods' template differs, when it is about to be changed under pods that run.
+/// Which fields of the pod template differ, if pods that run are about to get a changed template.
 pub fn template_changes(seen: &Observation, writes: &[Write]) -> Option<String> {
     let rendered = writes.iter().find_map(|write| match write {
         Write::Apply { object, uid: Some(_) } if object.key.kind == Kind::StatefulSet => Some(object),
         Write::Apply { .. } | Write::CreateSecret { .. } => None,
     })?;
     let live = seen.objects.get(&rendered.key)?.held()?;
-    let places = differences(&live["spec"]["template"], &rendered.json["spec"]["template"]);
-    let places: Vec<String> = places.iter().map(|place| place.path.join(".")).collect();
-    (!places.is_empty()).then(|| some(places, ", "))
+    let differences = compare(&live["spec"]["template"], &rendered.json["spec"]["template"]);
+    let differences: Vec<String> = differences.iter().map(|difference| difference.path.join(".")).collect();
+    (!differences.is_empty()).then(|| some(differences, ", "))
 }
 
-/// Where an object is not what a write would make of it. Never nowhere: a write that has no effect must be known again,
-/// whatever it was for. What is not there, or differs nowhere that can be told, is one place, the whole object.
-pub fn places(seen: &Observation, write: &Write) -> Vec<Place> {
+/// The fields in which an object differs from what a write would make of it. There is always at least one: a write
+/// without effect must be recognised later, whatever its purpose. If the object is missing, or no difference can be
+/// named, the whole object counts as one.
+pub fn differences(seen: &Observation, write: &Write) -> Vec<FieldDifference> {
     let object = write.object();
     let found = match write {
         Write::Apply { uid: Some(_), .. } if object.key.kind == Kind::PersistentVolumeClaim => {
-            claim_places(seen, object)
+            claim_differences(seen, object)
         }
         Write::Apply { uid: Some(_), .. } => {
             let live = seen.objects.get(&object.key).and_then(Live::held);
-            live.map_or_else(Vec::new, |live| differences(live, &object.json))
+            live.map_or_else(Vec::new, |live| compare(live, &object.json))
         }
         Write::Apply { uid: None, .. } | Write::CreateSecret { .. } => Vec::new(),
     };
     if found.is_empty() {
-        return vec![Place { path: Vec::new(), ours: json!(object.seal()), theirs: Value::Null }];
+        return vec![FieldDifference {
+            path: Vec::new(),
+            ours: json!(object.seal()),
+            theirs: Value::Null,
+            whatever: false,
+        }];
     }
     found
 }
 
-/// Of a claim exactly what [`claim`] decides on: what the operator keeps on it. The label of an instance is to be gone in the
-/// end, whatever the write that takes it away says of it.
-fn claim_places(seen: &Observation, object: &Rendered) -> Vec<Place> {
+/// For a claim, exactly what [`claim`] decides on: what the operator maintains on it. The instance label has to be gone
+/// in the end, whatever the write that removes it says.
+fn claim_differences(seen: &Observation, object: &Rendered) -> Vec<FieldDifference> {
     let Some(claim) = seen.claims.values().find(|claim| claim.name == object.key.name) else { return Vec::new() };
     let metadata = &object.json["metadata"];
     let owned = metadata["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty());
-    let place = |path: &[&str], ours: Value, theirs: Value| Place {
+    let difference = |path: &[&str], ours: Value, theirs: Value| FieldDifference {
         path: [&["metadata"], path].concat().into_iter().map(str::to_owned).collect(),
         ours,
         theirs,
+        whatever: false,
     };
     let born = if claim.born { json!("true") } else { Value::Null };
     let all = [
-        place(&["ownerReferences"], json!(owned), json!(claim.owned)),
-        place(&["labels", BORN_LABEL], metadata["labels"][BORN_LABEL].clone(), born),
-        place(&["labels", INSTANCE_LABEL], Value::Null, json!(claim.instance)),
-        place(
+        difference(&["ownerReferences"], json!(owned), json!(claim.owned)),
+        difference(&["labels", BORN_LABEL], metadata["labels"][BORN_LABEL].clone(), born),
+        difference(&["labels", INSTANCE_LABEL], Value::Null, json!(claim.instance)),
+        difference(
             &["annotations", VERSION_ANNOTATION],
             metadata["annotations"][VERSION_ANNOTATION].clone(),
             json!(claim.ran),
         ),
     ];
-    all.into_iter().filter(|place| place.ours != place.theirs).collect()
+    all.into_iter().filter(|difference| difference.ours != difference.theirs).collect()
 }
 
-/// The places at which an answer is not what was written. Of a claim's owners only whether the ensemble is one.
-pub fn answered(answer: &Value, written: &Rendered) -> Vec<Place> {
-    let mut places = differences(answer, &written.json);
+/// The fields in which an answer differs from what was written. For a claim's owners: only whether the ensemble is one
+/// of them.
+pub fn answered(answer: &Value, written: &Rendered) -> Vec<FieldDifference> {
+    let mut differences = compare(answer, &written.json);
     if written.key.kind == Kind::PersistentVolumeClaim {
-        let owners = |place: &Place| place.path.get(1).is_some_and(|field| field == "ownerReferences");
-        let before = places.len();
-        places.retain(|place| !owners(place));
-        if places.len() < before {
+        let owners =
+            |difference: &FieldDifference| difference.path.get(1).is_some_and(|field| field == "ownerReferences");
+        let before = differences.len();
+        differences.retain(|difference| !owners(difference));
+        if differences.len() < before {
             let path = ["metadata", "ownerReferences"].map(str::to_owned).to_vec();
-            places.push(Place { path, ours: json!(true), theirs: json!(false) });
+            differences.push(FieldDifference { path, ours: json!(true), theirs: json!(false), whatever: false });
         }
     }
-    places
+    differences
 }
 
-/// The places at which what was rendered is not what is live.
-pub fn differences(live: &Value, rendered: &Value) -> Vec<Place> {
-    let mut places = Vec::new();
-    collect(&mut Vec::new(), live, rendered, &mut places);
-    places
+/// The fields in which the rendered object differs from the live one.
+pub fn compare(live: &Value, rendered: &Value) -> Vec<FieldDifference> {
+    let mut differences = Vec::new();
+    collect(&mut Vec::new(), live, rendered, &mut differences);
+    differences
 }
 
-fn collect(path: &mut Vec<String>, live: &Value, rendered: &Value, places: &mut Vec<Place>) {
+fn collect(path: &mut Vec<String>, live: &Value, rendered: &Value, differences: &mut Vec<FieldDifference>) {
     if reflects(live, rendered) {
         return;
     }
     match (live, rendered) {
         (Value::Object(live), Value::Object(rendered)) => {
             for (key, value) in rendered {
-                below(path, key, live.get(key).unwrap_or(&Value::Null), value, places);
+                below(path, key, live.get(key).unwrap_or(&Value::Null), value, differences);
             }
         }
         (Value::Array(live), Value::Array(rendered)) if rendered.iter().all(|item| item["name"].is_string()) => {
             for item in rendered {
                 let other = live.iter().find(|other| other["name"] == item["name"]).unwrap_or(&Value::Null);
-                below(path, item["name"].as_str().unwrap_or_default(), other, item, places);
+                below(path, item["name"].as_str().unwrap_or_default(), other, item, differences);
             }
         }
-        _ => places.push(Place { path: path.clone(), ours: rendered.clone(), theirs: live.clone() }),
+        _ => differences.push(FieldDifference {
+            path: path.clone(),
+            ours: rendered.clone(),
+            theirs: live.clone(),
+            whatever: false,
+        }),
     }
 }
 
-/// Whether the claims of the set that is there bear the label of an instance, as those of earlier versions do.
+/// Whether the claims of the existing StatefulSet have the instance label, as those of earlier versions do.
 pub fn old_claims(seen: &Observation) -> bool {
     let key = ObjectKey { kind: Kind::StatefulSet, name: seen.names.ensemble.clone() };
     let Some(Live::Ours(live)) = seen.objects.get(&key) else { return false };
     live["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"][INSTANCE_LABEL].is_string()
 }
 
-fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, places: &mut Vec<Place>) {
-    // What is left out when it is stored is no difference wherever it stands.
+fn below(path: &mut Vec<String>, key: &str, live: &Value, rendered: &Value, differences: &mut Vec<FieldDifference>) {
+    // What the API server drops when it stores an object is no difference.
     if live.is_null() && is_empty(rendered) {
         return;
     }
     path.push(key.to_owned());
-    collect(path, live, rendered, places);
+    collect(path, live, rendered, differences);
     path.pop();
 }
 
-/// What the operator keeps on a member's claim, where it does not stand there yet.
+/// What the operator maintains on a member's claim, if it is not there yet.
 fn claim(seen: &Observation, seat: Seat, blueprint: &Blueprint<'_>) -> Option<Write> {
     let claim = seen.claims.get(&seat)?;
     let ours = claim.identity.as_ref() == Some(&blueprint.charter.identity) && !claim.going;
@@ -259,13 +282,13 @@ fn claim(seen: &Observation, seat: Seat, blueprint: &Blueprint<'_>) -> Option<Wr
     Some(Write::Apply { object, uid: Some(claim.uid.clone()) })
 }
 
-/// What nobody uses any more is deleted.
+/// Deletes what nobody uses any more.
 pub fn give_up_unused(view: &View<'_>) -> Option<Step> {
-    let unused = unused(view.seen, &view.draft()?.blueprint);
+    let unused = unused(view.seen, &view.object_changes()?.blueprint);
     (!unused.is_empty()).then_some(Step::Delete(unused))
 }
 
-/// Member Services beyond the last member, and claims that policy gives up, once no pod is left to use them.
+/// Member Services above the last member, and claims that the policy deletes, once no pod uses them.
 fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
     let first_unused = blueprint.pods.max(blueprint.desired.replicas);
     let mut targets: Vec<Target> = seen
@@ -279,7 +302,7 @@ fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
                 uid: uid_of(live)?,
                 resource_version: live["metadata"]["resourceVersion"].as_str()?.to_owned(),
             }),
-            Live::Orphan(_) | Live::Leftover | Live::Foreign { .. } => None,
+            Live::Orphan(_) | Live::Leftover { .. } | Live::Foreign { .. } => None,
         })
         .collect();
     if blueprint.desired.on_scale_down == ReclaimPolicy::Delete {
@@ -299,14 +322,14 @@ fn uid_of(live: &Value) -> Option<String> {
     live["metadata"]["uid"].as_str().map(str::to_owned)
 }
 
-/// Whether everything that was rendered is in the live object, whatever defaults, status and additions of others stand
-/// beside it. A field that is no longer rendered is noticed by the seal that every rendering bears.
+/// Whether the live object contains everything that was rendered, whatever defaults, status and additions of others it
+/// has. The seal on every rendering shows when a field is no longer rendered.
 fn reflects(live: &Value, rendered: &Value) -> bool {
     match (live, rendered) {
         (Value::Object(live), Value::Object(rendered)) => {
             rendered.iter().all(|(key, value)| live.get(key).map_or(is_empty(value), |live| reflects(live, value)))
         }
-        // Server-side apply leaves the items of others in a list, and puts ours where it likes.
+        // Server-side apply keeps the list items of others, and puts ours anywhere among them.
         (Value::Array(live), Value::Array(rendered)) => {
             rendered.iter().all(|rendered| live.iter().any(|live| reflects(live, rendered)))
         }
@@ -315,7 +338,7 @@ fn reflects(live: &Value, rendered: &Value) -> bool {
     }
 }
 
-/// What the API server leaves out when it stores an object: a difference in it could never be mended.
+/// What the API server drops when it stores an object: a difference in it could never be resolved.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,26 +1,28 @@
-//! A step as the single reads and writes that carry it out, in their order. The operator goes through them and so does the
-//! simulation, where it can die between any two.
+//! The reads and writes of a step, in their order. Both the operator and the simulation carry them out; the simulation
+//! can stop between any two.
 //!
 //! Invariants:
-//! - what takes something away, or changes who votes, is done only when a second look comes to the same step: between the
-//!   first and the operation a member may have died, or an operator on a lost node may have woken up to what it decided before;
-//! - and only behind a fresh quorum read. Where nothing is committed there is nobody to ask.
+//! - whatever takes something away, or changes who votes, is done only if a second observation leads to the same step:
+//!   meanwhile a member may have died, or an operator on a lost node may have resumed an old decision;
+//! - and only after a fresh quorum read. If nothing is committed, there is nobody to ask.
+
+use std::collections::BTreeSet;
 
 use super::{Guard, Reason, Resize, Step, Target, Write};
-use crate::model::{Change, ConfigVersion, Membership, Names, ServerId};
+use crate::model::{Change, Membership, Names, Server, ServerId};
 
 /// One read or write. The first that fails ends the step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// Observe and plan once more, and go on only if that comes to the same step.
+    /// Observe and plan again, and go on only if the step is still the same.
     LookAgain,
-    /// Create an object, or bring it to what it should be.
+    /// Create an object, or change it to what it should be.
     Write(Write),
     /// Delete an object.
     Delete(Target),
     /// Change the number of pods.
     Resize(Resize),
-    /// Open a session, which is a committed write, read the membership behind it, and go on only if it is as expected.
+    /// Open a session, which is a committed write, then read the membership, and go on only if it is as expected.
     Confirm {
         /// What it has to be.
         expected: Expected,
@@ -29,10 +31,8 @@ pub enum Operation {
     },
     /// Change the membership by `reconfig`.
     Reconfig {
-        /// The change.
+        /// The change, with the membership that it was decided on.
         change: Change,
-        /// The version that this was decided on.
-        from: ConfigVersion,
         /// Members to ask.
         via: Vec<ServerId>,
     },
@@ -41,25 +41,33 @@ pub enum Operation {
 }
 
 /// What a fresh quorum read has to find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// The membership is still of this version.
-    pub version: Option<ConfigVersion>,
-    /// This one is in no membership.
+    /// The membership is still this one. The decision rests on what an agent said about it over HTTP, and whoever can answer
+    /// in an agent's place knows the version as well.
+    pub membership: Option<Membership>,
+    /// This one of our members is not in it.
     pub without: Option<ServerId>,
 }
 
 impl Expected {
-    /// Whether it is so; else what is not.
+    /// Whether the membership is as expected; else what differs.
     pub fn met(&self, membership: &Membership, names: &Names) -> Result<(), String> {
-        // Two ensembles may well be at the same version, and an address was given to another pod.
+        // Two ensembles may have the same version, and another pod may have got the address.
         if membership.highest(names) == 0 {
             return Err("the answer is another ensemble's membership".to_owned());
         }
-        if let Some(version) = self.version.filter(|version| *version != membership.version) {
-            return Err(format!("the membership is at {} by now, not at {version}", membership.version));
+        if let Some(told) = &self.membership {
+            if told.version != membership.version {
+                return Err(format!("the membership is at {} by now, not at {}", membership.version, told.version));
+            }
+            if let Some(lie) = otherwise(told, membership, names) {
+                return Err(lie);
+            }
         }
-        match self.without.filter(|id| membership.contains(*id)) {
+        // A server that somebody added at the id of a pod that goes is no member.
+        let ours = |id: &ServerId| membership.servers.get(id).is_some_and(|server| names.owns(*id, server));
+        match self.without.filter(ours) {
             Some(id) => Err(format!("member {id} is in the membership again")),
             None => Ok(()),
         }
@@ -67,37 +75,41 @@ impl Expected {
 }
 
 impl Step {
-    /// What carries it out.
+    /// The operations of the step.
     pub fn operations(&self) -> Vec<Operation> {
         match self {
             Self::Apply(writes) => writes.iter().cloned().map(Operation::Write).collect(),
-            Self::AddPod(resize) => vec![Operation::Resize(resize.clone())],
+            // For servers that only an agent speaks of, no pods are started.
+            Self::AddPod(resize) => {
+                let confirm = |from| Operation::Confirm { expected: still(from), via: resize.via.clone() };
+                let confirm = resize.from.clone().map(confirm);
+                confirm.into_iter().chain([Operation::Resize(resize.clone())]).collect()
+            }
             Self::Delete(targets) => behind(None, targets.iter().cloned().map(Operation::Delete)),
             Self::RemovePod(resize) => {
-                let expected = Expected { version: None, without: Some(resize.id) };
+                let expected = Expected { membership: None, without: Some(resize.id) };
                 behind(Some((expected, &resize.via[..])), [Operation::Resize(resize.clone())])
             }
             Self::Join { id, to, from, via } | Self::Leave { id, to, from, via, why: _ } => {
-                change(Change { id: *id, to: to.clone() }, *from, via)
+                change(Change { id: *id, from: from.clone(), to: to.clone() }, via)
             }
             Self::Restart(restart) => {
-                let expected = restart.from.map(|from| Expected { version: Some(from), without: None });
+                let expected = restart.from.clone().map(still);
                 behind(expected.map(|expected| (expected, &restart.via[..])), [Operation::Delete(restart.pod.clone())])
             }
             Self::ReplaceVolume(replacement) => {
-                let expected = Expected { version: Some(replacement.from), without: Some(replacement.id) };
+                let expected = Expected { without: Some(replacement.id), ..still(replacement.from.clone()) };
                 let targets = [&replacement.claim].into_iter().chain(&replacement.pod).cloned();
                 behind(Some((expected, &replacement.via[..])), targets.map(Operation::Delete))
             }
-            // An address may have been given to another ensemble's member, whose super user has the same password.
+            // Another ensemble's member may have got the address, with the same super user's password.
             Self::Guard(guard) => {
-                let expected = Expected { version: Some(guard.from), without: None };
-                behind(Some((expected, &guard.via[..])), [Operation::Guard(guard.clone())])
+                behind(Some((still(guard.from.clone()), &guard.via[..])), [Operation::Guard(guard.clone())])
             }
-            // What members start from rises only when a quorum says so: a leader that was cut off believes in its own.
+            // The membership that members start from changes only if a quorum confirms it: a leader that was cut off
+            // still believes in its own.
             Self::Tell(tell) => {
-                let expected = Expected { version: Some(tell.version), without: None };
-                let confirm = Operation::Confirm { expected, via: tell.via.clone() };
+                let confirm = Operation::Confirm { expected: still(tell.membership.clone()), via: tell.via.clone() };
                 vec![confirm, Operation::Write(tell.write.clone())]
             }
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => Vec::new(),
@@ -106,7 +118,8 @@ impl Step {
 }
 
 impl Step {
-    /// A step that nobody could confirm would fail at every pass while all is said to be well. It waits, and says so.
+    /// A step that nobody can confirm would fail on every pass, while the conditions say that all is well. So it
+    /// becomes a wait that says why.
     pub(super) fn or_nobody(self, names: &Names) -> Self {
         let asks = self.operations().into_iter().any(|operation| match operation {
             Operation::Confirm { via, .. } | Operation::Reconfig { via, .. } => via.is_empty(),
@@ -124,12 +137,50 @@ impl Step {
     }
 }
 
-fn change(change: Change, from: ConfigVersion, via: &[ServerId]) -> Vec<Operation> {
-    let expected = Expected { version: Some(from), without: None };
-    behind(Some((expected, via)), [Operation::Reconfig { change, from, via: via.to_vec() }])
+fn change(change: Change, via: &[ServerId]) -> Vec<Operation> {
+    behind(Some((still(change.from.clone()), via)), [Operation::Reconfig { change, via: via.to_vec() }])
 }
 
-/// The quorum is asked last: its answer is the youngest when the operation is done.
+fn still(membership: Membership) -> Expected {
+    Expected { membership: Some(membership), without: None }
+}
+
+/// A file that somebody edited is the other way to two texts of one version, and `ZooKeeper` never levels those.
+const WAY_OUT: &str = "nothing is done on its word; if somebody edited the file of a member, a reconfig as super user with the line that is right gives all of them one text under a new version";
+
+/// Whether two texts of a server say the same, as far as a decision rests on it. One that was added without a client port, and got it
+/// by hand in its own file, has it there and nowhere else.
+fn same(told: &Server, confirmed: &Server, ours: bool) -> bool {
+    let usual = || told.usual_clients() && confirmed.usual_clients();
+    told == confirmed || (ours && told.peers() == confirmed.peers() && usual())
+}
+
+/// Where an agent's words of a membership are not what a quorum has. Both are what servers print, so that all else is the same to the
+/// letter.
+fn otherwise(told: &Membership, confirmed: &Membership, names: &Names) -> Option<String> {
+    let spec = |membership: &Membership, id: &ServerId| {
+        membership.servers.get(id).map_or_else(|| "nothing".to_owned(), |server| server.spec().to_owned())
+    };
+    let ids: BTreeSet<&ServerId> = told.servers.keys().chain(confirmed.servers.keys()).collect();
+    let version = told.version;
+    let differs = |id: &&ServerId| match (told.servers.get(id), confirmed.servers.get(id)) {
+        (Some(told), Some(confirmed)) => !same(told, confirmed, names.owns(**id, told)),
+        (told, confirmed) => told != confirmed,
+    };
+    if let Some(id) = ids.into_iter().find(differs) {
+        let (told, confirmed) = (spec(told, id), spec(confirmed, id));
+        return Some(format!(
+            "in membership {version} server {id} is {confirmed}, and the leader's agent says that it is {told}: {WAY_OUT}"
+        ));
+    }
+    (told.votes != confirmed.votes).then(|| {
+        format!(
+            "the leader's agent says otherwise of the groups and weights in membership {version} than a quorum does: {WAY_OUT}"
+        )
+    })
+}
+
+/// The quorum is asked last, so its answer is as fresh as possible.
 fn behind(confirm: Option<(Expected, &[ServerId])>, operations: impl IntoIterator<Item = Operation>) -> Vec<Operation> {
     let confirm = confirm.map(|(expected, via)| Operation::Confirm { expected, via: via.to_vec() });
     [Operation::LookAgain].into_iter().chain(confirm).chain(operations).collect()
@@ -140,11 +191,15 @@ mod tests {
     use super::*;
     use crate::model::fixtures::names;
     use crate::model::observed::{Kind, ObjectKey};
-    use crate::plan::{Purpose, ReplaceVolume, Restart};
+    use crate::model::{ConfigVersion, Votes};
+    use crate::plan::{Purpose, ReplaceVolume, Restart, Tell};
     use crate::render::Rendered;
 
     const ID: ServerId = ServerId(3);
-    const FROM: ConfigVersion = ConfigVersion(7);
+
+    fn from() -> Membership {
+        Membership { version: ConfigVersion(7), ..names().seed(3) }
+    }
 
     fn target(kind: Kind) -> Target {
         Target { key: ObjectKey { kind, name: "zk".into() }, uid: "u".into(), resource_version: "1".into() }
@@ -154,7 +209,7 @@ mod tests {
         vec![ServerId(1)]
     }
 
-    fn restart(from: Option<ConfigVersion>) -> Step {
+    fn restart(from: Option<Membership>) -> Step {
         Step::Restart(Restart { id: ID, pod: target(Kind::Pod), from, via: via(), why: String::new() })
     }
 
@@ -163,24 +218,37 @@ mod tests {
         let (claim, pod) = (target(Kind::PersistentVolumeClaim), target(Kind::Pod));
         let key = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
         let object = Rendered { key, json: serde_json::Value::Null };
-        let resize = Resize { id: ID, object, uid: "u".into(), resource_version: "1".into(), via: via() };
-        let replacement =
-            ReplaceVolume { id: ID, claim: claim.clone(), pod: Some(pod), from: FROM, via: via(), why: String::new() };
+        let write = Write::Apply { object: object.clone(), uid: None };
+        let resize = Resize { id: ID, object, uid: "u".into(), resource_version: "1".into(), from: None, via: via() };
+        let replacement = ReplaceVolume {
+            id: ID,
+            claim: claim.clone(),
+            pod: Some(pod),
+            from: from(),
+            via: via(),
+            why: String::new(),
+        };
         let to = Membership::default();
         let steps = [
-            (Step::RemovePod(resize), (None, Some(ID)), 1),
-            (Step::Join { id: ID, to: to.clone(), from: FROM, via: via() }, (Some(FROM), None), 1),
-            (Step::Leave { id: ID, to, from: FROM, via: via(), why: Purpose::Shrink }, (Some(FROM), None), 1),
-            (restart(Some(FROM)), (Some(FROM), None), 1),
-            (Step::ReplaceVolume(replacement), (Some(FROM), Some(ID)), 2),
+            (Step::RemovePod(resize.clone()), (None, Some(ID)), 1),
+            (Step::Join { id: ID, to: to.clone(), from: from(), via: via() }, (Some(from()), None), 1),
+            (Step::Leave { id: ID, to, from: from(), via: via(), why: Purpose::Shrink }, (Some(from()), None), 1),
+            (restart(Some(from())), (Some(from()), None), 1),
+            (Step::ReplaceVolume(replacement), (Some(from()), Some(ID)), 2),
         ];
-        for (step, (version, without), writes) in steps {
+        for (step, (membership, without), writes) in steps {
             let operations = step.operations();
-            let confirm = Operation::Confirm { expected: Expected { version, without }, via: via() };
+            let confirm = Operation::Confirm { expected: Expected { membership, without }, via: via() };
             assert_eq!(operations[..2], [Operation::LookAgain, confirm], "{}", step.word());
             assert_eq!(operations.len(), 2 + writes, "{}", step.word());
         }
-        // There is nobody to ask: nothing is committed, or nothing that a quorum could know of.
+        let add = Step::AddPod(Resize { from: Some(from()), ..resize.clone() });
+        let confirm = Operation::Confirm { expected: still(from()), via: via() };
+        assert_eq!((add.operations().len(), &add.operations()[0]), (2, &confirm));
+        assert_eq!(Step::AddPod(resize.clone()).operations().len(), 1, "nobody leads, so that nobody can be asked");
+        let tell = Step::Tell(Tell { write, membership: from(), via: via() });
+        assert_eq!((tell.operations().len(), &tell.operations()[0]), (2, &confirm));
+        // There is nobody to ask: nothing is committed, or a quorum would not know of it.
         for step in [restart(None), Step::Delete(vec![claim])] {
             assert!(matches!(step.operations()[..], [Operation::LookAgain, Operation::Delete(_)]), "{}", step.word());
         }
@@ -188,11 +256,57 @@ mod tests {
 
     #[test]
     fn a_membership_of_another_version_or_with_the_member_in_it_is_not_what_was_expected() {
-        let names = names();
-        let membership = Membership { version: FROM, ..names.seed(3) };
-        let met = |version, without| Expected { version, without }.met(&membership, &names);
-        assert_eq!(met(Some(FROM), Some(ServerId(4))), Ok(()));
-        assert_eq!(met(Some(ConfigVersion(6)), None).unwrap_err(), "the membership is at 7 by now, not at 6");
+        let before = Membership { version: ConfigVersion(6), ..from() };
+        let met = |membership, without| Expected { membership, without }.met(&from(), &names());
+        assert_eq!(met(Some(from()), Some(ServerId(4))), Ok(()));
+        assert_eq!(met(Some(before), None).unwrap_err(), "the membership is at 7 by now, not at 6");
         assert_eq!(met(None, Some(ID)).unwrap_err(), "member 3 is in the membership again");
+    }
+
+    #[test]
+    fn a_server_of_somebody_else_with_the_id_of_a_member_is_not_that_member() {
+        let (names, mut membership) = (names(), names().seed(3));
+        let met =
+            |membership: &Membership| Expected { membership: None, without: Some(ServerId(4)) }.met(membership, &names);
+        membership.servers.insert(ServerId(4), Server::voter("zk.elsewhere.example"));
+        assert_eq!(met(&membership), Ok(()));
+        membership.servers.insert(ServerId(4), names.server(ServerId(4)));
+        assert!(met(&membership).is_err());
+    }
+
+    #[test]
+    fn other_servers_roles_or_votes_under_the_true_version_are_not_what_was_expected_and_are_named() {
+        let observer = Server::parse(&from().servers[&ID].spec().replace(":participant", ":observer"));
+        let votes = Votes { groups: [(ID, 1)].into(), ..Votes::default() };
+        for (lie, words) in [
+            (from().with(ServerId(9), Server::voter("h")), "server 9 is nothing"),
+            (from().without(ID), "server 3 is zk-2.ns"),
+            (from().with(ID, observer), ":observer"),
+            (Membership { votes, ..from() }, "groups and weights"),
+        ] {
+            let lie = Membership { version: from().version, ..lie };
+            let told = still(lie).met(&from(), &names()).unwrap_err();
+            assert!(told.contains(words), "{words}: {told}");
+            assert!(told.contains("a reconfig as super user"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_same_version_with_a_members_client_port_in_one_text_alone_is_what_was_expected() {
+        let text = |client: &str| {
+            let peers = from().servers[&ID].spec().split(';').next().unwrap().to_owned();
+            Membership { version: from().version, ..from().with(ID, Server::parse(&format!("{peers}{client}"))) }
+        };
+        let met = |told: &str, confirmed: &str| still(text(told)).met(&text(confirmed), &names());
+        for ours in [";0.0.0.0:2181", ";2181", ";[::]:2181", ";[0:0:0:0:0:0:0:0]:2181"] {
+            assert_eq!((met(ours, ""), met("", ours), met(ours, ";0.0.0.0:2181")), (Ok(()), Ok(()), Ok(())), "{ours}");
+        }
+        for lie in [";0.0.0.0:2999", ";10.9.9.9:2181", ";0.0.0.0:2181;0.0.0.0:2281", ";"] {
+            assert!(met(lie, "").is_err() && met("", lie).is_err() && met(lie, ";0.0.0.0:2181").is_err(), "{lie}");
+        }
+        let foreign =
+            |client| Membership { version: from().version, ..from().with(ServerId(9), Server::parse(client)) };
+        let (with, without) = (foreign("h:1:2:participant;2181"), foreign("h:1:2:participant"));
+        assert!(still(with).met(&without, &names()).is_err(), "what somebody added by hand has to be the same");
     }
 }

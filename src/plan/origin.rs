@@ -1,17 +1,18 @@
-//! Where the ensemble comes from: is it to be born, or was it born before?
+//! Whether the ensemble is to be born, or was born before.
 //!
-//! "Never been initialised" is not read from status alone, which a restore of the Kubernetes objects drops. A claim that
-//! bears the mark of a born ensemble, a charter that says so, and a member's record say born as well.
-//! When the evidence disagrees, nothing is started.
+//! The status alone does not decide this: a restore of the Kubernetes objects drops it. A claim with the label of a
+//! born ensemble, a charter that says so, or a member's record also count. If the evidence disagrees, nothing is
+//! started.
 
 use std::collections::BTreeMap;
 
 use super::quorum_view::serving;
 use super::view::View;
-use super::{Obstacle, Reason, Step, Target, confirmed, hindered, replace};
+use super::{Obstacle, Reason, Step, Target, confirmed, hindered, lost, replace};
 use crate::model::desired::{MAX_REPLICAS, Storage};
 use crate::model::{
-    Beginning, Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, PodFacts, Pool, Seat, ServerId,
+    Beginning, Charter, ClaimFacts, ConfigVersion, Fact, Membership, Observation, ParentPoint, PodFacts, Pool, Seat,
+    ServerId,
 };
 
 /// Who the ensemble is and how it begins.
@@ -19,19 +20,19 @@ use crate::model::{
 pub struct Origin {
     /// Its identity: the uid of the object that founded it.
     pub identity: String,
-    /// How it begins: as a birth only until there was a quorum once.
+    /// How it begins: as a birth only until it first has a quorum.
     pub beginning: Beginning,
-    /// Pods that a new `StatefulSet` starts with.
+    /// The number of pods of a new `StatefulSet`.
     pub first_pods: u32,
 }
 
 impl Origin {
-    /// What members are told.
+    /// What members start from.
     pub fn charter(&self, view: &View<'_>) -> Charter {
         let seen = view.seen;
         let pods = seen.set(Pool::Voters).map_or(self.first_pods, |set| set.replicas);
-        // The founders that some members may have started with already: a second list could make a second quorum. Their names
-        // are today's, whatever the cluster's domain was thought to be then: a majority is counted by ids.
+        // The founders with which some members may already have started: a second list could form a second quorum. They
+        // have today's names, whatever the operator took for the cluster's domain before: a majority counts ids.
         let founders = seen.charter.as_ref().filter(|charter| charter.identity == self.identity).and_then(seed_size);
         let founders = founders.filter(|founders| !may_be_fewer(seen, self, *founders)).unwrap_or(pods);
         let birth = self.beginning.is_birth();
@@ -45,23 +46,35 @@ impl Origin {
             membership: membership.text(),
             joiner: seen.names.joiner(),
             resync: if birth { BTreeMap::new() } else { replace::resync(view) },
+            may_vote: if birth { BTreeMap::new() } else { lost::may_vote(view) },
+            parent: if birth { self.parent(seen) } else { None },
+        }
+    }
+
+    /// What founders begin with. The spec's cannot be changed; what is told can be, by whoever may write a `ConfigMap`.
+    fn parent(&self, seen: &Observation) -> Option<ParentPoint> {
+        let told = || seen.charter.as_ref().filter(|charter| charter.identity == self.identity)?.parent.clone();
+        match &seen.desired {
+            Ok(desired) => desired.parent.as_ref().map(|parent| parent.point.clone()),
+            Err(_) => told(),
         }
     }
 }
 
-/// The charter as it is with the membership that members have been told, when a quorum is to confirm the new one first. That
-/// the birth is over needs no more than a member's word: as long as it is not told, an empty disk may vote.
-pub fn told(seen: &Observation, charter: &Charter) -> Option<Charter> {
+/// The charter with the membership that members already know, if a quorum has to confirm the new one first. The end of
+/// the birth needs only one member's word: until members know of it, an empty disk may vote.
+pub fn awaiting_confirmation(seen: &Observation, charter: &Charter) -> Option<Charter> {
     let before = seen.charter.as_ref().filter(|before| before.identity == charter.identity)?;
     let confirmed: ConfigVersion = charter.version.parse().ok()?;
-    (confirmed > ConfigVersion(0) && before.version != charter.version).then(|| Charter {
+    let otherwise = before.version != charter.version || before.membership != charter.membership;
+    (confirmed > ConfigVersion(0) && otherwise).then(|| Charter {
         membership: before.membership.clone(),
         version: before.version.clone(),
         ..charter.clone()
     })
 }
 
-/// Reads the origin from all the evidence, or says what to wait for or why to refuse.
+/// Reads the origin from all the evidence, or says what to wait for, or why to refuse.
 pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
     let seen = view.seen;
     let recorded = seen.identity().map(str::to_owned);
@@ -72,8 +85,8 @@ pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
         Some(identity) => identity.clone(),
         None => claimed_identity(seen)?.unwrap_or_else(|| seen.uid.clone()),
     };
-    // Claims bear an identity from their first moment; that of an ensemble which never had a quorum proves no birth.
-    // Whatever else is on record: a pass that only waited has written the identity to the status of a new object.
+    // Claims have an identity from their creation, so a claim of an ensemble that never had a quorum proves no birth.
+    // Whatever the other records say: a pass that only waited has written the identity to the status of a new object.
     let revived = seen.claims.values().any(|claim| claim.born && claim.identity.as_ref() == Some(&identity));
     let beginning = if revived || was_born(view, &identity) { Beginning::TakenUp } else { Beginning::Birth };
     let wanted = seen.desired.as_ref().map_or(1, |desired| desired.replicas);
@@ -93,14 +106,14 @@ pub fn origin(view: &View<'_>) -> Result<Origin, Obstacle> {
     Ok(Origin { identity, beginning, first_pods })
 }
 
-/// Whether a member's claim may be used by this ensemble: there is none, or it bears this identity.
+/// Whether this ensemble may use a member's claim: there is none, or it has this identity.
 pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<(), Obstacle> {
     let Some(claim) = seen.claims.get(&id.seat()) else { return Ok(()) };
     let refuse = |message: String| Err(Obstacle::Refuse(Reason::new("ForeignClaim", message)));
     match claim.identity.as_deref() {
         _ if claim.going => Err(Obstacle::Wait(Reason::new(
             "ClaimTerminating",
-            format!("waiting for claim {} to be gone: it is being deleted", claim.name),
+            format!("waiting until claim {} is gone: it is being deleted{}", claim.name, holders(claim)),
         ))),
         Some(theirs) if theirs == identity => Ok(()),
         Some(theirs) => refuse(format!(
@@ -108,16 +121,16 @@ pub fn usable_claim(seen: &Observation, id: ServerId, identity: &str) -> Result<
             claim.name
         )),
         None => refuse(format!(
-            "claim {} was not made for an ensemble: delete or rename it, or name the ensemble differently",
+            "claim {} was not made for an ensemble: delete or rename it, or give the ensemble another name",
             claim.name
         )),
     }
 }
 
-/// The one identity that all claims bear, if there are claims.
+/// The one identity that all claims have, if there are claims.
 fn claimed_identity(seen: &Observation) -> Result<Option<String>, Obstacle> {
     let mut identities: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    // What was never bound holds nothing, and is evidence of nothing.
+    // A claim that was never bound holds nothing, and is no evidence.
     for claim in seen.claims.values().filter(|claim| claim.born || !never_bound(claim)) {
         if let Some(identity) = &claim.identity {
             identities.entry(identity).or_default().push(&claim.name);
@@ -136,15 +149,27 @@ fn claimed_identity(seen: &Observation) -> Result<Option<String>, Obstacle> {
     Ok(identities.keys().next().map(|identity| (*identity).to_owned()))
 }
 
-/// Claims that will be gone must not be taken for evidence, and not be used by new pods.
+/// Claims that are being deleted are no evidence, and new pods must not use them.
 fn going_claims(seen: &Observation) -> Result<(), Obstacle> {
     match seen.claims.values().find(|claim| claim.going) {
         None => Ok(()),
         Some(claim) => Err(Obstacle::Wait(Reason::new(
             "ClaimTerminating",
-            format!("waiting for claim {} of an earlier ensemble to be gone: it is being deleted", claim.name),
+            format!(
+                "waiting until claim {} of an earlier ensemble is gone: it is being deleted{}",
+                claim.name,
+                holders(claim)
+            ),
         ))),
     }
+}
+
+/// Who keeps a claim from going.
+fn holders(claim: &ClaimFacts) -> String {
+    if claim.finalizers.is_empty() {
+        return String::new();
+    }
+    format!(", and stays until somebody takes away its finalizers ({})", claim.finalizers.join(", "))
 }
 
 fn was_born(view: &View<'_>, identity: &str) -> bool {
@@ -158,11 +183,11 @@ fn was_born(view: &View<'_>, identity: &str) -> bool {
     by_record || view.committed().is_some() || by_truth
 }
 
-/// Nothing that a founder's pod says in its first seconds is worth an alarm.
+/// Trouble in the first seconds of a founder's pod is no reason for an alarm.
 const BIRTH: u64 = 60;
 
-/// What keeps an ensemble from being born, and will for longer than a scheduler or a volume takes: Kubernetes makes no pod of
-/// it, or a pod has been in trouble for a minute.
+/// What prevents the birth for longer than a scheduler or a volume takes: Kubernetes creates no pod, or a pod has been
+/// in trouble for a minute.
 pub fn stillborn(view: &View<'_>) -> Option<Reason> {
     let seen = view.seen;
     let long = |pod: &PodFacts| pod.trouble.is_some() && seen.now.saturating_sub(pod.since) > BIRTH;
@@ -181,7 +206,7 @@ pub fn founding(view: &View<'_>) -> Option<Step> {
     Some(Step::Wait(missing(view, origin)))
 }
 
-/// Who is still missing at the birth, and what can still be changed.
+/// Who is still missing at the birth, and what the user can still change.
 fn missing(view: &View<'_>, origin: &Origin) -> Reason {
     let seen = view.seen;
     let Reason { code, message } = stillborn(view).unwrap_or_else(|| Reason::new("Founding", view.no_quorum().message));
@@ -194,13 +219,13 @@ fn missing(view: &View<'_>, origin: &Origin) -> Reason {
     Reason::new(
         code,
         format!(
-            "{message}; it is born with {founders} members and becomes one of {wanted} then, since some of those that would go had a volume and may have voted; to begin anew with {wanted} instead, delete it and its claims, which hold nothing that anybody was told is stored: kubectl -n {namespace} delete zke {name} && kubectl -n {namespace} delete pvc -l menagerie.dev/ensemble={name}"
+            "{message}; the ensemble is born with {founders} members and shrinks to {wanted} afterwards, since some of those that would go had a volume and may have voted; to start over with {wanted} instead, delete it and its claims, which hold no acknowledged write: kubectl -n {namespace} delete zke {name} && kubectl -n {namespace} delete pvc -l menagerie.dev/ensemble={name}"
         ),
     )
 }
 
-/// How many pods there should be before the birth; `None` when as many as there are. All founders, whatever somebody made of
-/// the `StatefulSet`, or fewer, when fewer are wanted by now and those that go were never anywhere.
+/// How many pods there should be before the birth; `None` if the number is right. All founders, whatever somebody did
+/// to the `StatefulSet`; or fewer, if fewer are wanted by now and those that go never had a volume or a node.
 pub fn founding_pods(seen: &Observation, origin: &Origin) -> Option<u32> {
     let pods = seen.set(Pool::Voters)?.replicas;
     let founders = seen.charter.as_ref().filter(|charter| charter.beginning.is_birth()).and_then(seed_size)?;
@@ -210,13 +235,13 @@ pub fn founding_pods(seen: &Observation, origin: &Origin) -> Option<u32> {
         .then_some(pods_wanted)
 }
 
-/// Whether the list of founders may become shorter: the pods beyond have gone, and had no volume while they were there, so
-/// nobody beyond ever started. Those that stay may have started with the longer list; a majority of it is more than one of the
-/// shorter, so the two lists cannot have a quorum each.
+/// Whether the list of founders may become shorter: the pods above are gone and never had a volume, so their servers
+/// never started. Those that stay may have started with the longer list. A majority of it is more than one of the
+/// shorter, so the two lists cannot both have a quorum.
 fn may_be_fewer(seen: &Observation, origin: &Origin, founders: u32) -> bool {
     let Some(set) = seen.set(Pool::Voters) else { return false };
     let wanted = seen.desired.as_ref().map_or(founders, |desired| desired.replicas);
-    // Its controller makes no more of them.
+    // Its controller creates no more of them.
     let gone = set.update_revision.is_some() && seen.pods.keys().all(|seat| seat.ordinal < wanted);
     origin.beginning.is_birth()
         && wanted < founders
@@ -225,7 +250,7 @@ fn may_be_fewer(seen: &Observation, origin: &Origin, founders: u32) -> bool {
         && never_anywhere(seen, wanted, founders)
 }
 
-/// Whether these members never had a volume, and so never ran: their claims, if there are any, were never bound.
+/// Whether these members never had a volume, and so never ran: they have no claims, or claims that were never bound.
 fn never_anywhere(seen: &Observation, from: u32, to: u32) -> bool {
     let claims = seen.desired.as_ref().is_ok_and(|desired| matches!(desired.storage, Storage::Claim { .. }));
     let nowhere = |seat| seen.claims.get(&Seat::voter(seat)).is_none_or(never_bound);
@@ -233,15 +258,15 @@ fn never_anywhere(seen: &Observation, from: u32, to: u32) -> bool {
     claims && (from..to).all(|seat| nowhere(seat) && unplaced(seat))
 }
 
-/// Such claims as may go are deleted.
+/// Deletes claims that may be deleted.
 pub fn give_up_empty(view: &View<'_>) -> Option<Step> {
     let mut empty = empty_claims(view.seen);
     empty.retain(|claim| !hindered::stays(view.seen, claim));
     (!empty.is_empty()).then_some(Step::Delete(empty))
 }
 
-/// Claims that a new `StatefulSet` must not take up, and that hold nothing for certain: they were made for an ensemble that was
-/// never born, and never bound to a volume. The class or size that they ask for may be why.
+/// Claims that a new `StatefulSet` must not use, and that are certainly empty: they were created for an ensemble that
+/// was never born, and never bound to a volume, perhaps because of the class or size that they ask for.
 pub fn empty_claims(seen: &Observation) -> Vec<Target> {
     let made_here = seen.claims.values().filter(|claim| claim.identity.is_some() && !claim.born && !claim.going);
     let empty = made_here.filter(|claim| seen.set(Pool::Voters).is_none() && never_bound(claim));
@@ -254,6 +279,6 @@ fn never_bound(claim: &ClaimFacts) -> bool {
 
 fn seed_size(charter: &Charter) -> Option<u32> {
     let membership = Membership::parse(&charter.membership).ok()?;
-    // By ids alone: the names may be those of another cluster domain.
+    // By ids alone: the names may have another cluster domain.
     membership.servers.keys().map(|id| id.0).filter(|id| *id <= MAX_REPLICAS).max()
 }

@@ -1,15 +1,16 @@
-//! The super user's password: whether there is one, and whether the members can have heard of it.
+//! The super user's password: whether there is one, and whether the members can know it yet.
 //!
-//! An agent tells that its server knows another one than the Secret holds, once its kubelet has brought that to it. Who
-//! changes the password and waits for `Ready` must not be answered in between.
+//! Once its kubelet has updated the mounted Secret, an agent reports that its server was started with another password.
+//! A user who changes the password and waits for `Ready` must not get it before that.
 
-use super::view::{Row, View};
+use super::view::{MemberView, View};
 use super::{Reason, Step};
 
-/// Seconds within which a kubelet brings a changed Secret to a pod: it looks at each once a minute and a half at most.
+/// Seconds within which a kubelet updates a changed Secret in a pod: it checks each at least once in a minute and a
+/// half.
 const HEARD: u64 = 120;
 
-/// In the place of a step that would call everything well.
+/// Replaces a step that would say that all is well.
 pub fn instead(step: Step, view: &View<'_>) -> Step {
     let seen = view.seen;
     if step != Step::Rest {
@@ -25,7 +26,7 @@ pub fn instead(step: Step, view: &View<'_>) -> Step {
     Step::Wait(Reason::new(
         "Applying",
         format!(
-            "the super user's password was changed: waiting for the kubelets to bring it to {}, which are restarted then",
+            "the super user's password was changed: waiting for the kubelets to bring it to {}, which are then restarted",
             late.join(", ")
         ),
     ))
@@ -34,17 +35,17 @@ pub fn instead(step: Step, view: &View<'_>) -> Step {
 /// What to do about a Secret without a password.
 pub fn lacking(secret: &str) -> String {
     format!(
-        "the Secret {secret} has no key 'password', or nothing in it: delete it; another is made, and the members are restarted in turn"
+        "the Secret {secret} has no key 'password', or an empty one: delete the Secret; the operator creates another, and restarts the members one at a time"
     )
 }
 
-/// Pods that were started before the change, and whose agents do not know of it yet.
+/// Pods that were started before the change, and whose agents have not noticed it yet.
 fn unheard<'a>(view: &View<'a>) -> Vec<&'a str> {
     let seen = view.seen;
     let Some(changed) = seen.password.changed.filter(|changed| seen.now.saturating_sub(*changed) < HEARD) else {
         return Vec::new();
     };
-    let silent = |row: &Row<'_>| row.report.is_none_or(|truth| truth.disk.outdated.is_none());
-    let late = view.pods().filter(|(_, row, pod)| pod.since <= changed && silent(row));
+    let silent = |member: &MemberView<'_>| member.report.is_none_or(|truth| truth.disk.outdated.is_none());
+    let late = view.pods().filter(|(_, member, pod)| pod.since <= changed && silent(member));
     late.map(|(.., pod)| pod.name.as_str()).collect()
 }

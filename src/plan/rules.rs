@@ -1,10 +1,11 @@
-//! The planner on one page: which rule comes before which.
+//! The planner on one page: the order of the rules.
 //!
-//! The first rule that asks for a step decides; those behind it are not asked. Each rule stands with its kind: this page says
-//! only in which order, and what is so when one asks for nothing.
+//! The first rule that has a step decides; the rules after it are not asked. The rules themselves are in the other
+//! files. This page says only their order, and what holds if a rule has no step.
 //!
-//! Behind both lists, three things may stand in for what came of them: rest is refused where something is held back or rights could not
-//! be taken away, a changed password waits for its kubelets, and rights of everybody are taken away first of all.
+//! After both lists, three things can replace the result: a rest becomes a refusal if something is held back or rights
+//! could not be taken away, a changed password waits for the kubelets, and taking rights away from everybody comes
+//! before anything that only waits.
 
 use super::guard::{self, Guard};
 use super::step::{Reason, Step};
@@ -19,7 +20,7 @@ use super::{
 pub struct Rule {
     /// Its name.
     pub name: &'static str,
-    /// What is so when it asks for nothing.
+    /// What holds if it has no step.
     pub otherwise: &'static str,
     step: fn(&View<'_>) -> Option<Step>,
 }
@@ -34,31 +35,36 @@ const fn rule(name: &'static str, step: fn(&View<'_>) -> Option<Step>, otherwise
     Rule { name, otherwise, step }
 }
 
-/// What has to be so before the membership is looked at. A step of one of these is taken as it is.
-pub const GROUND: &[Rule] = &[
+/// What must hold before the membership is considered. A step of one of these rules is taken as it is.
+pub const PRECONDITION_RULES: &[Rule] = &[
     rule("spec", spec::invalid, "the spec is valid"),
-    rule("names", objects::collision, "no object of somebody else bears a name that is needed"),
-    rule("empty-claims", origin::give_up_empty, "no empty claim of an ensemble that was never born can go"),
-    rule("claims-that-stay", hindered::claims_that_stay, "no such claim keeps the StatefulSet from being made"),
+    rule("names", objects::collision, "no object of others has a name that the ensemble needs"),
+    rule("empty-claims", origin::give_up_empty, "no empty claim of an ensemble that was never born can be deleted"),
+    rule("claims-that-stay", hindered::claims_that_stay, "no such claim prevents the creation of the StatefulSet"),
     rule("origin", origin::unknown, "all evidence agrees whether the ensemble was born, and who it is"),
     rule("version", version::refusal, "the version may follow the one that ran last"),
-    rule("objects", objects::apply, "every object is as it should be, or is held back by somebody else"),
-    rule("heal", heal::heal, "no member that does not serve is to be restarted, or what it would start from is false"),
-    rule("charter", hindered::charter_untold, "members find what they should when they start"),
-    rule("first-objects", hindered::unfounded, "nothing that is refused keeps the StatefulSet from being made"),
+    rule("objects", objects::apply, "every object is as it should be, or others prevent it"),
+    rule("unread", quorum_view::unread, "the membership of whoever leads can be read"),
+    rule(
+        "heal",
+        heal::heal,
+        "no member that does not serve has to be restarted, or it would start from a false charter",
+    ),
+    rule("charter", hindered::charter_not_written, "members that start find the right charter"),
+    rule("first-objects", hindered::unfounded, "no refused object prevents the creation of the StatefulSet"),
     rule("foreign-leader", strangers::led_elsewhere, "no member leads another ensemble"),
-    rule("mute-leader", mute::alone, "nobody leads alone and takes no session"),
-    rule("tell", objects::tell, "members have been told the membership that a quorum confirmed"),
+    rule("mute-leader", mute::alone, "no leader is alone and accepts no session"),
+    rule("tell", objects::tell, "the charter has the membership that a quorum confirmed"),
     rule(
         "untold",
-        hindered::news_untold,
-        "nobody keeps the new membership out of the charter, or what members find will do",
+        hindered::membership_not_written,
+        "nobody prevents the new membership in the charter, or the old one is good enough",
     ),
     rule("birth", origin::founding, "the ensemble was born"),
 ];
 
-/// From the membership as it is to the members that are wanted. A wait of one of these says where it was going.
-pub const COURSE: &[Rule] = &[
+/// From the current membership to the wanted members. A wait of one of these rules says where it was going.
+pub const MEMBERSHIP_RULES: &[Rule] = &[
     rule("set", membership::no_set, "there is a StatefulSet"),
     rule("quorum", membership::without_quorum, "somebody leads, with a majority behind it"),
     rule("foreign-server", strangers::in_the_way, "no server that somebody added is in the way"),
@@ -67,36 +73,36 @@ pub const COURSE: &[Rule] = &[
     rule("denied", rolling::while_denied, "the members let the super user in, or no restart would change that"),
     rule("replace", replace::next, "no member needs a new volume"),
     rule("grow", membership::grow, "every wanted member votes, or has to wait for one that leaves"),
-    rule("last-pod", membership::lower_now, "no pod but the members' is there, or it has to wait"),
+    rule("last-pod", membership::lower_now, "every pod is a member's, or the last one has to wait"),
     rule("leave", membership::leave, "no member is too many, and none is in the way of another"),
-    rule("last-pod-waits", membership::remove_pod, "no pod but the members' is there, or it may not go"),
-    rule("unused", objects::give_up_unused, "no object is left that nobody uses"),
-    rule("controller", objects::taken_in, "the StatefulSet's controller has taken in what it should be"),
+    rule("last-pod-waits", membership::remove_pod, "every pod is a member's, or the last one cannot be deleted"),
+    rule("unused", objects::give_up_unused, "every object is used"),
+    rule("controller", objects::taken_in, "the StatefulSet controller has observed the last change"),
     rule("cordoned-leader", drain::hand_over, "the leader's node is not about to be drained"),
     rule("roll", rolling::roll, "no member that serves is to be restarted now"),
     rule("synced", quorum_view::everybody, "every voter serves and is synced"),
-    rule("kept-pod", membership::kept, "no pod is there that may not go"),
+    rule("kept-pod", membership::kept, "no pod is left that cannot be deleted"),
 ];
 
-/// A decision, and what is to be said beside it.
+/// A decision, and what the conditions say besides it.
 pub struct Decision {
     /// The step.
     pub step: Step,
-    /// The rules that were asked before, and asked for nothing.
+    /// The rules that were asked before, and had no step.
     pub considered: Vec<&'static Rule>,
     /// Why rights could not be taken away.
     pub unguarded: Option<Reason>,
-    /// What there would be to do, if they were not taken away now.
+    /// The step that there would be if no rights were taken away now.
     pub otherwise: Option<Step>,
 }
 
 /// Asks the rules one after the other.
 pub fn decide(view: &View<'_>) -> Decision {
     let mut decision = Decision { step: Step::Rest, considered: Vec::new(), unguarded: None, otherwise: None };
-    if let Some(step) = ask(GROUND, view, &mut decision.considered) {
+    if let Some(step) = ask(PRECONDITION_RULES, view, &mut decision.considered) {
         return Decision { step, ..decision };
     }
-    let asked = ask(COURSE, view, &mut decision.considered).unwrap_or(Step::Rest);
+    let asked = ask(MEMBERSHIP_RULES, view, &mut decision.considered).unwrap_or(Step::Rest);
     let step = going_where(view, asked);
     let (Some(desired), Ok(origin)) = (view.desired, view.origin()) else { return Decision { step, ..decision } };
     decision.unguarded = guard::refused(view.seen, desired, &origin.identity);
@@ -125,7 +131,7 @@ fn ask(rules: &'static [Rule], view: &View<'_>, considered: &mut Vec<&'static Ru
     None
 }
 
-/// A wait on the way to another number of voters says which way that was, and what would help.
+/// A wait on the way to another number of voters says which way that is, and what would help.
 fn going_where(view: &View<'_>, step: Step) -> Step {
     let (Step::Wait(reason), Some(desired)) = (&step, view.desired) else { return step };
     let wanted = desired.replicas;
@@ -146,7 +152,7 @@ mod tests {
 
     #[test]
     fn each_rule_has_a_name_of_its_own_and_a_sentence() {
-        let rules: Vec<&Rule> = GROUND.iter().chain(COURSE).collect();
+        let rules: Vec<&Rule> = PRECONDITION_RULES.iter().chain(MEMBERSHIP_RULES).collect();
         for (at, rule) in rules.iter().enumerate() {
             assert!(rules[..at].iter().all(|other| other.name != rule.name), "{} stands twice", rule.name);
             assert!(rule.otherwise.contains(' ') && !rule.otherwise.ends_with('.'), "{}", rule.otherwise);

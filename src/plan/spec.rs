@@ -1,4 +1,4 @@
-//! A spec that cannot be followed: nothing is done, and all that is wrong with it is said.
+//! An invalid spec: the operator changes nothing, and names everything that is wrong.
 
 use super::view::View;
 use super::{Reason, Step};

@@ -1,31 +1,31 @@
-//! The words of a plan: the one thing to do next, and what doing it needs.
+//! The steps: the one thing to do next, and what is needed for it.
 
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{ClaimFacts, ConfigVersion, Membership, PodFacts, ServerId};
+use crate::model::{ClaimFacts, Membership, PodFacts, ServerId};
 use crate::plan::guard::Guard;
 use crate::render::Rendered;
 
-/// The one thing to do next, with everything that doing it needs.
+/// The one thing to do next, with everything that is needed for it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Bring objects to what they should be. Safe at any time, and in this order.
+    /// Change objects to what they should be. Safe at any time, and in this order.
     Apply(Vec<Write>),
-    /// Tell members the membership that they are to start from, once a quorum has confirmed it.
+    /// Write the membership that members start from to the charter, once a quorum has confirmed it.
     Tell(Tell),
     /// Delete what nobody uses any more.
     Delete(Vec<Target>),
-    /// Give the `StatefulSet` one pod more.
+    /// Give the `StatefulSet` one more pod.
     AddPod(Resize),
-    /// Take from the `StatefulSet` its last pod, which is no member any more.
+    /// Remove the last pod of the `StatefulSet`, which belongs to no member any more.
     RemovePod(Resize),
     /// Add a synced learner to the membership.
     Join {
         /// Who joins.
         id: ServerId,
-        /// The whole membership that this leads to.
+        /// The whole new membership.
         to: Membership,
-        /// The version that this was decided on.
-        from: ConfigVersion,
+        /// The membership on which this was decided.
+        from: Membership,
         /// Members to ask.
         via: Vec<ServerId>,
     },
@@ -33,20 +33,20 @@ pub enum Step {
     Leave {
         /// Who leaves.
         id: ServerId,
-        /// The whole membership that this leads to.
+        /// The whole new membership.
         to: Membership,
-        /// The version that this was decided on.
-        from: ConfigVersion,
+        /// The membership on which this was decided.
+        from: Membership,
         /// Members to ask; never the one that leaves.
         via: Vec<ServerId>,
-        /// What for.
+        /// The purpose.
         why: Purpose,
     },
-    /// Delete a member's pod, so that it is made anew.
+    /// Delete a member's pod, so that it is recreated.
     Restart(Restart),
     /// Delete the claim and the pod of a member that is in no membership, so that it comes back empty.
     ReplaceVolume(ReplaceVolume),
-    /// Take rights away that everybody has from birth.
+    /// Take away rights that everybody has in a new ensemble.
     Guard(Guard),
     /// Nothing can be done before something else happens.
     Wait(Reason),
@@ -57,7 +57,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// In one word.
+    /// The step in one word.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Apply(_) => "apply",
@@ -76,7 +76,7 @@ impl Step {
         }
     }
 
-    /// The one member that it is about, if there is one.
+    /// The one member that the step is about, if there is one.
     pub fn member(&self) -> Option<ServerId> {
         match self {
             Self::Join { id, .. } | Self::Leave { id, .. } => Some(*id),
@@ -93,7 +93,7 @@ impl Step {
         }
     }
 
-    /// Whether it changes nothing by itself.
+    /// Whether the step itself changes nothing.
     pub fn idle(&self) -> bool {
         match self {
             Self::Wait(_) | Self::Refuse(_) | Self::Rest => true,
@@ -114,18 +114,18 @@ impl Step {
 /// An object to write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// Server-side apply. With the uid of the object that was seen, if there was one.
+    /// Server-side apply, with the uid of the object that was seen, if there was one.
     Apply {
         /// What it should be.
         object: Rendered,
         /// Uid of the object that is replaced; `None` when there was none.
         uid: Option<String>,
     },
-    /// Create a Secret with something fresh in it. Its content is never rendered, so that it is never replaced.
+    /// Create a Secret with a generated value. The value is never rendered, so it is never replaced.
     CreateSecret {
         /// The rest of it.
         object: Rendered,
-        /// The key of what is made up.
+        /// The key of the generated value.
         key: &'static str,
     },
 }
@@ -139,13 +139,13 @@ impl Write {
     }
 }
 
-/// The charter with another membership than members have been told.
+/// The charter with a membership that members do not know yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tell {
     /// The `ConfigMap`.
     pub write: Write,
-    /// The version of the membership that it says.
-    pub version: ConfigVersion,
+    /// The membership in it.
+    pub membership: Membership,
     /// Members to ask for a fresh quorum read.
     pub via: Vec<ServerId>,
 }
@@ -184,11 +184,13 @@ pub struct Resize {
     pub uid: String,
     /// Its version, on which this was decided.
     pub resource_version: String,
+    /// The membership that a new pod is for; `None` where a pod goes, or nobody leads.
+    pub from: Option<Membership>,
     /// Members to ask for a fresh quorum read.
     pub via: Vec<ServerId>,
 }
 
-/// What a member leaves the membership for.
+/// Why a member leaves the membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// For good: there are more members than wanted.
@@ -197,9 +199,9 @@ pub enum Purpose {
     HandOver,
     /// To be given a new volume; it comes back.
     Replace,
-    /// Kubernetes has no node for it, and those that are to go wait for it; it comes back once it has one.
+    /// No node has room for it, and the members that have to go wait for it; it comes back once a node has room.
     Unplaced,
-    /// To be restarted where the others would be no majority of a membership with it; it comes back.
+    /// To be restarted, where the others would be no majority of a membership with it; it comes back.
     Restart,
 }
 
@@ -212,8 +214,8 @@ pub struct ReplaceVolume {
     pub claim: Target,
     /// Its pod, as it was seen: a claim goes only after its pod.
     pub pod: Option<Target>,
-    /// The membership's version on which this was decided.
-    pub from: ConfigVersion,
+    /// The membership that this was decided on.
+    pub from: Membership,
     /// Members to ask for a fresh quorum read.
     pub via: Vec<ServerId>,
     /// Why.
@@ -227,15 +229,15 @@ pub struct Restart {
     pub id: ServerId,
     /// Its pod, as it was seen.
     pub pod: Target,
-    /// The membership's version on which this was decided; `None` where nothing is committed, and nobody serves.
-    pub from: Option<ConfigVersion>,
+    /// The membership that this was decided on; `None` where nothing is committed, and nobody serves.
+    pub from: Option<Membership>,
     /// Members to ask for a fresh quorum read.
     pub via: Vec<ServerId>,
     /// Why.
     pub why: String,
 }
 
-/// What keeps an ensemble from being started or from growing.
+/// What prevents an ensemble from starting or growing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// Something else has to happen first.
@@ -258,7 +260,7 @@ impl From<Obstacle> for Step {
 pub struct Reason {
     /// One CamelCase word, for conditions and Events.
     pub code: &'static str,
-    /// What is waited for, or what would have to change.
+    /// What the operator waits for, or what has to change.
     pub message: String,
 }
 

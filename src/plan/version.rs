@@ -1,16 +1,15 @@
-//! Which versions of ZooKeeper may follow each other. Upward one minor at a time, as its own project tests; patches both
-//! ways; downward only where the older server is known to read what the newer one wrote.
+//! Which versions of ZooKeeper may follow each other: up by one minor version at a time, as the ZooKeeper project tests
+//! it; patches both ways; down only if the older server is known to read what the newer one wrote.
 
 use super::view::View;
 use super::{Reason, Step};
 use crate::model::truth::ServerState;
 use crate::model::{Fact, Observation, Pool, Seat, ServerId};
 
-/// The newest minor version whose files the minor before it is known to read.
+/// The newest minor version whose files the minor version before it is known to read.
 const READABLE_BELOW: u32 = 9;
 
-/// Why the version that is asked for may not follow those that ran; `None` when it may. Before the birth there are no files
-/// that it would have to read.
+/// Why the wanted version may not follow those that ran; `None` if it may. Before the birth there are no files to read.
 pub fn refusal(view: &View<'_>) -> Option<Step> {
     let (seen, desired, origin) = (view.seen, view.desired?, view.origin().ok()?);
     let to = minor(&desired.version).filter(|_| !origin.beginning.is_birth())?;
@@ -25,21 +24,21 @@ pub fn refusal(view: &View<'_>) -> Option<Step> {
     wrong.map(|(from, why)| {
         Step::Refuse(Reason::new(
             "VersionRefused",
-            format!("ZooKeeper {from} has run and cannot be followed by {}: {why}; nothing was changed, version: {from} goes on as before", desired.version),
+            format!("ZooKeeper {from} has run, and {} cannot follow it: {why}; nothing was changed, and version: {from} still works", desired.version),
         ))
     })
 }
 
-/// The version of ZooKeeper that a member's files are of. One that nothing was noted of was made by an older operator, which
-/// knew only what it had asked for.
+/// The version of ZooKeeper that wrote a member's files. A claim without a recorded version comes from an older
+/// operator, which knew only the version it had asked for.
 fn last(seen: &Observation, seat: Seat) -> Option<&str> {
     let unnoted = seen.claims.get(&seat).is_some_and(|claim| claim.born && claim.ran.is_none());
     let rendered = || seen.set(Pool::Voters).and_then(|set| set.version.as_deref()).filter(|_| unnoted);
     ran(seen, seat).or_else(rendered)
 }
 
-/// The version that ran last on a member's volume: as its server says, or its pod, or as it was noted. A template is no
-/// evidence: a version that was mistyped has an image that never ran, and can be taken back.
+/// The version that ran last on a member's volume: according to its server, its pod, or the record. A template is no
+/// evidence: the image of a mistyped version never ran, and the version can be taken back.
 pub fn ran(seen: &Observation, seat: Seat) -> Option<&str> {
     let truth = seen.members.get(&ServerId::from(seat)).and_then(Fact::known);
     let told = truth.and_then(|truth| match &truth.server {
@@ -49,6 +48,13 @@ pub fn ran(seen: &Observation, seat: Seat) -> Option<&str> {
     });
     let pod = seen.pods.get(&seat).and_then(|pod| pod.ran.as_deref());
     told.or(pod).or_else(|| seen.claims.get(&seat)?.ran.as_deref())
+}
+
+/// The oldest version that any member with a pod runs, or ran last.
+pub fn oldest(seen: &Observation) -> Option<String> {
+    let number = |version: &str| -> Vec<u32> { version.split('.').map_while(|part| part.parse().ok()).collect() };
+    let all = seen.pods.keys().filter_map(|seat| ran(seen, *seat)).filter(|version| !version.is_empty());
+    all.min_by_key(|version| (number(version), *version)).map(str::to_owned)
 }
 
 fn objection(from: u32, to: u32) -> Option<String> {
@@ -70,7 +76,7 @@ fn minor(version: &str) -> Option<u32> {
     parts.next()?.parse().ok()
 }
 
-/// A version that runs and loses data in known ways.
+/// A version that is known to lose data.
 pub fn known_to_lose_data(seen: &Observation) -> Option<String> {
     let desired = seen.desired.as_ref().ok()?;
     let patch: u32 = desired.version.rsplit('.').next()?.parse().ok()?;
@@ -81,7 +87,7 @@ pub fn known_to_lose_data(seen: &Observation) -> Option<String> {
     };
     let fixed = format!("3.{}.{floor}", minor(&desired.version)?);
     (patch < floor).then(|| {
-        format!("ZooKeeper {} can lose acknowledged writes in ways that {fixed} mended (ZOOKEEPER-4785, 4925): use {fixed} or later", desired.version)
+        format!("ZooKeeper {} can lose acknowledged writes in ways that {fixed} fixed (ZOOKEEPER-4785, 4925): use {fixed} or later", desired.version)
     })
 }
 

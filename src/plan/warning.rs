@@ -1,22 +1,25 @@
-//! What is allowed and still unwise.
+//! What is allowed, but unwise.
 
 use super::view::View;
-use super::{ConditionStatus, Reason, Verdict, service, version, volume};
+use super::{ConditionStatus, Reason, UntimedCondition, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, Pool, ServerId};
 
-/// All of it in sentences, the first for a reason.
-pub fn warning(view: &View<'_>) -> Option<Verdict> {
+/// All warnings as sentences. The first gives the reason.
+pub fn warning(view: &View<'_>) -> Option<UntimedCondition> {
     let (seen, desired) = (view.seen, view.desired?);
     let advice = desired.advice.iter().map(|sentence| Reason::new("UnwiseSetting", sentence.clone()));
     let said: Vec<Reason> = [
         other_domain(seen),
+        taken_up(view, desired),
         volume::warning(view),
+        filling(view, desired),
         last_copy(desired),
         ephemeral_limit(desired),
         service::warning(view),
         tight_memory(seen, desired),
+        readable_archive(desired),
         two_voters(view).or_else(|| even_voters(desired.replicas)),
     ]
     .into_iter()
@@ -26,26 +29,71 @@ pub fn warning(view: &View<'_>) -> Option<Verdict> {
     .collect();
     let reason = said.first()?.code;
     let message = said.into_iter().map(|reason| reason.message).collect::<Vec<_>>().join("; ");
-    Some(Verdict { name: "Warning", truth: ConditionStatus::True, reason, message })
+    Some(UntimedCondition { name: "Warning", status: ConditionStatus::True, reason, message })
 }
 
-/// Members get names below one domain, and the cluster's is another one.
+/// Members get names in one domain, but the cluster has another.
 fn other_domain(seen: &Observation) -> Option<Reason> {
-    let (told, searched) = (&seen.names.domain, seen.environment.searched.as_ref()?);
+    let (told, searched) = (&seen.names.domain, seen.operator.searched.as_ref()?);
     (told.trim_end_matches('.') != searched).then(|| {
         Reason::new(
             "ClusterDomain",
             format!(
-                "members get names below {told}, and the operator's own pod is in a cluster whose DNS domain is {searched}: set the operator's --cluster-domain (chart value clusterDomain={searched}); with a wrong one no new member starts"
+                "members get names below {told}, but the operator's own pod is in a cluster whose DNS domain is {searched}: set the operator's --cluster-domain (chart value clusterDomain={searched}); with the wrong domain no new member starts"
             ),
         )
     })
 }
 
-/// What two voters mean: of them ZooKeeper needs both, and takes no vote from a server whose database is empty.
-const AT_STAKE: &str = "2 voters tolerate no failure, as 1 does, and both must be up; if the volume of one is lost, the other does not serve again, although it has all the data: ask for 3, which tolerate one";
+/// Claims of an earlier ensemble of this name were kept: its data counts, whatever the spec wants it to begin with.
+fn taken_up(view: &View<'_>, desired: &Desired) -> Option<Reason> {
+    let (parent, origin) = (&desired.parent.as_ref()?.point, view.origin().ok()?);
+    (!origin.beginning.is_birth() && origin.identity != view.seen.uid).then(|| {
+        Reason::new(
+            "FromIgnored",
+            format!(
+                "this ensemble has the data of the claims that were there before it (identity {}), and not {parent}: to begin with that, create one with another name",
+                origin.identity
+            ),
+        )
+    })
+}
 
-/// What is at stake while two vote: for as long as that is asked for, or on the way between one and three.
+/// A volume that is nearly full, by the percent that are free: the bands that a message names, so that it rests between them.
+const BANDS: [u8; 3] = [2, 5, 10];
+
+/// A server that cannot write ends, and all members grow alike.
+fn filling(view: &View<'_>, desired: &Desired) -> Option<Reason> {
+    let full: Vec<(ServerId, u8)> = view
+        .pods()
+        .filter_map(|(id, member, _)| {
+            let free = member.report?.disk.free?;
+            Some((id, BANDS.into_iter().find(|band| free < *band)?))
+        })
+        .collect();
+    let (first, _) = full.first()?;
+    let told: Vec<String> =
+        full.iter().map(|(id, band)| format!("of the volume of member {id} less than {band} % is free")).collect();
+    let names = &view.seen.names;
+    let cure = match &desired.storage {
+        Storage::Claim { .. } => format!(
+            "make the claim of each member larger, if its storage class allows that: kubectl -n {} patch pvc {} --type merge -p '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"SIZE\"}}}}}}}}'; or delete znodes, and what was set aside on the volume (version-2.set-aside)",
+            names.namespace,
+            names.claim(first.seat())
+        ),
+        Storage::Ephemeral { .. } => "make room on the members' nodes, or delete znodes".to_owned(),
+    };
+    let message = format!(
+        "{}: a server ends when it cannot write, and does not start before there is room; {cure}",
+        told.join(", ")
+    );
+    Some(Reason::new("VolumeFilling", message))
+}
+
+/// The risk of two voters: ZooKeeper needs both, and ignores the vote of a server with an empty database.
+const AT_STAKE: &str = "2 voters tolerate no failure, like 1, and both must run; if the volume of one is lost, the other does not serve again, although it has all the data: ask for 3, which tolerate one failure";
+
+/// The risk while two vote: because that is what the spec asks for, or on the way between one and three.
 fn two_voters(view: &View<'_>) -> Option<Reason> {
     let voters: Vec<ServerId> = view.voters().collect();
     let [one, other] = voters[..] else { return None };
@@ -56,7 +104,7 @@ fn even_voters(voters: u32) -> Option<Reason> {
     let message = match voters {
         2 => AT_STAKE.to_owned(),
         n if n % 2 == 0 => format!(
-            "{n} voters tolerate {} failed, as {} do, and every write waits for {} of them: use {} or {}",
+            "{n} voters tolerate as many failures ({}) as {} do, and every write waits for {} of them: use {} or {}",
             (n - 1) / 2,
             n - 1,
             n / 2 + 1,
@@ -68,30 +116,47 @@ fn even_voters(voters: u32) -> Option<Reason> {
     Some(Reason::new("EvenVoters", message))
 }
 
-/// Of two copies one is not enough: `ZooKeeper` ignores the vote of an empty server.
+/// Requests are signed, but nothing in them is hidden.
+fn readable_archive(desired: &Desired) -> Option<Reason> {
+    let archive = desired.archive.as_ref().map(|archive| ("archive", &archive.config.place));
+    let parent = desired.parent.as_ref().map(|parent| ("from", &parent.point.place));
+    let mut endpoints =
+        archive.into_iter().chain(parent).filter_map(|(field, place)| Some((field, place.endpoint.as_ref()?)));
+    endpoints.find(|(_, endpoint)| endpoint.starts_with("http://")).map(|(field, endpoint)| {
+        Reason::new(
+            "UnwiseSetting",
+            format!(
+                "{field}.s3.endpoint is {endpoint}: whoever listens on the network reads all that is archived, with every secret in the ensemble: use https://"
+            ),
+        )
+    })
+}
+
+/// With two copies, one is not enough: `ZooKeeper` ignores the vote of an empty server.
 fn last_copy(desired: &Desired) -> Option<Reason> {
     let members = match desired.replicas {
         1 => "a single ephemeral member is the only copy of the data",
-        2 => "of 2 ephemeral members none may be lost: an empty one does not vote, and the other alone is no majority",
+        2 => {
+            "neither of 2 ephemeral members may be lost: an empty one does not vote, and the other alone is no majority"
+        }
         _ => return None,
     };
-    let message =
-        format!("{members}; no pod may be evicted, so that a node with one is not drained: use 3, or volumes");
+    let message = format!("{members}; no pod may be evicted, so a node with one cannot be drained: use 3, or volumes");
     matches!(desired.storage, Storage::Ephemeral { .. }).then(|| Reason::new("LastCopy", message))
 }
 
-/// The kubelet evicts a pod at the limit, and asks no budget.
+/// The kubelet evicts a pod that reaches the limit, and ignores the disruption budget.
 fn ephemeral_limit(desired: &Desired) -> Option<Reason> {
     let Storage::Ephemeral { limit: Some(limit) } = &desired.storage else { return None };
     Some(Reason::new(
         "EphemeralLimit",
         format!(
-            "a member whose data and logs outgrow storage.size ({limit}) is evicted by its kubelet, whatever the disruption budget says, and its copy goes with it; all members grow alike, so all may be evicted at the same time: leave storage.size out, or use volumes"
+            "the kubelet evicts a member whose data and logs outgrow storage.size ({limit}), whatever the disruption budget says, and its copy is lost; all members grow alike, so all may be evicted at the same time: leave storage.size out, or use volumes"
         ),
     ))
 }
 
-/// Under load the kernel would kill the server, and all members at the same time.
+/// Under load the kernel would kill the server, on all members at the same time.
 fn tight_memory(seen: &Observation, desired: &Desired) -> Option<Reason> {
     let tight = |heap: u64, limit: u64| heap + BESIDE_HEAP_MIB > limit;
     let leaves = |heap: u64, limit: u64| {
@@ -108,7 +173,7 @@ fn tight_memory(seen: &Observation, desired: &Desired) -> Option<Reason> {
             ),
         ));
     }
-    // What admission makes of the pods stands in the pods alone. One that is to be made anew may be of another spec.
+    // Only the pods show what admission changed. A pod that has to be recreated may come from another spec.
     let newest = seen.set(Pool::Voters).and_then(|set| set.update_revision.as_ref());
     let mut members = seen.pods.values().filter(|pod| newest.is_some() && pod.revision.as_ref() == newest);
     let (name, heap, found) = members.find_map(|pod| {

@@ -1,7 +1,8 @@
-//! What the operator keeps on a member's claim: the mark of birth, the version that last ran on it, and its owner.
+//! What the operator maintains on a member's claim: the label of a born ensemble, the version that last ran on it, and
+//! its owner.
 //!
-//! The `StatefulSet`'s controller makes claims. Under `onDelete: Delete` the custom resource owns them, so that the garbage
-//! collector deletes them with that, and only with that: a `StatefulSet` deleted by mistake takes no data along.
+//! The `StatefulSet` controller creates claims. With `onDelete: Delete` the custom resource owns them, so the garbage
+//! collector deletes them together with it, and only then: a `StatefulSet` deleted by mistake takes no data along.
 
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::model::ClaimFacts;
 use crate::model::names::{BORN_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
 
-/// What is to stand on a claim.
+/// What a claim should say.
 #[derive(Clone, Copy, Debug)]
 pub struct OnClaim<'a> {
     /// Whether the ensemble was born.
@@ -21,23 +22,24 @@ pub struct OnClaim<'a> {
     pub owned: bool,
 }
 
-/// The part of a claim that is the operator's.
+/// The part of a claim that belongs to the operator.
 pub fn claim(blueprint: &Blueprint<'_>, claim: &ClaimFacts, on: OnClaim<'_>) -> Rendered {
     let mut labels = json!({IDENTITY_LABEL: blueprint.charter.identity});
     if on.born {
         labels[BORN_LABEL] = json!("true");
     }
-    // It is the StatefulSet controller's until it is taken from it: made empty first, and left out the next time.
+    // The field belongs to the StatefulSet controller until the operator takes it over: it is set to an empty value
+    // first, and left out the next time.
     if claim.instance.as_ref().is_some_and(|instance| !instance.is_empty()) {
         labels[INSTANCE_LABEL] = json!("");
     }
     let mut owner = blueprint.owner_reference();
-    // The StatefulSet may be the claim's controller one day; a plain owner is enough for the garbage collector.
+    // The StatefulSet may be the claim's controller one day; for the garbage collector a plain owner is enough.
     owner["controller"] = json!(false);
     owner["blockOwnerDeletion"] = json!(false);
     let kind = Kind::PersistentVolumeClaim;
     let json = json!({
-        "apiVersion": kind.row().api_version,
+        "apiVersion": kind.resource().api_version,
         "kind": kind.as_str(),
         "metadata": {
             "name": claim.name,

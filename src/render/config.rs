@@ -1,28 +1,28 @@
-//! zoo.cfg without what differs between members: `dynamicConfigFile` and the super user's digest are the agent's.
+//! zoo.cfg without what differs between members: the agent adds `dynamicConfigFile` and the super user's digest.
 
 use std::collections::BTreeMap;
 
 use crate::settings;
 
-/// What holds unless the user says otherwise.
+/// The defaults, unless the user sets something else.
 const DEFAULTS: &[(&str, &str)] = &[
-    // Off in ZooKeeper: the disk fills.
+    // Off in ZooKeeper: the disk fills up.
     ("autopurge.purgeInterval", "1"),
     ("autopurge.snapRetainCount", "3"),
-    // Off in ZooKeeper: an election's connection is idle for months, a NAT or a firewall drops it, and the next election runs
-    // into the void.
+    // Off in ZooKeeper: an election connection is idle for months, a NAT or a firewall drops it, and the next election
+    // gets no answer.
     ("tcpKeepAlive", "true"),
-    // A member that looks for a leader asks again after 200 ms, then twice as long each time, up to a minute by default:
-    // a lone empty one served 16.7 s after the others had started, and with this 8.2 s.
+    // A member that looks for a leader asks again after 200 ms, then after twice as long each time, by default up to a
+    // minute: a lone empty member served 16.7 s after the others had started, and with this setting 8.2 s.
     ("fastleader.maxNotificationInterval", "1000"),
-    // 1 MiB in ZooKeeper, on top of `jute.maxbuffer`. The record that ends a session names all of its ephemeral znodes, 20,000
-    // with names of 150 letters are 3 MB, and no server starts on a log with a record that it does not read back. Clients may
-    // send no more than before.
+    // 1 MiB in ZooKeeper, on top of `jute.maxbuffer`. The record that ends a session names all its ephemeral znodes:
+    // 20,000 with names of 150 letters are 3 MB, and no server starts on a log with a record that it cannot read back.
+    // Clients may send no more than before.
     ("jute.maxbuffer.extrasize", "67108864"),
 ];
 
-/// The text of zoo.cfg, sorted by key. A default that a flag says otherwise is left out: ZooKeeper would take the line over the
-/// flag.
+/// The text of zoo.cfg, sorted by key. A default that a flag overrides is left out: ZooKeeper would prefer the line to
+/// the flag.
 pub fn static_config(user: &BTreeMap<String, String>, flags: &[String]) -> String {
     let mut keys = BTreeMap::new();
     let flagged = |key: &str| flags.iter().any(|flag| settings::sets(flag, key));
@@ -31,7 +31,7 @@ pub fn static_config(user: &BTreeMap<String, String>, flags: &[String]) -> Strin
         keys.insert(key, value);
     }
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    // Refused before; here they win all the same.
+    // They were refused before; here they win anyway.
     for (key, value) in settings::owned() {
         keys.insert(key, value);
     }
@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::settings::properties::{load, written_anew};
-    use crate::settings::{Asked, Settled, settle};
+    use crate::settings::{CheckedSettings, UserSettings, check};
 
     fn key() -> impl Strategy<Value = String> {
         let known: Vec<&'static str> = settings::all().map(|setting| setting.name).collect();
@@ -59,14 +59,14 @@ mod tests {
         prop_oneof![numbers, "[ -~]{0,12}", "[a-z]{0,3}\\\\{0,3}", "[\\\\ \t\n\r\x0c#!=:a\u{e9}]{0,6}", any::<String>()]
     }
 
-    /// What becomes of one key and its value; nothing where it is refused.
-    fn settled(key: &str, value: &str) -> Settled {
+    /// The result for one key and its value; nothing if it is refused.
+    fn settled(key: &str, value: &str) -> CheckedSettings {
         let config = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        settle(Asked { config: &config, flags: &[], version: "3.9.5", replicas: 3 }).unwrap_or_default()
+        check(UserSettings { config: &config, flags: &[], version: "3.9.5", replicas: 3 }).unwrap_or_default()
     }
 
-    /// ZooKeeper drops a few keys from the file, and whoever sets one is told.
-    fn told_that_it_is_dropped(settled: &Settled) -> bool {
+    /// ZooKeeper drops a few keys from the file, and a user who sets one is warned.
+    fn told_that_it_is_dropped(settled: &CheckedSettings) -> bool {
         settled.advice.iter().any(|advice| advice.contains("drops it from zoo.cfg"))
     }
 
@@ -85,8 +85,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked for is refused, or reads the same after any number of times that ZooKeeper has written the
-        /// file anew, and what the operator owns beside it.
+        /// Every setting is refused, or reads the same however often ZooKeeper rewrites the file, and so do the
+        /// operator's own settings beside it.
         #[test]
         fn case_43_what_is_not_refused_survives_zookeepers_own_writing_of_the_file(
             asked in prop::collection::btree_map(key(), value(), 0..5),
@@ -162,8 +162,8 @@ mod tests {
             for value in values {
                 let name = setting.name.replace('*', "x");
                 let flags = [format!("-Dzookeeper.{name}={value}")];
-                let asked = Asked { config: &BTreeMap::new(), flags: &flags, version: "3.9.5", replicas: 3 };
-                let Ok(settled) = settle(asked) else { continue };
+                let asked = UserSettings { config: &BTreeMap::new(), flags: &flags, version: "3.9.5", replicas: 3 };
+                let Ok(settled) = check(asked) else { continue };
                 let text = static_config(&settled.config, &settled.flags);
                 let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
                 assert!(line.is_none_or(|line| line == value), "{name}: the flag says {value}, and zoo.cfg {line:?}");

@@ -1,4 +1,4 @@
-//! Strategic merge, as `kubectl` and the API server do it for pods: objects by field, lists of named things by name.
+//! Strategic merge, as `kubectl` and the API server do it for pods: objects by field, lists of named items by name.
 
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ const MERGE_KEYS: &[(&str, &str)] = &[
     ("volumeMounts", "mountPath"),
     ("volumeDevices", "devicePath"),
     ("hostAliases", "ip"),
+    // Of `dnsConfig`. Kubernetes replaces them: one option of the user's would drop `ndots`, and nobody would see it.
+    ("options", "name"),
 ];
 
 /// Adds the fields of `patch` to `base`; objects are merged, everything else is replaced.
@@ -27,7 +29,7 @@ pub fn fold(base: &mut Value, patch: Value) {
     }
 }
 
-/// Merges `patch` over `base` strategically. What the patch does not name, or names as null, stays.
+/// Merges `patch` over `base` strategically. Fields that the patch does not name, or that are null in it, stay.
 pub fn strategic(base: &mut Value, patch: &Value) {
     if !patch.is_null() {
         merge(base, patch, None);
@@ -83,6 +85,18 @@ mod tests {
                 {"name": "exporter", "image": "e"},
             ]})
         );
+    }
+
+    #[test]
+    fn an_option_of_dns_is_added_to_those_that_are_there_and_one_of_the_same_name_takes_its_place() {
+        let options = |options: &Value| json!({"dnsConfig": {"options": options}});
+        let base = options(&json!([{"name": "ndots", "value": "4"}]));
+        let (timeout, ndots) = (json!({"name": "timeout", "value": "1"}), json!({"name": "ndots", "value": "2"}));
+        assert_eq!(
+            merged(base.clone(), &options(&json!([timeout, {"name": "use-vc"}]))),
+            options(&json!([{"name": "ndots", "value": "4"}, timeout, {"name": "use-vc"}]))
+        );
+        assert_eq!(merged(base, &options(&json!([ndots]))), options(&json!([ndots])));
     }
 
     #[test]

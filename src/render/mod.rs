@@ -1,6 +1,6 @@
-//! What an ensemble consists of: from a blueprint to Kubernetes objects, as JSON for server-side apply.
+//! The Kubernetes objects of an ensemble: from a blueprint to JSON for server-side apply.
 //!
-//! Invariants: byte-stable, so that an upgrade of the operator restarts nothing; no secret in it; cannot fail.
+//! Invariants: byte-stable, so that an upgrade of the operator restarts nothing; contains no secret; cannot fail.
 
 mod claim;
 mod config;
@@ -12,11 +12,12 @@ mod set;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::model::archive::ARCHIVE_KEY;
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
 use crate::model::generated::GENERATED;
 use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
-use crate::model::observed::{Environment, Kind, ObjectKey, Requests};
+use crate::model::observed::{Kind, ObjectKey, OperatorFacts, Requests};
 use crate::model::{Charter, Desired, Names, Seat};
 
 pub use claim::{OnClaim, claim};
@@ -31,21 +32,21 @@ pub struct Blueprint<'a> {
     pub uid: &'a str,
     /// What is wanted.
     pub desired: &'a Desired,
-    /// What was asked for by annotation.
+    /// What annotations ask for.
     pub requests: &'a Requests,
-    /// The operator's surroundings.
-    pub environment: &'a Environment,
-    /// What members are told before they start.
+    /// What the operator knows about itself and its cluster.
+    pub operator: &'a OperatorFacts,
+    /// What members start from.
     pub charter: Charter,
-    /// Pods that the `StatefulSet` should have now. Only the planner moves this number.
+    /// The number of pods that the `StatefulSet` should have now. Only the planner changes it.
     pub pods: u32,
     /// How many vote now, or will at the birth.
     pub voters: u32,
-    /// Whether some member's volume goes with its pod, since its claim was deleted meanwhile.
+    /// Whether some member's volume goes with its pod, because its claim was deleted.
     pub passing: bool,
     /// How many member Services there are.
     pub span: u32,
-    /// Whether the `StatefulSet` is one whose claims bear [`INSTANCE_LABEL`]: their template cannot be changed.
+    /// Whether the claims of the `StatefulSet` have [`INSTANCE_LABEL`]: their template cannot be changed.
     pub old_claims: bool,
 }
 
@@ -54,12 +55,12 @@ pub struct Blueprint<'a> {
 pub struct Rendered {
     /// Its kind and name.
     pub key: ObjectKey,
-    /// All of it that the operator cares for.
+    /// All of it that the operator manages.
     pub json: Value,
 }
 
 impl Rendered {
-    /// What tells this rendering from every other one of the object, whatever it was decided on.
+    /// What distinguishes this rendering of the object from every other, whatever it was decided on.
     pub fn seal(&self) -> String {
         match self.json["metadata"]["annotations"][SEAL].as_str() {
             Some(seal) => seal.to_owned(),
@@ -71,6 +72,18 @@ impl Rendered {
 /// Annotation on every object: a digest of its rendering.
 pub(crate) const SEAL: &str = "menagerie.dev/rendered";
 
+/// What members find in their `ConfigMap`.
+fn told(blueprint: &Blueprint<'_>) -> Value {
+    let mut data = json!({
+        CHARTER_KEY: serde_json::to_string_pretty(&blueprint.charter).unwrap_or_default(),
+        STATIC_KEY: config::static_config(&blueprint.desired.config, &blueprint.desired.jvm_flags),
+    });
+    if let Some(archive) = &blueprint.desired.archive {
+        data[ARCHIVE_KEY] = json!(serde_json::to_string_pretty(&archive.config).unwrap_or_default());
+    }
+    data
+}
+
 /// Every object of an ensemble, in the order in which they are applied.
 pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     let names = blueprint.names;
@@ -80,14 +93,7 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
         GENERATED.iter().map(|secret| blueprint.object(Kind::Secret, &(secret.name)(names), json!({"type": "Opaque"}))),
     );
     objects.extend([
-        blueprint.object(
-            Kind::ConfigMap,
-            &names.config(),
-            json!({"data": {
-                CHARTER_KEY: serde_json::to_string_pretty(&blueprint.charter).unwrap_or_default(),
-                STATIC_KEY: config::static_config(&blueprint.desired.config, &blueprint.desired.jvm_flags),
-            }}),
-        ),
+        blueprint.object(Kind::ConfigMap, &names.config(), json!({"data": told(blueprint)})),
         services::client(blueprint),
         services::headless(blueprint),
     ]);
@@ -101,30 +107,31 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
     objects.into_iter().map(sealed).collect()
 }
 
-/// How many members may be evicted at once: as many as leave a majority of those that vote now. A pod that is not ready counts as
-/// evicted: its server may serve behind a container that fails, and vote. Such pods are evicted as well while enough others are
-/// ready; where none are, a person deletes the pod.
+/// How many members may be evicted at once, so that a majority of the current voters remains. A pod that is not ready
+/// counts as evicted, although its server may serve and vote beside a failing container. Such pods can also be evicted
+/// while enough others are ready; if none are, a person deletes the pod.
 ///
-/// One or two voters tolerate none. With volumes an eviction costs them the quorum until the pod is back, and a budget of none
-/// would block each drain for ever. An ephemeral pod takes its copy along, and of two copies one is not enough: `ZooKeeper`
-/// ignores the vote of an empty server. There nobody evicts; nor where a claim was deleted that its pod holds up.
+/// One or two voters tolerate no eviction. With volumes it costs them the quorum until the pod is back, but a budget of
+/// none would block each drain for ever. An ephemeral pod takes its copy along, and of two copies one is not enough:
+/// `ZooKeeper` ignores the vote of an empty server. Such pods may not be evicted, nor may pods whose claim was deleted
+/// and lasts only as long as the pod.
 fn evictable(blueprint: &Blueprint<'_>) -> u32 {
     let wanted = blueprint.desired.replicas;
     let voters = blueprint.voters.min(wanted);
     let tolerated = voters.saturating_sub(1) / 2;
-    // Two of which one goes are passed by in a moment: no drain waits for that.
+    // An ensemble that shrinks has two voters only for a moment: no drain waits for that.
     let between = blueprint.voters == 2 && wanted == 1;
     let kept = matches!(blueprint.desired.storage, Storage::Claim { .. }) && !blueprint.passing;
     let for_good = wanted < 3 && !between && kept;
     if for_good { 1 } else { tolerated }
 }
 
-/// The `StatefulSet` alone: membership steps change nothing but its number of pods.
+/// Only the `StatefulSet`: membership steps change nothing but its number of pods.
 pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
     sealed(set::stateful_set(blueprint))
 }
 
-/// Puts a digest of the rendering on the object, so that a field which is no longer rendered is noticed as well.
+/// Puts a digest of the rendering on the object, so that a field that is no longer rendered shows as well.
 fn sealed(mut object: Rendered) -> Rendered {
     let seal = digest(&object.json.to_string());
     object.json["metadata"]["annotations"][SEAL] = json!(seal);
@@ -141,7 +148,7 @@ fn digest(text: &str) -> String {
 impl Blueprint<'_> {
     fn object(&self, kind: Kind, name: &str, body: Value) -> Rendered {
         let mut json = json!({
-            "apiVersion": kind.row().api_version,
+            "apiVersion": kind.resource().api_version,
             "kind": kind.as_str(),
             "metadata": {
                 "name": name,

@@ -7,13 +7,17 @@ use crate::api::PullPolicy;
 use crate::model::Desired;
 use crate::model::desired::Storage;
 use crate::model::layout::{
-    AGENT_PORT, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH, READY_PATH, SEED_DIR, SUPER_DIR,
+    AGENT_PORT, ARCHIVE_DIR, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH, PARENT_DIR, READY_PATH, SEED_DIR,
+    SUPER_DIR,
 };
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
-use crate::model::names::{DATA_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION};
+use crate::model::names::{
+    ARCHIVE_VOLUME, DATA_VOLUME, PARENT_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME,
+    VERSION_ANNOTATION,
+};
 use crate::settings;
 
-/// Where `zkServer.sh` looks in the official image when nobody names a file.
+/// Where `zkServer.sh` looks in the official image by default.
 const SCRIPTS_FILE: &str = "/conf/zoo.cfg";
 
 /// Uid of the `zookeeper` user in the official image; also the group that owns the volume.
@@ -35,15 +39,15 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "serviceAccountName": blueprint.names.ensemble,
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
-            // Members' names are looked up as they are first: with the default of 5 every search domain is tried before, and where a
-            // wildcard answers in one of them (a company's zone, nip.io) each name leads to a stranger.
+            // Members' names are looked up as they are first. With the default of 5, every search domain is tried
+            // before, and if one of them has a wildcard (a company's zone, nip.io), each name leads to a stranger.
             "dnsConfig": {"options": [{"name": "ndots", "value": dots(blueprint).to_string()}]},
             "terminationGracePeriodSeconds": 30,
             // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
             "shareProcessNamespace": true,
             "securityContext": security(blueprint),
             "initContainers": [prepare(blueprint)],
-            // The kubelet starts them in this order, a fifth of a second apart: the server is what clients wait for.
+            // The kubelet starts them in this order, a fifth of a second apart: clients wait for the server.
             "containers": [zookeeper(blueprint), agent(blueprint)],
             "volumes": volumes(blueprint),
         },
@@ -62,7 +66,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
         spec["topologySpreadConstraints"] =
             json!([spread(blueprint, "kubernetes.io/hostname"), spread(blueprint, "topology.kubernetes.io/zone")]);
     }
-    // The last gate before the server: what the user's own containers did to the volume is judged by it.
+    // The last check before the server: it sees what the user's own containers did to the volume.
     if let Some(Value::Array(containers)) = spec.get_mut("initContainers") {
         containers.rotate_left(1);
     }
@@ -74,14 +78,14 @@ fn dots(blueprint: &Blueprint<'_>) -> usize {
     blueprint.names.dns(&blueprint.names.ensemble).matches('.').count()
 }
 
-/// What the restricted Pod Security Standard asks of a pod.
+/// What the restricted Pod Security Standard requires of a pod.
 fn security(blueprint: &Blueprint<'_>) -> Value {
     let mut context = json!({
         "runAsNonRoot": true,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     });
-    if !blueprint.environment.assigned_ids {
+    if !blueprint.operator.assigned_ids {
         for id in ["runAsUser", "runAsGroup", "fsGroup"] {
             context[id] = json!(ZOOKEEPER_USER);
         }
@@ -89,7 +93,8 @@ fn security(blueprint: &Blueprint<'_>) -> Value {
     context
 }
 
-/// Whether the user says where members go in relation to each other. To choose nodes does not, nor does what is empty.
+/// Whether the user says where members go in relation to each other. Choosing nodes does not count, nor does anything
+/// empty.
 fn placed_by_user(spec: &Value) -> bool {
     let places = ["/topologySpreadConstraints", "/affinity/podAffinity", "/affinity/podAntiAffinity"];
     places.iter().filter_map(|place| spec.pointer(place)).any(|place| !is_empty(place))
@@ -104,13 +109,13 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What `zkServer.sh status` needs to find the server: its own configuration is on the volume, where the script does not look.
-/// No server starts from this one: without standalone mode it lacks servers.
+/// What `zkServer.sh status` needs to find the server: its own configuration is on the volume, where the script does
+/// not look. No server starts from this one: without standalone mode it lacks servers.
 fn scripts_config() -> String {
     format!("clientPort={CLIENT_PORT}\ndataDir={DATA_DIR}\nstandaloneEnabled=false\n")
 }
 
-/// Soft: five members on three nodes are better than three members.
+/// Preferred, not required: five members on three nodes are better than three members.
 fn spread(blueprint: &Blueprint<'_>, topology: &str) -> Value {
     json!({
         "maxSkew": 1,
@@ -131,7 +136,7 @@ fn restricted() -> Value {
 fn of_the_operators_image(blueprint: &Blueprint<'_>, name: &str, command: &str) -> Value {
     let mut container = json!({
         "name": name,
-        "image": blueprint.environment.agent_image,
+        "image": blueprint.operator.agent_image,
         "args": ["agent", command],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name", "apiVersion": "v1"}}}],
         "securityContext": restricted(),
@@ -142,7 +147,7 @@ fn of_the_operators_image(blueprint: &Blueprint<'_>, name: &str, command: &str) 
             {"name": "super", "mountPath": SUPER_DIR, "readOnly": true},
         ],
     });
-    if let Some(policy) = &blueprint.environment.agent_pull_policy {
+    if let Some(policy) = &blueprint.operator.agent_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
     merge::strategic(&mut container, &json!({"resources": blueprint.desired.agent_resources}));
@@ -150,15 +155,28 @@ fn of_the_operators_image(blueprint: &Blueprint<'_>, name: &str, command: &str) 
 }
 
 fn prepare(blueprint: &Blueprint<'_>) -> Value {
-    of_the_operators_image(blueprint, "prepare", "prepare")
+    let mut prepare = of_the_operators_image(blueprint, "prepare", "prepare");
+    let Some(parent) = &blueprint.desired.parent else { return prepare };
+    // It builds the tree in memory, as the server does. It ends before the server starts, so that a pod needs no more than before.
+    prepare["resources"] = blueprint.desired.resources.clone();
+    if blueprint.desired.resources.is_null() {
+        prepare["resources"] = json!({});
+    }
+    if let (Some(_), Value::Array(mounts)) = (&parent.secret, &mut prepare["volumeMounts"]) {
+        mounts.push(json!({"name": PARENT_VOLUME, "mountPath": PARENT_DIR, "readOnly": true}));
+    }
+    prepare
 }
 
-/// A container like the server's, not a native sidecar: the kubelet starts containers of one stage together, and looks
-/// once a second whether the next may begin. A stage of its own made every restart of a member a second longer.
+/// A container like the server's, not a native sidecar: the kubelet starts the containers of one stage together, and
+/// checks once a second whether the next may begin. A stage of its own made every restart of a member a second longer.
 fn agent(blueprint: &Blueprint<'_>) -> Value {
     let mut agent = of_the_operators_image(blueprint, "agent", "serve");
     agent["ports"] = json!([{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}]);
     agent["livenessProbe"] = probe(HEALTH_PATH, 10, 3);
+    if let (Some(_), Value::Array(mounts)) = (archive_secret(blueprint), &mut agent["volumeMounts"]) {
+        mounts.push(json!({"name": ARCHIVE_VOLUME, "mountPath": ARCHIVE_DIR, "readOnly": true}));
+    }
     agent
 }
 
@@ -171,14 +189,14 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         "command": ["zkServer.sh", "start-foreground", CONFIG_FILE],
         "env": env(blueprint),
         "ports": [port("client", CLIENT_PORT), port("quorum", QUORUM_PORT), port("election", ELECTION_PORT)],
-        // No liveness: its answer is the agent's, and an agent that is down would cost its server its life; why the kubelet
-        // cannot ask anybody else, `agent/routes/kubelet.rs` tells. No startup probe either: a large database loads for as long as
-        // it takes. Four seconds of readiness outlast an agent that is restarted.
+        // No liveness probe: the agent would answer it, and an agent that is down would cost its server its life;
+        // `agent/routes/kubelet.rs` says why the kubelet cannot ask anybody else. No startup probe either: a large
+        // database takes its time to load. Four seconds of readiness are longer than a restart of the agent.
         "readinessProbe": probe(READY_PATH, 1, 4),
-        // A leader is held up until another leads, for some seconds at most; all others stop at once.
+        // A leader is held up until another leads, for a few seconds at most; all others stop at once.
         "lifecycle": {"preStop": {"httpGet": {"path": HAND_OVER_PATH, "port": AGENT_PORT, "scheme": "HTTP"}}},
         "securityContext": restricted(),
-        // Its last lines, when it ends in error: what a condition can say about it.
+        // Its last lines if it ends with an error: a condition can show them.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts(desired),
     });
@@ -221,7 +239,7 @@ fn configured_by_user(spec: &Value) -> bool {
     })
 }
 
-/// Probes go to the agent, over HTTP: an `exec` probe starts a process every period, 5–10 % of a core while idle.
+/// Probes ask the agent over HTTP: an `exec` probe starts a process every period, 5–10 % of a core while idle.
 fn probe(path: &str, period: u32, failures: u32) -> Value {
     json!({
         "httpGet": {"path": path, "port": AGENT_PORT, "scheme": "HTTP"},
@@ -234,18 +252,18 @@ fn probe(path: &str, period: u32, failures: u32) -> Value {
 
 fn env(blueprint: &Blueprint<'_>) -> Value {
     let mut flags = vec![
-        // A JVM that handles SIGTERM stops its threads and then waits 300 ms for those in native code, of which ZooKeeper
-        // has some at any time, with every connection open (HotSpot's VM_Exit): clients hang, and the leader counts on
-        // it. ZooKeeper does nothing else at a stop, so it ends as the kernel ends it: measured 12 ms instead of 327.
+        // A JVM that handles SIGTERM stops its threads and then waits 300 ms for those in native code, of which
+        // ZooKeeper always has some, with every connection open (HotSpot's VM_Exit): clients hang, and the leader
+        // counts on it. ZooKeeper does nothing else at a stop, so the kernel may end it: measured 12 ms instead of 327.
         "-Xrs".to_owned(),
-        // The JVM keeps names for 30 s and failures for 10 s as shipped.
+        // By default the JVM caches names for 30 s and failures for 10 s.
         "-Dsun.net.inetaddr.ttl=5".to_owned(),
         "-Dsun.net.inetaddr.negative.ttl=0".to_owned(),
     ];
     let mut env =
         vec![json!({"name": "JMXDISABLE", "value": "true"}), json!({"name": "ZOO_LOG_DIR", "value": "/logs"})];
     if let Some(heap) = blueprint.desired.heap.passed_mib {
-        // zkEnv.sh puts its own -Xmx of 1000 MB before SERVER_JVMFLAGS; of two, the JVM takes the last.
+        // zkEnv.sh puts its own -Xmx of 1000 MB before SERVER_JVMFLAGS; the JVM uses the last one.
         flags.push(format!("-Xmx{heap}m"));
         flags.push(format!("-Xms{heap}m"));
     }
@@ -253,6 +271,10 @@ fn env(blueprint: &Blueprint<'_>) -> Value {
     flags.extend(settings::last_flags());
     env.push(json!({"name": "SERVER_JVMFLAGS", "value": flags.join(" ")}));
     Value::Array(env)
+}
+
+fn archive_secret<'a>(blueprint: &Blueprint<'a>) -> Option<&'a str> {
+    blueprint.desired.archive.as_ref()?.secret.as_deref()
 }
 
 fn volumes(blueprint: &Blueprint<'_>) -> Value {
@@ -266,6 +288,16 @@ fn volumes(blueprint: &Blueprint<'_>) -> Value {
             "fieldRef": {"fieldPath": format!("metadata.annotations['{SCRIPTS_ANNOTATION}']"), "apiVersion": "v1"},
         }]}}),
     ];
+    if let Some(name) = archive_secret(blueprint) {
+        // Optional: without it there is no archive, and still a server.
+        let secret = json!({"secretName": name, "defaultMode": 0o440, "optional": true});
+        volumes.push(json!({"name": ARCHIVE_VOLUME, "secret": secret}));
+    }
+    if let Some(name) = blueprint.desired.parent.as_ref().and_then(|parent| parent.secret.as_deref()) {
+        // Optional: once the ensemble was born, nobody needs it.
+        let secret = json!({"secretName": name, "defaultMode": 0o440, "optional": true});
+        volumes.push(json!({"name": PARENT_VOLUME, "secret": secret}));
+    }
     if let Storage::Ephemeral { limit } = &blueprint.desired.storage {
         let limit = limit.as_ref().map_or(json!({}), |limit| json!({"sizeLimit": limit}));
         volumes.push(json!({"name": DATA_VOLUME, "emptyDir": limit}));

@@ -1,4 +1,4 @@
-//! Services: one for clients, one that governs the set, and one for each member.
+//! Services: one for clients, one that governs the StatefulSet, and one for each member.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn port(name: &str, number: u16) -> Value {
     json!({"name": name, "port": number, "protocol": "TCP", "targetPort": number, "appProtocol": "tcp"})
 }
 
-/// For clients: members that are ready, which is serving and synced.
+/// For clients: members that are ready, which means serving and synced.
 pub fn client(blueprint: &Blueprint<'_>) -> Rendered {
     blueprint.object(
         Kind::Service,
@@ -41,8 +41,8 @@ pub fn headless(blueprint: &Blueprint<'_>) -> Rendered {
     )
 }
 
-/// A member's address in ZooKeeper's configuration. It outlives the pod, so that no DNS or JVM cache ever holds an old
-/// one: a restarted follower served again after 3 s, against 29 s with headless names.
+/// A member's address in ZooKeeper's configuration. It outlives the pod, so no DNS or JVM cache ever holds an old one:
+/// a restarted follower served again after 3 s, against 29 s with headless names.
 pub fn member(blueprint: &Blueprint<'_>, seat: Seat) -> Rendered {
     let pod = blueprint.names.pod(seat);
     let mut rendered = blueprint.object(

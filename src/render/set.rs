@@ -7,8 +7,8 @@ use crate::model::desired::Storage;
 use crate::model::names::{DATA_VOLUME, IDENTITY_LABEL, INSTANCE_LABEL};
 use crate::model::observed::Kind;
 
-/// Parallel, because members are born together and a joiner waits for nobody; `OnDelete`, because this operator, not
-/// the `StatefulSet` controller, decides who restarts and when.
+/// Parallel, because members are born together and a joining member waits for nobody; `OnDelete`, because this
+/// operator, not the `StatefulSet` controller, decides who restarts and when.
 pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
     let names = blueprint.names;
     let mut spec = json!({
@@ -26,10 +26,10 @@ pub fn stateful_set(blueprint: &Blueprint<'_>) -> Rendered {
     blueprint.object(Kind::StatefulSet, &names.ensemble, json!({"spec": spec}))
 }
 
-/// The identity is on a claim from its first moment, so that a claim never lacks the name of whose data it holds.
+/// A claim has the identity from its creation, so that it always says whose data it holds.
 ///
-/// The label of an instance is not: a claim has no owner, and Argo CD would delete it with what is no longer in the manifests
-/// of an application that is called as the ensemble is.
+/// The instance label is left out: a claim has no owner, and Argo CD would delete it with the objects that are no
+/// longer in the manifests of an application with the ensemble's name.
 fn claim_template(blueprint: &Blueprint<'_>, size: &str, class: Option<&str>) -> Value {
     let mut labels = labels(blueprint.names);
     if let (Some(labels), false) = (labels.as_object_mut(), blueprint.old_claims) {

@@ -1,17 +1,17 @@
-//! What a user asks for, held against the table.
+//! Checks a user's `config` and `jvm.flags` against the table of settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::by_key;
-use super::{PREFIX, Reach, Refusal, Rule, Setting, flags, spelling, text, ticks};
+use super::{PREFIX, Reach, RefusedSetting, Setting, SettingRule, flags, spelling, text, ticks};
 use crate::model::words::NAMED;
 
-/// From as many on, whoever leads has another that serves beside it, also while one is away.
-const ALONE: u32 = 3;
+/// The smallest ensemble in which, with one member away, another member still serves beside the leader.
+const SMALLEST_WITHOUT_SERVING_LEADER: u32 = 3;
 
-/// What a user asks for.
+/// The parts of a spec that matter for its settings.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct UserSettings<'a> {
     /// `config`.
     pub config: &'a BTreeMap<String, String>,
     /// `jvm.flags`.
@@ -22,35 +22,36 @@ pub struct Asked<'a> {
     pub replicas: u32,
 }
 
-/// What of it goes where.
+/// Where each accepted setting goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct CheckedSettings {
     /// Lines of zoo.cfg.
     pub config: BTreeMap<String, String>,
-    /// Flags: the user's, and what `config` says that is no key of zoo.cfg.
+    /// Flags of the JVM: the user's, then the properties in `config` that are not keys of zoo.cfg.
     pub flags: Vec<String>,
-    /// What is passed on and unwise, or unknown: a sentence each.
+    /// Warnings, one sentence each, about settings that are passed on although they are unwise, unknown or without
+    /// effect.
     pub advice: Vec<String>,
 }
 
-/// Decides for each of them, or says all that is refused.
-pub fn settle(asked: Asked<'_>) -> Result<Settled, Vec<Refusal>> {
-    let mut settled = Settled::default();
+/// Decides on each setting, or returns all that are refused.
+pub fn check(user: UserSettings<'_>) -> Result<CheckedSettings, Vec<RefusedSetting>> {
+    let mut settled = CheckedSettings::default();
     let mut unknown = BTreeSet::new();
     let mut refused = Vec::new();
-    for (key, value) in asked.config {
+    for (key, value) in user.config {
         let value = value.trim_matches([' ', '\t']);
-        match accepted(key, value, asked) {
-            Ok(setting) => take(setting, key, value, asked, &mut settled),
+        match accepted(key, value, user) {
+            Ok(setting) => take(setting, key, value, user, &mut settled),
             Err(fault) => refused.push(refusal(key, &fault)),
         }
         if by_key(key).is_none() {
             unknown.insert(key.clone());
         }
     }
-    let times = ticks::faults(asked.config, &settled.config);
-    refused.extend(times.into_iter().map(|reason| Refusal { field: "config", reason }));
-    refused.extend(flags::add(asked, &mut settled, &mut unknown));
+    let times = ticks::faults(user.config, &settled.config);
+    refused.extend(times.into_iter().map(|reason| RefusedSetting { field: "config", reason }));
+    refused.extend(flags::add(user, &mut settled, &mut unknown));
     if !refused.is_empty() {
         return Err(refused);
     }
@@ -58,13 +59,13 @@ pub fn settle(asked: Asked<'_>) -> Result<Settled, Vec<Refusal>> {
     Ok(settled)
 }
 
-fn refusal(name: &str, fault: &str) -> Refusal {
+fn refusal(name: &str, fault: &str) -> RefusedSetting {
     let name: String = name.chars().take(128).flat_map(char::escape_default).collect();
-    Refusal { field: "config", reason: format!("{name} {fault}") }
+    RefusedSetting { field: "config", reason: format!("{name} {fault}") }
 }
 
-/// The row about a key, none when it is unknown; or why it is no key, or may not have that value.
-fn accepted(key: &str, value: &str, asked: Asked<'_>) -> Result<Option<&'static Setting>, String> {
+/// Returns the row about a key, or `None` if no row is about it; or why the key or its value is refused.
+fn accepted(key: &str, value: &str, user: UserSettings<'_>) -> Result<Option<&'static Setting>, String> {
     if let Some(fault) = text::key_fault(key) {
         return Err(fault);
     }
@@ -75,10 +76,10 @@ fn accepted(key: &str, value: &str, asked: Asked<'_>) -> Result<Option<&'static 
         ));
     }
     if let Some(right) = spelling::of_key(key) {
-        return Err(spelling::fault(&right, fault(by_key(&right), value, asked)));
+        return Err(spelling::wrong_case(&right, why_refused(by_key(&right), value, user)));
     }
     let setting = by_key(key);
-    if let Some(fault) = text::value_fault(value).or_else(|| fault(setting, value, asked)) {
+    if let Some(fault) = text::value_fault(value).or_else(|| why_refused(setting, value, user)) {
         return Err(fault);
     }
     let property = setting.is_some_and(|setting| setting.reach == Reach::Property);
@@ -88,43 +89,47 @@ fn accepted(key: &str, value: &str, asked: Asked<'_>) -> Result<Option<&'static 
     Ok(setting)
 }
 
-fn take(setting: Option<&Setting>, key: &str, value: &str, asked: Asked<'_>, settled: &mut Settled) {
+fn take(setting: Option<&Setting>, key: &str, value: &str, user: UserSettings<'_>, settled: &mut CheckedSettings) {
     match setting {
         Some(Setting { reach: Reach::Property, .. }) => settled.flags.push(format!("-D{key}={value}")),
-        Some(Setting { rule: Rule::AtLeast(least), .. }) => {
+        Some(Setting { rule: SettingRule::Extended(least), .. }) => {
             _ = settled.config.insert(key.to_owned(), together(least, value));
         }
         _ => _ = settled.config.insert(key.to_owned(), value.to_owned()),
     }
-    settled.advice.extend(setting.and_then(|setting| advice(setting, key, value, asked.version)));
+    settled.advice.extend(setting.and_then(|setting| advice(setting, key, value, user.version)));
 }
 
-/// What is wrong with setting it, or with the value.
-pub fn fault(setting: Option<&Setting>, value: &str, asked: Asked<'_>) -> Option<String> {
+/// Why an option may not be set at all, or not to this value.
+pub fn why_refused(setting: Option<&Setting>, value: &str, user: UserSettings<'_>) -> Option<String> {
     let setting = setting?;
     match setting.rule {
-        Rule::Owned { value: Some(ours), .. } if value == ours => None,
-        Rule::Owned { value: Some(ours), why, .. } => Some(format!("must not be set, it is always {ours}: {why}")),
-        Rule::Owned { value: None, why, .. } | Rule::Refused(why) => Some(format!("must not be set: {why}")),
-        Rule::AtLeast(_) => {
+        SettingRule::Owned { value: Some(ours), .. } if value == ours => None,
+        SettingRule::Owned { value: Some(ours), why, .. } => {
+            Some(format!("must not be set, it is always {ours}: {why}"))
+        }
+        SettingRule::Owned { value: None, why, .. } | SettingRule::Refused(why) => {
+            Some(format!("must not be set: {why}"))
+        }
+        SettingRule::Extended(_) => {
             let word = |word: &str| word == "*" || (word.len() == 4 && word.bytes().all(|b| b.is_ascii_lowercase()));
             let wrong = value.split(',').map(str::trim).find(|part| !word(part))?;
             Some(format!("lists words of four letters, or *, and {wrong:?} is neither"))
         }
-        Rule::Followed | Rule::Unwise { .. }
-            if setting.name == "leaderServes" && value == "no" && asked.replicas < ALONE =>
+        SettingRule::Followed | SettingRule::Unwise { .. }
+            if setting.name == "leaderServes" && value == "no" && user.replicas < SMALLEST_WITHOUT_SERVING_LEADER =>
         {
             Some(format!(
-                "must not be no with fewer than {ALONE} replicas: a leader that is left alone would serve nobody, and could not be asked to take anybody in"
+                "must not be no with fewer than {SMALLEST_WITHOUT_SERVING_LEADER} replicas: a leader that is left alone would serve nobody, and could not be asked to take anybody in"
             ))
         }
-        Rule::Followed | Rule::Unwise { .. } => setting.takes.fault(value),
+        SettingRule::Followed | SettingRule::Unwise { .. } => setting.takes.why_refused(value),
     }
 }
 
-/// What is to be said about a value that is passed on.
+/// The warning about a value that is passed on, if it needs one.
 pub fn advice(setting: &Setting, name: &str, value: &str, version: &str) -> Option<String> {
-    if let Rule::Unwise { values, why } = setting.rule
+    if let SettingRule::Unwise { values, why } = setting.rule
         && values.hold(value)
     {
         return Some(format!("{name}: {why}"));
@@ -135,7 +140,7 @@ pub fn advice(setting: &Setting, name: &str, value: &str, version: &str) -> Opti
         .then(|| format!("{name} is without effect: ZooKeeper {version} does not know it yet"))
 }
 
-/// Both lists of words, each word once.
+/// Joins two lists of words, each word once; `*` stands for all words.
 fn together(least: &str, more: &str) -> String {
     let words: BTreeSet<&str> = least.split(',').chain(more.split(',')).map(str::trim).collect();
     if words.contains("*") {
@@ -144,7 +149,7 @@ fn together(least: &str, more: &str) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Names that are passed on although no row is about them.
+/// The warning about names that are passed on although no row is about them.
 fn unknown_names(names: &BTreeSet<String>) -> Option<String> {
     let listed: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
     let more = names.len().saturating_sub(NAMED);

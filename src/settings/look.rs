@@ -1,4 +1,4 @@
-//! Single options of the table, for somebody who half knows a name.
+//! Finds options of the table, for somebody who knows only a part of the name.
 
 use super::page::row;
 use super::table::all;
@@ -6,25 +6,25 @@ use super::{PREFIX, Setting};
 
 /// What `menagerie settings NAME…` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Matches {
     /// Rows of the page, in its order.
     pub rows: String,
-    /// About each name that is in no row: a sentence with the one that is next to it.
+    /// For each name that is in no row: a sentence with the nearest name.
     pub missed: Vec<String>,
 }
 
-/// The rows of options that bear one of these names, or of whose name they are a part.
-pub fn look(names: &[String]) -> Found {
+/// The rows of all options whose name contains one of these.
+pub fn look(names: &[String]) -> Matches {
     let asked = |setting: &&Setting| names.iter().any(|name| bears(setting, name));
     let rows = all().filter(asked).map(row).collect();
     let missed = names.iter().filter(|name| !all().any(|setting| bears(setting, name)));
-    Found { rows, missed: missed.map(|name| near(name)).collect() }
+    Matches { rows, missed: missed.map(|name| near(name)).collect() }
 }
 
-/// In capitals or small letters: who asks looks for the right spelling.
+/// Whether an option's name contains this one, in upper or lower case: the user looks for the right spelling.
 fn bears(setting: &Setting, name: &str) -> bool {
     let (name, own) = (plain(name), setting.name.to_lowercase());
-    // A row about all options that begin alike is about each of them.
+    // A row such as `authProvider.*` is also about `authProvider.1`.
     own.contains(&name) || own.strip_suffix('*').is_some_and(|start| name.starts_with(start))
 }
 
@@ -35,12 +35,16 @@ fn plain(name: &str) -> String {
 
 fn near(name: &str) -> String {
     let asked = plain(name);
-    let nearest = all().min_by_key(|setting| distance(&asked, &setting.name.to_lowercase()));
-    let hint = nearest.map_or_else(String::new, |setting| format!("; the nearest name is {}", setting.name));
+    let named = all().map(|setting| setting.name.trim_end_matches('*'));
+    let nearest = named.map(|name| (distance(&asked, &name.to_lowercase()), name)).min_by_key(|(letters, _)| *letters);
+    // With every other letter wrong, the word is no slip: for `foo` the nearest name would be `group`.
+    let hint = nearest
+        .filter(|(letters, _)| letters * 2 < asked.chars().count())
+        .map_or_else(String::new, |(_, name)| format!("; the nearest name is {name}"));
     format!("no option of ZooKeeper 3.8 or 3.9 has {name:?} in its name{hint}")
 }
 
-/// How many letters have to be put in, taken out or replaced to make one word of the other.
+/// How many letters must be inserted, deleted or replaced to turn one word into the other.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -61,7 +65,7 @@ mod tests {
 
     fn found(names: &[&str]) -> (Vec<String>, Vec<String>) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let Found { rows, missed } = look(&names);
+        let Matches { rows, missed } = look(&names);
         let name = |row: &str| row.split('`').nth(1).unwrap().to_owned();
         (rows.lines().map(name).collect(), missed)
     }
@@ -89,6 +93,12 @@ mod tests {
             missed,
             ["no option of ZooKeeper 3.8 or 3.9 has \"tickTiem\" in its name; the nearest name is tickTime"]
         );
+    }
+
+    #[test]
+    fn a_word_that_is_like_no_name_is_said_without_one() {
+        assert_eq!(found(&["foo"]).1, ["no option of ZooKeeper 3.8 or 3.9 has \"foo\" in its name"]);
+        assert!(found(&["weihgt"]).1[0].ends_with("the nearest name is weight"), "{:?}", found(&["weihgt"]).1);
     }
 
     #[test]

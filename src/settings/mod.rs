@@ -1,9 +1,13 @@
-//! Every option of ZooKeeper 3.8 and 3.9, and what becomes of it: the operator owns it, follows it, or refuses it.
+//! The table of settings: every option of ZooKeeper 3.8 and 3.9, and whether the operator owns, follows or refuses it.
 //!
-//! Invariants: the table decides alone, for zoo.cfg, for system properties and for flags alike; what it does not know is
-//! passed on, and said, unless it is a name of the table in other letters. All that is refused is said at once. What is
-//! passed on as a line of zoo.cfg reads the same after any number of times that ZooKeeper has written that file anew.
-//! `docs/settings.md` is this table.
+//! Invariants:
+//! - only the table decides, in the same way for keys of zoo.cfg, for system properties and for flags;
+//! - an option that is not in the table is passed on with a warning; if its name differs from one in the table only in
+//!   upper and lower case, it is refused;
+//! - everything that is refused is reported at once;
+//! - a value that is passed on in zoo.cfg reads the same, however often ZooKeeper rewrites that file.
+//!
+//! `docs/settings.md` is printed from this table.
 
 mod ask;
 mod flags;
@@ -20,54 +24,55 @@ mod ticks;
 use crate::model::layout::{ADMIN_PORT, AGENT_PORT};
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 
-pub use ask::{Asked, Settled, settle};
+pub use ask::{CheckedSettings, UserSettings, check};
 pub use flags::sets;
-pub use look::{Found, look};
+pub use look::{Matches, look};
 pub use page::page;
 pub use pod::pod_faults;
 pub use table::all;
 pub use ticks::ticks;
 
-/// One option, or all options that begin alike.
+/// A row of the table: one option, or all options whose names begin alike.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Its name in zoo.cfg; of a property that is none there, the whole name. With `*` at its end, how it begins.
+    /// Its key in zoo.cfg, or the full name of a property that has no key there. A `*` at the end stands for any rest.
     pub name: &'static str,
-    /// Who reads it.
+    /// Where ZooKeeper reads it.
     pub reach: Reach,
-    /// What its value looks like.
+    /// Which values it takes.
     pub takes: Takes,
-    /// The first release of each line that reads it, as (minor, patch); none when 3.8.0 did.
+    /// The first release that reads it, for each line of releases, as (minor, patch); empty if 3.8.0 reads it. Of the
+    /// lines that are not listed, those after all listed ones read it.
     pub since: &'static [(u32, u32)],
-    /// What becomes of it.
-    pub rule: Rule,
+    /// What the operator does with it.
+    pub rule: SettingRule,
 }
 
-/// How ZooKeeper comes to a value.
+/// Where ZooKeeper reads an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// It takes the key from zoo.cfg; no property does the same.
+    /// Only in zoo.cfg: no system property does the same.
     Key,
-    /// A key of zoo.cfg which becomes the property `zookeeper.KEY`, over one that was there already.
+    /// In zoo.cfg. ZooKeeper turns the key into the system property `zookeeper.KEY`, and overwrites one from a flag.
     Both,
-    /// A property alone: in zoo.cfg it would be without effect.
+    /// Only as a system property: in zoo.cfg it has no effect.
     Property,
 }
 
-/// What a value looks like.
+/// Which values an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// A whole number, of 32 bits.
+    /// A whole number of 32 bits.
     Int,
-    /// A whole number, and at least 1.
+    /// A whole number of 32 bits, at least 1.
     Count,
-    /// A whole number, and at least this.
+    /// A whole number of 32 bits, at least this one.
     AtLeast(i32),
-    /// A whole number, of 64 bits.
+    /// A whole number of 64 bits.
     Long,
-    /// The same, and not 0, by which the server would divide.
+    /// A whole number of 64 bits other than 0: a server divides by half of `snapSizeLimitInKb`.
     NotZero,
-    /// A number with decimals, as Java and Rust both read it.
+    /// A decimal number that Java and Rust both read.
     Float,
     /// `true` or `false`.
     Bool,
@@ -77,61 +82,62 @@ pub enum Takes {
     Port,
     /// The size of the largest record, in bytes.
     Buffer,
-    /// One of these words, in small letters or capitals; or none at all, as only a flag can say it. What else ZooKeeper makes
-    /// of a word it does not know: nothing, without a line in its log, or an exception as soon as somebody connects.
+    /// One of these words, in upper or lower case. A flag may also leave it empty. Other words are refused here,
+    /// because ZooKeeper ignores them without a line in its log, or throws an exception as soon as somebody connects.
     OneOf(&'static [&'static str]),
-    /// Anything.
+    /// Any text.
     Text,
 }
 
-/// What becomes of an option.
+/// What the operator does with an option.
 #[derive(Clone, Copy, Debug)]
-pub enum Rule {
-    /// The operator's value is written, always and last.
+pub enum SettingRule {
+    /// The operator always writes its own value, after everything else.
     Owned {
-        /// It; none where the agent writes it, because it differs between members or is secret.
+        /// That value; `None` if the agent writes it, because it differs between members or is secret.
         value: Option<&'static str>,
-        /// Whether a system property says the same, last of all flags: a lost line would cost data.
+        /// Whether a flag sets it too, after all other flags: if only the line of zoo.cfg set it, losing that line
+        /// would cost data.
         twice: bool,
         /// Why.
         why: &'static str,
     },
-    /// At least this is written, and what the user adds to it.
-    AtLeast(&'static str),
+    /// The operator writes these words, and those that the user adds.
+    Extended(&'static str),
     /// The user's value is passed on.
     Followed,
-    /// The user's value is passed on, and a condition says why it should not be.
+    /// The user's value is passed on; if it is unwise, the condition `Warning` says why.
     Unwise {
-        /// Which values.
+        /// Which values are unwise.
         values: Values,
         /// Why.
         why: &'static str,
     },
-    /// It may not be set.
+    /// The user may not set it, for this reason.
     Refused(&'static str),
 }
 
 /// Some of the values of an option.
 #[derive(Clone, Copy, Debug)]
 pub enum Values {
-    /// Each of them.
+    /// All values.
     Every,
-    /// All but this one, ZooKeeper's own.
+    /// All values except this one, ZooKeeper's default.
     But(&'static str),
-    /// Each number below.
+    /// All numbers below this one.
     Below(i64),
 }
 
-/// Why something may not be set.
+/// A part of the spec that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Path of the field below `spec`.
+pub struct RefusedSetting {
+    /// The path of the field below `spec`.
     pub field: &'static str,
     /// What is wrong, and what to do instead.
     pub reason: String,
 }
 
-/// Ports of a member's pod that have an owner.
+/// The ports that are in use in every member's pod, and by what.
 const HELD_PORTS: [(u16, &str); 5] = [
     (CLIENT_PORT, "ZooKeeper's clients"),
     (QUORUM_PORT, "the quorum"),
@@ -143,7 +149,7 @@ const HELD_PORTS: [(u16, &str); 5] = [
 const PREFIX: &str = "zookeeper.";
 
 impl Setting {
-    /// The system property, where there is one.
+    /// The system property that sets it, if there is one.
     pub fn property(&self) -> Option<String> {
         match self.reach {
             Reach::Key => None,
@@ -152,7 +158,7 @@ impl Setting {
         }
     }
 
-    /// Whether a server of that version reads it.
+    /// Whether a server of this version reads it.
     fn known_to(&self, (minor, patch): (u32, u32)) -> bool {
         match self.since.iter().find(|(line, _)| *line == minor) {
             Some((_, first)) => patch >= *first,
@@ -179,8 +185,8 @@ impl Values {
 }
 
 impl Takes {
-    /// What is wrong with a value.
-    fn fault(self, value: &str) -> Option<String> {
+    /// Why a value is refused, if it is.
+    fn why_refused(self, value: &str) -> Option<String> {
         let number = value.parse::<i32>().ok();
         let wanted = match self {
             Self::Int | Self::Count | Self::AtLeast(_) | Self::Long | Self::NotZero if is_octal(value) => {
@@ -211,7 +217,7 @@ impl Takes {
     }
 }
 
-/// `a, b or c`.
+/// Joins words as `a, b or c`.
 fn either(words: &[&str]) -> String {
     match words {
         [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
@@ -219,18 +225,19 @@ fn either(words: &[&str]) -> String {
     }
 }
 
-/// `Integer.getInteger` takes 010 for 8.
+/// Whether Java would read a number as octal: `Integer.getInteger` reads 010 as 8.
 fn is_octal(value: &str) -> bool {
     let digits = value.trim_start_matches(['+', '-']);
     digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Of what either of them reads, the other has no inf, NAN, 1f or 0x1p3; and a number that is too large becomes infinite.
+/// Whether Java and Rust read a text as the same number. Only Rust reads inf and NAN, only Java reads 1f and 0x1p3, and
+/// a number that is too large becomes infinite.
 fn is_decimal(value: &str) -> bool {
     value.bytes().all(|byte| b"0123456789+-.eE".contains(&byte)) && value.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// Java reads a number that it cannot as if it were not there.
+/// Whether a text is a size that is large enough and that Java can read: Java ignores one that it cannot read.
 fn is_buffer(value: &str) -> bool {
     let size = value.strip_prefix("0x").map_or_else(|| value.parse(), |hex| i32::from_str_radix(hex, 16));
     size.is_ok_and(|size| size >= 0xf_ffff)
@@ -242,31 +249,33 @@ fn port_fault(value: &str) -> Option<String> {
     Some(format!("must not be {port}: in a member's pod that port belongs to {holder}; take another, such as 7000"))
 }
 
-/// Whether the table has a row about a key of zoo.cfg, or about a property by its whole name.
+/// Whether the table has a row about a key of zoo.cfg, or about a property with its full name.
 pub fn known(name: &str) -> bool {
     table::by_key(name).is_some() || table::by_property(name, PREFIX).is_some()
 }
 
-/// What the operator always writes into zoo.cfg, whatever was asked for.
+/// The keys and values that the operator always writes into zoo.cfg, whatever the user sets.
 pub fn owned() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().filter_map(|setting| match setting.rule {
-        Rule::Owned { value: Some(value), .. } => Some((setting.name, value)),
+        SettingRule::Owned { value: Some(value), .. } => Some((setting.name, value)),
         _ => None,
     })
 }
 
-/// What is written into zoo.cfg where nobody adds to it.
+/// The keys of zoo.cfg to which users may only add words, with the words that the operator always writes.
 pub fn least() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().filter_map(|setting| match setting.rule {
-        Rule::AtLeast(value) => Some((setting.name, value)),
+        SettingRule::Extended(value) => Some((setting.name, value)),
         _ => None,
     })
 }
 
-/// Flags that come last, so that the line of zoo.cfg is not the only word for what would cost data.
+/// The flags that come after all others. They repeat the lines of zoo.cfg whose loss would cost data.
 pub fn last_flags() -> impl Iterator<Item = String> {
     all().filter_map(|setting| match setting.rule {
-        Rule::Owned { value: Some(value), twice: true, .. } => Some(format!("-D{}={value}", setting.property()?)),
+        SettingRule::Owned { value: Some(value), twice: true, .. } => {
+            Some(format!("-D{}={value}", setting.property()?))
+        }
         _ => None,
     })
 }

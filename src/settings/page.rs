@@ -1,37 +1,39 @@
-//! The table as a page.
+//! Prints the table as `docs/settings.md`.
 
 use std::fmt::Write as _;
 
-use super::table::PARTS;
-use super::{Reach, Rule, Setting, Takes, Values};
+use super::table::GROUPS;
+use super::{Reach, Setting, SettingRule, Takes, Values};
 
 const HEAD: &str = "# Settings
 
 <!-- Written by `menagerie settings`; `dev/generate` keeps it so. Change src/settings/table. -->
 
-Every option of ZooKeeper 3.8 and 3.9, and what becomes of it:
+Every option of ZooKeeper 3.8 and 3.9, and what the operator does with it:
 
-- **owned**: the operator's value is written, always and last. ZooKeeper takes zoo.cfg over every `-D`, so it wins over flags and
-  environment as well; what would cost data says a flag too, after all others. Who asks for the same value is not refused.
-- **followed**: your value is passed on. Write it in `config` under the name in the first column; an option that is no key of
-  zoo.cfg becomes a flag of the JVM by itself.
-- **followed, with a warning**: the condition `Warning` says why it is unwise.
-- **refused**: it may not be set, in `config` or as `-D` in `jvm.flags`; the sentence says why, and what to do instead.
+- **owned**: the operator always writes its own value, as the last line of zoo.cfg. ZooKeeper prefers zoo.cfg to every `-D`, so this
+  value also wins over flags and the environment. Options on which data depends are set as a flag too, after all other flags. Leave an
+  owned option out: any other value is refused, and many of these names the API server refuses in `config` with any value, the operator's
+  own too.
+- **followed**: the operator passes your value on. Write it in `config` under the name in the first column. If ZooKeeper reads the option
+  only as a property, the operator makes a flag of the JVM from it.
+- **followed, with a warning**: the same, and the condition `Warning` says why it is unwise.
+- **refused**: do not set it, neither in `config` nor as `-D` in `jvm.flags`. The message says why, and what to do instead.
 
-What is not in the table is passed on, and the condition `Warning` names it. ZooKeeper tells small letters from capitals, and would
-not read a name of the table in other letters: that is refused, with the right one. Words such as `gz` it reads in either.
-All that is refused is named at once.
+An option that is not in the table is passed on, and the condition `Warning` names it. ZooKeeper distinguishes upper and lower case in
+names, and ignores a name in the wrong case: the operator refuses it and names the right one. Words such as `gz` may be in either case.
+The operator names everything that it refuses at once.
 
-A value is checked to be what ZooKeeper can read, and a port to be free. A key of `config` has no `zookeeper.` before it:
-ZooKeeper adds that by itself. A key holds letters, digits, `.`, `_` and `-`; a value is one line of ASCII without a backslash. ZooKeeper
-writes zoo.cfg anew at each change of the membership, without escaping: a value that ends in a backslash would swallow the line
-after it. Spaces around a value are dropped.
+The operator checks that ZooKeeper can read each value, and that a port is free. A key of `config` has no `zookeeper.` before it:
+ZooKeeper adds that itself. A key holds letters, digits, `.`, `_` and `-`. A value is one line of ASCII without a backslash: ZooKeeper
+rewrites zoo.cfg at each change of the membership, without escaping, and a value that ends in a backslash would swallow the next line.
+Spaces around a value are dropped.
 ";
 
-/// `docs/settings.md`.
+/// The text of `docs/settings.md`.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
-    for (heading, settings) in PARTS {
+    for (heading, settings) in GROUPS {
         _ = writeln!(page, "\n## {heading}\n\n| option | property | value | |\n|---|---|---|---|");
         for setting in settings {
             page.push_str(&row(setting));
@@ -69,17 +71,21 @@ fn takes(takes: Takes) -> String {
 
 fn becomes(setting: &Setting) -> String {
     let verdict = match setting.rule {
-        Rule::Owned { value: Some(value), twice: false, why } => format!("**owned** `{value}`: {why}"),
-        Rule::Owned { value: Some(value), twice: true, why } => format!("**owned** `{value}`, as a flag too: {why}"),
-        Rule::Owned { value: None, why, .. } => format!("**owned**, the agent writes it: {why}"),
-        Rule::AtLeast(least) => format!("followed: `{least}` and the words that you add, or `*`"),
-        Rule::Followed => "followed".to_owned(),
-        Rule::Unwise { values: Values::Every, why } => format!("followed, with a warning: {why}"),
-        Rule::Unwise { values: Values::But(value), why } => {
+        SettingRule::Owned { value: Some(value), twice: false, why } => format!("**owned** `{value}`: {why}"),
+        SettingRule::Owned { value: Some(value), twice: true, why } => {
+            format!("**owned** `{value}`, as a flag too: {why}")
+        }
+        SettingRule::Owned { value: None, why, .. } => format!("**owned**, the agent writes it: {why}"),
+        SettingRule::Extended(least) => format!("followed: `{least}` and the words that you add, or `*`"),
+        SettingRule::Followed => "followed".to_owned(),
+        SettingRule::Unwise { values: Values::Every, why } => format!("followed, with a warning: {why}"),
+        SettingRule::Unwise { values: Values::But(value), why } => {
             format!("followed; other than `{value}` with a warning: {why}")
         }
-        Rule::Unwise { values: Values::Below(least), why } => format!("followed; below {least} with a warning: {why}"),
-        Rule::Refused(why) => format!("**refused**: {why}"),
+        SettingRule::Unwise { values: Values::Below(least), why } => {
+            format!("followed; below {least} with a warning: {why}")
+        }
+        SettingRule::Refused(why) => format!("**refused**: {why}"),
     };
     let since: Vec<String> = setting.since.iter().map(|(minor, patch)| format!("3.{minor}.{patch}")).collect();
     if since.is_empty() { verdict } else { format!("{verdict} (since {})", since.join(" and ")) }

@@ -1,8 +1,9 @@
-//! What `podTemplate` may not do to the server's container: go around `config` and `jvm`, or say what nobody reads.
+//! Checks `podTemplate`: it may not go around `config` and `jvm`, set what nobody reads in the server's container, or
+//! take names and ports of the operator's own.
 
 use serde_json::Value;
 
-use super::{Refusal, port_fault};
+use super::{RefusedSetting, port_fault};
 use crate::model::layout::DATA_DIR;
 
 const FLAGS: &str = "goes around the checks of jvm: use jvm.heap and jvm.flags";
@@ -12,7 +13,8 @@ const PLACES: &str = "says where zkServer.sh finds its files: these are the oper
 
 const RUNS: &str = "could replace what runs in the server's place: build an image, and use image of the ensemble";
 
-/// Variables that zkServer.sh, its shell, its linker or the JVM reads.
+/// Variables that zkServer.sh, its shell, its linker or the JVM may read, and why each is refused. An empty reason
+/// allows it.
 const VARIABLES: [(&str, &str); 29] = [
     ("PATH", RUNS),
     ("BASH_ENV", RUNS),
@@ -42,14 +44,16 @@ const VARIABLES: [(&str, &str); 29] = [
     ("ZOO_LOG_DIR", PLACES),
     ("ZOO_NOEXEC", "keeps the shell before the server, which then misses its signals"),
     ("ZOO_DATADIR_AUTOCREATE_DISABLE", "keeps a member with a new volume from starting"),
-    // Of an emptyDir of the operator's own; the name of the file is the user's to choose.
+    // The file is in an emptyDir of the operator's own, but the user may choose its name.
     ("ZOO_LOG_FILE", ""),
 ];
 
-/// How variables begin that load code: into the linker's programs, and functions in the place of commands into the shell.
+/// Prefixes of variables that load code: `LD_` into every program that the linker loads, `BASH_FUNC_` into the shell,
+/// as functions that replace commands.
 const STARTS: [&str; 2] = ["LD_", "BASH_FUNC_"];
 
-/// Folders of the system, or above ZooKeeper's: whoever mounts there replaces the shell, Java or all of it.
+/// Folders of the system, or above ZooKeeper's home: a volume mounted there replaces the shell, Java or all of
+/// ZooKeeper.
 const SYSTEM: [&str; 14] = [
     "/bin",
     "/sbin",
@@ -67,13 +71,13 @@ const SYSTEM: [&str; 14] = [
     "/etc",
 ];
 
-/// Where a home of ZooKeeper is, beside the official image's, which is at the root.
+/// Folders in which images place ZooKeeper's home. The empty one is the root, where the official image has it.
 const HOMES: [&str; 6] = ["", "/opt", "/usr/local", "/usr/share", "/usr/lib", "/srv"];
 
-/// Files that zkServer.sh runs, wherever they are.
+/// Files that zkServer.sh runs: refused at any path.
 const SCRIPTS: [&str; 4] = ["java.env", "zookeeper-env.sh", "zkEnv.sh", "zkServer.sh"];
 
-const PARTS: [(&str, &str); 8] = [
+const CONTAINER_FIELDS: [(&str, &str); 8] = [
     ("image", "use image of the ensemble"),
     ("command", "the server is started by the operator: use jvm and config"),
     ("args", "the server is started by the operator: use jvm and config"),
@@ -87,8 +91,9 @@ const PARTS: [(&str, &str); 8] = [
 const CONTAINERS: [&str; 2] = ["prepare", "agent"];
 const VOLUMES: [&str; 6] = ["data", "seed", "super", "logs", "tmp", "script-config"];
 
-/// What is wrong with what a `podTemplate` says of the container `zookeeper`, and of what the others share with it.
-pub fn pod_faults(template: &Value) -> Vec<Refusal> {
+/// Everything that is refused in a `podTemplate`: in the container `zookeeper`, and of names and ports in the rest of
+/// the pod.
+pub fn pod_faults(template: &Value) -> Vec<RefusedSetting> {
     let spec = &template["spec"];
     let named = names(spec, "containers", "name").chain(names(spec, "initContainers", "name"));
     let taken = named.filter(|name| CONTAINERS.contains(name));
@@ -96,7 +101,7 @@ pub fn pod_faults(template: &Value) -> Vec<Refusal> {
         taken.map(|name| format!("a container must not be named {name}: that is one of the operator's own")).collect();
     let volumes = names(spec, "volumes", "name").filter(|name| VOLUMES.contains(name));
     faults.extend(volumes.map(|name| format!("the volume {name} must not be changed: it is the operator's own")));
-    // What is started before the server and goes on beside it shares its ports as well.
+    // A sidecar (an init container with `restartPolicy: Always`) keeps running beside the server and shares its ports.
     let beside = list(spec, "initContainers").filter(|container| container["restartPolicy"] == "Always");
     for container in list(spec, "containers").chain(beside) {
         if container["name"] == "zookeeper" {
@@ -107,7 +112,7 @@ pub fn pod_faults(template: &Value) -> Vec<Refusal> {
             faults.extend(held.map(|fault| format!("the port of a container {fault}")));
         }
     }
-    faults.into_iter().map(|reason| Refusal { field: "podTemplate", reason }).collect()
+    faults.into_iter().map(|reason| RefusedSetting { field: "podTemplate", reason }).collect()
 }
 
 fn server_faults(container: &Value) -> impl Iterator<Item = String> {
@@ -130,7 +135,7 @@ fn part_faults(container: &Value) -> impl Iterator<Item = String> {
         "envFrom must not be set: nobody can tell which variables it brings; name each in env, with valueFrom"
             .to_owned()
     });
-    let set = PARTS.iter().filter(|(part, _)| !container[*part].is_null());
+    let set = CONTAINER_FIELDS.iter().filter(|(part, _)| !container[*part].is_null());
     brought.into_iter().chain(set.map(|(part, instead)| format!("{part} must not be set: {instead}")))
 }
 

@@ -1,8 +1,9 @@
-//! `java.util.Properties` and what ZooKeeper does with it, for tests: how a server reads zoo.cfg, and writes it anew.
+//! `java.util.Properties` and what ZooKeeper does with it, for tests: how a server reads zoo.cfg, and rewrites it.
 
 use std::collections::BTreeMap;
 
-/// As `Properties.load(InputStream)`: Latin-1, lines that end in a backslash go on, escapes, three kinds of separators.
+/// Reads as `Properties.load(InputStream)` does: Latin-1, escapes, lines that a backslash at the end continues, and three
+/// kinds of separators (`=`, `:`, white space).
 pub fn load(bytes: &[u8]) -> BTreeMap<String, String> {
     let text: String = bytes.iter().copied().map(char::from).collect();
     let mut lines = text.split(['\n', '\r']).peekable();
@@ -25,7 +26,8 @@ pub fn load(bytes: &[u8]) -> BTreeMap<String, String> {
     read
 }
 
-/// As `QuorumPeerConfig.editStaticConfig`: trimmed, nothing escaped, in the order of a hash, in the JVM's encoding.
+/// Writes as `QuorumPeerConfig.editStaticConfig` does: trimmed, without escaping, in the order of a hash table, in the
+/// JVM's encoding. `backwards` gives another such order.
 pub fn written_anew(read: &BTreeMap<String, String>, backwards: bool) -> Vec<u8> {
     let erased = ["server.", "group", "weight", "dynamicConfigFile", "peerType", "clientPort"];
     let trimmed = |text: &str| text.trim_matches(|c: char| c <= ' ').to_owned();

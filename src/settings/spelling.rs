@@ -1,15 +1,15 @@
-//! Names in the wrong letters. ZooKeeper and Java tell small letters from capitals: `ticktime` is a property that nobody reads,
-//! and whoever wrote it believes that it is set.
+//! Finds names that differ from one in the table only in upper and lower case. To ZooKeeper and Java these are
+//! different names: nobody reads the property `ticktime`, and whoever wrote it believes that it is set.
 
 use super::table::all;
 use super::{PREFIX, Reach};
 
-/// The key of zoo.cfg that differs from this one in nothing but capitals.
+/// The name in the table that differs from this key of `config` only in upper and lower case.
 pub fn of_key(key: &str) -> Option<String> {
     right(key, &all().map(|setting| setting.name.to_owned()).collect::<Vec<_>>())
 }
 
-/// The same of a property, by its whole name.
+/// The same for a property, with its full name.
 pub fn of_property(property: &str) -> Option<String> {
     let whole = all().map(|setting| match setting.reach {
         Reach::Property => setting.name.to_owned(),
@@ -18,8 +18,8 @@ pub fn of_property(property: &str) -> Option<String> {
     right(property, &whole.collect::<Vec<_>>())
 }
 
-/// A row about this very option is meant before one about all that begin alike: `metricsProvider.classname` is passed to a
-/// provider, and never chooses one.
+/// Tries rows about a single option before rows that end in `*`. Otherwise `metricsProvider.*` would accept
+/// `metricsProvider.classname`, which ZooKeeper passes to a provider, and which never chooses one.
 fn right(name: &str, rows: &[String]) -> Option<String> {
     let (alike, single): (Vec<&str>, Vec<&str>) = rows.iter().map(String::as_str).partition(|row| row.ends_with('*'));
     if single.contains(&name) {
@@ -37,8 +37,8 @@ fn right(name: &str, rows: &[String]) -> Option<String> {
     Some(format!("{start}{}", &name[start.len()..]))
 }
 
-/// What is wrong with a name that is spelled otherwise, and with what would be right if that may not be set either.
-pub fn fault(right: &str, its_fault: Option<String>) -> String {
+/// The message about a name in the wrong case. If the right name may not be set either, it says why.
+pub fn wrong_case(right: &str, its_fault: Option<String>) -> String {
     let instead = its_fault.map_or_else(|| format!("write {right}"), |fault| format!("{right} {fault}"));
     format!("is not read, since ZooKeeper tells small letters from capitals: {instead}")
 }

@@ -1,4 +1,4 @@
-//! The cases that were tried on a real cluster (issue: what broke in other hands, D), and the laws behind them.
+//! The cases that were tried on a real cluster (issue "what broke in other hands", part D), and the rules behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ mod values;
 
 use serde_json::{Value, json};
 
-use super::table::PARTS;
-use super::{Reach, Rule, all, owned};
+use super::table::GROUPS;
+use super::{Reach, SettingRule, all, owned};
 use crate::model::layout::ADMIN_PORT;
 use crate::model::{Desired, InvalidSpec};
 
@@ -33,14 +33,14 @@ fn server(mut container: Value) -> Result<Desired, InvalidSpec> {
     desired(json!({"podTemplate": {"spec": {"containers": [container]}}}))
 }
 
-/// It is refused, for that field alone, with these words.
+/// Asserts that a spec is refused with these words, and because of this field alone.
 fn refused(asked: Result<Desired, InvalidSpec>, field: &str, words: &str) {
     let error = asked.expect_err(&format!("accepted, and not refused with {words:?}"));
     let said = error.faults().iter().any(|fault| fault.reason.contains(words));
     assert!(said && error.faults().iter().all(|fault| fault.field == field), "{error}\n  and not {field}: {words}");
 }
 
-/// It is passed on, without a word.
+/// Asserts that a spec is accepted without a warning.
 fn followed(asked: Result<Desired, InvalidSpec>) -> Desired {
     let desired = asked.unwrap();
     assert_eq!(desired.advice, Vec::<String>::new());
@@ -72,7 +72,7 @@ fn case_01_the_prometheus_provider_is_followed_and_ports_that_are_taken_are_refu
 #[test]
 fn case_02_leader_serves_no_is_followed_where_two_others_serve() {
     followed(config("leaderServes", "no"));
-    // Of what a server was started with its agent sees zoo.cfg alone, so it stands there.
+    // The agent sees only zoo.cfg of its server's settings, so the value must be there.
     for (flags, value) in [("-Dzookeeper.leaderServes=no", "no"), ("-Dzookeeper.leaderServes=yes", "yes")] {
         let asked = followed(flag(flags));
         assert_eq!((asked.config["leaderServes"].as_str(), asked.jvm_flags.len()), (value, 0));
@@ -123,7 +123,7 @@ fn case_17_jute_maxbuffer_in_config_becomes_the_property_that_servers_read() {
     assert_eq!(both.jvm_flags, ["-XX:+UseZGC", "-Djute.maxbuffer=8388608"]);
     assert!(both.config.is_empty());
     followed(flag("-Djute.maxbuffer=0x400000"));
-    // Java takes what is no number for nothing said, and a smaller limit keeps servers from reading what they have.
+    // Java ignores a value that is not a number, and with a smaller limit servers cannot read the data that they have.
     for wrong in ["8M", "4294967296", "1024", "8 388 608"] {
         refused(config("jute.maxbuffer", wrong), "config", "1048575");
     }
@@ -164,7 +164,7 @@ fn case_18_variables_that_nobody_reads_are_refused_with_what_to_use() {
     for name in ["TZ", "CLIENT_JVMFLAGS", "ZOO_LOG_FILE", "MY_ZOO_X", "LANG", "MY_PATH"] {
         followed(server(json!({"env": [{"name": name, "value": "x"}]})));
     }
-    // The server's container alone reads none of them.
+    // Only the server's container is checked: others may have these variables.
     followed(desired(json!({"podTemplate": {"spec": {"containers": [
         {"name": "exporter", "env": [{"name": "ZOO_SERVERS", "value": "x"}], "envFrom": [{"secretRef": {"name": "s"}}]},
     ]}}})));
@@ -374,7 +374,7 @@ fn times_with_which_no_server_would_start_are_refused() {
         refused(config(key, "0"), "config", "at least 1");
         refused(config(key, "2s"), "config", "at least 1");
     }
-    // The longest is 40 s where nobody says it, and 20 ticks where somebody counts in ticks.
+    // By default the longest session is 40 s; if the user sets a time in ticks, it is 20 ticks.
     refused(config("minSessionTimeout", "90000"), "config", "larger than maxSessionTimeout 40000");
     refused(config("maxSessionTimeout", "1000"), "config", "minSessionTimeout 4000 is larger");
     followed(desired(json!({"config": {"minSessionTimeout": "90000", "maxSessionTimeout": "90000"}})));
@@ -384,7 +384,7 @@ fn times_with_which_no_server_would_start_are_refused() {
         assert!(config("autopurge.purgeInterval", none).unwrap().advice[0].contains("the volume fills"), "{none}");
     }
     followed(config("autopurge.purgeInterval", "24"));
-    // ZooKeeper multiplies in 32 bits, and gives a socket what comes out.
+    // ZooKeeper multiplies in 32 bits, and gives the product to a socket.
     let times = |spec: Value| desired(json!({"config": spec}));
     for limit in ["initLimit", "syncLimit", "connectToLearnerMasterLimit"] {
         refused(
@@ -415,7 +415,7 @@ fn containers_beside_the_server_share_its_ports_and_none_takes_one_that_is_held(
         beside(json!({"initContainers": [container]}))
     };
     refused(before(Some("Always")), "podTemplate", "that port belongs to the AdminServer");
-    // One that ends has given its ports back before the server starts.
+    // An init container that ends has released its ports before the server starts.
     followed(before(None));
     followed(server(json!({"ports": [{"containerPort": 2181, "name": "client"}]})));
     refused(beside(json!({"containers": [{"name": "agent", "image": "x"}]})), "podTemplate", "operator's own");
@@ -427,11 +427,11 @@ fn containers_beside_the_server_share_its_ports_and_none_takes_one_that_is_held(
 fn each_option_stands_once_and_its_rule_says_enough() {
     let names: BTreeSet<&str> = all().map(|setting| setting.name).collect();
     assert_eq!(names.len(), all().count(), "one stands twice");
-    assert!(names.len() > 200 && PARTS.iter().all(|(_, settings)| !settings.is_empty()));
+    assert!(names.len() > 200 && GROUPS.iter().all(|(_, settings)| !settings.is_empty()));
     for setting in all() {
         let why = match setting.rule {
-            Rule::Owned { why, .. } | Rule::Refused(why) | Rule::Unwise { why, .. } => why,
-            Rule::Followed | Rule::AtLeast(_) => continue,
+            SettingRule::Owned { why, .. } | SettingRule::Refused(why) | SettingRule::Unwise { why, .. } => why,
+            SettingRule::Followed | SettingRule::Extended(_) => continue,
         };
         assert!(why.len() > 15 && !why.ends_with('.') && !why.contains('|'), "{}: {why}", setting.name);
     }
@@ -441,10 +441,10 @@ fn each_option_stands_once_and_its_rule_says_enough() {
 
 #[test]
 fn what_is_owned_is_refused_wherever_it_is_asked_for() {
-    for setting in all().filter(|setting| matches!(setting.rule, Rule::Owned { .. } | Rule::Refused(_))) {
+    for setting in all().filter(|setting| matches!(setting.rule, SettingRule::Owned { .. } | SettingRule::Refused(_))) {
         let name = setting.name.replace('*', "x");
         refused(config(&name, "1"), "config", "must not be set");
-        // A key that is refused, and a property that is followed: ZooKeeper takes the key for a member.
+        // `server.realm` is refused as a key, because ZooKeeper takes it for a member, and followed as a property.
         if setting.reach == Reach::Key && name != "server.realm" {
             assert!(flag(&format!("-Dzookeeper.{name}=1")).is_err(), "{name}");
         }

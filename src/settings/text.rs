@@ -1,9 +1,9 @@
-//! What may stand in a line of zoo.cfg. ZooKeeper reads the file as `java.util.Properties`, and at each change of the
-//! membership writes it anew as KEY=VALUE without escaping anything (`QuorumPeerConfig.editStaticConfig`): an escape holds
-//! for one reading, and then a value that ends in a backslash swallows the next line, whichever that is. So nothing is
-//! escaped here; what would need it is refused.
+//! Checks what a line of zoo.cfg may contain. ZooKeeper reads the file as `java.util.Properties`, and at each change of
+//! the membership rewrites it as KEY=VALUE without escaping anything (`QuorumPeerConfig.editStaticConfig`). So an
+//! escape lasts for one reading; after that, a value that ends in a backslash swallows the next line, whichever that
+//! is. Therefore nothing is escaped here, and what would need escaping is refused.
 
-/// What is wrong with a key.
+/// Why a key is refused, if it is.
 pub fn key_fault(key: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let fault = if key.is_empty() || !key.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -18,7 +18,7 @@ pub fn key_fault(key: &str) -> Option<String> {
     Some(fault.to_owned())
 }
 
-/// What is wrong with a value that has no space around it.
+/// Why a value is refused, if it is. The spaces around it are already removed.
 pub fn value_fault(value: &str) -> Option<String> {
     let fault = if value.is_empty() {
         "has no value: leave the key out"

@@ -1,10 +1,11 @@
-//! Times that ZooKeeper counts in ticks, where the user does not say them.
+//! Times that ZooKeeper counts in ticks: their defaults, and checks of how they fit together.
 
 use std::collections::BTreeMap;
 
-/// ZooKeeper's sample ticks every 2 s and counts the limits in ticks: 20 s for a first sync, 10 s for a later one, sessions
-/// of 4 to 40 s. These are the same times in shorter ticks: a leader that was taken out of the membership looks around
-/// twice a tick (`Leader.lead`), and its clients wait until then: up to 1 s, and here an eighth of one.
+/// The times of ZooKeeper's sample configuration, in shorter ticks. The sample has ticks of 2 s and counts its limits
+/// in them: 20 s for a first sync, 10 s for a later one, sessions of 4 to 40 s. Shorter ticks help clients of a leader
+/// that was removed from the membership: it notices that only twice a tick (`Leader.lead`), and its clients wait until
+/// then, up to 1 s with the sample and an eighth of that here.
 const SHORT_TICKS: &[(&str, &str)] = &[
     ("tickTime", "250"),
     ("initLimit", "80"),
@@ -13,24 +14,24 @@ const SHORT_TICKS: &[(&str, &str)] = &[
     ("maxSessionTimeout", "40000"),
 ];
 
-/// The sample's, when the user sets one of them: who counts in ticks means those of 2 s.
+/// The sample's own times. They apply if the user sets one of them: whoever counts in ticks expects ticks of 2 s.
 const SAMPLE_TICKS: &[(&str, &str)] = &[("tickTime", "2000"), ("initLimit", "10"), ("syncLimit", "5")];
 
-/// What holds of them beside what the user says.
+/// The defaults for the times that the user does not set.
 pub fn ticks(user: &BTreeMap<String, String>) -> &'static [(&'static str, &'static str)] {
     let counted = SAMPLE_TICKS.iter().any(|(key, _)| user.contains_key(*key));
     if counted { SAMPLE_TICKS } else { SHORT_TICKS }
 }
 
-/// Why no server would start with these times, or none would keep a connection. Of what was asked for, only what was accepted is
-/// held against the others.
+/// Why no server would start with these times, or none would keep a connection. `asked` is the user's `config`; a time
+/// in it that was refused is missing in `accepted`, and is not compared with the others.
 pub fn faults(asked: &BTreeMap<String, String>, accepted: &BTreeMap<String, String>) -> Vec<String> {
     let ours = |key: &str| ticks(asked).iter().find(|(name, _)| *name == key).and_then(|(_, value)| value.parse().ok());
     let refused = |key: &str| asked.contains_key(key) && !accepted.contains_key(key);
     let given = |key: &str| accepted.get(key).and_then(|value| value.parse::<i64>().ok());
     let holds = |key: &str| given(key).or_else(|| ours(key)).filter(|_| !refused(key));
     let tick = holds("tickTime");
-    // -1 stands for ZooKeeper's own: 2 and 20 ticks.
+    // -1 stands for ZooKeeper's defaults: sessions of 2 to 20 ticks.
     let said = |key: &str| holds(key).filter(|time| *time != -1);
     let session = |key: &str, ticks: i64| said(key).or_else(|| Some(ticks * tick?).filter(|_| !refused(key)));
     let limits = ["initLimit", "syncLimit", "connectToLearnerMasterLimit"];
@@ -39,7 +40,7 @@ pub fn faults(asked: &BTreeMap<String, String>, accepted: &BTreeMap<String, Stri
         .then(|| (format!("{LONGEST}, for maxSessionTimeout,"), LONGEST));
     let products = limits.chain(most).filter_map(|limit| product_fault(tick?, limit));
     let mut faults: Vec<String> = products.collect();
-    // What cannot be counted is no session's length either.
+    // A product that ZooKeeper cannot count is not compared as the length of a session either.
     if let (true, Some(least), Some(most)) =
         (faults.is_empty(), session("minSessionTimeout", 2), session("maxSessionTimeout", LONGEST))
     {
@@ -48,17 +49,19 @@ pub fn faults(asked: &BTreeMap<String, String>, accepted: &BTreeMap<String, Stri
     faults
 }
 
-/// The longest session, in ticks, where nobody says it.
+/// ZooKeeper's default for the longest session, in ticks.
 const LONGEST: i64 = 20;
 
-/// ZooKeeper multiplies in 32 bits: what does not fit comes out as another number, or below 0, and no socket takes that.
+/// ZooKeeper multiplies in 32 bits: a product that does not fit becomes another number, or a negative one, which no
+/// socket accepts.
 fn product_fault(tick: i64, (name, ticks): (String, i64)) -> Option<String> {
     let shown = if name.starts_with(char::is_numeric) { name } else { format!("{name} {ticks}") };
     (tick.saturating_mul(ticks) > i32::MAX.into())
         .then(|| format!("tickTime {tick} times {shown} is more than {} ms, which ZooKeeper cannot count", i32::MAX))
 }
 
-/// A server does not start when its shortest session is longer than its longest, and serves nobody when sessions end at once.
+/// A server does not start if its shortest session is longer than its longest, and serves nobody if sessions end at
+/// once.
 fn sessions_fault(least: i64, most: i64) -> Option<String> {
     if most < 1 {
         return Some(format!("maxSessionTimeout {most} would end every session at once"));

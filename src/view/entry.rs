@@ -1,4 +1,4 @@
-//! Entries of the index, one per line: for a search, and for the history of one path.
+//! Formats entries of the index, one per line: for a search, and for the history of one path.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use zookeeper_files::index::{Before, Data, Entry, EntryKind, HistoryEntry, Sessi
 use zookeeper_files::log::Lifetime;
 use zookeeper_files::replay::CommitStatus;
 
-/// `TIME  ZXID  SESSION  KIND PATH DETAILS`
+/// Appends an entry as `TIME  ZXID  SESSION  KIND PATH DATA DETAILS`.
 pub(crate) fn push_entry(entry: &Entry, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
     clock.push_millis(entry.header.time, to);
     to.extend_from_slice(format!("  {:#}  {}  {}", entry.header.zxid, entry.header.session, entry.kind).as_bytes());
@@ -62,7 +62,7 @@ fn push_details(entry: &Entry, to: &mut Vec<u8>) {
     }
 }
 
-/// ZooKeeper's names of the error codes that a leader logs.
+/// ZooKeeper's name of an error code in a leader's log.
 fn failure(code: i32) -> &'static str {
     match code {
         -101 => " (NoNode)",
@@ -79,7 +79,7 @@ fn failure(code: i32) -> &'static str {
     }
 }
 
-/// The history of a path, and the sessions that changed it.
+/// Appends the history of a path, and the sessions that changed it.
 pub(crate) fn push_history(path: &str, history: &ZnodeHistory, data: usize, to: &mut Vec<u8>) {
     push_escaped(path.as_bytes(), to);
     let count = history.changes.len();
@@ -134,7 +134,7 @@ fn push_change(change: &HistoryEntry, data: usize, clock: &mut Clock, to: &mut V
     to.push(b'\n');
 }
 
-/// Data for programs, with its location in the log.
+/// Data for programs, with its location in a log.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DataLine<'a> {
@@ -238,13 +238,13 @@ impl<'a> EntryLine<'a> {
     }
 }
 
-/// A change of a path, for programs: with the data before it, and the times of its session.
+/// A change of a path for programs, with the data before it and the times of its session.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HistoryLine<'a> {
     #[serde(flatten)]
     entry: EntryLine<'a>,
-    /// `absent`, `held` or `unknown`.
+    /// What is known about the path before the change: `absent`, `held` or `unknown`.
     was: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<DataLine<'a>>,

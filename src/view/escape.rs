@@ -1,6 +1,6 @@
-//! Untrusted bytes as one line of text.
+//! Writes untrusted bytes as one line of text that is safe for a terminal.
 
-/// Appends one of our messages, which may contain untrusted names.
+/// Appends a message of our own, in which only names may be untrusted: it keeps backslashes.
 pub(crate) fn push_message(text: &str, to: &mut Vec<u8>) {
     for character in text.chars() {
         if character.is_control() || is_layout(character) {
@@ -11,7 +11,8 @@ pub(crate) fn push_message(text: &str, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends bytes as text: printable characters unchanged, others as `\n`, `\t`, `\\` or `\x1b`.
+/// Appends bytes as text: printable characters unchanged, others as `\n`, `\t`, `\\` or `\u{1b}`, and bytes that are
+/// not UTF-8 as `\xff`.
 pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
     if is_plain(bytes) {
         to.extend_from_slice(bytes);
@@ -25,7 +26,7 @@ pub(crate) fn push_escaped(bytes: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// Copies printable runs at once: one character at a time took twenty times as long for binary data.
+/// Copies each run of printable characters at once: one character at a time took twenty times as long for binary data.
 fn push_text(text: &str, to: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let (mut at, mut printed) = (0, 0);
@@ -46,7 +47,7 @@ fn push_text(text: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(&bytes[printed..]);
 }
 
-/// Like `char::escape_default`.
+/// Appends the escape of a character, like `char::escape_default`.
 fn push_hidden(character: char, to: &mut Vec<u8>) {
     match character {
         '\n' => to.extend_from_slice(b"\\n"),
@@ -71,7 +72,8 @@ fn is_printable(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) && byte != b'\\'
 }
 
-/// Whether all bytes are printable ASCII and no backslash. It looks at every byte, so that the compiler can vectorize the loop.
+/// Whether all bytes are printable ASCII and no backslash. It looks at every byte of a chunk, so that the compiler can
+/// vectorize the loop.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.chunks(64).all(|chunk| {
         chunk.iter().fold(0, |odd, &byte| odd | u8::from(!(b' '..=b'~').contains(&byte)) | u8::from(byte == b'\\')) == 0
@@ -83,7 +85,7 @@ fn is_layout(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Appends data, shortened to its first `limit` bytes.
+/// Appends data in quotes, shortened to its first `limit` bytes.
 pub(crate) fn push_data(data: Option<&[u8]>, limit: usize, to: &mut Vec<u8>) {
     let Some(data) = data else { return to.extend_from_slice(b"null") };
     to.push(b'"');
@@ -96,7 +98,7 @@ pub(crate) fn push_data(data: Option<&[u8]>, limit: usize, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends a zxid or a session like `{:#}`, which is too slow for a log of a million lines.
+/// Appends a zxid or a session as `{:#}` would, which is too slow for a log of a million lines.
 pub(crate) fn push_0x(number: u64, to: &mut Vec<u8>) {
     to.extend_from_slice(b"0x");
     push_hex(number, to);

@@ -1,5 +1,5 @@
-//! How what is in ZooKeeper's files looks: columns for people, JSON for programs. Values in, text out; whoever shows them
-//! (the commands on files are the first) decides on what goes where.
+//! Formats what is in ZooKeeper's files: as columns for people, as JSON for programs. It only turns values into text;
+//! its callers (so far the commands on files) decide what is shown, and where.
 
 pub(crate) mod entry;
 pub(crate) mod escape;

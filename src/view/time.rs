@@ -1,8 +1,9 @@
-//! Times as text, fast: a log has millions of them, and most are in the same second as the one before.
+//! Formats times, and does it fast: a log has millions of them, and most are in the same second as the one before.
 
-/// A day of the calendar: year, month, day. After Howard Hinnant's `civil_from_days`, in our own words.
+/// Year, month and day of a number of days since 1970. It is Howard Hinnant's algorithm `civil_from_days`, in our own
+/// code.
 pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
-    // Years that begin in March have their leap day last, and 400 of them have 146 097 days.
+    // If years begin in March, their leap day is the last day, and each 400 years have 146 097 days.
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -15,7 +16,7 @@ pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
     (year, u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
 }
 
-/// Prints milliseconds since 1970.
+/// Formats milliseconds since 1970. It keeps the text of the last second for the next time.
 #[derive(Debug)]
 pub(crate) struct Clock {
     second: i64,
@@ -24,12 +25,12 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// `2026-11-23T19:52:00.123Z`
+    /// As `2026-11-23T19:52:00.123Z`.
     pub(crate) fn iso() -> Self {
         Self { second: i64::MIN, text: Vec::new(), write: iso }
     }
 
-    /// `11/23/26, 7:52:00 PM UTC`, as Java prints it in English.
+    /// As `11/23/26, 7:52:00 PM UTC`, like Java in English.
     pub(crate) fn java() -> Self {
         Self { second: i64::MIN, text: Vec::new(), write: java }
     }
@@ -56,7 +57,7 @@ impl Clock {
     }
 }
 
-/// `2026-11-23T19:52:00.123Z`
+/// Milliseconds since 1970 as `2026-11-23T19:52:00.123Z`.
 pub(crate) fn iso_text(millis: i64) -> String {
     let mut text = Vec::new();
     Clock::iso().push_millis(millis, &mut text);

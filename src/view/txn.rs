@@ -1,4 +1,4 @@
-//! A transaction, one per line: columns for people, JSON for programs.
+//! Formats transactions, one per line: as columns for people, as JSON for programs.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::view::escape::{push_0x, push_data, push_escaped};
 use crate::view::time::{Clock, iso_text};
 use zookeeper_files::log::{Acls, Create, Lifetime, Record, Txn};
 
-/// Writes a transaction in columns: time, zxid, session, cxid, type, and what it does.
+/// Appends a transaction in columns: time, zxid, session, cxid, type, and what it does.
 pub(crate) fn push_columns(record: &Record<'_>, data: usize, clock: &mut Clock, to: &mut Vec<u8>) {
     let header = &record.header;
     clock.push_millis(header.time, to);
@@ -134,7 +134,7 @@ pub(crate) struct RecordLine<'a> {
     digest: Option<String>,
 }
 
-/// What a transaction does, for programs. `dataBase64` has data that is not UTF-8.
+/// What a transaction does, for programs.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TxnLine<'a> {
@@ -165,7 +165,7 @@ struct TxnLine<'a> {
     ops: Option<Vec<TxnLine<'a>>>,
 }
 
-/// Data for programs: as text, or in base64 if it is not UTF-8.
+/// Data for programs: as text in `data`, or as base64 in `dataBase64` if it is not UTF-8.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DataFields<'a> {

@@ -1,4 +1,4 @@
-//! A znode, one per line.
+//! Formats znodes, one per line.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,8 @@ use zookeeper_files::log::Acls;
 use zookeeper_files::path;
 use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
-/// A znode to print. `acls` is `None` for the open ACL, and for one that a fuzzy snapshot names but does not contain.
+/// A znode to format. `acls` is `None` for the open ACL, and for an ACL that a fuzzy snapshot names but does not
+/// contain.
 pub(crate) struct ZnodeView<'a> {
     pub(crate) path: &'a [u8],
     pub(crate) data: Option<&'a [u8]>,
@@ -83,7 +84,7 @@ impl<'a> ZnodeView<'a> {
         }
     }
 
-    /// Path, version, lifetime, last change, data.
+    /// Appends path, version, last change, lifetime, ACL and data.
     pub(crate) fn push_columns(&self, data: usize, to: &mut Vec<u8>) {
         let stat = self.stat;
         push_escaped(path::shown(self.path), to);

@@ -1,11 +1,12 @@
 //! `AdminServer`: the answers of a server's HTTP interface that an agent reads.
 //!
-//! All of them come without a client connection: also when `maxCnxns` is used up, and at a leader with `leaderServes=no`.
+//! None of them needs a client connection: they work when `maxCnxns` is used up, and on a leader with
+//! `leaderServes=no`.
 //!
-//! Not `zabstate`, although it is made for this: to print its own addresses it pings them, and behind a `ClusterIP`
+//! Not `zabstate`, although it is made for this: it pings its own addresses to print them, and behind a `ClusterIP`
 //! Service nothing answers a ping. Measured on 3.8.5 and 3.9.5 with pings dropped: 1.2 s to 1.6 s, then HTTP 200 with
-//! JSON that breaks off. Its `zab_epoch` is that of the last transaction, too: a follower of epoch 2 that saw no write
-//! since says 1 or 0. `monitor` says the same in `peer_state`, in 20 ms.
+//! JSON that breaks off. Its `zab_epoch` is that of the last transaction, too: a follower of epoch 2 that has seen no
+//! write since says 1 or 0. `monitor` says the same in `peer_state`, in 20 ms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,7 @@ const VIEW: usize = 256 << 10;
 /// Answer to `server_stats`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ServerStats {
-    /// Set when it does not serve; the other fields are missing then. The HTTP status is 200 all the same.
+    /// Set if it does not serve; the other fields are missing then. The HTTP status is 200 anyway.
     pub error: Option<String>,
     /// The version, with its build.
     pub version: Option<String>,
@@ -39,7 +40,7 @@ pub struct Stats {
     pub last_processed_zxid: i64,
 }
 
-/// Answer to `monitor`, of its more than 500 fields those that are read.
+/// Answer to `monitor`: of its more than 500 fields only those that are read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Monitor {
     /// leader, follower, observer, standalone, read-only.
@@ -48,8 +49,9 @@ pub struct Monitor {
     /// Role, phase and way of synchronizing: `following - synchronization - snap`. A standalone server has none.
     #[serde(default, deserialize_with = "bounded::optional")]
     pub peer_state: Option<String>,
-    /// On the leader: followers that it sends proposals to, itself not counted. One that still receives its first
-    /// snapshot is counted (`Leader.startForwarding` comes before the transfer; seen 0.4 s early with 36 MB). With the Prometheus provider the number is a float.
+    /// On the leader: followers that it sends proposals to, without itself. One that still receives its first snapshot
+    /// is counted (`Leader.startForwarding` comes before the transfer; seen 0.4 s early with 36 MB). With the
+    /// Prometheus provider the number is a float.
     #[serde(default, deserialize_with = "bounded::count")]
     pub synced_followers: Option<u32>,
     /// On the leader: those of them that are not voters of the membership.
@@ -57,16 +59,16 @@ pub struct Monitor {
     pub synced_non_voting_followers: Option<u32>,
 }
 
-/// Answer to `voting_view`: who votes, by the membership that the server goes by at that moment. It has neither the
+/// Answer to `voting_view`: who votes, in the membership that the server uses at that moment. It has neither the
 /// observers nor the version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct VotingView {
     /// Set when it does not serve.
     #[serde(default, deserialize_with = "bounded::optional")]
     pub error: Option<String>,
-    /// The voters by their ids.
+    /// The voters by their ids, as they are written: Java counts further than a [`crate::model::ServerId`].
     #[serde(default)]
-    pub current_config: BTreeMap<u32, Voter>,
+    pub current_config: BTreeMap<String, Voter>,
 }
 
 /// One voter in a [`VotingView`].
@@ -77,7 +79,7 @@ pub struct Voter {
 }
 
 #[derive(Deserialize)]
-struct Environment {
+struct EnvironmentAnswer {
     #[serde(rename = "zookeeper.version")]
     version: Option<String>,
 }
@@ -89,7 +91,8 @@ pub async fn server_stats(base: &str, limit: Duration) -> Result<ServerStats, Ht
 
 /// Asks `monitor`. A server that is not serving answers with HTTP 500 and logs a stack trace, so ask [`server_stats`] first.
 ///
-/// It has a kilobyte for each child of `/` (`read_per_namespace` and `write_per_namespace`): 60 MB with 60,000 of them.
+/// The answer has a kilobyte for each child of `/` (`read_per_namespace` and `write_per_namespace`): 60 MB with 60,000
+/// of them.
 pub async fn monitor(base: &str, limit: Duration) -> Result<Monitor, HttpError> {
     scan_json(&command(base, "monitor"), limit).await
 }
@@ -101,7 +104,7 @@ pub async fn voting_view(base: &str, limit: Duration) -> Result<VotingView, Http
 
 /// The version, with its build: the only answer that has it while the server does not serve.
 pub async fn version(base: &str, limit: Duration) -> Result<Option<String>, HttpError> {
-    Ok(get_json::<Environment>(&command(base, "environment"), limit).await?.version)
+    Ok(get_json::<EnvironmentAnswer>(&command(base, "environment"), limit).await?.version)
 }
 
 /// `3.9.5` of `3.9.5-293c895a…, built on 2026-02-11 20:18 UTC`.
@@ -115,7 +118,7 @@ impl Monitor {
         self.peer_state.as_deref().and_then(|state| state.split(" - ").nth(1)).unwrap_or("election")
     }
 
-    /// Voters that the leader sends proposals to, itself not counted.
+    /// Voters that the leader sends proposals to, without itself.
     pub fn synced_voters(&self) -> Option<u32> {
         self.synced_followers?.checked_sub(self.synced_non_voting_followers?)
     }
@@ -202,10 +205,18 @@ mod tests {
         let views: [VotingView; 2] = [answer!("3.9.5/voting_view.json"), answer!("3.8.5/voting_view.json")];
         for (view, net) in views.iter().zip([3, 4]) {
             assert_eq!(view.error, None);
-            let voters: Vec<_> = view.current_config.iter().map(|(id, voter)| (*id, &voter.server_addresses)).collect();
+            let voters: Vec<_> =
+                view.current_config.iter().map(|(id, voter)| (&**id, &voter.server_addresses)).collect();
             let address = |id: u32| vec![format!("127.77.{net}.{id}:2888")];
-            assert_eq!(voters, [(1, &address(1)), (2, &address(2)), (3, &address(3))]);
+            assert_eq!(voters, [("1", &address(1)), ("2", &address(2)), ("3", &address(3))]);
         }
+    }
+
+    #[test]
+    fn an_id_that_only_java_can_count_leaves_the_answer_readable() {
+        let view =
+            r#"{"current_config": {"1": {"server_addresses": []}, "5000000000": {"server_addresses": ["b:2888"]}}}"#;
+        assert_eq!(serde_json::from_str::<VotingView>(view).unwrap().current_config.len(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An ensemble as its super user sees it, over ZooKeeper's own protocol.
 //!
-//! Invariant: an outcome that is not known is `Unknown`, never success or failure. Every call has a timeout: requests of
-//! a disconnected session wait in a queue for as long as it takes.
+//! Invariant: an unknown outcome is `Unknown`, never success or failure. Every call has a timeout: requests of a
+//! disconnected session would wait in a queue for ever.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use zookeeper_client::{Acls, Client, CreateMode, EnsembleUpdate, Error as ZkErro
 
 use crate::model::membership::CLIENT_PORT;
 use crate::model::password::password;
-use crate::model::{Change, ConfigVersion, Membership, address};
+use crate::model::words::{QUOTE, cut};
+use crate::model::{Change, Membership, address};
 
 const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const CALL: Duration = Duration::from_secs(10);
 /// A `reconfig` that adds a member waits for the new quorum to acknowledge it.
 const RECONFIG: Duration = Duration::from_secs(20);
-/// Under `/zookeeper`, where no client watches; the super user may write there whatever the ACLs are.
+/// Under `/zookeeper`, where no client watches. The super user may write there whatever the ACLs are.
 const COMMIT_NODE: &str = "/zookeeper/menagerie-commit";
 const NEW_CONFIG_NO_QUORUM: i32 = -13;
 const RECONFIG_IN_PROGRESS: i32 = -14;
@@ -27,7 +28,7 @@ const RECONFIG_IN_PROGRESS: i32 = -14;
 pub struct Password(String);
 
 impl Password {
-    /// That of a Secret, without the end of the line that `echo` puts there: the members' agents leave it out as well.
+    /// The password in a Secret, without the newline that `echo` adds: the members' agents leave it out as well.
     pub fn of(text: &str) -> Option<Self> {
         let text = password(text);
         (!text.is_empty()).then(|| Self(text.to_owned()))
@@ -47,7 +48,7 @@ impl fmt::Debug for Password {
 
 /// How a `reconfig` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReconfigOutcome {
     /// It was answered: this is the membership now.
     Done(Membership),
     /// The membership has changed since it was read. Nothing was done.
@@ -56,7 +57,7 @@ pub enum Outcome {
     Busy,
     /// A majority of the new membership is not synced. Nothing was done.
     NoQuorum,
-    /// The connection or the answer was lost. It may have been done; only reading tells.
+    /// The connection or the answer was lost. It may have been done; only a read shows it.
     Unknown(String),
 }
 
@@ -79,21 +80,29 @@ pub enum EnsembleError {
         /// How it ended.
         reason: String,
     },
-    /// The password is not the servers'.
+    /// The servers have another password.
     #[error("the servers refuse the super user: they were started with another password than the Secret holds")]
     Denied,
     /// A server without `reconfigEnabled=true` or an old standalone server.
     #[error("the servers refuse to change the membership: reconfigEnabled is not true")]
     ReconfigDisabled,
-    /// An entry of the wanted ACL that no provider of the servers takes, and why.
+    /// A change that no server takes, and what it was. Servers say no more than that. A leader goes on with the addresses that it looked
+    /// up once (`checkAddressDuplicate`); of the whole list it would look up all names anew, which once cost a quorum.
+    #[error(
+        "the servers call this change of the membership bad: {0}; they take no two servers with one address, and the leader counts \
+         that of a Service that was made anew until it has looked its name up again: its log says which they are, and a restart \
+         of its pod ends it"
+    )]
+    BadArguments(String),
+    /// An entry of the wanted ACL that no provider of the servers accepts, and why.
     #[error("the servers refuse spec.rootAcl: {0}")]
     RootAcl(String),
-    /// Statistics of quotas that end every server that counts by them, each counted by another.
+    /// Statistics of quotas that end every server that updates them, and that count each other.
     #[error(
-        "{0} broken statistics below /zookeeper/quota count each other, and cannot be mended while the servers run"
+        "{0} broken statistics below /zookeeper/quota count each other, and cannot be repaired while the servers run"
     )]
     BrokenQuotas(usize),
-    /// Far more znodes than quotas have, in a place that was open to everybody.
+    /// Far more znodes than there are quotas, in a part of the tree that was open to everybody.
     #[error("{path} has {children} children, more than quotas have: delete as super user what does not belong there")]
     Crowded {
         /// Where.
@@ -129,24 +138,25 @@ impl Ensemble {
         }
     }
 
-    /// The membership behind the session that was just opened: its creation is a transaction that a majority has acknowledged
-    /// (local sessions are refused, `settings`), and the server that answers has applied it. It takes no right: members that
-    /// were started with another password than the Secret holds now answer as well, and those are restarted behind this.
+    /// The membership after the session was opened: its creation is a transaction that a majority has acknowledged
+    /// (local sessions are refused, `settings`), and the server that answers has applied it. It needs no rights:
+    /// members that were started with another password than the Secret holds now also answer, and this confirms the
+    /// membership before they are restarted.
     pub async fn confirmed_membership(&self) -> Result<Membership, EnsembleError> {
         let (text, _) = call("read /zookeeper/config", self.client.get_config()).await?;
         Membership::parse(&String::from_utf8_lossy(&text))
             .map_err(|error| EnsembleError::Call { what: "read /zookeeper/config", reason: error.to_string() })
     }
 
-    /// The membership as a majority of it has it: a write is committed first, on the same session. `sync` and a read
-    /// alone can be answered by a leader that was cut off (ZOOKEEPER-1675).
+    /// The membership as a majority has it: a write is committed first, in the same session. A leader that was cut off
+    /// can answer a `sync` and a read (ZOOKEEPER-1675).
     pub async fn committed_membership(&self) -> Result<Membership, EnsembleError> {
         self.commit_one_write().await?;
         self.confirmed_membership().await
     }
 
-    /// One more committed transaction: that a `reconfig` was committed does not prove that a majority of the new
-    /// membership has taken it over; a later write does.
+    /// Commits one more transaction: a committed `reconfig` does not prove that a majority of the new membership uses
+    /// it; a later write does.
     async fn commit_one_write(&self) -> Result<(), EnsembleError> {
         let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
         let create = timeout(CALL, self.client.create(COMMIT_NODE, &[], &options)).await;
@@ -161,23 +171,74 @@ impl Ensemble {
         }
     }
 
-    /// Changes the membership, if it still is the one of that version.
-    pub async fn reconfigure(&self, change: &Change, from: ConfigVersion) -> Result<Outcome, EnsembleError> {
-        let lines = change.to.lines();
-        let update = EnsembleUpdate::New { ensemble: lines.iter().map(String::as_str) };
-        let version = i64::try_from(from.0).unwrap_or(i64::MAX);
+    /// Changes the membership, if it still has the version on which this was decided.
+    pub async fn reconfigure(&self, change: &Change) -> Result<ReconfigOutcome, EnsembleError> {
+        let request = Request::of(change);
+        let version = i64::try_from(change.from.version.0).unwrap_or(i64::MAX);
+        let update = match &request {
+            Request::Difference { joining, leaving } => EnsembleUpdate::Incremental {
+                joinings: joining.iter().map(String::as_str),
+                leavings: leaving.iter().map(String::as_str),
+            },
+            Request::Whole(lines) => EnsembleUpdate::New { ensemble: lines.iter().map(String::as_str) },
+        };
         match timeout(RECONFIG, self.client.update_ensemble(update, Some(version))).await {
             Ok(Ok((text, _))) => Ok(Membership::parse(&String::from_utf8_lossy(&text))
-                .map_or_else(|error| Outcome::Unknown(error.to_string()), Outcome::Done)),
-            Ok(Err(ZkError::BadVersion)) => Ok(Outcome::Stale),
-            Ok(Err(ZkError::UnexpectedErrorCode(NEW_CONFIG_NO_QUORUM))) => Ok(Outcome::NoQuorum),
-            Ok(Err(ZkError::UnexpectedErrorCode(RECONFIG_IN_PROGRESS))) => Ok(Outcome::Busy),
+                .map_or_else(|error| ReconfigOutcome::Unknown(error.to_string()), ReconfigOutcome::Done)),
+            Ok(Err(ZkError::BadVersion)) => Ok(ReconfigOutcome::Stale),
+            Ok(Err(ZkError::UnexpectedErrorCode(NEW_CONFIG_NO_QUORUM))) => Ok(ReconfigOutcome::NoQuorum),
+            Ok(Err(ZkError::UnexpectedErrorCode(RECONFIG_IN_PROGRESS))) => Ok(ReconfigOutcome::Busy),
             Ok(Err(ZkError::ReconfigDisabled | ZkError::Unimplemented)) => Err(EnsembleError::ReconfigDisabled),
             Ok(Err(ZkError::NoAuth | ZkError::AuthFailed)) => Err(EnsembleError::Denied),
-            // A role change closes that server's client connections, the caller's perhaps among them.
-            Ok(Err(error)) => Ok(Outcome::Unknown(error.to_string())),
-            Err(_) => Ok(Outcome::Unknown(format!("no answer within {} s", RECONFIG.as_secs()))),
+            // Nothing was done.
+            Ok(Err(ZkError::BadArguments(_))) => Err(EnsembleError::BadArguments(request.words())),
+            // A role change closes that server's client connections, perhaps this one too.
+            Ok(Err(error)) => Ok(ReconfigOutcome::Unknown(error.to_string())),
+            Err(_) => Ok(ReconfigOutcome::Unknown(format!("no answer within {} s", RECONFIG.as_secs()))),
         }
+    }
+}
+
+/// What ZooKeeper is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Request {
+    /// Only what differs. The leader goes on with the servers that it has. Of a whole list it would look up every name anew, in the
+    /// thread that all requests wait for; where none can be looked up, it does not find itself in it any more, hands over to
+    /// nobody, and there is no quorum until names resolve again.
+    Difference {
+        /// `server.N=…` of those that come, or are something else than before.
+        joining: Vec<String>,
+        /// The ids of those that go.
+        leaving: Vec<String>,
+    },
+    /// The whole list: of single servers ZooKeeper takes no word where votes are counted by weights in groups.
+    Whole(Vec<String>),
+}
+
+impl Request {
+    fn of(Change { id: _, from, to }: &Change) -> Self {
+        if !(from.votes.by_majority() && to.votes.by_majority()) {
+            return Self::Whole(to.lines());
+        }
+        let joining = to.servers.iter().filter(|(id, server)| from.servers.get(id) != Some(server));
+        let leaving = from.servers.keys().filter(|id| !to.contains(**id));
+        Self::Difference {
+            joining: joining.map(|(id, server)| format!("server.{id}={}", server.spec())).collect(),
+            leaving: leaving.map(ToString::to_string).collect(),
+        }
+    }
+
+    /// What is asked for, in words.
+    fn words(&self) -> String {
+        let words = match self {
+            Self::Difference { joining, leaving } => {
+                let parts =
+                    [("joining", joining), ("leaving", leaving)].into_iter().filter(|(_, some)| !some.is_empty());
+                parts.map(|(what, some)| format!("{what} {}", some.join(", "))).collect::<Vec<_>>().join("; ")
+            }
+            Self::Whole(lines) => format!("the whole list {}", lines.join(", ")),
+        };
+        cut(&words, QUOTE)
     }
 }
 
@@ -208,6 +269,62 @@ pub(super) async fn call<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServerId;
+
+    /// Servers of these ids, the observers marked with a minus.
+    fn membership(ids: &[i32], votes: &str) -> Membership {
+        let role = |id: i32| if id < 0 { "observer" } else { "participant" };
+        let server = |id: &i32| format!("server.{0}=zk-{0}:2888:3888:{1};0.0.0.0:2181\n", id.abs(), role(*id));
+        let servers: String = ids.iter().map(server).collect();
+        Membership::parse(&format!("{servers}{votes}version=7")).unwrap()
+    }
+
+    fn request(id: u32, from: Membership, to: Membership) -> Request {
+        Request::of(&Change { id: ServerId(id), from, to })
+    }
+
+    #[test]
+    fn where_votes_are_by_majority_exactly_the_difference_is_sent_and_nothing_else() {
+        let of = |ids: &[i32]| membership(ids, "");
+        let comes = |id: i32| format!("server.{id}=zk-{id}:2888:3888:participant;0.0.0.0:2181");
+        for (id, from, to, joining, leaving) in [
+            (4, &[1, 2, 3][..], &[1, 2, 3, 4][..], vec![comes(4)], vec![]),
+            (3, &[1, 2, 3, 9], &[1, 2, 9], vec![], vec!["3"]),
+            // One that somebody made an observer.
+            (2, &[1, -2, 3, -9], &[1, 2, 3, -9], vec![comes(2)], vec![]),
+            (2, &[1], &[1, 2, 3], vec![comes(2), comes(3)], vec![]),
+            (3, &[1, 2, 3], &[1], vec![], vec!["2", "3"]),
+            (4, &[1, 2, 3], &[1, 2, 4], vec![comes(4)], vec!["3"]),
+        ] {
+            let leaving = leaving.into_iter().map(str::to_owned).collect();
+            assert_eq!(request(id, of(from), of(to)), Request::Difference { joining, leaving }, "{from:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_change_that_servers_call_bad_it_is_said_what_was_asked_for() {
+        let of = |ids: &[i32]| membership(ids, "");
+        let words = request(4, of(&[1, 2, 3]), of(&[1, 2, 4])).words();
+        assert_eq!(words, "joining server.4=zk-4:2888:3888:participant;0.0.0.0:2181; leaving 3");
+        assert_eq!(request(3, of(&[1, 2, 3]), of(&[1, 2])).words(), "leaving 3");
+        let many: Vec<i32> = (1..=200).collect();
+        let whole = request(1, membership(&many, "group.1=1\n"), membership(&many, "")).words();
+        assert!(whole.starts_with("the whole list server.1=zk-1:") && whole.len() <= QUOTE, "{whole}");
+        let said = EnsembleError::BadArguments(words).to_string();
+        assert!(said.contains("joining server.4=") && said.contains("restart of its pod"), "{said}");
+    }
+
+    #[test]
+    fn where_votes_are_by_groups_and_weights_the_whole_membership_is_sent() {
+        let votes = "group.1=1:2:3\nweight.1=2\n";
+        let (from, to) = (membership(&[1, 2, 3], votes), membership(&[1, 2], votes));
+        let lines = to.lines();
+        assert!(lines.contains(&"group.1=1:2:3".to_owned()) && lines.len() == 4, "{lines:?}");
+        assert_eq!(request(3, from.clone(), to), Request::Whole(lines));
+        let without = membership(&[1, 2], "");
+        assert_eq!(request(3, from.clone(), without.clone()), Request::Whole(without.lines()));
+        assert_eq!(request(3, without, from.clone()), Request::Whole(from.lines()));
+    }
 
     #[test]
     fn case_r08_the_newline_at_a_passwords_end_is_no_part_of_it() {

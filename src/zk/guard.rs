@@ -1,7 +1,7 @@
-//! Rights that everybody has from birth, taken away by the super user.
+//! Takes away, as super user, rights that everybody has in a new ensemble.
 //!
 //! Invariants:
-//! - from the top down: once a znode is closed nothing can be put below it, so that a walk comes to an end;
+//! - from the top down: nothing can be created below a closed znode, so the walk comes to an end;
 //! - ACLs first, data after: setting an ACL counts for no quota, and ends no server that cannot read its statistics.
 
 use std::time::{Duration, Instant};
@@ -16,36 +16,36 @@ use crate::model::acl::{self, Acl, NARROW, OPEN, RootAcl};
 
 /// `ZooKeeper`'s own part of the tree.
 const TOP: &str = "/zookeeper";
-/// Its ACL is super's at birth; who was given more there was given it by super.
+/// In a new ensemble only super has rights to it; if others have more, super gave it to them.
 const CONFIG: &str = "/zookeeper/config";
 /// Limits and statistics, at the paths that they are for.
 pub const QUOTA: &str = "/zookeeper/quota";
 const READ_ONLY: [ZkAcl; 1] = [ZkAcl::new_const(Permission::READ, "world", "anyone")];
-/// For a part of it. The next pass goes on: in between a leader may be evicted, and its agent holds its server up for five
-/// seconds alone.
+/// The time for a part of the walk. The next pass continues: meanwhile a leader may be evicted, and its agent keeps its
+/// server running for only five seconds.
 const PART: Duration = Duration::from_secs(2);
-/// Questions under way at a time.
+/// Requests in flight at the same time.
 const AT_ONCE: usize = 64;
-/// More children than quotas have. Their names would all be in one answer, and somebody else made them.
+/// More children than quotas have. Their names would all be in one answer, and somebody else created them.
 const CHILDREN: i32 = 10_000;
 
-/// What a walk came to.
+/// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
     /// Znodes that were looked at.
     pub looked: usize,
-    /// Znodes whose ACL was another.
+    /// Znodes whose ACL was changed.
     pub changed: usize,
-    /// Limits and statistics of quotas that no server can read, and that begin anew.
+    /// Limits and statistics of quotas that no server could read, and that were reset.
     pub mended: usize,
 }
 
-/// How far a walk has come. It may be gone on with later: once a znode is closed, nobody but super puts anything below it.
+/// How far a walk has come. It can be continued later: once a znode is closed, only super creates anything below it.
 #[derive(Debug, Default)]
 pub struct Walk {
-    /// Znodes that are still to be closed, once it has begun.
+    /// Znodes that still have to be closed, once the walk has begun.
     open: Option<Vec<String>>,
-    /// Those that hold numbers of a quota that no server can read.
+    /// Those with numbers of a quota that no server can read.
     broken: Vec<String>,
     walked: Walked,
 }
@@ -55,13 +55,13 @@ pub struct Walk {
 struct Closed {
     changed: bool,
     children: Vec<String>,
-    /// Whether it holds numbers of a quota that no server can read.
+    /// Whether it has numbers of a quota that no server can read.
     broken: bool,
 }
 
 impl Ensemble {
-    /// Gives `/zookeeper` and all below it to the super user, where everybody may read, and `/` the ACL that it should have.
-    /// `None` where there was no time for all of it: the same walk is to be gone on with.
+    /// Gives `/zookeeper` and everything below it to the super user, where everybody may read, and sets the wanted ACL
+    /// of `/`. `None` if there was no time for all of it: the same walk has to be continued.
     pub async fn guard(&self, root: &RootAcl, walk: &mut Walk) -> Result<Option<Walked>, EnsembleError> {
         if !self.close_all(walk, Instant::now()).await? {
             return Ok(None);
@@ -94,18 +94,18 @@ impl Ensemble {
             }
         }
         while let Some(path) = next_to_mend(&mut walk.broken) {
-            found("mend the numbers of a quota", self.client.set_data(&path, ANEW, None)).await?;
+            found("reset the numbers of a quota", self.client.set_data(&path, ANEW, None)).await?;
             walk.walked.mended += 1;
         }
         if walk.broken.is_empty() { Ok(true) } else { Err(EnsembleError::BrokenQuotas(walk.broken.len())) }
     }
 
-    /// Closes one znode, and says what is below it. One that is gone by now has nothing.
+    /// Closes one znode, and returns what is below it. If it is gone by now, that is nothing.
     async fn close(&self, path: &str) -> Result<Closed, EnsembleError> {
         let (stat, changed) = match timeout(CALL, self.client.get_acl(path)).await {
             Ok(Ok((acl, stat))) if acl == READ_ONLY => (Some(stat), false),
             Ok(Err(ZkError::NoNode)) => (None, false),
-            // One that cannot be read, because it has rights that nobody knows, is another one as well.
+            // An ACL that cannot be read, because it has unknown rights, is not the right one either.
             _ => (found("close a znode of /zookeeper", self.client.set_acl(path, &READ_ONLY, None)).await?, true),
         };
         let Some(stat) = stat else { return Ok(Closed::default()) };
@@ -158,7 +158,7 @@ impl Ensemble {
     }
 }
 
-/// The answer, or `None` where the znode is gone by now.
+/// The answer, or `None` if the znode is gone by now.
 async fn found<T>(
     what: &'static str,
     request: impl Future<Output = Result<T, ZkError>>,

@@ -1,8 +1,8 @@
-//! Limits and statistics of quotas, as far as a server can read them.
+//! Limits and statistics of quotas, and whether a server can read them.
 //!
-//! A server adds to the statistics with each znode that is made, written or deleted below the quota's path. From some texts
-//! it cannot read a number, and ends (`StatsTrack`, the same in 3.8.5 and 3.9.5). With either of them unreadable `monitor`
-//! has no answer but HTTP 500, and a server that is asked that way looks as if it did not serve.
+//! A server updates the statistics with each znode that is created, written or deleted below the quota's path. If it
+//! cannot read a number from the text, it ends (`StatsTrack`, the same in 3.8.5 and 3.9.5). If either text is
+//! unreadable, `monitor` answers only with HTTP 500, and a server that is asked this way looks as if it did not serve.
 
 use zookeeper_files::path::is_at_or_under;
 
@@ -11,7 +11,7 @@ use super::guard::QUOTA;
 /// The znodes that hold them.
 const STATS: &str = "/zookeeper_stats";
 const LIMITS: &str = "/zookeeper_limits";
-/// What is readable and says nothing: a server counts afresh when it starts, and nothing is limited.
+/// A readable text without limits: a server counts again when it starts, and nothing is limited.
 pub const ANEW: &[u8] = b"count=-1,bytes=-1";
 
 /// The path that a quota is for, by the path of its statistics.
@@ -24,14 +24,15 @@ pub fn holds_numbers(path: &str) -> bool {
     path.strip_prefix(QUOTA).is_some_and(|rest| rest.ends_with(STATS) || rest.ends_with(LIMITS))
 }
 
-/// Whether a server can read them: pairs with `,` or `;` between them, each a name and a number, or nothing and more behind another `=`.
+/// Whether a server can read them: pairs separated by `,` or `;`, each a name and a number, or nothing, or more after
+/// another `=`.
 pub fn readable(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     if text.is_empty() {
         return true;
     }
     let pairs: Vec<&str> = text.trim_end_matches([',', ';']).split([',', ';']).collect();
-    // Separators side by side count as one, but not at the beginning.
+    // Adjacent separators count as one, but not at the beginning.
     pairs.iter().enumerate().all(|(n, pair)| (pair.is_empty() && n > 0) || number_of(pair))
 }
 
@@ -41,7 +42,7 @@ fn number_of(pair: &str) -> bool {
     value.is_some_and(|value| value.is_empty() || value.parse::<i64>().is_ok())
 }
 
-/// Takes the next to be mended: one that no other broken quota counts, because writing it would end the servers too.
+/// Takes the next one to reset: one that no other broken quota counts, because writing it would end the servers too.
 pub fn next_to_mend(broken: &mut Vec<String>) -> Option<String> {
     let counted = |at: usize| {
         broken.iter().enumerate().any(|(other, statistics)| {

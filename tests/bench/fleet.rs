@@ -17,7 +17,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use menagerie::model::layout::{AGENT_PORT, MEMBER_PATH};
-use menagerie::model::truth::{Disk, Mode, ServerState, Serving};
+use menagerie::model::truth::{DiskState, Mode, ServerState, Serving};
 use menagerie::model::{ConfigVersion, MemberTruth, Names, Seat, ServerId, Zxid};
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ impl Fleet {
         let leads = ordinal == Seat::voter(0);
         MemberTruth {
             id: ServerId::from(ordinal),
-            disk: Disk { identity, database: true, record: Some(BORN), epoch: Some(1), ..Disk::default() },
+            disk: DiskState { identity, database: true, record: Some(BORN), epoch: Some(1), ..DiskState::default() },
             server: ServerState::Serving(Serving {
                 mode: if leads { Mode::Leader } else { Mode::Follower },
                 epoch: 1,
@@ -129,6 +129,7 @@ impl Fleet {
             }),
             stalled: None,
             still: None,
+            archive: None,
         }
     }
 }

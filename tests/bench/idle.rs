@@ -11,26 +11,26 @@ use super::contender::kubectl;
 const WINDOW: Duration = Duration::from_mins(1);
 const TICKS_PER_SECOND: f64 = 100.0;
 
-pub struct Process {
+pub struct ProcessUsage {
     pub pid: u32,
     ticks: u64,
 }
 
-impl Process {
+impl ProcessUsage {
     pub fn of(pid: u32) -> Self {
         Self { pid, ticks: ticks(pid) }
     }
 }
 
 /// Processes of this operator by the first words of their command line.
-fn processes(words: &str) -> Vec<Process> {
+fn processes(words: &str) -> Vec<ProcessUsage> {
     let pids =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).replace('\0', " ").starts_with(words)
     })
-    .map(Process::of)
+    .map(ProcessUsage::of)
     .collect()
 }
 
@@ -46,7 +46,7 @@ pub fn rss_mib(pid: u32) -> f64 {
     line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
 }
 
-pub fn percent(process: &Process) -> f64 {
+pub fn percent(process: &ProcessUsage) -> f64 {
     let spent = ticks(process.pid).saturating_sub(process.ticks);
     100.0 * f64::from(u32::try_from(spent).unwrap_or(u32::MAX)) / TICKS_PER_SECOND / WINDOW.as_secs_f64()
 }
@@ -99,7 +99,8 @@ pub async fn idle() {
             (processes("/menagerie operator"), processes("/menagerie agent serve"), processes("/opt/java"));
         tokio::time::sleep(WINDOW).await;
         let (after, passes_after) = (requests(), passes());
-        let most = |processes: &[Process], of: fn(&Process) -> f64| processes.iter().map(of).fold(0.0, f64::max);
+        let most =
+            |processes: &[ProcessUsage], of: fn(&ProcessUsage) -> f64| processes.iter().map(of).fold(0.0, f64::max);
         println!("\n### One idle ensemble of 3 for {} s\n\n| what | measured |\n|---|---|", WINDOW.as_secs());
         println!("| writes of the operator at the API server | {} |", after.0 - before.0);
         println!("| reads of the operator at the API server | {} |", after.1 - before.1);

@@ -1,5 +1,6 @@
 //! Measurements on the real cluster, side by side with a hand-written StatefulSet: `dev/bench [NAME…]`. Prints tables.
 
+mod archive;
 #[expect(dead_code, reason = "the end-to-end tests use the rest")]
 #[path = "../e2e/cluster.rs"]
 mod cluster;
@@ -42,6 +43,10 @@ async fn main() {
     }
     if asked("idle") {
         idle::idle().await;
+    }
+    // Without a cluster.
+    if wanted.iter().any(|word| word == "archive") {
+        archive::archive();
     }
     // On a control plane of its own.
     if wanted.iter().any(|word| word == "scale") {

@@ -71,7 +71,7 @@ impl Rolls {
 
 /// Both in turns; with `BUSY=1` beside as many busy loops as there are cores.
 pub async fn roll(runs: usize) {
-    let busy = env::var("BUSY").is_ok().then(Busy::start);
+    let busy = env::var("BUSY").is_ok().then(BusyLoops::start);
     handwritten_up();
     let client = Client::try_default().await.unwrap();
     let theirs = Pods::of_handwritten(&client);
@@ -115,11 +115,11 @@ fn members(namespace: &str, name: &str) -> String {
 /// Loops that take what processor they can get, until dropped. Each is a process with a session of its own, which the kernel's
 /// scheduler weighs by itself (`sched_autogroup`): as threads of this one they slowed the writers and their clock, not
 /// only the cluster. One whose benchmark is gone ends within a second.
-struct Busy(Vec<Child>);
+struct BusyLoops(Vec<Child>);
 
 const LOOP: &str = "while [ -d /proc/$0 ]; do n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; done";
 
-impl Busy {
+impl BusyLoops {
     fn start() -> Self {
         let cores = available_parallelism().map_or(2, usize::from);
         let parent = process::id().to_string();
@@ -128,7 +128,7 @@ impl Busy {
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyLoops {
     fn drop(&mut self) {
         for child in &mut self.0 {
             child.kill().unwrap();

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::cluster::condition;
 use super::fleet::Fleet;
-use super::idle::{Process, percent, rss_mib};
+use super::idle::{ProcessUsage, percent, rss_mib};
 
 const NAMESPACES: usize = 10;
 const WINDOW: Duration = Duration::from_mins(1);
@@ -214,7 +214,7 @@ pub async fn scale() {
         let ready = started.elapsed();
         sleep(Duration::from_secs(30)).await;
         let before = audit().iter().filter(|event| by_operator(event)).count();
-        let process = Process::of(operator.0.id());
+        let process = ProcessUsage::of(operator.0.id());
         sleep(WINDOW).await;
         let (spent, resident) = (percent(&process), rss_mib(process.pid));
         let events = audit();

@@ -22,7 +22,10 @@ fn the_tree_at_a_zxid_and_at_a_time_has_what_was_created_by_then() {
     assert_eq!(tree(&[world.path()], &format!("@{}", time_of(6) - 1)), names(5));
     assert_eq!(tree(&[world.path()], "2023-11-14T22:13:25Z"), names(5));
     assert_eq!(tree(&[world.path()], "0x100000007").0, 2, "it is not there yet");
-    assert_eq!(tree(&[world.path()], "@0").0, 2, "nothing is as old");
+    let early = run(&["snapshot", "tree", world.path(), "--at", "@0"]);
+    assert_eq!(early.status.code(), Some(2));
+    let told = text(&early.stderr);
+    assert!(told.contains("as old: the oldest in these logs is 0x100000001 of 2023-11-14T22:13:21.000Z"), "{told}");
 }
 
 #[test]
@@ -91,8 +94,8 @@ fn a_written_snapshot_is_the_tree_at_its_point_and_is_never_written_over() {
     assert_eq!(tree(&[&written], "end").1.len(), 4);
     let again = write();
     assert_eq!(again.status.code(), Some(2));
-    assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
-    assert_eq!(fs::read_dir(format!("{to}/version-2")).unwrap().count(), 1, "nothing half-written is left");
+    assert!(text(&again.stderr).contains("already exists"), "{}", text(&again.stderr));
+    assert_eq!(fs::read_dir(format!("{to}/version-2")).unwrap().count(), 3, "nothing half-written is left");
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn a_snapshot_that_finds_no_room_is_not_left_half_written() {
     assert!(error.lines().last().unwrap().contains("version-2/snapshot.10000012c"), "{error}");
     let left = || fs::read_dir(target.path().join("version-2")).unwrap().count();
     assert_eq!(left(), 0);
-    assert_eq!((run(&arguments).status.code(), left()), (Some(0), 1));
+    assert_eq!((run(&arguments).status.code(), left()), (Some(0), 3));
 }
 
 #[test]
@@ -169,6 +172,14 @@ fn two_snapshots_are_compared_with_what_stood_in_each_and_how_many_children_it_h
     assert_eq!((code, told), (0, expected.to_vec()));
     let (before, after) = (&lines[1]["before"]["data"], &lines[1]["after"]["data"]);
     assert_eq!((before.as_str(), after.as_str()), (Some("some data"), Some("other")));
+    // Where neither data nor ACL differ, two lines would look the same.
+    let human = run(&["snapshot", "diff", one.to_str().unwrap(), other.to_str().unwrap()]);
+    let human: Vec<String> = text(&human.stdout).lines().map(str::to_owned).collect();
+    assert_eq!(human[0], "stat      /");
+    for words in ["children 5 → 6", "cversion 4 → 5", "pzxid 0x100000004 → 0x100000006"] {
+        assert!(human[1].contains(words), "{words}: {}", human[1]);
+    }
+    assert!(human[2].starts_with("data ") && !human[1].contains("mzxid"), "{human:?}");
     let children = |side: &str| lines[0][side]["children"].as_u64();
     assert_eq!((children("before"), children("after")), (Some(5), Some(6)));
 }

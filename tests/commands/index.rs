@@ -2,11 +2,11 @@
 
 use super::*;
 
-struct Place {
+struct IndexFolder {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl IndexFolder {
     fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -36,11 +36,11 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn a_history_is_told_with_time_session_and_data_and_the_logs_stay_as_they_are() {
-    let (world, place) = (world(), Place::new());
+    let (world, folder) = (world(), IndexFolder::new());
     let before = contents(&world.folder.path().join("version-2"));
-    let (code, lines) = json(&["index", "build", world.path(), "--index", &place.index()]);
+    let (code, lines) = json(&["index", "build", world.path(), "--index", &folder.index()]);
     assert_eq!((code, &lines[0]["transactions"], &lines[0]["entries"]), (0, &9.into(), &9.into()));
-    let output = run(&["index", "history", "/n100000003", "--index", &place.index()]);
+    let output = run(&["index", "history", "/n100000003", "--index", &folder.index()]);
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
@@ -51,7 +51,7 @@ fn a_history_is_told_with_time_session_and_data_and_the_logs_stay_as_they_are() 
             "session 0x1001: opened before these logs, or the server itself, not closed in these logs",
         ]
     );
-    let (code, lines) = json(&["index", "history", "/n100000003", "--index", &place.index()]);
+    let (code, lines) = json(&["index", "history", "/n100000003", "--index", &folder.index()]);
     assert_eq!((code, lines.len()), (0, 1));
     assert_eq!((&lines[0]["was"], &lines[0]["after"]["data"]), (&"absent".into(), &"some data".into()));
     let log = fs::read(lines[0]["after"]["log"].as_str().unwrap()).unwrap();
@@ -62,10 +62,10 @@ fn a_history_is_told_with_time_session_and_data_and_the_logs_stay_as_they_are() 
 
 #[test]
 fn a_search_is_narrowed_by_zxid_time_and_kind_and_says_when_there_is_more() {
-    let (world, place) = (world(), Place::new());
-    run(&["index", "build", world.path(), "--index", &place.index()]);
+    let (world, folder) = (world(), IndexFolder::new());
+    run(&["index", "build", world.path(), "--index", &folder.index()]);
     let found = |arguments: &[&str]| {
-        let (code, lines) = json(&[&["index", "search", "--index", &place.index()], arguments].concat());
+        let (code, lines) = json(&[&["index", "search", "--index", &folder.index()], arguments].concat());
         assert_eq!(code, 0, "{arguments:?}");
         lines.iter().map(|line| line["path"].as_str().unwrap()[2..].to_owned()).collect::<Vec<_>>()
     };
@@ -77,33 +77,33 @@ fn a_search_is_narrowed_by_zxid_time_and_kind_and_says_when_there_is_more() {
     );
     assert_eq!(found(&["--subtree", "/", "--kind", "created", "--session", "0x1001"]).len(), 9);
     assert!(found(&["--kind", "deleted"]).is_empty() && found(&["--session", "7"]).is_empty());
-    let output = run(&["index", "search", "--index", &place.index(), "--limit", "4"]);
+    let output = run(&["index", "search", "--index", &folder.index(), "--limit", "4"]);
     assert!(text(&output.stderr).contains("there are more: --to 0x100000006"), "{output:?}");
 }
 
 #[test]
 fn damage_exits_with_1_and_what_is_good_is_indexed() {
-    let (world, place) = (world(), Place::new());
+    let (world, folder) = (world(), IndexFolder::new());
     world.edit("log.100000001", |bytes| bytes[60] ^= 1);
-    let (code, lines) = json(&["index", "build", world.path(), "--index", &place.index()]);
+    let (code, lines) = json(&["index", "build", world.path(), "--index", &folder.index()]);
     assert_eq!((code, &lines[0]["finding"], &lines[1]["transactions"]), (1, &"checksum".into(), &8.into()));
 }
 
 #[test]
 fn what_cannot_be_built_or_asked_is_one_line_and_exits_with_2() {
-    let (world, place) = (world(), Place::new());
+    let (world, folder) = (world(), IndexFolder::new());
     let refused = |arguments: &[&str], expected: &str| {
         let output = run(arguments);
         let error = text(&output.stderr);
         assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{arguments:?}: {error}");
         assert!(error.contains(expected), "{arguments:?}: {error}");
     };
-    let index = place.index();
+    let index = folder.index();
     refused(&["index", "history", "/a", "--index", &index], "there is no index: make it with `menagerie index build`");
     refused(&["index", "build", "/nowhere", "--index", &index], "no such file or folder");
     let inside = world.file("test.index");
     refused(&["index", "build", world.path(), "--index", inside.to_str().unwrap()], "ZooKeeper's own folder");
-    assert!(place.files().is_empty());
+    assert!(folder.files().is_empty());
     run(&["index", "build", world.path(), "--index", &index]);
     fs::remove_file(world.file("log.100000006")).unwrap();
     refused(&["index", "history", "/n100000007", "--index", &index], "log.100000006: ");
@@ -119,18 +119,25 @@ fn cramped_build(world: &World, index: &str) -> Output {
 
 #[test]
 fn a_build_that_fails_half_way_leaves_what_was_there_before() {
-    let (mut world, place) = (world(), Place::new());
-    let index = place.index();
+    let (mut world, folder) = (world(), IndexFolder::new());
+    let index = folder.index();
     let output = cramped_build(&world, &index);
     assert_eq!((output.status.code(), text(&output.stderr).lines().count()), (Some(2), 1), "{output:?}");
-    assert!(place.files().is_empty(), "{:?}", place.files());
+    assert!(folder.files().is_empty(), "{:?}", folder.files());
     run(&["index", "build", world.path(), "--index", &index]);
     let whole = fs::read(&index).unwrap();
     world.log(E1 + 10..=E1 + 11);
     let output = run(&["index", "history", "/n100000009", "--index", &index]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(cramped_build(&world, &index).status.code(), Some(2));
-    assert_eq!((fs::read(&index).unwrap() == whole, place.files()), (true, vec!["test.index".to_owned()]));
+    assert_eq!((fs::read(&index).unwrap() == whole, folder.files()), (true, vec!["test.index".to_owned()]));
+}
+
+/// A majority in one epoch: what they have in common is committed.
+fn in_epoch_2(members: &[&World]) {
+    for file in members.iter().flat_map(|member| ["currentEpoch", "acceptedEpoch"].map(|name| member.file(name))) {
+        fs::write(file, "2").unwrap();
+    }
 }
 
 /// A leader whose last two transactions nobody else has, and which then got a snapshot and went on; and a follower.
@@ -141,19 +148,22 @@ fn parted() -> (World, World) {
     }
     leader.set(E1 + 5, "/n100000002", b"lost").set(E1 + 6, "/n100000002", b"lost too");
     fs::write(leader.file("snapshot.200000000"), follower.tree.write(Vec::new()).unwrap()).unwrap();
-    follower.set(E2 + 1, "/n100000002", b"new");
-    fs::copy(follower.file("log.200000001"), leader.file("log.200000001")).unwrap();
+    follower.set(E2 + 1, "/n100000002", b"new").log([E2 + 2]);
+    for log in ["log.200000001", "log.200000002"] {
+        fs::copy(follower.file(log), leader.file(log)).unwrap();
+    }
+    in_epoch_2(&[&leader, &follower]);
     (leader, follower)
 }
 
 #[test]
 fn what_was_never_committed_is_marked_and_what_came_after_begins_without_it() {
-    let ((leader, follower), place) = (parted(), Place::new());
-    let build = ["index", "build", leader.path(), "--index", &place.index(), "--others", follower.path()];
+    let ((leader, follower), folder) = (parted(), IndexFolder::new());
+    let build = ["index", "build", leader.path(), "--index", &folder.index(), "--others", follower.path()];
     let (code, lines) = json(&build);
     assert_eq!((code, &lines[0]["finding"]), (0, &"never-committed".into()));
     assert!(lines[0]["text"].as_str().unwrap().contains("0x100000005 to 0x100000006"), "{lines:?}");
-    let output = run(&["index", "history", "/n100000002", "--index", &place.index()]);
+    let output = run(&["index", "history", "/n100000002", "--index", &folder.index()]);
     let told = text(&output.stdout);
     let changes: Vec<_> = told.lines().skip(1).filter_map(|line| line.split("0x1001  ").nth(1)).collect();
     assert_eq!(
@@ -167,19 +177,19 @@ fn what_was_never_committed_is_marked_and_what_came_after_begins_without_it() {
             "set \"kept\" → \"new\" version 2",
         ]
     );
-    let (_, lines) = json(&["index", "history", "/n100000002", "--kind", "set", "--index", &place.index()]);
+    let (_, lines) = json(&["index", "history", "/n100000002", "--kind", "set", "--index", &folder.index()]);
     let before: Vec<_> = lines.iter().map(|line| line["before"]["data"].as_str().unwrap()).collect();
     assert_eq!(before, ["some data", "kept", "lost", "kept"], "the same where not all was asked for");
     let committed: Vec<_> = lines.iter().map(|line| line.get("committed").cloned()).collect();
     assert_eq!(committed, [None, Some(false.into()), Some(false.into()), None]);
-    let (_, lines) = json(&["index", "search", "--path", "/n100000002", "--limit", "2", "--index", &place.index()]);
+    let (_, lines) = json(&["index", "search", "--path", "/n100000002", "--limit", "2", "--index", &folder.index()]);
     assert_eq!((lines[0].get("committed"), &lines[1]["committed"]), (None, &false.into()));
 }
 
 #[test]
 fn what_others_told_stays_when_they_are_not_named_again_and_what_is_added_is_unknown() {
-    let ((mut leader, follower), place) = (parted(), Place::new());
-    let index = place.index();
+    let ((mut leader, follower), folder) = (parted(), IndexFolder::new());
+    let index = folder.index();
     let alone = ["index", "build", leader.path(), "--index", &index];
     let committed = |path: &str| {
         let (_, lines) = json(&["index", "search", "--path", path, "--index", &index]);
@@ -191,17 +201,17 @@ fn what_others_told_stays_when_they_are_not_named_again_and_what_is_added_is_unk
     assert_eq!(lines.last().unwrap()["anew"], "more is known of what was never committed");
     let known = [None, Some(false.into()), Some(false.into()), None, None];
     assert_eq!(committed("/n100000002"), known);
-    leader.log([E2 + 2]);
+    leader.log([E2 + 3]);
     let (code, lines) = json(&["index", "build", leader.path(), "--index", &index]);
     assert_eq!((code, &lines[0]["finding"], &lines[1]["transactions"]), (0, &"unknown".into(), &1.into()));
-    assert_eq!((committed("/n100000002"), committed("/n200000002")), (known.to_vec(), vec![Some("unknown".into())]));
-    let told = text(&run(&["index", "history", "/n200000002", "--index", &index]).stdout);
+    assert_eq!((committed("/n100000002"), committed("/n200000003")), (known.to_vec(), vec![Some("unknown".into())]));
+    let told = text(&run(&["index", "history", "/n200000003", "--index", &index]).stdout);
     assert!(told.contains("(committed or not: unknown)"), "{told}");
 }
 
 #[test]
 fn a_session_that_only_a_lost_leader_ended_lives_on_until_it_is_ended_by_all() {
-    let ((mut leader, mut follower), place) = ((World::new(), World::new()), Place::new());
+    let ((mut leader, mut follower), folder) = ((World::new(), World::new()), IndexFolder::new());
     let acl = encode_acls(&[Acl::new(31, "world", "anyone")]);
     for world in [&mut leader, &mut follower] {
         let acl = Acls::decode(&mut Decoder::new(&acl)).unwrap();
@@ -216,10 +226,12 @@ fn a_session_that_only_a_lost_leader_ended_lives_on_until_it_is_ended_by_all() {
     leader.close();
     fs::write(leader.file("snapshot.200000000"), follower.tree.write(Vec::new()).unwrap()).unwrap();
     follower.write(E2 + 1, &ends);
+    follower.append(E2 + 2);
     follower.close();
     fs::copy(follower.file("log.200000001"), leader.file("log.200000001")).unwrap();
-    run(&["index", "build", leader.path(), "--index", &place.index(), "--others", follower.path()]);
-    let told = text(&run(&["index", "history", "/mine", "--index", &place.index()]).stdout);
+    in_epoch_2(&[&leader, &follower]);
+    run(&["index", "build", leader.path(), "--index", &folder.index(), "--others", follower.path()]);
+    let told = text(&run(&["index", "history", "/mine", "--index", &folder.index()]).stdout);
     let changes: Vec<_> = told.lines().skip(1).filter_map(|line| line.split("0x1001").nth(1)).collect();
     assert_eq!(
         changes,
@@ -234,8 +246,8 @@ fn a_session_that_only_a_lost_leader_ended_lives_on_until_it_is_ended_by_all() {
 
 #[test]
 fn others_that_cannot_tell_are_refused() {
-    let ((leader, follower), place) = (parted(), Place::new());
-    let index = place.index();
+    let ((leader, follower), folder) = (parted(), IndexFolder::new());
+    let index = folder.index();
     let refused = |others: &[&str], expected: &str| {
         let output = run(&[&["index", "build", leader.path(), "--index", &index, "--others"], others].concat());
         let error = text(&output.stderr);
@@ -252,7 +264,7 @@ fn others_that_cannot_tell_are_refused() {
     assert!(text(&output.stderr).contains("ZooKeeper's own folder") && !inside.exists(), "{output:?}");
     follower.edit("log.200000001", |bytes| bytes[60] ^= 1);
     refused(&[follower.path()], "leave this member out");
-    assert!(place.files().is_empty());
+    assert!(folder.files().is_empty());
     let stranger = World::new();
     let header = Header { session: SessionId(0x2002), cxid: 9, zxid: Zxid(E1 + 1), time: 5 };
     let mut log = LogWriter::new(Vec::new(), 0).unwrap();

@@ -1,6 +1,9 @@
 //! Bad input: one clear line, exit code 2, and nothing of the source changed.
 
+use std::io;
 use std::os::unix::process::CommandExt;
+use std::thread;
+use std::time::Duration;
 
 use super::*;
 
@@ -75,8 +78,14 @@ fn no_permission_is_said_with_what_to_do() {
     let menagerie = world.folder.path().join("menagerie");
     fs::copy(env!("CARGO_BIN_EXE_menagerie"), &menagerie).unwrap();
     readable(world.folder.path(), 0o755);
-    let output =
-        Command::new(menagerie).args(["log", "verify", world.path()]).uid(65_534).gid(65_534).output().unwrap();
+    let mut command = Command::new(menagerie);
+    command.args(["log", "verify", world.path()]).uid(65_534).gid(65_534);
+    // A process that another test starts meanwhile holds the copy open for writing, until it becomes what it is to be.
+    let busy = |output: &io::Result<Output>| {
+        output.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ExecutableFileBusy)
+    };
+    let mut tries = (0..500).map(|_| command.output()).inspect(|_| thread::sleep(Duration::from_millis(10)));
+    let output = tries.find(|output| !busy(output)).unwrap().unwrap();
     let error = text(&output.stderr);
     assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
     assert!(error.contains(expected), "{error}");

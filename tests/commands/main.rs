@@ -1,4 +1,4 @@
-//! `menagerie log`, `snapshot` and `index` as users run them, on folders made here and broken on purpose.
+//! `menagerie log`, `snapshot`, `index` and `restore` as users run them, on folders made here and broken on purpose.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +13,7 @@ use zookeeper_files::replay::Tree;
 
 mod cases;
 mod damage;
+mod dirty;
 mod epochs;
 mod history;
 mod index;
@@ -20,6 +21,7 @@ mod input;
 mod live;
 mod options;
 mod output;
+mod restore;
 mod targets;
 
 const E1: u64 = 1 << 32;

@@ -42,7 +42,7 @@ fn a_snapshot_is_not_written_beside_others_or_logs_since_a_server_starts_from_th
         assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{at}: {error}");
         assert!(error.contains("snapshot.100000005") && error.contains("name an empty folder"), "{error}");
     }
-    assert_eq!(fs::read_dir(to.join("version-2")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(to.join("version-2")).unwrap().count(), 3);
     for name in ["log.100000007", "log.1.bak", "snapshot.0.gz", "snapshot.ffff.tmp"] {
         let target = tempfile::tempdir().unwrap();
         fs::create_dir(target.path().join("version-2")).unwrap();
@@ -78,6 +78,34 @@ fn a_snapshot_is_not_written_beside_an_epoch_with_which_no_server_starts_on_it()
     assert_eq!(below(&version).len(), 1);
     fs::write(version.join("currentEpoch"), "1").unwrap();
     assert_eq!(run(&["snapshot", "write", world.path(), "--to", to]).status.code(), Some(0));
+    // What is there stays.
+    assert_eq!((fs::read_to_string(version.join("currentEpoch")).unwrap().as_str(), below(&version).len()), ("1", 2));
+}
+
+#[test]
+fn a_written_snapshot_has_the_highest_epoch_that_its_members_know_of() {
+    let (mut one, other) = (world(), world());
+    let written = |at: &str| {
+        let target = tempfile::tempdir().unwrap();
+        let to = target.path().to_str().unwrap();
+        let output = run(&["snapshot", "write", one.path(), other.path(), "--at", at, "--to", to]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let read = |name| fs::read_to_string(target.path().join("version-2").join(name)).unwrap();
+        let epochs = [read("currentEpoch"), read("acceptedEpoch")];
+        assert!(text(&output.stdout).ends_with(&format!(", epoch {}\n", epochs[0])), "{}", text(&output.stdout));
+        assert_eq!(run(&["snapshot", "verify", to]).status.code(), Some(0));
+        epochs
+    };
+    assert_eq!(written("end"), ["1", "1"]);
+    // An election without a write leaves its epoch in these files alone.
+    fs::write(other.file("currentEpoch"), "4").unwrap();
+    fs::write(other.file("acceptedEpoch"), "5").unwrap();
+    assert_eq!(written("0x100000003"), ["5", "5"]);
+    one.log((7 << 32) + 1..=(7 << 32) + 2);
+    let target = tempfile::tempdir().unwrap();
+    let to = target.path().to_str().unwrap();
+    assert_eq!(run(&["snapshot", "write", one.path(), "--at", "0x100000003", "--to", to]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(target.path().join("version-2/acceptedEpoch")).unwrap(), "7");
 }
 
 #[test]

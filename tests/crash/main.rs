@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 use futures::FutureExt as _;
 
 use cluster::{Space, in_namespace};
-use plan::{Kind, Plan, Tour};
+use plan::{FaultKind, FaultPlan, Tour};
 use scenario::Scenario;
 use tour::{Log, Reference, Trip};
 
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::List { filter } => list(&filter),
         Command::Run { filter, sample, seed, tours } => {
-            let mut plans: Vec<Plan> = match sample {
+            let mut plans: Vec<FaultPlan> = match sample {
                 Some(count) => plan::sample(count, seed),
                 None => plan::shuffled(seed),
             };
@@ -86,8 +86,8 @@ async fn main() -> ExitCode {
 
 fn list(filter: &str) -> ExitCode {
     let plans = plan::all();
-    let chosen: Vec<&Plan> = plans.iter().filter(|plan| plan.to_string().contains(filter)).collect();
-    let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
+    let chosen: Vec<&FaultPlan> = plans.iter().filter(|plan| plan.to_string().contains(filter)).collect();
+    let mut kinds: BTreeMap<FaultKind, usize> = BTreeMap::new();
     for plan in &chosen {
         println!("{plan}");
         *kinds.entry(plan.kind).or_default() += 1;
@@ -115,7 +115,7 @@ async fn run(tours: Vec<Tour>) -> ExitCode {
     println!("{planned} plans in {} tours", tours.len());
     let reference = Reference::default();
     let left = Mutex::new(tours.into_iter().enumerate().collect::<Vec<_>>());
-    let ends = Mutex::new((0usize, Vec::<Plan>::new(), Vec::<String>::new()));
+    let ends = Mutex::new((0usize, Vec::<FaultPlan>::new(), Vec::<String>::new()));
     let take = || {
         let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
         (!left.is_empty()).then(|| left.remove(0))

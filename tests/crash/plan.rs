@@ -19,7 +19,7 @@ const FAULTS_PER_SCENARIO: usize = 2;
 
 /// What happens at a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FaultKind {
     /// Killed before the request reaches the API server.
     KillBefore,
     /// Killed when the write is committed, before the answer is seen.
@@ -46,32 +46,37 @@ pub enum Kind {
     KillAfterPassword(u64),
 }
 
-const AT_OBJECTS: [Kind; 11] = [
-    Kind::KillBefore,
-    Kind::KillCommitted,
-    Kind::KillAnswered,
-    Kind::StaleLists,
-    Kind::Conflict,
-    Kind::Throttled,
-    Kind::ErrorAfterCommit,
-    Kind::SilenceAfterCommit,
-    Kind::UnseenEvents,
-    Kind::ExpiredWatches,
-    Kind::WokenLate,
+const AT_OBJECTS: [FaultKind; 11] = [
+    FaultKind::KillBefore,
+    FaultKind::KillCommitted,
+    FaultKind::KillAnswered,
+    FaultKind::StaleLists,
+    FaultKind::Conflict,
+    FaultKind::Throttled,
+    FaultKind::ErrorAfterCommit,
+    FaultKind::SilenceAfterCommit,
+    FaultKind::UnseenEvents,
+    FaultKind::ExpiredWatches,
+    FaultKind::WokenLate,
 ];
 /// The status is told, never read back to decide on a write: fewer ways to go wrong.
-const AT_STATUS: [Kind; 5] =
-    [Kind::KillBefore, Kind::KillCommitted, Kind::Conflict, Kind::Throttled, Kind::ErrorAfterCommit];
-const AT_EVENTS: [Kind; 2] = [Kind::KillCommitted, Kind::ErrorAfterCommit];
-const AT_ZOOKEEPER: [Kind; 5] = [
-    Kind::KillAfterPassword(0),
-    Kind::KillAfterPassword(10),
-    Kind::KillAfterPassword(40),
-    Kind::KillAfterPassword(120),
-    Kind::WokenLate,
+const AT_STATUS: [FaultKind; 5] = [
+    FaultKind::KillBefore,
+    FaultKind::KillCommitted,
+    FaultKind::Conflict,
+    FaultKind::Throttled,
+    FaultKind::ErrorAfterCommit,
+];
+const AT_EVENTS: [FaultKind; 2] = [FaultKind::KillCommitted, FaultKind::ErrorAfterCommit];
+const AT_ZOOKEEPER: [FaultKind; 5] = [
+    FaultKind::KillAfterPassword(0),
+    FaultKind::KillAfterPassword(10),
+    FaultKind::KillAfterPassword(40),
+    FaultKind::KillAfterPassword(120),
+    FaultKind::WokenLate,
 ];
 
-impl fmt::Display for Kind {
+impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KillBefore => f.write_str("kill-before"),
@@ -92,26 +97,26 @@ impl fmt::Display for Kind {
 
 /// A write, told apart from others of its scenario by what it writes and how often that was written before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Write {
+pub struct RecordedWrite {
     /// `PATCH statefulsets/tour`, `DELETE pods/tour-*`, [`ZOOKEEPER`].
     pub what: String,
     /// From 1.
     pub nth: u32,
 }
 
-impl fmt::Display for Write {
+impl fmt::Display for RecordedWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} #{}", self.what, self.nth)
     }
 }
 
-impl Write {
+impl RecordedWrite {
     /// Whether it belongs to what the operator does, not to what it tells.
     pub fn acts(&self) -> bool {
         !self.what.ends_with("/status") && !self.what.ends_with("events")
     }
 
-    fn kinds(&self) -> &'static [Kind] {
+    fn kinds(&self) -> &'static [FaultKind] {
         match self.what.as_str() {
             ZOOKEEPER => &AT_ZOOKEEPER,
             status if status.ends_with("/status") => &AT_STATUS,
@@ -123,28 +128,28 @@ impl Write {
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Plan {
+pub struct FaultPlan {
     pub scenario: Scenario,
-    pub write: Write,
-    pub kind: Kind,
+    pub write: RecordedWrite,
+    pub kind: FaultKind,
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for FaultPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.scenario.name(), self.write, self.kind)
     }
 }
 
 /// The writes of each scenario, in the order in which they came.
-pub type Writes = BTreeMap<Scenario, Vec<Write>>;
+pub type RecordedWrites = BTreeMap<Scenario, Vec<RecordedWrite>>;
 
 /// The writes that the repository holds.
-pub fn recorded() -> Writes {
-    let mut writes = Writes::new();
+pub fn recorded() -> RecordedWrites {
+    let mut writes = RecordedWrites::new();
     for line in WRITES.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let parsed = line.split_once(": ").and_then(|(scenario, write)| {
             let (what, nth) = write.rsplit_once(" #")?;
-            Some((Scenario::named(scenario)?, Write { what: what.to_owned(), nth: nth.parse().ok()? }))
+            Some((Scenario::named(scenario)?, RecordedWrite { what: what.to_owned(), nth: nth.parse().ok()? }))
         });
         let (scenario, write) = parsed.unwrap_or_else(|| panic!("tests/crash/writes.txt: not a write: {line}"));
         writes.entry(scenario).or_default().push(write);
@@ -153,7 +158,7 @@ pub fn recorded() -> Writes {
 }
 
 /// As `tests/crash/writes.txt` holds them.
-pub fn listed(writes: &Writes) -> String {
+pub fn listed(writes: &RecordedWrites) -> String {
     let lines = writes.iter().flat_map(|(s, writes)| writes.iter().map(|w| format!("{}: {w}\n", s.name())));
     format!(
         "# The operator's writes in an undisturbed tour. Written by `dev/crash record`.\n{}",
@@ -162,16 +167,20 @@ pub fn listed(writes: &Writes) -> String {
 }
 
 /// Every plan.
-pub fn all() -> Vec<Plan> {
-    let of_write = |scenario, write: Write| {
-        write.kinds().iter().map(move |kind| Plan { scenario, write: write.clone(), kind: *kind }).collect::<Vec<_>>()
+pub fn all() -> Vec<FaultPlan> {
+    let of_write = |scenario, write: RecordedWrite| {
+        write
+            .kinds()
+            .iter()
+            .map(move |kind| FaultPlan { scenario, write: write.clone(), kind: *kind })
+            .collect::<Vec<_>>()
     };
     let each = recorded().into_iter().flat_map(|(scenario, writes)| writes.into_iter().map(move |w| (scenario, w)));
     each.flat_map(|(scenario, write)| of_write(scenario, write)).collect()
 }
 
 /// Every plan, in an order by that seed.
-pub fn shuffled(seed: u64) -> Vec<Plan> {
+pub fn shuffled(seed: u64) -> Vec<FaultPlan> {
     let mut plans = all();
     plans.shuffle(&mut StdRng::seed_from_u64(seed));
     plans
@@ -179,13 +188,13 @@ pub fn shuffled(seed: u64) -> Vec<Plan> {
 
 /// At least one plan of each kind, by that seed, among the writes that act; no scenario has more than two, at different
 /// writes.
-pub fn sample(count: usize, seed: u64) -> Vec<Plan> {
-    let rest: Vec<Plan> = shuffled(seed).into_iter().filter(|plan| plan.write.acts()).collect();
-    let mut chosen: Vec<Plan> = Vec::new();
+pub fn sample(count: usize, seed: u64) -> Vec<FaultPlan> {
+    let rest: Vec<FaultPlan> = shuffled(seed).into_iter().filter(|plan| plan.write.acts()).collect();
+    let mut chosen: Vec<FaultPlan> = Vec::new();
     let mut kinds = HashSet::new();
     for new_kinds_only in [true, false] {
         for plan in &rest {
-            let same: Vec<&Plan> = chosen.iter().filter(|other| other.scenario == plan.scenario).collect();
+            let same: Vec<&FaultPlan> = chosen.iter().filter(|other| other.scenario == plan.scenario).collect();
             let fits = same.len() < FAULTS_PER_SCENARIO && same.iter().all(|other| other.write.what != plan.write.what);
             if chosen.len() < count && fits && (!new_kinds_only || !kinds.contains(&discriminant(&plan.kind))) {
                 kinds.insert(discriminant(&plan.kind));
@@ -198,10 +207,10 @@ pub fn sample(count: usize, seed: u64) -> Vec<Plan> {
 }
 
 /// One tour's faults: for each scenario those that it meets.
-pub type Tour = BTreeMap<Scenario, Vec<Plan>>;
+pub type Tour = BTreeMap<Scenario, Vec<FaultPlan>>;
 
 /// Tours of one plan for each scenario, until no plan is left.
-pub fn tours(mut left: Vec<Plan>, at_most: usize) -> Vec<Tour> {
+pub fn tours(mut left: Vec<FaultPlan>, at_most: usize) -> Vec<Tour> {
     let mut tours = Vec::new();
     while !left.is_empty() && tours.len() < at_most {
         let mut tour = Tour::new();
@@ -223,8 +232,8 @@ pub fn empty_tour() -> Tour {
 }
 
 /// Writes that come in both.
-pub fn common(one: &Writes, other: &Writes) -> Writes {
-    let of = |scenario, write: &Write| other.get(scenario).is_some_and(|writes| writes.contains(write));
+pub fn common(one: &RecordedWrites, other: &RecordedWrites) -> RecordedWrites {
+    let of = |scenario, write: &RecordedWrite| other.get(scenario).is_some_and(|writes| writes.contains(write));
     let both = one
         .iter()
         .map(|(scenario, writes)| (*scenario, writes.iter().filter(|write| of(scenario, write)).cloned().collect()));
@@ -232,7 +241,7 @@ pub fn common(one: &Writes, other: &Writes) -> Writes {
 }
 
 /// All of a sample in one tour.
-pub fn one_tour(sample: Vec<Plan>) -> Tour {
+pub fn one_tour(sample: Vec<FaultPlan>) -> Tour {
     let mut tour = Tour::new();
     for plan in sample {
         tour.entry(plan.scenario).or_default().push(plan);

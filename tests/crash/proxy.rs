@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::operator::Operator;
-use super::plan::{Kind, Plan, Write, ZOOKEEPER};
+use super::plan::{FaultKind, FaultPlan, RecordedWrite, ZOOKEEPER};
 
 /// Longer than any request of the operator but a watch.
 const LONGEST_BODY: usize = 4 << 20;
@@ -40,10 +40,10 @@ struct Flow {
 
 #[derive(Default)]
 struct Progress {
-    armed: Vec<Plan>,
-    fired: Vec<Plan>,
+    armed: Vec<FaultPlan>,
+    fired: Vec<FaultPlan>,
     counts: BTreeMap<String, u32>,
-    writes: Vec<Write>,
+    writes: Vec<RecordedWrite>,
     last_write: Option<Instant>,
     /// The first answer to each LIST since the scenario began.
     lists: HashMap<String, Bytes>,
@@ -82,12 +82,12 @@ impl Proxy {
     }
 
     /// Begins a scenario in which this goes wrong.
-    pub fn begin(&self, armed: &[Plan]) {
+    pub fn begin(&self, armed: &[FaultPlan]) {
         *self.progress() = Progress { armed: armed.to_vec(), ..Progress::default() };
     }
 
     /// Ends it: the writes that came, and the plans that were reached.
-    pub fn end(&self) -> (Vec<Write>, Vec<Plan>) {
+    pub fn end(&self) -> (Vec<RecordedWrite>, Vec<FaultPlan>) {
         let progress = std::mem::take(&mut *self.progress());
         self.operator.end_late();
         // Watches that said nothing have nothing to say any more.
@@ -112,10 +112,10 @@ impl Proxy {
     }
 
     /// Counts a write, and gives what shall go wrong with it.
-    fn count(&self, what: String) -> Option<Kind> {
+    fn count(&self, what: String) -> Option<FaultKind> {
         let mut progress = self.progress();
         let nth = progress.counts.entry(what.clone()).and_modify(|n| *n += 1).or_insert(1);
-        let write = Write { what, nth: *nth };
+        let write = RecordedWrite { what, nth: *nth };
         progress.last_write = Some(Instant::now());
         progress.writes.push(write.clone());
         let at = progress.armed.iter().position(|plan| plan.write == write)?;
@@ -145,18 +145,18 @@ impl Proxy {
         });
     }
 
-    async fn forward(&self, asked: &Asked) -> Response {
-        let mut request = Request::builder().method(asked.method.clone()).uri(&asked.target);
+    async fn forward(&self, request: &ProxiedRequest) -> Response {
+        let mut upstream = Request::builder().method(request.method.clone()).uri(&request.target);
         for name in [header::ACCEPT, header::CONTENT_TYPE, header::USER_AGENT] {
-            if let Some(value) = asked.headers.get(&name) {
-                request = request.header(name, value);
+            if let Some(value) = request.headers.get(&name) {
+                upstream = upstream.header(name, value);
             }
         }
-        let request = request
+        let upstream = upstream
             .header("impersonate-user", AS_USER)
             .header("impersonate-group", "system:serviceaccounts")
             .header("impersonate-group", "system:authenticated");
-        match self.client.send(request.body(asked.body.to_vec().into()).unwrap()).await {
+        match self.client.send(upstream.body(request.body.to_vec().into()).unwrap()).await {
             Ok(answer) => {
                 let (mut parts, body) = answer.into_parts();
                 for name in [header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::CONNECTION] {
@@ -168,40 +168,42 @@ impl Proxy {
         }
     }
 
-    async fn write(self: &Arc<Self>, asked: &Asked, what: String) -> Response {
-        let Some(kind) = self.count(what) else { return self.forward(asked).await };
+    async fn write(self: &Arc<Self>, request: &ProxiedRequest, what: String) -> Response {
+        let Some(kind) = self.count(what) else { return self.forward(request).await };
         match kind {
-            Kind::KillBefore => {
+            FaultKind::KillBefore => {
                 self.kill();
                 nothing()
             }
-            Kind::Conflict => failure(StatusCode::CONFLICT, "Conflict", "the object has been modified; (injected)"),
-            Kind::Throttled => {
+            FaultKind::Conflict => {
+                failure(StatusCode::CONFLICT, "Conflict", "the object has been modified; (injected)")
+            }
+            FaultKind::Throttled => {
                 let mut answer =
                     failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests (injected)");
                 answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 answer
             }
-            Kind::WokenLate => {
+            FaultKind::WokenLate => {
                 self.sleep_through().await;
-                self.forward(asked).await
+                self.forward(request).await
             }
-            Kind::KillAfterPassword(_) => unreachable!("of ZooKeeper only"),
+            FaultKind::KillAfterPassword(_) => unreachable!("of ZooKeeper only"),
             after => {
-                let answer = whole(self.forward(asked).await).await;
+                let answer = whole(self.forward(request).await).await;
                 match after {
-                    Kind::KillCommitted => self.kill(),
-                    Kind::KillAnswered => self.kill_after(ANSWERED),
-                    Kind::StaleLists => {
+                    FaultKind::KillCommitted => self.kill(),
+                    FaultKind::KillAnswered => self.kill_after(ANSWERED),
+                    FaultKind::StaleLists => {
                         self.progress().stale = Some(BTreeSet::new());
                         self.kill_after(ANSWERED);
                     }
-                    Kind::ErrorAfterCommit => {
+                    FaultKind::ErrorAfterCommit => {
                         return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "it broke off (injected)");
                     }
-                    Kind::SilenceAfterCommit => std::future::pending().await,
-                    Kind::UnseenEvents => self.flow.send_modify(|flow| flow.muted = true),
-                    Kind::ExpiredWatches => {
+                    FaultKind::SilenceAfterCommit => std::future::pending().await,
+                    FaultKind::UnseenEvents => self.flow.send_modify(|flow| flow.muted = true),
+                    FaultKind::ExpiredWatches => {
                         self.progress().expired = Some(BTreeSet::new());
                         self.flow.send_modify(|flow| flow.cuts += 1);
                     }
@@ -214,14 +216,14 @@ impl Proxy {
 }
 
 /// A request of the operator.
-struct Asked {
+struct ProxiedRequest {
     method: Method,
     target: String,
     headers: HeaderMap,
     body: Bytes,
 }
 
-impl Asked {
+impl ProxiedRequest {
     /// Resource, name and subresource.
     fn path(&self) -> Vec<&str> {
         let path = self.target.split('?').next().unwrap_or_default();
@@ -260,70 +262,70 @@ impl Asked {
     }
 }
 
-async fn handle(State(proxy): State<Arc<Proxy>>, request: Request) -> Result<Response, Infallible> {
-    let (parts, body) = request.into_parts();
+async fn handle(State(proxy): State<Arc<Proxy>>, upstream: Request) -> Result<Response, Infallible> {
+    let (parts, body) = upstream.into_parts();
     let body = axum::body::to_bytes(body, LONGEST_BODY).await.unwrap_or_default();
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let asked = Asked { method: parts.method, target, headers: parts.headers, body };
+    let request = ProxiedRequest { method: parts.method, target, headers: parts.headers, body };
     if proxy.progress().dead {
         return Ok(nothing());
     }
-    Ok(match asked.write() {
-        Some(what) if what == ZOOKEEPER => zookeeper(&proxy, &asked).await,
+    Ok(match request.write() {
+        Some(what) if what == ZOOKEEPER => zookeeper(&proxy, &request).await,
         Some(what) => {
             // A task of its own: it goes on when the connection of a killed operator breaks.
             let answer = tokio::spawn({
                 let proxy = proxy.clone();
-                async move { proxy.write(&asked, what).await }
+                async move { proxy.write(&request, what).await }
             });
             answer.await.unwrap_or_else(|_| nothing())
         }
-        None if asked.watches() => watch_through(&proxy, &asked).await,
-        None if asked.lists() => list(&proxy, &asked).await,
-        None => proxy.forward(&asked).await,
+        None if request.watches() => watch_through(&proxy, &request).await,
+        None if request.lists() => list(&proxy, &request).await,
+        None => proxy.forward(&request).await,
     })
 }
 
-async fn zookeeper(proxy: &Arc<Proxy>, asked: &Asked) -> Response {
+async fn zookeeper(proxy: &Arc<Proxy>, request: &ProxiedRequest) -> Response {
     match proxy.count(ZOOKEEPER.to_owned()) {
-        Some(Kind::KillAfterPassword(0)) => {
+        Some(FaultKind::KillAfterPassword(0)) => {
             proxy.kill();
             return nothing();
         }
-        Some(Kind::KillAfterPassword(after)) => proxy.kill_after(Duration::from_millis(after)),
-        Some(Kind::WokenLate) => proxy.sleep_through().await,
+        Some(FaultKind::KillAfterPassword(after)) => proxy.kill_after(Duration::from_millis(after)),
+        Some(FaultKind::WokenLate) => proxy.sleep_through().await,
         _ => {}
     }
-    proxy.forward(asked).await
+    proxy.forward(request).await
 }
 
-async fn list(proxy: &Proxy, asked: &Asked) -> Response {
+async fn list(proxy: &Proxy, request: &ProxiedRequest) -> Response {
     {
         let mut progress = proxy.progress();
-        let first = progress.stale.as_mut().is_some_and(|done| done.insert(asked.target.clone()));
-        if let (true, Some(recorded)) = (first, progress.lists.get(&asked.target)) {
+        let first = progress.stale.as_mut().is_some_and(|done| done.insert(request.target.clone()));
+        if let (true, Some(recorded)) = (first, progress.lists.get(&request.target)) {
             return json_answer(StatusCode::OK, recorded.clone());
         }
     }
-    let answer = whole(proxy.forward(asked).await).await;
+    let answer = whole(proxy.forward(request).await).await;
     if !answer.status().is_success() {
         return answer;
     }
     let (parts, body) = answer.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
-    proxy.progress().lists.entry(asked.target.clone()).or_insert_with(|| bytes.clone());
+    proxy.progress().lists.entry(request.target.clone()).or_insert_with(|| bytes.clone());
     Response::from_parts(parts, Body::from(bytes))
 }
 
-async fn watch_through(proxy: &Proxy, asked: &Asked) -> Response {
-    let resource = asked.path().join("/");
+async fn watch_through(proxy: &Proxy, request: &ProxiedRequest) -> Response {
+    let resource = request.path().join("/");
     if proxy.progress().expired.as_mut().is_some_and(|done| done.insert(resource)) {
         let gone = json!({"type": "ERROR", "object": status(StatusCode::GONE, "Expired", "too old resource version (injected)")});
         return json_answer(StatusCode::OK, format!("{gone}\n").into());
     }
     let mut flow = proxy.flow.subscribe();
     let opened = flow.borrow_and_update().cuts;
-    let (parts, body) = proxy.forward(asked).await.into_parts();
+    let (parts, body) = proxy.forward(request).await.into_parts();
     let gated = stream::unfold((body.into_data_stream(), flow, opened), |(mut chunks, mut flow, opened)| async move {
         loop {
             let now = *flow.borrow_and_update();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cluster::{Ensemble, PATIENCE, Space, eventually};
-use super::plan::{Plan, Tour, Writes};
+use super::plan::{FaultPlan, RecordedWrites, Tour};
 use super::proxy::Proxy;
 use super::scenario::{Scenario, uids};
 use super::state::{State, differences, state};
@@ -38,9 +38,9 @@ impl Reference {
 /// What became of a tour so far.
 #[derive(Default)]
 pub struct Log {
-    pub writes: Writes,
-    pub passed: Vec<Plan>,
-    pub not_reached: Vec<Plan>,
+    pub writes: RecordedWrites,
+    pub passed: Vec<FaultPlan>,
+    pub not_reached: Vec<FaultPlan>,
     /// The scenario that is under way.
     pub now: Option<Scenario>,
 }

@@ -95,6 +95,39 @@ async fn regression_577_a_wiped_leader_of_ordinal_zero_rejoins_loses_nothing_and
 }
 
 #[tokio::test]
+async fn of_a_majority_of_wiped_volumes_the_way_out_is_said_and_leads_back_to_what_is_left() {
+    in_namespace("majority", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let client = connect(&zk.address("client").await).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        for n in 0..50 {
+            client.create(&format!("/n{n}"), b"x", &options).await.unwrap();
+        }
+        drop(client);
+        let leader = zk.status().await.leader.unwrap();
+        let pods: Vec<_> = ["zk-0", "zk-1", "zk-2"].into_iter().filter(|pod| *pod != leader).collect();
+        for pod in &pods {
+            space.kubectl(&["exec", pod, "-c", "zookeeper", "--", "sh", "-c", "rm -rf /data/* "]);
+        }
+        space.kubectl(&["delete", "pod", pods[0], pods[1], "--force", "--grace-period=0"]);
+        let message = zk.condition("Degraded", "True", "MajorityLost").await;
+        let (_, annotation) = message.split_once("--overwrite ").unwrap();
+        // Nothing is done before somebody says so.
+        space.kubectl(&["annotate", "zke", "zk", "--overwrite", "menagerie.dev/accept-loss=true"]);
+        let same = zk.condition("Degraded", "True", "MajorityLost").await;
+        assert!(same.ends_with(annotation), "{same}");
+        space.kubectl(&["annotate", "zke", "zk", "--overwrite", annotation]);
+        zk.ready(3).await;
+        let client = connect(&zk.address("client").await).await;
+        client.sync("/").await.unwrap();
+        let children = client.list_children("/").await.unwrap();
+        assert_eq!(children.iter().filter(|name| name.starts_with('n')).count(), 50, "{children:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn regression_72_93_all_pods_at_once_come_back_with_their_data() {
     in_namespace("all", |space| async move {
         let zk = space.ensemble("zk", json!({"replicas": 3})).await;

@@ -295,7 +295,7 @@ impl Operator {
     fn assert_nothing_was_forbidden(&self, space: &Space) {
         let log = space.kubectl(&["logs", &self.pod.name_any()]);
         // A release for one namespace has no right to nodes, and says once what it does without.
-        let lines = log.lines().filter(|line| !line.contains("nothing is known of nodes"));
+        let lines = log.lines().filter(|line| !line.contains("nothing is known about nodes"));
         let bad = lines.into_iter().find(|line| ["orbidden", "panic"].iter().any(|word| line.contains(word)));
         assert!(log.contains("watching") && bad.is_none(), "{}", bad.unwrap_or("the log is empty"));
     }

@@ -102,7 +102,7 @@ async fn case_16_a_field_that_another_controller_sets_back_is_named_with_it_and_
             }
         });
         let message = zk.condition("Hindered", "True", "Overruled").await;
-        for words in ["StatefulSet zk", "terminationGracePeriodSeconds should be 30 and is 45", "team-policy"] {
+        for words in ["StatefulSet zk", "terminationGracePeriodSeconds should be 30, but is 45", "team-policy"] {
             assert!(message.contains(words), "{message}");
         }
         zk.scale(2);
@@ -236,6 +236,51 @@ async fn a_pod_that_a_policy_protects_from_deletion_holds_up_neither_the_others_
         zk.scale(3);
         zk.ready(3).await;
         assert_ne!(uids(&zk).await.get("zk-2"), before.get("zk-2"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_without_its_label_is_named_and_taken_up_again_with_it() {
+    in_namespace("let-go", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let uid = space.pods().get("zk-2").await.unwrap().uid();
+        space.kubectl(&["label", "pod", "zk-2", "menagerie.dev/ensemble-"]);
+        let message = zk.condition("Degraded", "True", "ForeignPod").await;
+        assert!(message.contains("put the label menagerie.dev/ensemble=zk back"), "{message}");
+        space.kubectl(&["label", "pod", "zk-2", "menagerie.dev/ensemble=zk"]);
+        zk.ready(3).await;
+        assert_eq!(space.pods().get("zk-2").await.unwrap().uid(), uid, "nobody deleted it");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_that_a_finalizer_holds_is_told_with_it() {
+    in_namespace("held", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let held = r#"{"metadata":{"finalizers":["example.com/job-tracking"]}}"#;
+        space.kubectl(&["patch", "pod", "zk-1", "--type", "merge", "-p", held]);
+        space.kubectl(&["delete", "pod", "zk-1", "--wait=false"]);
+        eventually(PATIENCE, "the finalizer to be named", async || {
+            // A leader has left the membership by then, so that nothing is degraded: it only has to come back.
+            condition(&zk.status().await, "Progressing").2.contains("(example.com/job-tracking)")
+        })
+        .await;
+        space.kubectl(&["patch", "pod", "zk-1", "--type", "merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+        zk.ready(3).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_storage_class_that_does_not_exist_is_named_with_the_way_out() {
+    in_namespace("no-class", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 1, "storage": {"class": "fast-sdd"}})).await;
+        let message = zk.condition("Degraded", "True", "PodStuck").await;
+        assert!(message.contains("\"fast-sdd\" not found; create that class"), "{message}");
     })
     .await;
 }

@@ -3,17 +3,21 @@
 //! Every test has a namespace of its own that enforces the `restricted` Pod Security level, so that they may run side by
 //! side. A test that fails prints what the cluster says of its namespace.
 
+mod archive;
 mod birth;
 mod cluster;
 mod disaster;
 mod exits;
 mod fit;
+#[path = "../support/gateway.rs"]
+mod gateway;
 mod guard;
 mod helm;
 mod hindered;
 mod history;
 mod outlive;
 mod ownership;
+mod parent;
 mod refusals;
 mod regressions;
 mod replacing;

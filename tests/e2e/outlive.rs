@@ -64,7 +64,7 @@ async fn claims_that_somebody_deletes_under_their_pods_are_made_anew_one_at_a_ti
 }
 
 #[tokio::test]
-async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_serving_voter_can_be_evicted() {
+async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_majority_can_be_evicted() {
     in_namespace("sidecar", |space| async move {
         let policy = json!({"deadlineSeconds": 15});
         let zk = space.ensemble("zk", json!({"replicas": 3, "updatePolicy": policy})).await;
@@ -89,12 +89,14 @@ async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_serving_v
         };
         // The container dies seconds after its pod was ready, so that a second one may be through by then.
         assert!(pods.iter().any(ready), "{message}");
-        // With one out of service, the budget lets nobody go that runs; what still starts, nobody is kept from evicting. A
-        // client asks again where it is to come later.
+        // One or two of them are out of service, as fast as the container died. The budget keeps a majority: whoever is ready, and
+        // where too few are, also the others, since their servers vote. What still starts, nobody is kept from evicting. A client
+        // asks again where it is to come later.
+        let enough = pods.iter().filter(|pod| ready(pod)).count() >= 2;
         let phase = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
         let run: Vec<&Pod> = pods.iter().filter(phase).collect();
         assert!(run.len() >= 2, "of three pods two are halted in the middle of a roll");
-        for pod in run {
+        for pod in run.into_iter().filter(|pod| ready(pod) || !enough) {
             let name = pod.metadata.name.clone().unwrap();
             let evicted = timeout(Duration::from_secs(3), space.pods().evict(&name, &EvictParams::default())).await;
             assert!(!matches!(evicted, Ok(Ok(_))), "{name} was evicted");

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::cluster::{Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace};
 use super::writers::Writers;
 
-async fn claim(zk: &Ensemble, name: &str) -> Option<String> {
+pub async fn claim(zk: &Ensemble, name: &str) -> Option<String> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(zk.space.client.clone(), &zk.space.name);
     api.get_opt(name).await.unwrap().and_then(|claim| claim.uid())
 }

@@ -22,12 +22,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Writers at work.
 pub struct Writers {
     stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<Written>>,
+    tasks: Vec<JoinHandle<WriterTally>>,
 }
 
 /// What one writer was told is stored.
 #[derive(Default)]
-struct Written {
+struct WriterTally {
     acknowledged: BTreeSet<String>,
     at: Vec<Instant>,
     expired: usize,
@@ -91,11 +91,11 @@ impl Writers {
         let mut longest_gap_of_one = Duration::ZERO;
         let mut expired = 0;
         for task in self.tasks {
-            let written = task.await.unwrap();
-            acknowledged.extend(written.acknowledged);
-            expired += written.expired;
-            longest_gap_of_one = longest_gap_of_one.max(longest_gap(&written.at));
-            all.extend(written.at);
+            let tally = task.await.unwrap();
+            acknowledged.extend(tally.acknowledged);
+            expired += tally.expired;
+            longest_gap_of_one = longest_gap_of_one.max(longest_gap(&tally.at));
+            all.extend(tally.at);
         }
         all.sort_unstable();
         Tally { acknowledged, expired, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
@@ -109,8 +109,8 @@ fn longest_gap(at: &[Instant]) -> Duration {
 /// Each connection has a runtime of its own, which ends with it: a client that has lost its server would go on looking for
 /// one in the background, up to a second between two attempts, and take the session away from its successor. An
 /// application that is in a hurry asks another server at once.
-fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> Written {
-    let mut written = Written::default();
+fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> WriterTally {
+    let mut tally = WriterTally::default();
     let mut session = None;
     let mut n = 0u32;
     let mut since = Instant::now();
@@ -118,11 +118,11 @@ fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> Written
         let connection = Builder::new_current_thread().enable_all().build().unwrap();
         match connection.block_on(attach(&addresses[0], session.clone())) {
             Ok(client) => {
-                session = Some(connection.block_on(write_on(client, writer, &mut n, stop, &mut written)));
+                session = Some(connection.block_on(write_on(client, writer, &mut n, stop, &mut tally)));
                 since = Instant::now();
             }
             Err(Error::SessionExpired) => {
-                written.expired += 1;
+                tally.expired += 1;
                 session = None;
             }
             Err(error) => {
@@ -133,8 +133,8 @@ fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> Written
         addresses.rotate_left(1);
     }
     // Without an answer until the end, the end ends the gap.
-    written.at.push(Instant::now());
-    written
+    tally.at.push(Instant::now());
+    tally
 }
 
 /// The same session, as long as it lives.
@@ -148,7 +148,13 @@ async fn attach(address: &str, session: Option<SessionInfo>) -> Result<Client, E
 
 /// Until the server is lost, or the end. A connection may end in the pause between two writes: the client would then keep
 /// the next one until that very server is back, and nobody would be told.
-async fn write_on(client: Client, writer: &str, n: &mut u32, stop: &AtomicBool, written: &mut Written) -> SessionInfo {
+async fn write_on(
+    client: Client,
+    writer: &str,
+    n: &mut u32,
+    stop: &AtomicBool,
+    tally: &mut WriterTally,
+) -> SessionInfo {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     let mut states = client.state_watcher();
     let lost = async { while states.changed().await == SessionState::SyncConnected {} };
@@ -164,8 +170,8 @@ async fn write_on(client: Client, writer: &str, n: &mut u32, stop: &AtomicBool, 
             () = &mut lost => break,
         };
         let Ok(Ok(_)) = answer else { break };
-        written.acknowledged.insert(name);
-        written.at.push(Instant::now());
+        tally.acknowledged.insert(name);
+        tally.at.push(Instant::now());
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = &mut lost => break,

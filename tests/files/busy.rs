@@ -8,16 +8,16 @@ use serde_json::Value;
 use crate::live::java;
 
 /// A real server that writes, rolls, snapshots and purges as fast as it can. It ends with its input.
-struct Busy(std::process::Child);
+struct BusyServer(std::process::Child);
 
-impl Drop for Busy {
+impl Drop for BusyServer {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ended = self.0.wait();
     }
 }
 
-fn busy(home: &Path) -> Busy {
+fn busy(home: &Path) -> BusyServer {
     let classpath = std::env::var("MENAGERIE_CLASSPATH").expect("run this through `dev/test files`");
     let jars = PathBuf::from(std::env::var("MENAGERIE_JARS").expect("run this through `dev/test files`")).join("3.9.5");
     let mut child = Command::new("timeout")
@@ -40,7 +40,7 @@ fn busy(home: &Path) -> Busy {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
     assert_eq!(line, "busy\n");
-    Busy(child)
+    BusyServer(child)
 }
 
 #[test]

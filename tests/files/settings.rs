@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use menagerie::settings::{Rule, all, known, owned};
+use menagerie::settings::{SettingRule, all, known, owned};
 use serde_json::{Value, json};
 
 use crate::live::java;
@@ -72,7 +72,7 @@ fn what_is_owned_wins_over_every_flag_on_a_real_server_before_and_after_it_wrote
         fs::write(folder.path().join("zoo.cfg"), text).unwrap();
         let properties: Vec<(String, &str)> = all()
             .filter_map(|setting| match setting.rule {
-                Rule::Owned { value: Some(value), .. } => Some((setting.property()?, value)),
+                SettingRule::Owned { value: Some(value), .. } => Some((setting.property()?, value)),
                 _ => None,
             })
             .collect();

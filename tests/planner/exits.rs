@@ -250,9 +250,10 @@ fn case_25_a_corrected_domain_gives_the_founders_their_names_until_they_are_born
     assert!(confirmed.servers[0].contains("cluster.local"), "a membership that was agreed on is what it is");
 }
 
-fn verdict(plan: &Plan, name: &str) -> (&'static str, String) {
-    let verdict = plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}"));
-    (verdict.reason, verdict.message.clone())
+fn said(plan: &Plan, name: &str) -> (&'static str, String) {
+    let condition =
+        plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}"));
+    (condition.reason, condition.message.clone())
 }
 
 #[test]
@@ -260,7 +261,7 @@ fn case_r09_of_two_voters_that_know_an_old_password_one_is_restarted_in_its_plac
     let mut world = settled(2);
     world.refusing = ids(&[1, 2]);
     for _ in 0..3 {
-        assert_eq!(verdict(&world.pass(), "Degraded").0, "SuperUserDenied");
+        assert_eq!(said(&world.pass(), "Degraded").0, "SuperUserDenied");
     }
     assert!(world.trace.is_empty(), "the operator does not take the quorum away by itself: {:?}", world.trace);
     world.asked = ids(&[1]);
@@ -306,8 +307,8 @@ fn while_two_vote_it_is_said_what_is_at_stake_and_nobody_is_evicted() {
         world.pass();
     }
     let plan = world.pass();
-    assert_eq!(verdict(&plan, "Warning").0, "TwoVoters");
-    assert!(verdict(&plan, "Warning").1.contains("members 1 and 2 vote now"), "{}", verdict(&plan, "Warning").1);
+    assert_eq!(said(&plan, "Warning").0, "TwoVoters");
+    assert!(said(&plan, "Warning").1.contains("members 1 and 2 vote now"), "{}", said(&plan, "Warning").1);
     let budget = |world: &World| {
         let key = ObjectKey { kind: Kind::PodDisruptionBudget, name: "zk".into() };
         world.objects[&key].held().unwrap()["spec"]["maxUnavailable"].clone()
@@ -318,7 +319,7 @@ fn while_two_vote_it_is_said_what_is_at_stake_and_nobody_is_evicted() {
     }
     assert_eq!(world.settle().step, Step::Rest);
     assert_eq!(budget(&world), json!(1));
-    assert!(world.settle().conditions.iter().all(|verdict| verdict.name != "Warning"));
+    assert!(world.settle().conditions.iter().all(|condition| condition.name != "Warning"));
     assert_eq!(
         budget(&{
             let mut two = settled(2);
@@ -383,9 +384,9 @@ fn what_a_restart_waits_for_is_said_as_it_is() {
     let mut world = settled(5);
     world.silent = ids(&[2, 3]);
     world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
-    let (code, message) = verdict(&world.settle(), "RestartPending");
+    let (code, message) = said(&world.settle(), "RestartPending");
     assert_eq!(code, "MemberNotSynced");
-    assert!(message.contains("not restarted before every voter does") && message.contains("member 2"), "{message}");
+    assert!(message.contains("not restarted before every voter serves") && message.contains("member 2"), "{message}");
 }
 
 #[test]

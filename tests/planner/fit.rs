@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use menagerie::api::{JvmSpec, StorageSpec};
 use menagerie::model::observed::{Kind, MemoryFacts, ObjectKey};
 use menagerie::model::truth::ServerState;
-use menagerie::model::{Fact, Live, Seat};
+use menagerie::model::{Fact, Live, Seat, ServerId};
 use menagerie::plan::{Plan, Step, Write, plan};
 use serde_json::Value;
 
@@ -15,8 +15,8 @@ use super::scenarios::settled;
 use super::world::{World, zk};
 
 fn warning(plan: &Plan) -> Option<(&str, &str)> {
-    let verdict = plan.conditions.iter().find(|verdict| verdict.name == "Warning")?;
-    Some((verdict.reason, verdict.message.as_str()))
+    let condition = plan.conditions.iter().find(|condition| condition.name == "Warning")?;
+    Some((condition.reason, condition.message.as_str()))
 }
 
 fn limited(memory: &str, heap: Option<&str>) -> World {
@@ -101,7 +101,7 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
         truth.server = ServerState::Waiting { phase: "election".into(), version: None };
     }
     let told = plan(&seen);
-    let quorum = told.conditions.iter().find(|verdict| verdict.name == "QuorumAvailable").unwrap();
+    let quorum = told.conditions.iter().find(|condition| condition.name == "QuorumAvailable").unwrap();
     assert!(
         quorum.message.contains("members 1, 2, 3: it is in election; of pod zk-0, the name zk-0.ns.svc"),
         "{quorum:?}"
@@ -113,7 +113,7 @@ fn case_25_names_that_did_not_resolve_are_told_of_a_server_that_waits_and_of_no_
 fn case_25_another_domain_than_that_of_the_operators_own_pod_is_said_before_any_pod_has_tried() {
     let mut seen = zk(3).seen();
     assert_eq!(warning(&plan(&seen)), None, "outside a cluster nothing is known");
-    seen.environment.searched = Some("cluster.local".into());
+    seen.operator.searched = Some("cluster.local".into());
     assert_eq!(warning(&plan(&seen)), None);
     seen.names.domain = "k8s.example".into();
     let plan = plan(&seen);
@@ -167,4 +167,26 @@ fn kind(write: &Write) -> Option<Kind> {
         Write::Apply { object, .. } => Some(object.key.kind),
         Write::CreateSecret { .. } => None,
     }
+}
+
+#[test]
+fn a_volume_that_fills_up_is_warned_of_in_bands_and_nothing_is_done_about_it() {
+    let mut world = zk(3);
+    assert_eq!(world.settle().step, Step::Rest);
+    let warned = |world: &World| {
+        let plan = plan(&world.seen());
+        assert_eq!(plan.step, Step::Rest);
+        plan.conditions.into_iter().find(|condition| condition.name == "Warning")
+    };
+    world.free = [(ServerId(1), 40), (ServerId(2), 10)].into();
+    assert_eq!(warned(&world), None);
+    world.free = [(ServerId(1), 40), (ServerId(2), 9), (ServerId(3), 1)].into();
+    let told = warned(&world).unwrap();
+    assert_eq!(told.reason, "VolumeFilling");
+    for words in ["member 2 less than 10 % is free", "member 3 less than 2 %", "-n ns patch pvc data-zk-1", "\"SIZE\""]
+    {
+        assert!(told.message.contains(words), "{words}: {}", told.message);
+    }
+    world.free.insert(ServerId(2), 6);
+    assert_eq!(warned(&world).unwrap(), told, "it changes with the band alone");
 }

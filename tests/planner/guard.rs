@@ -3,7 +3,7 @@
 use menagerie::api::{AclEntry, Guarded, JvmSpec};
 use menagerie::model::acl::{NARROW, RootAcl};
 use menagerie::model::{Acl, ServerId};
-use menagerie::plan::{ConditionStatus, Operation, Plan, Step, Verdict, plan};
+use menagerie::plan::{ConditionStatus, Operation, Plan, Step, UntimedCondition, plan};
 
 use super::meddler::Meddler;
 use super::world::{UID, World, zk};
@@ -12,13 +12,13 @@ fn entry(scheme: &str, id: &str, perms: &str) -> AclEntry {
     AclEntry { scheme: scheme.into(), id: id.into(), perms: perms.into() }
 }
 
-fn condition<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
-    plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
+fn condition<'a>(plan: &'a Plan, name: &str) -> &'a UntimedCondition {
+    plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
 }
 
 fn ready(world: &World) -> ConditionStatus {
     let conditions = plan(&world.seen()).conditions;
-    conditions.into_iter().find(|verdict| verdict.name == "Ready").unwrap().truth
+    conditions.into_iter().find(|condition| condition.name == "Ready").unwrap().status
 }
 
 /// Until rights are taken away; what becomes of the root's ACL.
@@ -81,7 +81,7 @@ fn a_second_look_stands_before_it_and_what_is_more_urgent_too() {
     let [Operation::LookAgain, Operation::Confirm { expected, .. }, Operation::Guard(_)] = &operations[..] else {
         panic!("{operations:?}")
     };
-    assert_eq!(expected.version, world.membership.as_ref().map(|membership| membership.version));
+    assert_eq!(expected.membership, world.membership);
     world.scale(5);
     world.pass();
     assert_eq!(world.guarded, 1, "growth waits for nothing here: {:?}", world.trace);
@@ -167,9 +167,9 @@ fn a_guard_that_is_refused_at_rest_is_said_all_the_time_and_another_acl_is_tried
     for _ in 0..60 {
         let plan = world.pass();
         let degraded = condition(&plan, "Degraded");
-        assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "GuardRefused"));
+        assert_eq!((degraded.status, degraded.reason), (ConditionStatus::True, "GuardRefused"));
         assert_eq!(
-            (condition(&plan, "Ready").truth, condition(&plan, "Progressing").truth),
+            (condition(&plan, "Ready").status, condition(&plan, "Progressing").status),
             (ConditionStatus::False, ConditionStatus::False)
         );
         world.now += 1;

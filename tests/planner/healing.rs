@@ -1,8 +1,8 @@
 //! Restarts of members that do not serve, told as behaviour: how long counts, and not how old.
 
 use menagerie::api::{ImageSpec, UpdateMode, UpdatePolicy};
-use menagerie::model::truth::{Disk, ServerState};
-use menagerie::model::{Asked, Fact, MemberTruth, Observation, PodFacts, Pool, Refusal, Seat, ServerId};
+use menagerie::model::truth::{DiskState, ServerState};
+use menagerie::model::{Fact, MemberRequest, MemberTruth, Observation, PodFacts, PodRefusal, Pool, Seat, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -35,10 +35,12 @@ fn electing(world: &World, seconds: u64) -> Observation {
 fn elects(seen: &mut Observation, seat: Seat, seconds: u64) {
     let id = ServerId::from(seat);
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
-    let disk = Disk { identity, database: true, ..Disk::default() };
+    let disk = DiskState { identity, database: true, ..DiskState::default() };
     let server = ServerState::Waiting { phase: "election".into(), version: None };
-    seen.members
-        .insert(id, Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds), still: Some(seconds) }));
+    seen.members.insert(
+        id,
+        Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds), still: Some(seconds), archive: None }),
+    );
     let now = seen.now;
     let pod = pod(seen, seat.ordinal);
     (pod.ready, pod.served, pod.unready) = (false, true, Some(now - seconds));
@@ -77,7 +79,7 @@ fn restarted(seen: &Observation) -> Option<ServerId> {
 }
 
 fn degraded(plan: &Plan) -> &'static str {
-    plan.conditions.iter().find(|verdict| verdict.name == "Degraded").unwrap().reason
+    plan.conditions.iter().find(|condition| condition.name == "Degraded").unwrap().reason
 }
 
 #[test]
@@ -176,10 +178,10 @@ fn without_a_leader_a_person_may_ask_for_what_the_operator_does_not_do() {
     with_a_new_image(&mut world);
     let mut seen = electing(&world, DEADLINE + 1);
     assert_eq!(restarted(&seen), None);
-    pod(&mut seen, 1).asked = Some(Asked::Restart);
+    pod(&mut seen, 1).request = Some(MemberRequest::Restart);
     assert_eq!(restarted(&seen), Some(ServerId(2)));
     let mut seen = electing(&world, 5);
-    pod(&mut seen, 1).asked = Some(Asked::Restart);
+    pod(&mut seen, 1).request = Some(MemberRequest::Restart);
     assert_eq!(restarted(&seen), None, "an election takes a moment");
 }
 
@@ -198,7 +200,7 @@ fn without_a_leader_a_member_that_is_merely_silent_is_not_restarted() {
 fn refused(seen: &mut Observation, ordinal: u32, seconds: u64) {
     seen.pods.remove(&Seat::voter(ordinal));
     seen.members.remove(&ServerId(ordinal + 1));
-    let refusal = Refusal { since: Some(seen.now - seconds), words: "exceeded quota".into() };
+    let refusal = PodRefusal { since: Some(seen.now - seconds), words: "exceeded quota".into() };
     seen.hindrances.pods.insert(Seat::voter(ordinal), refusal);
 }
 
@@ -213,12 +215,12 @@ fn without_a_leader_a_pod_that_is_refused_for_long_keeps_nobody_from_being_cured
         refused(&mut seen, 2, seconds);
         assert_eq!(restarted(&seen), cured, "a corrected spec, after {seconds} s");
         let mut seen = electing(&world, 2 * DEADLINE);
-        pod(&mut seen, 1).asked = Some(Asked::Restart);
+        pod(&mut seen, 1).request = Some(MemberRequest::Restart);
         refused(&mut seen, 2, seconds);
         assert_eq!(restarted(&seen), cured, "the annotation, after {seconds} s");
     }
     let mut seen = electing(&world, 2 * DEADLINE);
-    pod(&mut seen, 1).asked = Some(Asked::Restart);
+    pod(&mut seen, 1).request = Some(MemberRequest::Restart);
     refused(&mut seen, 2, 2 * DEADLINE);
     seen.hindrances.pods.clear();
     assert_eq!(restarted(&seen), None, "without a refusal it is on its way");
@@ -231,9 +233,9 @@ fn misled(outdated: Option<&str>) -> Observation {
     world.settle();
     let mut seen = world.seen();
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
-    let disk = Disk { identity, outdated: outdated.map(str::to_owned), ..Disk::default() };
+    let disk = DiskState { identity, outdated: outdated.map(str::to_owned), ..DiskState::default() };
     let server = ServerState::Waiting { phase: "election".into(), version: None };
-    let truth = MemberTruth { id: ServerId(1), disk, server, stalled: Some(20), still: Some(20) };
+    let truth = MemberTruth { id: ServerId(1), disk, server, stalled: Some(20), still: Some(20), archive: None };
     seen.members.insert(ServerId(1), Fact::Known(truth));
     let now = seen.now;
     let pod = pod(&mut seen, 0);
@@ -255,9 +257,9 @@ fn before_the_birth_a_founder_with_another_list_is_restarted_at_once_and_one_tha
         truth.disk.epoch = Some(1);
     }
     assert_eq!(restarted(&joined), None, "it has acknowledged a leader: there may be a quorum");
-    let pending = plan(&joined).conditions.into_iter().find(|verdict| verdict.name == "RestartPending").unwrap();
+    let pending = plan(&joined).conditions.into_iter().find(|condition| condition.name == "RestartPending").unwrap();
     assert!(pending.message.contains("600 s") && pending.message.contains("menagerie.dev/restart=now"), "{pending:?}");
     let mut asked = misled(None);
-    pod(&mut asked, 0).asked = Some(Asked::Restart);
+    pod(&mut asked, 0).request = Some(MemberRequest::Restart);
     assert_eq!(restarted(&asked), Some(ServerId(1)), "a person need not wait");
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use menagerie::api::{JvmSpec, ReclaimPolicy};
-use menagerie::model::observed::{Asked, Kind, ObjectKey};
-use menagerie::model::{Hindrance, Live, Observation, Place, Refusal, Seat, ServerId};
-use menagerie::plan::{ConditionStatus, Plan, Step, Verdict, Write, places, plan};
+use menagerie::model::observed::{Ending, Kind, MemberRequest, ObjectKey};
+use menagerie::model::{FieldDifference, Hindrance, Live, Observation, OtherPod, PodRefusal, Seat, ServerId};
+use menagerie::plan::{ConditionStatus, Plan, Step, UntimedCondition, Write, differences, plan};
 use serde_json::{Value, json};
 
 use super::world::{World, zk};
@@ -24,8 +24,8 @@ fn key(kind: Kind, name: &str) -> ObjectKey {
     ObjectKey { kind, name: name.into() }
 }
 
-fn condition<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
-    plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
+fn condition<'a>(plan: &'a Plan, name: &str) -> &'a UntimedCondition {
+    plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
 }
 
 fn writes(plan: &Plan) -> &[Write] {
@@ -59,9 +59,10 @@ fn live_mut<'a>(world: &'a mut World, key: &ObjectKey) -> &'a mut Value {
 fn overrule(world: &mut World, key: &ObjectKey, pointer: &str, theirs: Value) {
     *live_mut(world, key).pointer_mut(pointer).unwrap() = theirs;
     let seen = world.seen();
-    let places: Vec<Place> = writes(&plan(&seen)).iter().flat_map(|write| places(&seen, write)).collect();
-    assert!(!places.is_empty());
-    world.hindrances.objects.insert(key.clone(), Hindrance::Overruled(places));
+    let differences: Vec<FieldDifference> =
+        writes(&plan(&seen)).iter().flat_map(|write| differences(&seen, write)).collect();
+    assert!(!differences.is_empty());
+    world.hindrances.objects.insert(key.clone(), Hindrance::Overruled(differences));
 }
 
 fn set() -> ObjectKey {
@@ -80,13 +81,14 @@ fn case_16_a_policys_value_is_named_and_lived_with_and_scaling_goes_on() {
     let calm = plan(&world.seen());
     assert_eq!(calm.step, Step::Rest);
     let said = condition(&calm, "Hindered");
-    assert_eq!((said.truth, said.reason), (ConditionStatus::True, "Overruled"));
-    for words in ["StatefulSet zk", "spec.template.spec.terminationGracePeriodSeconds should be 30 and is 45", "policy"]
+    assert_eq!((said.status, said.reason), (ConditionStatus::True, "Overruled"));
+    for words in
+        ["StatefulSet zk", "spec.template.spec.terminationGracePeriodSeconds should be 30, but is 45", "policy"]
     {
         assert!(said.message.contains(words), "{}", said.message);
     }
     assert_eq!(
-        (condition(&calm, "Ready").truth, condition(&calm, "Degraded").truth),
+        (condition(&calm, "Ready").status, condition(&calm, "Degraded").status),
         (ConditionStatus::True, ConditionStatus::False)
     );
     world.scale(4);
@@ -123,7 +125,7 @@ fn who_overrules_is_named_by_the_api_servers_record() {
     let plan = plan(&world.seen());
     assert_eq!(plan.step, Step::Rest);
     let message = &condition(&plan, "Hindered").message;
-    assert!(message.contains("spec.maxUnavailable should be 1 and is 0; changed by team-tool"), "{message}");
+    assert!(message.contains("spec.maxUnavailable should be 1, but is 0; changed by team-tool"), "{message}");
 }
 
 #[test]
@@ -131,12 +133,13 @@ fn case_r13_an_owner_that_somebody_gave_a_claim_does_not_stop_growth_and_is_told
     let mut world = settled(3);
     world.claims.get_mut(&Seat::voter(0)).unwrap().owned = true;
     let seen = world.seen();
-    let places: Vec<Place> = writes(&plan(&seen)).iter().flat_map(|write| places(&seen, write)).collect();
-    world.hindrances.objects.insert(key(Kind::PersistentVolumeClaim, "data-zk-0"), Hindrance::Overruled(places));
+    let differences: Vec<FieldDifference> =
+        writes(&plan(&seen)).iter().flat_map(|write| differences(&seen, write)).collect();
+    world.hindrances.objects.insert(key(Kind::PersistentVolumeClaim, "data-zk-0"), Hindrance::Overruled(differences));
     let calm = plan(&world.seen());
     assert_eq!(calm.step, Step::Rest);
     let message = &condition(&calm, "Hindered").message;
-    assert!(message.contains("data-zk-0") && message.contains("will be deleted with it"), "{message}");
+    assert!(message.contains("data-zk-0") && message.contains("is deleted with the ensemble"), "{message}");
     assert_eq!(world.scale(5).settle().step, Step::Rest);
     assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
 }
@@ -156,10 +159,10 @@ fn case_r13_a_quota_of_services_holds_the_new_member_and_not_the_restart_that_wa
     let Step::Refuse(reason) = &held.step else { panic!("{:?}", held.step) };
     assert!(reason.code == "ApplyRefused" && reason.message.contains(QUOTA), "{reason:?}");
     let degraded = condition(&held, "Degraded");
-    assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "ApplyRefused"));
-    assert_eq!(condition(&held, "Ready").truth, ConditionStatus::False);
+    assert_eq!((degraded.status, degraded.reason), (ConditionStatus::True, "ApplyRefused"));
+    assert_eq!(condition(&held, "Ready").status, ConditionStatus::False);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Restart);
     let asked = plan(&seen).step;
     assert!(matches!(&asked, Step::Restart(restart) if restart.id == ServerId(1)), "{asked:?}");
     // The quota is lifted, and the pause is over.
@@ -185,7 +188,7 @@ fn a_set_that_is_not_let_grow_holds_nobody_else_up() {
     let Step::Refuse(reason) = plan(&world.seen()).step else { panic!() };
     assert!(reason.message.contains("failed to apply StatefulSet zk: the API server says: denied by a policy"));
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(1)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().request = Some(MemberRequest::Restart);
     assert!(matches!(plan(&seen).step, Step::Restart(_)));
 }
 
@@ -198,7 +201,7 @@ fn a_refused_template_leaves_healing_to_go_on_and_another_template_is_tried_at_o
     assert!(matches!(&held.step, Step::Refuse(reason) if reason.code == "ApplyRefused"), "{:?}", held.step);
     let mut seen = world.seen();
     world.down.insert(ServerId(2));
-    seen.pods.get_mut(&Seat::voter(1)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(1)).unwrap().request = Some(MemberRequest::Restart);
     assert!(matches!(plan(&seen).step, Step::Restart(_)));
     world.down.clear();
     world.spec.jvm = Some(JvmSpec { heap: Some("301Mi".into()), ..JvmSpec::default() });
@@ -218,7 +221,7 @@ fn a_charter_that_is_refused_holds_the_membership_and_restarts_and_says_so() {
     // What does not hang on it is written.
     world.settle();
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Restart);
     let held = plan(&seen);
     assert!(
         matches!(&held.step, Step::Refuse(reason) if reason.message.contains("denied by a policy")),
@@ -286,7 +289,7 @@ fn unmade(world: &World, pod: u32, since: Option<u64>) -> Observation {
     let mut seen = world.seen();
     seen.pods.remove(&Seat::voter(pod));
     seen.members.remove(&ServerId(pod + 1));
-    seen.hindrances.pods.insert(Seat::voter(pod), Refusal { since, words: PSA.into() });
+    seen.hindrances.pods.insert(Seat::voter(pod), PodRefusal { since, words: PSA.into() });
     seen
 }
 
@@ -301,11 +304,11 @@ fn case_06_a_roll_halts_at_a_pod_that_is_refused_with_the_api_servers_words() {
         let plan = plan(&unmade(&world, 1, since));
         assert!(matches!(&plan.step, Step::Wait(_)), "{:?}", plan.step);
         for name in ["Degraded", "Ready", "Progressing"] {
-            let verdict = condition(&plan, name);
-            assert_eq!(verdict.reason, reason, "{name}");
-            assert!(verdict.message.contains(PSA), "{}", verdict.message);
+            let condition = condition(&plan, name);
+            assert_eq!(condition.reason, reason, "{name}");
+            assert!(condition.message.contains(PSA), "{}", condition.message);
         }
-        assert_eq!(condition(&plan, "Degraded").truth, ConditionStatus::True);
+        assert_eq!(condition(&plan, "Degraded").status, ConditionStatus::True);
     }
 }
 
@@ -329,15 +332,15 @@ fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
     let born = plan(&seen);
     assert_eq!(condition(&born, "Degraded").message, "the ensemble is being born");
     let words = "pods \"zk-0\" is forbidden: failed quota: compute: must specify limits.cpu for: agent,prepare";
-    seen.hindrances.pods.insert(Seat::voter(0), Refusal { since: Some(seen.now), words: words.into() });
+    seen.hindrances.pods.insert(Seat::voter(0), PodRefusal { since: Some(seen.now), words: words.into() });
     let refused = plan(&seen);
     let degraded = condition(&refused, "Degraded");
-    assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "PodRefused"));
+    assert_eq!((degraded.status, degraded.reason), (ConditionStatus::True, "PodRefused"));
     assert!(degraded.message.contains(words), "{}", degraded.message);
     // `kubectl get` shows the reason of Ready, and an Event that of Progressing.
     for name in ["Progressing", "Ready"] {
-        let verdict = condition(&refused, name);
-        assert!(verdict.reason == "PodRefused" && verdict.message.contains(words), "{verdict:?}");
+        let condition = condition(&refused, name);
+        assert!(condition.reason == "PodRefused" && condition.message.contains(words), "{condition:?}");
     }
 }
 
@@ -354,17 +357,17 @@ fn a_founder_that_has_been_in_trouble_for_a_minute_is_the_reason_everywhere_and_
         plan(&stuck)
     };
     let fresh = told(60);
-    assert_eq!(condition(&fresh, "Degraded").truth, ConditionStatus::False);
+    assert_eq!(condition(&fresh, "Degraded").status, ConditionStatus::False);
     for name in ["Progressing", "Ready"] {
         assert_eq!(condition(&fresh, name).reason, "Founding");
         assert!(condition(&fresh, name).message.contains(words));
     }
     let long = told(61);
     for name in ["Degraded", "Progressing", "Ready"] {
-        let verdict = condition(&long, name);
-        assert!(verdict.reason == "PodStuck" && verdict.message.contains(words), "{verdict:?}");
+        let condition = condition(&long, name);
+        assert!(condition.reason == "PodStuck" && condition.message.contains(words), "{condition:?}");
     }
-    assert_eq!(condition(&long, "Degraded").truth, ConditionStatus::True);
+    assert_eq!(condition(&long, "Degraded").status, ConditionStatus::True);
     assert!(matches!(long.step, Step::Wait(_)), "it may come up yet: {:?}", long.step);
 }
 
@@ -413,7 +416,7 @@ fn a_claim_that_policy_wants_owned_and_somebody_takes_from_the_ensemble_is_told(
     let mut world = settled(3);
     world.spec.storage.get_or_insert_default().reclaim.get_or_insert_default().on_delete = Some(ReclaimPolicy::Delete);
     let seen = world.seen();
-    let all: Vec<Place> = writes(&plan(&seen)).iter().flat_map(|write| places(&seen, write)).collect();
+    let all: Vec<FieldDifference> = writes(&plan(&seen)).iter().flat_map(|write| differences(&seen, write)).collect();
     for n in 0..3 {
         let claim = key(Kind::PersistentVolumeClaim, &format!("data-zk-{n}"));
         world.hindrances.objects.insert(claim, Hindrance::Overruled(all.clone()));
@@ -421,4 +424,117 @@ fn a_claim_that_policy_wants_owned_and_somebody_takes_from_the_ensemble_is_told(
     let plan = plan(&world.seen());
     assert_eq!(plan.step, Step::Rest);
     assert!(condition(&plan, "Hindered").message.contains("data-zk-2"));
+}
+
+/// A pod of a member's name that the StatefulSet controller does not take for its own.
+fn taken(world: &World, ordinal: u32, other: OtherPod) -> Observation {
+    let mut seen = world.seen();
+    seen.pods.remove(&Seat::voter(ordinal));
+    seen.members.remove(&ServerId(ordinal + 1));
+    seen.hindrances.in_the_way.insert(Seat::voter(ordinal), other);
+    seen
+}
+
+#[test]
+fn a_pod_that_the_stateful_set_has_let_go_is_named_with_its_label_and_nothing_is_done_to_it() {
+    let mut world = settled(3);
+    world.spec.jvm = Some(JvmSpec { heap: Some("300Mi".into()), ..JvmSpec::default() });
+    world.pass();
+    let label = "menagerie.dev/ensemble=zk".to_owned();
+    let let_go = OtherPod { released: true, lacks: vec![label], ..OtherPod::default() };
+    let held = plan(&taken(&world, 1, let_go));
+    assert!(matches!(&held.step, Step::Wait(_)), "{:?}", held.step);
+    for name in ["Degraded", "Ready", "Progressing", "RestartPending"] {
+        let condition = condition(&held, name);
+        assert_eq!(condition.reason, "ForeignPod", "{name}");
+        for words in
+            ["pod zk-1 exists and does not belong to StatefulSet zk", "put the label menagerie.dev/ensemble=zk back"]
+        {
+            assert!(condition.message.contains(words), "{name}: {}", condition.message);
+        }
+    }
+    let fewer = OtherPod { going: true, ..OtherPod::default() };
+    let goes = plan(&taken(&world, 1, fewer));
+    assert_eq!(condition(&goes, "Degraded").reason, "MemberNotSynced", "it goes by itself");
+    assert!(condition(&goes, "Degraded").message.ends_with("zk: it is being deleted"));
+    let held = OtherPod { going: true, finalizers: vec!["example.com/job".to_owned()], ..OtherPod::default() };
+    let held = condition(&plan(&taken(&world, 1, held)), "Degraded").message.clone();
+    assert!(held.contains("(example.com/job)") && held.contains("kubectl -n ns patch pod zk-1"), "{held}");
+}
+
+#[test]
+fn a_strangers_pod_of_a_name_that_growth_needs_is_named_and_so_is_one_at_a_birth() {
+    let mut world = settled(3);
+    world.silent.insert(ServerId(4));
+    world.scale(4).settle();
+    let grows = plan(&taken(&world, 3, OtherPod { owner: Some("Job copy".into()), ..OtherPod::default() }));
+    assert!(matches!(&grows.step, Step::Wait(_)), "{:?}", grows.step);
+    let ready = condition(&grows, "Ready");
+    assert!(ready.reason == "ForeignPod" && ready.message.contains("pod zk-3 exists"), "{ready:?}");
+    assert!(ready.message.contains("but to Job copy"), "{}", ready.message);
+    let mut born = zk(3);
+    born.down = (1..=3).map(ServerId).collect();
+    born.settle();
+    let born = plan(&taken(&born, 2, OtherPod::default()));
+    let degraded = condition(&born, "Degraded");
+    assert_eq!((degraded.status, degraded.reason), (ConditionStatus::True, "ForeignPod"));
+    assert!(degraded.message.ends_with("zk: delete or rename it"), "{}", degraded.message);
+}
+
+#[test]
+fn a_strangers_pod_is_said_before_the_set_is_raised_and_restarts_go_on() {
+    let mut world = settled(3);
+    let job = OtherPod { owner: Some("Job copy".into()), ..OtherPod::default() };
+    world.hindrances.in_the_way.insert(Seat::voter(3), job);
+    let held = world.scale(5).settle();
+    assert!(matches!(&held.step, Step::Refuse(reason) if reason.code == "ForeignPod"), "{:?}", held.step);
+    assert_eq!(world.pods(), 3, "nobody is asked to make a pod that cannot be made: {:?}", world.trace);
+    let degraded = condition(&held, "Degraded");
+    assert!(degraded.message.contains("pod zk-3 exists") && degraded.message.contains("Job copy"), "{degraded:?}");
+    world.asked.insert(ServerId(1));
+    world.settle();
+    assert!(world.trace.contains(&"restart 1".to_owned()), "{:?}", world.trace);
+    // One that goes by itself is waited for by the controller.
+    world.hindrances.in_the_way.get_mut(&Seat::voter(3)).unwrap().going = true;
+    world.settle();
+    assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn without_a_leader_a_pod_in_the_way_does_not_hold_up_the_restart_of_another() {
+    let mut world = settled(3);
+    world.down = (1..=3).map(ServerId).collect();
+    world.spec.jvm = Some(JvmSpec { heap: Some("300Mi".into()), ..JvmSpec::default() });
+    let restarts = |other: OtherPod| {
+        let mut world = world.clone();
+        world.pass();
+        let mut seen = taken(&world, 1, other);
+        for pod in seen.pods.values_mut() {
+            (pod.served, pod.unready) = (false, None);
+        }
+        matches!(plan(&seen).step, Step::Restart(_))
+    };
+    assert!(restarts(OtherPod::default()), "nobody knows when it goes");
+    assert!(!restarts(OtherPod { going: true, ..OtherPod::default() }), "another is about to be created");
+}
+
+#[test]
+fn a_pod_that_does_not_go_is_told_with_who_holds_it_or_with_its_node() {
+    let world = settled(3);
+    let told = |late: u64, ended: bool, finalizers: &[&str]| {
+        let mut seen = world.seen();
+        let finalizers = finalizers.iter().map(|name| (*name).to_owned()).collect();
+        let pod = seen.pods.get_mut(&Seat::voter(1)).unwrap();
+        pod.terminating = true;
+        pod.ending = Some(Ending { until: seen.now - late, ended, finalizers });
+        condition(&plan(&seen), "Degraded").message.clone()
+    };
+    let ordinary = "waiting for member 2 (pod zk-1): its pod is being deleted";
+    assert_eq!(told(0, false, &["example.com/job-tracking"]), ordinary, "it runs, and has its time");
+    assert_eq!(told(0, true, &[]), ordinary);
+    for held in [told(0, true, &["example.com/job-tracking"]), told(31, false, &["example.com/job-tracking"])] {
+        assert!(held.contains("(example.com/job-tracking)") && held.contains("patch pod zk-1"), "{held}");
+    }
+    let node = told(31, false, &[]);
+    assert!(node.contains("node node-1 does not say that it has ended"), "{node}");
 }

@@ -8,7 +8,7 @@ use super::world::{World, zk};
 
 /// Something that happens between two passes.
 #[derive(Clone, Debug)]
-enum Happening {
+enum ClusterEvent {
     Pass,
     Scale(i32),
     Silence(u32),
@@ -20,22 +20,22 @@ enum Happening {
     Recover,
 }
 
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+fn events() -> impl Strategy<Value = Vec<ClusterEvent>> {
     let one = prop_oneof![
-        12 => Just(Happening::Pass),
-        2 => (1i32..=7).prop_map(Happening::Scale),
-        1 => (1u32..=7).prop_map(Happening::Silence),
-        1 => (1u32..=7).prop_map(Happening::Stop),
-        1 => (1u32..=7).prop_map(Happening::Unplace),
-        1 => (1u32..=7).prop_map(Happening::Lose),
-        2 => Just(Happening::Recover),
+        12 => Just(ClusterEvent::Pass),
+        2 => (1i32..=7).prop_map(ClusterEvent::Scale),
+        1 => (1u32..=7).prop_map(ClusterEvent::Silence),
+        1 => (1u32..=7).prop_map(ClusterEvent::Stop),
+        1 => (1u32..=7).prop_map(ClusterEvent::Unplace),
+        1 => (1u32..=7).prop_map(ClusterEvent::Lose),
+        2 => Just(ClusterEvent::Recover),
     ];
     prop::collection::vec(one, 0..120)
 }
 
-fn happen(world: &mut World, happening: &Happening) -> Option<Step> {
-    match happening {
-        Happening::Pass => {
+fn happen(world: &mut World, event: &ClusterEvent) -> Option<Step> {
+    match event {
+        ClusterEvent::Pass => {
             let step = world.pass().step;
             // A new volume is where there is a node.
             if let Step::ReplaceVolume(replacement) = &step {
@@ -43,17 +43,17 @@ fn happen(world: &mut World, happening: &Happening) -> Option<Step> {
             }
             return Some(step);
         }
-        Happening::Scale(replicas) => world.spec.replicas = *replicas,
-        Happening::Silence(id) => drop(world.silent.insert(ServerId(*id))),
-        Happening::Stop(id) => drop(world.down.insert(ServerId(*id))),
-        Happening::Unplace(id) => drop(world.unplaced.insert(ServerId(*id))),
-        Happening::Lose(id) => {
+        ClusterEvent::Scale(replicas) => world.spec.replicas = *replicas,
+        ClusterEvent::Silence(id) => drop(world.silent.insert(ServerId(*id))),
+        ClusterEvent::Stop(id) => drop(world.down.insert(ServerId(*id))),
+        ClusterEvent::Unplace(id) => drop(world.unplaced.insert(ServerId(*id))),
+        ClusterEvent::Lose(id) => {
             if let Some(claim) = world.claims.get_mut(&ServerId(*id).seat()).filter(|claim| claim.volume.is_some()) {
                 claim.lost = Some("its node is gone".into());
                 world.unplaced.insert(ServerId(*id));
             }
         }
-        Happening::Recover => {
+        ClusterEvent::Recover => {
             world.silent.clear();
             world.down.clear();
             world.unplaced.clear();
@@ -70,12 +70,12 @@ proptest! {
     /// The world itself asserts that a change has quorum and the right version, and that no member's pod is stopped. One that
     /// does not serve takes nothing along when it leaves, while those that do are a majority with it and without it.
     #[test]
-    fn a_step_is_taken_only_while_every_voter_answers_and_one_at_a_time(first in 1i32..=5, happenings in happenings()) {
+    fn a_step_is_taken_only_while_every_voter_answers_and_one_at_a_time(first in 1i32..=5, events in events()) {
         let mut world = zk(first);
         let mut start = 0;
-        for happening in &happenings {
+        for event in &events {
             let before = world.voters();
-            if matches!(happening, Happening::Scale(_)) {
+            if matches!(event, ClusterEvent::Scale(_)) {
                 start = before.len();
             }
             let stopped = |world: &World, id: u32| world.down.contains(&ServerId(id)) || world.unplaced.contains(&ServerId(id));
@@ -83,7 +83,7 @@ proptest! {
             let absent: Vec<u32> = before.iter().copied().filter(|id| away(&world, *id)).collect();
             let majority = before.len() - absent.len() > before.len() / 2;
             let pod = world.pods();
-            let step = happen(&mut world, happening);
+            let step = happen(&mut world, event);
             let after = world.voters();
             let changed = before.iter().filter(|id| !after.contains(id)).count() + after.iter().filter(|id| !before.contains(id)).count();
             if !before.is_empty() {
@@ -110,12 +110,12 @@ proptest! {
     }
 
     #[test]
-    fn once_nothing_happens_any_more_it_comes_to_what_was_last_wanted_and_rests(first in 1i32..=5, happenings in happenings()) {
+    fn once_nothing_happens_any_more_it_comes_to_what_was_last_wanted_and_rests(first in 1i32..=5, events in events()) {
         let mut world = zk(first);
-        for happening in &happenings {
-            happen(&mut world, happening);
+        for event in &events {
+            happen(&mut world, event);
         }
-        happen(&mut world, &Happening::Recover);
+        happen(&mut world, &ClusterEvent::Recover);
         let plan = world.settle();
         prop_assert_eq!(&plan.step, &Step::Rest, "{:?}", world.trace);
         prop_assert_eq!(world.voters(), (1..=u32::try_from(world.spec.replicas).unwrap()).collect::<Vec<_>>());

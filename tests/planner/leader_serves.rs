@@ -173,7 +173,7 @@ fn one_that_leads_alone_and_serves_nobody_as_its_revision_has_it_is_said() {
 
 /// What people do between two passes, and what befalls members.
 #[derive(Clone, Debug)]
-enum Happening {
+enum MemberEvent {
     Pass,
     Scale(i32),
     Serves(bool),
@@ -181,13 +181,13 @@ enum Happening {
     Crash(u32),
 }
 
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+fn events() -> impl Strategy<Value = Vec<MemberEvent>> {
     let one = prop_oneof![
-        12 => Just(Happening::Pass),
-        2 => (1i32..=5).prop_map(Happening::Scale),
-        2 => any::<bool>().prop_map(Happening::Serves),
-        1 => (0i32..100).prop_map(Happening::Restart),
-        1 => (1u32..=5).prop_map(Happening::Crash),
+        12 => Just(MemberEvent::Pass),
+        2 => (1i32..=5).prop_map(MemberEvent::Scale),
+        2 => any::<bool>().prop_map(MemberEvent::Serves),
+        1 => (0i32..100).prop_map(MemberEvent::Restart),
+        1 => (1u32..=5).prop_map(MemberEvent::Crash),
     ];
     prop::collection::vec(one, 0..60)
 }
@@ -197,15 +197,15 @@ proptest! {
 
     /// Nothing is ever asked of a leader that takes no session, and whatever was asked for, it comes to an end.
     #[test]
-    fn whatever_happens_nobody_asks_a_leader_that_takes_no_session_and_it_ends(happenings in happenings()) {
+    fn whatever_happens_nobody_asks_a_leader_that_takes_no_session_and_it_ends(events in events()) {
         let mut world = zk(3);
-        for happening in happenings {
-            match happening {
-                Happening::Pass => drop(world.pass()),
-                Happening::Scale(replicas) => world.spec.replicas = replicas,
-                Happening::Serves(value) => serves(&mut world, Some(if value { "yes" } else { "no" })),
-                Happening::Restart(n) => drop(world.spec.config.get_or_insert_default().insert("snapCount".into(), n.to_string())),
-                Happening::Crash(id) => {
+        for event in events {
+            match event {
+                MemberEvent::Pass => drop(world.pass()),
+                MemberEvent::Scale(replicas) => world.spec.replicas = replicas,
+                MemberEvent::Serves(value) => serves(&mut world, Some(if value { "yes" } else { "no" })),
+                MemberEvent::Restart(n) => drop(world.spec.config.get_or_insert_default().insert("snapCount".into(), n.to_string())),
+                MemberEvent::Crash(id) => {
                     world.down.insert(ServerId(id));
                     world.pass();
                     world.down.clear();

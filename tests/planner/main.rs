@@ -1,5 +1,7 @@
 //! The planner against a small world of its own: objects, pods and members that do what they are told.
 
+mod archive;
+mod barred;
 mod exits;
 mod fit;
 mod groups;
@@ -8,10 +10,13 @@ mod healing;
 mod hindered;
 mod laws;
 mod leader_serves;
+mod lost;
 mod meddler;
 mod meddling;
 #[path = "../support/names.rs"]
 mod names;
+mod observers;
+mod orders;
 mod origin;
 mod passing;
 mod password;

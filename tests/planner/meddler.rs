@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use menagerie::api::Guarded;
 use menagerie::model::observed::ObjectKey;
-use menagerie::model::{Hindrances, Place};
-use menagerie::operator::hindered::Notes;
+use menagerie::model::{FieldDifference, Hindrances};
+use menagerie::operator::hindered::EnsembleNotes;
 use menagerie::plan::{Target, came_out_otherwise};
 use menagerie::render::Rendered;
 use serde_json::Value;
@@ -28,13 +28,13 @@ pub struct Meddler {
     pub deletes: fn(&ObjectKey) -> bool,
     /// In which words ZooKeeper refuses that rights are taken away.
     pub unguarded: Option<&'static str>,
-    pub notes: Notes,
+    pub notes: EnsembleNotes,
     pub start: Instant,
 }
 
 impl Default for Meddler {
     fn default() -> Self {
-        let (notes, start) = (Notes::default(), Instant::now());
+        let (notes, start) = (EnsembleNotes::default(), Instant::now());
         Self { mutate: |_, _| {}, refuses: |_, _| None, deletes: |_| false, unguarded: None, notes, start }
     }
 }
@@ -50,7 +50,7 @@ impl Meddler {
     }
 
     /// What a write comes to; `None` when it is refused.
-    pub fn written(&mut self, object: &Rendered, meant: Vec<Place>, now: u64) -> Option<Value> {
+    pub fn written(&mut self, object: &Rendered, meant: Vec<FieldDifference>, now: u64) -> Option<Value> {
         let now = self.at(now);
         if let Some(words) = (self.refuses)(&object.key, Verb::Apply) {
             self.notes.objects.refused(&object.key, &object.seal(), words, now);

@@ -2,7 +2,7 @@
 
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Seat, ServerId};
-use menagerie::plan::{ConditionStatus, Plan, Step, Verdict, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, UntimedCondition, plan};
 use serde_json::{Value, json};
 
 use super::meddler::{Meddler, Verb};
@@ -20,8 +20,8 @@ fn settled(replicas: i32) -> World {
     world
 }
 
-fn condition<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
-    plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
+fn condition<'a>(plan: &'a Plan, name: &str) -> &'a UntimedCondition {
+    plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}: {plan:?}"))
 }
 
 /// Its server does not run, and its pod is to be made anew.
@@ -94,7 +94,7 @@ fn what_a_policy_makes_of_a_claims_metadata_holds_up_neither_healing_nor_growth_
         world.scale(5);
         let rest = world.settle();
         assert_eq!((&rest.step, world.voters()), (&Step::Rest, vec![1, 2, 3, 4, 5]), "{field}: {:?}", world.trace);
-        assert_eq!(condition(&rest, "Ready").truth, ConditionStatus::True);
+        assert_eq!(condition(&rest, "Ready").status, ConditionStatus::True);
         let said = condition(&rest, "Hindered");
         assert_eq!(said.reason, "Overruled");
         for words in ["PersistentVolumeClaim data-zk-0", field, "webhook"] {
@@ -190,7 +190,7 @@ fn a_pod_whose_deletion_is_refused_holds_up_neither_a_roll_of_the_others_nor_gro
     let held = passes(&mut world);
     assert_eq!(world.voters(), [1, 2, 3, 4], "{:?} {:?}", held.step, world.trace);
     assert!(matches!(&held.step, Step::Refuse(reason) if reason.message.contains(DENIED)), "{:?}", held.step);
-    assert_eq!(condition(&held, "QuorumAvailable").truth, ConditionStatus::True);
+    assert_eq!(condition(&held, "QuorumAvailable").status, ConditionStatus::True);
 }
 
 #[test]

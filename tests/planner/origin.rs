@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::names::names;
 use super::scenarios::{condition, reason, settled};
-use super::world::{UID, claim, zk};
+use super::world::{UID, World, claim, zk};
 
 #[test]
 fn the_seed_does_not_change_before_birth_whatever_the_spec_says_meanwhile() {
@@ -46,6 +46,26 @@ fn an_ensemble_created_again_with_its_claims_is_the_same_ensemble_and_not_born_a
 }
 
 #[test]
+fn an_ensemble_created_again_that_is_stuck_is_not_said_to_be_being_born() {
+    let mut world = settled(3);
+    for (seat, claim) in &mut world.claims {
+        claim.born = seat.ordinal == 0;
+    }
+    world.recreate("another-uid");
+    world.down = (1..=3).map(ServerId).collect();
+    let stuck = world.settle();
+    assert_eq!(reason(&stuck).0, "NoQuorum");
+    let degraded = stuck.conditions.iter().find(|condition| condition.name == "Degraded").unwrap();
+    assert_eq!((degraded.status, degraded.reason), (ConditionStatus::True, "NoQuorum"), "{}", degraded.message);
+    // Nor does what is said of its restarts speak of a birth.
+    world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some("300Mi".into()), flags: None });
+    world.pass();
+    let seen = world.seen();
+    let due = plan(&seen).conditions.into_iter().find(|condition| condition.name == "RestartPending").unwrap();
+    assert_ne!(due.reason, "Founding", "{}", due.message);
+}
+
+#[test]
 fn an_ensemble_created_again_smaller_starts_with_all_its_claims_and_shrinks_from_there() {
     let mut world = settled(3);
     world.spec.replicas = 1;
@@ -68,11 +88,11 @@ fn claims_of_an_ensemble_that_was_never_born_do_not_keep_the_next_from_being_bor
 #[test]
 fn a_born_ensemble_of_which_no_member_has_data_is_said_to_be_lost() {
     let mut world = settled(3);
-    world.wiped = true;
+    world.empty = (1..=3).map(ServerId).collect();
     let plan = world.settle();
     assert_eq!(reason(&plan).0, "NoData");
     world.silent.insert(ServerId(2));
-    assert_eq!(reason(&world.settle()).0, "NoQuorum", "one that is silent may have all of it");
+    assert_eq!(reason(&world.settle()).0, "MajorityLost", "one that is silent may have all of it");
 }
 
 #[test]
@@ -160,6 +180,8 @@ fn claims_that_are_being_deleted_are_waited_for_and_are_no_evidence() {
     world.claims.insert(Seat::voter(0), going);
     assert_eq!(reason(&world.settle()).0, "ClaimTerminating");
     assert!(world.objects.is_empty());
+    world.claims.get_mut(&Seat::voter(0)).unwrap().finalizers = vec!["example.com/backup".into()];
+    assert!(reason(&world.settle()).1.ends_with("takes away its finalizers (example.com/backup)"));
     world.claims.clear();
     assert_eq!(world.settle().status.identity.as_deref(), Some(UID));
 }
@@ -179,4 +201,41 @@ fn a_birth_is_over_with_the_first_quorum_whether_or_not_anybody_confirms_its_mem
         return;
     }
     panic!("{:?}", world.trace);
+}
+
+#[test]
+fn founders_are_told_what_the_ensemble_is_made_from_and_nobody_is_once_it_was_born() {
+    let from = |at: &str| {
+        let s3 = json!({"bucket": "backups", "credentialsSecret": "keys"});
+        serde_json::from_value(json!({"s3": s3, "identity": "old", "at": at})).unwrap()
+    };
+    let mut world = zk(3);
+    world.spec.from = Some(from("0x500000001"));
+    world.down = [ServerId(2), ServerId(3)].into();
+    world.settle();
+    let told = |world: &World| world.seen().charter.unwrap().parent.map(|parent| parent.to_string());
+    let first = told(&world);
+    assert_eq!(first.as_deref(), Some("0x500000001 of ensemble old in s3://backups"));
+    // Somebody edits it out: founders would vote with empty volumes.
+    let config = ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() };
+    world.objects.remove(&config);
+    world.settle();
+    assert_eq!(told(&world), first);
+    world.down.clear();
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(told(&world), None, "an empty volume waits for the others' data from now on");
+}
+
+#[test]
+fn that_claims_which_were_kept_count_and_not_what_the_spec_begins_with_is_said() {
+    let from = serde_json::from_value(json!({"s3": {"bucket": "backups"}, "identity": "old", "at": "0x5"})).unwrap();
+    let mut world = settled(3);
+    world.spec.from = Some(from);
+    let from = world.spec.from.clone();
+    assert_eq!(condition(&world.settle(), "Warning"), None, "it was made from that");
+    world.recreate("again");
+    world.spec.from = from;
+    let plan = world.settle();
+    let warning = plan.conditions.iter().find(|condition| condition.name == "Warning").unwrap();
+    assert!(warning.reason == "FromIgnored" && warning.message.contains("and not 0x5 of ensemble old in s3://backups"));
 }

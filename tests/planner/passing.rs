@@ -3,7 +3,7 @@
 use menagerie::api::{JvmSpec, UpdateMode, UpdatePolicy};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::truth::ServerState;
-use menagerie::model::{Asked, Fact, NodeFacts, Observation, Seat, ServerId};
+use menagerie::model::{Fact, MemberRequest, NodeFacts, Observation, Seat, ServerId};
 use menagerie::plan::{Plan, Purpose, Step, plan};
 
 use super::world::{World, zk};
@@ -29,14 +29,15 @@ fn heap(world: &mut World) {
 }
 
 fn said(plan: &Plan, name: &str) -> (&'static str, String) {
-    let verdict = plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}"));
-    (verdict.reason, verdict.message.clone())
+    let condition =
+        plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}"));
+    (condition.reason, condition.message.clone())
 }
 
 fn is_true(plan: &Plan, name: &str) -> bool {
     plan.conditions
         .iter()
-        .any(|verdict| verdict.name == name && verdict.truth == menagerie::plan::ConditionStatus::True)
+        .any(|condition| condition.name == name && condition.status == menagerie::plan::ConditionStatus::True)
 }
 
 #[test]
@@ -58,15 +59,15 @@ fn the_only_member_is_not_restarted_when_its_claim_is_being_deleted_and_three_ge
 }
 
 /// Why a restart is due, and what is seen of that.
-type Change = (&'static str, fn(&mut Observation));
+type RestartCause = (&'static str, fn(&mut Observation));
 
 /// Whatever makes a restart due: nobody asks the spec what has become of a volume.
 #[test]
 fn no_reason_to_restart_the_only_member_is_good_enough_to_lose_its_data() {
     let silent = || ServerState::Silent { reason: "no answer within 2500 ms".into() };
-    let changes: [Change; 5] = [
+    let changes: [RestartCause; 5] = [
         ("roll", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().revision = Some("older".into())),
-        ("asked", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart)),
+        ("asked", |seen| seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Restart)),
         ("password", |seen| truth(seen).disk.outdated = Some("the password was changed".into())),
         ("frozen", |seen| (truth(seen).stalled, truth(seen).still) = (Some(3_600), Some(3_600))),
         ("drained", |seen| {
@@ -195,6 +196,6 @@ fn a_claim_that_is_gone_while_its_pod_runs_is_as_one_that_is_going() {
     assert_eq!(world.trace, ["leave 1", "restart 1", "join 1"]);
     let mut seen = settled(1).seen();
     seen.claims.clear();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Restart);
     assert!(!matches!(plan(&seen).step, Step::Restart(_)));
 }

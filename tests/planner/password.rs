@@ -8,8 +8,8 @@ use menagerie::plan::{ConditionStatus, Plan, Step, plan};
 use super::scenarios::settled;
 
 fn ready(plan: &Plan) -> (ConditionStatus, &str) {
-    let verdict = plan.conditions.iter().find(|verdict| verdict.name == "Ready").unwrap();
-    (verdict.truth, verdict.reason)
+    let condition = plan.conditions.iter().find(|condition| condition.name == "Ready").unwrap();
+    (condition.status, condition.reason)
 }
 
 fn with(password: PasswordFacts) -> Observation {
@@ -53,6 +53,6 @@ fn an_emptied_password_is_said_and_stops_nobody() {
     let told = plan(&with(PasswordFacts { lacking: true, changed: None }));
     assert!(matches!(&told.step, Step::Refuse(reason) if reason.message.contains("zk-super")), "{:?}", told.step);
     assert_eq!(ready(&told), (ConditionStatus::False, "StepNotTaken"));
-    let degraded = told.conditions.iter().find(|verdict| verdict.name == "Degraded").unwrap();
-    assert_eq!((degraded.truth, degraded.reason), (ConditionStatus::True, "StepNotTaken"));
+    let degraded = told.conditions.iter().find(|condition| condition.name == "Degraded").unwrap();
+    assert_eq!((degraded.status, degraded.reason), (ConditionStatus::True, "StepNotTaken"));
 }

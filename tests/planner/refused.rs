@@ -68,7 +68,7 @@ fn what_is_no_quantity_is_refused_wherever_a_spec_has_one_and_the_place_is_named
         let message = refusal(&spec).unwrap_or_else(|| panic!("{place} is accepted"));
         assert!(message.contains(place) && message.contains(wrong), "{place}: {message}");
     }
-    assert!(refusal(&json!({"resources": {"limits": {"cpu": "-1"}}})).is_some(), "less than nothing");
+    assert!(refusal(&json!({"resources": {"limits": {"cpu": "-1"}}})).is_some(), "a negative quantity");
     for good in ["2", "500m", "0.5", "1e-1"] {
         assert_eq!(refusal(&json!({"resources": {"limits": {"cpu": good}}})), None, "{good}");
     }
@@ -82,9 +82,9 @@ fn a_quantity_may_be_a_number_as_yaml_has_it() {
 #[test]
 fn a_memory_limit_in_which_nothing_runs_is_refused_and_the_unit_that_is_meant_is_named() {
     for (limit, hint) in [
-        ("512", Some("512Mi is meant?")),
-        ("768m", Some("768Mi is meant?")),
-        ("1", Some("1Mi is meant?")),
+        ("512", Some("did you mean 512Mi?")),
+        ("768m", Some("did you mean 768Mi?")),
+        ("1", Some("did you mean 1Mi?")),
         ("0", None),
         ("63Mi", None),
     ] {
@@ -99,7 +99,7 @@ fn a_memory_limit_in_which_nothing_runs_is_refused_and_the_unit_that_is_meant_is
             }
             let message = message.unwrap_or_else(|| panic!("{spec} is accepted"));
             assert!(message.contains("at least") && hint.is_none_or(|hint| message.contains(hint)), "{message}");
-            assert_eq!(message.contains("is meant?"), hint.is_some(), "{message}");
+            assert_eq!(message.contains("did you mean"), hint.is_some(), "{message}");
         }
     }
     for good in ["64Mi", "256Mi", "268435456", "2Gi"] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::truth::ServerState;
-use menagerie::model::{Asked, Fact, NodeFacts, Observation, Seat, ServerId};
+use menagerie::model::{Fact, MemberRequest, NodeFacts, Observation, Seat, ServerId};
 use menagerie::plan::{Plan, Purpose, Step, plan};
 
 use super::world::{World, zk};
@@ -18,15 +18,15 @@ fn settled(replicas: i32) -> World {
 }
 
 fn degraded(plan: &Plan) -> (&'static str, String) {
-    let verdict = plan.conditions.iter().find(|verdict| verdict.name == "Degraded").unwrap();
-    (verdict.reason, verdict.message.clone())
+    let condition = plan.conditions.iter().find(|condition| condition.name == "Degraded").unwrap();
+    (condition.reason, condition.message.clone())
 }
 
 /// The volume of member 1 is gone with its node, and its pod cannot be put anywhere.
 fn lose(world: &mut World) {
     world.down.insert(ServerId(1));
     world.claims.get_mut(&Seat::voter(0)).unwrap().lost =
-        Some("its volume can be reached from n1 only, which is gone".into());
+        Some("its volume can be reached only from n1, which is gone".into());
 }
 
 fn lost(world: &mut World) -> Observation {
@@ -95,7 +95,7 @@ fn the_volume_of_a_pod_that_runs_or_has_only_just_come_is_not_given_up() {
 fn a_new_volume_can_be_asked_for_but_not_for_the_only_member() {
     for (replicas, refused) in [(3, false), (1, true)] {
         let mut seen = settled(replicas).seen();
-        seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
+        seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Replace);
         match plan(&seen).step {
             Step::Leave { id, why: Purpose::Replace, .. } => assert!(id == ServerId(1) && !refused),
             Step::Refuse(reason) => assert!(reason.code == "ReplaceRefused" && refused),
@@ -111,7 +111,7 @@ fn a_claim_of_another_ensemble_is_not_given_up_whatever_was_asked_for() {
     world.pass();
     world.claims.get_mut(&Seat::voter(0)).unwrap().identity = Some("somebody".into());
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Replace);
     assert!(!matches!(plan(&seen).step, Step::ReplaceVolume(_)), "{:?}", plan(&seen).step);
 }
 
@@ -190,10 +190,10 @@ fn case_r03_a_server_in_which_nothing_moves_is_restarted_and_one_that_is_slow_ne
             let slow = plan(&idle(&world, server.clone(), moves));
             assert!(matches!(slow.step, Step::Wait(_)), "{server:?} {moves:?}: {:?}", slow.step);
             assert_eq!(degraded(&slow).0, "StillSyncing");
-            assert!(degraded(&slow).1.contains("it moves, and is left alone"), "{}", degraded(&slow).1);
+            assert!(degraded(&slow).1.contains("it makes progress, and is left alone"), "{}", degraded(&slow).1);
         }
         let Step::Restart(restart) = plan(&idle(&world, server, Some(301))).step else { panic!() };
-        assert!(restart.why.contains("nothing has moved in it for 5 min"), "{}", restart.why);
+        assert!(restart.why.contains("has made no progress for 5 min"), "{}", restart.why);
     }
 }
 

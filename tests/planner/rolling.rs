@@ -1,7 +1,8 @@
 //! Restarts, told as behaviour.
 
 use menagerie::api::{UpdateMode, UpdatePolicy, UpdateWindow};
-use menagerie::model::{Asked, Fact, NodeFacts, Pool, Seat, ServerId};
+use menagerie::model::observed::{Kind, ObjectKey};
+use menagerie::model::{Fact, Live, MemberRequest, NodeFacts, Pool, Seat, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -23,9 +24,10 @@ fn heap(world: &mut World, heap: &str) {
     world.spec.jvm = Some(menagerie::api::JvmSpec { heap: Some(heap.into()), flags: None });
 }
 
-fn verdict(plan: &Plan, name: &str) -> (&'static str, String) {
-    let verdict = plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}"));
-    (verdict.reason, verdict.message.clone())
+fn condition(plan: &Plan, name: &str) -> (&'static str, String) {
+    let condition =
+        plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}"));
+    (condition.reason, condition.message.clone())
 }
 
 #[test]
@@ -53,10 +55,10 @@ fn a_change_of_the_template_is_announced_with_what_it_changes_before_anything_re
     heap(&mut world, "1Gi");
     let plan = world.pass();
     assert!(matches!(plan.step, Step::Apply(_)));
-    let (reason, message) = verdict(&plan, "Progressing");
+    let (reason, message) = condition(&plan, "Progressing");
     assert_eq!(reason, "TemplateChanged");
     assert!(message.contains("spec.containers.zookeeper.env.SERVER_JVMFLAGS.value"), "{message}");
-    assert_eq!(verdict(&plan, "Ready").0, "TemplateChanged", "who waits for Ready would be told so before the roll");
+    assert_eq!(condition(&plan, "Ready").0, "TemplateChanged", "who waits for Ready would be told so before the roll");
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn a_single_ephemeral_voter_is_not_restarted_because_it_is_all_the_data_there_is
     seen.pods.get_mut(&Seat::voter(0)).unwrap().revision = Some("older".into());
     let plan = plan(&seen);
     assert!(!matches!(plan.step, Step::Restart(_)), "{:?}", plan.step);
-    assert_eq!(verdict(&plan, "RestartPending").0, "WouldLoseData");
+    assert_eq!(condition(&plan, "RestartPending").0, "WouldLoseData");
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn the_next_waits_until_the_last_serves_and_a_late_one_halts_the_roll() {
     world.down.insert(ServerId(2));
     let plan = world.settle();
     assert_eq!(world.trace, ["restart 2"]);
-    let (reason, message) = verdict(&plan, "Degraded");
+    let (reason, message) = condition(&plan, "Degraded");
     assert_eq!(reason, "RollHalted");
     assert!(message.contains("pod zk-1") && message.contains("2 more"), "{message}");
 }
@@ -145,9 +147,9 @@ fn a_member_is_not_stopped_while_another_voter_is_missing() {
 fn a_restart_of_one_member_can_be_asked_for() {
     let world = settled(3);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Restart);
     let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
-    assert_eq!((restart.id, restart.why.as_str()), (ServerId(1), "its restart was asked for"));
+    assert_eq!((restart.id, restart.why.as_str()), (ServerId(1), "somebody asked for its restart"));
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn under_supervision_nothing_that_serves_restarts_before_its_revision_is_approve
     world.requests.approved = Some("zk-of-last-week".into());
     let plan = world.settle();
     assert_eq!((plan.step.clone(), world.trace.len()), (Step::Rest, 0));
-    let (reason, message) = verdict(&plan, "RestartPending");
+    let (reason, message) = condition(&plan, "RestartPending");
     assert_eq!(reason, "ApprovalNeeded");
     assert!(message.contains(&format!("menagerie.dev/approve={}", world.revision())), "{message}");
     world.requests.approved = Some(world.revision());
@@ -208,7 +210,7 @@ fn who_asks_for_the_restart_of_one_member_does_not_approve_of_the_others() {
     world.settle();
     assert!(world.trace.is_empty(), "{:?}", world.trace);
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Restart);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Restart);
     let Step::Restart(restart) = plan(&seen).step else { panic!("{:?}", plan(&seen).step) };
     assert_eq!(restart.id, ServerId(1), "the others are of an older revision, and of a higher ordinal");
 }
@@ -263,7 +265,7 @@ fn restarts_begin_only_while_a_window_is_open() {
     heap(&mut world, "1Gi");
     let plan = world.settle();
     assert!(world.trace.is_empty());
-    let (reason, message) = verdict(&plan, "RestartPending");
+    let (reason, message) = condition(&plan, "RestartPending");
     assert_eq!(reason, "WindowClosed");
     assert!(message.contains("2026-11-24 03:00 UTC"), "{message}");
     world.now += 15 * 3_600;
@@ -318,4 +320,77 @@ fn a_roll_beside_a_leader_whose_node_is_cordoned_ends_and_the_seat_does_not_go_b
     world.trace.clear();
     assert_eq!(world.settle().step, Step::Rest);
     assert!(world.trace.iter().filter(|step| step.starts_with("leave")).count() <= 2, "{:?}", world.trace);
+}
+
+#[test]
+fn restarts_that_nobody_takes_up_are_not_said_to_be_in_turn() {
+    let mut world = settled(3);
+    heap(&mut world, "1Gi");
+    world.pass();
+    assert_eq!(condition(&plan(&world.seen()), "RestartPending").0, "InTurn");
+    let mut broken = world.clone();
+    broken.spec.config = Some([("forceSync".to_owned(), "no".to_owned())].into());
+    let refused = plan(&broken.seen());
+    assert!(matches!(refused.step, Step::Refuse(_)), "{:?}", refused.step);
+    let (reason, message) = condition(&refused, "RestartPending");
+    assert!(reason == "InvalidSpec" && message.contains("forceSync"), "{reason}: {message}");
+    // A member that joins comes before them.
+    world.unplaced.insert(ServerId(4));
+    world.spec.replicas = 5;
+    while !matches!(plan(&world.seen()).step, Step::Wait(_)) {
+        world.pass();
+    }
+    let mut seen = world.seen();
+    let joiner = seen.pods.get_mut(&Seat::voter(3)).unwrap();
+    (joiner.since, joiner.served, joiner.unready) = (seen.now, false, None);
+    let (reason, message) = condition(&plan(&seen), "RestartPending");
+    assert!(reason == "Joining" && message.contains("member 4"), "{reason}: {message}");
+}
+
+#[test]
+fn a_rollout_restart_by_kubectl_restarts_one_after_the_other_and_the_leader_last() {
+    let mut world = settled(3);
+    let key = ObjectKey { kind: Kind::StatefulSet, name: "zk".into() };
+    let Some(Live::Ours(set)) = world.objects.get_mut(&key) else { panic!("no StatefulSet") };
+    set["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] =
+        serde_json::json!("2026-11-27T04:00:00Z");
+    assert_eq!(world.settle().step, Step::Rest);
+    assert_eq!(world.trace, ["restart 2", "restart 1", "leave 3", "join 3", "restart 3"]);
+    let Some(Live::Ours(set)) = world.objects.get(&key) else { panic!("no StatefulSet") };
+    let restarted = &set["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"];
+    assert!(restarted.is_string(), "what kubectl wrote stays");
+}
+
+#[test]
+fn the_version_in_the_status_is_the_oldest_that_runs_and_not_the_one_that_is_asked_for() {
+    let mut world = settled(3);
+    world.spec.version = "3.8.4".into();
+    world.spec.update_policy = Some(UpdatePolicy { mode: Some(UpdateMode::Supervised), ..Default::default() });
+    assert_eq!(world.settle().status.version.as_deref(), Some("3.9.5"), "an approval is awaited");
+    world.asked = [ServerId(1)].into();
+    assert!(matches!(world.pass().step, Step::Restart(_)));
+    assert_eq!(plan(&world.seen()).status.version.as_deref(), Some("3.8.4"), "one of them has it");
+    world.silent = (1..=3).map(ServerId).collect();
+    assert_eq!(plan(&world.seen()).status.version.as_deref(), Some("3.8.4"), "silence makes it no newer");
+    let mut unborn = zk(3);
+    assert_eq!(unborn.pass().status.version, None);
+}
+
+#[test]
+fn a_joiner_that_never_came_up_is_not_said_to_have_been_restarted() {
+    let mut world = settled(3);
+    world.unplaced.insert(ServerId(4));
+    world.scale(4).settle();
+    heap(&mut world, "300Mi");
+    world.pass();
+    let mut seen = world.seen();
+    let pod = seen.pods.get_mut(&Seat::voter(3)).unwrap();
+    (pod.revision, pod.served, pod.unready) = (Some(world.revision()), false, None);
+    let halted = plan(&seen);
+    let degraded = halted.conditions.iter().find(|condition| condition.name == "Degraded").unwrap();
+    assert_eq!(degraded.reason, "RollHalted", "{}", degraded.message);
+    for words in ["pod zk-3 of member 4, which is to join, is not in service", "0/3 nodes are available"] {
+        assert!(degraded.message.contains(words), "{words}: {}", degraded.message);
+    }
+    assert!(!degraded.message.contains("was restarted"), "{}", degraded.message);
 }

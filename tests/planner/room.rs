@@ -1,7 +1,7 @@
 //! Members that no node is found for, and who leaves so that they have one: one at a time, and never more than that takes.
 
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
-use menagerie::model::{Asked, Fact, Live, PodFacts, Seat, Server, ServerId, truth};
+use menagerie::model::{Fact, Live, MemberRequest, PodFacts, Seat, Server, ServerId, truth};
 use menagerie::plan::{Plan, Step, Write, plan};
 
 use super::scenarios::{five_without, ids, reason, settled};
@@ -72,7 +72,7 @@ fn a_person_may_give_up_the_volume_for_whose_node_a_member_waits() {
     world.unplaced = ids(&[1]);
     world.scale(3).settle();
     let mut seen = world.seen();
-    seen.pods.get_mut(&Seat::voter(0)).unwrap().asked = Some(Asked::Replace);
+    seen.pods.get_mut(&Seat::voter(0)).unwrap().request = Some(MemberRequest::Replace);
     assert!(
         matches!(plan(&seen).step, Step::ReplaceVolume(replacement) if replacement.id == ServerId(1)),
         "{:?}",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use menagerie::api::{Reclaim, ReclaimPolicy, StorageSpec};
 use menagerie::model::observed::{Kind, ObjectKey};
 use menagerie::model::{Live, Seat, ServerId};
-use menagerie::plan::{COURSE, ConditionStatus, GROUND, Plan, Step};
+use menagerie::plan::{ConditionStatus, MEMBERSHIP_RULES, PRECONDITION_RULES, Plan, Step};
 use serde_json::json;
 
 use super::world::{UID, World, zk};
@@ -18,7 +18,7 @@ pub fn reason(plan: &Plan) -> (&'static str, &str) {
 }
 
 pub fn condition(plan: &Plan, name: &str) -> Option<ConditionStatus> {
-    plan.conditions.iter().find(|verdict| verdict.name == name).map(|verdict| verdict.truth)
+    plan.conditions.iter().find(|condition| condition.name == name).map(|condition| condition.status)
 }
 
 pub fn settled(replicas: i32) -> World {
@@ -229,8 +229,17 @@ fn a_foreign_object_is_named_and_nothing_is_touched() {
 #[test]
 fn leftovers_of_an_earlier_ensemble_are_waited_for() {
     let mut world = zk(3);
-    world.objects.insert(ObjectKey { kind: Kind::StatefulSet, name: "zk".into() }, Live::Leftover);
-    assert_eq!(reason(&world.settle()).0, "LeftoverTerminating");
+    world
+        .objects
+        .insert(ObjectKey { kind: Kind::StatefulSet, name: "zk".into() }, Live::Leftover { finalizers: Vec::new() });
+    let words = "waiting until what an earlier ensemble left is gone: StatefulSet zk";
+    assert_eq!(reason(&world.settle()), ("LeftoverTerminating", words));
+    let held = Live::Leftover { finalizers: vec!["example.com/backup".to_owned()] };
+    world.objects.insert(ObjectKey { kind: Kind::StatefulSet, name: "zk".into() }, held);
+    let plan = world.settle();
+    let (code, message) = reason(&plan);
+    assert!(code == "LeftoverTerminating" && message.contains("(example.com/backup)"), "{message}");
+    assert!(message.contains("kubectl -n ns patch statefulset zk --type merge"), "{message}");
 }
 
 #[test]
@@ -261,7 +270,7 @@ fn an_even_number_of_voters_is_allowed_and_warned_of() {
     let mut world = zk(4);
     let plan = world.settle();
     assert_eq!(plan.step, Step::Rest);
-    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    let warning = plan.conditions.iter().find(|condition| condition.name == "Warning").unwrap();
     assert!(warning.message.contains("use 3 or 5"), "{}", warning.message);
     assert!(condition(&settled(3).settle(), "Warning").is_none());
 }
@@ -297,21 +306,21 @@ fn case_24_all_that_is_unwise_is_said_in_one_condition() {
     let mut world = settled(2);
     world.spec.config = Some([("datum", "x"), ("sslQuorum", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     let plan = world.settle();
-    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    let warning = plan.conditions.iter().find(|condition| condition.name == "Warning").unwrap();
     assert_eq!(warning.reason, "TwoVoters");
     for words in ["2 voters tolerate no failure", "sslQuorum: members with TLS", "know no datum"] {
         assert!(warning.message.contains(words), "{words:?} is not in {:?}", warning.message);
     }
     world.scale(3);
     let plan = world.settle();
-    let warning = plan.conditions.iter().find(|verdict| verdict.name == "Warning").unwrap();
+    let warning = plan.conditions.iter().find(|condition| condition.name == "Warning").unwrap();
     assert_eq!(warning.reason, "UnwiseSetting");
 }
 
 #[test]
 fn a_plan_says_which_rules_it_passed_over_on_the_way_to_its_step() {
     let names = |plan: &Plan| plan.considered.iter().map(|rule| rule.name).collect::<Vec<_>>();
-    let page: Vec<&str> = GROUND.iter().chain(COURSE).map(|rule| rule.name).collect();
+    let page: Vec<&str> = PRECONDITION_RULES.iter().chain(MEMBERSHIP_RULES).map(|rule| rule.name).collect();
     let mut world = settled(3);
     assert_eq!(names(&world.pass()), page, "at rest every rule was asked");
     world.scale(5);

@@ -2,7 +2,7 @@
 
 use menagerie::api::{JvmSpec, StorageSpec, UpdatePolicy};
 use menagerie::model::Seat;
-use menagerie::plan::{ConditionStatus, Plan, Step, Verdict, plan};
+use menagerie::plan::{ConditionStatus, Plan, Step, UntimedCondition, plan};
 
 use super::world::{World, zk};
 
@@ -18,8 +18,8 @@ fn heap(world: &mut World, heap: &str) {
     world.spec.jvm = Some(JvmSpec { heap: Some(heap.into()), flags: None });
 }
 
-fn verdict<'a>(plan: &'a Plan, name: &str) -> &'a Verdict {
-    plan.conditions.iter().find(|verdict| verdict.name == name).unwrap_or_else(|| panic!("no {name}"))
+fn condition<'a>(plan: &'a Plan, name: &str) -> &'a UntimedCondition {
+    plan.conditions.iter().find(|condition| condition.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
 /// The next revision has a container that ends again and again.
@@ -35,7 +35,7 @@ fn a_container_that_fails_beside_the_server_halts_the_roll_at_the_first_member_a
     with_a_failing_container(&mut world);
     let plan = world.settle();
     assert_eq!(world.trace, ["restart 2"]);
-    let degraded = verdict(&plan, "Degraded");
+    let degraded = condition(&plan, "Degraded");
     assert_eq!(degraded.reason, "RollHalted");
     assert!(
         degraded.message.contains("pod zk-1") && degraded.message.contains("exporter ended with 1"),
@@ -72,16 +72,16 @@ fn a_spec_that_is_put_right_rolls_all_even_where_no_pod_is_ready() {
     let mut world = settled(3);
     world.failing.insert(world.revision());
     let plan = world.settle();
-    let ready = verdict(&plan, "Ready");
-    assert_eq!((ready.truth, ready.reason), (ConditionStatus::False, "NoEndpoint"), "{ready:?}");
-    let warning = verdict(&plan, "Warning");
+    let ready = condition(&plan, "Ready");
+    assert_eq!((ready.status, ready.reason), (ConditionStatus::False, "NoEndpoint"), "{ready:?}");
+    let warning = condition(&plan, "Warning");
     assert_eq!(warning.reason, "NotInService");
     assert!(warning.message.contains("pod zk-2: container exporter ended with 1"), "{}", warning.message);
     heap(&mut world, "1Gi");
     let plan = world.settle();
     assert_eq!(plan.step, Step::Rest, "{:?}", world.trace);
     assert_eq!(world.trace.iter().filter(|word| word.starts_with("restart")).count(), 3, "{:?}", world.trace);
-    assert_eq!(verdict(&plan, "Ready").truth, ConditionStatus::True);
+    assert_eq!(condition(&plan, "Ready").status, ConditionStatus::True);
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn one_member_out_of_service_is_a_warning_and_the_ensemble_is_ready_for_the_othe
     let mut seen = world.seen();
     seen.pods.get_mut(&Seat::voter(0)).unwrap().shut = Some("container exporter ended with 1".into());
     let plan = plan(&seen);
-    assert_eq!(verdict(&plan, "Ready").truth, ConditionStatus::True);
-    assert_eq!(verdict(&plan, "Warning").reason, "NotInService");
+    assert_eq!(condition(&plan, "Ready").status, ConditionStatus::True);
+    assert_eq!(condition(&plan, "Warning").reason, "NotInService");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_limit_on_an_ephemeral_disk_is_warned_of() {
     let mut seen = settled(3).seen();
     seen.desired = menagerie::model::Desired::from_spec(&world.spec);
     let plan = plan(&seen);
-    let warning = verdict(&plan, "Warning");
+    let warning = condition(&plan, "Warning");
     assert_eq!(warning.reason, "EphemeralLimit");
     assert!(warning.message.contains("1Gi") && warning.message.contains("evicted"), "{}", warning.message);
 }

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsembleSpec};
-use menagerie::model::observed::{Environment, Kind, ObjectKey, PasswordFacts};
-use menagerie::model::truth::{Disk, Mode, PASSWORD_CHANGED, ServerState, Serving};
+use menagerie::model::observed::{Kind, ObjectKey, OperatorFacts, PasswordFacts};
+use menagerie::model::truth::{DiskState, Mode, PASSWORD_CHANGED, ServerState, Serving};
 use menagerie::model::{
-    Asked, Charter, ClaimFacts, ConfigVersion, Desired, Fact, Hindrances, Live, MemberTruth, Membership, Names,
-    NodeFacts, Observation, Place, PodFacts, Pool, Requests, Seat, ServerId, SetFacts, Zxid,
+    Charter, ClaimFacts, ConfigVersion, Desired, Fact, FieldDifference, Hindrances, Live, MemberRequest, MemberTruth,
+    Membership, Names, NodeFacts, Observation, PodFacts, Pool, Requests, Role, Seat, Server, ServerId, SetFacts, Zxid,
 };
-use menagerie::plan::{DENIED, Operation, Plan, Resize, Step, Target, Write, places, plan, refused};
+use menagerie::plan::{DENIED, Operation, Plan, Resize, Step, Target, Write, differences, plan, refused};
 use menagerie::render::Rendered;
 use serde_json::{Value, json};
 
@@ -42,8 +42,10 @@ pub struct World {
     pub domain: String,
     /// Members that Kubernetes has no node for.
     pub unplaced: BTreeSet<ServerId>,
-    /// Whether every disk was lost.
-    pub wiped: bool,
+    /// Members whose volumes are empty: they do not vote.
+    pub empty: BTreeSet<ServerId>,
+    /// Those of them whose servers have started all the same, and have written a snapshot of nothing.
+    pub blank: BTreeSet<ServerId>,
     /// What was done, in one word each.
     pub trace: Vec<String>,
     /// Revision and uid of each pod.
@@ -70,6 +72,8 @@ pub struct World {
     pub hindrances: Hindrances,
     /// Somebody between the operator and the objects.
     pub meddler: Option<Meddler>,
+    /// How much of its volume is free, in percent, of the members that say so.
+    pub free: BTreeMap<ServerId, u8>,
     /// Members that are to get a new volume, by an annotation on the pod.
     pub replace: BTreeSet<ServerId>,
     next: u64,
@@ -90,7 +94,8 @@ pub fn zk(replicas: i32) -> World {
         failing: BTreeSet::new(),
         domain: names().domain,
         unplaced: BTreeSet::new(),
-        wiped: false,
+        empty: BTreeSet::new(),
+        blank: BTreeSet::new(),
         trace: Vec::new(),
         made: BTreeMap::new(),
         versions: BTreeMap::new(),
@@ -106,6 +111,7 @@ pub fn zk(replicas: i32) -> World {
         guarded: 0,
         hindrances: Hindrances::default(),
         meddler: None,
+        free: BTreeMap::new(),
         replace: BTreeSet::new(),
         next: 1,
     }
@@ -201,7 +207,16 @@ impl World {
     }
 
     fn running(&self, id: ServerId) -> bool {
-        id.0 <= self.pods() && !self.down.contains(&id) && !self.unplaced.contains(&id) && self.starts(id)
+        id.0 <= self.pods()
+            && !self.down.contains(&id)
+            && !self.unplaced.contains(&id)
+            && self.starts(id)
+            && self.grouped(id)
+    }
+
+    /// ZooKeeper does not start a server by a list with groups in which it has none.
+    fn grouped(&self, id: ServerId) -> bool {
+        self.membership.as_ref().is_none_or(|membership| membership.has_place_for(id))
     }
 
     /// Whether there is an image of the version that its pod was made for.
@@ -217,6 +232,15 @@ impl World {
 
     /// Founds the ensemble when a majority of the seed runs with empty disks that may vote.
     fn elect(&mut self) {
+        // Who has no data gets it from those that lead.
+        if self.has_quorum() {
+            let holds = |id: &ServerId| self.running(*id) && !self.empty.contains(id);
+            assert!(self.membership.as_ref().unwrap().voters().any(|id| holds(&id)), "empty volumes founded something");
+            // Whoever is elected begins another epoch.
+            self.epoch += u64::from(!self.blank.is_empty());
+            self.empty.clear();
+            self.blank.clear();
+        }
         let Some(charter) = self.charter() else { return };
         if self.membership.is_none() && charter.beginning.is_birth() {
             let mut seed = Membership::parse(&charter.membership).unwrap();
@@ -228,14 +252,15 @@ impl World {
     }
 
     pub fn has_quorum(&self) -> bool {
-        self.membership.as_ref().is_some_and(|membership| membership.quorum(|id| self.running(id)))
+        let votes = |id| self.running(id) && (!self.empty.contains(&id) || self.blank.contains(&id));
+        self.membership.as_ref().is_some_and(|membership| membership.quorum(votes))
     }
 
     pub fn leader(&self) -> Option<ServerId> {
         let membership = self.membership.as_ref().filter(|_| self.has_quorum())?;
         // Who leads goes on leading, whoever joins.
         let leads = self.led.filter(|id| membership.voters().any(|voter| voter == *id) && self.running(*id));
-        leads.or_else(|| membership.voters().filter(|id| self.running(*id)).last())
+        leads.or_else(|| membership.voters().filter(|id| self.running(*id) && !self.empty.contains(id)).last())
     }
 
     pub fn seen(&self) -> Observation {
@@ -252,7 +277,7 @@ impl World {
             asked: u32::try_from(self.spec.replicas).unwrap_or_default(),
             desired: Desired::from_spec(&self.spec),
             status: self.status.clone(),
-            environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
+            operator: OperatorFacts { agent_image: "menagerie/operator:dev".into(), ..OperatorFacts::default() },
             sets: self
                 .set()
                 .into_iter()
@@ -301,7 +326,7 @@ impl World {
     }
 
     /// What a write comes to; `None` when it is refused.
-    fn answer_to(&mut self, object: &Rendered, meant: Vec<Place>) -> Option<Value> {
+    fn answer_to(&mut self, object: &Rendered, meant: Vec<FieldDifference>) -> Option<Value> {
         match &mut self.meddler {
             Some(meddler) => meddler.written(object, meant, self.now),
             None => Some(object.json.clone()),
@@ -332,10 +357,10 @@ impl World {
             ready: self.running(id),
             served: true,
             unready: (!self.running(id)).then_some(self.now - 3_600),
-            asked: if self.replace.contains(&id) {
-                Some(Asked::Replace)
+            request: if self.replace.contains(&id) {
+                Some(MemberRequest::Replace)
             } else {
-                self.asked.contains(&id).then_some(Asked::Restart)
+                self.asked.contains(&id).then_some(MemberRequest::Restart)
             },
             ran: self.versions.get(&ordinal).filter(|_| self.running(id)).cloned(),
             trouble: (!placed).then(|| "it cannot be scheduled: 0/3 nodes are available".to_owned()),
@@ -350,10 +375,14 @@ impl World {
         if self.unplaced.contains(&id) {
             return Fact::Unknown("its pod has no address yet".into());
         }
-        let server = match (&self.membership, self.leader().filter(|_| !self.wiped)) {
+        let server = match (&self.membership, self.leader()) {
             _ if !self.running(id) => ServerState::Silent { reason: "connection refused".into() },
             (Some(membership), Some(leader)) => ServerState::Serving(Serving {
-                mode: if id == leader { Mode::Leader } else { Mode::Follower },
+                mode: match membership.servers.get(&id).map(Server::role) {
+                    _ if id == leader => Mode::Leader,
+                    Some(Role::Observer) => Mode::Observer,
+                    _ => Mode::Follower,
+                },
                 epoch: self.epoch,
                 zxid: Zxid(self.epoch << 32),
                 version: self.versions.get(&id.seat().ordinal).cloned().unwrap_or_default(),
@@ -364,26 +393,33 @@ impl World {
             _ => ServerState::Waiting { phase: "election".into(), version: None },
         };
         let identity = self.charter().map(|charter| charter.identity);
-        let record = self.membership.as_ref().filter(|_| !self.wiped).map(|membership| membership.version);
+        let filled = !self.empty.contains(&id);
+        let record = self.membership.as_ref().filter(|_| filled).map(|membership| membership.version);
         Fact::Known(MemberTruth {
             id,
-            disk: Disk {
+            disk: DiskState {
                 identity,
-                database: record.is_some(),
+                database: record.is_some() || self.blank.contains(&id),
                 record,
-                epoch: None,
+                epoch: record.map(|_| self.epoch).or_else(|| self.blank.contains(&id).then_some(0)),
                 outdated: self.outdated(id),
                 leader_serves: Some(!self.mute.contains(&id)),
+                free: self.free.get(&id).copied(),
             },
             server,
             stalled: None,
             still: None,
+            archive: None,
         })
     }
 
     /// What the agent of a member says that was started with another password.
     fn outdated(&self, id: ServerId) -> Option<String> {
-        self.refusing.contains(&id).then(|| PASSWORD_CHANGED.to_owned())
+        let allowed = self.empty.contains(&id)
+            && !self.blank.contains(&id)
+            && self.charter().is_some_and(|charter| charter.may_vote.contains_key(&id));
+        let allowed = allowed.then(|| "it may vote with its empty volume, and learned of it too late".to_owned());
+        allowed.or_else(|| self.refusing.contains(&id).then(|| PASSWORD_CHANGED.to_owned()))
     }
 
     /// Whether all of it was done.
@@ -416,15 +452,15 @@ impl World {
             }
             Step::AddPod(resize) => self.resize("add-pod", resize),
             Step::RemovePod(resize) => {
-                assert!(!self.membership.as_ref().unwrap().contains(resize.id), "the pod of a member is stopped");
+                assert!(!self.owned(resize.id), "the pod of a member is stopped");
                 self.resize("remove-pod", resize);
             }
             Step::Join { id, to, from, via } => {
-                assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
+                assert_eq!(self.reconfigure(from, to, via), [*id], "somebody else comes or goes");
                 self.trace.push(format!("join {id}"));
             }
             Step::Leave { id, to, from, via, why: _ } => {
-                assert_eq!(self.reconfigure(*from, to, via), [*id], "somebody else comes or goes");
+                assert_eq!(self.reconfigure(from, to, via), [*id], "somebody else comes or goes");
                 self.trace.push(format!("leave {id}"));
             }
             Step::Restart(restart) => {
@@ -437,6 +473,9 @@ impl World {
                 let revision = self.revision();
                 self.made.insert(restart.id.seat().ordinal, (revision, self.next));
                 self.refusing.remove(&restart.id);
+                if self.charter().is_some_and(|charter| charter.may_vote.contains_key(&restart.id)) {
+                    self.blank.insert(restart.id);
+                }
                 self.start(restart.id);
                 self.led = self.led.filter(|id| *id != restart.id);
                 self.asked.remove(&restart.id);
@@ -449,10 +488,7 @@ impl World {
                 self.trace.push(format!("restart {}", restart.id));
             }
             Step::ReplaceVolume(replacement) => {
-                assert!(
-                    !self.membership.as_ref().unwrap().contains(replacement.id),
-                    "the volume of a member is given up"
-                );
+                assert!(!self.owned(replacement.id), "the volume of a member is given up");
                 if !self.lets_go(&replacement.claim) {
                     return;
                 }
@@ -468,12 +504,21 @@ impl World {
         }
     }
 
+    /// Whether the server of that id in the membership is this ensemble's member.
+    fn owned(&self, id: ServerId) -> bool {
+        let server = self.membership.as_ref().and_then(|membership| membership.servers.get(&id));
+        server.is_some_and(|server| names().owns(id, server))
+    }
+
     /// Whose entry is another one after the change.
-    fn reconfigure(&mut self, from: ConfigVersion, to: &Membership, via: &[ServerId]) -> Vec<ServerId> {
+    fn reconfigure(&mut self, from: &Membership, to: &Membership, via: &[ServerId]) -> Vec<ServerId> {
         assert!(!via.is_empty(), "nobody to ask");
         assert!(self.has_quorum(), "a change without quorum");
         let before = self.membership.take().unwrap();
-        assert_eq!(before.version, from, "decided on another version");
+        assert_eq!(before, *from, "decided on another membership");
+        // One that only observes acknowledges nothing before it votes.
+        let observes = |id: ServerId| before.servers.get(&id).is_some_and(|server| !server.votes());
+        assert!(to.quorum(|id| self.running(id) && !observes(id)), "no quorum of the new membership: {to:?}");
         let ids: BTreeSet<ServerId> = before.servers.keys().chain(to.servers.keys()).copied().collect();
         self.next += 1;
         self.membership = Some(Membership { version: ConfigVersion((self.epoch << 32) + self.next), ..to.clone() });
@@ -495,7 +540,7 @@ impl World {
     }
 
     fn write(&mut self, write: &Write) {
-        let meant = places(&self.seen(), write);
+        let meant = differences(&self.seen(), write);
         let Some(json) = self.answer_to(write.object(), meant) else { return };
         match write {
             Write::Apply { object, .. } if object.key.kind == Kind::PersistentVolumeClaim => {

@@ -4,8 +4,10 @@
 //! a link that is as slow as one likes. `MENAGERIE_SERVERS` names a folder with the jars of each release.
 
 mod clients;
+mod dirty;
 mod ensemble;
 mod link;
+mod restore;
 mod slots;
 mod slow;
 mod taken_back;

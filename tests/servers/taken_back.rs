@@ -7,6 +7,7 @@ use std::time::Duration;
 use menagerie::settings;
 use tokio::time::{Instant, sleep};
 use zookeeper_client::{Acls, Client, CreateMode};
+use zookeeper_files::log::{LogItem, LogReader, Record, Txn};
 
 use crate::ensemble::{Ensemble, leads, serves};
 
@@ -23,12 +24,12 @@ fn owned(names: &[&str]) -> String {
     lines.join("\n")
 }
 
-struct Scene {
+struct Setup {
     ensemble: Ensemble,
     agents: Vec<String>,
 }
 
-impl Scene {
+impl Setup {
     async fn new(version: &str, net: u8, settings: &str) -> Self {
         let mut ensemble = Ensemble::new(version, net, "");
         let mut agents = Vec::new();
@@ -37,11 +38,11 @@ impl Scene {
             ensemble.start(id);
             agents.push(ensemble.agent(id, 2888).await);
         }
-        let scene = Self { ensemble, agents };
+        let setup = Self { ensemble, agents };
         for id in 1..=3 {
-            scene.serves(id).await;
+            setup.serves(id).await;
         }
-        scene
+        setup
     }
 
     async fn serves(&self, id: u8) {
@@ -108,6 +109,24 @@ impl Scene {
         }
     }
 
+    /// The digests behind the `closeSession` records of a server's log that name no znodes.
+    fn closed_digests(&self, id: u8) -> Vec<u64> {
+        let version_2 = self.ensemble.data(id).join("version-2");
+        let mut digests = Vec::new();
+        for file in fs::read_dir(version_2).unwrap().map(|entry| entry.unwrap().path()) {
+            let Ok(mut log) = LogReader::new(fs::File::open(file).unwrap()) else { continue };
+            while let Some(item) = log.next().unwrap() {
+                if let LogItem::Record(Record {
+                    txn: Txn::CloseSession { paths: None }, digest: Some(digest), ..
+                }) = item
+                {
+                    digests.push(digest.tree.cast_unsigned());
+                }
+            }
+        }
+        digests
+    }
+
     /// Waits until a server has said so at its end.
     async fn ends_with(&self, id: u8, words: &str) {
         let end = Instant::now() + PATIENCE;
@@ -134,27 +153,62 @@ impl Scene {
 async fn ttl_znodes_are_deleted_by_each_leader_alone_once_extended_types_are_taken_back_and_kept_while_they_are_owned()
 {
     let ours = owned(&["extendedTypesEnabled"]);
-    let mut scene = Scene::new("3.9.5", 31, &ours).await;
+    let mut setup = Setup::new("3.9.5", 31, &ours).await;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all()).with_ttl(DAY);
-    scene.client(1).await.create("/ttl", b"x", &options).await.unwrap();
-    scene.roll(&ours).await;
-    assert_eq!(scene.has("/ttl").await, [true; 3], "owned, it is lost nowhere");
+    setup.client(1).await.create("/ttl", b"x", &options).await.unwrap();
+    setup.roll(&ours).await;
+    assert_eq!(setup.has("/ttl").await, [true; 3], "owned, it is lost nowhere");
     // As ZooKeeper does it where the key is taken back.
-    scene.roll("extendedTypesEnabled=false").await;
-    let has = scene.has("/ttl").await;
+    setup.roll("extendedTypesEnabled=false").await;
+    let has = setup.has("/ttl").await;
     assert!(has.contains(&false) && has.contains(&true), "this ZooKeeper keeps the members the same: {has:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs Java: dev/test servers"]
-async fn logs_that_do_not_name_the_znodes_of_closed_sessions_are_read_by_who_expects_them() {
+async fn logs_that_do_not_name_the_znodes_of_closed_sessions_are_read_by_who_expects_them_beside_many_znodes() {
     for (version, net) in [("3.9.5", 32), ("3.8.5", 33)] {
-        let mut scene = Scene::new(version, net, "closeSessionTxn.enabled=false").await;
-        scene.write().await;
-        scene.roll("").await;
-        assert_eq!(scene.has("/stays3").await, [true; 3], "{version}");
-        assert_eq!(scene.has("/goes3").await, [false; 3], "{version}");
+        let mut setup = Setup::new(version, net, "closeSessionTxn.enabled=false").await;
+        let client = setup.client(1).await;
+        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        for n in 0..16 {
+            client.create(&format!("/many{n}"), b"x", &persistent).await.unwrap();
+        }
+        setup.write().await;
+        setup.roll("").await;
+        assert_eq!(setup.has("/stays3").await, [true; 3], "{version}");
+        assert_eq!(setup.has("/goes3").await, [false; 3], "{version}");
     }
+}
+
+/// The digest behind such a record is taken for a list of paths, its upper half for the length of the first. It is a sum of
+/// one CRC32 a znode: below 2^32 it is an empty path and then a length that nobody believes. Seen in one run of thirty, when
+/// the test above had eight znodes.
+#[tokio::test]
+#[ignore = "needs Java: dev/test servers"]
+async fn logs_that_do_not_name_the_znodes_of_closed_sessions_may_be_unreadable_beside_few_and_the_old_value_reads_them()
+{
+    let (before, after) = ("closeSessionTxn.enabled=false", "");
+    let mut setup = Setup::new("3.9.5", 37, before).await;
+    let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    // From 16 MiB on no length is believed.
+    let unreadable = |digest: u64| (1 << 24..1 << 32).contains(&digest);
+    for n in 0.. {
+        assert!(n < 200, "no digest below 2^32: {:x?}", setup.closed_digests(1));
+        let client = setup.client(1).await;
+        if n > 0 {
+            client.delete("/few", None).await.unwrap();
+        }
+        // The root is changed too: it counts twice.
+        client.create("/few", b"x", &persistent).await.unwrap();
+        drop(client);
+        sleep(Duration::from_millis(100)).await;
+        if setup.closed_digests(1).into_iter().any(unreadable) {
+            break;
+        }
+    }
+    setup.cannot_read(before, after).await;
+    assert_eq!(setup.has("/few").await, [true; 3]);
 }
 
 #[tokio::test]
@@ -163,17 +217,17 @@ async fn a_snapshot_with_a_zxid_behind_its_digest_can_be_read_with_digests_or_wi
     for (net, before, after) in
         [(34, "digest.enabled=true", "digest.enabled=false"), (35, "digest.enabled=false", "digest.enabled=true")]
     {
-        let mut scene = Scene::new("3.9.5", net, before).await;
-        scene.write().await;
-        scene.cannot_read(before, after).await;
+        let mut setup = Setup::new("3.9.5", net, before).await;
+        setup.write().await;
+        setup.cannot_read(before, after).await;
     }
     // As the operator has it, digests can be given up and taken back.
     let ours = owned(&["serializeLastProcessedZxid.enabled"]);
     let with = |digests: bool| format!("{ours}\ndigest.enabled={digests}");
-    let mut scene = Scene::new("3.9.5", 36, &with(true)).await;
-    scene.write().await;
+    let mut setup = Setup::new("3.9.5", 36, &with(true)).await;
+    setup.write().await;
     for digests in [false, true] {
-        scene.roll(&with(digests)).await;
-        assert_eq!(scene.has("/stays3").await, [true; 3]);
+        setup.roll(&with(digests)).await;
+        assert_eq!(setup.has("/stays3").await, [true; 3]);
     }
 }

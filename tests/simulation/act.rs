@@ -14,7 +14,7 @@ use super::operator::Pass;
 use super::server::Server;
 use super::sight::pod_at;
 use super::world::World;
-use super::zab::Verdict;
+use super::zab::ReconfigOutcome;
 
 /// How a operation ends, as far as the network is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,8 +45,8 @@ impl World {
             Operation::Confirm { expected, via } => self
                 .quorum_read(via, pass)
                 .and_then(|config| expected.met(&config.membership(), &pass.sight.resource.spec.names())),
-            Operation::Reconfig { change, from, via } => {
-                let from = (!pass.thought.unfenced).then_some(*from);
+            Operation::Reconfig { change, via } => {
+                let from = (!pass.thought.unfenced).then_some(change.from.version);
                 self.change(change, from, via, (pass, wire))
             }
         };
@@ -249,13 +249,13 @@ impl World {
         };
         let to = Config::of(&change.to);
         let proposed = self.proposals();
-        let verdict = self.reconfigure(member, to, from.map(|from| from.0), wire != Wire::Halfway);
+        let outcome = self.reconfigure(member, to, from.map(|from| from.0), wire != Wire::Halfway);
         if self.proposals() > proposed {
             self.judge_change(before, (id, join), pass);
         }
-        match verdict {
-            Verdict::Done | Verdict::Unknown => Ok(()),
-            verdict => Err(format!("{verdict:?}")),
+        match outcome {
+            ReconfigOutcome::Done | ReconfigOutcome::Unknown => Ok(()),
+            outcome => Err(format!("{outcome:?}")),
         }
     }
 
@@ -336,8 +336,8 @@ fn describe(operation: &Operation) -> String {
         Operation::Resize(resize) => {
             format!("sets the StatefulSet to {} pods", resize.object.json["spec"]["replicas"])
         }
-        Operation::Confirm { expected: Expected { version, without }, .. } => {
-            let version = version.map(|version| format!("the membership is at {version}"));
+        Operation::Confirm { expected: Expected { membership, without }, .. } => {
+            let version = membership.as_ref().map(|told| format!("the membership is at {}", told.version));
             let without = without.map(|id| format!("{id} is no member"));
             let found: Vec<String> = version.into_iter().chain(without).collect();
             format!("commits a write and reads that {}", found.join(" and "))

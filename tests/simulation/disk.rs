@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use menagerie::agent::prepare::{CONF, Found, INITIALIZE, MARK, Preparation, VolumeChange};
+use menagerie::agent::prepare::{CONF, INITIALIZE, MARK, Preparation, VolumeChange, VolumeContents};
 use menagerie::agent::record::{NEXT, Records, STEM};
 use menagerie::model::truth;
 use menagerie::model::{ConfigVersion, Membership};
@@ -41,14 +41,18 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn found(&self) -> Found {
+    pub fn contents(&self) -> VolumeContents {
         let dynamics = self.files.iter().filter_map(|(path, text)| {
             Some((path.strip_prefix(CONF)?.strip_prefix('/')?.strip_prefix(STEM)?.to_owned(), text.clone()))
         });
-        Found {
+        VolumeContents {
             mark: self.files.get(MARK).cloned(),
             database: self.database,
             initialize: self.files.contains_key(INITIALIZE),
+            promised: None,
+            built: None,
+            parent: None,
+            untouched: false,
             dynamics: dynamics.collect(),
         }
     }
@@ -64,6 +68,7 @@ impl Disk {
                     Arc::make_mut(&mut self.files).remove(path);
                 }
                 VolumeChange::SetAside => *self = Self { files: Arc::clone(&self.files), ..Self::default() },
+                VolumeChange::Adopt => unreachable!("no ensemble in the model is made from an archive"),
             }
         }
     }
@@ -73,16 +78,17 @@ impl Disk {
     }
 
     /// What the operator wants to know of it.
-    pub fn truth(&self) -> truth::Disk {
-        let found = self.found();
-        let mark = found.mark.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-        truth::Disk {
+    pub fn truth(&self) -> truth::DiskState {
+        let contents = self.contents();
+        let mark = contents.mark.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        truth::DiskState {
             identity: mark.and_then(|mark| Some(mark["identity"].as_str()?.to_owned())),
             database: self.database,
-            record: Records::read(&found.dynamics).newest.map(|newest| newest.version),
+            record: Records::read(&contents.dynamics).newest.map(|newest| newest.version),
             epoch: Some(self.current),
             outdated: None,
             leader_serves: None,
+            free: None,
         }
     }
 

@@ -14,7 +14,7 @@ use super::world::World;
 
 /// What is explored: from an ensemble at rest and one change of its spec, up to a depth, with so many faults.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct SearchScope {
     pub from: Spec,
     pub to: Spec,
     pub depth: usize,
@@ -33,64 +33,71 @@ pub struct Explored {
     pub failure: Option<Failure>,
 }
 
-struct Place {
+struct OpenState {
     world: World,
     path: Vec<Event>,
     faults: u32,
 }
 
-pub fn exhaust(scope: &Scope, mind: &Mind) -> Explored {
+pub fn exhaust(scope: &SearchScope, mind: &Mind) -> Explored {
     let mut begin = World::new(scope.from);
     begin.settle(mind);
     let mut explored = Explored::default();
     let mut seen = HashSet::new();
-    let start = Place { world: begin.clone(), path: vec![], faults: scope.faults };
+    let start = OpenState { world: begin.clone(), path: vec![], faults: scope.faults };
     let mut open = vec![];
     visit(&start, Event::Spec(scope.to), 0, mind, &mut seen, &mut open);
-    while let Some(place) = open.pop() {
+    while let Some(state) = open.pop() {
         explored.states += 1;
-        if place.world.wrong.is_none() && (place.path.len() >= scope.depth || hash(&place.world) % scope.ends == 0) {
+        if state.world.wrong.is_none() && (state.path.len() >= scope.depth || hash(&state.world) % scope.ends == 0) {
             explored.ends += 1;
-            let mut end = place.world.clone();
+            let mut end = state.world.clone();
             end.settle(mind);
             if end.wrong.is_some() {
-                explored.failure = Some(failure(&begin, &place.path, &end, mind, "exhaustive"));
+                explored.failure = Some(failure(&begin, &state.path, &end, mind, "exhaustive"));
                 return explored;
             }
         }
-        if place.world.wrong.is_some() {
-            explored.failure = Some(failure(&begin, &place.path, &place.world, mind, "exhaustive"));
+        if state.world.wrong.is_some() {
+            explored.failure = Some(failure(&begin, &state.path, &state.world, mind, "exhaustive"));
             return explored;
         }
-        if place.path.len() >= scope.depth {
+        if state.path.len() >= scope.depth {
             continue;
         }
-        for (event, cost) in choices(&place) {
-            explored.interleavings += usize::from(visit(&place, event, cost, mind, &mut seen, &mut open));
+        for (event, cost) in choices(&state) {
+            explored.interleavings += usize::from(visit(&state, event, cost, mind, &mut seen, &mut open));
         }
     }
     explored
 }
 
 /// Takes one event; whether anything happened.
-fn visit(place: &Place, event: Event, cost: u32, mind: &Mind, seen: &mut HashSet<u64>, open: &mut Vec<Place>) -> bool {
-    let mut world = place.world.clone();
+fn visit(
+    state: &OpenState,
+    event: Event,
+    cost: u32,
+    mind: &Mind,
+    seen: &mut HashSet<u64>,
+    open: &mut Vec<OpenState>,
+) -> bool {
+    let mut world = state.world.clone();
     if !world.happen(event, mind) {
         return false;
     }
-    let faults = place.faults - cost;
-    let depth = place.path.len();
+    let faults = state.faults - cost;
+    let depth = state.path.len();
     if seen.insert(hash(&(&world, faults, depth / 8, world.wrong.is_some()))) {
-        let mut path = place.path.clone();
+        let mut path = state.path.clone();
         path.push(event);
-        open.push(Place { world, path, faults });
+        open.push(OpenState { world, path, faults });
     }
     true
 }
 
 /// What can happen next, and how many faults it costs.
-fn choices(place: &Place) -> Vec<(Event, u32)> {
-    let world = &place.world;
+fn choices(state: &OpenState) -> Vec<(Event, u32)> {
+    let world = &state.world;
     let mut events = vec![(Event::Operator(0, Wire::Fine), 0)];
     let ordinary = world.ordinary();
     events.extend(
@@ -99,7 +106,7 @@ fn choices(place: &Place) -> Vec<(Event, u32)> {
     if ordinary.iter().any(|event| !matches!(event, Event::Pod(..) | Event::Collect | Event::Operator(..))) {
         events.push((Event::Calm, 0));
     }
-    if place.faults > 0 {
+    if state.faults > 0 {
         match world.operators[0].doing {
             Doing::Acting(_) => {
                 let wires = [Wire::AnswerLost, Wire::Unsent, Wire::Halfway];

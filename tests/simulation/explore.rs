@@ -402,7 +402,7 @@ impl Course {
 }
 
 /// What an exploration came to.
-pub struct Found {
+pub struct Exploration {
     /// Different sequences of events that were run to their end.
     pub distinct: usize,
     pub failure: Option<Failure>,
@@ -421,7 +421,7 @@ fn wished(name: &str) -> Option<u64> {
 
 /// Runs the courses of the first seeds, up to the first that breaks something that counts. `MENAGERIE_SEED=n` runs that one alone,
 /// `MENAGERIE_COURSES=n` so many.
-pub fn explore(mind: &Mind, course: &Course, courses: u64, counts: impl Fn(&Wrong) -> bool) -> Found {
+pub fn explore(mind: &Mind, course: &Course, courses: u64, counts: impl Fn(&Wrong) -> bool) -> Exploration {
     let usual = 0..wished("MENAGERIE_COURSES").unwrap_or(courses);
     let seeds: Range<u64> = wished("MENAGERIE_SEED").map_or(usual, |seed| seed..seed + 1);
     let mut distinct = HashSet::new();
@@ -430,10 +430,10 @@ pub fn explore(mind: &Mind, course: &Course, courses: u64, counts: impl Fn(&Wron
         distinct.insert(hash(&(begin.spec, &events)));
         if end.wrong.as_ref().is_some_and(&counts) {
             let failure = failure(&begin, &events, &end, mind, &format!("seed {seed}"));
-            return Found { distinct: distinct.len(), failure: Some(failure) };
+            return Exploration { distinct: distinct.len(), failure: Some(failure) };
         }
     }
-    Found { distinct: distinct.len(), failure: None }
+    Exploration { distinct: distinct.len(), failure: None }
 }
 
 /// The shortest story of what broke in this end.

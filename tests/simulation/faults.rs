@@ -50,6 +50,8 @@ pub enum Fault {
     Later,
     /// Somebody makes a Service of a member's name.
     Intrude(u32),
+    /// DNS goes away, or is back.
+    Nameless(bool),
     /// The custom resource is deleted and made again.
     Recreate,
     /// The API server refuses a kind of objects, or none any more.
@@ -116,6 +118,7 @@ impl World {
             }
             Fault::Refuse(kind) => std::mem::replace(&mut self.meddling.refused, kind) != kind,
             Fault::Protect(ordinal) => std::mem::replace(&mut self.meddling.held, ordinal) != ordinal,
+            Fault::Nameless(away) => std::mem::replace(&mut self.nameless, away) != away,
             Fault::Recreate => {
                 self.uid += 1;
                 self.generation = 1;
@@ -224,6 +227,7 @@ impl World {
                 server.paused = false;
             }
         }
+        self.nameless = false;
         self.tell(|| "faults stop".to_owned());
     }
 }
@@ -257,6 +261,8 @@ fn describe(fault: Fault) -> String {
         },
         Fault::Protect(Some(ordinal)) => format!("the operator may not delete pod zk-{ordinal}"),
         Fault::Protect(None) => "every pod may be deleted again".to_owned(),
+        Fault::Nameless(true) => "DNS goes away".to_owned(),
+        Fault::Nameless(false) => "DNS is back".to_owned(),
         Fault::Recreate => "the custom resource is deleted and made again".to_owned(),
     }
 }

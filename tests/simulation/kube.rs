@@ -85,6 +85,10 @@ pub struct Pod {
     pub cut: bool,
     /// It has a node, and keeps it until it is gone.
     pub placed: bool,
+    /// Its agent has asked the other founders, and does not again: a mutant's.
+    pub asked_early: bool,
+    /// Its agent read that the ensemble is to be born, waits for names, and goes by that: a mutant's.
+    pub told_birth: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Hash)]
@@ -343,6 +347,8 @@ impl Kube {
             slow: false,
             cut: false,
             placed: self.nodes.is_none(),
+            asked_early: false,
+            told_birth: false,
         };
         self.pods.insert(ordinal, pod);
         Some(format!("the StatefulSet controller creates pod zk-{ordinal}{word}"))

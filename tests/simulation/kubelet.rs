@@ -1,12 +1,12 @@
 //! The kubelet and the agent's `prepare`: from a pod to a server that runs, and back.
 
-use menagerie::agent::prepare::{INITIALIZE, configure};
+use menagerie::agent::prepare::{INITIALIZE, Preparation, PrepareError, configure};
 use menagerie::agent::record::Records;
 use menagerie::agent::resolve::{Missing, Why};
 use menagerie::agent::seed::Seed;
 use menagerie::model::charter::{CHARTER_KEY, STATIC_KEY};
 use menagerie::model::observed::Kind;
-use menagerie::model::{Beginning, Membership, ServerId};
+use menagerie::model::{self, Beginning, Membership, ServerId};
 
 use super::invariants::Wrong;
 use super::kube::resolves;
@@ -78,14 +78,11 @@ impl World {
     pub fn prepare(&mut self, ordinal: u32, mount: Mount, changes: Option<usize>, mind: &Mind) -> bool {
         let id = ordinal + 1;
         let ready = self.kube.pods.get(&ordinal).is_some_and(|pod| pod.placed && !pod.prepared && !pod.terminating);
-        let Some(mut seed) = self.seed(mount).filter(|_| ready) else { return false };
-        let Some(found) = self.kube.disk(id).map(super::disk::Disk::found) else { return false };
-        if seed.beginning.is_birth() && !found.database && self.witness(&seed, id) {
-            seed.beginning = Beginning::TakenUp;
-        }
-        let outcome = mind.prepare(&found, &seed, ServerId(id));
-        let plan = match outcome {
-            Ok(plan) => plan,
+        let Some(seed) = self.seed(mount).filter(|_| ready) else { return false };
+        let founds = |world: &Self| world.kube.disk(id).is_some_and(|disk| disk.files.contains_key(INITIALIZE));
+        let before = founds(self);
+        let (plan, whole) = match self.make_ready(id, &seed, changes, mind) {
+            Ok(done) => done,
             Err(refusal) => {
                 let news = self
                     .kube
@@ -98,15 +95,7 @@ impl World {
                 return news;
             }
         };
-        let count = changes.unwrap_or(plan.changes.len());
-        let whole = count >= plan.changes.len();
-        let founds = |world: &Self| world.kube.disk(id).is_some_and(|disk| disk.files.contains_key(INITIALIZE));
-        let before = founds(self);
-        if let Some(disk) = self.kube.disk_mut(id) {
-            disk.apply(&plan, count);
-        }
-        let missing = self.missing(&plan.using);
-        let starts = whole && (mind.mutant.may_start)(&plan.using, ServerId(id), &missing);
+        let starts = whole && (mind.mutant.may_start)(&plan.using, ServerId(id), &self.missing(&plan.using));
         let trouble = (whole && !starts).then(|| "its name does not resolve".to_owned());
         let mut news = true;
         if let Some(pod) = self.kube.pods.get_mut(&ordinal) {
@@ -134,16 +123,64 @@ impl World {
         news
     }
 
-    /// Names that nobody can look up: of another domain, or of a member that has no pod on a node.
+    /// As `agent::start`: what is planned, and whether all of it but the right to vote was done. That is given once names resolve, by
+    /// what is mounted then: the agent reads it again after the last that it waits for, so that both are one event here.
+    fn make_ready(
+        &mut self,
+        id: u32,
+        seed: &Seed,
+        changes: Option<usize>,
+        mind: &Mind,
+    ) -> Result<(Preparation, bool), PrepareError> {
+        let found = self.kube.disk(id).map(super::disk::Disk::contents).unwrap_or_default();
+        let plan = mind.prepare(&found, seed, ServerId(id))?;
+        let (rest, all) = (plan.before_birth().len(), plan.changes.len());
+        let whole = changes.is_none_or(|changes| changes >= all);
+        if let Some(disk) = self.kube.disk_mut(id) {
+            disk.apply(&plan, changes.map_or(rest, |changes| changes.min(rest)));
+        }
+        let resolve = (mind.mutant.may_start)(&plan.using, ServerId(id), &self.missing(&plan.using));
+        let asked = self
+            .kube
+            .pods
+            .get_mut(&(id - 1))
+            .is_some_and(|pod| std::mem::replace(&mut pod.asked_early, mind.mutant.early));
+        if !resolve
+            && mind.mutant.stale
+            && let Some(pod) = self.kube.pods.get_mut(&(id - 1))
+        {
+            pod.told_birth |= seed.beginning.is_birth();
+        }
+        if !whole || asked || !(resolve || mind.mutant.early) {
+            return Ok((plan, whole));
+        }
+        let mut seed = seed.clone();
+        if self.kube.pods.get(&(id - 1)).is_some_and(|pod| pod.told_birth) {
+            seed.beginning = Beginning::Birth;
+        }
+        if seed.beginning.is_birth() && !found.database && self.witness(&seed, id) {
+            seed.beginning = Beginning::TakenUp;
+        }
+        let found = self.kube.disk(id).map(super::disk::Disk::contents).unwrap_or_default();
+        let plan = mind.prepare(&found, &seed, ServerId(id))?;
+        if let Some(disk) = self.kube.disk_mut(id) {
+            disk.apply(&plan, plan.changes.len());
+        }
+        Ok((plan, whole))
+    }
+
+    /// Names that nobody can look up: any while DNS is away, of another domain, or of a member that has no pod on a node.
     fn missing(&self, using: &Membership) -> Missing {
         let placed = |id: &ServerId| self.kube.pods.get(&id.seat().ordinal).is_some_and(|pod| pod.placed);
-        let missing = using.servers.iter().filter(|(id, server)| !placed(id) || !resolves(server.host()));
+        let unknown =
+            |(id, server): &(&ServerId, &model::Server)| self.nameless || !placed(id) || !resolves(server.host());
+        let missing = using.servers.iter().filter(unknown);
         missing.map(|(_, server)| (server.host().to_owned(), Why::Nowhere)).collect()
     }
 
     /// As `agent::birth` asks: whether one of the other founders has seen the ensemble live.
     fn witness(&self, seed: &Seed, own: u32) -> bool {
-        let named = seed.membership.servers.iter().filter(|(_, server)| resolves(server.host()));
+        let named = seed.membership.servers.iter().filter(|(_, server)| !self.nameless && resolves(server.host()));
         named.map(|(id, _)| id.0).filter(|id| *id != own).any(|id| {
             let pod = self.kube.pods.get(&(id - 1)).filter(|pod| pod.prepared && !pod.cut);
             let Some((pod, disk)) = pod.zip(self.kube.disk(id)) else { return false };
@@ -198,9 +235,9 @@ impl World {
     fn rejoin(&mut self, id: u32) {
         let Some(seed) = self.seed(Mount::Current) else { return };
         let Some(disk) = self.kube.disk_mut(id) else { return };
-        let found = disk.found();
-        let lost = Records::read(&found.dynamics).newest.is_some_and(|newest| !newest.contains(ServerId(id)));
-        if lost && let Ok(plan) = configure(&found, &seed, ServerId(id), "/data") {
+        let contents = disk.contents();
+        let lost = Records::read(&contents.dynamics).newest.is_some_and(|newest| !newest.contains(ServerId(id)));
+        if lost && let Ok(plan) = configure(&contents, &seed, ServerId(id), "/data") {
             disk.apply(&plan, plan.changes.len());
         }
     }

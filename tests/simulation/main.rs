@@ -30,7 +30,7 @@ mod story;
 mod world;
 mod zab;
 
-use exhaustive::{Scope, exhaust};
+use exhaustive::{SearchScope, exhaust};
 use explore::{Course, explore};
 use mind::{Mind, SOUND};
 use spec::Spec;
@@ -116,7 +116,7 @@ fn nothing_breaks_in_any_order_of_a_short_plan() {
     ];
     let mut all = 0;
     for (from, to, depth) in plans {
-        let explored = exhaust(&Scope { from, to, depth, faults: 1, ends: 500 }, &Mind::new(SOUND));
+        let explored = exhaust(&SearchScope { from, to, depth, faults: 1, ends: 500 }, &Mind::new(SOUND));
         let (states, interleavings, ends) = (explored.states, explored.interleavings, explored.ends);
         println!("from {from} to {to}: {interleavings} interleavings, {states} states, {ends} run to their end");
         if let Some(failure) = explored.failure {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use menagerie::model::Hindrances;
 use menagerie::model::observed::{Kind, ObjectKey};
-use menagerie::plan::{Step, Write, came_out_otherwise, places};
+use menagerie::plan::{Step, Write, came_out_otherwise, differences};
 use menagerie::render::Rendered;
 
 use super::invariants::Wrong;
@@ -77,7 +77,7 @@ impl World {
             return;
         }
         let object = write.object();
-        let meant = places(&pass.sight.observation(menagerie::model::Observation::believed), write);
+        let meant = differences(&pass.sight.observation(menagerie::model::Observation::believed), write);
         let mut answer = object.json.clone();
         if object.key.kind == Kind::PersistentVolumeClaim {
             self.kube.label(&mut answer);

@@ -33,9 +33,13 @@ pub struct Mutant {
     pub prepare: Option<Prepare>,
     /// Whether a server is started although these names do not resolve.
     pub may_start: fn(&Membership, ServerId, &Missing) -> bool,
+    /// Whether its agent asks the other founders once, before names resolve.
+    pub early: bool,
+    /// Whether its agent ends with the beginning that it read before it waited for names.
+    pub stale: bool,
 }
 
-pub type Prepare = fn(&prepare::Found, &Seed, ServerId) -> Result<prepare::Preparation, prepare::Refusal>;
+pub type Prepare = fn(&prepare::VolumeContents, &Seed, ServerId) -> Result<prepare::Preparation, prepare::PrepareError>;
 
 /// The real thing.
 pub const SOUND: Mutant = Mutant {
@@ -47,6 +51,8 @@ pub const SOUND: Mutant = Mutant {
     unfenced: false,
     prepare: None,
     may_start: resolve::may_start,
+    early: false,
+    stale: false,
 };
 
 /// What came of one look.
@@ -98,13 +104,13 @@ impl Mind {
 
     pub fn prepare(
         &self,
-        found: &prepare::Found,
+        contents: &prepare::VolumeContents,
         seed: &Seed,
         id: ServerId,
-    ) -> Result<prepare::Preparation, prepare::Refusal> {
+    ) -> Result<prepare::Preparation, prepare::PrepareError> {
         match self.mutant.prepare {
-            Some(prepare) => prepare(found, seed, id),
-            None => prepare::prepare(found, seed, id, "/data"),
+            Some(prepare) => prepare(contents, seed, id),
+            None => prepare::prepare(contents, seed, id, "/data"),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use menagerie::agent::prepare::{self, Found, INITIALIZE, Preparation, Refusal, VolumeChange};
+use menagerie::agent::prepare::{self, INITIALIZE, Preparation, PrepareError, VolumeChange, VolumeContents};
 use menagerie::agent::seed::Seed;
 use menagerie::model::desired::Updates;
 use menagerie::model::observed::Kind;
 use menagerie::model::observed::ObjectKey;
 use menagerie::model::truth::{Mode, ServerState};
-use menagerie::model::{ConfigVersion, Fact, MemberTruth, Membership, Observation, Pool, Seat, ServerId};
+use menagerie::model::{Fact, MemberTruth, Membership, Observation, Pool, Seat, ServerId};
 use menagerie::plan::{Operation, Purpose, Resize, Restart, Step, Target};
 
 use super::explore::{Course, explore};
@@ -111,7 +111,7 @@ fn lower(seen: &Observation, id: ServerId, pods: u32) -> Step {
     json["spec"]["replicas"] = pods.into();
     let object = menagerie::render::Rendered { key, json };
     let (uid, resource_version) = (set.uid.clone(), set.resource_version.clone());
-    Step::RemovePod(Resize { id, object, uid, resource_version, via: Vec::new() })
+    Step::RemovePod(Resize { id, object, uid, resource_version, from: None, via: Vec::new() })
 }
 
 fn without_reads(operations: Vec<Operation>) -> Vec<Operation> {
@@ -145,8 +145,8 @@ fn two_changes_at_once_are_found() {
 }
 
 /// Writes the list of the days when there were three, whatever is on record.
-fn old_list(found: &Found, seed: &Seed, id: ServerId) -> Result<Preparation, Refusal> {
-    let forgetful = Found { dynamics: BTreeMap::new(), ..found.clone() };
+fn old_list(found: &VolumeContents, seed: &Seed, id: ServerId) -> Result<Preparation, PrepareError> {
+    let forgetful = VolumeContents { dynamics: BTreeMap::new(), ..found.clone() };
     let mut old = seed.clone();
     old.membership = super::names::names().seed(3);
     prepare::prepare(&forgetful, &old, id, "/data")
@@ -219,7 +219,7 @@ fn a_failed_list_taken_for_an_empty_one_is_found() {
 }
 
 /// Whoever is empty gets the marker of birth.
-fn initialize_again(found: &Found, seed: &Seed, id: ServerId) -> Result<Preparation, Refusal> {
+fn initialize_again(found: &VolumeContents, seed: &Seed, id: ServerId) -> Result<Preparation, PrepareError> {
     let mut plan = prepare::prepare(found, seed, id, "/data")?;
     if !found.database {
         plan.changes.push(VolumeChange::Write { path: INITIALIZE.into(), text: String::new(), secret: false });
@@ -242,11 +242,11 @@ fn leader_first(seen: &Observation, step: Step) -> Step {
     });
     let Some((id, membership)) = leader.filter(|_| due) else { return step };
     let Some(pod) = seen.pods.get(&id.seat()) else { return step };
-    let version = menagerie::model::Membership::parse(&membership).map_or(ConfigVersion(0), |m| m.version);
+    let from = Membership::parse(&membership).ok();
     let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
     let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
     let via = seen.pods.keys().map(|ordinal| ServerId::from(*ordinal)).collect();
-    Step::Restart(Restart { id, pod, from: Some(version), via, why: "leader first".into() })
+    Step::Restart(Restart { id, pod, from, via, why: "leader first".into() })
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn voters_alone(seen: &Observation, step: Step) -> Step {
     }
     let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
     let pod = Target { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() };
-    Step::Restart(Restart { id: *id, pod, from: Some(*from), via: via.clone(), why: "it is no voter".into() })
+    Step::Restart(Restart { id: *id, pod, from: Some(from.clone()), via: via.clone(), why: "it is no voter".into() })
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn room_at_any_price(seen: &Observation, step: Step) -> Step {
     let others = membership.voters().filter(|voter| *voter != id);
     let via = others.collect();
     let to = membership.without_for_good(id);
-    Step::Leave { id, to, from: membership.version, via, why: Purpose::Shrink }
+    Step::Leave { id, to, from: membership, via, why: Purpose::Shrink }
 }
 
 #[test]

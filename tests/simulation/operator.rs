@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use menagerie::operator::hindered::Notes;
+use menagerie::operator::hindered::EnsembleNotes;
 use menagerie::plan::{Operation, Step};
 
 use super::act::Wire;
@@ -17,7 +17,7 @@ use super::world::World;
 pub struct Operator {
     pub doing: Doing,
     /// What came to nothing. No two states are told apart by it alone: it is there only where somebody meddles.
-    pub notes: Notes,
+    pub notes: EnsembleNotes,
 }
 
 impl Hash for Operator {
@@ -186,15 +186,15 @@ impl World {
 fn decision(thought: &Thought) -> String {
     match &thought.step {
         Step::Apply(writes) => format!("apply {} objects", writes.len()),
-        Step::Tell(tell) => format!("tell members of membership {}", tell.version),
+        Step::Tell(tell) => format!("tell members of membership {}", tell.membership.version),
         Step::Delete(targets) => {
             let names: Vec<&str> = targets.iter().map(|target| target.key.name.as_str()).collect();
             format!("delete {}", names.join(", "))
         }
         Step::AddPod(resize) => format!("a pod for member {}", resize.id),
         Step::RemovePod(resize) => format!("take away the pod of member {}", resize.id),
-        Step::Join { id, from, .. } => format!("add member {id} to membership {from}"),
-        Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {from} ({why:?})"),
+        Step::Join { id, from, .. } => format!("add member {id} to membership {}", from.version),
+        Step::Leave { id, from, why, .. } => format!("remove member {id} from membership {} ({why:?})", from.version),
         Step::Restart(restart) => format!("restart member {} ({})", restart.id, restart.why),
         Step::ReplaceVolume(replacement) => {
             format!("give member {} a new volume ({})", replacement.id, replacement.why)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use menagerie::agent::prepare;
 use menagerie::model::names::IDENTITY_LABEL;
-use menagerie::model::observed::{Asked, Environment, Kind, NodeFacts, ObjectKey, PasswordFacts, Requests};
+use menagerie::model::observed::{Kind, MemberRequest, NodeFacts, ObjectKey, OperatorFacts, PasswordFacts, Requests};
 use menagerie::model::truth::{self, Mode, Serving};
 use menagerie::model::{
     ClaimFacts, Desired, Fact, Hindrances, Live, MemberTruth, Observation, PodFacts, Pool, Seat, ServerId, SetFacts,
@@ -187,7 +187,7 @@ impl World {
             return Some(Answer::of_another_ensemble());
         }
         let disk = self.kube.disk(ordinal + 1)?;
-        let truth::Disk { identity, database, record, .. } = disk.truth();
+        let truth::DiskState { identity, database, record, .. } = disk.truth();
         let talks = pod.server.as_ref().filter(|server| !server.paused);
         let server = talks.map(|server| ServerAnswer::of(server, disk.current, self.counted(ordinal + 1)));
         let receives = pod.slow && pod.server.as_ref().is_some_and(|server| server.follows().is_some());
@@ -195,7 +195,7 @@ impl World {
         let stalled = idle.then(|| self.kube.now - pod.served);
         // By the time that it is asked, its kubelet has heard of the last change.
         let outdated = self.seed(Mount::Current).and_then(|seed| {
-            let late = || prepare::outdated(&disk.found(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
+            let late = || prepare::outdated(&disk.contents(), &seed, ServerId(ordinal + 1)).filter(|_| idle);
             disk.zoo_cfg().and_then(|zoo_cfg| prepare::unknown(zoo_cfg, &seed)).or_else(late)
         });
         // Nothing can be seen of a process that is not there.
@@ -236,6 +236,7 @@ impl PodSight {
             name: names().pod(Seat::voter(ordinal)),
             ip: self.placed.then(|| address(self.uid)),
             terminating: self.terminating,
+            ending: None,
             revision: Some(revision_name(self.revision)),
             trouble: if self.placed { self.trouble.clone() } else { Some("it cannot be scheduled".to_owned()) },
             uid: self.uid.to_string(),
@@ -254,9 +255,9 @@ impl PodSight {
             in_spite_of: None,
             memory: None,
             creating: false,
-            asked: self.asked.map(|asked| match asked {
-                Ask::Restart => Asked::Restart,
-                Ask::Replace => Asked::Replace,
+            request: self.asked.map(|asked| match asked {
+                Ask::Restart => MemberRequest::Restart,
+                Ask::Replace => MemberRequest::Replace,
             }),
             ran: None,
         }
@@ -318,7 +319,7 @@ impl Answer {
         let silent = || truth::ServerState::Silent { reason: "connection refused".into() };
         MemberTruth {
             id: ServerId(id),
-            disk: truth::Disk {
+            disk: truth::DiskState {
                 identity: self.identity.clone(),
                 database: self.database,
                 record: self.record.map(menagerie::model::ConfigVersion),
@@ -326,10 +327,12 @@ impl Answer {
                 epoch: None,
                 outdated: self.outdated.clone(),
                 leader_serves: None,
+                free: None,
             },
             stalled: self.stalled,
             // A server of this model receives, or does nothing at all.
             still: self.still,
+            archive: None,
             server: self.server.as_ref().map_or_else(silent, |server| server.truth(self.identity.as_deref())),
         }
     }
@@ -352,6 +355,7 @@ impl Sight {
             requests: Requests {
                 restart: (self.resource.spec.wish > 0).then(|| self.resource.spec.wish.to_string()),
                 approved: self.resource.approved.map(revision_name),
+                accept_loss: None,
             },
             nodes: self.pods.iter().map(node).collect(),
             names: self.resource.spec.names(),
@@ -360,7 +364,7 @@ impl Sight {
             asked: u32::try_from(self.resource.spec.to_api().replicas).unwrap_or_default(),
             desired: Desired::from_spec(&self.resource.spec.to_api()),
             status: (*self.resource.status.value).clone(),
-            environment: Environment { agent_image: "menagerie/operator:dev".into(), ..Environment::default() },
+            operator: OperatorFacts { agent_image: "menagerie/operator:dev".into(), ..OperatorFacts::default() },
             sets: set.into_iter().map(|set| (Pool::Voters, set_facts(set, self.behind))).collect(),
             pods: self.pods.iter().map(|(ordinal, pod)| (Seat::voter(*ordinal), pod.facts(*ordinal))).collect(),
             claims: self
@@ -433,6 +437,7 @@ impl Sight {
             identity: claim.identity.clone(),
             born: claim.born,
             going: claim.terminating || claim.owner.is_some_and(|owner| owner != self.resource.uid),
+            finalizers: Vec::new(),
             owned: claim.owner == Some(self.resource.uid),
             instance: claim.instance.clone(),
             ran: claim.ran.clone(),
@@ -445,7 +450,7 @@ impl Sight {
     fn live(&self, object: &Stored) -> Live {
         match object.owner {
             Some(owner) if owner == self.resource.uid => Live::Ours((*object.json).clone()),
-            Some(_) => Live::Leftover,
+            Some(_) => Live::Leftover { finalizers: Vec::new() },
             None => Live::Foreign { owner: "somebody".into() },
         }
     }

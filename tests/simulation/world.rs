@@ -44,6 +44,8 @@ pub struct World {
     pub reclaimed: bool,
     /// Nobody whom the operator asks commits a write: it does not reach the members' port for clients.
     pub deaf: bool,
+    /// DNS is away: no name resolves.
+    pub nameless: bool,
     /// Somebody between the operator and the objects.
     pub meddling: Meddling,
     /// The first thing that went wrong.
@@ -70,7 +72,7 @@ impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.spec, self.generation, self.uid, self.status.digest, self.approval, self.reclaimed).hash(state);
         (&self.kube, &self.operators, &self.history, self.committed, self.initialized, &self.proven).hash(state);
-        self.voted.hash(state);
+        (self.voted, self.nameless).hash(state);
         self.meddling.hash(state);
     }
 }
@@ -94,6 +96,7 @@ impl World {
             proven: BTreeSet::new(),
             reclaimed: spec.reclaim,
             deaf: false,
+            nameless: false,
             meddling: Meddling::default(),
             wrong: None,
             tale: None,

@@ -10,7 +10,7 @@ use super::world::World;
 
 /// How a `reconfig` ended, as the server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReconfigOutcome {
     Done,
     Stale,
     Busy,
@@ -348,14 +348,14 @@ impl World {
     }
 
     /// A `reconfig` through this member. `carried`: whether the proposal gets anywhere before something else happens.
-    pub fn reconfigure(&mut self, via: u32, to: Config, from: Option<u64>, carried: bool) -> Verdict {
-        let Some(leader) = self.session(via) else { return Verdict::Unknown };
-        let Some(server) = self.kube.server(leader) else { return Verdict::Unknown };
+    pub fn reconfigure(&mut self, via: u32, to: Config, from: Option<u64>, carried: bool) -> ReconfigOutcome {
+        let Some(leader) = self.session(via) else { return ReconfigOutcome::Unknown };
+        let Some(server) = self.kube.server(leader) else { return ReconfigOutcome::Unknown };
         if from.is_some_and(|from| from != server.config.version) {
-            return Verdict::Stale;
+            return ReconfigOutcome::Stale;
         }
         if server.next.is_some() {
-            return Verdict::Busy;
+            return ReconfigOutcome::Busy;
         }
         let synced = self.kube.running().filter(|(id, other)| {
             matches!(other.role, Role::Following { synced: true, .. })
@@ -364,18 +364,22 @@ impl World {
         });
         let synced: Ids = synced.map(|(id, _)| id).collect::<Ids>().with(leader);
         if !to.quorum(synced) {
-            return Verdict::NoQuorum;
+            return ReconfigOutcome::NoQuorum;
         }
         let zxid = self.append(leader, |zxid| What::Reconfig(Config { version: zxid, ..to }));
-        let Some(zxid) = zxid else { return Verdict::Unknown };
+        let Some(zxid) = zxid else { return ReconfigOutcome::Unknown };
         self.tell(|| format!("leader {leader} proposes membership {} as {zxid:x}", to.voters));
         if !carried {
-            return Verdict::Unknown;
+            return ReconfigOutcome::Unknown;
         }
         self.carry(leader);
         let committed = self.history.iter().any(|entry| entry.zxid == zxid);
         // A server whose part changes closes the connections of its clients.
         let closed = !to.voters.contains(via) || !to.voters.contains(leader);
-        if committed && !closed && (via == leader || self.inform(via)) { Verdict::Done } else { Verdict::Unknown }
+        if committed && !closed && (via == leader || self.inform(via)) {
+            ReconfigOutcome::Done
+        } else {
+            ReconfigOutcome::Unknown
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use menagerie::model::observed::Environment;
+use menagerie::model::observed::OperatorFacts;
 use menagerie::model::{Beginning, Charter, Desired, Names, Requests};
 use menagerie::render::{Blueprint, render};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Valu
         uid: "uid",
         desired: &desired,
         requests: &Requests::default(),
-        environment: &Environment { agent_image: "menagerie/operator:1".into(), ..Environment::default() },
+        operator: &OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() },
         voters: charter.voters(),
         passing: false,
         charter,
@@ -43,5 +43,7 @@ fn charter(names: &Names, voters: u32) -> Charter {
         version: "0".into(),
         joiner: names.joiner(),
         resync: BTreeMap::new(),
+        may_vote: BTreeMap::new(),
+        parent: None,
     }
 }

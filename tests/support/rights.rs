@@ -25,7 +25,7 @@ static RULES: LazyLock<BTreeSet<(String, String)>> = LazyLock::new(|| {
 });
 
 pub fn may(kind: Kind, verb: &str) -> bool {
-    RULES.contains(&(kind.row().plural.to_owned(), verb.to_owned()))
+    RULES.contains(&(kind.resource().plural.to_owned(), verb.to_owned()))
 }
 
 /// What a operation asks the API server for, as `operator::ensemble::act` does it.
@@ -48,6 +48,6 @@ fn taken(operation: &Operation) -> Vec<(Kind, &'static str)> {
 /// Nothing is asked for that the chart gives no right to.
 pub fn granted(operations: &[Operation]) {
     for (kind, verb) in operations.iter().flat_map(taken) {
-        assert!(may(kind, verb), "the chart does not let the operator {verb} {}", kind.row().plural);
+        assert!(may(kind, verb), "the chart does not let the operator {verb} {}", kind.resource().plural);
     }
 }

@@ -30,6 +30,8 @@ pub struct Part {
     beside: PathBuf,
     /// Where it belongs.
     path: PathBuf,
+    /// Whether it takes the place of what is there when it is done.
+    replaces: bool,
     kept: bool,
 }
 
@@ -52,9 +54,21 @@ impl Part {
         Ok(part)
     }
 
+    /// Like [`begin`](Self::begin), for its owner only, and never over or through what somebody put at `.NAME.part`: neither a
+    /// file that others have open nor a link. Nor does it replace what has its name by the time it is [kept](Self::keep).
+    pub fn begin_secret(path: &Path) -> io::Result<Self> {
+        let Some(name) = path.file_name() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let beside = folder_of(path).join(format!(".{}.part", name.to_string_lossy()));
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+        let file = opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", beside.display())))?;
+        let mut part = Self::of(file, beside, path);
+        part.replaces = false;
+        Ok(part)
+    }
+
     /// Takes an open file in the same folder that has another name.
     pub(crate) fn of(file: File, beside: PathBuf, path: &Path) -> Self {
-        Self { file, beside, path: path.to_owned(), kept: false }
+        Self { file, beside, path: path.to_owned(), replaces: true, kept: false }
     }
 
     /// The file.
@@ -70,7 +84,7 @@ impl Part {
     /// Syncs it and gives it its name.
     pub fn keep(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.beside, &self.path)?;
+        if self.replaces { fs::rename(&self.beside, &self.path) } else { name_new(&self.beside, &self.path) }?;
         self.kept = true;
         sync_folder(folder_of(&self.path))
     }
@@ -92,6 +106,21 @@ impl Drop for Part {
             // The caller reports the error that led here.
             let _gone_or_not = fs::remove_file(&self.beside);
         }
+    }
+}
+
+/// Gives a file another name that nothing has yet.
+fn name_new(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        // Some filesystems know no second names. There this looks first, which leaves a moment between the two.
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+            match to.symlink_metadata() {
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) => fs::rename(from, to),
+            }
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -137,6 +166,42 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(Part::begin(&path, None).unwrap().keep().is_err());
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_secret_of_its_own_is_written_neither_over_a_file_nor_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("plan"), folder.path().join(".plan.part"));
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &beside).unwrap();
+        let refused = Part::begin_secret(&path).unwrap_err();
+        assert!(refused.to_string().contains(".plan.part: "), "{refused}");
+        assert!(!elsewhere.exists());
+        fs::remove_file(&beside).unwrap();
+        fs::write(&beside, "theirs").unwrap();
+        assert_eq!(Part::begin_secret(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&beside).unwrap(), b"theirs");
+        fs::remove_file(&beside).unwrap();
+        let mut part = Part::begin_secret(&path).unwrap();
+        part.write_all(b"word").unwrap();
+        part.keep().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_secret_of_its_own_never_replaces_what_has_its_name_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan");
+        let mut part = Part::begin_secret(&path).unwrap();
+        part.write_all(b"ours").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        assert_eq!(part.keep().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"theirs".to_vec(), vec!["plan".to_owned()]));
+        fs::remove_file(&path).unwrap();
+        let mut part = Part::begin_secret(&path).unwrap();
+        part.write_all(b"ours").unwrap();
+        part.keep().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"ours".to_vec(), vec!["plan".to_owned()]));
     }
 
     #[test]

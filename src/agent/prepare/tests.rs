@@ -1,13 +1,20 @@
-//! The rule over every kind of volume, as a table, and its laws over volumes nobody would think of.
-
-use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+//! The rule over every kind of volume, as a table. `laws`: over volumes nobody would think of. `data`: what cannot be read, and what
+//! is lost.
 
 use super::*;
 use crate::agent;
 use crate::model::{Beginning, Charter, Server, fixtures};
 
+mod data;
+mod laws;
+mod parent;
+
 const ROOT: &str = "/data";
 const OWN: ServerId = ServerId(2);
+/// Stands for a whole database in the workshop: what it was built from.
+const BUILT: &str = "from";
+/// The same of its own database; its server has followed somebody once there is an epoch.
+const PARENT: &str = "parent";
 
 /// A volume as files by path, which is what changes act on.
 type Files = BTreeMap<String, String>;
@@ -40,14 +47,20 @@ fn mark(identity: &str, id: u32) -> String {
     .unwrap()
 }
 
-fn look(files: &Files) -> Found {
+fn look(files: &Files) -> VolumeContents {
     let dynamics = files.iter().filter_map(|(path, text)| {
         Some((path.strip_prefix(CONF)?.strip_prefix('/')?.strip_prefix(STEM)?.to_owned(), text.clone()))
     });
-    Found {
+    VolumeContents {
         mark: files.get(MARK).cloned(),
-        database: files.keys().any(|path| path.starts_with("version-2/")),
+        database: files
+            .keys()
+            .any(|path| path.starts_with("version-2/") && ![ACCEPTED_EPOCH, CURRENT_EPOCH].contains(&path.as_str())),
         initialize: files.contains_key(INITIALIZE),
+        promised: files.get(ACCEPTED_EPOCH).and_then(|text| text.parse().ok()),
+        built: files.get(BUILT).cloned(),
+        parent: files.get(PARENT).cloned(),
+        untouched: files.contains_key(PARENT) && !files.contains_key(CURRENT_EPOCH),
         dynamics: dynamics.collect(),
     }
 }
@@ -57,6 +70,11 @@ fn apply(files: &mut Files, changes: &[VolumeChange]) {
         match change {
             VolumeChange::Write { path, text, .. } => files.insert(path.clone(), text.clone()),
             VolumeChange::Remove { path } => files.remove(path),
+            VolumeChange::Adopt => {
+                let from = files.remove(BUILT).unwrap_or_default();
+                files.insert(PARENT.into(), from);
+                files.insert("version-2/snapshot.100000005".into(), String::new())
+            }
             VolumeChange::SetAside => {
                 files.retain(|path, _| !path.starts_with("version-2/"));
                 None
@@ -167,7 +185,7 @@ fn an_empty_volume_is_marked_before_anything_else() {
     let (plan, after) = prepared(&Files::new(), &seed(&[1, 2, 3], 0, true));
     let written = plan.changes.iter().map(|change| match change {
         VolumeChange::Write { path, secret, .. } => (path.as_str(), *secret),
-        VolumeChange::Remove { .. } | VolumeChange::SetAside => panic!("{change:?}"),
+        VolumeChange::Remove { .. } | VolumeChange::SetAside | VolumeChange::Adopt => panic!("{change:?}"),
     });
     let expected =
         [(MARK, false), (MYID, false), ("conf/zoo.cfg.dynamic.0", false), ("conf/zoo.cfg", true), (INITIALIZE, false)];
@@ -208,12 +226,64 @@ fn a_volume_of_another_is_refused_and_says_whose_it_is() {
 }
 
 #[test]
-fn a_torn_record_gives_way_to_the_one_before_it() {
+fn whoever_writes_his_client_port_into_the_file_of_one_member_is_told_that_a_reconfig_has_to_follow() {
+    let files = volume(&[("9", &list(&[1, 2, 3]).replace(";0.0.0.0:2181", ""))]);
+    let refusal = prepare(&look(&files), &seed(&[1, 2, 3], 9, false), OWN, ROOT).unwrap_err().to_string();
+    let command = format!("as super user, reconfig -add 'server.{OWN}=");
+    let first = refusal.find(&command).unwrap_or_else(|| panic!("{refusal}"));
+    let edited =
+        refusal.find("in conf/zoo.cfg.dynamic.9 first, and then do the same").unwrap_or_else(|| panic!("{refusal}"));
+    assert!(first < edited && !refusal.contains('\n'), "{refusal}");
+}
+
+#[test]
+fn a_record_with_an_id_that_only_java_can_count_names_the_command_that_ends_it_and_what_follows_is_started_from() {
+    let text = format!("{}server.5000000000=b:2888:3888:observer;2181\n", list(&[1, 2]));
+    let files = volume(&[("5", &list(&[1, 2])), ("9", &text)]);
+    let refusal = prepare(&look(&files), &seed(&[1, 2], 8, false), OWN, ROOT).unwrap_err().to_string();
+    assert!(refusal.contains("as super user, reconfig -remove 5000000000;"), "{refusal}");
+    assert!(!refusal.contains("another volume") && !refusal.contains('\n'), "{refusal}");
+    let (plan, _) = prepared(&files, &seed(&[1, 2], 10, false));
+    assert_eq!((plan.using.version, plan.from), (ConfigVersion(10), Source::Charter));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_no_reason_to_start_from_an_older_one() {
     let files = volume(&[("5", &list(&[1, 2])), ("9", "server.1=a-0.ns:28")]);
-    let (plan, after) = prepared(&files, &seed(&[1], 4, false));
-    assert_eq!(plan.using.version, ConfigVersion(5));
-    assert_eq!(plan.ignored.len(), 1);
-    assert!(after.contains_key(&dynamic("9")));
+    for version in [4, 8] {
+        let refusal = prepare(&look(&files), &seed(&[1, 2], version, false), OWN, ROOT).unwrap_err().to_string();
+        assert!(refusal.contains("conf/zoo.cfg.dynamic.9 cannot be read (server.1 is not whole"), "{refusal}");
+        assert!(refusal.contains("was not touched") && refusal.contains("menagerie.dev/replace=volume"), "{refusal}");
+        assert!(!refusal.contains('\n'), "{refusal}");
+    }
+    // What the operator has confirmed since is as new, and whole.
+    let (plan, after) = prepared(&files, &seed(&[1, 2, 3], 9, false));
+    assert_eq!((plan.using.version, plan.from), (ConfigVersion(9), Source::Charter));
+    assert_eq!(after[&dynamic("9")], list(&[1, 2, 3]));
+    // One that is older than the record, or that nobody agreed on, is none that counts.
+    let older = volume(&[("0", "torn"), ("3", "torn"), ("5", &list(&[1, 2]))]);
+    let (plan, after) = prepared(&older, &seed(&[1, 2], 4, false));
+    assert_eq!((plan.using.version, plan.ignored.len()), (ConfigVersion(5), 2));
+    assert!(after.contains_key(&dynamic("3")));
+    assert_eq!(prepared(&volume(&[("0", "torn")]), &seed(&[1, 2], 0, true)).0.from, Source::Charter);
+}
+
+#[test]
+fn a_server_that_somebody_added_without_a_client_port_stays_on_record_and_a_member_needs_its_own() {
+    let stranger = "server.9=b:2888:3888:participant\n";
+    let text = format!("{}{stranger}", list(&[1, 2]));
+    let (plan, after) = prepared(&volume(&[("5", &list(&[1, 2])), ("9", &text)]), &seed(&[1, 2], 5, false));
+    assert_eq!((plan.using.version, plan.from), (ConfigVersion(9), Source::Record));
+    assert_eq!(after[&dynamic("9")], text);
+    let deaf = format!("{}server.2=a-1.ns:2888:3888:participant\n{stranger}", list(&[1]));
+    for (files, seed) in [
+        (volume(&[("5", &list(&[1, 2])), ("9", &deaf)]), seed(&[1, 2], 5, false)),
+        (volume(&[("5", &list(&[1, 2]))]), told(&deaf, 9, false)),
+    ] {
+        let refusal = prepare(&look(&files), &seed, OWN, ROOT).unwrap_err().to_string();
+        assert!(refusal.contains("server.2=a-1.ns:2888:3888:participant;0.0.0.0:2181"), "{refusal}");
+        assert!(refusal.contains("conf/zoo.cfg.dynamic.9") && refusal.contains("was not touched"), "{refusal}");
+    }
 }
 
 #[test]
@@ -245,168 +315,13 @@ fn a_leader_that_committed_its_own_removal_needs_a_quorum_of_those_that_stay_to_
 #[test]
 fn old_memberships_go_but_never_the_record_or_the_one_in_use() {
     let (member, other) = (list(&[1, 2]), list(&[1]));
-    let old = [("1", &*member), ("2", &*member), ("3", &*member)];
-    let torn = [("4", "x"), ("5", "x"), ("6", "x"), ("7", "x"), ("8", "x")];
+    let old = [("1", &*member), ("2", &*member), ("3", &*member), ("8", &*member)];
+    let torn = [("4", "x"), ("5", "x"), ("6", "x"), ("7", "x")];
     let kept = |files: &[(&str, &str)], seed: &Seed| {
         let (_, after) = prepared(&volume(files), seed);
         look(&after).dynamics.into_keys().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(kept(&[&old[..], &torn].concat(), &seed(&[1, 2], 0, false)), "3 4 5 6 7 8");
-    let joiner = [("3", &*other)];
-    assert_eq!(kept(&[&joiner[..], &torn].concat(), &seed(&[1], 0, false)), "0 3 4 5 6 7 8 next");
-}
-
-fn lists() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => founders(),
-        1 => prop_oneof![Just(String::new()), Just("server.1=a".to_owned()), "[ -~\n]{0,40}"],
-    ]
-}
-
-/// Of one domain or another: the operator may have been told a wrong one.
-fn founders() -> impl Strategy<Value = String> {
-    let ids = prop::collection::btree_set(1u32..6, 1..5);
-    (ids, prop::sample::select(&["ns", "elsewhere"]))
-        .prop_map(|(ids, domain)| named(&ids.into_iter().collect::<Vec<_>>(), domain))
-}
-
-fn volumes() -> impl Strategy<Value = Files> {
-    let records = prop::collection::btree_map((0u64..8).prop_map(|v| ConfigVersion(v).to_string()), lists(), 0..8);
-    let next = prop::option::of((lists(), 0u64..8));
-    (records, next, any::<bool>(), any::<bool>()).prop_map(|(records, next, database, initialize)| {
-        let mut files: Files = records.into_iter().map(|(version, text)| (dynamic(&version), text)).collect();
-        files.insert(MARK.into(), mark("one", OWN.0));
-        files.extend(next.map(|(text, version)| (dynamic(NEXT), format!("{text}version={version}"))));
-        files.extend(database.then(|| ("version-2/snapshot.0".into(), String::new())));
-        files.extend(initialize.then(|| (INITIALIZE.into(), String::new())));
-        files
-    })
-}
-
-fn seeds() -> impl Strategy<Value = Seed> {
-    (founders(), 0u64..8, any::<bool>()).prop_map(|(founders, version, birth)| told(&founders, version, birth))
-}
-
-proptest! {
-    #[test]
-    fn the_list_in_use_contains_the_member_and_can_be_started_from(files in volumes(), seed in seeds()) {
-        let (plan, after) = prepared(&files, &seed);
-        prop_assert!(plan.using.contains(OWN));
-        let version = plan.using.version.to_string();
-        let alone = BTreeMap::from([(version.clone(), after[&dynamic(&version)].clone())]);
-        prop_assert_eq!(Records::read(&alone).newest, Some(plan.using));
-    }
-
-    #[test]
-    fn a_members_own_record_yields_only_to_a_strictly_higher_version(files in volumes(), seed in seeds()) {
-        let (plan, after) = prepared(&files, &seed);
-        let record = Records::read(&look(&files).dynamics).newest;
-        let own = record.filter(|record| record.contains(OWN) && record.version >= seed.membership.version);
-        let agreed = |record: &Membership| record.version > ConfigVersion(0);
-        if let Some(record) = own.as_ref().filter(|record| !agreed(record)) {
-            let more = plan.using.servers.keys().find(|id| !record.contains(**id));
-            prop_assert_eq!(more, None, "more founders: those that heard of them and those that did not are two quorums");
-            let same = plan.using.servers.keys().eq(record.servers.keys());
-            prop_assert!(same || seed.beginning.is_birth(), "after the birth nothing but names gives way");
-        }
-        if let Some(record) = own.filter(agreed) {
-            let path = dynamic(&record.version.to_string());
-            prop_assert_eq!(&after[&path], &files[&path]);
-            prop_assert_eq!(&plan.using, &record);
-        }
-        prop_assert!(plan.using.version <= Records::read(&look(&after).dynamics).version());
-    }
-
-    #[test]
-    fn an_empty_disk_never_votes_but_at_birth(files in volumes(), seed in seeds()) {
-        let (plan, after) = prepared(&files, &seed);
-        let may = seed.beginning.is_birth() && !look(&files).database && plan.using.version == ConfigVersion(0) && seed.membership.contains(OWN);
-        prop_assert_eq!(after.contains_key(INITIALIZE), may);
-    }
-
-    #[test]
-    fn once_is_as_good_as_twice(files in volumes(), seed in seeds()) {
-        let (first, once) = prepared(&files, &seed);
-        let (second, twice) = prepared(&once, &seed);
-        prop_assert_eq!(once, twice);
-        prop_assert_eq!(first.using, second.using);
-    }
-
-    #[test]
-    fn a_stop_between_any_two_changes_is_made_good_by_the_next_start(files in volumes(), seed in seeds()) {
-        let (plan, whole) = prepared(&files, &seed);
-        for done in 0..plan.changes.len() {
-            let mut torn = files.clone();
-            apply(&mut torn, &plan.changes[..done]);
-            prop_assert_eq!(&prepared(&torn, &seed).1, &whole);
-        }
-    }
-
-    #[test]
-    fn a_volume_of_another_is_refused_whatever_it_holds(mut files in volumes(), seed in seeds(), id in 0u32..4) {
-        let (identity, id) = if id == OWN.0 { ("other", id) } else { ("one", id) };
-        files.insert(MARK.into(), mark(identity, id));
-        prop_assert!(prepare(&look(&files), &seed, OWN, ROOT).is_err());
-    }
-}
-
-/// A volume with a database, and a seed with the wish that it be set aside.
-fn unreadable(wish: &str, birth: bool) -> (Files, Seed) {
-    let mut files = volume(&[("4", &list(&[1, 2, 3]))]);
-    files.insert("version-2/snapshot.0".into(), String::new());
-    let mut seed = seed(&[1, 2, 3], 4, birth);
-    seed.resync.insert(ServerId(2), wish.into());
-    (files, seed)
-}
-
-#[test]
-fn data_that_cannot_be_read_is_set_aside_once_for_each_wish_and_an_empty_disk_does_not_vote() {
-    let (files, seed) = unreadable("first", false);
-    let (plan, after) = prepared(&files, &seed);
-    assert_eq!(plan.changes[0], VolumeChange::SetAside);
-    assert!(!after.contains_key(INITIALIZE));
-    let mut synced = after.clone();
-    synced.insert("version-2/snapshot.5".into(), String::new());
-    let (again, _) = prepared(&synced, &seed);
-    assert!(!again.changes.contains(&VolumeChange::SetAside), "what it synced meanwhile would be lost");
-    let (_, second) = unreadable("second", false);
-    assert!(prepared(&synced, &second).0.changes.contains(&VolumeChange::SetAside));
-}
-
-#[test]
-fn what_a_server_was_started_with_before_its_kubelet_heard_of_a_change_is_told_apart() {
-    let (_, after) = prepared(&Files::new(), &seed(&[1, 2, 3], 0, true));
-    // As the server rewrites it: in an order of its own, without comments.
-    let lines: Vec<&str> = after["conf/zoo.cfg"].lines().rev().collect();
-    let started_with = lines.join("\n");
-    let mut now = seed(&[1, 2], 7, false);
-    assert_eq!(unknown(&started_with, &now), None, "the membership is the server's own business");
-    now.statics = "tickTime=3000\n".into();
-    assert_eq!(unknown(&started_with, &now).unwrap(), "it was started with another zoo.cfg than it has now");
-    let older: Vec<&str> = lines.into_iter().filter(|line| !line.starts_with(CONFIG_PROPERTY)).collect();
-    assert_eq!(unknown(&older.join("\n"), &now), None, "an older agent wrote it, and says nothing of it");
-    assert_eq!(unknown("tickTime=3000\n", &now).unwrap(), "the super user's password was changed");
-}
-
-#[test]
-fn a_wish_to_sync_anew_that_came_after_the_volume_was_made_ready_asks_for_another_start() {
-    let (files, mut seed) = unreadable("first", false);
-    assert!(outdated(&look(&files), &seed, ServerId(2)).is_some());
-    let (_, after) = prepared(&files, &seed);
-    assert_eq!(outdated(&look(&after), &seed, ServerId(2)), None, "it was granted");
-    seed.resync.insert(ServerId(2), "second".into());
-    assert!(outdated(&look(&after), &seed, ServerId(2)).is_some());
-    assert_eq!(outdated(&look(&after), &seed, ServerId(3)), None, "the volume is not its");
-    let (files, seed) = unreadable("first", true);
-    assert_eq!(outdated(&look(&files), &seed, ServerId(2)), None, "there was no ensemble yet");
-}
-
-#[test]
-fn data_is_not_set_aside_for_another_member_or_before_there_was_an_ensemble() {
-    let (files, seed) = unreadable("first", true);
-    assert!(!prepared(&files, &seed).0.changes.contains(&VolumeChange::SetAside));
-    let (files, mut seed) = unreadable("first", false);
-    let wish = seed.resync.remove(&ServerId(2)).unwrap();
-    seed.resync.insert(ServerId(3), wish);
-    assert!(!prepared(&files, &seed).0.changes.contains(&VolumeChange::SetAside));
+    assert_eq!(kept(&[&old[..], &torn].concat(), &seed(&[1, 2], 0, false)), "4 5 6 7 8");
+    let joiner = [("1", &*other), ("2", &*other), ("3", &*other), ("8", &*other)];
+    assert_eq!(kept(&[&joiner[..], &torn].concat(), &seed(&[1], 0, false)), "0 4 5 6 7 8 next");
 }

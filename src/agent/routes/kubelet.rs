@@ -1,13 +1,14 @@
 //! What the kubelet asks: whether the agent lives, whether the server serves, and to hold up a leader that is to stop.
 //!
-//! The server has no liveness probe, and no startup probe. The kubelet kills a container for each answer that it does not
-//! get, whoever owes it: an agent that crash-loops, or is out of memory, would cost its healthy server its life, and so a
-//! clock would a large database its loading. What the kubelet could ask instead, all tried on 3.9.5: `ruok` needs a place among
-//! the clients, and has no answer once `maxCnxns` is used up; a TCP connection to the client port is taken in by the kernel for
-//! a process that is stopped as well (51 times, until the backlog is full); each one to the election port is a stack trace in
-//! the server's log, and holds up its listener. `AdminServer` needs no place and is on loopback, where only this agent hears it.
-//! So a server that does nothing any more is told by its agent, from several signs (`motion`), and it is the operator
-//! that restarts it, which knows who else serves (`plan/replace.rs`). A process that ends is started anew by the kubelet.
+//! The server has no liveness probe and no startup probe. The kubelet kills a container for each answer that it does
+//! not get, whoever is to blame: an agent that crashes or runs out of memory would cost a healthy server its life, and
+//! a time limit would stop a large database from loading. What the kubelet could ask instead, all tried on 3.9.5:
+//! `ruok` needs a client connection, and gets no answer once `maxCnxns` is used up. The kernel accepts a TCP connection
+//! to the client port even for a stopped process (51 times, until the backlog is full). Each connection to the election
+//! port is a stack trace in the server's log, and delays its listener. `AdminServer` needs no client connection and is
+//! on loopback, where only this agent hears it. So the agent recognises a server that does nothing any more, from
+//! several signs (`motion`), and the operator restarts it, because it knows who else serves (`plan/replace.rs`). The
+//! kubelet restarts a process that ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +25,14 @@ use crate::model::Membership;
 use crate::model::layout::{HAND_OVER_PATH, HEALTH_PATH, READY_PATH};
 use crate::model::truth::{Mode, ServerState};
 
-/// That a server serves, the kubelet may hear a second late: it asks every second so that a member that has just joined is
-/// ready at once, and a round of questions costs the server 5–8 ms.
+/// The kubelet may learn a second late that a server serves: it asks every second, so that a new member is ready at
+/// once, and a round of questions costs the server 5–8 ms.
 const SETTLED: Duration = Duration::from_millis(1500);
 
-/// How long a leader whose pod is being deleted is held up for another to lead: one round of the operator takes a second.
+/// How long a leader whose pod is being deleted waits for another to lead: one round of the operator takes a second.
 pub(super) const HAND_OVER: Duration = Duration::from_secs(5);
-/// After that, for its successor to be established: an election takes a quarter of a second. When everybody is being deleted
-/// there is none.
+/// After that, how long it waits for its successor to be established: an election takes a quarter of a second. If all
+/// pods are being deleted there is no successor.
 const SUCCESSION: Duration = Duration::from_millis(1500);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -55,9 +56,9 @@ async fn ready(State(member): State<Arc<Member>>) -> (StatusCode, String) {
     (status, format!("{}\n", truth::line(&server)))
 }
 
-/// The kubelet asks this before it stops the server, and waits: not for a follower, and not for a leader whom nobody follows.
-/// One that led waits until it follows: its successor has taken over what it decided last. All who ask meanwhile wait for the
-/// same: any pod may ask, and none takes the kubelet's place.
+/// The kubelet calls this before it stops the server, and waits: not for a follower, and not for a leader that nobody
+/// follows. A leader waits until it follows: then its successor has its last decisions. All callers wait for the same
+/// result: any pod may call this, and none uses up the kubelet's turn.
 async fn hand_over(State(member): State<Arc<Member>>) -> (StatusCode, &'static str) {
     let asked = Arc::clone(&member);
     match member.held_up.join(|_, _| false, || async move { relieve(&asked).await }).await {
@@ -88,10 +89,11 @@ async fn relieve(member: &Arc<Member>) -> &'static str {
     }
 }
 
-/// A leader that could not be asked how many follow it may well have all of them.
+/// If a leader cannot say how many follow it, it may have all of them, and so it may if its membership cannot be read here.
 pub(super) fn leads_others(server: &ServerState) -> bool {
     let ServerState::Serving(serving) = server else { return false };
-    let may_have = || Membership::parse(&serving.membership).is_ok_and(|membership| membership.voters().count() > 1);
+    let alone = |membership: Membership| membership.voters().count() <= 1;
+    let may_have = || !Membership::parse(&serving.membership).is_ok_and(alone);
     serving.mode == Mode::Leader && serving.synced_voters.map_or_else(may_have, |others| others > 0)
 }
 

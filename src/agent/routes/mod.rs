@@ -1,4 +1,4 @@
-//! The agent's HTTP interface, in rooms by who asks.
+//! The agent's HTTP interface, in one file for each kind of client.
 //!
 //! Invariants: every answer comes within a probe's three seconds, also when the disk hangs ([`Queue`](super::queue::Queue));
 //! however many ask, the server and the disk are asked once at a time ([`Round`](super::round::Round)).

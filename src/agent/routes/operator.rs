@@ -1,4 +1,5 @@
-//! What operators ask, of this version and of others; and a founder at a birth, before it lets an empty disk vote (`birth`).
+//! What operators ask, of this version and of others; and founders at a birth, before they let an empty disk vote
+//! (`birth`).
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub fn routes() -> Router<Arc<Member>> {
     Router::new().route(MEMBER_PATH, get(member))
 }
 
-/// Half a truth is not told: whether there is a database has no third value, and would be taken for a whole one.
+/// A partial answer is not given: whether there is a database has no third value, so it would be taken for a whole one.
 async fn member(State(member): State<Arc<Member>>) -> Response {
     match member.truth().await {
         Ok(truth) => Json(truth).into_response(),

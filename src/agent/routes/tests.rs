@@ -154,7 +154,7 @@ async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
     leads.insert("server_stats", fixture!("3.9.5/leader-server_stats.json"));
     leads.insert("monitor", fixture!("3.9.5/leader-monitor.json"));
     let url = agent(server(leads).await, disk.path()).await;
-    // Any pod may ask, and none takes the kubelet's place: whoever asks meanwhile waits for the same outcome.
+    // Any pod may ask, and none uses up the kubelet's turn: everybody who asks waits for the same result.
     let limit = HAND_OVER + Duration::from_secs(5);
     let path = format!("{url}/hand-over");
     let others = futures::future::join_all((0..20).map(|_| http::get(&path, limit)));
@@ -174,8 +174,9 @@ async fn nobody_waits_to_hand_over_but_a_leader_whom_others_follow() {
 
 #[test]
 fn a_leader_that_counts_nobody_because_it_cannot_be_asked_is_held_up_where_others_vote() {
-    let leads = |voters: u32, synced_voters| {
-        let lines = (1..=voters).map(|id| format!("server.{id}=a-{id}:2888:3888:participant;2181\n"));
+    let leads = |voters: u64, synced_voters| {
+        let ids = (1..=voters).map(|id| if id > 3 { id << 32 } else { id });
+        let lines = ids.map(|id| format!("server.{id}=a-{id}:2888:3888:participant;2181\n"));
         leads_others(&ServerState::Serving(Serving {
             mode: Mode::Leader,
             epoch: 1,
@@ -187,6 +188,7 @@ fn a_leader_that_counts_nobody_because_it_cannot_be_asked_is_held_up_where_other
     };
     assert!(leads(3, None) && leads(3, Some(1)) && !leads(3, Some(0)));
     assert!(!leads(1, None), "nobody could take over");
+    assert!(leads(4, None) && !leads(4, Some(0)), "an id that only Java can count is no reason to count nobody");
 }
 
 #[tokio::test]

@@ -120,12 +120,12 @@ fn what_is_as_it_should_be_is_not_written_again() {
 }
 
 #[test]
-fn torn_files_and_bytes_that_are_no_text_are_passed_over() {
+fn torn_files_and_bytes_that_are_no_text_are_passed_over_where_they_are_older_than_the_record() {
     let (directory, volume) = empty();
     volume.apply(&plan(&volume, &seed(&["a-0"], 5, false)).changes).unwrap();
     let conf = directory.path().join(CONF);
-    fs::write(conf.join("zoo.cfg.dynamic.9"), [0xff, 0, 0xfe]).unwrap();
-    fs::write(conf.join("zoo.cfg.dynamic.a"), "").unwrap();
+    fs::write(conf.join("zoo.cfg.dynamic.3"), [0xff, 0, 0xfe]).unwrap();
+    fs::write(conf.join("zoo.cfg.dynamic.4"), "").unwrap();
     fs::write(conf.join("zoo.cfg.dynamic.b.tmp"), "server.1=a-9:2888:3888:participant;2181").unwrap();
     fs::write(conf.join("zoo.cfg.bak"), "").unwrap();
     let plan = plan(&volume, &seed(&["a-0"], 5, false));
@@ -145,20 +145,24 @@ fn a_foreign_volume_is_left_as_it_is() {
 #[test]
 fn the_disk_says_whose_it_is_and_what_it_holds() {
     let (directory, volume) = empty();
-    assert_eq!(volume.disk(volume.look().unwrap()).unwrap(), Disk::default());
+    let free = volume.disk(volume.look().unwrap()).unwrap().free;
+    assert!(free.is_some_and(|percent| percent <= 100), "{free:?}");
+    let disk = || DiskState { free: None, ..volume.disk(volume.look().unwrap()).unwrap() };
+    assert_eq!(disk(), DiskState::default());
     volume.apply(&plan(&volume, &seed(&["a-0"], 0x1_0000_0000, false)).changes).unwrap();
     fs::create_dir(directory.path().join(VERSION_2)).unwrap();
     fs::write(directory.path().join("version-2/acceptedEpoch"), "4").unwrap();
     let record = Some(ConfigVersion(0x1_0000_0000));
     assert_eq!(
-        volume.disk(volume.look().unwrap()).unwrap(),
-        Disk {
+        disk(),
+        DiskState {
             identity: Some("one".into()),
             database: false,
             record,
             epoch: None,
             outdated: None,
-            leader_serves: Some(true)
+            leader_serves: Some(true),
+            free: None,
         }
     );
     assert_eq!(volume.epoch().unwrap(), None);
@@ -166,6 +170,32 @@ fn the_disk_says_whose_it_is_and_what_it_holds() {
     fs::write(directory.path().join("version-2/log.100000001"), "").unwrap();
     assert!(volume.disk(volume.look().unwrap()).unwrap().database);
     assert_eq!(volume.epoch().unwrap(), Some(4));
+}
+
+#[test]
+fn the_membership_that_the_server_goes_by_is_known_whoever_was_added_to_it() {
+    let (directory, volume) = empty();
+    volume.apply(&plan(&volume, &seed(&["a-0"], 4, false)).changes).unwrap();
+    assert_eq!(volume.active().unwrap().unwrap().version, ConfigVersion(4));
+    // As the server writes it where a server was added without a client port.
+    let text = format!("server.1={}\nserver.9=b:2888:3888:participant", Server::voter("a-0").spec());
+    fs::write(directory.path().join("conf/zoo.cfg.dynamic.9"), text).unwrap();
+    fs::write(directory.path().join("conf/zoo.cfg"), "dynamicConfigFile=/data/conf/zoo.cfg.dynamic.9\n").unwrap();
+    let active = volume.active().unwrap().unwrap();
+    assert_eq!((active.version, active.text.lines().count()), (ConfigVersion(9), 2));
+}
+
+#[test]
+fn a_membership_with_an_id_that_only_java_can_count_is_handed_on_as_it_is() {
+    let (directory, volume) = empty();
+    volume.apply(&plan(&volume, &seed(&["a-0"], 4, false)).changes).unwrap();
+    let text = format!("server.1={}\nserver.5000000000=b:2888:3888:participant", Server::voter("a-0").spec());
+    fs::write(directory.path().join("conf/zoo.cfg.dynamic.9"), &text).unwrap();
+    fs::write(directory.path().join("conf/zoo.cfg"), "dynamicConfigFile=/data/conf/zoo.cfg.dynamic.9\n").unwrap();
+    let active = volume.active().unwrap().unwrap();
+    assert_eq!((active.version, active.text), (ConfigVersion(9), format!("{text}\n")));
+    let refusal = prepare(&volume.look().unwrap(), &seed(&["a-0"], 4, false), OWN, "/data").unwrap_err().to_string();
+    assert!(refusal.contains("zoo.cfg.dynamic.9 cannot be read") && refusal.contains("server.5000000000"), "{refusal}");
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! The kinds of objects that the operator reads, writes and watches: one table. What is watched, where it is asked for and what
-//! is kept of it are derived from here.
+//! The kinds of objects that the operator reads, writes and watches, in one table. What is watched, requested and kept
+//! of them follows from it.
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use crate::model::archive::ARCHIVE_KEY;
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 
 /// Kind and name of an object in the ensemble's namespace.
@@ -30,17 +31,17 @@ pub enum Kind {
     Service,
     /// Limits voluntary disruptions.
     PodDisruptionBudget,
-    /// A member's claim, made by the `StatefulSet` controller.
+    /// A member's claim, created by the `StatefulSet` controller.
     PersistentVolumeClaim,
-    /// A member's pod, made by the `StatefulSet` controller; only ever deleted.
+    /// A member's pod, created by the `StatefulSet` controller; the operator only deletes it.
     Pod,
-    /// The members. Always the last: pods are made only behind everything that they need.
+    /// The members. Always last: pods are created only after everything that they need.
     StatefulSet,
 }
 
 /// What Kubernetes calls a kind, and what is kept of its objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct ResourceInfo {
     /// `apps`; empty for the core.
     pub group: &'static str,
     /// `v1`.
@@ -51,11 +52,11 @@ pub struct Row {
     pub kind: &'static str,
     /// `statefulsets`, as in addresses and in rights.
     pub plural: &'static str,
-    /// What is rendered of such an object, and what decisions look at, beside its metadata.
+    /// The fields that are rendered or that decisions need, besides the metadata.
     pub fields: &'static [Field],
 }
 
-/// A field of an object, and what of it: all, or these keys alone.
+/// A field of an object, and which part of it: all, or only these keys.
 pub type Field = (&'static str, Option<&'static [&'static str]>);
 
 impl Kind {
@@ -72,31 +73,31 @@ impl Kind {
     ];
 
     /// The table.
-    pub const fn row(self) -> Row {
+    pub const fn resource(self) -> ResourceInfo {
         match self {
-            Self::ServiceAccount => row::<ServiceAccount>(&[("automountServiceAccountToken", None)]),
+            Self::ServiceAccount => resource::<ServiceAccount>(&[("automountServiceAccountToken", None)]),
             // Of a Secret there is the metadata alone.
-            Self::Secret => row::<Secret>(&[]),
-            Self::ConfigMap => row::<ConfigMap>(&[("data", Some(&[CHARTER_KEY, STATIC_KEY]))]),
-            Self::Service => row::<Service>(&[("spec", None)]),
-            Self::PodDisruptionBudget => row::<PodDisruptionBudget>(&[("spec", None)]),
+            Self::Secret => resource::<Secret>(&[]),
+            Self::ConfigMap => resource::<ConfigMap>(&[("data", Some(&[ARCHIVE_KEY, CHARTER_KEY, STATIC_KEY]))]),
+            Self::Service => resource::<Service>(&[("spec", None)]),
+            Self::PodDisruptionBudget => resource::<PodDisruptionBudget>(&[("spec", None)]),
             // Claims and pods are read into facts.
-            Self::PersistentVolumeClaim => row::<PersistentVolumeClaim>(&[]),
-            Self::Pod => row::<Pod>(&[]),
+            Self::PersistentVolumeClaim => resource::<PersistentVolumeClaim>(&[]),
+            Self::Pod => resource::<Pod>(&[]),
             Self::StatefulSet => {
-                row::<StatefulSet>(&[("spec", None), ("status", Some(&["observedGeneration", "updateRevision"]))])
+                resource::<StatefulSet>(&[("spec", None), ("status", Some(&["observedGeneration", "updateRevision"]))])
             }
         }
     }
 
     /// As Kubernetes writes it.
     pub const fn as_str(self) -> &'static str {
-        self.row().kind
+        self.resource().kind
     }
 }
 
-const fn row<K: Resource>(fields: &'static [Field]) -> Row {
-    Row {
+const fn resource<K: Resource>(fields: &'static [Field]) -> ResourceInfo {
+    ResourceInfo {
         group: K::GROUP,
         version: K::VERSION,
         api_version: K::API_VERSION,

@@ -1,5 +1,5 @@
-//! Carries out one step. There is nothing left to decide: every write bears what it was decided on, and an outcome that
-//! is not known is left to the next pass, which reads again.
+//! Carries out one step. It decides nothing: every write carries a precondition, and an unknown outcome is left to the
+//! next pass, which reads again.
 
 use std::time::Instant;
 
@@ -14,15 +14,16 @@ use super::observe::observe;
 use super::passwords::password_in;
 use super::{Context, fresh};
 use crate::model::observed::Kind;
-use crate::model::{Change, ConfigVersion, Names, Observation, Place, ServerId};
+use crate::model::{Change, FieldDifference, Names, Observation, ServerId};
+use crate::operator::kit::pass::chain;
 use crate::operator::kit::read::Fresh;
 use crate::operator::kit::timeout::{ApiError, within};
 use crate::operator::kit::write::{self, Fence};
-use crate::plan::{Guard, Operation, Resize, Step, Target, Write, denied, no_password, places, plan, refusal};
+use crate::plan::{Guard, Operation, Resize, Step, Target, Write, denied, differences, no_password, plan, refusal};
 use crate::render::Rendered;
-use crate::zk::ensemble::{Ensemble, EnsembleError, Outcome};
+use crate::zk::ensemble::{Ensemble, EnsembleError, ReconfigOutcome};
 
-/// Of what is made up in a Secret.
+/// The length of a generated password.
 const GENERATED_LENGTH: usize = 40;
 
 /// Why a step was not carried out.
@@ -31,13 +32,13 @@ pub enum ActError {
     /// The API server did not do it.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The API server did not make all the writes of a step; those that it would make are made.
-    #[error("{}", .0.iter().map(ApiError::told).collect::<Vec<_>>().join("; "))]
+    /// The API server did not accept all the writes of a step. Those that it accepted are done.
+    #[error("{}", .0.iter().map(ApiError::with_cause).collect::<Vec<_>>().join("; "))]
     Writes(Vec<ApiError>),
     /// ZooKeeper did not do it.
     #[error(transparent)]
     Ensemble(#[from] EnsembleError),
-    /// It was not done because it would have been wrong by now.
+    /// It was not done because it would be wrong by now.
     #[error("{0}")]
     Outdated(String),
     /// The Secret has no password.
@@ -46,7 +47,7 @@ pub enum ActError {
 }
 
 impl ActError {
-    /// A word and a sentence, when only a change from outside can mend it.
+    /// A reason and a sentence, if only a change by others can help.
     pub fn refusal(&self, seen: &Observation) -> Option<(&'static str, String)> {
         let refused = |errors: &[ApiError]| {
             let told: Vec<String> =
@@ -64,7 +65,7 @@ impl ActError {
         }
     }
 
-    /// Whether something changed meanwhile. The next pass decides afresh, and nobody needs to hear of it.
+    /// Whether something has changed. The next pass decides again, and nobody needs to hear of it unless that goes on.
     pub fn is_outdated(&self) -> bool {
         match self {
             Self::Outdated(_) => true,
@@ -75,17 +76,38 @@ impl ActError {
     }
 }
 
+/// A reason and a sentence for a step that came to nothing each time it was tried.
+pub fn in_vain(step: &Step, words: &str) -> (&'static str, String) {
+    ("StepNotTaken", format!("a step ({}) comes to nothing each time it is tried: {words}", step.word()))
+}
+
+/// Why a step came to nothing this time, whatever the kind of its failure. A lost answer is one as well: a change that was made shows
+/// in the next look, and another step follows. Of a change that is called bad, the leader's pod and the command are told.
+pub fn came_to_nothing(outcome: &Result<Acted, ActError>, namespace: &str, leader: Option<&str>) -> Option<String> {
+    match outcome {
+        Ok(Acted::Whole | Acted::Partly) => None,
+        Ok(Acted::Unanswered(reason)) => Some(format!("the answer to reconfig was lost ({reason})")),
+        Err(error @ ActError::Ensemble(EnsembleError::BadArguments(_))) => {
+            let command = |pod| format!(": kubectl -n {namespace} annotate pod {pod} menagerie.dev/restart=now");
+            Some(chain(error) + &leader.map(command).unwrap_or_default())
+        }
+        Err(error) => Some(chain(error)),
+    }
+}
+
 /// How far a step was carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acted {
     /// All of it was done.
     Whole,
     /// The rest is left to a later pass.
     Partly,
+    /// It may have been done: the answer was lost, and why.
+    Unanswered(String),
 }
 
-/// Carries out the step, one operation after the other. Whether it worked shows in the next observation; what came to nothing
-/// is noted for it.
+/// Carries out the step, one operation after the other. The next observation shows whether it worked. What failed is
+/// noted for it.
 pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let result = carry_out(context, seen, step).await;
     let denied = matches!(result, Err(ActError::Ensemble(EnsembleError::Denied)));
@@ -98,8 +120,8 @@ pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<A
     }
 }
 
-/// Rights that cannot be taken away keep nobody from anything else, so that this is no failure of the pass: it is noted, and
-/// tried again after pauses of its own.
+/// Rights that cannot be taken away prevent nothing else, so this does not fail the pass: it is noted, and retried with
+/// pauses of its own.
 fn guarded(
     context: &Context,
     seen: &Observation,
@@ -117,7 +139,7 @@ fn guarded(
         None => memory.notes.guarded(),
     });
     if let Some(words) = words {
-        warn!(words, "what anybody could write below /zookeeper is not the super user's yet");
+        warn!(words, "anybody can still write below /zookeeper");
         return Ok(Acted::Partly);
     }
     result
@@ -126,28 +148,32 @@ fn guarded(
 async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let names = &seen.names;
     let (mut session, mut failed) = (None, Vec::new());
-    // Steps name members. Where these are, the last look says: a pod's address may be another ensemble's by the second one.
+    // Steps name members. The second observation says where they are: by then another ensemble's pod may have the
+    // address.
     let mut again = None;
     for operation in step.operations() {
         let seen = again.as_ref().unwrap_or(seen);
         match &operation {
             Operation::LookAgain => again = Some(Box::pin(look_again(context, names, step)).await?),
-            // Pods are made only behind everything that they need.
+            // Pods are created only after everything that they need.
             Operation::Write(operation) if !failed.is_empty() && operation.object().key.kind == Kind::StatefulSet => {}
             Operation::Write(operation) => match write(context, seen, operation).await {
-                // One that the API server does not make is no reason to leave the others.
+                // A write that the API server does not accept is no reason to skip the others.
                 Err(ActError::Api(error)) if error.is_answer() => failed.push(error),
                 result => result?,
             },
             Operation::Delete(target) => delete(context, names, target).await?,
             Operation::Resize(resize) => resize_to(context, names, resize).await?,
             Operation::Confirm { expected, via } => {
-                // Nothing else stands before it in a step: the session is as young as the question.
+                // Nothing comes before it in a step, so the session is as new as the question.
                 let ensemble = connected(&mut session, context, seen, via).await?;
                 expected.met(&ensemble.confirmed_membership().await?, names).map_err(ActError::Outdated)?;
             }
-            Operation::Reconfig { change, from, via } => {
-                reconfigure(connected(&mut session, context, seen, via).await?, change, *from).await?;
+            Operation::Reconfig { change, via } => {
+                let ensemble = connected(&mut session, context, seen, via).await?;
+                if let Acted::Unanswered(reason) = reconfigure(ensemble, change).await? {
+                    return Ok(Acted::Unanswered(reason));
+                }
             }
             Operation::Guard(guard) => {
                 let ensemble = connected(&mut session, context, seen, &guard.via).await?;
@@ -157,14 +183,15 @@ async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result
                     return Ok(Acted::Partly);
                 };
                 let (znodes, changed, mended) = (walked.looked, walked.changed, walked.mended);
-                info!(znodes, changed, mended, "what anybody could write below /zookeeper is the super user's");
+                info!(znodes, changed, mended, "only the super user can write below /zookeeper now");
             }
         }
     }
     if failed.is_empty() { Ok(Acted::Whole) } else { Err(ActError::Writes(failed)) }
 }
 
-/// What was seen, where it comes to the same step. Comparing is no choice: what differs is left to the next pass.
+/// The second observation, if it leads to the same step. This comparison decides nothing: a different step is left to
+/// the next pass.
 async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<Observation, ActError> {
     let Fresh::Whole(ensemble) = fresh(context, &names.namespace, &names.ensemble).await? else {
         return Err(ActError::Outdated("the ensemble is gone, or cannot be read any more".to_owned()));
@@ -175,7 +202,7 @@ async fn look_again(context: &Context, names: &Names, step: &Step) -> Result<Obs
         return Ok(seen);
     }
     let (before, now) = (step.word(), again.word());
-    Err(ActError::Outdated(format!("a second look comes to another step ({now}) than the first ({before})")))
+    Err(ActError::Outdated(format!("a second look led to another step ({now}) than the first ({before})")))
 }
 
 async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(), ActError> {
@@ -185,13 +212,13 @@ async fn write(context: &Context, seen: &Observation, write: &Write) -> Result<(
             let fence = uid.as_deref().map_or(Fence::Absent, Fence::Uid);
             write::apply(client, namespace, object, fence).await
         }
-        // What comes of a Secret is not looked at: it has what was made up in it.
+        // The answer for a Secret is not looked at: it contains the generated value.
         Write::CreateSecret { object, key } => {
             let created = write::create(client, namespace, &object.key, made_up(object, key)).await;
             created.map(|()| object.json.clone())
         }
     };
-    note(context, &seen.names, write.object(), places(seen, write), &answer);
+    note(context, &seen.names, write.object(), differences(seen, write), &answer);
     answer?;
     Ok(())
 }
@@ -204,13 +231,19 @@ async fn resize_to(context: &Context, names: &Names, resize: &Resize) -> Result<
     Ok(())
 }
 
-/// Remembers what came of a write, so that one that is refused does not stand in the way of everything else.
-fn note(context: &Context, names: &Names, object: &Rendered, meant: Vec<Place>, answer: &Result<Value, ApiError>) {
+/// Remembers the outcome of a write, so that a refused one does not block everything else.
+fn note(
+    context: &Context,
+    names: &Names,
+    object: &Rendered,
+    meant: Vec<FieldDifference>,
+    answer: &Result<Value, ApiError>,
+) {
     let now = Instant::now();
     context.memory(names, |memory| memory.notes.objects.answered(object, meant, answer.as_ref(), now));
 }
 
-/// The Secret as it is created, and never rendered.
+/// The Secret as it is created. It is never rendered with its value.
 fn made_up(object: &Rendered, key: &str) -> Value {
     let mut json = object.json.clone();
     json["stringData"] = json!({key: Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH)});
@@ -226,32 +259,38 @@ async fn delete(context: &Context, names: &Names, target: &Target) -> Result<(),
     Ok(deleted?)
 }
 
-async fn reconfigure(ensemble: &Ensemble, change: &Change, from: ConfigVersion) -> Result<(), ActError> {
-    match ensemble.reconfigure(change, from).await? {
-        Outcome::Done(membership) => info!(version = %membership.version, ?change, "the membership was changed"),
-        Outcome::Unknown(reason) => {
-            warn!(%from, ?change, reason, "the answer to reconfig was lost: reading again");
-            return Ok(());
+async fn reconfigure(ensemble: &Ensemble, change: &Change) -> Result<Acted, ActError> {
+    let (from, to) = (change.from.version, &change.to);
+    match ensemble.reconfigure(change).await? {
+        ReconfigOutcome::Done(membership) => {
+            info!(version = %membership.version, id = %change.id, ?to, "the membership was changed");
         }
-        Outcome::Stale => return Err(ActError::Outdated(format!("the membership is not at {from} any more"))),
-        Outcome::Busy => return Err(ActError::Outdated("another change of the membership is under way".to_owned())),
-        Outcome::NoQuorum => {
+        ReconfigOutcome::Unknown(reason) => {
+            warn!(%from, id = %change.id, ?to, reason, "the answer to reconfig was lost: reading again");
+            return Ok(Acted::Unanswered(reason));
+        }
+        ReconfigOutcome::Stale => return Err(ActError::Outdated(format!("the membership is not at {from} any more"))),
+        ReconfigOutcome::Busy => {
+            return Err(ActError::Outdated("another change of the membership is under way".to_owned()));
+        }
+        ReconfigOutcome::NoQuorum => {
             return Err(ActError::Outdated("a majority of the new membership is not synced".to_owned()));
         }
     }
     let id = change.id;
     match ensemble.committed_membership().await {
-        Ok(confirmed) if confirmed.contains(id) == change.joins() => Ok(()),
+        Ok(confirmed) if confirmed.contains(id) == change.joins() => Ok(Acted::Whole),
         Ok(_) => Err(ActError::Outdated(format!("the change of member {id} did not last"))),
-        // A role change closes client connections, this one among them. It was answered: the next pass reads it again.
+        // A role change closes client connections, perhaps this one too. The change was answered: the next pass reads
+        // it again.
         Err(error) => {
-            info!(%id, %error, "the change was answered; that it lasts is read with the next look");
-            Ok(())
+            info!(%id, %error, "the change was answered; the next look shows whether it lasts");
+            Ok(Acted::Whole)
         }
     }
 }
 
-/// The session of this step: what is read and what is changed behind it go through the same.
+/// The session of this step: reads and the changes that depend on them go through the same one.
 async fn connected<'a>(
     session: &'a mut Option<Ensemble>,
     context: &Context,
@@ -271,4 +310,46 @@ async fn connect(context: &Context, seen: &Observation, via: &[ServerId]) -> Res
     let password = password_in(secret).ok_or(ActError::NoPassword(name))?;
     let addresses: Vec<String> = via.iter().filter_map(|id| seen.address(*id)).map(str::to_owned).collect();
     Ok(Ensemble::connect(&addresses, &password).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::ensemble::hindered::EnsembleNotes;
+
+    #[test]
+    fn a_step_that_fails_each_time_is_told_whatever_the_kind_of_its_failure_and_with_its_words() {
+        let fails = |error: EnsembleError| Err(ActError::Ensemble(error));
+        let call = || EnsembleError::Call { what: "read /zookeeper/config", reason: "server error".to_owned() };
+        let connect = || EnsembleError::Connect { hosts: "zk-0".to_owned(), reason: "refused".to_owned() };
+        let joining = || EnsembleError::BadArguments("joining server.4=zk-3".to_owned());
+        let outcomes: [(Result<Acted, ActError>, &str); 5] = [
+            (fails(joining()), "joining server.4=zk-3"),
+            (fails(connect()), "failed to connect to zk-0: refused"),
+            (fails(call()), "server error"),
+            (Err(ActError::Outdated("the membership is at 8 by now".to_owned())), "at 8 by now"),
+            (Ok(Acted::Unanswered("no answer within 20 s".to_owned())), "lost (no answer within 20 s)"),
+        ];
+        for (outcome, words) in &outcomes {
+            let mut notes = EnsembleNotes::default();
+            let told: Vec<bool> =
+                (0..6).map(|_| notes.in_vain(came_to_nothing(outcome, "ns", None).is_some())).collect();
+            assert_eq!(told, [false, false, false, false, false, true], "{words}");
+            let (reason, message) = in_vain(&Step::Rest, &came_to_nothing(outcome, "ns", Some("zk-2")).unwrap());
+            assert!(reason == "StepNotTaken" && message.contains(words), "{words}: {message}");
+        }
+        for done in [Acted::Whole, Acted::Partly] {
+            assert_eq!(came_to_nothing(&Ok(done), "ns", None), None);
+        }
+    }
+
+    #[test]
+    fn of_a_change_that_servers_call_bad_the_restart_that_may_end_it_is_told_with_the_leaders_pod() {
+        let bad = || Err(ActError::Ensemble(EnsembleError::BadArguments("leaving 3".to_owned())));
+        let told = came_to_nothing(&bad(), "ns", Some("zk-2")).unwrap();
+        let command = "a restart of its pod ends it: kubectl -n ns annotate pod zk-2 menagerie.dev/restart=now";
+        assert!(told.contains("leaving 3") && told.ends_with(command), "{told}");
+        let nobody = came_to_nothing(&bad(), "ns", None).unwrap();
+        assert!(nobody.ends_with("a restart of its pod ends it"), "{nobody}");
+    }
 }

@@ -1,5 +1,5 @@
-//! What came to nothing, of one ensemble: writes, rights that could not be taken away, a super user that is not let in. The
-//! planner passes over what is noted here until the pause is over.
+//! What failed for one ensemble: writes, rights that could not be taken away, a refused super user. The planner passes
+//! over what is noted here until the pause is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,20 +11,24 @@ use crate::operator::kit::notes::{self, Pause};
 
 const GUARD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 const DENIED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
-/// A pod that is restarted is missing for a moment. Longer than this, its Events are read.
+/// A restarted pod is missing for a moment. If it is missing for longer, its Events are read.
 const MOMENT: Duration = Duration::from_secs(2);
+/// Steps in a row that failed, or were outdated before they were done, after which it is said: with the pauses of `pace` a quarter of a
+/// minute. One or two are what a busy moment costs.
+const IN_VAIN: u32 = 6;
 
-/// What came to nothing of what was done for one ensemble.
+/// What failed of everything that was done for one ensemble.
 #[derive(Clone, Debug, Default)]
-pub struct Notes {
+pub struct EnsembleNotes {
     /// Its writes and deletes.
     pub objects: notes::Notes,
     guard: Option<(Guarded, String, Pause)>,
     denied: Option<Pause>,
     unmanned: BTreeMap<Seat, Instant>,
+    failed: u32,
 }
 
-impl Notes {
+impl EnsembleNotes {
     /// What is passed over now.
     pub fn hindrances(&self, now: Instant) -> Hindrances {
         let guard = self.guard.as_ref().map(|(mark, words, pause)| Unguarded {
@@ -33,7 +37,7 @@ impl Notes {
             waits: pause.lasts(now),
         });
         let denied = self.denied.is_some_and(|pause| pause.lasts(now));
-        Hindrances { objects: self.objects.hindrances(now), pods: BTreeMap::new(), denied, guard }
+        Hindrances { objects: self.objects.hindrances(now), denied, guard, ..Hindrances::default() }
     }
 
     /// Rights could not be taken away, for whatever reason.
@@ -42,17 +46,23 @@ impl Notes {
         self.guard = Some((mark.clone(), cut(words, QUOTE), Pause::after(before, GUARD, now)));
     }
 
-    /// They were taken away, or are on the way to be.
+    /// They were taken away, or that is under way.
     pub fn guarded(&mut self) {
         self.guard = None;
     }
 
-    /// The membership was to be changed: whether the super user was let in.
+    /// The membership was to be changed: records whether the members accepted the super user.
     pub fn super_user(&mut self, denied: bool, now: Instant) {
         self.denied = denied.then(|| Pause::after(self.denied, DENIED, now));
     }
 
-    /// Members without a pod now; gives those that have had none for longer than a moment.
+    /// Records whether the step of this pass came to nothing, and returns whether that has gone on for too long.
+    pub fn in_vain(&mut self, failed: bool) -> bool {
+        self.failed = if failed { self.failed.saturating_add(1) } else { 0 };
+        self.failed >= IN_VAIN
+    }
+
+    /// Records the members without a pod, and returns those that have had none for longer than a moment.
     pub fn unmanned(&mut self, seats: &BTreeSet<Seat>, now: Instant) -> BTreeSet<Seat> {
         self.unmanned.retain(|seat, _| seats.contains(seat));
         for seat in seats {
@@ -69,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_super_user_who_was_let_in_again_is_not_denied() {
-        let (mut notes, now) = (Notes::default(), Instant::now());
+        let (mut notes, now) = (EnsembleNotes::default(), Instant::now());
         notes.super_user(true, now);
         assert!(notes.hindrances(now).denied && !notes.hindrances(now + DENIED.0).denied);
         notes.super_user(false, now);
@@ -77,8 +87,16 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_fails_each_time_it_is_tried_is_told_and_a_busy_moment_is_not() {
+        let mut notes = EnsembleNotes::default();
+        let early: Vec<bool> = (1..IN_VAIN).map(|_| notes.in_vain(true)).collect();
+        assert!(!early.contains(&true) && notes.in_vain(true) && notes.in_vain(true));
+        assert!(!notes.in_vain(false) && !notes.in_vain(true), "one that was done ends it");
+    }
+
+    #[test]
     fn a_pod_that_is_missing_for_a_moment_is_nothing_to_ask_about() {
-        let (mut notes, now) = (Notes::default(), Instant::now());
+        let (mut notes, now) = (EnsembleNotes::default(), Instant::now());
         let both = BTreeSet::from([Seat::voter(0), Seat::voter(1)]);
         assert!(notes.unmanned(&both, now).is_empty());
         let one = BTreeSet::from([Seat::voter(1)]);

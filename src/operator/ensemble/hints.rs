@@ -1,9 +1,9 @@
-//! What may be there of a member: objects that a watch or an earlier look has met. A hint only says which names to ask for;
-//! whether something is there, and whose it is, is the API server's answer.
+//! What may exist of a member: objects that a watch or an earlier look has found. A hint only says which names to ask
+//! for. The API server says whether an object exists, and whose it is.
 //!
-//! Looking by name instead of listing by label is not for its own sake. A list that has to be current waits until the
-//! server's cache has caught up with etcd, 40 to 75 ms whenever anything in the cluster is written, and with a thousand
-//! ensembles each counts for up to ten requests in the server's queues (API Priority and Fairness).
+//! There is a reason to look by name instead of listing by label. A list that has to be current waits until the
+//! server's cache has caught up with etcd, 40 to 75 ms whenever anything in the cluster is written. With a thousand
+//! ensembles, each list counts for up to ten requests in the server's queues (API Priority and Fairness).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::model::Seat;
 use crate::model::names::Names;
 use crate::model::observed::Kind;
 
-/// The moment at which something was last met, as a number that only rises.
+/// When something was last found, as a number that only rises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 
@@ -23,14 +23,14 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// A watch told of an object of this ensemble.
+    /// A watch reported an object of this ensemble.
     pub fn heard(&mut self, names: &Names, kind: Kind, name: &str) {
         if let Some(seat) = seat(names, kind, name) {
             self.met(kind, seat);
         }
     }
 
-    /// A member's object was met.
+    /// A member's object was found.
     pub fn met(&mut self, kind: Kind, seat: Seat) {
         self.count += 1;
         self.met.insert((kind, seat), Stamp(self.count));
@@ -41,7 +41,7 @@ impl Hints {
         self.met.iter().filter(|((of, _), _)| *of == kind).map(|((_, seat), stamp)| (*seat, *stamp)).collect()
     }
 
-    /// It was asked for and is not there, unless it was met again meanwhile.
+    /// It was looked for and does not exist, unless it was found again since.
     pub fn gone(&mut self, kind: Kind, seat: Seat, asked: Stamp) {
         if self.met.get(&(kind, seat)) == Some(&asked) {
             self.met.remove(&(kind, seat));

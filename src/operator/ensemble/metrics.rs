@@ -5,6 +5,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::model::truth::ArchiveState;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Of {
     namespace: String,
@@ -19,7 +21,7 @@ pub struct Voters {
 }
 
 impl Voters {
-    /// Has them read with the others.
+    /// Registers them with the others.
     pub fn registered(registry: &mut Registry) -> Self {
         let voters = Self::default();
         registry.register("ensemble_voters_wanted", "Voters asked for", voters.wanted.clone());
@@ -27,7 +29,7 @@ impl Voters {
         voters
     }
 
-    /// Voters asked for, by the spec as it stands: one that is refused takes no alarm away.
+    /// Voters asked for, by the spec as it is: an invalid one switches no alarm off.
     pub fn wanted(&self, namespace: &str, name: &str, wanted: i64) {
         self.wanted.get_or_create(&of(namespace, name)).set(wanted);
     }
@@ -45,6 +47,53 @@ impl Voters {
     }
 }
 
+/// The archives of all ensembles: of each its newest copy, and nothing while that is unknown.
+#[derive(Default)]
+pub struct Archives {
+    seconds: Family<Of, Gauge>,
+    bytes: Family<Of, Gauge>,
+    last: Family<Of, Gauge>,
+}
+
+impl Archives {
+    /// Registers them with the others.
+    pub fn registered(registry: &mut Registry) -> Self {
+        let archives = Self::default();
+        let mut register = |name, help, family: &Family<Of, Gauge>| registry.register(name, help, family.clone());
+        register("ensemble_archive_lag_seconds", "Age of what is committed and not archived", &archives.seconds);
+        register("ensemble_archive_lag_bytes", "Bytes of log that are not archived", &archives.bytes);
+        register("ensemble_archive_last_zxid", "The last transaction that is archived", &archives.last);
+        archives
+    }
+
+    /// What the members say now, each with whether it serves: whoever does not proves no commit, and so knows no lag.
+    pub fn said<'a>(&self, namespace: &str, name: &str, says: impl Iterator<Item = (bool, &'a ArchiveState)>) {
+        let (mut lag, mut last) = (None, None);
+        for (serves, state) in says {
+            last = last.max(state.last.map(|zxid| number(zxid.0)));
+            let this = state.lag.as_ref().filter(|_| serves).map(|lag| (number(lag.seconds), number(lag.bytes)));
+            lag = [lag, this].into_iter().flatten().min();
+        }
+        let of = of(namespace, name);
+        for (family, value) in
+            [(&self.seconds, lag.map(|lag| lag.0)), (&self.bytes, lag.map(|lag| lag.1)), (&self.last, last)]
+        {
+            match value {
+                Some(value) => {
+                    family.get_or_create(&of).set(value);
+                }
+                None => {
+                    family.remove(&of);
+                }
+            }
+        }
+    }
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 fn of(namespace: &str, name: &str) -> Of {
     Of { namespace: namespace.to_owned(), name: name.to_owned() }
 }
@@ -53,6 +102,29 @@ fn of(namespace: &str, name: &str) -> Of {
 mod tests {
     use super::*;
     use crate::operator::kit::metrics::text;
+
+    #[test]
+    fn the_lag_of_an_archive_is_that_of_its_newest_copy_and_nothing_while_it_is_unknown() {
+        let mut registry = Registry::with_prefix("menagerie");
+        let archives = Archives::registered(&mut registry);
+        let state = |seconds: u64, last: &str| {
+            let lag = format!(r#"{{"seconds":{seconds},"bytes":{}}}"#, seconds * 10);
+            let text = format!(r#"{{"reason":"shipping","last":"{last}","lag":{lag}}}"#);
+            serde_json::from_str::<ArchiveState>(&text).unwrap()
+        };
+        let (one, other) = (state(70, "100000005"), state(7, "100000009"));
+        archives.said("ns", "zk", [(true, &one), (true, &other)].into_iter());
+        for line in ["lag_seconds{namespace=\"ns\",name=\"zk\"} 7\n", "lag_bytes{namespace=\"ns\",name=\"zk\"} 70\n"] {
+            assert!(text(&registry).contains(&format!("menagerie_ensemble_archive_{line}")), "{}", text(&registry));
+        }
+        assert!(text(&registry).contains(r#"archive_last_zxid{namespace="ns",name="zk"} 4294967305"#));
+        // It ends where the log of its disk does, however old that is.
+        archives.said("ns", "zk", [(true, &one), (false, &other)].into_iter());
+        assert!(text(&registry).contains("lag_seconds{namespace=\"ns\",name=\"zk\"} 70\n"), "{}", text(&registry));
+        assert!(text(&registry).contains(r#"archive_last_zxid{namespace="ns",name="zk"} 4294967305"#));
+        archives.said("ns", "zk", std::iter::empty());
+        assert!(!text(&registry).contains(r#"name="zk""#));
+    }
 
     #[test]
     fn an_ensemble_that_is_gone_leaves_no_line_behind() {

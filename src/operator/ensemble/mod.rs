@@ -30,13 +30,14 @@ use super::kit::status::say_undecodable;
 use super::kit::timeout::ApiError;
 use super::kit::watched::Watched;
 use crate::api::ZooKeeperEnsemble;
-use crate::model::Names;
-use crate::model::names::{APPROVE_ANNOTATION, RESTART_ANNOTATION};
-use crate::model::observed::Environment;
+use crate::model::names::REQUEST_ANNOTATIONS;
+use crate::model::observed::OperatorFacts;
+use crate::model::truth::ServerState;
+use crate::model::{Fact, Names};
 use crate::plan::{Step, plan, refused};
-use act::{ActError, Acted, act};
+use act::{ActError, Acted, act, came_to_nothing, in_vain};
 use memory::Memory;
-use metrics::Voters;
+use metrics::{Archives, Voters};
 use observe::observe;
 use report::{announce, record};
 
@@ -49,12 +50,14 @@ const KIND: &str = "ZooKeeperEnsemble";
 pub struct Context {
     /// What it shares with other kinds.
     pub kit: Arc<Kit>,
-    /// The operator's surroundings.
-    pub environment: Environment,
+    /// What the operator knows about itself and its cluster.
+    pub operator: OperatorFacts,
     /// The cluster's DNS domain.
     pub cluster_domain: String,
-    /// What is read by Prometheus of each.
+    /// What Prometheus reads of each.
     pub voters: Voters,
+    /// The archives, as metrics.
+    pub archives: Archives,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
 }
@@ -65,20 +68,22 @@ impl Context {
         self.memories.with(&names.namespace, &names.ensemble, look)
     }
 
-    /// The ensemble is gone, or is looked after no more.
+    /// The ensemble is gone, or no longer selected.
     fn forget(&self, namespace: &str, name: &str) {
         self.memories.forget(namespace, name);
         self.voters.forget(namespace, name);
+        self.archives.said(namespace, name, std::iter::empty());
     }
 }
 
 /// An ensemble in the store.
-type Guarded = Watched<ZooKeeperEnsemble>;
+type WatchedEnsemble = Watched<ZooKeeperEnsemble>;
 
-/// Of an object that cannot be decoded. The controller does not tell that one is deleted: a request for it finds out.
+/// The pause after an object that cannot be decoded. The controller does not notice when such an object is deleted: a
+/// request for it does.
 const UNDECODABLE: Duration = Duration::from_mins(1);
 
-async fn reconcile(ensemble: Arc<Guarded>, context: Arc<Context>) -> Result<Action, PassError<ActError>> {
+async fn reconcile(ensemble: Arc<WatchedEnsemble>, context: Arc<Context>) -> Result<Action, PassError<ActError>> {
     let meta = ensemble.meta();
     let name = meta.name.clone().unwrap_or_default();
     let namespace = meta.namespace.clone().unwrap_or_default();
@@ -110,11 +115,19 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     context.kit.metrics.step(plan.step.word());
     context.voters.wanted(namespace, name, ensemble.spec.replicas.into());
     context.voters.synced(namespace, name, plan.status.ready_replicas.into());
+    let says = seen.members.values().filter_map(|member| match member {
+        Fact::Known(truth) => Some((matches!(truth.server, ServerState::Serving(_)), truth.archive.as_ref()?)),
+        Fact::Unknown(_) => None,
+    });
+    context.archives.said(namespace, name, says);
     let outcome = act(context, &seen, &plan.step).await;
     if matches!(outcome, Ok(Acted::Whole)) {
         plan.carried_out();
     }
-    let refusal = outcome.as_ref().err().and_then(|error| error.refusal(&seen));
+    let failure = came_to_nothing(&outcome, namespace, plan.status.leader.as_deref());
+    let lasts = context.memory(&seen.names, |memory| memory.notes.in_vain(failure.is_some()));
+    let lasting = || failure.filter(|_| lasts).map(|words| in_vain(&plan.step, &words));
+    let refusal = outcome.as_ref().err().and_then(|error| error.refusal(&seen)).or_else(lasting);
     if let Some((reason, message)) = &refusal {
         refused(&mut plan.conditions, reason, message);
     }
@@ -127,11 +140,10 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
 
 /// The custom resource as it is now.
 async fn fresh(context: &Context, namespace: &str, name: &str) -> Result<Fresh<ZooKeeperEnsemble>, ApiError> {
-    let ask = [RESTART_ANNOTATION, APPROVE_ANNOTATION];
-    read::fresh(&context.kit.client, ("ensemble", namespace, name), &ask).await
+    read::fresh(&context.kit.client, ("ensemble", namespace, name), &REQUEST_ANNOTATIONS).await
 }
 
-/// What a step says of when to look again.
+/// When to look again after a step.
 fn after(step: &Step) -> After {
     match step {
         Step::Rest | Step::Refuse(_) => After::Rest,
@@ -149,9 +161,9 @@ fn after(step: &Step) -> After {
     }
 }
 
-/// What to do after a pass that did not go through.
+/// What to do after a pass that failed.
 #[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn error_policy(ensemble: Arc<Guarded>, error: &PassError<ActError>, context: Arc<Context>) -> Action {
+fn error_policy(ensemble: Arc<WatchedEnsemble>, error: &PassError<ActError>, context: Arc<Context>) -> Action {
     let meta = ensemble.meta();
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
     let failed = |memory: &mut Memory| memory.pace.after_failure();

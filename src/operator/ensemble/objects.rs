@@ -8,30 +8,30 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use kube::core::ObjectList;
 
-use super::pods::pod_facts;
+use super::pods::{other_pod, pod_facts};
 use super::{Context, KIND};
 use crate::model::generated::GENERATED;
 use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_LABEL, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::words::{QUOTE, cut};
-use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, PodFacts, Seat, SetFacts};
+use crate::model::words::{NAMED, QUOTE, cut};
+use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, OtherPod, PodFacts, Seat, SetFacts};
 use crate::operator::kit::read::{self, Owner, PAGE, to_json, whole};
 use crate::operator::kit::timeout::ApiError;
 
-/// Reads what is there under the names of one ensemble.
+/// Reads the objects with the names of one ensemble.
 pub struct Reader<'a> {
-    /// Whom to ask, and what may be there.
+    /// Whom to ask, and what may exist.
     pub context: &'a Context,
     /// The names.
     pub names: &'a Names,
-    /// Uid of the custom resource: whose the objects have to be.
+    /// Uid of the custom resource that has to own the objects.
     pub uid: &'a str,
-    /// What others keep from happening: of these objects it matters who changed them.
+    /// What others prevent: for these objects it matters who changed them.
     pub hindrances: &'a Hindrances,
 }
 
 impl Reader<'_> {
-    /// The objects that there is one of, whatever the number of members.
+    /// The objects that exist once, whatever the number of members.
     pub async fn single(&self) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
         let names = self.names;
         let keys = [
@@ -48,30 +48,42 @@ impl Reader<'_> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The Services of the first `span` members, and those of others of this ensemble.
+    /// The Services of the first `span` members, and others of this ensemble.
     pub async fn member_services(&self, span: u32) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
         let read = |seat| self.live(ObjectKey { kind: Kind::Service, name: self.names.pod(seat) });
         let mut found = self.each(Kind::Service, (0..span).map(Seat::voter), read).await?;
-        // A stranger may bear our label. It is in the way only under a name that is needed.
+        // A stranger's object may have our label. It is in the way only if it has a name that is needed.
         found.retain(|seat, (_, live)| seat.ordinal < span || live.held().is_some());
         Ok(found.into_values().collect())
     }
 
-    /// The pods of that set: those that it wants, and those that it does not want any more.
-    pub async fn pods(&self, set: &SetFacts) -> Result<BTreeMap<Seat, PodFacts>, ApiError> {
+    /// The pods of that StatefulSet: those that it wants, and those that it no longer wants. And the pods of others that
+    /// have the name of one that it wants, or is to have: so many are asked for.
+    pub async fn pods(
+        &self,
+        set: &SetFacts,
+        span: u32,
+    ) -> Result<(BTreeMap<Seat, PodFacts>, BTreeMap<Seat, OtherPod>), ApiError> {
         let api: Api<Pod> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let read = |seat| {
             let (api, name) = (api.clone(), self.names.pod(seat));
             whole(format!("read pod {name}"), async move { api.get_opt(&name).await }, |pod: Pod| {
-                let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-                (owner.is_some_and(|owner| owner.uid == set.uid), pod_facts(&pod))
+                other_pod(&pod, set, self.names).map_or_else(|| Ok(pod_facts(&pod)), Err)
             })
         };
-        let found = self.each(Kind::Pod, (0..set.replicas).map(Seat::voter), read).await?;
-        Ok(found.into_iter().filter_map(|(seat, (ours, facts))| ours.then_some((seat, facts))).collect())
+        let found = self.each(Kind::Pod, (0..set.replicas.max(span)).map(Seat::voter), read).await?;
+        let (mut ours, mut others) = (BTreeMap::new(), BTreeMap::new());
+        for (seat, pod) in found {
+            match pod {
+                Ok(facts) => _ = ours.insert(seat, facts),
+                Err(other) if seat.ordinal < set.replicas.max(span) => _ = others.insert(seat, other),
+                Err(_) => {}
+            }
+        }
+        Ok((ours, others))
     }
 
-    /// The claims of these members, and those that others of this ensemble left.
+    /// The claims of these members, and those that other members of this ensemble left.
     pub async fn claims(&self, members: impl Iterator<Item = Seat>) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let read = |seat| {
@@ -83,7 +95,8 @@ impl Reader<'_> {
         self.each(Kind::PersistentVolumeClaim, members, read).await
     }
 
-    /// All claims that bear the ensemble's label. Whether it was born before must not hang on what a watch has told so far.
+    /// All claims with the ensemble's label. Whether it was born before must not depend on what a watch has reported so
+    /// far.
     pub async fn labelled_claims(&self) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
         let mut labelled =
@@ -111,7 +124,7 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// Asks for these members' object of a kind and for those that hints tell of, and keeps the hints true.
+    /// Asks for the objects of a kind of these members and of those that the hints name, and corrects the hints.
     async fn each<T, F>(
         &self,
         kind: Kind,
@@ -138,10 +151,10 @@ impl Reader<'_> {
         Ok(found.into_iter().filter_map(|(seat, object)| Some((seat, object?))).collect())
     }
 
-    /// An object and whose it is, if it is there.
+    /// An object and its owner, if it exists.
     async fn live(&self, key: ObjectKey) -> Result<Option<(ObjectKey, Live)>, ApiError> {
         let owner = Owner { kind: KIND, label: ENSEMBLE_LABEL, name: &self.names.ensemble, uid: self.uid };
-        // Of an object that is to be deleted the hindrance tells all.
+        // For an object that is to be deleted, the hindrance says everything.
         let disputed = matches!(self.hindrances.objects.get(&key), Some(Hindrance::Overruled(_)));
         let found = read::live(&self.context.kit.client, &self.names.namespace, &key, owner, disputed).await?;
         Ok(found.map(|live| (key, live)))
@@ -157,14 +170,21 @@ impl Reader<'_> {
             identity: claim.labels().get(IDENTITY_LABEL).cloned(),
             born: claim.labels().contains_key(BORN_LABEL),
             going: claim.metadata.deletion_timestamp.is_some() || of_an_earlier_ensemble,
+            finalizers: claim.metadata.deletion_timestamp.as_ref().map_or_else(Vec::new, |_| holders(claim)),
             owned: owners.iter().any(|owner| owner.uid == self.uid),
             instance: claim.labels().get(INSTANCE_LABEL).cloned(),
             ran: claim.annotations().get(VERSION_ANNOTATION).map(|ran| cut(ran, QUOTE)),
             volume: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()),
-            // The API server's own word: the volume that it was bound to does not exist any more.
+            // The API server itself says that the volume no longer exists.
             lost: (claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost"))
                 .then(|| "its volume does not exist any more".to_owned()),
             managed: to_json(&claim.metadata.managed_fields),
         }
     }
+}
+
+/// Who may keep a claim from going. Kubernetes' own keeps it only as long as a pod uses it.
+fn holders(claim: &PersistentVolumeClaim) -> Vec<String> {
+    let others = claim.finalizers().iter().filter(|name| *name != "kubernetes.io/pvc-protection");
+    others.take(NAMED).map(|name| cut(name, QUOTE)).collect()
 }

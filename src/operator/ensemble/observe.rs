@@ -14,7 +14,7 @@ use super::{Context, passwords, refusals, surroundings};
 use crate::agent::client;
 use crate::api::ZooKeeperEnsemble;
 use crate::model::charter::CHARTER_KEY;
-use crate::model::names::{APPROVE_ANNOTATION, IDENTITY_LABEL, RESTART_ANNOTATION, VERSION_ANNOTATION};
+use crate::model::names::{IDENTITY_LABEL, REQUEST_ANNOTATIONS, VERSION_ANNOTATION};
 use crate::model::observed::{Kind, ObjectKey, PasswordFacts};
 use crate::model::{
     Desired, Live, MemberTruth, Names, Observation, PodFacts, Pool, Requests, Seat, ServerId, SetFacts,
@@ -41,7 +41,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         asked: u32::try_from(ensemble.spec.replicas).unwrap_or_default(),
         desired: Desired::from_spec(&ensemble.spec),
         status: ensemble.status.clone().unwrap_or_default(),
-        environment: context.environment.clone(),
+        operator: context.operator.clone(),
         sets: set_facts(&objects, &names).map(|set| (Pool::Voters, set)).into_iter().collect(),
         pods: BTreeMap::new(),
         claims: BTreeMap::new(),
@@ -57,8 +57,9 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         let first = if set.identity.is_some() { 0 } else { set.replicas };
         let members = (first..seen.span()).map(Seat::voter);
         let (services, pods, claims) =
-            try_join!(reader.member_services(seen.span()), reader.pods(set), reader.claims(members))?;
-        (seen.pods, seen.claims, seen.objects) = (pods, claims, seen.objects.into_iter().chain(services).collect());
+            try_join!(reader.member_services(seen.span()), reader.pods(set, seen.span()), reader.claims(members))?;
+        (seen.pods, seen.hindrances.in_the_way) = pods;
+        (seen.claims, seen.objects) = (claims, seen.objects.into_iter().chain(services).collect());
     } else {
         seen.claims = reader.labelled_claims().await?;
         let (services, claims) =
@@ -75,9 +76,10 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
     Ok(seen)
 }
 
+/// One list says what is read here and what the store keeps: an annotation that it did not keep was never heard.
 fn requests(ensemble: &ZooKeeperEnsemble) -> Requests {
-    let annotation = |key: &str| ensemble.annotations().get(key).cloned();
-    Requests { restart: annotation(RESTART_ANNOTATION), approved: annotation(APPROVE_ANNOTATION) }
+    let [restart, approved, accept_loss] = REQUEST_ANNOTATIONS.map(|key| ensemble.annotations().get(key).cloned());
+    Requests { restart, approved, accept_loss }
 }
 
 fn ours(objects: &BTreeMap<ObjectKey, Live>, kind: Kind, name: String) -> Option<&Value> {

@@ -1,8 +1,9 @@
-//! Whether the Secret of the super user holds a password, and when another one came into it. Kubelets bring it to the members
-//! within a minute or so, and until then nobody but the Secret knows.
+//! Whether the Secret of the super user holds a password, and when it last changed. Kubelets bring it to the members
+//! within about a minute, and until then only the Secret shows it.
 //!
-//! It is read once for each version of the Secret, and what stays of it is a hash under a key that this process made up: enough
-//! to see a change, and nothing to anybody. After a restart of the operator a change shows when the members hear of it.
+//! The operator reads it once for each version of the Secret, and keeps a hash with a key that this process generated:
+//! enough to see a change, and useless to anybody else. After a restart of the operator, a change shows once the
+//! members notice it.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -18,20 +19,20 @@ use crate::model::password::PASSWORD_KEY;
 use crate::operator::kit::timeout::within;
 use crate::zk::ensemble::Password;
 
-/// What is known of one ensemble's Secret.
+/// What is known about one ensemble's Secret.
 #[derive(Default)]
 pub struct PasswordMemory {
     key: RandomState,
-    secret: Option<Seen>,
+    secret: Option<SecretVersion>,
 }
 
-struct Seen {
+struct SecretVersion {
     version: String,
     hash: Option<u64>,
     changed: Option<u64>,
 }
 
-/// Adds it to what was seen. What cannot be read is not known, and said by whatever needs it.
+/// Adds it to the observation. If it cannot be read it is unknown, and whoever needs it says so.
 pub async fn look(context: &Context, seen: &mut Observation) {
     let name = seen.names.super_secret();
     let key = ObjectKey { kind: Kind::Secret, name: name.clone() };
@@ -49,7 +50,7 @@ pub async fn look(context: &Context, seen: &mut Observation) {
             seen.password =
                 context.memory(&seen.names, |memory| memory.password.learn(version, password.as_ref(), now));
         }
-        Err(error) => debug!(%error, "nothing is known of the super user's password"),
+        Err(error) => debug!(%error, "nothing is known about the super user's password"),
     }
 }
 
@@ -60,7 +61,7 @@ pub fn password_in(secret: Secret) -> Option<Password> {
 
 impl PasswordMemory {
     fn of(&self, version: &str) -> Option<PasswordFacts> {
-        self.secret.as_ref().filter(|seen| seen.version == version).map(facts)
+        self.secret.as_ref().filter(|secret| secret.version == version).map(facts)
     }
 
     fn learn(&mut self, version: String, password: Option<&Password>, now: u64) -> PasswordFacts {
@@ -70,12 +71,12 @@ impl PasswordMemory {
             Some(before) => before.changed,
             None => None,
         };
-        facts(self.secret.insert(Seen { version, hash, changed }))
+        facts(self.secret.insert(SecretVersion { version, hash, changed }))
     }
 }
 
-fn facts(seen: &Seen) -> PasswordFacts {
-    PasswordFacts { lacking: seen.hash.is_none(), changed: seen.changed }
+fn facts(secret: &SecretVersion) -> PasswordFacts {
+    PasswordFacts { lacking: secret.hash.is_none(), changed: secret.changed }
 }
 
 #[cfg(test)]

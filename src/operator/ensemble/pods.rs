@@ -1,4 +1,4 @@
-//! What Kubernetes says of a member's pod.
+//! What Kubernetes says about a member's pod.
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus,
@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt as _;
 
 use crate::model::names::{REPLACE_ANNOTATION, RESTART_ANNOTATION, VERSION_ANNOTATION};
-use crate::model::observed::MemoryFacts;
-use crate::model::{Asked, PodFacts, heap, quantity};
+use crate::model::observed::{Ending, MemoryFacts};
+use crate::model::words::{NAMED, QUOTE, cut};
+use crate::model::{MemberRequest, Names, OtherPod, PodFacts, SetFacts, heap, quantity};
 
-/// What a decision needs of a pod.
+/// What a decision needs to know about a pod.
 pub fn pod_facts(pod: &Pod) -> PodFacts {
     let (spec, status) = (pod.spec.clone().unwrap_or_default(), pod.status.clone().unwrap_or_default());
     let server = status.container_statuses.iter().flatten().find(|container| container.name == "zookeeper");
@@ -23,6 +24,7 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         since: pod.metadata.creation_timestamp.as_ref().and_then(seconds).unwrap_or_default(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
+        ending: ending(pod, &status),
         revision: pod.labels().get("controller-revision-hash").cloned(),
         running: running(&status, server),
         ready: server.is_some_and(|server| server.ready),
@@ -37,12 +39,57 @@ pub fn pod_facts(pod: &Pod) -> PodFacts {
         in_spite_of: in_spite_of(&status),
         unreadable: server.is_some_and(unreadable),
         doubtful: server.and_then(last_words).is_some_and(|words| words.contains(NO_SNAPSHOT)),
-        asked: asked(pod),
+        request: request(pod),
         ran: server.is_some_and(has_run).then(|| pod.annotations().get(VERSION_ANNOTATION).cloned()).flatten(),
     }
 }
 
-/// A pod that was never put on a node runs nothing; of one that was, the kubelet says it.
+/// The label that the StatefulSet controller alone gives.
+const OF_A_SET: &str = "statefulset.kubernetes.io/pod-name";
+
+/// The pod, if it is not this StatefulSet's: its controller lets go a pod that has lost a label, and takes none that
+/// another controls.
+pub fn other_pod(pod: &Pod, set: &SetFacts, names: &Names) -> Option<OtherPod> {
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    if owner.is_some_and(|owner| owner.uid == set.uid) {
+        return None;
+    }
+    let selector = crate::render::selector(names);
+    let wanted = selector.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_str()?)));
+    let lacks = wanted.filter(|(key, value)| pod.labels().get(*key).is_none_or(|found| found != value));
+    let earlier = owner.is_some_and(|owner| owner.kind == "StatefulSet" && owner.name == names.ensemble);
+    Some(OtherPod {
+        owner: owner.map(|owner| cut(&format!("{} {}", owner.kind, owner.name), QUOTE)),
+        released: pod.labels().contains_key(OF_A_SET),
+        lacks: lacks.map(|(key, value)| format!("{key}={value}")).collect(),
+        going: pod.metadata.deletion_timestamp.is_some() || earlier,
+        finalizers: pod.metadata.deletion_timestamp.as_ref().map_or_else(Vec::new, |_| holders(pod)),
+    })
+}
+
+/// Who may keep a pod from going.
+fn holders(pod: &Pod) -> Vec<String> {
+    pod.finalizers().iter().take(NAMED).map(|name| cut(name, QUOTE)).collect()
+}
+
+/// What is left of a pod that is being deleted.
+fn ending(pod: &Pod, status: &PodStatus) -> Option<Ending> {
+    let until = pod.metadata.deletion_timestamp.as_ref()?.0.as_second();
+    let containers =
+        || status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let over = |container: &ContainerStatus| {
+        let state = container.state.as_ref();
+        state.is_some_and(|state| state.running.is_none() && (state.terminated.is_some() || state.waiting.is_some()))
+    };
+    Some(Ending {
+        until: u64::try_from(until).unwrap_or_default(),
+        ended: matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"))
+            || (containers().next().is_some() && containers().all(over)),
+        finalizers: holders(pod),
+    })
+}
+
+/// A pod without a node runs nothing; for a pod with a node, the kubelet says whether it runs.
 fn running(status: &PodStatus, server: Option<&ContainerStatus>) -> Option<bool> {
     let unscheduled = status.conditions.iter().flatten().any(|c| c.type_ == "PodScheduled" && c.status == "False");
     match server.and_then(|server| server.state.as_ref()) {
@@ -51,7 +98,7 @@ fn running(status: &PodStatus, server: Option<&ContainerStatus>) -> Option<bool>
     }
 }
 
-/// What the server of this pod may use. Where the spec is silent, it is what admission made of the pod.
+/// How much memory the server of this pod may use. If the spec says nothing, admission may have set it.
 fn limits(spec: &PodSpec) -> Option<MemoryFacts> {
     let server = spec.containers.iter().find(|container| container.name == "zookeeper")?;
     let limit = server.resources.as_ref()?.limits.as_ref()?.get("memory")?;
@@ -59,10 +106,10 @@ fn limits(spec: &PodSpec) -> Option<MemoryFacts> {
     Some(MemoryFacts { limit_mib: quantity::bytes(&limit.0)? >> 20, heap_mib })
 }
 
-/// What a kubelet says of a container whose image, volumes or network are not there yet. It does not say which.
+/// What a kubelet says about a container while its image, volumes or network are missing. It does not say which.
 const CREATING: [&str; 2] = ["PodInitializing", "ContainerCreating"];
 
-/// Whether the kubelet has none of the containers running, and is busy with one.
+/// Whether none of the containers runs, and the kubelet is busy with one.
 fn creating(status: &PodStatus) -> bool {
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     let all: Vec<&ContainerState> = containers.filter_map(|container| container.state.as_ref()).collect();
@@ -73,19 +120,19 @@ fn creating(status: &PodStatus) -> bool {
     all.iter().any(waits) && all.iter().all(|state| state.running.is_none())
 }
 
-/// Whether a pod was ready once, and since when it is not any more.
+/// Whether a pod was ever ready, and since when it is not.
 #[derive(Debug, PartialEq, Eq)]
 struct Past {
     served: bool,
     unready: Option<u64>,
 }
 
-/// The kubelet writes its first word on readiness within this many seconds of taking the pod over. A later change came after
-/// the pod was ready: no server is within so few.
+/// The kubelet writes the first readiness within this many seconds of taking over the pod. A later change means that
+/// the pod was ready: no server is ready this soon.
 const FIRST_WORD: i64 = 2;
 
-/// Kubernetes keeps no record of it, but the time at which readiness last changed. Where another container keeps the pod from
-/// being ready, that tells nothing of the server, and one that ran may have served.
+/// Kubernetes records only when readiness last changed. If another container keeps the pod from being ready, that says
+/// nothing about the server, and a server that ran may have served.
 fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
     let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
     if server.is_some_and(|server| server.ready) || ready.is_some_and(|ready| ready.status == "True") {
@@ -93,7 +140,7 @@ fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
     }
     let changed = ready.and_then(|ready| Some(ready.last_transition_time.as_ref()?.0.as_second()));
     let start = status.start_time.as_ref().map(|start| start.0.as_second());
-    // A slow kubelet speaks late of a container that it could not start, too.
+    // A slow kubelet is also late with a container that it could not start.
     let may_have_run = server.is_none_or(has_run);
     let late = changed.filter(|changed| start.is_some_and(|start| *changed > start + FIRST_WORD));
     if let Some(changed) = late.filter(|_| may_have_run) {
@@ -104,31 +151,31 @@ fn past(status: &PodStatus, server: Option<&ContainerStatus>) -> Past {
     Past { served: ran && others, unready: None }
 }
 
-/// Whether its process was ever started, however it ended: an image that is not there starts none.
+/// Whether its process was ever started, however it ended. With a missing image it was not.
 fn has_run(server: &ContainerStatus) -> bool {
     let states = [server.state.as_ref(), server.last_state.as_ref()];
     let started = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
     server.restart_count > 0 || states.into_iter().flatten().any(started)
 }
 
-/// What somebody wrote on this one pod. What it got from the template has another name.
-fn asked(pod: &Pod) -> Option<Asked> {
+/// What somebody wrote on this one pod. Annotations from the template have another name.
+fn request(pod: &Pod) -> Option<MemberRequest> {
     match pod.annotations().get(REPLACE_ANNOTATION).map(String::as_str) {
-        Some("volume") => Some(Asked::Replace),
-        _ => pod.annotations().contains_key(RESTART_ANNOTATION).then_some(Asked::Restart),
+        Some("volume") => Some(MemberRequest::Replace),
+        _ => pod.annotations().contains_key(RESTART_ANNOTATION).then_some(MemberRequest::Restart),
     }
 }
 
-/// What ZooKeeper logs last when it ends because of its own files (`QuorumPeer.loadDataBase`).
+/// What ZooKeeper logs last if it ends because of its own files (`QuorumPeer.loadDataBase`).
 const UNREADABLE: [&str; 2] = ["Unable to load database on disk", "Unable to run quorum server"];
 
 /// A full disk is no damage: a second database would not fit either.
 const DISK_FULL: &str = "No space left on device";
 
-/// Nor is a record that is larger than the server's limit: with the limit that it was written under, it is read.
+/// Nor is a record that is larger than the server's limit: with the limit under which it was written, it is readable.
 const TOO_LARGE: &str = "Unreasonable length";
 
-/// Why it can read no snapshot, a server said long before its last words: damage, or a limit.
+/// A server says long before its last words why it can read no snapshot: damage, or a limit.
 const NO_SNAPSHOT: &str = "Not able to find valid snapshots";
 
 fn unreadable(server: &ContainerStatus) -> bool {
@@ -142,14 +189,15 @@ fn last_words(server: &ContainerStatus) -> Option<&str> {
     ends.into_iter().flatten().find_map(|state| state.terminated.as_ref()?.message.as_deref())
 }
 
-/// The words that `prepare` left behind when it ended well.
+/// The message that `prepare` left when it succeeded.
 fn in_spite_of(status: &PodStatus) -> Option<String> {
     let prepare = status.init_container_statuses.iter().flatten().find(|container| container.name == "prepare")?;
     let ended = prepare.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code == 0)?;
     ended.message.as_deref().map(gist).filter(|words| !words.is_empty())
 }
 
-/// Why a pod as a whole is not ready: all its containers have to be. What one of them said last is nearest to the cause.
+/// Why the pod as a whole is not ready: all its containers have to be. The last message of one of them is closest to
+/// the cause.
 fn shut(spec: &PodSpec, status: &PodStatus) -> Option<String> {
     let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
     if ready.is_some_and(|ready| ready.status == "True") {
@@ -174,7 +222,7 @@ fn shaky(spec: &PodSpec, status: &PodStatus) -> Option<(u64, String)> {
 
 /// What Kubernetes itself says is wrong with a pod.
 fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
-    // The kubelet's own word: a node that runs short, or a disk that is full to its limit.
+    // The kubelet's own reason: a node that runs short of something, or a disk that is full to its limit.
     if status.reason.as_deref() == Some("Evicted") {
         return Some(format!("it was evicted: {}", status.message.as_deref().map(gist).unwrap_or_default()));
     }
@@ -188,8 +236,8 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
         let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
         let last = last.filter(|ended| ended.exit_code != 0);
         let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0);
-        // One that waits for names says so when it gives up, and is started again, after a pause, to wait once more: the same words
-        // for all of that.
+        // A container that waits for names says so when it gives up. It is then restarted, after a pause, to wait
+        // again: the message is the same for all of that.
         if let Some(ended) = ended.or_else(|| last.filter(|_| container.name == "prepare")) {
             return Some(format!("container {} {}", container.name, end(spec, &container.name, ended)));
         }
@@ -198,7 +246,8 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
         if CREATING.contains(&reason) {
             return None;
         }
-        // How it last ended is nearer to the cause than "back-off restarting", whose pause grows from one look to the next.
+        // How it last ended is closer to the cause than "back-off restarting", whose pause grows from one look to the
+        // next.
         let message = match last {
             Some(ended) => end(spec, &container.name, ended),
             None => waiting.message.as_deref().map(gist).unwrap_or_default(),
@@ -207,22 +256,22 @@ fn trouble(spec: &PodSpec, status: &PodStatus) -> Option<String> {
     })
 }
 
-const LIMIT_ADVICE: &str = " because a record on its disk is larger than it was told to read (set jute.maxbuffer and jute.maxbuffer.extrasize as high as they were)";
+const LIMIT_ADVICE: &str = " because a record on its disk is larger than its settings let it read (set jute.maxbuffer and jute.maxbuffer.extrasize as high as they were)";
 
-/// Exit code of a process that was killed: 128 and the signal.
+/// The exit code of a killed process: 128 plus the signal.
 const KILLED: i32 = 137;
 
 /// How a container ended, and what it said last.
 fn end(spec: &PodSpec, container: &str, ended: &ContainerStateTerminated) -> String {
     if ended.reason.as_deref() == Some("OOMKilled") {
-        // Its last lines are of whatever it did at that moment: it had no time to say a word about this.
+        // Its last lines are about whatever it did at that moment: it had no time to say anything about this.
         return format!(
             "was killed because its memory was used up ({}): give it a higher limit, or a smaller heap",
             memory(spec, container)
         );
     }
     let how = if ended.exit_code == KILLED {
-        "was killed (137): by hand, or for want of memory on its node".to_owned()
+        "was killed (137): by hand, or because its node ran out of memory".to_owned()
     } else {
         format!("ended with {}", ended.exit_code)
     };
@@ -252,10 +301,10 @@ fn flags(container: &Container) -> Option<&str> {
     environment.find(|variable| variable.name == "SERVER_JVMFLAGS")?.value.as_deref()
 }
 
-/// Lines of a log that a condition has room for.
+/// The lines of a log that fit into a condition.
 const LINES: usize = 4;
 
-/// The end of a log in one line: without the places in a stack trace, which only those who have the source can read.
+/// The end of a log in one line, without the source lines of a stack trace, which only help those who have the source.
 fn gist(log: &str) -> String {
     let lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines: Vec<&str> = lines.filter(|line| !line.starts_with("at ") && !line.starts_with("...")).collect();

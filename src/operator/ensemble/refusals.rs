@@ -1,7 +1,9 @@
-//! Why Kubernetes does not make a pod, or does not start one. The `StatefulSet` controller keeps the API server's words to
-//! itself but for an Event; so does whoever provisions volumes, and a kubelet that has no volume, `ConfigMap` or network for it.
+//! Why Kubernetes does not create a pod, or does not start one. The `StatefulSet` controller repeats the API server's
+//! words only in an Event. So do the provisioner of volumes, and a kubelet that lacks a volume, a `ConfigMap` or the
+//! network.
 //!
-//! Read only while a pod is missing or stuck, and bounded. Where Events may not be read, that is said once.
+//! They are read only while a pod is missing or stuck, and limited. If the operator may not read Events, it says so
+//! once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,21 +17,21 @@ use tracing::{debug, info};
 
 use super::Context;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{ClaimFacts, Names, Observation, PodFacts, Pool, Refusal, Seat};
+use crate::model::{ClaimFacts, Names, Observation, PodFacts, PodRefusal, Pool, Seat};
 use crate::operator::kit::read::{PAGE, whole};
 use crate::operator::kit::timeout::ApiError;
 
-/// The controller's own limit is some forty an hour, and they are kept for an hour.
+/// The controller itself writes at most about forty an hour, and they are kept for an hour.
 const EVENTS: usize = 200;
-/// Longest message of one. Of what is told a quotation is made, and whom it speaks of stands before.
+/// The longest message that is read. The condition quotes it, and names the pod before it.
 const MESSAGE: usize = 4 * QUOTE;
 
-/// Seconds in which a pod has its volumes and its network where nothing is wrong.
+/// Seconds within which a pod has its volumes and its network if nothing is wrong.
 const PATIENCE: u64 = 5;
 
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Adds what Events say of pods that are not there, and of what others wait for.
+/// Adds what Events say about missing pods, and about what other pods wait for.
 pub async fn look(context: &Context, seen: &mut Observation) {
     let (unmanned, now) = (seen.unmanned(), Instant::now());
     let missing = context.memory(&seen.names, |memory| memory.notes.unmanned(&unmanned, now));
@@ -45,16 +47,15 @@ pub async fn look(context: &Context, seen: &mut Observation) {
     for (seat, events) in told {
         if let (Some(pod), Some(words)) = (seen.pods.get_mut(&seat), complaint(&events)) {
             pod.trouble = Some(match pod.trouble.take() {
-                Some(trouble) => format!("{trouble}; its volume: {words}"),
-                None if pod.creating => format!("its containers are not made: {words}"),
-                None => format!("its volume is not made: {words}"),
+                None if pod.creating => format!("its containers are not created: {words}"),
+                scheduler => without_volume(&words, scheduler),
             });
         }
     }
 }
 
-/// Whose Events may tell why a pod does not come up: its claim's while it has no node, since it may wait for its volume; its own
-/// while a kubelet is busy with it, and says nothing else. Nobody's where nothing is stuck.
+/// Whose Events may say why a pod does not start: those of its claim while it has no node, since it may wait for its
+/// volume; its own while a kubelet is busy with it and says nothing else. Nobody's if nothing is stuck.
 fn suspect<'a>(pod: &'a PodFacts, claim: Option<&'a ClaimFacts>, now: u64) -> Option<&'a str> {
     let long = now.saturating_sub(pod.since) >= PATIENCE;
     if pod.terminating {
@@ -67,16 +68,38 @@ fn suspect<'a>(pod: &'a PodFacts, claim: Option<&'a ClaimFacts>, now: u64) -> Op
     (pod.creating && pod.trouble.is_none() && long).then_some(pod.uid.as_str())
 }
 
-/// What makes an older complaint of the kubelet obsolete: it got further. An image is pulled only once all volumes are there.
+/// What the scheduler says of a pod whose volume does not exist, whatever is wrong with it.
+const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
+
+/// Why a pod has no volume. The claim's own words are closer to the cause than the scheduler's, who only misses it.
+fn without_volume(words: &str, scheduler: Option<String>) -> String {
+    let cure = if words.contains("storageclass") && words.contains("not found") {
+        "; create that class. storage.class cannot be changed in place: an ensemble that was never born can be deleted, with its claims, and made again with another class"
+    } else if words.contains("no storage class is set") {
+        "; make a storage class the cluster's default, or provide volumes"
+    } else {
+        ""
+    };
+    let scheduler = scheduler.filter(|words| !words.contains(UNBOUND)).map(|words| format!("; {words}"));
+    format!("its volume is not created: {words}{cure}{}", scheduler.unwrap_or_default())
+}
+
+/// What a claim waits for that nobody warns of.
+const WAITS: [&str; 2] = ["FailedBinding", "ExternalProvisioning"];
+
+/// Events that make an older complaint of the kubelet obsolete, because it got further. It pulls an image only once all
+/// volumes are there.
 const FURTHER: [&str; 4] = ["Pulling", "Pulled", "Created", "Started"];
 
-/// What the newest Warning says: `FailedMount`, `FailedAttachVolume`, `FailedCreatePodSandBox`, `ProvisioningFailed`, or what
-/// else there may be.
+/// The message of the newest Warning: `FailedMount`, `FailedAttachVolume`, `FailedCreatePodSandBox`,
+/// `ProvisioningFailed`, or any other; or what a claim waits for.
 fn complaint(events: &[Event]) -> Option<String> {
-    // Of where it is put the scheduler's condition on the pod tells, and how it runs is the agent's to say.
+    // The scheduler's condition on the pod says where it is put, and the agent says how the server runs.
     let warning =
         |event: &&Event| said(event.type_.as_ref()) == "Warning" && said(event.reason.as_ref()) != "FailedScheduling";
-    let newest = events.iter().filter(warning).max_by_key(|event| last(event))?;
+    let waits = |event: &&Event| WAITS.contains(&said(event.reason.as_ref()));
+    let newest = events.iter().filter(warning).max_by_key(|event| last(event));
+    let newest = newest.or_else(|| events.iter().filter(waits).max_by_key(|event| last(event)))?;
     let further = events.iter().filter(|event| FURTHER.contains(&said(event.reason.as_ref())));
     if further.map(last).max().is_some_and(|further| further > last(newest)) {
         return None;
@@ -105,20 +128,21 @@ async fn events(context: &Context, names: &Names, uid: &str) -> Vec<Event> {
         Ok(()) => found,
         Err(error) if error.refusal().is_some() => {
             if !TOLD.swap(true, Ordering::Relaxed) {
-                info!(%error, "Events may not be read: why Kubernetes does not make or start a pod stands in them alone");
+                info!(%error, "the operator may not read Events: only they say why Kubernetes does not create or start a pod");
             }
             Vec::new()
         }
         Err(error) => {
-            debug!(%error, "nothing is known of why a pod is not made");
+            debug!(%error, "nothing is known about why a pod is not created");
             Vec::new()
         }
     }
 }
 
-/// Anybody who may write Events of a namespace may hang as much on one as an object may be long.
+/// Whoever may write Events in a namespace can make one as long as an object may be.
 fn bare(event: Event) -> Event {
     Event {
+        type_: event.type_.filter(|type_| type_.len() <= QUOTE),
         reason: event.reason.filter(|reason| reason.len() <= QUOTE),
         message: event.message.map(|message| cut(&message, MESSAGE)),
         event_time: event.event_time,
@@ -129,8 +153,8 @@ fn bare(event: Event) -> Event {
     }
 }
 
-/// What the API server said of each pod, unless the pod was made since.
-fn refusals(events: &[Event], missing: &BTreeSet<Seat>, names: &Names) -> BTreeMap<Seat, Refusal> {
+/// What the API server said about each pod, unless the pod was created since.
+fn refusals(events: &[Event], missing: &BTreeSet<Seat>, names: &Names) -> BTreeMap<Seat, PodRefusal> {
     let mut refusals = BTreeMap::new();
     for seat in missing {
         let of_it: Vec<&Event> =
@@ -142,13 +166,14 @@ fn refusals(events: &[Event], missing: &BTreeSet<Seat>, names: &Names) -> BTreeM
         if let Some(newest) = failed.max_by_key(|event| last(event)) {
             let words = said(newest.message.as_ref());
             let words = words.split_once("failed error: ").map_or(words, |(_, words)| words);
-            refusals.insert(*seat, Refusal { since, words: cut(words, QUOTE) });
+            refusals.insert(*seat, PodRefusal { since, words: cut(words, QUOTE) });
         }
     }
     refusals
 }
 
-/// Whose pod an Event of the set speaks of: `create Pod zk-2 in StatefulSet zk …`, `create Claim data-zk-2 for Pod zk-2 …`.
+/// The pod that an Event of the StatefulSet is about: `create Pod zk-2 in StatefulSet zk …`, `create Claim data-zk-2
+/// for Pod zk-2 …`.
 fn subject(message: &str, names: &Names) -> Option<Seat> {
     let (_, rest) = message.split_once("Pod ")?;
     names.seat_of_pod(rest.split_whitespace().next()?)
@@ -211,6 +236,38 @@ mod tests {
     }
 
     #[test]
+    fn a_class_that_does_not_exist_is_named_in_place_of_what_the_scheduler_says_and_with_the_way_out() {
+        let words = "storageclass.storage.k8s.io \"fast-sdd\" not found";
+        let kept = bare(told("Warning", "ProvisioningFailed", words, "10:00:00"));
+        let words = complaint(&[kept]).unwrap();
+        let scheduler = "it cannot be scheduled: 0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
+        let trouble = without_volume(&words, Some(scheduler.into()));
+        assert!(trouble.starts_with("its volume is not created: ProvisioningFailed: storageclass.storage.k8s.io \"fast-sdd\" not found; create that class"), "{trouble}");
+        assert!(trouble.contains("storage.class cannot be changed in place") && !trouble.contains("0/3"), "{trouble}");
+        // What else the scheduler says may matter as well, and another refusal is not cured by a class.
+        let full = without_volume("ProvisioningFailed: out of space", Some("it cannot be scheduled: too few".into()));
+        assert_eq!(
+            full,
+            "its volume is not created: ProvisioningFailed: out of space; it cannot be scheduled: too few"
+        );
+    }
+
+    #[test]
+    fn what_a_claim_waits_for_is_told_although_nobody_warns_of_it_and_a_warning_comes_first() {
+        let waits = |reason, message| bare(told("Normal", reason, message, "10:00:09"));
+        let without = "no persistent volumes available for this claim and no storage class is set";
+        let mut events = vec![waits("WaitForFirstConsumer", "a consumer"), waits("FailedBinding", without)];
+        let words = complaint(&events).unwrap();
+        assert!(
+            without_volume(&words, None)
+                .ends_with("no storage class is set; make a storage class the cluster's default, or provide volumes")
+        );
+        events.push(bare(told("Warning", "ProvisioningFailed", "no quota", "10:00:01")));
+        assert_eq!(complaint(&events).as_deref(), Some("ProvisioningFailed: no quota"));
+        assert_eq!(complaint(&events[..1]), None);
+    }
+
+    #[test]
     fn nobodys_events_are_read_while_nothing_is_stuck() {
         let pod = |creating: bool, node: Option<&str>| PodFacts {
             uid: "pod".into(),
@@ -236,6 +293,13 @@ mod tests {
         let known = PodFacts { trouble: Some("ImagePullBackOff".into()), ..stuck.clone() };
         assert_eq!(asked(&known, &bound, 500), None);
         assert_eq!(asked(&PodFacts { terminating: true, ..stuck }, &bound, 500), None);
+    }
+
+    #[test]
+    fn what_is_kept_of_an_event_is_enough_to_tell_a_complaint() {
+        let missing = "MountVolume.SetUp failed for volume \"logback\" : configmap \"zk-logback\" not found";
+        let kept = bare(told("Warning", "FailedMount", missing, "10:00:08"));
+        assert_eq!(complaint(&[kept]), Some(format!("FailedMount: {missing}")));
     }
 
     fn failed(pod: &str, words: &str, first: &str, last: &str) -> Event {

@@ -1,7 +1,8 @@
-//! Tells people: the status when it differs, and an Event for each step taken and each refusal. A steady ensemble costs
+//! Reports to people: the status when it changes, and an Event for each step and each refusal. A steady ensemble costs
 //! no write.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use kube::{Resource as _, ResourceExt as _};
 use tracing::info;
@@ -14,9 +15,9 @@ use crate::model::words::{NOTE, cut, steady};
 use crate::operator::kit::pass::chain;
 use crate::operator::kit::status;
 use crate::operator::kit::timeout::ApiError;
-use crate::plan::{GUARDING, Plan, Step};
+use crate::plan::{ConditionStatus, GUARDING, Plan, Step, UntimedCondition};
 
-/// Writes the status if it says anything new.
+/// Writes the status if it has changed.
 pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan) -> Result<(), ApiError> {
     let before = ensemble.status.clone().unwrap_or_default();
     let status = EnsembleStatus {
@@ -29,7 +30,7 @@ pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan
     status::write::<ZooKeeperEnsemble>(&context.kit.client, &ensemble.metadata, &status).await
 }
 
-/// An Event and a log line for what was done or refused. An Event that is lost is no reason to stop.
+/// An Event and a log line for a step or a refusal. A lost Event is no reason to stop.
 pub async fn announce(
     context: &Context,
     ensemble: &ZooKeeperEnsemble,
@@ -37,26 +38,36 @@ pub async fn announce(
     outcome: &Result<Acted, ActError>,
     refused: bool,
 ) {
-    let Some(progressing) = plan.conditions.iter().find(|verdict| verdict.name == "Progressing") else { return };
-    // Of a step that is done in parts it is said once all of it is done, or why it cannot be.
-    let unsaid = matches!(outcome, Ok(Acted::Partly)) || outcome.as_ref().is_err_and(ActError::is_outdated);
+    let before = ensemble.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    if let Some((type_, archiving)) = turned(before, &plan.conditions) {
+        let (reason, note) = (archiving.reason, archiving.message.as_str());
+        info!(action = ARCHIVE, reason, note, "archive");
+        let (reason, note, action) = (reason.to_owned(), Some(cut(note, NOTE)), ARCHIVE.to_owned());
+        let event = Event { type_, reason, note, action, secondary: None };
+        context.kit.events.say(&event, &ensemble.object_ref(&())).await;
+    }
+    let Some(progressing) = plan.conditions.iter().find(|condition| condition.name == "Progressing") else { return };
+    // A step that is done in parts is reported once all of it is done, or when it fails.
+    let passing = outcome.as_ref().is_err_and(ActError::is_outdated) && !refused;
+    let unsaid = passing || matches!(outcome, Ok(Acted::Partly));
     if plan.step == Step::Rest || unsaid {
         return;
     }
-    let (action, secondary) = (capitalised(plan.step.word()), plan.step.member());
+    let (action, secondary) = (camel_case(plan.step.word()), plan.step.member());
     let (type_, reason, note) = match (outcome, &plan.step) {
-        (Err(_), _) if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
+        _ if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
         (Ok(_), Step::Guard(_)) => (EventType::Normal, "Guarding", GUARDING.to_owned()),
         (Ok(_), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
-        (Ok(_), Step::Wait(reason)) if matches!(reason.code, "RollHalted" | "PodRefused" | "PodStuck") => {
+        (Ok(_), Step::Wait(reason))
+            if matches!(reason.code, "RollHalted" | "PodRefused" | "PodStuck" | "ForeignPod") =>
+        {
             (EventType::Warning, progressing.reason, progressing.message.clone())
         }
         (Ok(_), _) => (EventType::Normal, progressing.reason, progressing.message.clone()),
     };
-    // What lasts is said when it begins, and not on every pass or try.
-    let lasts = outcome.is_err() || plan.step.idle();
-    let before = ensemble.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    // What lasts is reported when it begins, and not on every pass or try.
+    let lasts = refused || outcome.is_err() || plan.step.idle();
     if lasts && status::said_before(before, progressing, type_ == EventType::Warning && reason == progressing.reason) {
         return;
     }
@@ -71,13 +82,34 @@ pub async fn announce(
     context.kit.events.say(&event, &ensemble.object_ref(&())).await;
 }
 
-/// As Events call what is done.
-fn capitalised(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+/// The action of an Event about the archive: no step of the operator makes it work or fail.
+const ARCHIVE: &str = "Archive";
+
+/// That the archive began to fail, or fails for another reason, or works again.
+fn turned<'a>(before: &[Condition], now: &'a [UntimedCondition]) -> Option<(EventType, &'a UntimedCondition)> {
+    let now = now.iter().find(|condition| condition.name == "ContinuousArchiving")?;
+    let before = before.iter().find(|condition| condition.type_ == now.name);
+    let was = |status: ConditionStatus| before.is_some_and(|before| before.status == status.as_str());
+    let same = before.is_some_and(|before| before.reason == now.reason);
+    match now.status {
+        ConditionStatus::True => (!was(ConditionStatus::True)).then_some((EventType::Normal, now)),
+        // Nobody serves at a birth.
+        ConditionStatus::False if now.reason == "NotServing" && !was(ConditionStatus::True) => None,
+        ConditionStatus::False => (!was(ConditionStatus::False) || !same).then_some((EventType::Warning, now)),
+        ConditionStatus::Unknown => None,
+    }
 }
 
-/// The cause comes before what was meant to be done: an Event has no room for two long sentences.
+/// The step as the action of an Event.
+fn camel_case(word: &str) -> String {
+    let capitalised = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+    };
+    word.split('-').map(capitalised).collect()
+}
+
+/// The cause comes before the intention: an Event has no room for two long sentences.
 fn not_taken(doing: &str, error: &ActError) -> String {
     format!("{}, while {doing}", steady(&chain(error)))
 }
@@ -89,5 +121,58 @@ fn pod_reference(ensemble: &ZooKeeperEnsemble, id: ServerId) -> ObjectReference 
         namespace: ensemble.namespace(),
         name: Some(format!("{}-{}", ensemble.name_any(), id.seat().ordinal)),
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They were `Add-pod` and `Replace-volume`, and the reference said `AddPod`. `tests/docs.rs` holds the words to the code.
+    #[test]
+    fn the_action_of_each_step_is_the_one_in_the_reference() {
+        let page = include_str!("../../../docs/reference.md");
+        let metric = page.lines().find(|line| line.starts_with("| `menagerie_steps_total`")).unwrap();
+        let words: Vec<&str> = metric
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+            .collect();
+        assert!(words.contains(&"add-pod") && words.len() > 10, "{words:?}");
+        let events = page.split("## Events").nth(1).unwrap().split("## Objects").next().unwrap();
+        for word in words.into_iter().filter(|word| !["kind", "rest"].contains(word)) {
+            let action = camel_case(word);
+            assert!(events.contains(&format!("`{action}`")), "{action}");
+        }
+    }
+
+    #[test]
+    fn an_archive_that_fails_or_works_again_is_an_event_once_and_one_that_waits_for_a_birth_is_none() {
+        let at = |status, reason| UntimedCondition {
+            name: "ContinuousArchiving",
+            status,
+            reason,
+            message: "nobody archives to s3://backups".to_owned(),
+        };
+        let (works, fails) = (at(ConditionStatus::True, "Shipping"), at(ConditionStatus::False, "AccessDenied"));
+        let elsewhere = at(ConditionStatus::False, "TargetUnreachable");
+        let nobody = at(ConditionStatus::False, "NotServing");
+        let unknown = at(ConditionStatus::Unknown, "NobodyToAsk");
+        let said = |before: Option<&UntimedCondition>, now: &UntimedCondition| {
+            let before = status::conditions(&[], before.map(std::slice::from_ref).unwrap_or_default(), None);
+            let now = [now.clone()];
+            turned(&before, &now).map(|(type_, condition)| (type_ == EventType::Warning, condition.reason))
+        };
+        for before in [None, Some(&unknown), Some(&works), Some(&elsewhere), Some(&nobody)] {
+            assert_eq!(said(before, &fails), Some((true, "AccessDenied")), "{before:?}");
+        }
+        assert_eq!(said(Some(&fails), &fails), None, "it was said");
+        for before in [&fails, &nobody, &unknown] {
+            assert_eq!(said(Some(before), &works), Some((false, "Shipping")), "{before:?}");
+        }
+        assert_eq!((said(Some(&works), &works), said(Some(&works), &unknown)), (None, None));
+        assert_eq!(said(Some(&works), &nobody), Some((true, "NotServing")));
+        assert_eq!((said(Some(&unknown), &nobody), said(None, &nobody)), (None, None), "nobody serves at a birth");
     }
 }

@@ -1,6 +1,6 @@
-//! The nodes that members are on, and volumes that a node took with it.
+//! The nodes of the members, and volumes that were lost with a node.
 //!
-//! Invariant: what may not be read, or could not be, is unknown. Only an answer says that a node or a volume is gone.
+//! Invariant: what may not or could not be read is unknown. Only an answer says that a node or a volume is gone.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,11 +17,11 @@ use super::Context;
 use crate::model::{Fact, NodeFacts, Observation, Seat};
 use crate::operator::kit::timeout::within;
 
-/// Kubernetes' own way to say that a node is shut down and will not come back as it was.
+/// The taint by which Kubernetes says that a node is shut down and will not come back as it was.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// Adds what is known of nodes, and of volumes whose pods do not run.
+/// Adds what is known about nodes, and about the volumes of pods that do not run.
 pub async fn look(context: &Context, seen: &mut Observation) {
     let names: BTreeSet<String> = seen.pods.values().filter_map(|pod| pod.node.clone()).collect();
     seen.nodes = join_all(names.into_iter().map(|name| node(context, name))).await.into_iter().collect();
@@ -39,12 +39,12 @@ pub async fn look(context: &Context, seen: &mut Observation) {
     }
 }
 
-/// A word whenever a node is cordoned, tainted, or comes and goes: a drain does not wait for the next regular look.
-/// Never one where nodes may not be read.
+/// Reports when a node is cordoned or tainted, or comes and goes: a drain does not wait for the next regular look. It
+/// reports nothing if the operator may not read nodes.
 pub async fn changes(client: &Client) -> BoxStream<'static, ()> {
     let nodes: Api<Node> = Api::all(client.clone());
     if let Err(error) = within("list nodes", nodes.list(&ListParams::default().limit(1))).await {
-        info!(%error, "nothing is known of nodes: leaders stay on those that are drained, members of lost ones are not replaced");
+        info!(%error, "nothing is known about nodes: leaders stay on drained nodes, and members of lost nodes are not replaced");
         return stream::pending().boxed();
     }
     let seen = watcher(nodes, watcher::Config::default()).default_backoff().touched_objects();
@@ -57,7 +57,7 @@ pub async fn changes(client: &Client) -> BoxStream<'static, ()> {
         .boxed()
 }
 
-/// What a node's place in the cluster depends on.
+/// What decides whether pods can run on a node.
 fn places(node: &Node) -> Option<u64> {
     let spec = node.spec.as_ref()?;
     let taints: Vec<(&str, &str)> =
@@ -86,21 +86,21 @@ fn facts(node: &Node) -> NodeFacts {
     }
 }
 
-/// A volume that can be reached from certain nodes only, none of which is there any more.
+/// A volume that only certain nodes can reach, all of which are gone.
 async fn lost_with_its_node(context: &Context, volume: &str) -> Option<String> {
     let volumes: Api<PersistentVolume> = Api::all(context.kit.client.clone());
     let found = within(format!("read volume {volume}"), volumes.get_opt(volume)).await;
-    let found = found.inspect_err(|error| debug!(%error, "nothing is known of the volume")).ok()??;
+    let found = found.inspect_err(|error| debug!(%error, "nothing is known about the volume")).ok()??;
     let hosts = hosts(&found)?;
     let nodes: Api<Node> = Api::all(context.kit.client.clone());
     let listed = ListParams::default().labels(&format!("{HOSTNAME} in ({})", hosts.join(",")));
     let left = within("list nodes", nodes.list(&listed)).await;
-    let left = left.inspect_err(|error| debug!(%error, "nothing is known of the volume's nodes")).ok()?;
+    let left = left.inspect_err(|error| debug!(%error, "nothing is known about the volume's nodes")).ok()?;
     let gone = left.items.iter().all(|node| facts(node).lost.is_some());
-    gone.then(|| format!("its volume {volume} can be reached from {} only, which is gone", hosts.join(", ")))
+    gone.then(|| format!("its volume {volume} can be reached only from {}, which is gone", hosts.join(", ")))
 }
 
-/// The hosts that a volume is bound to, when it is bound to hosts and to nothing else.
+/// The hosts that a volume is bound to, if it is bound to hosts and to nothing else.
 fn hosts(volume: &PersistentVolume) -> Option<Vec<String>> {
     let terms = &volume.spec.as_ref()?.node_affinity.as_ref()?.required.as_ref()?.node_selector_terms;
     let mut hosts = BTreeSet::new();

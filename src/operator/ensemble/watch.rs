@@ -1,4 +1,4 @@
-//! What brings about a pass: a change of an ensemble, of what is made for it, and of the nodes that its members are on.
+//! What triggers a pass: a change of an ensemble, of its objects, or of the nodes of its members.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use kube::runtime::Controller;
 use kube::runtime::reflector::ObjectRef;
 
-use super::{Context, Guarded, error_policy, reconcile, surroundings};
+use super::{Context, WatchedEnsemble, error_policy, reconcile, surroundings};
 use crate::model::Names;
 use crate::model::names::ENSEMBLE_LABEL;
 use crate::model::observed::Kind;
@@ -15,7 +15,7 @@ use crate::operator::kit::controller::{self, watching};
 use crate::operator::kit::namespaces::all_of;
 use crate::operator::kit::watched::{Watched, of_labels};
 
-/// Looks after the ensembles of a namespace, or of all, until the operator is told to stop.
+/// Manages the ensembles of a namespace, or of all, until the operator is stopped.
 pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc<Context>) {
     let client = &context.kit.client;
     let nodes = surroundings::changes(client).await;
@@ -24,11 +24,11 @@ pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc
     controller::run(controller.reconcile_all_on(nodes), reconcile, error_policy, Context::forget, context).await;
 }
 
-/// Whose an object is. A member's object that was met is asked for by name from then on.
+/// Which ensemble an object belongs to. Once a member's object was found, it is looked for by name.
 fn noting(
     kind: Kind,
     context: &Arc<Context>,
-) -> impl Fn(Watched<DynamicObject>) -> Option<ObjectRef<Guarded>> + Send + Sync + 'static {
+) -> impl Fn(Watched<DynamicObject>) -> Option<ObjectRef<WatchedEnsemble>> + Send + Sync + 'static {
     let context = Arc::clone(context);
     move |object| {
         let names = Names {

@@ -1,4 +1,4 @@
-//! One controller over the objects of a kind, and what it watches.
+//! The controller for a kind of object, and what it watches.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -19,12 +19,13 @@ use super::watched::{Watched, of_labels};
 use crate::model::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::Kind;
 
-/// Objects that are worked on at the same time. Most of a pass is waiting, for three seconds where an agent is silent: a
-/// node that takes hundreds of members with it must not hold up the other ensembles.
+/// The objects that are handled at the same time. A pass mostly waits, for three seconds if an agent is silent: a node
+/// that takes hundreds of members with it must not hold up the other ensembles.
 const CONCURRENCY: u16 = 64;
 
-/// Watches what is made for a kind's objects, by the metadata alone: what they hold is read when it is needed. `whose` says
-/// which object one is for. Those of an object that is not selected bring about nothing: it is not in the controller's store.
+/// Watches the objects that belong to a kind's objects, by their metadata only: their content is read when it is
+/// needed. `whose` says which object one belongs to. Those of an unselected object trigger nothing: it is not in the
+/// controller's store.
 pub fn watching<K, W>(
     controller: Controller<Watched<K>>,
     client: &Client,
@@ -47,8 +48,8 @@ where
     })
 }
 
-/// Runs a controller until the operator is told to stop. What is left of an object that is gone, or of one that is not looked
-/// after, goes with `forget`.
+/// Runs a controller until the operator is stopped. `forget` drops what is remembered of an object that is gone or no
+/// longer selected.
 pub async fn run<K, C, F, E>(
     controller: Controller<Watched<K>>,
     reconcile: impl FnMut(Arc<Watched<K>>, Arc<C>) -> F,
@@ -66,7 +67,7 @@ pub async fn run<K, C, F, E>(
         .run(reconcile, error_policy, Arc::clone(&context))
         .for_each(|result| {
             match result {
-                // A reconcile that fails is logged by the error policy.
+                // The error policy logs a failed reconcile.
                 Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
                 Err(ControllerError::ObjectNotFound(gone)) => {
                     forget(&context, gone.namespace.as_deref().unwrap_or_default(), &gone.name);
@@ -78,7 +79,7 @@ pub async fn run<K, C, F, E>(
         .await;
 }
 
-/// When the operator is told to stop.
+/// Resolves when the operator is asked to stop.
 pub async fn stop_signal() {
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {

@@ -1,10 +1,10 @@
-//! Events about custom resources. Of two that say the same the second is counted with the first; what says something else is an
-//! Event of its own, since the API server keeps the text of one as it is.
+//! Events about custom resources. A repeated Event is counted with the first one. An Event with another text is a new
+//! one, since the API server does not change the text of an Event.
 //!
-//! kube's own recorder leaves the text out of what makes two the same: an old text then stands under a new time.
+//! kube's own recorder ignores the text when it compares Events: an old text would get a new time.
 //!
-//! Bounded: of one kind at most [`TEXTS`] texts within [`WINDOW`]. A text in which a number changes with every look would
-//! otherwise be an Event with every look; the condition has it all the same.
+//! Limited to [`TEXTS`] texts of one topic within [`WINDOW`]. Otherwise a text with a number that changes on every look
+//! would be a new Event on every look. The condition shows it anyway.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,14 +21,14 @@ use tracing::warn;
 
 use super::timeout::ApiError;
 
-/// How long an Event may take before it is given up.
+/// How long publishing an Event may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// As long as client-go counts on: Events of the same within it are one.
+/// As long as client-go counts: Events of the same within it are one.
 const WINDOW: Duration = Duration::from_mins(6);
-/// Texts of one kind within it.
+/// Texts of one topic within it.
 const TEXTS: usize = 8;
 
-/// What an Event is about, and in which word.
+/// What an Event is about, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Topic {
     uid: String,
@@ -39,7 +39,7 @@ struct Topic {
 }
 
 /// An Event that was published.
-struct Told {
+struct Published {
     note: String,
     stored: Stored,
     last: Instant,
@@ -58,45 +58,45 @@ pub struct Events {
     client: Client,
     controller: &'static str,
     instance: String,
-    told: Ledger,
+    published: Ledger,
 }
 
 #[derive(Default)]
-struct Ledger(Mutex<HashMap<Topic, Vec<Told>>>);
+struct Ledger(Mutex<HashMap<Topic, Vec<Published>>>);
 
 impl Events {
-    /// In the name of this controller, and of this one among its pods.
+    /// For this controller, and this one of its pods.
     pub fn new(client: Client, controller: &'static str, instance: Option<String>) -> Self {
         Self {
             client,
             controller,
             instance: instance.unwrap_or_else(|| controller.to_owned()),
-            told: Ledger::default(),
+            published: Ledger::default(),
         }
     }
 
-    /// Publishes it. An Event that is lost is no reason to stop.
+    /// Publishes an Event. A lost Event is no reason to stop.
     pub async fn say(&self, event: &Event, about: &ObjectReference) {
         match tokio::time::timeout(PATIENCE, self.publish(event, about)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(error = ApiError::of("publish an Event", error).told(), "an Event is lost"),
+            Ok(Err(error)) => warn!(error = ApiError::of("publish an Event", error).with_cause(), "an Event is lost"),
             Err(_) => warn!("failed to publish an Event: no answer from the API server"),
         }
     }
 
-    /// Creates it, or counts it with one that says the same.
+    /// Creates it, or counts it with an equal one.
     async fn publish(&self, event: &Event, about: &ObjectReference) -> kube::Result<()> {
         let api: Api<Stored> = Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
         let now = Instant::now();
-        match self.told.next(event, || self.stored(event, about), about, now) {
+        match self.published.next(event, || self.stored(event, about), about, now) {
             Next::Leave => return Ok(()),
             Next::Create(stored) => _ = api.create(&PostParams::default(), &stored).await?,
             Next::Count(stored) => {
                 let params = PatchParams::default();
                 match api.patch(&stored.name_any(), &params, &Patch::Merge(&*stored)).await {
-                    // The API server keeps them for an hour only, and somebody may have deleted it.
+                    // The API server keeps Events for an hour only, and somebody may have deleted this one.
                     Err(kube::Error::Api(status)) if status.code == 404 => {
-                        self.told.forget(event, about);
+                        self.published.forget(event, about);
                         _ = api.create(&PostParams::default(), &self.stored(event, about)).await?;
                     }
                     result => _ = result?,
@@ -130,32 +130,32 @@ impl Events {
 
 impl Ledger {
     fn next(&self, event: &Event, stored: impl FnOnce() -> Stored, about: &ObjectReference, now: Instant) -> Next {
-        // A panic while the lock was held costs at worst an Event.
+        // A panic while the lock was held costs at most an Event.
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        topics.retain(|_, told| {
-            told.retain(|told| now.duration_since(told.last) < WINDOW);
-            !told.is_empty()
+        topics.retain(|_, published| {
+            published.retain(|published| now.duration_since(published.last) < WINDOW);
+            !published.is_empty()
         });
-        let told = topics.entry(topic(event, about)).or_default();
+        let published = topics.entry(topic(event, about)).or_default();
         let note = event.note.as_deref().unwrap_or_default();
-        if let Some(same) = told.iter_mut().find(|told| told.note == note) {
+        if let Some(same) = published.iter_mut().find(|published| published.note == note) {
             let count = same.stored.series.as_ref().map_or(2, |series| series.count.saturating_add(1));
             same.stored.series = Some(EventSeries { count, last_observed_time: MicroTime(Timestamp::now()) });
             same.last = now;
             return Next::Count(Box::new(same.stored.clone()));
         }
-        if told.len() >= TEXTS {
+        if published.len() >= TEXTS {
             return Next::Leave;
         }
         let stored = stored();
-        told.push(Told { note: note.to_owned(), stored: stored.clone(), last: now });
+        published.push(Published { note: note.to_owned(), stored: stored.clone(), last: now });
         Next::Create(Box::new(stored))
     }
 
     fn forget(&self, event: &Event, about: &ObjectReference) {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = topics.get_mut(&topic(event, about)) {
-            told.retain(|told| Some(told.note.as_str()) != event.note.as_deref());
+        if let Some(published) = topics.get_mut(&topic(event, about)) {
+            published.retain(|published| Some(published.note.as_str()) != event.note.as_deref());
         }
     }
 }

@@ -1,40 +1,42 @@
-//! What is kept of an object that was read: what is rendered of its kind, and what decisions look at. Server-side apply
-//! leaves the additions of others where they are, up to 1 MiB of them on each of the objects of every ensemble, and an
-//! observation is held for as long as its slowest agent takes to answer.
+//! What is kept of an object that was read: what is rendered for its kind, and what decisions need. Server-side apply
+//! leaves the additions of others, up to 1 MiB on each object of every ensemble, and an observation is held for as long
+//! as its slowest agent takes to answer.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value};
 
-use crate::model::Place;
+use crate::model::FieldDifference;
 use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL};
 use crate::model::observed::Kind;
 use crate::model::words::cut;
 use crate::render::SEAL;
 
-/// Longest record of one manager, and how many of them. Those of known controllers over a whole `StatefulSet` take some 5 KiB.
+/// The longest record of one manager, and how many of them are kept. Those of known controllers for a whole
+/// `StatefulSet` take about 5 KiB.
 const RECORD: usize = 16 << 10;
 const RECORDS: usize = 16;
-/// Longest value of somebody else's that is remembered. What is told of it is shorter.
+/// The longest value of somebody else's that is kept. Messages show less of it.
 const THEIRS: usize = 1 << 10;
 
-/// Metadata that is compared, or by which writes are fenced.
+/// Metadata that is compared, or used in preconditions of writes.
 const METADATA: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"];
-/// Labels that say for which custom resource an object was made: one for each kind.
+/// Labels that say to which custom resource an object belongs: one for each kind.
 const OWNERS: [&str; 1] = [ENSEMBLE_LABEL];
-/// Other labels and annotations that are rendered on an object, none of them longer than a label may be.
+/// Other labels and annotations that are rendered on an object. None is longer than a label may be.
 const MARKS: [&str; 5] = [INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
 const SHORT: usize = 63;
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
-/// What is kept of an object of a kind that is `uid`'s or nobody's. Who changed what is needed of one alone that is `disputed`.
+/// What is kept of an object that belongs to `uid` or to nobody. Who changed what is needed only for an object that is
+/// `disputed`.
 pub fn kept(kind: Kind, mut whole: Value, uid: &str, disputed: bool) -> Value {
     let mut kept = Map::new();
     let take = |from: &mut Value, key: &str| from.get_mut(key).map(Value::take);
     let mut metadata = whole.get_mut("metadata").map(Value::take).unwrap_or_default();
     kept.insert("metadata".to_owned(), of_metadata(&mut metadata, uid, disputed));
-    for (field, keys) in [("apiVersion", None), ("kind", None)].iter().chain(kind.row().fields) {
+    for (field, keys) in [("apiVersion", None), ("kind", None)].iter().chain(kind.resource().fields) {
         let Some(mut value) = take(&mut whole, field) else { continue };
         if let Some(keys) = keys {
             only(&mut value, |key, _| keys.contains(&key));
@@ -78,14 +80,14 @@ fn only(value: &mut Value, mut keep: impl FnMut(&str, &mut Value) -> bool) {
     }
 }
 
-/// Of an object that is watched: what tells it from others, and whose it is.
+/// What is kept of a watched object: what identifies it, and whose it is.
 pub fn of_watched(mut whole: ObjectMeta) -> ObjectMeta {
     let owners =
         whole.labels.take().map(|all| all.into_iter().filter(|(key, _)| OWNERS.contains(&key.as_str())).collect());
     ObjectMeta { labels: owners, ..identity(whole) }
 }
 
-/// What tells an object from others, and what has become of it.
+/// What identifies an object, and what has happened to it.
 fn identity(whole: ObjectMeta) -> ObjectMeta {
     ObjectMeta {
         name: whole.name,
@@ -98,7 +100,8 @@ fn identity(whole: ObjectMeta) -> ObjectMeta {
     }
 }
 
-/// Of a custom resource: its spec, its status, who it is, and those of its annotations by which people `ask` for something.
+/// What is kept of a custom resource: its spec, its status, its identity, and the annotations by which people `ask` for
+/// something.
 pub fn of_custom(object: DynamicObject, ask: &[&str]) -> DynamicObject {
     let DynamicObject { types, metadata: mut whole, data } = object;
     let asked = |(key, _): &(String, String)| ask.contains(&key.as_str());
@@ -107,17 +110,17 @@ pub fn of_custom(object: DynamicObject, ask: &[&str]) -> DynamicObject {
     DynamicObject { types, metadata, data }
 }
 
-/// A place with no more of somebody else's value than is told of it. Two values that differ are two still: whether a policy
-/// makes another one each time is seen by that.
-pub fn shortened(place: Place) -> Place {
-    let text = place.theirs.to_string();
+/// A difference with no more of somebody else's value than messages show. Two different values stay different: that
+/// shows whether a policy makes another value each time.
+pub fn shortened(difference: FieldDifference) -> FieldDifference {
+    let text = difference.theirs.to_string();
     if text.len() <= THEIRS {
-        return place;
+        return difference;
     }
     let mut sum = DefaultHasher::new();
     text.hash(&mut sum);
     let theirs = format!("{} ({} bytes, {:016x})", cut(&text, THEIRS), text.len(), sum.finish());
-    Place { theirs: Value::String(theirs), ..place }
+    FieldDifference { theirs: Value::String(theirs), ..difference }
 }
 
 #[cfg(test)]
@@ -216,12 +219,18 @@ mod tests {
 
     #[test]
     fn of_a_long_value_of_somebody_elses_so_much_is_remembered_that_another_one_is_told_apart() {
-        let place = |theirs: String| {
-            shortened(Place { path: vec!["data".into()], ours: json!("a"), theirs: json!(theirs) }).theirs
+        let difference = |theirs: String| {
+            shortened(FieldDifference {
+                path: vec!["data".into()],
+                ours: json!("a"),
+                theirs: json!(theirs),
+                whatever: false,
+            })
+            .theirs
         };
-        let (one, another) = (place(long()), place(long() + "y"));
-        assert!(one.to_string().len() < 2 << 10 && one != another && one == place(long()));
+        let (one, another) = (difference(long()), difference(long() + "y"));
+        assert!(one.to_string().len() < 2 << 10 && one != another && one == difference(long()));
         assert!(one.as_str().unwrap().starts_with("\"xxx"));
-        assert_eq!(place("short".into()), json!("short"));
+        assert_eq!(difference("short".into()), json!("short"));
     }
 }

@@ -1,16 +1,17 @@
-//! What is remembered of each object of a kind, in memory alone: after a restart the operator finds it out again.
+//! What the operator remembers of each object of a kind, in memory only: after a restart it finds it out again.
 //!
-//! One memory an object, forgotten in one place when the object is gone: what is kept in a map of its own is left behind there.
+//! Each object has one memory, which is forgotten in one place when the object is gone. Separate maps would be left
+//! behind then.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The memories of all objects of a kind, by namespace and name: of one that is gone nothing else is known.
+/// The memories of all objects of a kind, by namespace and name: of a deleted object nothing else is known.
 #[derive(Default)]
 pub struct Memories<M>(Mutex<HashMap<(String, String), M>>);
 
 impl<M: Default> Memories<M> {
-    /// Looks at an object's memory, or changes it. Nothing else is remembered meanwhile: what takes long is done outside.
+    /// Reads an object's memory, or changes it. The lock is held meanwhile, so whatever takes long is done outside.
     pub fn with<T>(&self, namespace: &str, name: &str, look: impl FnOnce(&mut M) -> T) -> T {
         look(self.all().entry((namespace.to_owned(), name.to_owned())).or_default())
     }
@@ -20,13 +21,13 @@ impl<M: Default> Memories<M> {
         u64::try_from(self.all().len()).unwrap_or(u64::MAX)
     }
 
-    /// The object is gone. One that cannot be decoded is not: it may be corrected.
+    /// The object is gone. An object that cannot be decoded is not gone: it may be corrected.
     pub fn forget(&self, namespace: &str, name: &str) {
         self.all().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<(String, String), M>> {
-        // A panic while the lock was held costs at worst one more look or try of one object.
+        // A panic while the lock was held costs at most one more look at, or try of, one object.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

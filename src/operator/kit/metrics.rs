@@ -1,4 +1,4 @@
-//! What Prometheus can read of the passes of all kinds. Labels come from closed sets, never from error texts.
+//! The metrics of the passes of all kinds. Labels come from closed sets, never from error texts.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -18,7 +18,7 @@ struct Namespace {
     namespace: String,
 }
 
-/// What is counted of passes, and of the namespaces that are looked after.
+/// Counts passes, and managed namespaces.
 pub struct Metrics {
     passes: Family<Word, Counter>,
     steps: Family<Word, Counter>,
@@ -27,7 +27,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Has them read with the others.
+    /// Registers them with the others.
     pub fn registered(registry: &mut Registry) -> Self {
         let metrics = Self {
             passes: Family::default(),
@@ -38,7 +38,7 @@ impl Metrics {
         registry.register("reconciles", "Passes over an ensemble, by outcome", metrics.passes.clone());
         registry.register("steps", "Steps decided on, by kind", metrics.steps.clone());
         registry.register("reconcile_seconds", "Duration of a pass", metrics.seconds.clone());
-        let watched = "Whether a namespace of the list may be looked after: 1, or 0 while it is refused";
+        let watched = "Whether the operator may manage a namespace of the list: 1, or 0 while it is refused";
         registry.register("namespace_watched", watched, metrics.watched.clone());
         metrics
     }
@@ -54,7 +54,7 @@ impl Metrics {
         self.steps.get_or_create(&Word { kind: step }).inc();
     }
 
-    /// Whether the objects of a namespace of the operator's list can be looked after.
+    /// Whether the objects of a namespace in the operator's list can be managed.
     pub fn watched(&self, namespace: &str, watched: bool) {
         let of = Namespace { namespace: namespace.to_owned() };
         self.watched.get_or_create(&of).set(i64::from(watched));

@@ -1,4 +1,4 @@
-//! What every kind of custom resource needs of the operator, and none has for itself.
+//! What every kind of custom resource needs from the operator, and none implements itself.
 
 pub mod controller;
 pub mod events;
@@ -26,9 +26,9 @@ pub const STATUS_MANAGER: &str = "menagerie-status";
 pub struct Kit {
     /// The API server.
     pub client: Client,
-    /// Where people hear of what is done.
+    /// Where people hear about what is done.
     pub events: events::Events,
-    /// What is counted of passes.
+    /// Counts passes.
     pub metrics: metrics::Metrics,
 }
 

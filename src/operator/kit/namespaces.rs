@@ -1,4 +1,4 @@
-//! The namespaces of the operator's list. One that it may not look into, or that is gone, is no reason to leave the others.
+//! The namespaces in the operator's list. One that is refused or gone is no reason to leave the others.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -26,7 +26,7 @@ where
     }
 }
 
-/// Whether they can be listed. `many`: what several of them are called.
+/// Whether they can be listed. `many` is the plural of the kind, for messages.
 pub async fn listed<K>(client: &Client, many: &str, namespace: Option<&String>, selector: &str) -> Result<(), ApiError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
@@ -35,7 +35,7 @@ where
     within(format!("list {many}"), all_of::<K>(client, namespace).list(&one)).await.map(|_| ())
 }
 
-/// Returns when they can. Until then the operator says so, and asks again.
+/// Returns once they can be listed. Until then the operator says so, and asks again.
 pub async fn allowed<K>(kit: &Kit, many: &str, namespace: &String, selector: &str)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
@@ -43,11 +43,11 @@ where
     let mut pause = FIRST_PAUSE;
     while let Err(error) = listed::<K>(&kit.client, many, Some(namespace), selector).await {
         kit.metrics.watched(namespace, false);
-        let (error, again_s) = (error.told(), pause.as_secs());
-        warn!(namespace, error, again_s, "the {many} of this namespace cannot be looked after: asking again");
+        let (error, again_s) = (error.with_cause(), pause.as_secs());
+        warn!(namespace, error, again_s, "the {many} of this namespace cannot be managed: asking again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     kit.metrics.watched(namespace, true);
-    info!(namespace, "looking after the {many} of this namespace");
+    info!(namespace, "managing the {many} of this namespace");
 }

@@ -1,6 +1,6 @@
-//! What came to nothing of what is written and deleted for one custom resource: what comes out otherwise or does not stay,
-//! and what is refused. The planner passes over what is noted here until the pause is over. It is kept in memory alone:
-//! after a restart the operator finds it out again, at the price of one more try.
+//! Which writes and deletes for one custom resource failed: fields that come out differently or do not stay, and
+//! refusals. The planner passes over what is noted here until the pause is over. The notes are in memory only: after a
+//! restart the operator finds them out again, at the cost of one more try.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,47 +11,53 @@ use super::kept::shortened;
 use super::timeout::ApiError;
 use crate::model::observed::ObjectKey;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Hindrance, Place};
+use crate::model::{FieldDifference, Hindrance};
 use crate::plan::came_out_otherwise;
 use crate::render::Rendered;
 
-/// Writes of the same to the same place that did not stay, after which somebody else is taken to be against it.
+/// After this many equal writes to the same field that did not stay, somebody else is taken to be against it.
 const TRIES: u32 = 3;
-/// Errors of the API server's own with the same write, after which the write is taken for their cause: with the pauses of
-/// `pace` some eight seconds, in which a server that is started again has answered otherwise.
+/// After this many internal errors of the API server for the same write, the write is taken for their cause. With the
+/// pauses of `pace` that is about eight seconds, in which a restarted server would have answered differently.
 const FAILURES: u32 = 5;
-/// Between two of them. Whoever sets a field back more seldom than this is no controller that fights for it.
+/// The longest time between two of them. Whoever resets a field more rarely than this is not a controller that fights
+/// for it.
 const WINDOW: Duration = Duration::from_mins(10);
-/// A try costs what it overrules: a policy whose value is another one each time changes the pods' template with it.
+/// After this many writes of another value to the same field, each soon after the one before, the field is left alone for a
+/// while: what is wanted of it changes with each pass. A roll with a hand-over at each restart comes to less than twenty.
+const TURNS: u32 = 100;
+/// A try has a cost: a policy whose value differs each time changes the pod template with it.
 const OVERRULED: (Duration, Duration) = (Duration::from_mins(5), Duration::from_hours(1));
 const REFUSED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_mins(5));
 
-/// What came to nothing, by the object that it was for.
+/// What failed, by object.
 #[derive(Clone, Debug, Default)]
 pub struct Notes(BTreeMap<ObjectKey, Note>);
 
 #[derive(Clone, Debug)]
 enum Note {
-    /// It is refused, for what has this seal.
+    /// The object with this seal is refused.
     Refused { seal: String, words: String, failures: u32, pause: Option<Pause> },
-    /// Places that did not come out as they were written, or did not stay so.
+    /// Fields that did not come out as written, or did not stay.
     Overruled(Vec<Tried>),
 }
 
-/// A place that was written in vain at least once. Each has a count of its own: two policies that take turns would be known for
-/// neither by what a whole write was for.
+/// A field that was written without effect at least once. Each has its own count: two policies that take turns would
+/// not show if whole writes were counted.
 #[derive(Clone, Debug)]
 struct Tried {
-    place: Place,
+    difference: FieldDifference,
     /// How often it was written and did not stay.
     times: u32,
-    /// Whether the API server's own answer showed it, and not a later look.
+    /// How often another value was wanted of it than before.
+    turns: u32,
+    /// Whether the API server's own answer showed it, rather than a later look.
     answered: bool,
     last: Instant,
     pause: Option<Pause>,
 }
 
-/// For how long something is not tried again: longer with each time.
+/// For how long something is not tried again: longer each time.
 #[derive(Clone, Copy, Debug)]
 pub struct Pause {
     times: u32,
@@ -60,23 +66,29 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// The next one: of the first length, then twice as long each time.
+    /// The next pause: first this long, then twice as long each time.
     pub fn after(before: Option<Self>, (first, longest): (Duration, Duration), now: Instant) -> Self {
         let times = before.map_or(0, |before| before.times.saturating_add(1));
         let length = first.saturating_mul(1 << times.min(10)).min(longest);
         Self { times, until: Some(now + length) }
     }
 
-    /// Whether it is not over yet.
+    /// Whether the pause is not over yet.
     pub fn lasts(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| until > now)
     }
 }
 
 impl Notes {
-    /// A write was answered: what it was for, and what came of it.
-    pub fn answered(&mut self, object: &Rendered, meant: Vec<Place>, answer: Result<&Value, &ApiError>, now: Instant) {
-        let short = |places: Vec<Place>| places.into_iter().map(shortened).collect();
+    /// Records the answer to a write: what the write was for, and what came out.
+    pub fn answered(
+        &mut self,
+        object: &Rendered,
+        meant: Vec<FieldDifference>,
+        answer: Result<&Value, &ApiError>,
+        now: Instant,
+    ) {
+        let short = |differences: Vec<FieldDifference>| differences.into_iter().map(shortened).collect();
         match answer {
             Ok(json) => self.written(&object.key, short(meant), short(came_out_otherwise(json, object)), now),
             Err(error) => self.error(&object.key, &object.seal(), error, now),
@@ -103,8 +115,8 @@ impl Notes {
         self.note(object, seal, words, (failures, Some(Pause::after(pause, REFUSED, now))));
     }
 
-    /// A write was answered with an error of the server's own. The first few may be gone with the next try; one that stays is
-    /// a refusal: the content is what the server cannot take.
+    /// Records an internal error of the API server. The first few may go away with the next try. One that stays is a
+    /// refusal: the server cannot handle this content.
     pub fn failed(&mut self, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
         let (failures, pause) = self.before(object, seal);
         let failures = failures.saturating_add(1);
@@ -123,21 +135,32 @@ impl Notes {
         self.0.insert(object.clone(), Note::Refused { seal, words, failures, pause });
     }
 
-    /// A write was accepted: which places it was for, and which are not what was written by the API server's own answer.
-    pub fn written(&mut self, object: &ObjectKey, meant: Vec<Place>, otherwise: Vec<Place>, now: Instant) {
+    /// Records an accepted write: the fields that it was for, and those that the API server's answer shows otherwise.
+    pub fn written(
+        &mut self,
+        object: &ObjectKey,
+        meant: Vec<FieldDifference>,
+        otherwise: Vec<FieldDifference>,
+        now: Instant,
+    ) {
         let before = match self.0.remove(object) {
             Some(Note::Overruled(tried)) => tried,
             Some(Note::Refused { .. }) | None => Vec::new(),
         };
         let shown = otherwise.len();
-        let unseen = meant.into_iter().filter(|place| !otherwise.iter().any(|shown| shown.wants_the_same(place)));
-        let unseen: Vec<Place> = unseen.collect();
-        let places = otherwise.into_iter().chain(unseen).enumerate();
-        let mut tried: Vec<Tried> = places.map(|(n, place)| Tried::again(place, n < shown, &before, now)).collect();
-        // What stayed this time is forgotten with time. What an answer showed before and does not show any more is over.
+        let unseen =
+            meant.into_iter().filter(|difference| !otherwise.iter().any(|shown| shown.wants_the_same(difference)));
+        let unseen: Vec<FieldDifference> = unseen.collect();
+        let differences = otherwise.into_iter().chain(unseen).enumerate();
+        let mut tried: Vec<Tried> =
+            differences.map(|(n, difference)| Tried::again(difference, n < shown, &before, now)).collect();
+        // What stayed this time is forgotten after a while. What an answer showed before and no longer shows is over. And where
+        // something else is wanted of a field than before, nobody else has changed it back: a disruption budget that went
+        // 1 → 0 → 1 three times in ten minutes, with each hand-over, was taken for a webhook's and left at 0.
         let stayed = before.into_iter().filter(|old| !old.answered && old.lately(now));
+        let stayed = stayed.filter(|old| !tried.iter().any(|new| new.rewrites(old)));
         let stayed: Vec<Tried> =
-            stayed.filter(|old| !tried.iter().any(|new| new.place.wants_the_same(&old.place))).collect();
+            stayed.filter(|old| !tried.iter().any(|new| new.difference.wants_the_same(&old.difference))).collect();
         tried.extend(stayed);
         if !tried.is_empty() {
             self.0.insert(object.clone(), Note::Overruled(tried));
@@ -154,13 +177,13 @@ impl Note {
                 .then(|| Hindrance::Refused { seal: seal.clone(), words: words.clone() }),
             Self::Overruled(tried) => {
                 let known = tried.iter().filter(|tried| tried.pause.is_some_and(|pause| pause.lasts(now)));
-                let places: Vec<Place> = known.map(|tried| tried.place.clone()).collect();
-                (!places.is_empty()).then_some(Hindrance::Overruled(places))
+                let differences: Vec<FieldDifference> = known.map(Tried::known).collect();
+                (!differences.is_empty()).then_some(Hindrance::Overruled(differences))
             }
         }
     }
 
-    /// Whether what is tried again is held against it.
+    /// Whether an earlier try still counts.
     fn counts(&self, now: Instant) -> bool {
         match self {
             Self::Refused { .. } => true,
@@ -170,20 +193,41 @@ impl Note {
 }
 
 impl Tried {
-    /// A place that was written once more, or for the first time.
-    fn again(place: Place, answered: bool, before: &[Self], now: Instant) -> Self {
-        let before = before.iter().find(|tried| tried.place.wants_the_same(&place));
+    /// Records a field that was written again, or for the first time.
+    fn again(difference: FieldDifference, answered: bool, before: &[Self], now: Instant) -> Self {
+        let turns = before.iter().filter(|tried| tried.difference.path == difference.path && tried.lately(now));
+        let turns = turns.map(|old| old.turns + u32::from(!old.difference.wants_the_same(&difference))).max();
+        let turns = turns.unwrap_or_default();
+        let wavers = before.iter().filter(|tried| tried.difference.path == difference.path && tried.turns >= TURNS);
+        let wavers = wavers.filter(|tried| tried.lately(now)).find_map(|tried| tried.pause);
+        let before = before.iter().find(|tried| tried.difference.wants_the_same(&difference));
         let before = before.filter(|tried| (answered || !tried.answered) && tried.lately(now));
         let pause = before.and_then(|tried| tried.pause);
         let times = before.map_or(1, |tried| tried.times.saturating_add(1));
-        let lengths = if place.path.is_empty() { REFUSED } else { OVERRULED };
+        let lengths = if difference.path.is_empty() { REFUSED } else { OVERRULED };
         let pause = match before {
-            // A policy that makes another value of it each time would restart every member with each try.
-            Some(tried) if answered && tried.place.theirs != place.theirs => Some(Pause { times: 0, until: None }),
+            // A policy that makes another value each time would restart every member with each try.
+            Some(tried) if answered && tried.difference.theirs != difference.theirs => {
+                Some(Pause { times: 0, until: None })
+            }
+            _ if turns >= TURNS => Some(Pause::after(wavers, lengths, now)),
             _ if answered || times >= TRIES => Some(Pause::after(pause, lengths, now)),
             _ => None,
         };
-        Self { place, times, answered, last: now, pause }
+        Self { difference, times, turns, answered, last: now, pause }
+    }
+
+    /// What is left alone: this value in this field, or the field, whatever is wanted of it.
+    fn known(&self) -> FieldDifference {
+        FieldDifference { whatever: self.turns >= TURNS, ..self.difference.clone() }
+    }
+
+    /// Whether this is a write of another value to the same field, or to a part of it.
+    fn rewrites(&self, old: &Self) -> bool {
+        let (new, old) = (&self.difference, &old.difference);
+        let one_is_missing = new.path.is_empty() || old.path.is_empty();
+        let same_field = new.path.iter().zip(&old.path).all(|(new, old)| new == old);
+        !one_is_missing && same_field && !new.wants_the_same(old)
     }
 
     fn lately(&self, now: Instant) -> bool {
@@ -206,8 +250,13 @@ mod tests {
         ObjectKey { kind: Kind::StatefulSet, name: "zk".into() }
     }
 
-    fn place(theirs: u32) -> Vec<Place> {
-        vec![Place { path: vec!["spec".into(), "grace".into()], ours: json!(30), theirs: json!(theirs) }]
+    fn difference(theirs: u32) -> Vec<FieldDifference> {
+        vec![FieldDifference {
+            path: vec!["spec".into(), "grace".into()],
+            ours: json!(30),
+            theirs: json!(theirs),
+            whatever: false,
+        }]
     }
 
     fn known(notes: &Notes, now: Instant) -> bool {
@@ -219,13 +268,13 @@ mod tests {
         let (mut notes, start) = (Notes::default(), Instant::now());
         let mut now = start;
         for minutes in [5, 10, 20, 40, 60, 60] {
-            notes.written(&set(), place(45), place(45), now);
+            notes.written(&set(), difference(45), difference(45), now);
             let (before, after) = (now + Duration::from_mins(minutes - 1), now + Duration::from_mins(minutes));
             assert!(known(&notes, before) && !known(&notes, after), "after {minutes} min");
             now = after;
         }
         // The policy is gone.
-        notes.written(&set(), place(45), Vec::new(), now);
+        notes.written(&set(), difference(45), Vec::new(), now);
         assert!(!known(&notes, now));
     }
 
@@ -234,23 +283,90 @@ mod tests {
         let (mut notes, start) = (Notes::default(), Instant::now());
         for n in 0..TRIES {
             assert!(!known(&notes, start));
-            notes.written(&set(), place(5), Vec::new(), start + Duration::from_secs(u64::from(n)));
+            notes.written(&set(), difference(5), Vec::new(), start + Duration::from_secs(u64::from(n)));
         }
         assert!(known(&notes, start + Duration::from_mins(1)));
         let mut seldom = Notes::default();
         for n in 0..6 {
             let now = start + WINDOW * n;
-            seldom.written(&set(), place(5), Vec::new(), now);
+            seldom.written(&set(), difference(5), Vec::new(), now);
             assert!(!known(&seldom, now));
         }
     }
 
     #[test]
+    fn a_field_of_which_the_operator_itself_wants_now_this_and_now_that_is_nobody_elses() {
+        let (mut notes, start) = (Notes::default(), Instant::now());
+        let budget = |ours: u32, theirs: u32| {
+            vec![FieldDifference {
+                path: vec!["spec".into(), "maxUnavailable".into()],
+                ours: json!(ours),
+                theirs: json!(theirs),
+                whatever: false,
+            }]
+        };
+        let owners = |ours: serde_json::Value, theirs| {
+            vec![FieldDifference {
+                path: vec!["metadata".into(), "ownerReferences".into()],
+                ours,
+                theirs,
+                whatever: false,
+            }]
+        };
+        for n in 0..10 {
+            let now = start + Duration::from_secs(30 * n);
+            notes.written(&set(), budget(0, 1), Vec::new(), now);
+            notes.written(&set(), budget(1, 0), Vec::new(), now + Duration::from_secs(5));
+            notes.written(&set(), owners(json!(null), json!(["zk"])), Vec::new(), now + Duration::from_secs(10));
+            notes.written(&set(), owners(json!(["zk"]), json!(null)), Vec::new(), now + Duration::from_secs(15));
+            assert!(!known(&notes, now + Duration::from_secs(15)), "after {n} rounds");
+        }
+        // Once it wants one thing alone, whoever changes it back is found as before.
+        for n in 0..u64::from(TRIES) {
+            notes.written(&set(), budget(0, 1), Vec::new(), start + Duration::from_secs(400 + n));
+        }
+        assert!(known(&notes, start + Duration::from_secs(410)));
+    }
+
+    /// Nothing that the operator does may go on for ever, also where it is the operator that cannot make up its mind.
+    #[test]
+    fn a_field_of_which_something_else_is_wanted_at_each_pass_is_left_alone_in_the_end_whatever_is_wanted() {
+        let (mut notes, start) = (Notes::default(), Instant::now());
+        let wanted = |ours: u64| {
+            vec![FieldDifference {
+                path: vec!["spec".into(), "grace".into()],
+                ours: json!(ours),
+                theirs: json!(ours.saturating_sub(1)),
+                whatever: false,
+            }]
+        };
+        let left_alone = |notes: &Notes, now: Instant, ours: u64| {
+            let Some(Hindrance::Overruled(known)) = notes.hindrances(now).remove(&set()) else { return false };
+            known.iter().any(|known| known.wants_the_same(&wanted(ours)[0]))
+        };
+        let mut now = start;
+        let mut writes = 0;
+        for pass in 0..2_000 {
+            now += Duration::from_secs(1);
+            if !left_alone(&notes, now, pass) {
+                notes.written(&set(), wanted(pass), Vec::new(), now);
+                writes += 1;
+            }
+        }
+        assert!(writes < 2 * u64::from(TURNS), "{writes} writes in {} s", now.duration_since(start).as_secs());
+        // Once it wants the same for a while, it is written as ever.
+        now += OVERRULED.1 + WINDOW;
+        assert!(!left_alone(&notes, now, 7));
+        notes.written(&set(), wanted(7), Vec::new(), now);
+        assert!(!left_alone(&notes, now, 7));
+    }
+
+    #[test]
     fn a_policy_that_makes_another_value_each_time_is_not_tried_again() {
         let (mut notes, start) = (Notes::default(), Instant::now());
-        notes.written(&set(), place(1), place(2), start);
+        notes.written(&set(), difference(1), difference(2), start);
         let later = start + OVERRULED.0;
-        notes.written(&set(), place(2), place(3), later);
+        notes.written(&set(), difference(2), difference(3), later);
         assert!(known(&notes, later + Duration::from_hours(1_000)));
     }
 

@@ -1,15 +1,15 @@
-//! How soon to look again, for each object on its own: a broken one must not slow down the others.
+//! How soon to look again, separately for each object: a broken one must not slow down the others.
 
 use std::time::Duration;
 
 use rand::Rng as _;
 
-/// A step was taken: the next is decided as soon as its effect can be seen.
+/// After a step, the next one is decided as soon as its effect can be seen.
 const AFTER_STEP: Duration = Duration::from_millis(100);
-/// Nothing to do. Changes of Kubernetes objects come by watch; only ZooKeeper's own changes wait for this.
+/// With nothing to do. Watches report changes of Kubernetes objects; only changes inside ZooKeeper wait for this.
 const STEADY: Duration = Duration::from_secs(15);
-/// Of many objects at rest so many are looked at in a second: a look at an ensemble is a dozen requests, and at a thousand
-/// ensembles in [`STEADY`] the API server spent a whole core on them.
+/// The number of objects at rest that are looked at in a second. One look at an ensemble is a dozen requests, and with
+/// a thousand ensembles in [`STEADY`] the API server spent a whole core on them.
 const LOOKS_A_SECOND: u64 = 32;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -19,12 +19,12 @@ const LONGEST_FAILURE: Duration = Duration::from_mins(1);
 const WAITS_BEFORE_DOUBLING: u32 = 20;
 const APPLIES_BEFORE_DOUBLING: u32 = 4;
 
-/// What a pass that went through came to.
+/// The outcome of a pass that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// There is nothing to do, or nothing that may be done.
     Rest,
-    /// Something is waited for, in one word.
+    /// The operator waits for something, in one word.
     Wait(&'static str),
     /// Objects were written.
     Apply,
@@ -41,7 +41,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// After a pass that went through, where there are so many objects of the kind.
+    /// After a pass that succeeded, with this many objects of the kind.
     pub fn after(&mut self, after: After, objects: u64) -> Duration {
         self.failures = 0;
         let (what, first, patience) = match after {
@@ -50,7 +50,7 @@ impl Pace {
                 return STEADY.max(Duration::from_secs(objects / LOOKS_A_SECOND));
             }
             After::Wait(code) => (code, FIRST_WAIT, WAITS_BEFORE_DOUBLING),
-            // One that is decided on again and again has no effect.
+            // A write that is decided on again and again has no effect.
             After::Apply => ("Apply", AFTER_STEP, APPLIES_BEFORE_DOUBLING),
             After::Step => ("Step", AFTER_STEP, WAITS_BEFORE_DOUBLING),
         };
@@ -59,7 +59,7 @@ impl Pace {
         }
         self.times = self.times.saturating_add(1);
         if self.times == 1 {
-            // What just began may be over at once: an election after a hand-over takes a fifth of a second.
+            // A wait that has just begun may be over at once: an election after a hand-over takes a fifth of a second.
             return AFTER_STEP;
         }
         doubled(first, self.times.saturating_sub(patience), LONGEST_WAIT)
@@ -72,8 +72,8 @@ impl Pace {
     }
 }
 
-/// A delay, or up to a tenth less: objects that failed together, as when the API server was away, are not all tried again
-/// together.
+/// Shortens a delay by up to a tenth: objects that failed together, for example while the API server was away, are not
+/// all retried together.
 pub fn spread(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(0.9..=1.0))
 }

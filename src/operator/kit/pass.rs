@@ -1,4 +1,4 @@
-//! The frame of a pass: what goes wrong in it stays in it, and how it ended and how long it took is counted.
+//! The frame of a pass: an error stays inside it, and its result and duration are counted.
 
 use std::any::Any;
 use std::error::Error;
@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span};
 use super::metrics::Metrics;
 use super::timeout::ApiError;
 
-/// Why a pass did not go through. `E`: why the kind's step was not carried out.
+/// Why a pass failed. `E`: why the kind's step was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError<E: Error + 'static> {
     /// The API server did not do what was asked.
@@ -20,12 +20,12 @@ pub enum PassError<E: Error + 'static> {
     /// The step was not carried out.
     #[error(transparent)]
     Act(E),
-    /// A defect of this operator.
+    /// A bug of this operator.
     #[error("panicked: {0}")]
     Panic(String),
 }
 
-/// Runs a pass, and keeps a panic in it from every other object: kube raises it again in the controller's own task.
+/// Runs a pass, and contains a panic in it: kube would raise it again in the controller's own task.
 pub async fn framed<T, E: Error + 'static>(
     metrics: &Metrics,
     span: Span,
@@ -48,7 +48,7 @@ async fn contained<T, E: Error + 'static>(
     AssertUnwindSafe(pass).catch_unwind().await.unwrap_or_else(|panic| Err(PassError::Panic(text_of(&*panic))))
 }
 
-/// An error with its cause, on one line. One is enough: kube's errors repeat theirs.
+/// An error with its cause, on one line. One cause is enough: kube's errors repeat theirs.
 pub fn chain(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

@@ -1,5 +1,5 @@
-//! Reads, each by a name and each of them from etcd, never from a cache: the operators that acted on stale lists deleted the
-//! volumes of live members (pravega/zookeeper-operator 312, 314). Of what is read no more is kept than is needed.
+//! Reads objects, each by its name and each from etcd, never from a cache: operators that acted on stale lists deleted
+//! the volumes of live members (pravega/zookeeper-operator 312, 314). Only what is needed is kept.
 
 use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
@@ -12,11 +12,11 @@ use super::kept::{kept, of_custom};
 use super::timeout::{ApiError, within};
 use crate::model::Live;
 use crate::model::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::model::observed::{Kind, ObjectKey, Row};
-use crate::model::words::{QUOTE, cut};
+use crate::model::observed::{Kind, ObjectKey, ResourceInfo};
+use crate::model::words::{NAMED, QUOTE, cut};
 
-/// Objects that are held whole at the same time. Each may be as long as the API server lets it be, and takes several times
-/// that while it is decoded.
+/// The objects that are held whole at the same time. Each may be as large as the API server allows, and takes several
+/// times that while it is decoded.
 static WHOLE: Semaphore = Semaphore::const_new(8);
 /// Objects in one answer of a list.
 pub const PAGE: u32 = 10;
@@ -25,13 +25,13 @@ pub const PAGE: u32 = 10;
 pub enum Fresh<K> {
     /// It is there, and can be read.
     Whole(Box<K>),
-    /// It is there, and these types cannot hold it, for this reason.
+    /// It exists, but these types cannot hold it, for this reason.
     Undecodable(Box<DynamicObject>, String),
     /// It is gone, or being deleted.
     Gone,
 }
 
-/// Reads a custom resource, with those of its annotations by which people `ask` for something.
+/// Reads a custom resource, with the annotations by which people `ask` for something.
 pub async fn fresh<K>(
     client: &Client,
     (word, namespace, name): (&str, &str, &str),
@@ -50,7 +50,7 @@ where
 }
 
 fn decoded<K: DeserializeOwned>(object: DynamicObject) -> Fresh<K> {
-    // With the field: what is wrong with a number says little without it.
+    // With the field name: an error about a number says little without it.
     let whole = serde_json::to_value(&object).map_err(|error| error.to_string());
     match whole.and_then(|json| serde_path_to_error::deserialize(json).map_err(|error| error.to_string())) {
         Ok(custom) => Fresh::Whole(Box::new(custom)),
@@ -58,14 +58,14 @@ fn decoded<K: DeserializeOwned>(object: DynamicObject) -> Fresh<K> {
     }
 }
 
-/// The API of a kind, untyped: what is compared is JSON.
+/// The API of a kind, untyped: JSON is compared.
 pub fn objects(client: &Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &resource(kind))
 }
 
-/// A kind, as kube wants it told.
+/// A kind, in the form that kube needs.
 pub fn resource(kind: Kind) -> ApiResource {
-    let Row { group, version, api_version, kind, plural, fields: _ } = kind.row();
+    let ResourceInfo { group, version, api_version, kind, plural, fields: _ } = kind.resource();
     ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -75,12 +75,12 @@ pub fn resource(kind: Kind) -> ApiResource {
     }
 }
 
-/// Whose the objects of a custom resource have to be.
+/// The custom resource that has to own the objects.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// Kind of the custom resource.
     pub kind: &'a str,
-    /// Label that its objects bear, with its name.
+    /// The label on its objects that holds its name.
     pub label: &'a str,
     /// Its name.
     pub name: &'a str,
@@ -88,7 +88,7 @@ pub struct Owner<'a> {
     pub uid: &'a str,
 }
 
-/// An object and whose it is, if it is there. Who changed it is kept where that is `disputed`.
+/// An object and whose it is, if it exists. Who changed it is kept if it is `disputed`.
 pub async fn live(
     client: &Client,
     namespace: &str,
@@ -98,7 +98,7 @@ pub async fn live(
 ) -> Result<Option<Live>, ApiError> {
     let (api, kind, name) = (objects(client, key.kind, namespace), key.kind, key.name.as_str());
     let read = async {
-        // A password has no business in this process before it is used.
+        // This process does not keep a password before it needs it.
         if kind == Kind::Secret {
             Ok(api.get_metadata_opt(name).await?.map(|object| to_json(&object)))
         } else {
@@ -108,36 +108,46 @@ pub async fn live(
     whole(format!("read {} {name}", kind.as_str()), read, |json| match classify(json, owner) {
         Live::Ours(json) => Live::Ours(kept(kind, json, owner.uid, disputed)),
         Live::Orphan(json) => Live::Orphan(kept(kind, json, owner.uid, disputed)),
-        other @ (Live::Leftover | Live::Foreign { .. }) => other,
+        other @ (Live::Leftover { .. } | Live::Foreign { .. }) => other,
     })
     .await
 }
 
-/// Reads something, and gives what is kept of it before others are read.
+/// Reads something, and keeps only what is needed before the next is read.
 pub async fn whole<T, K>(
     what: String,
     read: impl Future<Output = kube::Result<Option<T>>>,
     keep: impl FnOnce(T) -> K,
 ) -> Result<Option<K>, ApiError> {
-    // An error would mean that somebody had closed it, and nobody does.
+    // An error would mean that the semaphore is closed, and nobody closes it.
     let _turn = WHOLE.acquire().await;
     Ok(within(what, read).await?.map(keep))
+}
+
+/// The garbage collector's own finalizers: they go by themselves, once what the object owns is gone.
+const COLLECTORS: [&str; 2] = ["foregroundDeletion", "orphan"];
+
+/// Who may keep an object from going.
+fn holders(json: &Value) -> Vec<String> {
+    let all = json["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    all.filter(|name| !COLLECTORS.contains(name)).take(NAMED).map(|name| cut(name, QUOTE)).collect()
 }
 
 /// Whose an object is, by its owners and labels.
 fn classify(json: Value, owner: Owner<'_>) -> Live {
     let owners = json["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let deleted = !json["metadata"]["deletionTimestamp"].is_null();
+    let leftover = || Live::Leftover { finalizers: if deleted { holders(&json) } else { Vec::new() } };
     if owners.iter().any(|by| by["uid"] == owner.uid) {
-        return if deleted { Live::Leftover } else { Live::Ours(json) };
+        return if deleted { leftover() } else { Live::Ours(json) };
     }
     if owners.iter().any(|by| by["kind"] == owner.kind && by["name"] == owner.name) {
-        return Live::Leftover;
+        return leftover();
     }
     let labels = &json["metadata"]["labels"];
     let made_here = labels[MANAGED_BY_LABEL] == MANAGED_BY && labels[owner.label] == owner.name;
     if made_here && owners.is_empty() {
-        return if deleted { Live::Leftover } else { Live::Orphan(json) };
+        return if deleted { leftover() } else { Live::Orphan(json) };
     }
     let called = |by: &Value| Some(format!("{} {}", by["kind"].as_str()?, by["name"].as_str()?));
     let somebody = owners.iter().find_map(called);
@@ -171,10 +181,13 @@ mod tests {
         let live = whose(&json!({"labels": labels}));
         assert!(matches!(live, Live::Orphan(_)), "{live:?}");
         let live = whose(&json!({"labels": labels, "deletionTimestamp": "2026-11-26T00:00:00Z"}));
-        assert!(matches!(live, Live::Leftover), "{live:?}");
-        // The garbage collector takes it, whatever it bears.
+        assert!(matches!(live, Live::Leftover { .. }), "{live:?}");
+        let held = json!({"labels": labels, "deletionTimestamp": "2026-11-26T00:00:00Z", "finalizers": ["foregroundDeletion", "example.com/backup"]});
+        let live = whose(&held);
+        assert!(matches!(&live, Live::Leftover { finalizers } if *finalizers == ["example.com/backup"]), "{live:?}");
+        // The garbage collector deletes it, whatever labels it has.
         let live = whose(&json!({"labels": labels, "ownerReferences": owner("ZooKeeperEnsemble", "another")}));
-        assert!(matches!(live, Live::Leftover), "{live:?}");
+        assert!(matches!(live, Live::Leftover { .. }), "{live:?}");
         let live = whose(&json!({"labels": labels, "ownerReferences": owner("ZooKeeperEnsemble", "mine")}));
         assert!(matches!(live, Live::Ours(_)), "{live:?}");
         let mut others = vec![json!({"labels": labels, "ownerReferences": owner("Deployment", "d")}), json!({})];

@@ -26,7 +26,7 @@ use super::write::{Fence, apply};
 use super::{Kit, events, metrics, status};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{Hindrance, Live};
-use crate::plan::{ConditionStatus, Verdict};
+use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
 
 // The custom resource.
@@ -92,7 +92,7 @@ async fn act(context: &Context, tenant: &Tenant, step: &Step) -> Result<(), ApiE
     let owner = tenant.controller_owner_ref(&());
     let key = config(name);
     let json = json!({
-        "apiVersion": key.kind.row().api_version, "kind": key.kind.as_str(), "data": data,
+        "apiVersion": key.kind.resource().api_version, "kind": key.kind.as_str(), "data": data,
         "metadata": {"name": key.name, "ownerReferences": [owner]},
     });
     let object = Rendered { key, json };
@@ -124,14 +124,14 @@ async fn pass(context: &Context, name: &str) -> Result<Option<Duration>, PassErr
     let seen = observe(context, &tenant).await?;
     let step = plan(&seen);
     let outcome = act(context, &tenant, &step).await;
-    let (after, truth, message) = match &step {
+    let (after, status, message) = match &step {
         Step::Rest => (After::Rest, ConditionStatus::True, String::new()),
         Step::Apply(_) => (After::Apply, ConditionStatus::False, "the ConfigMap is written".to_owned()),
         Step::Wait(words) => (After::Wait("Refused"), ConditionStatus::False, words.clone()),
     };
-    let verdict = Verdict { name: "Ready", truth, reason: "Config", message: message.clone() };
+    let condition = UntimedCondition { name: "Ready", status, reason: "Config", message: message.clone() };
     let before = tenant.status.clone().unwrap_or_default();
-    let conditions = status::conditions(&before.conditions, &[verdict], tenant.metadata.generation);
+    let conditions = status::conditions(&before.conditions, &[condition], tenant.metadata.generation);
     if conditions != before.conditions {
         let event = Event {
             type_: EventType::Normal,

@@ -1,4 +1,4 @@
-//! One timeout for every call to the API server, and a bound on how many there are at once.
+//! One timeout for every call to the API server, and a limit on how many there are at once.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio::sync::Semaphore;
 
 use crate::model::words::{QUOTE, cut};
 
-/// Longer than any healthy answer, shorter than the patience of somebody who waits for a step.
+/// Longer than any healthy answer, and shorter than a user's patience with a step.
 const API: Duration = Duration::from_secs(15);
 
-/// A look at an ensemble is some twenty requests. When a thousand are looked at, at the start or after an outage, the API
-/// server's other users must not wait behind all of them.
+/// One look at an ensemble is about twenty requests. If a thousand are looked at, at the start or after an outage, the
+/// API server's other users must not wait behind all of them.
 static TURNS: Semaphore = Semaphore::const_new(64);
 
 /// A call to the API server that failed.
 #[derive(Debug, Error)]
 pub enum ApiError {
-    /// The server said no. In its words: kube's own text of it has all fields of the answer, as Rust writes them.
+    /// The server refused, with its own message: kube's text has all fields of the answer, as Rust prints them.
     #[error("failed to {what}: the API server says: {}", words(.status))]
     Refused {
         /// What was tried.
@@ -26,7 +26,7 @@ pub enum ApiError {
         /// Its answer.
         status: Box<Status>,
     },
-    /// The server could not be reached, or its answer not be read.
+    /// The server could not be reached, or its answer could not be read.
     #[error("failed to {what}")]
     Kube {
         /// What was tried.
@@ -35,7 +35,7 @@ pub enum ApiError {
         #[source]
         source: Box<kube::Error>,
     },
-    /// No answer. Writes may have happened; the next pass reads afresh.
+    /// No answer. The write may have happened; the next pass reads again.
     #[error("failed to {what}: no answer from the API server within {} s", API.as_secs())]
     Timeout {
         /// What was tried.
@@ -43,7 +43,7 @@ pub enum ApiError {
     },
 }
 
-/// What an answer says; its code, where it says nothing.
+/// The message of an answer, or its code if it has none.
 fn words(status: &Status) -> String {
     match (status.message.as_str(), status.reason.as_str()) {
         ("", "") => format!("{}", status.code),
@@ -68,15 +68,15 @@ impl ApiError {
         }
     }
 
-    /// With its cause.
-    pub fn told(&self) -> String {
+    /// The error and its cause, in one line.
+    pub fn with_cause(&self) -> String {
         match self {
             Self::Kube { source, .. } => format!("{self}: {source}"),
             Self::Refused { .. } | Self::Timeout { .. } => self.to_string(),
         }
     }
 
-    /// Whether the API server answered. Otherwise nothing else that it is asked now is likely to be.
+    /// Whether the API server answered. If not, it is unlikely to answer anything else now.
     pub fn is_answer(&self) -> bool {
         self.status().is_some()
     }
@@ -88,8 +88,8 @@ impl ApiError {
         }
     }
 
-    /// What the API server said when it refused the content of a request: trying again at once cannot help. That a webhook
-    /// could not be asked is an error of the server by its code, and for the object the same.
+    /// What the API server said when it refused the content of a request: retrying at once cannot help. A webhook that
+    /// could not be reached is a server error by its code, but for the object it is the same.
     pub fn refusal(&self) -> Option<&str> {
         let status = self.status()?;
         let webhook = status.code == 500 && status.message.contains("webhook");
@@ -97,15 +97,15 @@ impl ApiError {
         (refused && !self.is_outdated()).then_some(status.message.as_str())
     }
 
-    /// What the API server said when an error of its own kept it from doing this. It may be gone with the next try; or it is
-    /// the content all the same: what cannot be decoded is such an error to it.
+    /// What the API server said about an internal error. The next try may work. Or the content is the cause: the server
+    /// also reports content that it cannot decode in this way.
     pub fn failure(&self) -> Option<&str> {
         let status = self.status()?;
         (status.code == 500 && !status.message.is_empty() && self.refusal().is_none())
             .then_some(status.message.as_str())
     }
 
-    /// Whether the object is not there, or not the one that was seen any more. The next pass sees what is.
+    /// Whether the object does not exist, or is not the one that was seen. The next pass sees what is there.
     pub fn is_outdated(&self) -> bool {
         let Some(status) = self.status() else { return false };
         let namespace_goes = status.code == 403 && status.message.contains("is being terminated");
@@ -113,9 +113,9 @@ impl ApiError {
     }
 }
 
-/// Awaits an answer of the API server, for as long as is reasonable.
+/// Waits for an answer of the API server, for as long as is reasonable.
 pub async fn within<T>(what: impl Into<String>, call: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
-    // An error would mean that somebody had closed it, and nobody does.
+    // An error would mean that the semaphore is closed, and nobody closes it.
     let _turn = TURNS.acquire().await;
     match tokio::time::timeout(API, call).await {
         Ok(Ok(value)) => Ok(value),
@@ -140,12 +140,16 @@ mod tests {
     #[test]
     fn what_the_api_server_says_is_said_in_its_words_and_never_as_rust_writes_them() {
         let error = answered(500, MALFORMED);
-        assert_eq!(error.told(), format!("failed to apply StatefulSet zk: the API server says: {MALFORMED}"));
+        assert_eq!(error.with_cause(), format!("failed to apply StatefulSet zk: the API server says: {MALFORMED}"));
         assert!(error.source().is_none(), "its cause would be said a second time");
         let silent = answered(500, "");
-        assert_eq!(silent.told(), "failed to apply StatefulSet zk: the API server says: InternalError (500)");
+        assert_eq!(silent.with_cause(), "failed to apply StatefulSet zk: the API server says: InternalError (500)");
         for error in [error, silent, answered(403, &"no ".repeat(10_000))] {
-            assert!(!error.told().contains("Status") && error.told().len() < 2 * QUOTE, "{}", error.told());
+            assert!(
+                !error.with_cause().contains("Status") && error.with_cause().len() < 2 * QUOTE,
+                "{}",
+                error.with_cause()
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! What is kept of objects that are watched: who they are. Whoever may write an object of a namespace may hang 256 KiB of
-//! annotations on each, and the controller's store holds every ensemble for as long as it is there.
+//! What is kept of watched objects: their identity. Whoever may write an object in a namespace can put 256 KiB of
+//! annotations on each, and the controller's store holds every ensemble for as long as it exists.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -11,17 +11,18 @@ use serde::{Deserialize, Deserializer};
 
 use super::kept::of_watched;
 
-/// Objects in one answer of a list. Each may be as long as the API server lets it be, and nine kinds are listed at once.
+/// The number of objects in one answer of a list. Each may be as large as the API server allows, and nine kinds are
+/// listed at once.
 const PAGE: u32 = 10;
 
-/// An object of a kind, of which the API server is asked for the metadata alone. Whatever its spec says can be decoded.
+/// An object of a kind, of which only the metadata is read. It can be decoded whatever its spec says.
 #[derive(Clone, Debug)]
 pub struct Watched<K> {
     metadata: ObjectMeta,
     kind: PhantomData<fn() -> K>,
 }
 
-/// How the objects with these labels are watched.
+/// The configuration of a watch for the objects with these labels.
 pub fn of_labels(selector: &str) -> watcher::Config {
     watcher::Config::default().labels(selector).page_size(PAGE)
 }

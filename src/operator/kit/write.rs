@@ -1,4 +1,4 @@
-//! Writes and deletes. Each bears what it was decided on, and the API server refuses it when that is not so any more.
+//! Writes and deletes. Each carries what it was decided on, and the API server refuses it if that no longer holds.
 
 use kube::Client;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -12,19 +12,19 @@ use crate::model::observed::ObjectKey;
 use crate::plan::Target;
 use crate::render::Rendered;
 
-/// What an object has to be, to be written.
+/// The precondition of a write.
 #[derive(Clone, Copy, Debug)]
 pub enum Fence<'a> {
-    /// It was not there. It is applied without force: an object of somebody else that took the name since the look holds its
-    /// fields, and the API server answers with a conflict.
+    /// The object did not exist. It is applied without force: if somebody else's object has taken the name since, that
+    /// one holds its fields, and the API server answers with a conflict.
     Absent,
-    /// This one: the API server refuses to touch another object that took the name meanwhile.
+    /// This object: the API server refuses to touch another that has taken the name since.
     Uid(&'a str),
-    /// This one, as it was seen.
+    /// This object, as it was seen.
     Version(&'a str, &'a str),
 }
 
-/// Applies an object, and gives what came of it.
+/// Applies an object, and returns the result.
 pub async fn apply(client: &Client, namespace: &str, object: &Rendered, fence: Fence<'_>) -> Result<Value, ApiError> {
     let (mut json, mut params) = (object.json.clone(), PatchParams::apply(MANAGER));
     match fence {
@@ -44,7 +44,7 @@ pub async fn apply(client: &Client, namespace: &str, object: &Rendered, fence: F
     Ok(to_json(&answer))
 }
 
-/// Creates an object, and never changes one: if another one is there already, this fails and the next pass sees it.
+/// Creates an object, and never changes one: if one already exists, this fails, and the next pass sees it.
 pub async fn create(client: &Client, namespace: &str, key: &ObjectKey, json: Value) -> Result<(), ApiError> {
     let what = format!("apply {} {}", key.kind.as_str(), key.name);
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
@@ -57,7 +57,7 @@ pub async fn create(client: &Client, namespace: &str, key: &ObjectKey, json: Val
     Ok(())
 }
 
-/// Deletes an object, if it is the one that was seen, as it was seen.
+/// Deletes an object, if it still is the one that was seen, as it was seen.
 pub async fn delete(client: &Client, namespace: &str, target: &Target) -> Result<(), ApiError> {
     let Target { key, uid, resource_version } = target;
     let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: Some(resource_version.clone()) };

@@ -1,7 +1,7 @@
 //! Administration and metrics.
 
 use super::{Bool, Count, Float, From, Int, Long, Port, Setting, Text, both, key, owned};
-use crate::settings::Rule::{AtLeast, Followed, Refused};
+use crate::settings::SettingRule::{Extended, Followed, Refused};
 
 const AGENT: &str =
     "the agent beside each member asks the AdminServer, over plain HTTP on loopback, where nobody else reaches it";
@@ -21,7 +21,7 @@ pub const SETTINGS: &[Setting] = &[
     both("admin.snapshot.enabled", Bool, Refused(AGENT)).since(&[(9, 0)]),
     both("admin.restore.enabled", Bool, Refused(AGENT)).since(&[(9, 0)]),
     both("admin.*", Text, Refused(AGENT)),
-    both("4lw.commands.whitelist", Text, AtLeast("conf, isro, mntr, ruok, srvr")),
+    both("4lw.commands.whitelist", Text, Extended("conf, isro, mntr, ruok, srvr")),
     key("metricsProvider.className", Text, Followed),
     key("metricsProvider.httpHost", Text, Followed),
     key("metricsProvider.httpPort", Port, Followed),
@@ -29,7 +29,7 @@ pub const SETTINGS: &[Setting] = &[
     key("metricsProvider.numWorkerThreads", Int, Followed),
     key("metricsProvider.maxQueueSize", Count, Followed),
     key("metricsProvider.workerShutdownTimeoutMs", Int, Followed),
-    // A provider of the user's own has keys of its own.
+    // The user's own provider has its own keys.
     key("metricsProvider.*", Text, Followed),
     both("audit.enable", Bool, Followed),
     both("audit.impl.class", Text, Followed),
@@ -61,6 +61,5 @@ pub const SETTINGS: &[Setting] = &[
     both("audit.logger", Text, Refused(LOGGING)),
     both("configuration", Text, Refused("it is for servers that run inside another program")),
     both("controllerPort", Int, Refused("it is for ZooKeeper's own tests")),
-    // The agent's own line.
     both("menagerie.*", Text, Refused("the agent writes lines of that name")),
 ];

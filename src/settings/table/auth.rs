@@ -1,7 +1,7 @@
 //! Authentication and ACLs.
 
 use super::{Bool, Every, Long, Setting, Text, YesNo, both, by_agent, key, owned, property, unwise, vital};
-use crate::settings::Rule::{Followed, Refused};
+use crate::settings::SettingRule::{Followed, Refused};
 
 const LOGIN: &str = "the operator logs in with a digest, of the algorithm that every release has";
 const MANDATORY: &str = "the operator logs in with a digest: where another login is mandatory it is locked out; that users log in is not supported yet";
@@ -34,7 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     both("kinit", Text, Followed),
     both("requireKerberosConfig", Bool, Followed),
     both("security.auth_to_local", Text, Followed),
-    // Begins like a server of the membership, and so ZooKeeper refuses it in zoo.cfg.
+    // ZooKeeper takes a key that begins with `server.` for a member, and so refuses this one in zoo.cfg.
     key("server.realm", Text, Refused("set it in jvm.flags, as -Dzookeeper.server.realm")),
     property("zookeeper.server.realm", Text, Followed),
 ];

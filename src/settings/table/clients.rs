@@ -1,7 +1,7 @@
 //! Clients and sessions.
 
 use super::{Bool, Count, Every, Float, From, Int, Long, Setting, Text, both, key, unwise};
-use crate::settings::Rule::{Followed, Refused};
+use crate::settings::SettingRule::{Followed, Refused};
 
 const PORTS: &str = "Services and the membership depend on the ports and listen addresses of clients";
 const LOCAL_SESSIONS: &str = "a local session is known to one member alone: each restart and hand-over would end it, where a session moves on now";
@@ -55,7 +55,7 @@ pub const SETTINGS: &[Setting] = &[
     both("sasl.client.username", Text, Refused(IN_CLIENTS)),
     both("sasl.clientconfig", Text, Refused(IN_CLIENTS)),
     both("server.principal", Text, Refused(IN_CLIENTS)),
-    // Names of ZooKeeper's documentation under which it reads nothing.
+    // ZooKeeper's documentation has these names, but its code does not read them.
     both("connectionMaxTokens", Int, Refused("write connection_throttle_tokens, the name that ZooKeeper reads")),
     both("connectionTokenFillTime", Int, Refused("write connection_throttle_fill_time, the name that ZooKeeper reads")),
     both(

@@ -3,7 +3,7 @@
 use super::{
     Bool, But, Count, Every, From, Int, Long, NotZero, Port, Setting, Text, YesNo, both, by_agent, key, owned, unwise,
 };
-use crate::settings::Rule::{Followed, Refused};
+use crate::settings::SettingRule::{Followed, Refused};
 
 const MEMBERSHIP: &str = "set replicas: the operator changes the membership one step at a time";
 const ADDRESSES: &str = "each member has one address, that of its Service: several would be without use";

@@ -1,7 +1,7 @@
 //! Java properties that are no keys of zoo.cfg. In `config` they become a flag.
 
 use super::{Bool, Buffer, Count, Int, Long, Port, Setting, Text, property};
-use crate::settings::Rule::{Followed, Refused};
+use crate::settings::SettingRule::{Followed, Refused};
 
 pub const SETTINGS: &[Setting] = &[
     property("jute.maxbuffer", Buffer, Followed),

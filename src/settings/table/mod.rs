@@ -1,4 +1,4 @@
-//! The table, by what an option is about.
+//! The rows of the table, grouped by topic.
 
 mod admin;
 mod auth;
@@ -11,10 +11,10 @@ mod work;
 
 use super::Takes::{self, AtLeast as From, Bool, Buffer, Count, Float, Int, Long, NotZero, OneOf, Port, Text, YesNo};
 use super::Values::{self, Below, But, Every};
-use super::{Reach, Rule, Setting};
+use super::{Reach, Setting, SettingRule};
 
-/// The parts, each under its heading.
-pub const PARTS: [(&str, &[Setting]); 8] = [
+/// The groups, each with its heading in `docs/settings.md`.
+pub const GROUPS: [(&str, &[Setting]); 8] = [
     ("Data on disk", storage::SETTINGS),
     ("Membership, election, synchronisation", ensemble::SETTINGS),
     ("Clients and sessions", clients::SETTINGS),
@@ -25,17 +25,18 @@ pub const PARTS: [(&str, &[Setting]); 8] = [
     ("Java properties that are no keys of zoo.cfg", java::SETTINGS),
 ];
 
-/// All of it.
+/// All rows.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
-    PARTS.iter().flat_map(|(_, settings)| settings.iter())
+    GROUPS.iter().flat_map(|(_, settings)| settings.iter())
 }
 
-/// The most special row about a name in zoo.cfg.
+/// The most specific row about a key of `config`.
 pub fn by_key(name: &str) -> Option<&'static Setting> {
     most_special(all().filter(|setting| setting.covers(name)))
 }
 
-/// The most special row about a system property, and its name there.
+/// The most specific row about a system property, and the option's name in `config`: without the prefix, if it is a key
+/// of zoo.cfg.
 pub fn by_property<'a>(property: &'a str, prefix: &str) -> Option<(&'static Setting, &'a str)> {
     let plain = most_special(all().filter(|row| row.reach == Reach::Property && row.covers(property)));
     if let Some(setting) = plain {
@@ -49,35 +50,35 @@ fn most_special(rows: impl Iterator<Item = &'static Setting>) -> Option<&'static
     rows.max_by_key(|row| (!row.name.ends_with('*'), row.name.len()))
 }
 
-const fn key(name: &'static str, takes: Takes, rule: Rule) -> Setting {
+const fn key(name: &'static str, takes: Takes, rule: SettingRule) -> Setting {
     Setting { name, reach: Reach::Key, takes, since: &[], rule }
 }
 
-const fn both(name: &'static str, takes: Takes, rule: Rule) -> Setting {
+const fn both(name: &'static str, takes: Takes, rule: SettingRule) -> Setting {
     Setting { name, reach: Reach::Both, takes, since: &[], rule }
 }
 
-const fn property(name: &'static str, takes: Takes, rule: Rule) -> Setting {
+const fn property(name: &'static str, takes: Takes, rule: SettingRule) -> Setting {
     Setting { name, reach: Reach::Property, takes, since: &[], rule }
 }
 
-const fn owned(value: &'static str, why: &'static str) -> Rule {
-    Rule::Owned { value: Some(value), twice: false, why }
+const fn owned(value: &'static str, why: &'static str) -> SettingRule {
+    SettingRule::Owned { value: Some(value), twice: false, why }
 }
 
-/// Owned, and said as a flag as well.
-const fn vital(value: &'static str, why: &'static str) -> Rule {
-    Rule::Owned { value: Some(value), twice: true, why }
+/// Owned, and also set by a flag.
+const fn vital(value: &'static str, why: &'static str) -> SettingRule {
+    SettingRule::Owned { value: Some(value), twice: true, why }
 }
 
-/// Followed, and warned of with some values.
-const fn unwise(values: Values, why: &'static str) -> Rule {
-    Rule::Unwise { values, why }
+/// Followed, with a warning about some values.
+const fn unwise(values: Values, why: &'static str) -> SettingRule {
+    SettingRule::Unwise { values, why }
 }
 
 /// Owned, and written by the agent.
-const fn by_agent(why: &'static str) -> Rule {
-    Rule::Owned { value: None, twice: false, why }
+const fn by_agent(why: &'static str) -> SettingRule {
+    SettingRule::Owned { value: None, twice: false, why }
 }
 
 impl Setting {

@@ -4,13 +4,13 @@ use super::{
     Below, Bool, But, Float, Int, Long, NotZero, OneOf, Setting, Text, YesNo, both, key, owned, unwise, vital,
 };
 use crate::model::layout::DATA_DIR;
-use crate::settings::Rule::{Followed, Refused};
+use crate::settings::SettingRule::{Followed, Refused};
 
 const PLACES: &str = "the operator places the files: storage says how large the volume is, and of which class";
 
 pub const SETTINGS: &[Setting] = &[
     key("dataDir", Text, owned(DATA_DIR, PLACES)),
-    // zkServer.sh greps for lines that begin so.
+    // zkServer.sh greps zoo.cfg for lines that begin with these names.
     key("dataDir*", Text, Refused(PLACES)),
     key("dataLogDir*", Text, Refused(PLACES)),
     both(
@@ -49,7 +49,7 @@ pub const SETTINGS: &[Setting] = &[
         Bool,
         unwise(But("false"), "every member that comes back fetches the whole tree; it is for tests"),
     ),
-    // SnapStream.StreamMode.fromString: of any other word it makes no compression.
+    // `SnapStream.StreamMode.fromString` takes any other word for no compression.
     both("snapshot.compression.method", OneOf(&["gz", "snappy"]), Followed),
     both(
         "serializeLastProcessedZxid.enabled",
@@ -74,7 +74,7 @@ pub const SETTINGS: &[Setting] = &[
         unwise(
             But("true"),
             "without it the log does not say which ephemeral znodes a closed session took along; taken back, a log that was \
-             written beside more than four million znodes cannot be read",
+             written beside fewer than a dozen znodes, or more than four million, may not be read: then set it again",
         ),
     ),
     key("autopurge.snapRetainCount", Int, Followed),

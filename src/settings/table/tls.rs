@@ -1,12 +1,13 @@
 //! TLS.
 
 use super::{Bool, Every, Int, OneOf, Setting, Takes, Text, both, unwise};
-use crate::settings::Rule::Followed;
+use crate::settings::SettingRule::Followed;
 
 const PASSWORD: &str = "who may read the ensemble may read the password: mount it, and set passwordPath";
 
-// KeyStoreFileType and X509Util.ClientAuth, both of which ZooKeeper reads in capitals. What a protocol, a cipher or a provider
-// may be called, the JVM and Netty of the image know.
+// The words of `KeyStoreFileType` and `X509Util.ClientAuth`; ZooKeeper turns both into capitals before it reads them.
+// Which names of protocols, ciphers and providers are valid depends on the JVM and Netty of the image, so they are not
+// checked.
 const STORE: Takes = OneOf(&["JKS", "PEM", "PKCS12", "BCFKS"]);
 const CLIENT_AUTH: Takes = OneOf(&["none", "want", "need"]);
 

@@ -1,7 +1,7 @@
 //! Requests, memory, watches.
 
 use super::{Bool, Buffer, Count, From, Int, Long, Setting, Text, both};
-use crate::settings::Rule::{Followed, Refused};
+use crate::settings::SettingRule::{Followed, Refused};
 
 pub const SETTINGS: &[Setting] = &[
     both("globalOutstandingLimit", Int, Followed),
@@ -32,7 +32,7 @@ pub const SETTINGS: &[Setting] = &[
     both("watcherCleanIntervalInSeconds", Count, Followed),
     both("maxInProcessingDeadWatchers", Int, Followed),
     both("bitHashCacheSize", Int, Followed),
-    // Names of ZooKeeper's documentation under which it reads nothing.
+    // ZooKeeper's documentation has these names, but its code does not read them.
     both("requestThrottleLimit", Int, Refused("write request_throttle_max_requests, the name that ZooKeeper reads")),
     both("requestThrottleStallTime", Int, Refused("write request_throttle_stall_time, the name that ZooKeeper reads")),
     both("requestThrottleDropStale", Bool, Refused("write request_throttle_drop_stale, the name that ZooKeeper reads")),

@@ -1,4 +1,4 @@
-//! Several faults at once, and names in other letters.
+//! Several faults at once, and names in the wrong case.
 
 use super::*;
 
@@ -60,7 +60,7 @@ fn each_setting_that_is_refused_is_named_in_one_message() {
 #[test]
 fn what_is_refused_is_not_held_against_other_times() {
     let number = |config: Value| desired(json!({"config": config})).unwrap_err().faults().len();
-    // With 6 s, sessions of 90 s would be right; with no tick at all, nobody can tell.
+    // With ticks of 6 s, sessions of 90 s would be valid; without a valid tick, nobody can tell.
     assert_eq!(number(json!({"tickTime": "6000ms", "minSessionTimeout": "90000"})), 1);
     assert_eq!(number(json!({"tickTime": "0"})), 1);
     assert_eq!(number(json!({"maxSessionTimeout": "90s", "minSessionTimeout": "50000"})), 1);

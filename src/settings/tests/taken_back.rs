@@ -1,11 +1,11 @@
-//! What becomes of data that a setting was used on, once it is taken back or changed. Being read, and being read the same
-//! after ZooKeeper has written the file anew, proves nothing about this. Read in 3.8 and 3.9; what ends badly is shown on real
-//! servers by `tests/servers/taken_back.rs`.
+//! What happens to data that was written with a setting, once the setting is taken back or changed. That ZooKeeper
+//! reads a setting, and reads the same value after it has rewritten zoo.cfg, proves nothing about this. The answers here
+//! come from the source of 3.8 and 3.9; `tests/servers/taken_back.rs` shows on real servers what ends badly.
 
 use super::*;
 use crate::settings::table::by_key;
 
-/// Settings that data depends on and users may change, and why either value reads what the other wrote.
+/// Settings of data on disk that users may change, and why a server with one value can read what it wrote with another.
 const HARMLESS: [(&str, &str); 21] = [
     ("fsync.warningthresholdms", "a line in the server's log"),
     ("preAllocSize", "zeros behind the last transaction, which end a log whatever their number"),
@@ -23,7 +23,8 @@ const HARMLESS: [(&str, &str); 21] = [
     (
         "closeSessionTxn.enabled",
         "the digest that stands where the znodes are expected ends too early for a list of them, and is none (SerializeUtils); \
-         where its upper half is more than a size limit, beside four million znodes, the log cannot be read, and that is said",
+         not harmless where its upper half is no length of a path: it is a sum of one CRC32 a znode, so zero beside a handful \
+         of them and over every limit beside four million. That is said, and the old value reads the log",
     ),
     ("autopurge.snapRetainCount", "never fewer than three"),
     ("autopurge.purgeInterval", "when old files go"),
@@ -48,18 +49,23 @@ const HARMLESS: [(&str, &str); 21] = [
 
 #[test]
 fn every_setting_of_data_on_disk_that_users_may_change_is_known_to_be_harmless_when_it_is_taken_back() {
-    let (_, on_disk) = PARTS.iter().find(|(heading, _)| *heading == "Data on disk").unwrap();
-    for setting in on_disk.iter().filter(|setting| matches!(setting.rule, Rule::Followed | Rule::Unwise { .. })) {
+    let (_, on_disk) = GROUPS.iter().find(|(heading, _)| *heading == "Data on disk").unwrap();
+    for setting in
+        on_disk.iter().filter(|setting| matches!(setting.rule, SettingRule::Followed | SettingRule::Unwise { .. }))
+    {
         let known = HARMLESS.iter().find(|(name, why)| *name == setting.name && why.len() > 10);
         assert!(known.is_some(), "{}: what if it is taken back on data that used it?", setting.name);
     }
     for (name, _) in HARMLESS {
         let row = by_key(name).unwrap_or_else(|| panic!("{name} is not in the table"));
-        assert!(matches!(row.rule, Rule::Followed | Rule::Unwise { .. }), "{name} cannot be changed anyway");
+        assert!(
+            matches!(row.rule, SettingRule::Followed | SettingRule::Unwise { .. }),
+            "{name} cannot be changed anyway"
+        );
     }
 }
 
-/// Each of them cost data, or the reading of it, when it was changed on data that had used it.
+/// Settings that cost data, or made it unreadable, when they were changed on data that was written with them.
 const HARMFUL: [(&str, &str, &str); 2] = [
     ("extendedTypesEnabled", "true", "deletes every TTL znode"),
     ("serializeLastProcessedZxid.enabled", "false", "no snapshot can be read"),
@@ -79,12 +85,12 @@ fn what_costs_data_when_it_is_taken_back_is_owned_and_says_why() {
 #[test]
 fn who_asks_for_what_the_operator_does_anyway_is_not_refused() {
     for setting in all() {
-        let Rule::Owned { value: Some(ours), .. } = setting.rule else { continue };
+        let SettingRule::Owned { value: Some(ours), .. } = setting.rule else { continue };
         assert!(config(setting.name, ours).is_ok(), "{} = {ours}", setting.name);
         if let Some(property) = setting.property() {
             assert!(flag(&format!("-D{property}={ours}")).is_ok(), "{property} = {ours}");
         }
     }
-    // Who has set this already goes on as before.
+    // Users who already set this may keep it.
     followed(config("extendedTypesEnabled", "true"));
 }

@@ -1,10 +1,10 @@
-//! Values that no server can use, or that end one.
+//! Values that no server can use, or that make it stop.
 
 use super::*;
 
 #[test]
 fn numbers_with_which_no_server_works_are_refused() {
-    // It divides by them, makes threads, buffers and queues of that size, or sleeps for so long.
+    // The server divides by them, creates threads, buffers and queues of that size, or sleeps for that long.
     for key in [
         "nio.sessionlessCnxnTimeout",
         "nio.numSelectorThreads",
@@ -46,7 +46,7 @@ fn numbers_with_which_no_server_works_are_refused() {
     }
     refused(config("intBufferStartingSizeBytes", "31"), "config", "a whole number of at least 32");
     followed(config("intBufferStartingSizeBytes", "32"));
-    // Halved it is a divisor; what is below 0 switches the limit off.
+    // The server divides by half of snapSizeLimitInKb. A value below 0 switches either limit off.
     for key in ["snapSizeLimitInKb", "leader.maxTimeToWaitForEpoch"] {
         refused(config(key, "0"), "config", "-1 switches it off");
         followed(config(key, "-1"));
@@ -102,7 +102,7 @@ fn a_word_that_zookeeper_does_not_know_is_refused_with_those_that_it_knows() {
             refused(config(key, wrong), "config", &format!("{key} {listed}, and is {wrong:?}"));
             refused(flag(&format!("-Dzookeeper.{key}={wrong}")), "jvm.flags", listed);
         }
-        // ZooKeeper reads them in capitals and in small letters.
+        // ZooKeeper reads them in upper and lower case.
         for word in words {
             followed(config(key, word));
             followed(config(key, &word.to_uppercase()));

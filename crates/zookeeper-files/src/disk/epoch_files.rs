@@ -5,9 +5,10 @@
 //! missing one from the last transaction. A standalone server keeps none, and does not need them.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::atomic::Part;
 use crate::disk::error::DiskError;
 use crate::disk::verify::{Finding, Severity};
 use crate::ids::Zxid;
@@ -48,9 +49,49 @@ impl EpochFiles {
         Ok(Self { folder: folder.to_owned(), current, unfinished, accepted })
     }
 
+    /// Writes both: a server of this folder is in the first epoch, and the next leader's is later than the second. `acceptedEpoch`
+    /// comes first, as a server has it.
+    pub fn write(folder: &Path, current: u64, accepted: u64) -> std::io::Result<()> {
+        for (name, epoch) in [(ACCEPTED, accepted), (CURRENT, current)] {
+            let mut part = Part::begin(&folder.join(name), None)?;
+            part.write_all(epoch.to_string().as_bytes())?;
+            part.keep()?;
+        }
+        Ok(())
+    }
+
+    /// Removes both.
+    pub fn remove(folder: &Path) -> std::io::Result<()> {
+        [CURRENT, ACCEPTED].into_iter().try_for_each(|name| fs::remove_file(folder.join(name)))
+    }
+
+    /// Whether there is neither of them.
+    pub fn are_missing(&self) -> bool {
+        (&self.current, &self.accepted) == (&EpochFile::Missing, &EpochFile::Missing)
+    }
+
+    /// The highest epoch in any of them; 0 without one.
+    pub(crate) fn highest(&self) -> u64 {
+        let epochs = [&self.current, &self.unfinished, &self.accepted].into_iter().filter_map(|file| match file {
+            EpochFile::Epoch(epoch) => u64::try_from(*epoch).ok(),
+            EpochFile::Missing | EpochFile::Garbage(_) => None,
+        });
+        epochs.max().unwrap_or(0)
+    }
+
+    /// The epoch that its server is in: it has synced with the leader of this one, and accepted no later one.
+    pub(crate) fn is_in(&self) -> Option<u64> {
+        match (&self.current, &self.accepted) {
+            (EpochFile::Epoch(current), EpochFile::Epoch(accepted)) if current == accepted => {
+                (*current).try_into().ok()
+            }
+            _ => None,
+        }
+    }
+
     /// What a server with this last transaction does with them. Without a finding, it starts.
     pub fn findings(&self, last: Zxid) -> Vec<Finding> {
-        if (&self.current, &self.accepted) == (&EpochFile::Missing, &EpochFile::Missing) {
+        if self.are_missing() {
             return Vec::new();
         }
         let mut findings = Vec::new();

@@ -41,6 +41,14 @@ pub enum DiskError {
         /// What it is not.
         what: String,
     },
+    /// The point is before every transaction in the logs.
+    #[error("no transaction at hand is as old: the oldest is {zxid:#}, of @{time}")]
+    TooEarly {
+        /// The oldest one.
+        zxid: Zxid,
+        /// Its time, in milliseconds since 1970.
+        time: i64,
+    },
     /// A server is writing to it.
     #[error("{}: it changes while it is read; read a copy, or stop the server", .0.display())]
     Changed(PathBuf),

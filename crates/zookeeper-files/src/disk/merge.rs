@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::cursor::LogCursor;
+use crate::disk::epoch_files::EpochFiles;
 use crate::disk::error::DiskError;
 use crate::disk::member_files::MemberFiles;
 use crate::disk::open::OnProgress;
@@ -40,8 +41,10 @@ pub fn survey(
             for (zxid, sample) in survey.samples {
                 all.sample(&file.path, zxid, sample)?;
             }
-            survey.member_history.epochs.values().for_each(|&range| member_history.add_all(range));
+            member_history.append(&survey.member_history);
         }
+        member_history.epoch =
+            member.data.as_deref().map(EpochFiles::read).transpose()?.and_then(|files| files.is_in());
         member_history.snapshots.extend(member.snapshots.iter().filter_map(|file| file.zxid));
         member_histories.push(member_history);
     }

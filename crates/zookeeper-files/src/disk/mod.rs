@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod cover;
 mod cursor;
 mod epoch_files;
@@ -38,6 +39,7 @@ mod home;
 mod live;
 mod member_files;
 mod merge;
+mod newest_epoch;
 mod open;
 mod proof;
 mod rebuild;
@@ -54,7 +56,8 @@ pub use home::{is_at_home, log_or_snapshot};
 pub(crate) use live::LiveLog;
 pub use member_files::{DataFile, MemberFiles, Stray};
 pub use merge::{HistorySurvey, Merge, survey};
+pub use newest_epoch::newest_epoch;
 pub use open::{Progress, UnpackedFile, open_snapshot};
-pub use rebuild::{Point, RebuiltTree, rebuild, rebuild_on, replay_all};
+pub use rebuild::{Point, RebuiltTree, rebuild, rebuild_on, replay_all, started};
 pub use scan::{Scan, ScanItem};
-pub use verify::{Finding, Report, Severity, verify, verify_snapshots};
+pub use verify::{Finding, Report, Severity, dirty_snapshots, verify, verify_snapshots};

@@ -1,7 +1,9 @@
 //! Rebuilds the tree at a point of the history from snapshots and logs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::disk::base::{Base, Bases, Preference};
 use crate::disk::cursor::LogCursor;
 use crate::disk::error::DiskError;
 use crate::disk::live::unless_purged;
@@ -11,8 +13,10 @@ use crate::disk::open::{OnProgress, open_snapshot};
 use crate::disk::scan::{Scan, ScanItem};
 use crate::ids::Zxid;
 use crate::log::jump;
-use crate::replay::{CommittedHistory, Replay, Tree};
-use crate::snapshot::SnapshotError;
+use crate::replay::{CommittedHistory, Replay};
+
+/// How many transactions after the point are asked for a digest: old releases write none.
+const BEYOND: u64 = 1000;
 
 /// A point of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct RebuiltTree {
     pub replay: Replay,
     /// The snapshot that the replay started from; `None` if it started from an empty tree.
     pub base: Option<PathBuf>,
+    /// The snapshots that were left out, because the first digest after them differs.
+    pub passed_over: BTreeSet<PathBuf>,
     /// How many transactions were applied.
     pub applied: u64,
     /// How many were left out because they were never committed.
@@ -40,7 +46,8 @@ pub struct RebuiltTree {
     pub doubts: Vec<String>,
     /// The transaction after which a digest proves that the tree is not the server's.
     pub differs: Option<Zxid>,
-    /// The transaction of a snapshot's digest that does not match the content, if no log here shows why.
+    /// The transaction of a snapshot's digest that does not match the content, if no log here shows why; or the name of a
+    /// snapshot of a member that held what was never committed, if no digest shows that this one does not.
     pub unproved: Option<Zxid>,
     /// How many digests were compared.
     pub checked: u64,
@@ -48,7 +55,7 @@ pub struct RebuiltTree {
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
 pub fn rebuild(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
-    from(members, point, None, false, progress)
+    from(members, point, None, Preference::Newest, progress)
 }
 
 /// Rebuilds the tree at a point, then continues to a later one. The journal has the changed znodes as they were at the first
@@ -58,7 +65,7 @@ pub fn rebuild_on(
     (first, second): (Point, Point),
     progress: OnProgress<'_>,
 ) -> Result<Option<RebuiltTree>, DiskError> {
-    match from(members, second, Some(first), false, progress) {
+    match from(members, second, Some(first), Preference::Newest, progress) {
         Err(DiskError::NoTree(_)) => Ok(None),
         other => other.map(Some),
     }
@@ -66,14 +73,20 @@ pub fn rebuild_on(
 
 /// Replays everything, starting from the oldest snapshot, to compare every digest.
 pub fn replay_all(members: &[MemberFiles], progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
-    from(members, Point::End, None, true, progress)
+    from(members, Point::End, None, Preference::Oldest, progress)
+}
+
+/// The tree that a server of these files alone has after its start: from its newest snapshot, whatever that holds, and with
+/// all that is in its logs.
+pub fn started(member: &MemberFiles, progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
+    from(std::slice::from_ref(member), Point::End, None, Preference::AsServers, progress)
 }
 
 fn from(
     members: &[MemberFiles],
     point: Point,
     first: Option<Point>,
-    oldest: bool,
+    preference: Preference,
     progress: OnProgress<'_>,
 ) -> Result<RebuiltTree, DiskError> {
     let mut doubts = Vec::new();
@@ -89,62 +102,182 @@ fn from(
     };
     let until = at(members, point, progress)?;
     let first = first.map(|first| at(members, first, progress)).transpose()?;
-    let mut floor = oldest.then_some(Zxid(0));
-    let (mut replay, mut base) = begin(members, first.unwrap_or(until), floor, &mut doubts)?;
-    let mut before = 0;
-    if let Some(first) = first {
-        let led = run(members, history.as_ref(), first, &mut replay, progress)?;
-        if !matches!(led, RunEnd::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first) {
-            return Err(DiskError::NoTree("the logs do not lead there".to_owned()));
+    let mut bases = Bases::new(members, history.as_ref(), preference);
+    let oldest = preference == Preference::Oldest;
+    let way = Way { members, history: history.as_ref(), point, until, first, oldest };
+    let before = doubts.len();
+    loop {
+        match way.go(&bases, doubts.clone(), progress) {
+            Ok(WayEnd { wrong: Some(path), .. }) if bases.tries_others => {
+                let text = "it is not what the servers had: a digest after it differs; another snapshot is taken";
+                doubts.push(format!("{}: {text}", path.display()));
+                bases.leave_out(path);
+            }
+            Ok(end) => return Ok(RebuiltTree { passed_over: bases.left_out().clone(), ..end.rebuilt }),
+            // No other leads there: it is the logs.
+            Err(DiskError::NoTree(_)) if !bases.left_out().is_empty() => {
+                doubts.truncate(before);
+                bases.settle();
+            }
+            Err(error) => return Err(error),
         }
+    }
+}
+
+/// Between which points a replay leads.
+struct Way<'a> {
+    members: &'a [MemberFiles],
+    history: Option<&'a CommittedHistory>,
+    point: Point,
+    until: Zxid,
+    first: Option<Zxid>,
+    /// Whether it begins as early as it can.
+    oldest: bool,
+}
+
+/// Where it led.
+struct WayEnd {
+    rebuilt: RebuiltTree,
+    /// The snapshot that it started from, if the first digest after it differs.
+    wrong: Option<PathBuf>,
+}
+
+impl Way<'_> {
+    fn go(&self, bases: &Bases<'_>, mut doubts: Vec<String>, progress: OnProgress<'_>) -> Result<WayEnd, DiskError> {
+        let (members, until) = (self.members, self.until);
+        let mut floor = self.oldest.then_some(Zxid(0));
+        let (mut replay, mut base) = bases.begin(self.first.unwrap_or(until), floor, &mut doubts)?;
+        let mut before = 0;
+        if let Some(first) = self.first {
+            let led = run(members, self.history, first, &mut replay, progress)?;
+            if !matches!(led, RunEnd::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first)
+            {
+                return Err(DiskError::NoTree("the logs do not lead there".to_owned()));
+            }
+            replay.count_quotas();
+            replay.begin_journal();
+        }
+        let RunSummary { applied, dropped, next, seen } = loop {
+            match run(members, self.history, until, &mut replay, progress)? {
+                RunEnd::Whole(outcome) => break outcome,
+                // After missing transactions, continue from a later snapshot.
+                RunEnd::Missing(_, next) if self.oldest && bases.later(next) && replay.mismatch().is_none() => {
+                    before += replay.checked();
+                    floor = Some(Zxid(next.0 - 1));
+                    (replay, base) = bases.begin(until, floor, &mut doubts)?;
+                }
+                RunEnd::Missing(last, next) => {
+                    return Err(DiskError::NoTree(format!(
+                        "transactions are missing between {last:#} and {next:#}; up to {last:#} it can be"
+                    )));
+                }
+            }
+        };
+        // The last transaction up to a time is one of them, too.
+        let exact = !matches!(self.point, Point::End);
+        if exact && replay.tree().last() < until {
+            let last = replay.tree().last();
+            return Err(DiskError::NoTree(next.map_or_else(
+                || format!("the files end with {last:#}, before {until:#}"),
+                |next| format!("{until:#} is no transaction of the history, which goes on from {last:#} with {next:#}"),
+            )));
+        }
+        if replay.fuzzy_until() > replay.tree().last() {
+            let (end, last) = (replay.fuzzy_until(), replay.tree().last());
+            doubts.push(format!("the snapshot holds some transactions up to {end:#}, and the logs end with {last:#}"));
+        }
+        let mut shown = Shown::of(&replay, seen);
+        let wrong = self.is_wrong(base.as_ref(), &replay, next, progress)?;
+        if let Some(base) = base.as_ref().filter(|base| base.suspect && !replay.confirmed() && !wrong) {
+            doubts.push(format!(
+                "{}: its member has a snapshot of what was never committed, and no digest after this one shows that it holds \
+                 nothing of that",
+                base.file.path.display()
+            ));
+            shown.unproved = shown.unproved.or(base.file.zxid);
+        } else {
+            doubts.extend(shown.says());
+        }
+        doubts.extend(away(members, replay.tree().last()));
         replay.count_quotas();
-        replay.begin_journal();
+        let checked = before + replay.checked();
+        let base = base.map(|base| base.file.path);
+        let wrong = base.clone().filter(|_| wrong);
+        let Shown { differs, unproved } = shown;
+        let passed_over = BTreeSet::new();
+        let rebuilt = RebuiltTree { replay, base, passed_over, applied, dropped, doubts, differs, unproved, checked };
+        Ok(WayEnd { rebuilt, wrong })
     }
-    let RunSummary { applied, dropped, next, seen } = loop {
-        match run(members, history.as_ref(), until, &mut replay, progress)? {
-            RunEnd::Whole(outcome) => break outcome,
-            // After missing transactions, continue from a later snapshot.
-            RunEnd::Missing(_, next) if oldest && later(members, next) && replay.mismatch().is_none() => {
-                before += replay.checked();
-                floor = Some(Zxid(next.0 - 1));
-                (replay, base) = begin(members, until, floor, &mut doubts)?;
+
+    /// Whether the first digest after the snapshot differs: it is the snapshot that is wrong, and not a transaction.
+    fn is_wrong(
+        &self,
+        base: Option<&Base>,
+        replay: &Replay,
+        next: Option<Zxid>,
+        progress: OnProgress<'_>,
+    ) -> Result<bool, DiskError> {
+        match base {
+            Some(_) if replay.mismatch().is_some() => Ok(!replay.confirmed()),
+            // The point is before the first digest: what comes after it in the logs tells as well.
+            Some(base) if next.is_some() && !replay.confirmed() => self.differs_beyond(base, progress),
+            _ => Ok(false),
+        }
+    }
+
+    fn differs_beyond(&self, base: &Base, progress: OnProgress<'_>) -> Result<bool, DiskError> {
+        let name = base.file.zxid.unwrap_or_default();
+        let limit = self.members.first().and_then(|member| member.max_record);
+        let Some(reader) = unless_purged(open_snapshot(&base.file.path, limit))? else { return Ok(false) };
+        let Ok(mut replay) = reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) else {
+            return Ok(false);
+        };
+        let mut merge = Merge::after(name, self.members, self.history, progress)?;
+        let mut beyond = 0;
+        while let Some(zxid) = merge.advance(progress)? {
+            let last = replay.tree().last();
+            if zxid <= last {
+                continue;
             }
-            RunEnd::Missing(last, next) => {
-                return Err(DiskError::NoTree(format!(
-                    "transactions are missing between {last:#} and {next:#}; up to {last:#} it can be"
-                )));
+            beyond += u64::from(zxid > replay.fuzzy_until());
+            if (jump(last, zxid).is_some() && last.0 > 0) || beyond > BEYOND {
+                break;
+            }
+            if let Some(record) = merge.record() {
+                replay.apply(&record);
+            }
+            if replay.confirmed() || replay.mismatch().is_some() {
+                break;
             }
         }
-    };
-    let exact = matches!(point, Point::Zxid(_));
-    if exact && replay.tree().last() < until {
-        let last = replay.tree().last();
-        return Err(DiskError::NoTree(next.map_or_else(
-            || format!("the files end with {last:#}, before {until:#}"),
-            |next| format!("{until:#} is no transaction of the history, which goes on from {last:#} with {next:#}"),
-        )));
+        Ok(replay.mismatch().is_some())
     }
-    if replay.fuzzy_until() > replay.tree().last() {
-        let (end, last) = (replay.fuzzy_until(), replay.tree().last());
-        doubts.push(format!("the snapshot holds some transactions up to {end:#}, and the logs end with {last:#}"));
+}
+
+/// What the digests show.
+struct Shown {
+    differs: Option<Zxid>,
+    unproved: Option<Zxid>,
+}
+
+impl Shown {
+    fn of(replay: &Replay, seen: Option<Zxid>) -> Self {
+        // Servers log before they apply: if the log ends here, the snapshot cannot be ahead of it.
+        let unproved = replay.doubt().filter(|doubt| seen != Some(doubt.zxid));
+        let differs = replay.mismatch().or(replay.doubt().filter(|_| unproved.is_none())).map(|mismatch| mismatch.zxid);
+        Self { differs, unproved: unproved.filter(|_| differs.is_none()).map(|doubt| doubt.zxid) }
     }
-    // Servers log before they apply: if the log ends here, the snapshot cannot be ahead of it.
-    let unproved = replay.doubt().filter(|doubt| seen != Some(doubt.zxid));
-    let differs = replay.mismatch().or(replay.doubt().filter(|_| unproved.is_none())).map(|mismatch| mismatch.zxid);
-    if let Some(zxid) = differs {
-        doubts.push(format!("after {zxid:#} the tree is not the one that the server had: a digest differs"));
-    } else if let Some(doubt) = unproved {
-        doubts.push(format!(
-            "the snapshot's digest, after {:#}, is not that of its content: it holds the next transaction already, or it is \
-             damaged; the log that tells is not here",
-            doubt.zxid
-        ));
+
+    fn says(&self) -> Option<String> {
+        if let Some(zxid) = self.differs {
+            return Some(format!("after {zxid:#} the tree is not the one that the server had: a digest differs"));
+        }
+        let zxid = self.unproved?;
+        Some(format!(
+            "the snapshot's digest, after {zxid:#}, is not that of its content: it holds the next transaction already, or it is \
+             damaged; the log that tells is not here"
+        ))
     }
-    doubts.extend(away(members, replay.tree().last()));
-    replay.count_quotas();
-    let checked = before + replay.checked();
-    let unproved = unproved.filter(|_| differs.is_none()).map(|doubt| doubt.zxid);
-    Ok(RebuiltTree { replay, base, applied, dropped, doubts, differs, unproved, checked })
 }
 
 /// The last transaction up to a point.
@@ -154,63 +287,6 @@ fn at(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result
         Point::Zxid(zxid) => Ok(zxid),
         Point::Time(time) => at_time(members, time, progress),
     }
-}
-
-/// Whether a snapshot contains everything before `next`.
-fn later(members: &[MemberFiles], next: Zxid) -> bool {
-    members.iter().flat_map(|member| &member.snapshots).any(|file| file.zxid.is_some_and(|zxid| zxid.0 >= next.0 - 1))
-}
-
-/// The newest sound snapshot that is not fuzzy past the point; with `least`, the oldest one from there.
-fn begin(
-    members: &[MemberFiles],
-    until: Zxid,
-    least: Option<Zxid>,
-    doubts: &mut Vec<String>,
-) -> Result<(Replay, Option<PathBuf>), DiskError> {
-    let mut candidates: Vec<&DataFile> = members.iter().flat_map(|member| &member.snapshots).collect();
-    candidates.sort_by_key(|file| std::cmp::Reverse(file.zxid));
-    if let Some(least) = least {
-        candidates.retain(|file| file.zxid.unwrap_or_default() >= least);
-        candidates.reverse();
-    }
-    let mut fuzzy = None;
-    for file in &candidates {
-        let name = file.zxid.unwrap_or_default();
-        if name > until {
-            continue;
-        }
-        let opened = match open_snapshot(&file.path, members.first().and_then(|member| member.max_record)) {
-            // A server also takes an older one.
-            Err(DiskError::OtherFile { what, .. }) if members.iter().all(|member| !member.single) => {
-                doubts.push(format!("{}: {what}; an older snapshot is taken", file.path.display()));
-                continue;
-            }
-            other => unless_purged(other)?,
-        };
-        let Some(reader) = opened else { continue };
-        match reader.and_then(|mut reader| Replay::of_snapshot(&mut reader, name)) {
-            Ok(replay) if replay.fuzzy_until() <= until => return Ok((replay, Some(file.path.clone()))),
-            Ok(replay) => fuzzy = fuzzy.or(Some((name, replay.fuzzy_until()))),
-            Err(SnapshotError::Io(error)) => return Err(DiskError::io(&file.path, error)),
-            Err(unsound) => doubts.push(format!("{}: {unsound}; an older snapshot is taken", file.path.display())),
-        }
-    }
-    if let Some((name, end)) = fuzzy {
-        let text =
-            format!("the snapshot {name:#} holds some transactions up to {end:#}, and none before it is at hand");
-        return Err(DiskError::NoTree(text));
-    }
-    let first = members.iter().filter_map(|member| member.logs.first()?.zxid).min();
-    let from_the_beginning = first.is_none_or(|first| first.counter() == 1 && first.epoch() <= 1);
-    if candidates.is_empty() && from_the_beginning && first.is_some() {
-        return Ok((Replay::new(Tree::initial()), None));
-    }
-    Err(DiskError::NoTree(format!("no sound snapshot at or before {}", shown(until))))
-}
-
-fn shown(zxid: Zxid) -> String {
-    if zxid.0 == u64::MAX { "the end".to_owned() } else { format!("{zxid:#}") }
 }
 
 /// How far the logs lead.
@@ -264,11 +340,13 @@ fn run(
 
 /// The last transaction before the first that is later than `time`.
 fn at_time(members: &[MemberFiles], time: i64, progress: OnProgress<'_>) -> Result<Zxid, DiskError> {
-    let mut best = None;
+    let (mut best, mut oldest) = (None, None::<(i64, Zxid)>);
     for member in members {
         let mut begun = Vec::new();
         for file in &member.logs {
-            begun.push(first_time(file, member.max_record)?.is_some_and(|first| first <= time));
+            let first = first(file, member.max_record)?;
+            begun.push(first.is_some_and(|(first, _)| first <= time));
+            oldest = oldest.into_iter().chain(first).min();
         }
         // Only the last file that begins before the point can contain it.
         let Some(at) = begun.iter().rposition(|&begun| begun) else { continue };
@@ -281,14 +359,18 @@ fn at_time(members: &[MemberFiles], time: i64, progress: OnProgress<'_>) -> Resu
             cursor.advance(progress)?;
         }
     }
-    best.ok_or_else(|| DiskError::NoTree("no transaction at hand is as old".to_owned()))
+    best.ok_or_else(|| match oldest {
+        Some((time, zxid)) => DiskError::TooEarly { zxid, time },
+        None => DiskError::NoTree("no transaction at hand is as old: there is no log here".to_owned()),
+    })
 }
 
-fn first_time(file: &DataFile, limit: Option<usize>) -> Result<Option<i64>, DiskError> {
+/// Time and zxid of the first transaction in a log.
+fn first(file: &DataFile, limit: Option<usize>) -> Result<Option<(i64, Zxid)>, DiskError> {
     let mut scan = Scan::one(&file.path, limit);
     while let Some(item) = scan.next(&mut |_| ())? {
         match item {
-            ScanItem::Record(record) => return Ok(Some(record.header.time)),
+            ScanItem::Record(record) => return Ok(Some((record.header.time, record.header.zxid))),
             ScanItem::Unpackable(error) => return Err(DiskError::io(&file.path, error)),
             ScanItem::Damage(_) | ScanItem::Purged | ScanItem::End { .. } => {}
         }

@@ -78,9 +78,20 @@ pub(crate) fn log(
                 }
                 survey.member_history.add(zxid);
             }
-            ScanItem::Damage(damage) if survey.damage.len() < MAX_DAMAGE => survey.damage.push(damage),
-            ScanItem::Damage(_) => survey.more_damage += 1,
-            ScanItem::Unpackable(error) => survey.unpacking = Some(error.to_string()),
+            ScanItem::Damage(damage) => {
+                if loses_some(&damage.fault) {
+                    survey.member_history.lose_after(damage.after);
+                }
+                if survey.damage.len() < MAX_DAMAGE {
+                    survey.damage.push(damage);
+                } else {
+                    survey.more_damage += 1;
+                }
+            }
+            ScanItem::Unpackable(error) => {
+                survey.member_history.lose_after(survey.last);
+                survey.unpacking = Some(error.to_string());
+            }
             ScanItem::Purged => return Ok(None),
             ScanItem::End { read, end, .. } => (survey.bytes, survey.end) = (read, end),
         }
@@ -157,12 +168,14 @@ fn snapshot_once(
     Ok((survey, opened))
 }
 
+fn loses_some(fault: &LogFault) -> bool {
+    !(fault.is_unfinished() || matches!(fault, LogFault::Gap { .. } | LogFault::Version(_)))
+}
+
 impl LogSurvey {
     /// Whether it lost transactions. A record that a server never finished does not count.
     pub(crate) fn lost_some(&self) -> bool {
-        let harmless =
-            |fault: &LogFault| fault.is_unfinished() || matches!(fault, LogFault::Gap { .. } | LogFault::Version(_));
-        self.unpacking.is_some() || self.more_damage > 0 || !self.damage.iter().all(|damage| harmless(&damage.fault))
+        self.unpacking.is_some() || self.more_damage > 0 || self.damage.iter().any(|damage| loses_some(&damage.fault))
     }
 
     /// The first transaction. If it is damaged, the name of the file tells.

@@ -21,7 +21,7 @@ impl Commits {
     /// What stays true while logs grow: if no log shows the end of an epoch, it may still get transactions, and they may be
     /// committed.
     pub(crate) fn of(history: &CommittedHistory) -> Self {
-        let shown = |epoch: &EpochBounds| epoch.ends.iter().any(|end| !end.by_snapshot);
+        let shown = |epoch: &EpochBounds| epoch.ends.iter().any(|end| !end.proves_nothing);
         let bounds = history.epochs.iter().map(|(number, epoch)| {
             let possible = if shown(epoch) { epoch.possible } else { Zxid(number << 32).last_of_epoch() };
             (*number, (epoch.committed, possible))
@@ -84,9 +84,9 @@ mod tests {
     use super::*;
     use crate::replay::decide;
 
-    fn member_history(zxids: &[u64]) -> MemberHistory {
-        let mut member_history = MemberHistory::default();
-        for &zxid in zxids {
+    fn member_history(ranges: &[(u64, u64)]) -> MemberHistory {
+        let mut member_history = MemberHistory::of([Zxid(0)], None);
+        for zxid in ranges.iter().flat_map(|&(first, last)| first..=last) {
             member_history.add(Zxid(zxid));
         }
         member_history
@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn what_the_next_epoch_went_on_without_was_never_committed_and_the_last_epoch_stays_open() {
-        let member_histories = [member_history(&[E1 + 1, E1 + 5]), member_history(&[E1 + 1, E1 + 3, E2 + 1, E2 + 2])];
+        let member_histories =
+            [member_history(&[(E1 + 1, E1 + 5)]), member_history(&[(E1 + 1, E1 + 3), (E2 + 1, E2 + 2)])];
         let commits = Commits::of(&decide(&member_histories, None));
         let commit_status = |zxid| commits.commit_status(Zxid(zxid)).unwrap();
         assert_eq!(commit_status(E1 + 3), CommitStatus::Committed);
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn what_was_never_committed_had_happened_for_its_own_leader_alone() {
-        let member_histories = [member_history(&[E1 + 1, E1 + 5]), member_history(&[E1 + 1, E1 + 3, E2 + 1, E2 + 2])];
+        let member_histories =
+            [member_history(&[(E1 + 1, E1 + 5)]), member_history(&[(E1 + 1, E1 + 3), (E2 + 1, E2 + 2)])];
         let commits = Commits::of(&decide(&member_histories, None));
         let preceded = |earlier, later| commits.preceded(Zxid(earlier), Zxid(later));
         assert!(preceded(E1 + 3, E1 + 4) && preceded(E1 + 4, E1 + 5) && preceded(E1 + 3, E2 + 1));
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_decision_moves_only_what_was_indexed() {
-        let (own, other) = (member_history(&[E1 + 1, E1 + 5]), member_history(&[E1 + 1, E1 + 3, E2 + 1]));
+        let (own, other) = (member_history(&[(E1 + 1, E1 + 5)]), member_history(&[(E1 + 1, E1 + 3), (E2 + 1, E2 + 1)]));
         let decided = Commits::of(&decide(&[own.clone(), other], None));
         let moved = |newest| Commits::default().moved(&decided, &own, Zxid(newest));
         assert_eq!([E1 + 3, E1 + 4, E1 + 5, E2 + 1].map(moved), [false, true, true, true]);

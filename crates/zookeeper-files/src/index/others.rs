@@ -32,7 +32,9 @@ pub(crate) fn ask(
 ) -> Result<CommitSurvey, IndexError> {
     let mut own = MemberFiles { max_record, ..MemberFiles::default() };
     for source in sources {
-        own.snapshots.extend(whole(source)?.snapshots);
+        let files = whole(source)?;
+        own.snapshots.extend(files.snapshots);
+        own.data = own.data.or(files.data);
     }
     own.logs.extend(logs.iter().map(|log| DataFile { path: log.path.clone(), zxid: log.zxid }));
     let mut members = vec![own];

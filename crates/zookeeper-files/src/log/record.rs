@@ -129,6 +129,13 @@ impl<'a> Record<'a> {
         (within + part.len() <= self.body.len()).then(|| self.offset + (FRAME_HEAD + within) as u64)
     }
 
+    /// The part of its body that is the same in every member's log: the header and the transaction. The digest after them may
+    /// differ from one release to another.
+    pub fn transaction(&self) -> &'a [u8] {
+        let digest = if self.digest.is_some() { Digest::LENGTH } else { 0 };
+        &self.body[..self.body.len().saturating_sub(digest + self.surplus as usize)]
+    }
+
     /// Where the next record begins.
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.length)

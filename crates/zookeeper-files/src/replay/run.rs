@@ -46,13 +46,24 @@ pub struct Replay {
     doubt: Option<DigestMismatch>,
     /// Whether that was allowed for.
     forgiven: bool,
+    /// Whether a digest of a log was the tree's.
+    confirmed: bool,
 }
 
 impl Replay {
     /// Starts from a tree that is not fuzzy.
     pub fn new(tree: Tree) -> Self {
         let fuzzy_until = tree.last();
-        Self { tree, fuzzy_until, awaited: None, checked: 0, mismatch: None, doubt: None, forgiven: true }
+        Self {
+            tree,
+            fuzzy_until,
+            awaited: None,
+            checked: 0,
+            mismatch: None,
+            doubt: None,
+            forgiven: true,
+            confirmed: false,
+        }
     }
 
     /// Starts from the snapshot of this name.
@@ -113,7 +124,7 @@ impl Replay {
     fn compare(&mut self, zxid: Zxid, logged: i64) {
         self.checked += 1;
         match self.differs(zxid, logged) {
-            None => self.doubt = None,
+            None => (self.doubt, self.confirmed) = (None, true),
             Some(mismatch) if zxid == self.fuzzy_until && !self.forgiven => self.forgive(mismatch),
             Some(mismatch) => {
                 self.mismatch.get_or_insert(mismatch);
@@ -147,7 +158,7 @@ impl Replay {
     }
 
     /// Up to here no server ever had exactly this tree.
-    pub(crate) fn fuzzy_until(&self) -> Zxid {
+    pub fn fuzzy_until(&self) -> Zxid {
         self.fuzzy_until
     }
 
@@ -164,6 +175,11 @@ impl Replay {
     /// The first digest that differs from the tree's.
     pub fn mismatch(&self) -> Option<DigestMismatch> {
         self.mismatch
+    }
+
+    /// Whether a digest of a log was the tree's: a leader had this tree.
+    pub(crate) fn confirmed(&self) -> bool {
+        self.confirmed
     }
 
     /// The snapshot's own digest was not the tree's, and none came that takes it back: it is damaged, or it holds the next

@@ -47,6 +47,22 @@ fn an_ephemeral_goes_with_its_session_and_raises_the_parents_pzxid() {
 }
 
 #[test]
+fn sessions_can_be_ended_without_a_transaction_and_then_nothing_of_them_is_left() {
+    let acl = open();
+    let mut tree = Tree::initial();
+    tree.apply(&header(1), &Txn::CreateSession { timeout: 1000 }).unwrap();
+    tree.apply(&header(2), &create("/p", Lifetime::Persistent, &acl, 1)).unwrap();
+    tree.apply(&header(3), &create("/e", Lifetime::Ephemeral, &acl, 2)).unwrap();
+    tree.apply(&header(4), &create("/t", Lifetime::Ttl(1000), &acl, 3)).unwrap();
+    assert_eq!(tree.end_sessions(), 1);
+    assert!(tree.sessions().next().is_none() && tree.get(b"/e").is_none());
+    assert!(tree.get(b"/p").is_some() && tree.get(b"/t").is_some() && tree.last() == Zxid(4));
+    let written = tree.write(Vec::new()).unwrap();
+    let read = Tree::of_snapshot(&mut SnapshotReader::new(&written[..]).unwrap()).unwrap();
+    assert_eq!((read.digest(), read.sessions().count()), (tree.digest(), 0));
+}
+
+#[test]
 fn a_multi_with_a_failed_part_changes_nothing() {
     let acl = open();
     let failed = [create("/a", Lifetime::Persistent, &acl, 1), Txn::Error { code: -101 }];
@@ -163,17 +179,27 @@ fn what_a_journal_kept_tells_the_same_as_two_trees() {
     }
 }
 
+/// A member with these transactions and snapshots, besides the one that it began with, which is in the epoch of its last
+/// transaction.
 fn member_history(ranges: &[(u64, u64)], snapshots: &[u64]) -> MemberHistory {
-    let mut member_history =
-        MemberHistory { snapshots: snapshots.iter().map(|&zxid| Zxid(zxid)).collect(), ..MemberHistory::default() };
+    let snapshots = snapshots.iter().chain([&0]).map(|&zxid| Zxid(zxid));
+    let epoch = ranges.last().map(|(_, last)| Zxid(*last).epoch());
+    let mut member_history = MemberHistory::of(snapshots, epoch);
     for zxid in ranges.iter().flat_map(|&(first, last)| first..=last) {
         member_history.add(Zxid(zxid));
     }
     member_history
 }
 
+fn in_epoch(member_history: &MemberHistory, epoch: Option<u64>) -> MemberHistory {
+    let mut in_epoch = member_history.clone();
+    in_epoch.epoch = epoch;
+    in_epoch
+}
+
 const E1: u64 = 1 << 32;
 const E2: u64 = 2 << 32;
+const E3: u64 = 3 << 32;
 
 #[test]
 fn what_a_dead_leader_alone_had_was_never_committed() {
@@ -184,6 +210,30 @@ fn what_a_dead_leader_alone_had_was_never_committed() {
     assert_eq!(history.commit_status(Zxid(E1 + 8)), CommitStatus::NeverCommitted);
     assert_eq!(history.commit_status(Zxid(E2 + 3)), CommitStatus::Committed);
     assert!(history.unknown().is_empty());
+}
+
+#[test]
+fn the_snapshot_of_a_winner_that_never_led_does_not_prove_its_end_committed() {
+    // It won an election with two transactions that nobody else has, wrote a snapshot of all it had, and died. The others went on
+    // without it; then its log was cut, or not yet.
+    let others = member_history(&[(E1 + 1, E1 + 7), (E2 + 1, E2 + 3)], &[E1 + 7]);
+    let cut = member_history(&[(E1 + 1, E1 + 7), (E2 + 1, E2 + 3)], &[E1 + 9]);
+    let dead = member_history(&[(E1 + 1, E1 + 9)], &[E1 + 9]);
+    for winner in [cut.clone(), dead.clone()] {
+        let history = decide(&[others.clone(), others.clone(), winner], None);
+        let status = [E1 + 7, E1 + 8, E1 + 9, E2 + 3].map(|zxid| history.commit_status(Zxid(zxid)));
+        let (yes, never) = (CommitStatus::Committed, CommitStatus::NeverCommitted);
+        assert_eq!(status, [yes, never, never, yes]);
+    }
+    // Alone, neither knows: the snapshot can as well be its leader's, and the log lack what is in it.
+    for winner in [cut, dead] {
+        assert_eq!(decide(&[winner], None).commit_status(Zxid(E1 + 9)), CommitStatus::Unknown);
+    }
+    // No log has an epoch of which all was lost; a snapshot still does.
+    let cut = member_history(&[(E1 + 1, E1 + 7), (E3 + 1, E3 + 2)], &[E2 + 2]);
+    let others = member_history(&[(E1 + 1, E1 + 7), (E3 + 1, E3 + 2)], &[]);
+    let history = decide(&[cut, others.clone(), others], None);
+    assert_eq!(history.commit_status(Zxid(E2 + 2)), CommitStatus::NeverCommitted);
 }
 
 #[test]
@@ -199,16 +249,93 @@ fn a_log_that_was_brought_into_line_by_a_snapshot_proves_nothing() {
 }
 
 #[test]
-fn of_the_last_epoch_a_majority_decides_and_a_snapshot_proves() {
+fn a_log_older_than_all_snapshots_of_its_member_proves_nothing() {
+    // The snapshot that it got from its leader was purged, and the log before it was kept, as servers do it.
+    let mut purged = member_history(&[(E1 + 1, E1 + 9), (E2 + 1, E2 + 6)], &[E2 + 2, E2 + 4, E2 + 6]);
+    purged.snapshots.remove(&Zxid(0));
+    assert_eq!(decide(&[purged], None).commit_status(Zxid(E1 + 9)), CommitStatus::Unknown);
+}
+
+#[test]
+fn a_transaction_that_stands_alone_after_a_gap_proves_nothing() {
+    // The leader had its log cut after the 7th, which it has in a snapshot: the 8th stays.
+    let cut_too_late = member_history(&[(E1 + 1, E1 + 4), (E1 + 8, E1 + 8), (E2 + 1, E2 + 3)], &[E1 + 7]);
+    let history = decide(std::slice::from_ref(&cut_too_late), None);
+    assert_eq!(history.commit_status(Zxid(E1 + 8)), CommitStatus::Unknown);
+    let clean = member_history(&[(E1 + 1, E1 + 7), (E2 + 1, E2 + 3)], &[]);
+    let history = decide(&[cut_too_late, clean], None);
+    assert_eq!(history.commit_status(Zxid(E1 + 8)), CommitStatus::NeverCommitted);
+    // In the last epoch as well.
+    let alone = member_history(&[(E1 + 1, E1 + 4), (E1 + 8, E1 + 8)], &[E1 + 7]);
+    assert_eq!(decide(&[alone.clone(), alone], None).commit_status(Zxid(E1 + 8)), CommitStatus::Unknown);
+    // With two after the gap it was not cut there.
+    let whole = member_history(&[(E1 + 1, E1 + 4), (E1 + 8, E1 + 9), (E2 + 1, E2 + 3)], &[E1 + 7]);
+    assert_eq!(decide(&[whole], None).commit_status(Zxid(E1 + 9)), CommitStatus::Committed);
+}
+
+#[test]
+fn a_log_that_lost_the_end_of_an_epoch_does_not_show_where_it_was() {
+    let mut damaged = member_history(&[(E1 + 1, E1 + 5), (E2 + 1, E2 + 3)], &[]);
+    let longer = member_history(&[(E1 + 1, E1 + 7)], &[]);
+    let status = |damaged: &MemberHistory| decide(&[damaged.clone(), longer.clone()], None).commit_status(Zxid(E1 + 7));
+    assert_eq!(status(&damaged), CommitStatus::NeverCommitted);
+    damaged.lose_after(Some(Zxid(E1 + 3)));
+    assert_eq!(status(&damaged), CommitStatus::NeverCommitted, "what is lost before does not matter");
+    damaged.lose_after(Some(Zxid(E1 + 5)));
+    assert_eq!(status(&damaged), CommitStatus::Unknown);
+}
+
+#[test]
+fn the_logs_of_one_member_are_one_history_wherever_they_were_rolled() {
+    let whole = member_history(&[(E1 + 1, E1 + 5), (E2 + 1, E2 + 3)], &[]);
+    for at in [E1 + 3, E1 + 5, E2 + 1] {
+        let mut joined = MemberHistory::of(whole.snapshots.clone(), whole.epoch);
+        let zxids: Vec<u64> = (E1 + 1..=E1 + 5).chain(E2 + 1..=E2 + 3).collect();
+        for later in [false, true] {
+            let mut log = MemberHistory::default();
+            zxids.iter().filter(|zxid| (**zxid > at) == later).for_each(|&zxid| log.add(Zxid(zxid)));
+            joined.append(&log);
+        }
+        assert_eq!(joined, whole);
+    }
+    // The beginning of the second is lost: so may be the end of the epoch.
+    let (mut first, mut second) = (member_history(&[(E1 + 1, E1 + 5)], &[]), member_history(&[(E2 + 1, E2 + 3)], &[]));
+    second.lose_after(None);
+    first.append(&second);
+    assert_eq!(decide(&[first], None).commit_status(Zxid(E1 + 5)), CommitStatus::Unknown);
+}
+
+#[test]
+fn of_the_last_epoch_a_majority_decides_and_no_snapshot() {
     let short = member_history(&[(E1 + 1, E1 + 5)], &[]);
     let long = member_history(&[(E1 + 1, E1 + 7)], &[]);
+    let open = [ZxidRange { first: Zxid(E1 + 6), last: Zxid(E1 + 7) }];
     let history = decide(&[short.clone(), short.clone(), long.clone()], None);
-    assert_eq!(history.unknown(), [ZxidRange { first: Zxid(E1 + 6), last: Zxid(E1 + 7) }]);
+    assert_eq!(history.unknown(), open);
     assert_eq!(decide(&[short.clone(), long.clone(), long], None).unknown(), []);
-    let proven = member_history(&[(E1 + 1, E1 + 7)], &[E1 + 7]);
-    assert_eq!(decide(&[short.clone(), short.clone(), proven], None).unknown(), []);
+    let with_snapshot = member_history(&[(E1 + 1, E1 + 7)], &[E1 + 7]);
+    assert_eq!(decide(&[short.clone(), short.clone(), with_snapshot], None).unknown(), open);
     // Two of five are no majority.
     assert_eq!(decide(&[short.clone(), short], Some(5)).commit_status(Zxid(E1 + 1)), CommitStatus::Unknown);
+}
+
+#[test]
+fn a_majority_that_is_not_in_one_epoch_proves_nothing() {
+    // One won an election with the 7th, handed it to a second one, and both died before that one was in the new epoch. A third
+    // one has won an election between, without it, and wins the next one.
+    let handed = member_history(&[(E1 + 1, E1 + 7)], &[]);
+    let winner = in_epoch(&handed, Some(3));
+    let third = in_epoch(&member_history(&[(E1 + 1, E1 + 6)], &[]), Some(2));
+    let status = |handed: &MemberHistory| {
+        decide(&[handed.clone(), winner.clone(), third.clone()], None).commit_status(Zxid(E1 + 7))
+    };
+    assert_eq!(status(&handed), CommitStatus::Unknown);
+    assert_eq!(status(&in_epoch(&handed, None)), CommitStatus::Unknown);
+    assert_eq!(status(&in_epoch(&handed, Some(3))), CommitStatus::Committed);
+    // What lies in a log below a snapshot of a later epoch, that epoch's leader may never have had.
+    let left = member_history(&[(E1 + 1, E1 + 7)], &[E2]);
+    let left = in_epoch(&left, Some(2));
+    assert_eq!(decide(&[left.clone(), left, third], None).commit_status(Zxid(E1 + 7)), CommitStatus::Unknown);
 }
 
 #[test]

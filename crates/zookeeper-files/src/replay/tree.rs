@@ -102,6 +102,18 @@ impl Tree {
         gone.iter().filter_map(|path| self.remove(path)).count()
     }
 
+    /// Ends all sessions without a transaction, and removes their ephemeral znodes. Returns how many of these there were.
+    pub fn end_sessions(&mut self) -> usize {
+        self.sessions.clear();
+        let gone: Vec<Box<[u8]>> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| matches!(node.stat.owner(), Owner::Session(_)))
+            .map(|(path, _)| path.clone())
+            .collect();
+        gone.iter().filter_map(|path| self.remove(path)).count()
+    }
+
     /// Keeps only these znodes, and frees the other memory.
     pub(crate) fn keep_only(&mut self, mut keep: impl FnMut(&[u8], &Znode) -> bool) {
         self.nodes.retain(|path, node| keep(path, node));

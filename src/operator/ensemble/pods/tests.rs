@@ -225,3 +225,55 @@ fn a_record_that_is_larger_than_the_limit_is_no_damage_and_the_limit_is_named() 
     assert!(!facts.unreadable);
     assert!(facts.trouble.unwrap().contains("jute.maxbuffer"));
 }
+
+fn set_facts() -> SetFacts {
+    SetFacts {
+        uid: "set".into(),
+        resource_version: "1".into(),
+        replicas: 3,
+        identity: None,
+        update_revision: None,
+        version: None,
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_the_sets_is_told_with_whose_it_is_and_what_would_make_it_the_sets_again() {
+    let other = |metadata: serde_json::Value| {
+        let pod = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        other_pod(&pod, &set_facts(), &crate::model::fixtures::names())
+    };
+    let owned = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+    assert_eq!(other(json!({"name": "zk-1", "ownerReferences": owned("StatefulSet", "zk", "set")})), None);
+    let labels = json!({"app.kubernetes.io/name": "zookeeper", "statefulset.kubernetes.io/pod-name": "zk-1"});
+    let released = other(json!({"name": "zk-1", "labels": labels})).unwrap();
+    assert_eq!((released.released, &released.lacks[..]), (true, &["menagerie.dev/ensemble=zk".to_owned()][..]));
+    let told = released.told("zk-1", &crate::model::fixtures::names());
+    assert!(told.contains("label --overwrite pod zk-1 menagerie.dev/ensemble=zk"), "{told}");
+    let bare = other(json!({"name": "zk-1"})).unwrap();
+    let told = bare.told("zk-1", &crate::model::fixtures::names());
+    assert_eq!(told, "pod zk-1 exists and does not belong to StatefulSet zk: delete or rename it");
+    let job = other(json!({"name": "zk-1", "ownerReferences": owned("Job", "copy", "job")})).unwrap();
+    assert_eq!((job.owner.as_deref(), job.going), (Some("Job copy"), false));
+    let earlier = other(json!({"name": "zk-1", "ownerReferences": owned("StatefulSet", "zk", "earlier")})).unwrap();
+    let going = other(json!({"name": "zk-1", "deletionTimestamp": "2026-11-26T10:00:00Z"})).unwrap();
+    assert!(earlier.going && going.going, "they go by themselves");
+}
+
+#[test]
+fn of_a_pod_that_is_being_deleted_it_is_told_until_when_whether_it_has_ended_and_who_holds_it() {
+    let of = |state: serde_json::Value| {
+        let status =
+            json!({"name": "zookeeper", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        let pod = json!({
+            "metadata": {"name": "zk-1", "deletionTimestamp": "1970-01-01T00:01:40Z", "finalizers": ["example.com/job-tracking"]},
+            "status": {"containerStatuses": [status]},
+        });
+        pod_facts(&serde_json::from_value(pod).unwrap()).ending.unwrap()
+    };
+    let ended = of(json!({"terminated": {"exitCode": 143}}));
+    let finalizers = vec!["example.com/job-tracking".to_owned()];
+    assert_eq!(ended, Ending { until: 100, ended: true, finalizers });
+    assert!(!of(json!({"running": {}})).ended);
+    assert_eq!(pod(&json!({})).ending, None);
+}

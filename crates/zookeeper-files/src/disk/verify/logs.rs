@@ -70,7 +70,7 @@ fn count(report: &mut Report, log: &SurveyedLog<'_>) -> Result<(), DiskError> {
     report.first = report.first.or(survey.first);
     report.last = report.last.max(survey.last);
     report.begins = report.begins.or(survey.begins(log.file.zxid));
-    survey.member_history.epochs.values().for_each(|&range| report.member_history.add_all(range));
+    report.member_history.append(&survey.member_history);
     for &(zxid, sample) in &survey.samples {
         report.sample(&log.file.path, zxid, sample)?;
     }

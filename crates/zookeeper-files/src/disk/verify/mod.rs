@@ -13,11 +13,13 @@ use crate::ids::Zxid;
 use crate::log::{AtStart, Header, MEMBER_LIMIT, SERVER_LIMIT, TxnType};
 use crate::replay::MemberHistory;
 
+mod dirty;
 mod epochs;
 mod folders;
 mod logs;
 mod snapshots;
 
+pub use dirty::dirty_snapshots;
 use snapshots::Snapshots;
 
 /// How much a finding matters.

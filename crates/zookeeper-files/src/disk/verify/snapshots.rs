@@ -68,10 +68,11 @@ fn one(
         return Ok(());
     }
     snapshots.base = snapshots.base.max(file.zxid);
-    let renamed = file.zxid.and_then(|name| wrong_name(&survey, name)).map(|text| (Severity::Damage, "renamed", text));
+    let renamed = file.zxid.and_then(|name| wrong_name(&survey, name));
+    let renamed_at_start = renamed.as_ref().map(|(_, at_start)| *at_start);
     let wrong = match renamed {
         None => wrong_digest(&survey, member, file, progress)?,
-        renamed => renamed,
+        Some((text, _)) => Some((Severity::Damage, "renamed", text)),
     };
     if wrong.as_ref().is_none_or(|(severity, ..)| *severity == Severity::Notice) {
         snapshots.sound.extend(file.zxid);
@@ -79,7 +80,7 @@ fn one(
     if let Some((severity, name, text)) = wrong {
         let finding = report.add(&file.path, severity, name, text);
         finding.zxid = file.zxid;
-        finding.at_start = (name == "renamed").then_some(AtStart::DropsInSilence);
+        finding.at_start = renamed_at_start;
     } else if stray {
         let text = "a server takes it for a snapshot, by its name, and it is a whole one".to_owned();
         report.add(&file.path, Severity::Notice, "stray", text).at_start = Some(AtStart::Harmless);
@@ -111,13 +112,17 @@ pub(super) fn settle(report: &mut Report, snapshots: &Snapshots) {
     }
 }
 
-/// A name that is too high hides transactions; a snapshot with a name that is too low contains too much.
-fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<String> {
+/// A name that is too high hides transactions; a snapshot with a name that is too low contains too much. The server itself gives
+/// such a name to a tree that it loaded again after its log was cut.
+fn wrong_name(survey: &SnapshotSurvey, name: Zxid) -> Option<(String, AtStart)> {
     let end = survey.trailer.end(Zxid(0))?;
     if let Some(last) = survey.trailer.last.filter(|last| *last < name) {
-        return Some(format!("its name says {name:#}, and it ends with {last:#}"));
+        return Some((format!("its name says {name:#}, and it ends with {last:#}"), AtStart::DropsInSilence));
     }
-    let text = || format!("it ends with {end:#}, and has a znode of {:#}", survey.newest);
+    let text = || {
+        let kept = "it was renamed, or its server kept what was cut from its log";
+        (format!("it ends with {end:#}, and has a znode of {:#}: {kept}", survey.newest), AtStart::Harmless)
+    };
     // The transaction at hand is in the znodes before it is counted: seen with 3.8.5.
     (survey.newest.0 > end.max(name).0.saturating_add(1)).then(text)
 }

@@ -1,0 +1,78 @@
+//! `spec.archive`: where and how committed transactions are archived.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where and how the ensemble's committed transactions are archived.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArchiveSpec {
+    /// A bucket of S3, or of a store that speaks its protocol.
+    pub s3: S3Spec,
+    /// Seconds from one look at the log to the next: what is committed is archived about that long after. A put for each look
+    /// at which there is something: at 1, a busy month costs some 13 dollars of requests at Amazon. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub interval_seconds: Option<i32>,
+    /// How many members archive, each on its own, so that what one lacks the other has. Default: 2, or 1 where there is one
+    /// voter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 15))]
+    pub copies: Option<i32>,
+}
+
+/// The point of an archive that a new ensemble begins with.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FromSpec {
+    /// The bucket of the archive.
+    pub s3: S3Spec,
+    /// The identity of the ensemble that was archived: its status.identity, and what menagerie archive list shows.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
+        .message("from.identity must be an identity, as status.identity of a ZooKeeperEnsemble: small letters, digits and '-'"))]
+    pub identity: String,
+    /// The point: a zxid such as 0x10000002a, of a transaction that is in the archive, or a time with its zone such as
+    /// 2026-11-23T19:52:00Z, after which something is in the archive.
+    #[schemars(length(min = 3, max = 40))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
+        .message("from.at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]
+    pub at: String,
+}
+
+/// A bucket.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3Spec {
+    /// Its name.
+    #[schemars(length(min = 3, max = 63))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9][a-z0-9.-]*[a-z0-9]$')")
+        .message("s3.bucket must be the name of a bucket: small letters, digits, '.' and '-'"))]
+    pub bucket: String,
+    /// What all names in it begin with, such as backups/zookeeper. Ensembles may share it: each has a folder of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*)?$') && !self.matches('(^|/)[.]+(/|$)')")
+        .message("s3.prefix must be names of letters, digits, '.', '_' and '-' with '/' between them"))]
+    pub prefix: Option<String>,
+    /// Its region. Default: us-east-1, which most stores but Amazon's ignore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
+        .message("s3.region must be a region such as eu-central-1"))]
+    pub region: Option<String>,
+    /// Address of the store, where it is not Amazon's: https://HOST:PORT. With http:// everything in the ensemble crosses the network
+    /// readable, and the condition Warning says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^https?://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
+        .message("s3.endpoint must be https://HOST or https://HOST:PORT (or http://, with a warning), without credentials, path or query"))]
+    pub endpoint: Option<String>,
+    /// Secret with the keys accessKeyId and secretAccessKey, which may put, get and list objects below the prefix, and need not be able
+    /// to delete any. Default: the pod's own identity, such as EKS gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("s3.credentialsSecret must be the name of a Secret"))]
+    pub credentials_secret: Option<String>,
+}

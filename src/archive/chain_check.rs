@@ -1,0 +1,104 @@
+//! Walks through a chain, from its first segment to its last, and tells what is lost from what was deleted and from what was never there.
+
+use crate::archive::chains;
+use crate::archive::key::{Chain, SegmentKey};
+use crate::archive::segment::{Facts, Link, Segment};
+use crate::archive::shipper::ShipError;
+use crate::archive::store::Store;
+use crate::cli::CommandError;
+use zookeeper_files::ids::{Zxid, ZxidRange};
+
+/// A chain of an ensemble.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) identity: String,
+    pub(super) chain: Chain,
+    pub(super) segments: Vec<SegmentKey>,
+}
+
+pub(super) fn gone(identity: &str, key: &SegmentKey) -> CommandError {
+    CommandError::Usage(format!("{} was deleted meanwhile: try again", key.path(identity)))
+}
+
+/// A walk through a chain, from its first segment to its last.
+#[derive(Default)]
+pub(super) struct Check {
+    before: Option<Facts>,
+    /// A segment before could not be read, so that nothing is known of what is before the next one.
+    lost: bool,
+    /// The names of the ensemble's bases, in their order.
+    bases: Vec<Zxid>,
+    /// The beginning of the chain is not there.
+    cut: bool,
+    pub(super) gaps: Vec<String>,
+    pub(super) pruned: Vec<String>,
+    pub(super) damage: Vec<String>,
+}
+
+impl Check {
+    pub(super) fn with(bases: Option<&Vec<Zxid>>) -> Self {
+        Self { bases: bases.cloned().unwrap_or_default(), ..Self::default() }
+    }
+
+    /// The base for whose sake retention has deleted what is missing before a segment. Retention deletes up to where a base begins. Where it
+    /// broke off, it is at the beginning of the chain, and no base is before.
+    fn pruned_for(&self, missing: &Link, facts: &Facts) -> Option<Zxid> {
+        let base = self.bases.iter().copied().find(|&base| missing.last <= base)?;
+        let first = self.bases.first().is_some_and(|&first| missing.last <= first);
+        (facts.last >= base || (self.cut && first)).then_some(base)
+    }
+
+    /// Reads the next segment, and holds it against the one before; `None` if it is damaged.
+    pub(super) async fn next(
+        &mut self,
+        store: &Store,
+        place: &Place,
+        key: &SegmentKey,
+    ) -> Result<Option<Segment>, CommandError> {
+        let segment = match chains::segment(store, &place.identity, key).await {
+            Ok(Some(segment)) => segment,
+            Ok(None) => return Err(gone(&place.identity, key)),
+            Err(error @ ShipError::Damaged { .. }) => {
+                self.damage.push(error.to_string());
+                (self.before, self.lost) = (None, true);
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let facts = &segment.facts;
+        let name = key.path(&place.identity);
+        if facts.identity != place.identity || facts.key() != *key {
+            self.damage.push(format!("{name} is another segment: {}", facts.key().path(&facts.identity)));
+        }
+        match (&self.before, &facts.previous) {
+            (before, Some(missing))
+                if !self.lost && before.as_ref().is_none_or(|before| before.last < missing.first) =>
+            {
+                self.cut |= before.is_none();
+                match self.pruned_for(missing, facts) {
+                    Some(base) => self.pruned.push(format!(
+                        "{}: the log up to {:#} is deleted, and base {base:#} has it",
+                        place.chain, missing.last
+                    )),
+                    None if before.is_none() => {
+                        self.damage.push(format!("the segment before {name} is missing, {:016x}", missing.first.0));
+                    }
+                    None => self.damage.push(format!(
+                        "{name} does not follow on the segment before it: {:016x} is missing",
+                        missing.first.0
+                    )),
+                }
+            }
+            (Some(before), previous) if previous.as_ref() != Some(&before.link()) => {
+                self.damage.push(format!("{name} does not follow on the segment before it, {:016x}", before.first.0));
+            }
+            (Some(before), _) if !facts.follows => {
+                let between = ZxidRange { first: before.last, last: facts.first };
+                self.gaps.push(format!("{}: transactions may be missing between {between}", place.chain));
+            }
+            _ => {}
+        }
+        (self.before, self.lost) = (Some(segment.facts.clone()), false);
+        Ok(Some(segment))
+    }
+}

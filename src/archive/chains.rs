@@ -1,0 +1,98 @@
+//! Reads an archive: its ensembles, their chains, and what is in them.
+
+use zookeeper_files::ids::Zxid;
+
+use super::key::{Chain, SegmentKey};
+use super::segment::{FRONT, Facts, Segment};
+use super::shipper::ShipError;
+use super::store::{Store, StoreError};
+
+/// The identities of the ensembles in an archive.
+pub async fn identities(store: &Store) -> Result<Vec<String>, StoreError> {
+    let mut names = store.folders("").await?;
+    names.retain(|name| super::key::is_identity(name));
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The chains of an ensemble.
+pub async fn chains(store: &Store, identity: &str) -> Result<Vec<Chain>, StoreError> {
+    let folders = store.folders(&format!("{identity}/log")).await?;
+    let mut chains: Vec<Chain> = folders.iter().filter_map(|name| name.parse().ok()).collect();
+    chains.sort_unstable();
+    Ok(chains)
+}
+
+/// The names of a chain's segments, oldest first: one folder after the other, so that no list is long.
+pub async fn segments(store: &Store, identity: &str, chain: &Chain) -> Result<Vec<SegmentKey>, StoreError> {
+    let mut segments = Vec::new();
+    for epoch in folders(store, &SegmentKey::folder(identity, chain)).await? {
+        for block in folders(store, &epoch).await? {
+            let names = store.names(&block).await?;
+            segments.extend(names.iter().filter_map(|name| SegmentKey::parse(identity, name)));
+        }
+    }
+    Ok(segments)
+}
+
+/// The folders in a folder, by their whole names and in their order.
+async fn folders(store: &Store, folder: &str) -> Result<Vec<String>, StoreError> {
+    let mut names = store.folders(folder).await?;
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| format!("{folder}/{name}")).collect())
+}
+
+/// The facts of a chain's last segment. It looks only into the last folder of each level.
+pub async fn last(store: &Store, identity: &str, chain: &Chain) -> Result<Option<Facts>, ShipError> {
+    let Some(epoch) = folders(store, &SegmentKey::folder(identity, chain)).await?.pop() else { return Ok(None) };
+    let Some(block) = folders(store, &epoch).await?.pop() else { return Ok(None) };
+    let name = store.greatest(&block, |name| SegmentKey::parse(identity, name).is_some()).await?;
+    match name.and_then(|name| SegmentKey::parse(identity, &name)) {
+        Some(key) => facts(store, identity, &key).await,
+        None => Ok(None),
+    }
+}
+
+/// The facts of a chain's first segment. It looks only into the first folder of each level.
+pub async fn first(store: &Store, identity: &str, chain: &Chain) -> Result<Option<Facts>, ShipError> {
+    let first = |folders: Vec<String>| folders.into_iter().next();
+    let Some(epoch) = first(folders(store, &SegmentKey::folder(identity, chain)).await?) else { return Ok(None) };
+    let Some(block) = first(folders(store, &epoch).await?) else { return Ok(None) };
+    let names = store.names(&block).await?;
+    match names.iter().find_map(|name| SegmentKey::parse(identity, name)) {
+        Some(key) => facts(store, identity, &key).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether a chain has a transaction. It looks into the folder in which its segment begins, and the one before it.
+pub async fn holds(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> Result<bool, ShipError> {
+    let name = SegmentKey { chain: chain.clone(), first: zxid }.path(identity);
+    let parent = |name: &str| name.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
+    let block = parent(&name);
+    let key = |name: &str| SegmentKey::parse(identity, name).filter(|key| key.first <= zxid);
+    let mut greatest = store.greatest(&block, |name| key(name).is_some()).await?;
+    if greatest.is_none() {
+        let before = folders(store, &parent(&block)).await?.into_iter().rfind(|folder| *folder < block);
+        let Some(before) = before else { return Ok(false) };
+        greatest = store.greatest(&before, |name| key(name).is_some()).await?;
+    }
+    let Some(key) = greatest.and_then(|name| key(&name)) else { return Ok(false) };
+    Ok(facts(store, identity, &key).await?.is_some_and(|facts| facts.first <= zxid && zxid <= facts.last))
+}
+
+/// The facts of a segment.
+pub async fn facts(store: &Store, identity: &str, key: &SegmentKey) -> Result<Option<Facts>, ShipError> {
+    let name = key.path(identity);
+    let Some(front) = store.get(&name, Some(FRONT)).await? else { return Ok(None) };
+    let facts = Facts::read(&front).map_err(|why| ShipError::Damaged { name: name.clone(), why })?;
+    Ok(Some(facts))
+}
+
+/// A whole segment, proved.
+pub async fn segment(store: &Store, identity: &str, key: &SegmentKey) -> Result<Option<Segment>, ShipError> {
+    let name = key.path(identity);
+    let Some(object) = store.get(&name, None).await? else { return Ok(None) };
+    let segment = Segment::unpack(&object).map_err(|why| ShipError::Damaged { name: name.clone(), why })?;
+    Ok(Some(segment))
+}

@@ -1,0 +1,394 @@
+//! `menagerie archive`: what is in an archive, whether it is whole, and its logs as files again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tokio::runtime;
+
+use crate::archive::base_command;
+use crate::archive::chain_check::{Check, Place, gone};
+use crate::archive::chains;
+use crate::archive::key::{SegmentKey, is_identity};
+use crate::archive::retention_command::{self, PruneOptions, StatOptions};
+use crate::archive::segment::Facts;
+use crate::archive::shipper::ShipError;
+use crate::archive::store::{Store, StoreErrorKind};
+use crate::archive::target::Target;
+use crate::cli::{CommandError, Exit, Output, Printer, finish, print_message};
+use crate::view::time::iso_text;
+use zookeeper_files::atomic::Part;
+use zookeeper_files::ids::Zxid;
+
+/// List, verify and fetch archives.
+///
+/// An archive is `file:///FOLDER` or `s3://BUCKET/PREFIX`. For S3, the environment gives the credentials and where it is:
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP=true` where it is not
+/// Amazon's. An archive holds every secret that was ever stored in its ensemble.
+/// Exit codes: 0 whole, 1 damage found, 2 the archive could not be read.
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the ensembles in an archive: for each disk from where to where its log is archived, and the bases
+    #[command(after_help = "Examples:\n  menagerie archive list s3://backups/zookeeper\n  \
+        menagerie archive list file:///archive --output json")]
+    List(ArchiveOptions),
+    /// Read every segment and base, and compare hashes, places in the chain, transactions and snapshots with what they say of
+    /// themselves
+    #[command(after_help = "Examples:\n  menagerie archive verify s3://backups/zookeeper")]
+    Verify(ArchiveOptions),
+    /// Write the archived logs and bases into a folder for each disk, for `menagerie log`, `snapshot` and `index`
+    #[command(after_help = "Examples:\n  menagerie archive fetch s3://backups/zookeeper --to /var/tmp/zk\n  \
+        menagerie log dump /var/tmp/zk/1.0f3a5c7e9b1d2f40")]
+    Fetch(FetchOptions),
+    /// Show what is stored, which points can be built from it, and why each base is kept and until when
+    #[command(after_help = "Examples:\n  menagerie archive stat s3://backups/zookeeper --keep 30d")]
+    Stat(StatOptions),
+    /// Show what is older than is to be kept, and with --delete, delete it
+    ///
+    /// Every point of the window and every pin can be built before, while and after it runs. A base goes in two runs: the first deletes its
+    /// manifest, one that is an hour later or more the rest and the log that nothing needs. The credentials need the rights to put, get,
+    /// list and delete; those of the members are better without the last.
+    /// Exit codes: 0 done, 1 something could not be deleted, 2 the archive could not be read, or nothing may be deleted.
+    #[command(after_help = "Examples:\n  menagerie archive prune s3://backups/zookeeper --keep 30d\n  \
+        menagerie archive prune s3://backups/zookeeper --keep 30d --pin 2026-03-01T12:00:00Z --delete")]
+    Prune(PruneOptions),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ArchiveOptions {
+    /// The archive: `file:///FOLDER` or `s3://BUCKET/PREFIX`
+    #[arg(value_name = "ARCHIVE")]
+    pub(super) target: Target,
+    /// Only the ensemble with this identity (`status.identity` of its `ZooKeeperEnsemble`)
+    #[arg(long, value_name = "IDENTITY", value_parser = identity)]
+    pub(super) identity: Option<String>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+#[derive(Args, Debug)]
+struct FetchOptions {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// The folder to write to. It must be empty, or not there yet
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+fn identity(text: &str) -> Result<String, String> {
+    let known = is_identity(text);
+    known.then(|| text.to_owned()).ok_or_else(|| "an identity has small letters, digits and '-'".to_owned())
+}
+
+/// Runs the command and returns the exit code.
+pub fn main(options: Options) -> i32 {
+    let (name, ran) = match options.command {
+        Command::List(options) => ("archive list", run(list(&options))),
+        Command::Verify(options) => ("archive verify", run(verify(&options))),
+        Command::Fetch(options) => ("archive fetch", run(fetch(&options))),
+        Command::Stat(options) => ("archive stat", run(retention_command::stat(&options))),
+        Command::Prune(options) => ("archive prune", run(retention_command::prune(&options))),
+    };
+    finish(name, ran)
+}
+
+fn run(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Output)?;
+    runtime.block_on(work)
+}
+
+/// The chains that are asked for.
+async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, CommandError> {
+    let identities = match &options.identity {
+        Some(identity) => vec![identity.clone()],
+        None => chains::identities(store).await?,
+    };
+    let mut places = Vec::new();
+    for identity in identities {
+        for chain in chains::chains(store, &identity).await? {
+            let segments = chains::segments(store, &identity, &chain).await?;
+            places.push(Place { identity: identity.clone(), chain, segments });
+        }
+    }
+    places.retain(|place| !place.segments.is_empty());
+    if places.is_empty() {
+        let whose = options.identity.as_ref().map(|identity| format!(" of {identity}")).unwrap_or_default();
+        return Err(CommandError::Usage(format!("{} has no archived log{whose}", options.target)));
+    }
+    Ok(places)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChainLine<'a> {
+    identity: &'a str,
+    member: u32,
+    disk: String,
+    segments: usize,
+    first: String,
+    last: String,
+    earliest: String,
+    latest: String,
+}
+
+async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&options.target)?;
+    let mut to = Printer::new();
+    let mut above: Option<String> = None;
+    for place in places(&store, options).await? {
+        if above.as_ref().is_some_and(|above| *above != place.identity) {
+            list_bases(&store, above.take(), options.output, &mut to).await?;
+        }
+        let (Some(first), Some(last)) = (place.segments.first(), place.segments.last()) else { continue };
+        let first = facts(&store, &place.identity, first).await?;
+        let last = facts(&store, &place.identity, last).await?;
+        let line = ChainLine {
+            identity: &place.identity,
+            member: place.chain.member.0,
+            disk: place.chain.disk.to_string(),
+            segments: place.segments.len(),
+            first: format!("{:#}", first.first),
+            last: format!("{:#}", last.last),
+            earliest: iso_text(first.earliest),
+            latest: iso_text(last.latest),
+        };
+        match options.output {
+            Output::Json => to.json(&line)?,
+            Output::Human => {
+                if above.is_none() {
+                    to.buffer.extend_from_slice(format!("ensemble {}\n", place.identity).as_bytes());
+                }
+                let ChainLine { segments, first, last, earliest, latest, .. } = line;
+                let text =
+                    format!("  {:<22} {segments:>7} segments  {first} {earliest}  to  {last} {latest}\n", place.chain);
+                to.buffer.extend_from_slice(text.as_bytes());
+            }
+        }
+        above = Some(place.identity);
+    }
+    list_bases(&store, above, options.output, &mut to).await?;
+    to.flush()?;
+    Ok(Exit::Sound)
+}
+
+async fn facts(store: &Store, identity: &str, key: &SegmentKey) -> Result<Facts, CommandError> {
+    chains::facts(store, identity, key).await?.ok_or_else(|| gone(identity, key))
+}
+
+async fn list_bases(
+    store: &Store,
+    identity: Option<String>,
+    output: Output,
+    to: &mut Printer,
+) -> Result<(), CommandError> {
+    match identity {
+        Some(identity) => base_command::list(store, &identity, output, to).await,
+        None => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VerifiedLine<'a> {
+    identity: &'a str,
+    member: u32,
+    disk: String,
+    whole: bool,
+    segments: usize,
+    transactions: u64,
+    /// Where it cannot be proved that nothing is missing.
+    gaps: Vec<String>,
+    /// Where retention has deleted what a base has.
+    pruned: Vec<String>,
+    damage: Vec<String>,
+}
+
+async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&options.target)?;
+    let mut to = Printer::new();
+    let mut exit = Exit::Sound;
+    let places = places(&store, options).await?;
+    let names = base_names(&store, &places).await?;
+    for place in &places {
+        let line = verified(&store, place, &names).await?;
+        if !line.whole {
+            exit = Exit::Damage;
+        }
+        match options.output {
+            Output::Json => to.json(&line)?,
+            Output::Human => {
+                for damage in &line.damage {
+                    print_message("damage", damage);
+                }
+                for gap in &line.gaps {
+                    print_message("gap", gap);
+                }
+                for pruned in &line.pruned {
+                    print_message("pruned", pruned);
+                }
+                let state = if line.whole { "whole" } else { "DAMAGED" };
+                let text = format!(
+                    "{}/{}: {state}: {} transactions in {} segments, {} gaps\n",
+                    place.identity,
+                    place.chain,
+                    line.transactions,
+                    line.segments,
+                    line.gaps.len()
+                );
+                to.buffer.extend_from_slice(text.as_bytes());
+            }
+        }
+        to.flush()?;
+    }
+    let identities: BTreeSet<&String> = places.iter().map(|place| &place.identity).collect();
+    for identity in identities {
+        if base_command::verify(&store, identity, options.output, &mut to).await? == Exit::Damage {
+            exit = Exit::Damage;
+        }
+    }
+    to.flush()?;
+    Ok(exit)
+}
+
+/// For each ensemble the names of its bases that have a manifest.
+async fn base_names(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Vec<Zxid>>, CommandError> {
+    let mut names = BTreeMap::new();
+    for place in places {
+        if !names.contains_key(&place.identity) {
+            names.insert(place.identity.clone(), base_command::names(store, &place.identity).await?);
+        }
+    }
+    Ok(names)
+}
+
+async fn verified<'a>(
+    store: &Store,
+    place: &'a Place,
+    names: &BTreeMap<String, Vec<Zxid>>,
+) -> Result<VerifiedLine<'a>, CommandError> {
+    let (mut check, mut transactions) = (Check::with(names.get(&place.identity)), 0);
+    for key in &place.segments {
+        if let Some(segment) = check.next(store, place, key).await? {
+            transactions += segment.facts.count;
+        }
+    }
+    Ok(VerifiedLine {
+        identity: &place.identity,
+        member: place.chain.member.0,
+        disk: place.chain.disk.to_string(),
+        whole: check.damage.is_empty(),
+        segments: place.segments.len(),
+        transactions,
+        gaps: check.gaps,
+        pruned: check.pruned,
+        damage: check.damage,
+    })
+}
+
+async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&archive.target)?;
+    fs::create_dir_all(to)?;
+    if fs::read_dir(to)?.next().is_some() {
+        return Err(CommandError::Usage(format!("{} is not empty", to.display())));
+    }
+    let places = places(&store, archive).await?;
+    if let Some(other) = places.iter().find(|place| place.identity != places[0].identity) {
+        return Err(CommandError::Usage(format!(
+            "{} has more than one ensemble: {}, {}, …; name one with --identity",
+            archive.target, places[0].identity, other.identity
+        )));
+    }
+    let mut exit = Exit::Sound;
+    let mut printer = Printer::new();
+    let names = base_names(&store, &places).await?;
+    for place in &places {
+        let folder = to.join(place.chain.to_string());
+        fs::create_dir(&folder)?;
+        let (mut check, mut count) = (Check::with(names.get(&place.identity)), 0);
+        for key in &place.segments {
+            if let Some(segment) = check.next(&store, place, key).await? {
+                let mut file = Part::begin(&folder.join(format!("log.{}", key.first)), Some(0o600))?;
+                file.write_all(&segment.log)?;
+                file.keep()?;
+                count += segment.facts.count;
+            }
+        }
+        for damage in &check.damage {
+            print_message("damage", damage);
+            exit = Exit::Damage;
+        }
+        for gap in &check.gaps {
+            print_message("gap", gap);
+        }
+        for pruned in &check.pruned {
+            print_message("pruned", pruned);
+        }
+        let text = format!("{}: {count} transactions in {} logs\n", folder.display(), place.segments.len());
+        printer.buffer.extend_from_slice(text.as_bytes());
+        printer.flush()?;
+    }
+    if base_command::fetch(&store, &places[0].identity, to, &mut printer).await? == Exit::Damage {
+        exit = Exit::Damage;
+    }
+    Ok(exit)
+}
+
+impl From<crate::archive::store::StoreError> for CommandError {
+    fn from(error: crate::archive::store::StoreError) -> Self {
+        let keyed = std::env::var_os("AWS_ACCESS_KEY_ID").is_some();
+        let (kind, words) = (error.kind, error.to_string());
+        let hint = hint(kind, words.contains("s3://"), keyed);
+        Self::Usage(format!("{words}{hint}"))
+    }
+}
+
+/// What may be wrong with the environment. Without keys in it, the library asks the machine that it takes itself to run on.
+fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
+    match kind {
+        StoreErrorKind::Denied | StoreErrorKind::Unavailable if s3 && !keyed => {
+            ". There is no AWS_ACCESS_KEY_ID in the environment: set it, AWS_SECRET_ACCESS_KEY and AWS_REGION, and where the store is \
+             not Amazon's AWS_ENDPOINT_URL, with AWS_ALLOW_HTTP=true for http"
+        }
+        StoreErrorKind::Denied => ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
+        StoreErrorKind::Missing => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
+        StoreErrorKind::NotImplemented | StoreErrorKind::Unavailable => "",
+    }
+}
+
+impl From<ShipError> for CommandError {
+    fn from(error: ShipError) -> Self {
+        match error {
+            ShipError::Store(error) => error.into(),
+            error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_set_no_keys_for_s3_is_told_which_variables_there_are() {
+        for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Denied] {
+            let told = hint(kind, true, false);
+            for name in
+                ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"]
+            {
+                assert!(told.contains(name), "{name}: {told}");
+            }
+            assert!(!hint(kind, false, false).contains("AWS_REGION"), "a folder needs none");
+        }
+        assert_eq!(hint(StoreErrorKind::Unavailable, true, true), "", "the store's own words say it");
+    }
+}

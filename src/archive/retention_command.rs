@@ -1,0 +1,273 @@
+//! `menagerie archive stat` and `menagerie archive prune`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::archive::bases::BaseError;
+use crate::archive::catalogue;
+use crate::archive::chains;
+use crate::archive::command::ArchiveOptions;
+use crate::archive::key::{Chain, SegmentKey};
+use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
+use crate::archive::retention::{self, Catalogue, Pin, Wish};
+use crate::archive::retention_view::{ChainLine, View};
+use crate::archive::segment::Facts;
+use crate::archive::store::Store;
+use crate::cli::point::{PointArg, ago};
+use crate::cli::{CommandError, Exit, Meter, Output, Printer, print_message};
+use crate::view::time::iso_text;
+use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
+
+/// In milliseconds: nobody means to keep less.
+const LEAST_WINDOW: i64 = 60 * 60 * 1000;
+
+/// So many segments before and behind a time have to be in its order.
+const NEIGHBOURS: usize = 8;
+
+#[derive(Args, Debug)]
+pub(super) struct StatOptions {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// How far back every point is to be kept, like 30d or 12h: why a base is kept and until when depends on it
+    #[arg(long, value_name = "TIME", value_parser = window, default_value = "30d")]
+    keep: i64,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PruneOptions {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// How far back every point is kept, like 30d or 12h
+    #[arg(long, value_name = "TIME", value_parser = window)]
+    keep: i64,
+    /// A point that is kept, whatever its age: a zxid or a time. It has to be named in every run
+    #[arg(long, value_name = "POINT")]
+    pin: Vec<PointArg>,
+    /// Delete. Without it, the plan is only shown
+    #[arg(long)]
+    delete: bool,
+}
+
+fn window(text: &str) -> Result<i64, String> {
+    match ago(text) {
+        Some(window) if window >= LEAST_WINDOW => Ok(window),
+        Some(_) => Err(format!("{text}: keep an hour at least")),
+        None => Err(format!("{text}: not a time like 30d, 12h or 1d12h")),
+    }
+}
+
+async fn identities(store: &Store, options: &ArchiveOptions) -> Result<Vec<String>, CommandError> {
+    let there = chains::identities(store).await?;
+    match &options.identity {
+        None if there.is_empty() => Err(CommandError::Usage(format!("{} has no archived log", options.target))),
+        None => Ok(there),
+        Some(identity) if there.contains(identity) => Ok(vec![identity.clone()]),
+        Some(identity) => Err(CommandError::Usage(format!("{} has no archived log of {identity}", options.target))),
+    }
+}
+
+async fn read(store: &Store, identity: &str) -> Result<Catalogue, CommandError> {
+    let mut meter = Meter::new();
+    let mut seen = |chain: &Chain, count| meter.draw(|| format!("{chain}: {count} segments listed"));
+    Ok(catalogue::read(store, identity, &mut seen).await?)
+}
+
+/// What is stored, and why.
+pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&options.archive.target)?;
+    let mut to = Printer::new();
+    let mut exit = Exit::Sound;
+    let wish = Wish { window: options.keep, pins: Vec::new() };
+    for identity in identities(&store, &options.archive).await? {
+        let catalogue = read(&store, &identity).await?;
+        let plan = retention::plan(&catalogue, &wish, prune::now());
+        let view = View { identity: &identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &[] };
+        let mut lines = Vec::new();
+        for log in &catalogue.chains {
+            let [first, last] = [log.segments.first(), log.segments.last()];
+            let (Some(first), Some(last)) = (first, last) else { continue };
+            let mut ends = Vec::new();
+            for segment in [first, last] {
+                let key = SegmentKey { chain: log.chain.clone(), first: segment.first };
+                match chains::facts(&store, &identity, &key).await {
+                    Ok(facts) => ends.push(facts),
+                    Err(error @ crate::archive::shipper::ShipError::Damaged { .. }) => {
+                        print_message("damage", &error.to_string());
+                        exit = Exit::Damage;
+                        ends.push(None);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let last = ends.pop().flatten();
+            lines.push(ChainLine::of(&identity, log, ends.pop().flatten(), last));
+        }
+        view.ensemble(&lines, options.archive.output, &mut to)?;
+        view.bases(options.archive.output, &mut to)?;
+        to.flush()?;
+    }
+    Ok(exit)
+}
+
+/// Shows what goes, or deletes it.
+pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&options.archive.target)?;
+    let identities = identities(&store, &options.archive).await?;
+    let [identity] = identities.as_slice() else {
+        let all = identities.join(", ");
+        let text = format!("{} has more than one ensemble: {all}; name one with --identity", options.archive.target);
+        return Err(CommandError::Usage(text));
+    };
+    let mut to = Printer::new();
+    let (store, now) = if options.delete {
+        let (store, time) = prune::time(store, identity).await?;
+        (store, time.map_err(|skew| CommandError::Usage(format!("nothing is deleted: {skew}. Set the clock right")))?)
+    } else {
+        (store, prune::now())
+    };
+    let mut catalogue = read(&store, identity).await?;
+    let names: Vec<String> = options.pin.iter().map(|pin| point_text(pin.0)).collect();
+    let pins = pins(&store, identity, &catalogue, &options.pin).await?;
+    let wish = Wish { window: options.keep, pins };
+    let mut exit = Exit::Sound;
+    let plan = if options.delete {
+        let mut damaged = |what: &str| {
+            print_message("damage", what);
+            exit = Exit::Damage;
+        };
+        proved_plan(&store, identity, &mut catalogue, &wish, now, &mut damaged).await?
+    } else {
+        retention::plan(&catalogue, &wish, now)
+    };
+    let view = View { identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
+    view.bases(options.archive.output, &mut to)?;
+    view.cuts(options.archive.output, &mut to)?;
+    if !options.delete {
+        view.sum(options.archive.output, &mut to)?;
+        to.flush()?;
+        return Ok(exit);
+    }
+    to.flush()?;
+    let mut meter = Meter::new();
+    let mut tell = |news: News<'_>| match news {
+        News::Progress(tally) => meter.draw(|| format!("{} objects deleted", tally.deleted)),
+        News::Error(error) => print_message("error", &error.to_string()),
+        News::Note(note) => print_message("note", &note),
+    };
+    let tally = Pruner::new(&store, identity, &mut tell).carry_out(&catalogue, &plan).await;
+    drop(meter);
+    print_tally(identity, &tally, options.archive.output, &mut to)?;
+    to.flush()?;
+    Ok(if tally.is_complete() { exit } else { Exit::Damage })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TallyLine<'a> {
+    identity: &'a str,
+    deleted: u64,
+    refused: u64,
+    failed: u64,
+    left: u64,
+    changed: u64,
+}
+
+fn print_tally(identity: &str, tally: &Tally, output: Output, to: &mut Printer) -> Result<(), CommandError> {
+    let Tally { deleted, refused, failed, left, changed } = *tally;
+    if output == Output::Json {
+        return Ok(to.json(&TallyLine { identity, deleted, refused, failed, left, changed })?);
+    }
+    let mut text = format!("{identity}: {deleted} objects deleted");
+    for (count, what) in [
+        (refused, "refused by the store: locked, or the credentials may not delete"),
+        (failed, "failed"),
+        (left, "left for the next run"),
+        (changed, "bases changed meanwhile"),
+    ] {
+        if count > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    text.push('\n');
+    to.buffer.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
+fn point_text(point: Point) -> String {
+    match point {
+        Point::Zxid(zxid) => format!("{zxid:#}"),
+        Point::Time(time) => iso_text(time),
+        Point::End => "end".to_owned(),
+    }
+}
+
+/// What the pins are in zxids.
+async fn pins(
+    store: &Store,
+    identity: &str,
+    catalogue: &Catalogue,
+    points: &[PointArg],
+) -> Result<Vec<Pin>, CommandError> {
+    let mut pins = Vec::new();
+    for point in points {
+        pins.push(match point.0 {
+            Point::Zxid(zxid) => Pin { from: zxid, to: zxid },
+            Point::Time(time) => pin_at(store, identity, catalogue, time).await?,
+            Point::End => {
+                return Err(CommandError::Usage(
+                    "end is no pin: the newest base and all log after it stay anyway".to_owned(),
+                ));
+            }
+        });
+    }
+    Ok(pins)
+}
+
+/// All zxids that the last one of a time may be.
+async fn pin_at(store: &Store, identity: &str, catalogue: &Catalogue, time: i64) -> Result<Pin, CommandError> {
+    let (mut from, mut to) = (None::<Zxid>, Zxid(u64::MAX));
+    for log in &catalogue.chains {
+        let facts = async |number: usize| -> Result<Facts, CommandError> {
+            let key = SegmentKey { chain: log.chain.clone(), first: log.segments[number].first };
+            let gone = || CommandError::Usage(format!("{} was deleted meanwhile: try again", key.path(identity)));
+            chains::facts(store, identity, &key).await?.ok_or_else(gone)
+        };
+        // All before `low` end before the time, and what begins at `high` or behind it does not.
+        let (mut low, mut high) = (0, log.segments.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if facts(middle).await?.latest <= time { low = middle + 1 } else { high = middle }
+        }
+        // It is only the place if time went on there: the clocks of leaders may differ.
+        let around = low.saturating_sub(NEIGHBOURS)..log.segments.len().min(low + NEIGHBOURS);
+        for number in around {
+            if (facts(number).await?.latest <= time) != (number < low) {
+                let text =
+                    format!("--pin {}: time goes back in the log of {} there; name a zxid", iso_text(time), log.chain);
+                return Err(CommandError::Usage(text));
+            }
+        }
+        if low < log.segments.len() {
+            to = to.min(facts(low).await?.last);
+        }
+        if low > 0 {
+            from = from.max(Some(log.segments[low - 1].first));
+        }
+    }
+    let nothing = || CommandError::Usage(format!("--pin {}: nothing is archived of before that", iso_text(time)));
+    Ok(Pin { from: from.ok_or_else(nothing)?, to })
+}
+
+impl From<BaseError> for CommandError {
+    fn from(error: BaseError) -> Self {
+        match error {
+            BaseError::Store(error) => error.into(),
+            BaseError::Io(error) => error.into(),
+            damaged @ BaseError::Damaged { .. } => Self::Usage(damaged.to_string()),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is wanted of an ensemble's archive, and what members are told of it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Seat, ServerId};
+use crate::api::{ArchiveSpec, S3Spec};
+
+/// How many members archive, without a word of it.
+const COPIES: u32 = 2;
+/// Key of the `ConfigMap`.
+pub const ARCHIVE_KEY: &str = "archive.json";
+/// Key of the Secret with credentials: the access key's id.
+pub const ACCESS_KEY_ID: &str = "accessKeyId";
+/// Key of the Secret with credentials: the secret.
+pub const SECRET_ACCESS_KEY: &str = "secretAccessKey";
+
+/// Where an archive is, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchivePlace {
+    /// The archive, as `s3://BUCKET/PREFIX`.
+    pub target: String,
+    /// Its region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Its address, where it is not Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Whether keys are mounted; otherwise the pod's own identity counts.
+    pub credentials: bool,
+}
+
+impl ArchivePlace {
+    /// The place that a spec names.
+    pub fn of(s3: &S3Spec) -> Self {
+        let S3Spec { bucket, prefix, region, endpoint, credentials_secret } = s3;
+        let target = match prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
+            Some(prefix) => format!("s3://{bucket}/{prefix}"),
+            None => format!("s3://{bucket}"),
+        };
+        let credentials = credentials_secret.is_some();
+        Self { target, region: region.clone(), endpoint: endpoint.clone(), credentials }
+    }
+}
+
+/// Where the ensemble's archive is, and who ships to it: what members find in their `ConfigMap`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveConfig {
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: ArchivePlace,
+    /// The members that ship.
+    pub members: BTreeSet<ServerId>,
+    /// Seconds between two looks at the log.
+    pub interval_seconds: u32,
+}
+
+/// An archive that is wanted, with its defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// What the members are told.
+    pub config: ArchiveConfig,
+    /// The Secret with credentials.
+    pub secret: Option<String>,
+}
+
+impl Archive {
+    /// The archive of an ensemble with so many voters.
+    pub fn of(spec: &ArchiveSpec, voters: u32) -> Self {
+        let ArchiveSpec { s3, interval_seconds, copies } = spec;
+        let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
+        // The first voters: they are there however the ensemble is scaled.
+        let members = (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect();
+        let config = ArchiveConfig {
+            place: ArchivePlace::of(s3),
+            members,
+            interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
+        };
+        Self { config, secret: s3.credentials_secret.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn archive(spec: serde_json::Value, voters: u32) -> ArchiveConfig {
+        Archive::of(&serde_json::from_value(spec).unwrap(), voters).config
+    }
+
+    #[test]
+    fn without_a_word_of_it_two_members_archive_each_second() {
+        let config = archive(json!({"s3": {"bucket": "backups"}}), 3);
+        assert_eq!((config.place.target.as_str(), config.interval_seconds), ("s3://backups", 1));
+        assert_eq!(config.members, BTreeSet::from([ServerId(1), ServerId(2)]));
+        assert!(!config.place.credentials);
+    }
+
+    #[test]
+    fn no_more_members_archive_than_there_are() {
+        for (copies, voters, want) in [(2, 1, 1), (15, 3, 3), (1, 3, 1)] {
+            let config = archive(json!({"s3": {"bucket": "backups", "prefix": "zk/a"}, "copies": copies}), voters);
+            assert_eq!((config.place.target.as_str(), config.members.len()), ("s3://backups/zk/a", want));
+        }
+    }
+
+    #[test]
+    fn what_members_are_told_is_read_as_it_was_written() {
+        let spec =
+            json!({"s3": {"bucket": "b-1", "endpoint": "https://s3", "credentialsSecret": "s"}, "intervalSeconds": 5});
+        let config = archive(spec, 3);
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ArchiveConfig>(&text).unwrap(), config);
+        assert_eq!(config.interval_seconds, 5);
+    }
+}

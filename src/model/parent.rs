@@ -1,0 +1,151 @@
+//! What a new ensemble is made from: the point of another one's archive at which it begins.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::archive::ArchivePlace;
+use super::ids::Zxid;
+use super::invalid::Invalid;
+use crate::api::FromSpec;
+
+/// The point of another ensemble's history that a new one begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentPoint {
+    /// The archive.
+    #[serde(flatten)]
+    pub place: ArchivePlace,
+    /// The identity of the ensemble that was archived.
+    pub identity: String,
+    /// The point.
+    pub at: At,
+}
+
+impl fmt::Display for ParentPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of ensemble {} in {}", self.at, self.identity, self.place.target)
+    }
+}
+
+/// A point of a history that means the same whenever it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum At {
+    /// After this transaction.
+    Zxid(Zxid),
+    /// After the last transaction that is not later.
+    Time(Timestamp),
+}
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(digits) = text.strip_prefix("0x") {
+            let plain = (1..=16).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            let zxid = plain
+                .then(|| u64::from_str_radix(digits, 16).ok())
+                .flatten()
+                .filter(|zxid| *zxid > 0 && i64::try_from(*zxid).is_ok());
+            return zxid
+                .map(|zxid| Self::Zxid(Zxid(zxid)))
+                .ok_or_else(|| format!("{text:?} is no zxid such as 0x10000002a"));
+        }
+        let time = text.parse().map(Self::Time);
+        time.map_err(|_| {
+            format!(
+                "{text:?} is neither a zxid such as 0x10000002a nor a time with its zone such as 2026-11-23T19:52:00Z"
+            )
+        })
+    }
+}
+
+impl TryFrom<String> for At {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<At> for String {
+    fn from(at: At) -> Self {
+        at.to_string()
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zxid(zxid) => write!(f, "0x{:x}", zxid.0),
+            Self::Time(time) => write!(f, "{time}"),
+        }
+    }
+}
+
+/// A wanted parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// What founders are told.
+    pub point: ParentPoint,
+    /// The Secret with credentials.
+    pub secret: Option<String>,
+}
+
+impl Parent {
+    /// The parent that a spec names.
+    pub fn of(spec: &FromSpec) -> Result<Self, Invalid> {
+        let FromSpec { s3, identity, at } = spec;
+        let wrong = |field, reason| Invalid { field, reason };
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !(1..=64).contains(&identity.len()) || !identity.bytes().all(known) {
+            return Err(wrong("from.identity", format!("{identity:?} is no identity: small letters, digits and '-'")));
+        }
+        let at = at.parse().map_err(|reason| wrong("from.at", reason))?;
+        let point = ParentPoint { place: ArchivePlace::of(s3), identity: identity.clone(), at };
+        Ok(Self { point, secret: s3.credentials_secret.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_is_a_zxid_or_a_time_with_its_zone() {
+        for (text, shown) in [
+            ("0x10000002a", "0x10000002a"),
+            ("2026-11-23T19:52:00Z", "2026-11-23T19:52:00Z"),
+            ("2026-11-23T20:52:00.5+01:00", "2026-11-23T19:52:00.5Z"),
+        ] {
+            assert_eq!(text.parse::<At>().unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            "end",
+            "1h",
+            "10000002a",
+            "0x",
+            "0x0",
+            "0xffffffffffffffff",
+            "0x+1",
+            "2026-11-23T19:52:00",
+            "2026-11-23",
+        ] {
+            assert!(text.parse::<At>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_founders_are_told_is_read_as_it_was_written() {
+        let spec =
+            serde_json::json!({"s3": {"bucket": "backups", "credentialsSecret": "s"}, "identity": "a-1", "at": "0x5"});
+        let parent = Parent::of(&serde_json::from_value(spec).unwrap()).unwrap();
+        let text = serde_json::to_string(&parent.point).unwrap();
+        assert_eq!(text, r#"{"target":"s3://backups","credentials":true,"identity":"a-1","at":"0x5"}"#);
+        assert_eq!(serde_json::from_str::<ParentPoint>(&text).unwrap(), parent.point);
+    }
+}

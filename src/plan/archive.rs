@@ -1,0 +1,151 @@
+//! Whether what is committed is archived: what the shipping members say, as a condition.
+
+use super::status::{ConditionStatus, UntimedCondition};
+use super::view::View;
+use crate::api::{ArchiveStatus, RecoverabilityPoint};
+use crate::model::ServerId;
+use crate::model::archive::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
+
+/// The condition's type.
+const CONTINUOUS_ARCHIVING: &str = "ContinuousArchiving";
+
+/// In seconds: so seldom the last point is written while nothing turns.
+const HOUR: i64 = 3600;
+/// In seconds: a copy that is older is `Behind`. A segment goes out each second, and an election takes less.
+const LATE: u64 = 60;
+
+/// True while any member that serves ships and is not far behind. `Behind` is False and not True with a word: who watches the status
+/// asks whether the archive has what was committed, and it has not, whatever the cause; `None` where there is no archive.
+pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
+    let config = &view.desired?.archive.as_ref()?.config;
+    let says = |id| view.member(id).report.and_then(|report| report.archive.as_ref());
+    let said: Vec<_> = config.members.iter().filter_map(|&id| Some((id, says(id)?))).collect();
+    // Whoever does not serve proves no commit, and so ships nothing new.
+    let serves = |id| view.member(id).report.is_some_and(|report| matches!(report.server, ServerState::Serving(_)));
+    let shipping = |state: &ArchiveState| state.reason == ArchiveReason::Shipping;
+    let behind = |state: &ArchiveState| state.lag.as_ref().is_some_and(|lag| lag.seconds > LATE);
+    let try_to = said.iter().filter(|(id, state)| shipping(state) && serves(*id)).count();
+    let ship = said.iter().filter(|(id, state)| shipping(state) && !behind(state) && serves(*id)).count();
+    let troubles: Vec<String> = said.iter().filter_map(|(id, state)| trouble(*id, state, behind(state))).collect();
+    let worst = said.iter().map(|(_, state)| *state).find(|state| !shipping(state));
+    let (status, reason, first) = match (ship, worst) {
+        (0, _) if try_to > 0 => {
+            let words = format!("what was committed is archived late to {}", config.place.target);
+            (ConditionStatus::False, "Behind", words)
+        }
+        (1.., _) => {
+            let words = format!("{ship} of {} members archive to {}", config.members.len(), config.place.target);
+            (ConditionStatus::True, "Shipping", words)
+        }
+        (0, Some(worst)) => {
+            let words = format!("nobody archives to {}{}", config.place.target, keys(view, worst));
+            (ConditionStatus::False, word(worst), words)
+        }
+        (0, None) if !said.is_empty() => {
+            let words =
+                format!("nobody archives to {}: the members that are to do it do not serve", config.place.target);
+            (ConditionStatus::False, "NotServing", words)
+        }
+        (0, None) => {
+            let words = "no member that is to archive says whether it does: it does not run, or its agent is of an older version";
+            (ConditionStatus::Unknown, "NobodyToAsk", words.to_owned())
+        }
+    };
+    let base = said.iter().filter_map(|(_, state)| state.base).max();
+    let base = base.map(|zxid| format!("its newest base is of {zxid:#}"));
+    let message = std::iter::once(first).chain(base).chain(troubles).collect::<Vec<_>>().join("; ");
+    Some(UntimedCondition { name: CONTINUOUS_ARCHIVING, status, reason, message })
+}
+
+/// What can be built from the archive. What was said of it stays while nobody says otherwise, for as long as it is the same archive. The
+/// last point moves when the condition turns, and otherwise by an hour at least.
+pub fn recoverable(view: &View<'_>) -> Option<ArchiveStatus> {
+    let config = &view.desired?.archive.as_ref()?.config;
+    let place = &config.place;
+    let same = |before: &&ArchiveStatus| before.target == place.target && before.endpoint == place.endpoint;
+    let before = view.seen.status.archive.as_ref().filter(same);
+    let says = || config.members.iter().filter_map(|&id| view.member(id).report?.archive.as_ref());
+    let point = |point: Point| RecoverabilityPoint::at(point.zxid, point.time);
+    let first = says().filter_map(|state| state.first).min().and_then(point);
+    let last = says().filter_map(|state| state.reaches).max().and_then(point);
+    let known = before.and_then(|before| before.last_recoverability_point.clone());
+    let now = archiving(view);
+    let conditions = &view.seen.status.conditions;
+    let said = conditions.iter().find(|condition| condition.type_ == CONTINUOUS_ARCHIVING);
+    let turned = now.is_some_and(|now| said.is_none_or(|said| said.status != now.status.as_str()));
+    let moves = |known: &RecoverabilityPoint, last: &RecoverabilityPoint| {
+        turned || (last.seconds() - known.seconds()).abs() >= HOUR
+    };
+    let last = match (known, last) {
+        (Some(known), Some(last)) if moves(&known, &last) => Some(last),
+        (known, last) => known.or(last),
+    };
+    let first = first.or_else(|| before.and_then(|before| before.first_recoverability_point.clone()));
+    Some(ArchiveStatus {
+        target: place.target.clone(),
+        endpoint: place.endpoint.clone(),
+        first_recoverability_point: first,
+        last_recoverability_point: last,
+    })
+}
+
+/// What is wrong with what a member says, if anything is. Its numbers come in steps, so that the status is not written each second.
+fn trouble(id: ServerId, state: &ArchiveState, behind: bool) -> Option<String> {
+    let lag = state.lag.as_ref().filter(|_| behind).map(|ArchiveLag { seconds, bytes, cause }| {
+        // Where it does not ship, its words are the cause already.
+        let cause = cause.as_ref().filter(|_| state.reason == ArchiveReason::Shipping);
+        let cause = cause.map(|cause| format!(" (last error: {cause})")).unwrap_or_default();
+        format!("behind by more than {} and {} of log{cause}", time(*seconds), size(*bytes))
+    });
+    let said: Vec<_> = lag.into_iter().chain(state.words.clone()).collect();
+    (!said.is_empty()).then(|| format!("member {id}: {}", said.join("; ")))
+}
+
+/// The largest step that so many seconds reach.
+fn time(seconds: u64) -> String {
+    const MINUTES: [u64; 8] = [1, 2, 5, 10, 30, 60, 3 * 60, 12 * 60];
+    let minutes = seconds / 60;
+    match minutes / (24 * 60) {
+        0 => match MINUTES.into_iter().rfind(|step| *step <= minutes).unwrap_or(1) {
+            step @ 0..60 => format!("{step} min"),
+            step => format!("{} h", step / 60),
+        },
+        days => format!("{days} d"),
+    }
+}
+
+/// The largest power of four that so many bytes reach.
+fn size(bytes: u64) -> String {
+    let power = bytes.checked_ilog(4).unwrap_or(0).max(5);
+    match power {
+        5..10 => format!("{} KiB", 4_u64.pow(power - 5)),
+        10..15 => format!("{} MiB", 4_u64.pow(power - 10)),
+        _ => format!("{} GiB", 4_u64.pow(power - 15)),
+    }
+}
+
+/// The Secret, where its keys are what is wrong: an agent sees a missing one and one without the keys alike, and not its name.
+fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
+    let secret = view.desired.and_then(|desired| desired.archive.as_ref()?.secret.as_ref());
+    match secret.filter(|_| worst.reason == ArchiveReason::NoCredentials) {
+        Some(secret) => format!(
+            ": Secret {secret} in {} is missing, or its keys are not {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY}",
+            view.seen.names.namespace
+        ),
+        None => String::new(),
+    }
+}
+
+fn word(state: &ArchiveState) -> &'static str {
+    match state.reason {
+        ArchiveReason::Shipping => "Shipping",
+        ArchiveReason::TargetUnreachable => "TargetUnreachable",
+        ArchiveReason::AccessDenied => "AccessDenied",
+        ArchiveReason::NoCredentials => "NoCredentials",
+        ArchiveReason::Conflict => "Conflict",
+        ArchiveReason::ArchiveDamaged => "ArchiveDamaged",
+        ArchiveReason::DiskUnreadable => "DiskUnreadable",
+        ArchiveReason::Unknown => "Unknown",
+    }
+}

@@ -1,0 +1,134 @@
+//! A majority of the volumes is empty, and some member still has its data.
+//!
+//! - An empty volume does not vote: whoever elects with it may elect somebody who lacks acknowledged writes. With a majority
+//!   of them nobody can be elected any more, and only a person can know whether the lost volumes come back.
+//! - A person can accept the loss, by an annotation that names this loss and no other: the epoch in it is over with the first
+//!   election. Then as many empty volumes may vote as a quorum with all members that have data needs. None of these can be
+//!   missing then, so that whoever is elected has what the best of them has. By weights that does not hold, and it is not offered.
+//! - A volume has data if its server has joined an epoch on it: one that was allowed to vote empty has a snapshot of nothing.
+//! - Every member has to have answered: a silent one may have all of the data, and an observer a later epoch.
+
+use std::collections::BTreeMap;
+
+use super::Reason;
+use super::view::View;
+use crate::model::names::ACCEPT_LOSS_ANNOTATION;
+use crate::model::{Membership, ServerId};
+
+/// What is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    empty: Vec<ServerId>,
+    holders: Vec<ServerId>,
+    /// Those of the empty ones that would vote.
+    voting: Vec<ServerId>,
+    /// The last epoch that one with data has joined.
+    epoch: u64,
+}
+
+impl Loss {
+    /// What is lost, if that is certain and keeps the others from a quorum.
+    fn of(view: &View<'_>) -> Option<Self> {
+        let seen = view.seen;
+        if view.committed().is_some() || view.origin().ok()?.beginning.is_birth() {
+            return None;
+        }
+        let membership = seen.noted_membership()?;
+        let identity = &view.origin().ok()?.identity;
+        let (mut empty, mut holders, mut epoch) = (Vec::new(), Vec::new(), 0);
+        if !membership.votes.by_majority() {
+            return None;
+        }
+        for (&id, server) in &membership.servers {
+            let disk = &view.member(id).report?.disk;
+            // A newer membership than the one that the operator knows may need other members for a quorum.
+            if disk.identity.as_ref() != Some(identity) || disk.record > Some(membership.version) {
+                return None;
+            }
+            // An older agent does not say.
+            if disk.database && disk.epoch.is_none() {
+                return None;
+            }
+            let joined = disk.epoch.unwrap_or_default();
+            // Data that only one without a vote has, or an epoch on a volume without any: nobody here knows which is right.
+            let odd =
+                if server.votes() { !disk.database && joined > 0 } else { joined > epoch_of_voters(view, &membership) };
+            if odd {
+                return None;
+            }
+            match server.votes() {
+                true if disk.database && joined > 0 => holders.push(id),
+                true => empty.push(id),
+                false => continue,
+            }
+            epoch = epoch.max(joined);
+        }
+        if holders.is_empty() || membership.quorum(|id| holders.contains(&id)) {
+            return None;
+        }
+        let voting = fewest(&membership, &holders, &empty)?;
+        Some(Self { empty, holders, voting, epoch })
+    }
+
+    /// The annotation's value that accepts exactly this.
+    fn word(&self) -> String {
+        let ids: Vec<_> = self.voting.iter().map(ToString::to_string).collect();
+        format!("epoch-{:x}-members-{}", self.epoch, ids.join("-"))
+    }
+}
+
+/// The last epoch that a voter has joined.
+pub fn epoch_of_voters(view: &View<'_>, membership: &Membership) -> u64 {
+    let epochs = membership.voters().filter_map(|id| view.member(id).report?.disk.epoch);
+    epochs.max().unwrap_or_default()
+}
+
+/// As many of the empty ones as make a quorum with those that have data, and not by themselves.
+fn fewest(membership: &Membership, holders: &[ServerId], empty: &[ServerId]) -> Option<Vec<ServerId>> {
+    let quorum = |few: &[ServerId]| membership.quorum(|id| few.contains(&id) || holders.contains(&id));
+    let few = (1..=empty.len()).map(|number| &empty[..number]).find(|few| quorum(few))?;
+    (!membership.quorum(|id| few.contains(&id))).then(|| few.to_vec())
+}
+
+/// Why there will be no quorum, and what a person can do.
+pub fn majority(view: &View<'_>) -> Option<Reason> {
+    let loss = Loss::of(view)?;
+    let names = &view.seen.names;
+    let list = |ids: &[ServerId]| match ids {
+        [one] => format!("member {one}"),
+        ids => format!("members {}", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let (empty, holders) = (list(&loss.empty), list(&loss.holders));
+    let are = if loss.empty.len() == 1 { "volume of {} is" } else { "volumes of {} are" }.replace("{}", &empty);
+    let message = if view.seen.requests.accept_loss.as_deref() == Some(&loss.word()) {
+        format!(
+            "the {are} empty; somebody has accepted the loss: {} may vote without data, and {holders} lead",
+            list(&loss.voting)
+        )
+    } else {
+        format!(
+            "the {are} empty, and {holders} cannot elect a leader alone: bring the lost volumes back. Or accept that every write is lost that is not on {holders}: kubectl -n {} annotate zke {} --overwrite {ACCEPT_LOSS_ANNOTATION}={}",
+            names.namespace,
+            names.ensemble,
+            loss.word()
+        )
+    };
+    Some(Reason::new("MajorityLost", message))
+}
+
+/// Members that may vote with an empty volume, each with the last epoch that another one has joined.
+pub fn may_vote(view: &View<'_>) -> BTreeMap<ServerId, u64> {
+    if view.committed().is_some() {
+        return BTreeMap::new();
+    }
+    let accepted = |loss: &Loss| view.seen.requests.accept_loss.as_deref() == Some(&loss.word());
+    if let Some(loss) = Loss::of(view).filter(accepted) {
+        return loss.voting.iter().map(|id| (*id, loss.epoch)).collect();
+    }
+    // While its pod is made again it says nothing. It has voted when it has a database, and all is over with a later epoch.
+    let mut told = view.seen.charter.as_ref().map(|charter| charter.may_vote.clone()).unwrap_or_default();
+    let reports = view.pods().filter_map(|(_, member, _)| member.report);
+    let latest = reports.filter_map(|truth| truth.disk.epoch).max().unwrap_or_default();
+    told.retain(|id, last| latest <= *last && view.member(*id).report.is_none_or(|truth| !truth.disk.database));
+    told
+}

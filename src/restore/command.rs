@@ -1,0 +1,428 @@
+//! `menagerie restore`: shows what a restore would do, and does it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use tokio::runtime;
+use zookeeper_files::atomic::Part;
+use zookeeper_files::disk::{Point, is_at_home};
+use zookeeper_files::ids::Zxid;
+
+use crate::cli::point::PointArg;
+use crate::cli::snapshot::rebuilt;
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, range};
+use crate::model::address;
+use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
+use crate::restore::hash::Digest;
+use crate::restore::operation::Operation;
+use crate::restore::options::{self, Access, Existing, Lineage};
+use crate::restore::plan::{Counts, Plan, plan};
+use crate::restore::plan_file::{LONGEST, PlanFile};
+use crate::restore::reader::read;
+use crate::restore::reason::{Note, Skipped};
+use crate::restore::scope::{Scope, Top};
+use crate::restore::wanted::{Limits, Wanted};
+use crate::view::escape::{push_escaped, push_message};
+use crate::zk::ensemble::Password;
+use crate::zk::znodes::Session;
+
+/// The password never stands in an argument: every user of the machine sees those.
+const PASSWORD: &str = "MENAGERIE_SUPER_PASSWORD";
+
+/// Bring znodes of a running ensemble back to how they were.
+///
+/// The environment variable `MENAGERIE_SUPER_PASSWORD` gives the password of ZooKeeper's super user. Without it, the ensemble is
+/// read and changed with the rights that everybody has.
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what has to be done so that znodes become as they were at a point
+    ///
+    /// Nothing is changed. Exit codes: 0 planned, also if there is nothing to do; 1 the tree at the point is not the one that the
+    /// server had, and nothing is planned; 2 an error.
+    #[command(after_help = "Examples:\n  \
+        menagerie restore plan /data --at 0x10000002a --path /app --server zk-0:2181 --save app.plan\n  \
+        menagerie restore plan /member0 /member1 /member2 --at 2026-11-23T19:52:00Z --path / --existing overwrite --server zk-0:2181\n  \
+        menagerie restore plan /data --at 0x10000002a --exclusive --znode /app/config --to /app/config-before --server zk-0:2181")]
+    Plan(Box<PlanOptions>),
+    /// Carry out a plan, or go on with one that was carried out in part
+    ///
+    /// Exit codes: 0 done; 1 others have changed the same znodes since the plan was made, and the rest is not done; 2 an error. After
+    /// 1 and 2 what was done stays done, and the same command goes on from there.
+    #[command(after_help = "Examples:\n  menagerie restore apply app.plan --server zk-0:2181,zk-1:2181")]
+    Apply(ApplyOptions),
+}
+
+#[derive(Args, Debug)]
+struct ServerOptions {
+    /// A server of the ensemble; can be repeated
+    #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
+    server: Vec<String>,
+}
+
+fn server(text: &str) -> Result<String, String> {
+    let known = address::split(text)
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+    known
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a server is HOST:PORT, like zk-0.zk:2181 or [fd00::1]:2181".to_owned())
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ExistingArg {
+    /// They stay as they are
+    Keep,
+    /// They stay as they are if their data was set after --newer-than, else they become as they were
+    KeepNewer,
+    /// They become as they were
+    Overwrite,
+}
+
+/// What is done about what is there.
+#[derive(Args, Debug)]
+struct WhatOptions {
+    /// What happens to znodes that exist and differ
+    #[arg(long, value_enum, default_value = "keep")]
+    existing: ExistingArg,
+    /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
+    #[arg(long, value_name = "ZXID")]
+    newer_than: Option<Zxid>,
+    /// The files are of the ensemble that is restored to, so that zxids can be compared
+    #[arg(long)]
+    same_ensemble: bool,
+    /// Delete what was not there at the point; only with --existing overwrite
+    #[arg(long)]
+    delete_extra: bool,
+}
+
+#[derive(Args, Debug)]
+struct PlanOptions {
+    /// The folders of members, or of `menagerie archive fetch`
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<String>,
+    /// The point: after this transaction, or at this time
+    #[arg(long, value_name = "ZXID|TIME")]
+    at: PointArg,
+    /// The point is before that transaction, or before that time
+    #[arg(long)]
+    exclusive: bool,
+    /// A znode and all below it; / is everything; can be repeated
+    #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
+    path: Vec<String>,
+    /// A znode without those below it; can be repeated
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    znode: Vec<String>,
+    /// Restore to this path instead
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    to: Option<String>,
+    #[command(flatten)]
+    servers: ServerOptions,
+    #[command(flatten)]
+    what: WhatOptions,
+    /// Plan even if no log shows whether a snapshot is damaged or holds what was never committed
+    #[arg(long)]
+    unproved: bool,
+    /// Write the plan to this file, which must not exist. It holds the data of all znodes that are wanted
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    limit: LimitOptions,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum ChangedArg {
+    /// Stop
+    #[default]
+    Fail,
+    /// Go on with a new plan, and say what differs
+    Replan,
+}
+
+#[derive(Args, Debug)]
+struct ApplyOptions {
+    /// What `menagerie restore plan --save` wrote
+    #[arg(value_name = "PLANFILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    servers: ServerOptions,
+    /// What to do if others have changed the same znodes since the plan was made
+    #[arg(long, value_enum, default_value_t)]
+    changed: ChangedArg,
+    /// Carry out only the plan with this hash, which `menagerie restore plan` printed
+    #[arg(long, value_name = "HASH")]
+    hash: Option<Digest>,
+}
+
+/// Runs the command and returns the exit code.
+pub fn main(options: Options) -> i32 {
+    match options.command {
+        Command::Plan(options) => finish("restore plan", plan_command(&options)),
+        Command::Apply(options) => finish("restore apply", apply_command(&options)),
+    }
+}
+
+fn run<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Output)?;
+    Ok(runtime.block_on(work))
+}
+
+fn usage(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Usage(error.to_string())
+}
+
+fn password() -> Option<Password> {
+    Password::of(&std::env::var(PASSWORD).unwrap_or_default())
+}
+
+fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
+    let scope = scope(options)?;
+    let password = password();
+    let access = if password.is_some() { Access::Super } else { Access::Anyone };
+    let mut decided = options::Options {
+        existing: Existing::Keep,
+        delete_extra: options.what.delete_extra,
+        lineage: if options.what.same_ensemble { Lineage::Same } else { Lineage::Unknown },
+        access,
+    };
+    if options.what.newer_than.is_some() && !matches!(options.what.existing, ExistingArg::KeepNewer) {
+        return Err(usage("--newer-than goes with --existing keep-newer"));
+    }
+    // What does not go together is said before hours are spent on files.
+    decided.existing = existing(&options.what, Zxid(0));
+    decided.check().map_err(usage)?;
+    if let Some(path) = &options.save {
+        may_be_saved(path)?;
+    }
+    let mut meter = Meter::new();
+    let limits = Limits::default();
+    let point = point(options)?;
+    let (rebuilt, exit) = rebuilt(&look(&options.folders, options.limit)?, point, &mut meter)?;
+    if exit != Exit::Sound {
+        print_message(
+            "damage",
+            "nothing is planned: the tree is not the one that the server had; name other members' folders as well",
+        );
+        return Ok(exit);
+    }
+    if rebuilt.unproved.is_some() && !options.unproved {
+        let text = "nothing is planned: whether the snapshot is damaged or holds what was never committed, nothing here tells; name the \
+                    logs, or another member's folder, or plan all the same with --unproved";
+        print_message("damage", text);
+        return Ok(Exit::Damage);
+    }
+    if rebuilt.replay.fuzzy_until() > rebuilt.replay.tree().last() && !options.unproved {
+        let text = "nothing is planned: the snapshot may hold parts of transactions that no log here has, so that this was never the tree of \
+                    any moment; name the logs, or another member's folder, or plan all the same with --unproved";
+        print_message("damage", text);
+        return Ok(Exit::Damage);
+    }
+    let wanted = Wanted::of(rebuilt.replay.tree(), &scope, limits).map_err(usage)?;
+    drop(rebuilt);
+    decided.existing = existing(&options.what, wanted.zxid);
+    let session = Session::with(&options.servers.server, password);
+    let reading = async {
+        read(&session, &wanted.scope, limits, &mut |count| meter.draw(|| format!("{count} znodes read"))).await
+    };
+    let live = run(reading)?.map_err(usage)?;
+    drop(meter);
+    let planned = plan(&wanted, &live, &decided).map_err(usage)?;
+    let file = PlanFile::of(wanted, decided, planned);
+    print_plan(&file, options.output)?;
+    if let Some(path) = &options.save {
+        save(&file, path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+    }
+    Ok(Exit::Sound)
+}
+
+fn existing(options: &WhatOptions, point: Zxid) -> Existing {
+    match options.existing {
+        ExistingArg::Keep => Existing::Keep,
+        ExistingArg::KeepNewer => Existing::KeepNewer { than: options.newer_than.unwrap_or(point) },
+        ExistingArg::Overwrite => Existing::Overwrite,
+    }
+}
+
+fn scope(options: &PlanOptions) -> Result<Scope, CommandError> {
+    let subtrees = options.path.iter().map(|path| Top { path: path.clone(), subtree: true });
+    let alone = options.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
+    Scope::new(subtrees.chain(alone).collect(), options.to.clone()).map_err(usage)
+}
+
+fn point(options: &PlanOptions) -> Result<Point, CommandError> {
+    match options.at.0 {
+        point if !options.exclusive => Ok(point),
+        Point::Time(time) => Ok(Point::Time(time.saturating_sub(1))),
+        Point::Zxid(zxid) if zxid.counter() > 1 => Ok(Point::Zxid(Zxid(zxid.0 - 1))),
+        Point::Zxid(zxid) => Err(usage(format!(
+            "{zxid:#} is the first transaction of its epoch: name the last one of the epoch before, without --exclusive (menagerie log dump shows it)"
+        ))),
+        Point::End => Err(usage("--exclusive needs a zxid or a time")),
+    }
+}
+
+fn may_be_saved(path: &Path) -> Result<(), CommandError> {
+    let failed = |error: io::Error| usage(format!("{}: {error}", path.display()));
+    if is_at_home(path).map_err(failed)? {
+        return Err(usage(format!(
+            "{}: the plan does not belong in ZooKeeper's own folder: name another file",
+            path.display()
+        )));
+    }
+    if path.symlink_metadata().is_ok() {
+        return Err(usage(format!("{} exists already: name another file", path.display())));
+    }
+    Ok(())
+}
+
+fn save(file: &PlanFile, path: &Path) -> io::Result<()> {
+    let mut to = io::BufWriter::with_capacity(1 << 20, Part::begin_secret(path)?);
+    file.write(&mut to, LONGEST)?;
+    to.into_inner().map_err(io::IntoInnerError::into_error)?.keep()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanLine<'a> {
+    zxid: String,
+    hash: Digest,
+    counts: Counts,
+    operations: &'a [Operation],
+    skipped: &'a [Skipped],
+    notes: &'a [Note],
+    own: usize,
+    unnameable: usize,
+}
+
+fn print_plan(PlanFile { plan, wanted, options, .. }: &PlanFile, output: Output) -> Result<(), CommandError> {
+    let mut to = Printer::new();
+    let Plan { hash, counts, operations, skipped, notes } = plan;
+    let (zxid, own, unnameable) = (format!("{:#}", wanted.zxid), wanted.own, wanted.unnameable);
+    if output == Output::Json {
+        to.json(&PlanLine { zxid, hash: *hash, counts: *counts, operations, skipped, notes, own, unnameable })?;
+        return Ok(to.flush()?);
+    }
+    for operation in operations {
+        push_message(&operation.to_string(), &mut to.buffer);
+        if let Operation::Create { path, .. } | Operation::Set { path, .. } = operation
+            && let Some(znode) = wanted.znodes.get(path)
+        {
+            to.buffer.extend_from_slice(format!("  {} bytes", znode.data.len()).as_bytes());
+        }
+        to.buffer.push(b'\n');
+        to.line_done()?;
+    }
+    for Skipped { path, reason } in skipped {
+        to.buffer.extend_from_slice(b"skip ");
+        push_escaped(path.as_bytes(), &mut to.buffer);
+        to.buffer.extend_from_slice(format!("  {reason}\n").as_bytes());
+        to.line_done()?;
+    }
+    for note in notes {
+        to.buffer.extend_from_slice(b"note ");
+        push_message(&note.to_string(), &mut to.buffer);
+        to.buffer.push(b'\n');
+        to.line_done()?;
+    }
+    for (count, what) in [
+        (own, "below /zookeeper are not restored, quotas among them"),
+        (unnameable, "have names that are no UTF-8, and are not restored"),
+    ] {
+        if count > 0 {
+            to.buffer.extend_from_slice(format!("note {count} znodes {what}\n").as_bytes());
+        }
+    }
+    let Counts { create, set, set_acl, delete, equal, skipped, extra } = counts;
+    let left = if options.delete_extra { "" } else { ", and stay" };
+    let text = format!(
+        "as of {zxid}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped, \
+         {extra} were not there{left}\nplan {hash}\n"
+    );
+    to.buffer.extend_from_slice(text.as_bytes());
+    Ok(to.flush()?)
+}
+
+fn load(path: &Path, limits: Limits) -> Result<PlanFile, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| usage(format!("{}: {error}", path.display()));
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    file.take(LONGEST + 1).read_to_end(&mut text).map_err(|error| failed(&error))?;
+    if text.len() as u64 > LONGEST {
+        return Err(failed(&format!("longer than {LONGEST} bytes, which no plan is")));
+    }
+    PlanFile::read(&text, limits).map_err(|error| failed(&error))
+}
+
+fn apply_command(options: &ApplyOptions) -> Result<Exit, CommandError> {
+    let limits = Limits::default();
+    let file = load(&options.file, limits)?;
+    if let Some(approved) = options.hash.filter(|approved| *approved != file.plan.hash) {
+        let text = format!(
+            "{}: its hash is {}, and not {approved}: it is another plan",
+            options.file.display(),
+            file.plan.hash
+        );
+        return Err(usage(text));
+    }
+    let password = match file.options.access {
+        Access::Super => Some(password().ok_or_else(|| {
+            usage(format!("the plan was made as super user: set {PASSWORD}, or plan again without it"))
+        })?),
+        Access::Anyone => None,
+    };
+    let session = Session::with(&options.servers.server, password);
+    let changed = match options.changed {
+        ChangedArg::Fail => ChangedSincePlan::Fail,
+        ChangedArg::Replan => ChangedSincePlan::Replan,
+    };
+    let mut meter = Meter::new();
+    let mut show = |progress: Progress| {
+        meter.draw(|| match progress {
+            Progress::Read(count) => format!("{count} znodes read"),
+            Progress::Done(done, of) => format!("{done} of {of} changes done"),
+        });
+    };
+    let applied = run(apply(&session, &file, changed, limits, &mut show))?;
+    drop(meter);
+    match applied {
+        Ok(applied) => {
+            for moved in &applied.moved {
+                print_message("changed", &moved.to_string());
+            }
+            for path in applied.gone.iter().take(SHOWN) {
+                print_message("gone", &format!("{path}: created by this run and deleted by others; not created again"));
+            }
+            if applied.gone.len() > SHOWN {
+                print_message("gone", &format!("{} more like these", applied.gone.len() - SHOWN));
+            }
+            println!(
+                "plan {}: done, {} changes in this run; {} znodes skipped",
+                file.plan.hash, applied.done, applied.last.counts.skipped
+            );
+            Ok(Exit::Sound)
+        }
+        Err(error @ ApplyError::Moved { .. }) => {
+            if let ApplyError::Moved { moved, .. } = &error {
+                for moved in moved.iter().take(SHOWN) {
+                    print_message("changed", &moved.to_string());
+                }
+            }
+            print_message("stopped", &error.to_string());
+            Ok(Exit::Damage)
+        }
+        Err(error) => Err(usage(error)),
+    }
+}
+
+/// As many as fit on a screen.
+const SHOWN: usize = 20;

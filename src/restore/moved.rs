@@ -1,0 +1,67 @@
+//! What others have changed since a plan was approved. Pure.
+//!
+//! A plan that was carried out in part is not the same plan any more, and yet nobody else did anything. So the hashes decide only
+//! if they are equal; else each operation does: one that is not left must be done, and one that is left must have been approved.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::restore::live::Live;
+use crate::restore::operation::Operation;
+use crate::restore::options::Access;
+use crate::restore::plan::Plan;
+
+/// A difference between the approved plan and the ensemble that no earlier run of this plan explains.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Moved {
+    /// To be done now, and not approved.
+    New(Operation),
+    /// Approved, and neither done nor possible now.
+    Overtaken(Operation),
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::New(operation) | Self::Overtaken(operation)) = self;
+        let now = if matches!(self, Self::New(_)) { "now" } else { "no longer" };
+        write!(f, "would {now} {operation}")?;
+        // Only this tells a znode from one that was deleted and created again.
+        operation.czxid().map_or(Ok(()), |czxid| write!(f, ", created by {czxid:#}"))
+    }
+}
+
+/// What is no longer as it was when `approved` was made, but for what a run of it has done.
+pub fn moved(approved: &Plan, now: &Plan, live: &Live, access: Access) -> Vec<Moved> {
+    if approved.hash == now.hash {
+        return Vec::new();
+    }
+    let left = by_path(now);
+    let allowed = by_path(approved);
+    let is_in = |operations: &HashMap<&str, Vec<&Operation>>, operation: &Operation| {
+        operations.get(operation.path()).is_some_and(|there| there.contains(&operation))
+    };
+    let new = now.operations.iter().filter(|operation| !is_in(&allowed, operation)).cloned().map(Moved::New);
+    let overtaken =
+        approved.operations.iter().filter(|operation| !is_in(&left, operation) && !is_done(operation, live, access));
+    new.chain(overtaken.cloned().map(Moved::Overtaken)).collect()
+}
+
+fn by_path(plan: &Plan) -> HashMap<&str, Vec<&Operation>> {
+    let mut operations: HashMap<&str, Vec<&Operation>> = HashMap::new();
+    for operation in &plan.operations {
+        operations.entry(operation.path()).or_default().push(operation);
+    }
+    operations
+}
+
+fn is_done(operation: &Operation, live: &Live, access: Access) -> bool {
+    let there = live.znodes.get(operation.path());
+    match operation {
+        Operation::Delete { .. } => there.is_none(),
+        Operation::Create { data, acl, .. } => {
+            there.is_some_and(|now| !now.ephemeral && now.data == *data && now.acl.shows(acl, access))
+        }
+        Operation::Set { data, .. } => there.is_some_and(|now| !now.ephemeral && now.data == *data),
+        Operation::SetAcl { acl, .. } => there.is_some_and(|now| now.acl.shows(acl, access)),
+    }
+}

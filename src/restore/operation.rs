@@ -1,0 +1,182 @@
+//! One change of a restore.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use zookeeper_files::ids::Zxid;
+
+use crate::restore::acl::Acl;
+use crate::restore::hash::{Digest, Sum};
+use crate::restore::scope::depth;
+
+/// How long a znode lives.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// Until it is deleted.
+    Persistent,
+    /// Until some time after its last child is gone.
+    Container,
+    /// Until it has no children and was not set for this many milliseconds.
+    Ttl(u64),
+    /// As long as its session.
+    Ephemeral,
+}
+
+impl Kind {
+    pub(super) fn sum(self, sum: &mut Sum) {
+        match self {
+            Self::Persistent => sum.text("persistent"),
+            Self::Container => sum.text("container"),
+            Self::Ephemeral => sum.text("ephemeral"),
+            Self::Ttl(millis) => sum.text("ttl").text(&millis.to_string()),
+        };
+    }
+}
+
+/// When an ACL is set, seen from the data of its znode.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Turn {
+    /// Before it.
+    Before,
+    /// After it.
+    After,
+}
+
+/// A change. The data is in the wanted tree, at the same path.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Operation {
+    /// Gives a znode its ACL, if that was not set since.
+    SetAcl {
+        /// The znode.
+        path: String,
+        /// The `aversion` that was seen.
+        aversion: i32,
+        /// The transaction that created it: one that is made anew has the same versions again.
+        czxid: Zxid,
+        /// The ACL.
+        acl: Acl,
+        /// When.
+        turn: Turn,
+    },
+    /// Deletes a znode without children, if its data was not set since.
+    Delete {
+        /// The znode.
+        path: String,
+        /// The `version` that was seen.
+        version: i32,
+        /// The transaction that created it: one that is made anew has the same versions again.
+        czxid: Zxid,
+        /// The transaction that last set its data.
+        mzxid: Zxid,
+    },
+    /// Creates a znode where there is none.
+    Create {
+        /// The znode.
+        path: String,
+        /// How long it lives.
+        kind: Kind,
+        /// The hash of its data.
+        data: Digest,
+        /// Its ACL, from its first moment.
+        acl: Acl,
+    },
+    /// Sets the data, if it was not set since.
+    Set {
+        /// The znode.
+        path: String,
+        /// The `version` that was seen.
+        version: i32,
+        /// The transaction that created it: one that is made anew has the same versions again.
+        czxid: Zxid,
+        /// The transaction that last set its data.
+        mzxid: Zxid,
+        /// The hash of the data.
+        data: Digest,
+    },
+}
+
+impl Operation {
+    /// The znode that it changes.
+    pub fn path(&self) -> &str {
+        let (Self::SetAcl { path, .. }
+        | Self::Delete { path, .. }
+        | Self::Create { path, .. }
+        | Self::Set { path, .. }) = self;
+        path
+    }
+
+    /// The transaction that created what it changes; `None` if it creates something.
+    pub fn czxid(&self) -> Option<Zxid> {
+        match self {
+            Self::Create { .. } => None,
+            Self::SetAcl { czxid, .. } | Self::Delete { czxid, .. } | Self::Set { czxid, .. } => Some(*czxid),
+        }
+    }
+
+    /// What can be done at the same time has the same stage; a lower one comes first.
+    ///
+    /// An ACL that takes rights away comes before the data that they must not reach, one that gives rights after the data that
+    /// they must not reach any more. Those that would shut us out come last as well, the deepest first: clients without the super
+    /// user's password need the rights that they take away.
+    pub fn stage(&self) -> (u8, usize) {
+        let depth = depth(self.path());
+        match self {
+            Self::SetAcl { turn: Turn::Before, .. } => (0, depth),
+            Self::Delete { .. } => (1, usize::MAX - depth),
+            Self::Create { .. } => (2, depth),
+            Self::Set { .. } => (3, depth),
+            Self::SetAcl { turn: Turn::After, .. } => (4, usize::MAX - depth),
+        }
+    }
+
+    pub(super) fn sum(&self, sum: &mut Sum) {
+        match self {
+            Self::SetAcl { path, aversion, czxid, acl, turn } => {
+                let turn = match turn {
+                    Turn::Before => "before",
+                    Turn::After => "after",
+                };
+                sum.text("acl").text(path).number((*aversion).into()).zxid(*czxid).text(turn);
+                sum_acl(acl, sum);
+            }
+            Self::Delete { path, version, czxid, mzxid } => {
+                sum.text("delete").text(path).number((*version).into()).zxid(*czxid).zxid(*mzxid);
+            }
+            Self::Create { path, kind, data, acl } => {
+                sum.text("create").text(path);
+                kind.sum(sum);
+                sum.digest(*data);
+                sum_acl(acl, sum);
+            }
+            Self::Set { path, version, czxid, mzxid, data } => {
+                sum.text("set").text(path).number((*version).into()).zxid(*czxid).zxid(*mzxid).digest(*data);
+            }
+        }
+    }
+}
+
+pub(super) fn sum_acl(acl: &Acl, sum: &mut Sum) {
+    sum.count(acl.entries().len());
+    for entry in acl.entries() {
+        sum.text(&entry.scheme).text(&entry.id).number(entry.rights.into());
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetAcl { path, aversion, acl, .. } => write!(f, "acl {path} to {acl} (aversion {aversion})"),
+            Self::Delete { path, version, .. } => write!(f, "delete {path} (version {version})"),
+            Self::Create { path, kind, .. } => match kind {
+                Kind::Persistent => write!(f, "create {path}"),
+                Kind::Container => write!(f, "create container {path}"),
+                Kind::Ephemeral => write!(f, "create ephemeral {path}"),
+                Kind::Ttl(millis) => write!(f, "create {path} with a TTL of {millis} ms"),
+            },
+            Self::Set { path, version, .. } => write!(f, "set {path} (version {version})"),
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! What has to be done so that the scope becomes as it was. Pure.
+//!
+//! Invariants:
+//! - every prefix of the operations leaves an ensemble from which a new plan leads to the same end;
+//! - no ephemeral znode is created, changed or deleted;
+//! - what exists is only changed with the version that was seen.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::restore::acl::{ADMIN, Acl, CREATE, DELETE, READ, WRITE};
+use crate::restore::hash::{Digest, Sum};
+use crate::restore::live::{Live, LiveZnode, Parent};
+use crate::restore::operation::{Kind, Operation, Turn, sum_acl};
+use crate::restore::options::{Access, Existing, Lineage, Options, OptionsError};
+use crate::restore::reason::{Note, Reason, Skipped};
+use crate::restore::scope::parent;
+use crate::restore::wanted::{Wanted, WantedZnode};
+
+/// How much of what.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    /// Znodes that are created.
+    pub create: usize,
+    /// Znodes whose data is set.
+    pub set: usize,
+    /// Znodes whose ACL is set.
+    pub set_acl: usize,
+    /// Znodes that are deleted.
+    pub delete: usize,
+    /// Znodes that are as they were.
+    pub equal: usize,
+    /// Znodes that are left as they are, for a reason.
+    pub skipped: usize,
+    /// Znodes that were not there at the point.
+    pub extra: usize,
+}
+
+/// What has to be done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Plan {
+    /// The hash of point, scope, options, wanted znodes and operations.
+    pub hash: Digest,
+    /// How much of what.
+    pub counts: Counts,
+    /// The changes, in an order that works.
+    pub operations: Vec<Operation>,
+    /// What is left as it is. What is as it was is only counted.
+    pub skipped: Vec<Skipped>,
+    /// What a user should know.
+    pub notes: Vec<Note>,
+}
+
+/// Plans how what is there becomes what is wanted.
+pub fn plan(wanted: &Wanted, live: &Live, options: &Options) -> Result<Plan, OptionsError> {
+    options.check()?;
+    if matches!(options.existing, Existing::KeepNewer { .. })
+        && let Some(path) = shown_other(wanted, live)
+    {
+        return Err(OptionsError::ShownOther { path });
+    }
+    let mut planner = Planner { wanted, live, options: *options, ..Planner::empty(wanted, live) };
+    for (path, znode) in &wanted.znodes {
+        planner.visit(path, znode);
+    }
+    planner.extra();
+    planner.notes();
+    Ok(planner.finish())
+}
+
+/// A znode that the same transaction created at another time: two histories.
+fn shown_other(wanted: &Wanted, live: &Live) -> Option<String> {
+    let differs = |(path, znode): (&String, &WantedZnode)| {
+        live.znodes.get(path).filter(|now| now.czxid == znode.czxid && now.ctime != znode.ctime).map(|_| path.clone())
+    };
+    wanted.znodes.iter().find_map(differs)
+}
+
+/// What a parent is for its children, once it was planned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Plain,
+    Ephemeral,
+    /// Nothing can be created below it.
+    Closed(Reason),
+    None,
+}
+
+/// The rights that are needed below a znode.
+const BELOW: i32 = CREATE | DELETE;
+
+/// Whether an ACL that we set as anybody lets us go on. This does not ask what is left to do, so that it is the same when a part
+/// is done.
+fn leaves_us_what_we_need(wanted: &Acl, now: &LiveZnode) -> bool {
+    wanted.leaves_everybody(READ | WRITE | BELOW, &now.acl)
+}
+
+struct Planner<'a> {
+    wanted: &'a Wanted,
+    live: &'a Live,
+    options: Options,
+    standing: HashMap<&'a str, Standing>,
+    /// The ACLs that are set before anything else is done.
+    first: HashMap<&'a str, &'a Acl>,
+    operations: Vec<Operation>,
+    skipped: Vec<Skipped>,
+    notes: Vec<Note>,
+    counts: Counts,
+}
+
+impl<'a> Planner<'a> {
+    fn empty(wanted: &'a Wanted, live: &'a Live) -> Self {
+        Self {
+            wanted,
+            live,
+            options: Options::default(),
+            standing: HashMap::new(),
+            first: HashMap::new(),
+            operations: Vec::new(),
+            skipped: Vec::new(),
+            notes: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    fn skip(&mut self, path: &str, reason: Reason) {
+        self.skipped.push(Skipped { path: path.to_owned(), reason });
+    }
+
+    /// Parents come before their children in the order of the map.
+    fn visit(&mut self, path: &'a str, znode: &'a WantedZnode) {
+        let live = self.live;
+        let standing = match (live.znodes.get(path), znode.kind) {
+            (Some(now), _) => self.existing(path, znode, now),
+            (None, Kind::Ephemeral) => {
+                self.skip(path, Reason::Ephemeral);
+                Standing::None
+            }
+            (None, kind) => self.missing(path, znode, kind),
+        };
+        self.standing.insert(path, standing);
+    }
+
+    fn missing(&mut self, path: &str, znode: &WantedZnode, kind: Kind) -> Standing {
+        let reason = match (self.above(path), &znode.acl) {
+            (Standing::None, _) => Reason::NoParent,
+            (Standing::Ephemeral, _) => Reason::UnderEphemeral,
+            (Standing::Closed(reason), _) => reason,
+            (Standing::Plain, None) => Reason::UnknownAcl,
+            (Standing::Plain, Some(acl)) => {
+                let data = Digest::of(&znode.data);
+                self.operations.push(Operation::Create { path: path.to_owned(), kind, data, acl: acl.clone() });
+                return self.open_or_closed(acl);
+            }
+        };
+        self.skip(path, reason);
+        Standing::None
+    }
+
+    fn above(&self, path: &str) -> Standing {
+        let Some(above) = parent(path) else { return Standing::Plain };
+        if let Some(&standing) = self.standing.get(above) {
+            return standing;
+        }
+        let inside = self.live.znodes.get(above);
+        let inside = inside.map(|now| if now.ephemeral { Parent::Ephemeral } else { Parent::Plain });
+        match inside.or_else(|| self.live.parents.get(above).copied()) {
+            Some(Parent::Plain) => Standing::Plain,
+            Some(Parent::Ephemeral) => Standing::Ephemeral,
+            None => Standing::None,
+        }
+    }
+
+    /// Why we may not do what needs these rights.
+    fn hindrance(&self, acl: &Acl, rights: i32, missing: Reason) -> Option<Reason> {
+        match self.options.access {
+            Access::Super => None,
+            Access::Anyone if acl.gives_everybody(rights) => None,
+            Access::Anyone if acl.gives_an_address(rights) => Some(Reason::ByAddress),
+            Access::Anyone => Some(missing),
+        }
+    }
+
+    fn open_or_closed(&self, acl: &Acl) -> Standing {
+        self.hindrance(acl, CREATE, Reason::NeedsSuper).map_or(Standing::Plain, Standing::Closed)
+    }
+
+    fn existing(&mut self, path: &'a str, znode: &'a WantedZnode, now: &LiveZnode) -> Standing {
+        if znode.kind == Kind::Ephemeral {
+            self.skip(path, Reason::Ephemeral);
+            return if now.ephemeral { Standing::Ephemeral } else { Standing::Plain };
+        }
+        if now.ephemeral {
+            self.skip(path, Reason::EphemeralInPlace);
+            return Standing::Ephemeral;
+        }
+        let wanted = Digest::of(&znode.data);
+        let data = wanted != now.data;
+        let hidden = now.acl.is_hidden(self.options.access);
+        let acl = znode.acl.as_ref().filter(|acl| **acl != now.acl && !hidden);
+        let mut then = self.open_or_closed(&now.acl);
+        let hindrance = self.hindrance_to_change(znode, now, data, acl);
+        match self.options.existing {
+            _ if !data && acl.is_none() => match (hidden, &znode.acl) {
+                (true, _) => self.skip(path, Reason::HiddenAcl),
+                (false, None) => self.skip(path, Reason::UnknownAcl),
+                (false, Some(_)) => self.counts.equal += 1,
+            },
+            Existing::Keep => self.skip(path, Reason::Kept),
+            // An ACL that is set leaves no zxid in the znode: of that alone nobody knows whether it is newer.
+            Existing::KeepNewer { than } if data && now.mzxid > than => self.skip(path, Reason::Newer),
+            Existing::KeepNewer { .. } | Existing::Overwrite if hindrance.is_some() => {
+                self.skipped.extend(hindrance.map(|reason| Skipped { path: path.to_owned(), reason }));
+            }
+            Existing::KeepNewer { .. } | Existing::Overwrite => {
+                if let Some(acl) = acl {
+                    let turn = self.turn(acl, now);
+                    if turn == Turn::Before {
+                        then = self.open_or_closed(acl);
+                        self.first.insert(path, acl);
+                    }
+                    let (path, aversion, czxid) = (path.to_owned(), now.aversion, now.czxid);
+                    self.operations.push(Operation::SetAcl { path, aversion, czxid, acl: acl.clone(), turn });
+                }
+                if data {
+                    match (&znode.acl, hidden) {
+                        (None, _) => self.notes.push(Note::UnknownAcl { path: path.to_owned() }),
+                        (Some(_), true) => self.notes.push(Note::HiddenAcl { path: path.to_owned() }),
+                        (Some(_), false) => {}
+                    }
+                    let LiveZnode { version, czxid, mzxid, .. } = *now;
+                    let path = path.to_owned();
+                    self.operations.push(Operation::Set { path, version, czxid, mzxid, data: wanted });
+                }
+            }
+        }
+        then
+    }
+
+    /// Without the super user, an ACL that closes a znode can only come after its data: nobody but those whom it names could set it.
+    fn hindrance_to_change(
+        &self,
+        znode: &WantedZnode,
+        now: &LiveZnode,
+        data: bool,
+        acl: Option<&Acl>,
+    ) -> Option<Reason> {
+        let rights = if data { WRITE } else { 0 } | if acl.is_some() { ADMIN } else { 0 };
+        // It could be neither before what needs the rights that it takes, nor after what needs those that it gives.
+        let twofold = acl.is_some_and(|acl| !leaves_us_what_we_need(acl, now) && !now.acl.leaves_everybody(BELOW, acl));
+        let missing = Reason::NeedsSuperToChange;
+        let closes = znode.acl.as_ref().is_some_and(|wanted| !wanted.gives_everybody(READ));
+        let access = self.options.access;
+        let shown = access == Access::Anyone && data && closes && (acl.is_some() || now.acl.is_hidden(access));
+        let shown = shown.then_some(Reason::NeedsSuperToHide);
+        let twofold = (access == Access::Anyone && twofold).then_some(missing);
+        // Without the super user only ACLs that everybody may set are set: everybody could let themselves in before.
+        let both = |acl: &Acl| !acl.is_within(&now.acl) && !now.acl.is_within(acl);
+        let crossed = access == Access::Super && data && acl.is_some_and(both);
+        let crossed = crossed.then_some(Reason::OpensAndCloses);
+        self.hindrance(&now.acl, rights, missing).or(shown).or(twofold).or(crossed)
+    }
+
+    /// When the ACL is set. Nobody ever reads the data that goes without the right to it by the ACL that was with it, nor the data
+    /// that comes without the right to it by its own.
+    fn turn(&self, wanted: &Acl, now: &LiveZnode) -> Turn {
+        let after = match self.options.access {
+            Access::Anyone => !leaves_us_what_we_need(wanted, now),
+            // One that both gives and takes is alone: its data is as wanted.
+            Access::Super => now.acl.is_within(wanted) && !wanted.is_within(&now.acl),
+        };
+        if after { Turn::After } else { Turn::Before }
+    }
+
+    /// What was not there at the point, children before their parents.
+    fn extra(&mut self) {
+        let live = self.live;
+        let mut gone: HashMap<&str, usize> = HashMap::new();
+        for (path, now) in live.znodes.iter().rev() {
+            if self.wanted.znodes.contains_key(path) || !self.wanted.scope.has(path) {
+                continue;
+            }
+            self.counts.extra += 1;
+            if !self.options.delete_extra {
+                continue;
+            }
+            let Some(above) = parent(path) else { continue };
+            if now.ephemeral {
+                self.skip(path, Reason::ExtraEphemeral);
+            } else if let Some(reason) = self.hindrance_to_delete_below(above) {
+                self.skip(path, reason);
+            } else if gone.get(path.as_str()).copied().unwrap_or(0) != now.children {
+                self.skip(path, Reason::ExtraWithChildren);
+            } else {
+                *gone.entry(above).or_insert(0) += 1;
+                let LiveZnode { version, czxid, mzxid, .. } = *now;
+                self.operations.push(Operation::Delete { path: path.clone(), version, czxid, mzxid });
+            }
+        }
+    }
+
+    /// An ACL outside of the scope is not read: if it forbids this, the servers say so.
+    fn hindrance_to_delete_below(&self, above: &str) -> Option<Reason> {
+        let there = self.live.znodes.get(above).map(|now| &now.acl);
+        let acl = self.first.get(above).copied().or(there)?;
+        self.hindrance(acl, DELETE, Reason::NeedsSuperToDelete)
+    }
+
+    fn notes(&mut self) {
+        let mut born: HashMap<&str, i64> = HashMap::new();
+        let mut created = Vec::new();
+        for operation in &self.operations {
+            if let Operation::Create { path, kind, .. } = operation {
+                if let Some(above) = parent(path) {
+                    *born.entry(above).or_insert(0) += 1;
+                }
+                created.push((path.clone(), *kind));
+            }
+        }
+        let mut notes = Vec::new();
+        for (path, kind) in created {
+            match kind {
+                Kind::Ttl(_) => notes.push(Note::Ttl { path }),
+                Kind::Container if !born.contains_key(path.as_str()) => notes.push(Note::EmptyContainer { path }),
+                _ => {}
+            }
+        }
+        for (path, znode) in &self.wanted.znodes {
+            let here = matches!(self.standing.get(path.as_str()), Some(Standing::Plain | Standing::Closed(_)));
+            let now = self.live.znodes.get(path).map_or(0, |now| now.counter);
+            let will_be = now + born.get(path.as_str()).copied().unwrap_or(0);
+            if here && will_be < znode.counter {
+                notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
+            }
+        }
+        self.notes.append(&mut notes);
+    }
+
+    fn finish(mut self) -> Plan {
+        self.operations.sort_by(|a, b| a.stage().cmp(&b.stage()).then_with(|| a.path().cmp(b.path())));
+        let mut counts = Counts { skipped: self.skipped.len(), ..self.counts };
+        for operation in &self.operations {
+            match operation {
+                Operation::Create { .. } => counts.create += 1,
+                Operation::Set { .. } => counts.set += 1,
+                Operation::SetAcl { .. } => counts.set_acl += 1,
+                Operation::Delete { .. } => counts.delete += 1,
+            }
+        }
+        let hash = hash(self.wanted, &self.options, &self.operations);
+        Plan { hash, counts, operations: self.operations, skipped: self.skipped, notes: self.notes }
+    }
+}
+
+/// The hash of what is wanted, what will be done, and why. What is only told is not in it: a counter goes on while others write.
+pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Digest {
+    let mut sum = Sum::default();
+    sum.text("menagerie restore plan 4").zxid(wanted.zxid);
+    for top in [wanted.scope.sources(), &wanted.scope.targets()] {
+        sum.count(top.len());
+        for top in top {
+            sum.text(&top.path).number(top.subtree.into());
+        }
+    }
+    let (kind, than) = match options.existing {
+        Existing::Keep => ("keep", 0),
+        Existing::KeepNewer { than } => ("keep newer", than.0),
+        Existing::Overwrite => ("overwrite", 0),
+    };
+    sum.text(kind).number(than.cast_signed()).number(options.delete_extra.into());
+    sum.text(match options.lineage {
+        Lineage::Same => "same",
+        Lineage::Other => "other",
+        Lineage::Unknown => "unknown",
+    });
+    sum.text(match options.access {
+        Access::Super => "super",
+        Access::Anyone => "anyone",
+    });
+    sum.count(wanted.znodes.len());
+    for (path, WantedZnode { kind, data, acl, czxid, ctime, counter }) in &wanted.znodes {
+        sum.text(path).digest(Digest::of(data)).zxid(*czxid).number(*ctime).number(*counter);
+        kind.sum(&mut sum);
+        sum.number(acl.is_some().into());
+        if let Some(acl) = acl {
+            sum_acl(acl, &mut sum);
+        }
+    }
+    sum.count(operations.len());
+    for operation in operations {
+        operation.sum(&mut sum);
+    }
+    sum.finish()
+}

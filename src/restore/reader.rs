@@ -1,0 +1,107 @@
+//! Reads the scope from the ensemble: level by level, with a bounded number of requests in flight.
+
+use futures::stream::{self, StreamExt as _};
+use thiserror::Error;
+
+use crate::restore::acl::Shared;
+use crate::restore::live::{Live, LiveZnode, Parent};
+use crate::restore::scope::{OWN, Scope, parent};
+use crate::restore::wanted::Limits;
+use crate::restore::znodes::{Failure, Znodes};
+
+/// Requests in flight at the same time.
+const AT_ONCE: usize = 64;
+
+/// Why the ensemble could not be read.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum ReadError {
+    /// Perhaps later.
+    #[error("failed to read {path}: {reason}")]
+    Unknown {
+        /// Where.
+        path: String,
+        /// How it ended.
+        reason: String,
+    },
+    /// Not at all.
+    #[error("failed to read {path}: {reason}")]
+    Refused {
+        /// Where.
+        path: String,
+        /// The cause and the cure.
+        reason: String,
+    },
+    /// Too many.
+    #[error("the ensemble has more than {0} znodes there: restore one subtree after the other")]
+    TooMany(usize),
+    /// Too large.
+    #[error("the ensemble has more than {0} bytes there: restore one subtree after the other")]
+    TooLarge(usize),
+}
+
+/// Told now and then how many znodes were read.
+pub type OnRead<'a> = &'a mut dyn FnMut(usize);
+
+/// Reads what is there. A znode that goes meanwhile is not there.
+pub async fn read<Z: Znodes>(
+    znodes: &Z,
+    scope: &Scope,
+    limits: Limits,
+    on_read: OnRead<'_>,
+) -> Result<Live, ReadError> {
+    znodes.refresh().await.map_err(|failure| error("/", failure))?;
+    let mut live = Live::default();
+    let targets = scope.targets();
+    for above in targets.iter().filter_map(|top| parent(&top.path)) {
+        let there = znodes.is_ephemeral(above).await.map_err(|failure| error(above, failure))?;
+        if let Some(ephemeral) = there {
+            live.parents.insert(above.to_owned(), if ephemeral { Parent::Ephemeral } else { Parent::Plain });
+        }
+    }
+    let mut open: Vec<(String, bool)> = targets.into_iter().map(|top| (top.path, top.subtree)).collect();
+    let (mut bytes, mut shared) = (0, Shared::default());
+    while !open.is_empty() {
+        // As many as were found: names that are not read yet count as well.
+        if live.znodes.len() + open.len() > limits.znodes {
+            return Err(ReadError::TooMany(limits.znodes));
+        }
+        let level = std::mem::take(&mut open);
+        let mut reads = stream::iter(level).map(|(path, subtree)| one(znodes, path, subtree)).buffer_unordered(AT_ONCE);
+        while let Some(read) = reads.next().await {
+            let Some((path, mut znode, children)) = read? else { continue };
+            let (acl, more) = shared.share(znode.acl);
+            znode.acl = acl;
+            bytes += more + path.len() + znode.bytes + children.iter().map(String::len).sum::<usize>();
+            if bytes > limits.bytes {
+                return Err(ReadError::TooLarge(limits.bytes));
+            }
+            open.extend(children.into_iter().map(|child| (child, true)));
+            live.znodes.insert(path, znode);
+            on_read(live.znodes.len());
+        }
+    }
+    Ok(live)
+}
+
+async fn one<Z: Znodes>(
+    znodes: &Z,
+    path: String,
+    subtree: bool,
+) -> Result<Option<(String, LiveZnode, Vec<String>)>, ReadError> {
+    let Some(znode) = znodes.get(&path).await.map_err(|failure| error(&path, failure))? else { return Ok(None) };
+    let mut children = Vec::new();
+    if subtree && znode.children > 0 {
+        let names = znodes.children(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default();
+        let base = if path == "/" { "" } else { &path };
+        children.extend(names.into_iter().map(|name| format!("{base}/{name}")).filter(|child| child != OWN));
+    }
+    Ok(Some((path, znode, children)))
+}
+
+fn error(path: &str, failure: Failure) -> ReadError {
+    let path = path.to_owned();
+    match failure {
+        Failure::Unknown(reason) | Failure::Changed(reason) => ReadError::Unknown { path, reason },
+        Failure::Refused(reason) => ReadError::Refused { path, reason },
+    }
+}

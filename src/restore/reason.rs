@@ -1,0 +1,146 @@
+//! Why a znode is left as it is, and what a user should know of one that is restored.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a znode is left as it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reason {
+    /// It belonged to a session.
+    Ephemeral,
+    /// What is there now belongs to a session.
+    EphemeralInPlace,
+    /// Its parent belongs to a session, and has no children.
+    UnderEphemeral,
+    /// It has no parent.
+    NoParent,
+    /// It exists and differs, and is kept.
+    Kept,
+    /// It exists and differs, and was set later than the point up to which it would be overwritten.
+    Newer,
+    /// Its ACL is not known.
+    UnknownAcl,
+    /// The server hides from us what its ACL is.
+    HiddenAcl,
+    /// Its parent's ACL lets not everybody create it.
+    NeedsSuper,
+    /// Its ACLs let not everybody change it.
+    NeedsSuperToChange,
+    /// Everybody could read its data until its ACL is set.
+    NeedsSuperToHide,
+    /// Its data differs, and the wanted ACL both gives and takes rights: no order of the two changes shows nobody too much.
+    OpensAndCloses,
+    /// Its parent's ACL lets not everybody delete it.
+    NeedsSuperToDelete,
+    /// An ACL lets clients from some addresses do it.
+    ByAddress,
+    /// It was not there, and belongs to a session.
+    ExtraEphemeral,
+    /// It was not there, and has children that stay.
+    ExtraWithChildren,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ephemeral => "ephemeral: it belonged to a session, and only a session makes it again",
+            Self::EphemeralInPlace => "an ephemeral znode of a session is in its place now",
+            Self::UnderEphemeral => "its parent is now an ephemeral znode, which has no children",
+            Self::NoParent => "its parent does not exist, and is not restored: restore that too (--znode)",
+            Self::Kept => "exists and differs: kept (--existing)",
+            Self::Newer => "exists and differs, and was set later: kept",
+            Self::UnknownAcl => "its ACL is not known, or is one that no client can set",
+            Self::HiddenAcl => "its ACL is hidden from all but the super user: only its data is compared",
+            Self::NeedsSuper => "its parent's ACL does not let everybody create it: give the super user's password",
+            Self::NeedsSuperToChange => {
+                "the ACL that is there or the wanted one does not let everybody make the change (WRITE for data, ADMIN for the ACL): \
+                 give the super user's password"
+            }
+            Self::NeedsSuperToHide => {
+                "its ACL closed it to everybody, and its data would be there before that ACL is: give the super user's password"
+            }
+            Self::OpensAndCloses => {
+                "its data differs, and the wanted ACL both gives rights and takes some: between the two changes either those whom it lets \
+                 in could read the old data, or those whom it shuts out the new data. Set its ACL by hand, or delete it, and plan again; \
+                 or restore it under another path (--to)"
+            }
+            Self::NeedsSuperToDelete => "its parent's ACL does not let everybody delete it: give the super user's password",
+            Self::ByAddress => {
+                "an ACL lets some addresses do it, and whether ours is one only the servers know: give the super user's password"
+            }
+            Self::ExtraEphemeral => "was not there, and belongs to a session: not deleted",
+            Self::ExtraWithChildren => "was not there, and has children that stay: not deleted",
+        })
+    }
+}
+
+/// A znode that is left as it is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Skipped {
+    /// The znode.
+    pub path: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a user should know of a znode that is restored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Note {
+    /// Its data is set, and the server hides from us whether its ACL is the wanted one.
+    HiddenAcl {
+        /// The znode.
+        path: String,
+    },
+    /// Its data is set, and which ACL it had is not known.
+    UnknownAcl {
+        /// The znode.
+        path: String,
+    },
+    /// The next sequence number of its children was higher.
+    Counter {
+        /// The znode.
+        path: String,
+        /// The number then.
+        was: i64,
+        /// The number after the restore.
+        will_be: i64,
+    },
+    /// A TTL that begins anew.
+    Ttl {
+        /// The znode.
+        path: String,
+    },
+    /// A container that nobody deletes before it has had a child.
+    EmptyContainer {
+        /// The znode.
+        path: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counter { path, was, will_be } => write!(
+                f,
+                "{path}: sequential znodes below it will go on with {will_be:010}, and had come to {was:010}: names can come twice"
+            ),
+            Self::HiddenAcl { path } => {
+                write!(f, "{path}: its data is set under the ACL that is there, which only the super user can compare")
+            }
+            Self::UnknownAcl { path } => {
+                write!(
+                    f,
+                    "{path}: its data is set under the ACL that is there: which one it had is not known, or no client can set it"
+                )
+            }
+            Self::Ttl { path } => write!(f, "{path}: its TTL begins anew"),
+            Self::EmptyContainer { path } => {
+                write!(f, "{path}: an empty container; servers delete it only once it has had a child again")
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The tree at a point, as far as it is wanted: at the paths where it will be written.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+use zookeeper_files::ids::Zxid;
+use zookeeper_files::path::shown;
+use zookeeper_files::replay::{Tree, Znode};
+use zookeeper_files::snapshot::{OPEN_ACL, Owner};
+
+use crate::restore::acl::{Acl, Shared};
+use crate::restore::operation::Kind;
+use crate::restore::scope::{OWN, Scope, under};
+
+/// How much is restored at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// This many znodes, of the wanted tree and of the ensemble.
+    pub znodes: usize,
+    /// This many bytes of paths, data and different ACLs.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// What fits into memory and into a plan that people can look at.
+    fn default() -> Self {
+        Self { znodes: 1_000_000, bytes: 512 << 20 }
+    }
+}
+
+/// A znode as it was.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WantedZnode {
+    /// How long it lives.
+    pub kind: Kind,
+    /// Its data; none was the same for clients as an empty one. Of ephemerals it is left out.
+    #[serde(serialize_with = "write_data", deserialize_with = "read_data")]
+    pub data: Vec<u8>,
+    /// Who may do what; `None` if it is not known, or no client can set it.
+    pub acl: Option<Acl>,
+    /// The transaction that created it.
+    pub czxid: Zxid,
+    /// When that was.
+    pub ctime: i64,
+    /// How many children were created below it: the next sequence number.
+    pub counter: i64,
+}
+
+fn write_data<S: Serializer>(data: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(data))
+}
+
+fn read_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    STANDARD.decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+/// What was at the point.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wanted {
+    /// The last transaction in it.
+    pub zxid: Zxid,
+    /// What of it is wanted.
+    pub scope: Scope,
+    /// The znodes, at the paths where they will be.
+    pub znodes: BTreeMap<String, WantedZnode>,
+    /// How many were left out because they are `ZooKeeper`'s own, quotas among them.
+    pub own: usize,
+    /// How many were left out because their names are no UTF-8, so that no client of ours can write them.
+    pub unnameable: usize,
+}
+
+/// Why nothing is wanted.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum WantedError {
+    /// A path that was not there.
+    #[error("{path}: no such znode at {zxid:#}; nothing is restored, and what is there now is not deleted for it")]
+    NoZnode {
+        /// The path.
+        path: String,
+        /// The point.
+        zxid: Zxid,
+    },
+    /// Too many.
+    #[error("more than {0} znodes are wanted: restore one subtree after the other")]
+    TooMany(usize),
+    /// Too large.
+    #[error("more than {0} bytes are wanted: restore one subtree after the other")]
+    TooLarge(usize),
+}
+
+impl Wanted {
+    /// What a tree has in a scope.
+    pub fn of(tree: &Tree, scope: &Scope, limits: Limits) -> Result<Self, WantedError> {
+        let mut wanted =
+            Self { zxid: tree.last(), scope: scope.clone(), znodes: BTreeMap::new(), own: 0, unnameable: 0 };
+        let (mut bytes, mut shared) = (0, Shared::default());
+        for top in scope.sources() {
+            let Some(node) = tree.get(top.path.as_bytes()) else {
+                return Err(WantedError::NoZnode { path: top.path.clone(), zxid: tree.last() });
+            };
+            let found = if top.subtree { tree.walk(top.path.as_bytes()) } else { vec![(top.path.as_bytes(), node)] };
+            for (path, node) in found {
+                let Ok(path) = std::str::from_utf8(shown(path)) else {
+                    wanted.unnameable += 1;
+                    continue;
+                };
+                if under(path, OWN) {
+                    wanted.own += 1;
+                    continue;
+                }
+                let Some(target) = scope.target(path) else { continue };
+                if under(&target, OWN) {
+                    wanted.own += 1;
+                    continue;
+                }
+                let mut znode = znode(tree, node);
+                bytes += target.len() + znode.data.len();
+                znode.acl = znode.acl.map(|acl| {
+                    let (acl, more) = shared.share(acl);
+                    bytes += more;
+                    acl
+                });
+                wanted.znodes.insert(target, znode);
+                if wanted.znodes.len() > limits.znodes {
+                    return Err(WantedError::TooMany(limits.znodes));
+                }
+                if bytes > limits.bytes {
+                    return Err(WantedError::TooLarge(limits.bytes));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+fn znode(tree: &Tree, node: &Znode) -> WantedZnode {
+    let stat = node.stat();
+    let kind = match stat.owner() {
+        Owner::Persistent => Kind::Persistent,
+        Owner::Container => Kind::Container,
+        Owner::Ttl(millis) => Kind::Ttl(millis.cast_unsigned()),
+        Owner::Session(_) => Kind::Ephemeral,
+    };
+    let acl = match node.acl() {
+        OPEN_ACL => Some(Acl::open()),
+        number => tree.acls().get(number).and_then(Acl::of),
+    };
+    let data = if kind == Kind::Ephemeral { Vec::new() } else { node.data().unwrap_or_default().to_vec() };
+    WantedZnode { kind, data, acl, czxid: stat.czxid, ctime: stat.ctime, counter: stat.cversion.into() }
+}

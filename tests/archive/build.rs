@@ -1,0 +1,186 @@
+//! The first database of an ensemble that is made from an archive.
+
+use std::fs;
+use std::path::Path;
+
+use menagerie::agent::build;
+use menagerie::agent::volume::Volume;
+use menagerie::archive::backlog::Backlog;
+use menagerie::archive::chains;
+use menagerie::archive::key::{Chain, DiskId};
+use menagerie::archive::shipper::{Outcome, Shipper};
+use menagerie::model::ParentPoint;
+use menagerie::model::ServerId;
+use menagerie::model::archive::ArchivePlace;
+use tempfile::TempDir;
+use zookeeper_files::disk::{MemberFiles, Point, rebuild};
+use zookeeper_files::replay::Tree;
+
+use super::bases::{self, History, rounds};
+use super::shipping::{IDENTITY, Place, at, chain};
+
+fn parent(place: &Place, point: &str) -> ParentPoint {
+    let target = place.store().target().to_string();
+    let place = ArchivePlace { target, region: None, endpoint: None, credentials: false };
+    ParentPoint { place, identity: IDENTITY.to_owned(), at: point.parse().unwrap() }
+}
+
+async fn built(place: &Place, point: &str) -> Result<TempDir, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let point = parent(place, point);
+    let done = build::build(&point, &Volume::at(folder.path()), Path::new("/nowhere"), &|_| ()).await;
+    done.map(|()| folder).map_err(|error| format!("{error:#}"))
+}
+
+fn tree(folder: &Path) -> Tree {
+    let member = MemberFiles::find(folder.join("from/version-2").to_str().unwrap()).unwrap();
+    rebuild(&[member], Point::End, &mut |_| ()).unwrap().replay.into_tree()
+}
+
+async fn whole() -> (Place, History) {
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    bases::ship(&place).await;
+    (place, history)
+}
+
+#[tokio::test]
+async fn a_founder_begins_with_the_tree_at_the_point_and_promises_an_epoch_far_above_all_in_the_archive() {
+    let (place, history) = whole().await;
+    for point in ["0x100000005", "0x100000009"] {
+        let folder = built(&place, point).await.unwrap();
+        let (tree, number) = (tree(folder.path()), usize::from(point.as_bytes()[10] - b'0'));
+        assert_eq!((tree.last(), tree.digest()), (at(1, number as u64), history.trees[number].digest()));
+        for (name, expected) in [("currentEpoch", "1"), ("acceptedEpoch", "65536")] {
+            assert_eq!(fs::read_to_string(folder.path().join("from/version-2").join(name)).unwrap(), expected);
+        }
+        // Nothing is left of what was fetched.
+        assert!(!folder.path().join("from/archive").exists());
+        // Another one that starts later begins with the same bytes.
+        let again = built(&place, point).await.unwrap();
+        let file = format!("from/version-2/snapshot.{}", tree.last());
+        assert_eq!(fs::read(folder.path().join(&file)).unwrap(), fs::read(again.path().join(&file)).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn where_the_beginning_of_the_log_is_missing_a_base_before_the_point_will_do_and_no_later_one() {
+    let (place, history) = bases::archived(10).await;
+    assert_eq!(rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await, Some(at(1, 5)));
+    let folder = built(&place, "0x100000007").await.unwrap();
+    assert_eq!(tree(folder.path()).digest(), history.trees[7].digest());
+    let refused = built(&place, "0x100000004").await.unwrap_err();
+    assert!(
+        refused.contains("0x100000004 of ensemble") && refused.contains("no sound snapshot at or before 0x100000004"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_base_that_its_own_log_does_not_prove_is_nothing_to_begin_with() {
+    let (place, _) = bases::archived(10).await;
+    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let mut shipper = Shipper::resume(place.store(), IDENTITY, other, Backlog::of(&place.data())).await.unwrap();
+    while shipper.ship(at(1, 9), 1).await.unwrap() != Outcome::Idle {}
+    assert_eq!(rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await, Some(at(1, 5)));
+    built(&place, "0x100000007").await.unwrap();
+    fs::remove_dir_all(place.archive().join(IDENTITY).join("log").join(chain().to_string())).unwrap();
+    let refused = built(&place, "0x100000007").await.unwrap_err();
+    assert!(refused.contains("base 0x100000005 is not proved: the log of its own disk"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_base_that_is_damaged_is_passed_over() {
+    let (place, history) = whole().await;
+    history.snapshot(&place.data(), 5);
+    assert_eq!(rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await, Some(at(1, 5)));
+    for base in fs::read_dir(place.archive().join(IDENTITY).join("snap")).unwrap() {
+        fs::write(base.unwrap().path().join("0000"), "other").unwrap();
+    }
+    let folder = built(&place, "0x100000007").await.unwrap();
+    assert_eq!(tree(folder.path()).digest(), history.trees[7].digest());
+}
+
+#[tokio::test]
+async fn a_point_that_may_still_change_or_is_not_there_is_refused_with_what_to_name_instead() {
+    let (place, _) = whole().await;
+    // A transaction a second.
+    let folder = built(&place, "2023-11-14T22:13:25.5Z").await.unwrap();
+    assert_eq!(tree(folder.path()).last(), at(1, 5));
+    for (point, reason) in [
+        ("0x10000000a", "the files end with 0x100000009, before 0x10000000a"),
+        ("0x200000001", "the files end with 0x100000009"),
+        ("2023-11-14T22:13:29Z", "the archive ends at 0x100000009 (2023-11-14T22:13:29"),
+        ("2023-11-14T22:13:20Z", "no transaction at hand is as old"),
+    ] {
+        let refused = built(&place, point).await.unwrap_err();
+        assert!(refused.contains(reason), "{point}: {refused}");
+    }
+    let mut other = parent(&place, "0x100000005");
+    other.identity = "another".into();
+    let volume = tempfile::tempdir().unwrap();
+    let refused = build::build(&other, &Volume::at(volume.path()), Path::new("/nowhere"), &|_| ()).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("has no archived log of ensemble another"), "{refused:#}");
+}
+
+#[tokio::test]
+async fn a_missing_or_damaged_segment_is_no_shorter_history() {
+    for damaged in [true, false] {
+        let place = Place::new();
+        place.log(1, 1..=9, "a");
+        let mut shipper = place.shipper().await.unwrap();
+        for applied in [3, 6, 9] {
+            shipper.ship(at(1, applied), 1).await.unwrap();
+        }
+        let middle = chains::segments(&place.store(), IDENTITY, &chain()).await.unwrap().remove(1);
+        let path = place.archive().join(middle.path(IDENTITY));
+        if damaged {
+            fs::write(path, "damaged").unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        let refused = built(&place, "0x100000009").await.unwrap_err();
+        let reason =
+            if damaged { "is damaged" } else { "no unbroken log to there: what is after 0x100000003 is missing" };
+        assert!(refused.contains(reason), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_epoch_that_is_in_no_chain_is_missing_though_no_digest_shows_it() {
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let mut shipper = place.shipper().await.unwrap();
+    shipper.ship(at(1, 5), 1).await.unwrap();
+    // Its log was cut when it came back, and it was synced with what it then did not log.
+    fs::remove_file(place.data().join("log.100000001")).unwrap();
+    place.log(2, 1..=9, "a");
+    let mut shipper = place.shipper().await.unwrap();
+    while !matches!(shipper.ship(at(2, 9), 2).await.unwrap(), Outcome::Idle | Outcome::Waiting) {}
+    let segments = chains::segments(&place.store(), IDENTITY, &chain()).await.unwrap();
+    assert_eq!(segments.len(), 2);
+    for point in ["0x200000002", "2023-11-14T22:13:20.006Z"] {
+        let refused = built(&place, point).await.unwrap_err();
+        assert!(
+            refused.contains("no unbroken log to there: what is after 0x100000005 is missing"),
+            "{point}: {refused}"
+        );
+    }
+    assert_eq!(tree(built(&place, "0x100000004").await.unwrap().path()).last(), at(1, 4));
+}
+
+#[tokio::test]
+async fn a_founder_that_comes_late_is_in_the_same_epoch_and_promises_no_other_though_the_archive_has_grown() {
+    let (place, _) = whole().await;
+    let epochs = |folder: &TempDir| {
+        let read = |name| fs::read_to_string(folder.path().join("from/version-2").join(name)).unwrap();
+        ["currentEpoch", "acceptedEpoch"].map(read)
+    };
+    let first = built(&place, "0x100000005").await.unwrap();
+    place.log(7, 1..=3, "a");
+    let mut shipper = place.shipper().await.unwrap();
+    while !matches!(shipper.ship(at(7, 3), 7).await.unwrap(), Outcome::Idle | Outcome::Waiting) {}
+    let late = built(&place, "0x100000005").await.unwrap();
+    // In a later epoch it would lead a quorum that has acknowledged writes, and be without them.
+    assert_eq!(epochs(&late), epochs(&first));
+}

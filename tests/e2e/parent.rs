@@ -1,0 +1,79 @@
+//! An ensemble that is made from another one's archive.
+
+use menagerie::archive::chains;
+use serde_json::{Value, json};
+use zookeeper_client::{Acls, CreateMode};
+use zookeeper_files::ids::Zxid;
+
+use super::archive::{BRIDGE, write_secret};
+use super::cluster::{PATIENCE, condition, eventually, in_namespace, kill_operator};
+use super::gateway::{BUCKET, Gateway, SECRET};
+use super::replacing::claim;
+use super::writers::connect;
+
+#[tokio::test]
+async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_that_saw_more_of_it_come_back() {
+    in_namespace("parent", |space| async move {
+        let gateway = Gateway::start(BRIDGE).await;
+        write_secret(&space, SECRET);
+        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let old = space.ensemble("old", json!({"replicas": 1, "archive": {"s3": s3}})).await;
+        let identity = old.ready(1).await.identity.unwrap();
+        let client = connect(&old.address("client").await).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        client.create("/kept", b"data", &options).await.unwrap();
+        client.create("/lock", b"", &CreateMode::Ephemeral.with_acls(Acls::anyone_all())).await.unwrap();
+        let (stat, _) = client.create("/kept/below", b"more", &options).await.unwrap();
+        let point = Zxid(stat.czxid.cast_unsigned());
+        client.delete("/kept/below", None).await.unwrap();
+        let (stat, _) = client.create("/later", b"", &options).await.unwrap();
+        let last = Zxid(stat.czxid.cast_unsigned());
+        let store = gateway.store();
+        eventually(PATIENCE, "the last write in the archive", async || {
+            for chain in chains::chains(&store, &identity).await.unwrap() {
+                if chains::last(&store, &identity, &chain).await.unwrap().is_some_and(|facts| facts.last >= last) {
+                    return true;
+                }
+            }
+            false
+        })
+        .await;
+
+        let from = |at: &str| json!({"s3": s3, "identity": identity, "at": at});
+        let never = space.ensemble("never", json!({"replicas": 1, "from": from("0xfff00000001")})).await;
+        let new = space.ensemble("new", json!({"replicas": 3, "from": from(&format!("{point:#}"))})).await;
+        kill_operator(&space.client).await;
+        let status = new.ready(3).await;
+        assert_ne!(status.identity.as_ref(), Some(&identity));
+        let again = connect(&new.address("client").await).await;
+        assert_eq!(again.get_data("/kept").await.unwrap().0, b"data");
+        assert_eq!(again.get_data("/kept/below").await.unwrap().0, b"more", "it was deleted after the point");
+        for gone in ["/lock", "/later"] {
+            assert!(again.check_stat(gone).await.unwrap().is_none(), "{gone}");
+        }
+        let (stat, _) = again.create("/new", b"", &options).await.unwrap();
+        assert!(Zxid(stat.czxid.cast_unsigned()).epoch() > last.epoch() + 60_000, "clients have seen {last:#}");
+
+        // A member that loses its volume has its data from the others.
+        let volume = claim(&new, "data-new-0").await;
+        space.kubectl(&["annotate", "pod", "new-0", "menagerie.dev/replace=volume"]);
+        eventually(PATIENCE, "another claim", async || {
+            let now = claim(&new, "data-new-0").await;
+            now.is_some() && now != volume
+        })
+        .await;
+        new.ready(3).await;
+        let first = connect(&new.address("1").await).await;
+        first.sync("/new").await.unwrap();
+        assert!(first.check_stat("/new").await.unwrap().is_some());
+
+        // What cannot be built is said, and changed nothing.
+        eventually(PATIENCE, "why it does not begin", async || {
+            condition(&never.status().await, "Ready").2.contains("the files end with")
+        })
+        .await;
+        let refused = space.fails(&["patch", "zke", "new", "--type", "merge", "-p", &json!({"spec": {"from": Value::Null}}).to_string()]);
+        assert!(refused.is_some_and(|words| words.contains("from cannot be changed")));
+    })
+    .await;
+}

@@ -1,0 +1,277 @@
+//! An ensemble in memory, with `ZooKeeper`'s rules for what a restore does to it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use menagerie::restore::acl::{Acl, Entry};
+use menagerie::restore::hash::Digest;
+use menagerie::restore::live::{Live, LiveZnode, Parent};
+use menagerie::restore::operation::{Kind, Operation};
+use menagerie::restore::options::Access;
+use menagerie::restore::scope::{OWN, Scope, parent, under};
+use menagerie::restore::wanted::{Wanted, WantedZnode};
+use menagerie::restore::znodes::{Failure, Znodes};
+use zookeeper_files::ids::Zxid;
+
+/// The zxids of what is there when a restore begins are below.
+pub const BEGIN: u64 = 1000;
+
+/// A scheme that the servers lack.
+pub const NO_SCHEME: &str = "kerberos";
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Znode {
+    pub data: Vec<u8>,
+    pub acl: Acl,
+    pub ephemeral: bool,
+    pub version: i32,
+    pub aversion: i32,
+    pub czxid: u64,
+    pub mzxid: u64,
+    pub created: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    pub znodes: BTreeMap<String, Znode>,
+    pub zxid: u64,
+    pub access: Access,
+}
+
+pub fn acl(scheme: &str, id: &str, rights: i32) -> Acl {
+    vec![Entry { scheme: scheme.to_owned(), id: id.to_owned(), rights }].into()
+}
+
+pub fn znode(data: &str) -> Znode {
+    Znode {
+        data: data.into(),
+        acl: Acl::open(),
+        ephemeral: false,
+        version: 0,
+        aversion: 0,
+        czxid: 1,
+        mzxid: 1,
+        created: 0,
+    }
+}
+
+impl Model {
+    /// A root, `/zookeeper/quota`, and these.
+    pub fn of(znodes: impl IntoIterator<Item = (&'static str, Znode)>) -> Self {
+        let own = ["/", OWN, "/zookeeper/quota"].map(|path| (path, znode("")));
+        let znodes = own.into_iter().chain(znodes).map(|(path, znode)| (path.to_owned(), znode)).collect();
+        Self { znodes, zxid: BEGIN, access: Access::Super }
+    }
+
+    fn children(&self, path: &str) -> usize {
+        self.znodes.keys().filter(|child| parent(child) == Some(path)).count()
+    }
+
+    pub fn one(&self, path: &str) -> Option<LiveZnode> {
+        let znode = self.znodes.get(path)?;
+        Some(LiveZnode {
+            data: Digest::of(&znode.data),
+            bytes: znode.data.len(),
+            acl: self.shown(&znode.acl),
+            version: znode.version,
+            aversion: znode.aversion,
+            czxid: Zxid(znode.czxid),
+            mzxid: Zxid(znode.mzxid),
+            ctime: i64::try_from(znode.czxid).unwrap(),
+            ephemeral: znode.ephemeral,
+            children: self.children(path),
+            counter: znode.created,
+        })
+    }
+
+    /// Servers hide digests from clients without the right ADMIN.
+    fn shown(&self, acl: &Acl) -> Acl {
+        if self.access == Access::Super || acl.gives_everybody(16) {
+            return acl.clone();
+        }
+        let hidden = |entry: &Entry| {
+            let digest = entry.scheme == "digest";
+            let id = if digest { format!("{}:x", entry.id.split(':').next().unwrap()) } else { entry.id.clone() };
+            Entry { id, ..entry.clone() }
+        };
+        acl.entries().iter().map(hidden).collect::<Vec<_>>().into()
+    }
+
+    pub fn live(&self, scope: &Scope) -> Live {
+        let inside = self.znodes.keys().filter(|path| scope.has(path));
+        let znodes = inside.map(|path| (path.clone(), self.one(path).unwrap())).collect();
+        let tops = scope.targets();
+        let above = tops.iter().filter_map(|top| parent(&top.path));
+        let parents = above.filter_map(|path| {
+            let znode = self.znodes.get(path)?;
+            Some((path.to_owned(), if znode.ephemeral { Parent::Ephemeral } else { Parent::Plain }))
+        });
+        Live { znodes, parents: parents.collect() }
+    }
+
+    /// What of it is wanted, as if it were the tree at a point.
+    pub fn wanted(&self, scope: &Scope) -> Wanted {
+        let mut znodes = BTreeMap::new();
+        for (path, znode) in self.znodes.iter().filter(|(path, _)| !under(path, OWN)) {
+            let Some(target) = scope.target(path).filter(|target| scope.has(target)) else { continue };
+            let kind = if znode.ephemeral { Kind::Ephemeral } else { Kind::Persistent };
+            let wanted = WantedZnode {
+                kind,
+                data: if znode.ephemeral { Vec::new() } else { znode.data.clone() },
+                acl: Some(znode.acl.clone()),
+                czxid: Zxid(znode.czxid),
+                ctime: i64::try_from(znode.czxid).unwrap(),
+                counter: znode.created,
+            };
+            znodes.insert(target, wanted);
+        }
+        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0 }
+    }
+
+    fn may(&self, path: &str, rights: i32) -> Result<(), Failure> {
+        let allowed = self.access == Access::Super || self.znodes[path].acl.gives_everybody(rights);
+        allowed.then_some(()).ok_or_else(|| Failure::Refused(format!("no right to {path}")))
+    }
+
+    pub fn perform(&mut self, operation: &Operation, data: &[u8]) -> Result<(), Failure> {
+        let changed = |what: &str| Err(Failure::Changed(what.to_owned()));
+        self.zxid += 1;
+        let (path, zxid) = (operation.path(), self.zxid);
+        match operation {
+            Operation::Create { acl, .. } => {
+                let above = parent(path).unwrap();
+                let Some(there) = self.znodes.get(above) else { return changed("no parent") };
+                if there.ephemeral {
+                    return changed("an ephemeral has no children");
+                }
+                self.may(above, 4)?;
+                if self.znodes.contains_key(path) {
+                    return changed("exists");
+                }
+                self.znodes.get_mut(above).unwrap().created += 1;
+                let made = Znode { data: data.to_vec(), acl: acl.clone(), czxid: zxid, mzxid: zxid, ..znode("") };
+                self.znodes.insert(path.to_owned(), made);
+            }
+            Operation::Delete { version, .. } => {
+                let Some(there) = self.znodes.get(path) else { return changed("is not there") };
+                if there.version != *version {
+                    return changed("version");
+                }
+                self.may(parent(path).unwrap(), 8)?;
+                if self.children(path) > 0 {
+                    return changed("has children");
+                }
+                self.znodes.remove(path);
+            }
+            Operation::Set { version, .. } => {
+                let Some(there) = self.znodes.get(path) else { return changed("is not there") };
+                if there.version != *version {
+                    return changed("version");
+                }
+                self.may(path, 2)?;
+                let there = self.znodes.get_mut(path).unwrap();
+                (there.data, there.version, there.mzxid) = (data.to_vec(), version + 1, zxid);
+            }
+            Operation::SetAcl { aversion, acl, .. } => {
+                let Some(there) = self.znodes.get(path) else { return changed("is not there") };
+                if there.aversion != *aversion {
+                    return changed("aversion");
+                }
+                self.may(path, 16)?;
+                if acl.entries().iter().any(|entry| entry.scheme == NO_SCHEME) {
+                    return Err(Failure::Refused("no such scheme".to_owned()));
+                }
+                let there = self.znodes.get_mut(path).unwrap();
+                (there.acl, there.aversion) = (acl.clone(), aversion + 1);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn carry_out(&mut self, operations: &[Operation], wanted: &Wanted) {
+        for operation in operations {
+            let data = wanted.znodes.get(operation.path()).map(|znode| znode.data.clone()).unwrap_or_default();
+            self.perform(operation, &data).unwrap_or_else(|failure| panic!("{operation}: {failure:?}"));
+        }
+    }
+
+    /// All that a restore can bring back.
+    pub fn content(&self) -> BTreeMap<&str, (&[u8], &Acl, bool)> {
+        self.znodes.iter().map(|(path, znode)| (&**path, (&*znode.data, &znode.acl, znode.ephemeral))).collect()
+    }
+
+    /// A whole subtree goes.
+    pub fn delete_subtree(&mut self, top: &str) {
+        self.znodes.retain(|path, _| !under(path, top));
+    }
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fate {
+    Fine,
+    /// It never arrives.
+    Lost,
+    /// It is carried out, and the answer is lost.
+    AnswerLost,
+}
+
+type Meddler = Box<dyn FnMut(usize, &mut Model)>;
+
+/// The model behind a connection.
+pub struct Connection {
+    pub model: RefCell<Model>,
+    pub fates: RefCell<VecDeque<Fate>>,
+    /// Changes something before each request that writes.
+    pub meddler: RefCell<Option<Meddler>>,
+    pub requests: Cell<usize>,
+}
+
+impl Connection {
+    pub fn to(model: Model) -> Self {
+        let (fates, meddler) = (RefCell::default(), RefCell::default());
+        Self { model: RefCell::new(model), fates, meddler, requests: Cell::new(0) }
+    }
+}
+
+impl Znodes for Connection {
+    async fn refresh(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn get(&self, path: &str) -> Result<Option<LiveZnode>, Failure> {
+        Ok(self.model.borrow().one(path))
+    }
+
+    async fn is_ephemeral(&self, path: &str) -> Result<Option<bool>, Failure> {
+        Ok(self.model.borrow().znodes.get(path).map(|znode| znode.ephemeral))
+    }
+
+    async fn children(&self, path: &str) -> Result<Option<Vec<String>>, Failure> {
+        let model = self.model.borrow();
+        let names = model.znodes.keys().filter(|child| parent(child) == Some(path));
+        let names = names.map(|child| child.rsplit('/').next().unwrap().to_owned()).collect();
+        Ok(model.znodes.contains_key(path).then_some(names))
+    }
+
+    async fn pause(&self, _: Duration) {}
+
+    async fn perform(&self, operation: &Operation, data: &[u8]) -> Result<(), Failure> {
+        // Requests are really in flight at the same time.
+        tokio::task::yield_now().await;
+        self.requests.set(self.requests.get() + 1);
+        if let Some(meddler) = &mut *self.meddler.borrow_mut() {
+            meddler(self.requests.get(), &mut self.model.borrow_mut());
+        }
+        let lost = || Err(Failure::Unknown("connection lost".to_owned()));
+        match self.fates.borrow_mut().pop_front().unwrap_or(Fate::Fine) {
+            Fate::Fine => self.model.borrow_mut().perform(operation, data),
+            Fate::Lost => lost(),
+            Fate::AnswerLost => {
+                let _nobody_hears_it = self.model.borrow_mut().perform(operation, data);
+                lost()
+            }
+        }
+    }
+}

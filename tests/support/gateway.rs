@@ -1,0 +1,92 @@
+//! A real S3 store, versitygw, which `dev/cluster build` makes. `MENAGERIE_STORES` names the folder with it.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use menagerie::archive::store::{Access, Store, StoreError};
+use menagerie::archive::target::Target;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+pub const KEY: &str = "test-key";
+pub const SECRET: &str = "test-secret";
+pub const BUCKET: &str = "backups";
+/// However slow the machine is.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub struct Gateway {
+    folder: TempDir,
+    pub address: SocketAddr,
+    process: Option<Child>,
+}
+
+impl Gateway {
+    /// Runs one at an address of this machine.
+    pub async fn start(address: IpAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data", "data/backups", "meta"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let free = TcpListener::bind((address, 0)).await.unwrap();
+        let mut gateway = Self { folder, address: free.local_addr().unwrap(), process: None };
+        drop(free);
+        gateway.run().await;
+        gateway
+    }
+
+    pub async fn run(&mut self) {
+        let stores = std::env::var("MENAGERIE_STORES")
+            .expect("run this through `dev/test`, which names the folder with the stores");
+        let path = |name: &str| self.folder.path().join(name);
+        // In the environment: an argument would be seen by everybody.
+        let process = Command::new(Path::new(&stores).join("versitygw"))
+            .env("ROOT_ACCESS_KEY_ID", KEY)
+            .env("ROOT_SECRET_ACCESS_KEY", SECRET)
+            .arg("--port")
+            .arg(self.address.to_string())
+            .arg("--quiet")
+            .arg("posix")
+            .arg("--sidecar")
+            .arg(path("meta"))
+            .arg(path("data"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let begun = Instant::now();
+        while TcpStream::connect(self.address).await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "versitygw does not listen on {}", self.address);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    pub fn store(&self) -> Store {
+        store_at(self.address, SECRET, BUCKET).unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub fn store_at(address: SocketAddr, secret: &str, bucket: &str) -> Result<Store, StoreError> {
+    let access = Access {
+        region: None,
+        endpoint: Some(format!("http://{address}")),
+        keys: Some((KEY.to_owned(), secret.to_owned())),
+    };
+    Store::open_with(&Target::S3 { bucket: bucket.to_owned(), prefix: "zookeeper/a".to_owned() }, &access)
+}
