@@ -17,6 +17,7 @@ const SAMPLE: Duration = Duration::from_millis(150);
 /// Without an answer for so long, another connection: a client whose server has ended keeps a read until that one is back,
 /// and a leader that gave up its seat has it again after some four seconds.
 const ANSWER: Duration = Duration::from_millis(500);
+const CONNECT: Duration = Duration::from_secs(2);
 /// A sample older than this says nothing about the moment of a change.
 const FRESH: u128 = 5_000;
 
@@ -41,9 +42,10 @@ fn now() -> u128 {
 impl Recorder {
     pub async fn start(ensemble: &Ensemble) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        // The first member stays through every change.
-        let address = ensemble.address("0").await;
-        let changes = tokio::spawn(record_changes(address, stop.clone()));
+        // The first member stays through every change, but a test may restart it, and its successor has another address: then
+        // whoever serves is asked, so that no change is missed meanwhile.
+        let addresses = [ensemble.address("0").await, ensemble.address("client").await];
+        let changes = tokio::spawn(record_changes(addresses, stop.clone()));
         let samples = tokio::spawn(record_samples(ensemble.clone(), stop.clone()));
         Self { stop, changes, samples }
     }
@@ -54,17 +56,29 @@ impl Recorder {
     }
 }
 
-async fn record_changes(address: String, stop: Arc<AtomicBool>) -> Vec<(u128, Membership)> {
+async fn record_changes(mut addresses: [String; 2], stop: Arc<AtomicBool>) -> Vec<(u128, Membership)> {
     let mut changes: BTreeMap<u64, (u128, Membership)> = BTreeMap::new();
-    let mut client = connect(&address).await;
+    let mut client = None;
     while !stop.load(Ordering::Relaxed) {
-        match tokio::time::timeout(ANSWER, client.get_config()).await {
-            Ok(Ok((text, stat))) => {
+        client = match client {
+            // An address whose pod is gone answers nothing at all: a connection to it would hang for half a minute.
+            None => tokio::time::timeout(CONNECT, connect(&addresses[0])).await.ok(),
+            some => some,
+        };
+        let answer = match &client {
+            Some(client) => tokio::time::timeout(ANSWER, client.get_config()).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        match answer {
+            Some((text, stat)) => {
                 let membership = Membership::parse(&String::from_utf8_lossy(&text)).unwrap();
                 let at = u128::try_from(stat.mtime).unwrap_or_default();
                 changes.entry(membership.version.0).or_insert((at, membership));
             }
-            _ => client = connect(&address).await,
+            None => {
+                client = None;
+                addresses.rotate_left(1);
+            }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -63,6 +63,11 @@ async fn claims_that_somebody_deletes_under_their_pods_are_made_anew_one_at_a_ti
     .await;
 }
 
+fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
 #[tokio::test]
 async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_majority_can_be_evicted() {
     in_namespace("sidecar", |space| async move {
@@ -82,25 +87,23 @@ async fn a_container_that_ends_beside_the_server_halts_the_roll_and_no_majority_
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &change.to_string()]);
         let message = zk.condition("Degraded", "True", "RollHalted").await;
         assert!(message.contains("side"), "{message}");
-        let pods: Vec<Pod> = space.pods().list(&ListParams::default()).await.unwrap().items;
-        let ready = |pod: &Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        };
-        // The container dies seconds after its pod was ready, so that a second one may be through by then.
-        assert!(pods.iter().any(ready), "{message}");
-        // One or two of them are out of service, as fast as the container died. The budget keeps a majority: whoever is ready, and
-        // where too few are, also the others, since their servers vote. What still starts, nobody is kept from evicting. A client
-        // asks again where it is to come later.
-        let enough = pods.iter().filter(|pod| ready(pod)).count() >= 2;
-        let phase = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
-        let run: Vec<&Pod> = pods.iter().filter(phase).collect();
-        assert!(run.len() >= 2, "of three pods two are halted in the middle of a roll");
-        for pod in run.into_iter().filter(|pod| ready(pod) || !enough) {
-            let name = pod.metadata.name.clone().unwrap();
-            let evicted = timeout(Duration::from_secs(3), space.pods().evict(&name, &EvictParams::default())).await;
-            assert!(!matches!(evicted, Ok(Ok(_))), "{name} was evicted");
+        // All servers vote. Each start of the container makes its pod ready for a moment, and with three ready pods one may be
+        // evicted (seen in CI). A second one never: the majority stays.
+        // The unready ones come first, since a budget that judged them by themselves would let all of them go.
+        let mut pods: Vec<Pod> = space.pods().list(&ListParams::default()).await.unwrap().items;
+        pods.sort_by_key(is_ready);
+        let running = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+        pods.retain(running);
+        assert!(pods.len() >= 2, "of three pods two are halted in the middle of a roll");
+        let mut evicted = Vec::new();
+        for name in pods.iter().filter_map(|pod| pod.metadata.name.clone()) {
+            // A client asks again where it is to come later.
+            let answer = timeout(Duration::from_secs(3), space.pods().evict(&name, &EvictParams::default())).await;
+            if matches!(answer, Ok(Ok(_))) {
+                evicted.push(name);
+            }
         }
+        assert!(evicted.len() <= 1, "{evicted:?} were evicted");
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", r#"{"spec":{"podTemplate":null}}"#]);
         zk.ready(3).await;
     })
