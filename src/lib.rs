@@ -11,6 +11,7 @@ pub mod api;
 pub mod archive;
 pub mod cli;
 pub mod http;
+pub mod job;
 pub mod listen;
 pub mod model;
 pub mod operator;

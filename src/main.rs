@@ -30,6 +30,7 @@ enum Command {
     Index(menagerie::cli::index::Options),
     Archive(menagerie::archive::command::Options),
     Restore(menagerie::restore::command::Options),
+    Job(menagerie::job::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Command::Index(options) => std::process::exit(menagerie::cli::index::main(options)),
         Command::Archive(options) => std::process::exit(menagerie::archive::command::main(options)),
         Command::Restore(options) => std::process::exit(menagerie::restore::command::main(options)),
+        Command::Job(options) => std::process::exit(menagerie::job::main(options)),
         Command::Crd => {
             print!("{}", menagerie::api::crds_yaml()?);
             Ok(())

@@ -26,11 +26,12 @@ use zookeeper_files::atomic::Part;
 use zookeeper_files::ids::ZxidRange;
 
 use crate::archive::backlog::{Backlog, ReadError};
+use crate::archive::credentials::access;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::{Access, Store, StoreErrorKind};
-use crate::model::archive::{ACCESS_KEY_ID, ARCHIVE_KEY, ArchiveConfig, ArchivePlace, SECRET_ACCESS_KEY};
+use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
@@ -197,24 +198,10 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
             return Ok(None);
         }
         let identity = Seed::identity(&folders.seed).map_err(|error| NotShipping::Disk(error.to_string()))?;
-        let access = access(&config.place, &folders.credentials)?;
+        let access = access(&config.place, &folders.credentials).map_err(NotShipping::Config)?;
         Ok(Some(Wanted { identity, config, access }))
     };
     on_a_thread(read).await?
-}
-
-/// The access that the mounted Secret gives; without keys in it, the pod's own identity.
-pub(super) fn access(place: &ArchivePlace, folder: &Path) -> Result<Access, NotShipping> {
-    if !place.credentials {
-        return Ok(Access { region: place.region.clone(), endpoint: place.endpoint.clone(), keys: None });
-    }
-    let read = |key: &str| {
-        let text = fs::read_to_string(folder.join(key));
-        let text = text.map(|text| text.trim().to_owned()).ok().filter(|text| !text.is_empty());
-        text.ok_or_else(|| NotShipping::Config(format!("the Secret with the archive's credentials has no {key}")))
-    };
-    let keys = Some((read(ACCESS_KEY_ID)?, read(SECRET_ACCESS_KEY)?));
-    Ok(Access { region: place.region.clone(), endpoint: place.endpoint.clone(), keys })
 }
 
 /// Ships until something else is wanted.

@@ -4,6 +4,7 @@
 mod archive;
 mod ensemble;
 mod pod_template;
+mod restore;
 mod schema;
 mod status;
 
@@ -13,6 +14,10 @@ pub use ensemble::{
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
+pub use restore::{
+    ChangedPolicy, ExistingPolicy, RestoreApplied, RestoreFrom, RestorePhase, RestorePlan, RestoreStatus, ZooKeeperRestore,
+    ZooKeeperRestoreSpec,
+};
 pub use schema::{crds, crds_yaml};
 pub use status::{
     ArchiveStatus, Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus,

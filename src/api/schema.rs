@@ -4,11 +4,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::ZooKeeperEnsemble;
+use super::{ZooKeeperEnsemble, ZooKeeperRestore};
 
 /// Every custom resource definition of this operator.
 pub fn crds() -> Vec<Value> {
-    vec![slim(&ZooKeeperEnsemble::crd())]
+    vec![slim(&ZooKeeperEnsemble::crd()), slim(&ZooKeeperRestore::crd())]
 }
 
 /// All of them as one YAML stream, for `menagerie crd` and `crds/`.

@@ -22,6 +22,7 @@ pub mod parent;
 pub mod password;
 pub mod quantity;
 pub mod quorum;
+pub mod report;
 pub mod truth;
 pub mod window;
 pub mod words;

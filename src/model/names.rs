@@ -6,6 +6,8 @@ use super::membership::{CLIENT_PORT, Membership, Server};
 
 /// Label that selects everything of one ensemble.
 pub const ENSEMBLE_LABEL: &str = "menagerie.dev/ensemble";
+/// Label that selects everything of one restore.
+pub const RESTORE_LABEL: &str = "menagerie.dev/restore";
 /// Label on a volume claim: the identity of the ensemble whose data it holds.
 pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
 /// Label on a volume claim whose ensemble was born.

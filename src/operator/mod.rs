@@ -1,8 +1,9 @@
-//! The operator: observe → plan → act → report, one controller over all ensembles. I/O lives here; decisions do not.
+//! The operator: observe → plan → act → report, one controller for each kind. I/O lives here; decisions do not.
 
 mod dns;
 mod ensemble;
 mod kit;
+mod restore;
 mod run;
 
 pub use ensemble::hindered;

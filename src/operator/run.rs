@@ -23,6 +23,7 @@ use super::kit::memory::Memories;
 use super::kit::metrics::{Metrics, text};
 use super::kit::namespaces::{allowed, listed};
 use super::kit::{Kit, MANAGER};
+use super::restore;
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
 use crate::model::observed::OperatorFacts;
@@ -90,14 +91,21 @@ async fn run(options: Options) -> anyhow::Result<()> {
         events: Events::new(client.clone(), MANAGER, std::env::var("POD_NAME").ok()),
         metrics: Metrics::registered(&mut registry),
     });
+    let operator = OperatorFacts {
+        agent_image: options.image,
+        agent_pull_policy: options.image_pull_policy,
+        assigned_ids: options.assigned_ids,
+        searched: super::dns::searched(),
+    };
+    let restores = Arc::new(restore::Context {
+        kit: Arc::clone(&kit),
+        operator: operator.clone(),
+        cluster_domain: options.cluster_domain.clone(),
+        memories: Memories::default(),
+    });
     let context = Arc::new(ensemble::Context {
         kit: Arc::clone(&kit),
-        operator: OperatorFacts {
-            agent_image: options.image,
-            agent_pull_policy: options.image_pull_policy,
-            assigned_ids: options.assigned_ids,
-            searched: super::dns::searched(),
-        },
+        operator,
         cluster_domain: options.cluster_domain,
         voters: Voters::registered(&mut registry),
         archives: Archives::registered(&mut registry),
@@ -122,8 +130,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     ready.store(true, Ordering::Relaxed);
     info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, selector = options.selector, "watching");
     let controllers = places.iter().map(|place| {
-        let (kit, context) = (&kit, Arc::clone(&context));
-        async move {
+        let (kit, context, restores) = (&kit, Arc::clone(&context), Arc::clone(&restores));
+        let ensembles = async move {
             if let Some(namespace) = place {
                 tokio::select! {
                     () = allowed::<ZooKeeperEnsemble>(kit, MANY, namespace, selector) => {}
@@ -131,6 +139,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
                 }
             }
             ensemble::look_after(place.as_ref(), selector, context).await;
+        };
+        async move {
+            tokio::join!(ensembles, restore::look_after(place.as_ref(), selector, restores));
         }
     });
     tokio::select! {

@@ -6,6 +6,7 @@ mod claim;
 mod config;
 mod merge;
 mod pod;
+pub mod restore;
 mod services;
 mod set;
 

@@ -15,6 +15,7 @@ use crate::model::names::{
     ARCHIVE_VOLUME, DATA_VOLUME, PARENT_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME,
     VERSION_ANNOTATION,
 };
+use crate::model::observed::OperatorFacts;
 use crate::settings;
 
 /// Where `zkServer.sh` looks in the official image by default.
@@ -45,7 +46,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
             "terminationGracePeriodSeconds": 30,
             // As process 1 of its container, the server would not get the signal that -Xrs leaves to the kernel.
             "shareProcessNamespace": true,
-            "securityContext": security(blueprint),
+            "securityContext": pod_security(blueprint.operator),
             "initContainers": [prepare(blueprint)],
             // The kubelet starts them in this order, a fifth of a second apart: clients wait for the server.
             "containers": [zookeeper(blueprint), agent(blueprint)],
@@ -79,13 +80,13 @@ fn dots(blueprint: &Blueprint<'_>) -> usize {
 }
 
 /// What the restricted Pod Security Standard requires of a pod.
-fn security(blueprint: &Blueprint<'_>) -> Value {
+pub(super) fn pod_security(operator: &OperatorFacts) -> Value {
     let mut context = json!({
         "runAsNonRoot": true,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     });
-    if !blueprint.operator.assigned_ids {
+    if !operator.assigned_ids {
         for id in ["runAsUser", "runAsGroup", "fsGroup"] {
             context[id] = json!(ZOOKEEPER_USER);
         }
@@ -125,7 +126,7 @@ fn spread(blueprint: &Blueprint<'_>, topology: &str) -> Value {
     })
 }
 
-fn restricted() -> Value {
+pub(super) fn restricted() -> Value {
     json!({
         "allowPrivilegeEscalation": false,
         "readOnlyRootFilesystem": true,

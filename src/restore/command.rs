@@ -68,7 +68,7 @@ struct ServerOptions {
     server: Vec<String>,
 }
 
-fn server(text: &str) -> Result<String, String> {
+pub(crate) fn server(text: &str) -> Result<String, String> {
     let known = address::split(text)
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
     known
@@ -181,7 +181,8 @@ fn usage(error: impl std::fmt::Display) -> CommandError {
     CommandError::Usage(error.to_string())
 }
 
-fn password() -> Option<Password> {
+/// The super user's password, from the environment.
+pub(crate) fn password() -> Option<Password> {
     Password::of(&std::env::var(PASSWORD).unwrap_or_default())
 }
 
@@ -238,7 +239,7 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
     drop(meter);
     let planned = plan(&wanted, &live, &decided).map_err(usage)?;
     let file = PlanFile::of(wanted, decided, planned);
-    print_plan(&file, options.output)?;
+    print_plan(&file, options.output, usize::MAX)?;
     if let Some(path) = &options.save {
         save(&file, path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     }
@@ -260,14 +261,19 @@ fn scope(options: &PlanOptions) -> Result<Scope, CommandError> {
 }
 
 fn point(options: &PlanOptions) -> Result<Point, CommandError> {
-    match options.at.0 {
-        point if !options.exclusive => Ok(point),
+    let point = options.at.0;
+    if options.exclusive { just_before(point).map_err(usage) } else { Ok(point) }
+}
+
+/// The point just before a transaction or a time.
+pub(crate) fn just_before(point: Point) -> Result<Point, String> {
+    match point {
         Point::Time(time) => Ok(Point::Time(time.saturating_sub(1))),
         Point::Zxid(zxid) if zxid.counter() > 1 => Ok(Point::Zxid(Zxid(zxid.0 - 1))),
-        Point::Zxid(zxid) => Err(usage(format!(
-            "{zxid:#} is the first transaction of its epoch: name the last one of the epoch before, without --exclusive (menagerie log dump shows it)"
-        ))),
-        Point::End => Err(usage("--exclusive needs a zxid or a time")),
+        Point::Zxid(zxid) => Err(format!(
+            "{zxid:#} is the first transaction of its epoch: name the last one of the epoch before, which is not exclusive (menagerie log dump shows it)"
+        )),
+        Point::End => Err("only a zxid or a time can be exclusive".to_owned()),
     }
 }
 
@@ -304,7 +310,9 @@ struct PlanLine<'a> {
     unnameable: usize,
 }
 
-fn print_plan(PlanFile { plan, wanted, options, .. }: &PlanFile, output: Output) -> Result<(), CommandError> {
+/// Prints a plan for people: at most so many changes, skipped znodes and notes. As JSON it is always whole.
+pub(crate) fn print_plan(file: &PlanFile, output: Output, most: usize) -> Result<(), CommandError> {
+    let PlanFile { plan, wanted, options, .. } = file;
     let mut to = Printer::new();
     let Plan { hash, counts, operations, skipped, notes } = plan;
     let (zxid, own, unnameable) = (format!("{:#}", wanted.zxid), wanted.own, wanted.unnameable);
@@ -312,7 +320,7 @@ fn print_plan(PlanFile { plan, wanted, options, .. }: &PlanFile, output: Output)
         to.json(&PlanLine { zxid, hash: *hash, counts: *counts, operations, skipped, notes, own, unnameable })?;
         return Ok(to.flush()?);
     }
-    for operation in operations {
+    for operation in operations.iter().take(most) {
         push_message(&operation.to_string(), &mut to.buffer);
         if let Operation::Create { path, .. } | Operation::Set { path, .. } = operation
             && let Some(znode) = wanted.znodes.get(path)
@@ -322,17 +330,26 @@ fn print_plan(PlanFile { plan, wanted, options, .. }: &PlanFile, output: Output)
         to.buffer.push(b'\n');
         to.line_done()?;
     }
-    for Skipped { path, reason } in skipped {
+    for Skipped { path, reason } in skipped.iter().take(most) {
         to.buffer.extend_from_slice(b"skip ");
         push_escaped(path.as_bytes(), &mut to.buffer);
         to.buffer.extend_from_slice(format!("  {reason}\n").as_bytes());
         to.line_done()?;
     }
-    for note in notes {
+    for note in notes.iter().take(most) {
         to.buffer.extend_from_slice(b"note ");
         push_message(&note.to_string(), &mut to.buffer);
         to.buffer.push(b'\n');
         to.line_done()?;
+    }
+    for (count, what) in [
+        (operations.len().saturating_sub(most), "changes are not shown"),
+        (skipped.len().saturating_sub(most), "skipped znodes are not shown"),
+        (notes.len().saturating_sub(most), "notes are not shown"),
+    ] {
+        if count > 0 {
+            to.buffer.extend_from_slice(format!("note {count} more {what}\n").as_bytes());
+        }
     }
     for (count, what) in [
         (own, "below /zookeeper are not restored, quotas among them"),

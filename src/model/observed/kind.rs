@@ -3,6 +3,7 @@
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
@@ -18,7 +19,8 @@ pub struct ObjectKey {
     pub name: String,
 }
 
-/// The kinds that an ensemble owns, in the order in which they are applied: what a pod needs comes before pods.
+/// The kinds that the operator writes or watches. Those of an ensemble are in the order in which they are applied: what a pod needs
+/// comes before pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The members' account, without a token.
@@ -35,8 +37,10 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// A member's pod, created by the `StatefulSet` controller; the operator only deletes it.
     Pod,
-    /// The members. Always last: pods are created only after everything that they need.
+    /// The members. The last one of an ensemble: pods are created only after everything that they need.
     StatefulSet,
+    /// Heavy work that belongs into no member's pod.
+    Job,
 }
 
 /// What Kubernetes calls a kind, and what is kept of its objects.
@@ -60,8 +64,8 @@ pub struct ResourceInfo {
 pub type Field = (&'static str, Option<&'static [&'static str]>);
 
 impl Kind {
-    /// All of them, in order.
-    pub const ALL: [Self; Self::StatefulSet as usize + 1] = [
+    /// What an ensemble owns.
+    pub const OF_ENSEMBLE: [Self; 8] = [
         Self::ServiceAccount,
         Self::Secret,
         Self::ConfigMap,
@@ -71,6 +75,8 @@ impl Kind {
         Self::Pod,
         Self::StatefulSet,
     ];
+    /// What a restore owns.
+    pub const OF_RESTORE: [Self; 1] = [Self::Job];
 
     /// The table.
     pub const fn resource(self) -> ResourceInfo {
@@ -87,6 +93,8 @@ impl Kind {
             Self::StatefulSet => {
                 resource::<StatefulSet>(&[("spec", None), ("status", Some(&["observedGeneration", "updateRevision"]))])
             }
+            // It is created once, and never compared.
+            Self::Job => resource::<Job>(&[("status", Some(&["conditions"]))]),
         }
     }
 
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_kind_stands_at_its_own_place_of_the_order() {
-        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        for (place, kind) in Kind::OF_ENSEMBLE.into_iter().chain(Kind::OF_RESTORE).enumerate() {
             assert_eq!(kind as usize, place, "{kind:?}");
         }
     }

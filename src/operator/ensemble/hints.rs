@@ -53,8 +53,13 @@ fn seat(names: &Names, kind: Kind, name: &str) -> Option<Seat> {
     match kind {
         Kind::Pod | Kind::Service => names.seat_of_pod(name),
         Kind::PersistentVolumeClaim => names.seat_of_claim(name),
-        // Always asked for.
-        Kind::ServiceAccount | Kind::Secret | Kind::ConfigMap | Kind::PodDisruptionBudget | Kind::StatefulSet => None,
+        // Always asked for, or no ensemble's.
+        Kind::ServiceAccount
+        | Kind::Secret
+        | Kind::ConfigMap
+        | Kind::PodDisruptionBudget
+        | Kind::StatefulSet
+        | Kind::Job => None,
     }
 }
 

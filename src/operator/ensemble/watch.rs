@@ -20,7 +20,7 @@ pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc
     let client = &context.kit.client;
     let nodes = surroundings::changes(client).await;
     let controller = Controller::new(all_of(client, namespace), of_labels(selector));
-    let controller = watching(controller, client, namespace, &Kind::ALL, |kind| noting(kind, &context));
+    let controller = watching(controller, client, namespace, &Kind::OF_ENSEMBLE, |kind| noting(kind, &context));
     controller::run(controller.reconcile_all_on(nodes), reconcile, error_policy, Context::forget, context).await;
 }
 

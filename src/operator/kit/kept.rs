@@ -8,7 +8,7 @@ use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value};
 
 use crate::model::FieldDifference;
-use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL};
+use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, RESTORE_LABEL};
 use crate::model::observed::Kind;
 use crate::model::words::cut;
 use crate::render::SEAL;
@@ -23,7 +23,7 @@ const THEIRS: usize = 1 << 10;
 /// Metadata that is compared, or used in preconditions of writes.
 const METADATA: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"];
 /// Labels that say to which custom resource an object belongs: one for each kind.
-const OWNERS: [&str; 1] = [ENSEMBLE_LABEL];
+const OWNERS: [&str; 2] = [ENSEMBLE_LABEL, RESTORE_LABEL];
 /// Other labels and annotations that are rendered on an object. None is longer than a label may be.
 const MARKS: [&str; 5] = [INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
 const SHORT: usize = 63;
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn of_an_object_with_256_kib_of_somebody_elses_less_than_8_are_held() {
-        for kind in Kind::ALL {
+        for kind in Kind::OF_ENSEMBLE {
             let held = kept(kind, burdened(kind), UID, true);
             assert!(held.to_string().len() < 8 << 10, "{kind:?}: {}", held.to_string().len());
             let metadata = &held["metadata"];
@@ -205,7 +205,7 @@ mod tests {
             let rendered: Vec<Value> = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
             let mut looked = 0;
             for object in rendered {
-                let kind = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.as_str()).unwrap();
+                let kind = Kind::OF_ENSEMBLE.into_iter().find(|kind| object["kind"] == kind.as_str()).unwrap();
                 if kind == Kind::Secret {
                     continue;
                 }

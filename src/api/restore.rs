@@ -1,0 +1,250 @@
+//! `ZooKeeperRestore`: znodes of a running ensemble brought back from an archive.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::archive::S3Spec;
+
+/// Znodes of a running ensemble brought back to how they were at a point of an archive. First it shows a plan, which changes nothing; with
+/// dryRun: false that plan is carried out.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "menagerie.dev",
+    version = "v1alpha1",
+    kind = "ZooKeeperRestore",
+    plural = "zookeeperrestores",
+    shortname = "zkr",
+    category = "menagerie",
+    namespaced,
+    status = "RestoreStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Ensemble", type_ = "string", json_path = ".spec.ensemble"),
+    printcolumn(name = "At", type_ = "string", json_path = ".spec.at"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Changes", type_ = "integer", json_path = ".status.plan.changes", description = "What the plan would create, set and delete"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Plan", type_ = "string", json_path = ".status.plan.hash", priority = 1),
+    validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
+        .message("metadata.name must be at most 50 characters: Jobs are named after it")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = kube::core::Rule::new(
+        "self.ensemble == oldSelf.ensemble && self.at == oldSelf.at && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)"
+    ).message("what is restored, and from where, cannot be changed: create another ZooKeeperRestore (dryRun, approvedPlan and changedSincePlan can be changed)"),
+    validation = kube::core::Rule::new("(has(self.paths) && size(self.paths) > 0) || (has(self.znodes) && size(self.znodes) > 0)")
+        .message("name at least one of paths (subtrees; / is everything) and znodes (single ones)"),
+    validation = kube::core::Rule::new("!has(self.to) || (has(self.paths) ? size(self.paths) : 0) + (has(self.znodes) ? size(self.znodes) : 0) == 1")
+        .message("to is one other path for one path: restore one after the other"),
+    validation = kube::core::Rule::new("!has(self.newerThan) || (has(self.existing) && self.existing == 'KeepNewer')")
+        .message("newerThan goes with existing: KeepNewer"),
+    validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || (has(self.existing) && self.existing == 'Overwrite')")
+        .message("deleteExtra goes with existing: Overwrite: what was not there at the point came later, so Keep and KeepNewer keep it"),
+    validation = kube::core::Rule::new("!has(self.from) || !has(self.existing) || self.existing != 'KeepNewer'")
+        .message("existing: KeepNewer compares zxids, which mean something only within one ensemble's history: use Keep or Overwrite with from")
+)]
+pub struct ZooKeeperRestoreSpec {
+    /// The ZooKeeperEnsemble in this namespace whose znodes are brought back.
+    #[schemars(length(min = 1, max = 50))]
+    pub ensemble: String,
+
+    /// The archive of another ensemble. Default: the ensemble's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<RestoreFrom>,
+
+    /// The point: a zxid such as 0x10000002a, or a time with its zone such as 2026-11-23T19:52:00Z.
+    #[schemars(length(min = 3, max = 40))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
+        .message("at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]
+    pub at: String,
+
+    /// Whether the point is just before that transaction or time, to undo a known one. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<bool>,
+
+    /// Znodes with all below them; / is everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 1024)))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(path, path.startsWith('/') && (path == '/' || !path.endsWith('/')) && !path.matches('^/zookeeper(/|$)'))")
+        .message("paths must be znodes' paths such as /app, and not below /zookeeper, which is ZooKeeper's own"))]
+    pub paths: Option<Vec<String>>,
+
+    /// Znodes without those below them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 1024)))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(path, path.startsWith('/') && (path == '/' || !path.endsWith('/')) && !path.matches('^/zookeeper(/|$)'))")
+        .message("znodes must be znodes' paths such as /app/config, and not below /zookeeper, which is ZooKeeper's own"))]
+    pub znodes: Option<Vec<String>>,
+
+    /// Restore to this path instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = kube::core::Rule::new("self.startsWith('/') && (self == '/' || !self.endsWith('/')) && !self.matches('^/zookeeper(/|$)')")
+        .message("to must be a znode's path such as /app-before, and not below /zookeeper, which is ZooKeeper's own"))]
+    pub to: Option<String>,
+
+    /// What happens to znodes that exist and differ: Keep (they stay, default), KeepNewer (they stay if their data was set after newerThan)
+    /// or Overwrite (they become as they were).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<ExistingPolicy>,
+
+    /// With KeepNewer: up to this transaction znodes are overwritten. Default: the point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 18))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$')")
+        .message("newerThan must be a zxid such as 0x10000002a"))]
+    pub newer_than: Option<String>,
+
+    /// Whether znodes that were not there at the point are deleted. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_extra: Option<bool>,
+
+    /// Whether nothing is changed: there is a plan, and no more. Default: true. false carries the plan out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+
+    /// Carry out only the plan with this hash, which status.plan.hash shows. Default: whatever was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9a-f]{64}$')")
+        .message("approvedPlan must be the hash of a plan, as status.plan.hash: 64 hexadecimal digits"))]
+    pub approved_plan: Option<String>,
+
+    /// What happens if others have changed the same znodes since the plan was made: Fail (default) or Replan, which goes on with a new
+    /// plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_since_plan: Option<ChangedPolicy>,
+
+    /// CPU and memory of the Jobs. Default: requests of 100m and 256Mi, and a limit of 2Gi of memory. The tree at the point has to fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+
+    /// Disk that a Job may use for what it fetches. Default: 10Gi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = kube::core::Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))")
+        .message("scratchSize must be a size such as 10Gi"))]
+    pub scratch_size: Option<String>,
+
+    /// Seconds after which a Job that has not ended is stopped. Default: 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 604_800))]
+    pub deadline_seconds: Option<i32>,
+}
+
+/// The archive of another ensemble.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreFrom {
+    /// The bucket of the archive. The credentials may also put: the plan is stored there.
+    pub s3: S3Spec,
+    /// The identity of the ensemble that was archived: its status.identity, and what menagerie archive list shows.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
+        .message("from.identity must be an identity, as status.identity of a ZooKeeperEnsemble: small letters, digits and '-'"))]
+    pub identity: String,
+}
+
+/// What happens to znodes that exist and differ.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExistingPolicy {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They stay if their data was set after newerThan.
+    KeepNewer,
+    /// They become as they were.
+    Overwrite,
+}
+
+/// What happens if others have changed the same znodes since the plan was made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChangedPolicy {
+    /// Nothing more is done.
+    #[default]
+    Fail,
+    /// It goes on with a new plan.
+    Replan,
+}
+
+/// How far a restore is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Pending, Planning, Planned, Applying, Completed or Failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<RestorePhase>,
+    /// Planned, and Completed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Identity of the ensemble that the plan is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// What is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<RestorePlan>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<RestoreApplied>,
+}
+
+/// How far a restore is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestorePhase {
+    /// Something that it needs is not there.
+    #[default]
+    Pending,
+    /// A Job makes the plan.
+    Planning,
+    /// The plan is there, and nothing is changed before dryRun is false.
+    Planned,
+    /// A Job carries the plan out.
+    Applying,
+    /// The plan is carried out.
+    Completed,
+    /// It ended before that.
+    Failed,
+}
+
+/// A plan, in numbers. The whole plan is an object of the archive, and its first lines are in the planning Job's log.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestorePlan {
+    /// Its SHA-256, over the point, the wanted znodes with their data, and every change.
+    pub hash: String,
+    /// The last transaction before the point.
+    pub zxid: String,
+    /// Changes in all.
+    pub changes: i64,
+    /// Znodes to create.
+    pub create: i64,
+    /// Znodes whose data is to be set.
+    pub set: i64,
+    /// Znodes whose ACL is to be set.
+    pub set_acl: i64,
+    /// Znodes to delete.
+    pub delete: i64,
+    /// Znodes that are as they were.
+    pub equal: i64,
+    /// Znodes that are left alone, for a reason each.
+    pub skipped: i64,
+    /// Znodes that were not there at the point.
+    pub extra: i64,
+}
+
+/// What was done.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreApplied {
+    /// Changes that the last Job's last pod was told are done. What earlier ones did is not in it.
+    pub changes: i64,
+    /// Znodes that others had changed since the plan was made, with changedSincePlan: Replan.
+    pub changed_by_others: i64,
+}

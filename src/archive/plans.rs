@@ -1,0 +1,128 @@
+//! Plans of restores, kept beside the history that they were made from, until they are carried out.
+//!
+//! A plan is packed with zstd, in parts, with a manifest that is stored last. Its name has its hash: nothing is overwritten, and who
+//! stores the same plan again finds it there. It has the data of all znodes that are wanted, as the archive has.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::segment::Hash;
+use super::store::{Put, Store, StoreError};
+
+/// The most bytes of a part.
+const PART: usize = 8 << 20;
+/// More parts than the longest plan packs into.
+const MOST_PARTS: usize = 1024;
+const MANIFEST: usize = 4 << 10;
+const FORMAT: u32 = 1;
+
+/// The name of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanKey {
+    /// The identity of the ensemble whose archive it is in.
+    pub identity: String,
+    /// The uid of the restore that it was made for.
+    pub restore: String,
+    /// Its hash, in hexadecimal.
+    pub hash: String,
+}
+
+impl PlanKey {
+    /// The folder of its parts.
+    pub fn folder(&self) -> String {
+        format!("{}/plan/{}/{}", self.identity, self.restore, self.hash)
+    }
+
+    fn part(&self, number: usize) -> String {
+        format!("{}/{number:04x}", self.folder())
+    }
+
+    fn manifest(&self) -> String {
+        format!("{}/manifest", self.folder())
+    }
+}
+
+/// Why a plan was not stored, or not read.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanStoreError {
+    /// The store did not answer as it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is not there.
+    #[error("the archive has no plan {0}: it was deleted, or was never stored whole; make another ZooKeeperRestore")]
+    Missing(String),
+    /// Something else is there.
+    #[error("{0} has other bytes than were stored: make another ZooKeeperRestore")]
+    Damaged(String),
+    /// The scratch folder failed.
+    #[error("the plan cannot be kept in the scratch folder: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl PlanStoreError {
+    /// Whether the same may end well later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Io(_))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    format: u32,
+    parts: usize,
+    hash: Hash,
+}
+
+/// Stores a packed plan.
+pub async fn store(store: &Store, key: &PlanKey, packed: &mut File) -> Result<(), PlanStoreError> {
+    let (mut parts, mut hasher) = (0, Sha256::new());
+    loop {
+        let mut part = Vec::new();
+        packed.take(PART as u64).read_to_end(&mut part)?;
+        if part.is_empty() {
+            break;
+        }
+        hasher.update(&part);
+        once(store, &key.part(parts), part).await?;
+        parts += 1;
+    }
+    let manifest = Manifest { format: FORMAT, parts, hash: Hash::from_digest(&hasher.finalize()) };
+    once(store, &key.manifest(), serde_json::to_vec(&manifest).map_err(io::Error::from)?).await
+}
+
+/// Stores an object, or finds it there: an answer was lost, or an earlier attempt was killed.
+async fn once(store: &Store, name: &str, object: Vec<u8>) -> Result<(), PlanStoreError> {
+    let object = Bytes::from(object);
+    if store.put(name, object.clone()).await? == Put::Stored {
+        return Ok(());
+    }
+    match store.get(name, Some(object.len() + 1)).await? {
+        Some(there) if there == object => Ok(()),
+        _ => Err(PlanStoreError::Damaged(name.to_owned())),
+    }
+}
+
+/// Reads a packed plan.
+pub async fn fetch(store: &Store, key: &PlanKey, to: &mut File) -> Result<(), PlanStoreError> {
+    let (missing, damaged) = (|| PlanStoreError::Missing(key.hash.clone()), || PlanStoreError::Damaged(key.folder()));
+    let manifest = store.get(&key.manifest(), Some(MANIFEST)).await?.ok_or_else(missing)?;
+    let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| damaged())?;
+    if manifest.format != FORMAT || manifest.parts > MOST_PARTS {
+        return Err(damaged());
+    }
+    let mut hasher = Sha256::new();
+    for part in 0..manifest.parts {
+        let object = store.get(&key.part(part), Some(PART + 1)).await?.ok_or_else(missing)?;
+        hasher.update(&object);
+        to.write_all(&object)?;
+    }
+    if Hash::from_digest(&hasher.finalize()) != manifest.hash {
+        return Err(damaged());
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! How a Job's pod reaches an archive.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Ended;
+use crate::archive::collect::CollectError;
+use crate::archive::credentials::access;
+use crate::archive::key::is_identity;
+use crate::archive::store::Store;
+use crate::archive::target::Target;
+use crate::archive::{bases::BaseError, shipper::ShipError};
+use crate::model::archive::ArchivePlace;
+
+/// Where an archive is, and whose.
+#[derive(Args, Debug)]
+pub(super) struct ArchiveOptions {
+    /// The archive: s3://BUCKET/PREFIX, or file:///FOLDER
+    #[arg(long, value_name = "ARCHIVE")]
+    archive: Target,
+    /// The identity of the ensemble that was archived
+    #[arg(long, value_name = "IDENTITY", value_parser = identity)]
+    pub(super) identity: String,
+    /// Region of the bucket
+    #[arg(long)]
+    region: Option<String>,
+    /// Address of the store, where it is not Amazon's
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The folder with the files accessKeyId and secretAccessKey; without it, the pod's own identity counts
+    #[arg(long, value_name = "DIR")]
+    credentials: Option<PathBuf>,
+}
+
+fn identity(text: &str) -> Result<String, String> {
+    let known = is_identity(text);
+    known.then(|| text.to_owned()).ok_or_else(|| "an identity has small letters, digits and '-'".to_owned())
+}
+
+impl ArchiveOptions {
+    /// Opens it. Nothing is asked yet.
+    pub(super) fn open(&self) -> Result<Store, Ended> {
+        let Self { archive, region, endpoint, credentials, .. } = self;
+        let place = ArchivePlace {
+            target: archive.to_string(),
+            region: region.clone(),
+            endpoint: endpoint.clone(),
+            credentials: credentials.is_some(),
+        };
+        let access = access(&place, credentials.as_deref().unwrap_or(Path::new("/"))).map_err(Ended::ForNow)?;
+        Store::open_with(archive, &access).map_err(|error| Ended::ForNow(error.to_string()))
+    }
+}
+
+/// Whether an archive may give later what it does not give now.
+pub(super) fn read_error(error: &anyhow::Error) -> Ended {
+    let text = format!("{error:#}");
+    let passes = error.downcast_ref::<CollectError>().is_some_and(|error| {
+        matches!(
+            error,
+            CollectError::Later { .. }
+                | CollectError::Store(_)
+                | CollectError::Io { .. }
+                | CollectError::Segment(ShipError::Store(_))
+                | CollectError::Base(BaseError::Store(_) | BaseError::Io(_))
+        )
+    });
+    if passes { Ended::ForNow(text) } else { Ended::ForGood(text) }
+}

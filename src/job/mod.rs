@@ -1,0 +1,79 @@
+//! What the Jobs of the operator run: heavy work that belongs neither into a member's pod nor into the operator.
+//!
+//! A Job's pod reports what came of it through its termination message, and its exit code says whether trying again may help.
+
+mod archive_options;
+mod restore;
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use tokio::runtime;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::print_message;
+use crate::model::report::Report;
+
+/// Run what a Job of the operator is for.
+///
+/// Exit codes: 0 done; 1 trying again does not help; 2 it may help.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The file that gets the report, as JSON
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log", global = true)]
+    report: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plan a restore from an archive, and store the plan there
+    RestorePlan(Box<restore::PlanOptions>),
+    /// Carry out a plan of a restore that is stored in an archive
+    RestoreApply(Box<restore::ApplyOptions>),
+}
+
+/// Why a Job's pod did not come to its end.
+#[derive(Debug)]
+enum Ended {
+    /// Trying again does not help.
+    ForGood(String),
+    /// Another pod may come further.
+    ForNow(String),
+}
+
+/// Runs the command and returns the exit code.
+pub fn main(options: Options) -> i32 {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let Options { report: file, command } = options;
+    let ended = runtime::Builder::new_current_thread().enable_all().build();
+    let ended = ended.map_err(|error| Ended::ForNow(error.to_string())).and_then(|runtime| {
+        runtime.block_on(async {
+            match command {
+                Command::RestorePlan(options) => restore::plan(&options).await,
+                Command::RestoreApply(options) => restore::apply(&options).await,
+            }
+        })
+    });
+    let (report, code) = match ended {
+        Ok(report) => (report, 0),
+        Err(Ended::ForGood(why)) => (failed(&why), 1),
+        Err(Ended::ForNow(why)) => (failed(&why), 2),
+    };
+    let text = serde_json::to_string(&report).map_err(std::io::Error::from);
+    if let Err(error) = text.and_then(|text| fs::write(&file, text)) {
+        print_message("error", &format!("the report cannot be written to {}: {error}", file.display()));
+        return 2;
+    }
+    code
+}
+
+fn failed(why: &str) -> Report {
+    print_message("error", why);
+    Report::of_error(why)
+}

@@ -1,0 +1,285 @@
+//! Plans a restore from an archive, and carries it out.
+//!
+//! The plan is stored in the archive, so that whoever is killed or moved to another node goes on with the plan that was approved.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use tracing::info;
+use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
+
+use super::Ended;
+use super::archive_options::{ArchiveOptions, read_error};
+use crate::api::{RestoreApplied, RestorePlan};
+use crate::archive::collect::Collection;
+use crate::archive::plans::{self, PlanKey, PlanStoreError};
+use crate::archive::tree::tree_at;
+use crate::cli::{Output, range};
+use crate::model::parent::At;
+use crate::model::report::Report;
+use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply as carry_out};
+use crate::restore::command::{just_before, password, print_plan, server};
+use crate::restore::hash::Digest;
+use crate::restore::options::{Access, Existing, Lineage, Options};
+use crate::restore::plan::{Counts, plan as planned};
+use crate::restore::plan_file::{LONGEST, PlanFile};
+use crate::restore::reader::{ReadError, read};
+use crate::restore::scope::{Scope, Top};
+use crate::restore::wanted::{Limits, Wanted};
+use crate::zk::znodes::Session;
+
+/// Lines of a plan that go to the log.
+const SHOWN: usize = 1000;
+/// Progress is logged each time that so much more is done.
+const STEP: usize = 10_000;
+const LEVEL: i32 = 3;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ExistingArg {
+    Keep,
+    KeepNewer,
+    Overwrite,
+}
+
+/// What both commands need.
+#[derive(Args, Debug)]
+struct Common {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// The uid of the `ZooKeeperRestore`, which stands in the plan's name
+    #[arg(long, value_name = "UID")]
+    restore: String,
+    /// A server of the ensemble; can be repeated
+    #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
+    server: Vec<String>,
+    /// A folder for what is fetched. What is in its folder `work` is deleted
+    #[arg(long, value_name = "DIR")]
+    scratch: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PlanOptions {
+    #[command(flatten)]
+    common: Common,
+    /// The point: a zxid such as 0x10000002a or a time with its zone
+    #[arg(long, value_name = "POINT")]
+    at: At,
+    /// The point is just before
+    #[arg(long)]
+    exclusive: bool,
+    /// A znode with all below it; can be repeated
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    path: Vec<String>,
+    /// A znode alone; can be repeated
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    znode: Vec<String>,
+    /// Restore to this path instead
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    to: Option<String>,
+    /// What happens to znodes that exist and differ
+    #[arg(long, value_enum, default_value = "keep")]
+    existing: ExistingArg,
+    /// With keep-newer: up to this transaction znodes are overwritten
+    #[arg(long, value_name = "ZXID")]
+    newer_than: Option<Zxid>,
+    /// The archive is of the ensemble that is restored to
+    #[arg(long)]
+    same_ensemble: bool,
+    /// Delete what was not there at the point
+    #[arg(long)]
+    delete_extra: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ApplyOptions {
+    #[command(flatten)]
+    common: Common,
+    /// The hash of the plan
+    #[arg(long, value_name = "HASH")]
+    plan: Digest,
+    /// Go on with a new plan where others have changed the same znodes
+    #[arg(long)]
+    replan: bool,
+}
+
+impl Common {
+    /// An empty folder.
+    fn work(&self) -> Result<PathBuf, Ended> {
+        let path = self.scratch.join("work");
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|error| scratch(&path, &error))?;
+        }
+        fs::create_dir_all(&path).map_err(|error| scratch(&path, &error))?;
+        Ok(path)
+    }
+
+    fn key(&self, hash: Digest) -> PlanKey {
+        PlanKey { identity: self.archive.identity.clone(), restore: self.restore.clone(), hash: hash.to_string() }
+    }
+}
+
+fn scratch(path: &Path, error: &std::io::Error) -> Ended {
+    Ended::ForNow(format!("{}: {error}", path.display()))
+}
+
+fn for_good(error: impl std::fmt::Display) -> Ended {
+    Ended::ForGood(error.to_string())
+}
+
+fn unread(error: ReadError) -> Ended {
+    match error {
+        ReadError::Unknown { .. } => Ended::ForNow(error.to_string()),
+        other => Ended::ForGood(other.to_string()),
+    }
+}
+
+fn unstored(error: PlanStoreError) -> Ended {
+    let text = error.to_string();
+    if error.may_pass() { Ended::ForNow(text) } else { Ended::ForGood(text) }
+}
+
+/// Plans, and stores the plan.
+pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
+    let scope = scope(options)?;
+    let point = point(options)?;
+    let password = Some(password().ok_or_else(|| for_good("there is no password of the super user"))?);
+    let (limits, work) = (Limits::default(), options.common.work()?);
+    let store = options.common.archive.open()?;
+    let collected = Collection::of(&store, &options.common.archive.identity).await;
+    let collection = collected.map_err(|error| read_error(&error.into()))?;
+    let told = |far: &str| info!(%far, "reading the archive");
+    let tree = tree_at(&collection, point, &work.join("archive"), &told).await.map_err(|error| read_error(&error))?;
+    let wanted = Wanted::of(&tree, &scope, limits).map_err(for_good)?;
+    drop(tree);
+    let decided = decided(options, wanted.zxid)?;
+    let session = Session::with(&options.common.server, password);
+    let mut at = 0;
+    let mut heard = |count: usize| progress(&mut at, count, "znodes of the ensemble read");
+    let live = read(&session, &wanted.scope, limits, &mut heard).await.map_err(unread)?;
+    let made = planned(&wanted, &live, &decided).map_err(for_good)?;
+    let (counts, zxid) = (made.counts, wanted.zxid);
+    let file = PlanFile::of(wanted, decided, made);
+    print_plan(&file, Output::Human, SHOWN).map_err(|error| Ended::ForNow(error.to_string()))?;
+    let mut packed = pack(&file, &work.join("plan")).map_err(|error| scratch(&work, &error))?;
+    let key = options.common.key(file.plan.hash);
+    plans::store(&store, &key, &mut packed).await.map_err(unstored)?;
+    info!(hash = %file.plan.hash, folder = key.folder(), "the plan is stored");
+    Ok(Report { plan: Some(numbers(file.plan.hash, zxid, &counts)), ..Report::default() })
+}
+
+/// Logs a count now and then.
+fn progress(at: &mut usize, count: usize, what: &str) {
+    if count >= *at + STEP {
+        *at = count;
+        info!(count, "{what}");
+    }
+}
+
+fn scope(options: &PlanOptions) -> Result<Scope, Ended> {
+    let subtrees = options.path.iter().map(|path| Top { path: path.clone(), subtree: true });
+    let alone = options.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
+    Scope::new(subtrees.chain(alone).collect(), options.to.clone()).map_err(for_good)
+}
+
+fn point(options: &PlanOptions) -> Result<Point, Ended> {
+    let point = match options.at {
+        At::Zxid(zxid) => Point::Zxid(zxid),
+        At::Time(time) => Point::Time(time.as_millisecond()),
+    };
+    if options.exclusive { just_before(point).map_err(Ended::ForGood) } else { Ok(point) }
+}
+
+fn decided(options: &PlanOptions, point: Zxid) -> Result<Options, Ended> {
+    let existing = match options.existing {
+        ExistingArg::Keep => Existing::Keep,
+        ExistingArg::KeepNewer => Existing::KeepNewer { than: options.newer_than.unwrap_or(point) },
+        ExistingArg::Overwrite => Existing::Overwrite,
+    };
+    let lineage = if options.same_ensemble { Lineage::Same } else { Lineage::Other };
+    let decided = Options { existing, delete_extra: options.delete_extra, lineage, access: Access::Super };
+    decided.check().map_err(for_good)?;
+    Ok(decided)
+}
+
+fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let &Counts { create, set, set_acl, delete, equal, skipped, extra } = counts;
+    RestorePlan {
+        hash: hash.to_string(),
+        zxid: format!("{zxid:#}"),
+        changes: number(create + set + set_acl + delete),
+        create: number(create),
+        set: number(set),
+        set_acl: number(set_acl),
+        delete: number(delete),
+        equal: number(equal),
+        skipped: number(skipped),
+        extra: number(extra),
+    }
+}
+
+fn pack(file: &PlanFile, path: &Path) -> std::io::Result<File> {
+    let mut packed = File::options().read(true).write(true).create_new(true).open(path)?;
+    let mut packer = zstd::Encoder::new(&packed, LEVEL)?;
+    file.write(BufWriter::with_capacity(1 << 20, &mut packer), LONGEST)?;
+    packer.finish()?;
+    packed.rewind()?;
+    Ok(packed)
+}
+
+fn unpack(packed: &mut File) -> std::io::Result<Vec<u8>> {
+    packed.rewind()?;
+    let mut text = Vec::new();
+    zstd::Decoder::new(packed)?.take(LONGEST + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Carries out a stored plan.
+pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
+    let password = Some(password().ok_or_else(|| for_good("there is no password of the super user"))?);
+    let (limits, work) = (Limits::default(), options.common.work()?);
+    let store = options.common.archive.open()?;
+    let path = work.join("plan");
+    let opened = File::options().read(true).write(true).create_new(true).open(&path);
+    let mut packed = opened.map_err(|error| scratch(&path, &error))?;
+    plans::fetch(&store, &options.common.key(options.plan), &mut packed).await.map_err(unstored)?;
+    let text = unpack(&mut packed).map_err(|error| for_good(format!("the stored plan cannot be unpacked: {error}")))?;
+    let file = PlanFile::read(&text, limits).map_err(for_good)?;
+    drop(text);
+    if file.plan.hash != options.plan {
+        return Err(for_good(format!("under the name of plan {} is plan {}", options.plan, file.plan.hash)));
+    }
+    let session = Session::with(&options.common.server, password);
+    let changed = if options.replan { ChangedSincePlan::Replan } else { ChangedSincePlan::Fail };
+    let (mut read, mut done) = (0, 0);
+    let mut heard = |far: Progress| match far {
+        Progress::Read(count) => progress(&mut read, count, "znodes of the ensemble read"),
+        Progress::Done(count, of) => progress(&mut done, count, &format!("of {of} changes done")),
+    };
+    let applied = carry_out(&session, &file, changed, limits, &mut heard).await.map_err(stopped)?;
+    for moved in applied.moved.iter().take(SHOWN) {
+        info!(%moved, "changed by others since the plan was made");
+    }
+    for path in applied.gone.iter().take(SHOWN) {
+        info!(path, "created by this run and deleted by others: not created again");
+    }
+    info!(changes = applied.done, "the plan is carried out");
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let applied = RestoreApplied { changes: number(applied.done), changed_by_others: number(applied.moved.len()) };
+    Ok(Report { applied: Some(applied), ..Report::default() })
+}
+
+fn stopped(error: ApplyError) -> Ended {
+    match error {
+        ApplyError::Moved { first, moved } => Ended::ForGood(format!(
+            "{} others' changes since the plan was made, the first: {first}; nothing was done about them. Create another ZooKeeperRestore, or this one with changedSincePlan: Replan",
+            moved.len()
+        )),
+        ApplyError::Read(error) => unread(error),
+        error @ ApplyError::Unsettled { .. } => Ended::ForNow(error.to_string()),
+        other @ (ApplyError::Options(_) | ApplyError::Refused { .. }) => Ended::ForGood(other.to_string()),
+    }
+}

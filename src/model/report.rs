@@ -1,0 +1,65 @@
+//! What a Job's pod reports at its end, through its termination message.
+//!
+//! The kubelet keeps 4096 bytes of it, and whoever may exec into a pod can write it: it is read like any stranger's text.
+
+use serde::{Deserialize, Serialize};
+
+use super::words::cut;
+use crate::api::{RestoreApplied, RestorePlan};
+
+/// The longest report that is read: what a kubelet keeps.
+pub const LONGEST: usize = 4096;
+/// The most of an error that is reported, so that the rest has room.
+const ERROR: usize = 1024;
+
+/// What a Job's pod reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<RestorePlan>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<RestoreApplied>,
+    /// Why it ended before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// One of an error.
+    pub fn of_error(text: &str) -> Self {
+        Self { error: Some(cut(text, ERROR)), ..Self::default() }
+    }
+
+    /// Reads one; `None` for anything else.
+    pub fn read(text: &str) -> Option<Self> {
+        let report: Self = serde_json::from_str(text.get(..LONGEST).unwrap_or(text)).ok()?;
+        let error = report.error.map(|error| cut(&error, ERROR));
+        let hex = |text: &str, most: usize| text.len() <= most && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let whole = |plan: &RestorePlan| {
+            plan.hash.len() == 64 && hex(&plan.hash, 64) && plan.zxid.strip_prefix("0x").is_some_and(|zxid| hex(zxid, 16))
+        };
+        Some(Self { plan: report.plan.filter(whole), error, ..report })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_as_it_was_written_and_a_strangers_is_none() {
+        let plan = RestorePlan { hash: "ab".repeat(32), zxid: "0x10000002a".to_owned(), changes: 3, ..RestorePlan::default() };
+        let report = Report { plan: Some(plan), ..Report::default() };
+        let text = serde_json::to_string(&report).unwrap();
+        assert!(text.len() < LONGEST);
+        assert_eq!(Report::read(&text), Some(report));
+        assert_eq!(Report::read("sh: not found"), None);
+        let long = Report::read(&format!(r#"{{"error": "{}", "plan": null}}"#, "x".repeat(3000))).unwrap();
+        assert!(long.error.unwrap().len() <= ERROR + 8);
+        let odd = text.replace("ab", "zz");
+        assert_eq!(Report::read(&odd).unwrap().plan, None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Reads everything that a decision about a restore needs, and decides nothing.
+
+use std::time::Instant;
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use kube::core::ObjectList;
+use serde_json::Value;
+
+use super::Context;
+use super::plan::{EnsembleFacts, JobFacts, Outcome, PodFacts, Seen};
+use crate::api::{ZooKeeperEnsemble, ZooKeeperRestore};
+use crate::model::archive::ArchivePlace;
+use crate::model::names::RESTORE_LABEL;
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::report::Report;
+use crate::model::words::{QUOTE, cut};
+use crate::model::{Desired, Hindrance, Live, Names};
+use crate::operator::kit::read::{self, Fresh, Owner, PAGE, whole};
+use crate::operator::kit::timeout::ApiError;
+use crate::render::restore::{apply_name, plan_name};
+
+/// Everything about one restore.
+pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Seen, ApiError> {
+    let (namespace, name) = (restore.namespace().unwrap_or_default(), restore.name_any());
+    let uid = restore.uid().unwrap_or_default();
+    let reader = Reader { context, namespace: &namespace, name: &name, uid: &uid };
+    let hindrances = context.memories.with(&namespace, &name, |memory| memory.notes.hindrances(Instant::now()));
+    let refused = hindrances.into_values().find_map(|hindrance| match hindrance {
+        Hindrance::Refused { words, .. } => Some(words),
+        Hindrance::Overruled(_) => None,
+    });
+    let ensemble = reader.ensemble(&restore.spec.ensemble).await?;
+    let planning = reader.job(plan_name(&name)).await?;
+    let applying = reader.job(apply_name(&name)).await?;
+    Ok(Seen {
+        names: Names {
+            ensemble: restore.spec.ensemble.clone(),
+            namespace: namespace.clone(),
+            domain: context.cluster_domain.clone(),
+        },
+        name: name.clone(),
+        uid: uid.clone(),
+        generation: restore.metadata.generation,
+        spec: restore.spec.clone(),
+        status: restore.status.clone().unwrap_or_default(),
+        operator: context.operator.clone(),
+        ensemble,
+        planning,
+        applying,
+        refused,
+    })
+}
+
+struct Reader<'a> {
+    context: &'a Context,
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+impl Reader<'_> {
+    async fn ensemble(&self, name: &str) -> Result<Option<EnsembleFacts>, ApiError> {
+        let client = &self.context.kit.client;
+        let found = read::fresh::<ZooKeeperEnsemble>(client, ("ensemble", self.namespace, name), &[]).await?;
+        let Fresh::Whole(ensemble) = found else { return Ok(None) };
+        let status = ensemble.status.clone().unwrap_or_default();
+        let quorum = status.conditions.iter().find(|condition| condition.type_ == "QuorumAvailable");
+        let archive = ensemble.spec.archive.as_ref().map(|archive| &archive.s3);
+        let desired = Desired::from_spec(&ensemble.spec).ok();
+        let template = |desired: &Desired| {
+            desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned)
+        };
+        Ok(Some(EnsembleFacts {
+            identity: status.identity,
+            quorum: quorum.is_some_and(|condition| condition.status == "True"),
+            archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),
+            account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
+            pull_secrets: desired.map(|desired| desired.pull_secrets).unwrap_or_default(),
+        }))
+    }
+
+    async fn job(&self, name: String) -> Result<Option<JobFacts>, ApiError> {
+        let key = ObjectKey { kind: Kind::Job, name };
+        let owner = Owner { kind: "ZooKeeperRestore", label: RESTORE_LABEL, name: self.name, uid: self.uid };
+        let live = read::live(&self.context.kit.client, self.namespace, &key, owner, false).await?;
+        let json = match live {
+            None => return Ok(None),
+            Some(Live::Ours(json)) => json,
+            Some(Live::Leftover { .. }) => return Ok(Some(JobFacts::Leaving)),
+            Some(Live::Orphan(_)) => return Ok(Some(JobFacts::Foreign("nobody".to_owned()))),
+            Some(Live::Foreign { owner }) => return Ok(Some(JobFacts::Foreign(owner))),
+        };
+        let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let pod = self.newest_pod(&key.name, &text("/metadata/uid")).await?;
+        let (uid, resource_version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
+        Ok(Some(JobFacts::Ours { key, uid, resource_version, outcome: outcome(&json), pod }))
+    }
+
+    /// The Job's pod that was made last.
+    async fn newest_pod(&self, job: &str, uid: &str) -> Result<Option<PodFacts>, ApiError> {
+        let api: Api<Pod> = Api::namespaced(self.context.kit.client.clone(), self.namespace);
+        let mut named = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}")).limit(PAGE);
+        let mut newest: Option<(i64, PodFacts)> = None;
+        loop {
+            let page = async { api.list(&named).await.map(Some) };
+            let facts = |list: ObjectList<Pod>| {
+                let ours = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.uid == uid);
+                let facts: Vec<_> = list.items.iter().filter(ours).map(|pod| (since(pod), pod_facts(pod))).collect();
+                (facts, list.metadata.continue_)
+            };
+            let Some((found, more)) = whole(format!("list pods of Job {job}"), page, facts).await? else { break };
+            newest = newest.into_iter().chain(found).max_by_key(|(since, _)| *since);
+            let Some(more) = more.filter(|more| !more.is_empty()) else { break };
+            named = named.continue_token(&more);
+        }
+        Ok(newest.map(|(_, facts)| facts))
+    }
+}
+
+fn since(pod: &Pod) -> i64 {
+    pod.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond())
+}
+
+fn outcome(job: &Value) -> Outcome {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let text = |condition: &Value, key: &str| cut(condition[key].as_str().unwrap_or_default(), QUOTE);
+    let mut said = conditions.filter(|condition| condition["status"] == "True");
+    said.find_map(|condition| match condition["type"].as_str()? {
+        "Complete" => Some(Outcome::Complete),
+        "Failed" => Some(Outcome::Failed { reason: text(condition, "reason"), message: text(condition, "message") }),
+        _ => None,
+    })
+    .unwrap_or(Outcome::Running)
+}
+
+/// What is known of a pod.
+fn pod_facts(pod: &Pod) -> PodFacts {
+    let status = pod.status.clone().unwrap_or_default();
+    let container = status.container_statuses.iter().flatten().next();
+    let state = container.and_then(|container| container.state.as_ref());
+    let ended = state.and_then(|state| state.terminated.as_ref());
+    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let waiting = waiting.filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
+    let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
+    let trouble = if status.reason.as_deref() == Some("Evicted") {
+        Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
+    } else if let Some(condition) = unscheduled {
+        Some(format!("its pod cannot be scheduled: {}", quoted(condition.message.as_ref())))
+    } else if let Some(waiting) = waiting {
+        Some(format!("its pod: {}: {}", quoted(waiting.reason.as_ref()), quoted(waiting.message.as_ref())))
+    } else {
+        ended.filter(|ended| ended.exit_code != 0 && report(ended).is_none()).map(killed)
+    };
+    PodFacts { report: ended.and_then(report), trouble }
+}
+
+fn report(ended: &ContainerStateTerminated) -> Option<Report> {
+    Report::read(ended.message.as_deref()?)
+}
+
+/// A container that ended without a report.
+fn killed(ended: &ContainerStateTerminated) -> String {
+    let reason = ended.reason.as_deref().unwrap_or("Error");
+    let cure = if reason == "OOMKilled" { ": raise resources.limits.memory, or restore one subtree after the other" } else { "" };
+    format!("its pod ended with {} ({}){cure}", ended.exit_code, cut(reason, 64))
+}

@@ -1,0 +1,389 @@
+//! What to do next about a restore: pure, from one observation to one step.
+//!
+//! A restore that was completed or has failed stays so: nothing that happens later carries it out again.
+
+use crate::api::{ChangedPolicy, RestorePhase, RestorePlan, RestoreStatus, ZooKeeperRestoreSpec};
+use crate::model::Names;
+use crate::model::archive::ArchivePlace;
+use crate::model::observed::{ObjectKey, OperatorFacts};
+use crate::model::report::Report;
+use crate::plan::{ConditionStatus, Target, UntimedCondition};
+use crate::render::Rendered;
+use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
+
+/// Everything that was seen of one restore in one pass.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Names of the ensemble's objects.
+    pub names: Names,
+    /// The restore's name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its generation.
+    pub generation: Option<i64>,
+    /// What is wanted.
+    pub spec: ZooKeeperRestoreSpec,
+    /// What was said of it.
+    pub status: RestoreStatus,
+    /// What the operator knows about itself.
+    pub operator: OperatorFacts,
+    /// The ensemble, if there is one.
+    pub ensemble: Option<EnsembleFacts>,
+    /// The Job that plans.
+    pub planning: Option<JobFacts>,
+    /// The Job that carries the plan out.
+    pub applying: Option<JobFacts>,
+    /// The words with which the API server refused the last write.
+    pub refused: Option<String>,
+}
+
+/// What a restore needs to know of its ensemble.
+#[derive(Clone, Debug)]
+pub struct EnsembleFacts {
+    /// Its identity, once it was born.
+    pub identity: Option<String>,
+    /// Whether a quorum serves.
+    pub quorum: bool,
+    /// Where its archive is, and the Secret with the credentials.
+    pub archive: Option<(ArchivePlace, Option<String>)>,
+    /// The account of its pods.
+    pub account: String,
+    /// The Secrets with which its images are pulled.
+    pub pull_secrets: Vec<String>,
+}
+
+/// A Job, as it was seen.
+#[derive(Clone, Debug)]
+pub enum JobFacts {
+    /// Somebody else's.
+    Foreign(String),
+    /// It is being deleted, or of an earlier restore of that name.
+    Leaving,
+    /// This restore's.
+    Ours {
+        /// Its kind and name.
+        key: ObjectKey,
+        /// Its uid.
+        uid: String,
+        /// Its version.
+        resource_version: String,
+        /// How it ended, if it has.
+        outcome: Outcome,
+        /// Its newest pod.
+        pod: Option<PodFacts>,
+    },
+}
+
+/// How a Job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has not.
+    Running,
+    /// Well.
+    Complete,
+    /// Otherwise.
+    Failed {
+        /// Kubernetes' word for it.
+        reason: String,
+        /// And its sentence.
+        message: String,
+    },
+}
+
+/// A Job's pod.
+#[derive(Clone, Debug, Default)]
+pub struct PodFacts {
+    /// What it reported at its end.
+    pub report: Option<Report>,
+    /// What keeps it from running, or ended it.
+    pub trouble: Option<String>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// There is nothing to do.
+    Rest,
+    /// Others have to do something first.
+    Wait(&'static str),
+    /// Creates a Job.
+    Create(Box<Rendered>),
+    /// Deletes a Job whose pod is gone before its report was read: it is created again.
+    Delete(Target),
+}
+
+impl Step {
+    /// In one word, for logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Wait(_) => "wait",
+            Self::Create(_) => "create-job",
+            Self::Delete(_) => "delete-job",
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The step.
+    pub step: Step,
+    /// The status, but for its conditions.
+    pub status: RestoreStatus,
+    /// `None`: as they are.
+    pub conditions: Option<[UntimedCondition; 2]>,
+}
+
+/// Why nothing can be done yet: a reason, and a sentence.
+struct Obstacle(&'static str, String);
+
+/// Decides.
+pub fn plan(seen: &Seen) -> Decision {
+    match seen.status.phase {
+        Some(RestorePhase::Completed | RestorePhase::Failed) => {
+            let status = RestoreStatus { observed_generation: seen.generation, ..seen.status.clone() };
+            Decision { step: Step::Rest, status, conditions: None }
+        }
+        _ => match &seen.status.plan {
+            None => planning(seen),
+            Some(plan) => planned(seen, plan),
+        },
+    }
+}
+
+fn planning(seen: &Seen) -> Decision {
+    let (archive, identity) = match prepared(seen) {
+        Ok(found) => found,
+        Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
+    };
+    let blueprint = archive.blueprint(seen);
+    match &seen.planning {
+        None => {
+            let text = "a Job makes the plan".to_owned();
+            seen.creates(plan_job(&blueprint), RestorePhase::Planning, "Planning", text)
+        }
+        Some(JobFacts::Ours { outcome: Outcome::Complete, pod: Some(PodFacts { report: Some(report), .. }), .. })
+            if report.plan.is_some() =>
+        {
+            let plan = report.plan.clone().unwrap_or_default();
+            let status = RestoreStatus { plan: Some(plan.clone()), identity: Some(identity), ..seen.status.clone() };
+            // What follows is the next pass's, which reads what is said now.
+            let seen = Seen { status, ..seen.clone() };
+            Decision { step: Step::Wait("Planned"), ..seen.says(RestorePhase::Planned, "Planned", counts(&plan), "DryRun", dry(&seen)) }
+        }
+        Some(job) => seen.follows(job, RestorePhase::Planning, "Planning", "the plan is being made"),
+    }
+}
+
+fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
+    if seen.spec.dry_run.unwrap_or(true) {
+        return seen.says(RestorePhase::Planned, "Planned", counts(plan), "DryRun", dry(seen));
+    }
+    if seen.spec.approved_plan.as_ref().is_some_and(|approved| *approved != plan.hash) {
+        let text = format!("approvedPlan is not the hash of the plan, which is {}: nothing is changed", plan.hash);
+        return seen.says(RestorePhase::Planned, "Planned", counts(plan), "NotApproved", text);
+    }
+    let (archive, identity) = match prepared(seen) {
+        Ok(found) => found,
+        Err(obstacle) => return seen.waits(RestorePhase::Planned, obstacle),
+    };
+    if seen.status.identity.as_ref().is_some_and(|planned| *planned != identity) {
+        let text = "the ensemble is another one than the plan was made for: create another ZooKeeperRestore";
+        return seen.fails("EnsembleReplaced", text.to_owned());
+    }
+    let replan = seen.spec.changed_since_plan.unwrap_or_default() == ChangedPolicy::Replan;
+    match &seen.applying {
+        None => {
+            let job = apply_job(&archive.blueprint(seen), &plan.hash, replan);
+            seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned())
+        }
+        Some(JobFacts::Ours { outcome: Outcome::Complete, pod: Some(PodFacts { report: Some(report), .. }), .. })
+            if report.applied.is_some() =>
+        {
+            let applied = report.applied.clone().unwrap_or_default();
+            let others = match applied.changed_by_others {
+                0 => String::new(),
+                some => format!("; others had changed {some} znodes since the plan was made"),
+            };
+            let text = format!("the plan is carried out, the last {} changes by the Job's last pod{others}", applied.changes);
+            let status = RestoreStatus { applied: Some(applied), ..seen.status.clone() };
+            let seen = Seen { status, ..seen.clone() };
+            seen.says(RestorePhase::Completed, "Planned", counts(plan), "Completed", text)
+        }
+        Some(job) => seen.follows(job, RestorePhase::Applying, "Applying", "the plan is being carried out"),
+    }
+}
+
+/// An archive to restore from.
+struct Archive<'a> {
+    place: ArchivePlace,
+    secret: Option<String>,
+    identity: String,
+    same: bool,
+    ensemble: &'a EnsembleFacts,
+}
+
+impl Archive<'_> {
+    fn blueprint<'a>(&'a self, seen: &'a Seen) -> RestoreBlueprint<'a> {
+        RestoreBlueprint {
+            name: &seen.name,
+            uid: &seen.uid,
+            spec: &seen.spec,
+            names: &seen.names,
+            place: &self.place,
+            secret: self.secret.as_deref(),
+            identity: &self.identity,
+            same: self.same,
+            account: &self.ensemble.account,
+            pull_secrets: &self.ensemble.pull_secrets,
+            operator: &seen.operator,
+        }
+    }
+}
+
+/// What a Job needs before it is created: the archive, and the ensemble's identity.
+fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
+    let name = &seen.spec.ensemble;
+    let Some(ensemble) = &seen.ensemble else {
+        let text = format!("there is no ZooKeeperEnsemble {name} in this namespace that can be read: create it, or correct it");
+        return Err(Obstacle("EnsembleNotFound", text));
+    };
+    let Some(identity) = ensemble.identity.clone() else {
+        return Err(Obstacle("NotBorn", format!("ensemble {name} was not born yet: its condition Progressing says why")));
+    };
+    let archive = match (&seen.spec.from, &ensemble.archive) {
+        (Some(from), _) => Archive {
+            place: ArchivePlace::of(&from.s3),
+            secret: from.s3.credentials_secret.clone(),
+            identity: from.identity.clone(),
+            same: from.identity == identity,
+            ensemble,
+        },
+        (None, Some((place, secret))) => Archive {
+            place: place.clone(),
+            secret: secret.clone(),
+            identity: identity.clone(),
+            same: true,
+            ensemble,
+        },
+        (None, None) => {
+            let text = format!("ensemble {name} has no spec.archive: name one with spec.from");
+            return Err(Obstacle("NoArchive", text));
+        }
+    };
+    if !ensemble.quorum {
+        let text = format!("no quorum of ensemble {name} serves: its conditions say why");
+        return Err(Obstacle("NoQuorum", text));
+    }
+    if let Some(words) = &seen.refused {
+        return Err(Obstacle("JobRefused", format!("the API server does not take the Job: {words}")));
+    }
+    Ok((archive, identity))
+}
+
+fn counts(plan: &RestorePlan) -> String {
+    let RestorePlan { hash, zxid, create, set, set_acl, delete, equal, skipped, extra, .. } = plan;
+    format!(
+        "as of {zxid}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped, {extra} were not there; plan {hash}"
+    )
+}
+
+fn dry(seen: &Seen) -> String {
+    let (namespace, name) = (&seen.names.namespace, &seen.name);
+    format!(
+        "nothing is changed before dryRun is false; what would be done: kubectl -n {namespace} logs job/{name}-plan; to do it: kubectl -n {namespace} patch zkr {name} --type merge -p '{{\"spec\":{{\"dryRun\":false,\"approvedPlan\":\"{}\"}}}}'",
+        seen.status.plan.as_ref().map_or("", |plan| &plan.hash)
+    )
+}
+
+impl Seen {
+    /// The status with this phase, and both conditions. `planned` and `completed` are reasons.
+    fn says(
+        &self,
+        phase: RestorePhase,
+        planned: &'static str,
+        plan: String,
+        completed: &'static str,
+        text: String,
+    ) -> Decision {
+        let is = |condition| if condition { ConditionStatus::True } else { ConditionStatus::False };
+        let conditions = [
+            UntimedCondition { name: "Planned", status: is(self.status.plan.is_some()), reason: planned, message: plan },
+            UntimedCondition {
+                name: "Completed",
+                status: is(phase == RestorePhase::Completed),
+                reason: completed,
+                message: text,
+            },
+        ];
+        let status = RestoreStatus {
+            observed_generation: self.generation,
+            phase: Some(phase),
+            conditions: Vec::new(),
+            ..self.status.clone()
+        };
+        Decision { step: Step::Rest, status, conditions: Some(conditions) }
+    }
+
+    /// Says a reason of the condition that is next to become true; the other one keeps what is known.
+    fn next(&self, phase: RestorePhase, reason: &'static str, text: String) -> Decision {
+        match &self.status.plan {
+            None => self.says(phase, reason, text.clone(), reason, text),
+            Some(plan) => self.says(phase, "Planned", counts(plan), reason, text),
+        }
+    }
+
+    fn waits(&self, phase: RestorePhase, Obstacle(reason, text): Obstacle) -> Decision {
+        Decision { step: Step::Wait(reason), ..self.next(phase, reason, text) }
+    }
+
+    fn creates(&self, job: Rendered, phase: RestorePhase, reason: &'static str, text: String) -> Decision {
+        Decision { step: Step::Create(Box::new(job)), ..self.next(phase, reason, text) }
+    }
+
+    fn fails(&self, reason: &'static str, text: String) -> Decision {
+        self.next(RestorePhase::Failed, reason, text)
+    }
+
+    /// A Job that is there, and has not brought what it is for.
+    fn follows(&self, job: &JobFacts, phase: RestorePhase, reason: &'static str, doing: &str) -> Decision {
+        let (key, uid, resource_version, outcome, pod) = match job {
+            JobFacts::Foreign(owner) => {
+                let text = format!("a Job has the name that is needed, and belongs to {owner}: delete it, or create a ZooKeeperRestore of another name");
+                return self.waits(phase, Obstacle("NameTaken", text));
+            }
+            JobFacts::Leaving => {
+                let text = "a Job of that name is being deleted".to_owned();
+                return self.waits(phase, Obstacle("JobLeaving", text));
+            }
+            JobFacts::Ours { key, uid, resource_version, outcome, pod } => (key, uid, resource_version, outcome, pod),
+        };
+        let error = pod.as_ref().and_then(|pod| pod.report.as_ref()?.error.clone());
+        let trouble = pod.as_ref().and_then(|pod| pod.trouble.clone());
+        let why = error.or(trouble);
+        match outcome {
+            Outcome::Running => {
+                let text = match why {
+                    Some(why) => format!("{doing}, and its Job is tried again: {why}"),
+                    None => doing.to_owned(),
+                };
+                self.waits(phase, Obstacle(reason, text))
+            }
+            Outcome::Failed { reason: word, message } => {
+                let why = why.unwrap_or_else(|| format!("{word}: {message}"));
+                let late = if word == "DeadlineExceeded" { "; it had no more time: deadlineSeconds" } else { "" };
+                let failed = if phase == RestorePhase::Planning { "PlanFailed" } else { "ApplyFailed" };
+                self.fails(failed, format!("{why}{late}"))
+            }
+            // Its pod went before its report was read. Planning changes nothing, and a second run of a plan changes nothing more.
+            Outcome::Complete => {
+                let target =
+                    Target { key: key.clone(), uid: uid.clone(), resource_version: resource_version.clone() };
+                let text = format!("{doing} again: the Job's pod is gone, and its report with it");
+                Decision { step: Step::Delete(target), ..self.next(phase, reason, text) }
+            }
+        }
+    }
+}
