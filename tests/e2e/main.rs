@@ -21,6 +21,7 @@ mod parent;
 mod refusals;
 mod regressions;
 mod replacing;
+mod restore;
 mod rolling;
 mod scaling;
 mod writers;

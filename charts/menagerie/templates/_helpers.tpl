@@ -33,14 +33,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 that is not there yet. Secrets are created once and never changed. */ -}}
 {{- define "menagerie.rules" -}}
 - apiGroups: [menagerie.dev]
-  resources: [zookeeperensembles]
+  resources: [zookeeperensembles, zookeeperrestores]
   verbs: [get, list, watch]
 - apiGroups: [menagerie.dev]
-  resources: [zookeeperensembles/status]
+  resources: [zookeeperensembles/status, zookeeperrestores/status]
   verbs: [patch]
 # Owner references that block deletion, where the cluster enforces permissions on them (OpenShift).
 - apiGroups: [menagerie.dev]
-  resources: [zookeeperensembles/finalizers]
+  resources: [zookeeperensembles/finalizers, zookeeperrestores/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
@@ -63,6 +63,9 @@ that is not there yet. Secrets are created once and never changed. */ -}}
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
