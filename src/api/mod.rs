@@ -15,8 +15,8 @@ pub use ensemble::{
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
 pub use restore::{
-    ChangedPolicy, ExistingPolicy, RestoreApplied, RestoreFrom, RestorePhase, RestorePlan, RestoreStatus, ZooKeeperRestore,
-    ZooKeeperRestoreSpec,
+    ChangedPolicy, ExistingPolicy, RestoreApplied, RestoreFrom, RestorePhase, RestorePlan, RestoreStatus,
+    ZooKeeperRestore, ZooKeeperRestoreSpec,
 };
 pub use schema::{crds, crds_yaml};
 pub use status::{

@@ -47,7 +47,7 @@ use super::archive::S3Spec;
         .message("existing: KeepNewer compares zxids, which mean something only within one ensemble's history: use Keep or Overwrite with from")
 )]
 pub struct ZooKeeperRestoreSpec {
-    /// The ZooKeeperEnsemble in this namespace whose znodes are brought back.
+    /// The `ZooKeeperEnsemble` in this namespace whose znodes are brought back.
     #[schemars(length(min = 1, max = 50))]
     pub ensemble: String,
 
@@ -86,12 +86,12 @@ pub struct ZooKeeperRestoreSpec {
         .message("to must be a znode's path such as /app-before, and not below /zookeeper, which is ZooKeeper's own"))]
     pub to: Option<String>,
 
-    /// What happens to znodes that exist and differ: Keep (they stay, default), KeepNewer (they stay if their data was set after newerThan)
+    /// What happens to znodes that exist and differ: Keep (they stay, default), `KeepNewer` (they stay if their data was set after newerThan)
     /// or Overwrite (they become as they were).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<ExistingPolicy>,
 
-    /// With KeepNewer: up to this transaction znodes are overwritten. Default: the point.
+    /// With `KeepNewer`: up to this transaction znodes are overwritten. Default: the point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 18))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$')")

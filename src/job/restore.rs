@@ -136,7 +136,7 @@ fn unread(error: ReadError) -> Ended {
     }
 }
 
-fn unstored(error: PlanStoreError) -> Ended {
+fn unstored(error: &PlanStoreError) -> Ended {
     let text = error.to_string();
     if error.may_pass() { Ended::ForNow(text) } else { Ended::ForGood(text) }
 }
@@ -165,7 +165,7 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     print_plan(&file, Output::Human, SHOWN).map_err(|error| Ended::ForNow(error.to_string()))?;
     let mut packed = pack(&file, &work.join("plan")).map_err(|error| scratch(&work, &error))?;
     let key = options.common.key(file.plan.hash);
-    plans::store(&store, &key, &mut packed).await.map_err(unstored)?;
+    plans::store(&store, &key, &mut packed).await.map_err(|error| unstored(&error))?;
     info!(hash = %file.plan.hash, folder = key.folder(), "the plan is stored");
     Ok(Report { plan: Some(numbers(file.plan.hash, zxid, &counts)), ..Report::default() })
 }
@@ -222,12 +222,12 @@ fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
 }
 
 fn pack(file: &PlanFile, path: &Path) -> std::io::Result<File> {
-    let mut packed = File::options().read(true).write(true).create_new(true).open(path)?;
-    let mut packer = zstd::Encoder::new(&packed, LEVEL)?;
-    file.write(BufWriter::with_capacity(1 << 20, &mut packer), LONGEST)?;
-    packer.finish()?;
-    packed.rewind()?;
-    Ok(packed)
+    let mut to = File::options().read(true).write(true).create_new(true).open(path)?;
+    let mut encoder = zstd::Encoder::new(&to, LEVEL)?;
+    file.write(BufWriter::with_capacity(1 << 20, &mut encoder), LONGEST)?;
+    encoder.finish()?;
+    to.rewind()?;
+    Ok(to)
 }
 
 fn unpack(packed: &mut File) -> std::io::Result<Vec<u8>> {
@@ -245,7 +245,7 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     let path = work.join("plan");
     let opened = File::options().read(true).write(true).create_new(true).open(&path);
     let mut packed = opened.map_err(|error| scratch(&path, &error))?;
-    plans::fetch(&store, &options.common.key(options.plan), &mut packed).await.map_err(unstored)?;
+    plans::fetch(&store, &options.common.key(options.plan), &mut packed).await.map_err(|error| unstored(&error))?;
     let text = unpack(&mut packed).map_err(|error| for_good(format!("the stored plan cannot be unpacked: {error}")))?;
     let file = PlanFile::read(&text, limits).map_err(for_good)?;
     drop(text);

@@ -39,7 +39,9 @@ impl Report {
         let error = report.error.map(|error| cut(&error, ERROR));
         let hex = |text: &str, most: usize| text.len() <= most && text.bytes().all(|b| b.is_ascii_hexdigit());
         let whole = |plan: &RestorePlan| {
-            plan.hash.len() == 64 && hex(&plan.hash, 64) && plan.zxid.strip_prefix("0x").is_some_and(|zxid| hex(zxid, 16))
+            plan.hash.len() == 64
+                && hex(&plan.hash, 64)
+                && plan.zxid.strip_prefix("0x").is_some_and(|zxid| hex(zxid, 16))
         };
         Some(Self { plan: report.plan.filter(whole), error, ..report })
     }
@@ -51,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_report_is_read_as_it_was_written_and_a_strangers_is_none() {
-        let plan = RestorePlan { hash: "ab".repeat(32), zxid: "0x10000002a".to_owned(), changes: 3, ..RestorePlan::default() };
+        let plan =
+            RestorePlan { hash: "ab".repeat(32), zxid: "0x10000002a".to_owned(), changes: 3, ..RestorePlan::default() };
         let report = Report { plan: Some(plan), ..Report::default() };
         let text = serde_json::to_string(&report).unwrap();
         assert!(text.len() < LONGEST);

@@ -65,14 +65,14 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
     args.extend(newer_than.iter().map(|zxid| format!("--newer-than={zxid}")));
     args.extend(delete_extra.unwrap_or_default().then(|| "--delete-extra".to_owned()));
     args.extend(blueprint.same.then(|| "--same-ensemble".to_owned()));
-    job(blueprint, plan_name(blueprint.name), args)
+    job(blueprint, &plan_name(blueprint.name), args)
 }
 
 /// The Job that carries a plan out.
 pub fn apply_job(blueprint: &RestoreBlueprint<'_>, hash: &str, replan: bool) -> Rendered {
     let mut args = vec!["job".to_owned(), "restore-apply".to_owned(), format!("--plan={hash}")];
     args.extend(replan.then(|| "--replan".to_owned()));
-    job(blueprint, apply_name(blueprint.name), args)
+    job(blueprint, &apply_name(blueprint.name), args)
 }
 
 /// Name of the Job that plans.
@@ -85,7 +85,7 @@ pub fn apply_name(restore: &str) -> String {
     format!("{restore}-apply")
 }
 
-fn job(blueprint: &RestoreBlueprint<'_>, name: String, mut args: Vec<String>) -> Rendered {
+fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> Rendered {
     let RestoreBlueprint { name: restore, uid, spec, names, place, secret, identity, operator, .. } = blueprint;
     args.extend([
         format!("--restore={uid}"),
@@ -123,8 +123,9 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: String, mut args: Vec<String>) ->
             mounts.push(json!({"name": "archive", "mountPath": CREDENTIALS, "readOnly": true}));
         }
     }
-    let labels = json!({"app.kubernetes.io/name": "zookeeper-restore", RESTORE_LABEL: restore, MANAGED_BY_LABEL: MANAGED_BY});
-    let key = ObjectKey { kind: Kind::Job, name: name.clone() };
+    let labels =
+        json!({"app.kubernetes.io/name": "zookeeper-restore", RESTORE_LABEL: restore, MANAGED_BY_LABEL: MANAGED_BY});
+    let key = ObjectKey { kind: Kind::Job, name: name.to_owned() };
     let mut json = json!({
         "apiVersion": key.kind.resource().api_version,
         "kind": key.kind.as_str(),

@@ -94,8 +94,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
 
 /// Carries out one step.
 async fn act(context: &Context, restore: &ZooKeeperRestore, step: &Step) -> Result<(), ApiError> {
-    let (client, namespace, name) =
-        (&context.kit.client, restore.namespace().unwrap_or_default(), restore.name_any());
+    let (client, namespace, name) = (&context.kit.client, restore.namespace().unwrap_or_default(), restore.name_any());
     match step {
         Step::Rest | Step::Wait(_) => Ok(()),
         Step::Create(job) => {

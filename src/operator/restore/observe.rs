@@ -9,7 +9,7 @@ use kube::core::ObjectList;
 use serde_json::Value;
 
 use super::Context;
-use super::plan::{EnsembleFacts, JobFacts, Outcome, PodFacts, Seen};
+use super::plan::{EnsembleFacts, JobFacts, Outcome, OwnJob, PodFacts, Seen};
 use crate::api::{ZooKeeperEnsemble, ZooKeeperRestore};
 use crate::model::archive::ArchivePlace;
 use crate::model::names::RESTORE_LABEL;
@@ -19,6 +19,7 @@ use crate::model::words::{QUOTE, cut};
 use crate::model::{Desired, Hindrance, Live, Names};
 use crate::operator::kit::read::{self, Fresh, Owner, PAGE, whole};
 use crate::operator::kit::timeout::ApiError;
+use crate::plan::Target;
 use crate::render::restore::{apply_name, plan_name};
 
 /// Everything about one restore.
@@ -69,9 +70,8 @@ impl Reader<'_> {
         let quorum = status.conditions.iter().find(|condition| condition.type_ == "QuorumAvailable");
         let archive = ensemble.spec.archive.as_ref().map(|archive| &archive.s3);
         let desired = Desired::from_spec(&ensemble.spec).ok();
-        let template = |desired: &Desired| {
-            desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned)
-        };
+        let template =
+            |desired: &Desired| desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned);
         Ok(Some(EnsembleFacts {
             identity: status.identity,
             quorum: quorum.is_some_and(|condition| condition.status == "True"),
@@ -94,8 +94,8 @@ impl Reader<'_> {
         };
         let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let pod = self.newest_pod(&key.name, &text("/metadata/uid")).await?;
-        let (uid, resource_version) = (text("/metadata/uid"), text("/metadata/resourceVersion"));
-        Ok(Some(JobFacts::Ours { key, uid, resource_version, outcome: outcome(&json), pod }))
+        let target = Target { key, uid: text("/metadata/uid"), resource_version: text("/metadata/resourceVersion") };
+        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod }))))
     }
 
     /// The Job's pod that was made last.
@@ -143,7 +143,8 @@ fn pod_facts(pod: &Pod) -> PodFacts {
     let ended = state.and_then(|state| state.terminated.as_ref());
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     let waiting = state.and_then(|state| state.waiting.as_ref());
-    let waiting = waiting.filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
+    let waiting =
+        waiting.filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
     let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
     let trouble = if status.reason.as_deref() == Some("Evicted") {
         Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
@@ -164,6 +165,10 @@ fn report(ended: &ContainerStateTerminated) -> Option<Report> {
 /// A container that ended without a report.
 fn killed(ended: &ContainerStateTerminated) -> String {
     let reason = ended.reason.as_deref().unwrap_or("Error");
-    let cure = if reason == "OOMKilled" { ": raise resources.limits.memory, or restore one subtree after the other" } else { "" };
+    let cure = if reason == "OOMKilled" {
+        ": raise resources.limits.memory, or restore one subtree after the other"
+    } else {
+        ""
+    };
     format!("its pod ended with {} ({}){cure}", ended.exit_code, cut(reason, 64))
 }

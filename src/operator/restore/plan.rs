@@ -5,7 +5,7 @@
 use crate::api::{ChangedPolicy, RestorePhase, RestorePlan, RestoreStatus, ZooKeeperRestoreSpec};
 use crate::model::Names;
 use crate::model::archive::ArchivePlace;
-use crate::model::observed::{ObjectKey, OperatorFacts};
+use crate::model::observed::OperatorFacts;
 use crate::model::report::Report;
 use crate::plan::{ConditionStatus, Target, UntimedCondition};
 use crate::render::Rendered;
@@ -61,18 +61,28 @@ pub enum JobFacts {
     /// It is being deleted, or of an earlier restore of that name.
     Leaving,
     /// This restore's.
-    Ours {
-        /// Its kind and name.
-        key: ObjectKey,
-        /// Its uid.
-        uid: String,
-        /// Its version.
-        resource_version: String,
-        /// How it ended, if it has.
-        outcome: Outcome,
-        /// Its newest pod.
-        pod: Option<PodFacts>,
-    },
+    Ours(Box<OwnJob>),
+}
+
+/// A Job of this restore.
+#[derive(Clone, Debug)]
+pub struct OwnJob {
+    /// The Job, as it was seen.
+    pub target: Target,
+    /// How it ended, if it has.
+    pub outcome: Outcome,
+    /// Its newest pod.
+    pub pod: Option<PodFacts>,
+}
+
+impl JobFacts {
+    /// What its pod reported, if it ended well.
+    fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Ours(job) if job.outcome == Outcome::Complete => job.pod.as_ref()?.report.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// How a Job ended.
@@ -159,21 +169,19 @@ fn planning(seen: &Seen) -> Decision {
         Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
     };
     let blueprint = archive.blueprint(seen);
-    match &seen.planning {
-        None => {
-            let text = "a Job makes the plan".to_owned();
-            seen.creates(plan_job(&blueprint), RestorePhase::Planning, "Planning", text)
-        }
-        Some(JobFacts::Ours { outcome: Outcome::Complete, pod: Some(PodFacts { report: Some(report), .. }), .. })
-            if report.plan.is_some() =>
-        {
-            let plan = report.plan.clone().unwrap_or_default();
+    let Some(job) = &seen.planning else {
+        let text = "a Job makes the plan".to_owned();
+        return seen.creates(plan_job(&blueprint), RestorePhase::Planning, "Planning", text);
+    };
+    match job.report().and_then(|report| report.plan.clone()) {
+        Some(plan) => {
             let status = RestoreStatus { plan: Some(plan.clone()), identity: Some(identity), ..seen.status.clone() };
-            // What follows is the next pass's, which reads what is said now.
             let seen = Seen { status, ..seen.clone() };
-            Decision { step: Step::Wait("Planned"), ..seen.says(RestorePhase::Planned, "Planned", counts(&plan), "DryRun", dry(&seen)) }
+            let said = seen.says(RestorePhase::Planned, "Planned", counts(&plan), "DryRun", dry(&seen));
+            // What follows is the next pass's, which reads what is said now.
+            Decision { step: Step::Wait("Planned"), ..said }
         }
-        Some(job) => seen.follows(job, RestorePhase::Planning, "Planning", "the plan is being made"),
+        None => seen.follows(job, RestorePhase::Planning, "Planning", "the plan is being made"),
     }
 }
 
@@ -194,25 +202,23 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
         return seen.fails("EnsembleReplaced", text.to_owned());
     }
     let replan = seen.spec.changed_since_plan.unwrap_or_default() == ChangedPolicy::Replan;
-    match &seen.applying {
-        None => {
-            let job = apply_job(&archive.blueprint(seen), &plan.hash, replan);
-            seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned())
-        }
-        Some(JobFacts::Ours { outcome: Outcome::Complete, pod: Some(PodFacts { report: Some(report), .. }), .. })
-            if report.applied.is_some() =>
-        {
-            let applied = report.applied.clone().unwrap_or_default();
+    let Some(job) = &seen.applying else {
+        let job = apply_job(&archive.blueprint(seen), &plan.hash, replan);
+        return seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned());
+    };
+    match job.report().and_then(|report| report.applied.clone()) {
+        Some(applied) => {
             let others = match applied.changed_by_others {
                 0 => String::new(),
                 some => format!("; others had changed {some} znodes since the plan was made"),
             };
-            let text = format!("the plan is carried out, the last {} changes by the Job's last pod{others}", applied.changes);
+            let text =
+                format!("the plan is carried out, the last {} changes by the Job's last pod{others}", applied.changes);
             let status = RestoreStatus { applied: Some(applied), ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
             seen.says(RestorePhase::Completed, "Planned", counts(plan), "Completed", text)
         }
-        Some(job) => seen.follows(job, RestorePhase::Applying, "Applying", "the plan is being carried out"),
+        None => seen.follows(job, RestorePhase::Applying, "Applying", "the plan is being carried out"),
     }
 }
 
@@ -247,11 +253,16 @@ impl Archive<'_> {
 fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let name = &seen.spec.ensemble;
     let Some(ensemble) = &seen.ensemble else {
-        let text = format!("there is no ZooKeeperEnsemble {name} in this namespace that can be read: create it, or correct it");
+        let text = format!(
+            "there is no ZooKeeperEnsemble {name} in this namespace that can be read: create it, or correct it"
+        );
         return Err(Obstacle("EnsembleNotFound", text));
     };
     let Some(identity) = ensemble.identity.clone() else {
-        return Err(Obstacle("NotBorn", format!("ensemble {name} was not born yet: its condition Progressing says why")));
+        return Err(Obstacle(
+            "NotBorn",
+            format!("ensemble {name} was not born yet: its condition Progressing says why"),
+        ));
     };
     let archive = match (&seen.spec.from, &ensemble.archive) {
         (Some(from), _) => Archive {
@@ -261,13 +272,9 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
             same: from.identity == identity,
             ensemble,
         },
-        (None, Some((place, secret))) => Archive {
-            place: place.clone(),
-            secret: secret.clone(),
-            identity: identity.clone(),
-            same: true,
-            ensemble,
-        },
+        (None, Some((place, secret))) => {
+            Archive { place: place.clone(), secret: secret.clone(), identity: identity.clone(), same: true, ensemble }
+        }
         (None, None) => {
             let text = format!("ensemble {name} has no spec.archive: name one with spec.from");
             return Err(Obstacle("NoArchive", text));
@@ -310,7 +317,12 @@ impl Seen {
     ) -> Decision {
         let is = |condition| if condition { ConditionStatus::True } else { ConditionStatus::False };
         let conditions = [
-            UntimedCondition { name: "Planned", status: is(self.status.plan.is_some()), reason: planned, message: plan },
+            UntimedCondition {
+                name: "Planned",
+                status: is(self.status.plan.is_some()),
+                reason: planned,
+                message: plan,
+            },
             UntimedCondition {
                 name: "Completed",
                 status: is(phase == RestorePhase::Completed),
@@ -349,16 +361,18 @@ impl Seen {
 
     /// A Job that is there, and has not brought what it is for.
     fn follows(&self, job: &JobFacts, phase: RestorePhase, reason: &'static str, doing: &str) -> Decision {
-        let (key, uid, resource_version, outcome, pod) = match job {
+        let OwnJob { target, outcome, pod } = match job {
             JobFacts::Foreign(owner) => {
-                let text = format!("a Job has the name that is needed, and belongs to {owner}: delete it, or create a ZooKeeperRestore of another name");
+                let text = format!(
+                    "a Job has the name that is needed, and belongs to {owner}: delete it, or create a ZooKeeperRestore of another name"
+                );
                 return self.waits(phase, Obstacle("NameTaken", text));
             }
             JobFacts::Leaving => {
                 let text = "a Job of that name is being deleted".to_owned();
                 return self.waits(phase, Obstacle("JobLeaving", text));
             }
-            JobFacts::Ours { key, uid, resource_version, outcome, pod } => (key, uid, resource_version, outcome, pod),
+            JobFacts::Ours(job) => &**job,
         };
         let error = pod.as_ref().and_then(|pod| pod.report.as_ref()?.error.clone());
         let trouble = pod.as_ref().and_then(|pod| pod.trouble.clone());
@@ -379,10 +393,8 @@ impl Seen {
             }
             // Its pod went before its report was read. Planning changes nothing, and a second run of a plan changes nothing more.
             Outcome::Complete => {
-                let target =
-                    Target { key: key.clone(), uid: uid.clone(), resource_version: resource_version.clone() };
                 let text = format!("{doing} again: the Job's pod is gone, and its report with it");
-                Decision { step: Step::Delete(target), ..self.next(phase, reason, text) }
+                Decision { step: Step::Delete(target.clone()), ..self.next(phase, reason, text) }
             }
         }
     }

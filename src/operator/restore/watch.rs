@@ -39,7 +39,10 @@ async fn allowed(namespace: Option<&String>, selector: &str, context: &Context) 
     let mut pause = FIRST_PAUSE;
     while let Err(error) = listed::<ZooKeeperRestore>(&context.kit.client, "restores", namespace, selector).await {
         let (error, again_s) = (error.with_cause(), pause.as_secs());
-        warn!(namespace, error, again_s, "restores cannot be managed: are their definition and rights installed? Asking again");
+        warn!(
+            namespace,
+            error, again_s, "restores cannot be managed: are their definition and rights installed? Asking again"
+        );
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
