@@ -281,6 +281,8 @@ pub struct Observation {
     pub password: PasswordFacts,
     /// What others keep from happening, as far as is known.
     pub hindrances: Hindrances,
+    /// The restore that changes its znodes now.
+    pub restoring: Option<String>,
 }
 
 impl Observation {

@@ -19,6 +19,7 @@ use super::ensemble;
 use super::ensemble::metrics::{Archives, Voters};
 use super::kit::controller::stop_signal;
 use super::kit::events::Events;
+use super::kit::holds::Holds;
 use super::kit::memory::Memories;
 use super::kit::metrics::{Metrics, text};
 use super::kit::namespaces::{allowed, listed};
@@ -97,11 +98,13 @@ async fn run(options: Options) -> anyhow::Result<()> {
         assigned_ids: options.assigned_ids,
         searched: super::dns::searched(),
     };
+    let holds = Arc::new(Holds::default());
     let restores = Arc::new(restore::Context {
         kit: Arc::clone(&kit),
         operator: operator.clone(),
         cluster_domain: options.cluster_domain.clone(),
         memories: Memories::default(),
+        holds: Arc::clone(&holds),
     });
     let context = Arc::new(ensemble::Context {
         kit: Arc::clone(&kit),
@@ -110,6 +113,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         voters: Voters::registered(&mut registry),
         archives: Archives::registered(&mut registry),
         memories: Memories::default(),
+        holds,
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

@@ -22,6 +22,8 @@ pub struct Rule {
     pub name: &'static str,
     /// What holds if it has no step.
     pub otherwise: &'static str,
+    /// Whether its step changes who votes, or restarts somebody who serves: that waits while znodes are restored.
+    held: bool,
     step: fn(&View<'_>) -> Option<Step>,
 }
 
@@ -32,7 +34,12 @@ impl PartialEq for Rule {
 }
 
 const fn rule(name: &'static str, step: fn(&View<'_>) -> Option<Step>, otherwise: &'static str) -> Rule {
-    Rule { name, otherwise, step }
+    Rule { name, otherwise, held: false, step }
+}
+
+/// A rule whose step waits while znodes are restored.
+const fn held(name: &'static str, step: fn(&View<'_>) -> Option<Step>, otherwise: &'static str) -> Rule {
+    Rule { held: true, ..rule(name, step, otherwise) }
 }
 
 /// What must hold before the membership is considered. A step of one of these rules is taken as it is.
@@ -72,14 +79,14 @@ pub const MEMBERSHIP_RULES: &[Rule] = &[
     rule("leader-going", drain::relieve, "the leader's pod is not being deleted"),
     rule("denied", rolling::while_denied, "the members let the super user in, or no restart would change that"),
     rule("replace", replace::next, "no member needs a new volume"),
-    rule("grow", membership::grow, "every wanted member votes, or has to wait for one that leaves"),
-    rule("last-pod", membership::lower_now, "every pod is a member's, or the last one has to wait"),
-    rule("leave", membership::leave, "no member is too many, and none is in the way of another"),
-    rule("last-pod-waits", membership::remove_pod, "every pod is a member's, or the last one cannot be deleted"),
+    held("grow", membership::grow, "every wanted member votes, or has to wait for one that leaves"),
+    held("last-pod", membership::lower_now, "every pod is a member's, or the last one has to wait"),
+    held("leave", membership::leave, "no member is too many, and none is in the way of another"),
+    held("last-pod-waits", membership::remove_pod, "every pod is a member's, or the last one cannot be deleted"),
     rule("unused", objects::give_up_unused, "every object is used"),
     rule("controller", objects::taken_in, "the StatefulSet controller has observed the last change"),
     rule("cordoned-leader", drain::hand_over, "the leader's node is not about to be drained"),
-    rule("roll", rolling::roll, "no member that serves is to be restarted now"),
+    held("roll", rolling::roll, "no member that serves is to be restarted now"),
     rule("synced", quorum_view::everybody, "every voter serves and is synced"),
     rule("kept-pod", membership::kept, "no pod is left that cannot be deleted"),
 ];
@@ -124,11 +131,25 @@ fn guarding(guard: Guard, otherwise: Step, decision: Decision) -> Decision {
 fn ask(rules: &'static [Rule], view: &View<'_>, considered: &mut Vec<&'static Rule>) -> Option<Step> {
     for rule in rules {
         if let Some(step) = (rule.step)(view) {
-            return Some(step);
+            // Whoever joins is a copy more: a leader that gave up its seat is not left without it.
+            let passes = matches!(step, Step::Wait(_) | Step::Join { .. });
+            let instead = view.seen.restoring.as_ref().filter(|_| rule.held && !passes);
+            return Some(instead.map_or(step, |restore| Step::Wait(restoring(view, restore))));
         }
         considered.push(rule);
     }
     None
+}
+
+/// One thing at a time: a restore ends by itself, within its `deadlineSeconds`.
+fn restoring(view: &View<'_>, restore: &str) -> Reason {
+    let namespace = &view.seen.names.namespace;
+    Reason::new(
+        "Restoring",
+        format!(
+            "members stay as they are while ZooKeeperRestore {restore} changes znodes; to give that up: kubectl -n {namespace} delete zkr {restore}"
+        ),
+    )
 }
 
 /// A wait on the way to another number of voters says which way that is, and what would help.

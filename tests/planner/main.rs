@@ -23,6 +23,7 @@ mod password;
 mod refused;
 mod regressions;
 mod replacing;
+mod restoring;
 #[path = "../support/rights.rs"]
 mod rights;
 mod rolling;

@@ -70,6 +70,8 @@ pub struct World {
     /// How often rights were taken away.
     pub guarded: u32,
     pub hindrances: Hindrances,
+    /// The restore that changes znodes.
+    pub restoring: Option<String>,
     /// Somebody between the operator and the objects.
     pub meddler: Option<Meddler>,
     /// How much of its volume is free, in percent, of the members that say so.
@@ -110,6 +112,7 @@ pub fn zk(replicas: i32) -> World {
         now: 1_795_435_200,
         guarded: 0,
         hindrances: Hindrances::default(),
+        restoring: None,
         meddler: None,
         free: BTreeMap::new(),
         replace: BTreeSet::new(),
@@ -306,6 +309,7 @@ impl World {
             charter: self.charter(),
             objects: self.objects.clone(),
             hindrances: self.hindrances(),
+            restoring: self.restoring.clone(),
             password: PasswordFacts::default(),
         }
     }

@@ -22,6 +22,7 @@ use kube::runtime::controller::Action;
 use tracing::{debug, error, info_span, warn};
 
 use super::kit::Kit;
+use super::kit::holds::Holds;
 use super::kit::memory::Memories;
 use super::kit::pace::{After, spread};
 use super::kit::pass::{PassError, chain, framed};
@@ -60,6 +61,8 @@ pub struct Context {
     pub archives: Archives,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
+    /// Which of them are being restored.
+    pub holds: Arc<Holds>,
 }
 
 impl Context {

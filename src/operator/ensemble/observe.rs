@@ -50,6 +50,7 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         objects,
         password: PasswordFacts::default(),
         hindrances: hindrances.clone(),
+        restoring: context.holds.of(&names.namespace, &names.ensemble),
         names: names.clone(),
     };
     if let Some(set) = seen.set(Pool::Voters) {

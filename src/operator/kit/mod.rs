@@ -2,6 +2,7 @@
 
 pub mod controller;
 pub mod events;
+pub mod holds;
 pub mod kept;
 pub mod memory;
 pub mod metrics;

@@ -13,6 +13,7 @@ use kube::{Resource as _, ResourceExt as _};
 use tracing::{debug, error, info_span, warn};
 
 use super::kit::Kit;
+use super::kit::holds::Holds;
 use super::kit::memory::Memories;
 use super::kit::notes::Notes;
 use super::kit::pace::{After, Pace, spread};
@@ -22,7 +23,7 @@ use super::kit::status::say_undecodable;
 use super::kit::timeout::ApiError;
 use super::kit::watched::Watched;
 use super::kit::write;
-use crate::api::ZooKeeperRestore;
+use crate::api::{RestorePhase, ZooKeeperRestore};
 use crate::model::observed::OperatorFacts;
 use observe::observe;
 use plan::{Step, plan};
@@ -40,6 +41,16 @@ pub struct Context {
     pub cluster_domain: String,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
+    /// The ensembles whose members stay as they are meanwhile.
+    pub holds: Arc<Holds>,
+}
+
+impl Context {
+    /// The restore is gone, or no longer selected.
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+        self.holds.let_go(namespace, name);
+    }
 }
 
 /// What the operator remembers of one restore.
@@ -71,13 +82,17 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
             return Ok(Action::requeue(UNDECODABLE));
         }
         Fresh::Gone => {
-            context.memories.forget(namespace, name);
+            context.forget(namespace, name);
             return Ok(Action::await_change());
         }
     };
     let seen = observe(context, &restore).await?;
     let plan = plan(&seen);
     debug!(namespace, restore = name, step = plan.step.word(), "decided");
+    match plan.status.phase {
+        Some(RestorePhase::Applying) => context.holds.take(namespace, &restore.spec.ensemble, name),
+        _ => context.holds.let_go(namespace, name),
+    }
     let outcome = act(context, &restore, &plan.step).await;
     announce(context, &restore, &plan).await;
     record(context, &restore, &plan).await?;

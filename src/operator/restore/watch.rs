@@ -30,8 +30,7 @@ pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc
     let client = &context.kit.client;
     let controller = Controller::new(all_of(client, namespace), of_labels(selector));
     let controller = watching(controller, client, namespace, &Kind::OF_RESTORE, |_| whose);
-    let forget = |context: &Context, namespace: &str, name: &str| context.memories.forget(namespace, name);
-    controller::run(controller, reconcile, error_policy, forget, context).await;
+    controller::run(controller, reconcile, error_policy, Context::forget, context).await;
 }
 
 /// Returns once restores can be listed. After an upgrade without the new definitions and rights, ensembles work all the same.
