@@ -70,6 +70,12 @@ const RULES: &[(&str, &[&str])] = &[
             "crate::archive",
         ],
     ),
+    // What a restore does next is decided by values alone.
+    (
+        "src/operator/restore/plan.rs",
+        &["kube", "k8s_openapi", "tokio", "std::time", "std::fs", "crate::zk", "crate::http", "crate::operator", "super::"],
+    ),
+    ("src/job", &["kube", "k8s_openapi", "zookeeper_client", "crate::operator", "crate::agent", "crate::plan", "crate::render"]),
     // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
     ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),
     ("src/render", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan"]),

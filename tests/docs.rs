@@ -50,6 +50,11 @@ fn the_reference_names_every_field() {
     let pod = spec["properties"]["podTemplate"]["properties"]["spec"]["properties"].as_object().unwrap();
     reference_names("fields of podTemplate.spec", pod.keys().cloned());
     reference_names("fields of the status", leaves_of(&schema["status"], &["conditions[]"]));
+    for crd in menagerie::api::crds().into_iter().skip(1) {
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        reference_names("fields of another spec", leaves_of(&schema["spec"], &["resources", "paths", "znodes"]));
+        reference_names("fields of another status", leaves_of(&schema["status"], &["conditions[]"]));
+    }
 }
 
 #[test]
@@ -75,6 +80,8 @@ fn the_reference_names_every_condition_reason_and_action() {
         words.extend(camel_case_words(&fs::read_to_string(entry.unwrap().path()).unwrap()));
     }
     words.extend(camel_case_words(&read("src/operator/ensemble/report.rs")));
+    words.extend(camel_case_words(&read("src/operator/restore/plan.rs")));
+    words.extend(camel_case_words(&read("src/operator/restore/report.rs")));
     words.extend(camel_case_words(&read("src/operator/kit/status.rs")));
     for word in ["MemberNotSynced", "QuorumAvailable", "StepNotTaken"] {
         assert!(words.iter().any(|found| found == word), "{word} was not found: this test does not look right");

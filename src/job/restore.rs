@@ -23,6 +23,7 @@ use crate::model::report::Report;
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply as carry_out};
 use crate::restore::command::{just_before, password, print_plan, server};
 use crate::restore::hash::Digest;
+use crate::restore::moved::Brief;
 use crate::restore::options::{Access, Existing, Lineage, Options};
 use crate::restore::plan::{Counts, plan as planned};
 use crate::restore::plan_file::{LONGEST, PlanFile};
@@ -261,7 +262,7 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     };
     let applied = carry_out(&session, &file, changed, limits, &mut heard).await.map_err(stopped)?;
     for moved in applied.moved.iter().take(SHOWN) {
-        info!(%moved, "changed by others since the plan was made");
+        info!(moved = %Brief(moved), "changed by others since the plan was made");
     }
     for path in applied.gone.iter().take(SHOWN) {
         info!(path, "created by this run and deleted by others: not created again");
@@ -275,11 +276,13 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
 fn stopped(error: ApplyError) -> Ended {
     match error {
         ApplyError::Moved { first, moved } => Ended::ForGood(format!(
-            "{} others' changes since the plan was made, the first: {first}; nothing was done about them. Create another ZooKeeperRestore, or this one with changedSincePlan: Replan",
-            moved.len()
+            "{} others' changes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore, or this one with changedSincePlan: Replan",
+            moved.len(),
+            Brief(&first)
         )),
         ApplyError::Read(error) => unread(error),
         error @ ApplyError::Unsettled { .. } => Ended::ForNow(error.to_string()),
-        other @ (ApplyError::Options(_) | ApplyError::Refused { .. }) => Ended::ForGood(other.to_string()),
+        ApplyError::Refused { operation, reason } => Ended::ForGood(format!("failed to {}: {reason}", operation.brief())),
+        ApplyError::Options(error) => for_good(error),
     }
 }

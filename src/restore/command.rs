@@ -310,7 +310,8 @@ struct PlanLine<'a> {
     unnameable: usize,
 }
 
-/// Prints a plan for people: at most so many changes, skipped znodes and notes. As JSON it is always whole.
+/// Prints a plan for people: at most so many changes, skipped znodes and notes, and then, for a log that others read, without the
+/// entries of ACLs. As JSON it is always whole.
 pub(crate) fn print_plan(file: &PlanFile, output: Output, most: usize) -> Result<(), CommandError> {
     let PlanFile { plan, wanted, options, .. } = file;
     let mut to = Printer::new();
@@ -321,7 +322,8 @@ pub(crate) fn print_plan(file: &PlanFile, output: Output, most: usize) -> Result
         return Ok(to.flush()?);
     }
     for operation in operations.iter().take(most) {
-        push_message(&operation.to_string(), &mut to.buffer);
+        let text = if most == usize::MAX { operation.to_string() } else { operation.brief() };
+        push_message(&text, &mut to.buffer);
         if let Operation::Create { path, .. } | Operation::Set { path, .. } = operation
             && let Some(znode) = wanted.znodes.get(path)
         {

@@ -22,11 +22,30 @@ pub enum Moved {
 
 impl fmt::Display for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.told(&self.operation().to_string(), f)
+    }
+}
+
+/// As [`Operation::brief`].
+pub struct Brief<'a>(pub &'a Moved);
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.told(&self.0.operation().brief(), f)
+    }
+}
+
+impl Moved {
+    fn operation(&self) -> &Operation {
         let (Self::New(operation) | Self::Overtaken(operation)) = self;
+        operation
+    }
+
+    fn told(&self, operation: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let now = if matches!(self, Self::New(_)) { "now" } else { "no longer" };
         write!(f, "would {now} {operation}")?;
         // Only this tells a znode from one that was deleted and created again.
-        operation.czxid().map_or(Ok(()), |czxid| write!(f, ", created by {czxid:#}"))
+        self.operation().czxid().map_or(Ok(()), |czxid| write!(f, ", created by {czxid:#}"))
     }
 }
 

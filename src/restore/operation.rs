@@ -165,6 +165,16 @@ pub(super) fn sum_acl(acl: &Acl, sum: &mut Sum) {
     }
 }
 
+impl Operation {
+    /// Without the entries of an ACL, which have the hashes of passwords: for logs, conditions and Events, which others read.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::SetAcl { path, aversion, .. } => format!("acl {path} (aversion {aversion})"),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
