@@ -282,7 +282,9 @@ fn stopped(error: ApplyError) -> Ended {
         )),
         ApplyError::Read(error) => unread(error),
         error @ ApplyError::Unsettled { .. } => Ended::ForNow(error.to_string()),
-        ApplyError::Refused { operation, reason } => Ended::ForGood(format!("failed to {}: {reason}", operation.brief())),
+        ApplyError::Refused { operation, reason } => {
+            Ended::ForGood(format!("failed to {}: {reason}", operation.brief()))
+        }
         ApplyError::Options(error) => for_good(error),
     }
 }
