@@ -118,11 +118,12 @@ impl Volume {
         let VolumeContents { mark, database, initialize: _, promised: _, built: _, parent: _, untouched: _, dynamics } =
             contents;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
-        let record = Records::read(&dynamics).newest.map(|newest| newest.version);
+        let newest = Records::read(&dynamics).newest;
         Ok(DiskState {
             identity,
             database,
-            record,
+            record: newest.as_ref().map(|newest| newest.version),
+            recorded: newest.map(|newest| newest.text()),
             epoch: self.epoch()?,
             outdated: None,
             leader_serves: self.leader_serves()?,

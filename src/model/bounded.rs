@@ -51,6 +51,13 @@ pub fn membership<'de, D: Deserializer<'de>>(decoder: D) -> Result<String, D::Er
     Ok(text)
 }
 
+/// For such a text that may be missing.
+pub fn optional_membership<'de, D: Deserializer<'de>>(decoder: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "membership")] String);
+    Ok(Option::<Text>::deserialize(decoder)?.map(|Text(text)| text))
+}
+
 /// For a count, however it is written: with the Prometheus provider `monitor` has `2.0` where it has `2` by default.
 /// Anything but a whole number is unknown.
 pub fn count<'de, D: Deserializer<'de>>(decoder: D) -> Result<Option<u32>, D::Error> {

@@ -116,6 +116,9 @@ pub struct DiskState {
     pub database: bool,
     /// Version of the membership on record.
     pub record: Option<ConfigVersion>,
+    /// That membership, but for its version.
+    #[serde(default, deserialize_with = "bounded::optional_membership", skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<String>,
     /// The last epoch that its server has joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Reason;
-use super::lost::{epoch_of_voters, may_vote};
+use super::lost::{epoch_of_voters, last_membership, may_vote};
 use super::view::{MemberView, View};
 use crate::model::desired::Storage;
 use crate::model::{ConfigVersion, Membership, Server, ServerId};
@@ -21,7 +21,7 @@ pub fn majority(view: &View<'_>) -> Option<Reason> {
     if !may_vote(view).is_empty() {
         return None;
     }
-    let membership = view.seen.noted_membership()?;
+    let membership = last_membership(view)?;
     let lost: BTreeMap<ServerId, String> =
         membership.voters().filter_map(|id| Some((id, without_data(view, &membership, id)?))).collect();
     if lost.is_empty() || membership.quorum(|id| !lost.contains_key(&id)) {
@@ -157,6 +157,6 @@ fn bar(view: &View<'_>, membership: &Membership, id: ServerId, server: &Server) 
 
 fn newer_record(id: ServerId, newer: ConfigVersion, known: ConfigVersion) -> String {
     format!(
-        "member {id} has membership {newer} on record, and the operator knows {known}: who has to vote is not known; start all servers of the newer one"
+        "member {id} has membership {newer} on record, and the operator knows {known}: who has to vote is known once every pod answers and all that have it on record agree"
     )
 }

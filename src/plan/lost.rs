@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use super::Reason;
 use super::view::View;
 use crate::model::names::ACCEPT_LOSS_ANNOTATION;
-use crate::model::{Membership, ServerId};
+use crate::model::truth::DiskState;
+use crate::model::{Membership, Pool, ServerId};
 
 /// What is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +30,10 @@ pub struct Loss {
 impl Loss {
     /// What is lost, if that is certain and keeps the others from a quorum.
     fn of(view: &View<'_>) -> Option<Self> {
-        let seen = view.seen;
         if view.committed().is_some() || view.origin().ok()?.beginning.is_birth() {
             return None;
         }
-        let membership = seen.noted_membership()?;
+        let membership = last_membership(view)?;
         let identity = &view.origin().ok()?.identity;
         let (mut empty, mut holders, mut epoch) = (Vec::new(), Vec::new(), 0);
         if !membership.votes.by_majority() {
@@ -75,6 +75,33 @@ impl Loss {
         let ids: Vec<_> = self.voting.iter().map(ToString::to_string).collect();
         format!("epoch-{:x}-members-{}", self.epoch, ids.join("-"))
     }
+}
+
+/// The membership that the next leader needs a quorum of: the last one that the operator noted, or a newer one that a server has on
+/// record. A server writes that file when the change is committed; if the quorum goes before the operator hears of it, nobody else
+/// knows. It counts once every pod has answered, and all that have this version on record have the same.
+pub fn last_membership(view: &View<'_>) -> Option<Membership> {
+    let noted = view.seen.noted_membership()?;
+    Some(on_record(view, &noted).unwrap_or(noted))
+}
+
+fn on_record(view: &View<'_>, noted: &Membership) -> Option<Membership> {
+    let set = view.seen.set(Pool::Voters)?;
+    let identity = &view.origin().ok()?.identity;
+    let disks = (1..=set.replicas).map(|id| Some(&view.member(ServerId(id)).report?.disk));
+    let disks: Vec<&DiskState> = disks.collect::<Option<_>>()?;
+    if disks.iter().any(|disk| disk.identity.as_ref() != Some(identity)) {
+        return None;
+    }
+    let version = disks.iter().filter_map(|disk| disk.record).max().filter(|newest| *newest > noted.version)?;
+    let mut told = disks.iter().filter(|disk| disk.record == Some(version)).map(|disk| disk.recorded.as_deref());
+    let text = told.next()??;
+    let same = told.all(|other| other == Some(text));
+    let membership = Membership::parse(text).ok().filter(|_| same)?;
+    let known = |id: &ServerId| id.0 <= set.replicas;
+    let servers = membership.servers.keys().chain(noted.servers.keys());
+    let all = servers.cloned().all(|id| known(&id));
+    all.then_some(Membership { version, ..membership })
 }
 
 /// The last epoch that a voter has joined.

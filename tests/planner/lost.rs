@@ -109,3 +109,28 @@ fn with_weights_a_member_with_data_could_be_missing_and_nothing_is_offered() {
     let plan = world.settle();
     assert!(refusal(&plan).contains("groups and weights") && advised(refusal(&plan)).is_none(), "{:?}", plan.step);
 }
+
+/// Seen on a cluster: two claims were deleted under their pods. The operator took one member out, and the quorum was gone before it could
+/// note that: who had to vote was "not known" for ever, though every member had answered.
+#[test]
+fn a_change_that_only_the_servers_have_on_record_decides_who_has_to_vote_once_all_have_answered() {
+    let mut world = zk(3);
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    world.trace.clear();
+    let mut membership = world.membership.clone().unwrap();
+    membership.servers.remove(&ServerId(2));
+    membership.version.0 += 1;
+    world.membership = Some(membership);
+    world.empty = [2, 3].map(ServerId).into();
+    world.silent = [ServerId(2)].into();
+    assert!(matches!(world.settle().step, Step::Wait(_)), "member 2 may have a later record, and data");
+    world.silent.clear();
+    let plan = world.settle();
+    let message = refusal(&plan);
+    assert!(message.contains("volume of member 3 is empty, and member 1 cannot elect"), "{message}");
+    let word = advised(message).unwrap();
+    assert_eq!(word, "epoch-1-members-3");
+    world.requests.accept_loss = Some(word);
+    assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
+    assert_eq!(world.membership.as_ref().unwrap().voters().count(), 3);
+}

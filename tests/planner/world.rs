@@ -405,6 +405,7 @@ impl World {
                 identity,
                 database: record.is_some() || self.blank.contains(&id),
                 record,
+                recorded: self.membership.as_ref().filter(|_| record.is_some()).map(Membership::text),
                 epoch: record.map(|_| self.epoch).or_else(|| self.blank.contains(&id).then_some(0)),
                 outdated: self.outdated(id),
                 leader_serves: Some(!self.mute.contains(&id)),

@@ -81,10 +81,12 @@ impl Disk {
     pub fn truth(&self) -> truth::DiskState {
         let contents = self.contents();
         let mark = contents.mark.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        let newest = Records::read(&contents.dynamics).newest;
         truth::DiskState {
             identity: mark.and_then(|mark| Some(mark["identity"].as_str()?.to_owned())),
             database: self.database,
-            record: Records::read(&contents.dynamics).newest.map(|newest| newest.version),
+            record: newest.as_ref().map(|newest| newest.version),
+            recorded: newest.map(|newest| newest.text()),
             epoch: Some(self.current),
             outdated: None,
             leader_serves: None,

@@ -323,6 +323,8 @@ impl Answer {
                 identity: self.identity.clone(),
                 database: self.database,
                 record: self.record.map(menagerie::model::ConfigVersion),
+                // Only what is said of a lost majority looks at it, and nobody accepts a loss in this model.
+                recorded: None,
                 // No decision looks at it; the other founders do.
                 epoch: None,
                 outdated: self.outdated.clone(),
