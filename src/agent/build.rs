@@ -50,7 +50,8 @@ pub async fn build(
     let target: Target = parent.place.target.parse().map_err(anyhow::Error::msg)?;
     let store = Store::open_with(&target, &access(&parent.place, credentials).map_err(anyhow::Error::msg)?)?;
     let built = attempt(&store, parent, volume, tell).await;
-    built.with_context(|| format!("the ensemble is to begin with {parent}, which cannot be built"))
+    // `from` cannot be changed, and claims that were never born are taken up by the next ensemble of this name.
+    built.with_context(|| format!("the ensemble is to begin with {parent}, which cannot be built (it is tried again; if `from` is wrong, delete the ensemble and its claims, and create it with the right one)"))
 }
 
 async fn attempt(

@@ -184,8 +184,8 @@ pub enum PrepareError {
     },
     /// Its database began with something else.
     #[error(
-        "the volume holds a database that began with {has}, and this ensemble begins with {wants}; it was not touched: delete \
-         the claim to start with an empty one"
+        "the volume holds a database that began with {has}, and this ensemble begins with {wants}; it was not touched: if \
+         nobody needs it, delete the ensemble and its claims, and create the ensemble again; else give this one another name"
     )]
     OtherParent {
         /// What it began with.

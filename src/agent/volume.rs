@@ -115,7 +115,7 @@ impl Volume {
 
     /// The contents, as far as the operator needs them.
     pub fn disk(&self, contents: VolumeContents) -> Result<DiskState, VolumeError> {
-        let VolumeContents { mark, database, initialize: _, promised: _, built: _, parent: _, untouched: _, dynamics } =
+        let VolumeContents { mark, database, initialize: _, promised: _, built: _, parent, untouched: _, dynamics } =
             contents;
         let identity = mark.and_then(|text| serde_json::from_str::<Mark>(&text).ok()).map(|mark| mark.identity);
         let newest = Records::read(&dynamics).newest;
@@ -124,6 +124,7 @@ impl Volume {
             database,
             record: newest.as_ref().map(|newest| newest.version),
             recorded: newest.map(|newest| newest.text()),
+            parent,
             epoch: self.epoch()?,
             outdated: None,
             leader_serves: self.leader_serves()?,

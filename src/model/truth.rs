@@ -119,6 +119,9 @@ pub struct DiskState {
     /// That membership, but for its version.
     #[serde(default, deserialize_with = "bounded::optional_membership", skip_serializing_if = "Option::is_none")]
     pub recorded: Option<String>,
+    /// The point of another ensemble's archive that its database began with.
+    #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The last epoch that its server has joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Reason;
-use super::lost::{epoch_of_voters, last_membership, may_vote};
+use super::lost::{archived, epoch_of_voters, last_membership, may_vote};
 use super::view::{MemberView, View};
 use crate::model::desired::Storage;
 use crate::model::{ConfigVersion, Membership, Server, ServerId};
@@ -35,9 +35,10 @@ pub fn majority(view: &View<'_>) -> Option<Reason> {
         format!("; what keeps the loss from being accepted: {}", steps.join("; "))
     };
     let message = format!(
-        "so many volumes are lost that no quorum is left ({}); {}: bring the lost volumes back{then}",
+        "so many volumes are lost that no quorum is left ({}); {}: bring the lost volumes back{then}{}",
         lacks.join("; "),
-        left(view, &membership, &lost)
+        left(view, &membership, &lost),
+        archived(view)
     );
     Some(Reason::new("MajorityLost", message))
 }

@@ -117,6 +117,18 @@ fn fewest(membership: &Membership, holders: &[ServerId], empty: &[ServerId]) -> 
     (!membership.quorum(|id| few.contains(&id))).then(|| few.to_vec())
 }
 
+/// Where the ensemble is archived: what no volume has may be there, and whoever accepts a loss first should know.
+pub fn archived(view: &View<'_>) -> String {
+    let archive = view.desired.and_then(|desired| desired.archive.as_ref());
+    let (Some(archive), Ok(origin)) = (archive, view.origin()) else { return String::new() };
+    let last = view.seen.status.archive.as_ref().and_then(|archive| archive.last_recoverability_point.as_ref());
+    let least = last.map(|last| format!(", {} at the least", last.zxid)).unwrap_or_default();
+    format!(
+        "; the archive {} may have more than is left here{least} (menagerie archive stat, identity {}): a new ensemble of another name can begin with it (spec.from)",
+        archive.config.place.target, origin.identity
+    )
+}
+
 /// Why there will be no quorum, and what a person can do.
 pub fn majority(view: &View<'_>) -> Option<Reason> {
     let loss = Loss::of(view)?;
@@ -134,10 +146,11 @@ pub fn majority(view: &View<'_>) -> Option<Reason> {
         )
     } else {
         format!(
-            "the {are} empty, and {holders} cannot elect a leader alone: bring the lost volumes back. Or accept that every write is lost that is not on {holders}: kubectl -n {} annotate zke {} --overwrite {ACCEPT_LOSS_ANNOTATION}={}",
+            "the {are} empty, and {holders} cannot elect a leader alone: bring the lost volumes back. Or accept that every write is lost that is not on {holders}: kubectl -n {} annotate zke {} --overwrite {ACCEPT_LOSS_ANNOTATION}={}{}",
             names.namespace,
             names.ensemble,
-            loss.word()
+            loss.word(),
+            archived(view)
         )
     };
     Some(Reason::new("MajorityLost", message))

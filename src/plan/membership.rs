@@ -39,7 +39,10 @@ pub fn without_quorum(view: &View<'_>) -> Option<Step> {
     if nobody_has_data(view, set) {
         return Some(Step::Refuse(Reason::new(
             "NoData",
-            "no member's volume holds a database, although this ensemble was born before: bring its volumes back, or delete the ensemble and its claims to start over",
+            format!(
+                "no member's volume holds a database, although this ensemble was born before: bring its volumes back, or delete the ensemble and its claims to start over{}",
+                lost::archived(view)
+            ),
         )));
     }
     let lost = lost::majority(view).or_else(|| barred::majority(view));

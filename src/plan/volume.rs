@@ -72,7 +72,16 @@ pub fn warning(view: &View<'_>) -> Option<Reason> {
         let mut passing = view.pods().filter(|(_, row, _)| row.passing.is_some());
         passing.find_map(|(id, ..)| stop::outweighs(view, committed, id))
     });
-    let way_out = if last_copy(view).is_some() {
+    let birth = view.origin().is_ok_and(|origin| origin.beginning.is_birth());
+    let way_out = if birth {
+        let pods = view.pods().filter(|(_, row, _)| row.passing.is_some()).map(|(.., pod)| pod.name.as_str());
+        let pods: Vec<&str> = pods.collect();
+        let namespace = &view.seen.names.namespace;
+        format!(
+            "nobody was born yet, and each gets a new volume once its pod goes: kubectl -n {namespace} delete pod {}",
+            pods.join(" ")
+        )
+    } else if last_copy(view).is_some() {
         "it has all the data, and is neither restarted nor evicted: scale to 3; then it gets a new volume by itself, and you can scale down again".to_owned()
     } else if let Some(why) = heavy {
         format!("{why}; then each leaves, gets a new volume and comes back by itself; delete none of their pods before")

@@ -4,6 +4,7 @@ use super::view::View;
 use super::{ConditionStatus, Reason, UntimedCondition, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
+use crate::model::names::ENSEMBLE_LABEL;
 use crate::model::{Desired, Observation, Pool, ServerId};
 
 /// All warnings as sentences. The first gives the reason.
@@ -48,15 +49,24 @@ fn other_domain(seen: &Observation) -> Option<Reason> {
 /// Claims of an earlier ensemble of this name were kept: its data counts, whatever the spec wants it to begin with.
 fn taken_up(view: &View<'_>, desired: &Desired) -> Option<Reason> {
     let (parent, origin) = (&desired.parent.as_ref()?.point, view.origin().ok()?);
-    (!origin.beginning.is_birth() && origin.identity != view.seen.uid).then(|| {
-        Reason::new(
-            "FromIgnored",
-            format!(
-                "this ensemble has the data of the claims that were there before it (identity {}), and not {parent}: to begin with that, create one with another name",
-                origin.identity
-            ),
-        )
-    })
+    if origin.beginning.is_birth() || origin.identity == view.seen.uid {
+        return None;
+    }
+    // Claims of a try that failed hand on their identity, and were never born. What a database began with, its volume says.
+    let wanted = parent.to_string();
+    let mut disks = view.pods().filter_map(|(_, member, _)| Some(&member.report?.disk)).peekable();
+    disks.peek()?;
+    if disks.any(|disk| disk.parent.as_deref() == Some(wanted.as_str())) {
+        return None;
+    }
+    let (namespace, ensemble) = (&view.seen.names.namespace, &view.seen.names.ensemble);
+    Some(Reason::new(
+        "FromIgnored",
+        format!(
+            "this ensemble has the data of the claims that were there before it (identity {}), and not {parent}: to begin with that, create one with another name; or, if nobody needs that data, delete both and create it again: kubectl -n {namespace} delete zke {ensemble} && kubectl -n {namespace} delete pvc -l {ENSEMBLE_LABEL}={ensemble}",
+            origin.identity
+        ),
+    ))
 }
 
 /// A volume that is nearly full, by the percent that are free: the bands that a message names, so that it rests between them.

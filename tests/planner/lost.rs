@@ -134,3 +134,19 @@ fn a_change_that_only_the_servers_have_on_record_decides_who_has_to_vote_once_al
     assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
     assert_eq!(world.membership.as_ref().unwrap().voters().count(), 3);
 }
+
+#[test]
+fn where_there_is_an_archive_whoever_accepts_a_loss_hears_that_it_may_have_more() {
+    let archive: menagerie::api::ArchiveSpec =
+        serde_json::from_value(serde_json::json!({"s3": {"bucket": "backups"}})).unwrap();
+    for (empty, reason) in [(&[1, 3][..], "MajorityLost"), (&[1, 2, 3], "NoData")] {
+        let mut world = emptied(3, &[]);
+        world.spec.archive = Some(archive.clone());
+        assert_eq!(world.settle().step, Step::Rest);
+        world.empty = empty.iter().copied().map(ServerId).collect();
+        let Step::Refuse(told) = world.settle().step else { panic!("nothing is refused") };
+        assert_eq!(told.code, reason);
+        let words = "the archive s3://backups may have more than is left here (menagerie archive stat, identity";
+        assert!(told.message.contains(words) && told.message.contains("spec.from"), "{}", told.message);
+    }
+}

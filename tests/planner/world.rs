@@ -70,6 +70,8 @@ pub struct World {
     /// How often rights were taken away.
     pub guarded: u32,
     pub hindrances: Hindrances,
+    /// What the volumes say that their databases began with.
+    pub parent: Option<String>,
     /// The restore that changes znodes.
     pub restoring: Option<String>,
     /// Somebody between the operator and the objects.
@@ -112,6 +114,7 @@ pub fn zk(replicas: i32) -> World {
         now: 1_795_435_200,
         guarded: 0,
         hindrances: Hindrances::default(),
+        parent: None,
         restoring: None,
         meddler: None,
         free: BTreeMap::new(),
@@ -405,6 +408,7 @@ impl World {
                 identity,
                 database: record.is_some() || self.blank.contains(&id),
                 record,
+                parent: self.parent.clone().filter(|_| record.is_some()),
                 recorded: self.membership.as_ref().filter(|_| record.is_some()).map(Membership::text),
                 epoch: record.map(|_| self.epoch).or_else(|| self.blank.contains(&id).then_some(0)),
                 outdated: self.outdated(id),

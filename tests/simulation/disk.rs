@@ -87,6 +87,7 @@ impl Disk {
             database: self.database,
             record: newest.as_ref().map(|newest| newest.version),
             recorded: newest.map(|newest| newest.text()),
+            parent: None,
             epoch: Some(self.current),
             outdated: None,
             leader_serves: None,

@@ -325,6 +325,7 @@ impl Answer {
                 record: self.record.map(menagerie::model::ConfigVersion),
                 // Only what is said of a lost majority looks at it, and nobody accepts a loss in this model.
                 recorded: None,
+                parent: None,
                 // No decision looks at it; the other founders do.
                 epoch: None,
                 outdated: self.outdated.clone(),
