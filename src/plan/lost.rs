@@ -100,7 +100,7 @@ fn on_record(view: &View<'_>, noted: &Membership) -> Option<Membership> {
     let membership = Membership::parse(text).ok().filter(|_| same)?;
     let known = |id: &ServerId| id.0 <= set.replicas;
     let servers = membership.servers.keys().chain(noted.servers.keys());
-    let all = servers.cloned().all(|id| known(&id));
+    let all = servers.copied().all(|id| known(&id));
     all.then_some(Membership { version, ..membership })
 }
 
@@ -122,9 +122,9 @@ pub fn archived(view: &View<'_>) -> String {
     let archive = view.desired.and_then(|desired| desired.archive.as_ref());
     let (Some(archive), Ok(origin)) = (archive, view.origin()) else { return String::new() };
     let last = view.seen.status.archive.as_ref().and_then(|archive| archive.last_recoverability_point.as_ref());
-    let least = last.map(|last| format!(", {} at the least", last.zxid)).unwrap_or_default();
+    let known = last.map(|last| format!(", {} at the least", last.zxid)).unwrap_or_default();
     format!(
-        "; the archive {} may have more than is left here{least} (menagerie archive stat, identity {}): a new ensemble of another name can begin with it (spec.from)",
+        "; the archive {} may have more than is left here{known} (menagerie archive stat, identity {}): a new ensemble of another name can begin with it (spec.from)",
         archive.config.place.target, origin.identity
     )
 }
