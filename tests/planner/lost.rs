@@ -128,9 +128,9 @@ fn a_change_that_only_the_servers_have_on_record_decides_who_has_to_vote_once_al
     let plan = world.settle();
     let message = refusal(&plan);
     assert!(message.contains("volume of member 3 is empty, and member 1 cannot elect"), "{message}");
-    let word = advised(message).unwrap();
-    assert_eq!(word, "epoch-1-members-3");
-    world.requests.accept_loss = Some(word);
+    let accepted = advised(message).unwrap();
+    assert_eq!(accepted, "epoch-1-members-3");
+    world.requests.accept_loss = Some(accepted);
     assert_eq!(world.settle().step, Step::Rest, "{:?}", world.trace);
     assert_eq!(world.membership.as_ref().unwrap().voters().count(), 3);
 }
