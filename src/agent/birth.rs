@@ -68,10 +68,7 @@ mod tests {
                 identity: Some(identity.into()),
                 database: true,
                 record: Some(ConfigVersion(record)),
-                epoch: None,
-                outdated: None,
-                leader_serves: None,
-                free: None,
+                ..DiskState::default()
             },
             server: ServerState::Silent { reason: String::new() },
             stalled: None,

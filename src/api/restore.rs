@@ -43,6 +43,10 @@ use super::archive::S3Spec;
         .message("newerThan goes with existing: KeepNewer"),
     validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || (has(self.existing) && self.existing == 'Overwrite')")
         .message("deleteExtra goes with existing: Overwrite: what was not there at the point came later, so Keep and KeepNewer keep it"),
+    validation = kube::core::Rule::new("!has(self.dryRun) || self.dryRun || has(self.approvedPlan) || !has(self.existing) || self.existing == 'Keep'")
+        .message("with existing: Overwrite or KeepNewer, dryRun: false needs approvedPlan, the hash of a plan that somebody has looked at (status.plan.hash): a manifest that is applied again months later would overwrite what was written since"),
+    validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || !has(self.changedSincePlan) || self.changedSincePlan == 'Fail'")
+        .message("deleteExtra goes with changedSincePlan: Fail: a new plan would delete what nobody has seen in the approved one"),
     validation = kube::core::Rule::new("!has(self.from) || !has(self.existing) || self.existing != 'KeepNewer'")
         .message("existing: KeepNewer compares zxids, which mean something only within one ensemble's history: use Keep or Overwrite with from")
 )]
@@ -57,7 +61,7 @@ pub struct ZooKeeperRestoreSpec {
 
     /// The point: a zxid such as 0x10000002a, or a time with its zone such as 2026-11-23T19:52:00Z.
     #[schemars(length(min = 3, max = 40))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
         .message("at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]
     pub at: String,
 
@@ -68,21 +72,21 @@ pub struct ZooKeeperRestoreSpec {
     /// Znodes with all below them; / is everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 1024)))]
-    #[x_kube(validation = kube::core::Rule::new("self.all(path, path.startsWith('/') && (path == '/' || !path.endsWith('/')) && !path.matches('^/zookeeper(/|$)'))")
+    #[x_kube(validation = kube::core::Rule::new("self.all(path, path.startsWith('/') && (path == '/' || !path.endsWith('/')) && !path.contains('//') && !path.contains('\\u0000') && !path.matches('/[.][.]?(/|$)') && !path.matches('^/zookeeper(/|$)'))")
         .message("paths must be znodes' paths such as /app, and not below /zookeeper, which is ZooKeeper's own"))]
     pub paths: Option<Vec<String>>,
 
     /// Znodes without those below them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 1024)))]
-    #[x_kube(validation = kube::core::Rule::new("self.all(path, path.startsWith('/') && (path == '/' || !path.endsWith('/')) && !path.matches('^/zookeeper(/|$)'))")
+    #[x_kube(validation = kube::core::Rule::new("self.all(path, path.startsWith('/') && (path == '/' || !path.endsWith('/')) && !path.contains('//') && !path.contains('\\u0000') && !path.matches('/[.][.]?(/|$)') && !path.matches('^/zookeeper(/|$)'))")
         .message("znodes must be znodes' paths such as /app/config, and not below /zookeeper, which is ZooKeeper's own"))]
     pub znodes: Option<Vec<String>>,
 
     /// Restore to this path instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = kube::core::Rule::new("self.startsWith('/') && (self == '/' || !self.endsWith('/')) && !self.matches('^/zookeeper(/|$)')")
+    #[x_kube(validation = kube::core::Rule::new("self.startsWith('/') && (self == '/' || !self.endsWith('/')) && !self.contains('//') && !self.contains('\\u0000') && !self.matches('/[.][.]?(/|$)') && !self.matches('^/zookeeper(/|$)')")
         .message("to must be a znode's path such as /app-before, and not below /zookeeper, which is ZooKeeper's own"))]
     pub to: Option<String>,
 
@@ -94,7 +98,7 @@ pub struct ZooKeeperRestoreSpec {
     /// With `KeepNewer`: up to this transaction znodes are overwritten. Default: the point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 18))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$')")
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$')")
         .message("newerThan must be a zxid such as 0x10000002a"))]
     pub newer_than: Option<String>,
 
@@ -106,7 +110,8 @@ pub struct ZooKeeperRestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
 
-    /// Carry out only the plan with this hash, which status.plan.hash shows. Default: whatever was planned.
+    /// Carry out only the plan with this hash, which status.plan.hash shows; with changedSincePlan: Replan, what others have changed since
+    /// is planned anew. Needed with existing: Overwrite and `KeepNewer`; default: whatever was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9a-f]{64}$')")

@@ -13,6 +13,7 @@ use crate::archive::base_command;
 use crate::archive::chain_check::{Check, Place, gone};
 use crate::archive::chains;
 use crate::archive::key::{SegmentKey, is_identity};
+use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
 use crate::archive::segment::Facts;
 use crate::archive::shipper::ShipError;
@@ -61,6 +62,14 @@ enum Command {
     #[command(after_help = "Examples:\n  menagerie archive prune s3://backups/zookeeper --keep 30d\n  \
         menagerie archive prune s3://backups/zookeeper --keep 30d --pin 2026-03-01T12:00:00Z --delete")]
     Prune(PruneOptions),
+    /// Name a point, so that prune keeps what it needs until the name is taken back
+    #[command(
+        after_help = "Examples:\n  menagerie archive pin s3://backups/zookeeper --at end --name before-upgrade\n  \
+        menagerie archive pin s3://backups/zookeeper --at 2026-03-01T12:00:00Z --name march"
+    )]
+    Pin(PinOptions),
+    /// Take the name of a point back
+    Unpin(UnpinOptions),
 }
 
 #[derive(Args, Debug)]
@@ -98,6 +107,8 @@ pub fn main(options: Options) -> i32 {
         Command::Fetch(options) => ("archive fetch", run(fetch(&options))),
         Command::Stat(options) => ("archive stat", run(retention_command::stat(&options))),
         Command::Prune(options) => ("archive prune", run(retention_command::prune(&options))),
+        Command::Pin(options) => ("archive pin", run(pin_command::pin(&options))),
+        Command::Unpin(options) => ("archive unpin", run(pin_command::unpin(&options))),
     };
     finish(name, ran)
 }

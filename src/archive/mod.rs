@@ -20,6 +20,8 @@ pub mod doubt;
 pub mod gate;
 pub mod key;
 pub mod manifest;
+mod pin_command;
+pub mod pins;
 pub mod plans;
 pub mod probe;
 pub mod prune;

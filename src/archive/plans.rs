@@ -1,14 +1,14 @@
 //! Plans of restores, kept beside the history that they were made from, until they are carried out.
 //!
-//! A plan is packed with zstd, in parts, with a manifest that is stored last. Its name has its hash: nothing is overwritten, and who
-//! stores the same plan again finds it there. It has the data of all znodes that are wanted, as the archive has.
+//! A plan is packed with zstd, in parts that are named by their content, with a manifest that is stored last. Nothing is overwritten. The
+//! hash of a plan is over what it does, and two plans of one hash may say different things beside it (what they skip): the first that is
+//! stored whole is the plan. It has the data of all znodes that are wanted, as the archive has.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::segment::Hash;
 use super::store::{Put, Store, StoreError};
@@ -17,7 +17,7 @@ use super::store::{Put, Store, StoreError};
 const PART: usize = 8 << 20;
 /// More parts than the longest plan packs into.
 const MOST_PARTS: usize = 1024;
-const MANIFEST: usize = 4 << 10;
+const MANIFEST: usize = 128 << 10;
 const FORMAT: u32 = 1;
 
 /// The name of a plan.
@@ -37,8 +37,8 @@ impl PlanKey {
         format!("{}/plan/{}/{}", self.identity, self.restore, self.hash)
     }
 
-    fn part(&self, number: usize) -> String {
-        format!("{}/{number:04x}", self.folder())
+    fn part(&self, hash: &Hash) -> String {
+        format!("{}/{}", self.folder(), hash.text())
     }
 
     fn manifest(&self) -> String {
@@ -74,25 +74,26 @@ impl PlanStoreError {
 #[serde(rename_all = "camelCase")]
 struct Manifest {
     format: u32,
-    parts: usize,
-    hash: Hash,
+    parts: Vec<Hash>,
 }
 
 /// Stores a packed plan.
 pub async fn store(store: &Store, key: &PlanKey, packed: &mut File) -> Result<(), PlanStoreError> {
-    let (mut parts, mut hasher) = (0, Sha256::new());
+    let mut parts = Vec::new();
     loop {
         let mut part = Vec::new();
         packed.take(PART as u64).read_to_end(&mut part)?;
         if part.is_empty() {
             break;
         }
-        hasher.update(&part);
-        once(store, &key.part(parts), part).await?;
-        parts += 1;
+        let hash = Hash::of(&part);
+        once(store, &key.part(&hash), part).await?;
+        parts.push(hash);
     }
-    let manifest = Manifest { format: FORMAT, parts, hash: Hash::from_digest(&hasher.finalize()) };
-    once(store, &key.manifest(), serde_json::to_vec(&manifest).map_err(io::Error::from)?).await
+    let manifest = serde_json::to_vec(&Manifest { format: FORMAT, parts }).map_err(io::Error::from)?;
+    // One that is there already was stored after all of its own parts.
+    store.put(&key.manifest(), Bytes::from(manifest)).await?;
+    Ok(())
 }
 
 /// Stores an object, or finds it there: an answer was lost, or an earlier attempt was killed.
@@ -112,17 +113,16 @@ pub async fn fetch(store: &Store, key: &PlanKey, to: &mut File) -> Result<(), Pl
     let (missing, damaged) = (|| PlanStoreError::Missing(key.hash.clone()), || PlanStoreError::Damaged(key.folder()));
     let manifest = store.get(&key.manifest(), Some(MANIFEST)).await?.ok_or_else(missing)?;
     let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| damaged())?;
-    if manifest.format != FORMAT || manifest.parts > MOST_PARTS {
+    let hex = |hash: &Hash| hash.text().bytes().all(|b| b.is_ascii_hexdigit());
+    if manifest.format != FORMAT || manifest.parts.len() > MOST_PARTS || !manifest.parts.iter().all(hex) {
         return Err(damaged());
     }
-    let mut hasher = Sha256::new();
-    for part in 0..manifest.parts {
-        let object = store.get(&key.part(part), Some(PART + 1)).await?.ok_or_else(missing)?;
-        hasher.update(&object);
+    for hash in &manifest.parts {
+        let object = store.get(&key.part(hash), Some(PART + 1)).await?.ok_or_else(missing)?;
+        if Hash::of(&object) != *hash {
+            return Err(damaged());
+        }
         to.write_all(&object)?;
-    }
-    if Hash::from_digest(&hasher.finalize()) != manifest.hash {
-        return Err(damaged());
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::archive::catalogue;
 use crate::archive::chains;
 use crate::archive::command::ArchiveOptions;
 use crate::archive::key::{Chain, SegmentKey};
+use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
 use crate::archive::retention::{self, Catalogue, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, View};
@@ -43,7 +44,7 @@ pub(super) struct PruneOptions {
     /// How far back every point is kept, like 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = window)]
     keep: i64,
-    /// A point that is kept, whatever its age: a zxid or a time. It has to be named in every run
+    /// A point that is kept in this run, whatever its age: a zxid or a time. `menagerie archive pin` names one for good
     #[arg(long, value_name = "POINT")]
     pin: Vec<PointArg>,
     /// Delete. Without it, the plan is only shown
@@ -69,7 +70,21 @@ async fn identities(store: &Store, options: &ArchiveOptions) -> Result<Vec<Strin
     }
 }
 
-async fn read(store: &Store, identity: &str) -> Result<Catalogue, CommandError> {
+/// The ensemble that is asked for, where only one can be meant.
+pub(super) async fn one(store: &Store, options: &ArchiveOptions) -> Result<String, CommandError> {
+    let mut identities = identities(store, options).await?;
+    match identities.pop() {
+        Some(identity) if identities.is_empty() => Ok(identity),
+        last => {
+            identities.extend(last);
+            let all = identities.join(", ");
+            let text = format!("{} has more than one ensemble: {all}; name one with --identity", options.target);
+            Err(CommandError::Usage(text))
+        }
+    }
+}
+
+pub(super) async fn read(store: &Store, identity: &str) -> Result<Catalogue, CommandError> {
     let mut meter = Meter::new();
     let mut seen = |chain: &Chain, count| meter.draw(|| format!("{chain}: {count} segments listed"));
     Ok(catalogue::read(store, identity, &mut seen).await?)
@@ -80,11 +95,13 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
     let mut to = Printer::new();
     let mut exit = Exit::Sound;
-    let wish = Wish { window: options.keep, pins: Vec::new() };
     for identity in identities(&store, &options.archive).await? {
+        let stored = pins::all(&store, &identity).await?;
+        let names: Vec<String> = stored.iter().map(NamedPin::text).collect();
+        let wish = Wish { window: options.keep, pins: stored.iter().map(NamedPin::pin).collect() };
         let catalogue = read(&store, &identity).await?;
         let plan = retention::plan(&catalogue, &wish, prune::now());
-        let view = View { identity: &identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &[] };
+        let view = View { identity: &identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
         let mut lines = Vec::new();
         for log in &catalogue.chains {
             let [first, last] = [log.segments.first(), log.segments.last()];
@@ -115,12 +132,7 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
 /// Shows what goes, or deletes it.
 pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
-    let identities = identities(&store, &options.archive).await?;
-    let [identity] = identities.as_slice() else {
-        let all = identities.join(", ");
-        let text = format!("{} has more than one ensemble: {all}; name one with --identity", options.archive.target);
-        return Err(CommandError::Usage(text));
-    };
+    let identity = &one(&store, &options.archive).await?;
     let mut to = Printer::new();
     let (store, now) = if options.delete {
         let (store, time) = prune::time(store, identity).await?;
@@ -129,8 +141,12 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
         (store, prune::now())
     };
     let mut catalogue = read(&store, identity).await?;
-    let names: Vec<String> = options.pin.iter().map(|pin| point_text(pin.0)).collect();
-    let pins = pins(&store, identity, &catalogue, &options.pin).await?;
+    let mut names: Vec<String> = options.pin.iter().map(|pin| point_text(pin.0)).collect();
+    let mut pins = pins(&store, identity, &catalogue, &options.pin).await?;
+    for stored in pins::all(&store, identity).await? {
+        names.push(stored.text());
+        pins.push(stored.pin());
+    }
     let wish = Wish { window: options.keep, pins };
     let mut exit = Exit::Sound;
     let plan = if options.delete {
@@ -206,7 +222,7 @@ fn point_text(point: Point) -> String {
 }
 
 /// What the pins are in zxids.
-async fn pins(
+pub(super) async fn pins(
     store: &Store,
     identity: &str,
     catalogue: &Catalogue,

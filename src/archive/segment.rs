@@ -87,6 +87,11 @@ impl Hash {
         Self::from_digest(&Sha256::digest(bytes))
     }
 
+    /// Its digits; of one that was read, whatever stood there.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// A SHA-256 that was computed already.
     pub(super) fn from_digest(digest: &[u8]) -> Self {
         Self(hex(digest))

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::print_message;
@@ -17,7 +18,7 @@ use crate::model::report::Report;
 
 /// Run what a Job of the operator is for.
 ///
-/// Exit codes: 0 done; 1 trying again does not help; 2 it may help.
+/// Exit codes: 0 done; 1 trying again does not help, nor after 2, with wrong arguments; 3 it may help.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The file that gets the report, as JSON
@@ -34,6 +35,9 @@ enum Command {
     /// Carry out a plan of a restore that is stored in an archive
     RestoreApply(Box<restore::ApplyOptions>),
 }
+
+/// The exit code that says that trying again may help: wrong arguments and panics have others.
+const AGAIN: i32 = 3;
 
 /// Why a Job's pod did not come to its end.
 #[derive(Debug)]
@@ -54,23 +58,37 @@ pub fn main(options: Options) -> i32 {
     let ended = runtime::Builder::new_current_thread().enable_all().build();
     let ended = ended.map_err(|error| Ended::ForNow(error.to_string())).and_then(|runtime| {
         runtime.block_on(async {
-            match command {
-                Command::RestorePlan(options) => restore::plan(&options).await,
-                Command::RestoreApply(options) => restore::apply(&options).await,
+            let work = async {
+                match command {
+                    Command::RestorePlan(options) => restore::plan(&options).await,
+                    Command::RestoreApply(options) => restore::apply(&options).await,
+                }
+            };
+            // Process 1 of a container is not ended by a signal that it does not handle. It may stop anywhere.
+            tokio::select! {
+                ended = work => ended,
+                () = stopped() => Err(Ended::ForNow("it was asked to stop".to_owned())),
             }
         })
     });
     let (report, code) = match ended {
         Ok(report) => (report, 0),
         Err(Ended::ForGood(why)) => (failed(&why), 1),
-        Err(Ended::ForNow(why)) => (failed(&why), 2),
+        Err(Ended::ForNow(why)) => (failed(&why), AGAIN),
     };
     let text = serde_json::to_string(&report).map_err(std::io::Error::from);
     if let Err(error) = text.and_then(|text| fs::write(&file, text)) {
         print_message("error", &format!("the report cannot be written to {}: {error}", file.display()));
-        return 2;
+        return AGAIN;
     }
     code
+}
+
+async fn stopped() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => _ = terminate.recv().await,
+        Err(_) => std::future::pending().await,
+    }
 }
 
 fn failed(why: &str) -> Report {

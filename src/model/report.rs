@@ -35,9 +35,11 @@ impl Report {
 
     /// Reads one; `None` for anything else.
     pub fn read(text: &str) -> Option<Self> {
-        let report: Self = serde_json::from_str(text.get(..LONGEST).unwrap_or(text)).ok()?;
+        let report: Self = serde_json::from_str(&text[..text.floor_char_boundary(LONGEST)]).ok()?;
         let error = report.error.map(|error| cut(&error, ERROR));
-        let hex = |text: &str, most: usize| text.len() <= most && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let hex = |text: &str, most: usize| {
+            text.len() <= most && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
         let whole = |plan: &RestorePlan| {
             plan.hash.len() == 64
                 && hex(&plan.hash, 64)

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Reason;
-use super::lost::{archived, epoch_of_voters, last_membership, may_vote};
+use super::lost::{archived, epoch_of_voters, last_membership, may_vote, outsiders};
 use super::view::{MemberView, View};
 use crate::model::desired::Storage;
 use crate::model::{ConfigVersion, Membership, Server, ServerId};
@@ -99,7 +99,26 @@ fn in_the_way(view: &View<'_>, membership: &Membership) -> Vec<String> {
             "votes are counted by groups and weights, so that a member with data could be missing in a quorum: without those volumes, make a new ensemble, and bring the znodes into it from the files that are left (menagerie restore)".to_owned(),
         ];
     }
-    membership.servers.iter().filter_map(|(id, server)| bar(view, membership, *id, server)).collect()
+    let bars = membership.servers.iter().filter_map(|(id, server)| bar(view, membership, *id, server));
+    bars.chain(outsiders(view, membership).into_iter().map(|id| outsider(view, id))).collect()
+}
+
+/// What a pod that is no member has to do with it.
+fn outsider(view: &View<'_>, id: ServerId) -> String {
+    let (pod, claim) = (view.seen.names.pod(id.seat()), view.seen.names.claim(id.seat()));
+    let namespace = &view.seen.names.namespace;
+    let anew =
+        format!("kubectl -n {namespace} delete pvc {claim} --wait=false && kubectl -n {namespace} delete pod {pod}");
+    let member = view.member(id);
+    match &member.report {
+        None => format!(
+            "pod {pod} is not in the membership that the others know, and does not answer ({}): it may have later writes; bring it back, or, only if its data is gone for good, let it come back empty: {anew}",
+            member.unsynced.clone().unwrap_or_default()
+        ),
+        Some(_) => format!(
+            "pod {pod} is not in the membership, and has data of a later one or of a later epoch than any voter: it may have writes that none of them has; take them from its files (menagerie restore), or give them up and let it come back empty: {anew}"
+        ),
+    }
 }
 
 /// What one server has to do with it.

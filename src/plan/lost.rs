@@ -36,6 +36,9 @@ impl Loss {
         let membership = last_membership(view)?;
         let identity = &view.origin().ok()?.identity;
         let (mut empty, mut holders, mut epoch) = (Vec::new(), Vec::new(), 0);
+        if !outsiders(view, &membership).is_empty() {
+            return None;
+        }
         if !membership.votes.by_majority() {
             return None;
         }
@@ -102,6 +105,23 @@ fn on_record(view: &View<'_>, noted: &Membership) -> Option<Membership> {
     let servers = membership.servers.keys().chain(noted.servers.keys());
     let all = servers.copied().all(|id| known(&id));
     all.then_some(Membership { version, ..membership })
+}
+
+/// Pods that are not in the membership that counts, and may have later writes than anybody in it: those that do not answer, and those with
+/// data of a later epoch or membership than any member with data. A member that was taken out is one until its pod goes.
+pub fn outsiders(view: &View<'_>, membership: &Membership) -> Vec<ServerId> {
+    let Some(set) = view.seen.set(Pool::Voters) else { return Vec::new() };
+    let disk = |id: ServerId| view.member(id).report.map(|truth| &truth.disk).filter(|disk| disk.database);
+    let mark = |disk: &DiskState| (disk.epoch, disk.record);
+    let (mut epoch, mut record) = (None, None);
+    for (joined, known) in membership.voters().filter_map(disk).map(mark) {
+        (epoch, record) = (epoch.max(joined), record.max(known));
+    }
+    let later = |id: &ServerId| match view.member(*id).report {
+        None => true,
+        Some(_) => disk(*id).is_some_and(|disk| disk.epoch > epoch || disk.record > record),
+    };
+    (1..=set.replicas).map(ServerId).filter(|id| !membership.contains(*id)).filter(later).collect()
 }
 
 /// The last epoch that a voter has joined.

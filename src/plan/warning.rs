@@ -4,7 +4,6 @@ use super::view::View;
 use super::{ConditionStatus, Reason, UntimedCondition, service, version, volume};
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
-use crate::model::names::ENSEMBLE_LABEL;
 use crate::model::{Desired, Observation, Pool, ServerId};
 
 /// All warnings as sentences. The first gives the reason.
@@ -53,17 +52,17 @@ fn taken_up(view: &View<'_>, desired: &Desired) -> Option<Reason> {
         return None;
     }
     // Claims of a try that failed hand on their identity, and were never born. What a database began with, its volume says.
+    // A member whose volume was replaced has all of it from the others, and says nothing of it.
     let wanted = parent.to_string();
-    let mut disks = view.pods().filter_map(|(_, member, _)| Some(&member.report?.disk)).peekable();
-    disks.peek()?;
-    if disks.any(|disk| disk.parent.as_deref() == Some(wanted.as_str())) {
+    let disks: Option<Vec<_>> = view.pods().map(|(_, member, _)| Some(&member.report?.disk)).collect();
+    let disks = disks.filter(|disks| !disks.is_empty())?;
+    if disks.iter().any(|disk| disk.parent.as_deref() == Some(wanted.as_str())) {
         return None;
     }
-    let (namespace, ensemble) = (&view.seen.names.namespace, &view.seen.names.ensemble);
     Some(Reason::new(
         "FromIgnored",
         format!(
-            "this ensemble has the data of the claims that were there before it (identity {}), and not {parent}: to begin with that, create one with another name; or, if nobody needs that data, delete both and create it again: kubectl -n {namespace} delete zke {ensemble} && kubectl -n {namespace} delete pvc -l {ENSEMBLE_LABEL}={ensemble}",
+            "this ensemble has the data of the claims that were there before it (identity {}), and not {parent}: to begin with that, create one with another name, or, if nobody needs that data, delete this one and its claims first",
             origin.identity
         ),
     ))

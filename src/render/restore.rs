@@ -13,6 +13,8 @@ use crate::model::archive::ArchivePlace;
 use crate::model::names::{MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 
+/// The container that reports.
+pub const CONTAINER: &str = "restore";
 const SCRATCH: &str = "/scratch";
 const CREDENTIALS: &str = "/archive";
 /// A Job that fails for a reason that may pass is tried so often, with pauses of 10 s, 20 s and so on.
@@ -97,8 +99,10 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> R
     args.extend(place.region.iter().map(|region| format!("--region={region}")));
     args.extend(place.endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
     args.extend(secret.map(|_| format!("--credentials={CREDENTIALS}")));
+    // A kubelet takes $(NAME) for the value of a variable, and the super user's password is one: it would stand in a path.
+    let args: Vec<String> = args.into_iter().map(|arg| arg.replace('$', "$$")).collect();
     let mut container = json!({
-        "name": "restore",
+        "name": CONTAINER,
         "image": operator.agent_image,
         "args": args,
         "env": [{
@@ -106,6 +110,7 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> R
             "valueFrom": {"secretKeyRef": {"name": names.super_secret(), "key": "password"}},
         }],
         "securityContext": restricted(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
     });
@@ -142,6 +147,8 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> R
     let pull_secrets: Vec<Value> = blueprint.pull_secrets.iter().map(|name| json!({"name": name})).collect();
     let pod = json!({
         "restartPolicy": "Never",
+        // It stops anywhere.
+        "terminationGracePeriodSeconds": 5,
         // The archive may be reached by the account's own identity.
         "serviceAccountName": blueprint.account,
         "imagePullSecrets": pull_secrets,
@@ -156,9 +163,9 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> R
         json!({"spec": {
             "backoffLimit": TRIES,
             "activeDeadlineSeconds": spec.deadline_seconds.unwrap_or(DEADLINE),
-            // The exit code 1 says that trying again does not help.
+            // The exit codes 1 and 2 say that trying again does not help.
             "podFailurePolicy": {"rules": [
-                {"action": "FailJob", "onExitCodes": {"containerName": "restore", "operator": "In", "values": [1]}},
+                {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [1, 2]}},
                 // A drained node is no failure of the restore.
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
             ]},

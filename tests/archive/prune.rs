@@ -197,6 +197,44 @@ async fn a_pin_keeps_its_point_by_zxid_or_by_time() {
 }
 
 #[tokio::test]
+async fn a_pin_with_a_name_is_kept_in_every_run_until_the_name_is_taken_back() {
+    let (place, target) = aged().await;
+    let prune = || run(&["archive", "prune", &target, "--keep", "30d", "--delete"]);
+    let pin = |at: &str, name: &str| run(&["archive", "pin", &target, "--at", at, "--name", name]);
+    let refused = pin("0x1000000ff", "never");
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("0x1000000ff is not archived: the archive ends at 0x100000009"),
+        "{}",
+        text(&refused)
+    );
+    let pinned = pin("0x100000003", "before-upgrade");
+    assert!(text(&pinned).contains("pinned before-upgrade (0x100000003)"), "{}", text(&pinned));
+    assert_eq!(pin("0x100000003", "before-upgrade").status.code(), Some(0), "the same again");
+    let other = pin("0x100000004", "before-upgrade");
+    assert!(text(&other).contains("another pin of the name before-upgrade"), "{}", text(&other));
+    assert!(text(&run(&["archive", "stat", &target])).contains("pin before-upgrade (0x100000003)"));
+
+    let kept = prune();
+    assert_eq!(kept.status.code(), Some(0), "{}", text(&kept));
+    builds(&target, 3..=3);
+    assert!(base(&place, 2).join("manifest").exists());
+
+    // One that cannot be read may pin anything.
+    let path = place.archive().join(IDENTITY).join("pin/odd");
+    fs::write(&path, "{}").unwrap();
+    let refused = prune();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused).contains("pin/odd is no pin that this version reads"), "{}", text(&refused));
+    fs::remove_file(&path).unwrap();
+
+    assert!(text(&run(&["archive", "unpin", &target, "--name", "before-upgrade"])).contains("no longer pinned"));
+    assert_eq!(run(&["archive", "unpin", &target, "--name", "before-upgrade"]).status.code(), Some(2));
+    prune();
+    assert!(!base(&place, 2).join("manifest").exists());
+}
+
+#[tokio::test]
 async fn a_pin_by_a_time_at_which_time_goes_back_in_the_log_is_refused() {
     let (place, archive) = (Place::new(), Place::new());
     // Each epoch begins again with the same millisecond.

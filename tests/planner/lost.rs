@@ -1,7 +1,7 @@
 //! Volumes that are lost together: what is left is no quorum.
 
-use menagerie::model::ServerId;
-use menagerie::plan::{Plan, Step};
+use menagerie::model::{Fact, ServerId};
+use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
 
@@ -149,4 +149,23 @@ fn where_there_is_an_archive_whoever_accepts_a_loss_hears_that_it_may_have_more(
         let words = "the archive s3://backups may have more than is left here (menagerie archive stat, identity";
         assert!(told.message.contains(words) && told.message.contains("spec.from"), "{}", told.message);
     }
+}
+
+#[test]
+fn a_pod_outside_of_the_membership_that_may_have_later_writes_is_asked_first() {
+    // The fourth was taken out by a change that the operator has not heard of, and two of the others lost their volumes.
+    let mut world = emptied(4, &[2, 3]);
+    let mut membership = world.membership.clone().unwrap();
+    membership.servers.remove(&ServerId(4));
+    membership.version.0 += 1;
+    world.membership = Some(membership);
+    world.settle();
+    let mut seen = world.seen();
+    let mut truth = seen.members[&ServerId(4)].known().cloned().unwrap();
+    assert!(truth.disk.epoch.is_some() && advised(refusal(&plan(&seen))).is_some(), "it has nothing that they lack");
+    truth.disk.epoch = truth.disk.epoch.map(|epoch| epoch + 1);
+    seen.members.insert(ServerId(4), Fact::Known(truth));
+    let told = plan(&seen);
+    let message = refusal(&told);
+    assert!(advised(message).is_none() && message.contains("may have writes that none of them has"), "{message}");
 }

@@ -9,7 +9,7 @@ use crate::agent::fixtures;
 use crate::agent::prepare::{MYID, Preparation, ZOO_CFG, prepare};
 use crate::agent::seed::Seed;
 use crate::model::fixtures::charter;
-use crate::model::{ConfigVersion, Server, ServerId};
+use crate::model::{ConfigVersion, Membership, Server, ServerId};
 
 const OWN: ServerId = ServerId(1);
 
@@ -157,14 +157,14 @@ fn the_disk_says_whose_it_is_and_what_it_holds() {
         disk(),
         DiskState {
             identity: Some("one".into()),
-            database: false,
             record,
-            epoch: None,
-            outdated: None,
+            // Whose votes count is decided by it, if the operator has not heard of it.
+            recorded: disk().recorded.filter(|text| Membership::parse(text).unwrap().servers.len() == 1),
             leader_serves: Some(true),
-            free: None,
+            ..DiskState::default()
         }
     );
+    assert!(disk().recorded.is_some());
     assert_eq!(volume.epoch().unwrap(), None);
     fs::write(directory.path().join("version-2/currentEpoch"), "4").unwrap();
     fs::write(directory.path().join("version-2/log.100000001"), "").unwrap();

@@ -94,7 +94,7 @@ impl Kind {
                 resource::<StatefulSet>(&[("spec", None), ("status", Some(&["observedGeneration", "updateRevision"]))])
             }
             // It is created once, and never compared.
-            Self::Job => resource::<Job>(&[("status", Some(&["conditions"]))]),
+            Self::Job => resource::<Job>(&[("status", Some(&["conditions", "startTime"]))]),
         }
     }
 

@@ -25,6 +25,13 @@ impl Holds {
         let_go(&mut self.all(), namespace, by);
     }
 
+    /// Who but this one holds it.
+    pub fn of_another(&self, namespace: &str, held: &str, but: &str) -> Option<String> {
+        let all = self.all();
+        let holders = all.get(&(namespace.to_owned(), held.to_owned()))?;
+        holders.iter().find(|holder| *holder != but).cloned()
+    }
+
     /// Who holds this one.
     pub fn of(&self, namespace: &str, held: &str) -> Option<String> {
         self.all().get(&(namespace.to_owned(), held.to_owned()))?.first().cloned()

@@ -1,7 +1,7 @@
 //! Writes and deletes. Each carries what it was decided on, and the API server refuses it if that no longer holds.
 
 use kube::Client;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -61,7 +61,9 @@ pub async fn create(client: &Client, namespace: &str, key: &ObjectKey, json: Val
 pub async fn delete(client: &Client, namespace: &str, target: &Target) -> Result<(), ApiError> {
     let Target { key, uid, resource_version } = target;
     let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: Some(resource_version.clone()) };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    // Of a Job the default would leave its pods without an owner, for ever.
+    let propagation_policy = Some(PropagationPolicy::Background);
+    let params = DeleteParams { preconditions: Some(preconditions), propagation_policy, ..DeleteParams::default() };
     let what = format!("delete {} {}", key.kind.as_str(), key.name);
     within(what, objects(client, key.kind, namespace).delete(&key.name, &params)).await?;
     info!(kind = key.kind.as_str(), object = key.name, "deleted");

@@ -23,7 +23,7 @@ use super::kit::status::say_undecodable;
 use super::kit::timeout::ApiError;
 use super::kit::watched::Watched;
 use super::kit::write;
-use crate::api::{RestorePhase, ZooKeeperRestore};
+use crate::api::ZooKeeperRestore;
 use crate::model::observed::OperatorFacts;
 use observe::observe;
 use plan::{Step, plan};
@@ -78,6 +78,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
         Fresh::Whole(restore) => restore,
         Fresh::Undecodable(object, error) => {
             warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
+            context.holds.let_go(namespace, name);
             say_undecodable::<ZooKeeperRestore>(client, &object, &error).await?;
             return Ok(Action::requeue(UNDECODABLE));
         }
@@ -89,9 +90,10 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     let seen = observe(context, &restore).await?;
     let plan = plan(&seen);
     debug!(namespace, restore = name, step = plan.step.word(), "decided");
-    match plan.status.phase {
-        Some(RestorePhase::Applying) => context.holds.take(namespace, &restore.spec.ensemble, name),
-        _ => context.holds.let_go(namespace, name),
+    if plan.holds {
+        context.holds.take(namespace, &restore.spec.ensemble, name);
+    } else {
+        context.holds.let_go(namespace, name);
     }
     let outcome = act(context, &restore, &plan.step).await;
     announce(context, &restore, &plan).await;

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Event, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use kube::core::ObjectList;
@@ -15,12 +16,17 @@ use crate::model::archive::ArchivePlace;
 use crate::model::names::RESTORE_LABEL;
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::report::Report;
-use crate::model::words::{QUOTE, cut};
+use crate::model::words::{QUOTE, cut, held};
 use crate::model::{Desired, Hindrance, Live, Names};
 use crate::operator::kit::read::{self, Fresh, Owner, PAGE, whole};
 use crate::operator::kit::timeout::ApiError;
 use crate::plan::Target;
-use crate::render::restore::{apply_name, plan_name};
+use crate::render::restore::{CONTAINER, apply_name, plan_name};
+
+/// The most of a pod's last words.
+const WORDS: usize = 512;
+/// In seconds: after that a pod of a Job would be there.
+const YOUNG: i64 = 60;
 
 /// Everything about one restore.
 pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Seen, ApiError> {
@@ -48,6 +54,7 @@ pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Se
         status: restore.status.clone().unwrap_or_default(),
         operator: context.operator.clone(),
         ensemble,
+        other: context.holds.of_another(&namespace, &restore.spec.ensemble, &name),
         planning,
         applying,
         refused,
@@ -65,7 +72,11 @@ impl Reader<'_> {
     async fn ensemble(&self, name: &str) -> Result<Option<EnsembleFacts>, ApiError> {
         let client = &self.context.kit.client;
         let found = read::fresh::<ZooKeeperEnsemble>(client, ("ensemble", self.namespace, name), &[]).await?;
-        let Fresh::Whole(ensemble) = found else { return Ok(None) };
+        let ensemble = match found {
+            Fresh::Whole(ensemble) => ensemble,
+            Fresh::Gone => return Ok(None),
+            Fresh::Undecodable(..) => return Ok(Some(EnsembleFacts::default())),
+        };
         let status = ensemble.status.clone().unwrap_or_default();
         let quorum = status.conditions.iter().find(|condition| condition.type_ == "QuorumAvailable");
         let archive = ensemble.spec.archive.as_ref().map(|archive| &archive.s3);
@@ -88,14 +99,37 @@ impl Reader<'_> {
         let json = match live {
             None => return Ok(None),
             Some(Live::Ours(json)) => json,
-            Some(Live::Leftover { .. }) => return Ok(Some(JobFacts::Leaving)),
+            Some(Live::Leftover { finalizers }) => {
+                return Ok(Some(JobFacts::Leaving(held(&finalizers, self.namespace, "job", &key.name))));
+            }
             Some(Live::Orphan(_)) => return Ok(Some(JobFacts::Foreign("nobody".to_owned()))),
             Some(Live::Foreign { owner }) => return Ok(Some(JobFacts::Foreign(owner))),
         };
         let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let pod = self.newest_pod(&key.name, &text("/metadata/uid")).await?;
-        let target = Target { key, uid: text("/metadata/uid"), resource_version: text("/metadata/resourceVersion") };
-        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod }))))
+        // Whoever may create Jobs can name an owner in them; its controller is one alone.
+        if !controlled(&json, self.uid) {
+            return Ok(Some(JobFacts::Foreign("nobody who controls it".to_owned())));
+        }
+        let uid = text("/metadata/uid");
+        let pod = self.newest_pod(&key.name, &uid).await?;
+        let since =
+            json.pointer("/status/startTime").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
+        let young = since.is_none_or(|since| Timestamp::now().as_second() - since.as_second() < YOUNG);
+        let refused = if pod.is_none() && !young { self.refusal(&uid).await } else { None };
+        let target = Target { key, uid, resource_version: text("/metadata/resourceVersion") };
+        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod, young, refused }))))
+    }
+
+    /// Why no pod of a Job is created: it stands in an Event alone. Without an answer nothing is said of it.
+    async fn refusal(&self, uid: &str) -> Option<String> {
+        let api: Api<Event> = Api::namespaced(self.context.kit.client.clone(), self.namespace);
+        let about = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate")).limit(PAGE);
+        let list = async { api.list(&about).await.map(Some) };
+        let newest = |list: ObjectList<Event>| {
+            let latest = list.items.into_iter().max_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
+            latest.and_then(|event| event.message).map(|message| cut(&message, QUOTE))
+        };
+        whole("list Events of a Job".to_owned(), list, newest).await.ok()??
     }
 
     /// The Job's pod that was made last.
@@ -106,7 +140,9 @@ impl Reader<'_> {
         loop {
             let page = async { api.list(&named).await.map(Some) };
             let facts = |list: ObjectList<Pod>| {
-                let ours = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.uid == uid);
+                let ours = |pod: &&Pod| {
+                    pod.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
+                };
                 let facts: Vec<_> = list.items.iter().filter(ours).map(|pod| (since(pod), pod_facts(pod))).collect();
                 (facts, list.metadata.continue_)
             };
@@ -117,6 +153,11 @@ impl Reader<'_> {
         }
         Ok(newest.map(|(_, facts)| facts))
     }
+}
+
+fn controlled(job: &Value, uid: &str) -> bool {
+    let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.into_iter().any(|owner| owner["uid"] == uid && owner["controller"] == true)
 }
 
 fn since(pod: &Pod) -> i64 {
@@ -138,7 +179,8 @@ fn outcome(job: &Value) -> Outcome {
 /// What is known of a pod.
 fn pod_facts(pod: &Pod) -> PodFacts {
     let status = pod.status.clone().unwrap_or_default();
-    let container = status.container_statuses.iter().flatten().next();
+    // A policy may have put another one beside it.
+    let container = status.container_statuses.iter().flatten().find(|container| container.name == CONTAINER);
     let state = container.and_then(|container| container.state.as_ref());
     let ended = state.and_then(|state| state.terminated.as_ref());
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
@@ -170,5 +212,6 @@ fn killed(ended: &ContainerStateTerminated) -> String {
     } else {
         ""
     };
-    format!("its pod ended with {} ({}){cure}", ended.exit_code, cut(reason, 64))
+    let words = ended.message.as_deref().map(|words| format!(": {}", cut(words.trim(), WORDS))).unwrap_or_default();
+    format!("its pod ended with {} ({}){cure}{words}", ended.exit_code, cut(reason, 64))
 }

@@ -1,8 +1,11 @@
 //! What to do next about a restore: pure, from one observation to one step.
 //!
-//! A restore that was completed or has failed stays so: nothing that happens later carries it out again.
+//! - A restore that was completed or has failed stays so: nothing that happens later carries it out again. What of it still runs is
+//!   stopped.
+//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile. A Job that is gone is not made again: what
+//!   it brought back, clients may have deleted since.
 
-use crate::api::{ChangedPolicy, RestorePhase, RestorePlan, RestoreStatus, ZooKeeperRestoreSpec};
+use crate::api::{ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus, ZooKeeperRestoreSpec};
 use crate::model::Names;
 use crate::model::archive::ArchivePlace;
 use crate::model::observed::OperatorFacts;
@@ -30,6 +33,8 @@ pub struct Seen {
     pub operator: OperatorFacts,
     /// The ensemble, if there is one.
     pub ensemble: Option<EnsembleFacts>,
+    /// Another restore that changes its znodes now.
+    pub other: Option<String>,
     /// The Job that plans.
     pub planning: Option<JobFacts>,
     /// The Job that carries the plan out.
@@ -38,10 +43,10 @@ pub struct Seen {
     pub refused: Option<String>,
 }
 
-/// What a restore needs to know of its ensemble.
-#[derive(Clone, Debug)]
+/// What a restore needs to know of its ensemble. By default it is there and cannot be read.
+#[derive(Clone, Debug, Default)]
 pub struct EnsembleFacts {
-    /// Its identity, once it was born.
+    /// Its identity, once it was born, and if it can be read.
     pub identity: Option<String>,
     /// Whether a quorum serves.
     pub quorum: bool,
@@ -58,8 +63,8 @@ pub struct EnsembleFacts {
 pub enum JobFacts {
     /// Somebody else's.
     Foreign(String),
-    /// It is being deleted, or of an earlier restore of that name.
-    Leaving,
+    /// It is being deleted, or of an earlier restore of that name; and who keeps it, with the command.
+    Leaving(String),
     /// This restore's.
     Ours(Box<OwnJob>),
 }
@@ -73,6 +78,10 @@ pub struct OwnJob {
     pub outcome: Outcome,
     /// Its newest pod.
     pub pod: Option<PodFacts>,
+    /// Whether it was created within the last minute: its pod may still come.
+    pub young: bool,
+    /// Why no pod of it is created, in the words of an Event.
+    pub refused: Option<String>,
 }
 
 impl JobFacts {
@@ -144,6 +153,8 @@ pub struct Decision {
     pub status: RestoreStatus,
     /// `None`: as they are.
     pub conditions: Option<[UntimedCondition; 2]>,
+    /// Whether the ensemble's members stay as they are meanwhile.
+    pub holds: bool,
 }
 
 /// Why nothing can be done yet: a reason, and a sentence.
@@ -151,16 +162,33 @@ struct Obstacle(&'static str, String);
 
 /// Decides.
 pub fn plan(seen: &Seen) -> Decision {
-    match seen.status.phase {
-        Some(RestorePhase::Completed | RestorePhase::Failed) => {
-            let status = RestoreStatus { observed_generation: seen.generation, ..seen.status.clone() };
-            Decision { step: Step::Rest, status, conditions: None }
-        }
-        _ => match &seen.status.plan {
-            None => planning(seen),
-            Some(plan) => planned(seen, plan),
-        },
+    let decision = decide(seen);
+    let runs = |job: &OwnJob| job.outcome == Outcome::Running && (job.pod.is_some() || job.young);
+    let holds = match (&decision.step, &seen.applying) {
+        (Step::Create(_), _) => decision.status.phase == Some(RestorePhase::Applying),
+        (Step::Rest | Step::Wait(_), Some(JobFacts::Ours(job))) => runs(job),
+        _ => false,
+    };
+    Decision { holds, ..decision }
+}
+
+fn decide(seen: &Seen) -> Decision {
+    match (seen.status.phase, &seen.status.plan, &seen.applying) {
+        (Some(RestorePhase::Completed | RestorePhase::Failed), ..) => over(seen),
+        (_, None, _) => planning(seen),
+        (_, Some(plan), Some(JobFacts::Ours(job))) => applying(seen, plan, job),
+        (_, Some(plan), _) => planned(seen, plan),
     }
+}
+
+/// Nothing more is done.
+fn over(seen: &Seen) -> Decision {
+    let running = [&seen.applying, &seen.planning].into_iter().find_map(|job| match job {
+        Some(JobFacts::Ours(job)) if job.outcome == Outcome::Running => Some(job.target.clone()),
+        _ => None,
+    });
+    let status = RestoreStatus { observed_generation: seen.generation, ..seen.status.clone() };
+    Decision { step: running.map_or(Step::Rest, Step::Delete), status, conditions: None, holds: false }
 }
 
 fn planning(seen: &Seen) -> Decision {
@@ -168,28 +196,50 @@ fn planning(seen: &Seen) -> Decision {
         Ok(found) => found,
         Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
     };
-    let blueprint = archive.blueprint(seen);
+    if seen.status.identity.as_ref().is_some_and(|planned| *planned != identity) {
+        return seen.fails("EnsembleReplaced", REPLACED.to_owned());
+    }
+    let status = RestoreStatus { identity: Some(identity), ..seen.status.clone() };
+    let seen = &Seen { status, ..seen.clone() };
     let Some(job) = &seen.planning else {
         let text = "a Job makes the plan".to_owned();
-        return seen.creates(plan_job(&blueprint), RestorePhase::Planning, "Planning", text);
+        return seen.creates(plan_job(&archive.blueprint(seen)), RestorePhase::Planning, "Planning", text);
     };
-    match job.report().and_then(|report| report.plan.clone()) {
-        Some(plan) => {
-            let status = RestoreStatus { plan: Some(plan.clone()), identity: Some(identity), ..seen.status.clone() };
+    match (job.report().and_then(|report| report.plan.clone()), job) {
+        (Some(plan), _) => {
+            let status = RestoreStatus { plan: Some(plan.clone()), ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
             let said = seen.says(RestorePhase::Planned, "Planned", counts(&plan), "DryRun", dry(&seen));
             // What follows is the next pass's, which reads what is said now.
             Decision { step: Step::Wait("Planned"), ..said }
         }
-        None => seen.follows(job, RestorePhase::Planning, "Planning", "the plan is being made"),
+        // Its pod went before its report was read. A plan changes nothing.
+        (None, JobFacts::Ours(job)) if job.outcome == Outcome::Complete => {
+            let text = "the plan is made again: the Job's pod is gone, and its report with it".to_owned();
+            let said = seen.next(RestorePhase::Planning, "Planning", text);
+            Decision { step: Step::Delete(job.target.clone()), ..said }
+        }
+        (None, job) => seen.follows(job, RestorePhase::Planning, "Planning", "the plan is being made"),
     }
 }
 
+const REPLACED: &str = "the ensemble is another one than the plan was made for: create another ZooKeeperRestore";
+
+/// The plan is there, and no Job of this restore carries it out.
 fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
+    let before = seen.status.phase.unwrap_or(RestorePhase::Planned);
+    match &seen.applying {
+        Some(job) => return seen.follows(job, before, "Applying", "the plan is to be carried out"),
+        None if before == RestorePhase::Applying => {
+            let text = "its Job was deleted before it was seen to end: what it changed stays changed; create another ZooKeeperRestore to go on";
+            return seen.fails("JobGone", text.to_owned());
+        }
+        None => {}
+    }
     if seen.spec.dry_run.unwrap_or(true) {
         return seen.says(RestorePhase::Planned, "Planned", counts(plan), "DryRun", dry(seen));
     }
-    if seen.spec.approved_plan.as_ref().is_some_and(|approved| *approved != plan.hash) {
+    if unapproved(seen, plan) {
         let text = format!("approvedPlan is not the hash of the plan, which is {}: nothing is changed", plan.hash);
         return seen.says(RestorePhase::Planned, "Planned", counts(plan), "NotApproved", text);
     }
@@ -197,29 +247,62 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
         Ok(found) => found,
         Err(obstacle) => return seen.waits(RestorePhase::Planned, obstacle),
     };
-    if seen.status.identity.as_ref().is_some_and(|planned| *planned != identity) {
-        let text = "the ensemble is another one than the plan was made for: create another ZooKeeperRestore";
-        return seen.fails("EnsembleReplaced", text.to_owned());
+    if seen.status.identity.as_ref() != Some(&identity) {
+        return seen.fails("EnsembleReplaced", REPLACED.to_owned());
+    }
+    if let Some(other) = &seen.other {
+        let text = format!("ZooKeeperRestore {other} changes znodes of the same ensemble: this one follows");
+        return seen.waits(RestorePhase::Planned, Obstacle("AnotherRestore", text));
     }
     let replan = seen.spec.changed_since_plan.unwrap_or_default() == ChangedPolicy::Replan;
-    let Some(job) = &seen.applying else {
-        let job = apply_job(&archive.blueprint(seen), &plan.hash, replan);
-        return seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned());
-    };
-    match job.report().and_then(|report| report.applied.clone()) {
-        Some(applied) => {
-            let others = match applied.changed_by_others {
-                0 => String::new(),
-                some => format!("; others had changed {some} znodes since the plan was made"),
-            };
-            let text =
-                format!("the plan is carried out, the last {} changes by the Job's last pod{others}", applied.changes);
-            let status = RestoreStatus { applied: Some(applied), ..seen.status.clone() };
+    let job = apply_job(&archive.blueprint(seen), &plan.hash, replan);
+    seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned())
+}
+
+fn unapproved(seen: &Seen, plan: &RestorePlan) -> bool {
+    seen.spec.approved_plan.as_ref().is_some_and(|approved| *approved != plan.hash)
+}
+
+/// Whether it is certain that the ensemble is not the one that the plan was made for.
+fn replaced(seen: &Seen) -> bool {
+    let Some(ensemble) = &seen.ensemble else { return true };
+    ensemble.identity.is_some() && ensemble.identity != seen.status.identity
+}
+
+/// A Job carries the plan out, or has.
+fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
+    let stop = |reason, text: String| Decision { step: Step::Delete(job.target.clone()), ..seen.fails(reason, text) };
+    match &job.outcome {
+        // Its pod ended with 0. That it did is known also where its report is gone.
+        Outcome::Complete => {
+            let report = job.pod.as_ref().and_then(|pod| pod.report.as_ref());
+            let applied = report.and_then(|report| report.applied.clone());
+            let text = applied.as_ref().map_or_else(
+                || "the plan is carried out; how much that was is not known: the Job's pod is gone".to_owned(),
+                carried_out,
+            );
+            let status = RestoreStatus { applied, ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
             seen.says(RestorePhase::Completed, "Planned", counts(plan), "Completed", text)
         }
-        None => seen.follows(job, RestorePhase::Applying, "Applying", "the plan is being carried out"),
+        Outcome::Running if seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan) => {
+            let text = "it was stopped, since it is no longer approved: what was changed until then stays changed; create another ZooKeeperRestore";
+            stop("Stopped", text.to_owned())
+        }
+        Outcome::Running if replaced(seen) => stop("EnsembleReplaced", REPLACED.to_owned()),
+        Outcome::Running | Outcome::Failed { .. } => {
+            let job = JobFacts::Ours(Box::new(job.clone()));
+            seen.follows(&job, RestorePhase::Applying, "Applying", "the plan is being carried out")
+        }
     }
+}
+
+fn carried_out(applied: &RestoreApplied) -> String {
+    let others = match applied.changed_by_others {
+        0 => String::new(),
+        some => format!("; others had changed {some} znodes since the plan was made"),
+    };
+    format!("the plan is carried out, the last {} changes by the Job's last pod{others}", applied.changes)
 }
 
 /// An archive to restore from.
@@ -253,15 +336,13 @@ impl Archive<'_> {
 fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let name = &seen.spec.ensemble;
     let Some(ensemble) = &seen.ensemble else {
-        let text = format!(
-            "there is no ZooKeeperEnsemble {name} in this namespace that can be read: create it, or correct it"
-        );
+        let text = format!("there is no ZooKeeperEnsemble {name} in this namespace: create it");
         return Err(Obstacle("EnsembleNotFound", text));
     };
     let Some(identity) = ensemble.identity.clone() else {
         return Err(Obstacle(
             "NotBorn",
-            format!("ensemble {name} was not born yet: its condition Progressing says why"),
+            format!("ensemble {name} was not born yet, or cannot be read: its conditions say why"),
         ));
     };
     let archive = match (&seen.spec.from, &ensemble.archive) {
@@ -276,7 +357,9 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
             Archive { place: place.clone(), secret: secret.clone(), identity: identity.clone(), same: true, ensemble }
         }
         (None, None) => {
-            let text = format!("ensemble {name} has no spec.archive: name one with spec.from");
+            let text = format!(
+                "ensemble {name} has no spec.archive: give it one, or create another ZooKeeperRestore with spec.from"
+            );
             return Err(Obstacle("NoArchive", text));
         }
     };
@@ -336,7 +419,7 @@ impl Seen {
             conditions: Vec::new(),
             ..self.status.clone()
         };
-        Decision { step: Step::Rest, status, conditions: Some(conditions) }
+        Decision { step: Step::Rest, status, conditions: Some(conditions), holds: false }
     }
 
     /// Says a reason of the condition that is next to become true; the other one keeps what is known.
@@ -361,24 +444,25 @@ impl Seen {
 
     /// A Job that is there, and has not brought what it is for.
     fn follows(&self, job: &JobFacts, phase: RestorePhase, reason: &'static str, doing: &str) -> Decision {
-        let OwnJob { target, outcome, pod } = match job {
+        let OwnJob { outcome, pod, refused, .. } = match job {
             JobFacts::Foreign(owner) => {
                 let text = format!(
                     "a Job has the name that is needed, and belongs to {owner}: delete it, or create a ZooKeeperRestore of another name"
                 );
                 return self.waits(phase, Obstacle("NameTaken", text));
             }
-            JobFacts::Leaving => {
-                let text = "a Job of that name is being deleted".to_owned();
+            JobFacts::Leaving(held) => {
+                let text = format!("a Job of that name is being deleted{held}");
                 return self.waits(phase, Obstacle("JobLeaving", text));
             }
             JobFacts::Ours(job) => &**job,
         };
         let error = pod.as_ref().and_then(|pod| pod.report.as_ref()?.error.clone());
         let trouble = pod.as_ref().and_then(|pod| pod.trouble.clone());
-        let why = error.or(trouble);
+        let refused = refused.as_ref().map(|words| format!("no pod of its Job is created: {words}"));
+        let why = error.or(trouble).or(refused);
         match outcome {
-            Outcome::Running => {
+            Outcome::Running | Outcome::Complete => {
                 let text = match why {
                     Some(why) => format!("{doing}, and its Job is tried again: {why}"),
                     None => doing.to_owned(),
@@ -391,11 +475,6 @@ impl Seen {
                 let failed = if phase == RestorePhase::Planning { "PlanFailed" } else { "ApplyFailed" };
                 self.fails(failed, format!("{why}{late}"))
             }
-            // Its pod went before its report was read. Planning changes nothing, and a second run of a plan changes nothing more.
-            Outcome::Complete => {
-                let text = format!("{doing} again: the Job's pod is gone, and its report with it");
-                Decision { step: Step::Delete(target.clone()), ..self.next(phase, reason, text) }
-            }
         }
     }
 }
@@ -405,7 +484,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::RestoreApplied;
     use crate::model::fixtures::names;
     use crate::model::observed::{Kind, ObjectKey};
 
@@ -435,6 +513,7 @@ mod tests {
                 account: "zk".to_owned(),
                 pull_secrets: vec!["pull".to_owned()],
             }),
+            other: None,
             planning: None,
             applying: None,
             refused: None,
@@ -448,6 +527,8 @@ mod tests {
             target,
             outcome,
             pod: report.map(|report| PodFacts { report: Some(report), trouble: None }),
+            young: false,
+            refused: None,
         }))
     }
 
@@ -548,7 +629,7 @@ mod tests {
         assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().quorum = false), "NoQuorum");
         assert_eq!(reason(&|seen| seen.refused = Some("quota".to_owned())), "JobRefused");
         assert_eq!(reason(&|seen| seen.planning = Some(JobFacts::Foreign("CronJob x".to_owned()))), "NameTaken");
-        assert_eq!(reason(&|seen| seen.planning = Some(JobFacts::Leaving)), "JobLeaving");
+        assert_eq!(reason(&|seen| seen.planning = Some(JobFacts::Leaving(String::new()))), "JobLeaving");
     }
 
     #[test]
@@ -559,12 +640,79 @@ mod tests {
     }
 
     #[test]
-    fn a_job_whose_pod_went_before_its_report_was_read_is_made_again() {
+    fn a_planning_job_whose_pod_went_before_its_report_was_read_is_made_again_and_one_that_changed_znodes_is_not() {
         let mut seen = seen(json!({}));
         seen.planning = Some(job(Outcome::Complete, None));
         assert!(
             matches!(plan(&seen).step, Step::Delete(target) if target.uid == "j" && target.resource_version == "7")
         );
+        let mut seen = with_plan(self::seen(json!({"dryRun": false})));
+        seen.applying = Some(job(Outcome::Complete, None));
+        let (phase, _, _, message) = said(&plan(&seen));
+        assert_eq!(phase, RestorePhase::Completed);
+        assert!(message.contains("how much that was is not known"), "{message}");
+        // Somebody deleted it to stop it, or a rule that collects Jobs did.
+        seen.applying = None;
+        seen.status.phase = Some(RestorePhase::Applying);
+        let decision = plan(&seen);
+        assert_eq!((decision.step.clone(), said(&decision).2), (Step::Rest, "JobGone"));
+    }
+
+    #[test]
+    fn while_its_job_runs_the_job_counts_and_who_takes_the_approval_back_stops_it() {
+        let mut seen = with_plan(seen(json!({"dryRun": false, "approvedPlan": HASH})));
+        seen.status.phase = Some(RestorePhase::Applying);
+        seen.applying = Some(job(Outcome::Running, Some(Report::default())));
+        seen.ensemble.as_mut().unwrap().quorum = false;
+        seen.ensemble.as_mut().unwrap().archive = None;
+        let decision = plan(&seen);
+        assert_eq!(
+            (decision.step.clone(), said(&decision).2, decision.holds),
+            (Step::Wait("Applying"), "Applying", true)
+        );
+        let stopped = |seen: &Seen, reason: &str| {
+            let decision = plan(seen);
+            assert!(matches!(&decision.step, Step::Delete(target) if target.uid == "j"), "{decision:?}");
+            assert_eq!((said(&decision).0, said(&decision).2, decision.holds), (RestorePhase::Failed, reason, false));
+        };
+        let mut dry = seen.clone();
+        dry.spec.dry_run = Some(true);
+        stopped(&dry, "Stopped");
+        let mut other = seen.clone();
+        other.spec.approved_plan = Some("0".repeat(64));
+        stopped(&other, "Stopped");
+        let mut replaced = seen.clone();
+        replaced.ensemble.as_mut().unwrap().identity = Some("another".to_owned());
+        stopped(&replaced, "EnsembleReplaced");
+        replaced.ensemble = None;
+        stopped(&replaced, "EnsembleReplaced");
+        // Until it is gone.
+        dry.status.phase = Some(RestorePhase::Failed);
+        assert!(matches!(plan(&dry).step, Step::Delete(_)));
+    }
+
+    #[test]
+    fn members_are_held_by_a_job_of_this_restore_that_runs_and_by_nothing_else() {
+        let mut seen = with_plan(seen(json!({"dryRun": false})));
+        assert!(plan(&seen).holds, "its Job is created now");
+        seen.other = Some("first".to_owned());
+        let decision = plan(&seen);
+        assert_eq!((said(&decision).2, decision.holds), ("AnotherRestore", false));
+        seen.status.phase = Some(RestorePhase::Applying);
+        for foreign in [JobFacts::Foreign("CronJob x".to_owned()), JobFacts::Leaving(String::new())] {
+            seen.applying = Some(foreign);
+            assert!(!plan(&seen).holds);
+        }
+        let quota = |young| {
+            let JobFacts::Ours(mut own) = job(Outcome::Running, None) else { panic!() };
+            (own.young, own.refused) = (young, Some("exceeded quota".to_owned()));
+            JobFacts::Ours(own)
+        };
+        seen.applying = Some(quota(true));
+        assert!(plan(&seen).holds);
+        seen.applying = Some(quota(false));
+        let decision = plan(&seen);
+        assert!(!decision.holds && said(&decision).3.contains("no pod of its Job is created: exceeded quota"));
     }
 
     #[test]
@@ -593,6 +741,14 @@ mod tests {
         assert_eq!((&pod["serviceAccountName"], &pod["imagePullSecrets"]), (&json!("zk"), &json!([{"name": "pull"}])));
         let mut other = seen.clone();
         other.spec.from = Some(serde_json::from_value(json!({"s3": {"bucket": "others"}, "identity": "two"})).unwrap());
+        // A kubelet takes $(NAME) for the value of a variable, and the password is one; $$ is a $.
+        let mut odd = seen.clone();
+        odd.spec.paths = Some(vec!["/$(MENAGERIE_SUPER_PASSWORD)".to_owned(), "/a$$b".to_owned()]);
+        let decision = plan(&odd);
+        let args = &created(&decision).json["spec"]["template"]["spec"]["containers"][0]["args"];
+        for arg in ["--path=/$$(MENAGERIE_SUPER_PASSWORD)", "--path=/a$$$$b"] {
+            assert!(args.as_array().unwrap().contains(&json!(arg)), "{args}");
+        }
         let decision = plan(&other);
         let text = created(&decision).json.to_string();
         assert!(text.contains("--identity=two") && text.contains("s3://others"), "{text}");

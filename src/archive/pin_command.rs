@@ -1,0 +1,87 @@
+//! `menagerie archive pin` and `menagerie archive unpin`.
+
+use clap::Args;
+
+use super::chains;
+use super::command::ArchiveOptions;
+use super::pins::{self, NamedPin, PinError, is_name};
+use super::prune;
+use super::retention_command::{one, pins as points, read};
+use super::store::Store;
+use crate::cli::point::PointArg;
+use crate::cli::{CommandError, Exit};
+use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
+
+#[derive(Args, Debug)]
+pub(super) struct PinOptions {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// The point: a zxid, a time, or `end`, the last transaction that is archived now
+    #[arg(long, value_name = "POINT")]
+    at: PointArg,
+    /// Its name: small letters, digits, '-' and '.'
+    #[arg(long, value_parser = name)]
+    name: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UnpinOptions {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// The name of the pin
+    #[arg(long, value_parser = name)]
+    name: String,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let known = is_name(text);
+    known.then(|| text.to_owned()).ok_or_else(|| {
+        "a name has small letters, digits, '-' and '.', and begins and ends with none of the last two".to_owned()
+    })
+}
+
+impl From<PinError> for CommandError {
+    fn from(error: PinError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// The last transaction of an ensemble that is archived.
+async fn end(store: &Store, identity: &str) -> Result<Zxid, CommandError> {
+    let mut last = None;
+    for chain in chains::chains(store, identity).await? {
+        last = last.max(chains::last(store, identity, &chain).await?.map(|facts| facts.last));
+    }
+    last.ok_or_else(|| CommandError::Usage(format!("{} has no archived log of {identity}", store.target())))
+}
+
+/// Names a point.
+pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&options.archive.target)?;
+    let identity = one(&store, &options.archive).await?;
+    let end = end(&store, &identity).await?;
+    let at = match options.at.0 {
+        Point::End => PointArg(Point::Zxid(end)),
+        Point::Zxid(zxid) if zxid > end => {
+            return Err(CommandError::Usage(format!("{zxid:#} is not archived: the archive ends at {end:#}")));
+        }
+        _ => options.at,
+    };
+    let catalogue = read(&store, &identity).await?;
+    let found = points(&store, &identity, &catalogue, &[at]).await?;
+    let Some(&found) = found.first() else { return Err(CommandError::Usage("no point was found".to_owned())) };
+    let pin = NamedPin::new(&options.name, found, prune::now(), "");
+    pins::keep(&store, &identity, &pin).await?;
+    println!("{identity}: pinned {}", pin.text());
+    Ok(Exit::Sound)
+}
+
+/// Takes a name back.
+pub(super) async fn unpin(options: &UnpinOptions) -> Result<Exit, CommandError> {
+    let store = Store::open(&options.archive.target)?;
+    let identity = one(&store, &options.archive).await?;
+    pins::take_back(&store, &identity, &options.name).await?;
+    println!("{identity}: {} is no longer pinned; prune may delete what only it kept", options.name);
+    Ok(Exit::Sound)
+}

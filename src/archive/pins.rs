@@ -1,0 +1,152 @@
+//! Points of an archive that somebody named: they can be built, whatever their age, until the name is taken back.
+//!
+//! A pin is an object of its own, created once and never changed. `prune` reads all of them, and deletes nothing if one cannot be read.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use zookeeper_files::ids::Zxid;
+
+use super::retention::Pin;
+use super::store::{Put, Store, StoreError};
+
+/// More than anybody names. Each costs a request in every run of `prune`.
+const MOST: usize = 10_000;
+const LONGEST: usize = 4 << 10;
+const LONGEST_NAME: usize = 253;
+const FORMAT: u32 = 1;
+
+/// A point with a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedPin {
+    format: u32,
+    /// Its name, of small letters, digits, '-' and '.'.
+    pub name: String,
+    /// The first zxid that it may mean.
+    pub from: Zxid,
+    /// The last one: the same, unless a time was named.
+    pub to: Zxid,
+    /// When it was made, in milliseconds since 1970.
+    pub made: i64,
+    /// Whose it is, for people.
+    pub of: String,
+}
+
+/// Why a pin was not stored, read or taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// The store did not answer as it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be read. What it pins is not known.
+    #[error("{0} is no pin that this version reads: use a newer menagerie, or, if nobody needs it, delete that object")]
+    Unreadable(String),
+    /// Another point has that name.
+    #[error(
+        "the archive has another pin of the name {0}: take another name, or take that one back first (menagerie archive unpin)"
+    )]
+    Taken(String),
+    /// There are too many.
+    #[error("the archive has more than {MOST} pins of {0}: take some back (menagerie archive unpin)")]
+    TooMany(String),
+    /// There is none of that name.
+    #[error("the archive has no pin of the name {0}")]
+    Missing(String),
+}
+
+/// Whether a text can be a pin's name.
+pub fn is_name(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    (1..=LONGEST_NAME).contains(&bytes.len())
+        && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
+        && bytes.first().is_some_and(|b| letter(*b))
+        && bytes.last().is_some_and(|b| letter(*b))
+}
+
+impl NamedPin {
+    /// A point with a name. `of` says whose it is.
+    pub fn new(name: &str, Pin { from, to }: Pin, made: i64, of: &str) -> Self {
+        Self { format: FORMAT, name: name.to_owned(), from, to, made, of: of.to_owned() }
+    }
+
+    /// What it keeps.
+    pub fn pin(&self) -> Pin {
+        Pin { from: self.from, to: self.to }
+    }
+
+    /// For people: its name, and the point.
+    pub fn text(&self) -> String {
+        let of = if self.of.is_empty() { String::new() } else { format!(", of {}", self.of) };
+        format!("{} ({:#}{of})", self.name, self.to)
+    }
+}
+
+fn folder(identity: &str) -> String {
+    format!("{identity}/pin")
+}
+
+fn path(identity: &str, name: &str) -> String {
+    format!("{}/{name}", folder(identity))
+}
+
+/// Stores a pin. The same point again is the same pin.
+pub async fn keep(store: &Store, identity: &str, pin: &NamedPin) -> Result<(), PinError> {
+    let path = path(identity, &pin.name);
+    let object = serde_json::to_vec(pin).map_err(|_| PinError::Unreadable(path.clone()))?;
+    if store.put(&path, Bytes::from(object)).await? == Put::Stored {
+        return Ok(());
+    }
+    match read(store, identity, &pin.name).await? {
+        Some(there) if there.pin() == pin.pin() => Ok(()),
+        _ => Err(PinError::Taken(pin.name.clone())),
+    }
+}
+
+async fn read(store: &Store, identity: &str, name: &str) -> Result<Option<NamedPin>, PinError> {
+    let path = path(identity, name);
+    let Some(object) = store.get(&path, Some(LONGEST + 1)).await? else { return Ok(None) };
+    let pin = serde_json::from_slice::<NamedPin>(&object).ok();
+    let whole = |pin: &NamedPin| pin.format == FORMAT && pin.name == name && pin.from <= pin.to;
+    pin.filter(whole).map(Some).ok_or(PinError::Unreadable(path))
+}
+
+/// All pins of an ensemble, by name.
+pub async fn all(store: &Store, identity: &str) -> Result<Vec<NamedPin>, PinError> {
+    let names = store.names(&folder(identity)).await?;
+    if names.len() > MOST {
+        return Err(PinError::TooMany(identity.to_owned()));
+    }
+    let mut pins = Vec::new();
+    for name in names {
+        let name = name.rsplit('/').next().unwrap_or_default();
+        // One that was taken back meanwhile pins nothing.
+        pins.extend(read(store, identity, name).await?);
+    }
+    pins.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(pins)
+}
+
+/// Takes a pin back.
+pub async fn take_back(store: &Store, identity: &str, name: &str) -> Result<(), PinError> {
+    let path = path(identity, name);
+    if store.get(&path, Some(1)).await?.is_none() {
+        return Err(PinError::Missing(name.to_owned()));
+    }
+    Ok(store.delete(&path).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_an_object_of_kubernetes_may_have() {
+        for name in ["before-upgrade", "a", "3.9.5", "0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a11"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "-a", "a-", "A", "a/b", "..", "a b", &"a".repeat(254)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}
