@@ -140,14 +140,27 @@ async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_res
         assert_eq!(data(&client, "/app").await.unwrap(), b"top");
         assert!(data(&client, "/later").await.is_some(), "it is not in the paths");
 
-        // At once, without a look at the plan: nothing is left to do.
-        let again: Value = json!({"dryRun": false});
+        // At once, without a look at the plan: only what is missing would be created, and nothing is.
         let mut spec = spec;
-        spec.as_object_mut().unwrap().extend(again.as_object().unwrap().clone());
+        spec["dryRun"] = json!(false);
+        let manifest = json!({
+            "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperRestore", "metadata": {"name": "again"}, "spec": spec,
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), manifest.to_string()).unwrap();
+        let refused = space.fails(&["apply", "-f", file.path().to_str().unwrap()]).unwrap();
+        assert!(refused.contains("dryRun: false needs approvedPlan"), "{refused}");
+        spec.as_object_mut().unwrap().remove("existing");
         let again = Restore::create(&space, "again", spec).await;
         again.condition("Completed", "True", "Completed").await;
         let status = again.status().await;
         assert_eq!((status.plan.unwrap().changes, status.applied.unwrap().changes), (0, 0));
+
+        // A path is no variable of the container's environment, in which the password is.
+        let odd = json!({"ensemble": "zk", "at": format!("{point:#}"), "paths": ["/$(MENAGERIE_SUPER_PASSWORD)"]});
+        let odd = Restore::create(&space, "odd", odd).await;
+        let message = odd.condition("Completed", "False", "PlanFailed").await;
+        assert!(message.starts_with("/$(MENAGERIE_SUPER_PASSWORD): no such znode at"), "{message}");
 
         // What was completed stays so, also where its Jobs are gone.
         let jobs: Api<Job> = Api::namespaced(space.client.clone(), &space.name);
