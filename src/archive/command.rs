@@ -361,7 +361,7 @@ fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
         }
         StoreErrorKind::Denied => ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
         StoreErrorKind::Missing => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
-        StoreErrorKind::NotImplemented | StoreErrorKind::Unavailable => "",
+        StoreErrorKind::NotImplemented | StoreErrorKind::TooLarge | StoreErrorKind::Unavailable => "",
     }
 }
 
