@@ -152,12 +152,12 @@ async fn a_missing_or_damaged_segment_is_no_shorter_history() {
     }
 }
 
-fn other() -> Chain {
+pub fn other() -> Chain {
     Chain { member: ServerId(3), disk: DiskId::from_bits(8) }
 }
 
 /// Two disks with one history, each in three segments.
-async fn twofold() -> (Place, History) {
+pub async fn twofold() -> (Place, History) {
     let (place, history) = (Place::new(), History::of(9, 10));
     history.log(&place.data(), 1..=9);
     for chain in [chain(), other()] {
@@ -171,14 +171,14 @@ async fn twofold() -> (Place, History) {
 
 /// What becomes of an object.
 #[derive(Clone, Copy, Debug)]
-enum Ruin {
+pub enum Ruin {
     Damaged,
     Another,
     Deleted,
 }
 
 /// Ruins one of three segments, and returns its name.
-fn ruin(place: &Place, chain: Chain, number: u64, ruin: Ruin) -> String {
+pub fn ruin(place: &Place, chain: Chain, number: u64, ruin: Ruin) -> String {
     let key = |number: u64| SegmentKey { chain: chain.clone(), first: at(1, number * 3 + 1) }.path(IDENTITY);
     let (name, another) = (key(number), key((number + 1) % 3));
     let path = place.archive().join(&name);
