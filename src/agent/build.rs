@@ -65,17 +65,25 @@ async fn attempt(
         At::Time(time) => Point::Time(time.as_millisecond()),
     };
     let collection = Collection::of(store, &parent.identity).await?;
-    let promise = (collection.epoch() + ABOVE).next_multiple_of(STEP);
-    if promise > HIGHEST {
-        bail!("the archive knows epoch {:#x}, above which there is no room for another ensemble's", collection.epoch());
-    }
+    let known = promise(collection.epoch())?;
     let folder = volume.workshop()?.join("archive");
     let told = |far: &str| tell(&format!("reading the archive that the ensemble is made from: {far}"));
     let tree = tree_at(&collection, point, &folder, &told).await?;
     if let Some(fatal) = tree.fatal_to_load() {
         bail!("no server starts with this tree: {fatal}; an earlier point may do");
     }
+    // Where the ends of all logs cannot be read, the archive seems older than the tree.
+    let promise = known.max(promise(tree.last().epoch())?);
     keep(tree, promise, parent, volume).await
+}
+
+/// The epoch to promise where this one is known.
+fn promise(epoch: u64) -> anyhow::Result<u64> {
+    let promise = (epoch + ABOVE).next_multiple_of(STEP);
+    if promise > HIGHEST {
+        bail!("the archive knows epoch {epoch:#x}, above which there is no room for another ensemble's");
+    }
+    Ok(promise)
 }
 
 /// Writes the tree as a database.

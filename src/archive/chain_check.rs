@@ -16,8 +16,43 @@ pub(super) struct Place {
     pub(super) segments: Vec<SegmentKey>,
 }
 
-pub(super) fn gone(identity: &str, key: &SegmentKey) -> CommandError {
+fn gone(identity: &str, key: &SegmentKey) -> CommandError {
     CommandError::Usage(format!("{} was deleted meanwhile: try again", key.path(identity)))
+}
+
+/// The facts of a segment, or why this one cannot be read while others may be.
+pub(super) async fn facts(
+    store: &Store,
+    identity: &str,
+    key: &SegmentKey,
+) -> Result<Result<Facts, String>, CommandError> {
+    match chains::facts(store, identity, key).await {
+        Ok(Some(facts)) => Ok(Ok(facts)),
+        Ok(None) => Ok(Err(format!("{} was deleted meanwhile", key.path(identity)))),
+        Err(error @ ShipError::Damaged { .. }) => Ok(Err(error.to_string())),
+        Err(ShipError::Store(error)) if error.is_of_one_object() => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The facts of the first and the last of a chain's segments, where they can be read. `damaged` is told of those that cannot.
+pub(super) async fn ends(
+    store: &Store,
+    identity: &str,
+    keys: [&SegmentKey; 2],
+    damaged: &mut dyn FnMut(&str),
+) -> Result<[Option<Facts>; 2], CommandError> {
+    let [first, last] = keys;
+    let mut read = async |key| match facts(store, identity, key).await? {
+        Ok(facts) => Ok::<_, CommandError>(Some(facts)),
+        Err(what) => {
+            damaged(&what);
+            Ok(None)
+        }
+    };
+    let begin = read(first).await?;
+    let end = if first == last { begin.clone() } else { read(last).await? };
+    Ok([begin, end])
 }
 
 /// A walk through a chain, from its first segment to its last.

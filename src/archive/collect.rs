@@ -2,11 +2,14 @@
 //!
 //! A point is asked for by several founders, at different times, while the archive may grow: only one that will stay what it is
 //! counts. So a zxid has to be in the archive, and after a time something has to be.
+//!
+//! Invariant: an object that cannot be read is missing in its own chain only. Whether the others have what was in it, [`lead_there`] decides.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
 use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
@@ -14,11 +17,21 @@ use zookeeper_files::ids::Zxid;
 use super::bases::{self, BaseError};
 use super::chains;
 use super::key::{Chain, SegmentKey};
+use super::lost::Lost;
 use super::manifest::Manifest;
-use super::segment::{Facts, Link};
+use super::segment::Segment;
 use super::shipper::ShipError;
 use super::store::{Store, StoreError};
+use super::way::{Run, Way, lead_there};
 use crate::view::time::iso_text;
+
+/// So many segments at the end of a chain are asked for one that can be read: of the epochs in the others, a few are missing at most.
+const LAST: usize = 16;
+/// After so many refusals in a row the rest of a chain is not asked for: the right is missing, or all of it is frozen.
+const MOST_REFUSALS: usize = 200;
+/// The folder of the base. What a chain lacks must not seem to be what its member never had, and it does only beside a snapshot: what
+/// others have of it would be taken for what was never committed.
+const BASE: &str = "base";
 
 /// Why a point's files are not there.
 #[derive(Debug, thiserror::Error)]
@@ -33,21 +46,25 @@ pub enum CollectError {
     },
     /// Nothing in the archive is later.
     #[error(
-        "the archive ends at {last:#} ({time}), and what belongs before the wanted time may still come: name an earlier time, or this zxid"
+        "the archive ends at {last:#} ({time}), and what belongs before the wanted time may still come: name an earlier time, or this zxid{lost}"
     )]
     Later {
         /// Its last transaction.
         last: Zxid,
         /// When that was.
         time: String,
+        /// What could not be read.
+        lost: Lost,
     },
     /// What the chains have does not lead from the base to the point.
     #[error(
-        "the archive has no unbroken log to there: what is after {from:#} is missing, or nothing shows that it is not"
+        "the archive has no unbroken log to there: what is after {from:#} is missing, or nothing shows that it is not{lost}"
     )]
     Broken {
         /// Up to here it leads.
         from: Zxid,
+        /// What could not be read.
+        lost: Lost,
     },
     /// A base whose member's own log does not have the transaction that is to prove it.
     #[error("base {zxid:#} is not proved: the log of its own disk, {chain}, has no {proof:#}")]
@@ -58,18 +75,6 @@ pub enum CollectError {
         chain: Chain,
         /// What is to prove it.
         proof: Zxid,
-    },
-    /// A segment that was listed is gone.
-    #[error("{name} was deleted meanwhile")]
-    Gone {
-        /// Its name.
-        name: String,
-    },
-    /// An object that is not the segment of its name.
-    #[error("{name} is another segment than its name says: menagerie archive verify shows what is wrong")]
-    Other {
-        /// Its name.
-        name: String,
     },
     /// The store did not answer as it should.
     #[error(transparent)]
@@ -90,12 +95,47 @@ pub enum CollectError {
     },
 }
 
+impl CollectError {
+    /// Whether the archive may give later what it does not give now.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Later { .. } | Self::Store(_) | Self::Io { .. } => true,
+            Self::Segment(error) => matches!(error, ShipError::Store(_)),
+            Self::Base(error) => matches!(error, BaseError::Store(_) | BaseError::Io(_)),
+            Self::Broken { lost, .. } => lost.may_pass(),
+            Self::Nobody { .. } | Self::Unproved { .. } => false,
+        }
+    }
+
+    /// Whether no other base can lead where this one does not.
+    pub(super) fn is_of_all_bases(&self) -> bool {
+        let of_all = |error: &StoreError| !error.is_of_one_object();
+        match self {
+            Self::Later { .. } | Self::Io { .. } | Self::Base(BaseError::Io(_)) => true,
+            Self::Store(error) | Self::Base(BaseError::Store(error)) | Self::Segment(ShipError::Store(error)) => {
+                of_all(error)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What was brought.
+pub struct Brought {
+    /// The folders with it.
+    pub folders: Vec<PathBuf>,
+    /// What could not be.
+    pub lost: Lost,
+}
+
 /// An ensemble's archive, as far as its lists tell.
 pub struct Collection<'a> {
     store: &'a Store,
     identity: &'a str,
     chains: Vec<(Chain, Vec<SegmentKey>)>,
     bases: Vec<Manifest>,
+    /// Bases whose manifests cannot be read.
+    lost: Lost,
     epoch: u64,
 }
 
@@ -112,22 +152,26 @@ impl<'a> Collection<'a> {
         if found.is_empty() {
             return Err(CollectError::Nobody { target: store.target().to_string(), identity: identity.to_owned() });
         }
-        let mut bases = Vec::new();
+        let (mut bases, mut lost) = (Vec::new(), Lost::default());
         for key in bases::keys(store, identity).await? {
             match bases::manifest(store, identity, &key).await {
-                // One that cannot be read is no base: another one, or the log from its beginning, has to do.
-                Ok(None) | Err(BaseError::Damaged { .. }) => {}
+                Ok(None) => {}
                 Ok(Some(manifest)) => bases.push(manifest),
-                Err(error) => return Err(error.into()),
+                // One that cannot be read is no base: another one, or the log from its beginning, has to do.
+                Err(error) => lost.base(error)?,
             }
         }
         // What the last segments say of themselves: a name alone is nothing, whoever may put objects can make one.
         let mut epoch = 0;
-        for (chain, _) in &found {
-            let last = chains::last(store, identity, chain).await?;
-            epoch = epoch.max(last.map_or(0, |facts| facts.last.epoch()));
+        for (_, segments) in &found {
+            epoch = epoch.max(last_epoch(store, identity, segments).await?);
         }
-        Ok(Self { store, identity, chains: found, bases, epoch })
+        Ok(Self { store, identity, chains: found, bases, lost, epoch })
+    }
+
+    /// The bases of which no more is known than that they cannot be read.
+    pub fn lost(&self) -> &Lost {
+        &self.lost
     }
 
     /// The bases that a point may be built from, newest first, and after them none: the log from its beginning.
@@ -155,121 +199,129 @@ impl<'a> Collection<'a> {
         point: Point,
         to: &Path,
         told: &(dyn Fn(usize, usize) + Sync),
-    ) -> Result<Vec<PathBuf>, CollectError> {
+    ) -> Result<Brought, CollectError> {
+        let mut folders = Vec::new();
         if let Some(base) = base {
-            let (chain, proof) = (base.chain.clone(), base.proved_by);
-            // Whoever may put objects could make one up.
-            if !chains::holds(self.store, self.identity, &chain, proof).await? {
-                return Err(CollectError::Unproved { zxid: base.zxid, chain, proof });
-            }
-            let folder = folder(to, &base.chain)?;
-            let path = folder.join(base.file_name());
-            let failed = |source| CollectError::Io { path: path.clone(), source };
-            let mut file = Part::begin(&path, Some(0o600)).map_err(failed)?;
-            bases::read(self.store, base, &mut |bytes| file.write_all(bytes)).await?;
-            file.keep().map_err(failed)?;
+            folders.push(self.bring_base(base, to).await?);
         }
         let from = base.map_or(Zxid(0), |base| base.zxid);
-        let (mut beyond, mut last) = (false, None);
+        let mut way = Way::to(point);
         let wanted: Vec<_> = self.chains.iter().map(|(chain, segments)| (chain, since(segments, from))).collect();
         let of = wanted.iter().map(|(_, segments)| segments.len()).sum();
-        let mut done = 0;
-        let mut all = Vec::new();
+        let mut before = 0;
         for (chain, segments) in wanted {
-            let mut runs: Vec<Run> = Vec::new();
-            let folder = folder(to, chain)?;
-            for key in segments {
-                told(done, of);
-                done += 1;
-                let name = || key.path(self.identity);
-                let segment = chains::segment(self.store, self.identity, key).await?;
-                let segment = segment.ok_or_else(|| CollectError::Gone { name: name() })?;
-                let facts = &segment.facts;
-                if facts.identity != self.identity || facts.key() != *key {
-                    return Err(CollectError::Other { name: name() });
-                }
-                match runs.last_mut() {
-                    Some(run) if run.goes_on(facts) => run.add(facts),
-                    _ => runs.push(Run::begin(facts)),
-                }
-                let path = folder.join(format!("log.{}", key.first));
-                let failed = |source| CollectError::Io { path: path.clone(), source };
-                let mut file = Part::begin(&path, Some(0o600)).map_err(failed)?;
-                file.write_all(&segment.log).map_err(failed)?;
-                file.keep().map_err(failed)?;
-                last = last.max(Some((facts.last, facts.latest)));
-                let is_beyond = match point {
-                    Point::Zxid(zxid) => key.first > zxid,
-                    Point::Time(time) => facts.earliest > time,
-                    Point::End => false,
-                };
-                if is_beyond {
-                    beyond = true;
-                    break;
-                }
+            let folder = folder(to, &chain.to_string())?;
+            if self.bring_chain(segments, &folder, &mut way, &|done| told(before + done, of)).await? {
+                folders.push(folder);
             }
-            all.extend(runs);
+            before += segments.len();
         }
-        Self::lead_there(all, base, point)?;
+        let Way { beyond, last, runs, lost, .. } = way;
+        if let Err(from) = lead_there(runs, base, point) {
+            return Err(CollectError::Broken { from, lost });
+        }
         match (point, last) {
             (Point::Time(time), Some((last, latest))) if !beyond && latest <= time => {
-                Err(CollectError::Later { last, time: iso_text(latest) })
+                Err(CollectError::Later { last, time: iso_text(latest), lost })
             }
-            _ => Ok(self.chains.iter().map(|(chain, _)| to.join(chain.to_string())).collect()),
+            _ => Ok(Brought { folders, lost }),
         }
     }
 
-    /// Checks that the chains together have everything from the base to the point. Digests do not show it: nothing tells the last
-    /// transactions of an epoch that are missing from those that never were.
-    fn lead_there(mut runs: Vec<Run>, base: Option<&Manifest>, point: Point) -> Result<(), CollectError> {
-        runs.sort_unstable_by_key(|run| run.first);
-        let first = runs.first().map_or(Zxid(0), |run| run.first);
-        // Without a base, the tree's own beginning is checked where it is built.
-        let (mut reached, mut latest) = (base.map_or(first, |base| base.zxid), i64::MIN);
-        for run in &runs {
-            if run.first <= reached || run.first.0 == reached.0 + 1 {
-                latest = latest.max(run.latest);
-                reached = reached.max(run.last);
+    async fn bring_base(&self, base: &Manifest, to: &Path) -> Result<PathBuf, CollectError> {
+        let (chain, proof) = (base.chain.clone(), base.proved_by);
+        // Whoever may put objects could make one up.
+        if !chains::holds(self.store, self.identity, &chain, proof).await? {
+            return Err(CollectError::Unproved { zxid: base.zxid, chain, proof });
+        }
+        let folder = folder(to, BASE)?;
+        let path = folder.join(base.file_name());
+        let failed = |source| CollectError::Io { path: path.clone(), source };
+        let mut file = Part::begin(&path, Some(0o600)).map_err(failed)?;
+        bases::read(self.store, base, &mut |bytes| file.write_all(bytes)).await?;
+        file.keep().map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// Writes what a chain has, as far as it can be read; false if nothing can.
+    async fn bring_chain(
+        &self,
+        segments: &[SegmentKey],
+        folder: &Path,
+        way: &mut Way,
+        told: &(dyn Fn(usize) + Sync),
+    ) -> Result<bool, CollectError> {
+        let (mut run, mut brought, mut refused) = (None::<Run>, false, 0);
+        for (number, key) in segments.iter().enumerate() {
+            told(number);
+            let beyond = way.is_beyond(key, None);
+            // What is beyond the point is missing to nobody.
+            let lost = if beyond { &mut Lost::default() } else { &mut way.lost };
+            let Some(segment) = self.segment(key, lost, &mut refused).await? else {
+                if refused == MOST_REFUSALS || beyond {
+                    break;
+                }
+                continue;
+            };
+            let facts = &segment.facts;
+            match &mut run {
+                Some(run) if run.goes_on(facts) => run.add(facts),
+                other => way.runs.extend(other.replace(Run::begin(facts))),
+            }
+            let path = folder.join(format!("log.{}", key.first));
+            let failed = |source| CollectError::Io { path: path.clone(), source };
+            let mut file = Part::begin(&path, Some(0o600)).map_err(failed)?;
+            file.write_all(&segment.log).map_err(failed)?;
+            file.keep().map_err(failed)?;
+            (brought, refused) = (true, 0);
+            way.last = way.last.max(Some((facts.last, facts.latest)));
+            if way.is_beyond(key, Some(facts)) {
+                way.beyond = true;
+                break;
             }
         }
-        let there = match point {
-            Point::Zxid(zxid) => reached >= zxid,
-            // Where nothing is later at all, that is said by its own words.
-            Point::Time(time) => latest > time || runs.iter().all(|run| run.latest <= time),
-            Point::End => true,
-        };
-        // A zxid beyond all that there is is said where the tree is built.
-        let end = runs.iter().map(|run| run.last).max().unwrap_or_default();
-        let beyond = matches!(point, Point::Zxid(zxid) if zxid > end) && reached == end;
-        if there || beyond { Ok(()) } else { Err(CollectError::Broken { from: reached }) }
+        way.runs.extend(run);
+        Ok(brought)
+    }
+
+    /// A segment; `None` if it is lost.
+    async fn segment(
+        &self,
+        key: &SegmentKey,
+        lost: &mut Lost,
+        refused: &mut usize,
+    ) -> Result<Option<Segment>, CollectError> {
+        let name = key.path(self.identity);
+        match chains::segment(self.store, self.identity, key).await {
+            Ok(Some(segment)) if segment.facts.identity == self.identity && segment.facts.key() == *key => {
+                return Ok(Some(segment));
+            }
+            Ok(Some(_)) => lost.add(format!("{name} is another segment than its name says"), false),
+            // The list was older: the next one does not have it.
+            Ok(None) => lost.add(format!("{name} was deleted meanwhile"), true),
+            Err(error) => {
+                *refused += usize::from(matches!(error, ShipError::Store(_)));
+                warn!(segment = %name, "a segment cannot be read; another disk's log may have the same: {error}");
+                lost.segment(error)?;
+            }
+        }
+        Ok(None)
     }
 }
 
-/// Segments of a chain that follow on each other directly.
-struct Run {
-    /// Everything after this one is in it; it itself may be in what comes before.
-    first: Zxid,
-    before: Option<Link>,
-    last: Zxid,
-    latest: i64,
-}
-
-impl Run {
-    fn begin(facts: &Facts) -> Self {
-        let follows = facts.previous.as_ref().filter(|_| facts.follows).map(|previous| previous.last);
-        let first = follows.unwrap_or(facts.first);
-        Self { first, before: Some(facts.link()), last: facts.last, latest: facts.latest }
+/// The epoch of the last segment of a chain that can be read.
+async fn last_epoch(store: &Store, identity: &str, segments: &[SegmentKey]) -> Result<u64, CollectError> {
+    for key in segments.iter().rev().take(LAST) {
+        match chains::facts(store, identity, key).await {
+            Ok(Some(facts)) if facts.identity == identity && facts.key() == *key => return Ok(facts.last.epoch()),
+            Ok(_) => {}
+            Err(error) => {
+                warn!(segment = %key.path(identity), "the last segment of a log cannot be read: {error}");
+                Lost::default().segment(error)?;
+            }
+        }
     }
-
-    fn goes_on(&self, facts: &Facts) -> bool {
-        facts.follows && facts.previous.is_some() && facts.previous == self.before
-    }
-
-    fn add(&mut self, facts: &Facts) {
-        self.before = Some(facts.link());
-        self.last = facts.last;
-        self.latest = self.latest.max(facts.latest);
-    }
+    Ok(0)
 }
 
 /// The segments of a chain that hold what comes after a transaction.
@@ -278,8 +330,8 @@ fn since(segments: &[SegmentKey], from: Zxid) -> &[SegmentKey] {
     &segments[after.saturating_sub(1)..]
 }
 
-fn folder(to: &Path, chain: &Chain) -> Result<PathBuf, CollectError> {
-    let path = to.join(chain.to_string());
+fn folder(to: &Path, name: &str) -> Result<PathBuf, CollectError> {
+    let path = to.join(name);
     fs::create_dir_all(&path).map_err(|source| CollectError::Io { path: path.clone(), source })?;
     Ok(path)
 }

@@ -10,12 +10,11 @@ use serde::Serialize;
 use tokio::runtime;
 
 use crate::archive::base_command;
-use crate::archive::chain_check::{Check, Place, gone};
+use crate::archive::chain_check::{Check, Place, ends};
 use crate::archive::chains;
-use crate::archive::key::{SegmentKey, is_identity};
+use crate::archive::key::is_identity;
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
-use crate::archive::segment::Facts;
 use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::target::Target;
@@ -58,7 +57,7 @@ enum Command {
     /// Every point of the window and every pin can be built before, while and after it runs. A base goes in two runs: the first deletes its
     /// manifest, one that is an hour later or more the rest and the log that nothing needs. The credentials need the rights to put, get,
     /// list and delete; those of the members are better without the last.
-    /// Exit codes: 0 done, 1 something could not be deleted, 2 the archive could not be read, or nothing may be deleted.
+    /// Exit codes: 0 done, 1 something is damaged or could not be deleted, 2 the archive could not be read, or nothing may be deleted.
     #[command(after_help = "Examples:\n  menagerie archive prune s3://backups/zookeeper --keep 30d\n  \
         menagerie archive prune s3://backups/zookeeper --keep 30d --pin 2026-03-01T12:00:00Z --delete")]
     Prune(PruneOptions),
@@ -147,31 +146,36 @@ struct ChainLine<'a> {
     disk: String,
     segments: usize,
     first: String,
-    last: String,
-    earliest: String,
-    latest: String,
+    /// None where the segment cannot be read.
+    last: Option<String>,
+    earliest: Option<String>,
+    latest: Option<String>,
 }
 
 async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.target)?;
     let mut to = Printer::new();
     let mut above: Option<String> = None;
+    let mut exit = Exit::Sound;
+    let mut damaged = |what: &str| {
+        print_message("damage", what);
+        exit = Exit::Damage;
+    };
     for place in places(&store, options).await? {
         if above.as_ref().is_some_and(|above| *above != place.identity) {
             list_bases(&store, above.take(), options.output, &mut to).await?;
         }
         let (Some(first), Some(last)) = (place.segments.first(), place.segments.last()) else { continue };
-        let first = facts(&store, &place.identity, first).await?;
-        let last = facts(&store, &place.identity, last).await?;
+        let [begin, end] = ends(&store, &place.identity, [first, last], &mut damaged).await?;
         let line = ChainLine {
             identity: &place.identity,
             member: place.chain.member.0,
             disk: place.chain.disk.to_string(),
             segments: place.segments.len(),
             first: format!("{:#}", first.first),
-            last: format!("{:#}", last.last),
-            earliest: iso_text(first.earliest),
-            latest: iso_text(last.latest),
+            last: end.as_ref().map(|facts| format!("{:#}", facts.last)),
+            earliest: begin.as_ref().map(|facts| iso_text(facts.earliest)),
+            latest: end.as_ref().map(|facts| iso_text(facts.latest)),
         };
         match options.output {
             Output::Json => to.json(&line)?,
@@ -179,7 +183,9 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
                 if above.is_none() {
                     to.buffer.extend_from_slice(format!("ensemble {}\n", place.identity).as_bytes());
                 }
-                let ChainLine { segments, first, last, earliest, latest, .. } = line;
+                let ChainLine { segments, first, .. } = line;
+                let told = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
+                let [last, earliest, latest] = [line.last, line.earliest, line.latest].map(told);
                 let text =
                     format!("  {:<22} {segments:>7} segments  {first} {earliest}  to  {last} {latest}\n", place.chain);
                 to.buffer.extend_from_slice(text.as_bytes());
@@ -189,11 +195,7 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     }
     list_bases(&store, above, options.output, &mut to).await?;
     to.flush()?;
-    Ok(Exit::Sound)
-}
-
-async fn facts(store: &Store, identity: &str, key: &SegmentKey) -> Result<Facts, CommandError> {
-    chains::facts(store, identity, key).await?.ok_or_else(|| gone(identity, key))
+    Ok(exit)
 }
 
 async fn list_bases(
@@ -372,7 +374,7 @@ fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
         }
         StoreErrorKind::Denied => ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
         StoreErrorKind::Missing => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
-        StoreErrorKind::NotImplemented | StoreErrorKind::Unavailable => "",
+        StoreErrorKind::NotImplemented | StoreErrorKind::TooLarge | StoreErrorKind::Unavailable => "",
     }
 }
 

@@ -9,7 +9,7 @@ use super::prune;
 use super::retention_command::{one, pins as points, read};
 use super::store::Store;
 use crate::cli::point::PointArg;
-use crate::cli::{CommandError, Exit};
+use crate::cli::{CommandError, Exit, print_message};
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
@@ -69,7 +69,8 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
         _ => options.at,
     };
     let catalogue = read(&store, &identity).await?;
-    let found = points(&store, &identity, &catalogue, &[at]).await?;
+    let mut damaged = |what: &str| print_message("damage", what);
+    let found = points(&store, &identity, &catalogue, &[at], &mut damaged).await?;
     let Some(&found) = found.first() else { return Err(CommandError::Usage("no point was found".to_owned())) };
     let pin = NamedPin::new(&options.name, found, prune::now(), "");
     pins::keep(&store, &identity, &pin).await?;

@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use crate::archive::bases::BaseError;
 use crate::archive::catalogue;
+use crate::archive::chain_check::{ends, facts};
 use crate::archive::chains;
 use crate::archive::command::ArchiveOptions;
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
-use crate::archive::retention::{self, Catalogue, Pin, Wish};
+use crate::archive::retention::{self, Catalogue, ChainLog, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, View};
-use crate::archive::segment::Facts;
 use crate::archive::store::Store;
 use crate::cli::point::{PointArg, ago};
 use crate::cli::{CommandError, Exit, Meter, Output, Printer, print_message};
@@ -106,21 +106,14 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
         for log in &catalogue.chains {
             let [first, last] = [log.segments.first(), log.segments.last()];
             let (Some(first), Some(last)) = (first, last) else { continue };
-            let mut ends = Vec::new();
-            for segment in [first, last] {
-                let key = SegmentKey { chain: log.chain.clone(), first: segment.first };
-                match chains::facts(&store, &identity, &key).await {
-                    Ok(facts) => ends.push(facts),
-                    Err(error @ crate::archive::shipper::ShipError::Damaged { .. }) => {
-                        print_message("damage", &error.to_string());
-                        exit = Exit::Damage;
-                        ends.push(None);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let last = ends.pop().flatten();
-            lines.push(ChainLine::of(&identity, log, ends.pop().flatten(), last));
+            let key = |first| SegmentKey { chain: log.chain.clone(), first };
+            let keys = [&key(first.first), &key(last.first)];
+            let mut damaged = |what: &str| {
+                print_message("damage", what);
+                exit = Exit::Damage;
+            };
+            let [begin, end] = ends(&store, &identity, keys, &mut damaged).await?;
+            lines.push(ChainLine::of(&identity, log, begin, end));
         }
         view.ensemble(&lines, options.archive.output, &mut to)?;
         view.bases(options.archive.output, &mut to)?;
@@ -142,18 +135,18 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     };
     let mut catalogue = read(&store, identity).await?;
     let mut names: Vec<String> = options.pin.iter().map(|pin| point_text(pin.0)).collect();
-    let mut pins = pins(&store, identity, &catalogue, &options.pin).await?;
+    let mut exit = Exit::Sound;
+    let mut damaged = |what: &str| {
+        print_message("damage", what);
+        exit = Exit::Damage;
+    };
+    let mut pins = pins(&store, identity, &catalogue, &options.pin, &mut damaged).await?;
     for stored in pins::all(&store, identity).await? {
         names.push(stored.text());
         pins.push(stored.pin());
     }
     let wish = Wish { window: options.keep, pins };
-    let mut exit = Exit::Sound;
     let plan = if options.delete {
-        let mut damaged = |what: &str| {
-            print_message("damage", what);
-            exit = Exit::Damage;
-        };
         proved_plan(&store, identity, &mut catalogue, &wish, now, &mut damaged).await?
     } else {
         retention::plan(&catalogue, &wish, now)
@@ -227,12 +220,13 @@ pub(super) async fn pins(
     identity: &str,
     catalogue: &Catalogue,
     points: &[PointArg],
+    damaged: &mut dyn FnMut(&str),
 ) -> Result<Vec<Pin>, CommandError> {
     let mut pins = Vec::new();
     for point in points {
         pins.push(match point.0 {
             Point::Zxid(zxid) => Pin { from: zxid, to: zxid },
-            Point::Time(time) => pin_at(store, identity, catalogue, time).await?,
+            Point::Time(time) => pin_at(store, identity, catalogue, time, damaged).await?,
             Point::End => {
                 return Err(CommandError::Usage(
                     "end is no pin: the newest base and all log after it stay anyway".to_owned(),
@@ -243,39 +237,66 @@ pub(super) async fn pins(
     Ok(pins)
 }
 
-/// All zxids that the last one of a time may be.
-async fn pin_at(store: &Store, identity: &str, catalogue: &Catalogue, time: i64) -> Result<Pin, CommandError> {
-    let (mut from, mut to) = (None::<Zxid>, Zxid(u64::MAX));
+/// All zxids that the last one of a time may be. A log that cannot be read where the time is says nothing: without it they are more.
+async fn pin_at(
+    store: &Store,
+    identity: &str,
+    catalogue: &Catalogue,
+    time: i64,
+    damaged: &mut dyn FnMut(&str),
+) -> Result<Pin, CommandError> {
+    let (mut from, mut to, mut unread) = (None::<Zxid>, Zxid(u64::MAX), String::new());
     for log in &catalogue.chains {
-        let facts = async |number: usize| -> Result<Facts, CommandError> {
-            let key = SegmentKey { chain: log.chain.clone(), first: log.segments[number].first };
-            let gone = || CommandError::Usage(format!("{} was deleted meanwhile: try again", key.path(identity)));
-            chains::facts(store, identity, &key).await?.ok_or_else(gone)
-        };
-        // All before `low` end before the time, and what begins at `high` or behind it does not.
-        let (mut low, mut high) = (0, log.segments.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if facts(middle).await?.latest <= time { low = middle + 1 } else { high = middle }
-        }
-        // It is only the place if time went on there: the clocks of leaders may differ.
-        let around = low.saturating_sub(NEIGHBOURS)..log.segments.len().min(low + NEIGHBOURS);
-        for number in around {
-            if (facts(number).await?.latest <= time) != (number < low) {
-                let text =
-                    format!("--pin {}: time goes back in the log of {} there; name a zxid", iso_text(time), log.chain);
-                return Err(CommandError::Usage(text));
+        match bounds(store, identity, log, time).await? {
+            Ok((low, high)) => (from, to) = (from.max(low), to.min(high)),
+            Err(what) => {
+                damaged(&what);
+                unread = format!("; the log of {} cannot be read there", log.chain);
             }
         }
-        if low < log.segments.len() {
-            to = to.min(facts(low).await?.last);
-        }
-        if low > 0 {
-            from = from.max(Some(log.segments[low - 1].first));
+    }
+    let nothing = || CommandError::Usage(format!("--pin {}: nothing is archived of before that{unread}", iso_text(time)));
+    Ok(Pin { from: from.ok_or_else(nothing)?, to })
+}
+
+/// Between which zxids the last one of a time is in a log, as far as it tells; an error names what cannot be read.
+async fn bounds(
+    store: &Store,
+    identity: &str,
+    log: &ChainLog,
+    time: i64,
+) -> Result<Result<(Option<Zxid>, Zxid), String>, CommandError> {
+    let facts = async |number: usize| {
+        let key = SegmentKey { chain: log.chain.clone(), first: log.segments[number].first };
+        facts(store, identity, &key).await
+    };
+    // All before `low` end before the time, and what begins at `high` or behind it does not.
+    let (mut low, mut high) = (0, log.segments.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match facts(middle).await? {
+            Ok(facts) if facts.latest <= time => low = middle + 1,
+            Ok(_) => high = middle,
+            Err(what) => return Ok(Err(what)),
         }
     }
-    let nothing = || CommandError::Usage(format!("--pin {}: nothing is archived of before that", iso_text(time)));
-    Ok(Pin { from: from.ok_or_else(nothing)?, to })
+    let mut to = Zxid(u64::MAX);
+    // It is only the place if time went on there: the clocks of leaders may differ.
+    for number in low.saturating_sub(NEIGHBOURS)..log.segments.len().min(low + NEIGHBOURS) {
+        let facts = match facts(number).await? {
+            Ok(facts) => facts,
+            Err(what) => return Ok(Err(what)),
+        };
+        if (facts.latest <= time) != (number < low) {
+            let text =
+                format!("--pin {}: time goes back in the log of {} there; name a zxid", iso_text(time), log.chain);
+            return Err(CommandError::Usage(text));
+        }
+        if number == low {
+            to = facts.last;
+        }
+    }
+    Ok(Ok((low.checked_sub(1).map(|before| log.segments[before].first), to)))
 }
 
 impl From<BaseError> for CommandError {

@@ -106,8 +106,17 @@ pub enum StoreErrorKind {
     Denied,
     /// It does not know what it was asked for.
     NotImplemented,
+    /// It has more bytes than any object of ours.
+    TooLarge,
     /// Anything else: no answer, an error of the store, a timeout.
     Unavailable,
+}
+
+impl StoreError {
+    /// Whether it may be the object's alone that was asked for: one right is missing, or it is frozen, or none of ours.
+    pub fn is_of_one_object(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Denied | StoreErrorKind::TooLarge)
+    }
 }
 
 impl fmt::Debug for Store {
@@ -209,14 +218,16 @@ impl Store {
                 other => other?,
             };
             if result.range.end - result.range.start > LARGEST {
-                let source =
-                    format!("it has {} bytes, and no object of an archive has more than {LARGEST}", result.meta.size);
-                return Err(object_store::Error::Generic { store: "archive", source: source.into() });
+                return Ok(Some(Err(result.meta.size)));
             }
-            result.bytes().await.map(Some)
+            result.bytes().await.map(|bytes| Some(Ok(bytes)))
         };
         let _turn = self.turn.lock().await;
-        self.bounded("read", name, get).await
+        let too_large = |size| {
+            let why = format!("it has {size} bytes, and no object of an archive has more than {LARGEST}");
+            StoreError { kind: StoreErrorKind::TooLarge, ..self.failed("read", name, &why) }
+        };
+        self.bounded("read", name, get).await?.transpose().map_err(too_large)
     }
 
     /// The names of the folders in a folder.
@@ -361,11 +372,14 @@ impl StoreError {
             }
             cause = next.source();
         }
+        // Of a file: the library has no kind for that.
+        let forbidden = target.starts_with("file://") && is_forbidden(error);
         // A refused list is a generic error, with the store's answer in its text.
         let kind = match error {
             NotFound { .. } => StoreErrorKind::Missing,
             NotImplemented { .. } => StoreErrorKind::NotImplemented,
             PermissionDenied { .. } | Unauthenticated { .. } => StoreErrorKind::Denied,
+            _ if forbidden => StoreErrorKind::Denied,
             _ if why.contains("403 Forbidden") || why.contains("401 Unauthorized") => StoreErrorKind::Denied,
             _ if why.contains("501 Not Implemented") => StoreErrorKind::NotImplemented,
             _ if why.contains("404 Not Found") => StoreErrorKind::Missing,
@@ -374,6 +388,19 @@ impl StoreError {
         let why = said(&why).or_else(|| asked(error)).unwrap_or(why);
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
+}
+
+/// Whether the system denies it.
+fn is_forbidden(error: &object_store::Error) -> bool {
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(cause) = next {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if kind == Some(std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// Why a request failed, the innermost cause first: its address and its retries come before the cause in the library's words, and
@@ -426,6 +453,16 @@ mod tests {
         let want = "cannot list s3://b: the store says RequestTimeTooSkewed: too far (the clock of this machine or of the store is wrong)";
         assert_eq!(error.to_string(), want);
         assert_eq!(said("connection refused"), None);
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_refused_and_a_connection_that_the_system_forbids_is_not() {
+        let kind = |target: &str| {
+            let source = Box::new(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+            StoreError::of("read", target, &object_store::Error::Generic { store: "any", source }).kind
+        };
+        assert_eq!(kind("file:///archive/a"), StoreErrorKind::Denied);
+        assert_eq!(kind("s3://archive/a"), StoreErrorKind::Unavailable);
     }
 
     /// One error around another.

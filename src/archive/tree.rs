@@ -9,15 +9,28 @@ use tracing::{info, warn};
 use zookeeper_files::disk::{MemberFiles, Point, rebuild};
 use zookeeper_files::replay::Tree;
 
-use super::bases::BaseError;
-use super::collect::{CollectError, Collection};
+use super::collect::{Brought, CollectError, Collection};
+use super::lost::Lost;
 use super::manifest::Manifest;
-use super::shipper::ShipError;
 
 /// No archived transaction is larger.
 const LONGEST_RECORD: usize = 16 << 20;
 /// Whatever is wrong with so many bases in a row is hardly wrong with the bases.
 const BASES: usize = 3;
+
+/// Why nothing in an archive leads to a point.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct NoTree {
+    text: String,
+    may_pass: bool,
+}
+
+/// Whether an archive may give later what it does not give now.
+pub fn may_pass(error: &anyhow::Error) -> bool {
+    let here = error.downcast_ref::<NoTree>().is_some_and(|error| error.may_pass);
+    here || error.downcast_ref::<CollectError>().is_some_and(CollectError::may_pass)
+}
 
 /// Builds the tree, from the newest base before the point that will do, or from the beginning of the log. The folder is made, and emptied
 /// before each try. `tell` hears how far it is.
@@ -28,16 +41,18 @@ pub async fn tree_at(
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Tree> {
     let mut failed = Vec::new();
+    let mut passes = collection.lost().may_pass();
     let bases = collection.bases(point);
     let beginning = bases.last().copied();
     for base in bases.iter().copied().flatten().take(BASES).map(Some).chain(beginning) {
         match on(base, collection, point, folder, tell).await {
             Ok(tree) => return Ok(tree),
             // Another base does not help against it.
-            Err(error) if hopeless(&error) => return Err(error),
+            Err(error) if error.downcast_ref().is_some_and(CollectError::is_of_all_bases) => return Err(error),
             Err(error) => {
                 let from = base.map_or("the beginning of the log".to_owned(), |base| format!("base {:#}", base.zxid));
                 warn!(%from, "the tree cannot be built: {error:#}");
+                passes |= may_pass(&error);
                 failed.push(format!("from {from}: {error:#}"));
             }
         }
@@ -45,19 +60,7 @@ pub async fn tree_at(
     // The first is about the newest base, the last about the whole log; those between them say the same.
     let last = failed.len().saturating_sub(1);
     failed.drain(1.min(last)..last);
-    bail!("{}", failed.join("; "))
-}
-
-/// Whether no other base can lead where this one does not.
-fn hopeless(error: &anyhow::Error) -> bool {
-    let collect = error.downcast_ref::<CollectError>();
-    collect.is_some_and(|error| {
-        matches!(
-            error,
-            CollectError::Later { .. } | CollectError::Gone { .. } | CollectError::Store(_) | CollectError::Io { .. }
-        ) || matches!(error, CollectError::Base(BaseError::Store(_) | BaseError::Io(_)))
-            || matches!(error, CollectError::Segment(ShipError::Store(_)))
-    })
+    Err(NoTree { text: format!("{}{}", failed.join("; "), collection.lost()), may_pass: passes }.into())
 }
 
 async fn on(
@@ -74,8 +77,14 @@ async fn on(
             tell(&format!("{done} of {of} segments"));
         }
     };
-    let folders = collection.bring(base, point, folder, &told).await?;
-    spawn_blocking(move || tree(&folders, point)).await?
+    let Brought { folders, lost } = collection.bring(base, point, folder, &told).await?;
+    let built = spawn_blocking(move || tree(&folders, point)).await?;
+    built.map_err(|error| if lost.is_empty() { error } else { without(&error, &lost) })
+}
+
+/// The error with what could not be read, which may be its cause.
+fn without(error: &anyhow::Error, lost: &Lost) -> anyhow::Error {
+    NoTree { text: format!("{error:#}{lost}"), may_pass: lost.may_pass() }.into()
 }
 
 fn emptied(folder: &Path) -> std::io::Result<()> {
@@ -90,7 +99,7 @@ fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Tree> {
         let member = MemberFiles::find(&folder.to_string_lossy())?;
         anyhow::Ok(MemberFiles { max_record: Some(LONGEST_RECORD), ..member })
     };
-    let members: Vec<_> = folders.iter().filter(|folder| folder.exists()).map(find).collect::<anyhow::Result<_>>()?;
+    let members: Vec<_> = folders.iter().map(find).collect::<anyhow::Result<_>>()?;
     let rebuilt = rebuild(&members, point, &mut |_| ())?;
     if let Some(zxid) = rebuilt.differs {
         bail!("after {zxid:#} the tree is not the one that the server had: a digest differs");

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use zookeeper_files::disk::{DiskError, MemberFiles, Progress};
 
 use crate::view::escape;
-use crate::view::time::iso_text;
 
 mod diff;
 pub mod index;
@@ -62,11 +61,6 @@ pub(crate) fn finish(command: &str, result: Result<Exit, CommandError>) -> i32 {
         Ok(exit) => exit as i32,
         // The reader went away, as in `menagerie log dump … | head`: that is not a failure.
         Err(CommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
-        Err(CommandError::Disk(DiskError::TooEarly { zxid, time })) => {
-            let oldest = format!("{zxid:#} of {}", iso_text(time));
-            eprintln!("menagerie {command}: no transaction at hand is as old: the oldest in these logs is {oldest}");
-            Exit::Unreadable as i32
-        }
         Err(stop) => {
             eprintln!("menagerie {command}: {}", plain(&stop.to_string()));
             Exit::Unreadable as i32

@@ -10,6 +10,7 @@ use crate::cli::diff::{DiffOptions, diff};
 use crate::cli::point::PointArg;
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, report, save};
 use crate::view::escape::{push_data, push_escaped};
+use crate::view::time::iso_text;
 use crate::view::znode::{ZnodeLine, ZnodeView};
 use zookeeper_files::disk::{
     DiskError, MemberFiles, Point, Progress, RebuiltTree, open_snapshot, rebuild, verify_snapshots,
@@ -268,10 +269,19 @@ pub(super) fn print_doubts(rebuilt: &RebuiltTree) -> Exit {
     if rebuilt.dropped > 0 {
         print_message("notice", &format!("{} transactions that were never committed are left out", rebuilt.dropped));
     }
+    if rebuilt.beyond {
+        print_message("notice", &format!("{}: what belongs before the wanted time may be missing", files_end(rebuilt)));
+    }
     if let Some(fatal) = rebuilt.replay.fatal() {
         print_message("notice", &fatal.to_string());
     }
     if rebuilt.differs.is_some() { Exit::Damage } else { Exit::Sound }
+}
+
+/// Where the files end, in words.
+pub(crate) fn files_end(rebuilt: &RebuiltTree) -> String {
+    let time = rebuilt.time.map(|time| format!(" ({})", iso_text(time))).unwrap_or_default();
+    format!("the files end with {:#}{time}", rebuilt.replay.tree().last())
 }
 
 /// Rebuilds the tree. If a server purged files in the meantime, it lists the files again and retries.

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Ended;
-use crate::archive::collect::CollectError;
 use crate::archive::credentials::access;
 use crate::archive::key::is_identity;
 use crate::archive::store::Store;
 use crate::archive::target::Target;
-use crate::archive::{bases::BaseError, shipper::ShipError};
+use crate::archive::tree;
 use crate::model::archive::ArchivePlace;
 
 /// Where an archive is, and whose.
@@ -56,15 +55,5 @@ impl ArchiveOptions {
 /// Whether an archive may give later what it does not give now.
 pub(super) fn read_error(error: &anyhow::Error) -> Ended {
     let text = format!("{error:#}");
-    let passes = error.downcast_ref::<CollectError>().is_some_and(|error| {
-        matches!(
-            error,
-            CollectError::Later { .. }
-                | CollectError::Store(_)
-                | CollectError::Io { .. }
-                | CollectError::Segment(ShipError::Store(_))
-                | CollectError::Base(BaseError::Store(_) | BaseError::Io(_))
-        )
-    });
-    if passes { Ended::ForNow(text) } else { Ended::ForGood(text) }
+    if tree::may_pass(error) { Ended::ForNow(text) } else { Ended::ForGood(text) }
 }

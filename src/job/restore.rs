@@ -163,7 +163,7 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     let made = planned(&wanted, &live, &decided).map_err(for_good)?;
     let (counts, zxid) = (made.counts, wanted.zxid);
     let file = PlanFile::of(wanted, decided, made);
-    print_plan(&file, Output::Human, SHOWN).map_err(|error| Ended::ForNow(error.to_string()))?;
+    print_plan(&file, None, Output::Human, SHOWN).map_err(|error| Ended::ForNow(error.to_string()))?;
     let mut packed = pack(&file, &work.join("plan")).map_err(|error| scratch(&work, &error))?;
     let key = options.common.key(file.plan.hash);
     plans::store(&store, &key, &mut packed).await.map_err(|error| unstored(&error))?;

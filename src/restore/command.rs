@@ -12,7 +12,7 @@ use zookeeper_files::disk::{Point, is_at_home};
 use zookeeper_files::ids::Zxid;
 
 use crate::cli::point::PointArg;
-use crate::cli::snapshot::rebuilt;
+use crate::cli::snapshot::{files_end, rebuilt};
 use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, range};
 use crate::model::address;
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
@@ -26,6 +26,7 @@ use crate::restore::reason::{Note, Skipped};
 use crate::restore::scope::{Scope, Top};
 use crate::restore::wanted::{Limits, Wanted};
 use crate::view::escape::{push_escaped, push_message};
+use crate::view::time::iso_text;
 use crate::zk::ensemble::Password;
 use crate::zk::znodes::Session;
 
@@ -47,7 +48,7 @@ enum Command {
     /// Show what has to be done so that znodes become as they were at a point
     ///
     /// Nothing is changed. Exit codes: 0 planned, also if there is nothing to do; 1 the tree at the point is not the one that the
-    /// server had, and nothing is planned; 2 an error.
+    /// server had, or the wanted time is later than the files' end, and nothing is planned; 2 an error.
     #[command(after_help = "Examples:\n  \
         menagerie restore plan /data --at 0x10000002a --path /app --server zk-0:2181 --save app.plan\n  \
         menagerie restore plan /member0 /member1 /member2 --at 2026-11-23T19:52:00Z --path / --existing overwrite --server zk-0:2181\n  \
@@ -216,6 +217,14 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
         );
         return Ok(exit);
     }
+    if rebuilt.beyond {
+        let end = files_end(&rebuilt);
+        let text = format!(
+            "nothing is planned: {end}: what belongs before the wanted time may be missing; fetch again, or name that zxid"
+        );
+        print_message("damage", &text);
+        return Ok(Exit::Damage);
+    }
     if rebuilt.unproved.is_some() && !options.unproved {
         let text = "nothing is planned: whether the snapshot is damaged or holds what was never committed, nothing here tells; name the \
                     logs, or another member's folder, or plan all the same with --unproved";
@@ -228,7 +237,7 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
         print_message("damage", text);
         return Ok(Exit::Damage);
     }
-    let wanted = Wanted::of(rebuilt.replay.tree(), &scope, limits).map_err(usage)?;
+    let (wanted, time) = (Wanted::of(rebuilt.replay.tree(), &scope, limits).map_err(usage)?, rebuilt.time);
     drop(rebuilt);
     decided.existing = existing(&options.what, wanted.zxid);
     let session = Session::with(&options.servers.server, password);
@@ -239,7 +248,7 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
     drop(meter);
     let planned = plan(&wanted, &live, &decided).map_err(usage)?;
     let file = PlanFile::of(wanted, decided, planned);
-    print_plan(&file, options.output, usize::MAX)?;
+    print_plan(&file, time, options.output, usize::MAX)?;
     if let Some(path) = &options.save {
         save(&file, path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     }
@@ -301,6 +310,9 @@ fn save(file: &PlanFile, path: &Path) -> io::Result<()> {
 #[serde(rename_all = "camelCase")]
 struct PlanLine<'a> {
     zxid: String,
+    /// When that transaction was, if a log has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
     hash: Digest,
     counts: Counts,
     operations: &'a [Operation],
@@ -311,14 +323,20 @@ struct PlanLine<'a> {
 }
 
 /// Prints a plan for people: at most so many changes, skipped znodes and notes, and then, for a log that others read, without the
-/// entries of ACLs. As JSON it is always whole.
-pub(crate) fn print_plan(file: &PlanFile, output: Output, most: usize) -> Result<(), CommandError> {
+/// entries of ACLs. As JSON it is always whole. `time` is that of the point's last transaction, if it is known.
+pub(crate) fn print_plan(
+    file: &PlanFile,
+    time: Option<i64>,
+    output: Output,
+    most: usize,
+) -> Result<(), CommandError> {
     let PlanFile { plan, wanted, options, .. } = file;
     let mut to = Printer::new();
     let Plan { hash, counts, operations, skipped, notes } = plan;
     let (zxid, own, unnameable) = (format!("{:#}", wanted.zxid), wanted.own, wanted.unnameable);
     if output == Output::Json {
-        to.json(&PlanLine { zxid, hash: *hash, counts: *counts, operations, skipped, notes, own, unnameable })?;
+        let time = time.map(iso_text);
+        to.json(&PlanLine { zxid, time, hash: *hash, counts: *counts, operations, skipped, notes, own, unnameable })?;
         return Ok(to.flush()?);
     }
     for operation in operations.iter().take(most) {
@@ -363,8 +381,9 @@ pub(crate) fn print_plan(file: &PlanFile, output: Output, most: usize) -> Result
     }
     let Counts { create, set, set_acl, delete, equal, skipped, extra } = counts;
     let left = if options.delete_extra { "" } else { ", and stay" };
+    let time = time.map(|time| format!(" ({})", iso_text(time))).unwrap_or_default();
     let text = format!(
-        "as of {zxid}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped, \
+        "as of {zxid}{time}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped, \
          {extra} were not there{left}\nplan {hash}\n"
     );
     to.buffer.extend_from_slice(text.as_bytes());

@@ -1,20 +1,6 @@
 //! Formats times, and does it fast: a log has millions of them, and most are in the same second as the one before.
 
-/// Year, month and day of a number of days since 1970. It is Howard Hinnant's algorithm `civil_from_days`, in our own
-/// code.
-pub(crate) fn civil(days: i64) -> (i64, u32, u32) {
-    // If years begin in March, their leap day is the last day, and each 400 years have 146 097 days.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
-}
+pub(crate) use zookeeper_files::time::{civil, iso_text};
 
 /// Formats milliseconds since 1970. It keeps the text of the last second for the next time.
 #[derive(Debug)]
@@ -55,13 +41,6 @@ impl Clock {
         let digit = |number: i64| b'0' + u8::try_from(number % 10).unwrap_or(0);
         to.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest), b'Z']);
     }
-}
-
-/// Milliseconds since 1970 as `2026-11-23T19:52:00.123Z`.
-pub(crate) fn iso_text(millis: i64) -> String {
-    let mut text = Vec::new();
-    Clock::iso().push_millis(millis, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn iso(second: i64, to: &mut Vec<u8>) {

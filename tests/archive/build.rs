@@ -7,14 +7,22 @@ use menagerie::agent::build;
 use menagerie::agent::volume::Volume;
 use menagerie::archive::backlog::Backlog;
 use menagerie::archive::chains;
-use menagerie::archive::key::{Chain, DiskId};
+use menagerie::archive::collect::Collection;
+use menagerie::archive::key::{BaseKey, Chain, DiskId, SegmentKey};
+use menagerie::archive::manifest::Manifest;
 use menagerie::archive::shipper::{Outcome, Shipper};
+use menagerie::archive::tree::{may_pass, tree_at};
 use menagerie::model::ParentPoint;
 use menagerie::model::ServerId;
 use menagerie::model::archive::ArchivePlace;
 use tempfile::TempDir;
 use zookeeper_files::disk::{MemberFiles, Point, rebuild};
-use zookeeper_files::replay::Tree;
+use zookeeper_files::ids::Zxid;
+use zookeeper_files::jute::{Decoder, Text};
+use zookeeper_files::log::{
+    Acls, Create, Digest, Header, Lifetime, LogItem, LogReader, LogWriter, SessionId, Txn,
+};
+use zookeeper_files::replay::{Replay, Tree};
 
 use super::bases::{self, History, rounds};
 use super::shipping::{IDENTITY, Place, at, chain};
@@ -79,8 +87,7 @@ async fn where_the_beginning_of_the_log_is_missing_a_base_before_the_point_will_
 #[tokio::test]
 async fn a_base_that_its_own_log_does_not_prove_is_nothing_to_begin_with() {
     let (place, _) = bases::archived(10).await;
-    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
-    let mut shipper = Shipper::resume(place.store(), IDENTITY, other, Backlog::of(&place.data())).await.unwrap();
+    let mut shipper = Shipper::resume(place.store(), IDENTITY, other(), Backlog::of(&place.data())).await.unwrap();
     while shipper.ship(at(1, 9), 1).await.unwrap() != Outcome::Idle {}
     assert_eq!(rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await, Some(at(1, 5)));
     built(&place, "0x100000007").await.unwrap();
@@ -140,10 +147,169 @@ async fn a_missing_or_damaged_segment_is_no_shorter_history() {
             fs::remove_file(path).unwrap();
         }
         let refused = built(&place, "0x100000009").await.unwrap_err();
-        let reason =
-            if damaged { "is damaged" } else { "no unbroken log to there: what is after 0x100000003 is missing" };
-        assert!(refused.contains(reason), "{refused}");
+        assert!(refused.contains("no unbroken log to there: what is after 0x100000003 is missing"), "{refused}");
+        assert_eq!(refused.contains("100000004 is damaged"), damaged, "{refused}");
     }
+}
+
+pub fn other() -> Chain {
+    Chain { member: ServerId(3), disk: DiskId::from_bits(8) }
+}
+
+/// Two disks with one history, each in three segments.
+pub async fn twofold() -> (Place, History) {
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    for chain in [chain(), other()] {
+        let mut shipper = Shipper::resume(place.store(), IDENTITY, chain, Backlog::of(&place.data())).await.unwrap();
+        for applied in [3, 6, 9] {
+            shipper.ship(at(1, applied), 1).await.unwrap();
+        }
+    }
+    (place, history)
+}
+
+/// What becomes of an object.
+#[derive(Clone, Copy, Debug)]
+pub enum Ruin {
+    Damaged,
+    Another,
+    Deleted,
+}
+
+/// Ruins one of three segments, and returns its name.
+pub fn ruin(place: &Place, chain: Chain, number: u64, ruin: Ruin) -> String {
+    let key = |number: u64| SegmentKey { chain: chain.clone(), first: at(1, number * 3 + 1) }.path(IDENTITY);
+    let (name, another) = (key(number), key((number + 1) % 3));
+    let path = place.archive().join(&name);
+    match ruin {
+        Ruin::Damaged => fs::write(path, "damaged").unwrap(),
+        Ruin::Another => drop(fs::copy(place.archive().join(another), path).unwrap()),
+        Ruin::Deleted => fs::remove_file(path).unwrap(),
+    }
+    name
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_in_one_disks_log_is_taken_from_anothers_and_named_if_no_other_has_it() {
+    for how in [Ruin::Damaged, Ruin::Another, Ruin::Deleted] {
+        for number in 0..3 {
+            let (place, history) = twofold().await;
+            let name = ruin(&place, chain(), number, how);
+            for (point, last) in [("0x100000005", 5), ("2023-11-14T22:13:25.5Z", 5), ("0x100000009", 9)] {
+                let folder = built(&place, point).await.unwrap_or_else(|error| panic!("{how:?} {number}: {error}"));
+                let tree = tree(folder.path());
+                assert_eq!((tree.last(), tree.digest()), (at(1, last), history.trees[last as usize].digest()));
+            }
+            // Another range of the other disk does not matter.
+            ruin(&place, other(), (number + 1) % 3, how);
+            let folder = built(&place, "0x100000009").await.unwrap();
+            assert_eq!(tree(folder.path()).digest(), history.trees[9].digest());
+            // Both are without this one.
+            ruin(&place, other(), number, Ruin::Damaged);
+            let refused = built(&place, "0x100000009").await.unwrap_err();
+            let named = matches!(how, Ruin::Deleted) || refused.contains(&name);
+            assert!(named && refused.contains("is damaged"), "{how:?} {number}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_deleted_after_it_was_listed_is_missing_in_its_own_log_only() {
+    let (place, history) = twofold().await;
+    let store = place.store();
+    let collection = Collection::of(&store, IDENTITY).await.unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let tree = async || tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await;
+    ruin(&place, chain(), 1, Ruin::Deleted);
+    assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest());
+    let name = ruin(&place, other(), 1, Ruin::Deleted);
+    let refused = tree().await.unwrap_err();
+    assert!(format!("{refused:#}").contains(&format!("{name} was deleted meanwhile")), "{refused:#}");
+    // Who lists again does not meet it again.
+    assert!(may_pass(&refused), "{refused:#}");
+}
+
+#[tokio::test]
+async fn a_time_after_which_all_that_there_is_cannot_be_read_is_refused_with_what_that_is() {
+    let (place, _) = twofold().await;
+    let names = [chain(), other()].map(|chain| ruin(&place, chain, 2, Ruin::Damaged));
+    let refused = built(&place, "2023-11-14T22:13:27.5Z").await.unwrap_err();
+    assert!(refused.contains("the archive ends at 0x100000006"), "{refused}");
+    assert!(names.iter().all(|name| refused.contains(&format!("{name} is damaged"))), "{refused}");
+}
+
+/// Creates `/EPOCH-COUNTER` with each transaction.
+fn log_of_creates(place: &Place, epoch: u64, counters: std::ops::RangeInclusive<u64>, replay: &mut Replay) {
+    let path = place.data().join(format!("log.{}", at(epoch, *counters.start())));
+    let mut log = LogWriter::new(Vec::new(), 0).unwrap();
+    for counter in counters {
+        let (zxid, path) = (at(epoch, counter), format!("/{epoch}-{counter}"));
+        let header = Header { session: SessionId(0x1001), cxid: 1, zxid, time: 1_700_000_000_000 };
+        let acl = (-1_i32).to_be_bytes();
+        let txn = Txn::Create(Create {
+            path: Text(path.as_bytes()),
+            data: None,
+            acl: Acls::decode(&mut Decoder::new(&acl)).unwrap(),
+            lifetime: Lifetime::Persistent,
+            parent_cversion: Some(i32::try_from(replay.tree().len()).unwrap()),
+            with_stat: false,
+        });
+        let mut alone = LogWriter::new(Vec::new(), 0).unwrap();
+        alone.append(header, &txn, None).unwrap();
+        let alone = alone.into_inner();
+        let mut reader = LogReader::new(&alone[..]).unwrap();
+        let Some(LogItem::Record(record)) = reader.next().unwrap() else { panic!() };
+        replay.apply(&record);
+        let digest = Digest { version: 2, tree: replay.tree().digest() };
+        log.append(header, &txn, Some(digest)).unwrap();
+    }
+    fs::write(path, log.into_inner()).unwrap();
+}
+
+/// A log that goes on with the first transaction of a later epoch shows where the one before ended, if nothing is missing between.
+#[tokio::test]
+async fn what_one_disks_log_lacks_at_the_end_of_an_epoch_is_not_taken_for_what_was_never_committed() {
+    let (place, mut replay) = (Place::new(), Replay::new(Tree::initial()));
+    fs::remove_file(place.data().join("snapshot.0")).unwrap();
+    log_of_creates(&place, 1, 1..=2, &mut replay);
+    // The beginning is purged: all depends on the base.
+    fs::remove_file(place.data().join("log.100000001")).unwrap();
+    log_of_creates(&place, 1, 3..=4, &mut replay);
+    fs::write(place.data().join("snapshot.100000004"), replay.tree().write(Vec::new()).unwrap()).unwrap();
+    log_of_creates(&place, 1, 5..=9, &mut replay);
+    let ship = async |applied: &[Zxid]| {
+        for chain in [chain(), other()] {
+            let backlog = Backlog::of(&place.data());
+            let mut shipper = Shipper::resume(place.store(), IDENTITY, chain, backlog).await.unwrap();
+            for applied in applied {
+                let outcome = shipper.ship(*applied, applied.epoch()).await.unwrap();
+                assert!(matches!(outcome, Outcome::Shipped { .. }), "{outcome:?}");
+            }
+        }
+    };
+    ship(&[at(1, 5), at(1, 9)]).await;
+    bases::finish(bases::upload(&place, place.store())).await.unwrap();
+    log_of_creates(&place, 2, 1..=3, &mut replay);
+    ship(&[at(2, 3)]).await;
+    let middle = SegmentKey { chain: chain(), first: at(1, 6) };
+    fs::write(place.archive().join(middle.path(IDENTITY)), "damaged").unwrap();
+    let tree = tree(built(&place, "0x200000003").await.unwrap().path());
+    assert_eq!((tree.last(), tree.digest()), (at(2, 3), replay.tree().digest()));
+    assert!(tree.get(b"/1-9").is_some());
+}
+
+#[tokio::test]
+async fn a_base_of_a_later_version_is_named_where_nothing_else_leads_to_the_point() {
+    let (place, _) = bases::archived(10).await;
+    assert_eq!(rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await, Some(at(1, 5)));
+    let key = BaseKey { zxid: at(1, 5), chain: chain() };
+    let path = place.archive().join(key.manifest(IDENTITY));
+    let mut manifest = Manifest::read(&fs::read(&path).unwrap()).unwrap();
+    manifest.format += 1;
+    fs::write(path, manifest.pack().unwrap()).unwrap();
+    let refused = built(&place, "0x100000007").await.unwrap_err();
+    assert!(refused.contains(&key.folder(IDENTITY)) && refused.contains("use a newer menagerie"), "{refused}");
 }
 
 #[tokio::test]

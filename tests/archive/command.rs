@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use menagerie::archive::chains;
 
+use super::build::{Ruin, other, ruin, twofold};
 use super::shipping::{IDENTITY, Place, at, chain};
 
 fn run(arguments: &[&str]) -> Output {
@@ -62,6 +63,39 @@ async fn a_missing_segment_is_damage_wherever_it_was() {
         let to = folder.path().join("new");
         assert_eq!(run(&["fetch", &target, "--to", to.to_str().unwrap()]).status.code(), Some(1));
     }
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_read_is_shown_and_what_is_behind_it_is_listed() {
+    let (place, _) = twofold().await;
+    let target = place.store().target().to_string();
+    for number in [0, 2] {
+        let name = ruin(&place, chain(), number, Ruin::Damaged);
+        for command in ["list", "stat"] {
+            let listed = run(&[command, &target]);
+            assert_eq!(listed.status.code(), Some(1), "{}", text(&listed.stderr));
+            assert!(text(&listed.stderr).contains(&format!("{name} is damaged")), "{}", text(&listed.stderr));
+            let listed = text(&listed.stdout);
+            assert!(listed.contains(&chain().to_string()) && listed.contains('?'), "{listed}");
+            assert!(listed.contains(&other().to_string()) && listed.contains("0x100000009"), "{listed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pinned_time_is_found_in_another_disks_log_where_one_cannot_be_read() {
+    let (place, _) = twofold().await;
+    let target = place.store().target().to_string();
+    let prune = || run(&["prune", &target, "--keep", "30d", "--pin", "2023-11-14T22:13:25.5Z"]);
+    let name = ruin(&place, chain(), 1, Ruin::Damaged);
+    let shown = prune();
+    assert!(text(&shown.stderr).contains(&format!("{name} is damaged")), "{}", text(&shown.stderr));
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(text(&shown.stdout).contains("pin 2023-11-14T22:13:25"), "{}", text(&shown.stdout));
+    ruin(&place, other(), 1, Ruin::Damaged);
+    let refused = prune();
+    assert!(text(&refused.stderr).contains("cannot be read there"), "{}", text(&refused.stderr));
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 #[test]

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use menagerie::agent::bases::{Bases, Pace};
 use menagerie::archive::backlog::Backlog;
 use menagerie::archive::bases;
+use menagerie::archive::collect::Collection;
 use menagerie::archive::key::{BaseKey, Chain, DiskId};
 use menagerie::archive::probe::{CreateOnly as Found, probed};
 use menagerie::archive::shipper::{Outcome, ShipError, Shipper};
 use menagerie::archive::store::{Put, Store, StoreErrorKind};
+use menagerie::archive::tree::{may_pass, tree_at};
 use menagerie::archive::upload::Step;
 use tokio::time::timeout;
+use zookeeper_files::disk::Point;
 
 use super::bases::{History, agent, rounds, upload};
 use super::gateway::{Gateway, SECRET, store_at};
@@ -283,4 +286,40 @@ async fn a_newest_base_that_cannot_be_read_is_asked_for_more_and_more_seldom() {
     let asked = proxy.requests().len() / 2;
     assert!((2..=22).contains(&asked), "{asked}");
     assert!(agent.trouble().is_some());
+}
+
+/// One object that lay in a colder storage class made points unbuildable that another disk's log had.
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn an_object_that_the_store_refuses_to_give_is_missing_in_its_own_log_only_and_may_be_given_later() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let proxy = Proxy::before(gateway.address).await;
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    for disk in [7, 8] {
+        let chain = Chain { disk: DiskId::from_bits(disk), ..chain() };
+        let backlog = Backlog::of(&place.data());
+        let mut shipper = Shipper::resume(gateway.store(), IDENTITY, chain, backlog).await.unwrap();
+        for applied in [3, 6, 9] {
+            shipper.ship(at(1, applied), 1).await.unwrap();
+        }
+    }
+    let store = store_at(proxy.address, SECRET, "backups").unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let tree = async || {
+        let collection = Collection::of(&store, IDENTITY).await?;
+        tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await
+    };
+    for number in ["0100000001", "0100000004", "0100000007"] {
+        proxy.rule(&[(&format!("GET 0000000000000007 {number}"), Rule::Deny)]);
+        assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest(), "{number}");
+    }
+    proxy.rule(&[("GET /0000000100000004", Rule::Deny)]);
+    let refused = tree().await.unwrap_err();
+    assert!(may_pass(&refused), "{refused:#}");
+    assert!(format!("{refused:#}").contains("/0000000100000004: the store says AccessDenied"), "{refused:#}");
+    // What is wrong with all of the store is no gap.
+    proxy.rule(&[("GET /0000000100000004", Rule::Refuse)]);
+    let refused = tree().await.unwrap_err();
+    assert!(may_pass(&refused) && !format!("{refused:#}").contains("no unbroken log"), "{refused:#}");
 }

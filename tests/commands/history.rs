@@ -22,6 +22,12 @@ fn the_tree_at_a_zxid_and_at_a_time_has_what_was_created_by_then() {
     assert_eq!(tree(&[world.path()], &format!("@{}", time_of(6) - 1)), names(5));
     assert_eq!(tree(&[world.path()], "2023-11-14T22:13:25Z"), names(5));
     assert_eq!(tree(&[world.path()], "0x100000007").0, 2, "it is not there yet");
+    for (time, beyond) in [(time_of(5), false), (time_of(6), false), (time_of(6) + 1, true)] {
+        let output = run(&["snapshot", "tree", world.path(), "--at", &format!("@{time}")]);
+        assert_eq!(output.status.code(), Some(0));
+        let note = "the files end with 0x100000006 (2023-11-14T22:13:26.000Z): what belongs before the wanted time";
+        assert_eq!(text(&output.stderr).contains(note), beyond, "{}", text(&output.stderr));
+    }
     let early = run(&["snapshot", "tree", world.path(), "--at", "@0"]);
     assert_eq!(early.status.code(), Some(2));
     let told = text(&early.stderr);

@@ -101,6 +101,20 @@ fn a_snapshot_that_reaches_beyond_the_logs_is_no_tree_to_plan_from() {
     assert!(said(&[&words[..], &["--unproved"]].concat(), 2).contains(SERVER));
 }
 
+/// It planned the tree of the files' end, and said nothing.
+#[test]
+fn a_time_after_the_end_of_the_files_plans_nothing() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 6);
+    let late = format!("@{}", time_of(6) + 1);
+    let words = ["plan", world.path(), "--path", "/", "--server", SERVER, "--at"];
+    let refused = said(&[&words[..], &[&late]].concat(), 1);
+    assert!(refused.contains("nothing is planned: the files end with 0x100000006 (2023-11-14T22:13:26.000Z)"), "{refused}");
+    for there in [&format!("@{}", time_of(6)), "0x100000006", "end"] {
+        assert!(said(&[&words[..], &[there]].concat(), 2).contains(SERVER));
+    }
+}
+
 #[test]
 fn only_the_plan_with_the_hash_that_was_approved_is_carried_out() {
     let scope = Scope::new(vec![Top { path: "/".to_owned(), subtree: true }], None).unwrap();

@@ -10,3 +10,4 @@ pub mod log;
 pub mod path;
 pub mod replay;
 pub mod snapshot;
+pub mod time;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::ids::Zxid;
+use crate::time::iso_text;
 
 /// Why files could not be read or judged.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub enum DiskError {
         what: String,
     },
     /// The point is before every transaction in the logs.
-    #[error("no transaction at hand is as old: the oldest is {zxid:#}, of @{time}")]
+    #[error("no transaction at hand is as old: the oldest in these logs is {zxid:#} of {}", iso_text(*time))]
     TooEarly {
         /// The oldest one.
         zxid: Zxid,

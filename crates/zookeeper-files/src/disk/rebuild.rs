@@ -51,6 +51,10 @@ pub struct RebuiltTree {
     pub unproved: Option<Zxid>,
     /// How many digests were compared.
     pub checked: u64,
+    /// When its last transaction was, in milliseconds since 1970, if a log here has it.
+    pub time: Option<i64>,
+    /// Whether the point is a time after all that is in the files: what belongs before it may be missing.
+    pub beyond: bool,
 }
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
@@ -157,7 +161,7 @@ impl Way<'_> {
             replay.count_quotas();
             replay.begin_journal();
         }
-        let RunSummary { applied, dropped, next, seen } = loop {
+        let RunSummary { applied, dropped, next, seen, time } = loop {
             match run(members, self.history, until, &mut replay, progress)? {
                 RunEnd::Whole(outcome) => break outcome,
                 // After missing transactions, continue from a later snapshot.
@@ -205,7 +209,21 @@ impl Way<'_> {
         let wrong = base.clone().filter(|_| wrong);
         let Shown { differs, unproved } = shown;
         let passed_over = BTreeSet::new();
-        let rebuilt = RebuiltTree { replay, base, passed_over, applied, dropped, doubts, differs, unproved, checked };
+        let later = matches!(self.point, Point::Time(wanted) if time.is_none_or(|time| time < wanted));
+        let beyond = later && next.is_none();
+        let rebuilt = RebuiltTree {
+            replay,
+            base,
+            passed_over,
+            applied,
+            dropped,
+            doubts,
+            differs,
+            unproved,
+            checked,
+            time,
+            beyond,
+        };
         Ok(WayEnd { rebuilt, wrong })
     }
 
@@ -304,6 +322,8 @@ struct RunSummary {
     next: Option<Zxid>,
     /// The last transaction in a log up to the point.
     seen: Option<Zxid>,
+    /// When the last transaction of the tree was, if a log has it.
+    time: Option<i64>,
 }
 
 fn run(
@@ -316,7 +336,7 @@ fn run(
     let from = replay.tree().last();
     let mut merge = Merge::after(from, members, history, progress)?;
     let mut applied = 0;
-    let (mut next, mut seen) = (None, None);
+    let (mut next, mut seen, mut time) = (None, None, None);
     while let Some(zxid) = merge.advance(progress)? {
         if zxid > until {
             next = Some(zxid);
@@ -325,17 +345,21 @@ fn run(
         seen = Some(zxid);
         let last = replay.tree().last();
         if zxid <= last {
+            if zxid == last {
+                time = merge.record().map(|record| record.header.time);
+            }
             continue;
         }
         if let (Some(_), true) = (jump(last, zxid), last.0 > 0) {
             return Ok(RunEnd::Missing(last, zxid));
         }
         if let Some(record) = merge.record() {
+            time = Some(record.header.time);
             replay.apply(&record);
             applied += 1;
         }
     }
-    Ok(RunEnd::Whole(RunSummary { applied, dropped: merge.dropped(), next, seen }))
+    Ok(RunEnd::Whole(RunSummary { applied, dropped: merge.dropped(), next, seen, time }))
 }
 
 /// The last transaction before the first that is later than `time`.
