@@ -10,7 +10,7 @@ use zookeeper_files::ids::Zxid;
 use zookeeper_files::snapshot::{Compression, SnapshotReader};
 
 use super::chains;
-use super::key::{BaseKey, Chain};
+use super::key::BaseKey;
 use super::manifest::{MANIFEST_LIMIT, Manifest, NotABase, Packing};
 use super::segment::Hash;
 use super::shipper::ShipError;
@@ -20,7 +20,7 @@ const CHUNK: usize = 64 << 10;
 /// Two to this power is more than a part: what needs more memory to be unpacked is no part of ours.
 const WINDOW_BITS: u32 = 22;
 /// The first transaction of an ensemble that begins empty.
-pub(super) const BEGINNING: Zxid = Zxid(1 << 32 | 1);
+pub const BEGINNING: Zxid = Zxid(1 << 32 | 1);
 
 /// Why a base cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -96,14 +96,14 @@ pub async fn believed(store: &Store, identity: &str, shipped: Option<Zxid>) -> R
 }
 
 /// The earliest point to which an archive leads, with its time in milliseconds since 1970: the oldest base, from its end on; or the first
-/// transaction of the ensemble, if this chain begins with it. A base has no time of its last transaction: it was made after that.
-pub async fn earliest(store: &Store, identity: &str, chain: &Chain) -> Result<Option<(Zxid, i64)>, BaseError> {
-    let first = match chains::first(store, identity, chain).await {
-        Err(ShipError::Store(error)) => return Err(error.into()),
-        first => first.ok().flatten().filter(|facts| facts.first == BEGINNING),
-    };
-    if let Some(first) = first {
-        return Ok(Some((first.first, first.earliest)));
+/// transaction of the ensemble, if any chain begins with it. A base has no time of its last transaction: it was made after that.
+pub async fn earliest(store: &Store, identity: &str) -> Result<Option<(Zxid, i64)>, BaseError> {
+    for chain in chains::chains(store, identity).await? {
+        match chains::first(store, identity, &chain).await {
+            Err(ShipError::Store(error)) => return Err(error.into()),
+            Ok(Some(first)) if first.first == BEGINNING => return Ok(Some((first.first, first.earliest))),
+            Ok(_) | Err(_) => {}
+        }
     }
     for key in keys(store, identity).await? {
         match manifest(store, identity, &key).await {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Seat, ServerId};
+use super::bounded::words;
+use super::ids::{Seat, ServerId, Zxid};
 use crate::api::{ArchiveSpec, S3Spec};
 
 /// How many members archive, without a word of it.
@@ -15,6 +16,11 @@ pub const ARCHIVE_KEY: &str = "archive.json";
 pub const ACCESS_KEY_ID: &str = "accessKeyId";
 /// Key of the Secret with credentials: the secret.
 pub const SECRET_ACCESS_KEY: &str = "secretAccessKey";
+
+/// Whether a tree of this zxid and the log from `starts` on leave nothing out.
+pub fn leads(base: Zxid, starts: Zxid) -> bool {
+    base.0.saturating_add(1) >= starts.0
+}
 
 /// Where an archive is, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,14 @@ impl ArchivePlace {
         };
         let credentials = credentials_secret.is_some();
         Self { target, region: region.clone(), endpoint: endpoint.clone(), credentials }
+    }
+
+    /// All that tells one place from another, no longer than an agent may say.
+    pub fn described(&self) -> String {
+        let Self { target, region, endpoint, credentials: _ } = self;
+        let part = |word: &str, value: &Option<String>| value.as_ref().map(|value| format!(" {word} {value}"));
+        let parts = [part("in", region), part("at", endpoint)];
+        words(&std::iter::once(target.clone()).chain(parts.into_iter().flatten()).collect::<String>())
     }
 }
 
