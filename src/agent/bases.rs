@@ -292,13 +292,10 @@ impl Bases {
     async fn ask(&mut self, shipped: Option<Zxid>) -> Result<(), Trouble> {
         let newest = bases::believed(&self.store, &self.identity, shipped).await?;
         // It is for people alone, and holds up nothing. What it was may be deleted by now.
-        if let Ok(earliest) = bases::earliest(&self.store, &self.identity).await {
-            self.earliest = earliest.map(|(zxid, time)| Point { zxid, time });
-            self.answered = true;
-        }
-        // Who began anew has not seen how the chain began.
-        if let Ok(Some(first)) = chains::first(&self.store, &self.identity, &self.chain).await {
-            self.first = Some(first.first);
+        if let Ok(beginning) = bases::beginning(&self.store, &self.identity, &self.chain).await {
+            self.earliest = beginning.earliest.map(|(zxid, time)| Point { zxid, time });
+            // Who began anew has not seen how the chain began.
+            (self.first, self.answered) = (beginning.own, true);
         }
         self.note(newest.map(|manifest| Newest { zxid: manifest.zxid, made: manifest.made }));
         Ok(())

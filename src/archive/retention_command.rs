@@ -11,6 +11,7 @@ use crate::archive::chains;
 use crate::archive::command::ArchiveOptions;
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
+use crate::archive::reach::{self, Told};
 use crate::archive::retention::{self, Catalogue, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, View};
 use crate::archive::segment::Facts;
@@ -23,6 +24,9 @@ use zookeeper_files::ids::Zxid;
 
 /// In milliseconds: nobody means to keep less.
 const LEAST_WINDOW: i64 = 60 * 60 * 1000;
+
+/// So many segments are read at once: each store reads one object after the other. A day of one a second takes a minute.
+const READERS: usize = 16;
 
 /// So many segments before and behind a time have to be in its order.
 const NEIGHBOURS: usize = 8;
@@ -75,9 +79,32 @@ async fn read(store: &Store, identity: &str) -> Result<Catalogue, CommandError> 
     Ok(catalogue::read(store, identity, &mut seen).await?)
 }
 
+/// The last point to which the links lead, and whether anything on the way is damaged.
+async fn last_point(
+    stores: &[Store],
+    identity: &str,
+    catalogue: &Catalogue,
+) -> Result<(Option<(Zxid, i64)>, bool), CommandError> {
+    let starts = reach::starts(catalogue);
+    let from = starts.iter().map(|start| start.zxid).min().unwrap_or_default();
+    let (mut meter, mut damaged, mut runs) = (Meter::new(), false, Vec::new());
+    for log in &catalogue.chains {
+        let mut told = |told: Told<'_>| match told {
+            Told::Read(count) => meter.draw(|| format!("{}: {count} segments read", log.chain)),
+            Told::Damage(what) => {
+                print_message("damage", what);
+                damaged = true;
+            }
+        };
+        runs.extend(reach::runs(stores, identity, log, from, &mut told).await?);
+    }
+    Ok((reach::last(&starts, &runs), damaged))
+}
+
 /// What is stored, and why.
 pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
+    let stores = (0..READERS).map(|_| Store::open(&options.archive.target)).collect::<Result<Vec<_>, _>>()?;
     let mut to = Printer::new();
     let mut exit = Exit::Sound;
     let wish = Wish { window: options.keep, pins: Vec::new() };
@@ -105,7 +132,11 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
             let last = ends.pop().flatten();
             lines.push(ChainLine::of(&identity, log, ends.pop().flatten(), last));
         }
-        view.ensemble(&lines, options.archive.output, &mut to)?;
+        let (last, damaged) = last_point(&stores, &identity, &catalogue).await?;
+        if last.is_none() || damaged {
+            exit = Exit::Damage;
+        }
+        view.ensemble(&lines, last, options.archive.output, &mut to)?;
         view.bases(options.archive.output, &mut to)?;
         to.flush()?;
     }

@@ -345,6 +345,38 @@ async fn a_gap_behind_the_newest_base_makes_the_next_snapshot_one_at_once() {
     assert_eq!(rounds(&mut bases, at(1, 9)).await, Some(at(1, 8)));
 }
 
+/// It said that the tree can be built up to the last transaction, whatever was missing before.
+#[tokio::test]
+async fn stat_follows_the_links_and_names_no_point_behind_a_gap() {
+    let (place, _) = archived(10).await;
+    let target = place.store().target().to_string();
+    let stat = || run(&["archive", "stat", &target]);
+    let none = stat();
+    assert_eq!(none.status.code(), Some(1), "{}", text(&none));
+    assert!(text(&none).contains("cannot be built"), "{}", text(&none));
+
+    finish(upload(&place, place.store())).await.unwrap();
+    let whole = stat();
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole));
+    assert!(text(&whole).contains("to 0x100000009 ("), "{}", text(&whole));
+
+    // A new volume, whose log begins behind a gap.
+    let new = Place::new();
+    let long = History::of(20, 10);
+    long.log(&new.data(), 15..=20);
+    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let backlog = Backlog::of(&new.data());
+    let mut shipper = Shipper::resume(place.store(), IDENTITY, other, backlog).await.unwrap();
+    while shipper.ship(at(1, 20), 1).await.unwrap() != Outcome::Idle {}
+    let gap = text(&stat());
+    assert!(
+        gap.contains("to 0x100000009 (") && gap.contains("not what the log has behind a gap, up to 0x100000014"),
+        "{gap}"
+    );
+    let json = text(&run(&["archive", "stat", &target, "--output", "json"]));
+    assert!(json.contains(r#""lastRecoverabilityPoint":{"zxid":"0x100000009""#), "{json}");
+}
+
 /// Each member asked its own chain alone, and said a later point than the others.
 #[tokio::test]
 async fn the_earliest_point_is_the_beginning_of_any_chain() {
