@@ -30,7 +30,7 @@ use crate::archive::credentials::access;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
-use crate::archive::store::{Access, Store, StoreErrorKind};
+use crate::archive::store::{Access, Store};
 use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ArchivePlace};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
 
@@ -38,6 +38,7 @@ use super::base_task::{self, BaseTask, Place};
 use super::bases::Pace;
 use super::lag::Lag;
 use super::member::{MOMENT, Member};
+use super::not_shipping::NotShipping;
 use super::seed::Seed;
 
 /// Where a volume says which disk it is.
@@ -156,35 +157,6 @@ async fn ship_once(member: &Arc<Member>, folders: &Folders, kept: &mut Kept) -> 
     member.archiving.say(None);
     sleep(LOOK_AGAIN).await;
     Ok(())
-}
-
-/// Why nothing is shipped just now.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotShipping {
-    #[error(transparent)]
-    Ship(#[from] ShipError),
-    #[error("{0}")]
-    Config(String),
-    #[error("{0}")]
-    Disk(String),
-}
-
-impl NotShipping {
-    /// Whether the same put may end well later. Where the bucket is gone, the chain has to be looked for anew.
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Ship(ShipError::Store(error)) if error.kind != StoreErrorKind::Missing)
-    }
-
-    fn reason(&self) -> ArchiveReason {
-        match self {
-            Self::Ship(ShipError::Conflict { .. } | ShipError::Ahead { .. }) => ArchiveReason::Conflict,
-            Self::Ship(ShipError::Store(error)) if error.kind == StoreErrorKind::Denied => ArchiveReason::AccessDenied,
-            Self::Ship(ShipError::Store(_)) => ArchiveReason::TargetUnreachable,
-            Self::Ship(ShipError::Damaged { .. }) => ArchiveReason::ArchiveDamaged,
-            Self::Ship(ShipError::Read(_)) | Self::Disk(_) => ArchiveReason::DiskUnreadable,
-            Self::Config(_) => ArchiveReason::NoCredentials,
-        }
-    }
 }
 
 fn say(member: &Member, error: &NotShipping, lag: Option<ArchiveLag>) {

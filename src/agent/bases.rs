@@ -29,7 +29,8 @@ use crate::archive::store::Store;
 use crate::archive::upload::{Step, Upload, UploadError};
 use crate::model::truth::Point;
 
-use super::archive::{NotShipping, blocking, on_a_thread};
+use super::archive::{blocking, on_a_thread};
+use super::not_shipping::NotShipping;
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
