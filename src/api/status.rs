@@ -82,7 +82,8 @@ pub struct ArchiveStatus {
 pub struct RecoverabilityPoint {
     /// The transaction, as `0x` and hexadecimal digits.
     pub zxid: String,
-    /// Its time, with the milliseconds of the transaction: cut to the second, it would name a point before it.
+    /// Its time.
+    // With milliseconds: cut to the second, it would name a point before its transaction.
     pub time: MicroTime,
 }
 
