@@ -431,3 +431,22 @@ fn disk(data: &Path) -> io::Result<DiskId> {
     file.keep()?;
     Ok(mark.disk)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error of a wrong target stayed in the condition after it was corrected.
+    #[test]
+    fn what_was_said_of_another_archive_is_forgotten() {
+        let place =
+            |target: &str| ArchivePlace { target: target.to_owned(), region: None, endpoint: None, credentials: false };
+        let archiving = Archiving::default();
+        archiving.about(&place("s3://a"));
+        archiving.say(Some(ArchiveState::of(ArchiveReason::AccessDenied)));
+        archiving.about(&place("s3://a"));
+        assert!(archiving.state().is_some());
+        archiving.about(&place("s3://b"));
+        assert_eq!((archiving.state(), archiving.place().as_deref()), (None, Some("s3://b")));
+    }
+}

@@ -96,8 +96,8 @@ impl BaseTask {
     }
 
     /// The segments go out.
-    pub fn go_on(&self, store: &Store, shipper: &Shipper) {
-        let (shipped, starts) = (shipper.last(), shipper.starts());
+    pub fn go_on(&self, store: &Store, of: &Shipper) {
+        let (shipped, starts) = (of.last(), of.starts());
         self.given.send_replace(Some(Given { store: store.clone(), shipped, starts }));
     }
 

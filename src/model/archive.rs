@@ -123,6 +123,24 @@ mod tests {
         }
     }
 
+    /// What an agent says of it is cut where it is decoded.
+    #[test]
+    fn a_place_is_described_by_all_that_can_be_corrected_and_stays_the_same_when_it_is_cut() {
+        let place = |region: &str, endpoint: &str| {
+            let spec = json!({"s3": {"bucket": "b-1", "region": region, "endpoint": endpoint}});
+            archive(spec, 3).place.described()
+        };
+        assert_eq!(place("eu", "https://s3"), "s3://b-1 in eu at https://s3");
+        assert!(
+            place("us", "https://s3") != place("eu", "https://s3")
+                && place("eu", "https://t") != place("eu", "https://s3")
+        );
+        for length in 250..320 {
+            let long = place("eu", &"é".repeat(length));
+            assert_eq!(words(&long), long);
+        }
+    }
+
     #[test]
     fn what_members_are_told_is_read_as_it_was_written() {
         let spec =

@@ -82,9 +82,10 @@ pub fn unbuilt(view: &View<'_>) -> Option<String> {
         starts.filter(|_| state.reaches.is_none())
     });
     let since = starts.collect::<Option<Vec<_>>>()?.into_iter().min()?;
-    let what = match base.is_none() && said.iter().all(|(_, state)| state.first.is_none()) {
-        true => "nothing can be built from this archive yet: it has no base".to_owned(),
-        false => format!("nothing from {since:#} on can be built from this archive yet: no base leads there"),
+    let what = if base.is_none() && said.iter().all(|(_, state)| state.first.is_none()) {
+        "nothing can be built from this archive yet: it has no base".to_owned()
+    } else {
+        format!("nothing from {since:#} on can be built from this archive yet: no base leads there")
     };
     Some(format!(
         "{what}. The next snapshot of a member that archives is shipped as one once it is proved: its server writes one after snapCount transactions (by default 100,000), and when it comes to lead, so deleting the leader's pod can bring one at once"
