@@ -30,14 +30,15 @@ use crate::archive::credentials::access;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
-use crate::archive::store::{Access, Store, StoreErrorKind};
-use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig};
+use crate::archive::store::{Access, Store};
+use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ArchivePlace};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
 use super::bases::Pace;
 use super::lag::Lag;
 use super::member::{MOMENT, Member};
+use super::not_shipping::NotShipping;
 use super::seed::Seed;
 
 /// Where a volume says which disk it is.
@@ -59,6 +60,8 @@ const PACE: Pace =
 #[derive(Debug, Default)]
 pub struct Archiving {
     state: Mutex<Option<ArchiveState>>,
+    /// Of which archive it is said.
+    place: Mutex<Option<String>>,
     stop: watch::Sender<bool>,
 }
 
@@ -71,6 +74,20 @@ impl Archiving {
     /// The agent is to end: no more bases, and what is on its way of one is broken off.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// From now on, what is said is of this archive. What was known of another one is forgotten.
+    fn about(&self, place: &ArchivePlace) {
+        let place = Some(place.described());
+        let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != place {
+            *known = place;
+            self.say(None);
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn say(&self, state: Option<ArchiveState>) {
@@ -142,61 +159,35 @@ async fn ship_once(member: &Arc<Member>, folders: &Folders, kept: &mut Kept) -> 
     Ok(())
 }
 
-/// Why nothing is shipped just now.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotShipping {
-    #[error(transparent)]
-    Ship(#[from] ShipError),
-    #[error("{0}")]
-    Config(String),
-    #[error("{0}")]
-    Disk(String),
-}
-
-impl NotShipping {
-    /// Whether the same put may end well later. Where the bucket is gone, the chain has to be looked for anew.
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::Ship(ShipError::Store(error)) if error.kind != StoreErrorKind::Missing)
-    }
-
-    fn reason(&self) -> ArchiveReason {
-        match self {
-            Self::Ship(ShipError::Conflict { .. } | ShipError::Ahead { .. }) => ArchiveReason::Conflict,
-            Self::Ship(ShipError::Store(error)) if error.kind == StoreErrorKind::Denied => ArchiveReason::AccessDenied,
-            Self::Ship(ShipError::Store(_)) => ArchiveReason::TargetUnreachable,
-            Self::Ship(ShipError::Damaged { .. }) => ArchiveReason::ArchiveDamaged,
-            Self::Ship(ShipError::Read(_)) | Self::Disk(_) => ArchiveReason::DiskUnreadable,
-            Self::Config(_) => ArchiveReason::NoCredentials,
-        }
-    }
-}
-
 fn say(member: &Member, error: &NotShipping, lag: Option<ArchiveLag>) {
     let text = error.to_string();
+    let reason = error.reason();
     let before = member.archiving.state();
-    let (last, base) = before.as_ref().map_or((None, None), |state| (state.last, state.base));
-    let (first, reaches) = before.as_ref().map_or((None, None), |state| (state.first, state.reaches));
-    let state = ArchiveState { last, base, reason: error.reason(), words: Some(text.clone()), lag, first, reaches };
-    let said = |before: ArchiveState| (before.reason, before.words) == (state.reason, state.words.clone());
-    if !before.is_some_and(said) {
+    if !before.as_ref().is_some_and(|before| (before.reason, before.words.as_ref()) == (reason, Some(&text))) {
         warn!(%text, "archiving does not go on");
     }
+    let place = member.archiving.place();
+    let known = before.unwrap_or_else(|| ArchiveState::of(reason));
+    let state = ArchiveState { reason, words: Some(text), lag, place, ..known };
     member.archiving.say(Some(state));
 }
 
 /// What is to be shipped where; `None` where there is no archive, or others ship.
 async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, NotShipping> {
-    let (id, folders) = (member.id, folders.clone());
-    let read = move || {
-        let text = match fs::read_to_string(folders.seed.join(ARCHIVE_KEY)) {
+    let (id, seed) = (member.id, folders.seed.clone());
+    let read = move || -> Result<Option<ArchiveConfig>, NotShipping> {
+        let text = match fs::read_to_string(seed.join(ARCHIVE_KEY)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(|error| NotShipping::Disk(format!("cannot read {ARCHIVE_KEY}: {error}")))?,
         };
         let config: ArchiveConfig = serde_json::from_str(&text)
             .map_err(|error| NotShipping::Config(format!("{ARCHIVE_KEY} is none that this version reads: {error}")))?;
-        if !config.members.contains(&id) {
-            return Ok(None);
-        }
+        Ok(Some(config).filter(|config| config.members.contains(&id)))
+    };
+    let Some(config) = on_a_thread(read).await?? else { return Ok(None) };
+    member.archiving.about(&config.place);
+    let folders = folders.clone();
+    let read = move || {
         let identity = Seed::identity(&folders.seed).map_err(|error| NotShipping::Disk(error.to_string()))?;
         let access = access(&config.place, &folders.credentials).map_err(NotShipping::Config)?;
         Ok(Some(Wanted { identity, config, access }))
@@ -248,7 +239,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
                     if matches!(looked, Looked::Shipped(_) | Looked::More | Looked::Changed) {
                         (shipper, ()) = measure(shipper, &mut lag, None).await?;
                     }
-                    bases.go_on(&store, shipper.last());
+                    bases.go_on(&store, &shipper);
                     kept.run = shipper.run().map(|run| (now.config.place.target.clone(), run));
                     // Of the store nothing was learned where the server does not serve, or the log changed.
                     if !matches!(looked, Looked::Nothing | Looked::Changed) || !failing(member) {
@@ -387,7 +378,9 @@ fn say_shipping(member: &Member, shipper: &Shipper, said: &Said, lag: &Lag) {
     let (last, base, reason) = (shipper.last(), said.bases.newest, ArchiveReason::Shipping);
     let reaches = shipper.reaches(base).map(|(zxid, time)| Point { zxid, time });
     let first = said.bases.earliest;
-    let state = ArchiveState { last, base, reason, words, lag: lag.said(), first, reaches };
+    let starts = shipper.starts().or(said.bases.starts).filter(|_| said.bases.asked);
+    let place = member.archiving.place();
+    let state = ArchiveState { last, base, reason, words, lag: lag.said(), first, reaches, starts, place };
     member.archiving.say(Some(state));
 }
 
@@ -437,4 +430,23 @@ fn disk(data: &Path) -> io::Result<DiskId> {
     file.write_all(b"\n")?;
     file.keep()?;
     Ok(mark.disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error of a wrong target stayed in the condition after it was corrected.
+    #[test]
+    fn what_was_said_of_another_archive_is_forgotten() {
+        let place =
+            |target: &str| ArchivePlace { target: target.to_owned(), region: None, endpoint: None, credentials: false };
+        let archiving = Archiving::default();
+        archiving.about(&place("s3://a"));
+        archiving.say(Some(ArchiveState::of(ArchiveReason::AccessDenied)));
+        archiving.about(&place("s3://a"));
+        assert!(archiving.state().is_some());
+        archiving.about(&place("s3://b"));
+        assert_eq!((archiving.state(), archiving.place().as_deref()), (None, Some("s3://b")));
+    }
 }

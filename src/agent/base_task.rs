@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use zookeeper_files::ids::Zxid;
 
 use crate::archive::key::Chain;
+use crate::archive::shipper::Shipper;
 use crate::archive::store::Store;
 use crate::model::truth::Point;
 
@@ -42,6 +43,8 @@ struct Given {
     store: Store,
     /// The last transaction that the archive has of this disk.
     shipped: Option<Zxid>,
+    /// Where the run that ends there is known to begin.
+    starts: Option<Zxid>,
 }
 
 /// What is said of the bases.
@@ -51,6 +54,10 @@ pub(super) struct Said {
     pub newest: Option<Zxid>,
     /// The earliest point to which the archive leads.
     pub earliest: Option<Point>,
+    /// Whether the archive was asked for both, and has answered.
+    pub asked: bool,
+    /// Where nothing but a base leads to in this member's chain, as far as that is known.
+    pub starts: Option<Zxid>,
     /// Why none is shipped just now.
     pub trouble: Option<String>,
 }
@@ -88,9 +95,10 @@ impl BaseTask {
         }))
     }
 
-    /// The segments go out; `shipped` is the last one.
-    pub fn go_on(&self, store: &Store, shipped: Option<Zxid>) {
-        self.given.send_replace(Some(Given { store: store.clone(), shipped }));
+    /// The segments go out.
+    pub fn go_on(&self, store: &Store, of: &Shipper) {
+        let (shipped, starts) = (of.last(), of.starts());
+        self.given.send_replace(Some(Given { store: store.clone(), shipped, starts }));
     }
 
     /// They do not.
@@ -116,8 +124,9 @@ async fn live(mut bases: Bases, mut told: watch::Receiver<Option<Given>>, tell: 
         let given = told.borrow_and_update().clone();
         let rests = given.is_none();
         let more = match given {
-            Some(Given { store, shipped }) => {
+            Some(Given { store, shipped, starts }) => {
                 bases.ship_to(store);
+                bases.starts_at(starts);
                 bases.go_on(shipped).await
             }
             None => false,
@@ -132,7 +141,13 @@ async fn live(mut bases: Bases, mut told: watch::Receiver<Option<Given>>, tell: 
             false if rests => let_go + REST,
             false => bases.next().min(let_go + REST),
         };
-        tell.send_replace(Said { newest: bases.newest(), earliest: bases.earliest(), trouble: bases.trouble() });
+        tell.send_replace(Said {
+            newest: bases.newest(),
+            earliest: bases.earliest(),
+            asked: bases.asked(),
+            starts: bases.starts(),
+            trouble: bases.trouble(),
+        });
         select! {
             () = sleep_until(next) => {}
             changed = told.changed() => if changed.is_err() { return },

@@ -19,7 +19,7 @@ use zookeeper_files::disk::DiskError;
 use zookeeper_files::ids::Zxid;
 
 use crate::archive::base::{Decision, LEAST_LOG, Newest, Seen, State, decide};
-use crate::archive::bases::{self, BaseError};
+use crate::archive::bases::{self, BEGINNING, BaseError};
 use crate::archive::chains;
 use crate::archive::key::Chain;
 use crate::archive::manifest::Manifest;
@@ -29,7 +29,8 @@ use crate::archive::store::Store;
 use crate::archive::upload::{Step, Upload, UploadError};
 use crate::model::truth::Point;
 
-use super::archive::{NotShipping, blocking, on_a_thread};
+use super::archive::{blocking, on_a_thread};
+use super::not_shipping::NotShipping;
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,12 @@ pub struct Bases {
     newest: Option<Newest>,
     /// The earliest point to which the archive leads, once it was asked for it.
     earliest: Option<Point>,
+    /// Whether it has answered that.
+    answered: bool,
+    /// Where this member's chain is known to begin, behind its newest gap.
+    starts: Option<Zxid>,
+    /// Its first transaction, once the archive was asked for it.
+    first: Option<Zxid>,
     looked: BTreeMap<Zxid, Looked>,
     reading: Option<(SnapshotFile, JoinHandle<Result<Examined, NoBase>>)>,
     upload: Option<Upload>,
@@ -121,6 +128,9 @@ impl Bases {
             asked: false,
             newest: None,
             earliest: None,
+            answered: false,
+            starts: None,
+            first: None,
             looked: BTreeMap::new(),
             reading: None,
             upload: None,
@@ -144,6 +154,16 @@ impl Bases {
             upload.ship_to(store.clone());
         }
         self.store = store;
+    }
+
+    /// This member's chain is known to begin here, behind its newest gap.
+    pub fn starts_at(&mut self, starts: Option<Zxid>) {
+        self.starts = starts;
+    }
+
+    /// Where nothing but a base leads to, as far as it is known: the end of its newest gap, or at least the first transaction of the chain.
+    pub fn starts(&self) -> Option<Zxid> {
+        self.starts.or(self.first.filter(|first| *first != BEGINNING))
     }
 
     /// Why no base is shipped just now, though one may be wanted.
@@ -180,6 +200,11 @@ impl Bases {
     /// The earliest point to which the archive leads, as far as this member knows.
     pub fn earliest(&self) -> Option<Point> {
         self.earliest
+    }
+
+    /// Whether the archive was asked for both, and has answered.
+    pub fn asked(&self) -> bool {
+        self.asked && self.answered
     }
 
     /// Does the next thing, if there is one, while nothing of the log waits. `shipped` is the last transaction that the archive has of
@@ -246,7 +271,7 @@ impl Bases {
             let SnapshotFile { zxid, bytes, .. } = looked.file;
             Seen { zxid, bytes, log: looked.log.unwrap_or_default(), state: state(looked) }
         });
-        decide(&seen.collect::<Vec<_>>(), self.newest, now())
+        decide(&seen.collect::<Vec<_>>(), self.newest, self.starts(), now())
     }
 
     /// Notes which snapshots there are, and whether they are as they were.
@@ -268,8 +293,10 @@ impl Bases {
     async fn ask(&mut self, shipped: Option<Zxid>) -> Result<(), Trouble> {
         let newest = bases::believed(&self.store, &self.identity, shipped).await?;
         // It is for people alone, and holds up nothing. What it was may be deleted by now.
-        if let Ok(earliest) = bases::earliest(&self.store, &self.identity, &self.chain).await {
-            self.earliest = earliest.map(|(zxid, time)| Point { zxid, time });
+        if let Ok(beginning) = bases::beginning(&self.store, &self.identity, &self.chain).await {
+            self.earliest = beginning.earliest.map(|(zxid, time)| Point { zxid, time });
+            // Who began anew has not seen how the chain began.
+            (self.first, self.answered) = (beginning.own, true);
         }
         self.note(newest.map(|manifest| Newest { zxid: manifest.zxid, made: manifest.made }));
         Ok(())

@@ -14,7 +14,7 @@ use std::fs;
 use std::io::BufWriter;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use tokio::task::spawn_blocking;
 use tracing::info;
 use zookeeper_files::atomic::Part;
@@ -48,7 +48,8 @@ pub async fn build(
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<()> {
     let target: Target = parent.place.target.parse().map_err(anyhow::Error::msg)?;
-    let store = Store::open_with(&target, &access(&parent.place, credentials).map_err(anyhow::Error::msg)?)?;
+    let wanting = |what| anyhow!("{what}; the kubelet needs up to two minutes to bring a new one");
+    let store = Store::open_with(&target, &access(&parent.place, credentials).map_err(wanting)?)?;
     let built = attempt(&store, parent, volume, tell).await;
     // `from` cannot be changed, and claims that were never born are taken up by the next ensemble of this name.
     built.with_context(|| format!("the ensemble is to begin with {parent}, which cannot be built (it is tried again; if `from` is wrong, delete the ensemble and its claims, and create it with the right one)"))

@@ -20,6 +20,7 @@ mod fixtures;
 mod lag;
 pub mod member;
 pub mod motion;
+mod not_shipping;
 pub mod prepare;
 pub mod process;
 pub mod queue;

@@ -4,7 +4,7 @@
 //! changes once an hour at most. Otherwise the operator would write the status on every pass, and each write would start the next pass.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,14 +83,20 @@ pub struct RecoverabilityPoint {
     /// The transaction, as `0x` and hexadecimal digits.
     pub zxid: String,
     /// Its time.
-    pub time: Time,
+    // With milliseconds: cut to the second, it would name a point before its transaction.
+    pub time: MicroTime,
 }
 
 impl RecoverabilityPoint {
-    /// That of a transaction at a time in milliseconds since 1970, of which whole seconds are kept. `None` for a time beyond all calendars.
+    /// That of a transaction at a time in milliseconds since 1970. `None` for a time beyond all calendars.
     pub fn at(zxid: Zxid, time: i64) -> Option<Self> {
-        let time = Timestamp::from_second(time.div_euclid(1000)).ok()?;
-        Some(Self { zxid: format!("{zxid:#}"), time: Time(time) })
+        let time = Timestamp::from_millisecond(time).ok()?;
+        Some(Self { zxid: format!("{zxid:#}"), time: MicroTime(time) })
+    }
+
+    /// The transaction; `None` if somebody has written something else there.
+    pub fn transaction(&self) -> Option<Zxid> {
+        u64::from_str_radix(self.zxid.strip_prefix("0x")?, 16).ok().map(Zxid)
     }
 
     /// Its time in seconds since 1970.

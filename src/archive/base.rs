@@ -24,6 +24,8 @@
 
 use zookeeper_files::ids::Zxid;
 
+use crate::model::archive::leads;
+
 /// So much log is replayed rather than a base made. A snapshot that is larger waits for as much log as it is long.
 pub const LEAST_LOG: u64 = 64 << 20;
 /// In milliseconds: so old is the newest base at most, if anything has changed since.
@@ -221,9 +223,10 @@ pub enum Decision {
     Skip,
 }
 
-/// Decides what to do about bases. `now` is in milliseconds since 1970.
-pub fn decide(seen: &[Seen], newest: Option<Newest>, now: i64) -> Decision {
-    let mut wanted: Vec<&Seen> = seen.iter().filter(|seen| is_due(seen, newest, now)).collect();
+/// Decides what to do about bases. `starts` is where the member's chain is known to begin, behind its newest gap; `now` is in milliseconds
+/// since 1970.
+pub fn decide(seen: &[Seen], newest: Option<Newest>, starts: Option<Zxid>, now: i64) -> Decision {
+    let mut wanted: Vec<&Seen> = seen.iter().filter(|seen| is_due(seen, newest, starts, now)).collect();
     wanted.sort_by_key(|seen| std::cmp::Reverse(seen.zxid));
     let mut decision = Decision::Skip;
     for seen in wanted {
@@ -238,11 +241,13 @@ pub fn decide(seen: &[Seen], newest: Option<Newest>, now: i64) -> Decision {
     decision
 }
 
-fn is_due(seen: &Seen, newest: Option<Newest>, now: i64) -> bool {
+fn is_due(seen: &Seen, newest: Option<Newest>, starts: Option<Zxid>, now: i64) -> bool {
     let Some(Newest { zxid, made }) = newest else { return true };
     // A day old, or made in a day to come: then a clock is wrong, and a base too many does less harm than none for years.
     let late = now.saturating_sub(made).saturating_abs() >= OLDEST;
-    seen.zxid > zxid && (seen.log >= seen.bytes.max(LEAST_LOG) || late)
+    // After an accepted loss, a new volume or a gap, what is shipped since can be built from nothing: that does not wait for a day.
+    let links = starts.is_some_and(|starts| !leads(zxid, starts) && leads(seen.zxid, starts));
+    seen.zxid > zxid && (links || late || seen.log >= seen.bytes.max(LEAST_LOG))
 }
 
 #[cfg(test)]
@@ -337,19 +342,19 @@ mod tests {
     #[test]
     fn the_newest_snapshot_that_is_a_base_is_shipped_if_there_is_none_yet() {
         use State::{Base, Changing, Refused, Unread, Waits};
-        assert_eq!(decide(&[seen(1, Base), seen(5, Base)], None, 0), Decision::Ship(at(3, 5)));
-        assert_eq!(decide(&[seen(1, Base), seen(5, Refused)], None, 0), Decision::Ship(at(3, 1)));
-        assert_eq!(decide(&[seen(1, Unread), seen(5, Waits)], None, 0), Decision::Read(at(3, 1)));
-        assert_eq!(decide(&[seen(1, Refused), seen(5, Changing)], None, 0), Decision::Hold);
-        assert_eq!(decide(&[seen(1, Refused)], None, 0), Decision::Skip);
-        assert_eq!(decide(&[], None, 0), Decision::Skip);
+        assert_eq!(decide(&[seen(1, Base), seen(5, Base)], None, None, 0), Decision::Ship(at(3, 5)));
+        assert_eq!(decide(&[seen(1, Base), seen(5, Refused)], None, None, 0), Decision::Ship(at(3, 1)));
+        assert_eq!(decide(&[seen(1, Unread), seen(5, Waits)], None, None, 0), Decision::Read(at(3, 1)));
+        assert_eq!(decide(&[seen(1, Refused), seen(5, Changing)], None, None, 0), Decision::Hold);
+        assert_eq!(decide(&[seen(1, Refused)], None, None, 0), Decision::Skip);
+        assert_eq!(decide(&[], None, None, 0), Decision::Skip);
     }
 
     #[test]
     fn the_next_base_comes_after_as_much_log_as_a_snapshot_has_or_after_a_day() {
         let newest = Some(Newest { zxid: at(3, 5), made: 1000 });
         let next = |log, bytes, zxid, now| {
-            decide(&[Seen { zxid, bytes, log, state: State::Base }], newest, now) == Decision::Ship(zxid)
+            decide(&[Seen { zxid, bytes, log, state: State::Base }], newest, None, now) == Decision::Ship(zxid)
         };
         let small = 1 << 20;
         assert!(next(LEAST_LOG, small, at(3, 9), 0) && !next(LEAST_LOG - 1, small, at(3, 9), 0));
@@ -359,10 +364,27 @@ mod tests {
         assert!(!next(0, small, at(3, 9), 1000 - OLDEST + 1), "a clock that was set back a little is no reason");
     }
 
+    /// It waited for a day or 64 MiB, and nothing of what was shipped meanwhile could be built.
+    #[test]
+    fn a_base_that_links_the_chain_is_due_at_once() {
+        let newest = Some(Newest { zxid: at(3, 5), made: 1000 });
+        let next = |starts, zxid| {
+            let seen = Seen { zxid, bytes: 1 << 20, log: 0, state: State::Base };
+            decide(&[seen], newest, starts, 1000) == Decision::Ship(zxid)
+        };
+        assert!(next(Some(at(4, 1)), at(4, 7)) && next(Some(at(4, 1)), at(4, 0)));
+        assert!(!next(Some(at(4, 1)), at(3, 9)), "there is a gap behind it as well");
+        assert!(!next(Some(at(3, 6)), at(4, 7)), "the newest leads there");
+        assert!(!next(Some(at(3, 2)), at(4, 7)) && !next(None, at(4, 7)));
+        let far = Some(Newest { zxid: at(9, 9), made: 1000 });
+        let seen = Seen { zxid: at(4, 7), bytes: 1, log: 0, state: State::Base };
+        assert_eq!(decide(&[seen], far, Some(at(10, 1)), 1000), Decision::Skip, "it would not be the newest");
+    }
+
     #[test]
     fn a_base_from_a_time_to_come_stops_none() {
         let newest = Some(Newest { zxid: at(3, 5), made: i64::MAX });
         let seen = Seen { zxid: at(3, 9), bytes: 1 << 20, log: 0, state: State::Base };
-        assert_eq!(decide(&[seen], newest, 1000), Decision::Ship(at(3, 9)));
+        assert_eq!(decide(&[seen], newest, None, 1000), Decision::Ship(at(3, 9)));
     }
 }

@@ -12,7 +12,7 @@ use zookeeper_files::snapshot::{Compression, SnapshotReader};
 use super::chains;
 use super::key::{BaseKey, Chain};
 use super::manifest::{MANIFEST_LIMIT, Manifest, NotABase, Packing};
-use super::segment::Hash;
+use super::segment::{Facts, Hash};
 use super::shipper::ShipError;
 use super::store::{Store, StoreError};
 
@@ -20,7 +20,7 @@ const CHUNK: usize = 64 << 10;
 /// Two to this power is more than a part: what needs more memory to be unpacked is no part of ours.
 const WINDOW_BITS: u32 = 22;
 /// The first transaction of an ensemble that begins empty.
-pub(super) const BEGINNING: Zxid = Zxid(1 << 32 | 1);
+pub const BEGINNING: Zxid = Zxid(1 << 32 | 1);
 
 /// Why a base cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -95,21 +95,46 @@ pub async fn believed(store: &Store, identity: &str, shipped: Option<Zxid>) -> R
     Ok(None)
 }
 
-/// The earliest point to which an archive leads, with its time in milliseconds since 1970: the oldest base, from its end on; or the first
-/// transaction of the ensemble, if this chain begins with it. A base has no time of its last transaction: it was made after that.
-pub async fn earliest(store: &Store, identity: &str, chain: &Chain) -> Result<Option<(Zxid, i64)>, BaseError> {
-    let first = match chains::first(store, identity, chain).await {
-        Err(ShipError::Store(error)) => return Err(error.into()),
-        first => first.ok().flatten().filter(|facts| facts.first == BEGINNING),
+/// Where an archive begins, as one of its members asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// The first transaction of that member's own chain.
+    pub own: Option<Zxid>,
+    /// The earliest point to which the archive leads, with its time in milliseconds since 1970: the oldest base, from its end on; or the first
+    /// transaction of the ensemble, if any chain begins with it. A base has no time of its last transaction: it was made after that.
+    pub earliest: Option<(Zxid, i64)>,
+}
+
+/// Where an archive begins, asked by the member with this chain.
+pub async fn beginning(store: &Store, identity: &str, own: &Chain) -> Result<Beginning, BaseError> {
+    let first = async |chain: &Chain| match chains::first(store, identity, chain).await {
+        Err(ShipError::Store(error)) => Err(BaseError::from(error)),
+        first => Ok(first.ok().flatten()),
     };
-    if let Some(first) = first {
-        return Ok(Some((first.first, first.earliest)));
+    let mine = first(own).await?;
+    let founding = |facts: &Facts| facts.first == BEGINNING;
+    let mut found = mine.as_ref().filter(|facts| founding(facts)).map(|facts| (facts.first, facts.earliest));
+    // With most archives it ends here, after a few requests.
+    let others = if found.is_none() { chains::chains(store, identity).await? } else { Vec::new() };
+    for chain in others.iter().filter(|chain| *chain != own) {
+        if let Some(facts) = first(chain).await?.filter(founding) {
+            found = Some((facts.first, facts.earliest));
+            break;
+        }
     }
+    let own = mine.map(|facts| facts.first);
+    let earliest = match found {
+        Some(found) => Some(found),
+        None => oldest(store, identity).await?.map(|manifest| (manifest.end, manifest.made)),
+    };
+    Ok(Beginning { own, earliest })
+}
+
+async fn oldest(store: &Store, identity: &str) -> Result<Option<Manifest>, BaseError> {
     for key in keys(store, identity).await? {
         match manifest(store, identity, &key).await {
             Ok(None) | Err(BaseError::Damaged { .. }) => {}
-            Ok(Some(manifest)) => return Ok(Some((manifest.end, manifest.made))),
-            Err(error) => return Err(error),
+            found => return found,
         }
     }
     Ok(None)

@@ -368,13 +368,16 @@ impl From<crate::archive::store::StoreError> for CommandError {
 /// What may be wrong with the environment. Without keys in it, the library asks the machine that it takes itself to run on.
 fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
     match kind {
-        StoreErrorKind::Denied | StoreErrorKind::Unavailable if s3 && !keyed => {
+        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if s3 && !keyed => {
             ". There is no AWS_ACCESS_KEY_ID in the environment: set it, AWS_SECRET_ACCESS_KEY and AWS_REGION, and where the store is \
              not Amazon's AWS_ENDPOINT_URL, with AWS_ALLOW_HTTP=true for http"
         }
         StoreErrorKind::Denied => ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
-        StoreErrorKind::Missing => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
-        StoreErrorKind::NotImplemented | StoreErrorKind::TooLarge | StoreErrorKind::Unavailable => "",
+        StoreErrorKind::Missing | StoreErrorKind::NoBucket => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
+        StoreErrorKind::NotImplemented
+        | StoreErrorKind::NoCredentials
+        | StoreErrorKind::TooLarge
+        | StoreErrorKind::Unavailable => "",
     }
 }
 

@@ -3,7 +3,7 @@
 //! `gate` decides what is committed, `base` which snapshots are kept and can be trusted, `retention` what goes, `doubt` for which bases nothing does, `segment`, `manifest` and
 //! `key` are what is stored and under which name, `target` where: all pure. `backlog` reads a member's log and `snapshots` its snapshots,
 //! `store` talks to the object store, `probe` asks it first what it can, `shipper` ships segments and `upload` a base, `chains` and `bases`
-//! read an archive back, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there, `catalogue` lists it, `prune` deletes, and `command` with `base_command`, `chain_check`,
+//! read an archive back, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there, `catalogue` lists it, `reach` follows its links, `pins` are points that stay, `plans` those of restores, `prune` deletes, and `command` with `base_command`, `chain_check`,
 //! `retention_command` and `retention_view` is `menagerie archive`.
 
 pub mod backlog;
@@ -26,6 +26,7 @@ pub mod pins;
 pub mod plans;
 pub mod probe;
 pub mod prune;
+pub mod reach;
 pub mod retention;
 mod retention_command;
 mod retention_view;

@@ -13,6 +13,7 @@ use crate::archive::command::ArchiveOptions;
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
+use crate::archive::reach::{self, Told};
 use crate::archive::retention::{self, Catalogue, ChainLog, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, View};
 use crate::archive::store::Store;
@@ -24,6 +25,9 @@ use zookeeper_files::ids::Zxid;
 
 /// In milliseconds: nobody means to keep less.
 const LEAST_WINDOW: i64 = 60 * 60 * 1000;
+
+/// So many segments are read at once: each store reads one object after the other. A day of one a second takes a minute.
+const READERS: usize = 16;
 
 /// So many segments before and behind a time have to be in its order.
 const NEIGHBOURS: usize = 8;
@@ -90,15 +94,38 @@ pub(super) async fn read(store: &Store, identity: &str) -> Result<Catalogue, Com
     Ok(catalogue::read(store, identity, &mut seen).await?)
 }
 
+/// The last point to which the links lead, and whether anything on the way is damaged.
+async fn last_point(
+    stores: &[Store],
+    identity: &str,
+    catalogue: &Catalogue,
+) -> Result<(Option<(Zxid, i64)>, bool), CommandError> {
+    let starts = reach::starts(catalogue);
+    let from = starts.iter().map(|start| start.zxid).min().unwrap_or_default();
+    let (mut meter, mut damaged, mut runs) = (Meter::new(), false, Vec::new());
+    for log in &catalogue.chains {
+        let mut told = |told: Told<'_>| match told {
+            Told::Read(count) => meter.draw(|| format!("{}: {count} segments read", log.chain)),
+            Told::Damage(what) => {
+                print_message("damage", what);
+                damaged = true;
+            }
+        };
+        runs.extend(reach::runs(stores, identity, log, from, &mut told).await?);
+    }
+    Ok((reach::last(&starts, &runs), damaged))
+}
+
 /// What is stored, and why.
 pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
+    let stores = (0..READERS).map(|_| Store::open(&options.archive.target)).collect::<Result<Vec<_>, _>>()?;
     let mut to = Printer::new();
     let mut exit = Exit::Sound;
     for identity in identities(&store, &options.archive).await? {
-        let stored = pins::all(&store, &identity).await?;
-        let names: Vec<String> = stored.iter().map(NamedPin::text).collect();
-        let wish = Wish { window: options.keep, pins: stored.iter().map(NamedPin::pin).collect() };
+        let pins = pins::all(&store, &identity).await?;
+        let names: Vec<String> = pins.iter().map(NamedPin::text).collect();
+        let wish = Wish { window: options.keep, pins: pins.iter().map(NamedPin::pin).collect() };
         let catalogue = read(&store, &identity).await?;
         let plan = retention::plan(&catalogue, &wish, prune::now());
         let view = View { identity: &identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
@@ -115,7 +142,11 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
             let [begin, end] = ends(&store, &identity, keys, &mut damaged).await?;
             lines.push(ChainLine::of(&identity, log, begin, end));
         }
-        view.ensemble(&lines, options.archive.output, &mut to)?;
+        let (last, damaged) = last_point(&stores, &identity, &catalogue).await?;
+        if last.is_none() || damaged {
+            exit = Exit::Damage;
+        }
+        view.ensemble(&lines, last, options.archive.output, &mut to)?;
         view.bases(options.archive.output, &mut to)?;
         to.flush()?;
     }
@@ -255,7 +286,8 @@ async fn pin_at(
             }
         }
     }
-    let nothing = || CommandError::Usage(format!("--pin {}: nothing is archived of before that{unread}", iso_text(time)));
+    let nothing =
+        || CommandError::Usage(format!("--pin {}: nothing is archived of before that{unread}", iso_text(time)));
     Ok(Pin { from: from.ok_or_else(nothing)?, to })
 }
 

@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::archive::doubt::Doubt;
 use crate::archive::key::BaseKey;
+use crate::archive::reach;
 use crate::archive::retention::{Base, BaseState, Catalogue, ChainLog, Cut, Fate, Plan, Reason, Wish};
 use crate::archive::segment::Facts;
 use crate::cli::{CommandError, Output, Printer};
 use crate::view::time::iso_text;
+use zookeeper_files::ids::Zxid;
 
 /// What there is of an ensemble, and what becomes of it.
 pub(super) struct View<'a> {
@@ -123,6 +125,7 @@ impl View<'_> {
     pub(super) fn ensemble(
         &self,
         chains: &[ChainLine<'_>],
+        last: Option<(Zxid, i64)>,
         output: Output,
         to: &mut Printer,
     ) -> Result<(), CommandError> {
@@ -132,8 +135,9 @@ impl View<'_> {
             objects: chains.iter().map(|chain| chain.segments).sum::<usize>() + objects_of(bases),
             bytes: chains.iter().map(|chain| chain.bytes).sum::<u64>()
                 + bases.iter().map(|base| base.bytes).sum::<u64>(),
-            first_recoverability_point: self.first_point(chains),
-            last_recoverability_point: last_point(chains),
+            first_recoverability_point: self.first_point(chains).filter(|_| last.is_some()),
+            last_recoverability_point: last
+                .map(|(zxid, time)| PointLine { zxid: format!("{zxid:#}"), time: iso_text(time) }),
         };
         if output == Output::Json {
             to.json(&line)?;
@@ -147,9 +151,14 @@ impl View<'_> {
             (Some(first), Some(last)) => {
                 format!("can be built from {} (by {}) to {} ({})", first.zxid, first.time, last.zxid, last.time)
             }
-            _ => "cannot be built: there is no whole base, and the log does not begin with the ensemble".to_owned(),
+            _ => "cannot be built: no whole base leads to the log, and it does not begin with the ensemble".to_owned(),
         };
         text.push_str(&said);
+        let end = chains.iter().filter_map(|chain| Some(chain.ends[1].as_ref()?.last)).max();
+        if let Some(end) = end.filter(|end| last.is_some_and(|(last, _)| last < *end)) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "; not what the log has behind a gap, up to {end:#}");
+        }
         text.push('\n');
         for ChainLine { member, disk, segments, bytes, first, last, earliest, latest, .. } in chains {
             let told = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
@@ -166,7 +175,7 @@ impl View<'_> {
     /// The oldest point: of the log that began with the ensemble, or of the oldest base.
     fn first_point(&self, chains: &[ChainLine<'_>]) -> Option<PointLine> {
         let firsts = chains.iter().filter_map(|chain| chain.ends[0].as_ref());
-        let founding = firsts.filter(|facts| facts.first.counter() == 1 && facts.first.epoch() <= 1);
+        let founding = firsts.filter(|facts| reach::is_founding(facts.first));
         if let Some(facts) = founding.min_by_key(|facts| facts.first) {
             return Some(PointLine { zxid: format!("{:#}", facts.first), time: iso_text(facts.earliest) });
         }
@@ -333,12 +342,6 @@ fn objects_of(bases: &[Base]) -> usize {
 
 fn bytes_of(log: &ChainLog, cut: &Cut) -> u64 {
     log.segments[cut.from..cut.to].iter().map(|segment| u64::from(segment.bytes)).sum()
-}
-
-fn last_point(chains: &[ChainLine<'_>]) -> Option<PointLine> {
-    let lasts = chains.iter().filter_map(|chain| chain.ends[1].as_ref());
-    let facts = lasts.max_by_key(|facts| facts.last)?;
-    Some(PointLine { zxid: format!("{:#}", facts.last), time: iso_text(facts.latest) })
 }
 
 /// A span of time as it is given.

@@ -27,6 +27,8 @@ pub struct Shipper {
     last: Option<Link>,
     /// Where the unbroken run that ends with it begins, as far as this process knows: it may begin earlier.
     begins: Option<Zxid>,
+    /// Whether it begins there: with the chain, or behind a gap.
+    starts: bool,
     /// The time of the last transaction, in milliseconds since 1970.
     time: i64,
     /// Whether the log has shown that it has what was shipped last.
@@ -37,6 +39,7 @@ pub struct Shipper {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     begins: Zxid,
+    starts: bool,
     last: Link,
 }
 
@@ -105,8 +108,18 @@ impl Shipper {
         let last = chains::last(&store, identity, &chain).await?;
         backlog.go_on_behind(last.as_ref().map(|facts| facts.last))?;
         let (identity, gate) = (identity.to_owned(), Gate::default());
-        let mut shipper =
-            Self { store, identity, chain, backlog, gate, last: None, begins: None, time: 0, proved: true };
+        let mut shipper = Self {
+            store,
+            identity,
+            chain,
+            backlog,
+            gate,
+            last: None,
+            begins: None,
+            starts: false,
+            time: 0,
+            proved: true,
+        };
         if let Some(facts) = last {
             shipper.take_over(&facts)?;
         }
@@ -128,13 +141,19 @@ impl Shipper {
 
     /// What is known of the chain.
     pub fn run(&self) -> Option<Run> {
-        Some(Run { begins: self.begins?, last: self.last.clone()? })
+        Some(Run { begins: self.begins?, starts: self.starts, last: self.last.clone()? })
+    }
+
+    /// Where the unbroken run that ends the chain begins, if it is known to begin there, and that is not the beginning of the ensemble:
+    /// without a base up to there, nothing that this chain has since can be built.
+    pub fn starts(&self) -> Option<Zxid> {
+        self.begins.filter(|begins| self.starts && *begins != BEGINNING)
     }
 
     /// Takes over what a shipper of the same chain knew, if the chain still ends there. Nobody reads all of it again for that.
     pub fn recall(&mut self, run: &Run) {
         if self.last.as_ref() == Some(&run.last) {
-            self.begins = Some(run.begins);
+            (self.begins, self.starts) = (Some(run.begins), run.starts);
         }
     }
 
@@ -231,7 +250,11 @@ impl Shipper {
 
     /// The chain ends with this segment now.
     fn end_with(&mut self, facts: &Facts) {
-        self.begins = self.begins.filter(|_| facts.follows).or(Some(facts.first));
+        if !facts.follows {
+            (self.begins, self.starts) = (Some(facts.first), true);
+        } else if self.begins.is_none() {
+            (self.begins, self.starts) = (Some(facts.first), false);
+        }
         (self.last, self.time) = (Some(facts.link()), facts.latest);
     }
 

@@ -100,8 +100,12 @@ pub struct StoreError {
 /// What a store's refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// There is no such bucket, folder or object.
+    /// There is no such folder or object.
     Missing,
+    /// The store has no such bucket.
+    NoBucket,
+    /// There are no keys, and neither the pod nor the machine has an identity of its own.
+    NoCredentials,
     /// A right is missing, or the credentials are wrong.
     Denied,
     /// It does not know what it was asked for.
@@ -118,6 +122,11 @@ impl StoreError {
         matches!(self.kind, StoreErrorKind::Denied | StoreErrorKind::TooLarge)
     }
 }
+
+/// Where the library looks for credentials when there are no others: the metadata address of the machine, which most machines have not.
+const METADATA: [&str; 2] = ["/latest/api/token", "/latest/meta-data/"];
+const NO_CREDENTIALS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store \
+                              knows; the node's metadata address was asked and gives none";
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -376,6 +385,8 @@ impl StoreError {
         let forbidden = target.starts_with("file://") && is_forbidden(error);
         // A refused list is a generic error, with the store's answer in its text.
         let kind = match error {
+            _ if METADATA.iter().any(|path| why.contains(path)) => StoreErrorKind::NoCredentials,
+            _ if why.contains("<Code>NoSuchBucket</Code>") => StoreErrorKind::NoBucket,
             NotFound { .. } => StoreErrorKind::Missing,
             NotImplemented { .. } => StoreErrorKind::NotImplemented,
             PermissionDenied { .. } | Unauthenticated { .. } => StoreErrorKind::Denied,
@@ -386,6 +397,10 @@ impl StoreError {
             _ => StoreErrorKind::Unavailable,
         };
         let why = said(&why).or_else(|| asked(error)).unwrap_or(why);
+        let why = match kind {
+            StoreErrorKind::NoCredentials => format!("{NO_CREDENTIALS}: {why}"),
+            _ => why,
+        };
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
 }
@@ -478,6 +493,38 @@ mod tests {
     impl Error for Around {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             self.1.as_deref().map(|inner| inner as &dyn Error)
+        }
+    }
+
+    /// Both agent and founder said that the store does not answer.
+    #[test]
+    fn who_has_no_credentials_is_told_so_and_not_of_an_address_that_nobody_has_set() {
+        let url = "http://169.254.169.254/latest/api/token";
+        let text = format!(
+            "Error performing PUT {url} in 30s, after 3 retries, max_retries: 3, retry_timeout: 30s  - HTTP error: error sending request"
+        );
+        let error =
+            StoreError::of("store", "s3://b/x", &object_store::Error::Generic { store: "S3", source: text.into() });
+        assert_eq!(error.kind, StoreErrorKind::NoCredentials);
+        assert!(
+            error.to_string().starts_with("cannot store s3://b/x: there are no credentials: set credentialsSecret"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("169.254"), "{error}");
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_there_is_told_from_a_store_that_does_not_answer() {
+        let text = "Client error with status 404 Not Found: <?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
+        let not_found = object_store::Error::NotFound { path: "x".to_owned(), source: text.into() };
+        let listed = object_store::Error::Generic { store: "S3", source: text.into() };
+        for error in [not_found, listed] {
+            let error = StoreError::of("store", "s3://b/x", &error);
+            assert_eq!(error.kind, StoreErrorKind::NoBucket);
+            assert_eq!(
+                error.to_string(),
+                "cannot store s3://b/x: the store says NoSuchBucket: The specified bucket does not exist"
+            );
         }
     }
 

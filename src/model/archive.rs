@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Seat, ServerId};
+use super::bounded::words;
+use super::ids::{Seat, ServerId, Zxid};
 use crate::api::{ArchiveSpec, S3Spec};
 
 /// How many members archive, without a word of it.
@@ -15,6 +16,11 @@ pub const ARCHIVE_KEY: &str = "archive.json";
 pub const ACCESS_KEY_ID: &str = "accessKeyId";
 /// Key of the Secret with credentials: the secret.
 pub const SECRET_ACCESS_KEY: &str = "secretAccessKey";
+
+/// Whether a tree of this zxid and the log from `starts` on leave nothing out.
+pub fn leads(base: Zxid, starts: Zxid) -> bool {
+    base.0.saturating_add(1) >= starts.0
+}
 
 /// Where an archive is, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,14 @@ impl ArchivePlace {
         };
         let credentials = credentials_secret.is_some();
         Self { target, region: region.clone(), endpoint: endpoint.clone(), credentials }
+    }
+
+    /// All that tells one place from another, no longer than an agent may say.
+    pub fn described(&self) -> String {
+        let Self { target, region, endpoint, credentials: _ } = self;
+        let part = |word: &str, value: &Option<String>| value.as_ref().map(|value| format!(" {word} {value}"));
+        let parts = [part("in", region), part("at", endpoint)];
+        words(&std::iter::once(target.clone()).chain(parts.into_iter().flatten()).collect::<String>())
     }
 }
 
@@ -106,6 +120,24 @@ mod tests {
         for (copies, voters, want) in [(2, 1, 1), (15, 3, 3), (1, 3, 1)] {
             let config = archive(json!({"s3": {"bucket": "backups", "prefix": "zk/a"}, "copies": copies}), voters);
             assert_eq!((config.place.target.as_str(), config.members.len()), ("s3://backups/zk/a", want));
+        }
+    }
+
+    /// What an agent says of it is cut where it is decoded.
+    #[test]
+    fn a_place_is_described_by_all_that_can_be_corrected_and_stays_the_same_when_it_is_cut() {
+        let place = |region: &str, endpoint: &str| {
+            let spec = json!({"s3": {"bucket": "b-1", "region": region, "endpoint": endpoint}});
+            archive(spec, 3).place.described()
+        };
+        assert_eq!(place("eu", "https://s3"), "s3://b-1 in eu at https://s3");
+        assert!(
+            place("us", "https://s3") != place("eu", "https://s3")
+                && place("eu", "https://t") != place("eu", "https://s3")
+        );
+        for length in 250..320 {
+            let long = place("eu", &"é".repeat(length));
+            assert_eq!(words(&long), long);
         }
     }
 

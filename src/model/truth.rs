@@ -57,6 +57,30 @@ pub struct ArchiveState {
     /// The latest point that its own chain leads to. Absent while its newest gap is behind the newest base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaches: Option<Point>,
+    /// Where its chain begins behind its newest gap, and not with the ensemble: without a base up to there, nothing that it has shipped
+    /// since can be built. Absent while it does not know that, or whether there is a base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Zxid>,
+    /// Of which archive it says that: [`ArchivePlace::described`](super::archive::ArchivePlace::described). Older agents do not say.
+    #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+impl ArchiveState {
+    /// Nothing but this is known.
+    pub fn of(reason: ArchiveReason) -> Self {
+        Self {
+            last: None,
+            base: None,
+            reason,
+            words: None,
+            lag: None,
+            first: None,
+            reaches: None,
+            starts: None,
+            place: None,
+        }
+    }
 }
 
 /// A point in the history of an ensemble.
@@ -92,8 +116,10 @@ pub enum ArchiveReason {
     TargetUnreachable,
     /// The store refuses the credentials, or a right is missing.
     AccessDenied,
-    /// The Secret lacks a key, or the configuration is wrong.
+    /// The Secret lacks a key, the pod has no identity of its own, or the configuration is wrong.
     NoCredentials,
+    /// The store has no such bucket.
+    NoSuchBucket,
     /// The archive has other transactions under this disk's name.
     Conflict,
     /// An object of this disk's chain cannot be read.

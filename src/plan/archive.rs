@@ -4,7 +4,7 @@ use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
 use crate::model::ServerId;
-use crate::model::archive::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::model::archive::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, leads};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
 
 /// The condition's type.
@@ -19,8 +19,7 @@ const LATE: u64 = 60;
 /// asks whether the archive has what was committed, and it has not, whatever the cause; `None` where there is no archive.
 pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
     let config = &view.desired?.archive.as_ref()?.config;
-    let says = |id| view.member(id).report.and_then(|report| report.archive.as_ref());
-    let said: Vec<_> = config.members.iter().filter_map(|&id| Some((id, says(id)?))).collect();
+    let said = said(view)?;
     // Whoever does not serve proves no commit, and so ships nothing new.
     let serves = |id| view.member(id).report.is_some_and(|report| matches!(report.server, ServerState::Serving(_)));
     let shipping = |state: &ArchiveState| state.reason == ArchiveReason::Shipping;
@@ -48,32 +47,75 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
             (ConditionStatus::False, "NotServing", words)
         }
         (0, None) => {
-            let words = "no member that is to archive says whether it does: it does not run, or its agent is of an older version";
-            (ConditionStatus::Unknown, "NobodyToAsk", words.to_owned())
+            let words = format!(
+                "no member that is to archive says whether it does to {}: it does not run, its agent is of an older version, or it was not told of that place yet (up to two minutes)",
+                config.place.target
+            );
+            (ConditionStatus::Unknown, "NobodyToAsk", words)
         }
     };
     let base = said.iter().filter_map(|(_, state)| state.base).max();
     let base = base.map(|zxid| format!("its newest base is of {zxid:#}"));
-    let message = std::iter::once(first).chain(base).chain(troubles).collect::<Vec<_>>().join("; ");
+    let message =
+        std::iter::once(first).chain(unbuilt(view)).chain(base).chain(troubles).collect::<Vec<_>>().join("; ");
     Some(UntimedCondition { name: CONTINUOUS_ARCHIVING, status, reason, message })
 }
 
+/// What the members that are to archive say of the archive that is wanted: of another one, an agent may still speak after a correction.
+fn said<'a>(view: &View<'a>) -> Option<Vec<(ServerId, &'a ArchiveState)>> {
+    let config = &view.desired?.archive.as_ref()?.config;
+    let place = config.place.described();
+    let says = |id| {
+        let state = view.member(id).report?.archive.as_ref()?;
+        state.place.as_ref().is_none_or(|said| *said == place).then_some(state)
+    };
+    Some(config.members.iter().filter_map(|&id| Some((id, says(id)?))).collect())
+}
+
+/// What cannot be built of what members ship, if all who ship know that nothing leads to it. Who knows less keeps silent about it.
+pub fn unbuilt(view: &View<'_>) -> Option<String> {
+    let said = said(view)?;
+    let base = said.iter().filter_map(|(_, state)| state.base).max();
+    let shipping = said.iter().map(|(_, state)| *state).filter(|state| state.reason == ArchiveReason::Shipping);
+    let starts = shipping.map(|state| {
+        let starts = state.starts.filter(|starts| base.is_none_or(|base| !leads(base, *starts)));
+        starts.filter(|_| state.reaches.is_none())
+    });
+    let since = starts.collect::<Option<Vec<_>>>()?.into_iter().min()?;
+    let what = if base.is_none() && said.iter().all(|(_, state)| state.first.is_none()) {
+        "nothing can be built from this archive yet: it has no base".to_owned()
+    } else {
+        format!("nothing from {since:#} on can be built from this archive yet: no base leads there")
+    };
+    Some(format!(
+        "{what}. The next snapshot of a member that archives is shipped as one once it is proved: its server writes one after snapCount transactions (by default 100,000), and when it comes to lead, so deleting the leader's pod can bring one at once"
+    ))
+}
+
 /// What can be built from the archive. What was said of it stays while nobody says otherwise, for as long as it is the same archive. The
-/// last point moves when the condition turns, and otherwise by an hour at least.
+/// last point moves when the condition turns or the first overtakes it, and otherwise by an hour at least. It goes while what members ship
+/// can be built from nothing.
 pub fn recoverable(view: &View<'_>) -> Option<ArchiveStatus> {
     let config = &view.desired?.archive.as_ref()?.config;
     let place = &config.place;
     let same = |before: &&ArchiveStatus| before.target == place.target && before.endpoint == place.endpoint;
     let before = view.seen.status.archive.as_ref().filter(same);
-    let says = || config.members.iter().filter_map(|&id| view.member(id).report?.archive.as_ref());
+    let said = said(view)?;
     let point = |point: Point| RecoverabilityPoint::at(point.zxid, point.time);
-    let first = says().filter_map(|state| state.first).min().and_then(point);
-    let last = says().filter_map(|state| state.reaches).max().and_then(point);
-    let known = before.and_then(|before| before.last_recoverability_point.clone());
+    let first = said.iter().filter_map(|(_, state)| state.first).min().and_then(point);
+    let last = said.iter().filter_map(|(_, state)| state.reaches).max().and_then(point);
+    let unbuilt = unbuilt(view).is_some();
+    let first = first.or_else(|| before.filter(|_| !unbuilt)?.first_recoverability_point.clone());
+    let known = before.filter(|_| !unbuilt).and_then(|before| before.last_recoverability_point.clone());
+    let in_order = |last: &RecoverabilityPoint| {
+        let first = first.as_ref().and_then(RecoverabilityPoint::transaction);
+        first.is_none_or(|first| last.transaction().is_some_and(|last| first <= last))
+    };
+    let (known, last) = (known.filter(in_order), last.filter(in_order));
     let now = archiving(view);
     let conditions = &view.seen.status.conditions;
-    let said = conditions.iter().find(|condition| condition.type_ == CONTINUOUS_ARCHIVING);
-    let turned = now.is_some_and(|now| said.is_none_or(|said| said.status != now.status.as_str()));
+    let known_as = conditions.iter().find(|condition| condition.type_ == CONTINUOUS_ARCHIVING);
+    let turned = now.is_some_and(|now| known_as.is_none_or(|said| said.status != now.status.as_str()));
     let moves = |known: &RecoverabilityPoint, last: &RecoverabilityPoint| {
         turned || (last.seconds() - known.seconds()).abs() >= HOUR
     };
@@ -81,7 +123,6 @@ pub fn recoverable(view: &View<'_>) -> Option<ArchiveStatus> {
         (Some(known), Some(last)) if moves(&known, &last) => Some(last),
         (known, last) => known.or(last),
     };
-    let first = first.or_else(|| before.and_then(|before| before.first_recoverability_point.clone()));
     Some(ArchiveStatus {
         target: place.target.clone(),
         endpoint: place.endpoint.clone(),
@@ -130,7 +171,7 @@ fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
     let secret = view.desired.and_then(|desired| desired.archive.as_ref()?.secret.as_ref());
     match secret.filter(|_| worst.reason == ArchiveReason::NoCredentials) {
         Some(secret) => format!(
-            ": Secret {secret} in {} is missing, or its keys are not {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY}",
+            ": Secret {secret} in {} is missing or has no key {ACCESS_KEY_ID} or {SECRET_ACCESS_KEY}; the kubelet needs up to two minutes to bring a new one",
             view.seen.names.namespace
         ),
         None => String::new(),
@@ -143,6 +184,7 @@ fn word(state: &ArchiveState) -> &'static str {
         ArchiveReason::TargetUnreachable => "TargetUnreachable",
         ArchiveReason::AccessDenied => "AccessDenied",
         ArchiveReason::NoCredentials => "NoCredentials",
+        ArchiveReason::NoSuchBucket => "NoSuchBucket",
         ArchiveReason::Conflict => "Conflict",
         ArchiveReason::ArchiveDamaged => "ArchiveDamaged",
         ArchiveReason::DiskUnreadable => "DiskUnreadable",

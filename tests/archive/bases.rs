@@ -309,6 +309,89 @@ async fn a_second_member_ships_none_while_the_newest_is_recent_enough_and_nothin
     assert_eq!(rounds(&mut first, at(1, 9)).await, Some(at(1, 5)));
 }
 
+/// It waited for a day, while nothing of what this member shipped could be built from its chain.
+#[tokio::test]
+async fn a_chain_to_which_no_base_leads_gets_one_at_once() {
+    let (place, history) = archived(10).await;
+    assert_eq!(rounds(&mut agent(&place, place.store(), chain()), at(1, 9)).await, Some(at(1, 5)));
+    // A new volume, as after an accepted loss: its log begins behind a gap.
+    let new = Place::new();
+    history.log(&new.data(), 7..=9);
+    history.snapshot(&new.data(), 8);
+    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let backlog = Backlog::of(&new.data());
+    let mut shipper = Shipper::resume(place.store(), IDENTITY, other.clone(), backlog).await.unwrap();
+    while shipper.ship(at(1, 9), 1).await.unwrap() != Outcome::Idle {}
+    // Whoever begins anew asks the archive how its chain begins.
+    let mut second = Bases::new(place.store(), IDENTITY, other, &new.data(), FAST);
+    assert!(shipper.reaches(second.newest()).is_none());
+    assert_eq!(rounds(&mut second, at(1, 9)).await, Some(at(1, 8)));
+    assert_eq!((shipper.starts(), second.starts()), (Some(at(1, 7)), Some(at(1, 7))));
+    assert!(shipper.reaches(second.newest()).is_some());
+    // Once there is one, the next waits as ever.
+    history.snapshot(&new.data(), 9);
+    assert_eq!(rounds(&mut second, at(1, 9)).await, Some(at(1, 8)));
+}
+
+/// The gap is within the chain, and the shipper has seen it.
+#[tokio::test]
+async fn a_gap_behind_the_newest_base_makes_the_next_snapshot_one_at_once() {
+    let (place, history) = archived(10).await;
+    let mut bases = agent(&place, place.store(), chain());
+    assert_eq!(rounds(&mut bases, at(1, 9)).await, Some(at(1, 5)));
+    history.snapshot(&place.data(), 8);
+    assert_eq!(rounds(&mut bases, at(1, 9)).await, Some(at(1, 5)), "whoever does not know of a gap waits");
+    bases.starts_at(Some(at(1, 7)));
+    assert_eq!(rounds(&mut bases, at(1, 9)).await, Some(at(1, 8)));
+}
+
+/// It said that the tree can be built up to the last transaction, whatever was missing before.
+#[tokio::test]
+async fn stat_follows_the_links_and_names_no_point_behind_a_gap() {
+    let (place, _) = archived(10).await;
+    let target = place.store().target().to_string();
+    let stat = || run(&["archive", "stat", &target]);
+    let none = stat();
+    assert_eq!(none.status.code(), Some(1), "{}", text(&none));
+    assert!(text(&none).contains("cannot be built"), "{}", text(&none));
+
+    finish(upload(&place, place.store())).await.unwrap();
+    let whole = stat();
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole));
+    assert!(text(&whole).contains("to 0x100000009 ("), "{}", text(&whole));
+
+    // A new volume, whose log begins behind a gap.
+    let new = Place::new();
+    let long = History::of(20, 10);
+    long.log(&new.data(), 15..=20);
+    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let backlog = Backlog::of(&new.data());
+    let mut shipper = Shipper::resume(place.store(), IDENTITY, other, backlog).await.unwrap();
+    while shipper.ship(at(1, 20), 1).await.unwrap() != Outcome::Idle {}
+    let gap = text(&stat());
+    assert!(
+        gap.contains("to 0x100000009 (") && gap.contains("not what the log has behind a gap, up to 0x100000014"),
+        "{gap}"
+    );
+    let json = text(&run(&["archive", "stat", &target, "--output", "json"]));
+    assert!(json.contains(r#""lastRecoverabilityPoint":{"zxid":"0x100000009""#), "{json}");
+}
+
+/// Each member asked its own chain alone, and said a later point than the others.
+#[tokio::test]
+async fn the_earliest_point_is_the_beginning_of_any_chain() {
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    ship(&place).await;
+    history.snapshot(&place.data(), 5);
+    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let mut bases = agent(&place, place.store(), other);
+    assert!(!bases.asked());
+    rounds(&mut bases, at(1, 9)).await;
+    assert!(bases.asked());
+    assert_eq!(bases.earliest().map(|point| point.zxid), Some(at(1, 1)));
+}
+
 #[tokio::test]
 async fn the_earliest_point_is_taken_back_once_its_base_is_deleted() {
     let (place, history) = archived(10).await;

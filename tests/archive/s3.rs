@@ -62,7 +62,7 @@ async fn a_store_says_what_is_wrong_with_it() {
     assert!(!error.to_string().contains("wrong"), "a secret is in {error}");
     let missing = store_at(gateway.address, SECRET, "nowhere").unwrap();
     let error = missing.put("a", Bytes::from_static(b"a")).await.unwrap_err();
-    assert_eq!(error.kind, StoreErrorKind::Missing, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::NoBucket, "{error}");
     assert!(error.to_string().contains("NoSuchBucket"), "{error}");
 }
 

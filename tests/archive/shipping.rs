@@ -294,6 +294,27 @@ async fn a_gap_is_not_forgotten_by_a_shipper_that_starts_again() {
 }
 
 #[tokio::test]
+async fn a_shipper_knows_where_its_chain_starts_or_that_it_does_not() {
+    let place = Place::new();
+    place.log(1, 5..=8, "x");
+    let mut shipper = place.shipper().await.unwrap();
+    assert_eq!(shipper.starts(), None);
+    shipper.ship(at(1, 6), 1).await.unwrap();
+    shipper.ship(at(1, 8), 1).await.unwrap();
+    assert_eq!(shipper.starts(), Some(at(1, 5)));
+    let mut again = place.shipper().await.unwrap();
+    assert_eq!(again.starts(), None, "what is before its last segment was not read");
+    again.recall(&shipper.run().unwrap());
+    assert_eq!(again.starts(), Some(at(1, 5)));
+
+    let place = Place::new();
+    place.log(1, 1..=8, "x");
+    let mut shipper = place.shipper().await.unwrap();
+    shipper.ship(at(1, 8), 1).await.unwrap();
+    assert_eq!(shipper.starts(), None, "with the ensemble: it needs no base");
+}
+
+#[tokio::test]
 async fn a_folder_without_a_log_yet_has_nothing_to_ship() {
     let place = Place::new();
     let mut shipper = place.shipper().await.unwrap();

@@ -15,15 +15,8 @@ fn archived() -> World {
 }
 
 fn says(seen: &mut Observation, id: u32, reason: ArchiveReason, words: Option<&str>) {
-    let state = ArchiveState {
-        last: Some(Zxid(7)),
-        base: None,
-        reason,
-        words: words.map(str::to_owned),
-        lag: None,
-        first: None,
-        reaches: None,
-    };
+    let words = words.map(str::to_owned);
+    let state = ArchiveState { last: Some(Zxid(7)), words, ..ArchiveState::of(reason) };
     match seen.members.get_mut(&ServerId(id)) {
         Some(Fact::Known(truth)) => truth.archive = Some(state),
         other => panic!("{other:?}"),
@@ -68,6 +61,7 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
         (ArchiveReason::TargetUnreachable, "TargetUnreachable"),
         (ArchiveReason::AccessDenied, "AccessDenied"),
         (ArchiveReason::NoCredentials, "NoCredentials"),
+        (ArchiveReason::NoSuchBucket, "NoSuchBucket"),
         (ArchiveReason::Conflict, "Conflict"),
         (ArchiveReason::ArchiveDamaged, "ArchiveDamaged"),
         (ArchiveReason::DiskUnreadable, "DiskUnreadable"),
@@ -176,11 +170,9 @@ fn missing_credentials_are_said_with_the_name_of_their_secret() {
     }
     let none = condition(&seen).unwrap();
     let names = format!("Secret zookeeper-archive in {}", seen.names.namespace);
-    assert!(
-        none.message.contains(&names) && none.message.contains("accessKeyId and secretAccessKey"),
-        "{}",
-        none.message
-    );
+    let words =
+        format!("{names} is missing or has no key accessKeyId or secretAccessKey; the kubelet needs up to two minutes");
+    assert!(none.message.contains(&words), "{}", none.message);
 }
 
 fn reaches(seen: &mut Observation, id: u32, first: Option<Point>, last: Option<Point>) {
@@ -218,7 +210,7 @@ fn what_can_be_built_is_in_the_status_and_moves_once_an_hour_or_when_archiving_t
     reaches(&mut seen, 2, at(7, 70), at(0x12, 1001));
     assert_eq!(last(&mut seen).as_deref(), Some("0x12"));
     let first = seen.status.archive.clone().unwrap().first_recoverability_point.unwrap();
-    assert_eq!((first.zxid.as_str(), first.time.0.to_string().as_str()), ("0x5", "1970-01-01T00:00:50Z"));
+    assert_eq!((first.zxid.as_str(), first.time.0.to_string().as_str()), ("0x5", "1970-01-01T00:00:50.007Z"));
     reaches(&mut seen, 2, None, at(0x20, 4600));
     assert_eq!(last(&mut seen).as_deref(), Some("0x12"), "within the hour");
     reaches(&mut seen, 2, None, at(0x21, 4601));
@@ -240,4 +232,134 @@ fn what_can_be_built_is_in_the_status_and_moves_once_an_hour_or_when_archiving_t
     seen.status = before;
     seen.status.archive.as_mut().unwrap().target = "s3://elsewhere".to_owned();
     assert_eq!(last(&mut seen), None);
+}
+
+fn with(seen: &mut Observation, id: u32, change: impl FnOnce(&mut ArchiveState)) {
+    let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(id)) else { panic!() };
+    change(truth.archive.as_mut().unwrap());
+}
+
+fn warning(seen: &Observation) -> Option<UntimedCondition> {
+    plan(seen).conditions.into_iter().find(|condition| condition.name == "Warning")
+}
+
+/// Archiving was True without a word, and nothing could be built for 100,000 transactions.
+#[test]
+fn an_archive_from_which_nothing_can_be_built_yet_says_so_and_what_brings_a_base() {
+    let mut seen = archived().seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::Shipping, None);
+    }
+    assert!(!condition(&seen).unwrap().message.contains("can be built"), "nobody has asked the archive yet");
+    for (id, starts) in [(1, 0x1_0000_0003), (2, 0x1_0000_0001 + 1)] {
+        with(&mut seen, id, |state| state.starts = Some(Zxid(starts)));
+    }
+    let none = condition(&seen).unwrap();
+    assert_eq!((none.status, none.reason), (ConditionStatus::True, "Shipping"), "members ship");
+    let words = "nothing can be built from this archive yet: it has no base";
+    assert!(none.message.contains(words) && none.message.contains("snapshot"), "{}", none.message);
+    let warned = warning(&seen).unwrap();
+    assert_eq!(warned.reason, "NoBase");
+    assert!(warned.message.contains(words), "{}", warned.message);
+    // One member that knows more, or less, is enough.
+    with(&mut seen, 2, |state| state.starts = None);
+    assert_eq!(warning(&seen), None);
+    with(&mut seen, 2, |state| state.starts = Some(Zxid(0x1_0000_0002)));
+    with(&mut seen, 1, |state| state.base = Some(Zxid(0x1_0000_0001)));
+    assert_eq!(warning(&seen), None, "that base leads to the log of member 2");
+}
+
+/// After an accepted loss new chains begin in a new epoch, and the old base leads to none of them.
+#[test]
+fn a_gap_behind_the_newest_base_is_said_until_a_base_is_there_that_leads_over_it() {
+    let mut seen = archived().seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::Shipping, None);
+        with(&mut seen, id, |state| {
+            (state.base, state.starts) = (Some(Zxid(0x1_0000_0005)), Some(Zxid(0x2_0000_0001)));
+        });
+    }
+    let gap = condition(&seen).unwrap().message;
+    let words = "nothing from 0x200000001 on can be built from this archive yet: no base leads there";
+    assert!(gap.contains(words) && gap.contains("its newest base is of 0x100000005"), "{gap}");
+    assert_eq!(warning(&seen).unwrap().reason, "NoBase");
+    with(&mut seen, 2, |state| state.base = Some(Zxid(0x2_0000_0009)));
+    assert!(!condition(&seen).unwrap().message.contains("can be built"));
+    assert_eq!(warning(&seen), None);
+}
+
+fn published(seen: &Observation) -> (Option<String>, Option<String>) {
+    let archive = seen.status.archive.clone().unwrap();
+    let zxid = |point: Option<menagerie::api::RecoverabilityPoint>| point.map(|point| point.zxid);
+    (zxid(archive.first_recoverability_point), zxid(archive.last_recoverability_point))
+}
+
+#[test]
+fn no_first_point_is_published_that_is_later_than_the_last() {
+    let mut seen = archived().seen();
+    let at = |zxid, seconds: i64| Some(Point { zxid: Zxid(zxid), time: seconds * 1000 });
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    reaches(&mut seen, 1, at(5, 50), at(0x10, 1000));
+    assert_eq!(last(&mut seen).as_deref(), Some("0x10"));
+    // The only base is a new one now, within the hour.
+    reaches(&mut seen, 1, at(0x20, 1100), at(0x22, 1110));
+    assert_eq!(last(&mut seen).as_deref(), Some("0x22"));
+    assert_eq!(published(&seen), (Some("0x20".to_owned()), Some("0x22".to_owned())));
+    reaches(&mut seen, 1, at(0x30, 1200), None);
+    assert_eq!(last(&mut seen), None);
+    assert_eq!(published(&seen), (Some("0x30".to_owned()), None));
+}
+
+#[test]
+fn the_last_point_goes_while_members_ship_what_cannot_be_built() {
+    let mut seen = archived().seen();
+    let at = |zxid, seconds: i64| Some(Point { zxid: Zxid(zxid), time: seconds * 1000 });
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    reaches(&mut seen, 1, at(5, 50), at(0x10, 1000));
+    assert_eq!(last(&mut seen).as_deref(), Some("0x10"));
+    reaches(&mut seen, 1, None, None);
+    assert_eq!(last(&mut seen).as_deref(), Some("0x10"), "an agent that began anew knows nothing yet");
+    with(&mut seen, 1, |state| state.starts = Some(Zxid(0x2_0000_0001)));
+    assert_eq!(last(&mut seen), None);
+    assert_eq!(published(&seen), (None, None));
+}
+
+/// Used as a point for a restore it gave an older tree, without a word.
+#[test]
+fn a_point_is_published_with_the_milliseconds_of_its_transaction() {
+    let mut seen = archived().seen();
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    let point = Some(Point { zxid: Zxid(5), time: 50_007 });
+    reaches(&mut seen, 1, point, point);
+    last(&mut seen);
+    let text = serde_json::to_value(seen.status.archive.as_ref().unwrap()).unwrap();
+    let time = text["lastRecoverabilityPoint"]["time"].as_str().unwrap();
+    assert!(time.starts_with("1970-01-01T00:00:50.007"), "{time}");
+    let back: menagerie::api::ArchiveStatus = serde_json::from_value(text.clone()).unwrap();
+    assert_eq!(Some(&back), seen.status.archive.as_ref());
+    // What an older version wrote is read.
+    let mut old = text;
+    old["lastRecoverabilityPoint"]["time"] = "1970-01-01T00:00:50Z".into();
+    let old: menagerie::api::ArchiveStatus = serde_json::from_value(old).unwrap();
+    assert_eq!(old.last_recoverability_point.unwrap().seconds(), 50);
+}
+
+/// The target was corrected, and the error of the wrong one stayed until each agent had looked again.
+#[test]
+fn what_a_member_says_of_another_archive_than_the_specs_is_not_said() {
+    let mut seen = archived().seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::AccessDenied, Some("the wrong one"));
+        with(&mut seen, id, |state| state.place = Some("s3://backup".to_owned()));
+    }
+    let point = Some(Point { zxid: Zxid(5), time: 50_007 });
+    reaches(&mut seen, 1, point, point);
+    let none = condition(&seen).unwrap();
+    assert_eq!((none.status, none.reason), (ConditionStatus::Unknown, "NobodyToAsk"));
+    assert!(!none.message.contains("the wrong one") && none.message.contains("s3://backups"), "{}", none.message);
+    assert_eq!(last(&mut seen), None);
+    with(&mut seen, 1, |state| state.place = Some("s3://backups".to_owned()));
+    assert!(condition(&seen).unwrap().message.contains("member 1: the wrong one"));
+    with(&mut seen, 1, |state| state.place = Some("s3://backups in eu-central-1".to_owned()));
+    assert_eq!(condition(&seen).unwrap().reason, "NobodyToAsk");
 }

@@ -489,6 +489,7 @@ mod tests {
 
     const HASH: &str = "abababababababababababababababababababababababababababababababab";
 
+    #[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
     fn seen(spec: serde_json::Value) -> Seen {
         let mut all = json!({"ensemble": "zk", "at": "0x100000007", "paths": ["/app"]});
         all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());

@@ -1,0 +1,59 @@
+//! Why a member's archive does not go on, and the word of the condition for it.
+
+use crate::archive::shipper::ShipError;
+use crate::archive::store::StoreErrorKind;
+use crate::model::truth::ArchiveReason;
+
+/// Why nothing is shipped just now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotShipping {
+    #[error(transparent)]
+    Ship(#[from] ShipError),
+    #[error("{0}")]
+    Config(String),
+    #[error("{0}")]
+    Disk(String),
+}
+
+impl NotShipping {
+    /// Whether the same put may end well later. Where the bucket is gone, the chain has to be looked for anew.
+    pub fn may_pass(&self) -> bool {
+        let gone = |kind| matches!(kind, StoreErrorKind::Missing | StoreErrorKind::NoBucket);
+        matches!(self, Self::Ship(ShipError::Store(error)) if !gone(error.kind))
+    }
+
+    pub fn reason(&self) -> ArchiveReason {
+        match self {
+            Self::Ship(ShipError::Conflict { .. } | ShipError::Ahead { .. }) => ArchiveReason::Conflict,
+            Self::Ship(ShipError::Store(error)) => store(error.kind),
+            Self::Ship(ShipError::Damaged { .. }) => ArchiveReason::ArchiveDamaged,
+            Self::Ship(ShipError::Read(_)) | Self::Disk(_) => ArchiveReason::DiskUnreadable,
+            Self::Config(_) => ArchiveReason::NoCredentials,
+        }
+    }
+}
+
+fn store(kind: StoreErrorKind) -> ArchiveReason {
+    match kind {
+        StoreErrorKind::Denied => ArchiveReason::AccessDenied,
+        StoreErrorKind::NoCredentials => ArchiveReason::NoCredentials,
+        StoreErrorKind::NoBucket => ArchiveReason::NoSuchBucket,
+        StoreErrorKind::Missing
+        | StoreErrorKind::NotImplemented
+        | StoreErrorKind::TooLarge
+        | StoreErrorKind::Unavailable => ArchiveReason::TargetUnreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both were `TargetUnreachable`, and people looked at their network.
+    #[test]
+    fn a_missing_bucket_and_missing_credentials_are_no_network() {
+        assert_eq!(store(StoreErrorKind::NoBucket), ArchiveReason::NoSuchBucket);
+        assert_eq!(store(StoreErrorKind::NoCredentials), ArchiveReason::NoCredentials);
+        assert_eq!(store(StoreErrorKind::Unavailable), ArchiveReason::TargetUnreachable);
+    }
+}
