@@ -220,3 +220,25 @@ async fn a_store_that_is_away_makes_a_lag_with_its_cause_and_the_same_put_goes_o
     assert_eq!(agent.says().unwrap().last, Some(at(1, 9)));
     assert_eq!(puts(&proxy, "/probe/"), probes, "what is known of the store is not asked again");
 }
+
+/// Switched on late, and the only snapshot proves nothing: archiving was True without a word.
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn an_agent_says_that_nothing_leads_to_its_log_until_a_base_does() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let (place, history) = (Place::new(), History::of(9, 10));
+    fs::remove_file(place.data().join("snapshot.0")).unwrap();
+    history.log(&place.data(), 4..=9);
+    history.snapshot_as(&place.data(), 3, at(1, 7));
+    let agent = Agent::start(&place, gateway.address).await;
+    agent.applies(at(1, 9));
+    let says = || agent.says().filter(|state| state.starts.is_some());
+    until("it says where its chain starts", async || says().is_some()).await;
+    let state = says().unwrap();
+    assert_eq!((state.base, state.reaches, state.starts), (None, None, Some(at(1, 4))));
+    let target = format!("s3://{BUCKET}/zookeeper/a at http://{}", gateway.address);
+    assert_eq!(state.place, Some(target));
+    history.snapshot(&place.data(), 8);
+    until("a base leads there", async || says().is_some_and(|state| state.reaches.is_some())).await;
+    assert_eq!(says().unwrap().base, Some(at(1, 8)));
+}
