@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use menagerie::api::ZooKeeperEnsemble;
+use menagerie::api::{ZooKeeperEnsemble, ZooKeeperRestore};
 use menagerie::model::Desired;
 use serde_json::{Value, json};
 
@@ -182,7 +182,7 @@ fn the_roles_of_people_can_be_left_out() {
     };
     assert_eq!(
         names(&rendered(&[])),
-        ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-view"].map(str::to_owned).into()
+        ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-restore", "menagerie-view"].map(str::to_owned).into()
     );
     let without = names(&rendered(&["--set", "rbac.userRoles=false"]));
     assert_eq!(without, ["menagerie", "menagerie-nodes"].map(str::to_owned).into());
@@ -387,6 +387,12 @@ fn the_examples_are_valid() {
     assert!(files.len() >= 2);
     for file in files {
         let yaml = std::fs::read_to_string(&file).unwrap();
+        let wrong = |error: serde_saphyr::Error| -> String { panic!("{}: {error}", file.display()) };
+        if yaml.contains("kind: ZooKeeperRestore") {
+            let restore = serde_saphyr::from_str::<ZooKeeperRestore>(&yaml).map_err(wrong);
+            assert!(restore.is_ok_and(|restore| restore.spec.dry_run.is_none()), "an example changes nothing at once");
+            continue;
+        }
         let ensemble: ZooKeeperEnsemble =
             serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         assert!(ensemble.metadata.name.is_some() && ensemble.metadata.namespace.is_none());
