@@ -121,10 +121,22 @@ async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, C
     }
     places.retain(|place| !place.segments.is_empty());
     if places.is_empty() {
-        let whose = options.identity.as_ref().map(|identity| format!(" of {identity}")).unwrap_or_default();
-        return Err(CommandError::Usage(format!("{} has no archived log{whose}", options.target)));
+        return Err(nothing(store, options).await?);
     }
     Ok(places)
+}
+
+/// That there is nothing, and where it may be instead.
+pub(super) async fn nothing(store: &Store, options: &ArchiveOptions) -> Result<CommandError, CommandError> {
+    let target = options.target.to_string();
+    let whose = options.identity.as_ref().map(|identity| format!(" of {identity}")).unwrap_or_default();
+    let mut text = format!("{target} has no archived log{whose}");
+    if chains::is_below_an_archive(store).await?
+        && let Some((archive, identity)) = target.trim_end_matches('/').rsplit_once('/')
+    {
+        text = format!("{text}: it is the folder of one ensemble; name {archive} --identity {identity}");
+    }
+    Ok(CommandError::Usage(text))
 }
 
 #[derive(Serialize)]
@@ -304,10 +316,13 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
         return Err(CommandError::Usage(format!("{} is not empty", to.display())));
     }
     let places = places(&store, archive).await?;
-    if let Some(other) = places.iter().find(|place| place.identity != places[0].identity) {
+    let mut identities: Vec<&str> = places.iter().map(|place| place.identity.as_str()).collect();
+    identities.dedup();
+    if identities.len() > 1 {
         return Err(CommandError::Usage(format!(
-            "{} has more than one ensemble: {}, {}, …; name one with --identity",
-            archive.target, places[0].identity, other.identity
+            "{} has more than one ensemble: {}; name one with --identity",
+            archive.target,
+            identities.join(", ")
         )));
     }
     let mut exit = Exit::Sound;
@@ -363,7 +378,10 @@ fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
         }
         StoreErrorKind::Denied => ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
         StoreErrorKind::Missing => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
-        StoreErrorKind::NotImplemented | StoreErrorKind::TooLarge | StoreErrorKind::Unavailable => "",
+        StoreErrorKind::NotImplemented
+        | StoreErrorKind::TooLarge
+        | StoreErrorKind::NoAddress
+        | StoreErrorKind::Unavailable => "",
     }
 }
 

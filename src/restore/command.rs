@@ -324,12 +324,7 @@ struct PlanLine<'a> {
 
 /// Prints a plan for people: at most so many changes, skipped znodes and notes, and then, for a log that others read, without the
 /// entries of ACLs. As JSON it is always whole. `time` is that of the point's last transaction, if it is known.
-pub(crate) fn print_plan(
-    file: &PlanFile,
-    time: Option<i64>,
-    output: Output,
-    most: usize,
-) -> Result<(), CommandError> {
+pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, most: usize) -> Result<(), CommandError> {
     let PlanFile { plan, wanted, options, .. } = file;
     let mut to = Printer::new();
     let Plan { hash, counts, operations, skipped, notes } = plan;

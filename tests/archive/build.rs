@@ -19,9 +19,7 @@ use tempfile::TempDir;
 use zookeeper_files::disk::{MemberFiles, Point, rebuild};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::jute::{Decoder, Text};
-use zookeeper_files::log::{
-    Acls, Create, Digest, Header, Lifetime, LogItem, LogReader, LogWriter, SessionId, Txn,
-};
+use zookeeper_files::log::{Acls, Create, Digest, Header, Lifetime, LogItem, LogReader, LogWriter, SessionId, Txn};
 use zookeeper_files::replay::{Replay, Tree};
 
 use super::bases::{self, History, rounds};

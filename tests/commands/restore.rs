@@ -109,7 +109,10 @@ fn a_time_after_the_end_of_the_files_plans_nothing() {
     let late = format!("@{}", time_of(6) + 1);
     let words = ["plan", world.path(), "--path", "/", "--server", SERVER, "--at"];
     let refused = said(&[&words[..], &[&late]].concat(), 1);
-    assert!(refused.contains("nothing is planned: the files end with 0x100000006 (2023-11-14T22:13:26.000Z)"), "{refused}");
+    assert!(
+        refused.contains("nothing is planned: the files end with 0x100000006 (2023-11-14T22:13:26.000Z)"),
+        "{refused}"
+    );
     for there in [&format!("@{}", time_of(6)), "0x100000006", "end"] {
         assert!(said(&[&words[..], &[there]].concat(), 2).contains(SERVER));
     }
