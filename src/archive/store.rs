@@ -477,16 +477,9 @@ fn unescaped(text: &str) -> String {
         // No entity of one character is longer than `#1114111`.
         let entity = after.find(';').filter(|&end| end <= 8).map(|end| (&after[..end], &after[end + 1..]));
         let known = entity.and_then(|(name, after)| Some((character(name)?, after)));
-        match known {
-            Some((character, after)) => {
-                plain.push(character);
-                rest = after;
-            }
-            None => {
-                plain.push('&');
-                rest = after;
-            }
-        }
+        let (character, after) = known.unwrap_or(('&', after));
+        plain.push(character);
+        rest = after;
     }
     plain.push_str(rest);
     plain
