@@ -182,7 +182,9 @@ fn the_roles_of_people_can_be_left_out() {
     };
     assert_eq!(
         names(&rendered(&[])),
-        ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-restore", "menagerie-view"].map(str::to_owned).into()
+        ["menagerie", "menagerie-edit", "menagerie-nodes", "menagerie-restore", "menagerie-view"]
+            .map(str::to_owned)
+            .into()
     );
     let without = names(&rendered(&["--set", "rbac.userRoles=false"]));
     assert_eq!(without, ["menagerie", "menagerie-nodes"].map(str::to_owned).into());

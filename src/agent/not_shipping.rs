@@ -41,6 +41,7 @@ fn store(kind: StoreErrorKind) -> ArchiveReason {
         StoreErrorKind::Missing
         | StoreErrorKind::NotImplemented
         | StoreErrorKind::TooLarge
+        | StoreErrorKind::NoAddress
         | StoreErrorKind::Unavailable => ArchiveReason::TargetUnreachable,
     }
 }

@@ -32,8 +32,9 @@ pub struct FromSpec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
         .message("from.identity must be an identity, as status.identity of a ZooKeeperEnsemble: small letters, digits and '-'"))]
     pub identity: String,
-    /// The point: a zxid such as 0x10000002a, of a transaction that is in the archive, or a time with its zone such as
-    /// 2026-11-23T19:52:00Z, after which something is in the archive.
+    /// The point: a zxid such as "0x10000002a", of a transaction that is in the archive, or a time with its zone such as
+    /// 2026-11-23T19:52:00Z, after which something is in the archive. A zxid needs the quotes: YAML takes it for a number without
+    /// them.
     #[schemars(length(min = 3, max = 40))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
         .message("from.at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]

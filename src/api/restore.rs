@@ -59,7 +59,8 @@ pub struct ZooKeeperRestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<RestoreFrom>,
 
-    /// The point: a zxid such as 0x10000002a, or a time with its zone such as 2026-11-23T19:52:00Z.
+    /// The point: a zxid such as "0x10000002a", or a time with its zone such as 2026-11-23T19:52:00Z. A zxid needs the quotes: YAML
+    /// takes it for a number without them.
     #[schemars(length(min = 3, max = 40))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
         .message("at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]

@@ -15,6 +15,12 @@ pub async fn identities(store: &Store) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
+/// Whether this is the folder of one ensemble, and not the archive: its logs lie in it.
+pub async fn is_below_an_archive(store: &Store) -> Result<bool, StoreError> {
+    let folders = store.folders("log").await?;
+    Ok(folders.iter().any(|name| name.parse::<Chain>().is_ok()))
+}
+
 /// The chains of an ensemble.
 pub async fn chains(store: &Store, identity: &str) -> Result<Vec<Chain>, StoreError> {
     let folders = store.folders(&format!("{identity}/log")).await?;

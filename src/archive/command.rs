@@ -132,10 +132,22 @@ async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, C
     }
     places.retain(|place| !place.segments.is_empty());
     if places.is_empty() {
-        let whose = options.identity.as_ref().map(|identity| format!(" of {identity}")).unwrap_or_default();
-        return Err(CommandError::Usage(format!("{} has no archived log{whose}", options.target)));
+        return Err(nothing(store, options).await?);
     }
     Ok(places)
+}
+
+/// That there is nothing, and where it may be instead.
+pub(super) async fn nothing(store: &Store, options: &ArchiveOptions) -> Result<CommandError, CommandError> {
+    let target = options.target.to_string();
+    let whose = options.identity.as_ref().map(|identity| format!(" of {identity}")).unwrap_or_default();
+    let mut text = format!("{target} has no archived log{whose}");
+    if chains::is_below_an_archive(store).await?
+        && let Some((archive, identity)) = target.trim_end_matches('/').rsplit_once('/')
+    {
+        text = format!("{text}: it is the folder of one ensemble; name {archive} --identity {identity}");
+    }
+    Ok(CommandError::Usage(text))
 }
 
 #[derive(Serialize)]
@@ -315,10 +327,13 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
         return Err(CommandError::Usage(format!("{} is not empty", to.display())));
     }
     let places = places(&store, archive).await?;
-    if let Some(other) = places.iter().find(|place| place.identity != places[0].identity) {
+    let mut identities: Vec<&str> = places.iter().map(|place| place.identity.as_str()).collect();
+    identities.dedup();
+    if identities.len() > 1 {
         return Err(CommandError::Usage(format!(
-            "{} has more than one ensemble: {}, {}, …; name one with --identity",
-            archive.target, places[0].identity, other.identity
+            "{} has more than one ensemble: {}; name one with --identity",
+            archive.target,
+            identities.join(", ")
         )));
     }
     let mut exit = Exit::Sound;
@@ -377,6 +392,7 @@ fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
         StoreErrorKind::NotImplemented
         | StoreErrorKind::NoCredentials
         | StoreErrorKind::TooLarge
+        | StoreErrorKind::NoAddress
         | StoreErrorKind::Unavailable => "",
     }
 }

@@ -9,7 +9,7 @@ use crate::archive::bases::BaseError;
 use crate::archive::catalogue;
 use crate::archive::chain_check::{ends, facts};
 use crate::archive::chains;
-use crate::archive::command::ArchiveOptions;
+use crate::archive::command::{ArchiveOptions, nothing};
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
@@ -65,13 +65,14 @@ fn window(text: &str) -> Result<i64, String> {
 }
 
 async fn identities(store: &Store, options: &ArchiveOptions) -> Result<Vec<String>, CommandError> {
-    let there = chains::identities(store).await?;
-    match &options.identity {
-        None if there.is_empty() => Err(CommandError::Usage(format!("{} has no archived log", options.target))),
-        None => Ok(there),
-        Some(identity) if there.contains(identity) => Ok(vec![identity.clone()]),
-        Some(identity) => Err(CommandError::Usage(format!("{} has no archived log of {identity}", options.target))),
+    let mut there = chains::identities(store).await?;
+    if let Some(identity) = &options.identity {
+        there.retain(|there| there == identity);
     }
+    if there.is_empty() || chains::is_below_an_archive(store).await? {
+        return Err(nothing(store, options).await?);
+    }
+    Ok(there)
 }
 
 /// The ensemble that is asked for, where only one can be meant.

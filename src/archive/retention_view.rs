@@ -275,6 +275,10 @@ impl View<'_> {
                 to.buffer.extend_from_slice(text.as_bytes());
             }
         }
+        if self.catalogue.oldest_whole().is_none() && output == Output::Human {
+            let text = "  there is no whole base: every point is built from the log alone, so all of it stays\n";
+            to.buffer.extend_from_slice(text.as_bytes());
+        }
         for cut in &self.plan.cuts {
             let Some(log) = self.catalogue.chains.get(cut.chain) else { continue };
             let line = CutLine {

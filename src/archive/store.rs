@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::model::bounded::words;
 
+use super::endpoint;
 use super::target::Target;
 
 /// How long one request may take with all its retries. A segment of 8 MiB needs 90 KB/s.
@@ -33,6 +34,8 @@ const RETRY_FOR: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 /// No object of ours is larger: 64 MiB of log, packed.
 const LARGEST: u64 = 72 << 20;
+/// How the store's own words begin.
+const SAYS: &str = "the store says";
 /// How many names one list may bring.
 const MOST_NAMES: usize = 1_000_000;
 
@@ -42,6 +45,8 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
     target: Target,
+    /// Host and port, where it is not Amazon's.
+    address: Option<String>,
     /// Whether the store itself refuses a second object of one name.
     create_only: bool,
     /// Whose object is on its way. Who waits for it gets it in the order of asking.
@@ -112,6 +117,8 @@ pub enum StoreErrorKind {
     NotImplemented,
     /// It has more bytes than any object of ours.
     TooLarge,
+    /// Where it is, is not said as it has to be.
+    NoAddress,
     /// Anything else: no answer, an error of the store, a timeout.
     Unavailable,
 }
@@ -158,6 +165,7 @@ impl Store {
 
     fn new(target: &Target, builder: AmazonS3Builder) -> Result<Self, StoreError> {
         let failed = |error: object_store::Error| StoreError::of("open", &target.to_string(), &error);
+        let mut address = None;
         let (objects, prefix): (Arc<dyn ObjectStore>, _) = match target {
             Target::File { folder } => {
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(failed)?.with_fsync(true);
@@ -167,8 +175,18 @@ impl Store {
                 let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, ..RetryConfig::default() };
                 let client = ClientOptions::new().with_timeout(PATIENCE).with_connect_timeout(CONNECT);
                 let http = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-                let client =
-                    trusting(client).map_err(failed)?.with_allow_http(http.is_some_and(|value| value == "true"));
+                let http = http.is_some_and(|value| value == "true");
+                let of = |key| builder.get_config_value(&key).filter(|endpoint| !endpoint.is_empty());
+                if let Some(endpoint) = of(AmazonS3ConfigKey::S3Endpoint).or_else(|| of(AmazonS3ConfigKey::Endpoint)) {
+                    endpoint::check(endpoint::name(&endpoint), &endpoint, http).map_err(|why| StoreError {
+                        kind: StoreErrorKind::NoAddress,
+                        doing: "cannot open".to_owned(),
+                        target: target.to_string(),
+                        why,
+                    })?;
+                    address = endpoint::authority(&endpoint);
+                }
+                let client = trusting(client).map_err(failed)?.with_allow_http(http);
                 let builder = builder.with_bucket_name(bucket).with_retry(retry).with_client_options(client);
                 // Many a store has no bulk delete, and the library panics if an answer to one names a strange object.
                 let builder = builder.with_disable_bulk_delete(true);
@@ -176,7 +194,7 @@ impl Store {
             }
         };
         let (prefix, turn) = (Path::from(prefix), Arc::default());
-        Ok(Self { objects, prefix, target: target.clone(), create_only: true, turn })
+        Ok(Self { objects, prefix, target: target.clone(), address, create_only: true, turn })
     }
 
     /// The same, for a store that would overwrite: each put looks first. Two that put one name within a moment are not told apart.
@@ -351,7 +369,7 @@ impl Store {
         let Ok(done) = timeout(PATIENCE, work).await else {
             return Err(self.failed(doing, name, &format!("no answer within {} s", PATIENCE.as_secs())));
         };
-        done.map_err(|error| StoreError::of(doing, &what, &error))
+        done.map_err(|error| StoreError::of(doing, &what, &error).at(self.address.as_deref()))
     }
 }
 
@@ -403,6 +421,16 @@ impl StoreError {
         };
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
+
+    /// The same with where the store was looked for, if it did not answer.
+    fn at(self, address: Option<&str>) -> Self {
+        match address {
+            Some(address) if self.kind == StoreErrorKind::Unavailable && !self.why.starts_with(SAYS) => {
+                Self { target: format!("{} at {address}", self.target), ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Whether the system denies it.
@@ -452,7 +480,40 @@ fn said(text: &str) -> Option<String> {
     let (code, message) = (tag("Code")?, tag("Message").unwrap_or_default());
     let clock =
         if code == "RequestTimeTooSkewed" { " (the clock of this machine or of the store is wrong)" } else { "" };
-    Some(format!("the store says {code}: {message}{clock}"))
+    Some(format!("{SAYS} {}: {}{clock}", unescaped(code), unescaped(message)))
+}
+
+/// Text of XML as it is meant.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('&') {
+        plain.push_str(before);
+        // No entity of one character is longer than `#1114111`.
+        let entity = after.find(';').filter(|&end| end <= 8).map(|end| (&after[..end], &after[end + 1..]));
+        let known = entity.and_then(|(name, after)| Some((character(name)?, after)));
+        let (character, after) = known.unwrap_or(('&', after));
+        plain.push(character);
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain
+}
+
+fn character(entity: &str) -> Option<char> {
+    let number = match entity {
+        "amp" => return Some('&'),
+        "lt" => return Some('<'),
+        "gt" => return Some('>'),
+        "quot" => return Some('"'),
+        "apos" => return Some('\''),
+        other => other.strip_prefix('#')?,
+    };
+    let code = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => number.parse(),
+    };
+    char::from_u32(code.ok()?)
 }
 
 #[cfg(test)]
@@ -468,6 +529,27 @@ mod tests {
         let want = "cannot list s3://b: the store says RequestTimeTooSkewed: too far (the clock of this machine or of the store is wrong)";
         assert_eq!(error.to_string(), want);
         assert_eq!(said("connection refused"), None);
+    }
+
+    #[test]
+    fn what_a_store_escapes_is_said_as_it_is_meant() {
+        let text = "<Code>InvalidArgument</Code><Message>&#34;a&#x26;&#38;b&quot; &lt;&gt;&apos;&amp;lt; &nbsp; & &#xD800; &#99999999999; &;</Message>";
+        let want = "the store says InvalidArgument: \"a&&b\" <>'&lt; &nbsp; & &#xD800; &#99999999999; &;";
+        assert_eq!(said(text).unwrap(), want);
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_is_named_by_its_address() {
+        let error = |text: &str| {
+            let source = text.to_owned().into();
+            let error = object_store::Error::Generic { store: "S3", source };
+            StoreError::of("list", "s3://b", &error).at(Some("minio:9000")).to_string()
+        };
+        assert_eq!(
+            error("connection refused"),
+            "cannot list s3://b at minio:9000: Generic S3 error: connection refused"
+        );
+        assert!(error("500: <Code>InternalError</Code>").starts_with("cannot list s3://b: the store says"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `menagerie archive`, as a person runs it.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use menagerie::archive::chains;
@@ -112,4 +113,74 @@ fn an_archive_that_is_not_there_is_an_error_in_one_line() {
     let empty = tempfile::tempdir().unwrap();
     let output = run(&["list", &format!("file://{}", empty.path().display())]);
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("has no archived log"));
+}
+
+/// The library panicked when it signed the first request.
+#[test]
+fn an_address_that_is_none_is_refused_in_one_sentence() {
+    let list = |endpoint: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
+        command.args(["archive", "list", "s3://b/p"]).env("AWS_ENDPOINT_URL", endpoint);
+        command.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").env_remove("AWS_ALLOW_HTTP");
+        command.output().unwrap()
+    };
+    for (endpoint, reason) in [
+        ("minio:9000", "AWS_ENDPOINT_URL must be https://HOST or https://HOST:PORT"),
+        ("http://127.0.0.1:1", "set AWS_ALLOW_HTTP=true if that is meant, or use https://"),
+    ] {
+        let output = list(endpoint);
+        let error = text(&output.stderr);
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn who_names_a_folder_too_deep_or_too_high_is_told_which_one_is_meant() {
+    let (_place, target) = archived().await;
+    for command in [&["list"][..], &["stat"], &["verify"], &["prune", "--keep", "30d"]] {
+        let output = run(&[command, &[&format!("{target}/{IDENTITY}")]].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            error.contains(&format!("it is the folder of one ensemble; name {target} --identity {IDENTITY}")),
+            "{error}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("new");
+    assert!(run(&["fetch", &target, "--to", to.to_str().unwrap()]).status.success());
+    let menagerie = Command::new(env!("CARGO_BIN_EXE_menagerie")).args(["snapshot", "tree"]).arg(&to).output().unwrap();
+    let error = text(&menagerie.stderr);
+    assert!(error.contains(&format!("did you mean {}?", to.join(chain().to_string()).display())), "{error}");
+}
+
+#[tokio::test]
+async fn a_prune_of_an_archive_without_a_base_says_why_nothing_goes() {
+    let (_place, target) = archived().await;
+    let shown = text(&run(&["prune", &target, "--keep", "1h"]).stdout);
+    assert!(shown.contains("there is no whole base: every point is built from the log alone"), "{shown}");
+}
+
+#[tokio::test]
+async fn where_an_archive_has_several_ensembles_all_are_named() {
+    let (place, target) = archived().await;
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("new");
+    let other = IDENTITY.replace("0b5c", "ffff");
+    copied(&place.archive().join(IDENTITY), &place.archive().join(&other));
+    let refused = text(&run(&["fetch", &target, "--to", to.to_str().unwrap()]).stderr);
+    assert!(refused.contains(&format!("more than one ensemble: {IDENTITY}, {other}; name one")), "{refused}");
+}
+
+fn copied(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copied(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
 }

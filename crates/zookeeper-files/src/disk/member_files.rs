@@ -153,9 +153,17 @@ fn elsewhere(folder: &Path) -> String {
     };
     let first = below(folder);
     let second: Vec<_> = first.iter().take(100).flat_map(|folder| below(folder)).collect();
-    let found = first.into_iter().chain(second).filter(|folder| folder.join("version-2").is_dir());
+    let found = first.into_iter().chain(second).filter(|folder| folder.join("version-2").is_dir() || has_files(folder));
     let names: Vec<_> = found.take(3).map(|folder| folder.display().to_string()).collect();
     if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
+}
+
+/// Whether a folder has logs or snapshots itself, like those that `menagerie archive fetch` writes.
+fn has_files(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten().take(1000);
+    entries.any(|entry| {
+        matches!(file_type(&entry.file_name().to_string_lossy()), FileType::Log(_) | FileType::Snapshot(_))
+    })
 }
 
 fn snapshots_beside(log: &Path) -> Vec<DataFile> {
