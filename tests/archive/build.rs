@@ -176,7 +176,7 @@ pub enum Ruin {
 }
 
 /// Ruins one of three segments, and returns its name.
-pub fn ruin(place: &Place, chain: Chain, number: u64, ruin: Ruin) -> String {
+pub fn ruin(place: &Place, chain: &Chain, number: u64, ruin: Ruin) -> String {
     let key = |number: u64| SegmentKey { chain: chain.clone(), first: at(1, number * 3 + 1) }.path(IDENTITY);
     let (name, another) = (key(number), key((number + 1) % 3));
     let path = place.archive().join(&name);
@@ -193,18 +193,18 @@ async fn what_cannot_be_read_in_one_disks_log_is_taken_from_anothers_and_named_i
     for how in [Ruin::Damaged, Ruin::Another, Ruin::Deleted] {
         for number in 0..3 {
             let (place, history) = twofold().await;
-            let name = ruin(&place, chain(), number, how);
-            for (point, last) in [("0x100000005", 5), ("2023-11-14T22:13:25.5Z", 5), ("0x100000009", 9)] {
+            let name = ruin(&place, &chain(), number, how);
+            for (point, last) in [("0x100000005", 5_usize), ("2023-11-14T22:13:25.5Z", 5), ("0x100000009", 9)] {
                 let folder = built(&place, point).await.unwrap_or_else(|error| panic!("{how:?} {number}: {error}"));
                 let tree = tree(folder.path());
-                assert_eq!((tree.last(), tree.digest()), (at(1, last), history.trees[last as usize].digest()));
+                assert_eq!((tree.last(), tree.digest()), (at(1, last as u64), history.trees[last].digest()));
             }
             // Another range of the other disk does not matter.
-            ruin(&place, other(), (number + 1) % 3, how);
+            ruin(&place, &other(), (number + 1) % 3, how);
             let folder = built(&place, "0x100000009").await.unwrap();
             assert_eq!(tree(folder.path()).digest(), history.trees[9].digest());
             // Both are without this one.
-            ruin(&place, other(), number, Ruin::Damaged);
+            ruin(&place, &other(), number, Ruin::Damaged);
             let refused = built(&place, "0x100000009").await.unwrap_err();
             let named = matches!(how, Ruin::Deleted) || refused.contains(&name);
             assert!(named && refused.contains("is damaged"), "{how:?} {number}: {refused}");
@@ -219,9 +219,9 @@ async fn a_segment_that_is_deleted_after_it_was_listed_is_missing_in_its_own_log
     let collection = Collection::of(&store, IDENTITY).await.unwrap();
     let work = tempfile::tempdir().unwrap();
     let tree = async || tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await;
-    ruin(&place, chain(), 1, Ruin::Deleted);
+    ruin(&place, &chain(), 1, Ruin::Deleted);
     assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest());
-    let name = ruin(&place, other(), 1, Ruin::Deleted);
+    let name = ruin(&place, &other(), 1, Ruin::Deleted);
     let refused = tree().await.unwrap_err();
     assert!(format!("{refused:#}").contains(&format!("{name} was deleted meanwhile")), "{refused:#}");
     // Who lists again does not meet it again.
@@ -231,7 +231,7 @@ async fn a_segment_that_is_deleted_after_it_was_listed_is_missing_in_its_own_log
 #[tokio::test]
 async fn a_time_after_which_all_that_there_is_cannot_be_read_is_refused_with_what_that_is() {
     let (place, _) = twofold().await;
-    let names = [chain(), other()].map(|chain| ruin(&place, chain, 2, Ruin::Damaged));
+    let names = [chain(), other()].map(|chain| ruin(&place, &chain, 2, Ruin::Damaged));
     let refused = built(&place, "2023-11-14T22:13:27.5Z").await.unwrap_err();
     assert!(refused.contains("the archive ends at 0x100000006"), "{refused}");
     assert!(names.iter().all(|name| refused.contains(&format!("{name} is damaged"))), "{refused}");

@@ -71,7 +71,7 @@ async fn an_end_that_cannot_be_read_is_shown_and_what_is_behind_it_is_listed() {
     let (place, _) = twofold().await;
     let target = place.store().target().to_string();
     for number in [0, 2] {
-        let name = ruin(&place, chain(), number, Ruin::Damaged);
+        let name = ruin(&place, &chain(), number, Ruin::Damaged);
         for command in ["list", "stat"] {
             let listed = run(&[command, &target]);
             assert_eq!(listed.status.code(), Some(1), "{}", text(&listed.stderr));
@@ -88,12 +88,12 @@ async fn a_pinned_time_is_found_in_another_disks_log_where_one_cannot_be_read() 
     let (place, _) = twofold().await;
     let target = place.store().target().to_string();
     let prune = || run(&["prune", &target, "--keep", "30d", "--pin", "2023-11-14T22:13:25.5Z"]);
-    let name = ruin(&place, chain(), 1, Ruin::Damaged);
+    let name = ruin(&place, &chain(), 1, Ruin::Damaged);
     let shown = prune();
     assert!(text(&shown.stderr).contains(&format!("{name} is damaged")), "{}", text(&shown.stderr));
     assert_eq!(shown.status.code(), Some(1));
     assert!(text(&shown.stdout).contains("pin 2023-11-14T22:13:25"), "{}", text(&shown.stdout));
-    ruin(&place, other(), 1, Ruin::Damaged);
+    ruin(&place, &other(), 1, Ruin::Damaged);
     let refused = prune();
     assert!(text(&refused.stderr).contains("cannot be read there"), "{}", text(&refused.stderr));
     assert_eq!(refused.status.code(), Some(2));
