@@ -150,7 +150,8 @@ pub(super) async fn fetch(
         let fetched = match damage_of(bases::manifest(store, identity, &key).await)? {
             Ok(None) => continue,
             Ok(Some(manifest)) => {
-                let folder = folder.join(key.chain.to_string());
+                // Beside the log of its disk, what is missing in that would seem to be what its member never had.
+                let folder = folder.join(format!("{}.bases", key.chain));
                 fs::create_dir_all(&folder)?;
                 let path = folder.join(manifest.file_name());
                 let mut file = Part::begin(&path, Some(0o600))?;

@@ -45,7 +45,7 @@ enum Command {
     /// themselves
     #[command(after_help = "Examples:\n  menagerie archive verify s3://backups/zookeeper")]
     Verify(ArchiveOptions),
-    /// Write the archived logs and bases into a folder for each disk, for `menagerie log`, `snapshot` and `index`
+    /// Write the archived logs and bases into two folders for each disk, for `menagerie log`, `snapshot` and `index`
     #[command(after_help = "Examples:\n  menagerie archive fetch s3://backups/zookeeper --to /var/tmp/zk\n  \
         menagerie log dump /var/tmp/zk/1.0f3a5c7e9b1d2f40")]
     Fetch(FetchOptions),

@@ -190,12 +190,13 @@ async fn an_archive_that_was_switched_on_late_is_enough_to_build_the_tree() {
     let fetched = run(&["archive", "fetch", &target, "--to", to.to_str().unwrap()]);
     assert!(fetched.status.success(), "{}", text(&fetched));
     let member = to.join(chain().to_string());
+    let bases = to.join(format!("{}.bases", chain()));
     assert_eq!(
-        fs::read(member.join("snapshot.100000005")).unwrap(),
+        fs::read(bases.join("snapshot.100000005")).unwrap(),
         fs::read(place.data().join("snapshot.100000005")).unwrap()
     );
     for (zxid, last) in [("0x100000005", "/5"), ("0x100000009", "/9")] {
-        let tree = run(&["snapshot", "tree", member.to_str().unwrap(), "--at", zxid]);
+        let tree = run(&["snapshot", "tree", bases.to_str().unwrap(), member.to_str().unwrap(), "--at", zxid]);
         assert!(tree.status.success() && text(&tree).contains(last), "{}", text(&tree));
     }
     let index = folder.path().join("index");
@@ -547,7 +548,8 @@ async fn a_damaged_base_is_named_and_not_fetched() {
         let fetched = run(&["archive", "fetch", &target, "--to", folder.path().to_str().unwrap()]);
         assert!(fetched.status.code() == Some(1) && text(&fetched).contains(what), "{}", text(&fetched));
         let member = folder.path().join(chain().to_string());
-        assert!(!member.join("snapshot.100000005").exists() && member.join("log.100000004").exists());
+        let bases = folder.path().join(format!("{}.bases", chain()));
+        assert!(!bases.join("snapshot.100000005").exists() && member.join("log.100000004").exists());
     };
     let part = fs::read(base.join("0001")).unwrap();
     let mut damaged = part.clone();

@@ -127,6 +127,33 @@ async fn of_a_majority_of_wiped_volumes_the_way_out_is_said_and_leads_back_to_wh
     .await;
 }
 
+/// The operator begins to replace one of them, and the quorum is gone before it can note the change: which members had to vote was "not known"
+/// for ever, though all of them answered.
+#[tokio::test]
+async fn a_majority_whose_claims_somebody_deletes_can_be_given_up_though_a_change_was_never_noted() {
+    in_namespace("claims-gone", |space| async move {
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        zk.ready(3).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        connect(&zk.address("client").await).await.create("/kept", b"data", &options).await.unwrap();
+        space.kubectl(&["delete", "pvc", "data-zk-1", "data-zk-2", "--wait=false"]);
+        space.kubectl(&["delete", "pod", "zk-1", "zk-2", "--force", "--grace-period=0"]);
+        let mut word = None;
+        eventually(PATIENCE, "a way out", async || {
+            let message = condition(&zk.status().await, "Degraded").2;
+            word = message.split_once("accept-loss=").map(|(_, word)| word.to_owned());
+            word.is_some()
+        })
+        .await;
+        let annotation = format!("menagerie.dev/accept-loss={}", word.unwrap());
+        space.kubectl(&["annotate", "zke", "zk", "--overwrite", &annotation]);
+        zk.ready(3).await;
+        let client = connect(&zk.address("client").await).await;
+        assert_eq!(client.get_data("/kept").await.unwrap().0, b"data");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn regression_72_93_all_pods_at_once_come_back_with_their_data() {
     in_namespace("all", |space| async move {
