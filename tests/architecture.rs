@@ -71,20 +71,8 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     // What a restore does next is decided by values alone.
-    (
-        "src/operator/restore/plan.rs",
-        &[
-            "kube",
-            "k8s_openapi",
-            "tokio",
-            "std::time",
-            "std::fs",
-            "crate::zk",
-            "crate::http",
-            "crate::operator",
-            "super::",
-        ],
-    ),
+    ("src/operator/restore/facts.rs", DECISIONS),
+    ("src/operator/restore/plan.rs", DECISIONS),
     (
         "src/job",
         &["kube", "k8s_openapi", "zookeeper_client", "crate::operator", "crate::agent", "crate::plan", "crate::render"],
@@ -97,6 +85,20 @@ const RULES: &[(&str, &[&str])] = &[
     // What all kinds need knows none of them.
     ("src/operator/kit", &["super::ensemble", "crate::operator::ensemble", "crate::zk", "crate::http"]),
     ("src/agent", &["zookeeper_client", "kube", "crate::operator", "crate::plan"]),
+];
+
+/// No system, no cluster, and nothing that reads or changes one.
+const DECISIONS: &[&str] = &[
+    "kube",
+    "k8s_openapi",
+    "tokio",
+    "std::time",
+    "std::fs",
+    "crate::zk",
+    "crate::http",
+    "super::observe",
+    "super::report",
+    "super::watch",
 ];
 
 /// No system, and no store.

@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use zookeeper_files::atomic::Part;
 use zookeeper_files::ids::ZxidRange;
 
+use crate::archive::about::About;
 use crate::archive::backlog::{Backlog, ReadError};
 use crate::archive::credentials::access;
 use crate::archive::key::{Chain, DiskId};
@@ -39,7 +40,7 @@ use super::bases::Pace;
 use super::lag::Lag;
 use super::member::{MOMENT, Member};
 use super::not_shipping::NotShipping;
-use super::seed::Seed;
+use super::seed::{Seed, Whose};
 
 /// Where a volume says which disk it is.
 const DISK: &str = "archive.json";
@@ -109,7 +110,7 @@ pub struct Folders {
 /// All that a shipper is made from; when it changes, another one is made.
 #[derive(Clone, Debug, PartialEq)]
 struct Wanted {
-    identity: String,
+    whose: Whose,
     config: ArchiveConfig,
     access: Access,
 }
@@ -188,9 +189,9 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
     member.archiving.about(&config.place);
     let folders = folders.clone();
     let read = move || {
-        let identity = Seed::identity(&folders.seed).map_err(|error| NotShipping::Disk(error.to_string()))?;
+        let whose = Seed::whose(&folders.seed).map_err(|error| NotShipping::Disk(error.to_string()))?;
         let access = access(&config.place, &folders.credentials).map_err(NotShipping::Config)?;
-        Ok(Some(Wanted { identity, config, access }))
+        Ok(Some(Wanted { whose, config, access }))
     };
     on_a_thread(read).await?
 }
@@ -203,10 +204,12 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     let chain = Chain { member: member.id, disk };
     let target = now.config.place.target.parse().map_err(NotShipping::Config)?;
     let store = Store::open_with(&target, &now.access).map_err(ShipError::Store)?;
-    let (store, create_only) = probed(store, &now.identity, &chain).await.map_err(ShipError::Store)?;
+    let (store, create_only) = probed(store, &now.whose.identity, &chain).await.map_err(ShipError::Store)?;
+    let about = About::new(&now.whose.namespace, &now.whose.ensemble);
+    about.tell(&store, &now.whose.identity).await.map_err(ShipError::Store)?;
     let data = folders.data.join("version-2");
     let backlog = Backlog::of(&data);
-    let (identity, named, to) = (now.identity.clone(), chain.clone(), store.clone());
+    let (identity, named, to) = (now.whose.identity.clone(), chain.clone(), store.clone());
     let mut shipper = blocking(move |handle| handle.block_on(Shipper::resume(to, &identity, named, backlog))).await??;
     if let Some((_, run)) = kept.run.take().filter(|(of, _)| *of == now.config.place.target) {
         shipper.recall(&run);
@@ -214,7 +217,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     let place = Place {
         target: now.config.place.target.clone(),
         endpoint: now.config.place.endpoint.clone(),
-        identity: now.identity.clone(),
+        identity: now.whose.identity.clone(),
         chain: chain.clone(),
         data,
     };

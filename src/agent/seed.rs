@@ -50,6 +50,17 @@ pub const CONFIG_PROPERTY: &str = "menagerie.config";
 #[derive(Clone, PartialEq, Eq)]
 pub struct SuperDigest(String);
 
+/// Who an ensemble is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Its identity.
+    pub identity: String,
+    /// Its name.
+    pub ensemble: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
 /// Why there is no seed to start from.
 #[derive(Debug, thiserror::Error)]
 pub enum NoSeed {
@@ -87,13 +98,15 @@ impl Seed {
         Self::parse(&read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?, &read(secret.join(PASSWORD_KEY))?)
     }
 
-    /// The identity in the charter, for those who need no more of it.
-    pub fn identity(seed: &Path) -> Result<String, NoSeed> {
+    /// Who the ensemble is by its charter, for those who need no more of it.
+    pub fn whose(seed: &Path) -> Result<Whose, NoSeed> {
         let path = seed.join(CHARTER_KEY);
         let text = fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?;
         let charter: Charter = serde_json::from_str(&text)
             .map_err(|e| NoSeed::Wrong { key: CHARTER_KEY, reason: format!("is not a charter: {e}") })?;
-        Ok(charter.identity)
+        // Every member's host is SERVICE.NAMESPACE.svc.DOMAIN.
+        let namespace = charter.joiner.split('.').nth(1).unwrap_or_default().to_owned();
+        Ok(Whose { identity: charter.identity, ensemble: charter.ensemble, namespace })
     }
 
     /// Validates the texts.

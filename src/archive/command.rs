@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::runtime;
 
+use crate::archive::about::{About, called};
 use crate::archive::base_command;
 use crate::archive::chain_check::{Check, Place, ends};
 use crate::archive::chains;
@@ -154,6 +155,10 @@ pub(super) async fn nothing(store: &Store, options: &ArchiveOptions) -> Result<C
 #[serde(rename_all = "camelCase")]
 struct ChainLine<'a> {
     identity: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ensemble: Option<&'a str>,
     member: u32,
     disk: String,
     segments: usize,
@@ -168,6 +173,7 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.target)?;
     let mut to = Printer::new();
     let mut above: Option<String> = None;
+    let mut about = None;
     let mut exit = Exit::Sound;
     let mut damaged = |what: &str| {
         print_message("damage", what);
@@ -178,9 +184,14 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
             list_bases(&store, above.take(), options.output, &mut to).await?;
         }
         let (Some(first), Some(last)) = (place.segments.first(), place.segments.last()) else { continue };
+        if above.is_none() {
+            about = About::read(&store, &place.identity).await?;
+        }
         let [begin, end] = ends(&store, &place.identity, [first, last], &mut damaged).await?;
         let line = ChainLine {
             identity: &place.identity,
+            namespace: about.as_ref().map(|about| about.namespace.as_str()),
+            ensemble: about.as_ref().map(|about| about.ensemble.as_str()),
             member: place.chain.member.0,
             disk: place.chain.disk.to_string(),
             segments: place.segments.len(),
@@ -193,7 +204,8 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
             Output::Json => to.json(&line)?,
             Output::Human => {
                 if above.is_none() {
-                    to.buffer.extend_from_slice(format!("ensemble {}\n", place.identity).as_bytes());
+                    let called = about.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
+                    to.buffer.extend_from_slice(format!("ensemble {}{called}\n", place.identity).as_bytes());
                 }
                 let ChainLine { segments, first, .. } = line;
                 let told = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
@@ -320,6 +332,19 @@ async fn verified<'a>(
     })
 }
 
+/// That more than one ensemble is there, and which.
+pub(super) async fn several(
+    store: &Store,
+    options: &ArchiveOptions,
+    identities: &[impl AsRef<str>],
+) -> Result<String, CommandError> {
+    let mut all = Vec::new();
+    for identity in identities {
+        all.push(called(store, identity.as_ref()).await?);
+    }
+    Ok(format!("{} has more than one ensemble: {}; name one with --identity", options.target, all.join(", ")))
+}
+
 async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&archive.target)?;
     fs::create_dir_all(to)?;
@@ -330,11 +355,7 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
     let mut identities: Vec<&str> = places.iter().map(|place| place.identity.as_str()).collect();
     identities.dedup();
     if identities.len() > 1 {
-        return Err(CommandError::Usage(format!(
-            "{} has more than one ensemble: {}; name one with --identity",
-            archive.target,
-            identities.join(", ")
-        )));
+        return Err(CommandError::Usage(several(&store, archive, &identities).await?));
     }
     let mut exit = Exit::Sound;
     let mut printer = Printer::new();

@@ -2,10 +2,11 @@
 //!
 //! `gate` decides what is committed, `base` which snapshots are kept and can be trusted, `retention` what goes, `doubt` for which bases nothing does, `segment`, `manifest` and
 //! `key` are what is stored and under which name, `target` where: all pure. `backlog` reads a member's log and `snapshots` its snapshots,
-//! `store` talks to the object store (`endpoint`: at which address), `probe` asks it first what it can, `shipper` ships segments and `upload` a base, `chains` and `bases`
-//! read an archive back, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there, `catalogue` lists it, `reach` follows its links, `pins` are points that stay, `plans` those of restores, `prune` deletes, and `command` with `base_command`, `chain_check`,
+//! `store` talks to the object store (`endpoint`: at which address, `store_error`: what its refusals mean), `probe` asks it first what it can, `shipper` ships segments and `upload` a base, `chains` and `bases`
+//! read an archive back, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there, `catalogue` lists it, `reach` follows its links, `pins` are points that stay, `about` whose history it is, `plans` those of restores, `prune` deletes, and `command` with `base_command`, `chain_check`,
 //! `retention_command` and `retention_view` is `menagerie archive`.
 
+pub mod about;
 pub mod backlog;
 pub mod base;
 mod base_command;
@@ -35,6 +36,7 @@ pub mod segment;
 pub mod shipper;
 pub mod snapshots;
 pub mod store;
+mod store_error;
 pub mod target;
 pub mod tree;
 pub mod upload;

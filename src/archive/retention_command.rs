@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
+use crate::archive::about::About;
 use crate::archive::bases::BaseError;
 use crate::archive::catalogue;
 use crate::archive::chain_check::{ends, facts};
 use crate::archive::chains;
-use crate::archive::command::{ArchiveOptions, nothing};
+use crate::archive::command::{ArchiveOptions, nothing, several};
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
@@ -82,8 +83,7 @@ pub(super) async fn one(store: &Store, options: &ArchiveOptions) -> Result<Strin
         Some(identity) if identities.is_empty() => Ok(identity),
         last => {
             identities.extend(last);
-            let all = identities.join(", ");
-            let text = format!("{} has more than one ensemble: {all}; name one with --identity", options.target);
+            let text = several(store, options, &identities).await?;
             Err(CommandError::Usage(text))
         }
     }
@@ -129,7 +129,15 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
         let wish = Wish { window: options.keep, pins: pins.iter().map(NamedPin::pin).collect() };
         let catalogue = read(&store, &identity).await?;
         let plan = retention::plan(&catalogue, &wish, prune::now());
-        let view = View { identity: &identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
+        let about = About::read(&store, &identity).await?;
+        let view = View {
+            identity: &identity,
+            about: about.as_ref(),
+            catalogue: &catalogue,
+            plan: &plan,
+            wish: &wish,
+            pins: &names,
+        };
         let mut lines = Vec::new();
         for log in &catalogue.chains {
             let [first, last] = [log.segments.first(), log.segments.last()];
@@ -183,7 +191,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     } else {
         retention::plan(&catalogue, &wish, now)
     };
-    let view = View { identity, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
+    let view = View { identity, about: None, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
     view.bases(options.archive.output, &mut to)?;
     view.cuts(options.archive.output, &mut to)?;
     if !options.delete {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::archive::about::About;
 use crate::archive::doubt::Doubt;
 use crate::archive::key::BaseKey;
 use crate::archive::reach;
@@ -16,6 +17,8 @@ use zookeeper_files::ids::Zxid;
 /// What there is of an ensemble, and what becomes of it.
 pub(super) struct View<'a> {
     pub(super) identity: &'a str,
+    /// Whose it is, if the archive says so and it is to be told.
+    pub(super) about: Option<&'a About>,
     pub(super) catalogue: &'a Catalogue,
     pub(super) plan: &'a Plan,
     pub(super) wish: &'a Wish,
@@ -68,6 +71,10 @@ struct PointLine {
 #[serde(rename_all = "camelCase")]
 struct EnsembleLine<'a> {
     identity: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ensemble: Option<&'a str>,
     objects: usize,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,6 +139,8 @@ impl View<'_> {
         let bases = &self.catalogue.bases;
         let line = EnsembleLine {
             identity: self.identity,
+            namespace: self.about.map(|about| about.namespace.as_str()),
+            ensemble: self.about.map(|about| about.ensemble.as_str()),
             objects: chains.iter().map(|chain| chain.segments).sum::<usize>() + objects_of(bases),
             bytes: chains.iter().map(|chain| chain.bytes).sum::<u64>()
                 + bases.iter().map(|base| base.bytes).sum::<u64>(),
@@ -146,7 +155,8 @@ impl View<'_> {
             }
             return Ok(());
         }
-        let mut text = format!("ensemble {}: {} objects, {} bytes; ", self.identity, line.objects, line.bytes);
+        let called = self.about.map(|about| format!(" ({about})")).unwrap_or_default();
+        let mut text = format!("ensemble {}{called}: {} objects, {} bytes; ", self.identity, line.objects, line.bytes);
         let said = match (&line.first_recoverability_point, &line.last_recoverability_point) {
             (Some(first), Some(last)) => {
                 format!("can be built from {} (by {}) to {} ({})", first.zxid, first.time, last.zxid, last.time)

@@ -4,7 +4,6 @@
 //! is first, so that a segment waits for one part of a base at most; lists are small and wait for nothing; nothing is overwritten; what is there already is a question, and the answer
 //! is read back ([`Put::Taken`]); no object is read that is larger than any of ours.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +20,10 @@ use object_store::{
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::model::bounded::words;
-
 use super::endpoint;
 use super::target::Target;
+
+pub use super::store_error::{StoreError, StoreErrorKind};
 
 /// How long one request may take with all its retries. A segment of 8 MiB needs 90 KB/s.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -34,8 +33,6 @@ const RETRY_FOR: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 /// No object of ours is larger: 64 MiB of log, packed.
 const LARGEST: u64 = 72 << 20;
-/// How the store's own words begin.
-const SAYS: &str = "the store says";
 /// How many names one list may bring.
 const MOST_NAMES: usize = 1_000_000;
 
@@ -90,50 +87,6 @@ pub enum Put {
     /// An object of that name is there already, or a race is on: read it.
     Taken,
 }
-
-/// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{doing} {target}: {why}")]
-pub struct StoreError {
-    /// What kind of answer that is.
-    pub kind: StoreErrorKind,
-    doing: String,
-    target: String,
-    why: String,
-}
-
-/// What a store's refusal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// There is no such folder or object.
-    Missing,
-    /// The store has no such bucket.
-    NoBucket,
-    /// There are no keys, and neither the pod nor the machine has an identity of its own.
-    NoCredentials,
-    /// A right is missing, or the credentials are wrong.
-    Denied,
-    /// It does not know what it was asked for.
-    NotImplemented,
-    /// It has more bytes than any object of ours.
-    TooLarge,
-    /// Where it is, is not said as it has to be.
-    NoAddress,
-    /// Anything else: no answer, an error of the store, a timeout.
-    Unavailable,
-}
-
-impl StoreError {
-    /// Whether it may be the object's alone that was asked for: one right is missing, or it is frozen, or none of ours.
-    pub fn is_of_one_object(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Denied | StoreErrorKind::TooLarge)
-    }
-}
-
-/// Where the library looks for credentials when there are no others: the metadata address of the machine, which most machines have not.
-const METADATA: [&str; 2] = ["/latest/api/token", "/latest/meta-data/"];
-const NO_CREDENTIALS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store \
-                              knows; the node's metadata address was asked and gives none";
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -385,260 +338,4 @@ fn trusting(client: ClientOptions) -> object_store::Result<ClientOptions> {
     roots
         .map(|root| Certificate::from_der(root))
         .try_fold(client.with_no_system_certificates(true), |client, root| Ok(client.with_root_certificate(root?)))
-}
-
-impl StoreError {
-    fn of(doing: &str, target: &str, error: &object_store::Error) -> Self {
-        use object_store::Error::{NotFound, NotImplemented, PermissionDenied, Unauthenticated};
-        let mut why = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            let text = next.to_string();
-            if !why.contains(&text) {
-                why = format!("{why}: {text}");
-            }
-            cause = next.source();
-        }
-        // Of a file: the library has no kind for that.
-        let forbidden = target.starts_with("file://") && is_forbidden(error);
-        // A refused list is a generic error, with the store's answer in its text.
-        let kind = match error {
-            _ if METADATA.iter().any(|path| why.contains(path)) => StoreErrorKind::NoCredentials,
-            _ if why.contains("<Code>NoSuchBucket</Code>") => StoreErrorKind::NoBucket,
-            NotFound { .. } => StoreErrorKind::Missing,
-            NotImplemented { .. } => StoreErrorKind::NotImplemented,
-            PermissionDenied { .. } | Unauthenticated { .. } => StoreErrorKind::Denied,
-            _ if forbidden => StoreErrorKind::Denied,
-            _ if why.contains("403 Forbidden") || why.contains("401 Unauthorized") => StoreErrorKind::Denied,
-            _ if why.contains("501 Not Implemented") => StoreErrorKind::NotImplemented,
-            _ if why.contains("404 Not Found") => StoreErrorKind::Missing,
-            _ => StoreErrorKind::Unavailable,
-        };
-        let why = said(&why).or_else(|| asked(error)).unwrap_or(why);
-        let why = match kind {
-            StoreErrorKind::NoCredentials => format!("{NO_CREDENTIALS}: {why}"),
-            _ => why,
-        };
-        Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
-    }
-
-    /// The same with where the store was looked for, if it did not answer.
-    fn at(self, address: Option<&str>) -> Self {
-        match address {
-            Some(address) if self.kind == StoreErrorKind::Unavailable && !self.why.starts_with(SAYS) => {
-                Self { target: format!("{} at {address}", self.target), ..self }
-            }
-            _ => self,
-        }
-    }
-}
-
-/// Whether the system denies it.
-fn is_forbidden(error: &object_store::Error) -> bool {
-    let mut next: Option<&dyn Error> = Some(error);
-    while let Some(cause) = next {
-        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if kind == Some(std::io::ErrorKind::PermissionDenied) {
-            return true;
-        }
-        next = cause.source();
-    }
-    false
-}
-
-/// Why a request failed, the innermost cause first: its address and its retries come before the cause in the library's words, and
-/// [`words`] would cut the cause off. `None` where no address is in them.
-fn asked(error: &object_store::Error) -> Option<String> {
-    let mut texts = Vec::new();
-    let mut next: Option<&dyn Error> = Some(error);
-    while let Some(cause) = next {
-        texts.push(cause.to_string());
-        next = cause.source();
-    }
-    if !texts.iter().any(|text| text.contains("://")) {
-        return None;
-    }
-    let mut causes: Vec<&str> = Vec::new();
-    for text in texts.iter().rev().filter(|text| !text.contains("://")) {
-        if !text.trim().is_empty() && !causes.iter().any(|inner| text.contains(inner)) {
-            causes.push(text);
-        }
-    }
-    if !causes.is_empty() {
-        return Some(causes.join(", "));
-    }
-    let innermost = texts.last()?.split_whitespace().filter(|word| !word.contains("://"));
-    Some(innermost.collect::<Vec<_>>().join(" "))
-}
-
-/// What the store itself says in its answer: S3's code and message.
-fn said(text: &str) -> Option<String> {
-    let tag = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
-    };
-    let (code, message) = (tag("Code")?, tag("Message").unwrap_or_default());
-    let clock =
-        if code == "RequestTimeTooSkewed" { " (the clock of this machine or of the store is wrong)" } else { "" };
-    Some(format!("{SAYS} {}: {}{clock}", unescaped(code), unescaped(message)))
-}
-
-/// Text of XML as it is meant.
-fn unescaped(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('&') {
-        plain.push_str(before);
-        // No entity of one character is longer than `#1114111`.
-        let entity = after.find(';').filter(|&end| end <= 8).map(|end| (&after[..end], &after[end + 1..]));
-        let known = entity.and_then(|(name, after)| Some((character(name)?, after)));
-        let (character, after) = known.unwrap_or(('&', after));
-        plain.push(character);
-        rest = after;
-    }
-    plain.push_str(rest);
-    plain
-}
-
-fn character(entity: &str) -> Option<char> {
-    let number = match entity {
-        "amp" => return Some('&'),
-        "lt" => return Some('<'),
-        "gt" => return Some('>'),
-        "quot" => return Some('"'),
-        "apos" => return Some('\''),
-        other => other.strip_prefix('#')?,
-    };
-    let code = match number.strip_prefix(['x', 'X']) {
-        Some(hex) => u32::from_str_radix(hex, 16),
-        None => number.parse(),
-    };
-    char::from_u32(code.ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_of_a_store_are_its_own_code_and_message() {
-        let text = "Generic S3 error: GET http://h/b?x - Server returned non-2xx status code: 403 Forbidden: <?xml version=\"1.0\"?><Error><Code>RequestTimeTooSkewed</Code><Message>too far</Message></Error>";
-        let source = text.to_owned().into();
-        let error = StoreError::of("list", "s3://b", &object_store::Error::Generic { store: "S3", source });
-        assert_eq!(error.kind, StoreErrorKind::Denied);
-        let want = "cannot list s3://b: the store says RequestTimeTooSkewed: too far (the clock of this machine or of the store is wrong)";
-        assert_eq!(error.to_string(), want);
-        assert_eq!(said("connection refused"), None);
-    }
-
-    #[test]
-    fn what_a_store_escapes_is_said_as_it_is_meant() {
-        let text = "<Code>InvalidArgument</Code><Message>&#34;a&#x26;&#38;b&quot; &lt;&gt;&apos;&amp;lt; &nbsp; & &#xD800; &#99999999999; &;</Message>";
-        let want = "the store says InvalidArgument: \"a&&b\" <>'&lt; &nbsp; & &#xD800; &#99999999999; &;";
-        assert_eq!(said(text).unwrap(), want);
-    }
-
-    #[test]
-    fn a_store_that_does_not_answer_is_named_by_its_address() {
-        let error = |text: &str| {
-            let source = text.to_owned().into();
-            let error = object_store::Error::Generic { store: "S3", source };
-            StoreError::of("list", "s3://b", &error).at(Some("minio:9000")).to_string()
-        };
-        assert_eq!(
-            error("connection refused"),
-            "cannot list s3://b at minio:9000: Generic S3 error: connection refused"
-        );
-        assert!(error("500: <Code>InternalError</Code>").starts_with("cannot list s3://b: the store says"));
-    }
-
-    #[test]
-    fn a_file_that_may_not_be_read_is_refused_and_a_connection_that_the_system_forbids_is_not() {
-        let kind = |target: &str| {
-            let source = Box::new(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
-            StoreError::of("read", target, &object_store::Error::Generic { store: "any", source }).kind
-        };
-        assert_eq!(kind("file:///archive/a"), StoreErrorKind::Denied);
-        assert_eq!(kind("s3://archive/a"), StoreErrorKind::Unavailable);
-    }
-
-    /// One error around another.
-    #[derive(Debug)]
-    struct Around(String, Option<Box<Around>>);
-
-    impl fmt::Display for Around {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&self.0)
-        }
-    }
-
-    impl Error for Around {
-        fn source(&self) -> Option<&(dyn Error + 'static)> {
-            self.1.as_deref().map(|inner| inner as &dyn Error)
-        }
-    }
-
-    /// Both agent and founder said that the store does not answer.
-    #[test]
-    fn who_has_no_credentials_is_told_so_and_not_of_an_address_that_nobody_has_set() {
-        let url = "http://169.254.169.254/latest/api/token";
-        let text = format!(
-            "Error performing PUT {url} in 30s, after 3 retries, max_retries: 3, retry_timeout: 30s  - HTTP error: error sending request"
-        );
-        let error =
-            StoreError::of("store", "s3://b/x", &object_store::Error::Generic { store: "S3", source: text.into() });
-        assert_eq!(error.kind, StoreErrorKind::NoCredentials);
-        assert!(
-            error.to_string().starts_with("cannot store s3://b/x: there are no credentials: set credentialsSecret"),
-            "{error}"
-        );
-        assert!(!error.to_string().contains("169.254"), "{error}");
-    }
-
-    #[test]
-    fn a_bucket_that_is_not_there_is_told_from_a_store_that_does_not_answer() {
-        let text = "Client error with status 404 Not Found: <?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
-        let not_found = object_store::Error::NotFound { path: "x".to_owned(), source: text.into() };
-        let listed = object_store::Error::Generic { store: "S3", source: text.into() };
-        for error in [not_found, listed] {
-            let error = StoreError::of("store", "s3://b/x", &error);
-            assert_eq!(error.kind, StoreErrorKind::NoBucket);
-            assert_eq!(
-                error.to_string(),
-                "cannot store s3://b/x: the store says NoSuchBucket: The specified bucket does not exist"
-            );
-        }
-    }
-
-    /// It was cut within the address of the request: nobody saw whether it was the name, the port or the certificate.
-    #[test]
-    fn the_innermost_cause_of_a_failed_request_comes_before_what_is_cut() {
-        let url = format!("http://minio.storage.svc:9000/backups?delimiter=%2F&prefix={}", "4c52".repeat(100));
-        let texts = [
-            "Error performing list request".to_owned(),
-            format!(
-                "Error performing GET {url} in 45s, after 3 retries, max_retries: 3, retry_timeout: 30s  - HTTP error"
-            ),
-            "HTTP error: error sending request".to_owned(),
-            "error sending request".to_owned(),
-            format!("error sending request for url ({url})"),
-            "client error (Connect)".to_owned(),
-            "dns error".to_owned(),
-            "failed to lookup address information: Name or service not known".to_owned(),
-        ];
-        let chain = texts.into_iter().rev().fold(None, |inner, text| Some(Box::new(Around(text, inner))));
-        let error = object_store::Error::Generic { store: "S3", source: chain.unwrap() };
-        let error = StoreError::of("list", "s3://backups/4c52", &error).to_string();
-        let want = "cannot list s3://backups/4c52: failed to lookup address information: Name or service not known, dns error, ";
-        assert!(error.starts_with(want), "{error}");
-        assert!(!error.contains("://minio") && !error.contains("retries"), "{error}");
-    }
-
-    #[test]
-    fn a_cause_with_an_address_in_it_is_said_without_the_address() {
-        let source = "GET http://h/b?x - Server returned status 500".to_owned().into();
-        let error = StoreError::of("list", "s3://b", &object_store::Error::Generic { store: "S3", source });
-        assert!(!error.to_string().contains("http://h"), "{error}");
-        assert!(error.to_string().contains("Server returned status 500"), "{error}");
-    }
 }

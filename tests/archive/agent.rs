@@ -14,6 +14,7 @@ use menagerie::agent::archive::{Folders, ship};
 use menagerie::agent::member::Member;
 use menagerie::agent::truth::Ports;
 use menagerie::agent::volume::Volume;
+use menagerie::archive::about::About;
 use menagerie::archive::bases;
 use menagerie::archive::chains;
 use menagerie::archive::store::Store;
@@ -75,7 +76,8 @@ impl Agent {
         });
         write(seed.join("archive.json"), &config.to_string());
         let charter = json!({
-            "ensemble": "ns/zk", "identity": IDENTITY, "birth": false, "membership": "", "version": "0", "joiner": "",
+            "ensemble": "zk", "identity": IDENTITY, "birth": false, "membership": "", "version": "0",
+            "joiner": "zk-{ordinal}.ns.svc.cluster.local:2888:3888:participant;2181",
         });
         write(seed.join("charter.json"), &charter.to_string());
         write(credentials.join("accessKeyId"), KEY);
@@ -164,6 +166,7 @@ async fn a_base_goes_on_where_it_was_when_a_segment_has_failed_and_no_part_is_se
         let name = format!("/snap/0000000100000005.{}{name}", chain());
         assert_eq!(puts(&proxy, &name), 1, "{name}: {:?}", proxy.asked());
     }
+    assert_eq!(About::read(&store, IDENTITY).await.unwrap(), Some(About::new("ns", "zk")));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use menagerie::archive::about::About;
 use menagerie::archive::chains;
 
 use super::build::{Ruin, other, ruin, twofold};
@@ -183,4 +184,23 @@ fn copied(from: &Path, to: &Path) {
             fs::copy(from, to).unwrap();
         }
     }
+}
+
+/// Of a lost cluster, two readers had nothing but uids to choose from.
+#[tokio::test]
+async fn whose_an_archive_is_stands_in_it_and_nothing_that_no_ensemble_can_be_called() {
+    let (place, target) = archived().await;
+    let list = || text(&run(&["list", &target]).stdout);
+    assert!(list().contains(&format!("ensemble {IDENTITY}\n")), "{}", list());
+    About::new("", "b\u{1b}[31m").tell(&place.store(), IDENTITY).await.unwrap();
+    About::new("prod", "zk").tell(&place.store(), IDENTITY).await.unwrap();
+    About::new("prod", "later").tell(&place.store(), IDENTITY).await.unwrap();
+    assert!(list().contains(&format!("ensemble {IDENTITY} (prod/zk)\n")), "{}", list());
+    let stat = text(&run(&["stat", &target]).stdout);
+    assert!(stat.contains(&format!("ensemble {IDENTITY} (prod/zk): ")), "{stat}");
+    let json = text(&run(&["list", &target, "--output", "json"]).stdout);
+    assert!(json.contains(r#""namespace":"prod","ensemble":"zk""#), "{json}");
+    fs::write(place.archive().join(IDENTITY).join("ensemble"), r#"{"format":1,"namespace":"a\nb","ensemble":"zk"}"#)
+        .unwrap();
+    assert!(list().contains(&format!("ensemble {IDENTITY}\n")), "{}", list());
 }

@@ -1,5 +1,6 @@
 //! One pass over one restore.
 
+mod facts;
 mod observe;
 mod plan;
 mod report;

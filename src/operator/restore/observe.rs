@@ -10,7 +10,7 @@ use kube::core::ObjectList;
 use serde_json::Value;
 
 use super::Context;
-use super::plan::{EnsembleFacts, JobFacts, Outcome, OwnJob, PodFacts, Seen};
+use super::facts::{EnsembleFacts, JobFacts, Outcome, OwnJob, PodFacts, Seen};
 use crate::api::{ZooKeeperEnsemble, ZooKeeperRestore};
 use crate::model::archive::ArchivePlace;
 use crate::model::names::RESTORE_LABEL;

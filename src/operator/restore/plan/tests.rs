@@ -1,0 +1,273 @@
+//! A restore, step by step.
+
+use serde_json::json;
+
+use super::*;
+use crate::model::fixtures::names;
+use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
+use crate::model::report::Report;
+use crate::operator::restore::facts::PodFacts;
+
+const HASH: &str = "abababababababababababababababababababababababababababababababab";
+
+#[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
+fn seen(spec: serde_json::Value) -> Seen {
+    let mut all = json!({"ensemble": "zk", "at": "0x100000007", "paths": ["/app"]});
+    all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let s3 = serde_json::from_value(json!({"bucket": "backups", "credentialsSecret": "keys"})).unwrap();
+    Seen {
+        names: names(),
+        name: "undo".to_owned(),
+        uid: "u".to_owned(),
+        generation: Some(1),
+        spec: serde_json::from_value(all).unwrap(),
+        status: RestoreStatus::default(),
+        operator: OperatorFacts {
+            agent_image: "operator".to_owned(),
+            agent_pull_policy: None,
+            assigned_ids: false,
+            searched: None,
+        },
+        ensemble: Some(EnsembleFacts {
+            identity: Some("one".to_owned()),
+            quorum: true,
+            archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
+            account: "zk".to_owned(),
+            pull_secrets: vec!["pull".to_owned()],
+        }),
+        other: None,
+        planning: None,
+        applying: None,
+        refused: None,
+    }
+}
+
+fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
+    let key = ObjectKey { kind: Kind::Job, name: "undo-plan".to_owned() };
+    let target = Target { key, uid: "j".to_owned(), resource_version: "7".to_owned() };
+    JobFacts::Ours(Box::new(OwnJob {
+        target,
+        outcome,
+        pod: report.map(|report| PodFacts { report: Some(report), trouble: None }),
+        young: false,
+        refused: None,
+    }))
+}
+
+fn plan_report() -> Report {
+    let plan = RestorePlan {
+        hash: HASH.to_owned(),
+        zxid: "0x100000007".to_owned(),
+        create: 2,
+        changes: 2,
+        ..RestorePlan::default()
+    };
+    Report { plan: Some(plan), ..Report::default() }
+}
+
+fn with_plan(mut seen: Seen) -> Seen {
+    seen.status.plan = plan_report().plan;
+    seen.status.identity = Some("one".to_owned());
+    seen.status.phase = Some(RestorePhase::Planned);
+    seen
+}
+
+fn said(decision: &Decision) -> (RestorePhase, &'static str, &'static str, String) {
+    let [planned, completed] = decision.conditions.clone().unwrap();
+    (decision.status.phase.unwrap(), planned.reason, completed.reason, completed.message)
+}
+
+fn created(decision: &Decision) -> &Rendered {
+    match &decision.step {
+        Step::Create(job) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_restore_plans_first_and_changes_nothing_before_it_may() {
+    let mut seen = seen(json!({}));
+    let decision = plan(&seen);
+    assert_eq!(created(&decision).key.name, "undo-plan");
+    assert_eq!(decision.status.phase, Some(RestorePhase::Planning));
+    seen.planning = Some(job(Outcome::Running, None));
+    assert_eq!(plan(&seen).step, Step::Wait("Planning"));
+    seen.planning = Some(job(Outcome::Complete, Some(plan_report())));
+    let decision = plan(&seen);
+    let (phase, planned, completed, message) = said(&decision);
+    assert_eq!((phase, planned, completed), (RestorePhase::Planned, "Planned", "DryRun"));
+    assert!(message.contains("kubectl -n ns patch zkr undo") && message.contains(HASH), "{message}");
+
+    let mut seen = with_plan(seen);
+    seen.planning = None;
+    assert_eq!(plan(&seen).step, Step::Rest, "its Job is not needed any more");
+    seen.spec.dry_run = Some(false);
+    seen.spec.approved_plan = Some("0".repeat(64));
+    let decision = plan(&seen);
+    assert_eq!((decision.step.clone(), said(&decision).2), (Step::Rest, "NotApproved"));
+    seen.spec.approved_plan = Some(HASH.to_owned());
+    let decision = plan(&seen);
+    assert_eq!(created(&decision).key.name, "undo-apply");
+    assert_eq!(decision.status.phase, Some(RestorePhase::Applying));
+}
+
+#[test]
+fn what_was_completed_or_has_failed_is_never_carried_out_again() {
+    let mut seen = with_plan(seen(json!({"dryRun": false})));
+    seen.applying = Some(job(
+        Outcome::Complete,
+        Some(Report { applied: Some(RestoreApplied { changes: 2, changed_by_others: 0 }), ..Report::default() }),
+    ));
+    let decision = plan(&seen);
+    assert_eq!(said(&decision).0, RestorePhase::Completed);
+    let failed = Outcome::Failed { reason: "PodFailurePolicy".to_owned(), message: "exit code 1".to_owned() };
+    seen.applying = Some(job(failed, Some(Report::of_error("others changed /app"))));
+    let decision = plan(&seen);
+    let (phase, _, reason, message) = said(&decision);
+    assert_eq!((phase, reason, message.as_str()), (RestorePhase::Failed, "ApplyFailed", "others changed /app"));
+    for phase in [RestorePhase::Completed, RestorePhase::Failed] {
+        seen.status.phase = Some(phase);
+        seen.applying = None;
+        seen.generation = Some(9);
+        let decision = plan(&seen);
+        assert_eq!((decision.step, decision.status.observed_generation), (Step::Rest, Some(9)));
+        assert_eq!((decision.status.phase, decision.conditions), (Some(phase), None));
+    }
+}
+
+#[test]
+fn what_is_missing_is_waited_for_and_said() {
+    let reason = |change: &dyn Fn(&mut Seen)| {
+        let mut seen = seen(json!({}));
+        change(&mut seen);
+        let decision = plan(&seen);
+        let said = said(&decision);
+        assert!(matches!(decision.step, Step::Wait(code) if code == said.1), "{decision:?}");
+        said.1
+    };
+    assert_eq!(reason(&|seen| seen.ensemble = None), "EnsembleNotFound");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().identity = None), "NotBorn");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().archive = None), "NoArchive");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().quorum = false), "NoQuorum");
+    assert_eq!(reason(&|seen| seen.refused = Some("quota".to_owned())), "JobRefused");
+    assert_eq!(reason(&|seen| seen.planning = Some(JobFacts::Foreign("CronJob x".to_owned()))), "NameTaken");
+    assert_eq!(reason(&|seen| seen.planning = Some(JobFacts::Leaving(String::new()))), "JobLeaving");
+}
+
+#[test]
+fn a_plan_for_one_ensemble_is_not_carried_out_on_the_next_of_its_name() {
+    let mut seen = with_plan(seen(json!({"dryRun": false})));
+    seen.ensemble.as_mut().unwrap().identity = Some("another".to_owned());
+    assert_eq!(said(&plan(&seen)).2, "EnsembleReplaced");
+}
+
+#[test]
+fn a_planning_job_whose_pod_went_before_its_report_was_read_is_made_again_and_one_that_changed_znodes_is_not() {
+    let mut seen = seen(json!({}));
+    seen.planning = Some(job(Outcome::Complete, None));
+    assert!(matches!(plan(&seen).step, Step::Delete(target) if target.uid == "j" && target.resource_version == "7"));
+    let mut seen = with_plan(self::seen(json!({"dryRun": false})));
+    seen.applying = Some(job(Outcome::Complete, None));
+    let (phase, _, _, message) = said(&plan(&seen));
+    assert_eq!(phase, RestorePhase::Completed);
+    assert!(message.contains("how much that was is not known"), "{message}");
+    // Somebody deleted it to stop it, or a rule that collects Jobs did.
+    seen.applying = None;
+    seen.status.phase = Some(RestorePhase::Applying);
+    let decision = plan(&seen);
+    assert_eq!((decision.step.clone(), said(&decision).2), (Step::Rest, "JobGone"));
+}
+
+#[test]
+fn while_its_job_runs_the_job_counts_and_who_takes_the_approval_back_stops_it() {
+    let mut seen = with_plan(seen(json!({"dryRun": false, "approvedPlan": HASH})));
+    seen.status.phase = Some(RestorePhase::Applying);
+    seen.applying = Some(job(Outcome::Running, Some(Report::default())));
+    seen.ensemble.as_mut().unwrap().quorum = false;
+    seen.ensemble.as_mut().unwrap().archive = None;
+    let decision = plan(&seen);
+    assert_eq!((decision.step.clone(), said(&decision).2, decision.holds), (Step::Wait("Applying"), "Applying", true));
+    let stopped = |seen: &Seen, reason: &str| {
+        let decision = plan(seen);
+        assert!(matches!(&decision.step, Step::Delete(target) if target.uid == "j"), "{decision:?}");
+        assert_eq!((said(&decision).0, said(&decision).2, decision.holds), (RestorePhase::Failed, reason, false));
+    };
+    let mut dry = seen.clone();
+    dry.spec.dry_run = Some(true);
+    stopped(&dry, "Stopped");
+    let mut other = seen.clone();
+    other.spec.approved_plan = Some("0".repeat(64));
+    stopped(&other, "Stopped");
+    let mut replaced = seen.clone();
+    replaced.ensemble.as_mut().unwrap().identity = Some("another".to_owned());
+    stopped(&replaced, "EnsembleReplaced");
+    replaced.ensemble = None;
+    stopped(&replaced, "EnsembleReplaced");
+    // Until it is gone.
+    dry.status.phase = Some(RestorePhase::Failed);
+    assert!(matches!(plan(&dry).step, Step::Delete(_)));
+}
+
+#[test]
+fn members_are_held_by_a_job_of_this_restore_that_runs_and_by_nothing_else() {
+    let mut seen = with_plan(seen(json!({"dryRun": false})));
+    assert!(plan(&seen).holds, "its Job is created now");
+    seen.other = Some("first".to_owned());
+    let decision = plan(&seen);
+    assert_eq!((said(&decision).2, decision.holds), ("AnotherRestore", false));
+    seen.status.phase = Some(RestorePhase::Applying);
+    for foreign in [JobFacts::Foreign("CronJob x".to_owned()), JobFacts::Leaving(String::new())] {
+        seen.applying = Some(foreign);
+        assert!(!plan(&seen).holds);
+    }
+    let quota = |young| {
+        let JobFacts::Ours(mut own) = job(Outcome::Running, None) else { panic!() };
+        (own.young, own.refused) = (young, Some("exceeded quota".to_owned()));
+        JobFacts::Ours(own)
+    };
+    seen.applying = Some(quota(true));
+    assert!(plan(&seen).holds);
+    seen.applying = Some(quota(false));
+    let decision = plan(&seen);
+    assert!(!decision.holds && said(&decision).3.contains("no pod of its Job is created: exceeded quota"));
+}
+
+#[test]
+fn a_jobs_arguments_have_no_secret_and_name_what_is_wanted() {
+    let seen = seen(json!({"existing": "Overwrite", "deleteExtra": true, "to": "/app before", "exclusive": true}));
+    let decision = plan(&seen);
+    let job = created(&decision);
+    let container = &job.json["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<&str> = container["args"].as_array().unwrap().iter().filter_map(|arg| arg.as_str()).collect();
+    for arg in [
+        "--at=0x100000007",
+        "--path=/app",
+        "--to=/app before",
+        "--exclusive",
+        "--delete-extra",
+        "--existing=overwrite",
+        "--same-ensemble",
+        "--identity=one",
+        "--archive=s3://backups",
+        "--credentials=/archive",
+    ] {
+        assert!(args.contains(&arg), "{arg} is not in {args:?}");
+    }
+    assert_eq!(container["env"][0]["valueFrom"]["secretKeyRef"], json!({"name": "zk-super", "key": "password"}));
+    let pod = &job.json["spec"]["template"]["spec"];
+    assert_eq!((&pod["serviceAccountName"], &pod["imagePullSecrets"]), (&json!("zk"), &json!([{"name": "pull"}])));
+    let mut other = seen.clone();
+    other.spec.from = Some(serde_json::from_value(json!({"s3": {"bucket": "others"}, "identity": "two"})).unwrap());
+    // A kubelet takes $(NAME) for the value of a variable, and the password is one; $$ is a $.
+    let mut odd = seen.clone();
+    odd.spec.paths = Some(vec!["/$(MENAGERIE_SUPER_PASSWORD)".to_owned(), "/a$$b".to_owned()]);
+    let decision = plan(&odd);
+    let args = &created(&decision).json["spec"]["template"]["spec"]["containers"][0]["args"];
+    for arg in ["--path=/$$(MENAGERIE_SUPER_PASSWORD)", "--path=/a$$$$b"] {
+        assert!(args.as_array().unwrap().contains(&json!(arg)), "{args}");
+    }
+    let decision = plan(&other);
+    let text = created(&decision).json.to_string();
+    assert!(text.contains("--identity=two") && text.contains("s3://others"), "{text}");
+    assert!(!text.contains("--same-ensemble") && !text.contains("--credentials"), "{text}");
+}
