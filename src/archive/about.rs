@@ -40,7 +40,7 @@ impl About {
             return Ok(());
         }
         let text = serde_json::to_vec(self).map_err(|error| store.failed("store", identity, &error.to_string()))?;
-        store.put(&path(identity), Bytes::from(text)).await.map(|_| ())
+        store.put_own(&path(identity), Bytes::from(text)).await.map(|_| ())
     }
 
     /// What was said; `None` if nothing was, or nothing that an ensemble can be called.

@@ -6,7 +6,9 @@ use super::chains;
 use super::command::ArchiveOptions;
 use super::pins::{self, NamedPin, PinError, is_name};
 use super::prune;
+use super::retention::{self, Wish};
 use super::retention_command::{one, pins as points, read};
+use super::shipper::ShipError;
 use super::store::Store;
 use crate::cli::point::PointArg;
 use crate::cli::{CommandError, Exit, print_message};
@@ -51,7 +53,12 @@ impl From<PinError> for CommandError {
 async fn end(store: &Store, identity: &str) -> Result<Zxid, CommandError> {
     let mut last = None;
     for chain in chains::chains(store, identity).await? {
-        last = last.max(chains::last(store, identity, &chain).await?.map(|facts| facts.last));
+        match chains::last(store, identity, &chain).await {
+            Ok(facts) => last = last.max(facts.map(|facts| facts.last)),
+            // Another disk's log may be whole.
+            Err(error @ ShipError::Damaged { .. }) => print_message("damage", &error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
     }
     last.ok_or_else(|| CommandError::Usage(format!("{} has no archived log of {identity}", store.target())))
 }
@@ -74,6 +81,11 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
     let Some(&found) = found.first() else { return Err(CommandError::Usage("no point was found".to_owned())) };
     let pin = NamedPin::new(&options.name, found, prune::now(), "");
     pins::keep(&store, &identity, &pin).await?;
+    let wish = Wish { window: 0, pins: vec![found] };
+    if retention::plan(&catalogue, &wish, prune::now()).pinned.iter().all(Option::is_none) {
+        let text = "no base that is relied on is before it: all log up to it stays, and it can be built if that begins with the ensemble (menagerie archive stat)";
+        print_message("note", text);
+    }
     println!("{identity}: pinned {}", pin.text());
     Ok(Exit::Sound)
 }

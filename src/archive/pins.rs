@@ -94,7 +94,8 @@ fn path(identity: &str, name: &str) -> String {
 pub async fn keep(store: &Store, identity: &str, pin: &NamedPin) -> Result<(), PinError> {
     let path = path(identity, &pin.name);
     let object = serde_json::to_vec(pin).map_err(|_| PinError::Unreadable(path.clone()))?;
-    if store.put(&path, Bytes::from(object)).await? == Put::Stored {
+    // A store that knows no conditions would overwrite what others rely on.
+    if store.clone().looking_first().put(&path, Bytes::from(object)).await? == Put::Stored {
         return Ok(());
     }
     match read(store, identity, &pin.name).await? {

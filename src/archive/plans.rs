@@ -92,14 +92,14 @@ pub async fn store(store: &Store, key: &PlanKey, packed: &mut File) -> Result<()
     }
     let manifest = serde_json::to_vec(&Manifest { format: FORMAT, parts }).map_err(io::Error::from)?;
     // One that is there already was stored after all of its own parts.
-    store.put(&key.manifest(), Bytes::from(manifest)).await?;
+    store.put_own(&key.manifest(), Bytes::from(manifest)).await?;
     Ok(())
 }
 
 /// Stores an object, or finds it there: an answer was lost, or an earlier attempt was killed.
 async fn once(store: &Store, name: &str, object: Vec<u8>) -> Result<(), PlanStoreError> {
     let object = Bytes::from(object);
-    if store.put(name, object.clone()).await? == Put::Stored {
+    if store.put_own(name, object.clone()).await? == Put::Stored {
         return Ok(());
     }
     match store.get(name, Some(object.len() + 1)).await? {

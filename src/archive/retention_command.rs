@@ -181,16 +181,19 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
         exit = Exit::Damage;
     };
     let mut pins = pins(&store, identity, &catalogue, &options.pin, &mut damaged).await?;
-    for stored in pins::all(&store, identity).await? {
-        names.push(stored.text());
-        pins.push(stored.pin());
-    }
+    let kept = pins::all(&store, identity).await?;
+    names.extend(kept.iter().map(NamedPin::text));
+    pins.extend(kept.iter().map(NamedPin::pin));
     let wish = Wish { window: options.keep, pins };
     let plan = if options.delete {
         proved_plan(&store, identity, &mut catalogue, &wish, now, &mut damaged).await?
     } else {
         retention::plan(&catalogue, &wish, now)
     };
+    // Proving bases may take hours.
+    if options.delete && pins::all(&store, identity).await? != kept {
+        return Err(CommandError::Usage("nothing is deleted: pins have changed meanwhile; run it again".to_owned()));
+    }
     let view = View { identity, about: None, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
     view.bases(options.archive.output, &mut to)?;
     view.cuts(options.archive.output, &mut to)?;

@@ -187,6 +187,16 @@ impl Store {
         self.bounded("store", name, put).await
     }
 
+    /// Stores an object that nobody else writes, also where the store knows no conditions.
+    pub async fn put_own(&self, name: &str, object: Bytes) -> Result<Put, StoreError> {
+        match self.put(name, object.clone()).await {
+            Err(error) if error.kind == StoreErrorKind::NotImplemented => {
+                self.clone().looking_first().put(name, object).await
+            }
+            other => other,
+        }
+    }
+
     /// Reads an object, or its first bytes; `None` if there is none.
     pub async fn get(&self, name: &str, first: Option<usize>) -> Result<Option<Bytes>, StoreError> {
         let path = self.path(name);

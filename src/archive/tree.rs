@@ -44,7 +44,11 @@ pub async fn tree_at(
     let mut passes = collection.lost().may_pass();
     let bases = collection.bases(point);
     let beginning = bases.last().copied();
-    for base in bases.iter().copied().flatten().take(BASES).map(Some).chain(beginning) {
+    let mut left = BASES;
+    for base in bases.iter().copied().flatten().map(Some).chain(beginning) {
+        if left == 0 && base.is_some() {
+            continue;
+        }
         match on(base, collection, point, folder, tell).await {
             Ok(tree) => return Ok(tree),
             // Another base does not help against it.
@@ -53,6 +57,9 @@ pub async fn tree_at(
                 let from = base.map_or("the beginning of the log".to_owned(), |base| format!("base {:#}", base.zxid));
                 warn!(%from, "the tree cannot be built: {error:#}");
                 passes |= may_pass(&error);
+                // One that cannot be had itself cost a request, and says nothing of the next one, which another disk may have.
+                let cheap = matches!(error.downcast_ref(), Some(CollectError::Unproved { .. } | CollectError::Base(_)));
+                left = left.saturating_sub(usize::from(!cheap));
                 failed.push(format!("from {from}: {error:#}"));
             }
         }

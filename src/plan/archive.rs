@@ -75,9 +75,13 @@ fn said<'a>(view: &View<'a>) -> Option<Vec<(ServerId, &'a ArchiveState)>> {
 /// What cannot be built of what members ship, if all who ship know that nothing leads to it. Who knows less keeps silent about it.
 pub fn unbuilt(view: &View<'_>) -> Option<String> {
     let said = said(view)?;
+    // Who is silent, or has trouble of its own, may have the chain that leads there: its restart took back what could be built.
+    let all = said.len() == view.desired?.archive.as_ref()?.config.members.len();
+    if !all || said.iter().any(|(_, state)| state.reason != ArchiveReason::Shipping) {
+        return None;
+    }
     let base = said.iter().filter_map(|(_, state)| state.base).max();
-    let shipping = said.iter().map(|(_, state)| *state).filter(|state| state.reason == ArchiveReason::Shipping);
-    let starts = shipping.map(|state| {
+    let starts = said.iter().map(|(_, state)| *state).map(|state| {
         let starts = state.starts.filter(|starts| base.is_none_or(|base| !leads(base, *starts)));
         starts.filter(|_| state.reaches.is_none())
     });

@@ -77,7 +77,7 @@ fn without_data(view: &View<'_>, membership: &Membership, id: ServerId) -> Optio
 }
 
 /// Why a silent member certainly has no data. An agent that answered would know better.
-fn gone(view: &View<'_>, member: &MemberView<'_>) -> Option<String> {
+pub fn gone(view: &View<'_>, member: &MemberView<'_>) -> Option<String> {
     if !matches!(view.desired?.storage, Storage::Claim { .. }) {
         return None;
     }
@@ -177,6 +177,6 @@ fn bar(view: &View<'_>, membership: &Membership, id: ServerId, server: &Server) 
 
 fn newer_record(id: ServerId, newer: ConfigVersion, known: ConfigVersion) -> String {
     format!(
-        "member {id} has membership {newer} on record, and the operator knows {known}: who has to vote is known once every pod answers and all that have it on record agree"
+        "member {id} has membership {newer} on record, and the operator knows {known}: who has to vote is known once every pod answers, and the agents of all that have it on record say the same (one of an older version does not say it: delete its pod)"
     )
 }

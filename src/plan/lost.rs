@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::Reason;
+use super::barred::gone;
 use super::view::View;
 use crate::model::names::ACCEPT_LOSS_ANNOTATION;
 use crate::model::truth::DiskState;
@@ -118,7 +119,8 @@ pub fn outsiders(view: &View<'_>, membership: &Membership) -> Vec<ServerId> {
         (epoch, record) = (epoch.max(joined), record.max(known));
     }
     let later = |id: &ServerId| match view.member(*id).report {
-        None => true,
+        // A pod that no node has room for, with a volume that is still to come, never had any.
+        None => gone(view, view.member(*id)).is_none(),
         Some(_) => disk(*id).is_some_and(|disk| disk.epoch > epoch || disk.record > record),
     };
     (1..=set.replicas).map(ServerId).filter(|id| !membership.contains(*id)).filter(later).collect()

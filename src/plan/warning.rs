@@ -2,6 +2,7 @@
 
 use super::view::View;
 use super::{ConditionStatus, Reason, UntimedCondition, archive, service, version, volume};
+use crate::model::bounded::words;
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
 use crate::model::{Desired, Observation, Pool, ServerId};
@@ -46,6 +47,8 @@ fn other_domain(seen: &Observation) -> Option<Reason> {
     })
 }
 
+const TAKEN_UP: &str = "this ensemble has the data of the claims that were there before it";
+
 /// Claims of an earlier ensemble of this name were kept: its data counts, whatever the spec wants it to begin with.
 fn taken_up(view: &View<'_>, desired: &Desired) -> Option<Reason> {
     let (parent, origin) = (&desired.parent.as_ref()?.point, view.origin().ok()?);
@@ -55,15 +58,21 @@ fn taken_up(view: &View<'_>, desired: &Desired) -> Option<Reason> {
     // Claims of a try that failed hand on their identity, and were never born. What a database began with, its volume says.
     // A member whose volume was replaced has all of it from the others, and says nothing of it.
     let wanted = parent.to_string();
-    let disks: Option<Vec<_>> = view.pods().map(|(_, member, _)| Some(&member.report?.disk)).collect();
-    let disks = disks.filter(|disks| !disks.is_empty())?;
-    if disks.iter().any(|disk| disk.parent.as_deref() == Some(wanted.as_str())) {
+    let wanted = words(&wanted);
+    let mut disks = view.pods().filter_map(|(_, member, _)| Some(&member.report?.disk));
+    if disks.any(|disk| disk.parent.as_deref() == Some(wanted.as_str())) {
+        return None;
+    }
+    // Until all have answered, what was said before holds.
+    let all = view.pods().all(|(_, member, _)| member.report.is_some()) && view.pods().next().is_some();
+    let before = view.seen.status.conditions.iter().any(|before| before.message.contains(TAKEN_UP));
+    if !all && !before {
         return None;
     }
     Some(Reason::new(
         "FromIgnored",
         format!(
-            "this ensemble has the data of the claims that were there before it (identity {}), and not {parent}: to begin with that, create one with another name, or, if nobody needs that data, delete this one and its claims first",
+            "{TAKEN_UP} (identity {}), and not {parent}: to begin with that, create one with another name, or, if nobody needs that data, delete this one and its claims first",
             origin.identity
         ),
     ))

@@ -124,7 +124,17 @@ async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_res
         assert!(message.contains(&plan.hash), "{message}");
         let refused = space.fails(&["patch", "zkr", "undo", "--type=merge", "-p", r#"{"spec":{"at":"0x100000002"}}"#]);
         assert!(refused.unwrap().contains("cannot be changed: create another ZooKeeperRestore"));
+        // A Job that is not taken is said, and is not one that was deleted.
+        let jobs = space.kubectl(&["get", "jobs", "-o", "name"]).lines().count();
+        space.kubectl(&["create", "quota", "jobs", &format!("--hard=count/jobs.batch={jobs}")]);
+        eventually(PATIENCE, "the quota to count", async || {
+            space.kubectl(&["get", "quota", "jobs", "-o", "jsonpath={.status.used}"]).contains("jobs.batch")
+        })
+        .await;
         undo.set(&json!({"approvedPlan": plan.hash}));
+        let message = undo.condition("Completed", "False", "JobRefused").await;
+        assert!(message.contains("exceeded quota"), "{message}");
+        space.kubectl(&["delete", "quota", "jobs"]);
         kill_operator(&space.client).await;
         // Whatever the first pod of the Job has done, the next one goes on with the same plan.
         eventually(PATIENCE, "the Job's pod", async || {

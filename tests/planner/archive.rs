@@ -320,6 +320,13 @@ fn the_last_point_goes_while_members_ship_what_cannot_be_built() {
     reaches(&mut seen, 1, None, None);
     assert_eq!(last(&mut seen).as_deref(), Some("0x10"), "an agent that began anew knows nothing yet");
     with(&mut seen, 1, |state| state.starts = Some(Zxid(0x2_0000_0001)));
+    // The other one that archives may have the chain that leads there: a restart of its pod took the points back.
+    assert_eq!(last(&mut seen).as_deref(), Some("0x10"), "it has not said anything");
+    says(&mut seen, 2, ArchiveReason::TargetUnreachable, Some("no answer"));
+    with(&mut seen, 2, |state| state.starts = Some(Zxid(0x2_0000_0001)));
+    assert_eq!(last(&mut seen).as_deref(), Some("0x10"), "it has trouble of its own");
+    says(&mut seen, 2, ArchiveReason::Shipping, None);
+    with(&mut seen, 2, |state| state.starts = Some(Zxid(0x2_0000_0001)));
     assert_eq!(last(&mut seen), None);
     assert_eq!(published(&seen), (None, None));
 }

@@ -1,6 +1,6 @@
 //! Volumes that are lost together: what is left is no quorum.
 
-use menagerie::model::{Fact, ServerId};
+use menagerie::model::{Fact, Seat, ServerId};
 use menagerie::plan::{Plan, Step, plan};
 
 use super::world::{World, zk};
@@ -168,4 +168,20 @@ fn a_pod_outside_of_the_membership_that_may_have_later_writes_is_asked_first() {
     let told = plan(&seen);
     let message = refusal(&told);
     assert!(advised(message).is_none() && message.contains("may have writes that none of them has"), "{message}");
+}
+
+/// It was asked for ever, and its advice was to delete the pod that no node has room for.
+#[test]
+fn a_pod_that_never_ran_is_not_asked_before_a_loss_is_accepted() {
+    let mut world = emptied(3, &[]);
+    world.unplaced.insert(ServerId(4));
+    world.scale(4).settle();
+    world.claims.get_mut(&Seat::voter(3)).unwrap().volume = None;
+    world.empty = [2, 3].map(ServerId).into();
+    let plan = world.settle();
+    let accepted = advised(refusal(&plan)).unwrap();
+    world.requests.accept_loss = Some(accepted);
+    world.settle();
+    assert_eq!(world.membership.as_ref().unwrap().voters().count(), 3);
+    assert!(world.leader().is_some());
 }

@@ -94,7 +94,9 @@ impl Kind {
                 resource::<StatefulSet>(&[("spec", None), ("status", Some(&["observedGeneration", "updateRevision"]))])
             }
             // It is created once, and never compared.
-            Self::Job => resource::<Job>(&[("status", Some(&["conditions", "startTime"]))]),
+            Self::Job => {
+                resource::<Job>(&[("spec", Some(&["suspend"])), ("status", Some(&["conditions", "startTime"]))])
+            }
         }
     }
 

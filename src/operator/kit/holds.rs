@@ -13,23 +13,19 @@ type Object = (String, String);
 pub struct Holds(Mutex<BTreeMap<Object, BTreeSet<String>>>);
 
 impl Holds {
-    /// Takes hold, and lets all others of that holder go.
-    pub fn take(&self, namespace: &str, held: &str, by: &str) {
+    /// Takes hold, and lets all others of that holder go. Returns another one who has held it before.
+    pub fn take(&self, namespace: &str, held: &str, by: &str) -> Option<String> {
         let mut all = self.all();
         let_go(&mut all, namespace, by);
-        all.entry((namespace.to_owned(), held.to_owned())).or_default().insert(by.to_owned());
+        let holders = all.entry((namespace.to_owned(), held.to_owned())).or_default();
+        let other = holders.first().cloned();
+        holders.insert(by.to_owned());
+        other
     }
 
     /// Lets go.
     pub fn let_go(&self, namespace: &str, by: &str) {
         let_go(&mut self.all(), namespace, by);
-    }
-
-    /// Who but this one holds it.
-    pub fn of_another(&self, namespace: &str, held: &str, but: &str) -> Option<String> {
-        let all = self.all();
-        let holders = all.get(&(namespace.to_owned(), held.to_owned()))?;
-        holders.iter().find(|holder| *holder != but).cloned()
     }
 
     /// Who holds this one.
@@ -58,9 +54,10 @@ mod tests {
     #[test]
     fn who_is_held_stays_so_until_the_last_one_lets_go() {
         let holds = Holds::default();
-        holds.take("ns", "zk", "one");
-        holds.take("ns", "zk", "two");
-        holds.take("other", "zk", "one");
+        assert_eq!(holds.take("ns", "zk", "one"), None);
+        assert_eq!(holds.take("ns", "zk", "one"), None, "it is its own");
+        assert_eq!(holds.take("ns", "zk", "two").as_deref(), Some("one"));
+        assert_eq!(holds.take("other", "zk", "one"), None);
         holds.let_go("ns", "one");
         assert_eq!(holds.of("ns", "zk").as_deref(), Some("two"));
         holds.let_go("ns", "two");

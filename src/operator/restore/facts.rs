@@ -39,6 +39,8 @@ pub struct Seen {
 /// What a restore needs to know of its ensemble. By default it is there and cannot be read.
 #[derive(Clone, Debug, Default)]
 pub struct EnsembleFacts {
+    /// Whether it can be read.
+    pub readable: bool,
     /// Its identity, once it was born, and if it can be read.
     pub identity: Option<String>,
     /// Whether a quorum serves.
@@ -71,8 +73,8 @@ pub struct OwnJob {
     pub outcome: Outcome,
     /// Its newest pod.
     pub pod: Option<PodFacts>,
-    /// Whether it was created within the last minute: its pod may still come.
-    pub young: bool,
+    /// Whether a pod of it runs or may come, so that it changes znodes or soon will.
+    pub active: bool,
     /// Why no pod of it is created, in the words of an Event.
     pub refused: Option<String>,
 }

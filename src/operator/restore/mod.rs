@@ -26,8 +26,9 @@ use super::kit::watched::Watched;
 use super::kit::write;
 use crate::api::ZooKeeperRestore;
 use crate::model::observed::OperatorFacts;
+use facts::Seen;
 use observe::observe;
-use plan::{Step, plan};
+use plan::{Decision, Step, plan};
 use report::{announce, record};
 
 pub use watch::look_after;
@@ -89,17 +90,13 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
         }
     };
     let seen = observe(context, &restore).await?;
-    let plan = plan(&seen);
+    let plan = held(context, &seen, plan(&seen));
     debug!(namespace, restore = name, step = plan.step.word(), "decided");
-    if plan.holds {
-        context.holds.take(namespace, &restore.spec.ensemble, name);
-    } else {
-        context.holds.let_go(namespace, name);
-    }
-    let outcome = act(context, &restore, &plan.step).await;
+    // What was not done is not said either: a Job that could not be created was taken for one that was deleted, and one that could not be
+    // deleted for stopped.
+    act(context, &restore, &plan.step).await.map_err(PassError::Act)?;
     announce(context, &restore, &plan).await;
     record(context, &restore, &plan).await?;
-    outcome.map_err(PassError::Act)?;
     let after = match &plan.step {
         Step::Rest => After::Rest,
         Step::Wait(code) => After::Wait(code),
@@ -108,6 +105,22 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     let restores = context.memories.count();
     let pause = context.memories.with(namespace, name, |memory| memory.pace.after(after, restores));
     Ok(Action::requeue(spread(pause)))
+}
+
+/// Takes hold of the ensemble, or lets it go. Passes over two restores run side by side: if another one was first, this one waits for it.
+fn held(context: &Context, seen: &Seen, decision: Decision) -> Decision {
+    let (namespace, ensemble, name) = (&seen.names.namespace, &seen.names.ensemble, &seen.name);
+    if !decision.holds {
+        context.holds.let_go(namespace, name);
+        return decision;
+    }
+    match context.holds.take(namespace, ensemble, name) {
+        Some(other) if matches!(decision.step, Step::Create(_)) => {
+            context.holds.let_go(namespace, name);
+            plan(&Seen { other: Some(other), ..seen.clone() })
+        }
+        _ => decision,
+    }
 }
 
 /// Carries out one step.

@@ -6,12 +6,12 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Event, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use kube::core::ObjectList;
+use kube::core::{ApiResource, DynamicObject, ObjectList};
 use serde_json::Value;
 
 use super::Context;
 use super::facts::{EnsembleFacts, JobFacts, Outcome, OwnJob, PodFacts, Seen};
-use crate::api::{ZooKeeperEnsemble, ZooKeeperRestore};
+use crate::api::{RestorePhase, ZooKeeperEnsemble, ZooKeeperRestore};
 use crate::model::archive::ArchivePlace;
 use crate::model::names::RESTORE_LABEL;
 use crate::model::observed::{Kind, ObjectKey};
@@ -54,7 +54,7 @@ pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Se
         status: restore.status.clone().unwrap_or_default(),
         operator: context.operator.clone(),
         ensemble,
-        other: context.holds.of_another(&namespace, &restore.spec.ensemble, &name),
+        other: if about_to(restore) { reader.other(&restore.spec.ensemble).await? } else { None },
         planning,
         applying,
         refused,
@@ -84,6 +84,7 @@ impl Reader<'_> {
         let template =
             |desired: &Desired| desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned);
         Ok(Some(EnsembleFacts {
+            readable: true,
             identity: status.identity,
             quorum: quorum.is_some_and(|condition| condition.status == "True"),
             archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),
@@ -115,9 +116,44 @@ impl Reader<'_> {
         let since =
             json.pointer("/status/startTime").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
         let young = since.is_none_or(|since| Timestamp::now().as_second() - since.as_second() < YOUNG);
-        let refused = if pod.is_none() && !young { self.refusal(&uid).await } else { None };
+        // By Kueue, or by somebody: it has no time limit then either.
+        let suspended = json["spec"]["suspend"] == true;
+        let active = !suspended && !is_ending(&json) && (pod.is_some() || young);
+        let refused = match &pod {
+            None if suspended => Some("the Job is suspended (spec.suspend)".to_owned()),
+            None if !young => self.refusal(&uid).await,
+            _ => None,
+        };
         let target = Target { key, uid, resource_version: text("/metadata/resourceVersion") };
-        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod, young, refused }))))
+        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod, active, refused }))))
+    }
+
+    /// Another restore that changes znodes of this ensemble, as it says itself: what the operator remembers is gone with a restart.
+    async fn other(&self, ensemble: &str) -> Result<Option<String>, ApiError> {
+        // Untyped: one that cannot be decoded is in nobody's way.
+        let resource = ApiResource::erase::<ZooKeeperRestore>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.context.kit.client.clone(), self.namespace, &resource);
+        let mut all = ListParams::default().limit(PAGE);
+        loop {
+            let page = async { api.list(&all).await.map(Some) };
+            let applying = |restore: &&DynamicObject| {
+                restore.metadata.uid.as_deref() != Some(self.uid)
+                    && restore.data["spec"]["ensemble"] == ensemble
+                    && restore.data["status"]["phase"] == "Applying"
+            };
+            let found = |list: ObjectList<DynamicObject>| {
+                (
+                    list.items.iter().find(applying).and_then(|other| other.metadata.name.clone()),
+                    list.metadata.continue_,
+                )
+            };
+            let answer = whole("list restores".to_owned(), page, found).await?;
+            let Some((other, more)) = answer else { return Ok(None) };
+            match more.filter(|more: &String| !more.is_empty() && other.is_none()) {
+                Some(more) => all = all.continue_token(&more),
+                None => return Ok(other),
+            }
+        }
     }
 
     /// Why no pod of a Job is created: it stands in an Event alone. Without an answer nothing is said of it.
@@ -153,6 +189,22 @@ impl Reader<'_> {
         }
         Ok(newest.map(|(_, facts)| facts))
     }
+}
+
+/// Whether it is to be carried out, and no Job does it yet.
+fn about_to(restore: &ZooKeeperRestore) -> bool {
+    let phase = restore.status.as_ref().and_then(|status| status.phase);
+    phase == Some(RestorePhase::Planned) && restore.spec.dry_run == Some(false)
+}
+
+/// Whether the outcome of a Job is decided, though a pod of it may still be there, on a node that is lost for instance.
+fn is_ending(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let decided = |condition: &Value| {
+        matches!(condition["type"].as_str(), Some("FailureTarget" | "SuccessCriteriaMet"))
+            && condition["status"] == "True"
+    };
+    conditions.into_iter().any(decided)
 }
 
 fn controlled(job: &Value, uid: &str) -> bool {

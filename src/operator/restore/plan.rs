@@ -56,7 +56,7 @@ struct Obstacle(&'static str, String);
 /// Decides.
 pub fn plan(seen: &Seen) -> Decision {
     let decision = decide(seen);
-    let runs = |job: &OwnJob| job.outcome == Outcome::Running && (job.pod.is_some() || job.young);
+    let runs = |job: &OwnJob| job.outcome == Outcome::Running && job.active;
     let holds = match (&decision.step, &seen.applying) {
         (Step::Create(_), _) => decision.status.phase == Some(RestorePhase::Applying),
         (Step::Rest | Step::Wait(_), Some(JobFacts::Ours(job))) => runs(job),
@@ -156,10 +156,10 @@ fn unapproved(seen: &Seen, plan: &RestorePlan) -> bool {
     seen.spec.approved_plan.as_ref().is_some_and(|approved| *approved != plan.hash)
 }
 
-/// Whether it is certain that the ensemble is not the one that the plan was made for.
+/// Whether it is certain that the ensemble is not the one that the plan was made for. One that was not born yet is another.
 fn replaced(seen: &Seen) -> bool {
     let Some(ensemble) = &seen.ensemble else { return true };
-    ensemble.identity.is_some() && ensemble.identity != seen.status.identity
+    ensemble.readable && ensemble.identity != seen.status.identity
 }
 
 /// A Job carries the plan out, or has.

@@ -29,6 +29,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             searched: None,
         },
         ensemble: Some(EnsembleFacts {
+            readable: true,
             identity: Some("one".to_owned()),
             quorum: true,
             archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
@@ -49,7 +50,7 @@ fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
         target,
         outcome,
         pod: report.map(|report| PodFacts { report: Some(report), trouble: None }),
-        young: false,
+        active: true,
         refused: None,
     }))
 }
@@ -201,6 +202,11 @@ fn while_its_job_runs_the_job_counts_and_who_takes_the_approval_back_stops_it() 
     let mut replaced = seen.clone();
     replaced.ensemble.as_mut().unwrap().identity = Some("another".to_owned());
     stopped(&replaced, "EnsembleReplaced");
+    replaced.ensemble.as_mut().unwrap().identity = None;
+    stopped(&replaced, "EnsembleReplaced");
+    let mut unreadable = replaced.clone();
+    unreadable.ensemble = Some(EnsembleFacts::default());
+    assert_eq!(plan(&unreadable).step, Step::Wait("Applying"), "nobody knows which it is");
     replaced.ensemble = None;
     stopped(&replaced, "EnsembleReplaced");
     // Until it is gone.
@@ -220,9 +226,9 @@ fn members_are_held_by_a_job_of_this_restore_that_runs_and_by_nothing_else() {
         seen.applying = Some(foreign);
         assert!(!plan(&seen).holds);
     }
-    let quota = |young| {
+    let quota = |active| {
         let JobFacts::Ours(mut own) = job(Outcome::Running, None) else { panic!() };
-        (own.young, own.refused) = (young, Some("exceeded quota".to_owned()));
+        (own.active, own.refused) = (active, Some("exceeded quota".to_owned()));
         JobFacts::Ours(own)
     };
     seen.applying = Some(quota(true));
