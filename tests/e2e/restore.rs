@@ -62,6 +62,21 @@ async fn data(client: &Client, path: &str) -> Option<Vec<u8>> {
     client.get_data(path).await.ok().map(|(data, _)| data)
 }
 
+/// A Job that is not taken is said, and is not one that was deleted. Approves the plan.
+async fn refused_by_a_quota(undo: &Restore<'_>, hash: &str) {
+    let space = undo.space;
+    let jobs = space.kubectl(&["get", "jobs", "-o", "name"]).lines().count();
+    space.kubectl(&["create", "quota", "jobs", &format!("--hard=count/jobs.batch={jobs}")]);
+    eventually(PATIENCE, "the quota to count", async || {
+        space.kubectl(&["get", "quota", "jobs", "-o", "jsonpath={.status.used}"]).contains("jobs.batch")
+    })
+    .await;
+    undo.set(&json!({"approvedPlan": hash}));
+    let message = undo.condition("Completed", "False", "JobRefused").await;
+    assert!(message.contains("exceeded quota"), "{message}");
+    space.kubectl(&["delete", "quota", "jobs"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_restore_changes_nothing() {
     in_namespace("restore", |space| async move {
@@ -124,17 +139,7 @@ async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_res
         assert!(message.contains(&plan.hash), "{message}");
         let refused = space.fails(&["patch", "zkr", "undo", "--type=merge", "-p", r#"{"spec":{"at":"0x100000002"}}"#]);
         assert!(refused.unwrap().contains("cannot be changed: create another ZooKeeperRestore"));
-        // A Job that is not taken is said, and is not one that was deleted.
-        let jobs = space.kubectl(&["get", "jobs", "-o", "name"]).lines().count();
-        space.kubectl(&["create", "quota", "jobs", &format!("--hard=count/jobs.batch={jobs}")]);
-        eventually(PATIENCE, "the quota to count", async || {
-            space.kubectl(&["get", "quota", "jobs", "-o", "jsonpath={.status.used}"]).contains("jobs.batch")
-        })
-        .await;
-        undo.set(&json!({"approvedPlan": plan.hash}));
-        let message = undo.condition("Completed", "False", "JobRefused").await;
-        assert!(message.contains("exceeded quota"), "{message}");
-        space.kubectl(&["delete", "quota", "jobs"]);
+        refused_by_a_quota(&undo, &plan.hash).await;
         kill_operator(&space.client).await;
         // Whatever the first pod of the Job has done, the next one goes on with the same plan.
         eventually(PATIENCE, "the Job's pod", async || {
