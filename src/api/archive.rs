@@ -69,8 +69,8 @@ pub struct S3Spec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^https?://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
         .message("s3.endpoint must be https://HOST or https://HOST:PORT (or http://, with a warning), without credentials, path or query"))]
     pub endpoint: Option<String>,
-    /// Secret with the keys accessKeyId and secretAccessKey, which may put, get and list objects below the prefix, and need not be able
-    /// to delete any. Default: the pod's own identity, such as EKS gives it.
+    /// Secret with the keys accessKeyId and secretAccessKey. Where it is archived to, and to plan a restore, they may put, get and list
+    /// objects below the prefix; to make a new ensemble from it, get and list. They need not be able to delete any. Default: the pod's own identity, such as EKS gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")

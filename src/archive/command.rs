@@ -94,7 +94,8 @@ struct FetchOptions {
     to: PathBuf,
 }
 
-fn identity(text: &str) -> Result<String, String> {
+/// Parses an identity.
+pub(crate) fn identity(text: &str) -> Result<String, String> {
     let known = is_identity(text);
     known.then(|| text.to_owned()).ok_or_else(|| "an identity has small letters, digits and '-'".to_owned())
 }

@@ -79,7 +79,7 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
     let mut damaged = |what: &str| print_message("damage", what);
     let found = points(&store, &identity, &catalogue, &[at], &mut damaged).await?;
     let Some(&found) = found.first() else { return Err(CommandError::Usage("no point was found".to_owned())) };
-    let pin = NamedPin::new(&options.name, found, prune::now(), "");
+    let pin = NamedPin::new(&options.name, found, prune::now());
     pins::keep(&store, &identity, &pin).await?;
     let wish = Wish { window: 0, pins: vec![found] };
     if retention::plan(&catalogue, &wish, prune::now()).pinned.iter().all(Option::is_none) {

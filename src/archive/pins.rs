@@ -28,8 +28,6 @@ pub struct NamedPin {
     pub to: Zxid,
     /// When it was made, in milliseconds since 1970.
     pub made: i64,
-    /// Whose it is, for people.
-    pub of: String,
 }
 
 /// Why a pin was not stored, read or taken back.
@@ -65,9 +63,9 @@ pub fn is_name(text: &str) -> bool {
 }
 
 impl NamedPin {
-    /// A point with a name. `of` says whose it is.
-    pub fn new(name: &str, Pin { from, to }: Pin, made: i64, of: &str) -> Self {
-        Self { format: FORMAT, name: name.to_owned(), from, to, made, of: of.to_owned() }
+    /// A point with a name.
+    pub fn new(name: &str, Pin { from, to }: Pin, made: i64) -> Self {
+        Self { format: FORMAT, name: name.to_owned(), from, to, made }
     }
 
     /// What it keeps.
@@ -77,8 +75,7 @@ impl NamedPin {
 
     /// For people: its name, and the point.
     pub fn text(&self) -> String {
-        let of = if self.of.is_empty() { String::new() } else { format!(", of {}", self.of) };
-        format!("{} ({:#}{of})", self.name, self.to)
+        format!("{} ({:#})", self.name, self.to)
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Ended;
+use crate::archive::command::identity;
 use crate::archive::credentials::access;
-use crate::archive::key::is_identity;
 use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::archive::tree;
@@ -30,11 +30,6 @@ pub(super) struct ArchiveOptions {
     /// The folder with the files accessKeyId and secretAccessKey; without it, the pod's own identity counts
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
-}
-
-fn identity(text: &str) -> Result<String, String> {
-    let known = is_identity(text);
-    known.then(|| text.to_owned()).ok_or_else(|| "an identity has small letters, digits and '-'".to_owned())
 }
 
 impl ArchiveOptions {

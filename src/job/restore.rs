@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tracing::info;
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
@@ -17,18 +17,18 @@ use crate::api::{RestoreApplied, RestorePlan};
 use crate::archive::collect::Collection;
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
 use crate::archive::tree::tree_at;
-use crate::cli::{Output, range};
+use crate::cli::Output;
 use crate::model::parent::At;
 use crate::model::report::Report;
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply as carry_out};
-use crate::restore::command::{just_before, password, print_plan, server};
+use crate::restore::arguments::{ScopeOptions, ServerOptions, WhatOptions, password, point};
+use crate::restore::command::print_plan;
 use crate::restore::hash::Digest;
 use crate::restore::moved::Brief;
-use crate::restore::options::{Access, Existing, Lineage, Options};
+use crate::restore::options::{Access, Lineage};
 use crate::restore::plan::{Counts, plan as planned};
 use crate::restore::plan_file::{LONGEST, PlanFile};
 use crate::restore::reader::{ReadError, read};
-use crate::restore::scope::{Scope, Top};
 use crate::restore::wanted::{Limits, Wanted};
 use crate::zk::znodes::Session;
 
@@ -38,13 +38,6 @@ const SHOWN: usize = 1000;
 const STEP: usize = 10_000;
 const LEVEL: i32 = 3;
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ExistingArg {
-    Keep,
-    KeepNewer,
-    Overwrite,
-}
-
 /// What both commands need.
 #[derive(Args, Debug)]
 struct Common {
@@ -53,9 +46,8 @@ struct Common {
     /// The uid of the `ZooKeeperRestore`, which stands in the plan's name
     #[arg(long, value_name = "UID")]
     restore: String,
-    /// A server of the ensemble; can be repeated
-    #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
-    server: Vec<String>,
+    #[command(flatten)]
+    servers: ServerOptions,
     /// A folder for what is fetched. What is in its folder `work` is deleted
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
@@ -71,27 +63,10 @@ pub(super) struct PlanOptions {
     /// The point is just before
     #[arg(long)]
     exclusive: bool,
-    /// A znode with all below it; can be repeated
-    #[arg(long, value_name = "PATH", value_parser = range::path)]
-    path: Vec<String>,
-    /// A znode alone; can be repeated
-    #[arg(long, value_name = "PATH", value_parser = range::path)]
-    znode: Vec<String>,
-    /// Restore to this path instead
-    #[arg(long, value_name = "PATH", value_parser = range::path)]
-    to: Option<String>,
-    /// What happens to znodes that exist and differ
-    #[arg(long, value_enum, default_value = "keep")]
-    existing: ExistingArg,
-    /// With keep-newer: up to this transaction znodes are overwritten
-    #[arg(long, value_name = "ZXID")]
-    newer_than: Option<Zxid>,
-    /// The archive is of the ensemble that is restored to
-    #[arg(long)]
-    same_ensemble: bool,
-    /// Delete what was not there at the point
-    #[arg(long)]
-    delete_extra: bool,
+    #[command(flatten)]
+    scope: ScopeOptions,
+    #[command(flatten)]
+    what: WhatOptions,
 }
 
 #[derive(Args, Debug)]
@@ -144,8 +119,12 @@ fn unstored(error: &PlanStoreError) -> Ended {
 
 /// Plans, and stores the plan.
 pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
-    let scope = scope(options)?;
-    let point = point(options)?;
+    let scope = options.scope.scope().map_err(for_good)?;
+    let at = match options.at {
+        At::Zxid(zxid) => Point::Zxid(zxid),
+        At::Time(time) => Point::Time(time.as_millisecond()),
+    };
+    let point = point(at, options.exclusive).map_err(Ended::ForGood)?;
     let password = Some(password().ok_or_else(|| for_good("there is no password of the super user"))?);
     let (limits, work) = (Limits::default(), options.common.work()?);
     let store = options.common.archive.open()?;
@@ -155,8 +134,8 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     let tree = tree_at(&collection, point, &work.join("archive"), &told).await.map_err(|error| read_error(&error))?;
     let wanted = Wanted::of(&tree, &scope, limits).map_err(for_good)?;
     drop(tree);
-    let decided = decided(options, wanted.zxid)?;
-    let session = Session::with(&options.common.server, password);
+    let decided = options.what.decided(wanted.zxid, Lineage::Other, Access::Super).map_err(Ended::ForGood)?;
+    let session = Session::with(&options.common.servers.server, password);
     let mut at = 0;
     let mut heard = |count: usize| progress(&mut at, count, "znodes of the ensemble read");
     let live = read(&session, &wanted.scope, limits, &mut heard).await.map_err(unread)?;
@@ -177,32 +156,6 @@ fn progress(at: &mut usize, count: usize, what: &str) {
         *at = count;
         info!(count, "{what}");
     }
-}
-
-fn scope(options: &PlanOptions) -> Result<Scope, Ended> {
-    let subtrees = options.path.iter().map(|path| Top { path: path.clone(), subtree: true });
-    let alone = options.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
-    Scope::new(subtrees.chain(alone).collect(), options.to.clone()).map_err(for_good)
-}
-
-fn point(options: &PlanOptions) -> Result<Point, Ended> {
-    let point = match options.at {
-        At::Zxid(zxid) => Point::Zxid(zxid),
-        At::Time(time) => Point::Time(time.as_millisecond()),
-    };
-    if options.exclusive { just_before(point).map_err(Ended::ForGood) } else { Ok(point) }
-}
-
-fn decided(options: &PlanOptions, point: Zxid) -> Result<Options, Ended> {
-    let existing = match options.existing {
-        ExistingArg::Keep => Existing::Keep,
-        ExistingArg::KeepNewer => Existing::KeepNewer { than: options.newer_than.unwrap_or(point) },
-        ExistingArg::Overwrite => Existing::Overwrite,
-    };
-    let lineage = if options.same_ensemble { Lineage::Same } else { Lineage::Other };
-    let decided = Options { existing, delete_extra: options.delete_extra, lineage, access: Access::Super };
-    decided.check().map_err(for_good)?;
-    Ok(decided)
 }
 
 fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
@@ -253,7 +206,7 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     if file.plan.hash != options.plan {
         return Err(for_good(format!("under the name of plan {} is plan {}", options.plan, file.plan.hash)));
     }
-    let session = Session::with(&options.common.server, password);
+    let session = Session::with(&options.common.servers.server, password);
     let changed = if options.replan { ChangedSincePlan::Replan } else { ChangedSincePlan::Fail };
     let (mut read, mut done) = (0, 0);
     let mut heard = |far: Progress| match far {
@@ -276,7 +229,7 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
 fn stopped(error: ApplyError) -> Ended {
     match error {
         ApplyError::Moved { first, moved } => Ended::ForGood(format!(
-            "{} others' changes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore, or this one with changedSincePlan: Replan",
+            "{} others' changes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore; with changedSincePlan: Replan it goes on where others have changed something",
             moved.len(),
             Brief(&first)
         )),

@@ -8,30 +8,25 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use tokio::runtime;
 use zookeeper_files::atomic::Part;
-use zookeeper_files::disk::{Point, is_at_home};
+use zookeeper_files::disk::is_at_home;
 use zookeeper_files::ids::Zxid;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{files_end, rebuilt};
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, range};
-use crate::model::address;
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message};
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
+use crate::restore::arguments::{PASSWORD, ScopeOptions, ServerOptions, WhatOptions, password, point};
 use crate::restore::hash::Digest;
 use crate::restore::operation::Operation;
-use crate::restore::options::{self, Access, Existing, Lineage};
+use crate::restore::options::{Access, Lineage};
 use crate::restore::plan::{Counts, Plan, plan};
 use crate::restore::plan_file::{LONGEST, PlanFile};
 use crate::restore::reader::read;
 use crate::restore::reason::{Note, Skipped};
-use crate::restore::scope::{Scope, Top};
 use crate::restore::wanted::{Limits, Wanted};
 use crate::view::escape::{push_escaped, push_message};
 use crate::view::time::iso_text;
-use crate::zk::ensemble::Password;
 use crate::zk::znodes::Session;
-
-/// The password never stands in an argument: every user of the machine sees those.
-const PASSWORD: &str = "MENAGERIE_SUPER_PASSWORD";
 
 /// Bring znodes of a running ensemble back to how they were.
 ///
@@ -63,48 +58,6 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
-struct ServerOptions {
-    /// A server of the ensemble; can be repeated
-    #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
-    server: Vec<String>,
-}
-
-pub(crate) fn server(text: &str) -> Result<String, String> {
-    let known = address::split(text)
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
-    known
-        .then(|| text.to_owned())
-        .ok_or_else(|| "a server is HOST:PORT, like zk-0.zk:2181 or [fd00::1]:2181".to_owned())
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ExistingArg {
-    /// They stay as they are
-    Keep,
-    /// They stay as they are if their data was set after --newer-than, else they become as they were
-    KeepNewer,
-    /// They become as they were
-    Overwrite,
-}
-
-/// What is done about what is there.
-#[derive(Args, Debug)]
-struct WhatOptions {
-    /// What happens to znodes that exist and differ
-    #[arg(long, value_enum, default_value = "keep")]
-    existing: ExistingArg,
-    /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
-    #[arg(long, value_name = "ZXID")]
-    newer_than: Option<Zxid>,
-    /// The files are of the ensemble that is restored to, so that zxids can be compared
-    #[arg(long)]
-    same_ensemble: bool,
-    /// Delete what was not there at the point; only with --existing overwrite
-    #[arg(long)]
-    delete_extra: bool,
-}
-
-#[derive(Args, Debug)]
 struct PlanOptions {
     /// The folders of members, or of `menagerie archive fetch`
     #[arg(required = true, value_name = "FOLDER")]
@@ -115,15 +68,8 @@ struct PlanOptions {
     /// The point is before that transaction, or before that time
     #[arg(long)]
     exclusive: bool,
-    /// A znode and all below it; / is everything; can be repeated
-    #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
-    path: Vec<String>,
-    /// A znode without those below it; can be repeated
-    #[arg(long, value_name = "PATH", value_parser = range::path)]
-    znode: Vec<String>,
-    /// Restore to this path instead
-    #[arg(long, value_name = "PATH", value_parser = range::path)]
-    to: Option<String>,
+    #[command(flatten)]
+    scope: ScopeOptions,
     #[command(flatten)]
     servers: ServerOptions,
     #[command(flatten)]
@@ -182,33 +128,19 @@ fn usage(error: impl std::fmt::Display) -> CommandError {
     CommandError::Usage(error.to_string())
 }
 
-/// The super user's password, from the environment.
-pub(crate) fn password() -> Option<Password> {
-    Password::of(&std::env::var(PASSWORD).unwrap_or_default())
-}
-
 fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
-    let scope = scope(options)?;
+    let scope = options.scope.scope().map_err(usage)?;
     let password = password();
     let access = if password.is_some() { Access::Super } else { Access::Anyone };
-    let mut decided = options::Options {
-        existing: Existing::Keep,
-        delete_extra: options.what.delete_extra,
-        lineage: if options.what.same_ensemble { Lineage::Same } else { Lineage::Unknown },
-        access,
-    };
-    if options.what.newer_than.is_some() && !matches!(options.what.existing, ExistingArg::KeepNewer) {
-        return Err(usage("--newer-than goes with --existing keep-newer"));
-    }
+    let decided = |point| options.what.decided(point, Lineage::Unknown, access).map_err(usage);
     // What does not go together is said before hours are spent on files.
-    decided.existing = existing(&options.what, Zxid(0));
-    decided.check().map_err(usage)?;
+    decided(Zxid(0))?;
     if let Some(path) = &options.save {
         may_be_saved(path)?;
     }
     let mut meter = Meter::new();
     let limits = Limits::default();
-    let point = point(options)?;
+    let point = point(options.at.0, options.exclusive).map_err(usage)?;
     let (rebuilt, exit) = rebuilt(&look(&options.folders, options.limit)?, point, &mut meter)?;
     if exit != Exit::Sound {
         print_message(
@@ -239,7 +171,7 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
     }
     let (wanted, time) = (Wanted::of(rebuilt.replay.tree(), &scope, limits).map_err(usage)?, rebuilt.time);
     drop(rebuilt);
-    decided.existing = existing(&options.what, wanted.zxid);
+    let decided = decided(wanted.zxid)?;
     let session = Session::with(&options.servers.server, password);
     let reading = async {
         read(&session, &wanted.scope, limits, &mut |count| meter.draw(|| format!("{count} znodes read"))).await
@@ -253,37 +185,6 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
         save(&file, path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     }
     Ok(Exit::Sound)
-}
-
-fn existing(options: &WhatOptions, point: Zxid) -> Existing {
-    match options.existing {
-        ExistingArg::Keep => Existing::Keep,
-        ExistingArg::KeepNewer => Existing::KeepNewer { than: options.newer_than.unwrap_or(point) },
-        ExistingArg::Overwrite => Existing::Overwrite,
-    }
-}
-
-fn scope(options: &PlanOptions) -> Result<Scope, CommandError> {
-    let subtrees = options.path.iter().map(|path| Top { path: path.clone(), subtree: true });
-    let alone = options.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
-    Scope::new(subtrees.chain(alone).collect(), options.to.clone()).map_err(usage)
-}
-
-fn point(options: &PlanOptions) -> Result<Point, CommandError> {
-    let point = options.at.0;
-    if options.exclusive { just_before(point).map_err(usage) } else { Ok(point) }
-}
-
-/// The point just before a transaction or a time.
-pub(crate) fn just_before(point: Point) -> Result<Point, String> {
-    match point {
-        Point::Time(time) => Ok(Point::Time(time.saturating_sub(1))),
-        Point::Zxid(zxid) if zxid.counter() > 1 => Ok(Point::Zxid(Zxid(zxid.0 - 1))),
-        Point::Zxid(zxid) => Err(format!(
-            "{zxid:#} is the first transaction of its epoch: name the last one of the epoch before, which is not exclusive (menagerie log dump shows it)"
-        )),
-        Point::End => Err("only a zxid or a time can be exclusive".to_owned()),
-    }
 }
 
 fn may_be_saved(path: &Path) -> Result<(), CommandError> {

@@ -10,6 +10,7 @@
 
 pub mod acl;
 pub mod apply;
+pub(crate) mod arguments;
 pub mod command;
 pub mod hash;
 pub mod live;

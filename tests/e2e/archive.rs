@@ -39,6 +39,14 @@ async fn archived(store: &Store, identity: &str) -> Vec<Zxid> {
     lasts
 }
 
+/// Waits until one disk's log has this transaction in the archive.
+pub async fn shipped(store: &Store, identity: &str, zxid: Zxid) {
+    eventually(PATIENCE, "the last write in the archive", async || {
+        archived(store, identity).await.into_iter().any(|last| last >= zxid)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_is_in_the_archive_soon_and_the_tree_can_be_built_from_it() {
     in_namespace("archive", |space| async move {

@@ -1,11 +1,10 @@
 //! An ensemble that is made from another one's archive.
 
-use menagerie::archive::chains;
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, write_secret};
+use super::archive::{BRIDGE, shipped, write_secret};
 use super::cluster::{PATIENCE, condition, eventually, in_namespace, kill_operator};
 use super::gateway::{BUCKET, Gateway, SECRET};
 use super::replacing::claim;
@@ -28,16 +27,7 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
         client.delete("/kept/below", None).await.unwrap();
         let (stat, _) = client.create("/later", b"", &options).await.unwrap();
         let last = Zxid(stat.czxid.cast_unsigned());
-        let store = gateway.store();
-        eventually(PATIENCE, "the last write in the archive", async || {
-            for chain in chains::chains(&store, &identity).await.unwrap() {
-                if chains::last(&store, &identity, &chain).await.unwrap().is_some_and(|facts| facts.last >= last) {
-                    return true;
-                }
-            }
-            false
-        })
-        .await;
+        shipped(&gateway.store(), &identity, last).await;
 
         let from = |at: &str| json!({"s3": s3, "identity": identity, "at": at});
         let never = space.ensemble("never", json!({"replicas": 1, "from": from("0xfff00000001")})).await;

@@ -3,12 +3,11 @@
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use menagerie::api::{RestorePhase, RestoreStatus, ZooKeeperRestore};
-use menagerie::archive::chains;
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, Client, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, write_secret};
+use super::archive::{BRIDGE, shipped, write_secret};
 use super::cluster::{PATIENCE, Space, eventually, in_namespace, kill_operator};
 use super::gateway::{BUCKET, Gateway, SECRET};
 use super::writers::connect;
@@ -104,16 +103,7 @@ async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_res
         client.set_data("/app", b"changed", None).await.unwrap();
         let (stat, _) = client.create("/later", b"", &options).await.unwrap();
         let last = Zxid(stat.czxid.cast_unsigned());
-        let store = gateway.store();
-        eventually(PATIENCE, "the last write in the archive", async || {
-            for chain in chains::chains(&store, &identity).await.unwrap() {
-                if chains::last(&store, &identity, &chain).await.unwrap().is_some_and(|facts| facts.last >= last) {
-                    return true;
-                }
-            }
-            false
-        })
-        .await;
+        shipped(&gateway.store(), &identity, last).await;
 
         // A path that was never there is an error, for good.
         let message = early.condition("Completed", "False", "PlanFailed").await;

@@ -35,7 +35,7 @@ use crate::model::names::REQUEST_ANNOTATIONS;
 use crate::model::observed::OperatorFacts;
 use crate::model::truth::ServerState;
 use crate::model::{Fact, Names};
-use crate::plan::{Step, plan, refused};
+use crate::plan::{ConditionStatus, Step, plan, refused};
 use act::{ActError, Acted, act, came_to_nothing, in_vain};
 use memory::Memory;
 use metrics::{Archives, Voters};
@@ -82,6 +82,9 @@ impl Context {
 /// An ensemble in the store.
 type WatchedEnsemble = Watched<ZooKeeperEnsemble>;
 
+/// What is said of an object that cannot be decoded.
+const OF_UNDECODABLE: [(&str, ConditionStatus); 3] =
+    [("Degraded", ConditionStatus::True), ("Progressing", ConditionStatus::False), ("Ready", ConditionStatus::False)];
 /// The pause after an object that cannot be decoded. The controller does not notice when such an object is deleted: a
 /// request for it does.
 const UNDECODABLE: Duration = Duration::from_mins(1);
@@ -103,7 +106,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
             if let Some(wanted) = object.data["spec"]["replicas"].as_i64() {
                 context.voters.wanted(namespace, name, wanted);
             }
-            say_undecodable::<ZooKeeperEnsemble>(&context.kit.client, &object, &error).await?;
+            say_undecodable::<ZooKeeperEnsemble>(&context.kit.client, &object, &error, &OF_UNDECODABLE).await?;
             return Ok(Action::requeue(UNDECODABLE));
         }
         Fresh::Gone => {

@@ -6,7 +6,6 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use kube::core::ObjectList;
 
 use super::pods::{other_pod, pod_facts};
 use super::{Context, KIND};
@@ -15,7 +14,7 @@ use crate::model::names::{BORN_LABEL, ENSEMBLE_LABEL, IDENTITY_LABEL, INSTANCE_L
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::words::{NAMED, QUOTE, cut};
 use crate::model::{ClaimFacts, Hindrance, Hindrances, Live, Names, OtherPod, PodFacts, Seat, SetFacts};
-use crate::operator::kit::read::{self, Owner, PAGE, to_json, whole};
+use crate::operator::kit::read::{self, Owner, pages, to_json, whole};
 use crate::operator::kit::timeout::ApiError;
 
 /// Reads the objects with the names of one ensemble.
@@ -99,23 +98,12 @@ impl Reader<'_> {
     /// far.
     pub async fn labelled_claims(&self) -> Result<BTreeMap<Seat, ClaimFacts>, ApiError> {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.context.kit.client.clone(), &self.names.namespace);
-        let mut labelled =
-            ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble)).limit(PAGE);
-        let mut found = BTreeMap::new();
-        loop {
-            let page = async { api.list(&labelled).await.map(Some) };
-            let facts = |list: ObjectList<PersistentVolumeClaim>| {
-                let named = list
-                    .items
-                    .iter()
-                    .filter_map(|claim| Some((self.names.seat_of_claim(&claim.name_any())?, self.claim_facts(claim))));
-                (named.collect::<Vec<_>>(), list.metadata.continue_)
-            };
-            let Some((named, more)) = whole("list claims".to_owned(), page, facts).await? else { break };
-            found.extend(named);
-            let Some(more) = more.filter(|more| !more.is_empty()) else { break };
-            labelled = labelled.continue_token(&more);
-        }
+        let labelled = ListParams::default().labels(&format!("{ENSEMBLE_LABEL}={}", self.names.ensemble));
+        let named = |claim: &PersistentVolumeClaim| {
+            Some((self.names.seat_of_claim(&claim.name_any())?, self.claim_facts(claim)))
+        };
+        let found: BTreeMap<Seat, ClaimFacts> =
+            pages("list claims", &api, labelled, named).await?.into_iter().collect();
         self.context.memory(self.names, |memory| {
             for seat in found.keys() {
                 memory.hints.met(Kind::PersistentVolumeClaim, *seat);

@@ -1,8 +1,10 @@
 //! Reads objects, each by its name and each from etcd, never from a cache: operators that acted on stale lists deleted
 //! the volumes of live members (pravega/zookeeper-operator 312, 314). Only what is needed is kept.
 
-use kube::api::Api;
-use kube::core::{ApiResource, DynamicObject};
+use std::fmt::Debug;
+
+use kube::api::{Api, ListParams};
+use kube::core::{ApiResource, DynamicObject, ObjectList};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -122,6 +124,30 @@ pub async fn whole<T, K>(
     // An error would mean that the semaphore is closed, and nobody closes it.
     let _turn = WHOLE.acquire().await;
     Ok(within(what, read).await?.map(keep))
+}
+
+/// Lists objects a page at a time, and keeps of each only what is needed before the next page is read.
+pub async fn pages<T, K>(
+    what: &str,
+    api: &Api<T>,
+    wanted: ListParams,
+    keep: impl Fn(&T) -> Option<K>,
+) -> Result<Vec<K>, ApiError>
+where
+    T: Clone + DeserializeOwned + Debug,
+{
+    let (mut kept, mut wanted) = (Vec::new(), wanted.limit(PAGE));
+    loop {
+        let page = async { api.list(&wanted).await.map(Some) };
+        let those =
+            |list: ObjectList<T>| (list.items.iter().filter_map(&keep).collect::<Vec<_>>(), list.metadata.continue_);
+        let Some((found, more)) = whole(what.to_owned(), page, those).await? else { return Ok(kept) };
+        kept.extend(found);
+        match more.filter(|more| !more.is_empty()) {
+            Some(more) => wanted = wanted.continue_token(&more),
+            None => return Ok(kept),
+        }
+    }
 }
 
 /// The garbage collector's own finalizers: they go by themselves, once what the object owns is gone.

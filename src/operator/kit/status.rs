@@ -34,8 +34,14 @@ where
     Ok(())
 }
 
-/// Says of an object that these types cannot hold that the operator does not follow it. The rest of its status stays.
-pub async fn say_undecodable<K>(client: &Client, object: &DynamicObject, error: &str) -> Result<(), ApiError>
+/// Says in these conditions of a kind that the operator does not follow an object that its types cannot hold. The rest of its status
+/// stays.
+pub async fn say_undecodable<K>(
+    client: &Client,
+    object: &DynamicObject,
+    error: &str,
+    conditions_of: &[(&'static str, ConditionStatus)],
+) -> Result<(), ApiError>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -43,17 +49,13 @@ where
     let before: Vec<Condition> = serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
     let message =
         cut(&format!("the object cannot be decoded, and is left alone until it is corrected: {error}"), CONDITION);
-    let untimed = [
-        ("Degraded", ConditionStatus::True),
-        ("Progressing", ConditionStatus::False),
-        ("Ready", ConditionStatus::False),
-    ];
-    let untimed = untimed.map(|(name, status)| UntimedCondition {
+    let untimed = |(name, status): &(&'static str, ConditionStatus)| UntimedCondition {
         name,
-        status,
+        status: *status,
         reason: "InvalidSpec",
         message: message.clone(),
-    });
+    };
+    let untimed: Vec<UntimedCondition> = conditions_of.iter().map(untimed).collect();
     let now = conditions(&before, &untimed, object.metadata.generation);
     if now.iter().all(|condition| before.contains(condition)) {
         return Ok(());

@@ -26,6 +26,7 @@ use super::kit::watched::Watched;
 use super::kit::write;
 use crate::api::ZooKeeperRestore;
 use crate::model::observed::OperatorFacts;
+use crate::plan::ConditionStatus;
 use facts::Seen;
 use observe::observe;
 use plan::{Decision, Step, plan};
@@ -64,6 +65,8 @@ pub struct Memory {
 
 type WatchedRestore = Watched<ZooKeeperRestore>;
 
+/// What is said of an object that cannot be decoded. Whether there is a plan is not touched.
+const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Completed", ConditionStatus::False)];
 const UNDECODABLE: Duration = Duration::from_mins(1);
 
 async fn reconcile(restore: Arc<WatchedRestore>, context: Arc<Context>) -> Result<Action, PassError<ApiError>> {
@@ -81,7 +84,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
         Fresh::Undecodable(object, error) => {
             warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
             context.holds.let_go(namespace, name);
-            say_undecodable::<ZooKeeperRestore>(client, &object, &error).await?;
+            say_undecodable::<ZooKeeperRestore>(client, &object, &error, &OF_UNDECODABLE).await?;
             return Ok(Action::requeue(UNDECODABLE));
         }
         Fresh::Gone => {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
@@ -18,7 +19,7 @@ use crate::model::observed::{Kind, ObjectKey};
 use crate::model::report::Report;
 use crate::model::words::{QUOTE, cut, held};
 use crate::model::{Desired, Hindrance, Live, Names};
-use crate::operator::kit::read::{self, Fresh, Owner, PAGE, whole};
+use crate::operator::kit::read::{self, Fresh, Owner, PAGE, pages, whole};
 use crate::operator::kit::timeout::ApiError;
 use crate::plan::Target;
 use crate::render::restore::{CONTAINER, apply_name, plan_name};
@@ -133,27 +134,12 @@ impl Reader<'_> {
         // Untyped: one that cannot be decoded is in nobody's way.
         let resource = ApiResource::erase::<ZooKeeperRestore>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.context.kit.client.clone(), self.namespace, &resource);
-        let mut all = ListParams::default().limit(PAGE);
-        loop {
-            let page = async { api.list(&all).await.map(Some) };
-            let applying = |restore: &&DynamicObject| {
-                restore.metadata.uid.as_deref() != Some(self.uid)
-                    && restore.data["spec"]["ensemble"] == ensemble
-                    && restore.data["status"]["phase"] == "Applying"
-            };
-            let found = |list: ObjectList<DynamicObject>| {
-                (
-                    list.items.iter().find(applying).and_then(|other| other.metadata.name.clone()),
-                    list.metadata.continue_,
-                )
-            };
-            let answer = whole("list restores".to_owned(), page, found).await?;
-            let Some((other, more)) = answer else { return Ok(None) };
-            match more.filter(|more: &String| !more.is_empty() && other.is_none()) {
-                Some(more) => all = all.continue_token(&more),
-                None => return Ok(other),
-            }
-        }
+        let applying = |restore: &DynamicObject| {
+            let other = restore.metadata.uid.as_deref() != Some(self.uid);
+            let same = restore.data["spec"]["ensemble"] == ensemble;
+            (other && same && restore.data["status"]["phase"] == "Applying").then(|| restore.metadata.name.clone())?
+        };
+        Ok(pages("list restores", &api, ListParams::default(), applying).await?.into_iter().next())
     }
 
     /// Why no pod of a Job is created: it stands in an Event alone. Without an answer nothing is said of it.
@@ -171,22 +157,13 @@ impl Reader<'_> {
     /// The Job's pod that was made last.
     async fn newest_pod(&self, job: &str, uid: &str) -> Result<Option<PodFacts>, ApiError> {
         let api: Api<Pod> = Api::namespaced(self.context.kit.client.clone(), self.namespace);
-        let mut named = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}")).limit(PAGE);
-        let mut newest: Option<(i64, PodFacts)> = None;
-        loop {
-            let page = async { api.list(&named).await.map(Some) };
-            let facts = |list: ObjectList<Pod>| {
-                let ours = |pod: &&Pod| {
-                    pod.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
-                };
-                let facts: Vec<_> = list.items.iter().filter(ours).map(|pod| (since(pod), pod_facts(pod))).collect();
-                (facts, list.metadata.continue_)
-            };
-            let Some((found, more)) = whole(format!("list pods of Job {job}"), page, facts).await? else { break };
-            newest = newest.into_iter().chain(found).max_by_key(|(since, _)| *since);
-            let Some(more) = more.filter(|more| !more.is_empty()) else { break };
-            named = named.continue_token(&more);
-        }
+        let named = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        let ours = |pod: &Pod| {
+            let by = |owner: &OwnerReference| owner.uid == uid && owner.controller == Some(true);
+            pod.owner_references().iter().any(by).then(|| (since(pod), pod_facts(pod)))
+        };
+        let pods = pages(&format!("list pods of Job {job}"), &api, named, ours).await?;
+        let newest = pods.into_iter().max_by_key(|(since, _)| *since);
         Ok(newest.map(|(_, facts)| facts))
     }
 }

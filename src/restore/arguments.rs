@@ -1,0 +1,115 @@
+//! What is asked of a restore on a command line, by people and by Jobs.
+
+use clap::{Args, ValueEnum};
+use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
+
+use super::options::{Access, Existing, Lineage, Options};
+use super::scope::{Scope, ScopeError, Top};
+use crate::cli::range;
+use crate::model::address;
+use crate::zk::ensemble::Password;
+
+/// The password never stands in an argument: every user of the machine sees those.
+pub(crate) const PASSWORD: &str = "MENAGERIE_SUPER_PASSWORD";
+
+/// Whom to connect to.
+#[derive(Args, Debug)]
+pub(crate) struct ServerOptions {
+    /// A server of the ensemble; can be repeated
+    #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
+    pub(crate) server: Vec<String>,
+}
+
+fn server(text: &str) -> Result<String, String> {
+    let known = address::split(text)
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+    known
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a server is HOST:PORT, like zk-0.zk:2181 or [fd00::1]:2181".to_owned())
+}
+
+/// Which znodes.
+#[derive(Args, Debug)]
+pub(crate) struct ScopeOptions {
+    /// A znode and all below it; / is everything; can be repeated
+    #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
+    path: Vec<String>,
+    /// A znode without those below it; can be repeated
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    znode: Vec<String>,
+    /// Restore to this path instead
+    #[arg(long, value_name = "PATH", value_parser = range::path)]
+    to: Option<String>,
+}
+
+impl ScopeOptions {
+    pub(crate) fn scope(&self) -> Result<Scope, ScopeError> {
+        let subtrees = self.path.iter().map(|path| Top { path: path.clone(), subtree: true });
+        let alone = self.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
+        Scope::new(subtrees.chain(alone).collect(), self.to.clone())
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ExistingArg {
+    /// They stay as they are
+    Keep,
+    /// They stay as they are if their data was set after --newer-than, else they become as they were
+    KeepNewer,
+    /// They become as they were
+    Overwrite,
+}
+
+/// What is done about what is there.
+#[derive(Args, Debug)]
+pub(crate) struct WhatOptions {
+    /// What happens to znodes that exist and differ
+    #[arg(long, value_enum, default_value = "keep")]
+    existing: ExistingArg,
+    /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
+    #[arg(long, value_name = "ZXID")]
+    newer_than: Option<Zxid>,
+    /// The files are of the ensemble that is restored to, so that zxids can be compared
+    #[arg(long)]
+    same_ensemble: bool,
+    /// Delete what was not there at the point; only with --existing overwrite
+    #[arg(long)]
+    delete_extra: bool,
+}
+
+impl WhatOptions {
+    /// With the point, and what holds of another ensemble's files or of files of which nobody has said whose they are.
+    pub(crate) fn decided(&self, point: Zxid, otherwise: Lineage, access: Access) -> Result<Options, String> {
+        let existing = match self.existing {
+            ExistingArg::KeepNewer => Existing::KeepNewer { than: self.newer_than.unwrap_or(point) },
+            _ if self.newer_than.is_some() => {
+                return Err("--newer-than goes with --existing keep-newer".to_owned());
+            }
+            ExistingArg::Keep => Existing::Keep,
+            ExistingArg::Overwrite => Existing::Overwrite,
+        };
+        let lineage = if self.same_ensemble { Lineage::Same } else { otherwise };
+        let decided = Options { existing, delete_extra: self.delete_extra, lineage, access };
+        decided.check().map_err(|error| error.to_string())?;
+        Ok(decided)
+    }
+}
+
+/// The super user's password, from the environment.
+pub(crate) fn password() -> Option<Password> {
+    Password::of(&std::env::var(PASSWORD).unwrap_or_default())
+}
+
+/// The point, or the one just before that transaction or time.
+pub(crate) fn point(point: Point, exclusive: bool) -> Result<Point, String> {
+    match point {
+        point if !exclusive => Ok(point),
+        Point::Time(time) => Ok(Point::Time(time.saturating_sub(1))),
+        Point::Zxid(zxid) if zxid.counter() > 1 => Ok(Point::Zxid(Zxid(zxid.0 - 1))),
+        Point::Zxid(zxid) => Err(format!(
+            "{zxid:#} is the first transaction of its epoch: name the last one of the epoch before, and not exclusively (menagerie log dump shows it)"
+        )),
+        Point::End => Err("only a zxid or a time can be exclusive".to_owned()),
+    }
+}
