@@ -5,6 +5,7 @@ mod ensemble;
 mod kit;
 mod restore;
 mod run;
+mod subject;
 
 pub use ensemble::hindered;
 pub use run::{Options, main};

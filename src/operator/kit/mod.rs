@@ -3,6 +3,7 @@
 pub mod controller;
 pub mod events;
 pub mod holds;
+pub mod job;
 pub mod kept;
 pub mod memory;
 pub mod metrics;

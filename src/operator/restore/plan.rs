@@ -5,9 +5,11 @@
 //! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile. A Job that is gone is not made again: what
 //!   it brought back, clients may have deleted since.
 
-use super::facts::{EnsembleFacts, JobFacts, Outcome, OwnJob, Seen};
+use super::facts::Seen;
 use crate::api::{ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
 use crate::model::archive::ArchivePlace;
+use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
+use crate::operator::subject::{self, EnsembleFacts, Obstacle};
 use crate::plan::{ConditionStatus, Target, UntimedCondition};
 use crate::render::Rendered;
 use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
@@ -49,9 +51,6 @@ pub struct Decision {
     /// Whether the ensemble's members stay as they are meanwhile.
     pub holds: bool,
 }
-
-/// Why nothing can be done yet: a reason, and a sentence.
-struct Obstacle(&'static str, String);
 
 /// Decides.
 pub fn plan(seen: &Seen) -> Decision {
@@ -228,16 +227,7 @@ impl Archive<'_> {
 /// What a Job needs before it is created: the archive, and the ensemble's identity.
 fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let name = &seen.spec.ensemble;
-    let Some(ensemble) = &seen.ensemble else {
-        let text = format!("there is no ZooKeeperEnsemble {name} in this namespace: create it");
-        return Err(Obstacle("EnsembleNotFound", text));
-    };
-    let Some(identity) = ensemble.identity.clone() else {
-        return Err(Obstacle(
-            "NotBorn",
-            format!("ensemble {name} was not born yet, or cannot be read: its conditions say why"),
-        ));
-    };
+    let subject::Born { facts: ensemble, identity } = subject::born(name, seen.ensemble.as_ref())?;
     let archive = match (&seen.spec.from, &ensemble.archive) {
         (Some(from), _) => Archive {
             place: ArchivePlace::of(&from.s3),
@@ -256,10 +246,7 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
             return Err(Obstacle("NoArchive", text));
         }
     };
-    if !ensemble.quorum {
-        let text = format!("no quorum of ensemble {name} serves: its conditions say why");
-        return Err(Obstacle("NoQuorum", text));
-    }
+    subject::quorum(name, ensemble)?;
     if let Some(words) = &seen.refused {
         return Err(Obstacle("JobRefused", format!("the API server does not take the Job: {words}")));
     }
@@ -337,36 +324,18 @@ impl Seen {
 
     /// A Job that is there, and has not brought what it is for.
     fn follows(&self, job: &JobFacts, phase: RestorePhase, reason: &'static str, doing: &str) -> Decision {
-        let OwnJob { outcome, pod, refused, .. } = match job {
-            JobFacts::Foreign(owner) => {
-                let text = format!(
-                    "a Job has the name that is needed, and belongs to {owner}: delete it, or create a ZooKeeperRestore of another name"
-                );
-                return self.waits(phase, Obstacle("NameTaken", text));
-            }
-            JobFacts::Leaving(held) => {
-                let text = format!("a Job of that name is being deleted{held}");
-                return self.waits(phase, Obstacle("JobLeaving", text));
-            }
-            JobFacts::Ours(job) => &**job,
-        };
-        let error = pod.as_ref().and_then(|pod| pod.report.as_ref()?.error.clone());
-        let trouble = pod.as_ref().and_then(|pod| pod.trouble.clone());
-        let refused = refused.as_ref().map(|words| format!("no pod of its Job is created: {words}"));
-        let why = error.or(trouble).or(refused);
-        match outcome {
-            Outcome::Running | Outcome::Complete => {
+        match job.standing("ZooKeeperRestore") {
+            Standing::Barred(reason, text) => self.waits(phase, Obstacle(reason, text)),
+            Standing::Runs(why) => {
                 let text = match why {
                     Some(why) => format!("{doing}, and its Job is tried again: {why}"),
                     None => doing.to_owned(),
                 };
                 self.waits(phase, Obstacle(reason, text))
             }
-            Outcome::Failed { reason: word, message } => {
-                let why = why.unwrap_or_else(|| format!("{word}: {message}"));
-                let late = if word == "DeadlineExceeded" { "; it had no more time: deadlineSeconds" } else { "" };
+            Standing::Failed(why) => {
                 let failed = if phase == RestorePhase::Planning { "PlanFailed" } else { "ApplyFailed" };
-                self.fails(failed, format!("{why}{late}"))
+                self.fails(failed, why)
             }
         }
     }

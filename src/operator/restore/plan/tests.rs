@@ -6,7 +6,7 @@ use super::*;
 use crate::model::fixtures::names;
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 use crate::model::report::Report;
-use crate::operator::restore::facts::PodFacts;
+use crate::operator::kit::job::PodFacts;
 
 const HASH: &str = "abababababababababababababababababababababababababababababababab";
 
@@ -35,6 +35,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],
+            members: 3,
         }),
         other: None,
         planning: None,

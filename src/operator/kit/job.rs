@@ -1,0 +1,267 @@
+//! The Jobs of an object: what they are, and how far.
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ListParams};
+use kube::core::ObjectList;
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+
+use super::read::{self, Owner, PAGE, pages, whole};
+use super::timeout::ApiError;
+use crate::model::Live;
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::report::Report;
+use crate::model::words::{QUOTE, cut, held};
+use crate::plan::Target;
+
+/// The most of a pod's last words.
+const WORDS: usize = 512;
+/// In seconds: after that a pod of a Job would be there.
+const YOUNG: i64 = 60;
+
+/// A Job, as it was seen.
+#[derive(Clone, Debug)]
+pub enum JobFacts {
+    /// Somebody else's.
+    Foreign(String),
+    /// It is being deleted, or of an earlier restore of that name; and who keeps it, with the command.
+    Leaving(String),
+    /// This object's.
+    Ours(Box<OwnJob>),
+}
+
+/// A Job of this object.
+#[derive(Clone, Debug)]
+pub struct OwnJob {
+    /// The Job, as it was seen.
+    pub target: Target,
+    /// How it ended, if it has.
+    pub outcome: Outcome,
+    /// Its newest pod.
+    pub pod: Option<PodFacts>,
+    /// Whether a pod of it runs or may come, so that it does something or soon will.
+    pub active: bool,
+    /// Why no pod of it is created, in the words of an Event.
+    pub refused: Option<String>,
+}
+
+impl JobFacts {
+    /// What its pod reported, if it ended well.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Ours(job) if job.outcome == Outcome::Complete => job.pod.as_ref()?.report.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// How a Job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has not.
+    Running,
+    /// Well.
+    Complete,
+    /// Otherwise.
+    Failed {
+        /// Kubernetes' word for it.
+        reason: String,
+        /// And its sentence.
+        message: String,
+    },
+}
+
+/// A Job's pod.
+#[derive(Clone, Debug, Default)]
+pub struct PodFacts {
+    /// What it reported at its end.
+    pub report: Option<Report>,
+    /// What keeps it from running, or ended it.
+    pub trouble: Option<String>,
+}
+
+/// Where a Job is that has not brought yet what it is for.
+pub enum Standing {
+    /// Its name is not ours, for this reason and with this cure.
+    Barred(&'static str, String),
+    /// It goes on; and what is in its way, if anything is.
+    Runs(Option<String>),
+    /// It ended badly, for this reason.
+    Failed(String),
+}
+
+impl JobFacts {
+    /// Where it is. `another` is what somebody may create under another name.
+    pub fn standing(&self, another: &str) -> Standing {
+        let OwnJob { outcome, pod, refused, .. } = match self {
+            Self::Foreign(owner) => {
+                let text = format!(
+                    "a Job has the name that is needed, and belongs to {owner}: delete it, or create a {another} of another name"
+                );
+                return Standing::Barred("NameTaken", text);
+            }
+            Self::Leaving(held) => {
+                return Standing::Barred("JobLeaving", format!("a Job of that name is being deleted{held}"));
+            }
+            Self::Ours(job) => &**job,
+        };
+        let error = pod.as_ref().and_then(|pod| pod.report.as_ref()?.error.clone());
+        let trouble = pod.as_ref().and_then(|pod| pod.trouble.clone());
+        let refused = refused.as_ref().map(|words| format!("no pod of its Job is created: {words}"));
+        let why = error.or(trouble).or(refused);
+        match outcome {
+            Outcome::Running | Outcome::Complete => Standing::Runs(why),
+            Outcome::Failed { reason, message } => {
+                let why = why.unwrap_or_else(|| format!("{reason}: {message}"));
+                let late = if reason == "DeadlineExceeded" { "; it had no more time: deadlineSeconds" } else { "" };
+                Standing::Failed(format!("{why}{late}"))
+            }
+        }
+    }
+}
+
+/// Reads the Jobs of one object.
+pub struct Jobs<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// Where they are.
+    pub namespace: &'a str,
+    /// Whose they are.
+    pub owner: Owner<'a>,
+    /// The container that reports.
+    pub container: &'a str,
+    /// What helps where a pod had too little memory, besides more of it.
+    pub less: &'a str,
+}
+
+impl Jobs<'_> {
+    /// A Job, if there is one of that name.
+    pub async fn read(&self, name: String) -> Result<Option<JobFacts>, ApiError> {
+        let key = ObjectKey { kind: Kind::Job, name };
+        let live = read::live(self.client, self.namespace, &key, self.owner, false).await?;
+        let json = match live {
+            None => return Ok(None),
+            Some(Live::Ours(json)) => json,
+            Some(Live::Leftover { finalizers }) => {
+                return Ok(Some(JobFacts::Leaving(held(&finalizers, self.namespace, "job", &key.name))));
+            }
+            Some(Live::Orphan(_)) => return Ok(Some(JobFacts::Foreign("nobody".to_owned()))),
+            Some(Live::Foreign { owner }) => return Ok(Some(JobFacts::Foreign(owner))),
+        };
+        let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        // Whoever may create Jobs can name an owner in them; its controller is one alone.
+        if !controlled(&json, self.owner.uid) {
+            return Ok(Some(JobFacts::Foreign("nobody who controls it".to_owned())));
+        }
+        let uid = text("/metadata/uid");
+        let pod = self.newest_pod(&key.name, &uid).await?;
+        let since =
+            json.pointer("/status/startTime").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
+        let young = since.is_none_or(|since| Timestamp::now().as_second() - since.as_second() < YOUNG);
+        // By Kueue, or by somebody: it has no time limit then either.
+        let suspended = json["spec"]["suspend"] == true;
+        let active = !suspended && !is_ending(&json) && (pod.is_some() || young);
+        let refused = match &pod {
+            None if suspended => Some("the Job is suspended (spec.suspend)".to_owned()),
+            None if !young => self.refusal(&uid).await,
+            _ => None,
+        };
+        let target = Target { key, uid, resource_version: text("/metadata/resourceVersion") };
+        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod, active, refused }))))
+    }
+
+    /// Why no pod of a Job is created: it stands in an Event alone. Without an answer nothing is said of it.
+    async fn refusal(&self, uid: &str) -> Option<String> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), self.namespace);
+        let about = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate")).limit(PAGE);
+        let list = async { api.list(&about).await.map(Some) };
+        let newest = |list: ObjectList<Event>| {
+            let latest = list.items.into_iter().max_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
+            latest.and_then(|event| event.message).map(|message| cut(&message, QUOTE))
+        };
+        whole("list Events of a Job".to_owned(), list, newest).await.ok()??
+    }
+
+    /// The Job's pod that was made last.
+    async fn newest_pod(&self, job: &str, uid: &str) -> Result<Option<PodFacts>, ApiError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        let named = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        let ours = |pod: &Pod| {
+            let by = |owner: &OwnerReference| owner.uid == uid && owner.controller == Some(true);
+            pod.owner_references().iter().any(by).then(|| (since(pod), self.facts(pod)))
+        };
+        let pods = pages(&format!("list pods of Job {job}"), &api, named, ours).await?;
+        let newest = pods.into_iter().max_by_key(|(since, _)| *since);
+        Ok(newest.map(|(_, facts)| facts))
+    }
+
+    /// What is known of a pod.
+    fn facts(&self, pod: &Pod) -> PodFacts {
+        let status = pod.status.clone().unwrap_or_default();
+        // A policy may have put another one beside it.
+        let container = status.container_statuses.iter().flatten().find(|container| container.name == self.container);
+        let state = container.and_then(|container| container.state.as_ref());
+        let ended = state.and_then(|state| state.terminated.as_ref());
+        let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let waiting = waiting
+            .filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
+        let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
+        let trouble = if status.reason.as_deref() == Some("Evicted") {
+            Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
+        } else if let Some(condition) = unscheduled {
+            Some(format!("its pod cannot be scheduled: {}", quoted(condition.message.as_ref())))
+        } else if let Some(waiting) = waiting {
+            Some(format!("its pod: {}: {}", quoted(waiting.reason.as_ref()), quoted(waiting.message.as_ref())))
+        } else {
+            ended.filter(|ended| ended.exit_code != 0 && report(ended).is_none()).map(|ended| self.killed(ended))
+        };
+        PodFacts { report: ended.and_then(report), trouble }
+    }
+
+    /// A container that ended without a report.
+    fn killed(&self, ended: &ContainerStateTerminated) -> String {
+        let reason = ended.reason.as_deref().unwrap_or("Error");
+        let cure =
+            if reason == "OOMKilled" { format!(": raise resources.limits.memory{}", self.less) } else { String::new() };
+        let words = ended.message.as_deref().map(|words| format!(": {}", cut(words.trim(), WORDS))).unwrap_or_default();
+        format!("its pod ended with {} ({}){cure}{words}", ended.exit_code, cut(reason, 64))
+    }
+}
+
+/// Whether the outcome of a Job is decided, though a pod of it may still be there, on a node that is lost for instance.
+fn is_ending(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let decided = |condition: &Value| {
+        matches!(condition["type"].as_str(), Some("FailureTarget" | "SuccessCriteriaMet"))
+            && condition["status"] == "True"
+    };
+    conditions.into_iter().any(decided)
+}
+
+fn controlled(job: &Value, uid: &str) -> bool {
+    let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.into_iter().any(|owner| owner["uid"] == uid && owner["controller"] == true)
+}
+
+fn since(pod: &Pod) -> i64 {
+    pod.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond())
+}
+
+fn outcome(job: &Value) -> Outcome {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let text = |condition: &Value, key: &str| cut(condition[key].as_str().unwrap_or_default(), QUOTE);
+    let mut said = conditions.filter(|condition| condition["status"] == "True");
+    said.find_map(|condition| match condition["type"].as_str()? {
+        "Complete" => Some(Outcome::Complete),
+        "Failed" => Some(Outcome::Failed { reason: text(condition, "reason"), message: text(condition, "message") }),
+        _ => None,
+    })
+    .unwrap_or(Outcome::Running)
+}
+
+fn report(ended: &ContainerStateTerminated) -> Option<Report> {
+    Report::read(ended.message.as_deref()?)
+}

@@ -1,0 +1,81 @@
+//! The ensemble that a restore or a backup is about.
+
+use kube::Client;
+
+use super::kit::read::{self, Fresh};
+use super::kit::timeout::ApiError;
+use crate::api::ZooKeeperEnsemble;
+use crate::model::Desired;
+use crate::model::archive::ArchivePlace;
+
+/// What is needed of the ensemble. By default it is there and cannot be read.
+#[derive(Clone, Debug, Default)]
+pub struct EnsembleFacts {
+    /// Whether it can be read.
+    pub readable: bool,
+    /// Its identity, once it was born, and if it can be read.
+    pub identity: Option<String>,
+    /// Whether a quorum serves.
+    pub quorum: bool,
+    /// Where its archive is, and the Secret with the credentials.
+    pub archive: Option<(ArchivePlace, Option<String>)>,
+    /// The account of its pods.
+    pub account: String,
+    /// The Secrets with which its images are pulled.
+    pub pull_secrets: Vec<String>,
+    /// How many members are wanted.
+    pub members: u32,
+}
+
+/// Why nothing can be done yet: a reason, and a sentence.
+pub struct Obstacle(pub &'static str, pub String);
+
+/// An ensemble that was born.
+pub struct Born<'a> {
+    /// What is known of it.
+    pub facts: &'a EnsembleFacts,
+    /// Its identity.
+    pub identity: String,
+}
+
+/// The ensemble of that name, if it was born.
+pub fn born<'a>(name: &str, found: Option<&'a EnsembleFacts>) -> Result<Born<'a>, Obstacle> {
+    let Some(facts) = found else {
+        let text = format!("there is no ZooKeeperEnsemble {name} in this namespace: create it");
+        return Err(Obstacle("EnsembleNotFound", text));
+    };
+    let identity = facts.identity.clone().ok_or_else(|| {
+        Obstacle("NotBorn", format!("ensemble {name} was not born yet, or cannot be read: its conditions say why"))
+    })?;
+    Ok(Born { facts, identity })
+}
+
+/// What is said where an ensemble needs a quorum, and has none.
+pub fn quorum(name: &str, facts: &EnsembleFacts) -> Result<(), Obstacle> {
+    let text = || format!("no quorum of ensemble {name} serves: its conditions say why");
+    facts.quorum.then_some(()).ok_or_else(|| Obstacle("NoQuorum", text()))
+}
+
+/// Reads it; `None` if there is none of that name.
+pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option<EnsembleFacts>, ApiError> {
+    let found = read::fresh::<ZooKeeperEnsemble>(client, ("ensemble", namespace, name), &[]).await?;
+    let ensemble = match found {
+        Fresh::Whole(ensemble) => ensemble,
+        Fresh::Gone => return Ok(None),
+        Fresh::Undecodable(..) => return Ok(Some(EnsembleFacts::default())),
+    };
+    let status = ensemble.status.clone().unwrap_or_default();
+    let quorum = status.conditions.iter().find(|condition| condition.type_ == "QuorumAvailable");
+    let archive = ensemble.spec.archive.as_ref().map(|archive| &archive.s3);
+    let desired = Desired::from_spec(&ensemble.spec).ok();
+    let template = |desired: &Desired| desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned);
+    Ok(Some(EnsembleFacts {
+        readable: true,
+        identity: status.identity,
+        quorum: quorum.is_some_and(|condition| condition.status == "True"),
+        archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),
+        account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
+        members: desired.as_ref().map_or(0, |desired| desired.replicas),
+        pull_secrets: desired.map(|desired| desired.pull_secrets).unwrap_or_default(),
+    }))
+}
