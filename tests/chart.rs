@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use menagerie::api::{ZooKeeperEnsemble, ZooKeeperRestore};
+use menagerie::api::{ZooKeeperBackup, ZooKeeperBackupSchedule, ZooKeeperEnsemble, ZooKeeperRestore};
 use menagerie::model::Desired;
+use menagerie::model::cron::Cron;
 use serde_json::{Value, json};
 
 const CHART: &str = "charts/menagerie";
@@ -390,6 +391,13 @@ fn the_examples_are_valid() {
     for file in files {
         let yaml = std::fs::read_to_string(&file).unwrap();
         let wrong = |error: serde_saphyr::Error| -> String { panic!("{}: {error}", file.display()) };
+        if yaml.contains("kind: ZooKeeperBackup") {
+            let (backup, schedule) = yaml.split_once("\n---\n").expect("a backup, and a schedule");
+            assert!(serde_saphyr::from_str::<ZooKeeperBackup>(backup).map_err(wrong).is_ok());
+            let schedule = serde_saphyr::from_str::<ZooKeeperBackupSchedule>(schedule).map_err(wrong);
+            assert!(schedule.is_ok_and(|schedule| Cron::parse(&schedule.spec.schedule, None).is_ok()));
+            continue;
+        }
         if yaml.contains("kind: ZooKeeperRestore") {
             let restore = serde_saphyr::from_str::<ZooKeeperRestore>(&yaml).map_err(wrong);
             assert!(restore.is_ok_and(|restore| restore.spec.dry_run.is_none()), "an example changes nothing at once");

@@ -69,7 +69,7 @@ async fn attempt(
     let known = promise(collection.epoch())?;
     let folder = volume.workshop()?.join("archive");
     let told = |far: &str| tell(&format!("reading the archive that the ensemble is made from: {far}"));
-    let tree = tree_at(&collection, point, &folder, &told).await?;
+    let tree = tree_at(&collection, point, &folder, &told).await?.tree;
     if let Some(fatal) = tree.fatal_to_load() {
         bail!("no server starts with this tree: {fatal}; an earlier point may do");
     }

@@ -2,13 +2,16 @@
 //! anything.
 
 mod archive;
+mod backup;
 mod ensemble;
 mod pod_template;
 mod restore;
+mod schedule;
 mod schema;
 mod status;
 
 pub use archive::{ArchiveSpec, FromSpec, S3Spec};
+pub use backup::{BackupPhase, BackupStatus, ZooKeeperBackup, ZooKeeperBackupSpec};
 pub use ensemble::{
     AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
@@ -18,6 +21,7 @@ pub use restore::{
     ChangedPolicy, ExistingPolicy, RestoreApplied, RestoreFrom, RestorePhase, RestorePlan, RestoreStatus,
     ZooKeeperRestore, ZooKeeperRestoreSpec,
 };
+pub use schedule::{BackupTemplate, ScheduleStatus, ZooKeeperBackupSchedule, ZooKeeperBackupScheduleSpec};
 pub use schema::{crds, crds_yaml};
 pub use status::{
     ArchiveStatus, Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus,

@@ -193,6 +193,9 @@ pub struct RestoreStatus {
     /// Identity of the ensemble that the plan is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// How often the Job's pod was gone before its report was read. After five times no plan is made any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports_lost: Option<i32>,
     /// What is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<RestorePlan>,

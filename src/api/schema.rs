@@ -4,11 +4,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{ZooKeeperEnsemble, ZooKeeperRestore};
+use super::{ZooKeeperBackup, ZooKeeperBackupSchedule, ZooKeeperEnsemble, ZooKeeperRestore};
 
 /// Every custom resource definition of this operator.
 pub fn crds() -> Vec<Value> {
-    vec![slim(&ZooKeeperEnsemble::crd()), slim(&ZooKeeperRestore::crd())]
+    vec![
+        slim(&ZooKeeperEnsemble::crd()),
+        slim(&ZooKeeperRestore::crd()),
+        slim(&ZooKeeperBackup::crd()),
+        slim(&ZooKeeperBackupSchedule::crd()),
+    ]
 }
 
 /// All of them as one YAML stream, for `menagerie crd` and `crds/`.
@@ -29,7 +34,7 @@ fn slim(crd: &CustomResourceDefinition) -> Value {
     if let Some(template) = crd.pointer_mut(&format!("{spec}/podTemplate/properties/spec/properties")) {
         each_value(template, &mut strip_inside);
     }
-    for resources in ["resources", "agent/properties/resources"] {
+    for resources in ["resources", "agent/properties/resources", "backup/properties/resources"] {
         if let Some(resources) = crd.pointer_mut(&format!("{spec}/{resources}")) {
             strip_inside(resources);
         }

@@ -8,6 +8,7 @@ use zookeeper_files::ids::Zxid;
 
 use super::retention::Pin;
 use super::store::{Put, Store, StoreError};
+use crate::view::time::iso_text;
 
 /// More than anybody names. Each costs a request in every run of `prune`.
 const MOST: usize = 10_000;
@@ -28,6 +29,9 @@ pub struct NamedPin {
     pub to: Zxid,
     /// When it was made, in milliseconds since 1970.
     pub made: i64,
+    /// From when on it keeps nothing, in milliseconds since 1970; without it, until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
 }
 
 /// Why a pin was not stored, read or taken back.
@@ -65,7 +69,18 @@ pub fn is_name(text: &str) -> bool {
 impl NamedPin {
     /// A point with a name.
     pub fn new(name: &str, Pin { from, to }: Pin, made: i64) -> Self {
-        Self { format: FORMAT, name: name.to_owned(), from, to, made }
+        Self { format: FORMAT, name: name.to_owned(), from, to, made, until: None }
+    }
+
+    /// The same, for so long.
+    #[must_use]
+    pub fn until(self, until: Option<i64>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Whether it keeps its point at that time.
+    pub fn counts(&self, now: i64) -> bool {
+        self.until.is_none_or(|until| now < until)
     }
 
     /// What it keeps.
@@ -75,7 +90,8 @@ impl NamedPin {
 
     /// For people: its name, and the point.
     pub fn text(&self) -> String {
-        format!("{} ({:#})", self.name, self.to)
+        let until = self.until.map(|until| format!(" until {}", iso_text(until))).unwrap_or_default();
+        format!("{} ({:#}{until})", self.name, self.to)
     }
 }
 
@@ -96,12 +112,13 @@ pub async fn keep(store: &Store, identity: &str, pin: &NamedPin) -> Result<(), P
         return Ok(());
     }
     match read(store, identity, &pin.name).await? {
-        Some(there) if there.pin() == pin.pin() => Ok(()),
+        Some(there) if there.pin() == pin.pin() && there.until == pin.until => Ok(()),
         _ => Err(PinError::Taken(pin.name.clone())),
     }
 }
 
-async fn read(store: &Store, identity: &str, name: &str) -> Result<Option<NamedPin>, PinError> {
+/// The pin of that name.
+pub async fn read(store: &Store, identity: &str, name: &str) -> Result<Option<NamedPin>, PinError> {
     let path = path(identity, name);
     let Some(object) = store.get(&path, Some(LONGEST + 1)).await? else { return Ok(None) };
     let pin = serde_json::from_slice::<NamedPin>(&object).ok();

@@ -32,6 +32,16 @@ pub fn may_pass(error: &anyhow::Error) -> bool {
     here || error.downcast_ref::<CollectError>().is_some_and(CollectError::may_pass)
 }
 
+/// The tree at a point.
+pub struct Built {
+    /// The tree.
+    pub tree: Tree,
+    /// When its last transaction was, in milliseconds since 1970, if the log that was read has it.
+    pub time: Option<i64>,
+    /// How many of the servers' digests were compared with it on the way.
+    pub checked: u64,
+}
+
 /// Builds the tree, from the newest base before the point that will do, or from the beginning of the log. The folder is made, and emptied
 /// before each try. `tell` hears how far it is.
 pub async fn tree_at(
@@ -39,7 +49,7 @@ pub async fn tree_at(
     point: Point,
     folder: &Path,
     tell: &(dyn Fn(&str) + Sync),
-) -> anyhow::Result<Tree> {
+) -> anyhow::Result<Built> {
     let mut failed = Vec::new();
     let mut passes = collection.lost().may_pass();
     let bases = collection.bases(point);
@@ -50,7 +60,7 @@ pub async fn tree_at(
             continue;
         }
         match on(base, collection, point, folder, tell).await {
-            Ok(tree) => return Ok(tree),
+            Ok(built) => return Ok(built),
             // Another base does not help against it.
             Err(error) if error.downcast_ref().is_some_and(CollectError::is_of_all_bases) => return Err(error),
             Err(error) => {
@@ -76,7 +86,7 @@ async fn on(
     point: Point,
     folder: &Path,
     tell: &(dyn Fn(&str) + Sync),
-) -> anyhow::Result<Tree> {
+) -> anyhow::Result<Built> {
     emptied(folder).with_context(|| folder.display().to_string())?;
     let told = |done: usize, of: usize| {
         if done.is_multiple_of(100) {
@@ -101,7 +111,7 @@ fn emptied(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Tree> {
+fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Built> {
     let find = |folder: &PathBuf| {
         let member = MemberFiles::find(&folder.to_string_lossy())?;
         anyhow::Ok(MemberFiles { max_record: Some(LONGEST_RECORD), ..member })
@@ -114,5 +124,5 @@ fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Tree> {
     if let Some(zxid) = rebuilt.unproved {
         bail!("nothing in the archive shows that the snapshot is the tree that the server had at {zxid:#}");
     }
-    Ok(rebuilt.replay.into_tree())
+    Ok(Built { time: rebuilt.time, checked: rebuilt.checked, tree: rebuilt.replay.into_tree() })
 }

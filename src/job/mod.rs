@@ -3,10 +3,13 @@
 //! A Job's pod reports what came of it through its termination message, and its exit code says whether trying again may help.
 
 mod archive_options;
+mod backup;
 mod restore;
 
+use std::fmt::Display;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use tokio::runtime;
@@ -30,6 +33,8 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Keep a point of an archive by name, and prove that the tree can be built there
+    Backup(Box<backup::Options>),
     /// Plan a restore from an archive, and store the plan there
     RestorePlan(Box<restore::PlanOptions>),
     /// Carry out a plan of a restore that is stored in an archive
@@ -48,6 +53,32 @@ enum Ended {
     ForNow(String),
 }
 
+fn for_good(error: impl Display) -> Ended {
+    Ended::ForGood(error.to_string())
+}
+
+fn scratch(path: &Path, error: &io::Error) -> Ended {
+    Ended::ForNow(format!("{}: {error}", path.display()))
+}
+
+/// An empty folder.
+struct Work(PathBuf);
+
+impl Work {
+    fn empty(scratch_folder: &Path) -> Result<Self, Ended> {
+        let path = scratch_folder.join("work");
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|error| scratch(&path, &error))?;
+        }
+        fs::create_dir_all(&path).map_err(|error| scratch(&path, &error))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
 /// Runs the command and returns the exit code.
 pub fn main(options: Options) -> i32 {
     tracing_subscriber::fmt()
@@ -60,6 +91,7 @@ pub fn main(options: Options) -> i32 {
         runtime.block_on(async {
             let work = async {
                 match command {
+                    Command::Backup(options) => backup::backup(&options).await,
                     Command::RestorePlan(options) => restore::plan(&options).await,
                     Command::RestoreApply(options) => restore::apply(&options).await,
                 }

@@ -2,7 +2,7 @@
 //!
 //! The plan is stored in the archive, so that whoever is killed or moved to another node goes on with the plan that was approved.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use tracing::info;
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
-use super::Ended;
 use super::archive_options::{ArchiveOptions, read_error};
+use super::{Ended, Work, for_good, scratch};
 use crate::api::{RestoreApplied, RestorePlan};
 use crate::archive::collect::Collection;
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
@@ -82,27 +82,9 @@ pub(super) struct ApplyOptions {
 }
 
 impl Common {
-    /// An empty folder.
-    fn work(&self) -> Result<PathBuf, Ended> {
-        let path = self.scratch.join("work");
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(|error| scratch(&path, &error))?;
-        }
-        fs::create_dir_all(&path).map_err(|error| scratch(&path, &error))?;
-        Ok(path)
-    }
-
     fn key(&self, hash: Digest) -> PlanKey {
         PlanKey { identity: self.archive.identity.clone(), restore: self.restore.clone(), hash: hash.to_string() }
     }
-}
-
-fn scratch(path: &Path, error: &std::io::Error) -> Ended {
-    Ended::ForNow(format!("{}: {error}", path.display()))
-}
-
-fn for_good(error: impl std::fmt::Display) -> Ended {
-    Ended::ForGood(error.to_string())
 }
 
 fn unread(error: ReadError) -> Ended {
@@ -126,14 +108,14 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     };
     let point = point(at, options.exclusive).map_err(Ended::ForGood)?;
     let password = Some(password().ok_or_else(|| for_good("there is no password of the super user"))?);
-    let (limits, work) = (Limits::default(), options.common.work()?);
+    let (limits, work) = (Limits::default(), Work::empty(&options.common.scratch)?);
     let store = options.common.archive.open()?;
     let collected = Collection::of(&store, &options.common.archive.identity).await;
     let collection = collected.map_err(|error| read_error(&error.into()))?;
     let told = |far: &str| info!(%far, "reading the archive");
-    let tree = tree_at(&collection, point, &work.join("archive"), &told).await.map_err(|error| read_error(&error))?;
-    let wanted = Wanted::of(&tree, &scope, limits).map_err(for_good)?;
-    drop(tree);
+    let built = tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))?;
+    let wanted = Wanted::of(&built.tree, &scope, limits).map_err(for_good)?;
+    drop(built);
     let decided = options.what.decided(wanted.zxid, Lineage::Other, Access::Super).map_err(Ended::ForGood)?;
     let session = Session::with(&options.common.servers.server, password);
     let mut at = 0;
@@ -143,7 +125,8 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     let (counts, zxid) = (made.counts, wanted.zxid);
     let file = PlanFile::of(wanted, decided, made);
     print_plan(&file, None, Output::Human, SHOWN).map_err(|error| Ended::ForNow(error.to_string()))?;
-    let mut packed = pack(&file, &work.join("plan")).map_err(|error| scratch(&work, &error))?;
+    let path = work.path("plan");
+    let mut packed = pack(&file, &path).map_err(|error| scratch(&path, &error))?;
     let key = options.common.key(file.plan.hash);
     plans::store(&store, &key, &mut packed).await.map_err(|error| unstored(&error))?;
     info!(hash = %file.plan.hash, folder = key.folder(), "the plan is stored");
@@ -194,9 +177,9 @@ fn unpack(packed: &mut File) -> std::io::Result<Vec<u8>> {
 /// Carries out a stored plan.
 pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     let password = Some(password().ok_or_else(|| for_good("there is no password of the super user"))?);
-    let (limits, work) = (Limits::default(), options.common.work()?);
+    let (limits, work) = (Limits::default(), Work::empty(&options.common.scratch)?);
     let store = options.common.archive.open()?;
-    let path = work.join("plan");
+    let path = work.path("plan");
     let opened = File::options().read(true).write(true).create_new(true).open(&path);
     let mut packed = opened.map_err(|error| scratch(&path, &error))?;
     plans::fetch(&store, &options.common.key(options.plan), &mut packed).await.map_err(|error| unstored(&error))?;

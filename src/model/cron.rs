@@ -12,6 +12,10 @@ use jiff::{Timestamp, Zoned};
 
 /// The start of the search for the next time: a 29th of February on a given weekday comes every 28 years.
 const EPOCH_OF_PROOF: i64 = 1_735_689_600;
+/// In seconds.
+const DAY: i64 = 24 * 60 * 60;
+/// So many days on, a search that a left-out day has ended is behind it.
+const FOUND: i64 = 4;
 
 /// A cron expression of five fields, in a time zone.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +55,16 @@ impl Cron {
 
     /// The first time of it after that second, in its zone.
     pub fn after(&self, second: i64) -> Option<Zoned> {
-        self.expression.find_next_occurrence(&self.at(second)?, false).ok()
+        let after = |second| self.expression.find_next_occurrence(&self.at(second)?, false).ok();
+        // The library finds no way across a day that a zone leaves out, such as Samoa's 30th of December 2011.
+        (0..FOUND).find_map(|days| after(second.checked_add(days * DAY)?))
+    }
+
+    /// The last second of it that is not later.
+    pub fn last(&self, second: i64) -> Option<i64> {
+        let before = |second| self.expression.find_previous_occurrence(&self.at(second)?, true).ok();
+        let last = (0..FOUND).find_map(|days| before(second.checked_sub(days * DAY)?));
+        last.map(|last| last.timestamp().as_second())
     }
 
     fn at(&self, second: i64) -> Option<Zoned> {

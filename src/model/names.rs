@@ -8,6 +8,12 @@ use super::membership::{CLIENT_PORT, Membership, Server};
 pub const ENSEMBLE_LABEL: &str = "menagerie.dev/ensemble";
 /// Label that selects everything of one restore.
 pub const RESTORE_LABEL: &str = "menagerie.dev/restore";
+/// Label that selects everything of one backup.
+pub const BACKUP_LABEL: &str = "menagerie.dev/backup";
+/// Label on a backup: the schedule that made it.
+pub const SCHEDULE_LABEL: &str = "menagerie.dev/backup-schedule";
+/// Annotation on a backup: the uid of the schedule that made it. Another one may have had its name.
+pub const SCHEDULED_BY_ANNOTATION: &str = "menagerie.dev/scheduled-by";
 /// Label on a volume claim: the identity of the ensemble whose data it holds.
 pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
 /// Label on a volume claim whose ensemble was born.

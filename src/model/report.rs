@@ -2,6 +2,7 @@
 //!
 //! The kubelet keeps 4096 bytes of it, and whoever may exec into a pod can write it: it is read like any stranger's text.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::words::cut;
@@ -22,9 +23,27 @@ pub struct Report {
     /// What was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<RestoreApplied>,
+    /// What is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupReport>,
     /// Why it ended before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A point that is kept and proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupReport {
+    /// The last transaction that is in it.
+    pub zxid: String,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// How many znodes are in it.
+    pub znodes: i64,
+    /// How many of the servers' digests were compared on the way.
+    pub digests: i64,
 }
 
 impl Report {
@@ -40,17 +59,18 @@ impl Report {
         let hex = |text: &str, most: usize| {
             text.len() <= most && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         };
-        let whole = |plan: &RestorePlan| {
-            plan.hash.len() == 64
-                && hex(&plan.hash, 64)
-                && plan.zxid.strip_prefix("0x").is_some_and(|zxid| hex(zxid, 16))
-        };
-        Some(Self { plan: report.plan.filter(whole), error, ..report })
+        let zxid = |text: &str| text.strip_prefix("0x").is_some_and(|zxid| hex(zxid, 16));
+        let whole = |plan: &RestorePlan| plan.hash.len() == 64 && hex(&plan.hash, 64) && zxid(&plan.zxid);
+        let timed = |time: &String| time.len() <= 40 && time.parse::<Timestamp>().is_ok();
+        let point = |backup: &BackupReport| zxid(&backup.zxid) && backup.time.as_ref().is_none_or(timed);
+        Some(Self { plan: report.plan.filter(whole), backup: report.backup.filter(point), error, ..report })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -64,6 +84,12 @@ mod tests {
         assert_eq!(Report::read("sh: not found"), None);
         let long = Report::read(&format!(r#"{{"error": "{}", "plan": null}}"#, "x".repeat(3000))).unwrap();
         assert!(long.error.unwrap().len() <= ERROR + 8);
+        let backup = |zxid: &str, time: &str| {
+            let text = json!({"backup": {"zxid": zxid, "time": time, "znodes": 4, "digests": 2}}).to_string();
+            Report::read(&text).unwrap().backup
+        };
+        assert!(backup("0x10000002a", "2026-11-23T19:52:00Z").is_some());
+        assert_eq!((backup("0x1$(A)", "2026-11-23T19:52:00Z"), backup("0x1", "yesterday")), (None, None));
         let odd = text.replace("ab", "zz");
         assert_eq!(Report::read(&odd).unwrap().plan, None);
     }

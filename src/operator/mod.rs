@@ -1,10 +1,12 @@
 //! The operator: observe → plan → act → report, one controller for each kind. I/O lives here; decisions do not.
 
+mod backup;
 mod dns;
 mod ensemble;
 mod kit;
 mod restore;
 mod run;
+mod schedule;
 mod subject;
 
 pub use ensemble::hindered;

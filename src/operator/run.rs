@@ -15,6 +15,7 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use tracing::info;
 
+use super::backup;
 use super::ensemble;
 use super::ensemble::metrics::{Archives, Voters};
 use super::kit::controller::stop_signal;
@@ -25,9 +26,11 @@ use super::kit::metrics::{Metrics, text};
 use super::kit::namespaces::{allowed, listed};
 use super::kit::{Kit, MANAGER};
 use super::restore;
+use super::schedule;
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
 use crate::model::observed::OperatorFacts;
+use crate::model::selector::labels_of;
 use crate::serve;
 
 /// How messages call the ensembles.
@@ -106,6 +109,17 @@ async fn run(options: Options) -> anyhow::Result<()> {
         memories: Memories::default(),
         holds: Arc::clone(&holds),
     });
+    let backups = Arc::new(backup::Context {
+        kit: Arc::clone(&kit),
+        operator: operator.clone(),
+        cluster_domain: options.cluster_domain.clone(),
+        memories: Memories::default(),
+    });
+    let schedules = Arc::new(schedule::Context {
+        kit: Arc::clone(&kit),
+        selected: labels_of(&options.selector),
+        memories: Memories::default(),
+    });
     let context = Arc::new(ensemble::Context {
         kit: Arc::clone(&kit),
         operator,
@@ -135,6 +149,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?options.namespaces, selector = options.selector, "watching");
     let controllers = places.iter().map(|place| {
         let (kit, context, restores) = (&kit, Arc::clone(&context), Arc::clone(&restores));
+        let (backups, schedules) = (Arc::clone(&backups), Arc::clone(&schedules));
         let ensembles = async move {
             if let Some(namespace) = place {
                 tokio::select! {
@@ -145,7 +160,13 @@ async fn run(options: Options) -> anyhow::Result<()> {
             ensemble::look_after(place.as_ref(), selector, context).await;
         };
         async move {
-            tokio::join!(ensembles, restore::look_after(place.as_ref(), selector, restores));
+            let place = place.as_ref();
+            tokio::join!(
+                ensembles,
+                restore::look_after(place, selector, restores),
+                backup::look_after(place, selector, backups),
+                schedule::look_after(place, selector, schedules),
+            );
         }
     });
     tokio::select! {

@@ -2,11 +2,14 @@
 //!
 //! Invariants: byte-stable, so that an upgrade of the operator restarts nothing; contains no secret; cannot fail.
 
+pub mod backup;
 mod claim;
 mod config;
+mod job;
 mod merge;
 mod pod;
 pub mod restore;
+pub mod schedule;
 mod services;
 mod set;
 

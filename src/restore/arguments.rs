@@ -21,7 +21,7 @@ pub(crate) struct ServerOptions {
     pub(crate) server: Vec<String>,
 }
 
-fn server(text: &str) -> Result<String, String> {
+pub(crate) fn server(text: &str) -> Result<String, String> {
     let known = address::split(text)
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
     known

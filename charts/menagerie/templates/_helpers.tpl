@@ -33,14 +33,18 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 that is not there yet. Secrets are created once and never changed. */ -}}
 {{- define "menagerie.rules" -}}
 - apiGroups: [menagerie.dev]
-  resources: [zookeeperensembles, zookeeperrestores]
+  resources: [zookeeperensembles, zookeeperrestores, zookeeperbackupschedules]
   verbs: [get, list, watch]
+# Schedules make backups, and backups go when they expire.
 - apiGroups: [menagerie.dev]
-  resources: [zookeeperensembles/status, zookeeperrestores/status]
+  resources: [zookeeperbackups]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [menagerie.dev]
+  resources: [zookeeperensembles/status, zookeeperrestores/status, zookeeperbackups/status, zookeeperbackupschedules/status]
   verbs: [patch]
 # Owner references that block deletion, where the cluster enforces permissions on them (OpenShift).
 - apiGroups: [menagerie.dev]
-  resources: [zookeeperensembles/finalizers, zookeeperrestores/finalizers]
+  resources: [zookeeperensembles/finalizers, zookeeperrestores/finalizers, zookeeperbackups/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use crate::api::GROUP;
 use crate::model::archive::ARCHIVE_KEY;
 use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
 
@@ -41,6 +42,8 @@ pub enum Kind {
     StatefulSet,
     /// Heavy work that belongs into no member's pod.
     Job,
+    /// A backup: a schedule creates it, and it goes when it expires.
+    Backup,
 }
 
 /// What Kubernetes calls a kind, and what is kept of its objects.
@@ -77,6 +80,10 @@ impl Kind {
     ];
     /// What a restore owns.
     pub const OF_RESTORE: [Self; 1] = [Self::Job];
+    /// What a backup owns.
+    pub const OF_BACKUP: [Self; 1] = [Self::Job];
+    /// What a schedule makes.
+    pub const OF_SCHEDULE: [Self; 1] = [Self::Backup];
 
     /// The table.
     pub const fn resource(self) -> ResourceInfo {
@@ -93,6 +100,15 @@ impl Kind {
             Self::StatefulSet => {
                 resource::<StatefulSet>(&[("spec", None), ("status", Some(&["observedGeneration", "updateRevision"]))])
             }
+            // It is read as what it is.
+            Self::Backup => ResourceInfo {
+                group: GROUP,
+                version: "v1alpha1",
+                api_version: "menagerie.dev/v1alpha1",
+                kind: "ZooKeeperBackup",
+                plural: "zookeeperbackups",
+                fields: &[],
+            },
             // It is created once, and never compared.
             Self::Job => {
                 resource::<Job>(&[("spec", Some(&["suspend"])), ("status", Some(&["conditions", "startTime"]))])
@@ -123,7 +139,8 @@ mod tests {
 
     #[test]
     fn each_kind_stands_at_its_own_place_of_the_order() {
-        for (place, kind) in Kind::OF_ENSEMBLE.into_iter().chain(Kind::OF_RESTORE).enumerate() {
+        for (place, kind) in Kind::OF_ENSEMBLE.into_iter().chain(Kind::OF_RESTORE).chain(Kind::OF_SCHEDULE).enumerate()
+        {
             assert_eq!(kind as usize, place, "{kind:?}");
         }
     }

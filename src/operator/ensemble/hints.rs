@@ -59,7 +59,8 @@ fn seat(names: &Names, kind: Kind, name: &str) -> Option<Seat> {
         | Kind::ConfigMap
         | Kind::PodDisruptionBudget
         | Kind::StatefulSet
-        | Kind::Job => None,
+        | Kind::Job
+        | Kind::Backup => None,
     }
 }
 

@@ -20,6 +20,8 @@ use kube::{Client, ResourceExt as _};
 use tracing::warn;
 
 use super::timeout::ApiError;
+use crate::model::words::{NOTE, cut};
+use crate::plan::UntimedCondition;
 
 /// How long publishing an Event may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,6 +75,18 @@ impl Events {
             instance: instance.unwrap_or_else(|| controller.to_owned()),
             published: Ledger::default(),
         }
+    }
+
+    /// Publishes what a condition says now.
+    pub async fn tell(&self, condition: &UntimedCondition, wrong: bool, action: &str, about: &ObjectReference) {
+        let event = Event {
+            type_: if wrong { EventType::Warning } else { EventType::Normal },
+            reason: condition.reason.to_owned(),
+            note: Some(cut(&condition.message, NOTE)),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        self.say(&event, about).await;
     }
 
     /// Publishes an Event. A lost Event is no reason to stop.

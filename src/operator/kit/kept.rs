@@ -8,7 +8,9 @@ use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value};
 
 use crate::model::FieldDifference;
-use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, RESTORE_LABEL};
+use crate::model::names::{
+    BACKUP_LABEL, ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, RESTORE_LABEL, SCHEDULE_LABEL,
+};
 use crate::model::observed::Kind;
 use crate::model::words::cut;
 use crate::render::SEAL;
@@ -23,7 +25,7 @@ const THEIRS: usize = 1 << 10;
 /// Metadata that is compared, or used in preconditions of writes.
 const METADATA: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"];
 /// Labels that say to which custom resource an object belongs: one for each kind.
-const OWNERS: [&str; 2] = [ENSEMBLE_LABEL, RESTORE_LABEL];
+const OWNERS: [&str; 4] = [ENSEMBLE_LABEL, RESTORE_LABEL, BACKUP_LABEL, SCHEDULE_LABEL];
 /// Other labels and annotations that are rendered on an object. None is longer than a label may be.
 const MARKS: [&str; 5] = [INSTANCE_LABEL, MANAGED_BY_LABEL, MEMBER_LABEL, NAME_LABEL, SEAL];
 const SHORT: usize = 63;
@@ -95,6 +97,7 @@ fn identity(whole: ObjectMeta) -> ObjectMeta {
         uid: whole.uid,
         resource_version: whole.resource_version,
         generation: whole.generation,
+        creation_timestamp: whole.creation_timestamp,
         deletion_timestamp: whole.deletion_timestamp,
         ..ObjectMeta::default()
     }

@@ -35,6 +35,24 @@ where
     within(format!("list {many}"), all_of::<K>(client, namespace).list(&one)).await.map(|_| ())
 }
 
+/// Returns once they can be listed at all. After an upgrade without the new definitions and rights, the other kinds work all the same.
+pub async fn installed<K>(client: &Client, many: &str, namespace: Option<&String>, selector: &str)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
+{
+    let mut pause = FIRST_PAUSE;
+    while let Err(error) = listed::<K>(client, many, namespace, selector).await {
+        let (error, again_s) = (error.with_cause(), pause.as_secs());
+        warn!(
+            namespace,
+            error, again_s, "{many} cannot be managed: are their definition and rights installed? Asking again"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    info!(namespace, "managing {many}");
+}
+
 /// Returns once they can be listed. Until then the operator says so, and asks again.
 pub async fn allowed<K>(kit: &Kit, many: &str, namespace: &String, selector: &str)
 where

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use kube::Resource;
-use kube::core::ObjectMeta;
+use kube::core::{DynamicObject, ObjectMeta};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
+use kube::{Resource, ResourceExt as _};
 use serde::{Deserialize, Deserializer};
 
 use super::kept::of_watched;
@@ -25,6 +26,19 @@ pub struct Watched<K> {
 /// The configuration of a watch for the objects with these labels.
 pub fn of_labels(selector: &str) -> watcher::Config {
     watcher::Config::default().labels(selector).page_size(PAGE)
+}
+
+/// Whose an object is: the name is in that label of it.
+pub fn labelled<K>(
+    label: &'static str,
+) -> impl Fn(Watched<DynamicObject>) -> Option<ObjectRef<Watched<K>>> + Send + Sync
+where
+    K: Resource<DynamicType = ()>,
+{
+    move |object| {
+        let owner = object.labels().get(label)?;
+        Some(ObjectRef::new(owner).within(&object.namespace()?))
+    }
 }
 
 impl<'de, K> Deserialize<'de> for Watched<K> {

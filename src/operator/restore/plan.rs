@@ -14,6 +14,9 @@ use crate::plan::{ConditionStatus, Target, UntimedCondition};
 use crate::render::Rendered;
 use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
 
+/// So often a plan is made again whose report was gone before it was read.
+const MOST_LOST: i32 = 5;
+
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -107,8 +110,16 @@ fn planning(seen: &Seen) -> Decision {
         }
         // Its pod went before its report was read. A plan changes nothing.
         (None, JobFacts::Ours(job)) if job.outcome == Outcome::Complete => {
+            let times = seen.status.reports_lost.unwrap_or_default().saturating_add(1);
+            if times > MOST_LOST {
+                let text = format!(
+                    "the Job's pod was gone {MOST_LOST} times before its report was read: find out what deletes finished pods in this namespace, and create another ZooKeeperRestore"
+                );
+                return seen.fails("ReportLost", text);
+            }
+            let status = RestoreStatus { reports_lost: Some(times), ..seen.status.clone() };
             let text = "the plan is made again: the Job's pod is gone, and its report with it".to_owned();
-            let said = seen.next(RestorePhase::Planning, "Planning", text);
+            let said = Seen { status, ..seen.clone() }.next(RestorePhase::Planning, "Planning", text);
             Decision { step: Step::Delete(job.target.clone()), ..said }
         }
         (None, job) => seen.follows(job, RestorePhase::Planning, "Planning", "the plan is being made"),

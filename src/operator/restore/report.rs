@@ -1,13 +1,11 @@
 //! Reports to people: the status when it changes, and an Event for each phase.
 
 use kube::Resource as _;
-use kube::runtime::events::{Event, EventType};
 use tracing::info;
 
 use super::Context;
 use super::plan::Decision;
 use crate::api::{RestorePhase, RestoreStatus, ZooKeeperRestore};
-use crate::model::words::{NOTE, cut};
 use crate::operator::kit::status;
 use crate::operator::kit::timeout::ApiError;
 use crate::plan::UntimedCondition;
@@ -35,15 +33,8 @@ pub async fn announce(context: &Context, restore: &ZooKeeperRestore, decision: &
     // While nothing is planned, both say the same.
     let news = if planned.reason != completed.reason && !said(planned) { Some(planned) } else { None };
     let news = news.into_iter().chain((!said(completed)).then_some(completed));
-    for UntimedCondition { reason, message, .. } in news {
-        info!(reason, note = message, "restore");
-        let event = Event {
-            type_: if failed { EventType::Warning } else { EventType::Normal },
-            reason: (*reason).to_owned(),
-            note: Some(cut(message, NOTE)),
-            action: "Restore".to_owned(),
-            secondary: None,
-        };
-        context.kit.events.say(&event, &restore.object_ref(&())).await;
+    for condition in news {
+        info!(reason = condition.reason, note = condition.message, "restore");
+        context.kit.events.tell(condition, failed, "Restore", &restore.object_ref(&())).await;
     }
 }

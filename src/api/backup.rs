@@ -1,0 +1,137 @@
+//! `ZooKeeperBackup`: a point of an ensemble's history that is kept, and proved to be whole.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A point of an ensemble's archive that is kept whatever its age, and proved: the tree is built from the archive there, and every digest
+/// checked. A backup cannot be changed: create another one.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "menagerie.dev",
+    version = "v1alpha1",
+    kind = "ZooKeeperBackup",
+    plural = "zookeeperbackups",
+    shortname = "zkb",
+    category = "menagerie",
+    namespaced,
+    status = "BackupStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Ensemble", type_ = "string", json_path = ".spec.ensemble"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Zxid", type_ = "string", json_path = ".status.zxid"),
+    printcolumn(name = "Time", type_ = "string", json_path = ".status.time", description = "When its last transaction was"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expires"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Znodes", type_ = "integer", json_path = ".status.znodes", priority = 1),
+    printcolumn(name = "Archive", type_ = "string", json_path = ".status.archive", priority = 1),
+    validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
+        .message("metadata.name must be at most 50 characters: a Job is named after it")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = kube::core::Rule::new(
+        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.keepDays) == has(oldSelf.keepDays) && (!has(self.keepDays) || self.keepDays == oldSelf.keepDays)"
+    ).message("what is kept, and how long, cannot be changed: create another ZooKeeperBackup")
+)]
+pub struct ZooKeeperBackupSpec {
+    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive.
+    #[schemars(length(min = 1, max = 50))]
+    pub ensemble: String,
+
+    /// The point: a zxid such as "0x10000002a", or a time with its zone such as 2026-11-23T19:52:00Z. A zxid needs the quotes: YAML
+    /// takes it for a number without them. Default: now, with all that was acknowledged to clients before the backup was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 40))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
+        .message("at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z; without it, the backup is of now"))]
+    pub at: Option<String>,
+
+    /// Days from its creation after which it expires: the archive keeps its point no longer than everything else, and the
+    /// `ZooKeeperBackup` is deleted. Default: it is kept until somebody takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36500))]
+    pub keep_days: Option<i32>,
+
+    /// CPU and memory of the Job. Default: requests of 100m and 256Mi, and a limit of 2Gi of memory. The tree has to fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+
+    /// Disk that the Job may use for what it fetches. Default: 10Gi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = kube::core::Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))")
+        .message("scratchSize must be a size such as 10Gi"))]
+    pub scratch_size: Option<String>,
+
+    /// Seconds after which a Job that has not ended is stopped. Default: 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 604_800))]
+    pub deadline_seconds: Option<i32>,
+}
+
+/// How far a backup is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Pending, Running, Completed or Failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<BackupPhase>,
+    /// Completed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Identity of the ensemble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// The archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// Name of the pin that keeps the point there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+    /// The last transaction that is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zxid: Option<String>,
+    /// When that was, by the leader's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// How many znodes there are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub znodes: Option<i64>,
+    /// How often the Job's pod was gone before its report was read. After five times no Job is made any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports_lost: Option<i32>,
+    /// When it was seen to have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Time>,
+    /// When it is no longer kept. Absent where it is kept until somebody takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+}
+
+/// How far a backup is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackupPhase {
+    /// Something that it needs is not there.
+    #[default]
+    Pending,
+    /// A Job waits for the archive, keeps the point there, and proves it.
+    Running,
+    /// The point is kept and proved.
+    Completed,
+    /// It ended before that.
+    Failed,
+}
+
+impl BackupPhase {
+    /// Whether nothing more comes of it.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+}

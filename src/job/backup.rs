@@ -1,0 +1,219 @@
+//! Keeps a point of an archive by name, and proves that the tree can be built there.
+//!
+//! Killed anywhere, it goes on: the pin says which point was meant. It is there before the point is proved, so that nothing that the point
+//! needs is pruned meanwhile.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
+
+use super::archive_options::{ArchiveOptions, read_error};
+use super::{Ended, Work, for_good};
+use crate::agent::client;
+use crate::archive::chains;
+use crate::archive::collect::Collection;
+use crate::archive::pins::{self, NamedPin, PinError, is_name};
+use crate::archive::prune;
+use crate::archive::retention::Pin;
+use crate::archive::shipper::ShipError;
+use crate::archive::store::{Store, StoreErrorKind};
+use crate::archive::tree::{Built, tree_at};
+use crate::model::address;
+use crate::model::parent::At;
+use crate::model::report::{BackupReport, Report};
+use crate::model::truth::ServerState;
+use crate::restore::arguments::server;
+use crate::restore::znodes::{Failure, Znodes as _};
+use crate::view::time::iso_text;
+use crate::zk::znodes::Session;
+
+/// An agent's answer may be of a round of questions that began so long before: 2.5 s for its questions, and 0.2 s for which an answer
+/// counts.
+const ROUND: Duration = Duration::from_secs(3);
+/// So long a pod waits for the archive to have a point. The next one goes on waiting.
+const PATIENCE: Duration = Duration::from_mins(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(flatten)]
+    archive: ArchiveOptions,
+    /// The name of the pin
+    #[arg(long, value_parser = pin_name)]
+    pin: String,
+    /// From when on it keeps nothing
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// The point: a zxid such as 0x10000002a or a time with its zone; without it, now
+    #[arg(long, value_name = "POINT", required_unless_present = "server")]
+    at: Option<At>,
+    /// The ensemble's servers, to learn which transaction now is
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
+    server: Vec<String>,
+    /// A folder for what is fetched. What is in its folder `work` is deleted
+    #[arg(long, value_name = "DIR")]
+    scratch: PathBuf,
+}
+
+fn pin_name(text: &str) -> Result<String, String> {
+    is_name(text).then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is no name of a pin"))
+}
+
+fn unpinned(error: PinError) -> Ended {
+    match error {
+        PinError::Store(error) => Ended::ForNow(error.to_string()),
+        other => for_good(other),
+    }
+}
+
+/// Keeps the point, and proves it.
+pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
+    let work = Work::empty(&options.scratch)?;
+    let store = options.archive.open()?;
+    let identity = &options.archive.identity;
+    // An earlier pod may have chosen it.
+    let zxid = match pins::read(&store, identity, &options.pin).await.map_err(unpinned)? {
+        Some(pin) => pin.to,
+        None => chosen(options, &store, &work).await?,
+    };
+    let until = options.until.map(Timestamp::as_millisecond);
+    let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, prune::now()).until(until);
+    pins::keep(&store, identity, &pin).await.map_err(unpinned)?;
+    info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
+    match build(&store, identity, Point::Zxid(zxid), &work).await {
+        Ok(built) => Ok(reported(zxid, &built)),
+        Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
+        Err(ended) => Err(ended),
+    }
+}
+
+/// A pin of what cannot be built keeps log for nobody. Credentials of members may not delete it.
+async fn taken_back(store: &Store, options: &Options) -> String {
+    let Options { archive, pin, .. } = options;
+    match pins::take_back(store, &archive.identity, pin).await {
+        Ok(()) => String::new(),
+        Err(PinError::Store(error)) if error.kind == StoreErrorKind::Denied => format!(
+            "; its pin stays, which these credentials may not delete: menagerie archive unpin {} --identity {} --name {pin}",
+            store.target(),
+            archive.identity
+        ),
+        Err(error) => format!("; its pin may still be there: {error}"),
+    }
+}
+
+fn reported(zxid: Zxid, built: &Built) -> Report {
+    let time = built.time.map(iso_text);
+    let znodes = i64::try_from(built.tree.len()).unwrap_or(i64::MAX);
+    let digests = i64::try_from(built.checked).unwrap_or(i64::MAX);
+    info!(znodes, digests, "the tree is proved");
+    Report { backup: Some(BackupReport { zxid: format!("{zxid:#}"), time, znodes, digests }), ..Report::default() }
+}
+
+async fn build(store: &Store, identity: &str, point: Point, work: &Work) -> Result<Built, Ended> {
+    let collection = Collection::of(store, identity).await.map_err(|error| read_error(&error.into()))?;
+    let told = |far: &str| info!(%far, "reading the archive");
+    tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))
+}
+
+/// The zxid that is meant, once the archive has it.
+async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {
+    let identity = &options.archive.identity;
+    let point = match options.at {
+        Some(At::Zxid(zxid)) => Point::Zxid(zxid),
+        Some(At::Time(time)) => Point::Time(time.as_millisecond()),
+        None => Point::Zxid(now(&options.server, identity).await?),
+    };
+    archived(store, identity, point).await?;
+    match point {
+        // Only its tree tells which it is.
+        Point::Time(_) => Ok(build(store, identity, point, work).await?.tree.last()),
+        Point::Zxid(zxid) => Ok(zxid),
+        Point::End => Err(for_good("the end is no point")),
+    }
+}
+
+/// A transaction with which everything is committed that was acknowledged to clients before: what a server has applied once it has taken
+/// a session of ours, which is a transaction as well.
+async fn now(servers: &[String], identity: &str) -> Result<Zxid, Ended> {
+    let mut silent = Vec::new();
+    for server in servers {
+        match applied(server, identity).await {
+            Ok(zxid) => return Ok(zxid),
+            Err(why) => silent.push(why),
+        }
+    }
+    Err(Ended::ForNow(format!("which transaction now is, no member says: {}", silent.join("; "))))
+}
+
+async fn applied(server: &str, identity: &str) -> Result<Zxid, String> {
+    let (host, _) = address::split(server).ok_or_else(|| format!("{server} is no HOST:PORT"))?;
+    let session = Session::with(&[server.to_owned()], None);
+    session.refresh().await.map_err(|failure| match failure {
+        Failure::Unknown(why) | Failure::Changed(why) | Failure::Refused(why) => why,
+    })?;
+    sleep(ROUND).await;
+    let truth = client::member(host, client::PATIENCE).await.map_err(|error| format!("{host}: {error}"))?;
+    if truth.disk.identity.as_deref() != Some(identity) {
+        return Err(format!("{host} is a member of another ensemble"));
+    }
+    match truth.server {
+        ServerState::Serving(serving) => Ok(serving.zxid),
+        _ => Err(format!("{host} does not serve")),
+    }
+}
+
+/// Waits until a disk's log in the archive has what is at the point, and for a time something that is later.
+async fn archived(store: &Store, identity: &str, point: Point) -> Result<(), Ended> {
+    let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+    loop {
+        let end = end(store, identity).await?;
+        let there = end.is_some_and(|(last, latest)| match point {
+            Point::Zxid(zxid) => last >= zxid,
+            Point::Time(time) => latest > time,
+            Point::End => true,
+        });
+        if there {
+            return Ok(());
+        }
+        let end = end.map_or("is empty".to_owned(), |(last, time)| format!("ends at {last:#} ({})", iso_text(time)));
+        let wanted = match point {
+            Point::Zxid(zxid) => format!("{zxid:#}"),
+            Point::Time(time) => format!("all before {}", iso_text(time)),
+            Point::End => "anything".to_owned(),
+        };
+        let text = format!("the archive {end}, and does not have {wanted} yet");
+        if began.elapsed() > PATIENCE {
+            return Err(Ended::ForNow(format!("{text}: the ensemble's condition ContinuousArchiving says why")));
+        }
+        info!("{text}");
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The last transaction in the archive, and the latest time.
+async fn end(store: &Store, identity: &str) -> Result<Option<(Zxid, i64)>, Ended> {
+    let failed = |error: &ShipError| Ended::ForNow(error.to_string());
+    let mut end = None::<(Zxid, i64)>;
+    let chains = chains::chains(store, identity).await.map_err(|error| failed(&error.into()))?;
+    for chain in chains {
+        match chains::last(store, identity, &chain).await {
+            Ok(None) => {}
+            Ok(Some(facts)) => {
+                let (last, latest) = end.unwrap_or((facts.last, facts.latest));
+                end = Some((last.max(facts.last), latest.max(facts.latest)));
+            }
+            // Another disk's log may be whole.
+            Err(error @ ShipError::Damaged { .. }) => warn!(%chain, "{error}"),
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Ok(end)
+}

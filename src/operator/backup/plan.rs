@@ -1,0 +1,233 @@
+//! What to do next about a backup: pure, from one observation to one step.
+//!
+//! - A backup that was completed or has failed stays so. What of it still runs is stopped.
+//! - Its Job may be made again: the pin in the archive says which point was meant.
+//! - It has an end: what has not begun within a day, and ended by its deadline, has failed. A schedule waits for it.
+//! - Nothing here deletes anything from an archive. The pin carries its own end, and `prune` believes that.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::facts::Seen;
+use crate::api::{BackupPhase, BackupStatus};
+use crate::model::membership::CLIENT_PORT;
+use crate::model::report::BackupReport;
+use crate::model::{Seat, ServerId};
+use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
+use crate::operator::subject::{self, Obstacle};
+use crate::plan::{ConditionStatus, Target, UntimedCondition};
+use crate::render::Rendered;
+use crate::render::backup::{BackupBlueprint, DEADLINE, backup_job};
+
+/// So long a backup may wait for what it needs, besides the time that its Job may take.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// So often a Job is made again whose report was gone before it was read.
+const MOST_LOST: i32 = 5;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// There is nothing to do.
+    Rest,
+    /// Others have to do something first.
+    Wait(&'static str),
+    /// Creates the Job.
+    Create(Box<Rendered>),
+    /// Deletes a Job that is to stop or whose report is gone, or the backup itself, once it has expired.
+    Delete(Target),
+}
+
+impl Step {
+    /// In one word, for logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Wait(_) => "wait",
+            Self::Create(_) => "create-job",
+            Self::Delete(_) => "delete",
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The step.
+    pub step: Step,
+    /// The status, but for its condition.
+    pub status: BackupStatus,
+    /// `None`: as it is.
+    pub condition: Option<UntimedCondition>,
+}
+
+/// Decides.
+pub fn plan(seen: &Seen) -> Decision {
+    let expires = expires(seen);
+    let status =
+        BackupStatus { observed_generation: seen.generation, expires: expires.map(Time), ..seen.status.clone() };
+    let seen = &Seen { status, ..seen.clone() };
+    if expires.is_some_and(|expires| expires <= seen.now) {
+        return as_it_is(seen, Step::Delete(seen.target.clone()));
+    }
+    if seen.status.phase.is_some_and(BackupPhase::is_over) {
+        let running = match &seen.job {
+            Some(JobFacts::Ours(job)) if job.outcome == Outcome::Running => Some(job.target.clone()),
+            _ => None,
+        };
+        return as_it_is(seen, running.map_or(Step::Rest, Step::Delete));
+    }
+    let decision = going(seen);
+    let may_take = SignedDuration::from_secs(i64::from(seen.spec.deadline_seconds.unwrap_or(DEADLINE)));
+    let over = decision.status.phase.is_some_and(BackupPhase::is_over);
+    if !over && seen.now.duration_since(seen.created) > PATIENCE + may_take {
+        let last = decision.condition.map(|condition| condition.message).unwrap_or_default();
+        return seen.fails("TooLate", format!("it has not come to its end since {}: {last}", seen.created));
+    }
+    decision
+}
+
+fn as_it_is(seen: &Seen, step: Step) -> Decision {
+    Decision { step, status: seen.status.clone(), condition: None }
+}
+
+fn expires(seen: &Seen) -> Option<Timestamp> {
+    let days = seen.spec.keep_days?;
+    seen.created.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
+}
+
+fn going(seen: &Seen) -> Decision {
+    let Some(job) = &seen.job else { return begin(seen) };
+    match (job.report().and_then(|report| report.backup.as_ref()), job) {
+        (Some(report), _) => completed(seen, report),
+        (None, JobFacts::Ours(job)) if job.outcome == Outcome::Complete => lost(seen, job),
+        (None, job) => match job.standing("ZooKeeperBackup") {
+            Standing::Barred(reason, text) => seen.waits(BackupPhase::Running, Obstacle(reason, text)),
+            Standing::Runs(None) => {
+                let text = "a Job waits until the archive has the point, keeps it there, and proves it".to_owned();
+                seen.waits(BackupPhase::Running, Obstacle("Running", text))
+            }
+            Standing::Runs(Some(why)) => {
+                seen.waits(BackupPhase::Running, Obstacle("Running", format!("its Job is tried again: {why}")))
+            }
+            Standing::Failed(why) => seen.fails("BackupFailed", why),
+        },
+    }
+}
+
+/// Creates the Job, if all that it needs is there.
+fn begin(seen: &Seen) -> Decision {
+    match job(seen) {
+        Ok((job, status)) => {
+            let seen = Seen { status, ..seen.clone() };
+            let said = seen.says(BackupPhase::Running, "Running", "a Job keeps the point, and proves it".to_owned());
+            Decision { step: Step::Create(Box::new(job)), ..said }
+        }
+        Err(Obstacle("EnsembleReplaced", text)) => seen.fails("EnsembleReplaced", text),
+        Err(obstacle) => seen.waits(BackupPhase::Pending, obstacle),
+    }
+}
+
+fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
+    let (name, ensemble) = (&seen.target.key.name, &seen.spec.ensemble);
+    let subject::Born { facts, identity } = subject::born(ensemble, seen.ensemble.as_ref())?;
+    if seen.status.identity.as_ref().is_some_and(|before| *before != identity) {
+        let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";
+        return Err(Obstacle("EnsembleReplaced", text.to_owned()));
+    }
+    let Some((place, secret)) = &facts.archive else {
+        let text = format!("ensemble {ensemble} has no spec.archive: give it one");
+        return Err(Obstacle("NoArchive", text));
+    };
+    // Which transaction now is, only servers know.
+    if seen.spec.at.is_none() {
+        subject::quorum(ensemble, facts)?;
+    }
+    if let Some(words) = &seen.refused {
+        return Err(Obstacle("JobRefused", format!("the API server does not take the Job: {words}")));
+    }
+    let host = |ordinal| seen.names.dns(&seen.names.pod(ServerId::from(Seat::voter(ordinal)).seat()));
+    let servers: Vec<String> = (0..facts.members).map(|ordinal| format!("{}:{CLIENT_PORT}", host(ordinal))).collect();
+    // The uid is another one if the backup is created again under its name.
+    let pin = format!("{name}.{}", seen.target.uid);
+    let status = BackupStatus {
+        identity: Some(identity.clone()),
+        archive: Some(place.described()),
+        pin: Some(pin.clone()),
+        ..seen.status.clone()
+    };
+    let blueprint = BackupBlueprint {
+        name,
+        namespace: &seen.names.namespace,
+        uid: &seen.target.uid,
+        spec: &seen.spec,
+        place,
+        secret: secret.as_deref(),
+        identity: &identity,
+        pin: &pin,
+        until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),
+        servers: &servers,
+        account: &facts.account,
+        pull_secrets: &facts.pull_secrets,
+        operator: &seen.operator,
+    };
+    Ok((backup_job(&blueprint), status))
+}
+
+/// The Job's pod went before its report was read. The pin is there: the next one proves the same point.
+fn lost(seen: &Seen, job: &OwnJob) -> Decision {
+    let times = seen.status.reports_lost.unwrap_or_default().saturating_add(1);
+    if times > MOST_LOST {
+        let text = format!(
+            "its Job's pod was gone {MOST_LOST} times before its report was read: find out what deletes finished pods in this namespace, and create another ZooKeeperBackup"
+        );
+        return seen.fails("ReportLost", text);
+    }
+    let status = BackupStatus { reports_lost: Some(times), ..seen.status.clone() };
+    let text = "it is proved again: the Job's pod is gone, and its report with it".to_owned();
+    let said = Seen { status, ..seen.clone() }.says(BackupPhase::Running, "Running", text);
+    Decision { step: Step::Delete(job.target.clone()), ..said }
+}
+
+fn completed(seen: &Seen, report: &BackupReport) -> Decision {
+    let BackupReport { zxid, time, znodes, digests } = report;
+    let when = time.as_ref().map(|time| format!(" ({time})")).unwrap_or_default();
+    let proof = match digests {
+        0 => "; the servers write no digests, so that its log is proved whole, and its tree is not".to_owned(),
+        some => format!(", proved by {some} digests"),
+    };
+    let kept = match &seen.status.expires {
+        Some(Time(expires)) => format!("kept until {expires}"),
+        None => format!("kept until somebody takes pin {} back", seen.status.pin.as_deref().unwrap_or_default()),
+    };
+    let status = BackupStatus {
+        zxid: Some(zxid.clone()),
+        time: time.clone(),
+        znodes: Some(*znodes),
+        ended: Some(Time(seen.now)),
+        ..seen.status.clone()
+    };
+    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}; {kept}");
+    let said = Seen { status, ..seen.clone() }.says(BackupPhase::Completed, "Completed", text);
+    Decision { step: Step::Rest, ..said }
+}
+
+impl Seen {
+    fn says(&self, phase: BackupPhase, reason: &'static str, message: String) -> Decision {
+        let completed = if phase == BackupPhase::Completed { ConditionStatus::True } else { ConditionStatus::False };
+        let status = BackupStatus { phase: Some(phase), conditions: Vec::new(), ..self.status.clone() };
+        let condition = UntimedCondition { name: "Completed", status: completed, reason, message };
+        Decision { step: Step::Rest, status, condition: Some(condition) }
+    }
+
+    fn waits(&self, phase: BackupPhase, Obstacle(reason, text): Obstacle) -> Decision {
+        Decision { step: Step::Wait(reason), ..self.says(phase, reason, text) }
+    }
+
+    fn fails(&self, reason: &'static str, text: String) -> Decision {
+        let status = BackupStatus { ended: Some(Time(self.now)), ..self.status.clone() };
+        Self { status, ..self.clone() }.says(BackupPhase::Failed, reason, text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! A backup, step by step.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::archive::ArchivePlace;
+use crate::model::fixtures::names;
+use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
+use crate::model::report::Report;
+use crate::operator::kit::job::PodFacts;
+use crate::operator::subject::EnsembleFacts;
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a literal at each call")]
+fn seen(spec: Value) -> Seen {
+    let mut all = json!({"ensemble": "zk"});
+    all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let s3 = serde_json::from_value(json!({"bucket": "backups", "credentialsSecret": "keys"})).unwrap();
+    let key = ObjectKey { kind: Kind::Backup, name: "nightly".to_owned() };
+    Seen {
+        names: names(),
+        target: Target { key, uid: "u".to_owned(), resource_version: "5".to_owned() },
+        generation: Some(1),
+        created: time("2026-11-21T03:00:00Z"),
+        now: time("2026-11-21T03:00:05Z"),
+        spec: serde_json::from_value(all).unwrap(),
+        status: BackupStatus::default(),
+        operator: OperatorFacts {
+            agent_image: "operator".to_owned(),
+            agent_pull_policy: None,
+            assigned_ids: false,
+            searched: None,
+        },
+        ensemble: Some(EnsembleFacts {
+            readable: true,
+            identity: Some("one".to_owned()),
+            quorum: true,
+            archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
+            account: "zk".to_owned(),
+            pull_secrets: Vec::new(),
+            members: 3,
+        }),
+        job: None,
+        refused: None,
+    }
+}
+
+fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
+    let key = ObjectKey { kind: Kind::Job, name: "nightly-backup".to_owned() };
+    JobFacts::Ours(Box::new(OwnJob {
+        target: Target { key, uid: "j".to_owned(), resource_version: "7".to_owned() },
+        outcome,
+        pod: report.map(|report| PodFacts { report: Some(report), trouble: None }),
+        active: true,
+        refused: None,
+    }))
+}
+
+fn proved() -> Report {
+    let time = Some("2026-11-21T02:59:58Z".to_owned());
+    let backup = BackupReport { zxid: "0x10000002a".to_owned(), time, znodes: 40, digests: 7 };
+    Report { backup: Some(backup), ..Report::default() }
+}
+
+/// What the next pass sees.
+fn later(seen: &Seen, now: &str, job: Option<JobFacts>) -> Seen {
+    Seen { status: plan(seen).status, now: time(now), job, ..seen.clone() }
+}
+
+fn said(decision: &Decision) -> (BackupPhase, &'static str, &str) {
+    let condition = decision.condition.as_ref().unwrap();
+    (decision.status.phase.unwrap(), condition.reason, &condition.message)
+}
+
+#[test]
+fn a_backup_of_now_asks_the_members_pins_by_its_uid_and_is_completed_when_it_is_proved() {
+    let seen = seen(json!({"keepDays": 14}));
+    let decision = plan(&seen);
+    let Step::Create(rendered) = &decision.step else { panic!("{decision:?}") };
+    let args: Vec<&str> = rendered.json["spec"]["template"]["spec"]["containers"][0]["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    for arg in ["--pin=nightly.u", "--identity=one", "--until=2026-12-05T03:00:00Z", "--archive=s3://backups"] {
+        assert!(args.contains(&arg), "{arg} in {args:?}");
+    }
+    assert_eq!(args.iter().filter(|arg| arg.starts_with("--server=")).count(), 3, "{args:?}");
+    assert_eq!(said(&decision).0, BackupPhase::Running);
+
+    let seen = later(&seen, "2026-11-21T03:00:10Z", Some(job(Outcome::Running, None)));
+    assert_eq!(plan(&seen).step, Step::Wait("Running"));
+    let seen = later(&seen, "2026-11-21T03:01:00Z", Some(job(Outcome::Complete, Some(proved()))));
+    let decision = plan(&seen);
+    let (phase, reason, message) = said(&decision);
+    assert_eq!((phase, reason), (BackupPhase::Completed, "Completed"));
+    assert!(message.contains("40 znodes, proved by 7 digests; kept until 2026-12-05T03:00:00Z"), "{message}");
+    assert_eq!(decision.status.zxid.as_deref(), Some("0x10000002a"));
+
+    let mut seen = later(&seen, "2026-12-05T02:59:59Z", None);
+    seen.ensemble = None;
+    assert_eq!(plan(&seen).step, Step::Rest, "it outlives its ensemble");
+    seen.now = time("2026-12-05T03:00:00Z");
+    assert_eq!(plan(&seen).step, Step::Delete(seen.target.clone()));
+}
+
+#[test]
+fn without_digests_it_says_what_is_not_proved() {
+    let mut report = proved();
+    report.backup.as_mut().unwrap().digests = 0;
+    let seen = Seen { job: Some(job(Outcome::Complete, Some(report))), ..seen(json!({})) };
+    let decision = plan(&seen);
+    let message = said(&decision).2;
+    assert!(message.contains("its tree is not; kept until somebody takes pin"), "{message}");
+}
+
+#[test]
+fn what_is_missing_is_waited_for_and_said_and_not_for_ever() {
+    let reason = |change: &dyn Fn(&mut Seen)| {
+        let mut seen = seen(json!({}));
+        change(&mut seen);
+        let decision = plan(&seen);
+        assert_eq!((&decision.step, said(&decision).0), (&Step::Wait(said(&decision).1), BackupPhase::Pending));
+        let late = Seen { now: time("2026-11-22T04:00:01Z"), ..seen };
+        let failed = plan(&late);
+        assert_eq!((said(&failed).0, said(&failed).1), (BackupPhase::Failed, "TooLate"));
+        assert!(said(&failed).2.contains(said(&decision).2), "{failed:?}");
+        said(&decision).1
+    };
+    assert_eq!(reason(&|seen| seen.ensemble = None), "EnsembleNotFound");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().identity = None), "NotBorn");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().archive = None), "NoArchive");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().quorum = false), "NoQuorum");
+    assert_eq!(reason(&|seen| seen.refused = Some("quota".to_owned())), "JobRefused");
+}
+
+#[test]
+fn a_point_of_the_past_needs_no_quorum() {
+    let mut seen = seen(json!({"at": "0x10000002a"}));
+    seen.ensemble.as_mut().unwrap().quorum = false;
+    let decision = plan(&seen);
+    let Step::Create(job) = &decision.step else { panic!("{decision:?}") };
+    let args = job.json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(args.contains("--at=0x10000002a") && !args.contains("--server"), "{args}");
+}
+
+/// kubeblocks 3811: a backup of a deleted cluster was completed with the log of its successor.
+#[test]
+fn a_backup_of_an_ensemble_that_was_replaced_fails() {
+    let mut seen = later(&seen(json!({})), "2026-11-21T03:00:10Z", None);
+    seen.ensemble.as_mut().unwrap().identity = Some("two".to_owned());
+    assert_eq!(said(&plan(&seen)).1, "EnsembleReplaced");
+}
+
+#[test]
+fn a_job_that_is_gone_or_whose_report_is_gone_is_made_again_a_few_times() {
+    let mut seen = later(&seen(json!({})), "2026-11-21T03:00:10Z", None);
+    assert!(matches!(plan(&seen).step, Step::Create(_)), "nobody has seen it end");
+    for _ in 0..MOST_LOST {
+        seen.job = Some(job(Outcome::Complete, None));
+        let decision = plan(&seen);
+        assert!(matches!(&decision.step, Step::Delete(target) if target.key.kind == Kind::Job), "{decision:?}");
+        seen = later(&seen, "2026-11-21T03:00:10Z", None);
+    }
+    seen.job = Some(job(Outcome::Complete, None));
+    assert_eq!(said(&plan(&seen)).1, "ReportLost");
+}
+
+#[test]
+fn what_has_failed_stays_so_and_what_of_it_still_runs_is_stopped() {
+    let failed = Outcome::Failed { reason: "PodFailurePolicy".to_owned(), message: "exit code 1".to_owned() };
+    let mut seen = seen(json!({}));
+    seen.job = Some(job(failed, Some(Report::of_error("a digest differs"))));
+    let decision = plan(&seen);
+    assert_eq!(said(&decision), (BackupPhase::Failed, "BackupFailed", "a digest differs"));
+    let seen = later(&seen, "2026-11-21T03:00:10Z", Some(job(Outcome::Running, None)));
+    let decision = plan(&seen);
+    assert!(matches!(&decision.step, Step::Delete(target) if target.key.kind == Kind::Job));
+    assert_eq!((decision.status.phase, decision.condition), (Some(BackupPhase::Failed), None));
+}

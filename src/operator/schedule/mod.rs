@@ -1,0 +1,223 @@
+//! One pass over one schedule.
+
+mod facts;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::core::ObjectMeta;
+use kube::runtime::Controller;
+use kube::runtime::controller::Action;
+use kube::{Resource as _, ResourceExt as _};
+use tracing::{error, info, info_span, warn};
+
+use super::kit::Kit;
+use super::kit::controller::{self, watching};
+use super::kit::memory::Memories;
+use super::kit::namespaces::{all_of, installed};
+use super::kit::notes::Notes;
+use super::kit::pace::{After, Pace, spread};
+use super::kit::pass::{PassError, chain, framed};
+use super::kit::read::{Fresh, fresh, to_json};
+use super::kit::status::{self, say_undecodable};
+use super::kit::timeout::ApiError;
+use super::kit::watched::{Watched, labelled, of_labels};
+use super::kit::write;
+use crate::api::{BackupPhase, ScheduleStatus, ZooKeeperBackup, ZooKeeperBackupSchedule, ZooKeeperBackupSpec};
+use crate::model::Hindrance;
+use crate::model::names::{SCHEDULE_LABEL, SCHEDULED_BY_ANNOTATION};
+use crate::model::observed::Kind;
+use crate::plan::ConditionStatus;
+use facts::{BackupFacts, Seen};
+use plan::{Decision, Step, due, plan};
+
+/// What every pass over a schedule shares.
+pub struct Context {
+    /// What it shares with other kinds.
+    pub kit: Arc<Kit>,
+    /// The labels without which this operator manages nothing.
+    pub selected: BTreeMap<String, String>,
+    /// What is remembered of each.
+    pub memories: Memories<Memory>,
+}
+
+/// What the operator remembers of one schedule.
+#[derive(Default)]
+pub struct Memory {
+    pace: Pace,
+    notes: Notes,
+}
+
+type WatchedSchedule = Watched<ZooKeeperBackupSchedule>;
+
+const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Scheduled", ConditionStatus::False)];
+const UNDECODABLE: Duration = Duration::from_mins(1);
+/// The clock may be set meanwhile.
+const LONGEST_REST: Duration = Duration::from_mins(5);
+const EARLY: Duration = Duration::from_millis(500);
+
+/// Manages the schedules of a namespace, or of all, until the operator is stopped.
+pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc<Context>) {
+    let client = &context.kit.client;
+    tokio::select! {
+        () = installed::<ZooKeeperBackupSchedule>(client, "backup schedules", namespace, selector) => {}
+        () = controller::stop_signal() => return,
+    }
+    let controller = Controller::new(all_of(client, namespace), of_labels(selector));
+    let controller = watching(controller, client, namespace, &Kind::OF_SCHEDULE, |_| labelled(SCHEDULE_LABEL));
+    let forget = |context: &Context, namespace: &str, name: &str| context.memories.forget(namespace, name);
+    controller::run(controller, reconcile, error_policy, forget, Arc::clone(&context)).await;
+}
+
+async fn reconcile(schedule: Arc<WatchedSchedule>, context: Arc<Context>) -> Result<Action, PassError<ApiError>> {
+    let meta = schedule.meta();
+    let (name, namespace) = (meta.name.clone().unwrap_or_default(), meta.namespace.clone().unwrap_or_default());
+    let span = info_span!("pass", %namespace, schedule = name, generation = meta.generation);
+    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
+}
+
+/// One pass: observe, plan, act, report.
+async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ApiError>> {
+    let client = &context.kit.client;
+    let schedule = match fresh::<ZooKeeperBackupSchedule>(client, ("backup schedule", namespace, name), &[]).await? {
+        Fresh::Whole(schedule) => schedule,
+        Fresh::Undecodable(object, error) => {
+            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
+            say_undecodable::<ZooKeeperBackupSchedule>(client, &object, &error, &OF_UNDECODABLE).await?;
+            return Ok(Action::requeue(UNDECODABLE));
+        }
+        Fresh::Gone => {
+            context.memories.forget(namespace, name);
+            return Ok(Action::await_change());
+        }
+    };
+    let seen = observe(context, &schedule).await?;
+    let plan = plan(&seen);
+    // What was not done is not said either.
+    act(context, namespace, name, &plan.step).await.map_err(PassError::Act)?;
+    report(context, &schedule, &plan).await?;
+    Ok(Action::requeue(pause(context, namespace, name, &plan)))
+}
+
+/// Reads everything that a decision about a schedule needs, and decides nothing.
+async fn observe(context: &Context, schedule: &ZooKeeperBackupSchedule) -> Result<Seen, ApiError> {
+    let (namespace, name) = (schedule.namespace().unwrap_or_default(), schedule.name_any());
+    let hindrances = context.memories.with(&namespace, &name, |memory| memory.notes.hindrances(Instant::now()));
+    let refused = hindrances.into_values().find_map(|hindrance| match hindrance {
+        Hindrance::Refused { words, .. } => Some(words),
+        Hindrance::Overruled(_) => None,
+    });
+    let now = Timestamp::now();
+    let mut seen = Seen {
+        name,
+        namespace,
+        uid: schedule.uid().unwrap_or_default(),
+        generation: schedule.metadata.generation,
+        selected: context.selected.clone(),
+        created: schedule.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0),
+        now,
+        spec: schedule.spec.clone(),
+        status: schedule.status.clone().unwrap_or_default(),
+        last: None,
+        taken: None,
+        refused,
+    };
+    if let Some(last) = seen.status.last_backup.clone() {
+        seen.last = backup(context, &seen, &last).await?.filter(|last| last.ours);
+    }
+    if let Some(due) = due(&seen) {
+        seen.taken = backup(context, &seen, &due.name).await?;
+    }
+    Ok(seen)
+}
+
+/// The backup of that name. One that cannot be decoded is somebody else's.
+async fn backup(context: &Context, seen: &Seen, name: &str) -> Result<Option<BackupFacts>, ApiError> {
+    let (client, ask) = (&context.kit.client, [SCHEDULED_BY_ANNOTATION]);
+    let found = match fresh::<ZooKeeperBackup>(client, ("backup", &seen.namespace, name), &ask).await? {
+        Fresh::Whole(backup) => *backup,
+        Fresh::Undecodable(object, _) => {
+            let mut backup = ZooKeeperBackup::new(name, ZooKeeperBackupSpec::default());
+            backup.metadata = ObjectMeta { annotations: None, ..object.metadata };
+            backup
+        }
+        Fresh::Gone => return Ok(None),
+    };
+    let status = found.status.clone().unwrap_or_default();
+    let condition = status.conditions.into_iter().find(|condition| condition.type_ == "Completed");
+    Ok(Some(BackupFacts {
+        name: name.to_owned(),
+        ours: found.annotations().get(SCHEDULED_BY_ANNOTATION).is_some_and(|by| *by == seen.uid),
+        created: found.metadata.creation_timestamp.as_ref().map_or(seen.now, |time| time.0),
+        phase: status.phase.unwrap_or(BackupPhase::Pending),
+        message: condition.map_or_else(|| "it was not begun yet".to_owned(), |condition| condition.message),
+        ended: status.ended.map(|ended| ended.0),
+    }))
+}
+
+/// How soon to look again.
+fn pause(context: &Context, namespace: &str, name: &str, plan: &Decision) -> Duration {
+    let after = match &plan.step {
+        Step::Rest => {
+            let left = plan.status.next_schedule_time.as_ref().map(|next| next.0.duration_since(Timestamp::now()));
+            let left = left.and_then(|left| Duration::try_from(left).ok());
+            // Not before it is due: a pass that comes a moment early finds nothing.
+            return left.map_or(LONGEST_REST, |left| (left + EARLY).min(LONGEST_REST));
+        }
+        Step::Wait(code) => After::Wait(code),
+        Step::Create(_) => After::Step,
+    };
+    let schedules = context.memories.count();
+    spread(context.memories.with(namespace, name, |memory| memory.pace.after(after, schedules)))
+}
+
+/// Carries out one step.
+async fn act(context: &Context, namespace: &str, name: &str, step: &Step) -> Result<(), ApiError> {
+    let Step::Create(backup) = step else { return Ok(()) };
+    let answer = write::create(&context.kit.client, namespace, &backup.key, to_json(&backup.json)).await;
+    if let Err(error) = &answer {
+        let noted = |memory: &mut Memory| {
+            memory.notes.answered(backup, Vec::new(), Err(error), Instant::now());
+        };
+        context.memories.with(namespace, name, noted);
+    }
+    answer
+}
+
+/// The status when it changes, and an Event when a condition has another reason.
+async fn report(context: &Context, schedule: &ZooKeeperBackupSchedule, decision: &Decision) -> Result<(), ApiError> {
+    let before = schedule.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    for condition in &decision.conditions {
+        let wrong = matches!(condition.reason, "InvalidSchedule" | "BackupRefused" | "NameTaken" | "Failed");
+        if !status::said_before(before, condition, wrong) {
+            info!(reason = condition.reason, note = condition.message, "schedule");
+            context.kit.events.tell(condition, wrong, "Schedule", &schedule.object_ref(&())).await;
+        }
+    }
+    let conditions = status::conditions(before, &decision.conditions, schedule.metadata.generation);
+    let status = ScheduleStatus { conditions, ..decision.status.clone() };
+    if schedule.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    status::write::<ZooKeeperBackupSchedule>(&context.kit.client, &schedule.metadata, &status).await
+}
+
+/// What to do after a pass that failed.
+#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
+fn error_policy(schedule: Arc<WatchedSchedule>, error: &PassError<ApiError>, context: Arc<Context>) -> Action {
+    let meta = schedule.meta();
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let failed = |memory: &mut Memory| memory.pace.after_failure();
+    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
+    let (retry_ms, chain) = (delay.as_millis(), chain(error));
+    match error {
+        PassError::Api(api) | PassError::Act(api) if api.is_outdated() => {
+            warn!(namespace, schedule = name, retry_ms, error = chain, "outdated, looking again");
+        }
+        _ => error!(namespace, schedule = name, retry_ms, error = chain, "the pass failed"),
+    }
+    Action::requeue(delay)
+}

@@ -1,0 +1,102 @@
+//! The Job of a backup.
+//!
+//! Invariants: it contains no secret and no secret is in its arguments; it is created once and never changed.
+
+use serde_json::json;
+
+use super::Rendered;
+use super::job::{self, SCRATCH, Work};
+use super::merge;
+use crate::api::ZooKeeperBackupSpec;
+use crate::model::archive::ArchivePlace;
+use crate::model::names::{BACKUP_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
+
+/// The container that reports.
+pub const CONTAINER: &str = "backup";
+/// In seconds: how long all tries of a Job may take together, without a word of it.
+pub const DEADLINE: i32 = 3600;
+const SCRATCH_SIZE: &str = "10Gi";
+
+/// Everything that a Job depends on.
+#[derive(Clone, Debug)]
+pub struct BackupBlueprint<'a> {
+    /// Name of the `ZooKeeperBackup`.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+    /// What is wanted.
+    pub spec: &'a ZooKeeperBackupSpec,
+    /// Where the archive is.
+    pub place: &'a ArchivePlace,
+    /// The Secret with its credentials.
+    pub secret: Option<&'a str>,
+    /// Whose archive it is.
+    pub identity: &'a str,
+    /// The name of the pin.
+    pub pin: &'a str,
+    /// From when on that keeps nothing.
+    pub until: Option<String>,
+    /// The members, as `HOST:PORT`.
+    pub servers: &'a [String],
+    /// The ensemble's own account, by which a cloud may know its pods.
+    pub account: &'a str,
+    /// The Secrets with which its images are pulled.
+    pub pull_secrets: &'a [String],
+    /// What the operator knows about itself.
+    pub operator: &'a OperatorFacts,
+}
+
+/// Name of the Job.
+pub fn job_name(backup: &str) -> String {
+    format!("{backup}-backup")
+}
+
+/// The Job.
+pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
+    let BackupBlueprint { name, namespace, uid, spec, place, secret, identity, pin, until, servers, .. } = blueprint;
+    let mut args = vec!["job".to_owned(), "backup".to_owned(), format!("--pin={pin}")];
+    args.extend(job::whose(place, identity));
+    args.extend(until.iter().map(|until| format!("--until={until}")));
+    match &spec.at {
+        Some(at) => args.push(format!("--at={at}")),
+        None => args.extend(servers.iter().map(|server| format!("--server={server}"))),
+    }
+    args.push(format!("--scratch={SCRATCH}"));
+    let default = || json!({"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}});
+    let resources = spec.resources.as_ref().and_then(|resources| serde_json::to_value(resources).ok());
+    let labels =
+        json!({"app.kubernetes.io/name": "zookeeper-backup", BACKUP_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY});
+    let work = Work {
+        container: CONTAINER,
+        args,
+        env: None,
+        resources: resources.unwrap_or_else(default),
+        scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
+        place,
+        credentials: secret.map(job::credentials),
+        account: blueprint.account,
+        pull_secrets: blueprint.pull_secrets,
+        operator: blueprint.operator,
+        deadline: spec.deadline_seconds.unwrap_or(DEADLINE),
+        labels: &labels,
+    };
+    let key = ObjectKey { kind: Kind::Job, name: job_name(name) };
+    let mut json = json!({
+        "apiVersion": key.kind.resource().api_version,
+        "kind": key.kind.as_str(),
+        "metadata": {
+            "name": key.name,
+            "namespace": namespace,
+            "labels": labels,
+            "ownerReferences": [{
+                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperBackup", "name": name, "uid": uid,
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+    });
+    merge::fold(&mut json, json!({"spec": job::spec(&work)}));
+    Rendered { key, json }
+}
