@@ -80,7 +80,9 @@ fn the_reference_names_every_condition_reason_and_action() {
         words.extend(camel_case_words(&fs::read_to_string(entry.unwrap().path()).unwrap()));
     }
     words.extend(camel_case_words(&read("src/operator/ensemble/report.rs")));
-    words.extend(camel_case_words(&read("src/operator/restore/plan.rs")));
+    for file in ["restore/plan.rs", "backup/plan.rs", "schedule/plan.rs", "subject.rs", "kit/job.rs"] {
+        words.extend(camel_case_words(&read(&format!("src/operator/{file}"))));
+    }
     words.extend(camel_case_words(&read("src/operator/restore/report.rs")));
     words.extend(camel_case_words(&read("src/operator/kit/status.rs")));
     for word in ["MemberNotSynced", "QuorumAvailable", "StepNotTaken"] {

@@ -23,6 +23,7 @@ use super::archive::S3Spec;
     derive = "PartialEq",
     printcolumn(name = "Ensemble", type_ = "string", json_path = ".spec.ensemble"),
     printcolumn(name = "At", type_ = "string", json_path = ".spec.at"),
+    printcolumn(name = "Backup", type_ = "string", json_path = ".spec.backup"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Changes", type_ = "integer", json_path = ".status.plan.changes", description = "What the plan would create, set and delete"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -33,8 +34,12 @@ use super::archive::S3Spec;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = kube::core::Rule::new(
-        "self.ensemble == oldSelf.ensemble && self.at == oldSelf.at && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)"
+        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)"
     ).message("what is restored, and from where, cannot be changed: create another ZooKeeperRestore (dryRun, approvedPlan and changedSincePlan can be changed)"),
+    validation = kube::core::Rule::new("has(self.at) != has(self.backup)")
+        .message("name one of at (a zxid or a time) and backup (a ZooKeeperBackup)"),
+    validation = kube::core::Rule::new("!has(self.backup) || (!has(self.from) && !has(self.exclusive))")
+        .message("backup is a point of the ensemble's own archive, with its last transaction: use at instead, with from or exclusive"),
     validation = kube::core::Rule::new("(has(self.paths) && size(self.paths) > 0) || (has(self.znodes) && size(self.znodes) > 0)")
         .message("name at least one of paths (subtrees; / is everything) and znodes (single ones)"),
     validation = kube::core::Rule::new("!has(self.to) || (has(self.paths) ? size(self.paths) : 0) + (has(self.znodes) ? size(self.znodes) : 0) == 1")
@@ -60,11 +65,17 @@ pub struct ZooKeeperRestoreSpec {
     pub from: Option<RestoreFrom>,
 
     /// The point: a zxid such as "0x10000002a", or a time with its zone such as 2026-11-23T19:52:00Z. A zxid needs the quotes: YAML
-    /// takes it for a number without them.
+    /// takes it for a number without them. Either this or backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 40))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
         .message("at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]
-    pub at: String,
+    pub at: Option<String>,
+
+    /// The `ZooKeeperBackup` in this namespace whose point it is. It is waited for until it is completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 50))]
+    pub backup: Option<String>,
 
     /// Whether the point is just before that transaction or time, to undo a known one. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,8 @@ pub struct RestoreBlueprint<'a> {
     pub spec: &'a ZooKeeperRestoreSpec,
     /// Names of the ensemble's objects.
     pub names: &'a Names,
+    /// The point.
+    pub at: &'a str,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
     /// The Secret with its credentials.
@@ -51,8 +53,8 @@ pub struct RestoreBlueprint<'a> {
 
 /// The Job that plans.
 pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
-    let ZooKeeperRestoreSpec { at, exclusive, paths, znodes, to, existing, newer_than, delete_extra, .. } =
-        blueprint.spec;
+    let ZooKeeperRestoreSpec { exclusive, paths, znodes, to, existing, newer_than, delete_extra, .. } = blueprint.spec;
+    let at = blueprint.at;
     let mut args = vec!["job".to_owned(), "restore-plan".to_owned(), format!("--at={at}")];
     args.extend(exclusive.unwrap_or_default().then(|| "--exclusive".to_owned()));
     args.extend(paths.iter().flatten().map(|path| format!("--path={path}")));

@@ -218,7 +218,10 @@ async fn a_segment_that_is_deleted_after_it_was_listed_is_missing_in_its_own_log
     let store = place.store();
     let collection = Collection::of(&store, IDENTITY).await.unwrap();
     let work = tempfile::tempdir().unwrap();
-    let tree = async || tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await;
+    let tree = async || {
+        let built = tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await;
+        built.map(|built| built.tree)
+    };
     ruin(&place, &chain(), 1, Ruin::Deleted);
     assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest());
     let name = ruin(&place, &other(), 1, Ruin::Deleted);

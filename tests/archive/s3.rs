@@ -308,7 +308,8 @@ async fn an_object_that_the_store_refuses_to_give_is_missing_in_its_own_log_only
     let work = tempfile::tempdir().unwrap();
     let tree = async || {
         let collection = Collection::of(&store, IDENTITY).await?;
-        tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await
+        let built = tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await;
+        built.map(|built| built.tree)
     };
     for number in ["0100000001", "0100000004", "0100000007"] {
         proxy.rule(&[(&format!("GET 0000000000000007 {number}"), Rule::Deny)]);

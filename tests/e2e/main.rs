@@ -4,6 +4,7 @@
 //! side. A test that fails prints what the cluster says of its namespace.
 
 mod archive;
+mod backup;
 mod birth;
 mod cluster;
 mod disaster;

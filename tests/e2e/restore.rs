@@ -12,13 +12,13 @@ use super::cluster::{PATIENCE, Space, eventually, in_namespace, kill_operator};
 use super::gateway::{BUCKET, Gateway, SECRET};
 use super::writers::connect;
 
-struct Restore<'a> {
+pub struct Restore<'a> {
     space: &'a Space,
     name: &'a str,
 }
 
 impl<'a> Restore<'a> {
-    async fn create(space: &'a Space, name: &'a str, spec: Value) -> Self {
+    pub async fn create(space: &'a Space, name: &'a str, spec: Value) -> Self {
         let manifest = json!({
             "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperRestore", "metadata": {"name": name}, "spec": spec,
         });
@@ -41,7 +41,7 @@ impl<'a> Restore<'a> {
     }
 
     /// Waits for a condition to have this status and reason, and gives its message.
-    async fn condition(&self, name: &str, status: &str, reason: &str) -> String {
+    pub async fn condition(&self, name: &str, status: &str, reason: &str) -> String {
         let what = format!("{} to have {name}={status} for {reason}", self.name);
         let mut message = String::new();
         eventually(PATIENCE, &what, async || {

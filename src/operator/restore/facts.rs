@@ -1,6 +1,6 @@
 //! What is seen of a restore in one pass: the restore itself, its ensemble, and its Jobs.
 
-use crate::api::{RestoreStatus, ZooKeeperRestoreSpec};
+use crate::api::{BackupPhase, RestoreStatus, ZooKeeperRestoreSpec};
 use crate::model::Names;
 use crate::model::observed::OperatorFacts;
 use crate::operator::kit::job::JobFacts;
@@ -25,6 +25,8 @@ pub struct Seen {
     pub operator: OperatorFacts,
     /// The ensemble, if there is one.
     pub ensemble: Option<EnsembleFacts>,
+    /// The backup that is named, if there is one of that name.
+    pub backup: Option<BackupPoint>,
     /// Another restore that changes its znodes now.
     pub other: Option<String>,
     /// The Job that plans.
@@ -33,4 +35,19 @@ pub struct Seen {
     pub applying: Option<JobFacts>,
     /// The words with which the API server refused the last write.
     pub refused: Option<String>,
+}
+
+/// What a restore needs to know of a backup.
+#[derive(Clone, Debug, Default)]
+pub struct BackupPoint {
+    /// How far it is.
+    pub phase: BackupPhase,
+    /// What its condition says.
+    pub message: String,
+    /// Whose point it is.
+    pub identity: Option<String>,
+    /// In which archive.
+    pub archive: Option<String>,
+    /// The point.
+    pub zxid: Option<String>,
 }

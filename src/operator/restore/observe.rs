@@ -7,12 +7,12 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::{Client, ResourceExt as _};
 
 use super::Context;
-use super::facts::Seen;
-use crate::api::{RestorePhase, ZooKeeperRestore};
+use super::facts::{BackupPoint, Seen};
+use crate::api::{BackupStatus, RestorePhase, ZooKeeperBackup, ZooKeeperRestore};
 use crate::model::names::RESTORE_LABEL;
 use crate::model::{Hindrance, Names};
 use crate::operator::kit::job::Jobs;
-use crate::operator::kit::read::{Owner, pages};
+use crate::operator::kit::read::{Fresh, Owner, fresh, pages};
 use crate::operator::kit::timeout::ApiError;
 use crate::operator::subject;
 use crate::render::restore::{CONTAINER, apply_name, plan_name};
@@ -48,10 +48,26 @@ pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Se
         status: restore.status.clone().unwrap_or_default(),
         operator: context.operator.clone(),
         ensemble,
+        backup: backup(client, &namespace, restore).await?,
         other: if about_to(restore) { other(client, &namespace, &uid, &restore.spec.ensemble).await? } else { None },
         planning,
         applying,
         refused,
+    })
+}
+
+/// The backup that is named. Of one that cannot be decoded nothing is known.
+async fn backup(client: &Client, namespace: &str, restore: &ZooKeeperRestore) -> Result<Option<BackupPoint>, ApiError> {
+    let planned = restore.status.as_ref().is_some_and(|status| status.plan.is_some());
+    let Some(name) = restore.spec.backup.as_ref().filter(|_| !planned) else { return Ok(None) };
+    Ok(match fresh::<ZooKeeperBackup>(client, ("backup", namespace, name), &[]).await? {
+        Fresh::Gone => None,
+        Fresh::Undecodable(..) => Some(BackupPoint::default()),
+        Fresh::Whole(backup) => {
+            let BackupStatus { phase, conditions, identity, archive, zxid, .. } = backup.status.unwrap_or_default();
+            let message = conditions.into_iter().next().map(|condition| condition.message).unwrap_or_default();
+            Some(BackupPoint { phase: phase.unwrap_or_default(), message, identity, archive, zxid })
+        }
     })
 }
 

@@ -5,8 +5,8 @@
 //! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile. A Job that is gone is not made again: what
 //!   it brought back, clients may have deleted since.
 
-use super::facts::Seen;
-use crate::api::{ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
+use super::facts::{BackupPoint, Seen};
+use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
 use crate::model::archive::ArchivePlace;
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::subject::{self, EnsembleFacts, Obstacle};
@@ -91,6 +91,11 @@ fn planning(seen: &Seen) -> Decision {
         Ok(found) => found,
         Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
     };
+    let at = match at(seen, &archive) {
+        Ok(at) => at,
+        Err(Obstacle(reason @ ("BackupFailed" | "BackupElsewhere"), text)) => return seen.fails(reason, text),
+        Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
+    };
     if seen.status.identity.as_ref().is_some_and(|planned| *planned != identity) {
         return seen.fails("EnsembleReplaced", REPLACED.to_owned());
     }
@@ -98,7 +103,7 @@ fn planning(seen: &Seen) -> Decision {
     let seen = &Seen { status, ..seen.clone() };
     let Some(job) = &seen.planning else {
         let text = "a Job makes the plan".to_owned();
-        return seen.creates(plan_job(&archive.blueprint(seen)), RestorePhase::Planning, "Planning", text);
+        return seen.creates(plan_job(&archive.blueprint(seen, &at)), RestorePhase::Planning, "Planning", text);
     };
     match (job.report().and_then(|report| report.plan.clone()), job) {
         (Some(plan), _) => {
@@ -158,7 +163,7 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
         return seen.waits(RestorePhase::Planned, Obstacle("AnotherRestore", text));
     }
     let replan = seen.spec.changed_since_plan.unwrap_or_default() == ChangedPolicy::Replan;
-    let job = apply_job(&archive.blueprint(seen), &plan.hash, replan);
+    let job = apply_job(&archive.blueprint(seen, &plan.zxid), &plan.hash, replan);
     seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned())
 }
 
@@ -218,12 +223,13 @@ struct Archive<'a> {
 }
 
 impl Archive<'_> {
-    fn blueprint<'a>(&'a self, seen: &'a Seen) -> RestoreBlueprint<'a> {
+    fn blueprint<'a>(&'a self, seen: &'a Seen, at: &'a str) -> RestoreBlueprint<'a> {
         RestoreBlueprint {
             name: &seen.name,
             uid: &seen.uid,
             spec: &seen.spec,
             names: &seen.names,
+            at,
             place: &self.place,
             secret: self.secret.as_deref(),
             identity: &self.identity,
@@ -232,6 +238,39 @@ impl Archive<'_> {
             pull_secrets: &self.ensemble.pull_secrets,
             operator: &seen.operator,
         }
+    }
+}
+
+/// The point, as it is asked for or as its backup has it.
+fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
+    let Some(name) = &seen.spec.backup else {
+        let none = || Obstacle("BackupNotFound", "neither at nor backup is named: create another one".to_owned());
+        return seen.spec.at.clone().ok_or_else(none);
+    };
+    let Some(backup) = &seen.backup else {
+        let text = format!("there is no ZooKeeperBackup {name} in this namespace: create it");
+        return Err(Obstacle("BackupNotFound", text));
+    };
+    let BackupPoint { phase, message, identity, archive: place, zxid } = backup;
+    match (phase, zxid) {
+        (BackupPhase::Failed, _) => {
+            Err(Obstacle("BackupFailed", format!("ZooKeeperBackup {name} has failed: {message}")))
+        }
+        (BackupPhase::Completed, Some(zxid))
+            if identity.as_ref() == Some(&archive.identity) && place.as_ref() == Some(&archive.place.described()) =>
+        {
+            Ok(zxid.clone())
+        }
+        (BackupPhase::Completed, _) => {
+            let whose = identity.as_deref().unwrap_or("an unknown ensemble");
+            let (zxid, place) =
+                (zxid.as_deref().unwrap_or("unknown"), place.as_deref().unwrap_or("an unknown archive"));
+            let text = format!(
+                "ZooKeeperBackup {name} is of {whose} in {place}, which is not this ensemble's archive now: create a ZooKeeperRestore with from, and at {zxid}"
+            );
+            Err(Obstacle("BackupElsewhere", text))
+        }
+        _ => Err(Obstacle("BackupUnfinished", format!("ZooKeeperBackup {name} is not completed yet: {message}"))),
     }
 }
 

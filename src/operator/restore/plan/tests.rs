@@ -37,6 +37,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             pull_secrets: vec!["pull".to_owned()],
             members: 3,
         }),
+        backup: None,
         other: None,
         planning: None,
         applying: None,
@@ -135,6 +136,35 @@ fn what_was_completed_or_has_failed_is_never_carried_out_again() {
         assert_eq!((decision.step, decision.status.observed_generation), (Step::Rest, Some(9)));
         assert_eq!((decision.status.phase, decision.conditions), (Some(phase), None));
     }
+}
+
+#[test]
+fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
+    let mut seen = seen(json!({"at": null, "backup": "nightly"}));
+    let reason = |seen: &Seen| (plan(seen).status.phase.unwrap(), said(&plan(seen)).1);
+    assert_eq!(reason(&seen), (RestorePhase::Pending, "BackupNotFound"));
+    let mut backup = BackupPoint {
+        phase: BackupPhase::Running,
+        message: "it runs".to_owned(),
+        identity: Some("one".to_owned()),
+        archive: Some("s3://backups".to_owned()),
+        zxid: None,
+    };
+    seen.backup = Some(backup.clone());
+    assert_eq!(reason(&seen), (RestorePhase::Pending, "BackupUnfinished"));
+    backup = BackupPoint { phase: BackupPhase::Completed, zxid: Some("0x10000002a".to_owned()), ..backup };
+    seen.backup = Some(backup.clone());
+    let args = created(&plan(&seen)).json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(args.contains("--at=0x10000002a"), "{args}");
+    for wrong in [
+        BackupPoint { identity: Some("two".to_owned()), ..backup.clone() },
+        BackupPoint { archive: Some("s3://others".to_owned()), ..backup.clone() },
+    ] {
+        seen.backup = Some(wrong);
+        assert_eq!(reason(&seen), (RestorePhase::Failed, "BackupElsewhere"));
+    }
+    seen.backup = Some(BackupPoint { phase: BackupPhase::Failed, ..backup });
+    assert_eq!(reason(&seen), (RestorePhase::Failed, "BackupFailed"));
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! Points of an archive that a `ZooKeeperBackup` keeps, by hand and by a schedule.
+
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use menagerie::api::{BackupPhase, BackupStatus, ZooKeeperBackup, ZooKeeperBackupSchedule};
+use menagerie::archive::pins;
+use serde_json::{Value, json};
+use zookeeper_client::{Acls, CreateMode};
+use zookeeper_files::ids::Zxid;
+
+use super::archive::{BRIDGE, write_secret};
+use super::cluster::{PATIENCE, Space, eventually, in_namespace, kill_operator};
+use super::gateway::{BUCKET, Gateway, SECRET};
+use super::restore::Restore;
+use super::writers::connect;
+
+fn manifest(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "menagerie.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+async fn create(space: &Space, name: &str, spec: Value) -> Api<ZooKeeperBackup> {
+    let api = Api::namespaced(space.client.clone(), &space.name);
+    let patch = Patch::Apply(manifest("ZooKeeperBackup", name, &spec));
+    api.patch(name, &PatchParams::apply("e2e"), &patch).await.unwrap();
+    api
+}
+
+/// Waits for the reason of its condition, and gives the status.
+async fn said(api: &Api<ZooKeeperBackup>, name: &str, reason: &str) -> BackupStatus {
+    let mut last = BackupStatus::default();
+    eventually(PATIENCE, &format!("backup {name} to say {reason}"), async || {
+        last = api.get(name).await.unwrap().status.unwrap_or_default();
+        last.conditions.iter().any(|condition| condition.reason == reason)
+    })
+    .await;
+    last
+}
+
+async fn scheduled(space: &Space) {
+    let api: Api<ZooKeeperBackupSchedule> = Api::namespaced(space.client.clone(), &space.name);
+    let spec = json!({"schedule": "30 2 29 2 *", "timeZone": "Europe/Berlin", "immediate": true, "backup": {"ensemble": "zk", "keepDays": 2}});
+    let patch = Patch::Apply(manifest("ZooKeeperBackupSchedule", "leap", &spec));
+    api.patch("leap", &PatchParams::apply("e2e"), &patch).await.unwrap();
+    eventually(PATIENCE, "the schedule's first backup to succeed", async || {
+        let status = api.get("leap").await.unwrap().status.unwrap_or_default();
+        let succeeded = status.conditions.iter().find(|condition| condition.type_ == "LastBackupSucceeded");
+        succeeded.is_some_and(|condition| condition.status == "True")
+    })
+    .await;
+    let status = api.get("leap").await.unwrap().status.unwrap();
+    assert_eq!(status.next_schedule_time.unwrap().0.to_string(), "2028-02-29T01:30:00Z");
+    let name = status.last_successful_backup.unwrap();
+    assert!(name.starts_with("leap-20"), "{name}");
+    // It is no part of its schedule, and expires by itself.
+    space.kubectl(&["delete", "zkbs", "leap"]);
+    let expires = space.kubectl(&["get", "zkb", &name, "-o", "jsonpath={.status.expires}"]);
+    assert!(expires.ends_with('Z'), "{expires}");
+    let backups: Api<ZooKeeperBackup> = Api::namespaced(space.client.clone(), &space.name);
+    let made = backups.list(&ListParams::default().labels("menagerie.dev/backup-schedule=leap")).await.unwrap();
+    assert_eq!(made.items.len(), 1, "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_restored_by_its_name() {
+    in_namespace("backup", |space| async move {
+        let gateway = Gateway::start(BRIDGE).await;
+        write_secret(&space, SECRET);
+        // Before its ensemble, and without an archive, it waits and says for what.
+        let api = create(&space, "early", json!({"ensemble": "zk", "keepDays": 1})).await;
+        said(&api, "early", "EnsembleNotFound").await;
+        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
+        let identity = zk.ready(3).await.identity.unwrap();
+        said(&api, "early", "NoArchive").await;
+        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let client = connect(&zk.address("client").await).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        client.create("/app", b"kept", &options).await.unwrap();
+        let archive = json!({"spec": {"archive": {"s3": s3}}}).to_string();
+        space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &archive]);
+        zk.condition("ContinuousArchiving", "True", "Shipping").await;
+        let early = said(&api, "early", "Completed").await;
+        assert!(early.znodes.unwrap() > 4, "{early:?}");
+
+        for n in 0..100 {
+            client.create(&format!("/app/{n}"), b"data", &options).await.unwrap();
+        }
+        let (stat, _) = client.create("/app/last", b"data", &options).await.unwrap();
+        let last = Zxid(stat.czxid.cast_unsigned());
+        // At once: what was acknowledged is not archived yet.
+        create(&space, "point", json!({"ensemble": "zk"})).await;
+        eventually(PATIENCE, "the Job's pod", async || {
+            let pods = ListParams::default().labels("batch.kubernetes.io/job-name=point-backup");
+            !space.pods().list(&pods).await.unwrap().items.is_empty()
+        })
+        .await;
+        kill_operator(&space.client).await;
+        space.kubectl(&["delete", "pod", "-l", "batch.kubernetes.io/job-name=point-backup", "--wait=false"]);
+        let status = said(&api, "point", "Completed").await;
+        assert_eq!(status.phase, Some(BackupPhase::Completed));
+        let zxid = u64::from_str_radix(status.zxid.as_ref().unwrap().trim_start_matches("0x"), 16).unwrap();
+        assert!(zxid >= last.0, "{status:?}");
+        let kept = pins::all(&gateway.store(), &identity).await.unwrap();
+        let pin = kept.iter().find(|pin| Some(&pin.name) == status.pin.as_ref()).unwrap();
+        assert_eq!((pin.to.0, pin.until), (zxid, None));
+        assert!(kept.iter().any(|pin| Some(&pin.name) == early.pin.as_ref() && pin.until.is_some()));
+        let row = space.kubectl(&["get", "zkb", "point", "--no-headers"]);
+        assert!(row.contains("Completed") && row.contains(status.zxid.as_ref().unwrap()), "{row}");
+        let refused = space.fails(&["patch", "zkb", "point", "--type=merge", "-p", r#"{"spec":{"keepDays":3}}"#]);
+        assert!(refused.unwrap().contains("cannot be changed: create another ZooKeeperBackup"));
+
+        for n in 0..100 {
+            client.delete(&format!("/app/{n}"), None).await.unwrap();
+        }
+        let undo = json!({"ensemble": "zk", "backup": "point", "paths": ["/app"], "dryRun": false});
+        let undo = Restore::create(&space, "undo", undo).await;
+        undo.condition("Completed", "True", "Completed").await;
+        assert_eq!(client.get_data("/app/99").await.unwrap().0, b"data");
+
+        scheduled(&space).await;
+        let refused = manifest("ZooKeeperBackupSchedule", "six", &json!({"schedule": "0 0 3 * * *", "backup": {"ensemble": "zk", "keepDays": 2}}));
+        let refused = Api::<ZooKeeperBackupSchedule>::namespaced(space.client.clone(), &space.name)
+            .patch("six", &PatchParams::apply("e2e"), &Patch::Apply(refused))
+            .await;
+        assert!(refused.unwrap_err().to_string().contains("There is none for seconds"));
+    })
+    .await;
+}
