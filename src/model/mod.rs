@@ -6,6 +6,7 @@ mod amounts;
 pub mod archive;
 pub mod bounded;
 pub mod charter;
+pub mod cron;
 pub mod desired;
 #[cfg(test)]
 pub mod fixtures;

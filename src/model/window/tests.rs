@@ -45,7 +45,7 @@ fn what_is_no_time_or_never_comes_is_refused_with_an_example() {
         ("0 3 * * SUNMON", None, "its day of week \"SUNMON\""),
         ("0 1MON * * *", None, "its hour \"1MON\""),
         ("60 24 * * *", None, "such as \"0 3 * * 6\": its minute \"60\" is not within 0 to 59, its hour \"24\""),
-        ("0 0 30 2 *", None, "never opens"),
+        ("0 0 30 2 *", None, "never comes"),
         ("0 3 * * *", Some("Mars/Olympus"), "Europe/Berlin"),
     ] {
         let refused = window(opens, zone, 5).unwrap_err();
