@@ -8,7 +8,7 @@ mod restore;
 mod schema;
 mod status;
 
-pub use archive::{ArchiveSpec, FromSpec, S3Spec};
+pub use archive::{ArchiveSpec, FromSpec, RetentionSpec, S3Spec};
 pub use ensemble::{
     AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,

@@ -3,6 +3,7 @@
 //! A Job's pod reports what came of it through its termination message, and its exit code says whether trying again may help.
 
 mod archive_options;
+mod prune;
 mod restore;
 
 use std::fs;
@@ -34,6 +35,8 @@ enum Command {
     RestorePlan(Box<restore::PlanOptions>),
     /// Carry out a plan of a restore that is stored in an archive
     RestoreApply(Box<restore::ApplyOptions>),
+    /// Delete from an archive what is older than is to be kept
+    Prune(prune::PruneOptions),
 }
 
 /// The exit code that says that trying again may help: wrong arguments and panics have others.
@@ -62,6 +65,7 @@ pub fn main(options: Options) -> i32 {
                 match command {
                     Command::RestorePlan(options) => restore::plan(&options).await,
                     Command::RestoreApply(options) => restore::apply(&options).await,
+                    Command::Prune(options) => prune::prune(&options).await,
                 }
             };
             // Process 1 of a container is not ended by a signal that it does not handle. It may stop anywhere.

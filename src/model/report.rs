@@ -22,9 +22,28 @@ pub struct Report {
     /// What was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<RestoreApplied>,
+    /// What was deleted of an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// Why it ended before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// What a run deleted of an archive, in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pruned {
+    /// Those that are gone.
+    pub deleted: u64,
+    /// Those that the store refused to delete.
+    pub refused: u64,
+    /// Those of which it is not known.
+    pub failed: u64,
+    /// Those that were not tried any more.
+    pub left: u64,
+    /// Bases that stay, since they have changed meanwhile.
+    pub changed: u64,
 }
 
 impl Report {

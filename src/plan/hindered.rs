@@ -102,7 +102,12 @@ fn pods_need(seen: &Observation, held: &Held) -> bool {
                 && held.key.name != seen.names.client()
                 && !seen.objects.contains_key(&held.key)
         }
-        Kind::PodDisruptionBudget | Kind::PersistentVolumeClaim | Kind::Pod | Kind::StatefulSet | Kind::Job => false,
+        Kind::PodDisruptionBudget
+        | Kind::PersistentVolumeClaim
+        | Kind::Pod
+        | Kind::StatefulSet
+        | Kind::CronJob
+        | Kind::Job => false,
     }
 }
 

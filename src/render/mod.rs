@@ -4,8 +4,10 @@
 
 mod claim;
 mod config;
+mod job;
 mod merge;
 mod pod;
+mod prune;
 pub mod restore;
 mod services;
 mod set;
@@ -105,6 +107,7 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
         json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "IfHealthyBudget"}}),
     ));
     objects.push(set::stateful_set(blueprint));
+    objects.extend(prune::cron_job(blueprint));
     objects.into_iter().map(sealed).collect()
 }
 

@@ -21,7 +21,7 @@ use super::gateway::{Gateway, KEY, SECRET, store_at};
 use super::proxy::{Proxy, Trouble};
 use super::shipping::{IDENTITY, Place, at, chain};
 
-const DAY: i64 = 24 * 60 * 60 * 1000;
+pub const DAY: i64 = 24 * 60 * 60 * 1000;
 const KEEP: Wish = Wish { window: 30 * DAY, pins: Vec::new() };
 
 /// Nine segments of one transaction each, and bases of the 2nd, the 5th and the 8th.
@@ -48,7 +48,7 @@ async fn shipped(store: &Store, count: usize, bases: &[usize]) -> Place {
 }
 
 /// In a folder, with bases of 40, 35 and 10 days, and log as old.
-async fn aged() -> (Place, String) {
+pub async fn aged() -> (Place, String) {
     let folder = Place::new();
     let place = archived(&folder.store()).await;
     // The folder of the store is the one that is asked for; the member's is another.
@@ -70,13 +70,13 @@ async fn aged() -> (Place, String) {
     (place, target)
 }
 
-fn base(place: &Place, counter: u64) -> PathBuf {
+pub fn base(place: &Place, counter: u64) -> PathBuf {
     let key = BaseKey { zxid: at(1, counter), chain: chain() };
     place.archive().join(key.folder(IDENTITY))
 }
 
 /// Makes a file, or all files of a folder, so much older.
-fn age(path: &Path, millis: i64) {
+pub fn age(path: &Path, millis: i64) {
     let time = SystemTime::now() - Duration::from_millis(millis.unsigned_abs());
     let files = if path.is_dir() {
         fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect()
@@ -88,16 +88,16 @@ fn age(path: &Path, millis: i64) {
     }
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_menagerie")).args(arguments).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The counters of the segments that are there.
-async fn log(store: &Store) -> Vec<u64> {
+pub async fn log(store: &Store) -> Vec<u64> {
     let segments = menagerie::archive::chains::segments(store, IDENTITY, &chain()).await.unwrap();
     segments.iter().map(|key| key.first.counter()).collect()
 }

@@ -1,0 +1,121 @@
+//! What the Jobs of restores and of retention have in common: a pod that does one thing, as narrow as a member's, and how often it is
+//! tried.
+//!
+//! Invariants: they contain no secret and no secret is in their arguments.
+
+use serde_json::{Value, json};
+
+use super::pod::{pod_security, restricted};
+use crate::model::archive::ArchivePlace;
+use crate::model::observed::OperatorFacts;
+
+/// A folder of the pod.
+pub(super) const SCRATCH: &str = "/scratch";
+const CREDENTIALS: &str = "/archive";
+/// A Job that fails for a reason that may pass is tried so often, with pauses of 10 s, 20 s and so on.
+const TRIES: u32 = 6;
+
+/// What a Job's pod runs.
+pub(super) struct Work<'a> {
+    /// Name of its only container.
+    pub container: &'a str,
+    /// What it is asked to do, and of whose archive ([`whose`]).
+    pub args: Vec<String>,
+    /// Its environment.
+    pub env: Option<Value>,
+    /// Its resources.
+    pub resources: Value,
+    /// Size of the folder [`SCRATCH`], for what it fetches.
+    pub scratch: Option<&'a str>,
+    /// Where the archive is.
+    pub place: &'a ArchivePlace,
+    /// The volume of the Secret with the archive's credentials.
+    pub credentials: Option<Value>,
+    /// The account, by which a cloud may know the pod.
+    pub account: &'a str,
+    /// The Secrets with which its image is pulled.
+    pub pull_secrets: &'a [String],
+    /// What the operator knows about itself.
+    pub operator: &'a OperatorFacts,
+    /// Seconds after which all tries together are given up.
+    pub deadline: i32,
+    /// What its pods are found by.
+    pub labels: &'a Value,
+}
+
+/// The `spec` of the Job.
+pub(super) fn spec(work: &Work<'_>) -> Value {
+    json!({
+        "backoffLimit": TRIES,
+        "activeDeadlineSeconds": work.deadline,
+        // The exit codes 1 and 2 say that trying again does not help.
+        "podFailurePolicy": {"rules": [
+            {"action": "FailJob", "onExitCodes": {"containerName": work.container, "operator": "In", "values": [1, 2]}},
+            // A drained node is no failure of the work.
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        ]},
+        "template": {"metadata": {"labels": work.labels}, "spec": pod(work)},
+    })
+}
+
+fn pod(work: &Work<'_>) -> Value {
+    let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+    if let Some(size) = work.scratch {
+        mounts.push(json!({"name": "scratch", "mountPath": SCRATCH}));
+        volumes.push(json!({"name": "scratch", "emptyDir": {"sizeLimit": size}}));
+    }
+    if let Some(secret) = &work.credentials {
+        mounts.push(json!({"name": "archive", "mountPath": CREDENTIALS, "readOnly": true}));
+        volumes.push(json!({"name": "archive", "secret": secret}));
+    }
+    let pull_secrets: Vec<Value> = work.pull_secrets.iter().map(|name| json!({"name": name})).collect();
+    json!({
+        "restartPolicy": "Never",
+        // It stops anywhere.
+        "terminationGracePeriodSeconds": 5,
+        // The archive may be reached by the account's own identity.
+        "serviceAccountName": work.account,
+        "imagePullSecrets": pull_secrets,
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "securityContext": pod_security(work.operator),
+        "containers": [container(work, mounts)],
+        "volumes": volumes,
+    })
+}
+
+fn container(work: &Work<'_>, mounts: Vec<Value>) -> Value {
+    let ArchivePlace { target: _, region, endpoint, credentials: _ } = work.place;
+    let mut args = work.args.clone();
+    args.extend(region.iter().map(|region| format!("--region={region}")));
+    args.extend(endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
+    args.extend(work.credentials.iter().map(|_| format!("--credentials={CREDENTIALS}")));
+    // A kubelet takes $(NAME) for the value of a variable, and the super user's password is one: it would stand in a path.
+    let args: Vec<String> = args.into_iter().map(|arg| arg.replace('$', "$$")).collect();
+    let mut container = json!({
+        "name": work.container,
+        "image": work.operator.agent_image,
+        "args": args,
+        "securityContext": restricted(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": work.resources,
+        "volumeMounts": mounts,
+    });
+    if let Some(env) = &work.env {
+        container["env"] = env.clone();
+    }
+    if let Some(policy) = &work.operator.agent_pull_policy {
+        container["imagePullPolicy"] = json!(policy);
+    }
+    container
+}
+
+/// The arguments that name an archive, and whose it is.
+pub(super) fn whose(place: &ArchivePlace, identity: &str) -> [String; 2] {
+    [format!("--archive={}", place.target), format!("--identity={identity}")]
+}
+
+/// The volume of a Secret.
+pub(super) fn credentials(secret: &str) -> Value {
+    json!({"secretName": secret, "defaultMode": 0o440})
+}
