@@ -1,7 +1,11 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
+use menagerie::api::ZooKeeperRestoreSpec;
+use menagerie::model::Beginning;
+use menagerie::model::archive::ArchivePlace;
 use menagerie::model::observed::OperatorFacts;
 use menagerie::render::Blueprint;
+use menagerie::render::restore::{RestoreBlueprint, apply_job, plan_job};
 use serde_json::{Value, json};
 
 use rendered::objects;
@@ -13,6 +17,11 @@ mod rendered;
 
 fn rendered(spec: Value) -> String {
     serde_saphyr::to_string(&objects(spec, |_| {})).unwrap()
+}
+
+/// It had a quorum before.
+fn born(blueprint: &mut Blueprint<'_>) {
+    blueprint.charter.beginning = Beginning::TakenUp;
 }
 
 fn of_kind(objects: Vec<Value>, kind: &str) -> Value {
@@ -39,9 +48,7 @@ fn the_least_that_one_can_say() {
 
 #[test]
 fn everything_that_one_can_say() {
-    golden(
-        "everything",
-        &rendered(json!({
+    let spec = json!({
             "replicas": 3,
             "version": "3.9.4",
             "image": {"repository": "example.org/zk", "tag": "3.9.4-jre-17", "pullPolicy": "Always", "pullSecrets": ["regcred"]},
@@ -59,6 +66,13 @@ fn everything_that_one_can_say() {
                 },
                 "intervalSeconds": 5,
                 "copies": 1,
+                "retention": {
+                    "keepDays": 30,
+                    "credentialsSecret": "pruner-keys",
+                    "schedule": "30 3 * * *",
+                    "suspend": true,
+                    "resources": {"limits": {"cpu": "500m"}},
+                },
             },
             "podTemplate": {
                 "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
@@ -76,8 +90,116 @@ fn everything_that_one_can_say() {
                     "volumes": [{"name": "extra", "emptyDir": {}}],
                 },
             },
-        })),
+    });
+    golden("everything", &serde_saphyr::to_string(&objects(spec, born)).unwrap());
+}
+
+fn pruned(retention: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Option<Value> {
+    let archive = json!({"s3": {"bucket": "backups", "credentialsSecret": "keys"}, "retention": retention});
+    let spec = json!({"replicas": 3, "version": "3.9.5", "archive": archive});
+    objects(spec, change).into_iter().find(|object| object["kind"] == "CronJob")
+}
+
+#[test]
+fn what_prunes_is_a_cron_job_of_a_born_ensemble_whose_pods_no_service_selects() {
+    assert_eq!(pruned(json!({"keepDays": 30}), |_| {}), None, "nothing is archived of before the birth");
+    assert_eq!(pruned(Value::Null, born), None);
+    let job = pruned(json!({"keepDays": 30}), born).unwrap();
+    assert_eq!((&job["metadata"]["name"], &job["spec"]["concurrencyPolicy"]), (&json!("zk-prune"), &json!("Forbid")));
+    let run = &job["spec"]["jobTemplate"];
+    let pod = &run["spec"]["template"];
+    // Neither the members' Services nor the operator's watches see them.
+    assert_eq!(run["metadata"]["labels"], pod["metadata"]["labels"]);
+    assert_eq!(
+        pod["metadata"]["labels"],
+        json!({"app.kubernetes.io/name": "zookeeper-prune", "menagerie.dev/prune": "zk"})
     );
+    assert_eq!(
+        pod["spec"]["containers"][0]["args"],
+        json!([
+            "job",
+            "prune",
+            "--keep-days=30",
+            "--archive=s3://backups",
+            "--identity=identity",
+            "--credentials=/archive"
+        ])
+    );
+    assert_eq!(pod["spec"]["volumes"][0]["secret"]["secretName"], "keys");
+}
+
+#[test]
+fn two_ensembles_are_pruned_at_minutes_of_their_own_in_utc() {
+    let of = |identity: &str| {
+        let change = |blueprint: &mut Blueprint<'_>| {
+            born(blueprint);
+            blueprint.charter.identity = identity.to_owned();
+        };
+        let job = pruned(json!({"keepDays": 30}), change).unwrap();
+        assert_eq!(job["spec"]["timeZone"], "Etc/UTC");
+        job["spec"]["schedule"].as_str().unwrap().to_owned()
+    };
+    let one = of("0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a11");
+    assert_ne!(one, of("0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a12"));
+    assert_eq!(one, of("0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a11"));
+}
+
+/// A container of a member as a Job has it: the hardening is one.
+#[test]
+fn a_pod_that_prunes_may_no_more_than_a_member_and_knows_no_password() {
+    let pod = pruned(json!({"keepDays": 30}), born).unwrap()["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
+    let member = server(json!({"replicas": 3, "version": "3.9.5"}));
+    for field in ["securityContext", "automountServiceAccountToken", "enableServiceLinks"] {
+        assert_eq!(pod[field], member[field], "{field}");
+    }
+    assert_eq!(pod["containers"][0]["securityContext"], member["containers"][0]["securityContext"]);
+    assert!(pod["containers"][0]["env"].is_null() && !pod.to_string().contains("zk-super"), "{pod}");
+}
+
+#[test]
+fn the_jobs_of_a_restore() {
+    let spec: ZooKeeperRestoreSpec = serde_json::from_value(json!({
+        "ensemble": "zk", "at": "0x10000002a", "exclusive": true, "paths": ["/app", "/$(HOME)"], "znodes": ["/one"], "to": "/old",
+        "existing": "KeepNewer", "newerThan": "0x5", "deleteExtra": true, "deadlineSeconds": 60, "scratchSize": "1Gi",
+        "resources": {"limits": {"cpu": "1", "memory": "4Gi"}},
+    }))
+    .unwrap();
+    let plain: ZooKeeperRestoreSpec =
+        serde_json::from_value(json!({"ensemble": "zk", "at": "2026-11-23T19:52:00Z", "paths": ["/"]})).unwrap();
+    let names = names::names();
+    let place = ArchivePlace {
+        target: "s3://backups/zookeeper/prod".into(),
+        region: Some("eu-central-1".into()),
+        endpoint: Some("https://s3.example.org".into()),
+        credentials: true,
+    };
+    let bare = ArchivePlace { target: "s3://b-1".into(), region: None, endpoint: None, credentials: false };
+    let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
+    let pulls = ["regcred".to_owned()];
+    let full = RestoreBlueprint {
+        name: "undo",
+        uid: "uid",
+        spec: &spec,
+        names: &names,
+        place: &place,
+        secret: Some("keys"),
+        identity: "identity",
+        same: true,
+        account: "zk",
+        pull_secrets: &pulls,
+        operator: &operator,
+    };
+    let least = RestoreBlueprint {
+        spec: &plain,
+        place: &bare,
+        secret: None,
+        same: false,
+        pull_secrets: &[],
+        operator: &OperatorFacts { agent_pull_policy: Some("Never".into()), assigned_ids: true, ..operator.clone() },
+        ..full.clone()
+    };
+    let jobs = [plan_job(&full), apply_job(&full, &"ab".repeat(32), true), plan_job(&least)];
+    golden("restore", &serde_saphyr::to_string(&jobs.map(|job| job.json)).unwrap());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `spec.archive`: where and how committed transactions are archived.
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,39 @@ pub struct ArchiveSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 15))]
     pub copies: Option<i32>,
+    /// Deletes what is older than is to be kept, by a `CronJob` of the ensemble. Default: nothing is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionSpec>,
+}
+
+/// How long what is archived is kept, and what deletes the rest.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetentionSpec {
+    /// Every point of so many days can be built, before, while and after something is deleted. Points with a name (menagerie archive
+    /// pin) stay longer.
+    #[schemars(range(min = 1, max = 36500))]
+    pub keep_days: i32,
+    /// Secret with the keys accessKeyId and secretAccessKey, which may put, get, list and delete objects below the prefix. Default:
+    /// that of s3.credentialsSecret, or the pod's own identity; better one of its own, so that members may delete nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("retention.credentialsSecret must be the name of a Secret"))]
+    pub credentials_secret: Option<String>,
+    /// When it runs, in UTC, as cron writes it: minute, hour, day of month, month, day of week. Default: once a day, at a minute that
+    /// follows from the ensemble's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 128))]
+    #[x_kube(validation = kube::core::Rule::new(r"self.matches('^ *[^ ]+( +[^ ]+){4} *$')")
+        .message("retention.schedule must be a cron expression of five fields such as \"30 3 * * *\": minute, hour, day of month, month, day of week"))]
+    pub schedule: Option<String>,
+    /// Whether no run begins for now. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// Resources of the container that does it, over its own. Default: 50m and 64Mi, at most 1Gi of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
 }
 
 /// The point of an archive that a new ensemble begins with.

@@ -12,7 +12,7 @@ pub fn access(place: &ArchivePlace, folder: &Path) -> Result<Access, String> {
     let read = |key: &str| {
         let text = fs::read_to_string(folder.join(key));
         let text = text.map(|text| text.trim().to_owned()).ok().filter(|text| !text.is_empty());
-        text.ok_or_else(|| format!("the Secret of s3.credentialsSecret is missing or has no key {key}"))
+        text.ok_or_else(|| format!("the Secret of credentialsSecret is missing or has no key {key}"))
     };
     let keys = if *credentials { Some((read(ACCESS_KEY_ID)?, read(SECRET_ACCESS_KEY)?)) } else { None };
     Ok(Access { region: region.clone(), endpoint: endpoint.clone(), keys })

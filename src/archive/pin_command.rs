@@ -10,7 +10,7 @@ use super::retention::{self, Wish};
 use super::retention_command::{one, pins as points, read};
 use super::shipper::ShipError;
 use super::store::Store;
-use crate::cli::point::PointArg;
+use crate::cli::point::{PointArg, ago};
 use crate::cli::{CommandError, Exit, print_message};
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
@@ -25,6 +25,9 @@ pub(super) struct PinOptions {
     /// Its name: small letters, digits, '-' and '.'
     #[arg(long, value_parser = name)]
     name: String,
+    /// How long it keeps its point, like 30d or 12h; without it, until it is taken back
+    #[arg(long = "for", value_name = "TIME", value_parser = long)]
+    time: Option<i64>,
 }
 
 #[derive(Args, Debug)]
@@ -34,6 +37,10 @@ pub(super) struct UnpinOptions {
     /// The name of the pin
     #[arg(long, value_parser = name)]
     name: String,
+}
+
+fn long(text: &str) -> Result<i64, String> {
+    ago(text).filter(|time| *time > 0).ok_or_else(|| format!("{text}: not a time like 30d, 12h or 1d12h"))
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -79,7 +86,8 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
     let mut damaged = |what: &str| print_message("damage", what);
     let found = points(&store, &identity, &catalogue, &[at], &mut damaged).await?;
     let Some(&found) = found.first() else { return Err(CommandError::Usage("no point was found".to_owned())) };
-    let pin = NamedPin::new(&options.name, found, prune::now());
+    let now = prune::now();
+    let pin = NamedPin::new(&options.name, found, now).until(options.time.map(|time| now.saturating_add(time)));
     pins::keep(&store, &identity, &pin).await?;
     let wish = Wish { window: 0, pins: vec![found] };
     if retention::plan(&catalogue, &wish, prune::now()).pinned.iter().all(Option::is_none) {

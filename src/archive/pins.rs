@@ -142,6 +142,11 @@ pub async fn all(store: &Store, identity: &str) -> Result<Vec<NamedPin>, PinErro
     Ok(pins)
 }
 
+/// Deletes a pin that is over. Its name is of no use to anybody else: it is create-only.
+pub async fn drop_over(store: &Store, identity: &str, pin: &NamedPin) -> Result<(), StoreError> {
+    store.delete(&path(identity, &pin.name)).await
+}
+
 /// Takes a pin back.
 pub async fn take_back(store: &Store, identity: &str, name: &str) -> Result<(), PinError> {
     let path = path(identity, name);

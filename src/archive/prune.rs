@@ -3,6 +3,8 @@
 //! Invariants: before anything goes, the bases that are relied on are read to their ends; what is cleared is looked at once more; an object
 //! that cannot be deleted is counted, and the others go. A store that does not answer ends it.
 
+use std::fmt;
+
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use rand::RngCore as _;
@@ -10,7 +12,8 @@ use rand::RngCore as _;
 use super::bases::{self, BaseError};
 use super::catalogue;
 use super::key::{BaseKey, SegmentKey};
-use super::retention::{self, Base, BaseState, Catalogue, Cut, Fate, Plan, Skew, Wish};
+use super::pins::{self, NamedPin, PinError};
+use super::retention::{self, Base, BaseState, Catalogue, Cut, Fate, Pin, Plan, Skew, Wish};
 use super::store::{Store, StoreError, StoreErrorKind};
 use super::target::Target;
 
@@ -86,6 +89,98 @@ pub async fn proved_plan(
     }
 }
 
+/// Why nothing was deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum PruneError {
+    /// The store did not answer as it should.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A base could not be read.
+    #[error(transparent)]
+    Base(BaseError),
+    /// The points with a name are not known.
+    #[error(transparent)]
+    Pins(PinError),
+    /// Two clocks say different things.
+    #[error("nothing is deleted: {0}. Set the clock right")]
+    Skew(Skew),
+    /// Somebody named a point, or took one back.
+    #[error("nothing is deleted: pins have changed meanwhile; run it again")]
+    PinsChanged,
+}
+
+impl From<BaseError> for PruneError {
+    fn from(error: BaseError) -> Self {
+        match error {
+            BaseError::Store(error) => Self::Store(error),
+            error => Self::Base(error),
+        }
+    }
+}
+
+impl From<PinError> for PruneError {
+    fn from(error: PinError) -> Self {
+        match error {
+            PinError::Store(error) => Self::Store(error),
+            error => Self::Pins(error),
+        }
+    }
+}
+
+impl PruneError {
+    /// Whether the same may end well in a few minutes, or elsewhere. A right that is missing is given by somebody.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            // A pod's identity may come a moment after the pod.
+            Self::Store(error) => {
+                matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::NoCredentials)
+            }
+            Self::Base(error) => matches!(error, BaseError::Io(_)),
+            Self::Pins(_) => false,
+            Self::Skew(_) | Self::PinsChanged => true,
+        }
+    }
+}
+
+/// What is to be kept, and what goes.
+pub struct Decision {
+    /// What is stored.
+    pub catalogue: Catalogue,
+    /// What is to be kept.
+    pub wish: Wish,
+    /// The points with a name that are among it.
+    pub named: Vec<NamedPin>,
+    /// The points with a name that is over.
+    pub over: Vec<NamedPin>,
+    /// What becomes of what is stored.
+    pub plan: Plan,
+}
+
+/// Decides what goes, if every point since `window` milliseconds ago, these and those with a name are kept. Where it is to be deleted,
+/// the bases that this relies on are `proved`, which may take hours: nothing goes if points were named meanwhile.
+pub async fn decide(
+    store: &Store,
+    identity: &str,
+    mut catalogue: Catalogue,
+    (window, mut pins, now): (i64, Vec<Pin>, i64),
+    proved: bool,
+    damaged: &mut dyn FnMut(&str),
+) -> Result<Decision, PruneError> {
+    let all = pins::all(store, identity).await?;
+    let (named, over): (Vec<NamedPin>, Vec<NamedPin>) = all.iter().cloned().partition(|pin| pin.counts(now));
+    pins.extend(named.iter().map(NamedPin::pin));
+    let wish = Wish { window, pins };
+    let plan = if proved {
+        proved_plan(store, identity, &mut catalogue, &wish, now, damaged).await?
+    } else {
+        retention::plan(&catalogue, &wish, now)
+    };
+    if proved && pins::all(store, identity).await? != all {
+        return Err(PruneError::PinsChanged);
+    }
+    Ok(Decision { catalogue, wish, named, over, plan })
+}
+
 /// What has become of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -105,6 +200,24 @@ impl Tally {
     /// Whether all of the plan was carried out.
     pub fn is_complete(&self) -> bool {
         self.refused + self.failed + self.left + self.changed == 0
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { deleted, refused, failed, left, changed } = *self;
+        write!(f, "{deleted} objects deleted")?;
+        for (count, what) in [
+            (refused, "refused by the store: locked, or the credentials may not delete"),
+            (failed, "failed"),
+            (left, "left for the next run"),
+            (changed, "bases changed meanwhile"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -137,7 +250,8 @@ impl<'a> Pruner<'a> {
     }
 
     /// Deletes what is to go.
-    pub async fn carry_out(mut self, catalogue: &Catalogue, plan: &Plan) -> Tally {
+    pub async fn carry_out(mut self, decision: &Decision) -> Tally {
+        let Decision { catalogue, plan, over, wish: _, named: _ } = decision;
         for step in [Fate::Retire, Fate::Clear] {
             for (base, (_, fate)) in catalogue.bases.iter().zip(&plan.bases) {
                 if *fate == step {
@@ -147,6 +261,15 @@ impl<'a> Pruner<'a> {
         }
         for cut in &plan.cuts {
             self.cut(catalogue, cut).await;
+        }
+        self.refused = 0;
+        for pin in over {
+            if self.is_silent() {
+                self.tally.left += 1;
+                continue;
+            }
+            let deleted = pins::drop_over(self.store, self.identity, pin).await;
+            self.count(deleted);
         }
         self.tally
     }

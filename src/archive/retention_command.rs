@@ -1,7 +1,5 @@
 //! `menagerie archive stat` and `menagerie archive prune`.
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use serde::Serialize;
 
@@ -13,7 +11,7 @@ use crate::archive::chains;
 use crate::archive::command::{ArchiveOptions, nothing, several};
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
-use crate::archive::prune::{self, News, Pruner, Tally, proved_plan};
+use crate::archive::prune::{self, Decision, News, PruneError, Pruner, Tally};
 use crate::archive::reach::{self, Told};
 use crate::archive::retention::{self, Catalogue, ChainLog, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, View};
@@ -124,7 +122,8 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
     let mut to = Printer::new();
     let mut exit = Exit::Sound;
     for identity in identities(&store, &options.archive).await? {
-        let pins = pins::all(&store, &identity).await?;
+        let mut pins = pins::all(&store, &identity).await?;
+        pins.retain(|pin| pin.counts(prune::now()));
         let names: Vec<String> = pins.iter().map(NamedPin::text).collect();
         let wish = Wish { window: options.keep, pins: pins.iter().map(NamedPin::pin).collect() };
         let catalogue = read(&store, &identity).await?;
@@ -169,34 +168,28 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     let mut to = Printer::new();
     let (store, now) = if options.delete {
         let (store, time) = prune::time(store, identity).await?;
-        (store, time.map_err(|skew| CommandError::Usage(format!("nothing is deleted: {skew}. Set the clock right")))?)
+        (store, time.map_err(PruneError::Skew)?)
     } else {
         (store, prune::now())
     };
-    let mut catalogue = read(&store, identity).await?;
-    let mut names: Vec<String> = options.pin.iter().map(|pin| point_text(pin.0)).collect();
+    let catalogue = read(&store, identity).await?;
     let mut exit = Exit::Sound;
     let mut damaged = |what: &str| {
         print_message("damage", what);
         exit = Exit::Damage;
     };
-    let mut pins = pins(&store, identity, &catalogue, &options.pin, &mut damaged).await?;
-    let kept = pins::all(&store, identity).await?;
-    names.extend(kept.iter().map(NamedPin::text));
-    pins.extend(kept.iter().map(NamedPin::pin));
-    let wish = Wish { window: options.keep, pins };
-    let plan = if options.delete {
-        proved_plan(&store, identity, &mut catalogue, &wish, now, &mut damaged).await?
-    } else {
-        retention::plan(&catalogue, &wish, now)
-    };
-    // Proving bases may take hours.
-    if options.delete && pins::all(&store, identity).await? != kept {
-        return Err(CommandError::Usage("nothing is deleted: pins have changed meanwhile; run it again".to_owned()));
-    }
-    let view = View { identity, about: None, catalogue: &catalogue, plan: &plan, wish: &wish, pins: &names };
+    let pins = pins(&store, identity, &catalogue, &options.pin, &mut damaged).await?;
+    let wanted = (options.keep, pins, now);
+    let decided = prune::decide(&store, identity, catalogue, wanted, options.delete, &mut damaged).await?;
+    let Decision { catalogue, wish, named, over, plan } = &decided;
+    let given = options.pin.iter().map(|pin| point_text(pin.0));
+    let names: Vec<String> = given.chain(named.iter().map(NamedPin::text)).collect();
+    let view = View { identity, about: None, catalogue, plan, wish, pins: &names };
     view.bases(options.archive.output, &mut to)?;
     view.cuts(options.archive.output, &mut to)?;
+    for pin in over {
+        print_message("note", &format!("pin {} is over: it keeps nothing", pin.text()));
+    }
     if !options.delete {
         view.sum(options.archive.output, &mut to)?;
         to.flush()?;
@@ -209,7 +202,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
         News::Error(error) => print_message("error", &error.to_string()),
         News::Note(note) => print_message("note", &note),
     };
-    let tally = Pruner::new(&store, identity, &mut tell).carry_out(&catalogue, &plan).await;
+    let tally = Pruner::new(&store, identity, &mut tell).carry_out(&decided).await;
     drop(meter);
     print_tally(identity, &tally, options.archive.output, &mut to)?;
     to.flush()?;
@@ -232,19 +225,7 @@ fn print_tally(identity: &str, tally: &Tally, output: Output, to: &mut Printer) 
     if output == Output::Json {
         return Ok(to.json(&TallyLine { identity, deleted, refused, failed, left, changed })?);
     }
-    let mut text = format!("{identity}: {deleted} objects deleted");
-    for (count, what) in [
-        (refused, "refused by the store: locked, or the credentials may not delete"),
-        (failed, "failed"),
-        (left, "left for the next run"),
-        (changed, "bases changed meanwhile"),
-    ] {
-        if count > 0 {
-            // Writing to a String cannot fail.
-            let _ = write!(text, ", {count} {what}");
-        }
-    }
-    text.push('\n');
+    let text = format!("{identity}: {tally}\n");
     to.buffer.extend_from_slice(text.as_bytes());
     Ok(())
 }
@@ -341,6 +322,16 @@ async fn bounds(
         }
     }
     Ok(Ok((low.checked_sub(1).map(|before| log.segments[before].first), to)))
+}
+
+impl From<PruneError> for CommandError {
+    fn from(error: PruneError) -> Self {
+        match error {
+            PruneError::Store(error) => error.into(),
+            PruneError::Base(error) => error.into(),
+            error => Self::Usage(error.to_string()),
+        }
+    }
 }
 
 impl From<BaseError> for CommandError {

@@ -4,6 +4,7 @@
 
 mod archive_options;
 mod backup;
+mod prune;
 mod restore;
 
 use std::fmt::Display;
@@ -39,6 +40,8 @@ enum Command {
     RestorePlan(Box<restore::PlanOptions>),
     /// Carry out a plan of a restore that is stored in an archive
     RestoreApply(Box<restore::ApplyOptions>),
+    /// Delete from an archive what is older than is to be kept
+    Prune(prune::PruneOptions),
 }
 
 /// The exit code that says that trying again may help: wrong arguments and panics have others.
@@ -94,6 +97,7 @@ pub fn main(options: Options) -> i32 {
                     Command::Backup(options) => backup::backup(&options).await,
                     Command::RestorePlan(options) => restore::plan(&options).await,
                     Command::RestoreApply(options) => restore::apply(&options).await,
+                    Command::Prune(options) => prune::prune(&options).await,
                 }
             };
             // Process 1 of a container is not ended by a signal that it does not handle. It may stop anywhere.

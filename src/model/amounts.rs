@@ -18,6 +18,8 @@ const MIB: u64 = 1 << 20;
 const LEAST_SERVER_MIB: u64 = 64;
 /// An agent at rest has some 10 MiB.
 const LEAST_AGENT_MIB: u64 = 16;
+/// What deletes from an archive holds its list.
+const LEAST_PRUNE_MIB: u64 = 64;
 
 type Amounts = BTreeMap<String, Quantity>;
 
@@ -32,6 +34,7 @@ pub fn faults(spec: &ZooKeeperEnsembleSpec) -> Vec<Invalid> {
             "an agent",
             LEAST_AGENT_MIB,
         ),
+        ("archive.retention.resources", retention(spec), "what deletes from an archive", LEAST_PRUNE_MIB),
     ];
     for (field, resources, who, least) in own {
         let invalid = |reason| Invalid { field, reason };
@@ -45,6 +48,10 @@ pub fn faults(spec: &ZooKeeperEnsembleSpec) -> Vec<Invalid> {
     let unsound = template.filter_map(|(place, text)| unsound(&place, &text));
     faults.extend(unsound.map(|reason| Invalid { field: "podTemplate", reason }));
     faults
+}
+
+fn retention(spec: &ZooKeeperEnsembleSpec) -> Option<&ResourceRequirements> {
+    spec.archive.as_ref()?.retention.as_ref()?.resources.as_ref()
 }
 
 fn unsound(place: &str, text: &str) -> Option<String> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounded::words;
 use super::ids::{Seat, ServerId, Zxid};
+use super::retention::Retention;
 use crate::api::{ArchiveSpec, S3Spec};
 
 /// How many members archive, without a word of it.
@@ -73,18 +74,20 @@ pub struct ArchiveConfig {
 }
 
 /// An archive that is wanted, with its defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Archive {
     /// What the members are told.
     pub config: ArchiveConfig,
     /// The Secret with credentials.
     pub secret: Option<String>,
+    /// What deletes from it, if something does.
+    pub retention: Option<Retention>,
 }
 
 impl Archive {
     /// The archive of an ensemble with so many voters.
-    pub fn of(spec: &ArchiveSpec, voters: u32) -> Self {
-        let ArchiveSpec { s3, interval_seconds, copies } = spec;
+    pub fn of(spec: &ArchiveSpec, voters: u32, retention: Option<Retention>) -> Self {
+        let ArchiveSpec { s3, interval_seconds, copies, retention: _ } = spec;
         let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
         // The first voters: they are there however the ensemble is scaled.
         let members = (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect();
@@ -93,7 +96,7 @@ impl Archive {
             members,
             interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
         };
-        Self { config, secret: s3.credentials_secret.clone() }
+        Self { config, secret: s3.credentials_secret.clone(), retention }
     }
 }
 
@@ -104,7 +107,7 @@ mod tests {
     use super::*;
 
     fn archive(spec: serde_json::Value, voters: u32) -> ArchiveConfig {
-        Archive::of(&serde_json::from_value(spec).unwrap(), voters).config
+        Archive::of(&serde_json::from_value(spec).unwrap(), voters, None).config
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::archive::Archive;
 use super::heap::Heap;
 use super::invalid::{Invalid, InvalidSpec, all_of};
 use super::parent::Parent;
+use super::retention::Retention;
 use super::window::Window;
 use super::{amounts, quantity};
 use crate::api::{
@@ -141,6 +142,9 @@ impl Desired {
         let limit = memory_limit(&resources).filter(|_| measured);
         let heap = invalid.keep(Heap::of(jvm.heap.as_deref(), &flags, limit));
         let storage = invalid.keep(storage_of(storage));
+        let retention = archive.as_ref().and_then(|archive| Some((archive.retention.as_ref()?, &archive.s3)));
+        let retention = retention.map(|(retention, s3)| Retention::of(retention, s3)).transpose();
+        let retention = invalid.keep_all(retention);
         let parent = invalid.keep(from.as_ref().map(Parent::of).transpose());
         let root_acl = invalid.keep_all(root_acl.as_deref().map(root_acl_of).transpose());
         let agent_resources = agent.as_ref().and_then(|agent| agent.resources.as_ref());
@@ -183,7 +187,7 @@ impl Desired {
             storage,
             resources,
             root_acl,
-            archive: archive.as_ref().map(|archive| Archive::of(archive, number)),
+            archive: archive.as_ref().map(|archive| Archive::of(archive, number, retention.flatten())),
             parent: parent.flatten(),
             agent_resources,
             deadline: update_policy

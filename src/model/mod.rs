@@ -24,6 +24,7 @@ pub mod password;
 pub mod quantity;
 pub mod quorum;
 pub mod report;
+pub mod retention;
 pub mod selector;
 pub mod truth;
 pub mod window;

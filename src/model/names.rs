@@ -14,6 +14,9 @@ pub const BACKUP_LABEL: &str = "menagerie.dev/backup";
 pub const SCHEDULE_LABEL: &str = "menagerie.dev/backup-schedule";
 /// Annotation on a backup: the uid of the schedule that made it. Another one may have had its name.
 pub const SCHEDULED_BY_ANNOTATION: &str = "menagerie.dev/scheduled-by";
+/// Label of the Jobs and pods that delete from the archive of an ensemble: its name. They have no other label of it, so that neither its
+/// Services select them nor each of their changes is a reason to look at it.
+pub const PRUNE_LABEL: &str = "menagerie.dev/prune";
 /// Label on a volume claim: the identity of the ensemble whose data it holds.
 pub const IDENTITY_LABEL: &str = "menagerie.dev/identity";
 /// Label on a volume claim whose ensemble was born.
@@ -50,6 +53,9 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "menagerie";
 /// Name of the volume that holds a member's data.
 pub const DATA_VOLUME: &str = "data";
+
+/// The controller of `CronJobs` adds a number to the name, and names of Jobs are labels.
+const LONGEST_CRON_JOB: usize = 52;
 
 /// Names derived from an ensemble's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +116,17 @@ impl Names {
         format!("{}-client", self.ensemble)
     }
 
+    /// The `CronJob` that deletes from its archive. Of a long name the end is a number, since a `CronJob` may have 52 characters.
+    pub fn prune(&self) -> String {
+        let whole = format!("{}-prune", self.ensemble);
+        if whole.len() <= LONGEST_CRON_JOB {
+            return whole;
+        }
+        let sum = self.ensemble.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let cut: String = self.ensemble.chars().take(LONGEST_CRON_JOB - "-0000-prune".len()).collect();
+        format!("{}-{sum:04x}-prune", cut.trim_end_matches('-'))
+    }
+
     /// The headless Service that governs the `StatefulSet`.
     pub fn headless(&self) -> String {
         format!("{}-headless", self.ensemble)
@@ -153,6 +170,17 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_cron_job_is_never_longer_than_kubernetes_allows() {
+        let prune = |ensemble: &str| {
+            Names { ensemble: ensemble.into(), namespace: "ns".into(), domain: "cluster.local".into() }.prune()
+        };
+        assert_eq!(prune("zk"), "zk-prune");
+        assert_eq!(prune(&"a".repeat(46)), "a".repeat(46) + "-prune");
+        let (one, other) = (prune(&("a".repeat(49) + "b")), prune(&("a".repeat(49) + "c")));
+        assert!(one != other && one.len() == 52 && one.ends_with("-prune"), "{one} {other}");
+    }
 
     #[test]
     fn names_lead_back_to_their_seat() {

@@ -26,6 +26,9 @@ pub struct Report {
     /// What is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupReport>,
+    /// What was deleted of an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// Why it ended before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -44,6 +47,22 @@ pub struct BackupReport {
     pub znodes: i64,
     /// How many of the servers' digests were compared on the way.
     pub digests: i64,
+}
+
+/// What a run deleted of an archive, in objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pruned {
+    /// Those that are gone.
+    pub deleted: u64,
+    /// Those that the store refused to delete.
+    pub refused: u64,
+    /// Those of which it is not known.
+    pub failed: u64,
+    /// Those that were not tried any more.
+    pub left: u64,
+    /// Bases that stay, since they have changed meanwhile.
+    pub changed: u64,
 }
 
 impl Report {

@@ -106,6 +106,7 @@ fn pods_need(seen: &Observation, held: &Held) -> bool {
         | Kind::PersistentVolumeClaim
         | Kind::Pod
         | Kind::StatefulSet
+        | Kind::CronJob
         | Kind::Job
         | Kind::Backup => false,
     }

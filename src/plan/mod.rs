@@ -23,6 +23,7 @@ mod origin;
 mod password;
 mod quorum_view;
 mod replace;
+mod retention;
 mod rolling;
 mod rules;
 mod service;

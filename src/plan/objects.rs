@@ -282,6 +282,16 @@ fn claim(seen: &Observation, seat: Seat, blueprint: &Blueprint<'_>) -> Option<Wr
     Some(Write::Apply { object, uid: Some(claim.uid.clone()) })
 }
 
+/// Deletes what would go on deleting from an archive that is to keep all, or that is no longer the ensemble's. It waits for no quorum:
+/// whoever has lost one may need the whole archive.
+pub fn give_up_pruning(view: &View<'_>) -> Option<Step> {
+    let wanted = view.object_changes()?.blueprint.desired.archive.as_ref().is_some_and(|all| all.retention.is_some());
+    let key = ObjectKey { kind: Kind::CronJob, name: view.seen.names.prune() };
+    let Some(Live::Ours(live)) = view.seen.objects.get(&key).filter(|_| !wanted) else { return None };
+    let target = Target::of(key, live).filter(|target| !hindered::stays(view.seen, target))?;
+    Some(Step::Delete(vec![target]))
+}
+
 /// Deletes what nobody uses any more.
 pub fn give_up_unused(view: &View<'_>) -> Option<Step> {
     let unused = unused(view.seen, &view.object_changes()?.blueprint);
@@ -297,11 +307,7 @@ fn unused(seen: &Observation, blueprint: &Blueprint<'_>) -> Vec<Target> {
         .filter(|(key, _)| key.kind == Kind::Service)
         .filter(|(key, _)| seen.names.seat_of_pod(&key.name).is_some_and(|seat| seat.ordinal >= first_unused))
         .filter_map(|(key, live)| match live {
-            Live::Ours(live) => Some(Target {
-                key: key.clone(),
-                uid: uid_of(live)?,
-                resource_version: live["metadata"]["resourceVersion"].as_str()?.to_owned(),
-            }),
+            Live::Ours(live) => Target::of(key.clone(), live),
             Live::Orphan(_) | Live::Leftover { .. } | Live::Foreign { .. } => None,
         })
         .collect();

@@ -51,6 +51,7 @@ pub const PRECONDITION_RULES: &[Rule] = &[
     rule("origin", origin::unknown, "all evidence agrees whether the ensemble was born, and who it is"),
     rule("version", version::refusal, "the version may follow the one that ran last"),
     rule("objects", objects::apply, "every object is as it should be, or others prevent it"),
+    rule("pruning", objects::give_up_pruning, "nothing deletes from an archive that is to keep all"),
     rule("unread", quorum_view::unread, "the membership of whoever leads can be read"),
     rule(
         "heal",

@@ -1,5 +1,7 @@
 //! The steps: the one thing to do next, and what is needed for it.
 
+use serde_json::Value;
+
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{ClaimFacts, Membership, PodFacts, ServerId};
 use crate::plan::guard::Guard;
@@ -162,6 +164,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// An object as it was read.
+    pub(super) fn of(key: ObjectKey, live: &Value) -> Option<Self> {
+        let text = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
+        Some(Self { key, uid: text("uid")?, resource_version: text("resourceVersion")? })
+    }
+
     pub(super) fn pod(pod: &PodFacts) -> Self {
         let key = ObjectKey { kind: Kind::Pod, name: pod.name.clone() };
         Self { key, uid: pod.uid.clone(), resource_version: pod.resource_version.clone() }

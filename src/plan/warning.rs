@@ -1,7 +1,7 @@
 //! What is allowed, but unwise.
 
 use super::view::View;
-use super::{ConditionStatus, Reason, UntimedCondition, archive, service, version, volume};
+use super::{ConditionStatus, Reason, UntimedCondition, archive, retention, service, version, volume};
 use crate::model::bounded::words;
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
@@ -22,6 +22,7 @@ pub fn warning(view: &View<'_>) -> Option<UntimedCondition> {
         tight_memory(seen, desired),
         readable_archive(desired),
         archive::unbuilt(view).map(|message| Reason::new("NoBase", message)),
+        retention::warning(view),
         two_voters(view).or_else(|| even_voters(desired.replicas)),
     ]
     .into_iter()

@@ -8,6 +8,7 @@ mod config;
 mod job;
 mod merge;
 mod pod;
+mod prune;
 pub mod restore;
 pub mod schedule;
 mod services;
@@ -108,6 +109,7 @@ pub fn render(blueprint: &Blueprint<'_>) -> Vec<Rendered> {
         json!({"spec": {"maxUnavailable": evictable(blueprint), "selector": {"matchLabels": selector(names)}, "unhealthyPodEvictionPolicy": "IfHealthyBudget"}}),
     ));
     objects.push(set::stateful_set(blueprint));
+    objects.extend(prune::cron_job(blueprint));
     objects.into_iter().map(sealed).collect()
 }
 

@@ -2,11 +2,9 @@
 //!
 //! Invariants: they contain no secret and no secret is in their arguments; a Job is created once and never changed.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Rendered;
-use super::merge;
-use super::pod::{pod_security, restricted};
+use super::{Rendered, job};
 use crate::api::{ExistingPolicy, ZooKeeperRestoreSpec};
 use crate::model::Names;
 use crate::model::archive::ArchivePlace;
@@ -15,10 +13,6 @@ use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 
 /// The container that reports.
 pub const CONTAINER: &str = "restore";
-const SCRATCH: &str = "/scratch";
-const CREDENTIALS: &str = "/archive";
-/// A Job that fails for a reason that may pass is tried so often, with pauses of 10 s, 20 s and so on.
-const TRIES: u32 = 6;
 const DEADLINE: i32 = 3600;
 const SCRATCH_SIZE: &str = "10Gi";
 
@@ -91,49 +85,32 @@ pub fn apply_name(restore: &str) -> String {
 
 fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> Rendered {
     let RestoreBlueprint { name: restore, uid, spec, names, place, secret, identity, operator, .. } = blueprint;
-    args.extend([
-        format!("--restore={uid}"),
-        format!("--archive={}", place.target),
-        format!("--identity={identity}"),
-        format!("--server={}", names.client_endpoint()),
-        format!("--scratch={SCRATCH}"),
-    ]);
-    args.extend(place.region.iter().map(|region| format!("--region={region}")));
-    args.extend(place.endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
-    args.extend(secret.map(|_| format!("--credentials={CREDENTIALS}")));
-    // A kubelet takes $(NAME) for the value of a variable, and the super user's password is one: it would stand in a path.
-    let args: Vec<String> = args.into_iter().map(|arg| arg.replace('$', "$$")).collect();
-    let mut container = json!({
-        "name": CONTAINER,
-        "image": operator.agent_image,
-        "args": args,
-        "env": [{
-            "name": "MENAGERIE_SUPER_PASSWORD",
-            "valueFrom": {"secretKeyRef": {"name": names.super_secret(), "key": "password"}},
-        }],
-        "securityContext": restricted(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
-        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
-    });
-    if let Some(policy) = &operator.agent_pull_policy {
-        container["imagePullPolicy"] = json!(policy);
-    }
-    if let Some(resources) = &spec.resources {
-        container["resources"] = serde_json::to_value(resources).unwrap_or_default();
-    }
-    let size = spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE);
-    let mut volumes = vec![json!({"name": "scratch", "emptyDir": {"sizeLimit": size}})];
-    if let Some(secret) = secret {
-        volumes.push(json!({"name": "archive", "secret": {"secretName": secret, "defaultMode": 0o440}}));
-        if let Value::Array(mounts) = &mut container["volumeMounts"] {
-            mounts.push(json!({"name": "archive", "mountPath": CREDENTIALS, "readOnly": true}));
-        }
-    }
+    args.push(format!("--restore={uid}"));
+    args.extend(job::whose(place, identity));
+    args.extend([format!("--server={}", names.client_endpoint()), format!("--scratch={}", job::SCRATCH)]);
     let labels =
         json!({"app.kubernetes.io/name": "zookeeper-restore", RESTORE_LABEL: restore, MANAGED_BY_LABEL: MANAGED_BY});
     let key = ObjectKey { kind: Kind::Job, name: name.to_owned() };
-    let mut json = json!({
+    let resources = spec.resources.as_ref().and_then(|resources| serde_json::to_value(resources).ok());
+    let work = job::Work {
+        container: CONTAINER,
+        args,
+        env: Some(json!([{
+            "name": "MENAGERIE_SUPER_PASSWORD",
+            "valueFrom": {"secretKeyRef": {"name": names.super_secret(), "key": "password"}},
+        }])),
+        resources: resources
+            .unwrap_or_else(|| json!({"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}})),
+        scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
+        place,
+        credentials: secret.map(job::credentials),
+        account: blueprint.account,
+        pull_secrets: blueprint.pull_secrets,
+        operator,
+        deadline: spec.deadline_seconds.unwrap_or(DEADLINE),
+        labels: &labels,
+    };
+    let json = json!({
         "apiVersion": key.kind.resource().api_version,
         "kind": key.kind.as_str(),
         "metadata": {
@@ -145,34 +122,7 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> R
                 "controller": true, "blockOwnerDeletion": true,
             }],
         },
+        "spec": job::spec(&work),
     });
-    let pull_secrets: Vec<Value> = blueprint.pull_secrets.iter().map(|name| json!({"name": name})).collect();
-    let pod = json!({
-        "restartPolicy": "Never",
-        // It stops anywhere.
-        "terminationGracePeriodSeconds": 5,
-        // The archive may be reached by the account's own identity.
-        "serviceAccountName": blueprint.account,
-        "imagePullSecrets": pull_secrets,
-        "automountServiceAccountToken": false,
-        "enableServiceLinks": false,
-        "securityContext": pod_security(operator),
-        "containers": [container],
-        "volumes": volumes,
-    });
-    merge::fold(
-        &mut json,
-        json!({"spec": {
-            "backoffLimit": TRIES,
-            "activeDeadlineSeconds": spec.deadline_seconds.unwrap_or(DEADLINE),
-            // The exit codes 1 and 2 say that trying again does not help.
-            "podFailurePolicy": {"rules": [
-                {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [1, 2]}},
-                // A drained node is no failure of the restore.
-                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            ]},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        }}),
-    );
     Rendered { key, json }
 }

@@ -8,6 +8,7 @@ mod command;
 mod gate;
 #[path = "../support/gateway.rs"]
 mod gateway;
+mod job;
 mod proxy;
 mod prune;
 mod real;

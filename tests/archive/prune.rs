@@ -10,8 +10,9 @@ use menagerie::archive::backlog::Backlog;
 use menagerie::archive::bases;
 use menagerie::archive::catalogue;
 use menagerie::archive::key::BaseKey;
-use menagerie::archive::prune::{News, Pruner, Tally, proved_plan, time};
-use menagerie::archive::retention::{self, BaseState, Catalogue, Fate, GRACE, Plan, Wish};
+use menagerie::archive::pins::{self, NamedPin};
+use menagerie::archive::prune::{Decision, News, Pruner, Tally, decide, time};
+use menagerie::archive::retention::{self, BaseState, Fate, GRACE, Pin, Wish};
 use menagerie::archive::shipper::Shipper;
 use menagerie::archive::store::Store;
 use zookeeper_files::ids::Zxid;
@@ -21,7 +22,7 @@ use super::gateway::{Gateway, KEY, SECRET, store_at};
 use super::proxy::{Proxy, Trouble};
 use super::shipping::{IDENTITY, Place, at, chain};
 
-const DAY: i64 = 24 * 60 * 60 * 1000;
+pub const DAY: i64 = 24 * 60 * 60 * 1000;
 const KEEP: Wish = Wish { window: 30 * DAY, pins: Vec::new() };
 
 /// Nine segments of one transaction each, and bases of the 2nd, the 5th and the 8th.
@@ -48,7 +49,7 @@ async fn shipped(store: &Store, count: usize, bases: &[usize]) -> Place {
 }
 
 /// In a folder, with bases of 40, 35 and 10 days, and log as old.
-async fn aged() -> (Place, String) {
+pub async fn aged() -> (Place, String) {
     let folder = Place::new();
     let place = archived(&folder.store()).await;
     // The folder of the store is the one that is asked for; the member's is another.
@@ -70,13 +71,13 @@ async fn aged() -> (Place, String) {
     (place, target)
 }
 
-fn base(place: &Place, counter: u64) -> PathBuf {
+pub fn base(place: &Place, counter: u64) -> PathBuf {
     let key = BaseKey { zxid: at(1, counter), chain: chain() };
     place.archive().join(key.folder(IDENTITY))
 }
 
 /// Makes a file, or all files of a folder, so much older.
-fn age(path: &Path, millis: i64) {
+pub fn age(path: &Path, millis: i64) {
     let time = SystemTime::now() - Duration::from_millis(millis.unsigned_abs());
     let files = if path.is_dir() {
         fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect()
@@ -88,16 +89,16 @@ fn age(path: &Path, millis: i64) {
     }
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_menagerie")).args(arguments).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The counters of the segments that are there.
-async fn log(store: &Store) -> Vec<u64> {
+pub async fn log(store: &Store) -> Vec<u64> {
     let segments = menagerie::archive::chains::segments(store, IDENTITY, &chain()).await.unwrap();
     segments.iter().map(|key| key.first.counter()).collect()
 }
@@ -237,6 +238,34 @@ async fn a_pin_with_a_name_is_kept_in_every_run_until_the_name_is_taken_back() {
 }
 
 #[tokio::test]
+async fn a_pin_keeps_its_point_until_its_own_end_and_is_deleted_after_it() {
+    let (place, target) = aged().await;
+    let (store, now) = (place.store(), menagerie::archive::prune::now());
+    let point = Pin { from: at(1, 3), to: at(1, 3) };
+    let pin = NamedPin::new("nightly.u", point, now).until(Some(now + DAY));
+    pins::keep(&store, IDENTITY, &pin).await.unwrap();
+    let longer = pin.clone().until(None);
+    assert!(pins::keep(&store, IDENTITY, &longer).await.is_err(), "a pin is never changed");
+    let before = planned(&store, 0).await;
+    assert_eq!((before.named.len(), before.over.len()), (1, 0));
+    let stat = run(&["archive", "stat", &target]);
+    assert!(text(&stat).contains("pin nightly.u (0x100000003 until "), "{}", text(&stat));
+    carried_out(&store, 0).await;
+    assert!(base(&place, 2).join("manifest").exists());
+
+    let after = planned(&store, 2).await;
+    assert_eq!((after.named.len(), after.over.len()), (0, 1));
+    carried_out(&store, 2).await;
+    assert!(!base(&place, 2).join("manifest").exists());
+    assert_eq!(pins::all(&store, IDENTITY).await.unwrap(), []);
+
+    let short = run(&["archive", "pin", &target, "--at", "0x100000008", "--name", "short", "--for", "7d"]);
+    assert_eq!(short.status.code(), Some(0), "{}", text(&short));
+    let until = pins::read(&store, IDENTITY, "short").await.unwrap().unwrap().until.unwrap();
+    assert!((until - now - 7 * DAY).abs() < DAY / 24, "{until}");
+}
+
+#[tokio::test]
 async fn a_pin_by_a_time_at_which_time_goes_back_in_the_log_is_refused() {
     let (place, archive) = (Place::new(), Place::new());
     // Each epoch begins again with the same millisecond.
@@ -348,19 +377,18 @@ async fn what_cannot_be_meant_is_refused_and_nothing_deleted() {
 }
 
 /// What a run would do in so many days.
-async fn planned(store: &Store, days: i64) -> (Catalogue, Plan) {
-    let mut catalogue = catalogue::read(store, IDENTITY, &mut |_, _| {}).await.unwrap();
+async fn planned(store: &Store, days: i64) -> Decision {
+    let catalogue = catalogue::read(store, IDENTITY, &mut |_, _| {}).await.unwrap();
     let now = menagerie::archive::prune::now() + days * DAY;
     let mut damaged = |what: &str| panic!("{what}");
-    let plan = proved_plan(store, IDENTITY, &mut catalogue, &KEEP, now, &mut damaged).await.unwrap();
-    (catalogue, plan)
+    decide(store, IDENTITY, catalogue, (KEEP.window, Vec::new(), now), true, &mut damaged).await.unwrap()
 }
 
 async fn carried_out(store: &Store, days: i64) -> (Tally, usize) {
-    let (catalogue, plan) = planned(store, days).await;
+    let decided = planned(store, days).await;
     let mut errors = 0;
     let mut tell = |news: News<'_>| errors += usize::from(matches!(news, News::Error(_)));
-    let tally = Pruner::new(store, IDENTITY, &mut tell).carry_out(&catalogue, &plan).await;
+    let tally = Pruner::new(store, IDENTITY, &mut tell).carry_out(&decided).await;
     (tally, errors)
 }
 
@@ -385,7 +413,7 @@ async fn in_a_bucket_what_is_older_than_the_window_goes_and_the_newest_base_stay
     // Two parts with two marks, and the log before the newest base.
     assert_eq!(tally, Tally { deleted: 4 + 6, ..Tally::default() });
     assert_eq!(log(&store).await, [8, 9]);
-    assert!(planned(&store, 4000).await.1.is_empty());
+    assert!(planned(&store, 4000).await.plan.is_empty());
 
     let target = "s3://backups/zookeeper/a";
     let stat = Command::new(env!("CARGO_BIN_EXE_menagerie"))
@@ -451,21 +479,21 @@ async fn test_9_an_empty_list_deletes_nothing_and_an_old_one_what_is_deleted_alr
     let _place = archived(&gateway.store()).await;
     let store = store_at(proxy.address, SECRET, "backups").unwrap();
     proxy.trouble(Some(Trouble::EmptyLists));
-    assert!(planned(&store, 4000).await.1.is_empty());
+    assert!(planned(&store, 4000).await.plan.is_empty());
     proxy.trouble(None);
 
     // Two runners that have listed the same.
-    let (catalogue, plan) = planned(&store, 32).await;
-    assert_eq!(plan.bases.iter().filter(|(_, fate)| *fate == Fate::Retire).count(), 2);
+    let decided = planned(&store, 32).await;
+    assert_eq!(decided.plan.bases.iter().filter(|(_, fate)| *fate == Fate::Retire).count(), 2);
     for _ in 0..2 {
-        let tally = Pruner::new(&store, IDENTITY, &mut |_| {}).carry_out(&catalogue, &plan).await;
+        let tally = Pruner::new(&store, IDENTITY, &mut |_| {}).carry_out(&decided).await;
         assert!(tally.is_complete(), "{tally:?}");
     }
     // Somebody has stored something beside the parts meanwhile: then nothing of that base is touched.
-    let (catalogue, plan) = planned(&store, 400).await;
-    let key = &catalogue.bases[0].key;
+    let decided = planned(&store, 400).await;
+    let key = &decided.catalogue.bases[0].key;
     store.put(&key.manifest(IDENTITY), bytes::Bytes::from_static(b"x")).await.unwrap();
-    let tally = Pruner::new(&store, IDENTITY, &mut |_| {}).carry_out(&catalogue, &plan).await;
+    let tally = Pruner::new(&store, IDENTITY, &mut |_| {}).carry_out(&decided).await;
     assert_eq!(tally.changed, 1);
     assert!(store.get(&key.part(IDENTITY, 0), None).await.unwrap().is_some());
 }

@@ -24,6 +24,7 @@ mod refused;
 mod regressions;
 mod replacing;
 mod restoring;
+mod retention;
 #[path = "../support/rights.rs"]
 mod rights;
 mod rolling;

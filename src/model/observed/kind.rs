@@ -3,7 +3,7 @@
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
@@ -38,8 +38,10 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// A member's pod, created by the `StatefulSet` controller; the operator only deletes it.
     Pod,
-    /// The members. The last one of an ensemble: pods are created only after everything that they need.
+    /// The members. Pods are created only after everything that they need.
     StatefulSet,
+    /// What deletes from its archive. No pod needs it.
+    CronJob,
     /// Heavy work that belongs into no member's pod.
     Job,
     /// A backup: a schedule creates it, and it goes when it expires.
@@ -68,7 +70,7 @@ pub type Field = (&'static str, Option<&'static [&'static str]>);
 
 impl Kind {
     /// What an ensemble owns.
-    pub const OF_ENSEMBLE: [Self; 8] = [
+    pub const OF_ENSEMBLE: [Self; 9] = [
         Self::ServiceAccount,
         Self::Secret,
         Self::ConfigMap,
@@ -77,6 +79,7 @@ impl Kind {
         Self::PersistentVolumeClaim,
         Self::Pod,
         Self::StatefulSet,
+        Self::CronJob,
     ];
     /// What a restore owns.
     pub const OF_RESTORE: [Self; 1] = [Self::Job];
@@ -109,6 +112,9 @@ impl Kind {
                 plural: "zookeeperbackups",
                 fields: &[],
             },
+            Self::CronJob => {
+                resource::<CronJob>(&[("spec", None), ("status", Some(&["lastScheduleTime", "lastSuccessfulTime"]))])
+            }
             // It is created once, and never compared.
             Self::Job => {
                 resource::<Job>(&[("spec", Some(&["suspend"])), ("status", Some(&["conditions", "startTime"]))])

@@ -20,6 +20,8 @@ pub struct Stamp(u64);
 pub struct Hints {
     count: u64,
     met: BTreeMap<(Kind, Seat), Stamp>,
+    /// The `CronJob` that a watch has reported, by its uid and generation.
+    cron_job: Option<(Option<String>, Option<i64>)>,
 }
 
 impl Hints {
@@ -28,6 +30,20 @@ impl Hints {
         if let Some(seat) = seat(names, kind, name) {
             self.met(kind, seat);
         }
+    }
+
+    /// A watch reported the ensemble's `CronJob`. Whether that is news: each of its runs changes its status twice, and no decision waits
+    /// for that. A `CronJob` that somebody deletes is no news either: at rest the operator looks every few seconds anyway.
+    pub fn heard_of_cron_job(&mut self, uid: Option<String>, generation: Option<i64>) -> bool {
+        let now = Some((uid, generation));
+        let news = self.cron_job != now;
+        self.cron_job = now;
+        news
+    }
+
+    /// Whether there is or was a `CronJob` of the ensemble, as far as watches say.
+    pub fn has_cron_job(&self) -> bool {
+        self.cron_job.is_some()
     }
 
     /// A member's object was found.
@@ -53,12 +69,13 @@ fn seat(names: &Names, kind: Kind, name: &str) -> Option<Seat> {
     match kind {
         Kind::Pod | Kind::Service => names.seat_of_pod(name),
         Kind::PersistentVolumeClaim => names.seat_of_claim(name),
-        // Always asked for, or no ensemble's.
+        // Asked for without a hint, or no ensemble's.
         Kind::ServiceAccount
         | Kind::Secret
         | Kind::ConfigMap
         | Kind::PodDisruptionBudget
         | Kind::StatefulSet
+        | Kind::CronJob
         | Kind::Job
         | Kind::Backup => None,
     }
@@ -80,6 +97,19 @@ mod tests {
         let [(Seat { pool: Pool::Voters, ordinal: 4 }, stamp)] = met[..] else { panic!("{met:?}") };
         hints.gone(Kind::PersistentVolumeClaim, Seat::voter(4), stamp);
         assert!(hints.of(Kind::PersistentVolumeClaim).is_empty());
+    }
+
+    #[test]
+    fn a_run_of_the_cron_job_is_no_news_and_another_spec_of_it_is() {
+        let mut hints = Hints::default();
+        assert!(!hints.has_cron_job());
+        let mut heard = |uid: &str, generation| hints.heard_of_cron_job(Some(uid.to_owned()), Some(generation));
+        assert_eq!(
+            [("a", 1), ("a", 1), ("a", 1), ("a", 2), ("a", 2), ("b", 2)]
+                .map(|(uid, generation)| heard(uid, generation)),
+            [true, false, false, true, false, true]
+        );
+        assert!(hints.has_cron_job());
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The objects that exist once, whatever the number of members.
-    pub async fn single(&self) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
+    /// The objects that exist once, whatever the number of members. One that prunes is asked for where it is wanted, or may be left: its
+    /// name may be somebody else's as long as nobody needs it.
+    pub async fn single(&self, pruned: bool) -> Result<BTreeMap<ObjectKey, Live>, ApiError> {
         let names = self.names;
         let keys = [
             (Kind::ServiceAccount, names.ensemble.clone()),
@@ -42,9 +43,12 @@ impl Reader<'_> {
             (Kind::StatefulSet, names.ensemble.clone()),
         ];
         let secrets = GENERATED.iter().map(|secret| (Kind::Secret, (secret.name)(names)));
-        let keys = keys.into_iter().chain(secrets);
+        let asked = pruned || self.context.memory(names, |memory| memory.hints.has_cron_job());
+        let cron_job = asked.then(|| (Kind::CronJob, names.prune()));
+        let keys = keys.into_iter().chain(secrets).chain(cron_job);
         let found = try_join_all(keys.map(|(kind, name)| self.live(ObjectKey { kind, name }))).await?;
-        Ok(found.into_iter().flatten().collect())
+        let needed = |key: &ObjectKey, live: &Live| pruned || key.kind != Kind::CronJob || live.held().is_some();
+        Ok(found.into_iter().flatten().filter(|(key, live)| needed(key, live)).collect())
     }
 
     /// The Services of the first `span` members, and others of this ensemble.

@@ -31,7 +31,8 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
     let uid = ensemble.uid().unwrap_or_default();
     let hindrances = context.memory(&names, |memory| memory.notes.hindrances(Instant::now()));
     let reader = Reader { context, names: &names, uid: &uid, hindrances: &hindrances };
-    let objects = reader.single().await?;
+    let pruned = ensemble.spec.archive.as_ref().is_some_and(|archive| archive.retention.is_some());
+    let objects = reader.single(pruned).await?;
     let mut seen = Observation {
         now: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
         requests: requests(ensemble),

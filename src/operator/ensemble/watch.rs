@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use kube::runtime::Controller;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource as _, ResourceExt as _};
 
 use super::{Context, WatchedEnsemble, error_policy, reconcile, surroundings};
 use crate::model::Names;
@@ -36,7 +36,10 @@ fn noting(
             namespace: object.namespace()?,
             domain: context.cluster_domain.clone(),
         };
-        context.memory(&names, |memory| memory.hints.heard(&names, kind, &object.name_any()));
-        Some(ObjectRef::new(&names.ensemble).within(&names.namespace))
+        let news = context.memory(&names, |memory| {
+            memory.hints.heard(&names, kind, &object.name_any());
+            kind != Kind::CronJob || memory.hints.heard_of_cron_job(object.uid(), object.meta().generation)
+        });
+        news.then(|| ObjectRef::new(&names.ensemble).within(&names.namespace))
     }
 }

@@ -22,8 +22,9 @@ const RECORDS: usize = 16;
 /// The longest value of somebody else's that is kept. Messages show less of it.
 const THEIRS: usize = 1 << 10;
 
-/// Metadata that is compared, or used in preconditions of writes.
-const METADATA: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"];
+/// Metadata that is compared or told, or used in preconditions of writes.
+const METADATA: [&str; 7] =
+    ["name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"];
 /// Labels that say to which custom resource an object belongs: one for each kind.
 const OWNERS: [&str; 4] = [ENSEMBLE_LABEL, RESTORE_LABEL, BACKUP_LABEL, SCHEDULE_LABEL];
 /// Other labels and annotations that are rendered on an object. None is longer than a label may be.

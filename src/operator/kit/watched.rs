@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::kept::of_watched;
 
-/// The number of objects in one answer of a list. Each may be as large as the API server allows, and nine kinds are
+/// The number of objects in one answer of a list. Each may be as large as the API server allows, and ten kinds are
 /// listed at once.
 const PAGE: u32 = 10;
 

@@ -1,0 +1,107 @@
+//! `menagerie job prune`: what the `CronJob` of an ensemble runs.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use menagerie::archive::retention::GRACE;
+use serde_json::Value;
+
+use super::prune::{DAY, age, aged, base, log, run, text};
+use super::shipping::IDENTITY;
+
+/// Its exit code and its report.
+fn prune(target: &str, arguments: &[&str]) -> (Option<i32>, Value) {
+    let report = tempfile::NamedTempFile::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_menagerie"))
+        .args(["job", "--report", report.path().to_str().unwrap(), "prune", "--archive", target])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = fs::read_to_string(report.path()).unwrap();
+    (output.status.code(), serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}: {}", text(&output))))
+}
+
+fn month(target: &str) -> (Option<i32>, Value) {
+    prune(target, &["--identity", IDENTITY, "--keep-days", "30"])
+}
+
+#[tokio::test]
+async fn the_job_deletes_what_the_command_deletes_and_reports_how_much() {
+    let (place, target) = aged().await;
+    let pinned = run(&["archive", "pin", &target, "--at", "0x100000003", "--name", "before-upgrade"]);
+    assert!(pinned.status.success(), "{}", text(&pinned));
+    let (code, report) = month(&target);
+    assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &1.into()), "{report}");
+    assert_eq!(log(&place.store()).await, [2, 3, 5, 6, 7, 8, 9], "a pin is kept");
+
+    let unpinned = run(&["archive", "unpin", &target, "--name", "before-upgrade"]);
+    assert!(unpinned.status.success());
+    assert_eq!(month(&target).1["pruned"]["deleted"], 1, "the manifest");
+    age(&base(&place, 2).join("retired"), GRACE + 1000);
+    let (code, report) = month(&target);
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(log(&place.store()).await, [5, 6, 7, 8, 9]);
+    let (code, report) = month(&target);
+    assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &0.into()), "{report}");
+}
+
+#[tokio::test]
+async fn whoever_keeps_more_days_loses_nothing() {
+    let (place, target) = aged().await;
+    let (code, report) = prune(&target, &["--identity", IDENTITY, "--keep-days", "60"]);
+    assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &0.into()), "{report}");
+    assert_eq!(log(&place.store()).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    for days in ["0", "36501", "30d"] {
+        let refused = run(&["job", "prune", "--archive", &target, "--identity", IDENTITY, "--keep-days", days]);
+        assert_eq!(refused.status.code(), Some(2), "{days}: {}", text(&refused));
+    }
+}
+
+#[tokio::test]
+async fn an_archive_without_that_ensemble_is_touched_by_nothing_and_may_have_it_later() {
+    let (place, target) = aged().await;
+    let (code, report) = prune(&target, &["--identity", "another", "--keep-days", "30"]);
+    assert_eq!(code, Some(3));
+    assert!(
+        report["error"].as_str().unwrap().contains("has no archived log of another: nothing is deleted"),
+        "{report}"
+    );
+    assert!(!place.archive().join("another").exists());
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_is_said_by_its_field_and_key() {
+    let (_place, target) = aged().await;
+    let empty = tempfile::tempdir().unwrap();
+    let credentials = empty.path().to_str().unwrap();
+    let (code, report) = prune(&target, &["--identity", IDENTITY, "--keep-days", "30", "--credentials", credentials]);
+    assert_eq!(code, Some(3));
+    let words = "the Secret of credentialsSecret is missing or has no key accessKeyId";
+    assert!(report["error"].as_str().unwrap().contains(words), "{report}");
+}
+
+#[tokio::test]
+async fn a_pin_that_cannot_be_read_and_damage_are_no_success_and_are_not_tried_again() {
+    let (place, target) = aged().await;
+    let pins = place.archive().join(IDENTITY).join("pin");
+    fs::create_dir_all(&pins).unwrap();
+    fs::write(pins.join("odd"), "{}").unwrap();
+    let (code, report) = month(&target);
+    assert_eq!(code, Some(1));
+    assert!(report["error"].as_str().unwrap().contains("pin/odd is no pin that this version reads"), "{report}");
+    assert_eq!(log(&place.store()).await.len(), 9, "nothing went");
+    fs::remove_dir_all(&pins).unwrap();
+
+    spoil(&base(&place, 5).join("0000"));
+    let (code, report) = month(&target);
+    assert_eq!(code, Some(1), "{report}");
+    let error = report["error"].as_str().unwrap();
+    assert!(error.contains("objects deleted; but ") && error.contains("it is not relied on"), "{error}");
+}
+
+/// Another content under the same age.
+fn spoil(path: &Path) {
+    fs::write(path, "spoiled").unwrap();
+    age(path, 35 * DAY);
+}
