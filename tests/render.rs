@@ -177,6 +177,7 @@ fn the_jobs_of_a_restore() {
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let pulls = ["regcred".to_owned()];
     let full = RestoreBlueprint {
+        at: "0x100000007",
         name: "undo",
         uid: "uid",
         spec: &spec,
