@@ -20,7 +20,7 @@ pub struct ArchiveSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 15))]
     pub copies: Option<i32>,
-    /// Deletes what is older than is to be kept, by a CronJob of the ensemble. Default: nothing is deleted.
+    /// Deletes what is older than is to be kept, by a `CronJob` of the ensemble. Default: nothing is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<RetentionSpec>,
 }

@@ -79,12 +79,12 @@ fn pod(work: &Work<'_>) -> Value {
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "securityContext": pod_security(work.operator),
-        "containers": [container(work, mounts)],
+        "containers": [container(work, &mounts)],
         "volumes": volumes,
     })
 }
 
-fn container(work: &Work<'_>, mounts: Vec<Value>) -> Value {
+fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
     let ArchivePlace { target: _, region, endpoint, credentials: _ } = work.place;
     let mut args = work.args.clone();
     args.extend(region.iter().map(|region| format!("--region={region}")));
