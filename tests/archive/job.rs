@@ -105,7 +105,8 @@ async fn a_pin_that_cannot_be_read_and_damage_are_no_success_and_are_not_tried_a
     assert!(error.contains("objects deleted; but ") && error.contains("it is not relied on"), "{error}");
 }
 
-#[tokio::test]
+// The proxy answers while this waits for the command.
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a store: `dev/test archive`"]
 async fn keys_that_may_not_delete_are_no_success_and_the_stores_own_words_are_reported() {
     let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
