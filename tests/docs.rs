@@ -45,7 +45,14 @@ fn the_reference_names_every_field() {
     let crd = menagerie::api::crds().remove(0);
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let spec = &schema["spec"];
-    let lists = ["image.pullSecrets", "jvm.flags", "resources", "agent.resources", "podTemplate.spec"];
+    let lists = [
+        "image.pullSecrets",
+        "jvm.flags",
+        "resources",
+        "archive.retention.resources",
+        "agent.resources",
+        "podTemplate.spec",
+    ];
     reference_names("fields of the spec", leaves_of(spec, &lists));
     let pod = spec["properties"]["podTemplate"]["properties"]["spec"]["properties"].as_object().unwrap();
     reference_names("fields of podTemplate.spec", pod.keys().cloned());

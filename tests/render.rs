@@ -94,7 +94,7 @@ fn everything_that_one_can_say() {
     golden("everything", &serde_saphyr::to_string(&objects(spec, born)).unwrap());
 }
 
-fn pruned(retention: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Option<Value> {
+fn pruned(retention: &Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Option<Value> {
     let archive = json!({"s3": {"bucket": "backups", "credentialsSecret": "keys"}, "retention": retention});
     let spec = json!({"replicas": 3, "version": "3.9.5", "archive": archive});
     objects(spec, change).into_iter().find(|object| object["kind"] == "CronJob")
@@ -102,9 +102,9 @@ fn pruned(retention: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Option<V
 
 #[test]
 fn what_prunes_is_a_cron_job_of_a_born_ensemble_whose_pods_no_service_selects() {
-    assert_eq!(pruned(json!({"keepDays": 30}), |_| {}), None, "nothing is archived of before the birth");
-    assert_eq!(pruned(Value::Null, born), None);
-    let job = pruned(json!({"keepDays": 30}), born).unwrap();
+    assert_eq!(pruned(&json!({"keepDays": 30}), |_| {}), None, "nothing is archived of before the birth");
+    assert_eq!(pruned(&Value::Null, born), None);
+    let job = pruned(&json!({"keepDays": 30}), born).unwrap();
     assert_eq!((&job["metadata"]["name"], &job["spec"]["concurrencyPolicy"]), (&json!("zk-prune"), &json!("Forbid")));
     let run = &job["spec"]["jobTemplate"];
     let pod = &run["spec"]["template"];
@@ -135,7 +135,7 @@ fn two_ensembles_are_pruned_at_minutes_of_their_own_in_utc() {
             born(blueprint);
             blueprint.charter.identity = identity.to_owned();
         };
-        let job = pruned(json!({"keepDays": 30}), change).unwrap();
+        let job = pruned(&json!({"keepDays": 30}), change).unwrap();
         assert_eq!(job["spec"]["timeZone"], "Etc/UTC");
         job["spec"]["schedule"].as_str().unwrap().to_owned()
     };
@@ -147,7 +147,8 @@ fn two_ensembles_are_pruned_at_minutes_of_their_own_in_utc() {
 /// A container of a member as a Job has it: the hardening is one.
 #[test]
 fn a_pod_that_prunes_may_no_more_than_a_member_and_knows_no_password() {
-    let pod = pruned(json!({"keepDays": 30}), born).unwrap()["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
+    let pod =
+        pruned(&json!({"keepDays": 30}), born).unwrap()["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
     let member = server(json!({"replicas": 3, "version": "3.9.5"}));
     for field in ["securityContext", "automountServiceAccountToken", "enableServiceLinks"] {
         assert_eq!(pod[field], member[field], "{field}");

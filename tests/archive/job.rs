@@ -1,14 +1,19 @@
 //! `menagerie job prune`: what the `CronJob` of an ensemble runs.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use menagerie::archive::key::BaseKey;
 use menagerie::archive::retention::GRACE;
 use serde_json::Value;
 
-use super::prune::{DAY, age, aged, base, log, run, text};
-use super::shipping::IDENTITY;
+use super::gateway::{BUCKET, Gateway, KEY, PREFIX, SECRET};
+use super::proxy::{Proxy, Trouble};
+use super::prune::{DAY, age, aged, archived, base, log, run, text};
+use super::shipping::{IDENTITY, at, chain};
 
 /// Its exit code and its report.
 fn prune(target: &str, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -32,7 +37,7 @@ async fn the_job_deletes_what_the_command_deletes_and_reports_how_much() {
     let pinned = run(&["archive", "pin", &target, "--at", "0x100000003", "--name", "before-upgrade"]);
     assert!(pinned.status.success(), "{}", text(&pinned));
     let (code, report) = month(&target);
-    assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &1.into()), "{report}");
+    assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &2.into()), "{report}");
     assert_eq!(log(&place.store()).await, [2, 3, 5, 6, 7, 8, 9], "a pin is kept");
 
     let unpinned = run(&["archive", "unpin", &target, "--name", "before-upgrade"]);
@@ -100,8 +105,55 @@ async fn a_pin_that_cannot_be_read_and_damage_are_no_success_and_are_not_tried_a
     assert!(error.contains("objects deleted; but ") && error.contains("it is not relied on"), "{error}");
 }
 
-/// Another content under the same age.
+// The proxy answers while this waits for the command.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn keys_that_may_not_delete_are_no_success_and_the_stores_own_words_are_reported() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let proxy = Proxy::before(gateway.address).await;
+    let store = gateway.store();
+    let _place = archived(&store).await;
+    // A part of a base that nobody went on with.
+    let part = BaseKey { zxid: at(1, 3), chain: chain() }.part(IDENTITY, 0);
+    store.put(&part, "part".into()).await.unwrap();
+    gateway.age(&part, Duration::from_hours(48));
+    let keys = tempfile::tempdir().unwrap();
+    fs::write(keys.path().join("accessKeyId"), KEY).unwrap();
+    fs::write(keys.path().join("secretAccessKey"), SECRET).unwrap();
+    let (target, endpoint) = (format!("s3://{BUCKET}/{PREFIX}"), format!("http://{}", proxy.address));
+    let credentials = keys.path().to_str().unwrap();
+    let of_a_month =
+        ["--identity", IDENTITY, "--keep-days", "30", "--endpoint", &endpoint, "--credentials", credentials];
+
+    proxy.trouble(Some(Trouble::DeletesRefused));
+    let (code, report) = prune(&target, &of_a_month);
+    assert_eq!(code, Some(1), "{report}");
+    let error = report["error"].as_str().unwrap();
+    assert!(error.contains("1 refused by the store: locked, or the credentials may not delete"), "{error}");
+    assert!(error.contains("the first error: cannot delete s3://backups/zookeeper/a/"), "{error}");
+    proxy.trouble(Some(Trouble::DeletesFail));
+    assert_eq!(prune(&target, &of_a_month).0, Some(3));
+    proxy.trouble(Some(Trouble::Clock("Mon, 01 Jan 2024 00:00:00 GMT")));
+    let (code, report) = prune(&target, &of_a_month);
+    assert!(code == Some(3) && report["error"].as_str().unwrap().contains("nothing is deleted: "), "{report}");
+    assert!(store.get(&part, None).await.unwrap().is_some());
+
+    proxy.trouble(None);
+    let (code, report) = prune(&target, &of_a_month);
+    assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &1.into()), "{report}");
+    assert!(store.get(&part, None).await.unwrap().is_none());
+
+    fs::write(keys.path().join("secretAccessKey"), "wrong").unwrap();
+    let (code, report) = prune(&target, &of_a_month);
+    let error = report["error"].as_str().unwrap();
+    assert!(code == Some(1) && error.contains("SignatureDoesNotMatch") && !error.contains("wrong"), "{error}");
+}
+
+/// Other content of the same size and age.
 fn spoil(path: &Path) {
-    fs::write(path, "spoiled").unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
     age(path, 35 * DAY);
 }

@@ -26,7 +26,7 @@ pub const DAY: i64 = 24 * 60 * 60 * 1000;
 const KEEP: Wish = Wish { window: 30 * DAY, pins: Vec::new() };
 
 /// Nine segments of one transaction each, and bases of the 2nd, the 5th and the 8th.
-async fn archived(store: &Store) -> Place {
+pub async fn archived(store: &Store) -> Place {
     shipped(store, 9, &[2, 5, 8]).await
 }
 

@@ -23,6 +23,7 @@ mod refusals;
 mod regressions;
 mod replacing;
 mod restore;
+mod retention;
 mod rolling;
 mod scaling;
 mod writers;

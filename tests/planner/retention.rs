@@ -14,14 +14,14 @@ fn key() -> ObjectKey {
     ObjectKey { kind: Kind::CronJob, name: "zk-prune".into() }
 }
 
-fn archive(retention: Value) -> Option<ArchiveSpec> {
-    Some(serde_json::from_value(json!({"s3": {"bucket": "backups"}, "retention": retention})).unwrap())
+fn archive(retention: &Value) -> ArchiveSpec {
+    serde_json::from_value(json!({"s3": {"bucket": "backups"}, "retention": retention})).unwrap()
 }
 
 /// Born, and pruned each day at half past three.
 fn pruned() -> World {
     let mut world = zk(3);
-    world.spec.archive = archive(json!({"keepDays": 30, "schedule": "30 3 * * *"}));
+    world.spec.archive = Some(archive(&json!({"keepDays": 30, "schedule": "30 3 * * *"})));
     assert_eq!(world.settle().step, Step::Rest);
     world
 }
@@ -40,7 +40,7 @@ fn warning(plan: &Plan) -> Option<UntimedCondition> {
 #[test]
 fn a_cron_job_prunes_once_the_ensemble_is_born_and_follows_the_spec() {
     let mut world = zk(3);
-    world.spec.archive = archive(json!({"keepDays": 30}));
+    world.spec.archive = Some(archive(&json!({"keepDays": 30})));
     let born = |world: &World| world.membership.is_some();
     while !born(&world) {
         assert!(!world.objects.contains_key(&key()));
@@ -49,7 +49,7 @@ fn a_cron_job_prunes_once_the_ensemble_is_born_and_follows_the_spec() {
     world.settle();
     let schedule = live(&mut world)["spec"]["schedule"].clone();
     assert!(schedule.as_str().unwrap().ends_with(" * * *"), "{schedule}");
-    world.spec.archive = archive(json!({"keepDays": 7, "suspend": true}));
+    world.spec.archive = Some(archive(&json!({"keepDays": 7, "suspend": true})));
     assert_eq!(world.settle().step, Step::Rest);
     let spec = live(&mut world)["spec"].clone();
     assert_eq!((&spec["suspend"], &spec["schedule"]), (&json!(true), &schedule));
@@ -60,7 +60,7 @@ fn a_cron_job_prunes_once_the_ensemble_is_born_and_follows_the_spec() {
 /// Whoever lost the quorum may need all that is archived.
 #[test]
 fn what_is_no_longer_to_be_pruned_is_pruned_no_more_also_without_a_quorum() {
-    for taken_out in [archive(Value::Null), None] {
+    for taken_out in [Some(archive(&Value::Null)), None] {
         let mut world = pruned();
         world.down = [1, 2].map(ServerId).into();
         world.spec.archive = taken_out;
@@ -75,7 +75,7 @@ fn what_is_no_longer_to_be_pruned_is_pruned_no_more_also_without_a_quorum() {
 #[test]
 fn nothing_is_known_of_what_a_wrong_spec_wants_and_a_cron_job_that_is_not_ours_is_left_alone() {
     let mut world = pruned();
-    world.spec.archive = archive(json!({"keepDays": 30, "schedule": "0 0 3 * * *"}));
+    world.spec.archive = Some(archive(&json!({"keepDays": 30, "schedule": "0 0 3 * * *"})));
     let Step::Refuse(told) = world.settle().step else { panic!("{:?}", world.trace) };
     assert!(told.message.contains("archive.retention.schedule") && told.message.contains("five fields"), "{told:?}");
     assert!(world.objects.contains_key(&key()));
@@ -139,11 +139,11 @@ fn runs_that_do_not_succeed_are_said_with_since_when_and_where_to_look() {
 #[test]
 fn a_suspended_retention_and_one_whose_cron_job_is_missing_are_no_failed_runs() {
     let mut world = pruned();
-    world.spec.archive = archive(json!({"keepDays": 30, "suspend": true}));
+    world.spec.archive = Some(archive(&json!({"keepDays": 30, "suspend": true})));
     world.settle();
     live(&mut world)["metadata"]["creationTimestamp"] = json!("2025-01-01T00:00:00Z");
     assert_eq!(warning(&plan(&world.seen())), None);
-    world.spec.archive = archive(json!({"keepDays": 30}));
+    world.spec.archive = Some(archive(&json!({"keepDays": 30})));
     world.objects.remove(&key());
     assert_eq!(warning(&plan(&world.seen())), None);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use menagerie::archive::store::{Access, Store, StoreError};
 use menagerie::archive::target::Target;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 pub const KEY: &str = "test-key";
 pub const SECRET: &str = "test-secret";
 pub const BUCKET: &str = "backups";
+pub const PREFIX: &str = "zookeeper/a";
 /// However slow the machine is.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -71,6 +72,13 @@ impl Gateway {
         }
     }
 
+    /// Makes an object of [`store`](Self::store) so much older.
+    pub fn age(&self, name: &str, by: Duration) {
+        let path = self.folder.path().join("data").join(BUCKET).join(PREFIX).join(name);
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - by).unwrap();
+    }
+
     pub fn store(&self) -> Store {
         store_at(self.address, SECRET, BUCKET).unwrap()
     }
@@ -88,5 +96,5 @@ pub fn store_at(address: SocketAddr, secret: &str, bucket: &str) -> Result<Store
         endpoint: Some(format!("http://{address}")),
         keys: Some((KEY.to_owned(), secret.to_owned())),
     };
-    Store::open_with(&Target::S3 { bucket: bucket.to_owned(), prefix: "zookeeper/a".to_owned() }, &access)
+    Store::open_with(&Target::S3 { bucket: bucket.to_owned(), prefix: PREFIX.to_owned() }, &access)
 }
