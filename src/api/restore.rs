@@ -197,10 +197,13 @@ pub struct RestoreStatus {
     /// Pending, Planning, Planned, Applying, Completed or Failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<RestorePhase>,
-    /// Planned, and Completed.
+    /// Planned; Completed; and Ended, which is true when it was completed and when it has failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The archive with the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
     /// Identity of the ensemble that the plan is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
@@ -237,6 +240,9 @@ pub enum RestorePhase {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RestorePlan {
+    /// The pod whose log shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
     /// Its SHA-256, over the point, the wanted znodes with their data, and every change.
     pub hash: String,
     /// The last transaction before the point.

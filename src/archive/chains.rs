@@ -59,6 +59,28 @@ pub async fn last(store: &Store, identity: &str, chain: &Chain) -> Result<Option
     }
 }
 
+/// The last transaction of an ensemble that is archived, and the latest time. `damaged` hears of a chain whose end cannot be read: another
+/// disk's log may be whole.
+pub async fn end(
+    store: &Store,
+    identity: &str,
+    damaged: &mut (dyn FnMut(&str) + Send),
+) -> Result<Option<(Zxid, i64)>, ShipError> {
+    let mut end = None::<(Zxid, i64)>;
+    for chain in chains(store, identity).await? {
+        match last(store, identity, &chain).await {
+            Ok(None) => {}
+            Ok(Some(facts)) => {
+                let (last, latest) = end.unwrap_or((facts.last, facts.latest));
+                end = Some((last.max(facts.last), latest.max(facts.latest)));
+            }
+            Err(error @ ShipError::Damaged { .. }) => damaged(&error.to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(end)
+}
+
 /// The facts of a chain's first segment. It looks only into the first folder of each level.
 pub async fn first(store: &Store, identity: &str, chain: &Chain) -> Result<Option<Facts>, ShipError> {
     let first = |folders: Vec<String>| folders.into_iter().next();

@@ -8,12 +8,11 @@ use super::pins::{self, NamedPin, PinError, is_name};
 use super::prune;
 use super::retention::{self, Wish};
 use super::retention_command::{one, pins as points, read};
-use super::shipper::ShipError;
 use super::store::Store;
 use crate::cli::point::{PointArg, ago};
 use crate::cli::{CommandError, Exit, print_message};
+use crate::view::time::iso_text;
 use zookeeper_files::disk::Point;
-use zookeeper_files::ids::Zxid;
 
 #[derive(Args, Debug)]
 pub(super) struct PinOptions {
@@ -56,29 +55,25 @@ impl From<PinError> for CommandError {
     }
 }
 
-/// The last transaction of an ensemble that is archived.
-async fn end(store: &Store, identity: &str) -> Result<Zxid, CommandError> {
-    let mut last = None;
-    for chain in chains::chains(store, identity).await? {
-        match chains::last(store, identity, &chain).await {
-            Ok(facts) => last = last.max(facts.map(|facts| facts.last)),
-            // Another disk's log may be whole.
-            Err(error @ ShipError::Damaged { .. }) => print_message("damage", &error.to_string()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    last.ok_or_else(|| CommandError::Usage(format!("{} has no archived log of {identity}", store.target())))
-}
-
 /// Names a point.
 pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
     let identity = one(&store, &options.archive).await?;
-    let end = end(&store, &identity).await?;
+    let end = chains::end(&store, &identity, &mut |what| print_message("damage", what)).await?;
+    let nothing = || CommandError::Usage(format!("{} has no archived log of {identity}", store.target()));
+    let (end, latest) = end.ok_or_else(nothing)?;
     let at = match options.at.0 {
         Point::End => PointArg(Point::Zxid(end)),
         Point::Zxid(zxid) if zxid > end => {
             return Err(CommandError::Usage(format!("{zxid:#} is not archived: the archive ends at {end:#}")));
+        }
+        // What belongs before it may still come.
+        Point::Time(time) if time >= latest => {
+            let text = format!(
+                "nothing later is archived: the archive ends at {end:#} ({}); name that zxid",
+                iso_text(latest)
+            );
+            return Err(CommandError::Usage(text));
         }
         _ => options.at,
     };

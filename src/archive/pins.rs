@@ -91,7 +91,13 @@ impl NamedPin {
     /// For people: its name, and the point.
     pub fn text(&self) -> String {
         let until = self.until.map(|until| format!(" until {}", iso_text(until))).unwrap_or_default();
-        format!("{} ({:#}{until})", self.name, self.to)
+        let point = if self.from == self.to {
+            format!("{:#}", self.to)
+        } else {
+            // A time was named: which of them was the last before it, only the tree there tells.
+            format!("between {:#} and {:#}", self.from, self.to)
+        };
+        format!("{} ({point}{until})", self.name)
     }
 }
 

@@ -68,10 +68,17 @@ async fn identities(store: &Store, options: &ArchiveOptions) -> Result<Vec<Strin
     if let Some(identity) = &options.identity {
         there.retain(|there| there == identity);
     }
-    if there.is_empty() || chains::is_below_an_archive(store).await? {
+    // A folder without logs is none of an ensemble: the archive may be in it.
+    let mut found = Vec::new();
+    for identity in there {
+        if !chains::chains(store, &identity).await?.is_empty() {
+            found.push(identity);
+        }
+    }
+    if found.is_empty() || chains::is_below_an_archive(store).await? {
         return Err(nothing(store, options).await?);
     }
-    Ok(there)
+    Ok(found)
 }
 
 /// The ensemble that is asked for, where only one can be meant.

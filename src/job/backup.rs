@@ -21,7 +21,6 @@ use crate::archive::collect::Collection;
 use crate::archive::pins::{self, NamedPin, PinError, is_name};
 use crate::archive::prune;
 use crate::archive::retention::Pin;
-use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::tree::{Built, tree_at};
 use crate::model::address;
@@ -173,7 +172,8 @@ async fn applied(server: &str, identity: &str) -> Result<Zxid, String> {
 async fn archived(store: &Store, identity: &str, point: Point) -> Result<(), Ended> {
     let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
     loop {
-        let end = end(store, identity).await?;
+        let end = chains::end(store, identity, &mut |what| warn!("{what}")).await;
+        let end = end.map_err(|error| Ended::ForNow(error.to_string()))?;
         let there = end.is_some_and(|(last, latest)| match point {
             Point::Zxid(zxid) => last >= zxid,
             Point::Time(time) => latest > time,
@@ -196,24 +196,4 @@ async fn archived(store: &Store, identity: &str, point: Point) -> Result<(), End
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// The last transaction in the archive, and the latest time.
-async fn end(store: &Store, identity: &str) -> Result<Option<(Zxid, i64)>, Ended> {
-    let failed = |error: &ShipError| Ended::ForNow(error.to_string());
-    let mut end = None::<(Zxid, i64)>;
-    let chains = chains::chains(store, identity).await.map_err(|error| failed(&error.into()))?;
-    for chain in chains {
-        match chains::last(store, identity, &chain).await {
-            Ok(None) => {}
-            Ok(Some(facts)) => {
-                let (last, latest) = end.unwrap_or((facts.last, facts.latest));
-                end = Some((last.max(facts.last), latest.max(facts.latest)));
-            }
-            // Another disk's log may be whole.
-            Err(error @ ShipError::Damaged { .. }) => warn!(%chain, "{error}"),
-            Err(error) => return Err(failed(&error)),
-        }
-    }
-    Ok(end)
 }

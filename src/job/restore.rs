@@ -14,7 +14,7 @@ use zookeeper_files::ids::Zxid;
 use super::archive_options::{ArchiveOptions, read_error};
 use super::{Ended, Work, for_good, scratch};
 use crate::api::{RestoreApplied, RestorePlan};
-use crate::archive::collect::Collection;
+use crate::archive::collect::{CollectError, Collection};
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
 use crate::archive::tree::tree_at;
 use crate::cli::Output;
@@ -24,7 +24,7 @@ use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply as car
 use crate::restore::arguments::{ScopeOptions, ServerOptions, WhatOptions, password, point};
 use crate::restore::command::print_plan;
 use crate::restore::hash::Digest;
-use crate::restore::moved::Brief;
+use crate::restore::moved::{Brief, znodes};
 use crate::restore::options::{Access, Lineage};
 use crate::restore::plan::{Counts, plan as planned};
 use crate::restore::plan_file::{LONGEST, PlanFile};
@@ -111,7 +111,13 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     let (limits, work) = (Limits::default(), Work::empty(&options.common.scratch)?);
     let store = options.common.archive.open()?;
     let collected = Collection::of(&store, &options.common.archive.identity).await;
-    let collection = collected.map_err(|error| read_error(&error.into()))?;
+    let collection = collected.map_err(|error| match error {
+        // Its members may just have begun to archive.
+        CollectError::Nobody { .. } if options.what.same_ensemble() => Ended::ForNow(format!(
+            "{error}; nothing of it may be archived yet: its condition ContinuousArchiving says more"
+        )),
+        error => read_error(&error.into()),
+    })?;
     let told = |far: &str| info!(%far, "reading the archive");
     let built = tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))?;
     let wanted = Wanted::of(&built.tree, &scope, limits).map_err(for_good)?;
@@ -145,6 +151,7 @@ fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let &Counts { create, set, set_acl, delete, equal, skipped, extra } = counts;
     RestorePlan {
+        pod: None,
         hash: hash.to_string(),
         zxid: format!("{zxid:#}"),
         changes: number(create + set + set_acl + delete),
@@ -191,12 +198,16 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     }
     let session = Session::with(&options.common.servers.server, password);
     let changed = if options.replan { ChangedSincePlan::Replan } else { ChangedSincePlan::Fail };
-    let (mut read, mut done) = (0, 0);
+    let (mut read, mut done, mut last) = (0, 0, 0);
     let mut heard = |far: Progress| match far {
         Progress::Read(count) => progress(&mut read, count, "znodes of the ensemble read"),
-        Progress::Done(count, of) => progress(&mut done, count, &format!("of {of} changes done")),
+        Progress::Done(count, of) => {
+            last = count;
+            progress(&mut done, count, &format!("of {of} changes done"));
+        }
     };
-    let applied = carry_out(&session, &file, changed, limits, &mut heard).await.map_err(stopped)?;
+    let applied = carry_out(&session, &file, changed, limits, &mut heard).await;
+    let applied = applied.map_err(|error| with(stopped(error), last))?;
     for moved in applied.moved.iter().take(SHOWN) {
         info!(moved = %Brief(moved), "changed by others since the plan was made");
     }
@@ -205,15 +216,27 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     }
     info!(changes = applied.done, "the plan is carried out");
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let applied = RestoreApplied { changes: number(applied.done), changed_by_others: number(applied.moved.len()) };
+    let applied = RestoreApplied { changes: number(applied.done), changed_by_others: number(znodes(&applied.moved)) };
     Ok(Report { applied: Some(applied), ..Report::default() })
+}
+
+/// With how much this pod has done.
+fn with(ended: Ended, done: usize) -> Ended {
+    let told = |text: String| match done {
+        0 => format!("{text} (this pod has changed nothing)"),
+        some => format!("{text} (this pod has done {some} changes before)"),
+    };
+    match ended {
+        Ended::ForGood(text) => Ended::ForGood(told(text)),
+        Ended::ForNow(text) => Ended::ForNow(told(text)),
+    }
 }
 
 fn stopped(error: ApplyError) -> Ended {
     match error {
         ApplyError::Moved { first, moved } => Ended::ForGood(format!(
-            "{} others' changes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore; with changedSincePlan: Replan it goes on where others have changed something",
-            moved.len(),
+            "others have changed {} znodes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore; with changedSincePlan: Replan it goes on where others have changed something",
+            znodes(&moved),
             Brief(&first)
         )),
         ApplyError::Read(error) => unread(error),

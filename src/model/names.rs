@@ -8,6 +8,8 @@ use super::membership::{CLIENT_PORT, Membership, Server};
 pub const ENSEMBLE_LABEL: &str = "menagerie.dev/ensemble";
 /// Label that selects everything of one restore.
 pub const RESTORE_LABEL: &str = "menagerie.dev/restore";
+/// Label of the Jobs that change znodes of an ensemble: its name.
+pub const CHANGES_LABEL: &str = "menagerie.dev/changes";
 /// Label that selects everything of one backup.
 pub const BACKUP_LABEL: &str = "menagerie.dev/backup";
 /// Label on a backup: the schedule that made it.

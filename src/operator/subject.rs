@@ -1,6 +1,7 @@
 //! The ensemble that a restore or a backup is about.
 
 use kube::Client;
+use serde_json::Value;
 
 use super::kit::read::{self, Fresh};
 use super::kit::timeout::ApiError;
@@ -19,6 +20,8 @@ pub struct EnsembleFacts {
     pub quorum: bool,
     /// Where its archive is, and the Secret with the credentials.
     pub archive: Option<(ArchivePlace, Option<String>)>,
+    /// The template of its pods.
+    pub template: Value,
     /// The account of its pods.
     pub account: String,
     /// The Secrets with which its images are pulled.
@@ -75,6 +78,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
         quorum: quorum.is_some_and(|condition| condition.status == "True"),
         archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),
         account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
+        template: desired.as_ref().map(|desired| desired.pod_template.clone()).unwrap_or_default(),
         members: desired.as_ref().map_or(0, |desired| desired.replicas),
         pull_secrets: desired.map(|desired| desired.pull_secrets).unwrap_or_default(),
     }))

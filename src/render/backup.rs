@@ -2,15 +2,14 @@
 //!
 //! Invariants: it contains no secret and no secret is in its arguments; it is created once and never changed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Rendered;
-use super::job::{self, SCRATCH, Work};
-use super::merge;
+use super::job::{self, Owner, SCRATCH, Work};
 use crate::api::ZooKeeperBackupSpec;
 use crate::model::archive::ArchivePlace;
 use crate::model::names::{BACKUP_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
-use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
+use crate::model::observed::OperatorFacts;
 
 /// The container that reports.
 pub const CONTAINER: &str = "backup";
@@ -41,6 +40,8 @@ pub struct BackupBlueprint<'a> {
     pub until: Option<String>,
     /// The members, as `HOST:PORT`.
     pub servers: &'a [String],
+    /// The template of the members' pods.
+    pub template: &'a Value,
     /// The ensemble's own account, by which a cloud may know its pods.
     pub account: &'a str,
     /// The Secrets with which its images are pulled.
@@ -65,38 +66,22 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
         None => args.extend(servers.iter().map(|server| format!("--server={server}"))),
     }
     args.push(format!("--scratch={SCRATCH}"));
-    let default = || json!({"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}});
-    let resources = spec.resources.as_ref().and_then(|resources| serde_json::to_value(resources).ok());
     let labels =
         json!({"app.kubernetes.io/name": "zookeeper-backup", BACKUP_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY});
     let work = Work {
         container: CONTAINER,
         args,
         env: None,
-        resources: resources.unwrap_or_else(default),
+        resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
         place,
         credentials: secret.map(job::credentials),
+        template: blueprint.template,
         account: blueprint.account,
         pull_secrets: blueprint.pull_secrets,
         operator: blueprint.operator,
         deadline: spec.deadline_seconds.unwrap_or(DEADLINE),
         labels: &labels,
     };
-    let key = ObjectKey { kind: Kind::Job, name: job_name(name) };
-    let mut json = json!({
-        "apiVersion": key.kind.resource().api_version,
-        "kind": key.kind.as_str(),
-        "metadata": {
-            "name": key.name,
-            "namespace": namespace,
-            "labels": labels,
-            "ownerReferences": [{
-                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperBackup", "name": name, "uid": uid,
-                "controller": true, "blockOwnerDeletion": true,
-            }],
-        },
-    });
-    merge::fold(&mut json, json!({"spec": job::spec(&work)}));
-    Rendered { key, json }
+    job::owned(&job_name(name), namespace, &Owner("ZooKeeperBackup", name, uid), &work)
 }

@@ -3,15 +3,19 @@
 //!
 //! Invariants: they contain no secret and no secret is in their arguments.
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 
+use super::Rendered;
 use super::pod::{pod_security, restricted};
 use crate::model::archive::ArchivePlace;
-use crate::model::observed::OperatorFacts;
+use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 
 /// A folder of the pod.
 pub(super) const SCRATCH: &str = "/scratch";
 const CREDENTIALS: &str = "/archive";
+/// In seconds, a week: so long a Job that has ended can be looked at. Policies that clear Jobs away leave those alone that say it themselves.
+const KEPT: u32 = 7 * 24 * 60 * 60;
 /// A Job that fails for a reason that may pass is tried so often, with pauses of 10 s, 20 s and so on.
 const TRIES: u32 = 6;
 
@@ -31,6 +35,8 @@ pub(super) struct Work<'a> {
     pub place: &'a ArchivePlace,
     /// The volume of the Secret with the archive's credentials.
     pub credentials: Option<Value>,
+    /// The template of the members' pods: what of it says where a pod may run, and who looks after it, counts here as well.
+    pub template: &'a Value,
     /// The account, by which a cloud may know the pod.
     pub account: &'a str,
     /// The Secrets with which its image is pulled.
@@ -48,14 +54,79 @@ pub(super) fn spec(work: &Work<'_>) -> Value {
     json!({
         "backoffLimit": TRIES,
         "activeDeadlineSeconds": work.deadline,
+        "ttlSecondsAfterFinished": KEPT,
         // The exit codes 1 and 2 say that trying again does not help.
         "podFailurePolicy": {"rules": [
             {"action": "FailJob", "onExitCodes": {"containerName": work.container, "operator": "In", "values": [1, 2]}},
             // A drained node is no failure of the work.
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         ]},
-        "template": {"metadata": {"labels": work.labels}, "spec": pod(work)},
+        "template": {"metadata": metadata(work), "spec": pod(work)},
     })
+}
+
+/// What of the members' template a pod has to have to run where they run: a node that is theirs alone, a proxy by its host alias, a mesh that
+/// is told to stay out. Not what keeps members apart from each other.
+const PLACE: [&str; 8] = [
+    "nodeSelector",
+    "tolerations",
+    "priorityClassName",
+    "runtimeClassName",
+    "schedulerName",
+    "dnsConfig",
+    "dnsPolicy",
+    "hostAliases",
+];
+
+fn metadata(work: &Work<'_>) -> Value {
+    let theirs = &work.template["metadata"];
+    let mut labels = theirs["labels"].as_object().cloned().unwrap_or_default();
+    labels.extend(work.labels.as_object().cloned().unwrap_or_default());
+    match theirs["annotations"].as_object().filter(|annotations| !annotations.is_empty()) {
+        Some(annotations) => json!({"labels": labels, "annotations": annotations}),
+        None => json!({"labels": labels}),
+    }
+}
+
+fn placed(pod: &mut Value, template: &Value) {
+    for key in PLACE {
+        if !template["spec"][key].is_null() {
+            pod[key] = template["spec"][key].clone();
+        }
+    }
+    let nodes = &template["spec"]["affinity"]["nodeAffinity"];
+    if !nodes.is_null() {
+        pod["affinity"] = json!({"nodeAffinity": nodes});
+    }
+}
+
+/// Requests and limits without a word of it.
+pub(super) fn resources(asked: Option<&ResourceRequirements>) -> Value {
+    let asked = asked.and_then(|resources| serde_json::to_value(resources).ok());
+    asked.unwrap_or_else(|| json!({"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}))
+}
+
+/// The custom resource that a Job belongs to: its kind, name and uid.
+pub(super) struct Owner<'a>(pub &'a str, pub &'a str, pub &'a str);
+
+/// A Job of a custom resource.
+pub(super) fn owned(name: &str, namespace: &str, Owner(kind, owner, uid): &Owner<'_>, work: &Work<'_>) -> Rendered {
+    let key = ObjectKey { kind: Kind::Job, name: name.to_owned() };
+    let json = json!({
+        "apiVersion": key.kind.resource().api_version,
+        "kind": key.kind.as_str(),
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": work.labels,
+            "ownerReferences": [{
+                "apiVersion": "menagerie.dev/v1alpha1", "kind": kind, "name": owner, "uid": uid,
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": spec(work),
+    });
+    Rendered { key, json }
 }
 
 fn pod(work: &Work<'_>) -> Value {
@@ -69,7 +140,7 @@ fn pod(work: &Work<'_>) -> Value {
         volumes.push(json!({"name": "archive", "secret": secret}));
     }
     let pull_secrets: Vec<Value> = work.pull_secrets.iter().map(|name| json!({"name": name})).collect();
-    json!({
+    let mut pod = json!({
         "restartPolicy": "Never",
         // It stops anywhere.
         "terminationGracePeriodSeconds": 5,
@@ -81,7 +152,9 @@ fn pod(work: &Work<'_>) -> Value {
         "securityContext": pod_security(work.operator),
         "containers": [container(work, &mounts)],
         "volumes": volumes,
-    })
+    });
+    placed(&mut pod, work.template);
+    pod
 }
 
 fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
@@ -115,7 +188,7 @@ pub(super) fn whose(place: &ArchivePlace, identity: &str) -> [String; 2] {
     [format!("--archive={}", place.target), format!("--identity={identity}")]
 }
 
-/// The volume of a Secret.
+/// The volume of a Secret. The pod starts without it as well, and says so: a kubelet says it in an Event alone.
 pub(super) fn credentials(secret: &str) -> Value {
-    json!({"secretName": secret, "defaultMode": 0o440})
+    json!({"secretName": secret, "defaultMode": 0o440, "optional": true})
 }

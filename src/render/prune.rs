@@ -24,12 +24,8 @@ pub fn cron_job(blueprint: &Blueprint<'_>) -> Option<Rendered> {
     // The list of a busy month takes some 250 MB, and a chain has no more than 20 million segments.
     let mut resources = json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}});
     merge::strategic(&mut resources, &retention.resources);
-    // Optional: without it the pod says what is missing, instead of waiting for it until the deadline.
-    let credentials = retention.secret.as_deref().map(|secret| {
-        let mut volume = job::credentials(secret);
-        volume["optional"] = json!(true);
-        volume
-    });
+    let credentials = retention.secret.as_deref().map(job::credentials);
+    let template = &blueprint.desired.pod_template;
     let labels = json!({"app.kubernetes.io/name": "zookeeper-prune", PRUNE_LABEL: names.ensemble});
     let work = job::Work {
         container: CONTAINER,
@@ -39,7 +35,8 @@ pub fn cron_job(blueprint: &Blueprint<'_>) -> Option<Rendered> {
         scratch: None,
         place: &archive.config.place,
         credentials,
-        account: &names.ensemble,
+        template,
+        account: template["spec"]["serviceAccountName"].as_str().unwrap_or(&names.ensemble),
         pull_secrets: &blueprint.desired.pull_secrets,
         operator: blueprint.operator,
         deadline: DEADLINE,

@@ -2,14 +2,14 @@
 //!
 //! Invariants: they contain no secret and no secret is in their arguments; a Job is created once and never changed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Rendered, job};
 use crate::api::{ExistingPolicy, ZooKeeperRestoreSpec};
 use crate::model::Names;
 use crate::model::archive::ArchivePlace;
-use crate::model::names::{MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
-use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
+use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
+use crate::model::observed::OperatorFacts;
 
 /// The container that reports.
 pub const CONTAINER: &str = "restore";
@@ -37,6 +37,8 @@ pub struct RestoreBlueprint<'a> {
     pub identity: &'a str,
     /// Whether that is the ensemble itself.
     pub same: bool,
+    /// The template of the members' pods.
+    pub template: &'a Value,
     /// The ensemble's own account, by which a cloud may know its pods.
     pub account: &'a str,
     /// The Secrets with which its images are pulled.
@@ -63,14 +65,14 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
     args.extend(newer_than.iter().map(|zxid| format!("--newer-than={zxid}")));
     args.extend(delete_extra.unwrap_or_default().then(|| "--delete-extra".to_owned()));
     args.extend(blueprint.same.then(|| "--same-ensemble".to_owned()));
-    job(blueprint, &plan_name(blueprint.name), args)
+    job(blueprint, &plan_name(blueprint.name), args, false)
 }
 
 /// The Job that carries a plan out.
 pub fn apply_job(blueprint: &RestoreBlueprint<'_>, hash: &str, replan: bool) -> Rendered {
     let mut args = vec!["job".to_owned(), "restore-apply".to_owned(), format!("--plan={hash}")];
     args.extend(replan.then(|| "--replan".to_owned()));
-    job(blueprint, &apply_name(blueprint.name), args)
+    job(blueprint, &apply_name(blueprint.name), args, true)
 }
 
 /// Name of the Job that plans.
@@ -83,15 +85,16 @@ pub fn apply_name(restore: &str) -> String {
     format!("{restore}-apply")
 }
 
-fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> Rendered {
+fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>, changes: bool) -> Rendered {
     let RestoreBlueprint { name: restore, uid, spec, names, place, secret, identity, operator, .. } = blueprint;
     args.push(format!("--restore={uid}"));
     args.extend(job::whose(place, identity));
     args.extend([format!("--server={}", names.client_endpoint()), format!("--scratch={}", job::SCRATCH)]);
-    let labels =
+    let mut labels =
         json!({"app.kubernetes.io/name": "zookeeper-restore", RESTORE_LABEL: restore, MANAGED_BY_LABEL: MANAGED_BY});
-    let key = ObjectKey { kind: Kind::Job, name: name.to_owned() };
-    let resources = spec.resources.as_ref().and_then(|resources| serde_json::to_value(resources).ok());
+    if changes {
+        labels[CHANGES_LABEL] = json!(names.ensemble);
+    }
     let work = job::Work {
         container: CONTAINER,
         args,
@@ -99,30 +102,16 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>) -> R
             "name": "MENAGERIE_SUPER_PASSWORD",
             "valueFrom": {"secretKeyRef": {"name": names.super_secret(), "key": "password"}},
         }])),
-        resources: resources
-            .unwrap_or_else(|| json!({"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}})),
+        resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
         place,
         credentials: secret.map(job::credentials),
+        template: blueprint.template,
         account: blueprint.account,
         pull_secrets: blueprint.pull_secrets,
         operator,
         deadline: spec.deadline_seconds.unwrap_or(DEADLINE),
         labels: &labels,
     };
-    let json = json!({
-        "apiVersion": key.kind.resource().api_version,
-        "kind": key.kind.as_str(),
-        "metadata": {
-            "name": name,
-            "namespace": names.namespace,
-            "labels": labels,
-            "ownerReferences": [{
-                "apiVersion": "menagerie.dev/v1alpha1", "kind": "ZooKeeperRestore", "name": restore, "uid": uid,
-                "controller": true, "blockOwnerDeletion": true,
-            }],
-        },
-        "spec": job::spec(&work),
-    });
-    Rendered { key, json }
+    job::owned(name, &names.namespace, &job::Owner("ZooKeeperRestore", restore, uid), &work)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use thiserror::Error;
 
-use crate::restore::moved::{Moved, moved};
+use crate::restore::moved::{Moved, moved, znodes};
 use crate::restore::operation::{Operation, Turn};
 use crate::restore::options::{Access, OptionsError};
 use crate::restore::plan::{Plan, plan};
@@ -65,7 +65,7 @@ pub struct Applied {
 #[derive(Debug, Error)]
 pub enum ApplyError {
     /// Others have changed the scope.
-    #[error("{} others' changes since the plan was made, the first: {first}; nothing was done about them. Plan again, or go on with --changed replan", .moved.len())]
+    #[error("others have changed {} znodes since the plan was made, the first: {first}; nothing was done about them. Plan again, or go on with --changed replan", znodes(.moved))]
     Moved {
         /// The first of them.
         first: Box<Moved>,

@@ -79,6 +79,11 @@ pub(crate) struct WhatOptions {
 }
 
 impl WhatOptions {
+    /// Whether it is the ensemble's own history.
+    pub(crate) fn same_ensemble(&self) -> bool {
+        self.same_ensemble
+    }
+
     /// With the point, and what holds of another ensemble's files or of files of which nobody has said whose they are.
     pub(crate) fn decided(&self, point: Zxid, otherwise: Lineage, access: Access) -> Result<Options, String> {
         let existing = match self.existing {

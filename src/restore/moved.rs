@@ -3,7 +3,7 @@
 //! A plan that was carried out in part is not the same plan any more, and yet nobody else did anything. So the hashes decide only
 //! if they are equal; else each operation does: one that is not left must be done, and one that is left must have been approved.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::restore::live::Live;
@@ -47,6 +47,11 @@ impl Moved {
         // Only this tells a znode from one that was deleted and created again.
         self.operation().czxid().map_or(Ok(()), |czxid| write!(f, ", created by {czxid:#}"))
     }
+}
+
+/// How many znodes they are about: one that was changed is both new and overtaken.
+pub fn znodes(moved: &[Moved]) -> usize {
+    moved.iter().map(|moved| moved.operation().path()).collect::<HashSet<_>>().len()
 }
 
 /// What is no longer as it was when `approved` was made, but for what a run of it has done.

@@ -28,7 +28,7 @@ use super::kit::write;
 use crate::api::{BackupPhase, BackupStatus, ZooKeeperBackup};
 use crate::model::names::BACKUP_LABEL;
 use crate::model::observed::{Kind, OperatorFacts};
-use crate::plan::ConditionStatus;
+use crate::plan::{ConditionStatus, UntimedCondition};
 use observe::observe;
 use plan::{Decision, Step, plan};
 
@@ -152,7 +152,11 @@ async fn report(context: &Context, backup: &ZooKeeperBackup, decision: &Decision
                 info!(reason = condition.reason, note = condition.message, "backup");
                 context.kit.events.tell(condition, failed, "Backup", &backup.object_ref(&())).await;
             }
-            status::conditions(before, std::slice::from_ref(condition), backup.metadata.generation)
+            // For those who wait for it, whatever comes of it.
+            let over = decision.status.phase.is_some_and(BackupPhase::is_over);
+            let status = if over { ConditionStatus::True } else { ConditionStatus::False };
+            let ended = UntimedCondition { name: "Ended", status, ..condition.clone() };
+            status::conditions(before, &[condition.clone(), ended], backup.metadata.generation)
         }
         None => before.to_vec(),
     };

@@ -71,7 +71,7 @@ pub fn plan(seen: &Seen) -> Decision {
     }
     if seen.status.phase.is_some_and(BackupPhase::is_over) {
         let running = match &seen.job {
-            Some(JobFacts::Ours(job)) if job.outcome == Outcome::Running => Some(job.target.clone()),
+            Some(JobFacts::Ours(job)) if job.running => Some(job.target.clone()),
             _ => None,
         };
         return as_it_is(seen, running.map_or(Step::Rest, Step::Delete));
@@ -96,7 +96,11 @@ fn expires(seen: &Seen) -> Option<Timestamp> {
 }
 
 fn going(seen: &Seen) -> Decision {
-    let Some(job) = &seen.job else { return begin(seen) };
+    let Some(job) = &seen.job else {
+        // Somebody has cleared it away, with or without its report.
+        let gone = seen.status.phase == Some(BackupPhase::Running);
+        return if gone { again(seen, begin) } else { begin(seen) };
+    };
     match (job.report().and_then(|report| report.backup.as_ref()), job) {
         (Some(report), _) => completed(seen, report),
         (None, JobFacts::Ours(job)) if job.outcome == Outcome::Complete => lost(seen, job),
@@ -166,6 +170,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         pin: &pin,
         until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),
         servers: &servers,
+        template: &facts.template,
         account: &facts.account,
         pull_secrets: &facts.pull_secrets,
         operator: &seen.operator,
@@ -175,17 +180,25 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
 
 /// The Job's pod went before its report was read. The pin is there: the next one proves the same point.
 fn lost(seen: &Seen, job: &OwnJob) -> Decision {
+    let text = "it is proved again: the Job's pod is gone, and its report with it".to_owned();
+    // Once it is gone, that counts.
+    Decision { step: Step::Delete(job.target.clone()), ..seen.says(BackupPhase::Running, "Running", text) }
+}
+
+/// Counts what was lost.
+fn again(seen: &Seen, next: fn(&Seen) -> Decision) -> Decision {
     let times = seen.status.reports_lost.unwrap_or_default().saturating_add(1);
     if times > MOST_LOST {
         let text = format!(
-            "its Job's pod was gone {MOST_LOST} times before its report was read: find out what deletes finished pods in this namespace, and create another ZooKeeperBackup"
+            "its Job was gone {MOST_LOST} times, or its pod, before its report was read: find out what deletes finished Jobs and pods in this namespace, and create another ZooKeeperBackup"
         );
         return seen.fails("ReportLost", text);
     }
-    let status = BackupStatus { reports_lost: Some(times), ..seen.status.clone() };
-    let text = "it is proved again: the Job's pod is gone, and its report with it".to_owned();
-    let said = Seen { status, ..seen.clone() }.says(BackupPhase::Running, "Running", text);
-    Decision { step: Step::Delete(job.target.clone()), ..said }
+    let decision = next(seen);
+    // One that cannot be created again yet was not lost again.
+    let times = if matches!(decision.step, Step::Create(_)) { Some(times) } else { seen.status.reports_lost };
+    let status = BackupStatus { reports_lost: times, ..decision.status };
+    Decision { status, ..decision }
 }
 
 fn completed(seen: &Seen, report: &BackupReport) -> Decision {

@@ -37,8 +37,10 @@ pub enum JobFacts {
 pub struct OwnJob {
     /// The Job, as it was seen.
     pub target: Target,
-    /// How it ended, if it has.
+    /// How its work ended, if it has: a container that somebody has put beside ours may keep the Job itself going.
     pub outcome: Outcome,
+    /// Whether the Job itself goes on.
+    pub running: bool,
     /// Its newest pod.
     pub pod: Option<PodFacts>,
     /// Whether a pod of it runs or may come, so that it does something or soon will.
@@ -80,6 +82,12 @@ pub struct PodFacts {
     pub report: Option<Report>,
     /// What keeps it from running, or ended it.
     pub trouble: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Whether our container has not begun yet, without a word of why.
+    pub starting: bool,
+    /// Whether our container has ended well, whatever else is in the pod.
+    pub done: bool,
 }
 
 /// Where a Job is that has not brought yet what it is for.
@@ -156,7 +164,7 @@ impl Jobs<'_> {
             return Ok(Some(JobFacts::Foreign("nobody who controls it".to_owned())));
         }
         let uid = text("/metadata/uid");
-        let pod = self.newest_pod(&key.name, &uid).await?;
+        let mut pod = self.newest_pod(&key.name, &uid).await?;
         let since =
             json.pointer("/status/startTime").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
         let young = since.is_none_or(|since| Timestamp::now().as_second() - since.as_second() < YOUNG);
@@ -165,70 +173,83 @@ impl Jobs<'_> {
         let active = !suspended && !is_ending(&json) && (pod.is_some() || young);
         let refused = match &pod {
             None if suspended => Some("the Job is suspended (spec.suspend)".to_owned()),
-            None if !young => self.refusal(&uid).await,
+            None if !young => self.event(&uid, "reason=FailedCreate").await,
             _ => None,
         };
+        if let Some((uid, pod)) = pod.as_mut().filter(|(_, pod)| !young && pod.starting) {
+            // Why a volume or a network is not there stands in an Event of the pod alone.
+            let words = self.event(uid, "type=Warning").await;
+            pod.trouble = words.map(|words| format!("its pod does not start: {words}"));
+        }
+        let pod = pod.map(|(_, pod)| pod);
+        let whole = outcome(&json);
+        let running = whole == Outcome::Running;
+        let done = pod.as_ref().is_some_and(|pod| pod.done && pod.report.is_some());
+        let outcome = if running && done { Outcome::Complete } else { whole };
         let target = Target { key, uid, resource_version: text("/metadata/resourceVersion") };
-        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome: outcome(&json), pod, active, refused }))))
+        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome, running, pod, active, refused }))))
     }
 
-    /// Why no pod of a Job is created: it stands in an Event alone. Without an answer nothing is said of it.
-    async fn refusal(&self, uid: &str) -> Option<String> {
+    /// The newest Event of that kind about an object. Without an answer nothing is said of it.
+    async fn event(&self, uid: &str, kind: &str) -> Option<String> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), self.namespace);
-        let about = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate")).limit(PAGE);
+        let about = ListParams::default().fields(&format!("involvedObject.uid={uid},{kind}")).limit(PAGE);
         let list = async { api.list(&about).await.map(Some) };
         let newest = |list: ObjectList<Event>| {
             let latest = list.items.into_iter().max_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
             latest.and_then(|event| event.message).map(|message| cut(&message, QUOTE))
         };
-        whole("list Events of a Job".to_owned(), list, newest).await.ok()??
+        whole("list Events of a Job or its pod".to_owned(), list, newest).await.ok()??
     }
 
     /// The Job's pod that was made last.
-    async fn newest_pod(&self, job: &str, uid: &str) -> Result<Option<PodFacts>, ApiError> {
+    async fn newest_pod(&self, job: &str, uid: &str) -> Result<Option<(String, PodFacts)>, ApiError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         let named = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         let ours = |pod: &Pod| {
             let by = |owner: &OwnerReference| owner.uid == uid && owner.controller == Some(true);
-            pod.owner_references().iter().any(by).then(|| (since(pod), self.facts(pod)))
+            let uid = pod.uid().unwrap_or_default();
+            pod.owner_references().iter().any(by).then(|| (since(pod), (uid, facts(pod, self.container, self.less))))
         };
         let pods = pages(&format!("list pods of Job {job}"), &api, named, ours).await?;
         let newest = pods.into_iter().max_by_key(|(since, _)| *since);
         Ok(newest.map(|(_, facts)| facts))
     }
+}
 
-    /// What is known of a pod.
-    fn facts(&self, pod: &Pod) -> PodFacts {
-        let status = pod.status.clone().unwrap_or_default();
-        // A policy may have put another one beside it.
-        let container = status.container_statuses.iter().flatten().find(|container| container.name == self.container);
-        let state = container.and_then(|container| container.state.as_ref());
-        let ended = state.and_then(|state| state.terminated.as_ref());
-        let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-        let waiting = state.and_then(|state| state.waiting.as_ref());
-        let waiting = waiting
-            .filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
-        let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
-        let trouble = if status.reason.as_deref() == Some("Evicted") {
-            Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
-        } else if let Some(condition) = unscheduled {
-            Some(format!("its pod cannot be scheduled: {}", quoted(condition.message.as_ref())))
-        } else if let Some(waiting) = waiting {
-            Some(format!("its pod: {}: {}", quoted(waiting.reason.as_ref()), quoted(waiting.message.as_ref())))
-        } else {
-            ended.filter(|ended| ended.exit_code != 0 && report(ended).is_none()).map(|ended| self.killed(ended))
-        };
-        PodFacts { report: ended.and_then(report), trouble }
-    }
+/// What is known of a pod.
+fn facts(pod: &Pod, name: &str, less: &str) -> PodFacts {
+    let status = pod.status.clone().unwrap_or_default();
+    // A policy may have put another one beside it.
+    let container = status.container_statuses.iter().flatten().find(|container| container.name == name);
+    let state = container.and_then(|container| container.state.as_ref());
+    let ended = state.and_then(|state| state.terminated.as_ref());
+    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let waiting =
+        waiting.filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
+    let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
+    let trouble = if status.reason.as_deref() == Some("Evicted") {
+        Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
+    } else if let Some(condition) = unscheduled {
+        Some(format!("its pod cannot be scheduled: {}", quoted(condition.message.as_ref())))
+    } else if let Some(waiting) = waiting {
+        Some(format!("its pod: {}: {}", quoted(waiting.reason.as_ref()), quoted(waiting.message.as_ref())))
+    } else {
+        ended.filter(|ended| ended.exit_code != 0 && report(ended).is_none()).map(|ended| killed(ended, less))
+    };
+    let done = ended.is_some_and(|ended| ended.exit_code == 0);
+    let begun = state.is_some_and(|state| state.running.is_some() || ended.is_some());
+    let starting = !begun && trouble.is_none();
+    PodFacts { report: ended.and_then(report), trouble, name: pod.name_any(), starting, done }
+}
 
-    /// A container that ended without a report.
-    fn killed(&self, ended: &ContainerStateTerminated) -> String {
-        let reason = ended.reason.as_deref().unwrap_or("Error");
-        let cure =
-            if reason == "OOMKilled" { format!(": raise resources.limits.memory{}", self.less) } else { String::new() };
-        let words = ended.message.as_deref().map(|words| format!(": {}", cut(words.trim(), WORDS))).unwrap_or_default();
-        format!("its pod ended with {} ({}){cure}{words}", ended.exit_code, cut(reason, 64))
-    }
+/// A container that ended without a report.
+fn killed(ended: &ContainerStateTerminated, less: &str) -> String {
+    let reason = ended.reason.as_deref().unwrap_or("Error");
+    let cure = if reason == "OOMKilled" { format!(": raise resources.limits.memory{}", less) } else { String::new() };
+    let words = ended.message.as_deref().map(|words| format!(": {}", cut(words.trim(), WORDS))).unwrap_or_default();
+    format!("its pod ended with {} ({}){cure}{words}", ended.exit_code, cut(reason, 64))
 }
 
 /// Whether the outcome of a Job is decided, though a pod of it may still be there, on a node that is lost for instance.
@@ -239,6 +260,11 @@ fn is_ending(job: &Value) -> bool {
             && condition["status"] == "True"
     };
     conditions.into_iter().any(decided)
+}
+
+/// Whether a Job goes on. A suspended one has no pod, and no time limit.
+pub fn runs(job: &Value) -> bool {
+    job["spec"]["suspend"] != true && outcome(job) == Outcome::Running && !is_ending(job)
 }
 
 fn controlled(job: &Value, uid: &str) -> bool {
@@ -264,4 +290,55 @@ fn outcome(job: &Value) -> Outcome {
 
 fn report(ended: &ContainerStateTerminated) -> Option<Report> {
     Report::read(ended.message.as_deref()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(containers: &Value) -> PodFacts {
+        let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": containers}});
+        facts(&serde_json::from_value(pod).unwrap(), "backup", "")
+    }
+
+    fn container(name: &str, state: &Value) -> Value {
+        json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+    }
+
+    /// portworx/kdmp 334, mariadb-operator 448: a proxy that a mesh puts into the pod runs on, and the Job with it.
+    #[test]
+    fn what_our_container_has_done_counts_whatever_runs_beside_it() {
+        let report = json!({"backup": {"zxid": "0x10000002a", "znodes": 4, "digests": 2}}).to_string();
+        let done = json!({"terminated": {"exitCode": 0, "message": report}});
+        let running = json!({"running": {}});
+        let facts = pod(&json!([container("proxy", &running), container("backup", &done)]));
+        assert!(facts.done && !facts.starting && facts.trouble.is_none(), "{facts:?}");
+        assert_eq!(facts.report.unwrap().backup.unwrap().zxid, "0x10000002a");
+        // That of another container is none of ours.
+        let facts = pod(&json!([container("proxy", &done), container("backup", &running)]));
+        assert!(!facts.done && facts.report.is_none(), "{facts:?}");
+    }
+
+    /// velero 991, tidb-operator 5484: why a container is not created stands in an Event of the pod alone.
+    #[test]
+    fn a_container_that_is_being_created_is_starting_and_one_with_words_of_its_own_is_not() {
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "m"}});
+        assert!(pod(&json!([container("backup", &waiting("ContainerCreating"))])).starting);
+        assert!(pod(&json!([])).starting);
+        let refused = pod(&json!([container("backup", &waiting("ErrImagePull"))]));
+        assert!(!refused.starting && refused.trouble.unwrap().contains("ErrImagePull"));
+        assert!(!pod(&json!([container("backup", &json!({"running": {}}))])).starting);
+    }
+
+    #[test]
+    fn a_job_that_is_suspended_or_whose_end_is_decided_does_not_go_on() {
+        assert!(runs(&json!({"spec": {}, "status": {}})));
+        assert!(!runs(&json!({"spec": {"suspend": true}, "status": {}})));
+        for condition in ["Complete", "Failed", "FailureTarget"] {
+            let status = json!({"conditions": [{"type": condition, "status": "True"}]});
+            assert!(!runs(&json!({"spec": {}, "status": status})), "{condition}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
-use tracing::{debug, error, info_span, warn};
+use tracing::{debug, error, info, info_span, warn};
 
 use super::kit::Kit;
 use super::kit::holds::Holds;
@@ -28,7 +28,7 @@ use crate::api::ZooKeeperRestore;
 use crate::model::observed::OperatorFacts;
 use crate::plan::ConditionStatus;
 use facts::Seen;
-use observe::observe;
+use observe::{left, observe};
 use plan::{Decision, Step, plan};
 use report::{announce, record};
 
@@ -68,6 +68,8 @@ type WatchedRestore = Watched<ZooKeeperRestore>;
 /// What is said of an object that cannot be decoded. Whether there is a plan is not touched.
 const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Completed", ConditionStatus::False)];
 const UNDECODABLE: Duration = Duration::from_mins(1);
+/// Longer than a pod of a Job takes to end.
+const STOPPED: Duration = Duration::from_secs(6);
 
 async fn reconcile(restore: Arc<WatchedRestore>, context: Arc<Context>) -> Result<Action, PassError<ApiError>> {
     let meta = restore.meta();
@@ -87,10 +89,7 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
             say_undecodable::<ZooKeeperRestore>(client, &object, &error, &OF_UNDECODABLE).await?;
             return Ok(Action::requeue(UNDECODABLE));
         }
-        Fresh::Gone => {
-            context.forget(namespace, name);
-            return Ok(Action::await_change());
-        }
+        Fresh::Gone => return leaving(context, namespace, name).await,
     };
     let seen = observe(context, &restore).await?;
     let plan = held(context, &seen, plan(&seen));
@@ -110,6 +109,21 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     Ok(Action::requeue(spread(pause)))
 }
 
+/// It is gone, or being deleted and kept by a finalizer: what of it runs is stopped, and holds its ensemble until then.
+async fn leaving(context: &Context, namespace: &str, name: &str) -> Result<Action, PassError<ApiError>> {
+    let client = &context.kit.client;
+    let Some((job, ensemble)) = left(client, namespace, name).await? else {
+        context.forget(namespace, name);
+        return Ok(Action::await_change());
+    };
+    if let Some(ensemble) = ensemble {
+        context.holds.take(namespace, &ensemble, name);
+    }
+    info!(namespace, restore = name, job = job.key.name, "the restore is deleted: its Job is stopped");
+    write::delete(client, namespace, &job).await.map_err(PassError::Act)?;
+    Ok(Action::requeue(STOPPED))
+}
+
 /// Takes hold of the ensemble, or lets it go. Passes over two restores run side by side: if another one was first, this one waits for it.
 fn held(context: &Context, seen: &Seen, decision: Decision) -> Decision {
     let (namespace, ensemble, name) = (&seen.names.namespace, &seen.names.ensemble, &seen.name);
@@ -120,7 +134,7 @@ fn held(context: &Context, seen: &Seen, decision: Decision) -> Decision {
     match context.holds.take(namespace, ensemble, name) {
         Some(other) if matches!(decision.step, Step::Create(_)) => {
             context.holds.let_go(namespace, name);
-            plan(&Seen { other: Some(other), ..seen.clone() })
+            plan(&Seen { other: Some(format!("ZooKeeperRestore {other}")), ..seen.clone() })
         }
         _ => decision,
     }

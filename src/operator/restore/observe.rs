@@ -2,19 +2,22 @@
 
 use std::time::Instant;
 
+use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, ListParams};
-use kube::core::{ApiResource, DynamicObject};
 use kube::{Client, ResourceExt as _};
 
 use super::Context;
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupStatus, RestorePhase, ZooKeeperBackup, ZooKeeperRestore};
-use crate::model::names::RESTORE_LABEL;
+use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
+use crate::model::observed::{Kind, ObjectKey};
+use crate::model::words::{QUOTE, cut};
 use crate::model::{Hindrance, Names};
-use crate::operator::kit::job::Jobs;
-use crate::operator::kit::read::{Fresh, Owner, fresh, pages};
+use crate::operator::kit::job::{Jobs, runs};
+use crate::operator::kit::read::{Fresh, Owner, fresh, pages, to_json};
 use crate::operator::kit::timeout::ApiError;
 use crate::operator::subject;
+use crate::plan::Target;
 use crate::render::restore::{CONTAINER, apply_name, plan_name};
 
 /// What helps where a Job's pod had too little memory, besides more of it.
@@ -71,17 +74,39 @@ async fn backup(client: &Client, namespace: &str, restore: &ZooKeeperRestore) ->
     })
 }
 
-/// Another restore that changes znodes of this ensemble, as it says itself: what the operator remembers is gone with a restart.
+/// Another Job that changes znodes of this ensemble. What restores say of themselves is another thing: one that is being deleted says that it
+/// is carried out, and one whose Job was left behind is gone.
 async fn other(client: &Client, namespace: &str, uid: &str, ensemble: &str) -> Result<Option<String>, ApiError> {
-    // Untyped: one that cannot be decoded is in nobody's way.
-    let resource = ApiResource::erase::<ZooKeeperRestore>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    let applying = |restore: &DynamicObject| {
-        let other = restore.metadata.uid.as_deref() != Some(uid);
-        let same = restore.data["spec"]["ensemble"] == ensemble;
-        (other && same && restore.data["status"]["phase"] == "Applying").then(|| restore.metadata.name.clone())?
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let changes = ListParams::default().labels(&format!("{CHANGES_LABEL}={ensemble}"));
+    let theirs = |job: &Job| {
+        let ours = job.owner_references().iter().any(|owner| owner.uid == uid);
+        (!ours && runs(&to_json(job))).then(|| {
+            let restore = job.labels().get(RESTORE_LABEL).map_or("", String::as_str);
+            cut(&format!("Job {} of ZooKeeperRestore {restore}", job.name_any()), QUOTE)
+        })
     };
-    Ok(pages("list restores", &api, ListParams::default(), applying).await?.into_iter().next())
+    Ok(pages("list Jobs that change znodes", &api, changes, theirs).await?.into_iter().next())
+}
+
+/// A Job that goes on though its restore is gone, or being deleted; and the ensemble whose znodes it changes, if it does.
+pub async fn left(
+    client: &Client,
+    namespace: &str,
+    restore: &str,
+) -> Result<Option<(Target, Option<String>)>, ApiError> {
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let labels = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{RESTORE_LABEL}={restore}"));
+    let goes_on = |job: &Job| {
+        let json = to_json(job);
+        let going = json["status"]["conditions"].as_array().is_none_or(|said| said.is_empty());
+        (going && job.metadata.deletion_timestamp.is_none()).then(|| {
+            let key = ObjectKey { kind: Kind::Job, name: job.name_any() };
+            let (uid, resource_version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
+            (Target { key, uid, resource_version }, job.labels().get(CHANGES_LABEL).cloned())
+        })
+    };
+    Ok(pages("list Jobs of a restore", &api, labels, goes_on).await?.into_iter().next())
 }
 
 /// Whether it is to be carried out, and no Job does it yet.

@@ -50,7 +50,7 @@ pub struct Decision {
     /// The status, but for its conditions.
     pub status: RestoreStatus,
     /// `None`: as they are.
-    pub conditions: Option<[UntimedCondition; 2]>,
+    pub conditions: Option<[UntimedCondition; 3]>,
     /// Whether the ensemble's members stay as they are meanwhile.
     pub holds: bool,
 }
@@ -79,7 +79,7 @@ fn decide(seen: &Seen) -> Decision {
 /// Nothing more is done.
 fn over(seen: &Seen) -> Decision {
     let running = [&seen.applying, &seen.planning].into_iter().find_map(|job| match job {
-        Some(JobFacts::Ours(job)) if job.outcome == Outcome::Running => Some(job.target.clone()),
+        Some(JobFacts::Ours(job)) if job.running => Some(job.target.clone()),
         _ => None,
     });
     let status = RestoreStatus { observed_generation: seen.generation, ..seen.status.clone() };
@@ -99,7 +99,8 @@ fn planning(seen: &Seen) -> Decision {
     if seen.status.identity.as_ref().is_some_and(|planned| *planned != identity) {
         return seen.fails("EnsembleReplaced", REPLACED.to_owned());
     }
-    let status = RestoreStatus { identity: Some(identity), ..seen.status.clone() };
+    let place = Some(archive.place.described());
+    let status = RestoreStatus { identity: Some(identity), archive: place, ..seen.status.clone() };
     let seen = &Seen { status, ..seen.clone() };
     let Some(job) = &seen.planning else {
         let text = "a Job makes the plan".to_owned();
@@ -107,6 +108,11 @@ fn planning(seen: &Seen) -> Decision {
     };
     match (job.report().and_then(|report| report.plan.clone()), job) {
         (Some(plan), _) => {
+            let pod = match job {
+                JobFacts::Ours(job) => job.pod.as_ref().map(|pod| pod.name.clone()),
+                JobFacts::Foreign(_) | JobFacts::Leaving(_) => None,
+            };
+            let plan = RestorePlan { pod, ..plan };
             let status = RestoreStatus { plan: Some(plan.clone()), ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
             let said = seen.says(RestorePhase::Planned, "Planned", counts(&plan), "DryRun", dry(&seen));
@@ -158,8 +164,15 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
     if seen.status.identity.as_ref() != Some(&identity) {
         return seen.fails("EnsembleReplaced", REPLACED.to_owned());
     }
+    let now = archive.place.described();
+    if let Some(before) = seen.status.archive.as_ref().filter(|before| **before != now) {
+        let text = format!(
+            "the plan lies in {before}, and the archive is {now} now: name that one again, or create another ZooKeeperRestore"
+        );
+        return seen.waits(RestorePhase::Planned, Obstacle("ArchiveMoved", text));
+    }
     if let Some(other) = &seen.other {
-        let text = format!("ZooKeeperRestore {other} changes znodes of the same ensemble: this one follows");
+        let text = format!("{other} changes znodes of the same ensemble: this one follows");
         return seen.waits(RestorePhase::Planned, Obstacle("AnotherRestore", text));
     }
     let replan = seen.spec.changed_since_plan.unwrap_or_default() == ChangedPolicy::Replan;
@@ -187,7 +200,7 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
             let applied = report.and_then(|report| report.applied.clone());
             let text = applied.as_ref().map_or_else(
                 || "the plan is carried out; how much that was is not known: the Job's pod is gone".to_owned(),
-                carried_out,
+                |applied| carried_out(applied, plan.skipped),
             );
             let status = RestoreStatus { applied, ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
@@ -205,12 +218,19 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
     }
 }
 
-fn carried_out(applied: &RestoreApplied) -> String {
+fn carried_out(applied: &RestoreApplied, skipped: i64) -> String {
     let others = match applied.changed_by_others {
         0 => String::new(),
         some => format!("; others had changed {some} znodes since the plan was made"),
     };
-    format!("the plan is carried out, the last {} changes by the Job's last pod{others}", applied.changes)
+    // Whoever reads no more than this sentence takes all for restored.
+    let left = match skipped {
+        0 => String::new(),
+        some => format!(
+            "; {some} znodes are not as they were, and were left so: the plan says why (existing: Keep leaves what differs)"
+        ),
+    };
+    format!("the plan is carried out ({} changes by the Job's last pod){left}{others}", applied.changes)
 }
 
 /// An archive to restore from.
@@ -234,6 +254,7 @@ impl Archive<'_> {
             secret: self.secret.as_deref(),
             identity: &self.identity,
             same: self.same,
+            template: &self.ensemble.template,
             account: &self.ensemble.account,
             pull_secrets: &self.ensemble.pull_secrets,
             operator: &seen.operator,
@@ -312,14 +333,17 @@ fn counts(plan: &RestorePlan) -> String {
 
 fn dry(seen: &Seen) -> String {
     let (namespace, name) = (&seen.names.namespace, &seen.name);
+    // Of a Job that was tried again, kubectl would choose any of its pods.
+    let pod = seen.status.plan.as_ref().and_then(|plan| plan.pod.as_ref());
+    let log = pod.map_or_else(|| format!("job/{name}-plan"), |pod| format!("pod/{pod}"));
     format!(
-        "nothing is changed before dryRun is false; what would be done: kubectl -n {namespace} logs job/{name}-plan; to do it: kubectl -n {namespace} patch zkr {name} --type merge -p '{{\"spec\":{{\"dryRun\":false,\"approvedPlan\":\"{}\"}}}}'",
+        "nothing is changed before dryRun is false; what would be done: kubectl -n {namespace} logs {log}; to do it: kubectl -n {namespace} patch zkr {name} --type merge -p '{{\"spec\":{{\"dryRun\":false,\"approvedPlan\":\"{}\"}}}}'",
         seen.status.plan.as_ref().map_or("", |plan| &plan.hash)
     )
 }
 
 impl Seen {
-    /// The status with this phase, and both conditions. `planned` and `completed` are reasons.
+    /// The status with this phase, and its conditions. `planned` and `completed` are reasons.
     fn says(
         &self,
         phase: RestorePhase,
@@ -339,6 +363,13 @@ impl Seen {
             UntimedCondition {
                 name: "Completed",
                 status: is(phase == RestorePhase::Completed),
+                reason: completed,
+                message: text.clone(),
+            },
+            // For those who wait for it, whatever comes of it.
+            UntimedCondition {
+                name: "Ended",
+                status: is(matches!(phase, RestorePhase::Completed | RestorePhase::Failed)),
                 reason: completed,
                 message: text,
             },

@@ -27,7 +27,7 @@ pub async fn record(context: &Context, restore: &ZooKeeperRestore, decision: &De
 /// An Event and a log line when a condition has another reason. A lost Event is no reason to stop.
 pub async fn announce(context: &Context, restore: &ZooKeeperRestore, decision: &Decision) {
     let before = restore.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let Some([planned, completed]) = &decision.conditions else { return };
+    let Some([planned, completed, _]) = &decision.conditions else { return };
     let failed = decision.status.phase == Some(RestorePhase::Failed);
     let said = |condition: &UntimedCondition| status::said_before(before, condition, failed);
     // While nothing is planned, both say the same.

@@ -1,6 +1,6 @@
 //! A restore, step by step.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::model::fixtures::names;
@@ -33,6 +33,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             identity: Some("one".to_owned()),
             quorum: true,
             archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
+            template: Value::Null,
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],
             members: 3,
@@ -50,8 +51,9 @@ fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
     let target = Target { key, uid: "j".to_owned(), resource_version: "7".to_owned() };
     JobFacts::Ours(Box::new(OwnJob {
         target,
+        running: outcome == Outcome::Running,
         outcome,
-        pod: report.map(|report| PodFacts { report: Some(report), trouble: None }),
+        pod: report.map(|report| PodFacts { report: Some(report), done: true, ..PodFacts::default() }),
         active: true,
         refused: None,
     }))
@@ -76,7 +78,9 @@ fn with_plan(mut seen: Seen) -> Seen {
 }
 
 fn said(decision: &Decision) -> (RestorePhase, &'static str, &'static str, String) {
-    let [planned, completed] = decision.conditions.clone().unwrap();
+    let [planned, completed, ended] = decision.conditions.clone().unwrap();
+    let over = matches!(decision.status.phase, Some(RestorePhase::Completed | RestorePhase::Failed));
+    assert_eq!((ended.status == ConditionStatus::True, ended.reason), (over, completed.reason));
     (decision.status.phase.unwrap(), planned.reason, completed.reason, completed.message)
 }
 
@@ -136,6 +140,41 @@ fn what_was_completed_or_has_failed_is_never_carried_out_again() {
         assert_eq!((decision.step, decision.status.observed_generation), (Step::Rest, Some(9)));
         assert_eq!((decision.status.phase, decision.conditions), (Some(phase), None));
     }
+}
+
+/// velero 8661: today's spec answered for what was stored yesterday.
+#[test]
+fn a_plan_in_an_archive_that_was_moved_since_waits_and_is_not_lost() {
+    let mut seen = with_plan(seen(json!({"dryRun": false})));
+    seen.status.archive = Some("s3://before".to_owned());
+    let decision = plan(&seen);
+    let (phase, _, reason, message) = said(&decision);
+    assert_eq!((phase, reason), (RestorePhase::Planned, "ArchiveMoved"));
+    assert!(message.contains("s3://before") && message.contains("s3://backups"), "{message}");
+    seen.status.archive = Some("s3://backups".to_owned());
+    assert_eq!(created(&plan(&seen)).key.name, "undo-apply");
+}
+
+/// velero 8103: completed, and nothing was restored.
+#[test]
+fn a_restore_that_left_znodes_as_they_are_says_so_when_it_is_completed() {
+    let mut seen = with_plan(seen(json!({"dryRun": false})));
+    seen.status.plan.as_mut().unwrap().skipped = 21;
+    let applied = Some(RestoreApplied { changes: 0, changed_by_others: 0 });
+    seen.applying = Some(job(Outcome::Complete, Some(Report { applied, ..Report::default() })));
+    let message = said(&plan(&seen)).3;
+    assert!(message.contains("21 znodes are not as they were"), "{message}");
+}
+
+#[test]
+fn what_runs_on_beside_our_container_is_stopped_when_the_work_is_done() {
+    let mut seen = with_plan(seen(json!({"dryRun": false})));
+    seen.status.phase = Some(RestorePhase::Completed);
+    let JobFacts::Ours(mut applying) = job(Outcome::Complete, None) else { panic!() };
+    assert_eq!(plan(&Seen { applying: Some(JobFacts::Ours(applying.clone())), ..seen.clone() }).step, Step::Rest);
+    applying.running = true;
+    seen.applying = Some(JobFacts::Ours(applying));
+    assert!(matches!(plan(&seen).step, Step::Delete(_)));
 }
 
 #[test]

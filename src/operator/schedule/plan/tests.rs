@@ -151,6 +151,14 @@ fn a_last_time_of_the_future_is_of_a_wrong_clock_and_holds_nothing_up() {
     let mut seen = seen(json!({}));
     seen.status.last_schedule_time = Some(Time(time("2027-11-21T03:00:00Z")));
     assert_eq!(created(&plan(&seen)), "nightly-202611210300");
+    // Likewise since when the schedule is what it is: a moment after the clock is right again it counts from then on.
+    seen.status = ScheduleStatus {
+        observed_schedule: Some("0 3 * * * UTC".to_owned()),
+        since: Some(Time(time("2027-11-21T03:00:00Z"))),
+        ..ScheduleStatus::default()
+    };
+    let seen = later(&seen, "2026-11-22T12:00:00Z");
+    assert_eq!(created(&plan(&seen)), "nightly-202611220300");
 }
 
 #[test]
