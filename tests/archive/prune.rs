@@ -11,7 +11,7 @@ use menagerie::archive::bases;
 use menagerie::archive::catalogue;
 use menagerie::archive::key::BaseKey;
 use menagerie::archive::pins::{self, NamedPin};
-use menagerie::archive::prune::{Decision, News, Pruner, Tally, decide, time};
+use menagerie::archive::prune::{Decision, News, PruneError, Pruner, Tally, decide, now, time};
 use menagerie::archive::retention::{self, BaseState, Fate, GRACE, Pin, Wish};
 use menagerie::archive::shipper::Shipper;
 use menagerie::archive::store::Store;
@@ -297,6 +297,29 @@ async fn a_base_that_is_damaged_is_not_relied_on_and_what_it_would_have_replaced
     assert!(text(&pruned).contains("damage: "), "{}", text(&pruned));
     assert!(base(&place, 2).join("manifest").exists() && base(&place, 5).join("manifest").exists());
     assert_eq!(log(&place.store()).await, [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+/// Bases are read to their ends in between, which may take hours.
+#[tokio::test]
+async fn nothing_is_deleted_where_a_point_was_named_after_it_was_decided_what_goes() {
+    let (place, target) = aged().await;
+    let store = place.store();
+    let part = base(&place, 5).join("0000");
+    let mut bytes = fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&part, bytes).unwrap();
+    age(&base(&place, 5), 35 * DAY);
+    let wanted = || (30 * DAY, Vec::new(), now());
+    let read = async || catalogue::read(&store, IDENTITY, &mut |_, _| {}).await.unwrap();
+    let mut named = |_: &str| {
+        let pinned = run(&["archive", "pin", &target, "--at", "0x100000003", "--name", "meanwhile"]);
+        assert!(pinned.status.success(), "{}", text(&pinned));
+    };
+    let decided = decide(&store, IDENTITY, read().await, wanted(), true, &mut named).await;
+    assert!(matches!(decided, Err(PruneError::PinsChanged)));
+    let again = decide(&store, IDENTITY, read().await, wanted(), true, &mut |_| {}).await.unwrap();
+    assert_eq!((again.named.len(), again.wish.pins.len()), (1, 1));
 }
 
 #[tokio::test]

@@ -38,7 +38,9 @@ fn noting(
         };
         let news = context.memory(&names, |memory| {
             memory.hints.heard(&names, kind, &object.name_any());
-            kind != Kind::CronJob || memory.hints.heard_of_cron_job(object.uid(), object.meta().generation)
+            // One of another name is somebody else's, whatever its labels say.
+            let ours = || object.name_any() == names.prune();
+            kind != Kind::CronJob || (ours() && memory.hints.heard_of_cron_job(object.uid(), object.meta().generation))
         });
         news.then(|| ObjectRef::new(&names.ensemble).within(&names.namespace))
     }
