@@ -46,7 +46,7 @@ async fn main() {
     }
     // Without a cluster.
     if wanted.iter().any(|word| word == "archive") {
-        archive::archive();
+        archive::archive(&wanted, runs).await;
     }
     // On a control plane of its own.
     if wanted.iter().any(|word| word == "scale") {

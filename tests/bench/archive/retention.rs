@@ -1,4 +1,4 @@
-//! What retention takes for an archive of a month of one-second segments, without a store: `dev/bench archive`.
+//! What retention takes for an archive of a month of one-second segments, without a store: `dev/bench archive retention`.
 
 use std::fs;
 use std::time::Instant;
@@ -48,7 +48,8 @@ fn mebibytes(line: &str) -> u64 {
     number.unwrap_or_default() / 1024
 }
 
-pub fn archive() {
+pub fn retention() {
+    println!("\n### What an archive keeps, decided for a segment a second\n");
     println!(
         "| segments listed | bases | pins | catalogue in memory | deciding, s | more memory for it | segments that go |"
     );
