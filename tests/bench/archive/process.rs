@@ -71,9 +71,23 @@ pub fn memory(pid: u32, line: &str) -> f64 {
 
 /// Seconds of a core that a process has used.
 pub fn used(pid: u32) -> f64 {
+    of_a_process(pid).1
+}
+
+/// The parent of a process, and the seconds of a core that it has used.
+fn of_a_process(pid: u32) -> (u32, f64) {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    ticks(fields.get(11..13).unwrap_or_default())
+    let parent = fields.get(1).and_then(|parent| parent.parse().ok()).unwrap_or_default();
+    (parent, ticks(fields.get(11..13).unwrap_or_default()))
+}
+
+/// Seconds of a core that this process and those that it started have used: clients, servers, agents and the store.
+pub fn ours() -> f64 {
+    let own = std::process::id();
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let children = pids.map(of_a_process).filter(|(parent, _)| *parent == own);
+    used(own) + children.map(|(_, used)| used).sum::<f64>()
 }
 
 /// Seconds of all cores in which something ran since the machine was started.

@@ -13,7 +13,7 @@ use zookeeper_files::ids::Zxid;
 
 use super::ensemble::Ensemble;
 use super::load::{self, Change};
-use super::process::{Ran, run};
+use super::process::{Ran, memory, run};
 use super::world::{IDENTITY, PASSWORD, Seeds, TARGET, World, folders, menagerie, up};
 
 const FOLDERS: usize = 100;
@@ -90,7 +90,12 @@ async fn archived(world: &mut World, clients: &[Client]) -> Manifest {
         world.level(&clients[0]).await;
         match bases::newest(&store, IDENTITY).await.unwrap() {
             Some(base) if base.zxid >= full => {
-                eprintln!("  a base of them after {:.1} s", begun.elapsed().as_secs_f64());
+                let peak = world.archiving().iter().map(|pid| memory(*pid, "VmHWM:")).fold(0.0, f64::max);
+                println!(
+                    "\nSwitched on late, two agents shipped all log of {} znodes and a base of them within {:.0} s; peak resident {peak:.1} MiB.",
+                    FOLDERS * IN_EACH,
+                    begun.elapsed().as_secs_f64()
+                );
                 return base;
             }
             _ => assert!(begun.elapsed() < PATIENCE, "no base comes\n{}", world.words()),

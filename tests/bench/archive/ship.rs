@@ -8,7 +8,7 @@ use zookeeper_client::Client;
 
 use super::load::{self, Ack, Change};
 use super::meter::Stored;
-use super::process::{busy, memory, used};
+use super::process::{busy, memory, ours, used};
 use super::world::{COPIES, World};
 
 const RATES: [u32; 2] = [1000, 5000];
@@ -28,8 +28,10 @@ struct Turn {
     /// Milliseconds.
     p50: f64,
     p99: f64,
-    /// Cores of the machine in use, whoever used them.
+    /// Cores that clients, servers, agents and the store used.
     cores: f64,
+    /// Cores that others used meanwhile.
+    others: f64,
     /// Of the agents that archive, or would: percent of a core of the busiest, mebibytes of the largest.
     agent: f64,
     peak: f64,
@@ -81,9 +83,10 @@ impl Bench {
         let agents = self.world.archiving();
         let usage = || agents.iter().map(|pid| used(*pid)).collect::<Vec<_>>();
         self.world.meter.take();
-        let (begun, before, all) = (Instant::now(), usage(), busy());
+        let (begun, before, all, own) = (Instant::now(), usage(), busy(), ours());
         let mut acks = load::paced(&self.clients, &self.paths, rate, TIME).await;
-        let (seconds, after, cores) = (begun.elapsed().as_secs_f64(), usage(), busy() - all);
+        let (seconds, after, own) = (begun.elapsed().as_secs_f64(), usage(), ours() - own);
+        let others = busy() - all - own;
         let (mut requests, mut segments) = self.world.meter.take();
         if archive {
             self.world.level(&self.clients[0]).await;
@@ -98,7 +101,8 @@ impl Bench {
             per_second: f64::from(u32::try_from(acks.len()).unwrap()) / seconds,
             p50: percentile(&mut took, 0.50),
             p99: percentile(&mut took, 0.99),
-            cores: cores / seconds,
+            cores: own / seconds,
+            others: others / seconds,
             agent: spent.fold(0.0, f64::max),
             peak: agents.iter().map(|pid| memory(*pid, "VmHWM:")).fold(0.0, f64::max),
             lags: lags(&acks, &segments),
@@ -156,16 +160,17 @@ fn writers(turns: &BTreeMap<(u32, bool), Vec<Turn>>) {
         TIME.as_secs()
     );
     println!(
-        "| min / median / max | writes/s | p50, ms | p99, ms | cores of the machine in use |\n|---|---|---|---|---|"
+        "| min / median / max | writes/s | p50, ms | p99, ms | cores in use | by others |\n|---|---|---|---|---|---|"
     );
     for ((rate, archive), turns) in turns {
         println!(
-            "| {rate}/s, {} | {} | {} | {} | {} |",
+            "| {rate}/s, {} | {} | {} | {} | {} | {} |",
             name(*archive),
             spread(turns, 0, |turn| turn.per_second),
             spread(turns, 2, |turn| turn.p50),
             spread(turns, 2, |turn| turn.p99),
             spread(turns, 2, |turn| turn.cores),
+            spread(turns, 2, |turn| turn.others),
         );
     }
     for rate in RATES {

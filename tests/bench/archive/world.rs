@@ -83,8 +83,11 @@ impl Seeds {
     }
 }
 
+/// The command, as it runs in its image.
 pub fn menagerie() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
+    let lines = include_str!("../../../deploy/Dockerfile").lines();
+    command.envs(lines.filter_map(|line| line.strip_prefix("ENV ")?.split_once('=')));
     command.env("RUST_LOG", "info").env("MENAGERIE_SUPER_PASSWORD", PASSWORD);
     command
 }
