@@ -8,6 +8,7 @@ mod contender;
 mod fleet;
 mod idle;
 mod measure;
+mod process;
 mod recover;
 mod roll;
 mod scale;

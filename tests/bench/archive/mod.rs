@@ -10,7 +10,6 @@ mod ensemble;
 mod gateway;
 mod load;
 mod meter;
-mod process;
 mod restore;
 mod retention;
 mod ship;

@@ -13,8 +13,8 @@ use zookeeper_files::ids::Zxid;
 
 use super::ensemble::Ensemble;
 use super::load::{self, Change};
-use super::process::{Ran, memory, run};
 use super::world::{IDENTITY, PASSWORD, Seeds, TARGET, World, folders, menagerie, up};
+use crate::process::{Ran, memory, run};
 
 const FOLDERS: usize = 100;
 const IN_EACH: usize = 10_000;

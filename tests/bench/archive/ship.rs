@@ -8,8 +8,8 @@ use zookeeper_client::Client;
 
 use super::load::{self, Ack, Change};
 use super::meter::Stored;
-use super::process::{busy, memory, ours, used};
 use super::world::{COPIES, World};
+use crate::process::{busy, memory, ours, used};
 
 const RATES: [u32; 2] = [1000, 5000];
 const ZNODES: usize = 10_000;
@@ -35,8 +35,8 @@ struct Turn {
     /// Of the agents that archive, or would: percent of a core of the busiest, mebibytes of the largest.
     agent: f64,
     peak: f64,
-    /// Seconds from the acknowledgement of a write until the store has it, in each chain.
-    lags: Vec<f64>,
+    /// Seconds from the acknowledgement of a write until the store has one copy of it, and all.
+    lags: [Vec<f64>; 2],
     requests: BTreeMap<&'static str, usize>,
     stored: usize,
 }
@@ -124,14 +124,18 @@ fn percentile(values: &mut [f64], part: f64) -> f64 {
     values.get(at).copied().unwrap_or_default()
 }
 
-/// Of each write and chain. A write of which the client hears after the store has it is not late.
-fn lags(acks: &[Ack], segments: &[Stored]) -> Vec<f64> {
-    let within = |segment: &Stored| {
+/// Of each write, until its first copy and its last one. One of which the client hears after the store has it is not late.
+fn lags(acks: &[Ack], segments: &[Stored]) -> [Vec<f64>; 2] {
+    let mut lags = vec![Vec::with_capacity(COPIES); acks.len()];
+    for segment in segments {
         let from = acks.partition_point(|ack| ack.zxid < segment.first);
         let to = acks.partition_point(|ack| ack.zxid <= segment.last);
-        acks[from..to].iter().map(|ack| segment.at.saturating_duration_since(ack.at).as_secs_f64()).collect::<Vec<_>>()
-    };
-    segments.iter().flat_map(within).collect()
+        for (ack, lags) in acks[from..to].iter().zip(&mut lags[from..to]) {
+            lags.push(segment.at.saturating_duration_since(ack.at).as_secs_f64());
+        }
+    }
+    assert!(segments.is_empty() || lags.iter().all(|lags| lags.len() == COPIES), "a write is not archived");
+    [f64::min, f64::max].map(|of| lags.iter().filter_map(|lags| lags.iter().copied().reduce(of)).collect())
 }
 
 /// `min / median / max`, with so many digits.
@@ -196,8 +200,11 @@ fn agents(turns: &BTreeMap<(u32, bool), Vec<Turn>>) {
     println!("\n### How late the store has an acknowledged write, seconds\n");
     println!("| min / median / max of the turns | p50 | p99 | longest |\n|---|---|---|---|");
     for rate in RATES {
-        let of = |part: f64| spread(&turns[&(rate, true)], 2, |turn| percentile(&mut turn.lags.clone(), part));
-        println!("| {rate}/s | {} | {} | {} |", of(0.50), of(0.99), of(1.0));
+        for (copies, what) in ["one copy", "all copies"].iter().enumerate() {
+            let turns = &turns[&(rate, true)];
+            let of = |part: f64| spread(turns, 2, |turn| percentile(&mut turn.lags[copies].clone(), part));
+            println!("| {rate}/s, {what} | {} | {} | {} |", of(0.50), of(0.99), of(1.0));
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::ensemble::Ensemble;
 use super::gateway::{Gateway, KEY, SECRET};
 use super::load;
 use super::meter::Meter;
-use super::process::Running;
+use crate::process::Running;
 
 pub const IDENTITY: &str = "0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a11";
 pub const PASSWORD: &str = "bench";
@@ -183,7 +183,7 @@ impl World {
     /// What the agents said last.
     pub fn words(&self) -> String {
         let said = |id| fs::read_to_string(self.seeds.path(&format!("agent-{id}"))).unwrap_or_default();
-        (1..=3).map(|id| format!("agent {id}:\n{}", said(id))).collect()
+        [1, 2, 3].map(|id| format!("agent {id}:\n{}", said(id))).concat()
     }
 
     pub fn store(&self) -> menagerie::archive::store::Store {
