@@ -7,18 +7,18 @@ use serde_json::json;
 
 use super::cluster::in_namespace;
 use super::contender::kubectl;
+use super::process::{memory, used};
 
 const WINDOW: Duration = Duration::from_mins(1);
-const TICKS_PER_SECOND: f64 = 100.0;
 
 pub struct ProcessUsage {
     pub pid: u32,
-    ticks: u64,
+    used: f64,
 }
 
 impl ProcessUsage {
     pub fn of(pid: u32) -> Self {
-        Self { pid, ticks: ticks(pid) }
+        Self { pid, used: used(pid) }
     }
 }
 
@@ -34,21 +34,8 @@ fn processes(words: &str) -> Vec<ProcessUsage> {
     .collect()
 }
 
-fn ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    fields.get(11..13).map_or(0, |times| times.iter().filter_map(|time| time.parse::<u64>().ok()).sum())
-}
-
-pub fn rss_mib(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
-}
-
 pub fn percent(process: &ProcessUsage) -> f64 {
-    let spent = ticks(process.pid).saturating_sub(process.ticks);
-    100.0 * f64::from(u32::try_from(spent).unwrap_or(u32::MAX)) / TICKS_PER_SECOND / WINDOW.as_secs_f64()
+    100.0 * (used(process.pid) - process.used) / WINDOW.as_secs_f64()
 }
 
 /// Writes and reads of the operator's account, from the API server's audit log.
@@ -106,9 +93,9 @@ pub async fn idle() {
         println!("| reads of the operator at the API server | {} |", after.1 - before.1);
         println!("| reads of each member by the operator | {} |", passes_after - passes_before);
         println!("| operator, processor | {:.2} % of a core |", most(&operator, percent));
-        println!("| operator, resident memory | {:.1} MiB |", most(&operator, |p| rss_mib(p.pid)));
+        println!("| operator, resident memory | {:.1} MiB |", most(&operator, |p| memory(p.pid, "VmRSS:")));
         println!("| agent, processor (the busiest) | {:.2} % of a core |", most(&agents, percent));
-        println!("| agent, resident memory (the largest) | {:.1} MiB |", most(&agents, |p| rss_mib(p.pid)));
+        println!("| agent, resident memory (the largest) | {:.1} MiB |", most(&agents, |p| memory(p.pid, "VmRSS:")));
         println!("| server's JVM, processor (the busiest) | {:.2} % of a core |", most(&servers, percent));
     })
     .await;

@@ -8,6 +8,7 @@ mod contender;
 mod fleet;
 mod idle;
 mod measure;
+mod process;
 mod recover;
 mod roll;
 mod scale;
@@ -46,7 +47,7 @@ async fn main() {
     }
     // Without a cluster.
     if wanted.iter().any(|word| word == "archive") {
-        archive::archive();
+        archive::archive(&wanted, runs).await;
     }
     // On a control plane of its own.
     if wanted.iter().any(|word| word == "scale") {

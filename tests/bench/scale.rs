@@ -17,7 +17,8 @@ use tokio::time::sleep;
 
 use super::cluster::condition;
 use super::fleet::Fleet;
-use super::idle::{ProcessUsage, percent, rss_mib};
+use super::idle::{ProcessUsage, percent};
+use super::process::memory;
 
 const NAMESPACES: usize = 10;
 const WINDOW: Duration = Duration::from_mins(1);
@@ -216,7 +217,7 @@ pub async fn scale() {
         let before = audit().iter().filter(|event| by_operator(event)).count();
         let process = ProcessUsage::of(operator.0.id());
         sleep(WINDOW).await;
-        let (spent, resident) = (percent(&process), rss_mib(process.pid));
+        let (spent, resident) = (percent(&process), memory(process.pid, "VmRSS:"));
         let events = audit();
         let idle: Vec<&Value> = events.iter().filter(|event| by_operator(event)).skip(before).collect();
         for write in idle.iter().take(5) {
@@ -235,5 +236,5 @@ pub async fn scale() {
             percentile(&found, 100),
         );
     }
-    println!("\nResident memory after all of it: {:.1} MiB.", rss_mib(operator.0.id()));
+    println!("\nResident memory after all of it: {:.1} MiB.", memory(operator.0.id(), "VmRSS:"));
 }

@@ -31,8 +31,12 @@ pub struct Ensemble {
     net: u8,
     settings: String,
     init_limit: u64,
+    jvm: Vec<String>,
     servers: Vec<Option<Child>>,
 }
+
+/// Little memory, and soon up.
+const JVM: [&str; 3] = ["-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 impl Ensemble {
     /// Of that release, with these lines in every `zoo.cfg`. Nothing runs yet.
@@ -49,7 +53,8 @@ impl Ensemble {
         assert!(jars.is_dir(), "no jars in {}", jars.display());
         let folder = tempfile::tempdir().unwrap();
         let servers = (0..3).map(|_| None).collect();
-        let ensemble = Self { folder, jars, net, settings: settings.to_owned(), init_limit: seconds * 4, servers };
+        let (settings, jvm) = (settings.to_owned(), JVM.map(str::to_owned).into());
+        let ensemble = Self { folder, jars, net, settings, init_limit: seconds * 4, jvm, servers };
         for id in 1..=3 {
             let conf = ensemble.data(id).join("conf");
             fs::create_dir_all(&conf).unwrap();
@@ -60,6 +65,13 @@ impl Ensemble {
             ensemble.list(id, ConfigVersion(0), |peer| ensemble.address(peer, 2888));
         }
         ensemble
+    }
+
+    /// The same, whose servers run in JVMs with these flags.
+    #[must_use]
+    pub fn in_jvms(mut self, flags: &[&str]) -> Self {
+        self.jvm = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self
     }
 
     pub fn data(&self, id: u8) -> PathBuf {
@@ -102,7 +114,8 @@ impl Ensemble {
         let out = File::create(data.join("out")).unwrap();
         let classpath = format!("{}/*:{}", self.jars.display(), data.join("conf").display());
         let child = Command::new("java")
-            .args(["-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &classpath])
+            .args(&self.jvm)
+            .args(["-cp", &classpath])
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(data.join("conf/zoo.cfg"))
             .stdin(Stdio::null())

@@ -1,12 +1,13 @@
-//! What retention takes for an archive of a month of one-second segments, without a store: `dev/bench archive`.
+//! What retention takes for an archive of a month of one-second segments, without a store: `dev/bench archive retention`.
 
-use std::fs;
 use std::time::Instant;
 
 use menagerie::archive::key::{BaseKey, Chain, DiskId};
 use menagerie::archive::retention::{Base, BaseState, Catalogue, ChainLog, Pin, StoredSegment, Wish, plan};
 use menagerie::model::ServerId;
 use zookeeper_files::ids::Zxid;
+
+use crate::process::memory;
 
 const DAY: i64 = 24 * 60 * 60;
 const BEGUN: i64 = 1_800_000_000;
@@ -40,38 +41,31 @@ fn catalogue(days: i64) -> Catalogue {
     Catalogue { bases: (1..days).map(base).collect(), chains: chains.into() }
 }
 
-/// Mebibytes of this process, by a line of its status.
-fn mebibytes(line: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let number =
-        status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().next()?.parse::<u64>().ok());
-    number.unwrap_or_default() / 1024
-}
-
-pub fn archive() {
+pub fn retention() {
+    println!("\n### What an archive keeps, decided for a segment a second\n");
     println!(
         "| segments listed | bases | pins | catalogue in memory | deciding, s | more memory for it | segments that go |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (days, pins) in [(7, 0), (15, 0), (31, 0), (31, 3), (62, 3)] {
-        let before = mebibytes("VmRSS:");
+        let before = memory(std::process::id(), "VmRSS:");
         let catalogue = catalogue(days);
-        let listed = mebibytes("VmRSS:");
+        let listed = memory(std::process::id(), "VmRSS:");
         let pins = (1..=pins).map(|pin| Zxid(1 << 32 | (pin * 20_000_000))).map(|zxid| Pin { from: zxid, to: zxid });
         let wish = Wish { window: (days / 2 - 1) * DAY * 1000, pins: pins.collect() };
         let begun = Instant::now();
         let plan = plan(&catalogue, &wish, (BEGUN + days * DAY) * 1000);
         let took = begun.elapsed();
-        let peak = mebibytes("VmHWM:");
+        let peak = memory(std::process::id(), "VmHWM:");
         let count: usize = catalogue.chains.iter().map(|chain| chain.segments.len()).sum();
         let gone: usize = plan.cuts.iter().map(|cut| cut.to - cut.from).sum();
         println!(
-            "| {count} | {} | {} | {} MiB | {:.3} | {} MiB | {gone} |",
+            "| {count} | {} | {} | {:.0} MiB | {:.3} | {:.0} MiB | {gone} |",
             catalogue.bases.len(),
             wish.pins.len(),
-            listed.saturating_sub(before),
+            listed - before,
             took.as_secs_f64(),
-            peak.saturating_sub(listed)
+            (peak - listed).max(0.0)
         );
     }
 }
