@@ -247,7 +247,7 @@ fn facts(pod: &Pod, name: &str, less: &str) -> PodFacts {
 /// A container that ended without a report.
 fn killed(ended: &ContainerStateTerminated, less: &str) -> String {
     let reason = ended.reason.as_deref().unwrap_or("Error");
-    let cure = if reason == "OOMKilled" { format!(": raise resources.limits.memory{}", less) } else { String::new() };
+    let cure = if reason == "OOMKilled" { format!(": raise resources.limits.memory{less}") } else { String::new() };
     let words = ended.message.as_deref().map(|words| format!(": {}", cut(words.trim(), WORDS))).unwrap_or_default();
     format!("its pod ended with {} ({}){cure}{words}", ended.exit_code, cut(reason, 64))
 }
@@ -262,9 +262,14 @@ fn is_ending(job: &Value) -> bool {
     conditions.into_iter().any(decided)
 }
 
+/// Whether a Job has ended.
+pub fn is_over(job: &Value) -> bool {
+    outcome(job) != Outcome::Running
+}
+
 /// Whether a Job goes on. A suspended one has no pod, and no time limit.
 pub fn runs(job: &Value) -> bool {
-    job["spec"]["suspend"] != true && outcome(job) == Outcome::Running && !is_ending(job)
+    job["spec"]["suspend"] != true && !is_over(job) && !is_ending(job)
 }
 
 fn controlled(job: &Value, uid: &str) -> bool {

@@ -13,7 +13,7 @@ use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_L
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::words::{QUOTE, cut};
 use crate::model::{Hindrance, Names};
-use crate::operator::kit::job::{Jobs, runs};
+use crate::operator::kit::job::{Jobs, is_over, runs};
 use crate::operator::kit::read::{Fresh, Owner, fresh, pages, to_json};
 use crate::operator::kit::timeout::ApiError;
 use crate::operator::subject;
@@ -98,9 +98,7 @@ pub async fn left(
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
     let labels = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{RESTORE_LABEL}={restore}"));
     let goes_on = |job: &Job| {
-        let json = to_json(job);
-        let going = json["status"]["conditions"].as_array().is_none_or(|said| said.is_empty());
-        (going && job.metadata.deletion_timestamp.is_none()).then(|| {
+        (!is_over(&to_json(job)) && job.metadata.deletion_timestamp.is_none()).then(|| {
             let key = ObjectKey { kind: Kind::Job, name: job.name_any() };
             let (uid, resource_version) = (job.uid().unwrap_or_default(), job.resource_version().unwrap_or_default());
             (Target { key, uid, resource_version }, job.labels().get(CHANGES_LABEL).cloned())
