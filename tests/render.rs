@@ -1,10 +1,11 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
-use menagerie::api::ZooKeeperRestoreSpec;
+use menagerie::api::{ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
 use menagerie::model::Beginning;
 use menagerie::model::archive::ArchivePlace;
 use menagerie::model::observed::OperatorFacts;
 use menagerie::render::Blueprint;
+use menagerie::render::backup::{BackupBlueprint, backup_job};
 use menagerie::render::restore::{RestoreBlueprint, apply_job, plan_job};
 use serde_json::{Value, json};
 
@@ -177,8 +178,18 @@ fn the_jobs_of_a_restore() {
     let bare = ArchivePlace { target: "s3://b-1".into(), region: None, endpoint: None, credentials: false };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let pulls = ["regcred".to_owned()];
+    let template = json!({
+        "metadata": {"annotations": {"sidecar.istio.io/inject": "false"}, "labels": {"team": "a"}},
+        "spec": {
+            "nodeSelector": {"pool": "zk"}, "tolerations": [{"key": "zk", "operator": "Exists"}],
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["s3.example.org"]}], "priorityClassName": "high",
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}, "podAntiAffinity": {}},
+            "securityContext": {"runAsUser": 0}, "hostNetwork": true, "containers": [{"name": "zookeeper"}],
+        },
+    });
     let full = RestoreBlueprint {
-        at: "0x100000007",
+        at: "0x10000002a",
+        template: &template,
         name: "undo",
         uid: "uid",
         spec: &spec,
@@ -192,6 +203,8 @@ fn the_jobs_of_a_restore() {
         operator: &operator,
     };
     let least = RestoreBlueprint {
+        at: "2026-11-23T19:52:00Z",
+        template: &Value::Null,
         spec: &plain,
         place: &bare,
         secret: None,
@@ -202,6 +215,39 @@ fn the_jobs_of_a_restore() {
     };
     let jobs = [plan_job(&full), apply_job(&full, &"ab".repeat(32), true), plan_job(&least)];
     golden("restore", &serde_saphyr::to_string(&jobs.map(|job| job.json)).unwrap());
+}
+
+/// Where a member's pod may run and who looks after it counts for a Job's pod as well; what the server's pod may do does not.
+#[test]
+fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
+    let spec: ZooKeeperBackupSpec = serde_json::from_value(json!({"ensemble": "zk", "keepDays": 3})).unwrap();
+    let place = ArchivePlace { target: "s3://backups".into(), region: None, endpoint: None, credentials: true };
+    let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
+    let template =
+        json!({"spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});
+    let blueprint = BackupBlueprint {
+        name: "nightly",
+        namespace: "ns",
+        uid: "uid",
+        spec: &spec,
+        place: &place,
+        secret: Some("keys"),
+        identity: "identity",
+        pin: "nightly.uid",
+        until: Some("2026-12-05T03:00:00Z".into()),
+        servers: &["zk-0.ns.svc.cluster.local:2181".to_owned()],
+        template: &template,
+        account: "zk",
+        pull_secrets: &[],
+        operator: &operator,
+    };
+    let job = backup_job(&blueprint).json;
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!((&pod["nodeSelector"]["pool"], &pod["hostNetwork"]), (&json!("zk"), &Value::Null));
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert!(pod["containers"][0]["env"].is_null() && !job.to_string().contains("super"), "{job}");
+    assert_eq!(pod["volumes"][1]["secret"]["optional"], true);
+    assert!(job["spec"]["ttlSecondsAfterFinished"].as_u64().is_some_and(|kept| kept > 24 * 3600));
 }
 
 #[test]

@@ -81,6 +81,8 @@ const PLACE: [&str; 8] = [
 fn metadata(work: &Work<'_>) -> Value {
     let theirs = &work.template["metadata"];
     let mut labels = theirs["labels"].as_object().cloned().unwrap_or_default();
+    // By ours and by the recommended ones Services and budgets of members choose their pods.
+    labels.retain(|key, _| !key.starts_with("menagerie.dev/") && !key.starts_with("app.kubernetes.io/"));
     labels.extend(work.labels.as_object().cloned().unwrap_or_default());
     match theirs["annotations"].as_object().filter(|annotations| !annotations.is_empty()) {
         Some(annotations) => json!({"labels": labels, "annotations": annotations}),
