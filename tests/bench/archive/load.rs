@@ -8,8 +8,8 @@ use tokio::time::{sleep_until, timeout};
 use zookeeper_client::{Acls, Client, CreateMode, CreateOptions};
 use zookeeper_files::ids::Zxid;
 
-/// As small as most.
-pub const DATA: [u8; 100] = [b'x'; 100];
+/// Bytes of data, as few as most znodes have.
+pub const BYTES: usize = 100;
 /// Operations of one multi: far below `jute.maxbuffer`.
 const MULTI: usize = 100;
 /// Multis on their way in one session.
@@ -17,6 +17,11 @@ const WINDOW: usize = 8;
 /// However slow the machine is.
 const PATIENCE: Duration = Duration::from_mins(2);
 const SESSION: Duration = Duration::from_secs(40);
+
+/// Random hexadecimal digits: what repeats itself would be packed to nothing.
+pub fn data() -> [u8; BYTES] {
+    rand::random::<[u8; BYTES]>().map(|byte| b"0123456789abcdef"[usize::from(byte & 0xf)])
+}
 
 /// An acknowledged write.
 #[derive(Clone, Copy)]
@@ -57,7 +62,7 @@ async fn one(client: &Client, paths: &[String], first: Instant, every: Duration,
     let (mut acks, mut answers) = (Vec::new(), FuturesUnordered::new());
     let (mut due, mut paths) = (first, paths.iter().cycle());
     let set = |path: String, due: Instant| async move {
-        let stat = timeout(PATIENCE, client.set_data(&path, &DATA, None)).await.unwrap().unwrap();
+        let stat = timeout(PATIENCE, client.set_data(&path, &data(), None)).await.unwrap().unwrap();
         let at = Instant::now();
         Ack { zxid: Zxid(stat.mzxid.cast_unsigned()), at, took: at - due }
     };
@@ -102,7 +107,7 @@ async fn multi(client: Client, paths: Vec<String>, change: Change) {
     let mut writer = client.new_multi_writer();
     for path in &paths {
         match change {
-            Change::Create => writer.add_create(path, &DATA, &open()),
+            Change::Create => writer.add_create(path, &data(), &open()),
             Change::Delete => writer.add_delete(path, None),
         }
         .unwrap();
@@ -118,7 +123,7 @@ pub async fn set(clients: &[Client], paths: &[String], count: usize) -> Duration
         let (client, paths) = (client.clone(), paths.to_vec());
         let own = (number..count).step_by(clients.len());
         tasks.spawn(async move {
-            let sets = own.map(|n| client.set_data(&paths[n % paths.len()], &DATA, None));
+            let sets = own.map(|n| client.set_data(&paths[n % paths.len()], &data(), None));
             futures::stream::iter(sets)
                 .buffer_unordered(MULTI)
                 .for_each(async |answer| {

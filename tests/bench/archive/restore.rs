@@ -23,6 +23,8 @@ const GONE: &str = "/app/folder-07";
 /// Some snapshots, and a log after the base.
 const SNAP_COUNT: usize = 50_000;
 const PATIENCE: Duration = Duration::from_mins(4);
+/// Runs of three servers at once, which take long.
+const TOGETHER: usize = 2;
 const NET: u8 = 102;
 /// As the user of an ensemble of that size would have it.
 const HEAP: &str = "-Xmx2g";
@@ -58,7 +60,7 @@ pub async fn restore(runs: usize) {
     let all = FOLDERS * IN_EACH;
     println!(
         "\n### An ensemble of {all} znodes of {} bytes from its archive\n\nThe base has {} MiB in {} parts; after it {} transactions of log are read.\n",
-        load::DATA.len(),
+        load::BYTES,
         base.bytes >> 20,
         base.parts.len(),
         last.0 - base.zxid.0,
@@ -148,7 +150,7 @@ async fn create_alone(client: &Client, folder: &str) -> Ran {
     client.create(folder, b"", &load::open()).await.unwrap();
     let begun = Instant::now();
     let paths = paths(folder);
-    let creates = paths.iter().map(|path| async move { client.create(path, &load::DATA, &load::open()).await });
+    let creates = paths.iter().map(|path| async move { client.create(path, &load::data(), &load::open()).await });
     futures::stream::iter(creates)
         .buffer_unordered(64)
         .for_each(async |answer| {
@@ -169,6 +171,9 @@ async fn cold(world: &mut World, point: Zxid, runs: usize) {
     for number in 0..runs {
         load.runs.push(run(&mut loading(&folder)).await);
         build.runs.push(Founders::new(world, point).prepare(1).await);
+        if number >= TOGETHER {
+            continue;
+        }
         let took = world.run_servers().await;
         world.stop();
         restart.runs.push(Ran { took, peak: 0.0 });

@@ -14,8 +14,8 @@ use crate::process::{busy, memory, ours, used};
 const RATES: [u32; 2] = [1000, 5000];
 const ZNODES: usize = 10_000;
 /// Writes that are not measured come before those that are.
-const BEFORE: Duration = Duration::from_secs(4);
-const TIME: Duration = Duration::from_secs(20);
+const BEFORE: Duration = Duration::from_secs(3);
+const TIME: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_mins(1);
 /// S3's list price.
 const DOLLARS_PER_PUT: f64 = 0.005 / 1000.0;
@@ -160,7 +160,7 @@ fn writers(turns: &BTreeMap<(u32, bool), Vec<Turn>>) {
     let count = turns.values().next().map_or(0, Vec::len);
     println!(
         "\n### Writes of {} bytes with and without an archive, {count} turns of {} s each\n",
-        load::DATA.len(),
+        load::BYTES,
         TIME.as_secs()
     );
     println!(

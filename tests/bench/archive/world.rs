@@ -7,8 +7,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use menagerie::agent::seed::SuperDigest;
+use menagerie::http;
+use menagerie::model::layout::READY_PATH;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use zookeeper_client::Client;
 use zookeeper_files::ids::Zxid;
@@ -25,6 +28,8 @@ pub const TARGET: &str = "s3://backups/zookeeper/a";
 /// `spec.archive.copies`, as it is without a word of it.
 pub const COPIES: usize = 2;
 const PATIENCE: Duration = Duration::from_mins(4);
+/// `readinessProbe.periodSeconds`.
+const PROBES: Duration = Duration::from_secs(2);
 
 pub struct World {
     pub ensemble: Ensemble,
@@ -32,6 +37,7 @@ pub struct World {
     pub meter: Meter,
     seeds: Seeds,
     agents: Vec<Running>,
+    probes: JoinHandle<()>,
 }
 
 /// What pods find mounted.
@@ -101,7 +107,9 @@ impl World {
         seeds.write("seed/charter.json", &Seeds::charter(&ensemble, IDENTITY, None).to_string());
         let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
         let meter = Meter::before(gateway.address).await;
-        let mut world = Self { ensemble, gateway, meter, seeds, agents: Vec::new() };
+        let probes =
+            tokio::spawn(probe([1, 2, 3].map(|id| format!("http://{}{READY_PATH}", ensemble.address(id, 8079)))));
+        let mut world = Self { ensemble, gateway, meter, seeds, agents: Vec::new(), probes };
         world.run_servers().await;
         world.run_agents(false);
         world
@@ -191,6 +199,23 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        self.probes.abort();
+    }
+}
+
+/// What a kubelet asks, as often: with an archive or without one, servers are asked how they are.
+async fn probe(urls: [String; 3]) {
+    loop {
+        for url in &urls {
+            // While it is started anew, nobody answers.
+            let _ = http::get(url, PROBES).await;
+        }
+        sleep(PROBES).await;
+    }
+}
+
 /// Options of every agent.
 pub fn folders(command: &mut Command, data: &Path, seeds: &Seeds, seed: &str) {
     command.arg("--data").arg(data).arg("--seed").arg(seeds.path(seed)).arg("--super").arg(seeds.path("super"));
@@ -211,7 +236,7 @@ async fn serving(ensemble: &Ensemble, id: u8) {
     let url = format!("http://{}/commands/monitor", ensemble.address(id, 8080));
     let begun = Instant::now();
     loop {
-        let state = menagerie::http::get_json::<Value>(&url, Duration::from_secs(10)).await.ok();
+        let state = http::get_json::<Value>(&url, Duration::from_secs(10)).await.ok();
         let state = state.and_then(|state| state["peer_state"].as_str().map(str::to_owned));
         if state.is_some_and(|state| state.ends_with("broadcast")) {
             return;
