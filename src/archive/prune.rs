@@ -1,4 +1,4 @@
-//! Carries out what [`super::retention`] has decided.
+//! Has [`super::retention`] decide on what is stored, and carries it out: for the command, and for the Jobs of an ensemble.
 //!
 //! Invariants: before anything goes, the bases that are relied on are read to their ends; what is cleared is looked at once more; an object
 //! that cannot be deleted is counted, and the others go. A store that does not answer ends it.
