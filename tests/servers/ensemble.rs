@@ -31,7 +31,8 @@ pub struct Ensemble {
     net: u8,
     settings: String,
     init_limit: u64,
-    jvm: Vec<String>,
+    /// Flags of their JVMs.
+    pub jvm: Vec<String>,
     servers: Vec<Option<Child>>,
 }
 
@@ -65,13 +66,6 @@ impl Ensemble {
             ensemble.list(id, ConfigVersion(0), |peer| ensemble.address(peer, 2888));
         }
         ensemble
-    }
-
-    /// The same, whose servers run in JVMs with these flags.
-    #[must_use]
-    pub fn in_jvms(mut self, flags: &[&str]) -> Self {
-        self.jvm = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        self
     }
 
     pub fn data(&self, id: u8) -> PathBuf {

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "the tests beside real servers use the rest")]
 #[path = "../../servers/ensemble.rs"]
 mod ensemble;
+#[expect(dead_code, reason = "tests also make objects older")]
 #[path = "../../support/gateway.rs"]
 mod gateway;
 mod load;

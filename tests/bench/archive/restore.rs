@@ -202,7 +202,8 @@ struct Founders {
 impl Founders {
     fn new(world: &World, point: Zxid) -> Self {
         let seeds = Seeds::new();
-        let ensemble = Ensemble::new("3.9.5", NET + 1, &seeds.password_line()).in_jvms(&JVM);
+        let mut ensemble = Ensemble::new("3.9.5", NET + 1, &seeds.password_line());
+        ensemble.jvm = JVM.map(str::to_owned).into();
         let parent = json!({
             "target": TARGET, "endpoint": world.endpoint(), "credentials": true, "identity": IDENTITY, "at": format!("{point:#}"),
         });

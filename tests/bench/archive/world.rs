@@ -103,7 +103,8 @@ impl World {
     pub async fn start(net: u8, settings: &str, jvm: &[&str]) -> Self {
         let seeds = Seeds::new();
         let settings = format!("{}\n{settings}", seeds.password_line());
-        let ensemble = Ensemble::new("3.9.5", net, &settings).in_jvms(jvm);
+        let mut ensemble = Ensemble::new("3.9.5", net, &settings);
+        ensemble.jvm = jvm.iter().map(|flag| (*flag).to_owned()).collect();
         seeds.write("seed/charter.json", &Seeds::charter(&ensemble, IDENTITY, None).to_string());
         let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
         let meter = Meter::before(gateway.address).await;
