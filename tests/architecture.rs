@@ -73,9 +73,14 @@ const RULES: &[(&str, &[&str])] = &[
     // What a restore does next is decided by values alone.
     ("src/operator/restore/facts.rs", DECISIONS),
     ("src/operator/restore/plan.rs", DECISIONS),
+    ("src/operator/backup/facts.rs", DECISIONS),
+    ("src/operator/backup/plan.rs", DECISIONS),
+    ("src/operator/schedule/facts.rs", DECISIONS),
+    ("src/operator/schedule/plan.rs", DECISIONS),
     (
+        // It asks agents, as a client.
         "src/job",
-        &["kube", "k8s_openapi", "zookeeper_client", "crate::operator", "crate::agent", "crate::plan", "crate::render"],
+        &["kube", "k8s_openapi", "zookeeper_client", "crate::operator", "crate::plan", "crate::render"],
     ),
     // Nothing pure reaches into a room that does I/O, and only `zk` speaks ZooKeeper's protocol.
     ("src/model", &["crate::operator", "crate::agent", "crate::zk", "crate::http", "crate::plan", "crate::render"]),

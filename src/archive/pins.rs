@@ -2,6 +2,8 @@
 //!
 //! A pin is an object of its own, created once and never changed. `prune` reads all of them, and deletes nothing if one cannot be read.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use zookeeper_files::ids::Zxid;
@@ -10,8 +12,8 @@ use super::retention::Pin;
 use super::store::{Put, Store, StoreError};
 use crate::view::time::iso_text;
 
-/// More than anybody names. Each costs a request in every run of `prune`.
-const MOST: usize = 10_000;
+/// More than anybody names. Each costs a request in every run of `prune`. Those that are over count, and go in the next run.
+const MOST: usize = 100_000;
 const LONGEST: usize = 4 << 10;
 const LONGEST_NAME: usize = 253;
 const FORMAT: u32 = 1;
@@ -151,6 +153,11 @@ pub async fn all(store: &Store, identity: &str) -> Result<Vec<NamedPin>, PinErro
 /// Deletes a pin that is over. Its name is of no use to anybody else: it is create-only.
 pub async fn drop_over(store: &Store, identity: &str, pin: &NamedPin) -> Result<(), StoreError> {
     store.delete(&path(identity, &pin.name)).await
+}
+
+/// The names of all pins, which one request tells.
+pub async fn names(store: &Store, identity: &str) -> Result<BTreeSet<String>, StoreError> {
+    Ok(store.names(&folder(identity)).await?.into_iter().collect())
 }
 
 /// Takes a pin back.

@@ -3,6 +3,7 @@
 //! Invariants: before anything goes, the bases that are relied on are read to their ends; what is cleared is looked at once more; an object
 //! that cannot be deleted is counted, and the others go. A store that does not answer ends it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -152,6 +153,8 @@ pub struct Decision {
     pub named: Vec<NamedPin>,
     /// The points with a name that is over.
     pub over: Vec<NamedPin>,
+    /// Their names in the store. Once there is another one, nothing more is deleted.
+    pub names: BTreeSet<String>,
     /// What becomes of what is stored.
     pub plan: Plan,
 }
@@ -166,6 +169,7 @@ pub async fn decide(
     proved: bool,
     damaged: &mut dyn FnMut(&str),
 ) -> Result<Decision, PruneError> {
+    let before = pins::names(store, identity).await?;
     let all = pins::all(store, identity).await?;
     let (named, over): (Vec<NamedPin>, Vec<NamedPin>) = all.iter().cloned().partition(|pin| pin.counts(now));
     pins.extend(named.iter().map(NamedPin::pin));
@@ -175,10 +179,21 @@ pub async fn decide(
     } else {
         retention::plan(&catalogue, &wish, now)
     };
-    if proved && pins::all(store, identity).await? != all {
-        return Err(PruneError::PinsChanged);
+    let mut names = before;
+    if proved {
+        // Proving bases may take hours, and a schedule pins meanwhile.
+        let anchor = plan.anchor.as_ref().map(|anchor| anchor.zxid);
+        let now_there = pins::names(store, identity).await?;
+        for pin in pins::all(store, identity).await? {
+            let known = all.iter().any(|before| *before == pin);
+            // From the base of the window on all stays anyway.
+            if !known && anchor.is_none_or(|anchor| pin.from < anchor) {
+                return Err(PruneError::PinsChanged);
+            }
+        }
+        names.extend(now_there);
     }
-    Ok(Decision { catalogue, wish, named, over, plan })
+    Ok(Decision { catalogue, wish, named, over, names, plan })
 }
 
 /// What has become of a plan.
@@ -241,26 +256,30 @@ pub struct Pruner<'a> {
     silent: u64,
     /// Refusals in a row.
     refused: u64,
+    /// Whether a pin has come meanwhile.
+    pinned: bool,
 }
 
 impl<'a> Pruner<'a> {
     /// Nothing is deleted yet.
     pub fn new(store: &'a Store, identity: &'a str, tell: &'a mut dyn FnMut(News<'_>)) -> Self {
-        Self { store, identity, tell, tally: Tally::default(), silent: 0, refused: 0 }
+        Self { store, identity, tell, tally: Tally::default(), silent: 0, refused: 0, pinned: false }
     }
 
     /// Deletes what is to go.
     pub async fn carry_out(mut self, decision: &Decision) -> Tally {
-        let Decision { catalogue, plan, over, wish: _, named: _ } = decision;
+        let Decision { catalogue, plan, over, names, wish: _, named: _ } = decision;
         for step in [Fate::Retire, Fate::Clear] {
             for (base, (_, fate)) in catalogue.bases.iter().zip(&plan.bases) {
-                if *fate == step {
+                if *fate == step && self.pins_are(names).await {
                     self.base(base, &step).await;
                 }
             }
         }
         for cut in &plan.cuts {
-            self.cut(catalogue, cut).await;
+            if self.pins_are(names).await {
+                self.cut(catalogue, cut).await;
+            }
         }
         self.refused = 0;
         for pin in over {
@@ -272,6 +291,27 @@ impl<'a> Pruner<'a> {
             self.count(deleted);
         }
         self.tally
+    }
+
+    /// Whether no pin has come. If one has, or nobody knows, the rest is left for the next run.
+    async fn pins_are(&mut self, known: &BTreeSet<String>) -> bool {
+        if self.pinned {
+            self.tally.left += 1;
+            return false;
+        }
+        match pins::names(self.store, self.identity).await {
+            Ok(now) if now.is_subset(known) => true,
+            Ok(_) => {
+                self.pinned = true;
+                self.tally.left += 1;
+                (self.tell)(News::Note("a point was pinned meanwhile: the rest is left for the next run".to_owned()));
+                false
+            }
+            Err(error) => {
+                self.count(Err(error));
+                false
+            }
+        }
     }
 
     async fn base(&mut self, base: &Base, step: &Fate) {

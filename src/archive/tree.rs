@@ -40,6 +40,8 @@ pub struct Built {
     pub time: Option<i64>,
     /// How many of the servers' digests were compared with it on the way.
     pub checked: u64,
+    /// The base that it was built from; `None` if it was the beginning of the log.
+    pub base: Option<BaseKey>,
 }
 
 /// Builds the tree, from the newest base before the point that will do, or from the beginning of the log. The folder is made, and emptied
@@ -96,7 +98,8 @@ async fn on(
     };
     let Brought { folders, lost } = collection.bring(base, point, folder, &told).await?;
     let built = spawn_blocking(move || tree(&folders, point)).await?;
-    built.map_err(|error| if lost.is_empty() { error } else { without(&error, &lost) })
+    let built = built.map_err(|error| if lost.is_empty() { error } else { without(&error, &lost) })?;
+    Ok(Built { base: base.map(Manifest::key), ..built })
 }
 
 /// The error with what could not be read, which may be its cause.
@@ -124,5 +127,5 @@ fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Built> {
     if let Some(zxid) = rebuilt.unproved {
         bail!("nothing in the archive shows that the snapshot is the tree that the server had at {zxid:#}");
     }
-    Ok(Built { time: rebuilt.time, checked: rebuilt.checked, tree: rebuilt.replay.into_tree() })
+    Ok(Built { time: rebuilt.time, checked: rebuilt.checked, base: None, tree: rebuilt.replay.into_tree() })
 }

@@ -16,13 +16,13 @@ use zookeeper_files::ids::Zxid;
 use super::archive_options::{ArchiveOptions, read_error};
 use super::{Ended, Work, for_good};
 use crate::agent::client;
-use crate::archive::chains;
 use crate::archive::collect::Collection;
 use crate::archive::pins::{self, NamedPin, PinError, is_name};
 use crate::archive::prune;
 use crate::archive::retention::Pin;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::tree::{Built, tree_at};
+use crate::archive::{bases, chains};
 use crate::model::address;
 use crate::model::parent::At;
 use crate::model::report::{BackupReport, Report};
@@ -87,9 +87,24 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
     pins::keep(&store, identity, &pin).await.map_err(unpinned)?;
     info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
     match build(&store, identity, Point::Zxid(zxid), &work).await {
-        Ok(built) => Ok(reported(zxid, &built)),
+        Ok(built) => {
+            stays(&store, identity, &built).await?;
+            Ok(reported(zxid, &built))
+        }
+        // What is committed is there or on its way: another disk's log may close the gap, or a base be made.
+        Err(Ended::ForGood(why)) if options.at.is_none() => Err(Ended::ForNow(why)),
         Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
         Err(ended) => Err(ended),
+    }
+}
+
+/// A run of `prune` that began before the pin was there may have retired the base: what it was built from goes within the hour then.
+async fn stays(store: &Store, identity: &str, built: &Built) -> Result<(), Ended> {
+    let Some(base) = &built.base else { return Ok(()) };
+    match bases::manifest(store, identity, base).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Ended::ForNow(format!("base {:#} was retired meanwhile", base.zxid))),
+        Err(error) => Err(Ended::ForNow(error.to_string())),
     }
 }
 
@@ -131,9 +146,9 @@ async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, E
     };
     archived(store, identity, point).await?;
     match point {
-        // Only its tree tells which it is.
-        Point::Time(_) => Ok(build(store, identity, point, work).await?.tree.last()),
-        Point::Zxid(zxid) => Ok(zxid),
+        Point::Zxid(zxid) if options.at.is_none() => Ok(zxid),
+        // Nothing is pinned that cannot be built: who may pin may not take it back. Of a time, only the tree tells which zxid it is.
+        Point::Zxid(_) | Point::Time(_) => Ok(build(store, identity, point, work).await?.tree.last()),
         Point::End => Err(for_good("the end is no point")),
     }
 }

@@ -14,6 +14,8 @@ use crate::model::archive::ArchivePlace;
 pub struct EnsembleFacts {
     /// Whether it can be read.
     pub readable: bool,
+    /// Whether its spec is one that the operator follows.
+    pub valid: bool,
     /// Its identity, once it was born, and if it can be read.
     pub identity: Option<String>,
     /// Whether a quorum serves.
@@ -50,6 +52,11 @@ pub fn born<'a>(name: &str, found: Option<&'a EnsembleFacts>) -> Result<Born<'a>
     let identity = facts.identity.clone().ok_or_else(|| {
         Obstacle("NotBorn", format!("ensemble {name} was not born yet, or cannot be read: its conditions say why"))
     })?;
+    // Where its pods run, as whom, and how many they are, only a valid spec tells.
+    if !facts.valid {
+        let text = format!("the spec of ensemble {name} is refused: its conditions say why");
+        return Err(Obstacle("EnsembleInvalid", text));
+    }
     Ok(Born { facts, identity })
 }
 
@@ -74,6 +81,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
     let template = |desired: &Desired| desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned);
     Ok(Some(EnsembleFacts {
         readable: true,
+        valid: desired.is_some(),
         identity: status.identity,
         quorum: quorum.is_some_and(|condition| condition.status == "True"),
         archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),

@@ -78,15 +78,15 @@ const PLACE: [&str; 8] = [
     "hostAliases",
 ];
 
+/// Without the template's labels: Services and budgets that choose members by them would take this pod for one.
 fn metadata(work: &Work<'_>) -> Value {
-    let theirs = &work.template["metadata"];
-    let mut labels = theirs["labels"].as_object().cloned().unwrap_or_default();
-    // By ours and by the recommended ones Services and budgets of members choose their pods.
-    labels.retain(|key, _| !key.starts_with("menagerie.dev/") && !key.starts_with("app.kubernetes.io/"));
-    labels.extend(work.labels.as_object().cloned().unwrap_or_default());
-    match theirs["annotations"].as_object().filter(|annotations| !annotations.is_empty()) {
-        Some(annotations) => json!({"labels": labels, "annotations": annotations}),
-        None => json!({"labels": labels}),
+    let mut annotations = work.template["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+    // Those are about single containers, which this pod does not have.
+    annotations.retain(|key, _| !key.starts_with("container."));
+    if annotations.is_empty() {
+        json!({"labels": work.labels})
+    } else {
+        json!({"labels": work.labels, "annotations": annotations})
     }
 }
 

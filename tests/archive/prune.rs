@@ -265,6 +265,22 @@ async fn a_pin_keeps_its_point_until_its_own_end_and_is_deleted_after_it() {
     assert!((until - now - 7 * DAY).abs() < DAY / 24, "{until}");
 }
 
+/// Of what was deleted after it, nobody would have known.
+#[tokio::test]
+async fn a_pin_that_comes_while_a_run_deletes_ends_it() {
+    let (place, _) = aged().await;
+    let store = place.store();
+    let decided = planned(&store, 0).await;
+    assert!(!decided.plan.is_empty());
+    let pin = NamedPin::new("point.u", Pin { from: at(1, 3), to: at(1, 3) }, now());
+    pins::keep(&store, IDENTITY, &pin).await.unwrap();
+    let mut notes = Vec::new();
+    let mut tell = |news: News<'_>| if let News::Note(note) = news { notes.push(note) };
+    let tally = Pruner::new(&store, IDENTITY, &mut tell).carry_out(&decided).await;
+    assert!(tally.deleted == 0 && tally.left > 0, "{tally:?}");
+    assert!(notes[0].contains("a point was pinned meanwhile"), "{notes:?}");
+}
+
 #[tokio::test]
 async fn a_pin_by_a_time_at_which_time_goes_back_in_the_log_is_refused() {
     let (place, archive) = (Place::new(), Place::new());

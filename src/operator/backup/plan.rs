@@ -62,11 +62,15 @@ pub struct Decision {
 
 /// Decides.
 pub fn plan(seen: &Seen) -> Decision {
-    let expires = expires(seen);
+    // One that was restored with its status keeps what its pin says.
+    let expires = seen.status.expires.as_ref().map(|expires| expires.0).or_else(|| expires(seen));
     let status =
         BackupStatus { observed_generation: seen.generation, expires: expires.map(Time), ..seen.status.clone() };
     let seen = &Seen { status, ..seen.clone() };
-    if expires.is_some_and(|expires| expires <= seen.now) {
+    let expired = expires.is_some_and(|expires| expires <= seen.now);
+    let ended = seen.status.phase.is_some_and(BackupPhase::is_over);
+    // One that has not ended fails first: a schedule asks what became of it.
+    if expired && ended {
         return as_it_is(seen, Step::Delete(seen.target.clone()));
     }
     if seen.status.phase.is_some_and(BackupPhase::is_over) {
@@ -79,7 +83,7 @@ pub fn plan(seen: &Seen) -> Decision {
     let decision = going(seen);
     let may_take = SignedDuration::from_secs(i64::from(seen.spec.deadline_seconds.unwrap_or(DEADLINE)));
     let over = decision.status.phase.is_some_and(BackupPhase::is_over);
-    if !over && seen.now.duration_since(seen.created) > PATIENCE + may_take {
+    if !over && (expired || seen.now.duration_since(seen.created) > PATIENCE + may_take) {
         let last = decision.condition.map(|condition| condition.message).unwrap_or_default();
         return seen.fails("TooLate", format!("it has not come to its end since {}: {last}", seen.created));
     }
@@ -121,12 +125,17 @@ fn going(seen: &Seen) -> Decision {
 /// Creates the Job, if all that it needs is there.
 fn begin(seen: &Seen) -> Decision {
     match job(seen) {
+        // First it stands in the status which archive and pin are meant: a Job that was created and is not known of would tell nobody.
+        Ok((_, status)) if seen.status.pin.is_none() => {
+            let text = "a Job is about to be created".to_owned();
+            Seen { status, ..seen.clone() }.waits(BackupPhase::Pending, Obstacle("Begins", text))
+        }
         Ok((job, status)) => {
             let seen = Seen { status, ..seen.clone() };
             let said = seen.says(BackupPhase::Running, "Running", "a Job keeps the point, and proves it".to_owned());
             Decision { step: Step::Create(Box::new(job)), ..said }
         }
-        Err(Obstacle("EnsembleReplaced", text)) => seen.fails("EnsembleReplaced", text),
+        Err(Obstacle(reason @ ("EnsembleReplaced" | "ArchiveMoved"), text)) => seen.fails(reason, text),
         Err(obstacle) => seen.waits(BackupPhase::Pending, obstacle),
     }
 }
@@ -142,6 +151,10 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         let text = format!("ensemble {ensemble} has no spec.archive: give it one");
         return Err(Obstacle("NoArchive", text));
     };
+    if seen.status.archive.as_ref().is_some_and(|before| *before != place.described()) {
+        let text = "the ensemble's archive is another one than the backup was begun in: create another ZooKeeperBackup";
+        return Err(Obstacle("ArchiveMoved", text.to_owned()));
+    }
     // Which transaction now is, only servers know.
     if seen.spec.at.is_none() {
         subject::quorum(ensemble, facts)?;

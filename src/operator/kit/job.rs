@@ -269,7 +269,8 @@ pub fn is_over(job: &Value) -> bool {
 
 /// Whether a Job goes on. A suspended one has no pod, and no time limit.
 pub fn runs(job: &Value) -> bool {
-    job["spec"]["suspend"] != true && !is_over(job) && !is_ending(job)
+    let stays = job["metadata"]["deletionTimestamp"].is_null();
+    stays && job["spec"]["suspend"] != true && !is_over(job) && !is_ending(job)
 }
 
 fn controlled(job: &Value, uid: &str) -> bool {

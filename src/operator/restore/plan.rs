@@ -87,6 +87,14 @@ fn over(seen: &Seen) -> Decision {
 }
 
 fn planning(seen: &Seen) -> Decision {
+    match &seen.planning {
+        // Nothing else that is missing meanwhile counts.
+        Some(job) => being_planned(seen, job),
+        None => to_plan(seen),
+    }
+}
+
+fn to_plan(seen: &Seen) -> Decision {
     let (archive, identity) = match prepared(seen) {
         Ok(found) => found,
         Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
@@ -102,10 +110,14 @@ fn planning(seen: &Seen) -> Decision {
     let place = Some(archive.place.described());
     let status = RestoreStatus { identity: Some(identity), archive: place, ..seen.status.clone() };
     let seen = &Seen { status, ..seen.clone() };
-    let Some(job) = &seen.planning else {
-        let text = "a Job makes the plan".to_owned();
-        return seen.creates(plan_job(&archive.blueprint(seen, &at)), RestorePhase::Planning, "Planning", text);
-    };
+    let text = "a Job makes the plan".to_owned();
+    seen.creates(plan_job(&archive.blueprint(seen, &at)), RestorePhase::Planning, "Planning", text)
+}
+
+fn being_planned(seen: &Seen, job: &JobFacts) -> Decision {
+    if replaced(seen) {
+        return seen.fails("EnsembleReplaced", REPLACED.to_owned());
+    }
     match (job.report().and_then(|report| report.plan.clone()), job) {
         (Some(plan), _) => {
             let pod = match job {

@@ -18,7 +18,6 @@ use super::kit::Kit;
 use super::kit::controller::{self, watching};
 use super::kit::memory::Memories;
 use super::kit::namespaces::{all_of, installed};
-use super::kit::notes::Notes;
 use super::kit::pace::{After, Pace, spread};
 use super::kit::pass::{PassError, chain, framed};
 use super::kit::read::{Fresh, fresh, to_json};
@@ -27,7 +26,6 @@ use super::kit::timeout::ApiError;
 use super::kit::watched::{Watched, labelled, of_labels};
 use super::kit::write;
 use crate::api::{BackupPhase, ScheduleStatus, ZooKeeperBackup, ZooKeeperBackupSchedule, ZooKeeperBackupSpec};
-use crate::model::Hindrance;
 use crate::model::names::{SCHEDULE_LABEL, SCHEDULED_BY_ANNOTATION};
 use crate::model::observed::Kind;
 use crate::plan::ConditionStatus;
@@ -48,13 +46,16 @@ pub struct Context {
 #[derive(Default)]
 pub struct Memory {
     pace: Pace,
-    notes: Notes,
+    /// The words with which the API server refused the last backup, and when.
+    refused: Option<(String, Instant)>,
 }
 
 type WatchedSchedule = Watched<ZooKeeperBackupSchedule>;
 
 const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Scheduled", ConditionStatus::False)];
 const UNDECODABLE: Duration = Duration::from_mins(1);
+/// After so long a backup that was refused is tried again.
+const REFUSED: Duration = Duration::from_mins(1);
 /// The clock may be set meanwhile.
 const LONGEST_REST: Duration = Duration::from_mins(5);
 const EARLY: Duration = Duration::from_millis(500);
@@ -105,10 +106,8 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
 /// Reads everything that a decision about a schedule needs, and decides nothing.
 async fn observe(context: &Context, schedule: &ZooKeeperBackupSchedule) -> Result<Seen, ApiError> {
     let (namespace, name) = (schedule.namespace().unwrap_or_default(), schedule.name_any());
-    let hindrances = context.memories.with(&namespace, &name, |memory| memory.notes.hindrances(Instant::now()));
-    let refused = hindrances.into_values().find_map(|hindrance| match hindrance {
-        Hindrance::Refused { words, .. } => Some(words),
-        Hindrance::Overruled(_) => None,
+    let refused = context.memories.with(&namespace, &name, |memory| {
+        memory.refused.as_ref().filter(|(_, at)| at.elapsed() < REFUSED).map(|(words, _)| words.clone())
     });
     let now = Timestamp::now();
     let mut seen = Seen {
@@ -178,12 +177,9 @@ fn pause(context: &Context, namespace: &str, name: &str, plan: &Decision) -> Dur
 async fn act(context: &Context, namespace: &str, name: &str, step: &Step) -> Result<(), ApiError> {
     let Step::Create(backup) = step else { return Ok(()) };
     let answer = write::create(&context.kit.client, namespace, &backup.key, to_json(&backup.json)).await;
-    if let Err(error) = &answer {
-        let noted = |memory: &mut Memory| {
-            memory.notes.answered(backup, Vec::new(), Err(error), Instant::now());
-        };
-        context.memories.with(namespace, name, noted);
-    }
+    // One place for it: each backup has another name.
+    let words = answer.as_ref().err().and_then(ApiError::refusal).map(str::to_owned);
+    context.memories.with(namespace, name, |memory| memory.refused = words.map(|words| (words, Instant::now())));
     answer
 }
 

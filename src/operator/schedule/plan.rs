@@ -16,6 +16,7 @@ use crate::api::{BackupPhase, BackupTemplate, ScheduleStatus, ZooKeeperBackupSch
 use crate::model::cron::Cron;
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
+use crate::render::backup::DEADLINE;
 use crate::render::schedule::{Scheduler, backup};
 
 /// So far two clocks may be apart.
@@ -125,7 +126,7 @@ pub fn plan(seen: &Seen) -> Decision {
     let rest = |step, status, scheduled| Decision { step, status, conditions: [scheduled, last_succeeded(seen)] };
     if let Err(error) = cron {
         return rest(
-            Step::Wait("InvalidSchedule"),
+            Step::Rest,
             status,
             scheduled(ConditionStatus::False, "InvalidSchedule", error),
         );
@@ -156,7 +157,10 @@ pub fn plan(seen: &Seen) -> Decision {
         }
         None => {}
     }
-    if let Some(last) = seen.last.as_ref().filter(|last| !last.phase.is_over()) {
+    let most = i64::from(seen.spec.backup.deadline_seconds.unwrap_or(DEADLINE)) + 25 * 60 * 60;
+    // One that no operator looks after never ends.
+    let waits = |last: &&BackupFacts| !last.phase.is_over() && seen.now.duration_since(last.created).as_secs() < most;
+    if let Some(last) = seen.last.as_ref().filter(waits) {
         let text = format!("the one of {} is due, and waits for {}: {}", due.at, last.name, last.message);
         return rest(Step::Wait("Unfinished"), status, yes("Unfinished", text));
     }

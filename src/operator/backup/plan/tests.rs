@@ -36,6 +36,7 @@ fn seen(spec: Value) -> Seen {
         },
         ensemble: Some(EnsembleFacts {
             readable: true,
+            valid: true,
             identity: Some("one".to_owned()),
             quorum: true,
             archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
@@ -80,6 +81,9 @@ fn said(decision: &Decision) -> (BackupPhase, &'static str, &str) {
 #[test]
 fn a_backup_of_now_asks_the_members_pins_by_its_uid_and_is_completed_when_it_is_proved() {
     let seen = seen(json!({"keepDays": 14}));
+    let decision = plan(&seen);
+    assert_eq!((&decision.step, decision.status.pin.as_deref()), (&Step::Wait("Begins"), Some("nightly.u")));
+    let seen = later(&seen, "2026-11-21T03:00:06Z", None);
     let decision = plan(&seen);
     let Step::Create(rendered) = &decision.step else { panic!("{decision:?}") };
     let args: Vec<&str> = rendered.json["spec"]["template"]["spec"]["containers"][0]["args"]
@@ -136,6 +140,7 @@ fn what_is_missing_is_waited_for_and_said_and_not_for_ever() {
     assert_eq!(reason(&|seen| seen.ensemble = None), "EnsembleNotFound");
     assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().identity = None), "NotBorn");
     assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().archive = None), "NoArchive");
+    assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().valid = false), "EnsembleInvalid");
     assert_eq!(reason(&|seen| seen.ensemble.as_mut().unwrap().quorum = false), "NoQuorum");
     assert_eq!(reason(&|seen| seen.refused = Some("quota".to_owned())), "JobRefused");
 }
@@ -144,7 +149,7 @@ fn what_is_missing_is_waited_for_and_said_and_not_for_ever() {
 fn a_point_of_the_past_needs_no_quorum() {
     let mut seen = seen(json!({"at": "0x10000002a"}));
     seen.ensemble.as_mut().unwrap().quorum = false;
-    let decision = plan(&seen);
+    let decision = plan(&later(&seen, "2026-11-21T03:00:06Z", None));
     let Step::Create(job) = &decision.step else { panic!("{decision:?}") };
     let args = job.json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(args.contains("--at=0x10000002a") && !args.contains("--server"), "{args}");
@@ -156,11 +161,34 @@ fn a_backup_of_an_ensemble_that_was_replaced_fails() {
     let mut seen = later(&seen(json!({})), "2026-11-21T03:00:10Z", None);
     seen.ensemble.as_mut().unwrap().identity = Some("two".to_owned());
     assert_eq!(said(&plan(&seen)).1, "EnsembleReplaced");
+    seen.ensemble.as_mut().unwrap().identity = Some("one".to_owned());
+    seen.status.archive = Some("s3://before".to_owned());
+    assert_eq!(said(&plan(&seen)).1, "ArchiveMoved", "its pin is there");
+}
+
+/// A schedule would take it for one that somebody has deleted, and what it said before for true.
+#[test]
+fn one_that_has_not_ended_when_it_expires_fails_before_it_is_deleted() {
+    let mut seen = seen(json!({"keepDays": 1, "deadlineSeconds": 604_800}));
+    seen.ensemble = None;
+    let seen = later(&seen, "2026-11-22T03:00:00Z", None);
+    let decision = plan(&seen);
+    assert_eq!((said(&decision).0, said(&decision).1), (BackupPhase::Failed, "TooLate"));
+    assert_eq!(plan(&later(&seen, "2026-11-22T03:00:01Z", None)).step, Step::Delete(seen.target.clone()));
+}
+
+#[test]
+fn one_that_was_restored_with_its_status_expires_when_its_pin_does() {
+    let mut seen = seen(json!({"keepDays": 14}));
+    seen.status.expires = Some(Time(time("2026-11-20T03:00:00Z")));
+    seen.status.phase = Some(BackupPhase::Completed);
+    assert_eq!(plan(&seen).step, Step::Delete(seen.target.clone()));
 }
 
 #[test]
 fn a_job_that_is_gone_or_whose_report_is_gone_is_made_again_a_few_times() {
     let mut seen = later(&seen(json!({})), "2026-11-21T03:00:10Z", None);
+    seen = later(&seen, "2026-11-21T03:00:11Z", None);
     for _ in 0..MOST_LOST {
         seen.job = Some(job(Outcome::Complete, None));
         let decision = plan(&seen);

@@ -30,6 +30,7 @@ fn seen(spec: serde_json::Value) -> Seen {
         },
         ensemble: Some(EnsembleFacts {
             readable: true,
+            valid: true,
             identity: Some("one".to_owned()),
             quorum: true,
             archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
@@ -175,6 +176,14 @@ fn what_runs_on_beside_our_container_is_stopped_when_the_work_is_done() {
     applying.running = true;
     seen.applying = Some(JobFacts::Ours(applying));
     assert!(matches!(plan(&seen).step, Step::Delete(_)));
+}
+
+#[test]
+fn once_its_job_plans_a_backup_that_expires_meanwhile_is_not_missed() {
+    let mut seen = seen(json!({"at": null, "backup": "nightly"}));
+    seen.status.identity = Some("one".to_owned());
+    seen.planning = Some(job(Outcome::Complete, Some(plan_report())));
+    assert_eq!(plan(&seen).status.phase, Some(RestorePhase::Planned));
 }
 
 #[test]
