@@ -402,12 +402,11 @@ async fn in_a_bucket_what_is_older_than_the_window_goes_and_the_newest_base_stay
     assert!(now.is_ok());
     assert!(store.names(&format!("{IDENTITY}/probe")).await.unwrap().is_empty());
 
-    let (_, young) = planned(&store, 29).await;
-    assert!(young.is_empty());
+    assert!(planned(&store, 29).await.plan.is_empty());
     let (tally, _) = carried_out(&store, 32).await;
     // Two manifests, and the log before the older one.
     assert_eq!(tally, Tally { deleted: 3, ..Tally::default() });
-    let (catalogue, _) = planned(&store, 32).await;
+    let catalogue = planned(&store, 32).await.catalogue;
     assert!(matches!(catalogue.bases[0].state, BaseState::Retired { .. }));
     let (tally, _) = carried_out(&store, 400).await;
     // Two parts with two marks, and the log before the newest base.
@@ -440,7 +439,7 @@ async fn test_11_what_is_locked_or_fails_is_counted_and_the_rest_goes() {
     assert_eq!((tally, errors), (Tally { refused: 3, ..Tally::default() }, 3));
     // A mark alone changes nothing.
     assert!(matches!(
-        planned(&store, 29).await.0.bases[0].state,
+        planned(&store, 29).await.catalogue.bases[0].state,
         BaseState::Complete { marked: true, sound: true, .. }
     ));
     proxy.trouble(None);
