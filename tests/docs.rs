@@ -204,6 +204,7 @@ const DOING: [&str; 17] = [
     "Growing",
     "Guarding",
     "HandingOver",
+    "Proving",
     "Quorum",
     "Ready",
     "Replacing",
