@@ -197,7 +197,7 @@ fn functions(folder: &Path, found: &mut Vec<String>) {
 }
 
 /// Reasons of steps and not of states: something is being done, or all is well.
-const DOING: [&str; 17] = [
+const DOING: [&str; 18] = [
     "Shipping",
     "AsExpected",
     "CleaningUp",
