@@ -26,7 +26,9 @@ pub struct EnsembleNotes {
     pub objects: notes::Notes,
     guard: Option<(Guarded, String, Pause)>,
     denied: Option<Pause>,
-    unproven: Option<(BTreeMap<ServerId, (Zxid, u32)>, Pause)>,
+    /// As in [`Unproven`], and until when nothing more is written.
+    tried: BTreeMap<ServerId, (Zxid, u32)>,
+    wrote: Option<Pause>,
     unmanned: BTreeMap<Seat, Instant>,
     failed: u32,
 }
@@ -40,9 +42,8 @@ impl EnsembleNotes {
             waits: pause.lasts(now),
         });
         let denied = self.denied.is_some_and(|pause| pause.lasts(now));
-        let unproven =
-            self.unproven.as_ref().map(|(tried, pause)| Unproven { tried: tried.clone(), waits: pause.lasts(now) });
-        let unproven = unproven.unwrap_or_default();
+        let waits = self.wrote.is_some_and(|pause| pause.lasts(now));
+        let unproven = Unproven { tried: self.tried.clone(), waits };
         Hindrances { objects: self.objects.hindrances(now), denied, guard, unproven, ..Hindrances::default() }
     }
 
@@ -64,13 +65,12 @@ impl EnsembleNotes {
 
     /// Something was to be committed, so that what these members hold back up to there is proved. However it ended, it counts.
     pub fn proved(&mut self, held: &BTreeMap<ServerId, Zxid>, now: Instant) {
-        let (before, pause) = self.unproven.take().unzip();
-        let before = before.unwrap_or_default();
-        let times = |id, last| before.get(id).filter(|(of, _)| of == last).map_or(0, |(_, times)| *times);
+        let times = |id, last| self.tried.get(id).filter(|(of, _)| of == last).map_or(0, |(_, times)| *times);
         let tried: BTreeMap<_, _> =
             held.iter().map(|(id, last)| (*id, (*last, times(id, last).saturating_add(1)))).collect();
         let same = tried.values().any(|(_, times)| *times > 1);
-        self.unproven = Some((tried, Pause::after(pause.filter(|_| same), UNPROVEN, now)));
+        self.wrote = Some(Pause::after(self.wrote.filter(|_| same), UNPROVEN, now));
+        self.tried = tried;
     }
 
     /// Records whether the step of this pass came to nothing, and returns whether that has gone on for too long.
