@@ -209,13 +209,14 @@ fn functions(folder: &Path, found: &mut Vec<String>) {
 }
 
 /// Reasons of steps and not of states: something is being done, or all is well.
-const DOING: [&str; 17] = [
+const DOING: [&str; 18] = [
     "Shipping",
     "AsExpected",
     "CleaningUp",
     "Growing",
     "Guarding",
     "HandingOver",
+    "Proving",
     "Quorum",
     "Ready",
     "Replacing",

@@ -33,10 +33,11 @@ use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::{Access, Store};
 use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ArchivePlace};
-use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
+use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
 use super::bases::Pace;
+use super::held::Held;
 use super::lag::Lag;
 use super::member::{MOMENT, Member};
 use super::not_shipping::NotShipping;
@@ -223,7 +224,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     };
     let bases = BaseTask::kept(&mut kept.bases, place, &store, PACE, member.archiving.stop.subscribe());
     info!(%chain, target = %now.config.place.target, last = ?shipper.last(), ?create_only, "archiving");
-    let (mut gap, mut lag, mut changes) = (None, Lag::default(), 0_u32);
+    let (mut gap, mut lag, mut held, mut changes) = (None, Lag::default(), Held::default(), 0_u32);
     let (mut checked, mut due, mut pause) = (Instant::now(), Instant::now(), Duration::ZERO);
     loop {
         let mut more = false;
@@ -239,7 +240,8 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
                     if let Looked::Level(at) | Looked::Shipped(at) = looked {
                         lag.level(at);
                     }
-                    if matches!(looked, Looked::Shipped(_) | Looked::More | Looked::Changed) {
+                    held.looked(&looked, Instant::now());
+                    if matches!(looked, Looked::Shipped(_) | Looked::More | Looked::Changed | Looked::Held(_)) {
                         (shipper, ()) = measure(shipper, &mut lag, None).await?;
                     }
                     bases.go_on(&store, &shipper);
@@ -247,7 +249,9 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
                     // Of the store nothing was learned where the server does not serve, or the log changed.
                     if !matches!(looked, Looked::Nothing | Looked::Changed) || !failing(member) {
                         let changes = changes >= MANY;
-                        say_shipping(member, &shipper, &Said { gap, bases: bases.said(), create_only, changes }, &lag);
+                        let said =
+                            Said { gap, bases: bases.said(), create_only, changes, held: held.said(Instant::now()) };
+                        say_shipping(member, &shipper, &said, &lag);
                     }
                 }
                 // The same put is tried again: nothing else has to be asked first.
@@ -294,13 +298,15 @@ fn failing(member: &Member) -> bool {
 
 /// What one look at the log has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Looked {
+pub(super) enum Looked {
     /// The archive has all that is proved to be committed.
     Level(Instant),
     /// It has all that was proved then, before a segment was on its way.
     Shipped(Instant),
     /// It has not: a segment was too small for all of it.
     More,
+    /// It has all that is proved, and nobody adds to what the log has beyond that.
+    Held(ZxidRange),
     /// The log changed under the reading, or the store has and has not what was put.
     Changed,
     /// The server does not serve.
@@ -345,6 +351,7 @@ async fn look(
             Ok(if more { Looked::More } else { Looked::Shipped(begun) })
         }
         Ok(Outcome::Idle | Outcome::Waiting) => Ok(Looked::Level(begun)),
+        Ok(Outcome::Held(zxids)) => Ok(Looked::Held(zxids)),
         // An election, or a race in the store: the next look sees what is there now.
         Err(ShipError::Read(ReadError::Changed)) => {
             let (shipper, ()) = step(shipper, |shipper, _| shipper.look_again()).await?;
@@ -367,6 +374,7 @@ struct Said {
     create_only: CreateOnly,
     /// Whether the log changed at each of the last looks.
     changes: bool,
+    held: Option<HeldBack>,
 }
 
 fn say_shipping(member: &Member, shipper: &Shipper, said: &Said, lag: &Lag) {
@@ -383,7 +391,8 @@ fn say_shipping(member: &Member, shipper: &Shipper, said: &Said, lag: &Lag) {
     let first = said.bases.earliest;
     let starts = shipper.starts().or(said.bases.starts).filter(|_| said.bases.asked);
     let place = member.archiving.place();
-    let state = ArchiveState { last, base, reason, words, lag: lag.said(), first, reaches, starts, place };
+    let (lag, held) = (lag.said(), said.held);
+    let state = ArchiveState { last, base, reason, words, lag, held, first, reaches, starts, place };
     member.archiving.say(Some(state));
 }
 

@@ -17,6 +17,7 @@ pub mod build;
 pub mod client;
 #[cfg(test)]
 mod fixtures;
+mod held;
 mod lag;
 pub mod member;
 pub mod motion;

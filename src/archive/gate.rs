@@ -87,6 +87,15 @@ impl Gate {
         admitted
     }
 
+    /// What stands at the end of a log and belongs to an epoch that has ended, where nothing of the log was admitted, and the server
+    /// serves in `epoch`: nobody adds to it or applies it any more, so that only a transaction behind it decides. Of the epoch in which the
+    /// server serves, it may apply the rest in a moment.
+    pub fn held(runs: &[ZxidRange], epoch: u64) -> Option<ZxidRange> {
+        let last = runs.last().filter(|run| run.last.epoch() < epoch)?;
+        let first = runs.iter().find(|run| run.last.epoch() == last.last.epoch())?;
+        Some(ZxidRange { first: first.first, last: last.last })
+    }
+
     /// Up to where a server has applied a run while it served; below its first transaction if none of it.
     fn applied_of(&self, run: ZxidRange) -> Zxid {
         let none = Zxid(run.first.0.saturating_sub(1));
@@ -195,6 +204,16 @@ mod tests {
         let admitted = admit(&[at(3, 102), at(4, 7)], Some(at(3, 99)), &runs, &[at(4, 4)]);
         let unknown = Admission::Unknown(run(3, 103, 105));
         assert_eq!(admitted, [committed(run(3, 100, 102), true), unknown, committed(run(4, 5, 7), false)]);
+    }
+
+    #[test]
+    fn only_the_end_of_an_epoch_that_is_over_is_held_and_what_the_server_may_apply_in_a_moment_is_not() {
+        assert_eq!(Gate::held(&[], 4), None);
+        assert_eq!(Gate::held(&[run(3, 100, 105)], 4), Some(run(3, 100, 105)));
+        assert_eq!(Gate::held(&[run(3, 100, 105)], 3), None);
+        assert_eq!(Gate::held(&[run(3, 100, 105), run(4, 1, 1)], 4), None, "the write that decides is under way");
+        let runs = [run(2, 7, 9), run(3, 100, 105), run(3, 108, 108)];
+        assert_eq!(Gate::held(&runs, 4), Some(run(3, 100, 108)), "of what is before it, another epoch says enough");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum Outcome {
     Idle,
     /// What the log has is not proved to be committed yet.
     Waiting,
+    /// The same, of an epoch that has ended: only a transaction behind it shows whether it was.
+    Held(ZxidRange),
     /// These were shipped.
     Shipped {
         /// The transactions.
@@ -192,7 +194,7 @@ impl Shipper {
                 }
             }
         }
-        Ok(Outcome::Waiting)
+        Ok(Gate::held(&pending.runs, epoch).map_or(Outcome::Waiting, Outcome::Held))
     }
 
     /// The log has changed under the reading: looks for its place anew.

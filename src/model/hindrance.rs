@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ids::Seat;
+use super::ids::{Seat, ServerId, Zxid};
 use super::names::Names;
 use super::observed::ObjectKey;
 use super::words::held;
@@ -24,6 +24,17 @@ pub struct Hindrances {
     pub denied: bool,
     /// Rights that the last attempt could not take away.
     pub guard: Option<Unguarded>,
+    /// What was written for the archive's sake.
+    pub unproven: Unproven,
+}
+
+/// Writes that were to show what members hold back from the archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unproven {
+    /// By member: the last transaction of what it held back at the last try, and how often it was tried for that.
+    pub tried: BTreeMap<ServerId, (Zxid, u32)>,
+    /// Whether it is too early for another try.
+    pub waits: bool,
 }
 
 /// Why rights could not be taken away.

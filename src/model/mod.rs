@@ -33,7 +33,7 @@ pub mod words;
 pub use acl::{Acl, RootAcl};
 pub use charter::{Beginning, Charter};
 pub use desired::Desired;
-pub use hindrance::{FieldDifference, Hindrance, Hindrances, OtherPod, PodRefusal, Unguarded};
+pub use hindrance::{FieldDifference, Hindrance, Hindrances, OtherPod, PodRefusal, Unguarded, Unproven};
 pub use ids::{ConfigVersion, Pool, Seat, ServerId, Zxid};
 pub use invalid::{Invalid, InvalidSpec};
 pub use membership::{Change, Membership, NotAMembership, Role, Server};

@@ -51,6 +51,9 @@ pub struct ArchiveState {
     /// How far it is behind; unknown while the agent has not looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<ArchiveLag>,
+    /// What it holds back, if anything. Older agents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldBack>,
     /// The earliest point that it knows the archive to lead to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Point>,
@@ -75,6 +78,7 @@ impl ArchiveState {
             reason,
             words: None,
             lag: None,
+            held: None,
             first: None,
             reaches: None,
             starts: None,
@@ -104,6 +108,18 @@ pub struct ArchiveLag {
     /// The last error since all was archived.
     #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// The end of a member's log, of an epoch that is over: it may never have been committed, and only a transaction behind it shows that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldBack {
+    /// The first transaction that is not archived because of that.
+    pub first: Zxid,
+    /// The last one of the log.
+    pub last: Zxid,
+    /// For how many seconds its agent has seen that.
+    pub seconds: u64,
 }
 
 /// Whether a member ships to the archive, or why not.
@@ -265,6 +281,17 @@ mod tests {
             let truth: MemberTruth = serde_json::from_str(&text).unwrap();
             assert_eq!((truth.server.unknown(), truth.disk.identity.as_deref()), (unknown, Some("one")), "{text}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_says_nothing_of_what_it_holds_back_is_read_and_so_is_one_that_says_more_of_it() {
+        let read = |text: &str| serde_json::from_str::<ArchiveState>(text).unwrap().held;
+        assert_eq!(read(r#"{"reason":"shipping"}"#), None);
+        let held = HeldBack { first: Zxid(5), last: Zxid(7), seconds: 3 };
+        let state = ArchiveState { held: Some(held), ..ArchiveState::of(ArchiveReason::Shipping) };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(read(&text), Some(held));
+        assert_eq!(read(&text.replace(r#""held":{"#, r#""held":{"why":"new","#)), Some(held));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
 use crate::model::ServerId;
 use crate::model::archive::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, leads};
-use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
+use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
 /// The condition's type.
 const CONTINUOUS_ARCHIVING: &str = "ContinuousArchiving";
@@ -24,8 +24,10 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
     let serves = |id| view.member(id).report.is_some_and(|report| matches!(report.server, ServerState::Serving(_)));
     let shipping = |state: &ArchiveState| state.reason == ArchiveReason::Shipping;
     let behind = |state: &ArchiveState| state.lag.as_ref().is_some_and(|lag| lag.seconds > LATE);
-    let try_to = said.iter().filter(|(id, state)| shipping(state) && serves(*id)).count();
-    let ship = said.iter().filter(|(id, state)| shipping(state) && !behind(state) && serves(*id)).count();
+    let able = || said.iter().filter(|(id, state)| shipping(state) && serves(*id)).map(|(_, state)| *state);
+    // Who has just begun has not compared its log with the archive yet, which may lack all of it.
+    let try_to = able().filter(|state| state.lag.is_some()).count();
+    let ship = able().filter(|state| state.lag.is_some() && !behind(state)).count();
     let troubles: Vec<String> = said.iter().filter_map(|(id, state)| trouble(*id, state, behind(state))).collect();
     let worst = said.iter().map(|(_, state)| *state).find(|state| !shipping(state));
     let (status, reason, first) = match (ship, worst) {
@@ -37,18 +39,18 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
             let words = format!("{ship} of {} members archive to {}", config.members.len(), config.place.target);
             (ConditionStatus::True, "Shipping", words)
         }
-        (0, Some(worst)) => {
+        (0, Some(worst)) if able().next().is_none() => {
             let words = format!("nobody archives to {}{}", config.place.target, keys(view, worst));
             (ConditionStatus::False, word(worst), words)
         }
-        (0, None) if !said.is_empty() => {
+        (0, None) if !said.is_empty() && able().next().is_none() => {
             let words =
                 format!("nobody archives to {}: the members that are to do it do not serve", config.place.target);
             (ConditionStatus::False, "NotServing", words)
         }
-        (0, None) => {
+        (0, _) => {
             let words = format!(
-                "no member that is to archive says whether it does to {}: it does not run, its agent is of an older version, or it was not told of that place yet (up to two minutes)",
+                "no member that is to archive says whether it does to {}: it does not run, has just begun, its agent is of an older version, or it was not told of that place yet (up to two minutes)",
                 config.place.target
             );
             (ConditionStatus::Unknown, "NobodyToAsk", words)
@@ -70,6 +72,17 @@ fn said<'a>(view: &View<'a>) -> Option<Vec<(ServerId, &'a ArchiveState)>> {
         state.place.as_ref().is_none_or(|said| *said == place).then_some(state)
     };
     Some(config.members.iter().filter_map(|&id| Some((id, says(id)?))).collect())
+}
+
+/// What the members that ship hold back, of those that are to archive there and serve: by member, the epoch in which it serves, and what.
+pub(super) fn held_back(view: &View<'_>) -> impl Iterator<Item = (ServerId, u64, HeldBack)> {
+    let said = said(view).unwrap_or_default().into_iter();
+    said.filter(|(_, state)| state.reason == ArchiveReason::Shipping).filter_map(|(id, state)| {
+        match &view.member(id).report?.server {
+            ServerState::Serving(serving) => Some((id, serving.epoch, state.held?)),
+            _ => None,
+        }
+    })
 }
 
 /// What cannot be built of what members ship, if all who ship know that nothing leads to it. Who knows less keeps silent about it.
@@ -143,7 +156,12 @@ fn trouble(id: ServerId, state: &ArchiveState, behind: bool) -> Option<String> {
         let cause = cause.map(|cause| format!(" (last error: {cause})")).unwrap_or_default();
         format!("behind by more than {} and {} of log{cause}", time(*seconds), size(*bytes))
     });
-    let said: Vec<_> = lag.into_iter().chain(state.words.clone()).collect();
+    let held = state.held.filter(|_| state.reason == ArchiveReason::Shipping).map(|HeldBack { last, .. }| {
+        format!(
+            "holds back its log up to {last:#}, which only the next write can show to be committed: its epoch has ended, and nothing was written since"
+        )
+    });
+    let said: Vec<_> = lag.into_iter().chain(held).chain(state.words.clone()).collect();
     (!said.is_empty()).then(|| format!("member {id}: {}", said.join("; ")))
 }
 

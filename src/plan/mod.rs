@@ -13,6 +13,7 @@ mod due;
 mod failed;
 mod guard;
 mod heal;
+mod held;
 mod hindered;
 mod lost;
 mod membership;
@@ -42,12 +43,13 @@ use crate::model::{Membership, Observation};
 use view::View;
 
 pub use guard::Guard;
+pub use held::Prove;
 pub use hindered::{Held, came_out_otherwise, refusal};
 pub use objects::differences;
 pub use operation::{Expected, Operation};
 pub use password::lacking as no_password;
 pub use rules::{MEMBERSHIP_RULES, PRECONDITION_RULES, Rule};
-pub use status::{ConditionStatus, GUARDING, UntimedCondition, denied, refused};
+pub use status::{ConditionStatus, GUARDING, PROVING, UntimedCondition, denied, refused};
 pub use step::{Obstacle, Purpose, Reason, ReplaceVolume, Resize, Restart, Step, Target, Tell, Write};
 pub use stop::DENIED;
 
@@ -90,7 +92,7 @@ struct Aside {
     held: Vec<Held>,
     /// Why rights could not be taken away.
     unguarded: Option<Reason>,
-    /// The step that the plan would have if no rights were taken away now.
+    /// The step that the plan would have if no rights were taken away and nothing was written for the archive now.
     otherwise: Option<Step>,
 }
 

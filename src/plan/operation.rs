@@ -106,6 +106,11 @@ impl Step {
             Self::Guard(guard) => {
                 behind(Some((still(guard.from.clone()), &guard.via[..])), [Operation::Guard(guard.clone())])
             }
+            // Opening the session is the write. It adds nothing that anybody sees, and so needs no second look; whose session it was, the
+            // membership says.
+            Self::Prove(prove) => {
+                vec![Operation::Confirm { expected: still(prove.from.clone()), via: prove.via.clone() }]
+            }
             // The membership that members start from changes only if a quorum confirms it: a leader that was cut off
             // still believes in its own.
             Self::Tell(tell) => {

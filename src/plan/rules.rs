@@ -3,15 +3,15 @@
 //! The first rule that has a step decides; the rules after it are not asked. The rules themselves are in the other
 //! files. This page says only their order, and what holds if a rule has no step.
 //!
-//! After both lists, three things can replace the result: a rest becomes a refusal if something is held back or rights
+//! After both lists, four things can replace the result: a rest becomes a refusal if something is held back or rights
 //! could not be taken away, a changed password waits for the kubelets, and taking rights away from everybody comes
-//! before anything that only waits.
+//! before anything that only waits. Last of all comes a write for the archive's sake, where there is nothing else to do but wait.
 
-use super::guard::{self, Guard};
+use super::guard;
 use super::step::{Reason, Step};
 use super::view::View;
 use super::{
-    departure, drain, failed, heal, hindered, membership, mute, objects, origin, password, quorum_view, replace,
+    departure, drain, failed, heal, held, hindered, membership, mute, objects, origin, password, quorum_view, replace,
     rolling, spec, strangers, version,
 };
 
@@ -100,7 +100,7 @@ pub struct Decision {
     pub considered: Vec<&'static Rule>,
     /// Why rights could not be taken away.
     pub unguarded: Option<Reason>,
-    /// The step that there would be if no rights were taken away now.
+    /// The step that there would be if no rights were taken away and nothing was written for the archive now.
     pub otherwise: Option<Step>,
 }
 
@@ -120,13 +120,12 @@ pub fn decide(view: &View<'_>) -> Decision {
         step => step,
     };
     match guard::instead(&step, view, desired, &origin.identity) {
-        Some(guard) => guarding(guard, step, decision),
-        None => Decision { step, ..decision },
+        Some(guard) => Decision { step: Step::Guard(guard), otherwise: Some(step), ..decision },
+        None => match held::instead(&step, view) {
+            Some(prove) => Decision { step: Step::Prove(prove), otherwise: Some(step), ..decision },
+            None => Decision { step, ..decision },
+        },
     }
-}
-
-fn guarding(guard: Guard, otherwise: Step, decision: Decision) -> Decision {
-    Decision { step: Step::Guard(guard), otherwise: Some(otherwise), ..decision }
 }
 
 fn ask(rules: &'static [Rule], view: &View<'_>, considered: &mut Vec<&'static Rule>) -> Option<Step> {

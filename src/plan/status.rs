@@ -20,6 +20,9 @@ const TEMPLATE_CHANGED: &str = "TemplateChanged";
 pub const GUARDING: &str =
     "taking from everybody the right to write below /zookeeper, and setting the ACL of / as the spec says";
 
+/// The reason of an Event about a write for the archive's sake.
+pub const PROVING: &str = "Proving";
+
 /// True, false, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionStatus {
@@ -152,9 +155,11 @@ fn endpoints(seen: &Observation, membership: Option<&Membership>, wanted: u32) -
     Endpoints { client: seen.names.client_endpoint(), connection_string: members.join(",") }
 }
 
-/// The conditions, without times. While rights are taken away, they name the step that would be taken otherwise.
+/// The conditions, without times. While rights are taken away, they name the step that would be taken otherwise; while something is
+/// written for the archive, they do so as well at rest: `ContinuousArchiving` says why.
 pub fn conditions(view: &View<'_>, step: &Step, aside: &Aside) -> Vec<UntimedCondition> {
-    let step = aside.otherwise.as_ref().filter(|step| **step != Step::Rest).unwrap_or(step);
+    let quietly = matches!(step, Step::Prove(_));
+    let step = aside.otherwise.as_ref().filter(|step| quietly || **step != Step::Rest).unwrap_or(step);
     let doing = doing(view, step);
     let mut conditions =
         vec![degraded(view, step, aside), progressing(step, &doing), quorum(view), ready(view, step, &doing)];
@@ -237,6 +242,7 @@ fn doing(view: &View<'_>, step: &Step) -> Reason {
             Reason::new("Restarting", format!("restarting pod {}: {}", pod(&restart.id), restart.why))
         }
         Step::Guard(_) => Reason::new("Guarding", GUARDING),
+        Step::Prove(prove) => Reason::new(PROVING, prove.words()),
         Step::Wait(reason) | Step::Refuse(reason) => reason.clone(),
         Step::Rest => Reason::new("Ready", "every voter serves and is synced"),
     }
@@ -257,7 +263,8 @@ fn ready(view: &View<'_>, step: &Step, doing: &Reason) -> UntimedCondition {
     // A user who waits for Ready waits for the end of a roll: from the change of the template until no member has to be
     // restarted. Restarts that the update policy holds do not count: that may take a week, and `RestartPending` reports
     // it.
-    let settled = matches!(step, Step::Rest | Step::Apply(_) | Step::Tell(_) | Step::Delete(_) | Step::Guard(_));
+    let settled =
+        matches!(step, Step::Rest | Step::Apply(_) | Step::Tell(_) | Step::Delete(_) | Step::Guard(_) | Step::Prove(_));
     // Clients must not be sent to an ensemble that any of them can end.
     let guarded = view.seen.status.guarded.is_some();
     if complete && settled && doing.code != TEMPLATE_CHANGED && guarded && !rolls(view) {

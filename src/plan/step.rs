@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::{ClaimFacts, Membership, PodFacts, ServerId};
 use crate::plan::guard::Guard;
+use crate::plan::held::Prove;
 use crate::render::Rendered;
 
 /// The one thing to do next, with everything that is needed for it.
@@ -50,6 +51,8 @@ pub enum Step {
     ReplaceVolume(ReplaceVolume),
     /// Take away rights that everybody has in a new ensemble.
     Guard(Guard),
+    /// Commit something, so that members can show what of their logs is committed.
+    Prove(Prove),
     /// Nothing can be done before something else happens.
     Wait(Reason),
     /// Nothing will be done until somebody changes something.
@@ -72,6 +75,7 @@ impl Step {
             Self::ReplaceVolume(_) => "replace-volume",
             Self::Restart(_) => "restart",
             Self::Guard(_) => "guard",
+            Self::Prove(_) => "prove",
             Self::Wait(_) => "wait",
             Self::Refuse(_) => "refuse",
             Self::Rest => "rest",
@@ -89,6 +93,7 @@ impl Step {
             | Self::Tell(_)
             | Self::Delete(_)
             | Self::Guard(_)
+            | Self::Prove(_)
             | Self::Wait(_)
             | Self::Refuse(_)
             | Self::Rest => None,
@@ -108,7 +113,8 @@ impl Step {
             | Self::Leave { .. }
             | Self::Restart(_)
             | Self::ReplaceVolume(_)
-            | Self::Guard(_) => false,
+            | Self::Guard(_)
+            | Self::Prove(_) => false,
         }
     }
 }

@@ -245,3 +245,28 @@ async fn an_agent_says_that_nothing_leads_to_its_log_until_a_base_does() {
     until("a base leads there", async || says().is_some_and(|state| state.reaches.is_some())).await;
     assert_eq!(says().unwrap().base, Some(at(1, 8)));
 }
+
+/// The lag was 0 while nothing of the log was archived.
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn an_agent_says_what_it_holds_back_and_counts_it_in_the_lag_until_the_next_write() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let agent = Agent::start(&place, gateway.address).await;
+    // The server has restarted, leads, and has proposed nothing.
+    fs::write(place.data().join("currentEpoch"), "2\n").unwrap();
+    agent.applies(at(2, 0));
+    until("what is held", async || agent.says().is_some_and(|state| state.held.is_some())).await;
+    let state = agent.says().unwrap();
+    let held = state.held.unwrap();
+    assert_eq!((held.first, held.last, state.last), (at(1, 1), at(1, 9), None));
+    let lag = state.lag.unwrap();
+    assert!(lag.seconds > 60 && lag.bytes > 0, "{lag:?}");
+    until("its age", async || agent.says().is_some_and(|state| state.held.is_some_and(|held| held.seconds > 1))).await;
+    place.log(2, 1..=1, "b");
+    agent.applies(at(2, 1));
+    let level = |state: ArchiveState| state.held.is_none() && state.lag.is_some_and(|lag| lag.bytes == 0);
+    until("all of it", async || agent.says().is_some_and(level)).await;
+    assert_eq!(last(&gateway.store()).await, Some(at(2, 1)));
+}

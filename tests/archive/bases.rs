@@ -114,7 +114,7 @@ pub async fn archived(bytes: usize) -> (Place, History) {
 
 pub async fn ship(place: &Place) -> Shipper {
     let mut shipper = place.shipper().await.unwrap();
-    while !matches!(shipper.ship(at(1, 9), 1).await.unwrap(), Outcome::Idle | Outcome::Waiting) {}
+    while !matches!(shipper.ship(at(1, 9), 1).await.unwrap(), Outcome::Idle | Outcome::Waiting | Outcome::Held(_)) {}
     shipper
 }
 

@@ -323,7 +323,7 @@ async fn the_end_of_an_epoch_that_is_in_no_chain_is_missing_though_no_digest_sho
     fs::remove_file(place.data().join("log.100000001")).unwrap();
     place.log(2, 1..=9, "a");
     let mut shipper = place.shipper().await.unwrap();
-    while !matches!(shipper.ship(at(2, 9), 2).await.unwrap(), Outcome::Idle | Outcome::Waiting) {}
+    while !matches!(shipper.ship(at(2, 9), 2).await.unwrap(), Outcome::Idle | Outcome::Waiting | Outcome::Held(_)) {}
     let segments = chains::segments(&place.store(), IDENTITY, &chain()).await.unwrap();
     assert_eq!(segments.len(), 2);
     for point in ["0x200000002", "2023-11-14T22:13:20.006Z"] {
@@ -346,7 +346,7 @@ async fn a_founder_that_comes_late_is_in_the_same_epoch_and_promises_no_other_th
     let first = built(&place, "0x100000005").await.unwrap();
     place.log(7, 1..=3, "a");
     let mut shipper = place.shipper().await.unwrap();
-    while !matches!(shipper.ship(at(7, 3), 7).await.unwrap(), Outcome::Idle | Outcome::Waiting) {}
+    while !matches!(shipper.ship(at(7, 3), 7).await.unwrap(), Outcome::Idle | Outcome::Waiting | Outcome::Held(_)) {}
     let late = built(&place, "0x100000005").await.unwrap();
     // In a later epoch it would lead a quorum that has acknowledged writes, and be without them.
     assert_eq!(epochs(&late), epochs(&first));

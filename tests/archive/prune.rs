@@ -275,7 +275,11 @@ async fn a_pin_that_comes_while_a_run_deletes_ends_it() {
     let pin = NamedPin::new("point.u", Pin { from: at(1, 3), to: at(1, 3) }, now());
     pins::keep(&store, IDENTITY, &pin).await.unwrap();
     let mut notes = Vec::new();
-    let mut tell = |news: News<'_>| if let News::Note(note) = news { notes.push(note) };
+    let mut tell = |news: News<'_>| {
+        if let News::Note(note) = news {
+            notes.push(note)
+        }
+    };
     let tally = Pruner::new(&store, IDENTITY, &mut tell).carry_out(&decided).await;
     assert!(tally.deleted == 0 && tally.left > 0, "{tally:?}");
     assert!(notes[0].contains("a point was pinned meanwhile"), "{notes:?}");
@@ -441,8 +445,7 @@ async fn in_a_bucket_what_is_older_than_the_window_goes_and_the_newest_base_stay
     assert!(now.is_ok());
     assert!(store.names(&format!("{IDENTITY}/probe")).await.unwrap().is_empty());
 
-    let young = planned(&store, 29).await.plan;
-    assert!(young.is_empty());
+    assert!(planned(&store, 29).await.plan.is_empty());
     let (tally, _) = carried_out(&store, 32).await;
     // Two manifests, and the log before the older one.
     assert_eq!(tally, Tally { deleted: 3, ..Tally::default() });

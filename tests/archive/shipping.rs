@@ -127,6 +127,30 @@ async fn what_is_applied_is_shipped_and_what_is_not_waits() {
     assert_eq!(segments[1].facts.previous, Some(segments[0].facts.link()));
 }
 
+/// An archive that was switched on in an ensemble that nobody wrote to was empty, and said that it had everything.
+#[tokio::test]
+async fn the_end_of_an_epoch_that_is_over_is_held_and_the_next_write_of_anybody_brings_it() {
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let mut shipper = place.shipper().await.unwrap();
+    // What a leader says that has restarted and proposed nothing.
+    assert_eq!(shipper.ship(at(2, 0), 2).await.unwrap(), Outcome::Held(range(1, 1, 9)));
+    assert!(shipper.has_more().unwrap(), "it is looked at again");
+    place.log(2, 1..=1, "b");
+    assert_eq!(shipper.ship(at(2, 1), 2).await.unwrap(), shipped(range(1, 1, 9)));
+    assert_eq!(shipper.ship(at(2, 1), 2).await.unwrap(), shipped(range(2, 1, 1)));
+    assert_eq!(shipper.ship(at(2, 1), 2).await.unwrap(), Outcome::Idle);
+}
+
+/// A follower was synced with its new leader before it serves: what it says then is committed.
+#[tokio::test]
+async fn a_follower_that_serves_in_a_new_epoch_proves_the_end_of_the_one_before_without_a_write() {
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let mut shipper = place.shipper().await.unwrap();
+    assert_eq!(shipper.ship(at(1, 9), 2).await.unwrap(), shipped(range(1, 1, 9)));
+}
+
 #[tokio::test]
 async fn an_unpacked_archive_is_a_members_logs_again() {
     let place = Place::new();

@@ -171,6 +171,46 @@ async fn an_archive_that_is_switched_on_late_is_enough_to_build_the_tree() {
     .await;
 }
 
+/// Switching it on restarts the members, and before the next write nothing of what was there could be archived: half an hour later the
+/// archive was empty, and the condition said that all was in it.
+#[tokio::test]
+async fn an_archive_that_is_switched_on_where_nobody_writes_has_everything_soon_and_does_not_say_so_before() {
+    in_namespace("archive-idle", |space| async move {
+        let gateway = Gateway::start(BRIDGE).await;
+        write_secret(&space, SECRET);
+        let zk = space.ensemble("zk", json!({"replicas": 1})).await;
+        let identity = zk.ready(1).await.identity.unwrap();
+        let client = connect(&zk.address("client").await).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let mut last = Zxid(0);
+        for name in ["/a", "/b", "/important"] {
+            let (stat, _) = client.create(name, b"data", &options).await.unwrap();
+            last = Zxid(stat.czxid.cast_unsigned());
+        }
+        // A client that stays would come back, and its session is a write, too.
+        drop(client);
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let patch = json!({"spec": {"archive": {"s3": s3}}}).to_string();
+        space.kubectl(&["patch", "zke", "zk", "--type", "merge", "-p", &patch]);
+        let store = gateway.store();
+        eventually(2 * PATIENCE, "what was written before, in the archive", async || {
+            // The status first: what it says has to be so by now.
+            let (status, _, message) = condition(&zk.status().await, "ContinuousArchiving");
+            let there = archived(&store, &identity).await.into_iter().any(|shipped| shipped >= last);
+            let says = status == "True" && !message.contains("holds back its log");
+            assert!(there || !says, "{message}");
+            there
+        })
+        .await;
+        zk.condition("ContinuousArchiving", "True", "Shipping").await;
+        zk.ready(1).await;
+        let events = space.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]);
+        assert_eq!(events.matches("Proving").count(), 1, "one write is enough: {events}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_store_that_goes_away_and_comes_back_is_said_with_the_lag_and_what_can_be_built_is_in_the_status() {
     in_namespace("archive-lag", |space| async move {

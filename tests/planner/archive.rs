@@ -6,7 +6,7 @@ use menagerie::plan::{ConditionStatus, UntimedCondition, plan};
 
 use super::world::{World, zk};
 
-fn archived() -> World {
+pub fn archived() -> World {
     let mut world = zk(3);
     let s3 = menagerie::api::S3Spec { bucket: "backups".to_owned(), ..Default::default() };
     world.spec.archive = Some(menagerie::api::ArchiveSpec { s3, ..Default::default() });
@@ -16,7 +16,8 @@ fn archived() -> World {
 
 fn says(seen: &mut Observation, id: u32, reason: ArchiveReason, words: Option<&str>) {
     let words = words.map(str::to_owned);
-    let state = ArchiveState { last: Some(Zxid(7)), words, ..ArchiveState::of(reason) };
+    let lag = Some(ArchiveLag { seconds: 0, bytes: 0, cause: None });
+    let state = ArchiveState { last: Some(Zxid(7)), words, lag, ..ArchiveState::of(reason) };
     match seen.members.get_mut(&ServerId(id)) {
         Some(Fact::Known(truth)) => truth.archive = Some(state),
         other => panic!("{other:?}"),
@@ -73,6 +74,25 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
         assert_eq!((none.status, none.reason), (ConditionStatus::False, word));
         assert_eq!(none.message, "nobody archives to s3://backups; member 1: why; member 2: why");
     }
+}
+
+/// Right after a restart everything that the log has may be missing.
+#[test]
+fn who_has_not_looked_at_its_log_yet_is_not_said_to_archive_it() {
+    let mut seen = archived().seen();
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(1)) else { panic!() };
+    truth.archive.as_mut().unwrap().lag = None;
+    for other in [None, Some(ArchiveReason::AccessDenied)] {
+        if let Some(reason) = other {
+            says(&mut seen, 2, reason, Some("why"));
+        }
+        let now = condition(&seen).unwrap();
+        assert_eq!((now.status, now.reason), (ConditionStatus::Unknown, "NobodyToAsk"));
+    }
+    says(&mut seen, 2, ArchiveReason::Shipping, None);
+    let one = condition(&seen).unwrap();
+    assert_eq!((one.status, one.message.as_str()), (ConditionStatus::True, "1 of 2 members archive to s3://backups"));
 }
 
 fn lags(seen: &mut Observation, id: u32, seconds: u64, bytes: u64) {

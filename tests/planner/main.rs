@@ -7,6 +7,7 @@ mod fit;
 mod groups;
 mod guard;
 mod healing;
+mod held;
 mod hindered;
 mod laws;
 mod leader_serves;

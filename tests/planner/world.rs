@@ -509,6 +509,10 @@ impl World {
                 assert!(self.has_quorum() && !guard.via.is_empty(), "nobody to ask");
                 self.guarded += 1;
             }
+            Step::Prove(prove) => {
+                assert!(self.has_quorum() && !prove.via.is_empty(), "nobody to ask");
+                self.trace.push("prove".into());
+            }
             Step::Wait(_) | Step::Refuse(_) | Step::Rest => {}
         }
     }

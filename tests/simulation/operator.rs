@@ -200,6 +200,7 @@ fn decision(thought: &Thought) -> String {
             format!("give member {} a new volume ({})", replacement.id, replacement.why)
         }
         Step::Guard(_) => "take /zookeeper from everybody".to_owned(),
+        Step::Prove(prove) => prove.words(),
         Step::Wait(reason) => format!("wait ({}: {})", reason.code, reason.message),
         Step::Refuse(reason) => format!("refuse ({}: {})", reason.code, reason.message),
         Step::Rest => "nothing".to_owned(),

@@ -19,7 +19,9 @@ use crate::operator::kit::pass::chain;
 use crate::operator::kit::read::Fresh;
 use crate::operator::kit::timeout::{ApiError, within};
 use crate::operator::kit::write::{self, Fence};
-use crate::plan::{Guard, Operation, Resize, Step, Target, Write, denied, differences, no_password, plan, refusal};
+use crate::plan::{
+    Guard, Operation, Prove, Resize, Step, Target, Write, denied, differences, no_password, plan, refusal,
+};
 use crate::render::Rendered;
 use crate::zk::ensemble::{Ensemble, EnsembleError, ReconfigOutcome};
 
@@ -110,6 +112,9 @@ pub enum Acted {
 /// noted for it.
 pub async fn act(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {
     let result = carry_out(context, seen, step).await;
+    if let Step::Prove(prove) = step {
+        return Ok(proved(context, seen, prove, result));
+    }
     let denied = matches!(result, Err(ActError::Ensemble(EnsembleError::Denied)));
     if denied || (result.is_ok() && matches!(step, Step::Join { .. } | Step::Leave { .. })) {
         context.memory(&seen.names, |memory| memory.notes.super_user(denied, Instant::now()));
@@ -143,6 +148,16 @@ fn guarded(
         return Ok(Acted::Partly);
     }
     result
+}
+
+/// A write for the archive's sake is needed by nothing else, so that its failure fails no pass: the note says when it may be tried again,
+/// and the condition what is not archived.
+fn proved(context: &Context, seen: &Observation, prove: &Prove, result: Result<Acted, ActError>) -> Acted {
+    context.memory(&seen.names, |memory| memory.notes.proved(&prove.held, Instant::now()));
+    result.unwrap_or_else(|error| {
+        warn!(error = chain(&error), "no write could show the members which transactions are committed");
+        Acted::Partly
+    })
 }
 
 async fn carry_out(context: &Context, seen: &Observation, step: &Step) -> Result<Acted, ActError> {

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::api::Guarded;
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Hindrances, Seat, Unguarded};
+use crate::model::{Hindrances, Seat, ServerId, Unguarded, Unproven, Zxid};
 use crate::operator::kit::notes::{self, Pause};
 
 const GUARD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 const DENIED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
+/// A write for the archive's sake: a member that holds nothing back any more says so within seconds.
+const UNPROVEN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(16));
 /// A restarted pod is missing for a moment. If it is missing for longer, its Events are read.
 const MOMENT: Duration = Duration::from_secs(2);
 /// Steps in a row that failed, or were outdated before they were done, after which it is said: with the pauses of `pace` a quarter of a
@@ -24,6 +26,9 @@ pub struct EnsembleNotes {
     pub objects: notes::Notes,
     guard: Option<(Guarded, String, Pause)>,
     denied: Option<Pause>,
+    /// As in [`Unproven`], and until when nothing more is written.
+    tried: BTreeMap<ServerId, (Zxid, u32)>,
+    wrote: Option<Pause>,
     unmanned: BTreeMap<Seat, Instant>,
     failed: u32,
 }
@@ -37,7 +42,9 @@ impl EnsembleNotes {
             waits: pause.lasts(now),
         });
         let denied = self.denied.is_some_and(|pause| pause.lasts(now));
-        Hindrances { objects: self.objects.hindrances(now), denied, guard, ..Hindrances::default() }
+        let waits = self.wrote.is_some_and(|pause| pause.lasts(now));
+        let unproven = Unproven { tried: self.tried.clone(), waits };
+        Hindrances { objects: self.objects.hindrances(now), denied, guard, unproven, ..Hindrances::default() }
     }
 
     /// Rights could not be taken away, for whatever reason.
@@ -54,6 +61,16 @@ impl EnsembleNotes {
     /// The membership was to be changed: records whether the members accepted the super user.
     pub fn super_user(&mut self, denied: bool, now: Instant) {
         self.denied = denied.then(|| Pause::after(self.denied, DENIED, now));
+    }
+
+    /// Something was to be committed, so that what these members hold back up to there is proved. However it ended, it counts.
+    pub fn proved(&mut self, held: &BTreeMap<ServerId, Zxid>, now: Instant) {
+        let times = |id, last| self.tried.get(id).filter(|(of, _)| of == last).map_or(0, |(_, times)| *times);
+        let tried: BTreeMap<_, _> =
+            held.iter().map(|(id, last)| (*id, (*last, times(id, last).saturating_add(1)))).collect();
+        let same = tried.values().any(|(_, times)| *times > 1);
+        self.wrote = Some(Pause::after(self.wrote.filter(|_| same), UNPROVEN, now));
+        self.tried = tried;
     }
 
     /// Records whether the step of this pass came to nothing, and returns whether that has gone on for too long.
@@ -84,6 +101,27 @@ mod tests {
         assert!(notes.hindrances(now).denied && !notes.hindrances(now + DENIED.0).denied);
         notes.super_user(false, now);
         assert!(!notes.hindrances(now).denied);
+    }
+
+    #[test]
+    fn writes_for_the_archive_are_a_minute_apart_at_least_and_counted_for_the_same_that_is_held() {
+        let (mut notes, now) = (EnsembleNotes::default(), Instant::now());
+        let minutes = |minutes| now + Duration::from_mins(minutes);
+        assert_eq!(notes.hindrances(now).unproven, Unproven::default());
+        let held = |last| BTreeMap::from([(ServerId(1), Zxid(last))]);
+        notes.proved(&held(7), now);
+        notes.proved(&held(7), minutes(1));
+        let tried = notes.hindrances(minutes(2)).unproven;
+        assert_eq!(
+            (tried.tried, tried.waits),
+            (BTreeMap::from([(ServerId(1), (Zxid(7), 2))]), true),
+            "longer each time"
+        );
+        assert!(!notes.hindrances(minutes(3)).unproven.waits);
+        notes.proved(&held(9), minutes(4));
+        let other = notes.hindrances(minutes(4) + Duration::from_secs(59)).unproven;
+        assert_eq!((other.tried, other.waits), (BTreeMap::from([(ServerId(1), (Zxid(9), 1))]), true));
+        assert!(!notes.hindrances(minutes(5)).unproven.waits);
     }
 
     #[test]

@@ -163,7 +163,8 @@ fn after(step: &Step) -> After {
         | Step::Leave { .. }
         | Step::Restart(_)
         | Step::ReplaceVolume(_)
-        | Step::Guard(_) => After::Step,
+        | Step::Guard(_)
+        | Step::Prove(_) => After::Step,
     }
 }
 

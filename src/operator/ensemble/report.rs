@@ -15,7 +15,7 @@ use crate::model::words::{NOTE, cut, steady};
 use crate::operator::kit::pass::chain;
 use crate::operator::kit::status;
 use crate::operator::kit::timeout::ApiError;
-use crate::plan::{ConditionStatus, GUARDING, Plan, Step, UntimedCondition};
+use crate::plan::{ConditionStatus, GUARDING, PROVING, Plan, Step, UntimedCondition};
 
 /// Writes the status if it has changed.
 pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan) -> Result<(), ApiError> {
@@ -58,6 +58,7 @@ pub async fn announce(
         _ if refused => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Err(error), _) => (EventType::Warning, "StepNotTaken", not_taken(&progressing.message, error)),
         (Ok(_), Step::Guard(_)) => (EventType::Normal, "Guarding", GUARDING.to_owned()),
+        (Ok(_), Step::Prove(prove)) => (EventType::Normal, PROVING, prove.words()),
         (Ok(_), Step::Refuse(_)) => (EventType::Warning, progressing.reason, progressing.message.clone()),
         (Ok(_), Step::Wait(reason))
             if matches!(reason.code, "RollHalted" | "PodRefused" | "PodStuck" | "ForeignPod") =>

@@ -125,11 +125,7 @@ pub fn plan(seen: &Seen) -> Decision {
     };
     let rest = |step, status, scheduled| Decision { step, status, conditions: [scheduled, last_succeeded(seen)] };
     if let Err(error) = cron {
-        return rest(
-            Step::Rest,
-            status,
-            scheduled(ConditionStatus::False, "InvalidSchedule", error),
-        );
+        return rest(Step::Rest, status, scheduled(ConditionStatus::False, "InvalidSchedule", error));
     }
     if suspended {
         let text = "spec.suspend is true: no backups are made, and none will be made up for".to_owned();
