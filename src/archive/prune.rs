@@ -154,7 +154,7 @@ pub struct Decision {
     /// The points with a name that is over.
     pub over: Vec<NamedPin>,
     /// Their names in the store. Once there is another one, nothing more is deleted.
-    pub names: BTreeSet<String>,
+    pub known: BTreeSet<String>,
     /// What becomes of what is stored.
     pub plan: Plan,
 }
@@ -179,21 +179,21 @@ pub async fn decide(
     } else {
         retention::plan(&catalogue, &wish, now)
     };
-    let mut names = before;
+    let mut known = before;
     if proved {
         // Proving bases may take hours, and a schedule pins meanwhile.
         let anchor = plan.anchor.as_ref().map(|anchor| anchor.zxid);
         let now_there = pins::names(store, identity).await?;
         for pin in pins::all(store, identity).await? {
-            let known = all.iter().any(|before| *before == pin);
+            let counted = all.contains(&pin);
             // From the base of the window on all stays anyway.
-            if !known && anchor.is_none_or(|anchor| pin.from < anchor) {
+            if !counted && anchor.is_none_or(|anchor| pin.from < anchor) {
                 return Err(PruneError::PinsChanged);
             }
         }
-        names.extend(now_there);
+        known.extend(now_there);
     }
-    Ok(Decision { catalogue, wish, named, over, names, plan })
+    Ok(Decision { catalogue, wish, named, over, known, plan })
 }
 
 /// What has become of a plan.
@@ -268,16 +268,16 @@ impl<'a> Pruner<'a> {
 
     /// Deletes what is to go.
     pub async fn carry_out(mut self, decision: &Decision) -> Tally {
-        let Decision { catalogue, plan, over, names, wish: _, named: _ } = decision;
+        let Decision { catalogue, plan, over, known, wish: _, named: _ } = decision;
         for step in [Fate::Retire, Fate::Clear] {
             for (base, (_, fate)) in catalogue.bases.iter().zip(&plan.bases) {
-                if *fate == step && self.pins_are(names).await {
+                if *fate == step && self.pins_are(known).await {
                     self.base(base, &step).await;
                 }
             }
         }
         for cut in &plan.cuts {
-            if self.pins_are(names).await {
+            if self.pins_are(known).await {
                 self.cut(catalogue, cut).await;
             }
         }

@@ -188,7 +188,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     let pins = pins(&store, identity, &catalogue, &options.pin, &mut damaged).await?;
     let wanted = (options.keep, pins, now);
     let decided = prune::decide(&store, identity, catalogue, wanted, options.delete, &mut damaged).await?;
-    let Decision { catalogue, wish, named, over, plan } = &decided;
+    let Decision { catalogue, wish, named, over, plan, known: _ } = &decided;
     let given = options.pin.iter().map(|pin| point_text(pin.0));
     let names: Vec<String> = given.chain(named.iter().map(NamedPin::text)).collect();
     let view = View { identity, about: None, catalogue, plan, wish, pins: &names };

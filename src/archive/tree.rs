@@ -10,6 +10,7 @@ use zookeeper_files::disk::{MemberFiles, Point, rebuild};
 use zookeeper_files::replay::Tree;
 
 use super::collect::{Brought, CollectError, Collection};
+use super::key::BaseKey;
 use super::lost::Lost;
 use super::manifest::Manifest;
 

@@ -277,7 +277,7 @@ async fn a_pin_that_comes_while_a_run_deletes_ends_it() {
     let mut notes = Vec::new();
     let mut tell = |news: News<'_>| {
         if let News::Note(note) = news {
-            notes.push(note)
+            notes.push(note);
         }
     };
     let tally = Pruner::new(&store, IDENTITY, &mut tell).carry_out(&decided).await;

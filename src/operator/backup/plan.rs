@@ -67,10 +67,10 @@ pub fn plan(seen: &Seen) -> Decision {
     let status =
         BackupStatus { observed_generation: seen.generation, expires: expires.map(Time), ..seen.status.clone() };
     let seen = &Seen { status, ..seen.clone() };
-    let expired = expires.is_some_and(|expires| expires <= seen.now);
+    let over_age = expires.is_some_and(|expires| expires <= seen.now);
     let ended = seen.status.phase.is_some_and(BackupPhase::is_over);
     // One that has not ended fails first: a schedule asks what became of it.
-    if expired && ended {
+    if over_age && ended {
         return as_it_is(seen, Step::Delete(seen.target.clone()));
     }
     if seen.status.phase.is_some_and(BackupPhase::is_over) {
@@ -83,7 +83,7 @@ pub fn plan(seen: &Seen) -> Decision {
     let decision = going(seen);
     let may_take = SignedDuration::from_secs(i64::from(seen.spec.deadline_seconds.unwrap_or(DEADLINE)));
     let over = decision.status.phase.is_some_and(BackupPhase::is_over);
-    if !over && (expired || seen.now.duration_since(seen.created) > PATIENCE + may_take) {
+    if !over && (over_age || seen.now.duration_since(seen.created) > PATIENCE + may_take) {
         let last = decision.condition.map(|condition| condition.message).unwrap_or_default();
         return seen.fails("TooLate", format!("it has not come to its end since {}: {last}", seen.created));
     }
