@@ -14,7 +14,6 @@ bench_archive() { # bench_archive archive PART…
   MENAGERIE_SERVERS=$("$ROOT/dev/files" servers 3.9.5)
   MENAGERIE_CLASSPATH=$("$ROOT/dev/files" classpath)
   export MENAGERIE_SERVERS MENAGERIE_CLASSPATH MENAGERIE_STORES=$BIN RUNS=${RUNS:-3}
-  cd "$ROOT"
   step "compile, release" cargo test --locked --release --no-run --test bench
   say "load of the machine before: $(cut -d' ' -f1-3 /proc/loadavg)"
   # Whatever hangs, it ends.

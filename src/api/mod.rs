@@ -1,6 +1,9 @@
 //! The types of the custom resources: the spec that users write, and the status that they read. No code here decides
 //! anything.
 
+/// A moment, as it stands in a status.
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 mod archive;
 mod backup;
 mod ensemble;

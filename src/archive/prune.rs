@@ -182,7 +182,11 @@ pub async fn decide(
     let mut known = before;
     if proved {
         // Proving bases may take hours, and a schedule pins meanwhile.
-        let anchor = plan.anchor.as_ref().map(|anchor| anchor.zxid);
+        let anchor = catalogue.bases.iter().find(|base| plan.anchor.as_ref() == Some(&base.key));
+        let anchor = anchor.and_then(|base| match base.state {
+            BaseState::Complete { end, .. } => Some(end),
+            BaseState::Retired { .. } | BaseState::Begun { .. } => None,
+        });
         let now_there = pins::names(store, identity).await?;
         for pin in pins::all(store, identity).await? {
             let counted = all.contains(&pin);

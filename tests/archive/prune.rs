@@ -333,11 +333,19 @@ async fn nothing_is_deleted_where_a_point_was_named_after_it_was_decided_what_go
     let wanted = || (30 * DAY, Vec::new(), now());
     let read = async || catalogue::read(&store, IDENTITY, &mut |_, _| {}).await.unwrap();
     let mut named = |_: &str| {
-        let pinned = run(&["archive", "pin", &target, "--at", "0x100000003", "--name", "meanwhile"]);
+        let pinned = run(&["archive", "pin", &target, "--at", "0x100000001", "--name", "meanwhile"]);
         assert!(pinned.status.success(), "{}", text(&pinned));
     };
     let decided = decide(&store, IDENTITY, read().await, wanted(), true, &mut named).await;
     assert!(matches!(decided, Err(PruneError::PinsChanged)));
+    // One from the base of the window on ends nothing: all of that stays, and schedules pin again and again.
+    let mut named = |_: &str| {
+        let pinned = run(&["archive", "pin", &target, "--at", "0x100000003", "--name", "later"]);
+        assert!(pinned.status.success(), "{}", text(&pinned));
+    };
+    let decided = decide(&store, IDENTITY, read().await, wanted(), true, &mut named).await.unwrap();
+    assert!(decided.known.contains(&format!("{IDENTITY}/pin/later")), "{:?}", decided.known);
+    assert!(run(&["archive", "unpin", &target, "--name", "later"]).status.success());
     let again = decide(&store, IDENTITY, read().await, wanted(), true, &mut |_| {}).await.unwrap();
     assert_eq!((again.named.len(), again.wish.pins.len()), (1, 1));
 }
@@ -411,7 +419,9 @@ async fn what_cannot_be_meant_is_refused_and_nothing_deleted() {
     assert!(code == Some(2) && said.contains("has no archived log of other"), "{said}");
     let (code, said) = prune(&["--keep", "30d", "--pin", "end"]);
     assert!(code == Some(2) && said.contains("end is no pin"), "{said}");
-    fs::create_dir(place.archive().join("other")).unwrap();
+    // A folder without logs is none of an ensemble.
+    fs::create_dir(place.archive().join("empty")).unwrap();
+    fs::create_dir_all(place.archive().join("other/log").join(chain().to_string())).unwrap();
     let (code, said) = prune(&["--keep", "30d"]);
     assert!(code == Some(2) && said.contains("more than one ensemble") && said.contains("--identity"), "{said}");
     assert_eq!(log(&place.store()).await.len(), 9);

@@ -6,10 +6,9 @@
 //! - Nothing here deletes anything from an archive. The pin carries its own end, and `prune` believes that.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::facts::Seen;
-use crate::api::{BackupPhase, BackupStatus};
+use crate::api::{BackupPhase, BackupStatus, Time};
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
 use crate::model::{Seat, ServerId};

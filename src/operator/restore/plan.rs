@@ -115,9 +115,23 @@ fn to_plan(seen: &Seen) -> Decision {
 }
 
 fn being_planned(seen: &Seen, job: &JobFacts) -> Decision {
-    if replaced(seen) {
+    let now = seen.ensemble.as_ref().and_then(|ensemble| ensemble.identity.as_ref());
+    if let (Some(before), Some(now)) = (&seen.status.identity, now)
+        && before != now
+    {
         return seen.fails("EnsembleReplaced", REPLACED.to_owned());
     }
+    let mut status = seen.status.clone();
+    // The Job was created, and what was to be said with it was not written.
+    if status.identity.is_none() {
+        match prepared(seen) {
+            Ok((archive, identity)) => {
+                (status.identity, status.archive) = (Some(identity), Some(archive.place.described()));
+            }
+            Err(obstacle) => return seen.waits(RestorePhase::Planning, obstacle),
+        }
+    }
+    let seen = &Seen { status, ..seen.clone() };
     match (job.report().and_then(|report| report.plan.clone()), job) {
         (Some(plan), _) => {
             let pod = match job {

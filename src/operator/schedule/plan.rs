@@ -9,10 +9,9 @@
 //! - A backup is named after its time, in UTC, so that it is made once.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::facts::{BackupFacts, Seen};
-use crate::api::{BackupPhase, BackupTemplate, ScheduleStatus, ZooKeeperBackupScheduleSpec, ZooKeeperBackupSpec};
+use crate::api::{BackupPhase, BackupTemplate, ScheduleStatus, Time, ZooKeeperBackupScheduleSpec, ZooKeeperBackupSpec};
 use crate::model::cron::Cron;
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;

@@ -94,7 +94,7 @@ fn what_came_due_meanwhile_is_made_up_for_by_one_and_what_became_of_the_last_one
     assert!(decision.conditions[0].message.contains("because"));
     assert_eq!(decision.status.last_schedule_time, seen.status.last_schedule_time);
     // One that nobody looks after, of a selector that was changed for instance, holds nothing up.
-    seen.last.as_mut().unwrap().created = time("2026-12-04T08:00:00Z");
+    seen.last.as_mut().unwrap().created = time("2026-12-04T06:00:00Z");
     assert!(matches!(plan(&seen).step, Step::Create(_)));
 }
 
