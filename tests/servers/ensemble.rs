@@ -54,7 +54,7 @@ impl Ensemble {
         assert!(jars.is_dir(), "no jars in {}", jars.display());
         let folder = tempfile::tempdir().unwrap();
         let servers = (0..3).map(|_| None).collect();
-        let (settings, jvm) = (settings.to_owned(), Vec::new());
+        let (settings, jvm) = (settings.to_owned(), JVM.map(str::to_owned).into());
         let ensemble = Self { folder, jars, net, settings, init_limit: seconds * 4, jvm, servers };
         for id in 1..=3 {
             let conf = ensemble.data(id).join("conf");
