@@ -86,6 +86,8 @@ impl Work {
 pub fn main(options: Options) -> i32 {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        // Its log is read with kubectl, and kept by whoever collects logs.
+        .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
     let Options { report: file, command } = options;
