@@ -8,9 +8,9 @@ use kube::ResourceExt as _;
 use super::Context;
 use super::facts::Seen;
 use crate::api::{BackupPhase, ZooKeeperBackup};
+use crate::model::Names;
 use crate::model::names::BACKUP_LABEL;
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{Hindrance, Names};
 use crate::operator::kit::job::Jobs;
 use crate::operator::kit::read::Owner;
 use crate::operator::kit::timeout::ApiError;
@@ -22,11 +22,7 @@ use crate::render::backup::{CONTAINER, job_name};
 pub async fn observe(context: &Context, backup: &ZooKeeperBackup) -> Result<Seen, ApiError> {
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
     let uid = backup.uid().unwrap_or_default();
-    let hindrances = context.memories.with(&namespace, &name, |memory| memory.notes.hindrances(Instant::now()));
-    let refused = hindrances.into_values().find_map(|hindrance| match hindrance {
-        Hindrance::Refused { words, .. } => Some(words),
-        Hindrance::Overruled(_) => None,
-    });
+    let refused = context.memories.with(&namespace, &name, |memory| memory.notes.refusal(Instant::now()));
     let (client, status) = (&context.kit.client, backup.status.clone().unwrap_or_default());
     let over = status.phase.is_some_and(BackupPhase::is_over);
     let ensemble = if over { None } else { subject::read(client, &namespace, &backup.spec.ensemble).await? };

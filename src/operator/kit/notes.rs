@@ -109,6 +109,14 @@ impl Notes {
         self.0.iter().filter_map(|(key, note)| Some((key.clone(), note.hindrance(now)?))).collect()
     }
 
+    /// The words with which one of them was refused.
+    pub fn refusal(&self, now: Instant) -> Option<String> {
+        self.0.values().find_map(|note| match note.hindrance(now)? {
+            Hindrance::Refused { words, .. } => Some(words),
+            Hindrance::Overruled(_) => None,
+        })
+    }
+
     /// A write or a delete was refused.
     pub fn refused(&mut self, object: &ObjectKey, seal: &str, words: &str, now: Instant) {
         let (failures, pause) = self.before(object, seal);

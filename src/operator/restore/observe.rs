@@ -9,10 +9,10 @@ use kube::{Client, ResourceExt as _};
 use super::Context;
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupStatus, RestorePhase, ZooKeeperBackup, ZooKeeperRestore};
+use crate::model::Names;
 use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::words::{QUOTE, cut};
-use crate::model::{Hindrance, Names};
 use crate::operator::kit::job::{Jobs, is_over, runs};
 use crate::operator::kit::read::{Fresh, Owner, fresh, pages, to_json};
 use crate::operator::kit::timeout::ApiError;
@@ -27,11 +27,7 @@ const LESS: &str = ", or restore one subtree after the other";
 pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Seen, ApiError> {
     let (namespace, name) = (restore.namespace().unwrap_or_default(), restore.name_any());
     let uid = restore.uid().unwrap_or_default();
-    let hindrances = context.memories.with(&namespace, &name, |memory| memory.notes.hindrances(Instant::now()));
-    let refused = hindrances.into_values().find_map(|hindrance| match hindrance {
-        Hindrance::Refused { words, .. } => Some(words),
-        Hindrance::Overruled(_) => None,
-    });
+    let refused = context.memories.with(&namespace, &name, |memory| memory.notes.refusal(Instant::now()));
     let client = &context.kit.client;
     let ensemble = subject::read(client, &namespace, &restore.spec.ensemble).await?;
     let owner = Owner { kind: "ZooKeeperRestore", label: RESTORE_LABEL, name: &name, uid: &uid };
