@@ -5,32 +5,27 @@ mod observe;
 mod plan;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::runtime::Controller;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
-use tracing::{debug, error, info, info_span, warn};
+use tracing::{Span, debug, info, info_span};
 
 use super::kit::Kit;
-use super::kit::controller::{self, watching};
-use super::kit::memory::Memories;
-use super::kit::namespaces::{all_of, installed};
-use super::kit::notes::Notes;
-use super::kit::pace::{After, Pace, spread};
-use super::kit::pass::{PassError, chain, framed};
-use super::kit::read::{Fresh, fresh, to_json};
-use super::kit::status::{self, say_undecodable};
+use super::kit::managed::{self, Managed};
+use super::kit::memory::{Memories, Memory};
+use super::kit::pace::{Pace, spread};
+use super::kit::pass::PassError;
+use super::kit::status;
+use super::kit::step::{Step, carry_out};
 use super::kit::timeout::ApiError;
-use super::kit::watched::{Watched, labelled, of_labels};
-use super::kit::write;
 use crate::api::{BackupPhase, BackupStatus, ZooKeeperBackup};
 use crate::model::names::BACKUP_LABEL;
 use crate::model::observed::{Kind, OperatorFacts};
 use crate::plan::{ConditionStatus, UntimedCondition};
 use observe::observe;
-use plan::{Decision, Step, plan};
+use plan::{Decision, plan};
 
 /// What every pass over a backup shares.
 pub struct Context {
@@ -44,98 +39,66 @@ pub struct Context {
     pub memories: Memories<Memory>,
 }
 
-/// What the operator remembers of one backup.
-#[derive(Default)]
-pub struct Memory {
-    pace: Pace,
-    notes: Notes,
-}
-
-type WatchedBackup = Watched<ZooKeeperBackup>;
-
-const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Completed", ConditionStatus::False)];
-const UNDECODABLE: Duration = Duration::from_mins(1);
 /// One that is over is looked at so rarely, and when it expires: there may be thousands.
 const OVER: Duration = Duration::from_hours(1);
 
 /// Manages the backups of a namespace, or of all, until the operator is stopped.
 pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc<Context>) {
-    let client = &context.kit.client;
-    tokio::select! {
-        () = installed::<ZooKeeperBackup>(client, "backups", namespace, selector) => {}
-        () = controller::stop_signal() => return,
-    }
-    let controller = Controller::new(all_of(client, namespace), of_labels(selector));
-    let controller = watching(controller, client, namespace, &Kind::OF_BACKUP, |_| labelled(BACKUP_LABEL));
-    let forget = |context: &Context, namespace: &str, name: &str| context.memories.forget(namespace, name);
-    controller::run(controller, reconcile, error_policy, forget, Arc::clone(&context)).await;
+    managed::look_after(namespace, selector, (&Kind::OF_BACKUP, BACKUP_LABEL), context).await;
 }
 
-async fn reconcile(backup: Arc<WatchedBackup>, context: Arc<Context>) -> Result<Action, PassError<ApiError>> {
-    let meta = backup.meta();
-    let (name, namespace) = (meta.name.clone().unwrap_or_default(), meta.namespace.clone().unwrap_or_default());
-    let span = info_span!("pass", %namespace, backup = name, generation = meta.generation);
-    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
+impl Managed for Context {
+    type Object = ZooKeeperBackup;
+    type Error = ApiError;
+    const WORD: &'static str = "backup";
+    const OF_UNDECODABLE: &'static [(&'static str, ConditionStatus)] = &[("Completed", ConditionStatus::False)];
+
+    fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    fn span(namespace: &str, name: &str, generation: Option<i64>) -> Span {
+        info_span!("pass", %namespace, backup = name, generation)
+    }
+
+    fn pace(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Pace) -> Duration) -> Duration {
+        self.memories.with(namespace, name, |memory| look(&mut memory.pace))
+    }
+
+    async fn pass(&self, backup: &ZooKeeperBackup) -> Result<Action, PassError<ApiError>> {
+        pass(self, backup).await
+    }
+
+    fn is_outdated(error: &ApiError) -> bool {
+        error.is_outdated()
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+    }
 }
 
 /// One pass: observe, plan, act, report.
-async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ApiError>> {
-    let client = &context.kit.client;
-    let backup = match fresh::<ZooKeeperBackup>(client, ("backup", namespace, name), &[]).await? {
-        Fresh::Whole(backup) => backup,
-        Fresh::Undecodable(object, error) => {
-            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
-            say_undecodable::<ZooKeeperBackup>(client, &object, &error, &OF_UNDECODABLE).await?;
-            return Ok(Action::requeue(UNDECODABLE));
-        }
-        Fresh::Gone => {
-            context.memories.forget(namespace, name);
-            return Ok(Action::await_change());
-        }
-    };
-    let seen = observe(context, &backup).await?;
+async fn pass(context: &Context, backup: &ZooKeeperBackup) -> Result<Action, PassError<ApiError>> {
+    let (namespace, name) = (&backup.namespace().unwrap_or_default(), &backup.name_any());
+    let seen = observe(context, backup).await?;
     let plan = plan(&seen);
     debug!(step = plan.step.word(), "decided");
     // What was not done is not said either.
-    act(context, &backup, &plan.step).await.map_err(PassError::Act)?;
-    report(context, &backup, &plan).await?;
+    carry_out(&context.kit, &context.memories, (namespace, name), &plan.step).await.map_err(PassError::Act)?;
+    report(context, backup, &plan).await?;
     Ok(Action::requeue(spread(pause(context, namespace, name, &plan))))
 }
 
 /// How soon to look again.
 fn pause(context: &Context, namespace: &str, name: &str, plan: &Decision) -> Duration {
-    let over = plan.status.phase.is_some_and(BackupPhase::is_over);
-    let after = match &plan.step {
-        Step::Rest if over => {
-            let left = plan.status.expires.as_ref().map(|expires| expires.0.duration_since(Timestamp::now()));
-            let left = left.and_then(|left| Duration::try_from(left).ok());
-            return left.map_or(OVER, |left| left.clamp(Duration::from_secs(1), OVER));
-        }
-        Step::Rest => After::Rest,
-        Step::Wait(code) => After::Wait(code),
-        Step::Create(_) | Step::Delete(_) => After::Step,
-    };
-    let backups = context.memories.count();
-    context.memories.with(namespace, name, |memory| memory.pace.after(after, backups))
-}
-
-/// Carries out one step.
-async fn act(context: &Context, backup: &ZooKeeperBackup, step: &Step) -> Result<(), ApiError> {
-    let (client, namespace, name) = (&context.kit.client, backup.namespace().unwrap_or_default(), backup.name_any());
-    match step {
-        Step::Rest | Step::Wait(_) => Ok(()),
-        Step::Create(job) => {
-            let answer = write::create(client, &namespace, &job.key, to_json(&job.json)).await;
-            if let Err(error) = &answer {
-                let noted = |memory: &mut Memory| {
-                    memory.notes.answered(job, Vec::new(), Err(error), Instant::now());
-                };
-                context.memories.with(&namespace, &name, noted);
-            }
-            answer
-        }
-        Step::Delete(target) => write::delete(client, &namespace, target).await,
+    if plan.step == Step::Rest && plan.status.phase.is_some_and(BackupPhase::is_over) {
+        let left = plan.status.expires.as_ref().map(|expires| expires.0.duration_since(Timestamp::now()));
+        let left = left.and_then(|left| Duration::try_from(left).ok());
+        return left.map_or(OVER, |left| left.clamp(Duration::from_secs(1), OVER));
     }
+    let backups = context.memories.count();
+    context.pace(namespace, name, |pace| pace.after(plan.step.after(), backups))
 }
 
 /// The status when it changes, and an Event when the condition has another reason.
@@ -165,21 +128,4 @@ async fn report(context: &Context, backup: &ZooKeeperBackup, decision: &Decision
         return Ok(());
     }
     status::write::<ZooKeeperBackup>(&context.kit.client, &backup.metadata, &status).await
-}
-
-/// What to do after a pass that failed.
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn error_policy(backup: Arc<WatchedBackup>, error: &PassError<ApiError>, context: Arc<Context>) -> Action {
-    let meta = backup.meta();
-    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let failed = |memory: &mut Memory| memory.pace.after_failure();
-    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
-    let (retry_ms, chain) = (delay.as_millis(), chain(error));
-    match error {
-        PassError::Api(api) | PassError::Act(api) if api.is_outdated() => {
-            warn!(namespace, backup = name, retry_ms, error = chain, "outdated, looking again");
-        }
-        _ => error!(namespace, backup = name, retry_ms, error = chain, "the pass failed"),
-    }
-    Action::requeue(delay)
 }

@@ -13,8 +13,9 @@ use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
 use crate::model::{Seat, ServerId};
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
+use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, Obstacle};
-use crate::plan::{ConditionStatus, Target, UntimedCondition};
+use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
 use crate::render::backup::{BackupBlueprint, DEADLINE, backup_job};
 
@@ -22,31 +23,6 @@ use crate::render::backup::{BackupBlueprint, DEADLINE, backup_job};
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// So often a Job is made again whose report was gone before it was read.
 const MOST_LOST: i32 = 5;
-
-/// One step.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// There is nothing to do.
-    Rest,
-    /// Others have to do something first.
-    Wait(&'static str),
-    /// Creates the Job.
-    Create(Box<Rendered>),
-    /// Deletes a Job that is to stop or whose report is gone, or the backup itself, once it has expired.
-    Delete(Target),
-}
-
-impl Step {
-    /// In one word, for logs.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Rest => "rest",
-            Self::Wait(_) => "wait",
-            Self::Create(_) => "create-job",
-            Self::Delete(_) => "delete",
-        }
-    }
-}
 
 /// What was decided.
 #[derive(Clone, Debug)]

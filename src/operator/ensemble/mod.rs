@@ -17,17 +17,18 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Resource as _;
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
 use kube::runtime::controller::Action;
-use tracing::{debug, error, info_span, warn};
+use tracing::{Span, debug, info_span};
 
 use super::kit::Kit;
 use super::kit::holds::Holds;
+use super::kit::managed::Managed;
 use super::kit::memory::Memories;
-use super::kit::pace::{After, spread};
-use super::kit::pass::{PassError, chain, framed};
+use super::kit::pace::{After, Pace, spread};
+use super::kit::pass::PassError;
 use super::kit::read::{self, Fresh};
-use super::kit::status::say_undecodable;
 use super::kit::timeout::ApiError;
 use super::kit::watched::Watched;
 use crate::api::ZooKeeperEnsemble;
@@ -70,54 +71,62 @@ impl Context {
     fn memory<T>(&self, names: &Names, look: impl FnOnce(&mut Memory) -> T) -> T {
         self.memories.with(&names.namespace, &names.ensemble, look)
     }
-
-    /// The ensemble is gone, or no longer selected.
-    fn forget(&self, namespace: &str, name: &str) {
-        self.memories.forget(namespace, name);
-        self.voters.forget(namespace, name);
-        self.archives.said(namespace, name, std::iter::empty());
-    }
 }
 
 /// An ensemble in the store.
 type WatchedEnsemble = Watched<ZooKeeperEnsemble>;
 
-/// What is said of an object that cannot be decoded.
-const OF_UNDECODABLE: [(&str, ConditionStatus); 3] =
-    [("Degraded", ConditionStatus::True), ("Progressing", ConditionStatus::False), ("Ready", ConditionStatus::False)];
-/// The pause after an object that cannot be decoded. The controller does not notice when such an object is deleted: a
-/// request for it does.
-const UNDECODABLE: Duration = Duration::from_mins(1);
+impl Managed for Context {
+    type Object = ZooKeeperEnsemble;
+    type Error = ActError;
+    const WORD: &'static str = "ensemble";
+    const ASKED_BY: &'static [&'static str] = &REQUEST_ANNOTATIONS;
+    const OF_UNDECODABLE: &'static [(&'static str, ConditionStatus)] = &[
+        ("Degraded", ConditionStatus::True),
+        ("Progressing", ConditionStatus::False),
+        ("Ready", ConditionStatus::False),
+    ];
 
-async fn reconcile(ensemble: Arc<WatchedEnsemble>, context: Arc<Context>) -> Result<Action, PassError<ActError>> {
-    let meta = ensemble.meta();
-    let name = meta.name.clone().unwrap_or_default();
-    let namespace = meta.namespace.clone().unwrap_or_default();
-    let span = info_span!("pass", %namespace, ensemble = name, generation = meta.generation);
-    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
+    fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    fn span(namespace: &str, name: &str, generation: Option<i64>) -> Span {
+        info_span!("pass", %namespace, ensemble = name, generation)
+    }
+
+    fn pace(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Pace) -> Duration) -> Duration {
+        self.memories.with(namespace, name, |memory| look(&mut memory.pace))
+    }
+
+    async fn pass(&self, ensemble: &ZooKeeperEnsemble) -> Result<Action, PassError<ActError>> {
+        pass(self, ensemble).await
+    }
+
+    fn is_outdated(error: &ActError) -> bool {
+        error.is_outdated()
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+        self.voters.forget(namespace, name);
+        self.archives.said(namespace, name, std::iter::empty());
+    }
+
+    fn undecodable(&self, namespace: &str, name: &str, object: &DynamicObject) {
+        if let Some(wanted) = object.data["spec"]["replicas"].as_i64() {
+            self.voters.wanted(namespace, name, wanted);
+        }
+    }
 }
 
 /// One pass: observe, plan, act, report.
-async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ActError>> {
-    let ensemble = match fresh(context, namespace, name).await? {
-        Fresh::Whole(ensemble) => ensemble,
-        Fresh::Undecodable(object, error) => {
-            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
-            if let Some(wanted) = object.data["spec"]["replicas"].as_i64() {
-                context.voters.wanted(namespace, name, wanted);
-            }
-            say_undecodable::<ZooKeeperEnsemble>(&context.kit.client, &object, &error, &OF_UNDECODABLE).await?;
-            return Ok(Action::requeue(UNDECODABLE));
-        }
-        Fresh::Gone => {
-            context.forget(namespace, name);
-            return Ok(Action::await_change());
-        }
-    };
-    let seen = observe(context, &ensemble).await?;
+async fn pass(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<Action, PassError<ActError>> {
+    let (namespace, name) = (&ensemble.namespace().unwrap_or_default(), &ensemble.name_any());
+    let seen = observe(context, ensemble).await?;
     let mut plan = plan(&seen);
     let passed_over: Vec<&str> = plan.considered.iter().map(|rule| rule.otherwise).collect();
-    debug!(namespace, ensemble = name, step = plan.step.word(), ?passed_over, "decided");
+    debug!(step = plan.step.word(), ?passed_over, "decided");
     context.kit.metrics.step(plan.step.word());
     context.voters.wanted(namespace, name, ensemble.spec.replicas.into());
     context.voters.synced(namespace, name, plan.status.ready_replicas.into());
@@ -137,8 +146,8 @@ async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, 
     if let Some((reason, message)) = &refusal {
         refused(&mut plan.conditions, reason, message);
     }
-    announce(context, &ensemble, &plan, &outcome, refusal.is_some()).await;
-    record(context, &ensemble, &plan).await?;
+    announce(context, ensemble, &plan, &outcome, refusal.is_some()).await;
+    record(context, ensemble, &plan).await?;
     outcome.map_err(PassError::Act)?;
     let (after, ensembles) = (after(&plan.step), context.memories.count());
     Ok(Action::requeue(spread(context.memory(&seen.names, |memory| memory.pace.after(after, ensembles)))))
@@ -166,25 +175,4 @@ fn after(step: &Step) -> After {
         | Step::Guard(_)
         | Step::Prove(_) => After::Step,
     }
-}
-
-/// What to do after a pass that failed.
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn error_policy(ensemble: Arc<WatchedEnsemble>, error: &PassError<ActError>, context: Arc<Context>) -> Action {
-    let meta = ensemble.meta();
-    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let failed = |memory: &mut Memory| memory.pace.after_failure();
-    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
-    let retry_ms = delay.as_millis();
-    let chain = chain(error);
-    match error {
-        PassError::Api(api) if api.is_outdated() => {
-            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
-        }
-        PassError::Act(act) if act.is_outdated() => {
-            warn!(namespace, ensemble = name, retry_ms, error = chain, "outdated, looking again");
-        }
-        _ => error!(namespace, ensemble = name, retry_ms, error = chain, "the pass failed"),
-    }
-    Action::requeue(delay)
 }

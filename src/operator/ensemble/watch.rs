@@ -7,11 +7,12 @@ use kube::runtime::Controller;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource as _, ResourceExt as _};
 
-use super::{Context, WatchedEnsemble, error_policy, reconcile, surroundings};
+use super::{Context, WatchedEnsemble, surroundings};
 use crate::model::Names;
 use crate::model::names::ENSEMBLE_LABEL;
 use crate::model::observed::Kind;
-use crate::operator::kit::controller::{self, watching};
+use crate::operator::kit::controller::watching;
+use crate::operator::kit::managed;
 use crate::operator::kit::namespaces::all_of;
 use crate::operator::kit::watched::{Watched, of_labels};
 
@@ -21,7 +22,7 @@ pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc
     let nodes = surroundings::changes(client).await;
     let controller = Controller::new(all_of(client, namespace), of_labels(selector));
     let controller = watching(controller, client, namespace, &Kind::OF_ENSEMBLE, |kind| noting(kind, &context));
-    controller::run(controller.reconcile_all_on(nodes), reconcile, error_policy, Context::forget, context).await;
+    managed::run(controller.reconcile_all_on(nodes), context).await;
 }
 
 /// Which ensemble an object belongs to. Once a member's object was found, it is looked for by name.

@@ -6,6 +6,18 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::notes::Notes;
+use super::pace::Pace;
+
+/// What is remembered of an object, unless its kind needs more.
+#[derive(Default)]
+pub struct Memory {
+    /// How soon again.
+    pub pace: Pace,
+    /// What failed.
+    pub notes: Notes,
+}
+
 /// The memories of all objects of a kind, by namespace and name: of a deleted object nothing else is known.
 #[derive(Default)]
 pub struct Memories<M>(Mutex<HashMap<(String, String), M>>);

@@ -8,19 +8,21 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::{Json, Router};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
-use kube::{Client, CustomResource, Resource as _};
+use kube::{Client, CustomResource, Resource as _, ResourceExt as _};
 use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tracing::Span;
+use tracing::{Span, info_span};
 
-use super::memory::Memories;
+use super::managed::{Managed, once};
+use super::memory::{Memories, Memory};
 use super::notes::Notes;
 use super::pace::{After, Pace};
-use super::pass::{PassError, framed};
-use super::read::{Fresh, Owner, fresh, live};
+use super::pass::PassError;
+use super::read::{Owner, live};
 use super::timeout::ApiError;
 use super::write::{Fence, apply};
 use super::{Kit, events, metrics, status};
@@ -109,21 +111,41 @@ struct Context {
     memories: Memories<Memory>,
 }
 
-#[derive(Default)]
-struct Memory {
-    pace: Pace,
-    notes: Notes,
+impl Managed for Context {
+    type Object = Tenant;
+    type Error = ApiError;
+    const WORD: &'static str = "tenant";
+    const OF_UNDECODABLE: &'static [(&'static str, ConditionStatus)] = &[("Ready", ConditionStatus::False)];
+
+    fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    fn span(namespace: &str, name: &str, generation: Option<i64>) -> Span {
+        info_span!("pass", namespace, tenant = name, generation)
+    }
+
+    fn pace(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Pace) -> Duration) -> Duration {
+        self.memories.with(namespace, name, |memory| look(&mut memory.pace))
+    }
+
+    async fn pass(&self, tenant: &Tenant) -> Result<Action, PassError<ApiError>> {
+        pass(self, tenant).await
+    }
+
+    fn is_outdated(error: &ApiError) -> bool {
+        error.is_outdated()
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+    }
 }
 
-async fn pass(context: &Context, name: &str) -> Result<Option<Duration>, PassError<ApiError>> {
-    let client = &context.kit.client;
-    let Fresh::Whole(tenant) = fresh::<Tenant>(client, ("tenant", "ns", name), &[]).await? else {
-        context.memories.forget("ns", name);
-        return Ok(None);
-    };
-    let seen = observe(context, &tenant).await?;
+async fn pass(context: &Context, tenant: &Tenant) -> Result<Action, PassError<ApiError>> {
+    let seen = observe(context, tenant).await?;
     let step = plan(&seen);
-    let outcome = act(context, &tenant, &step).await;
+    let outcome = act(context, tenant, &step).await;
     let (after, status, message) = match &step {
         Step::Rest => (After::Rest, ConditionStatus::True, String::new()),
         Step::Apply(_) => (After::Apply, ConditionStatus::False, "the ConfigMap is written".to_owned()),
@@ -141,11 +163,11 @@ async fn pass(context: &Context, name: &str) -> Result<Option<Duration>, PassErr
             secondary: None,
         };
         context.kit.events.say(&event, &tenant.object_ref(&())).await;
-        status::write::<Tenant>(client, &tenant.metadata, &TenantStatus { conditions }).await?;
+        status::write::<Tenant>(&context.kit.client, &tenant.metadata, &TenantStatus { conditions }).await?;
     }
     outcome.map_err(PassError::Act)?;
     let tenants = context.memories.count();
-    Ok(Some(context.memories.with("ns", name, |memory| memory.pace.after(after, tenants))))
+    Ok(Action::requeue(context.pace("ns", &tenant.name_any(), |pace| pace.after(after, tenants))))
 }
 
 /// Objects by their addresses. Of what is applied there is nothing that was there before.
@@ -207,7 +229,7 @@ async fn a_second_kind_needs_its_own_observe_plan_and_act_and_nothing_else() {
         client,
     };
     let context = Context { kit, memories: Memories::default() };
-    let once = || framed(&context.kit.metrics, Span::none(), pass(&context, "t"));
+    let once = || once(&context, "ns", "t", Some(1));
     let objects = || server.0.lock().unwrap();
     objects().at.insert(
         TENANT.into(),
@@ -220,21 +242,27 @@ async fn a_second_kind_needs_its_own_observe_plan_and_act_and_nothing_else() {
     objects().policy = true;
     let refused = once().await;
     assert!(matches!(refused, Err(PassError::Act(_))), "{refused:?}");
-    assert!(once().await.unwrap().is_some(), "what is refused is known, and not tried again at once");
+    assert!(once().await.is_ok(), "what is refused is known, and not tried again at once");
     assert_eq!(objects().at[TENANT]["status"]["conditions"][0]["message"], "denied by policy");
 
     objects().policy = false;
     context.memories.with("ns", "t", |memory| memory.notes = Notes::default());
-    assert!(once().await.unwrap().is_some());
+    assert!(once().await.is_ok());
     assert_eq!(objects().at[CONFIG]["data"], json!({"path": "/t"}));
     once().await.unwrap();
     assert_eq!(objects().at[TENANT]["status"]["conditions"][0]["status"], "True");
     let writes = objects().writes.len();
-    assert_eq!(once().await.unwrap(), Some(Duration::from_secs(15)));
+    assert_eq!(once().await.unwrap(), Action::requeue(Duration::from_secs(15)));
     assert_eq!(objects().writes.len(), writes, "at rest nothing is written");
 
+    objects().at.get_mut(TENANT).unwrap()["spec"]["path"] = json!(7);
+    assert_eq!(once().await.unwrap(), Action::requeue(Duration::from_mins(1)));
+    let said = objects().at[TENANT]["status"]["conditions"][0]["message"].as_str().unwrap().to_owned();
+    assert!(said.contains("cannot be decoded") && said.contains("spec.path"), "{said}");
+    assert_eq!(context.memories.count(), 1, "it may be corrected");
+
     objects().at.remove(TENANT);
-    assert_eq!((once().await.unwrap(), context.memories.count()), (None, 0));
+    assert_eq!((once().await.unwrap(), context.memories.count()), (Action::await_change(), 0));
     assert!(metrics::text(&registry).contains(r#"reconciles_total{kind="error"} 1"#));
     assert!(objects().writes.iter().any(|write| write.starts_with("POST /apis/events.k8s.io/")));
 }

@@ -4,35 +4,32 @@ mod facts;
 mod observe;
 mod plan;
 mod report;
-mod watch;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
 use kube::runtime::controller::Action;
-use kube::{Resource as _, ResourceExt as _};
-use tracing::{debug, error, info, info_span, warn};
+use tracing::{Span, debug, info, info_span};
 
 use super::kit::Kit;
 use super::kit::holds::Holds;
-use super::kit::memory::Memories;
-use super::kit::notes::Notes;
-use super::kit::pace::{After, Pace, spread};
-use super::kit::pass::{PassError, chain, framed};
-use super::kit::read::{Fresh, fresh, to_json};
-use super::kit::status::say_undecodable;
+use super::kit::managed::{self, Managed};
+use super::kit::memory::{Memories, Memory};
+use super::kit::pace::{Pace, spread};
+use super::kit::pass::PassError;
+use super::kit::step::{Step, carry_out};
 use super::kit::timeout::ApiError;
-use super::kit::watched::Watched;
 use super::kit::write;
 use crate::api::ZooKeeperRestore;
-use crate::model::observed::OperatorFacts;
+use crate::model::names::RESTORE_LABEL;
+use crate::model::observed::{Kind, OperatorFacts};
 use crate::plan::ConditionStatus;
 use facts::Seen;
 use observe::{left, observe};
-use plan::{Decision, Step, plan};
+use plan::{Decision, plan};
 use report::{announce, record};
-
-pub use watch::look_after;
 
 /// What every pass over a restore shares.
 pub struct Context {
@@ -48,65 +45,68 @@ pub struct Context {
     pub holds: Arc<Holds>,
 }
 
-impl Context {
-    /// The restore is gone, or no longer selected.
+/// Longer than a pod of a Job takes to end.
+const STOPPED: Duration = Duration::from_secs(6);
+
+/// Manages the restores of a namespace, or of all, until the operator is stopped.
+pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc<Context>) {
+    managed::look_after(namespace, selector, (&Kind::OF_RESTORE, RESTORE_LABEL), context).await;
+}
+
+impl Managed for Context {
+    type Object = ZooKeeperRestore;
+    type Error = ApiError;
+    const WORD: &'static str = "restore";
+    /// Whether there is a plan is not touched.
+    const OF_UNDECODABLE: &'static [(&'static str, ConditionStatus)] = &[("Completed", ConditionStatus::False)];
+
+    fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    fn span(namespace: &str, name: &str, generation: Option<i64>) -> Span {
+        info_span!("pass", %namespace, restore = name, generation)
+    }
+
+    fn pace(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Pace) -> Duration) -> Duration {
+        self.memories.with(namespace, name, |memory| look(&mut memory.pace))
+    }
+
+    async fn pass(&self, restore: &ZooKeeperRestore) -> Result<Action, PassError<ApiError>> {
+        pass(self, restore).await
+    }
+
+    fn is_outdated(error: &ApiError) -> bool {
+        error.is_outdated()
+    }
+
     fn forget(&self, namespace: &str, name: &str) {
         self.memories.forget(namespace, name);
         self.holds.let_go(namespace, name);
     }
-}
 
-/// What the operator remembers of one restore.
-#[derive(Default)]
-pub struct Memory {
-    pace: Pace,
-    notes: Notes,
-}
+    fn undecodable(&self, namespace: &str, name: &str, _: &DynamicObject) {
+        self.holds.let_go(namespace, name);
+    }
 
-type WatchedRestore = Watched<ZooKeeperRestore>;
-
-/// What is said of an object that cannot be decoded. Whether there is a plan is not touched.
-const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Completed", ConditionStatus::False)];
-const UNDECODABLE: Duration = Duration::from_mins(1);
-/// Longer than a pod of a Job takes to end.
-const STOPPED: Duration = Duration::from_secs(6);
-
-async fn reconcile(restore: Arc<WatchedRestore>, context: Arc<Context>) -> Result<Action, PassError<ApiError>> {
-    let meta = restore.meta();
-    let (name, namespace) = (meta.name.clone().unwrap_or_default(), meta.namespace.clone().unwrap_or_default());
-    let span = info_span!("pass", %namespace, restore = name, generation = meta.generation);
-    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
+    async fn gone(&self, namespace: &str, name: &str) -> Result<Action, PassError<ApiError>> {
+        leaving(self, namespace, name).await
+    }
 }
 
 /// One pass: observe, plan, act, report.
-async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ApiError>> {
-    let client = &context.kit.client;
-    let restore = match fresh::<ZooKeeperRestore>(client, ("restore", namespace, name), &[]).await? {
-        Fresh::Whole(restore) => restore,
-        Fresh::Undecodable(object, error) => {
-            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
-            context.holds.let_go(namespace, name);
-            say_undecodable::<ZooKeeperRestore>(client, &object, &error, &OF_UNDECODABLE).await?;
-            return Ok(Action::requeue(UNDECODABLE));
-        }
-        Fresh::Gone => return leaving(context, namespace, name).await,
-    };
-    let seen = observe(context, &restore).await?;
+async fn pass(context: &Context, restore: &ZooKeeperRestore) -> Result<Action, PassError<ApiError>> {
+    let (namespace, name) = (&restore.namespace().unwrap_or_default(), &restore.name_any());
+    let seen = observe(context, restore).await?;
     let plan = held(context, &seen, plan(&seen));
-    debug!(namespace, restore = name, step = plan.step.word(), "decided");
+    debug!(step = plan.step.word(), "decided");
     // What was not done is not said either: a Job that could not be created was taken for one that was deleted, and one that could not be
     // deleted for stopped.
-    act(context, &restore, &plan.step).await.map_err(PassError::Act)?;
-    announce(context, &restore, &plan).await;
-    record(context, &restore, &plan).await?;
-    let after = match &plan.step {
-        Step::Rest => After::Rest,
-        Step::Wait(code) => After::Wait(code),
-        Step::Create(_) | Step::Delete(_) => After::Step,
-    };
+    carry_out(&context.kit, &context.memories, (namespace, name), &plan.step).await.map_err(PassError::Act)?;
+    announce(context, restore, &plan).await;
+    record(context, restore, &plan).await?;
     let restores = context.memories.count();
-    let pause = context.memories.with(namespace, name, |memory| memory.pace.after(after, restores));
-    Ok(Action::requeue(spread(pause)))
+    Ok(Action::requeue(spread(context.pace(namespace, name, |pace| pace.after(plan.step.after(), restores)))))
 }
 
 /// It is gone, or being deleted and kept by a finalizer: what of it runs is stopped, and holds its ensemble until then.
@@ -138,40 +138,4 @@ fn held(context: &Context, seen: &Seen, decision: Decision) -> Decision {
         }
         _ => decision,
     }
-}
-
-/// Carries out one step.
-async fn act(context: &Context, restore: &ZooKeeperRestore, step: &Step) -> Result<(), ApiError> {
-    let (client, namespace, name) = (&context.kit.client, restore.namespace().unwrap_or_default(), restore.name_any());
-    match step {
-        Step::Rest | Step::Wait(_) => Ok(()),
-        Step::Create(job) => {
-            let answer = write::create(client, &namespace, &job.key, to_json(&job.json)).await;
-            if let Err(error) = &answer {
-                let noted = |memory: &mut Memory| {
-                    memory.notes.answered(job, Vec::new(), Err(error), Instant::now());
-                };
-                context.memories.with(&namespace, &name, noted);
-            }
-            answer
-        }
-        Step::Delete(target) => write::delete(client, &namespace, target).await,
-    }
-}
-
-/// What to do after a pass that failed.
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn error_policy(restore: Arc<WatchedRestore>, error: &PassError<ApiError>, context: Arc<Context>) -> Action {
-    let meta = restore.meta();
-    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let failed = |memory: &mut Memory| memory.pace.after_failure();
-    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
-    let (retry_ms, chain) = (delay.as_millis(), chain(error));
-    match error {
-        PassError::Api(api) | PassError::Act(api) if api.is_outdated() => {
-            warn!(namespace, restore = name, retry_ms, error = chain, "outdated, looking again");
-        }
-        _ => error!(namespace, restore = name, retry_ms, error = chain, "the pass failed"),
-    }
-    Action::requeue(delay)
 }

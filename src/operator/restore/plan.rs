@@ -9,38 +9,14 @@ use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
 use crate::model::archive::ArchivePlace;
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
+use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, EnsembleFacts, Obstacle};
-use crate::plan::{ConditionStatus, Target, UntimedCondition};
+use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
 use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
 
 /// So often a plan is made again whose report was gone before it was read.
 const MOST_LOST: i32 = 5;
-
-/// One step.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// There is nothing to do.
-    Rest,
-    /// Others have to do something first.
-    Wait(&'static str),
-    /// Creates a Job.
-    Create(Box<Rendered>),
-    /// Deletes a Job: it is to stop, or its report is gone, and it is created again.
-    Delete(Target),
-}
-
-impl Step {
-    /// In one word, for logs.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Rest => "rest",
-            Self::Wait(_) => "wait",
-            Self::Create(_) => "create-job",
-            Self::Delete(_) => "delete-job",
-        }
-    }
-}
 
 /// What was decided.
 #[derive(Clone, Debug)]

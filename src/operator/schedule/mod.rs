@@ -9,28 +9,26 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
-use kube::runtime::Controller;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
-use tracing::{error, info, info_span, warn};
+use tracing::{Span, debug, info, info_span};
 
 use super::kit::Kit;
-use super::kit::controller::{self, watching};
+use super::kit::managed::{self, Managed};
 use super::kit::memory::Memories;
-use super::kit::namespaces::{all_of, installed};
-use super::kit::pace::{After, Pace, spread};
-use super::kit::pass::{PassError, chain, framed};
+use super::kit::pace::{Pace, spread};
+use super::kit::pass::PassError;
 use super::kit::read::{Fresh, fresh, to_json};
-use super::kit::status::{self, say_undecodable};
+use super::kit::status;
+use super::kit::step::Step;
 use super::kit::timeout::ApiError;
-use super::kit::watched::{Watched, labelled, of_labels};
 use super::kit::write;
 use crate::api::{BackupPhase, ScheduleStatus, ZooKeeperBackup, ZooKeeperBackupSchedule, ZooKeeperBackupSpec};
 use crate::model::names::{SCHEDULE_LABEL, SCHEDULED_BY_ANNOTATION};
 use crate::model::observed::Kind;
 use crate::plan::ConditionStatus;
 use facts::{BackupFacts, Seen};
-use plan::{Decision, Step, due, plan};
+use plan::{Decision, due, plan};
 
 /// What every pass over a schedule shares.
 pub struct Context {
@@ -50,10 +48,6 @@ pub struct Memory {
     refused: Option<(String, Instant)>,
 }
 
-type WatchedSchedule = Watched<ZooKeeperBackupSchedule>;
-
-const OF_UNDECODABLE: [(&str, ConditionStatus); 1] = [("Scheduled", ConditionStatus::False)];
-const UNDECODABLE: Duration = Duration::from_mins(1);
 /// After so long a backup that was refused is tried again.
 const REFUSED: Duration = Duration::from_mins(1);
 /// The clock may be set meanwhile.
@@ -62,44 +56,49 @@ const EARLY: Duration = Duration::from_millis(500);
 
 /// Manages the schedules of a namespace, or of all, until the operator is stopped.
 pub async fn look_after(namespace: Option<&String>, selector: &str, context: Arc<Context>) {
-    let client = &context.kit.client;
-    tokio::select! {
-        () = installed::<ZooKeeperBackupSchedule>(client, "backup schedules", namespace, selector) => {}
-        () = controller::stop_signal() => return,
-    }
-    let controller = Controller::new(all_of(client, namespace), of_labels(selector));
-    let controller = watching(controller, client, namespace, &Kind::OF_SCHEDULE, |_| labelled(SCHEDULE_LABEL));
-    let forget = |context: &Context, namespace: &str, name: &str| context.memories.forget(namespace, name);
-    controller::run(controller, reconcile, error_policy, forget, Arc::clone(&context)).await;
+    managed::look_after(namespace, selector, (&Kind::OF_SCHEDULE, SCHEDULE_LABEL), context).await;
 }
 
-async fn reconcile(schedule: Arc<WatchedSchedule>, context: Arc<Context>) -> Result<Action, PassError<ApiError>> {
-    let meta = schedule.meta();
-    let (name, namespace) = (meta.name.clone().unwrap_or_default(), meta.namespace.clone().unwrap_or_default());
-    let span = info_span!("pass", %namespace, schedule = name, generation = meta.generation);
-    framed(&context.kit.metrics, span, pass(&namespace, &name, &context)).await
+impl Managed for Context {
+    type Object = ZooKeeperBackupSchedule;
+    type Error = ApiError;
+    const WORD: &'static str = "backup schedule";
+    const OF_UNDECODABLE: &'static [(&'static str, ConditionStatus)] = &[("Scheduled", ConditionStatus::False)];
+
+    fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    fn span(namespace: &str, name: &str, generation: Option<i64>) -> Span {
+        info_span!("pass", %namespace, schedule = name, generation)
+    }
+
+    fn pace(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Pace) -> Duration) -> Duration {
+        self.memories.with(namespace, name, |memory| look(&mut memory.pace))
+    }
+
+    async fn pass(&self, schedule: &ZooKeeperBackupSchedule) -> Result<Action, PassError<ApiError>> {
+        pass(self, schedule).await
+    }
+
+    fn is_outdated(error: &ApiError) -> bool {
+        error.is_outdated()
+    }
+
+    fn forget(&self, namespace: &str, name: &str) {
+        self.memories.forget(namespace, name);
+    }
 }
 
 /// One pass: observe, plan, act, report.
-async fn pass(namespace: &str, name: &str, context: &Context) -> Result<Action, PassError<ApiError>> {
-    let client = &context.kit.client;
-    let schedule = match fresh::<ZooKeeperBackupSchedule>(client, ("backup schedule", namespace, name), &[]).await? {
-        Fresh::Whole(schedule) => schedule,
-        Fresh::Undecodable(object, error) => {
-            warn!(error, "the object cannot be decoded: it is left alone until it is corrected");
-            say_undecodable::<ZooKeeperBackupSchedule>(client, &object, &error, &OF_UNDECODABLE).await?;
-            return Ok(Action::requeue(UNDECODABLE));
-        }
-        Fresh::Gone => {
-            context.memories.forget(namespace, name);
-            return Ok(Action::await_change());
-        }
-    };
-    let seen = observe(context, &schedule).await?;
+async fn pass(context: &Context, schedule: &ZooKeeperBackupSchedule) -> Result<Action, PassError<ApiError>> {
+    let (namespace, name) = (&schedule.namespace().unwrap_or_default(), &schedule.name_any());
+    let seen = observe(context, schedule).await?;
     let plan = plan(&seen);
+    debug!(step = plan.step.word(), "decided");
     // What was not done is not said either.
     act(context, namespace, name, &plan.step).await.map_err(PassError::Act)?;
-    report(context, &schedule, &plan).await?;
+    report(context, schedule, &plan).await?;
     Ok(Action::requeue(pause(context, namespace, name, &plan)))
 }
 
@@ -159,18 +158,14 @@ async fn backup(context: &Context, seen: &Seen, name: &str) -> Result<Option<Bac
 
 /// How soon to look again.
 fn pause(context: &Context, namespace: &str, name: &str, plan: &Decision) -> Duration {
-    let after = match &plan.step {
-        Step::Rest => {
-            let left = plan.status.next_schedule_time.as_ref().map(|next| next.0.duration_since(Timestamp::now()));
-            let left = left.and_then(|left| Duration::try_from(left).ok());
-            // Not before it is due: a pass that comes a moment early finds nothing.
-            return left.map_or(LONGEST_REST, |left| (left + EARLY).min(LONGEST_REST));
-        }
-        Step::Wait(code) => After::Wait(code),
-        Step::Create(_) => After::Step,
-    };
+    if plan.step == Step::Rest {
+        let left = plan.status.next_schedule_time.as_ref().map(|next| next.0.duration_since(Timestamp::now()));
+        let left = left.and_then(|left| Duration::try_from(left).ok());
+        // Not before it is due: a pass that comes a moment early finds nothing.
+        return left.map_or(LONGEST_REST, |left| (left + EARLY).min(LONGEST_REST));
+    }
     let schedules = context.memories.count();
-    spread(context.memories.with(namespace, name, |memory| memory.pace.after(after, schedules)))
+    spread(context.pace(namespace, name, |pace| pace.after(plan.step.after(), schedules)))
 }
 
 /// Carries out one step.
@@ -199,21 +194,4 @@ async fn report(context: &Context, schedule: &ZooKeeperBackupSchedule, decision:
         return Ok(());
     }
     status::write::<ZooKeeperBackupSchedule>(&context.kit.client, &schedule.metadata, &status).await
-}
-
-/// What to do after a pass that failed.
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn error_policy(schedule: Arc<WatchedSchedule>, error: &PassError<ApiError>, context: Arc<Context>) -> Action {
-    let meta = schedule.meta();
-    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    let failed = |memory: &mut Memory| memory.pace.after_failure();
-    let delay = spread(context.memories.with(namespace.unwrap_or_default(), name.unwrap_or_default(), failed));
-    let (retry_ms, chain) = (delay.as_millis(), chain(error));
-    match error {
-        PassError::Api(api) | PassError::Act(api) if api.is_outdated() => {
-            warn!(namespace, schedule = name, retry_ms, error = chain, "outdated, looking again");
-        }
-        _ => error!(namespace, schedule = name, retry_ms, error = chain, "the pass failed"),
-    }
-    Action::requeue(delay)
 }

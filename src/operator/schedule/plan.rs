@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::facts::{BackupFacts, Seen};
 use crate::api::{BackupPhase, BackupTemplate, ScheduleStatus, Time, ZooKeeperBackupScheduleSpec, ZooKeeperBackupSpec};
 use crate::model::cron::Cron;
+use crate::operator::kit::step::Step;
 use crate::plan::{ConditionStatus, UntimedCondition};
-use crate::render::Rendered;
 use crate::render::backup::DEADLINE;
 use crate::render::schedule::{Scheduler, backup};
 
@@ -23,17 +23,6 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// So many backups a schedule may keep at once. Each is a pin, which every run of `prune` reads.
 const MOST: usize = 1_000;
 const SUSPENDED: &str = "suspended";
-
-/// One step.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// There is nothing to do.
-    Rest,
-    /// Others have to do something first.
-    Wait(&'static str),
-    /// Creates a backup.
-    Create(Box<Rendered>),
-}
 
 /// What was decided.
 #[derive(Clone, Debug)]

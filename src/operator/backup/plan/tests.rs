@@ -9,6 +9,7 @@ use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 use crate::model::report::Report;
 use crate::operator::kit::job::PodFacts;
 use crate::operator::subject::EnsembleFacts;
+use crate::plan::Target;
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()

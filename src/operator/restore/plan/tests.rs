@@ -7,6 +7,7 @@ use crate::model::fixtures::names;
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 use crate::model::report::Report;
 use crate::operator::kit::job::PodFacts;
+use crate::plan::Target;
 
 const HASH: &str = "abababababababababababababababababababababababababababababababab";
 
