@@ -8,12 +8,16 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::StreamExt as _;
 use tracing::warn;
 use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
+use super::ahead::Reader;
 use super::bases::{self, BaseError};
 use super::chains;
 use super::key::{Chain, SegmentKey};
@@ -93,6 +97,12 @@ pub enum CollectError {
         /// Why.
         source: io::Error,
     },
+    /// There is more than may be brought.
+    #[error("what the point needs is more than may be written to {}", path.display())]
+    TooMuch {
+        /// Where.
+        path: PathBuf,
+    },
 }
 
 impl CollectError {
@@ -103,15 +113,15 @@ impl CollectError {
             Self::Segment(error) => matches!(error, ShipError::Store(_)),
             Self::Base(error) => matches!(error, BaseError::Store(_) | BaseError::Io(_)),
             Self::Broken { lost, .. } => lost.may_pass(),
-            Self::Nobody { .. } | Self::Unproved { .. } => false,
+            Self::Nobody { .. } | Self::Unproved { .. } | Self::TooMuch { .. } => false,
         }
     }
 
     /// Whether no other base can lead where this one does not.
-    pub(super) fn is_of_all_bases(&self) -> bool {
+    pub fn is_of_all_bases(&self) -> bool {
         let of_all = |error: &StoreError| !error.is_of_one_object();
         match self {
-            Self::Later { .. } | Self::Io { .. } | Self::Base(BaseError::Io(_)) => true,
+            Self::Later { .. } | Self::Io { .. } | Self::TooMuch { .. } | Self::Base(BaseError::Io(_)) => true,
             Self::Store(error) | Self::Base(BaseError::Store(error)) | Self::Segment(ShipError::Store(error)) => {
                 of_all(error)
             }
@@ -132,6 +142,9 @@ pub struct Brought {
 pub struct Collection<'a> {
     store: &'a Store,
     identity: &'a str,
+    reader: Reader,
+    /// So many bytes may still be brought.
+    room: AtomicU64,
     chains: Vec<(Chain, Vec<SegmentKey>)>,
     bases: Vec<Manifest>,
     /// Bases whose manifests cannot be read.
@@ -166,7 +179,19 @@ impl<'a> Collection<'a> {
         for (_, segments) in &found {
             epoch = epoch.max(last_epoch(store, identity, segments).await?);
         }
-        Ok(Self { store, identity, chains: found, bases, lost, epoch })
+        let (reader, room) = (Reader::of(store, identity), AtomicU64::new(u64::MAX));
+        Ok(Self { store, identity, reader, room, chains: found, bases, lost, epoch })
+    }
+
+    /// The same, of which no more than so many bytes are brought.
+    #[must_use]
+    pub fn within(self, room: u64) -> Self {
+        Self { room: AtomicU64::new(room), ..self }
+    }
+
+    fn needs(&self, bytes: u64, folder: &Path) -> Result<(), CollectError> {
+        let left = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
+        left.map(|_| ()).map_err(|_| CollectError::TooMuch { path: folder.to_owned() })
     }
 
     /// The bases of which no more is known than that they cannot be read.
@@ -235,6 +260,7 @@ impl<'a> Collection<'a> {
             return Err(CollectError::Unproved { zxid: base.zxid, chain, proof });
         }
         let folder = folder(to, BASE)?;
+        self.needs(base.bytes, &folder)?;
         let path = folder.join(base.file_name());
         let failed = |source| CollectError::Io { path: path.clone(), source };
         let mut file = Part::begin(&path, Some(0o600)).map_err(failed)?;
@@ -252,12 +278,13 @@ impl<'a> Collection<'a> {
         told: &(dyn Fn(usize) + Sync),
     ) -> Result<bool, CollectError> {
         let (mut run, mut brought, mut refused) = (None::<Run>, false, 0);
-        for (number, key) in segments.iter().enumerate() {
+        let mut segments = pin!(self.reader.ahead(segments).enumerate());
+        while let Some((number, (key, read))) = segments.next().await {
             told(number);
             let beyond = way.is_beyond(key, None);
             // What is beyond the point is missing to nobody.
             let lost = if beyond { &mut Lost::default() } else { &mut way.lost };
-            let Some(segment) = self.segment(key, lost, &mut refused).await? else {
+            let Some(segment) = self.sound(key, read, lost, &mut refused)? else {
                 if refused == MOST_REFUSALS || beyond {
                     break;
                 }
@@ -268,6 +295,7 @@ impl<'a> Collection<'a> {
                 Some(run) if run.goes_on(facts) => run.add(facts),
                 other => way.runs.extend(other.replace(Run::begin(facts))),
             }
+            self.needs(segment.log.len() as u64, folder)?;
             let path = folder.join(format!("log.{}", key.first));
             let failed = |source| CollectError::Io { path: path.clone(), source };
             let mut file = Part::begin(&path, Some(0o600)).map_err(failed)?;
@@ -284,15 +312,16 @@ impl<'a> Collection<'a> {
         Ok(brought)
     }
 
-    /// A segment; `None` if it is lost.
-    async fn segment(
+    /// The segment that was read; `None` if it is lost.
+    fn sound(
         &self,
         key: &SegmentKey,
+        read: Result<Option<Segment>, ShipError>,
         lost: &mut Lost,
         refused: &mut usize,
     ) -> Result<Option<Segment>, CollectError> {
         let name = key.path(self.identity);
-        match chains::segment(self.store, self.identity, key).await {
+        match read {
             Ok(Some(segment)) if segment.facts.identity == self.identity && segment.facts.key() == *key => {
                 return Ok(Some(segment));
             }

@@ -333,6 +333,16 @@ async fn verified<'a>(
     })
 }
 
+/// The ensemble whose archive is read, where only one can be meant.
+pub(crate) async fn the_ensemble(
+    store: &Store,
+    target: &Target,
+    identity: Option<&String>,
+) -> Result<String, CommandError> {
+    let options = ArchiveOptions { target: target.clone(), identity: identity.cloned(), output: Output::Human };
+    retention_command::one(store, &options).await
+}
+
 /// That more than one ensemble is there, and which.
 pub(super) async fn several(
     store: &Store,

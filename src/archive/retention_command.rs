@@ -82,7 +82,7 @@ async fn identities(store: &Store, options: &ArchiveOptions) -> Result<Vec<Strin
 }
 
 /// The ensemble that is asked for, where only one can be meant.
-pub(super) async fn one(store: &Store, options: &ArchiveOptions) -> Result<String, CommandError> {
+pub(in crate::archive) async fn one(store: &Store, options: &ArchiveOptions) -> Result<String, CommandError> {
     let mut identities = identities(store, options).await?;
     match identities.pop() {
         Some(identity) if identities.is_empty() => Ok(identity),

@@ -220,6 +220,12 @@ impl Store {
         self.bounded("read", name, get).await?.transpose().map_err(too_large)
     }
 
+    /// The same store, with objects of its own on their way.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { turn: Arc::default(), ..self.clone() }
+    }
+
     /// The names of the folders in a folder.
     pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         let path = self.path(folder);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{print_doubts, rebuild_retrying, rebuilt, shown};
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, look};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, is_archive, look};
 use crate::view::escape::push_escaped;
 use crate::view::time::iso_text;
 use crate::view::znode::{ZnodeLine, ZnodeView};
@@ -17,7 +17,7 @@ use zookeeper_files::replay::{Difference, Sums, Tree, changes_since, differences
 
 #[derive(Args, Debug)]
 pub struct DiffOptions {
-    /// With --from, the folders of members; without it, two snapshots or folders to compare
+    /// With --from, the folders of members or an archive; without it, two snapshots or folders to compare
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The first point
@@ -37,6 +37,8 @@ pub struct DiffOptions {
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 #[derive(Serialize)]
@@ -51,7 +53,12 @@ struct DifferenceLine<'a> {
 /// Prints the differences.
 pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
-    let members = look(&options.paths, options.limit)?;
+    if options.from.is_none() && options.paths.iter().any(|path| is_archive(path)) {
+        return Err(CommandError::Usage("of an archive, two points are compared: give --from".to_owned()));
+    }
+    let from = options.from.map_or(options.to.0, |from| from.0);
+    let source = options.source.tree(&options.paths, from, options.to.0)?;
+    let members = look(&source.paths, options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
         (Some(from), members) => {
             // One tree and a journal of its changes are enough: two trees of a million znodes each would be mostly the

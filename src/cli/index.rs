@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use crate::cli::range::{RangeOptions, path};
 use crate::cli::verify::print_note;
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish};
+use crate::cli::{
+    CommandError, Exit, LimitOptions, Meter, Output, Printer, Source, SourceOptions, finish, is_archive, print_message,
+};
 use crate::view::entry;
 use crate::view::time::{Clock, iso_text};
 use zookeeper_files::ids::Zxid;
@@ -32,7 +34,8 @@ enum Command {
     /// Build an index of a member's logs, or update it to their ends
     #[command(after_help = "Examples:\n  menagerie index build /data\n  \
         menagerie index build /data,/datalog --index /var/tmp/zk.index   # again, to update it\n  \
-        menagerie index build /member0 --others /member1 /member2   # and mark what was never committed")]
+        menagerie index build /member0 --others /member1 /member2   # and mark what was never committed\n  \
+        menagerie index build s3://backups/zookeeper   # an archive; again, to fetch and index what is new")]
     Build(BuildOptions),
     /// Find changes by path, subtree, session, kind, zxid and time, newest first
     #[command(after_help = "Examples:\n  menagerie index search --subtree /app --since 2026-11-23T19:00:00Z\n  \
@@ -57,7 +60,7 @@ struct IndexOptions {
 
 #[derive(Args, Debug)]
 struct BuildOptions {
-    /// A member's data folder, DATA,LOG, or single logs
+    /// A member's data folder, DATA,LOG, or single logs, or an archive
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The folders of the other members. They are not indexed; they show which indexed transactions were never committed
@@ -67,6 +70,8 @@ struct BuildOptions {
     common: IndexOptions,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 #[derive(Args, Debug)]
@@ -188,9 +193,24 @@ fn elsewhere(error: IndexError, index: &Path) -> CommandError {
     }
 }
 
+/// The logs that are indexed. Those of an archive stay beside the index, which points into them.
+fn fetched(args: &BuildOptions) -> Result<Source, CommandError> {
+    if !args.paths.iter().any(|path| is_archive(path)) {
+        return Ok(Source::of(&args.paths));
+    }
+    if !args.others.is_empty() {
+        return Err(CommandError::Usage("an archive has only what was committed: leave --others out".to_owned()));
+    }
+    let source = args.source.kept(&args.paths, &args.common.index)?;
+    let text = format!("the logs are in {}: the index points into them", source.paths.join(" "));
+    print_message("notice", &text);
+    Ok(source)
+}
+
 fn run_build(args: &BuildOptions) -> Result<Exit, CommandError> {
+    let source = fetched(args)?;
     let mut meter = Meter::new();
-    let sources = BuildInput { paths: &args.paths, others: &args.others, max_record: args.limit.max_record };
+    let sources = BuildInput { paths: &source.paths, others: &args.others, max_record: args.limit.max_record };
     let built = build_of(sources, &args.common.index, &mut |progress| meter.show(progress));
     let built = built.map_err(|error| elsewhere(error, &args.common.index))?;
     drop(meter);

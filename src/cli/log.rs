@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use crate::cli::range::{RangeOptions, path};
 use crate::cli::toolkit::push_toolkit;
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, tail, verify};
+use crate::cli::{
+    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message, tail, verify,
+};
 use crate::view::escape::push_escaped;
 use crate::view::time::{Clock, iso_text};
 use crate::view::txn::{RecordLine, push_columns};
@@ -33,7 +35,8 @@ enum Command {
     /// Print every transaction
     #[command(after_help = "Examples:\n  menagerie log dump /data/version-2/log.100000001\n  \
         menagerie log dump /data --subtree /app --since 2026-11-23T19:00:00Z\n  \
-        menagerie log dump /member0 /member1 /member2 --output json   # the committed history")]
+        menagerie log dump /member0 /member1 /member2 --output json   # the committed history\n  \
+        menagerie log dump s3://backups/zookeeper --since 1h   # of an archive")]
     Dump(LogDumpOptions),
     /// Count transactions by type, and show their range of zxids and times
     #[command(after_help = "Examples:\n  menagerie log stat /data")]
@@ -63,7 +66,7 @@ pub(crate) enum TxnFormat {
 
 #[derive(Args, Debug)]
 struct LogDumpOptions {
-    /// Logs, or the folders of members. With several members, print their committed history
+    /// Logs, or the folders of members, or an archive. With several members, print their committed history
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     #[command(flatten)]
@@ -76,6 +79,8 @@ struct LogDumpOptions {
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 #[derive(Args, Debug, Default)]
@@ -165,7 +170,8 @@ fn with_logs(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFiles>, 
 }
 
 fn dump(options: &LogDumpOptions) -> Result<Exit, CommandError> {
-    let members = with_logs(&options.paths, options.limit)?;
+    let source = options.source.logs(&options.paths, &options.filter.range)?;
+    let members = with_logs(&source.paths, options.limit)?;
     let (mut to, mut form, mut meter) = (Printer::new(), TxnPrinter::new(options.output, options.data), Meter::new());
     let filter = &options.filter;
     let open = filter.is_open();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use zookeeper_files::disk::{DiskError, MemberFiles, Progress};
 
+pub(crate) use crate::archive::source::{Source, SourceOptions, is_archive};
 use crate::view::escape;
 
 mod diff;
@@ -87,7 +88,11 @@ fn size(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("{text}: not a number of bytes below 2G, like 4194304 or 64M"))
 }
 
-pub(crate) fn look(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFiles>, DiskError> {
+pub(crate) fn look(paths: &[String], limit: LimitOptions) -> Result<Vec<MemberFiles>, CommandError> {
+    if let Some(path) = paths.iter().find(|path| is_archive(path)) {
+        let other = "this command reads files; `menagerie archive verify` checks an archive, and `archive fetch` writes its files";
+        return Err(CommandError::Usage(format!("{path}: {other}")));
+    }
     let members = paths.iter().map(|path| MemberFiles::find(path));
     members.map(|member| Ok(MemberFiles { max_record: limit.max_record, ..member? })).collect()
 }

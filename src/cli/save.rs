@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, look, print_message};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, SourceOptions, look, print_message};
 use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::{EpochFiles, RebuiltTree, Severity, is_at_home, log_or_snapshot, newest_epoch};
 use zookeeper_files::ids::Zxid;
@@ -16,7 +16,7 @@ use zookeeper_files::replay::Tree;
 
 #[derive(Args, Debug)]
 pub(crate) struct CatOptions {
-    /// A snapshot, or the folders of members
+    /// A snapshot, or the folders of members, or an archive
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The znode
@@ -30,11 +30,13 @@ pub(crate) struct CatOptions {
     to: Option<PathBuf>,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct WriteOptions {
-    /// A snapshot, or the folders of members
+    /// A snapshot, or the folders of members, or an archive
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The point: after this transaction, or at this time
@@ -51,6 +53,8 @@ pub(crate) struct WriteOptions {
     unproved: bool,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
@@ -60,7 +64,8 @@ pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
         let text = "the data does not belong in ZooKeeper's own folder: name another file";
         return Err(CommandError::Usage(format!("{}: {text}", path.display())));
     }
-    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut Meter::new())?;
+    let source = options.source.tree(&options.paths, options.at.0, options.at.0)?;
+    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, options.at.0, &mut Meter::new())?;
     let tree = rebuilt.replay.tree();
     let Some(node) = tree.get(options.path.as_bytes()) else {
         return Err(CommandError::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
@@ -91,7 +96,8 @@ pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
     let folder = options.to.join("version-2");
     is_free(&options.to, &folder)?;
     let mut meter = Meter::new();
-    let members = look(&options.paths, options.limit)?;
+    let source = options.source.tree(&options.paths, options.at.0, options.at.0)?;
+    let members = look(&source.paths, options.limit)?;
     let (rebuilt, _) = rebuilt(&members, options.at.0, &mut meter)?;
     let proved = proof(&rebuilt, options.unproved);
     let mut tree = rebuilt.replay.into_tree();
@@ -108,7 +114,8 @@ pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
     // Servers and clients may have seen later epochs than the tree's. A new leader takes an epoch above the one that it
     // finds here; if that were too low, its zxids could be those of other transactions.
     let epochs = suitable_epochs(&folder, tree.last())?;
-    let epoch = newest_epoch(&members, &mut |progress| meter.show(progress))?.max(tree.last().epoch());
+    let epoch =
+        newest_epoch(&members, &mut |progress| meter.show(progress))?.max(tree.last().epoch()).max(source.epoch);
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
     // Reading took time: check again that the folder is free.
     is_free(&options.to, &folder)?;

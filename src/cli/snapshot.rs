@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::cli::diff::{DiffOptions, diff};
 use crate::cli::point::PointArg;
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message, report, save};
+use crate::cli::{
+    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message, report, save,
+};
 use crate::view::escape::{push_data, push_escaped};
 use crate::view::time::iso_text;
 use crate::view::znode::{ZnodeLine, ZnodeView};
@@ -37,7 +39,8 @@ enum Command {
     /// Print the tree at a point
     #[command(after_help = "Examples:\n  menagerie snapshot tree /data --path /app\n  \
         menagerie snapshot tree /member0 /member1 /member2 --at 0x10000002a\n  \
-        menagerie snapshot tree /data,/datalog --at 2026-11-23T19:52:00Z --output json")]
+        menagerie snapshot tree /data,/datalog --at 2026-11-23T19:52:00Z --output json\n  \
+        menagerie snapshot tree s3://backups/zookeeper --at 2026-11-23T19:52:00Z --path /app   # of an archive")]
     Tree(TreeOptions),
     /// Print one znode's data at a point, byte for byte
     #[command(
@@ -77,7 +80,7 @@ struct SnapshotDumpOptions {
 
 #[derive(Args, Debug)]
 struct TreeOptions {
-    /// A snapshot, or the folders of members
+    /// A snapshot, or the folders of members, or an archive
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     /// The point: after this transaction, or at this time
@@ -97,6 +100,8 @@ struct TreeOptions {
     data: usize,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 #[derive(Args, Debug)]
@@ -327,8 +332,9 @@ pub(super) fn shown<'a>(
 }
 
 fn tree(options: &TreeOptions) -> Result<Exit, CommandError> {
+    let source = options.source.tree(&options.paths, options.at.0, options.at.0)?;
     let (mut meter, mut to) = (Meter::new(), Printer::new());
-    let (rebuilt, exit) = rebuilt(&look(&options.paths, options.limit)?, options.at.0, &mut meter)?;
+    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, options.at.0, &mut meter)?;
     let tree = rebuilt.replay.tree();
     let top = options.path.trim_end_matches('/').as_bytes();
     if tree.get(top).is_none() {

@@ -13,7 +13,9 @@ use zookeeper_files::ids::Zxid;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{files_end, rebuilt};
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, finish, look, print_message};
+use crate::cli::{
+    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message,
+};
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
 use crate::restore::arguments::{PASSWORD, ScopeOptions, ServerOptions, WhatOptions, password, point};
 use crate::restore::hash::Digest;
@@ -47,6 +49,7 @@ enum Command {
     #[command(after_help = "Examples:\n  \
         menagerie restore plan /data --at 0x10000002a --path /app --server zk-0:2181 --save app.plan\n  \
         menagerie restore plan /member0 /member1 /member2 --at 2026-11-23T19:52:00Z --path / --existing overwrite --server zk-0:2181\n  \
+        menagerie restore plan s3://backups/zookeeper --at 2026-11-23T19:52:00Z --path /app --server zk-0:2181\n  \
         menagerie restore plan /data --at 0x10000002a --exclusive --znode /app/config --to /app/config-before --server zk-0:2181")]
     Plan(Box<PlanOptions>),
     /// Carry out a plan, or go on with one that was carried out in part
@@ -59,7 +62,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct PlanOptions {
-    /// The folders of members, or of `menagerie archive fetch`
+    /// The folders of members, or an archive
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<String>,
     /// The point: after this transaction, or at this time
@@ -85,6 +88,8 @@ struct PlanOptions {
     output: Output,
     #[command(flatten)]
     limit: LimitOptions,
+    #[command(flatten)]
+    source: SourceOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -141,7 +146,9 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
     let limits = Limits::default();
     let point = point(options.at.0, options.exclusive).map_err(usage)?;
-    let (rebuilt, exit) = rebuilt(&look(&options.folders, options.limit)?, point, &mut meter)?;
+    let source = options.source.tree(&options.folders, point, point)?;
+    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, point, &mut meter)?;
+    drop(source);
     if exit != Exit::Sound {
         print_message(
             "damage",

@@ -16,4 +16,5 @@ mod retention;
 mod retention_world;
 mod s3;
 mod shipping;
+mod source;
 mod zab;

@@ -1,0 +1,232 @@
+//! An archive as the PATH of the commands on files.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use menagerie::archive::backlog::Backlog;
+use menagerie::archive::shipper::Shipper;
+use proptest::prelude::{prop, proptest};
+
+use super::bases::{self, History, rounds};
+use super::build::{Ruin, other, ruin, twofold};
+use super::shipping::{IDENTITY, Place, at, chain};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_menagerie")).args(arguments).output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn target(place: &Place) -> String {
+    place.store().target().to_string()
+}
+
+/// The zxids of `log dump`.
+fn dumped(arguments: &[&str]) -> (Vec<String>, Output) {
+    let output = run(&[&["log", "dump", "--output", "json"], arguments].concat());
+    let line =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["zxid"].as_str().unwrap().to_owned();
+    let zxids = String::from_utf8_lossy(&output.stdout).lines().map(line).collect();
+    (zxids, output)
+}
+
+fn zxids(counters: impl IntoIterator<Item = u64>) -> Vec<String> {
+    counters.into_iter().map(|counter| format!("{:#}", at(1, counter))).collect()
+}
+
+fn left_in(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+#[tokio::test]
+async fn the_log_of_an_archive_is_dumped_with_each_transaction_once_and_nothing_of_it_stays() {
+    let (place, _) = twofold().await;
+    let (target, scratch) = (target(&place), tempfile::tempdir().unwrap());
+    let in_scratch = ["--scratch", scratch.path().to_str().unwrap()];
+    for (range, expected) in [
+        (&[][..], 1..=9),
+        (&["--from", "0x100000005"], 5..=9),
+        (&["--to", "0x100000004"], 1..=4),
+        (&["--from", "0x100000005", "--to", "0x100000005"], 5..=5),
+        (&["--since", "2023-11-14T22:13:25Z", "--until", "2023-11-14T22:13:27Z"], 5..=6),
+    ] {
+        let (found, output) = dumped(&[&[target.as_str()], range, &in_scratch].concat());
+        assert_eq!((found, told(&output)), (zxids(expected), String::new()), "{range:?}");
+        assert_eq!((output.status.code(), left_in(scratch.path())), (Some(0), 0));
+    }
+}
+
+#[tokio::test]
+async fn what_one_disk_lacks_is_taken_from_another_and_what_all_lack_is_a_gap() {
+    for number in 0..3 {
+        for how in [Ruin::Damaged, Ruin::Another, Ruin::Deleted] {
+            let (place, _) = twofold().await;
+            ruin(&place, &chain(), number, how);
+            ruin(&place, &other(), (number + 1) % 3, how);
+            let (found, output) = dumped(&[&target(&place)]);
+            assert_eq!(found, zxids(1..=9), "{how:?} {number}: {}", told(&output));
+            ruin(&place, &other(), number, how);
+            let (found, output) = dumped(&[&target(&place)]);
+            let missing = number * 3 + 1..=number * 3 + 3;
+            assert_eq!(found, zxids((1..=9).filter(|counter| !missing.contains(counter))), "{how:?} {number}");
+            assert_eq!(told(&output).contains("gap: between 0x"), number == 1, "{}", told(&output));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 24, ..Default::default() })]
+
+    #[test]
+    fn of_disks_that_cut_their_logs_anywhere_and_lack_some_each_transaction_that_one_has_is_there_once(
+        cuts in prop::collection::vec(prop::collection::btree_set(1_u64..30, 1..8), 3),
+        lacks in prop::collection::vec(prop::collection::vec(0_usize..8, 0..4), 3),
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (place, history) = (Place::new(), History::of(30, 4));
+            history.log(&place.data(), 1..=30);
+            let mut expected = std::collections::BTreeSet::new();
+            for ((disk, cuts), lacks) in (0..).zip(&cuts).zip(&lacks) {
+                let chain = menagerie::archive::key::Chain {
+                    member: menagerie::model::ServerId(disk + 1),
+                    disk: menagerie::archive::key::DiskId::from_bits(disk.into()),
+                };
+                let mut shipper =
+                    Shipper::resume(place.store(), IDENTITY, chain.clone(), Backlog::of(&place.data())).await.unwrap();
+                let mut first = 1;
+                for (number, cut) in cuts.iter().copied().chain([30]).enumerate() {
+                    shipper.ship(at(1, cut), 1).await.unwrap();
+                    let key = menagerie::archive::key::SegmentKey { chain: chain.clone(), first: at(1, first) };
+                    if lacks.contains(&number) {
+                        fs::remove_file(place.archive().join(key.path(IDENTITY))).unwrap();
+                    } else {
+                        expected.extend(first..=cut);
+                    }
+                    first = cut + 1;
+                }
+            }
+            if expected.is_empty() {
+                return;
+            }
+            let (found, output) = dumped(&[&target(&place)]);
+            assert_eq!(found, zxids(expected.iter().copied()), "{}", told(&output));
+            let last = *expected.last().unwrap();
+            let missing = (*expected.first().unwrap()..last).any(|counter| !expected.contains(&counter));
+            assert_eq!(told(&output).contains("gap: "), missing, "{expected:?}: {}", told(&output));
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_tree_of_an_archive_is_shown_compared_and_written_at_a_point() {
+    let (place, history) = bases::archived(10).await;
+    rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await;
+    let (target, folder) = (target(&place), tempfile::tempdir().unwrap());
+    let shown = run(&["snapshot", "tree", &target, "--at", "0x100000007", "--output", "json"]);
+    let count = String::from_utf8_lossy(&shown.stdout).lines().count();
+    assert_eq!((count, shown.status.code()), (history.trees[7].len(), Some(0)), "{}", told(&shown));
+    let data = run(&["snapshot", "cat", &target, "--path", "/6"]);
+    assert_eq!(data.stdout.len(), 10, "{}", told(&data));
+    let compared =
+        run(&["snapshot", "diff", &target, "--from", "0x100000006", "--to", "0x100000008", "--output", "json"]);
+    let lines = String::from_utf8_lossy(&compared.stdout).into_owned();
+    assert!(
+        lines.contains("\"/7\"") && lines.contains("\"/8\"") && !lines.contains("\"/9\""),
+        "{lines}{}",
+        told(&compared)
+    );
+    let to = folder.path().join("written");
+    let written = run(&["snapshot", "write", &target, "--at", "0x100000007", "--to", to.to_str().unwrap()]);
+    let line = String::from_utf8_lossy(&written.stdout).into_owned();
+    assert!(line.contains(&format!("digest {:x}, epoch 1", history.trees[7].digest())), "{line}{}", told(&written));
+    let early = run(&["snapshot", "tree", &target, "--at", "0x100000004"]);
+    assert!(early.status.code() == Some(2), "before the first base: {}", told(&early));
+}
+
+#[tokio::test]
+async fn a_written_snapshot_of_the_past_has_the_highest_epoch_of_the_archive() {
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    place.log(3, 1..=2, "b");
+    let mut shipper = place.shipper().await.unwrap();
+    for applied in [at(1, 9), at(3, 2)] {
+        shipper.ship(applied, applied.epoch()).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("written");
+    let arguments =
+        ["snapshot", "write", &target(&place), "--at", "0x100000004", "--unproved", "--to", to.to_str().unwrap()];
+    let written = run(&arguments);
+    assert_eq!(written.status.code(), Some(0), "{}", told(&written));
+    assert_eq!(
+        fs::read_to_string(to.join("version-2/currentEpoch")).unwrap(),
+        "3",
+        "a server would reuse zxids otherwise"
+    );
+}
+
+#[tokio::test]
+async fn an_index_of_an_archive_grows_with_what_is_new_in_it() {
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    let mut shipper = place.shipper().await.unwrap();
+    shipper.ship(at(1, 4), 1).await.unwrap();
+    let (target, folder) = (target(&place), tempfile::tempdir().unwrap());
+    let index = folder.path().join("zk.index");
+    let build = ["index", "build", &target, "--index", index.to_str().unwrap()];
+    let history_of = |path: &str| {
+        let output = run(&["index", "history", path, "--index", index.to_str().unwrap(), "--output", "json"]);
+        String::from_utf8_lossy(&output.stdout).lines().count()
+    };
+    let first = run(&build);
+    assert_eq!(first.status.code(), Some(0), "{}", told(&first));
+    assert_eq!([history_of("/4"), history_of("/5")], [1, 0]);
+    shipper.ship(at(1, 9), 1).await.unwrap();
+    let second = run(&build);
+    let line = String::from_utf8_lossy(&second.stdout).into_owned();
+    assert!(line.contains("from 5 transactions") && !line.contains("rebuilt"), "{line}{}", told(&second));
+    assert_eq!([history_of("/4"), history_of("/9")], [1, 1]);
+    assert!(told(&second).contains("zk.index.logs: the index points into them"), "{}", told(&second));
+    // The folder is that of one ensemble.
+    fs::write(folder.path().join("zk.index.logs/identity"), "another").unwrap();
+    let refused = run(&build);
+    assert!(
+        refused.status.code() == Some(2) && told(&refused).contains("delete it, or name another"),
+        "{}",
+        told(&refused)
+    );
+}
+
+#[tokio::test]
+async fn more_than_the_limit_is_not_fetched_and_it_is_said_how_to_raise_it() {
+    let (place, _) = twofold().await;
+    for command in [&["log", "dump"][..], &["snapshot", "tree"]] {
+        let target = target(&place);
+        let output = run(&[command, &[target.as_str(), "--scratch-limit", "100"]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(told(&output).contains("(100 bytes): raise --scratch-limit"), "{}", told(&output));
+    }
+}
+
+#[tokio::test]
+async fn an_archive_where_it_does_not_belong_is_refused_with_what_does() {
+    let (place, _) = twofold().await;
+    let target = target(&place);
+    for (arguments, reason) in [
+        (&["log", "verify", &target][..], "menagerie archive verify"),
+        (&["log", "tail", &target], "archive fetch"),
+        (&["log", "dump", &target, "/data"], "stand alone"),
+        (&["snapshot", "diff", &target, &target], "give --from"),
+        (&["index", "build", &target, "--others", "/data"], "leave --others out"),
+        (&["log", "dump", "ftp://there"], "ftp is not supported"),
+        (&["log", "dump", "file:///nowhere/at/all"], "cannot open"),
+        (&["log", "dump", &target, "--identity", "another"], "has no archived log"),
+    ] {
+        let output = run(arguments);
+        assert!(output.status.code() == Some(2) && told(&output).contains(reason), "{arguments:?}: {}", told(&output));
+    }
+}
