@@ -152,8 +152,9 @@ async fn a_written_snapshot_of_the_past_has_the_highest_epoch_of_the_archive() {
     let place = Place::new();
     place.log(1, 1..=9, "a");
     place.log(3, 1..=2, "b");
+    place.log(5, 1..=2, "c");
     let mut shipper = place.shipper().await.unwrap();
-    for applied in [at(1, 9), at(3, 2)] {
+    for applied in [at(1, 9), at(3, 2), at(5, 2)] {
         shipper.ship(applied, applied.epoch()).await.unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +165,7 @@ async fn a_written_snapshot_of_the_past_has_the_highest_epoch_of_the_archive() {
     assert_eq!(written.status.code(), Some(0), "{}", told(&written));
     assert_eq!(
         fs::read_to_string(to.join("version-2/currentEpoch")).unwrap(),
-        "3",
+        "5",
         "a server would reuse zxids otherwise"
     );
 }
