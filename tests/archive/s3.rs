@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use zookeeper_files::disk::Point;
 
 use super::bases::{History, agent, rounds, upload};
-use super::gateway::{Gateway, SECRET, store_at};
+use super::gateway::{Gateway, KEY, SECRET, store_at};
 use super::proxy::{CreateOnly, Fault, Proxy, Rule};
 use super::shipping::{IDENTITY, Place, archived, at, chain, range, shipped};
 
@@ -323,4 +323,30 @@ async fn an_object_that_the_store_refuses_to_give_is_missing_in_its_own_log_only
     proxy.rule(&[("GET /0000000100000004", Rule::Refuse)]);
     let refused = tree().await.unwrap_err();
     assert!(may_pass(&refused) && !format!("{refused:#}").contains("no unbroken log"), "{refused:#}");
+}
+
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn the_commands_on_files_read_an_archive_in_a_store() {
+    let (gateway, place, history) =
+        (Gateway::start(Ipv4Addr::LOCALHOST.into()).await, Place::new(), History::of(40, 10));
+    history.log(&place.data(), 1..=40);
+    let mut shipper = shipper(&place, gateway.store()).await.unwrap();
+    for applied in 1..=40 {
+        shipper.ship(at(1, applied), 1).await.unwrap();
+    }
+    let target = gateway.store().target().to_string();
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_menagerie"))
+            .args(arguments)
+            .env("AWS_ENDPOINT_URL", format!("http://{}", gateway.address))
+            .envs([("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_ALLOW_HTTP", "true")])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["log", "dump", &target, "--from", "0x10000000b", "--output", "json"]).lines().count(), 30);
+    let tree = run(&["snapshot", "tree", &target, "--at", "0x100000014", "--output", "json"]);
+    assert_eq!(tree.lines().count(), history.trees[20].len());
 }

@@ -231,3 +231,21 @@ async fn an_archive_where_it_does_not_belong_is_refused_with_what_does() {
         assert!(output.status.code() == Some(2) && told(&output).contains(reason), "{arguments:?}: {}", told(&output));
     }
 }
+
+#[test]
+fn a_command_that_is_interrupted_leaves_nothing_of_the_archive_behind() {
+    let scratch = tempfile::tempdir().unwrap();
+    // It never answers.
+    let store = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"))
+        .args(["log", "dump", "s3://backups", "--scratch", scratch.path().to_str().unwrap()])
+        .env("AWS_ENDPOINT_URL", format!("http://{}", store.local_addr().unwrap()))
+        .envs([("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_ALLOW_HTTP", "true")])
+        .spawn()
+        .unwrap();
+    let _asked = store.accept().unwrap();
+    assert_eq!(left_in(scratch.path()), 1, "it is at work");
+    assert!(Command::new("kill").arg(command.id().to_string()).status().unwrap().success());
+    assert_eq!(command.wait().unwrap().code(), Some(130));
+    assert_eq!(left_in(scratch.path()), 0);
+}
