@@ -168,7 +168,7 @@ impl Backlog {
     }
 
     /// Reads which transactions are behind `last`: at least as many as `enough` bytes hold, and on until `decided` says of one that
-    /// its commit needs no look at later ones.
+    /// its commit needs no look at later ones. Of each epoch that is begun the first one is read: it decides on the epoch before.
     pub fn pending(
         &mut self,
         last: Option<Zxid>,
@@ -183,13 +183,19 @@ impl Backlog {
             match item {
                 LogItem::Record(record) => {
                     let zxid = record.header.zxid;
-                    if bytes >= enough && decided(zxid) {
+                    let enough = bytes >= enough && decided(zxid);
+                    // The first of a later epoch is what proves the end of the one before, whatever is known of itself.
+                    let begins = pending.runs.last().is_none_or(|run| run.last.epoch() != zxid.epoch());
+                    if enough && !begins {
                         return Err(Stop::Enough);
                     }
                     bytes += u64::from(record.length);
                     match pending.runs.last_mut() {
                         Some(run) if run.last.epoch() == zxid.epoch() && run.last.0 + 1 == zxid.0 => run.last = zxid,
                         _ => pending.runs.push(ZxidRange::of(zxid)),
+                    }
+                    if enough {
+                        return Err(Stop::Enough);
                     }
                 }
                 LogItem::Damage(_) => {}

@@ -142,6 +142,30 @@ async fn the_end_of_an_epoch_that_is_over_is_held_and_the_next_write_of_anybody_
     assert_eq!(shipper.ship(at(2, 1), 2).await.unwrap(), Outcome::Idle);
 }
 
+/// A segment's worth of an epoch that has ended, or more, was held for ever by an agent that had not seen it being applied: the reading
+/// stopped before the transaction that proves it.
+#[tokio::test]
+async fn of_an_epoch_that_has_ended_however_much_is_shipped_once_a_later_one_was_applied() {
+    let mebibyte = "v".repeat(1 << 20);
+    for counts in [vec![2, 2], vec![3, 1], vec![4, 1], vec![5, 2], vec![9, 1, 1], vec![6, 5, 1], vec![2, 9, 2]] {
+        let place = Place::new();
+        for (epoch, count) in (1..).zip(&counts) {
+            place.log(epoch, 1..=*count, &mebibyte);
+        }
+        let mut shipper = place.shipper().await.unwrap();
+        let (epoch, last) = (counts.len() as u64, *counts.last().unwrap());
+        loop {
+            match shipper.ship(at(epoch, last), epoch).await.unwrap() {
+                Outcome::Shipped { unknown, .. } => assert_eq!(unknown, [], "{counts:?}"),
+                Outcome::Idle => break,
+                other => panic!("{counts:?}: {other:?} behind {:?}", shipper.last()),
+            }
+        }
+        let found: u64 = archived(&place.store()).await.iter().map(|segment| segment.facts.count).sum();
+        assert_eq!((found, shipper.last()), (counts.iter().sum(), Some(at(epoch, last))), "{counts:?}");
+    }
+}
+
 /// A follower was synced with its new leader before it serves: what it says then is committed.
 #[tokio::test]
 async fn a_follower_that_serves_in_a_new_epoch_proves_the_end_of_the_one_before_without_a_write() {
