@@ -26,7 +26,7 @@ use zookeeper_files::atomic::Part;
 use zookeeper_files::ids::ZxidRange;
 
 use crate::archive::about::About;
-use crate::archive::backlog::{Backlog, ReadError};
+use crate::archive::backlog::{Backlog, Behind, ReadError};
 use crate::archive::credentials::access;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
@@ -241,6 +241,9 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
                         lag.level(at);
                     }
                     held.looked(&looked, Instant::now());
+                    if let (Looked::Unlogged(_), Some(held)) = (looked, held.said(Instant::now())) {
+                        lag.behind(Some(Behind::for_seconds(held.seconds)), None);
+                    }
                     if matches!(looked, Looked::Shipped(_) | Looked::More | Looked::Changed | Looked::Held(_)) {
                         (shipper, ()) = measure(shipper, &mut lag, None).await?;
                     }
@@ -307,6 +310,8 @@ pub(super) enum Looked {
     More,
     /// It has all that is proved, and nobody adds to what the log has beyond that.
     Held(ZxidRange),
+    /// It has all that the log has, and the server was synced with more.
+    Unlogged(ZxidRange),
     /// The log changed under the reading, or the store has and has not what was put.
     Changed,
     /// The server does not serve.
@@ -331,7 +336,11 @@ async fn look(
     let (shipper, has_more) = step(shipper, |shipper, _| shipper.has_more()).await?;
     match has_more {
         Ok(true) => {}
-        Ok(false) => return Ok((shipper, Ok(Looked::Level(begun)))),
+        Ok(false) => {
+            let (shipper, unlogged) = step(shipper, |shipper, _| shipper.unlogged()).await?;
+            let looked = unlogged.map(|range| range.map_or(Looked::Level(begun), Looked::Unlogged));
+            return Ok((shipper, looked.map_err(NotShipping::from)));
+        }
         Err(error) => return Ok((shipper, Err(error.into()))),
     }
     let ServerState::Serving(serving) = member.server(MOMENT).await else { return Ok((shipper, Ok(Looked::Nothing))) };

@@ -1,7 +1,7 @@
 //! What a member's agent holds back, and for how long.
 //!
 //! After a restart nobody can prove the end of the epoch before until something is committed in the new one (`archive::gate`). Where
-//! nobody writes, that would take for ever; so it is said, and the operator sees to it (`plan::held`).
+//! nobody writes, that would take for ever. Nor does a log show what its server was synced with by a snapshot, until something follows on it. So both are said, and the operator sees to it (`plan::held`).
 
 use tokio::time::Instant;
 use zookeeper_files::ids::ZxidRange;
@@ -11,15 +11,15 @@ use crate::model::truth::HeldBack;
 
 /// What is known of it.
 #[derive(Debug, Default)]
-pub(super) struct Held(Option<(ZxidRange, Instant)>);
+pub(super) struct Held(Option<(ZxidRange, Instant, bool)>);
 
 impl Held {
     /// The log was looked at. Where the server did not serve, or the log changed, nothing was learned.
     pub fn looked(&mut self, looked: &Looked, now: Instant) {
         match looked {
-            Looked::Held(zxids) => {
-                let since = self.0.filter(|(before, _)| before.last == zxids.last).map_or(now, |(_, since)| since);
-                self.0 = Some((*zxids, since));
+            Looked::Held(zxids) | Looked::Unlogged(zxids) => {
+                let same = self.0.filter(|(before, ..)| before.last == zxids.last);
+                self.0 = Some((*zxids, same.map_or(now, |(_, since, _)| since), matches!(looked, Looked::Unlogged(_))));
             }
             Looked::Level(_) | Looked::Shipped(_) | Looked::More => self.0 = None,
             Looked::Changed | Looked::Nothing => {}
@@ -28,8 +28,8 @@ impl Held {
 
     /// What is said of it.
     pub fn said(&self, now: Instant) -> Option<HeldBack> {
-        let (ZxidRange { first, last }, since) = self.0?;
-        Some(HeldBack { first, last, seconds: now.saturating_duration_since(since).as_secs() })
+        let (ZxidRange { first, last }, since, unlogged) = self.0?;
+        Some(HeldBack { first, last, seconds: now.saturating_duration_since(since).as_secs(), unlogged })
     }
 }
 
@@ -51,9 +51,13 @@ mod tests {
         held.looked(&Looked::Nothing, at(10));
         held.looked(&Looked::Changed, at(15));
         held.looked(&end(7, 9), at(20));
-        assert_eq!(held.said(at(20)), Some(HeldBack { first: Zxid(7), last: Zxid(9), seconds: 20 }));
+        assert_eq!(held.said(at(20)), Some(HeldBack { first: Zxid(7), last: Zxid(9), seconds: 20, unlogged: false }));
         held.looked(&end(7, 12), at(21));
-        assert_eq!(held.said(at(25)), Some(HeldBack { first: Zxid(7), last: Zxid(12), seconds: 4 }), "another end");
+        assert_eq!(
+            held.said(at(25)),
+            Some(HeldBack { first: Zxid(7), last: Zxid(12), seconds: 4, unlogged: false }),
+            "another end"
+        );
         held.looked(&Looked::Shipped(at(30)), at(30));
         assert_eq!(held.said(at(30)), None);
     }

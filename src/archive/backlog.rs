@@ -56,6 +56,15 @@ pub struct Behind {
     pub bytes: u64,
 }
 
+impl Behind {
+    /// Something that is in no log, and so has neither a size nor a time.
+    pub fn for_seconds(seconds: u64) -> Self {
+        let since = SystemTime::now().checked_sub(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH);
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { oldest: i64::try_from(since.as_millis()).unwrap_or(i64::MAX), bytes: 0 }
+    }
+}
+
 /// Why nothing could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -141,6 +150,11 @@ impl Backlog {
         let path = self.files().ok()??.logs.pop()?.path;
         let metadata = fs::metadata(&path).ok()?;
         Some(LogState { path, length: metadata.len(), written: metadata.modified().ok()? })
+    }
+
+    /// The name of the newest snapshot: the server has had all up to there, in its log or not.
+    pub fn newest_snapshot(&self) -> Result<Option<Zxid>, ReadError> {
+        Ok(self.files()?.and_then(|files| files.snapshots.iter().filter_map(|snapshot| snapshot.zxid).max()))
     }
 
     /// The oldest transaction behind `last`, and how much log is; `None` if nothing is. It reads no more than that one.

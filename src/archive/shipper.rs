@@ -165,6 +165,13 @@ impl Shipper {
         Ok(self.backlog.has_more(last)?)
     }
 
+    /// Where the log has nothing more to ship: what the server was synced with and has not logged. It then writes a snapshot that is newer than its
+    /// log. Only the next transaction in the log shows the gap, and where nobody writes there is none.
+    pub fn unlogged(&self) -> Result<Option<ZxidRange>, ShipError> {
+        let (last, newest) = (self.last().unwrap_or_default(), self.backlog.newest_snapshot()?);
+        Ok(newest.filter(|newest| *newest > last).map(|newest| ZxidRange { first: Zxid(last.0 + 1), last: newest }))
+    }
+
     /// What the log has behind the last transaction that was shipped.
     pub fn behind(&mut self) -> Result<Option<Behind>, ShipError> {
         let last = self.last();

@@ -110,16 +110,20 @@ pub struct ArchiveLag {
     pub cause: Option<String>,
 }
 
-/// The end of a member's log, of an epoch that is over: it may never have been committed, and only a transaction behind it shows that.
+/// What a member's server has and its archive has not, until something else is committed: the end of its log, of an epoch that is over, which
+/// may never have been committed, and only a transaction behind it shows that; or what the server was synced with and has not logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldBack {
     /// The first transaction that is not archived because of that.
     pub first: Zxid,
-    /// The last one of the log.
+    /// The last one.
     pub last: Zxid,
     /// For how many seconds its agent has seen that.
     pub seconds: u64,
+    /// Whether the log does not have it. Older agents do not look.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlogged: bool,
 }
 
 /// Whether a member ships to the archive, or why not.
@@ -287,7 +291,7 @@ mod tests {
     fn an_agent_that_says_nothing_of_what_it_holds_back_is_read_and_so_is_one_that_says_more_of_it() {
         let read = |text: &str| serde_json::from_str::<ArchiveState>(text).unwrap().held;
         assert_eq!(read(r#"{"reason":"shipping"}"#), None);
-        let held = HeldBack { first: Zxid(5), last: Zxid(7), seconds: 3 };
+        let held = HeldBack { first: Zxid(5), last: Zxid(7), seconds: 3, unlogged: false };
         let state = ArchiveState { held: Some(held), ..ArchiveState::of(ArchiveReason::Shipping) };
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(read(&text), Some(held));

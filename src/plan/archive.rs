@@ -156,7 +156,12 @@ fn trouble(id: ServerId, state: &ArchiveState, behind: bool) -> Option<String> {
         let cause = cause.map(|cause| format!(" (last error: {cause})")).unwrap_or_default();
         format!("behind by more than {} and {} of log{cause}", time(*seconds), size(*bytes))
     });
-    let held = state.held.filter(|_| state.reason == ArchiveReason::Shipping).map(|HeldBack { last, .. }| {
+    let held = state.held.filter(|_| state.reason == ArchiveReason::Shipping).map(|HeldBack { last, unlogged, .. }| {
+        if unlogged {
+            return format!(
+                "its server was synced up to {last:#} by a snapshot, without its log: what that has is in no archive of this member before something else is written and a base follows"
+            );
+        }
         format!(
             "holds back its log up to {last:#}, which only the next write can show to be committed: its epoch has ended, and nothing was written since"
         )

@@ -2,7 +2,8 @@
 //!
 //! A member cannot prove the end of an epoch that is over before a transaction follows on it (`archive::gate`), and does not archive it
 //! until then. After a restart of an ensemble that nobody writes to, acknowledged writes would be missing from the archive for ever. Opening a
-//! session is a transaction, needs no rights, and changes no znode.
+//! session is a transaction, needs no rights, and changes no znode. The same shows, and lets a base prove, what a member was synced with by a
+//! snapshot and has in no log.
 //!
 //! - It is done only where there is nothing to do but wait, a quorum serves, and somebody who ships holds something back: at rest there is no
 //!   session.
@@ -40,7 +41,7 @@ impl Prove {
         let members: Vec<String> = self.held.keys().map(ToString::to_string).collect();
         let who = if members.len() == 1 { "member" } else { "members" };
         format!(
-            "opening a session, since nothing was written after a change of the leader: with that write {who} {} can show which transactions are committed, and archive them",
+            "opening a session, since nothing was written after a change of the leader or a sync: with that write {who} {} can show which transactions are committed, and archive them",
             members.join(", ")
         )
     }
@@ -53,9 +54,9 @@ pub fn instead(step: &Step, view: &View<'_>) -> Option<Prove> {
         return None;
     }
     let from = view.committed()?.clone();
-    let due = |(id, epoch, HeldBack { last, seconds, .. }): (ServerId, u64, HeldBack)| {
+    let due = |(id, epoch, HeldBack { last, seconds, unlogged, .. }): (ServerId, u64, HeldBack)| {
         // What it says and in which epoch it serves are not of one moment.
-        let ended = last.epoch() < epoch;
+        let ended = unlogged || last.epoch() < epoch;
         (ended && seconds >= PATIENCE).then_some((id, last))
     };
     let held: BTreeMap<ServerId, Zxid> = archive::held_back(view).filter_map(due).collect();

@@ -249,6 +249,31 @@ async fn an_agent_says_that_nothing_leads_to_its_log_until_a_base_does() {
 /// The lag was 0 while nothing of the log was archived.
 #[tokio::test]
 #[ignore = "needs a store: `dev/test archive`"]
+async fn an_agent_whose_server_was_synced_without_its_log_says_so_at_rest_until_something_is_written() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let agent = Agent::start(&place, gateway.address).await;
+    agent.applies(at(1, 9));
+    let level = |state: ArchiveState| state.held.is_none() && state.lag.is_some_and(|lag| lag.seconds == 0);
+    until("all of it", async || agent.says().is_some_and(|state| state.last == Some(at(1, 9)) && level(state))).await;
+    fs::copy(place.data().join("snapshot.0"), place.data().join(format!("snapshot.{}", at(1, 20)))).unwrap();
+    agent.applies(at(1, 20));
+    let said = |state: ArchiveState| {
+        let held = state.held.filter(|held| held.unlogged && held.seconds > 1)?;
+        (state.lag?.seconds > 0).then_some((held.first, held.last))
+    };
+    until("what it was synced with", async || agent.says().and_then(said) == Some((at(1, 10), at(1, 20)))).await;
+    place.log(1, 21..=21, "b");
+    agent.applies(at(1, 21));
+    until("the next write", async || agent.says().is_some_and(|state| state.last == Some(at(1, 21)) && level(state)))
+        .await;
+    let words = agent.says().unwrap().words.unwrap();
+    assert!(words.contains("may be missing from its archive between 0x100000009 and 0x100000015"), "{words}");
+}
+
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
 async fn an_agent_says_what_it_holds_back_and_counts_it_in_the_lag_until_the_next_write() {
     let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
     let place = Place::new();

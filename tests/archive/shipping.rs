@@ -142,6 +142,33 @@ async fn the_end_of_an_epoch_that_is_over_is_held_and_the_next_write_of_anybody_
     assert_eq!(shipper.ship(at(2, 1), 2).await.unwrap(), Outcome::Idle);
 }
 
+/// A member that was stopped under writes, and synced by a snapshot, was said to have archived everything until somebody wrote.
+#[tokio::test]
+async fn what_a_server_was_synced_with_and_has_not_logged_is_known_before_anything_is_written() {
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let mut shipper = place.shipper().await.unwrap();
+    shipper.ship(at(1, 9), 1).await.unwrap();
+    assert_eq!(shipper.unlogged().unwrap(), None);
+    let synced = |counter: u64| {
+        let path = place.data().join(format!("snapshot.{}", at(1, counter)));
+        fs::write(path, Tree::initial().write(Vec::new()).unwrap()).unwrap();
+    };
+    // Servers write one after so many transactions.
+    synced(9);
+    assert_eq!(shipper.unlogged().unwrap(), None);
+    synced(20);
+    assert!(!shipper.has_more().unwrap());
+    assert_eq!(shipper.unlogged().unwrap(), Some(range(1, 10, 20)));
+    // Nobody knows better after a restart.
+    assert_eq!(place.shipper().await.unwrap().unlogged().unwrap(), Some(range(1, 10, 20)));
+    place.log(1, 21..=22, "b");
+    assert!(
+        matches!(shipper.ship(at(1, 22), 1).await.unwrap(), Outcome::Shipped { gap: Some(last), .. } if last == at(1, 9))
+    );
+    assert_eq!(shipper.unlogged().unwrap(), None);
+}
+
 /// A segment's worth of an epoch that has ended, or more, was held for ever by an agent that had not seen it being applied: the reading
 /// stopped before the transaction that proves it.
 #[tokio::test]

@@ -19,7 +19,7 @@ fn truth(seen: &mut Observation, id: u32) -> &mut menagerie::model::MemberTruth 
 
 /// A member that ships, and has held this back for so long.
 fn holds(seen: &mut Observation, id: u32, last: Zxid, seconds: u64) {
-    let held = Some(HeldBack { first: Zxid(5), last, seconds });
+    let held = Some(HeldBack { first: Zxid(5), last, seconds, unlogged: false });
     let lag = Some(ArchiveLag { seconds, bytes: 900, cause: None });
     truth(seen, id).archive = Some(ArchiveState { held, lag, ..ArchiveState::of(ArchiveReason::Shipping) });
 }
@@ -38,6 +38,35 @@ fn proves(seen: &Observation) -> Option<Prove> {
         Step::Prove(prove) => Some(prove),
         _ => None,
     }
+}
+
+#[test]
+fn what_a_member_was_synced_with_and_has_not_logged_is_said_and_something_is_written() {
+    let mut seen = archived().seen();
+    let Some(serving) = seen.members.values().find_map(|fact| match fact {
+        Fact::Known(truth) => match &truth.server {
+            ServerState::Serving(serving) => Some(serving.epoch),
+            _ => None,
+        },
+        Fact::Unknown(_) => None,
+    }) else {
+        panic!("nobody serves")
+    };
+    ships(&mut seen, 2);
+    // It is of the epoch in which the servers serve.
+    let last = Zxid(serving << 32 | 20);
+    holds(&mut seen, 1, last, 20);
+    assert_eq!(proves(&seen), None, "what is logged may be applied in a moment");
+    let archive = truth(&mut seen, 1).archive.as_mut().unwrap();
+    archive.held.as_mut().unwrap().unlogged = true;
+    let prove = proves(&seen).unwrap();
+    assert_eq!(prove.held, [(ServerId(1), last)].into());
+    let archiving = condition(&plan(&seen), "ContinuousArchiving");
+    assert!(
+        archiving.message.contains("synced up to") && archiving.message.contains("by a snapshot"),
+        "{}",
+        archiving.message
+    );
 }
 
 #[test]
