@@ -21,10 +21,12 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     printcolumn(name = "Ensemble", type_ = "string", json_path = ".spec.ensemble"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Completed\")].reason"),
     printcolumn(name = "Zxid", type_ = "string", json_path = ".status.zxid"),
     printcolumn(name = "Time", type_ = "string", json_path = ".status.time", description = "When its last transaction was"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expires"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity", priority = 1, description = "Of the ensemble: another one may have the same name now"),
     printcolumn(name = "Znodes", type_ = "integer", json_path = ".status.znodes", priority = 1),
     printcolumn(name = "Archive", type_ = "string", json_path = ".status.archive", priority = 1),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
@@ -39,6 +41,8 @@ use serde::{Deserialize, Serialize};
 pub struct ZooKeeperBackupSpec {
     /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive.
     #[schemars(length(min = 1, max = 50))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]
     pub ensemble: String,
 
     /// The point: a zxid such as "0x10000002a", or a time with its zone such as 2026-11-23T19:52:00Z. A zxid needs the quotes: YAML

@@ -58,6 +58,8 @@ use super::archive::S3Spec;
 pub struct ZooKeeperRestoreSpec {
     /// The `ZooKeeperEnsemble` in this namespace whose znodes are brought back.
     #[schemars(length(min = 1, max = 50))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]
     pub ensemble: String,
 
     /// The archive of another ensemble. Default: the ensemble's own.
@@ -75,6 +77,8 @@ pub struct ZooKeeperRestoreSpec {
     /// The `ZooKeeperBackup` in this namespace whose point it is. It is waited for until it is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("backup must be the name of a ZooKeeperBackup in this namespace: small letters, digits, '-' and '.'"))]
     pub backup: Option<String>,
 
     /// Whether the point is just before that transaction or time, to undo a known one. Default: false.

@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend"),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduleTime"),
     printcolumn(name = "Last", type_ = "string", json_path = ".status.lastBackup", description = "The backup that was made last"),
-    printcolumn(name = "Succeeded", type_ = "string", json_path = ".status.conditions[?(@.type==\"LastBackupSucceeded\")].status"),
+    printcolumn(name = "Last Success", type_ = "date", json_path = ".status.lastSuccessfulTime", description = "How long ago a backup was completed"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Scheduled\")].reason"),
+    printcolumn(name = "Succeeded", type_ = "string", json_path = ".status.conditions[?(@.type==\"LastBackupSucceeded\")].status", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 37")
         .message("metadata.name must be at most 37 characters: backups are named after it, with their time behind it")
@@ -59,6 +61,8 @@ pub struct ZooKeeperBackupScheduleSpec {
 pub struct BackupTemplate {
     /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive.
     #[schemars(length(min = 1, max = 50))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]
     pub ensemble: String,
 
     /// Days for which each of them is kept, failed ones too.

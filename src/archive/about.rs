@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::pins::is_name;
 use super::store::{Store, StoreError};
+use crate::model::names::is_name;
 
 const FORMAT: u32 = 1;
 const LONGEST: usize = 4 << 10;

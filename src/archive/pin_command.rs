@@ -4,13 +4,14 @@ use clap::Args;
 
 use super::chains;
 use super::command::ArchiveOptions;
-use super::pins::{self, NamedPin, PinError, is_name};
+use super::pins::{self, NamedPin, PinError};
 use super::prune;
 use super::retention::{self, Wish};
 use super::retention_command::{one, pins as points, read};
 use super::store::Store;
 use crate::cli::point::{PointArg, ago};
 use crate::cli::{CommandError, Exit, print_message};
+use crate::model::names::is_name;
 use crate::view::time::iso_text;
 use zookeeper_files::disk::Point;
 

@@ -15,7 +15,6 @@ use crate::view::time::iso_text;
 /// More than anybody names. Each costs a request in every run of `prune`. Those that are over count, and go in the next run.
 const MOST: usize = 100_000;
 const LONGEST: usize = 4 << 10;
-const LONGEST_NAME: usize = 253;
 const FORMAT: u32 = 1;
 
 /// A point with a name.
@@ -56,16 +55,6 @@ pub enum PinError {
     /// There is none of that name.
     #[error("the archive has no pin of the name {0}")]
     Missing(String),
-}
-
-/// Whether a text can be a pin's name.
-pub fn is_name(text: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let bytes = text.as_bytes();
-    (1..=LONGEST_NAME).contains(&bytes.len())
-        && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
-        && bytes.first().is_some_and(|b| letter(*b))
-        && bytes.last().is_some_and(|b| letter(*b))
 }
 
 impl NamedPin {
@@ -167,19 +156,4 @@ pub async fn take_back(store: &Store, identity: &str, name: &str) -> Result<(), 
         return Err(PinError::Missing(name.to_owned()));
     }
     Ok(store.delete(&path).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_that_an_object_of_kubernetes_may_have() {
-        for name in ["before-upgrade", "a", "3.9.5", "0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a11"] {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["", "-a", "a-", "A", "a/b", "..", "a b", &"a".repeat(254)] {
-            assert!(!is_name(name), "{name}");
-        }
-    }
 }

@@ -59,6 +59,19 @@ pub const DATA_VOLUME: &str = "data";
 /// The controller of `CronJobs` adds a number to the name, and names of Jobs are labels.
 const LONGEST_CRON_JOB: usize = 52;
 
+/// The longest name of an object.
+const LONGEST_NAME: usize = 253;
+
+/// Whether an object of Kubernetes can have this name, and so a pin of an archive.
+pub fn is_name(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    (1..=LONGEST_NAME).contains(&bytes.len())
+        && bytes.iter().all(|b| letter(*b) || matches!(b, b'-' | b'.'))
+        && bytes.first().is_some_and(|b| letter(*b))
+        && bytes.last().is_some_and(|b| letter(*b))
+}
+
 /// Names derived from an ensemble's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -172,6 +185,16 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_one_that_an_object_of_kubernetes_may_have() {
+        for name in ["before-upgrade", "a", "3.9.5", "0b5c7e0c-6f3e-4a53-9d0e-2f7b4f0f2a11"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "-a", "a-", "A", "a/b", "..", "a b", "a?x=1", "a%2e", &"a".repeat(254)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_name_of_a_cron_job_is_never_longer_than_kubernetes_allows() {

@@ -60,6 +60,12 @@ pub fn born<'a>(name: &str, found: Option<&'a EnsembleFacts>) -> Result<Born<'a>
     Ok(Born { facts, identity })
 }
 
+/// Where an ensemble archives to.
+pub fn archive<'a>(name: &str, facts: &'a EnsembleFacts) -> Result<&'a (ArchivePlace, Option<String>), Obstacle> {
+    let text = || format!("ensemble {name} has no spec.archive: give it one");
+    facts.archive.as_ref().ok_or_else(|| Obstacle("NoArchive", text()))
+}
+
 /// What is said where an ensemble needs a quorum, and has none.
 pub fn quorum(name: &str, facts: &EnsembleFacts) -> Result<(), Obstacle> {
     let text = || format!("no quorum of ensemble {name} serves: its conditions say why");

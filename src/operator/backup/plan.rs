@@ -122,10 +122,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";
         return Err(Obstacle("EnsembleReplaced", text.to_owned()));
     }
-    let Some((place, secret)) = &facts.archive else {
-        let text = format!("ensemble {ensemble} has no spec.archive: give it one");
-        return Err(Obstacle("NoArchive", text));
-    };
+    let (place, secret) = subject::archive(ensemble, facts)?;
     if seen.status.archive.as_ref().is_some_and(|before| *before != place.described()) {
         let text = "the ensemble's archive is another one than the backup was begun in: create another ZooKeeperBackup";
         return Err(Obstacle("ArchiveMoved", text.to_owned()));

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::kept::{kept, of_custom};
 use super::timeout::{ApiError, within};
 use crate::model::Live;
-use crate::model::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::model::names::{MANAGED_BY, MANAGED_BY_LABEL, is_name};
 use crate::model::observed::{Kind, ObjectKey, ResourceInfo};
 use crate::model::words::{NAMED, QUOTE, cut};
 
@@ -42,6 +42,10 @@ pub async fn fresh<K>(
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
+    // A name is a part of the address that is asked: with a '/', '?' or '..' in it, another object would be read. Nothing is called so.
+    if !is_name(name) {
+        return Ok(Fresh::Gone);
+    }
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<K>(&()));
     let read = async { api.get_opt(name).await };
     let found = whole(format!("read {word} {name}"), read, |object: DynamicObject| {

@@ -261,6 +261,12 @@ async fn a_second_kind_needs_its_own_observe_plan_and_act_and_nothing_else() {
     assert!(said.contains("cannot be decoded") && said.contains("spec.path"), "{said}");
     assert_eq!(context.memories.count(), 1, "it may be corrected");
 
+    // Another object's address.
+    for name in ["t/status", "t?x=1", "../tenants/t", "t "] {
+        let read = super::read::fresh::<Tenant>(&context.kit.client, ("tenant", "ns", name), &[]).await.unwrap();
+        assert!(matches!(read, super::read::Fresh::Gone), "{name}");
+    }
+
     objects().at.remove(TENANT);
     assert_eq!((once().await.unwrap(), context.memories.count()), (Action::await_change(), 0));
     assert!(metrics::text(&registry).contains(r#"reconciles_total{kind="error"} 1"#));

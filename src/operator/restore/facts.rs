@@ -50,4 +50,6 @@ pub struct BackupPoint {
     pub archive: Option<String>,
     /// The point.
     pub zxid: Option<String>,
+    /// Whether it is of now, and was created after the restore: it has what the restore was to bring back the loss of.
+    pub younger: bool,
 }

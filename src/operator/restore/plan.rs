@@ -271,10 +271,18 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
         return seen.spec.at.clone().ok_or_else(none);
     };
     let Some(backup) = &seen.backup else {
-        let text = format!("there is no ZooKeeperBackup {name} in this namespace: create it");
+        let text = format!(
+            "there is no ZooKeeperBackup {name} in this namespace: is that its name? If it was deleted, its point may still be in the archive: create another ZooKeeperRestore with at (menagerie archive stat shows the points that are pinned)"
+        );
         return Err(Obstacle("BackupNotFound", text));
     };
-    let BackupPoint { phase, message, identity, archive: place, zxid } = backup;
+    if backup.younger {
+        let text = format!(
+            "ZooKeeperBackup {name} was created after this restore, and keeps what is there now: create another ZooKeeperRestore if that is meant, or one with at for an earlier point"
+        );
+        return Err(Obstacle("BackupYounger", text));
+    }
+    let BackupPoint { phase, message, identity, archive: place, zxid, younger: _ } = backup;
     match (phase, zxid) {
         (BackupPhase::Failed, _) => {
             Err(Obstacle("BackupFailed", format!("ZooKeeperBackup {name} has failed: {message}")))

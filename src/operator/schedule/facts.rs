@@ -31,6 +31,8 @@ pub struct Seen {
     pub last: Option<BackupFacts>,
     /// What has the name of the backup that is due.
     pub taken: Option<BackupFacts>,
+    /// What a backup of now would wait for: a reason, and a sentence.
+    pub obstacle: Option<(&'static str, String)>,
     /// The words with which the API server refused the last write.
     pub refused: Option<String>,
 }

@@ -23,6 +23,7 @@ use super::kit::status;
 use super::kit::step::Step;
 use super::kit::timeout::ApiError;
 use super::kit::write;
+use super::subject::{self, Obstacle};
 use crate::api::{BackupPhase, ScheduleStatus, ZooKeeperBackup, ZooKeeperBackupSchedule, ZooKeeperBackupSpec};
 use crate::model::names::{SCHEDULE_LABEL, SCHEDULED_BY_ANNOTATION};
 use crate::model::observed::Kind;
@@ -121,8 +122,13 @@ async fn observe(context: &Context, schedule: &ZooKeeperBackupSchedule) -> Resul
         status: schedule.status.clone().unwrap_or_default(),
         last: None,
         taken: None,
+        obstacle: None,
         refused,
     };
+    let ensemble = &schedule.spec.backup.ensemble;
+    let found = subject::read(&context.kit.client, &seen.namespace, ensemble).await?;
+    let obstacle = subject::born(ensemble, found.as_ref()).and_then(|born| subject::archive(ensemble, born.facts));
+    seen.obstacle = obstacle.err().map(|Obstacle(reason, words)| (reason, words));
     if let Some(last) = seen.status.last_backup.clone() {
         seen.last = backup(context, &seen, &last).await?.filter(|last| last.ours);
     }
@@ -178,11 +184,17 @@ async fn act(context: &Context, namespace: &str, name: &str, step: &Step) -> Res
     answer
 }
 
+/// Whether a person has to do something. An ensemble that is just being made has not been born yet.
+fn wrong(reason: &str) -> bool {
+    let hindered = ["EnsembleNotFound", "EnsembleInvalid", "NoArchive"];
+    matches!(reason, "InvalidSchedule" | "BackupRefused" | "NameTaken" | "Failed") || hindered.contains(&reason)
+}
+
 /// The status when it changes, and an Event when a condition has another reason.
 async fn report(context: &Context, schedule: &ZooKeeperBackupSchedule, decision: &Decision) -> Result<(), ApiError> {
     let before = schedule.status.as_ref().map_or(&[][..], |status| &status.conditions);
     for condition in &decision.conditions {
-        let wrong = matches!(condition.reason, "InvalidSchedule" | "BackupRefused" | "NameTaken" | "Failed");
+        let wrong = wrong(condition.reason);
         if !status::said_before(before, condition, wrong) {
             info!(reason = condition.reason, note = condition.message, "schedule");
             context.kit.events.tell(condition, wrong, "Schedule", &schedule.object_ref(&())).await;

@@ -120,7 +120,13 @@ pub fn plan(seen: &Seen) -> Decision {
         return rest(Step::Rest, status, scheduled(ConditionStatus::False, "Suspended", text));
     }
     let follows = next.map_or("there is no next time".to_owned(), |next| format!("the next is due at {next}"));
-    let yes = |reason, text| scheduled(ConditionStatus::True, reason, text);
+    // It is made all the same when it is due: what is missing may be there by then, and one that waits shows that none was made.
+    let yes = |reason, text| match &seen.obstacle {
+        Some((hindered, words)) if reason == "Scheduled" => {
+            scheduled(ConditionStatus::False, hindered, format!("{text}, and would wait: {words}"))
+        }
+        _ => scheduled(ConditionStatus::True, reason, text),
+    };
     let Some(due) = due(seen) else { return rest(Step::Rest, status, yes("Scheduled", follows)) };
     let made = ScheduleStatus {
         last_schedule_time: Some(Time(due.at)),

@@ -198,9 +198,12 @@ fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
         identity: Some("one".to_owned()),
         archive: Some("s3://backups".to_owned()),
         zxid: None,
+        younger: false,
     };
     seen.backup = Some(backup.clone());
     assert_eq!(reason(&seen), (RestorePhase::Pending, "BackupUnfinished"));
+    seen.backup = Some(BackupPoint { younger: true, ..backup.clone() });
+    assert_eq!(reason(&seen), (RestorePhase::Pending, "BackupYounger"), "a deleted one was made again, and is of now");
     backup = BackupPoint { phase: BackupPhase::Completed, zxid: Some("0x10000002a".to_owned()), ..backup };
     seen.backup = Some(backup.clone());
     let args = created(&plan(&seen)).json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();

@@ -25,6 +25,7 @@ fn seen(spec: Value) -> Seen {
         status: ScheduleStatus::default(),
         last: None,
         taken: None,
+        obstacle: None,
         refused: None,
     }
 }
@@ -50,6 +51,21 @@ fn created(decision: &Decision) -> &str {
 
 fn said(decision: &Decision) -> [(&'static str, &'static str); 2] {
     [0, 1].map(|at| (decision.conditions[at].status.as_str(), decision.conditions[at].reason))
+}
+
+#[test]
+fn what_the_next_backup_would_wait_for_is_said_before_it_is_due_and_it_is_made_all_the_same() {
+    let mut seen = seen(json!({}));
+    seen.obstacle = Some(("NoArchive", "ensemble zk has no spec.archive: give it one".to_owned()));
+    let decision = plan(&seen);
+    assert_eq!((created(&decision), said(&decision)[0]), ("nightly-202611210300", ("False", "NoArchive")));
+    let message = &decision.conditions[0].message;
+    assert_eq!(
+        message,
+        "the next is due at 2026-11-22T03:00:00Z, and would wait: ensemble zk has no spec.archive: give it one"
+    );
+    seen.spec.suspend = Some(true);
+    assert_eq!(said(&plan(&seen))[0], ("False", "Suspended"));
 }
 
 #[test]
