@@ -278,6 +278,10 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
             if wanted(member, folders).await?.as_ref() != Some(&now) {
                 return Ok(());
             }
+            // Between two looks that are far apart, what is not archived grows older all the same.
+            if interval > LOOK_AGAIN && pause.is_zero() && !failing(member) {
+                shipper = grown_older(member, shipper, &mut lag, &held).await?;
+            }
         }
         if more {
             due = Instant::now();
@@ -285,6 +289,19 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
             sleep_until((checked + LOOK_AGAIN).min(due)).await;
         }
     }
+}
+
+/// Says how far it is behind, and for how long something is held back, without a look that ships anything.
+async fn grown_older(member: &Member, shipper: Shipper, lag: &mut Lag, held: &Held) -> Result<Shipper, NotShipping> {
+    let (mut shipper, more) = step(shipper, |shipper, _| shipper.has_more()).await?;
+    if more.is_ok_and(|more| more) {
+        (shipper, ()) = measure(shipper, lag, None).await?;
+    }
+    if let Some(before) = member.archiving.state() {
+        let (lag, held) = (lag.said(), held.said(Instant::now()));
+        member.archiving.say(Some(ArchiveState { lag, held, ..before }));
+    }
+    Ok(shipper)
 }
 
 /// What was said stays, but for the lag.

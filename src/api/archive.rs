@@ -25,6 +25,9 @@ pub struct ArchiveSpec {
     pub retention: Option<RetentionSpec>,
 }
 
+/// What CronJobs of Kubernetes know of cron: a schedule that is refused later stops everything else of the ensemble.
+const SCHEDULE: &str = r"self.matches('(?i)^ *([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]{1,3})?(,([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]{1,3})?)* +([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[0-9]{1,3})?(,([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[0-9]{1,3})?)* +([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[0-9]{1,3})?(,([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[0-9]{1,3})?)* +([*]|(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(-(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC))?)(/[0-9]{1,3})?(,([*]|(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(-(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC))?)(/[0-9]{1,3})?)* +([*]|([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT)(-([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT))?)(/[0-9]{1,3})?(,([*]|([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT)(-([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT))?)(/[0-9]{1,3})?)* *$')";
+
 /// How long what is archived is kept, and what deletes the rest.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -44,8 +47,8 @@ pub struct RetentionSpec {
     /// follows from the ensemble's identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 128))]
-    #[x_kube(validation = kube::core::Rule::new(r"self.matches('^ *[^ ]+( +[^ ]+){4} *$')")
-        .message("retention.schedule must be a cron expression of five fields such as \"30 3 * * *\": minute, hour, day of month, month, day of week"))]
+    #[x_kube(validation = kube::core::Rule::new(SCHEDULE)
+        .message("retention.schedule must be a cron expression of five fields such as \"30 3 * * *\": minute (0 to 59), hour (0 to 23), day of month (1 to 31), month (1 to 12), day of week (0 to 6, Sunday is 0); each *, a number or a name, a range, or several of them with ',', and steps with '/'"))]
     pub schedule: Option<String>,
     /// Whether no run begins for now. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

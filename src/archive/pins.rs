@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use zookeeper_files::ids::Zxid;
 
 use super::retention::Pin;
-use super::store::{Put, Store, StoreError};
+use super::store::{Listed, Put, Store, StoreError};
 use crate::view::time::iso_text;
 
 /// More than anybody names. Each costs a request in every run of `prune`. Those that are over count, and go in the next run.
 const MOST: usize = 100_000;
+/// More than that is an error of its own.
+const MOST_LISTED: usize = 1_000_000;
 const LONGEST: usize = 4 << 10;
 const FORMAT: u32 = 1;
 
@@ -139,14 +141,38 @@ pub async fn all(store: &Store, identity: &str) -> Result<Vec<NamedPin>, PinErro
     Ok(pins)
 }
 
-/// Deletes a pin that is over. Its name is of no use to anybody else: it is create-only.
-pub async fn drop_over(store: &Store, identity: &str, pin: &NamedPin) -> Result<(), StoreError> {
-    store.delete(&path(identity, &pin.name)).await
+/// A pin as it is stored: one that was taken back and made again is another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredPin {
+    name: String,
+    bytes: u64,
+    stored: i64,
 }
 
-/// The names of all pins, which one request tells.
-pub async fn names(store: &Store, identity: &str) -> Result<BTreeSet<String>, StoreError> {
-    Ok(store.names(&folder(identity)).await?.into_iter().collect())
+impl StoredPin {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// All pins as they are stored, which one request tells.
+pub async fn listed(store: &Store, identity: &str) -> Result<BTreeSet<StoredPin>, StoreError> {
+    let mut all = BTreeSet::new();
+    let mut take = |Listed { name, bytes, stored }: Listed| {
+        all.insert(StoredPin { name, bytes, stored });
+    };
+    store.entries(&folder(identity), MOST_LISTED, &mut take).await?;
+    Ok(all)
+}
+
+/// Deletes a pin that is over, unless another one has its name by now; whether it did.
+pub async fn drop_over(store: &Store, identity: &str, pin: &NamedPin) -> Result<bool, StoreError> {
+    match read(store, identity, &pin.name).await {
+        Ok(Some(there)) if there == *pin => store.delete(&path(identity, &pin.name)).await.map(|()| true),
+        Err(PinError::Store(error)) => Err(error),
+        Ok(_) | Err(_) => Ok(false),
+    }
 }
 
 /// Takes a pin back.

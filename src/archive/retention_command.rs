@@ -11,7 +11,8 @@ use crate::archive::chains;
 use crate::archive::command::{ArchiveOptions, nothing, several};
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
-use crate::archive::prune::{self, Decision, News, PruneError, Pruner, Tally};
+use crate::archive::prune::{self, Decision, PruneError};
+use crate::archive::pruner::{News, Pruner, Tally};
 use crate::archive::reach::{self, Told};
 use crate::archive::retention::{self, Catalogue, ChainLog, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, View};
@@ -188,7 +189,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     let pins = pins(&store, identity, &catalogue, &options.pin, &mut damaged).await?;
     let wanted = (options.keep, pins, now);
     let decided = prune::decide(&store, identity, catalogue, wanted, options.delete, &mut damaged).await?;
-    let Decision { catalogue, wish, named, over, plan, known: _ } = &decided;
+    let Decision { catalogue, wish, named, over, plan, known: _, floor: _ } = &decided;
     let given = options.pin.iter().map(|pin| point_text(pin.0));
     let names: Vec<String> = given.chain(named.iter().map(NamedPin::text)).collect();
     let view = View { identity, about: None, catalogue, plan, wish, pins: &names };

@@ -19,6 +19,7 @@ use crate::agent::client;
 use crate::archive::collect::Collection;
 use crate::archive::pins::{self, NamedPin, PinError};
 use crate::archive::prune;
+use crate::archive::pruner::HEARD;
 use crate::archive::retention::Pin;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::tree::{Built, tree_at};
@@ -79,13 +80,18 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
     let store = options.archive.open()?;
     let identity = &options.archive.identity;
     // An earlier pod may have chosen it.
-    let zxid = match pins::read(&store, identity, &options.pin).await.map_err(unpinned)? {
-        Some(pin) => pin.to,
-        None => chosen(options, &store, &work).await?,
+    let (zxid, made) = match pins::read(&store, identity, &options.pin).await.map_err(unpinned)? {
+        Some(pin) => (pin.to, pin.made),
+        None => (chosen(options, &store, &work).await?, prune::now()),
     };
     let until = options.until.map(Timestamp::as_millisecond);
-    let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, prune::now()).until(until);
+    let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, made).until(until);
     pins::keep(&store, identity, &pin).await.map_err(unpinned)?;
+    if options.at.is_some() {
+        // A run of prune that deletes just now may not have seen the pin: what it takes is gone before the point is proved.
+        let since = u64::try_from(prune::now().saturating_sub(made)).unwrap_or_default();
+        sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;
+    }
     info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
     match build(&store, identity, Point::Zxid(zxid), &work).await {
         Ok(built) => {

@@ -6,7 +6,8 @@ use tracing::info;
 
 use super::Ended;
 use super::archive_options::ArchiveOptions;
-use crate::archive::prune::{self, Decision, News, PruneError, Pruner, Tally};
+use crate::archive::prune::{self, Decision, PruneError};
+use crate::archive::pruner::{News, Pruner, Tally};
 use crate::archive::{catalogue, chains};
 use crate::cli::print_message;
 use crate::model::report::{Pruned, Report};

@@ -14,6 +14,8 @@ const CONTINUOUS_ARCHIVING: &str = "ContinuousArchiving";
 const HOUR: i64 = 3600;
 /// In seconds: a copy that is older is `Behind`. A segment goes out each second, and an election takes less.
 const LATE: u64 = 60;
+/// In seconds, besides a longer interval that was asked for.
+const AFTER_INTERVAL: u64 = 30;
 
 /// True while any member that serves ships and is not far behind. `Behind` is False and not True with a word: who watches the status
 /// asks whether the archive has what was committed, and it has not, whatever the cause; `None` where there is no archive.
@@ -23,7 +25,8 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
     // Whoever does not serve proves no commit, and so ships nothing new.
     let serves = |id| view.member(id).report.is_some_and(|report| matches!(report.server, ServerState::Serving(_)));
     let shipping = |state: &ArchiveState| state.reason == ArchiveReason::Shipping;
-    let behind = |state: &ArchiveState| state.lag.as_ref().is_some_and(|lag| lag.seconds > LATE);
+    let late = LATE.max(u64::from(config.interval_seconds) + AFTER_INTERVAL);
+    let behind = |state: &ArchiveState| state.lag.as_ref().is_some_and(|lag| lag.seconds > late);
     let able = || said.iter().filter(|(id, state)| shipping(state) && serves(*id)).map(|(_, state)| *state);
     // Who has just begun has not compared its log with the archive yet, which may lack all of it.
     let try_to = able().filter(|state| state.lag.is_some()).count();

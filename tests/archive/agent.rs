@@ -44,6 +44,11 @@ pub struct Agent {
 impl Agent {
     /// That ships to the store at this address.
     pub async fn start(place: &Place, store: SocketAddr) -> Self {
+        Self::start_each(place, store, 1).await
+    }
+
+    /// The same, which looks at the log so many seconds after the last time.
+    pub async fn start_each(place: &Place, store: SocketAddr, seconds: u32) -> Self {
         let applied = Arc::new(AtomicU64::new(0));
         let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = admin.local_addr().unwrap();
@@ -72,7 +77,7 @@ impl Agent {
         let folder = tempfile::tempdir().unwrap();
         let (seed, credentials) = (folder.path().join("seed"), folder.path().join("keys"));
         let config = json!({
-            "target": format!("s3://{BUCKET}/zookeeper/a"), "endpoint": format!("http://{store}"), "credentials": true, "members": [2], "intervalSeconds": 1,
+            "target": format!("s3://{BUCKET}/zookeeper/a"), "endpoint": format!("http://{store}"), "credentials": true, "members": [2], "intervalSeconds": seconds,
         });
         write(seed.join("archive.json"), &config.to_string());
         let charter = json!({
@@ -270,6 +275,22 @@ async fn an_agent_whose_server_was_synced_without_its_log_says_so_at_rest_until_
         .await;
     let words = agent.says().unwrap().words.unwrap();
     assert!(words.contains("may be missing from its archive between 0x100000009 and 0x100000015"), "{words}");
+}
+
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn what_is_not_archived_grows_older_between_two_looks_that_are_far_apart() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let place = Place::new();
+    place.log(1, 1..=9, "a");
+    let agent = Agent::start_each(&place, gateway.address, 3600).await;
+    agent.applies(at(1, 9));
+    until("the first look", async || agent.says().is_some_and(|state| state.last == Some(at(1, 9)))).await;
+    place.log(1, 10..=11, "b");
+    agent.applies(at(1, 11));
+    let late = |state: ArchiveState| state.lag.is_some_and(|lag| lag.seconds > 0 && lag.bytes > 0);
+    until("its age", async || agent.says().is_some_and(late)).await;
+    assert_eq!(agent.says().unwrap().last, Some(at(1, 9)));
 }
 
 #[tokio::test]

@@ -10,6 +10,11 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
         let long = "a".repeat(51);
         let cases: Vec<(&str, Value, &str)> = vec![
             ("zk", json!({"replicas": 0}), "replicas must be between 1 and 15"),
+            (
+                "zk",
+                json!({"replicas": 3, "archive": {"s3": {"bucket": "backups"}, "retention": {"keepDays": 3, "schedule": "0 25 * * *"}}}),
+                "retention.schedule must be a cron expression of five fields",
+            ),
             ("zk", json!({"replicas": 16}), "replicas must be between 1 and 15"),
             ("zk", json!({"replicas": 3, "version": "latest"}), "version must be a ZooKeeper version"),
             ("zk", json!({"replicas": 3, "version": "3.7.2"}), "version must be 3.8.0 or later"),

@@ -29,6 +29,21 @@ fn condition(seen: &Observation) -> Option<UntimedCondition> {
 }
 
 #[test]
+fn an_archive_that_is_to_be_looked_after_seldom_is_behind_only_after_that() {
+    let mut world = archived();
+    world.spec.archive.as_mut().unwrap().interval_seconds = Some(900);
+    world.settle();
+    let mut seen = world.seen();
+    for (seconds, reason) in [(930, "Shipping"), (931, "Behind")] {
+        for id in [1, 2] {
+            says(&mut seen, id, ArchiveReason::Shipping, None);
+            lags(&mut seen, id, seconds, 900);
+        }
+        assert_eq!(condition(&seen).unwrap().reason, reason);
+    }
+}
+
+#[test]
 fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_words() {
     let world = archived();
     let mut seen = world.seen();
