@@ -88,6 +88,8 @@ pub struct PodFacts {
     pub starting: bool,
     /// Whether our container has ended well, whatever else is in the pod.
     pub done: bool,
+    /// Why the pod before it ended: what it waited for may be the same.
+    pub earlier: Option<String>,
 }
 
 /// Where a Job is that has not brought yet what it is for.
@@ -118,7 +120,8 @@ impl JobFacts {
         let error = pod.as_ref().and_then(|pod| pod.report.as_ref()?.error.clone());
         let trouble = pod.as_ref().and_then(|pod| pod.trouble.clone());
         let refused = refused.as_ref().map(|words| format!("no pod of its Job is created: {words}"));
-        let why = error.or(trouble).or(refused);
+        let earlier = pod.as_ref().and_then(|pod| pod.earlier.clone());
+        let why = error.or(trouble).or(refused).or(earlier);
         match outcome {
             Outcome::Running | Outcome::Complete => Standing::Runs(why),
             Outcome::Failed { reason, message } => {
@@ -212,9 +215,16 @@ impl Jobs<'_> {
             pod.owner_references().iter().any(by).then(|| (since(pod), (uid, facts(pod, self.container, self.less))))
         };
         let pods = pages(&format!("list pods of Job {job}"), &api, named, ours).await?;
-        let newest = pods.into_iter().max_by_key(|(since, _)| *since);
-        Ok(newest.map(|(_, facts)| facts))
+        Ok(newest(pods.into_iter().map(|(since, (uid, facts))| (since, uid, facts)).collect()))
     }
+}
+
+/// The pod that was made last, with what the one before it that ended with an error has said.
+fn newest(mut pods: Vec<(i64, String, PodFacts)>) -> Option<(String, PodFacts)> {
+    pods.sort_by_key(|(since, ..)| *since);
+    let (_, uid, pod) = pods.pop()?;
+    let earlier = pods.into_iter().rev().find_map(|(_, _, before)| before.report.and_then(|report| report.error));
+    Some((uid, PodFacts { earlier, ..pod }))
 }
 
 /// What is known of a pod.
@@ -241,7 +251,7 @@ fn facts(pod: &Pod, name: &str, less: &str) -> PodFacts {
     let done = ended.is_some_and(|ended| ended.exit_code == 0);
     let begun = state.is_some_and(|state| state.running.is_some() || ended.is_some());
     let starting = !begun && trouble.is_none();
-    PodFacts { report: ended.and_then(report), trouble, name: pod.name_any(), starting, done }
+    PodFacts { report: ended.and_then(report), trouble, name: pod.name_any(), starting, done, earlier: None }
 }
 
 /// A container that ended without a report.
@@ -336,6 +346,37 @@ mod tests {
         let refused = pod(&json!([container("backup", &waiting("ErrImagePull"))]));
         assert!(!refused.starting && refused.trouble.unwrap().contains("ErrImagePull"));
         assert!(!pod(&json!([container("backup", &json!({"running": {}}))])).starting);
+    }
+
+    #[test]
+    fn while_the_next_pod_runs_it_is_still_said_why_the_one_before_ended() {
+        let ended = |error: &str| {
+            let report = Some(Report { error: Some(error.to_owned()), ..Report::default() });
+            PodFacts { report, ..PodFacts::default() }
+        };
+        let pods = vec![(2, ended("the archive ends at 0x1")), (3, PodFacts::default()), (1, ended("no answer"))];
+        let pods = pods.into_iter().map(|(since, facts)| (since, since.to_string(), facts)).collect();
+        let (uid, pod) = newest(pods).unwrap();
+        assert_eq!((uid.as_str(), pod.earlier.as_deref()), ("3", Some("the archive ends at 0x1")));
+        let key = ObjectKey { kind: Kind::Job, name: "j".to_owned() };
+        let target = Target { key, uid: "u".to_owned(), resource_version: "1".to_owned() };
+        let reason = "DeadlineExceeded".to_owned();
+        for (outcome, expected) in [
+            (Outcome::Running, "the archive ends at 0x1"),
+            (
+                Outcome::Failed { reason, message: String::new() },
+                "the archive ends at 0x1; it had no more time: deadlineSeconds",
+            ),
+        ] {
+            let (target, pod) = (target.clone(), Some(pod.clone()));
+            let job = OwnJob { target, outcome, running: true, pod, active: true, refused: None };
+            let said = match JobFacts::Ours(Box::new(job)).standing("ZooKeeperBackup") {
+                Standing::Runs(why) => why.unwrap(),
+                Standing::Failed(why) => why,
+                Standing::Barred(..) => panic!("it is ours"),
+            };
+            assert_eq!(said, expected);
+        }
     }
 
     #[test]
