@@ -15,6 +15,9 @@ use crate::model::names::is_name;
 use crate::view::time::iso_text;
 use zookeeper_files::disk::Point;
 
+/// So many names are named in the place of one that there is not.
+const NEAR: usize = 5;
+
 #[derive(Args, Debug)]
 pub(super) struct PinOptions {
     #[command(flatten)]
@@ -98,7 +101,16 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
 pub(super) async fn unpin(options: &UnpinOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
     let identity = one(&store, &options.archive).await?;
-    pins::take_back(&store, &identity, &options.name).await?;
+    match pins::take_back(&store, &identity, &options.name).await {
+        // Those of backups have a uid behind the name that people know.
+        Err(error @ PinError::Missing(_)) => {
+            let near = |pin: &NamedPin| pin.name.starts_with(&options.name).then(|| pin.name.clone());
+            let near: Vec<String> = pins::all(&store, &identity).await?.iter().filter_map(near).take(NEAR).collect();
+            let near = if near.is_empty() { String::new() } else { format!("; it has {}", near.join(", ")) };
+            return Err(CommandError::Usage(format!("{error}{near}")));
+        }
+        taken => taken?,
+    }
     println!("{identity}: {} is no longer pinned; prune may delete what only it kept", options.name);
     Ok(Exit::Sound)
 }

@@ -164,6 +164,7 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
         }
         view.ensemble(&lines, last, options.archive.output, &mut to)?;
         view.bases(options.archive.output, &mut to)?;
+        view.pins(options.archive.output, &mut to)?;
         to.flush()?;
     }
     Ok(exit)
@@ -194,6 +195,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     let names: Vec<String> = given.chain(named.iter().map(NamedPin::text)).collect();
     let view = View { identity, about: None, catalogue, plan, wish, pins: &names };
     view.bases(options.archive.output, &mut to)?;
+    view.pins(options.archive.output, &mut to)?;
     view.cuts(options.archive.output, &mut to)?;
     for pin in over {
         print_message("note", &format!("pin {} is over: it keeps nothing", pin.text()));

@@ -14,6 +14,9 @@ use crate::cli::{CommandError, Output, Printer};
 use crate::view::time::iso_text;
 use zookeeper_files::ids::Zxid;
 
+/// So many pins are named beside a base.
+const NAMED: usize = 3;
+
 /// What there is of an ensemble, and what becomes of it.
 pub(super) struct View<'a> {
     pub(super) identity: &'a str,
@@ -105,6 +108,17 @@ struct BaseLine<'a> {
     /// As far as it is known by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PinLine<'a> {
+    identity: &'a str,
+    /// Its name, and the point.
+    pin: &'a str,
+    /// From which base its point is built. Without one, all log up to it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -241,7 +255,7 @@ impl View<'_> {
                     Reason::Window(until) | Reason::Younger(until) => *until,
                     _ => None,
                 });
-                ("kept", reasons.iter().map(|reason| self.reason(*reason)).collect(), until.filter(|_| !pinned))
+                ("kept", self.reasons(reasons), until.filter(|_| !pinned))
             }
             Fate::Retire => ("goes", vec!["its manifest now, the rest an hour later".to_owned()], None),
             Fate::Waits(until) => ("waits", vec!["it is retired, and goes then".to_owned()], Some(*until)),
@@ -264,6 +278,15 @@ impl View<'_> {
         }
     }
 
+    /// Its pins have lines of their own: a few are enough here.
+    fn reasons(&self, reasons: &[Reason]) -> Vec<String> {
+        let is_pin = |reason: &&Reason| matches!(reason, Reason::Pin(_));
+        let (pins, others): (Vec<&Reason>, Vec<&Reason>) = reasons.iter().partition(is_pin);
+        let more = pins.len().saturating_sub(NAMED);
+        let named = others.into_iter().chain(pins.into_iter().take(NAMED)).map(|reason| self.reason(*reason));
+        named.chain((more > 0).then(|| format!("{more} more pins"))).collect()
+    }
+
     fn reason(&self, reason: Reason) -> String {
         match reason {
             Reason::Newest => "it is the newest one that is whole".to_owned(),
@@ -277,14 +300,27 @@ impl View<'_> {
         }
     }
 
-    /// The log that goes.
-    pub(super) fn cuts(&self, output: Output, to: &mut Printer) -> Result<(), CommandError> {
-        for (name, base) in self.pins.iter().zip(&self.plan.pinned) {
-            if base.is_none() && output == Output::Human {
-                let text = format!("  pin {name}: there is no base before it, so all log up to it stays\n");
-                to.buffer.extend_from_slice(text.as_bytes());
+    /// The points that are kept by name, each on a line of its own: there may be a thousand, of backups.
+    pub(super) fn pins(&self, output: Output, to: &mut Printer) -> Result<(), CommandError> {
+        for (pin, base) in self.pins.iter().zip(&self.plan.pinned) {
+            let base = base.as_ref().map(|base| format!("{:#}", base.zxid));
+            match output {
+                Output::Json => to.json(&PinLine { identity: self.identity, pin, base })?,
+                Output::Human => {
+                    let from = base
+                        .map_or("there is no base before it, so all log up to it stays".to_owned(), |base| {
+                            format!("built from base {base}")
+                        });
+                    to.buffer.extend_from_slice(format!("  pin {pin}: {from}\n").as_bytes());
+                    to.line_done()?;
+                }
             }
         }
+        Ok(())
+    }
+
+    /// The log that goes.
+    pub(super) fn cuts(&self, output: Output, to: &mut Printer) -> Result<(), CommandError> {
         if self.catalogue.oldest_whole().is_none() && output == Output::Human {
             let text = "  there is no whole base: every point is built from the log alone, so all of it stays\n";
             to.buffer.extend_from_slice(text.as_bytes());

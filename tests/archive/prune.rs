@@ -251,6 +251,8 @@ async fn a_pin_keeps_its_point_until_its_own_end_and_is_deleted_after_it() {
     assert_eq!((before.named.len(), before.over.len()), (1, 0));
     let stat = run(&["archive", "stat", &target]);
     assert!(text(&stat).contains("pin nightly.u (0x100000003 until "), "{}", text(&stat));
+    let near = text(&run(&["archive", "unpin", &target, "--name", "nightly"]));
+    assert!(near.contains("no pin of the name nightly; it has nightly.u"), "{near}");
     carried_out(&store, 0).await;
     assert!(base(&place, 2).join("manifest").exists());
 
