@@ -33,7 +33,7 @@ use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::{Access, Store};
 use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ArchivePlace};
-use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
+use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, HeldBack, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
 use super::bases::Pace;
@@ -64,13 +64,41 @@ pub struct Archiving {
     state: Mutex<Option<ArchiveState>>,
     /// Of which archive it is said.
     place: Mutex<Option<String>>,
+    purged: Mutex<Purged>,
     stop: watch::Sender<bool>,
+}
+
+/// What is said of the purge beside that.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Purged {
+    /// What was deleted and is in no archive.
+    pub given_up: Option<GivenUp>,
+    /// Bytes that stay because they are not archived.
+    pub unarchived: Option<u64>,
+    /// Why the last purge ended before its end.
+    pub trouble: Option<String>,
 }
 
 impl Archiving {
     /// What it says now; `None` where this member archives nothing.
     pub fn state(&self) -> Option<ArchiveState> {
+        let state = self.shipped()?;
+        let Purged { given_up, unarchived, trouble } =
+            self.purged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = trouble.map(|why| format!("its logs are not purged: {why}"));
+        let words: Vec<_> = state.words.into_iter().chain(trouble).collect();
+        let words = (!words.is_empty()).then(|| words.join("; "));
+        Some(ArchiveState { given_up, unarchived, words, ..state })
+    }
+
+    /// The same without what the purge says.
+    pub(super) fn shipped(&self) -> Option<ArchiveState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the purge says from now on.
+    pub(super) fn purged(&self, purged: Purged) {
+        *self.purged.lock().unwrap_or_else(PoisonError::into_inner) = purged;
     }
 
     /// The agent is to end: no more bases, and what is on its way of one is broken off.
@@ -85,6 +113,7 @@ impl Archiving {
         if *known != place {
             *known = place;
             self.say(None);
+            self.purged(Purged::default());
         }
     }
 
@@ -164,7 +193,7 @@ async fn ship_once(member: &Arc<Member>, folders: &Folders, kept: &mut Kept) -> 
 fn say(member: &Member, error: &NotShipping, lag: Option<ArchiveLag>) {
     let text = error.to_string();
     let reason = error.reason();
-    let before = member.archiving.state();
+    let before = member.archiving.shipped();
     if !before.as_ref().is_some_and(|before| (before.reason, before.words.as_ref()) == (reason, Some(&text))) {
         warn!(%text, "archiving does not go on");
     }
@@ -177,16 +206,8 @@ fn say(member: &Member, error: &NotShipping, lag: Option<ArchiveLag>) {
 /// What is to be shipped where; `None` where there is no archive, or others ship.
 async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, NotShipping> {
     let (id, seed) = (member.id, folders.seed.clone());
-    let read = move || -> Result<Option<ArchiveConfig>, NotShipping> {
-        let text = match fs::read_to_string(seed.join(ARCHIVE_KEY)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|error| NotShipping::Disk(format!("cannot read {ARCHIVE_KEY}: {error}")))?,
-        };
-        let config: ArchiveConfig = serde_json::from_str(&text)
-            .map_err(|error| NotShipping::Config(format!("{ARCHIVE_KEY} is none that this version reads: {error}")))?;
-        Ok(Some(config).filter(|config| config.members.contains(&id)))
-    };
-    let Some(config) = on_a_thread(read).await?? else { return Ok(None) };
+    let config = on_a_thread(move || told(&seed)).await??;
+    let Some(config) = config.filter(|config| config.members.contains(&id)) else { return Ok(None) };
     member.archiving.about(&config.place);
     let folders = folders.clone();
     let read = move || {
@@ -195,6 +216,17 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
         Ok(Some(Wanted { whose, config, access }))
     };
     on_a_thread(read).await?
+}
+
+/// What the operator told all members of the archive, if there is one.
+pub(super) fn told(seed: &Path) -> Result<Option<ArchiveConfig>, NotShipping> {
+    let text = match fs::read_to_string(seed.join(ARCHIVE_KEY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|error| NotShipping::Disk(format!("cannot read {ARCHIVE_KEY}: {error}")))?,
+    };
+    let config = serde_json::from_str(&text)
+        .map_err(|error| NotShipping::Config(format!("{ARCHIVE_KEY} is none that this version reads: {error}")))?;
+    Ok(Some(config))
 }
 
 /// Ships until something else is wanted.
@@ -286,14 +318,14 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
 
 /// What was said stays, but for the lag.
 fn still(member: &Member, lag: Option<ArchiveLag>) {
-    if let Some(before) = member.archiving.state() {
+    if let Some(before) = member.archiving.shipped() {
         member.archiving.say(Some(ArchiveState { lag, ..before }));
     }
 }
 
 /// Whether it was said that nothing is shipped.
 fn failing(member: &Member) -> bool {
-    member.archiving.state().is_some_and(|state| state.reason != ArchiveReason::Shipping)
+    member.archiving.shipped().is_some_and(|state| state.reason != ArchiveReason::Shipping)
 }
 
 /// What one look at the log has shown.
@@ -392,7 +424,8 @@ fn say_shipping(member: &Member, shipper: &Shipper, said: &Said, lag: &Lag) {
     let starts = shipper.starts().or(said.bases.starts).filter(|_| said.bases.asked);
     let place = member.archiving.place();
     let (lag, held) = (lag.said(), said.held);
-    let state = ArchiveState { last, base, reason, words, lag, held, first, reaches, starts, place };
+    let shipping = ArchiveState::of(reason);
+    let state = ArchiveState { last, base, words, lag, held, first, reaches, starts, place, ..shipping };
     member.archiving.say(Some(state));
 }
 
