@@ -64,6 +64,8 @@ pub struct Archiving {
     state: Mutex<Option<ArchiveState>>,
     /// Of which archive it is said.
     place: Mutex<Option<String>>,
+    /// The last segment that the store has of this disk, as it said in this agent's life.
+    segment: Mutex<Option<ZxidRange>>,
     purged: Mutex<Purged>,
     stop: watch::Sender<bool>,
 }
@@ -96,6 +98,21 @@ impl Archiving {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The last segment that the store is known to have.
+    pub(super) fn segment(&self) -> Option<ZxidRange> {
+        *self.segment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, segment: Option<ZxidRange>) {
+        *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = segment;
+    }
+
+    /// What it says from now on, and what the store has.
+    pub(super) fn ships(&self, state: ArchiveState, segment: Option<ZxidRange>) {
+        self.has(segment);
+        self.say(Some(state));
+    }
+
     /// What the purge says from now on.
     pub(super) fn purged(&self, purged: Purged) {
         *self.purged.lock().unwrap_or_else(PoisonError::into_inner) = purged;
@@ -113,6 +130,7 @@ impl Archiving {
         if *known != place {
             *known = place;
             self.say(None);
+            self.has(None);
             self.purged(Purged::default());
         }
     }
@@ -426,7 +444,7 @@ fn say_shipping(member: &Member, shipper: &Shipper, said: &Said, lag: &Lag) {
     let (lag, held) = (lag.said(), said.held);
     let shipping = ArchiveState::of(reason);
     let state = ArchiveState { last, base, words, lag, held, first, reaches, starts, place, ..shipping };
-    member.archiving.say(Some(state));
+    member.archiving.ships(state, shipper.segment());
 }
 
 /// Lets a shipper do something on a thread of its own: it reads the disk.

@@ -19,9 +19,9 @@ use zookeeper_files::ids::{Zxid, ZxidRange};
 
 use crate::archive::purge::{Duty, Files, Log, Room, Snapshot, purge};
 use crate::model::archive::{ArchiveConfig, Purging};
-use crate::model::truth::{ArchiveReason, ArchiveState, GivenUp, ServerState};
+use crate::model::truth::{ArchiveReason, GivenUp, ServerState};
 
-use super::archive::{Folders, Purged, on_a_thread, told};
+use super::archive::{Archiving, Folders, Purged, on_a_thread, told};
 use super::member::{MOMENT, Member};
 
 /// How soon again.
@@ -92,11 +92,12 @@ async fn look(member: &Arc<Member>, folders: &Folders, config: &ArchiveConfig, p
     if !memory.served {
         return;
     }
-    let archived = archived(member.archiving.shipped().as_ref(), &place);
+    let archived = archived(&member.archiving, &place);
     let ships = config.members.contains(&member.id);
     let duty = if ships { Duty::Ships { archived, epoch } } else { Duty::Nothing };
     let keep = usize::try_from(snapshots).unwrap_or(usize::MAX);
     let done = on_a_thread(move || round(&folder, keep, duty, room(&folder))).await.map_err(|error| error.to_string());
+    let archived = archived.map(|segment| segment.last);
     memory.reached(archived);
     match done.and_then(|done| done) {
         Ok(Done { lost, kept, trouble }) => {
@@ -112,14 +113,15 @@ async fn look(member: &Arc<Member>, folders: &Folders, config: &ArchiveConfig, p
     }
 }
 
-/// Up to where the store has said that it has this member's log: `None` where the archive may be another one, or not this disk's.
-fn archived(state: Option<&ArchiveState>, place: &str) -> Option<Zxid> {
-    let state = state.filter(|state| state.place.as_deref() == Some(place))?;
+/// The last segment of this member's log that the store has said to have: `None` where the archive may be another one, or not this
+/// disk's.
+fn archived(archiving: &Archiving, place: &str) -> Option<ZxidRange> {
+    let state = archiving.shipped().filter(|state| state.place.as_deref() == Some(place))?;
     match state.reason {
         ArchiveReason::Shipping
         | ArchiveReason::TargetUnreachable
         | ArchiveReason::AccessDenied
-        | ArchiveReason::NoCredentials => state.last,
+        | ArchiveReason::NoCredentials => archiving.segment(),
         ArchiveReason::NoSuchBucket
         | ArchiveReason::Conflict
         | ArchiveReason::ArchiveDamaged

@@ -4,7 +4,8 @@
 //! log that may hold what follows the oldest of them, which is also what a leader syncs a follower with by DIFF. Where fewer are
 //! whole, nothing goes.
 //!
-//! **A member that ships** also keeps each log that is not wholly archived. While its archive ends in an epoch that is over, it keeps
+//! **A member that ships** also keeps each log that is not wholly archived, and the one with its last segment: by that an agent that
+//! starts again sees that the next one follows. While its archive ends in an epoch that is over, it keeps
 //! the snapshots since then as well: whether the end of an epoch was committed, the gate tells by the names of snapshots, and only
 //! if none of them is missing (`gate`). A snapshot that stays keeps the log behind it, so that each one can be replayed, and they go
 //! before the log, oldest first.
@@ -65,8 +66,8 @@ pub enum Duty {
     Nothing,
     /// It ships its log.
     Ships {
-        /// The last transaction that the store has of it, as far as that is known.
-        archived: Option<Zxid>,
+        /// The last segment that the store has of it, as far as that is known.
+        archived: Option<ZxidRange>,
         /// The epoch in which its server serves, if it does.
         epoch: Option<u64>,
     },
@@ -129,10 +130,10 @@ pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purg
     }
     let snapshots = files.snapshots[..step.snapshots].iter();
     let snapshots = snapshots.map(|snapshot| Going { path: snapshot.path.clone(), lost: None });
-    let logs = files.logs[..lost].iter().enumerate().map(|(at, log)| {
-        let lost = (at >= step.logs).then(|| files.unarchived(at, duty));
-        Going { path: log.path.clone(), lost }
-    });
+    let logs = files.logs[..lost]
+        .iter()
+        .enumerate()
+        .map(|(at, log)| Going { path: log.path.clone(), lost: files.unarchived(at, duty) });
     let goes = snapshots.chain(logs).collect();
     let logs = files.logs[lost..floor.max(lost)].iter().map(|log| log.bytes);
     let kept = files.snapshots[step.snapshots..below].iter().map(|snapshot| snapshot.bytes).chain(logs).sum();
@@ -143,7 +144,7 @@ pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purg
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
     snapshots: usize,
-    /// None of them is missing from the archive.
+    /// The archive has more than them.
     logs: usize,
     freed: u64,
 }
@@ -160,7 +161,7 @@ impl Files {
         match duty {
             Duty::Nothing => self.snapshots.len(),
             Duty::Ships { archived: None, .. } => 0,
-            Duty::Ships { archived: Some(archived), epoch } => {
+            Duty::Ships { archived: Some(ZxidRange { last: archived, .. }), epoch } => {
                 // Of the epoch that lasts, no end has to be proved yet.
                 if epoch.is_some_and(|epoch| archived.epoch() >= epoch) {
                     return self.snapshots.len();
@@ -195,17 +196,16 @@ impl Files {
     fn is_archived(&self, at: usize, duty: Duty) -> bool {
         match duty {
             Duty::Nothing => true,
-            Duty::Ships { archived, .. } => archived.is_some_and(|archived| archived >= self.end(at)),
+            Duty::Ships { archived, .. } => archived.is_some_and(|archived| archived.first > self.end(at)),
         }
     }
 
-    fn unarchived(&self, at: usize, duty: Duty) -> ZxidRange {
-        let first = self.logs[at].first;
-        let first = match duty {
-            Duty::Ships { archived: Some(archived), .. } => first.max(Zxid(archived.0.saturating_add(1))),
-            Duty::Ships { archived: None, .. } | Duty::Nothing => first,
-        };
-        ZxidRange { first, last: self.end(at).max(first) }
+    /// What a log may have and the archive has not.
+    fn unarchived(&self, at: usize, duty: Duty) -> Option<ZxidRange> {
+        let Duty::Ships { archived, .. } = duty else { return None };
+        let (first, last) = (self.logs[at].first, self.end(at));
+        let first = archived.map_or(first, |archived| first.max(Zxid(archived.last.0.saturating_add(1))));
+        (first <= last).then_some(ZxidRange { first, last })
     }
 }
 

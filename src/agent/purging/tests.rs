@@ -10,6 +10,7 @@ use super::*;
 use crate::agent::fixtures::nobody;
 use crate::agent::volume::Volume;
 use crate::model::ServerId;
+use crate::model::truth::ArchiveState;
 
 fn at(epoch: u64, counter: u64) -> Zxid {
     Zxid(epoch << 32 | counter)
@@ -56,8 +57,9 @@ impl Disk {
     }
 }
 
+/// A member whose last segment is of this one transaction.
 fn ships(archived: u64) -> Duty {
-    Duty::Ships { archived: Some(at(1, archived)), epoch: Some(1) }
+    Duty::Ships { archived: Some(ZxidRange::of(at(1, archived))), epoch: Some(1) }
 }
 
 /// With this many of its files too many: each takes a block.
@@ -70,7 +72,7 @@ fn lacking(disk: &Disk, files: u64) -> Option<Room> {
 fn a_member_that_ships_deletes_what_is_archived_and_keeps_the_rest_until_the_volume_fills() {
     let disk = Disk::of(6);
     let round = |archived, room| round(&disk.data(), 3, ships(archived), room).unwrap();
-    let first = round(10, lacking(&disk, 0));
+    let first = round(11, lacking(&disk, 0));
     assert_eq!(disk.left(), (vec![11, 21, 31, 41, 51], vec![30, 40, 50]));
     assert!(first.lost.is_none() && first.kept > 0, "{first:?}");
     let second = round(15, lacking(&disk, 1));
@@ -171,22 +173,21 @@ fn what_is_given_up_in_several_rounds_is_one_range_unless_something_was_archived
     assert_eq!(said(&memory), None);
 }
 
-#[test]
-fn what_another_archive_has_or_one_that_is_not_this_disks_is_not_known_to_be_archived() {
-    let state = |reason, place: &str| ArchiveState {
-        last: Some(Zxid(7)),
-        place: Some(place.to_owned()),
-        ..ArchiveState::of(reason)
+#[tokio::test]
+async fn what_another_archive_has_or_one_that_is_not_this_disks_is_not_known_to_be_archived() {
+    let member = Member::new(ServerId(1), nobody().await, Volume::at(Path::new("/nonexistent")), None);
+    let known = |reason, place: &str| {
+        let state = ArchiveState { place: Some("s3://a".to_owned()), ..ArchiveState::of(reason) };
+        member.archiving.ships(state, Some(ZxidRange::of(Zxid(7))));
+        archived(&member.archiving, place)
     };
-    let known = |reason| archived(Some(&state(reason, "s3://a")), "s3://a");
     for reason in [ArchiveReason::Shipping, ArchiveReason::TargetUnreachable, ArchiveReason::AccessDenied] {
-        assert_eq!(known(reason), Some(Zxid(7)), "{reason:?}");
+        assert_eq!(known(reason, "s3://a"), Some(ZxidRange::of(Zxid(7))), "{reason:?}");
     }
     for reason in [ArchiveReason::Conflict, ArchiveReason::NoSuchBucket, ArchiveReason::ArchiveDamaged] {
-        assert_eq!(known(reason), None, "{reason:?}");
+        assert_eq!(known(reason, "s3://a"), None, "{reason:?}");
     }
-    assert_eq!(archived(Some(&state(ArchiveReason::Shipping, "s3://b")), "s3://a"), None);
-    assert_eq!(archived(None, "s3://a"), None);
+    assert_eq!(known(ArchiveReason::Shipping, "s3://b"), None);
 }
 
 /// A start reads all of these files, and what is wrong with the volume is found out by `prepare`.

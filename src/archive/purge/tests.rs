@@ -57,8 +57,14 @@ fn files() -> impl Strategy<Value = Files> {
     })
 }
 
+/// A segment that ends there.
+fn segment(last: Zxid, span: u64) -> ZxidRange {
+    ZxidRange { first: Zxid(last.0 - span), last }
+}
+
 fn duty() -> impl Strategy<Value = Duty> {
-    let ships = (prop::option::weighted(0.8, zxid()), prop::option::weighted(0.8, 1_u64..4));
+    let segment = (zxid(), 0_u64..30).prop_map(|(last, span)| segment(last, span));
+    let ships = (prop::option::weighted(0.8, segment), prop::option::weighted(0.8, 1_u64..4));
     prop_oneof![1 => Just(Duty::Nothing), 4 => ships.prop_map(|(archived, epoch)| Duty::Ships { archived, epoch })]
 }
 
@@ -90,7 +96,7 @@ fn lacks(files: &Files, path: &PathBuf, duty: Duty) -> Option<ZxidRange> {
     let log = &files.logs[at];
     let last = log.last.unwrap_or_else(|| files.logs.get(at + 1).map_or(Zxid(u64::MAX), |next| Zxid(next.first.0 - 1)));
     let Duty::Ships { archived, .. } = duty else { return None };
-    let first = archived.map_or(log.first, |archived| log.first.max(Zxid(archived.0 + 1)));
+    let first = archived.map_or(log.first, |archived| log.first.max(Zxid(archived.last.0 + 1)));
     (first <= last).then_some(ZxidRange { first, last })
 }
 
@@ -125,6 +131,17 @@ proptest! {
         }
     }
 
+    /// Without it, the first segment of an agent that starts again did not follow on the last one.
+    #[test]
+    fn the_log_with_the_last_segment_stays_while_there_is_room(files in files(), keep in 3_usize..6, duty in duty()) {
+        let Duty::Ships { archived: Some(archived), .. } = duty else { return Ok(()) };
+        let gone = gone(&purge(&files, keep, duty, None));
+        for (at, log) in files.logs.iter().enumerate() {
+            let last = log.last.unwrap_or_else(|| files.logs.get(at + 1).map_or(Zxid(u64::MAX), |next| Zxid(next.first.0 - 1)));
+            prop_assert!(last < archived.first || !gone.contains(&log.path), "{log:?}");
+        }
+    }
+
     #[test]
     fn where_it_is_unknown_how_far_the_archive_reaches_all_stays(
         files in files(), keep in 3_usize..6, epoch in prop::option::of(1_u64..4),
@@ -148,9 +165,9 @@ proptest! {
     ) {
         let purge = purge(&files, keep, duty, room);
         let lacks = room.map_or(0, Room::lacks);
-        if let Some(at) = purge.goes.iter().rposition(|going| going.lost.is_some()) {
-            prop_assert_eq!(at, purge.goes.len() - 1, "the last of all");
-            prop_assert!(bytes(&files, &purge.goes[..at]) < lacks);
+        if let Some(at) = purge.goes.iter().position(|going| going.lost.is_some()) {
+            prop_assert!(purge.goes[at..].iter().all(|going| going.lost.is_some()), "after all others");
+            prop_assert!(bytes(&files, &purge.goes[..purge.goes.len() - 1]) < lacks);
         }
         let logs = purge.goes.iter().filter(|going| going.path.to_string_lossy().starts_with("log")).count();
         for (going, log) in purge.goes[purge.goes.len() - logs..].iter().zip(&files.logs) {
@@ -212,9 +229,9 @@ proptest! {
 
     #[test]
     fn the_more_is_archived_the_more_goes_and_the_less_is_given_up(
-        files in files(), keep in 3_usize..6, one in zxid(), other in zxid(), epoch in prop::option::of(1_u64..4), room in room(),
+        files in files(), keep in 3_usize..6, one in zxid(), other in zxid(), span in 0_u64..30, epoch in prop::option::of(1_u64..4), room in room(),
     ) {
-        let ships = |archived| Duty::Ships { archived: Some(archived), epoch };
+        let ships = |archived| Duty::Ships { archived: Some(segment(archived, span)), epoch };
         let (less, more) = (ships(one.min(other)), ships(one.max(other)));
         let (with_less, with_more) = (purge(&files, keep, less, None), purge(&files, keep, more, None));
         prop_assert!(gone(&with_less).is_subset(&gone(&with_more)) && with_less.kept >= with_more.kept);
@@ -264,23 +281,30 @@ fn hundreds() -> Files {
 #[test]
 fn a_log_goes_once_the_archive_has_its_last_transaction() {
     let files = hundreds();
-    let ships = |archived| Duty::Ships { archived: Some(at(1, archived)), epoch: Some(1) };
+    let ships = |archived| Duty::Ships { archived: Some(segment(at(1, archived), 9)), epoch: Some(1) };
     let goes = |archived| names(&purge(&files, 3, ships(archived), None));
     let snapshots = ["snapshot.100000000", "snapshot.100000064", "snapshot.1000000c8"];
     assert_eq!(goes(99), snapshots);
-    assert_eq!(goes(100)[3..], ["log.100000001"]);
+    assert_eq!(goes(109), snapshots, "the last segment begins in the first log");
+    assert_eq!(goes(110)[3..], ["log.100000001"]);
     assert_eq!(
         goes(600)[3..],
         ["log.100000001", "log.100000065"],
         "the third begins before the oldest snapshot of three"
     );
     assert_eq!(purge(&files, 3, ships(99), None).kept, 20);
+    let full = purge(&files, 3, ships(109), Some(Room { size: 1000, free: 60 }));
+    assert_eq!(
+        (names(&full)[3..].to_vec(), full.goes[3].lost),
+        (vec!["log.100000001".to_owned()], None),
+        "it is archived"
+    );
 }
 
 #[test]
 fn snapshots_by_which_the_gate_judges_an_epoch_that_is_over_stay_and_go_first_where_the_volume_fills() {
     let files = hundreds();
-    let ships = Duty::Ships { archived: Some(at(1, 150)), epoch: Some(2) };
+    let ships = Duty::Ships { archived: Some(segment(at(1, 150), 9)), epoch: Some(2) };
     assert_eq!(
         names(&purge(&files, 3, ships, None)),
         ["snapshot.100000000"],
@@ -304,7 +328,7 @@ fn snapshots_by_which_the_gate_judges_an_epoch_that_is_over_stay_and_go_first_wh
 #[test]
 fn a_log_whose_end_is_known_is_archived_by_that() {
     let mut files = folder(&[at(1, 0), at(3, 2), at(3, 5), at(3, 9)], &[at(1, 1), at(3, 1), at(3, 10)]);
-    let ships = Duty::Ships { archived: Some(at(1, 20)), epoch: Some(1) };
+    let ships = Duty::Ships { archived: Some(segment(at(1, 20), 9)), epoch: Some(1) };
     let full = Some(Room { size: 1000, free: 0 });
     let lost =
         |files: &Files| purge(files, 3, ships, full).goes.iter().filter_map(|going| going.lost).collect::<Vec<_>>();
