@@ -11,14 +11,13 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
@@ -32,8 +31,8 @@ use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::{Access, Store};
-use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ArchivePlace};
-use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, HeldBack, Point, ServerState};
+use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig};
+use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
 use super::bases::Pace;
@@ -57,92 +56,6 @@ const LONGEST_BASE_PAUSE: Duration = Duration::from_hours(1);
 /// For bases.
 const PACE: Pace =
     Pace { look: LOOK_AGAIN, soon: Duration::from_secs(1), pause: LONGEST_PAUSE, longest: LONGEST_BASE_PAUSE };
-
-/// What the member's agent says of its archive.
-#[derive(Debug, Default)]
-pub struct Archiving {
-    state: Mutex<Option<ArchiveState>>,
-    /// Of which archive it is said.
-    place: Mutex<Option<String>>,
-    /// The last segment that the store has of this disk, as it said in this agent's life.
-    segment: Mutex<Option<ZxidRange>>,
-    purged: Mutex<Purged>,
-    stop: watch::Sender<bool>,
-}
-
-/// What is said of the purge beside that.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Purged {
-    /// What was deleted and is in no archive.
-    pub given_up: Option<GivenUp>,
-    /// Bytes that stay because they are not archived.
-    pub unarchived: Option<u64>,
-    /// Why the last purge ended before its end.
-    pub trouble: Option<String>,
-}
-
-impl Archiving {
-    /// What it says now; `None` where this member archives nothing.
-    pub fn state(&self) -> Option<ArchiveState> {
-        let state = self.shipped()?;
-        let Purged { given_up, unarchived, trouble } =
-            self.purged.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let trouble = trouble.map(|why| format!("its logs are not purged: {why}"));
-        let words: Vec<_> = state.words.into_iter().chain(trouble).collect();
-        let words = (!words.is_empty()).then(|| words.join("; "));
-        Some(ArchiveState { given_up, unarchived, words, ..state })
-    }
-
-    /// The same without what the purge says.
-    pub(super) fn shipped(&self) -> Option<ArchiveState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The last segment that the store is known to have.
-    pub(super) fn segment(&self) -> Option<ZxidRange> {
-        *self.segment.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has(&self, segment: Option<ZxidRange>) {
-        *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = segment;
-    }
-
-    /// What it says from now on, and what the store has.
-    pub(super) fn ships(&self, state: ArchiveState, segment: Option<ZxidRange>) {
-        self.has(segment);
-        self.say(Some(state));
-    }
-
-    /// What the purge says from now on.
-    pub(super) fn purged(&self, purged: Purged) {
-        *self.purged.lock().unwrap_or_else(PoisonError::into_inner) = purged;
-    }
-
-    /// The agent is to end: no more bases, and what is on its way of one is broken off.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// From now on, what is said is of this archive. What was known of another one is forgotten.
-    fn about(&self, place: &ArchivePlace) {
-        let place = Some(place.described());
-        let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known != place {
-            *known = place;
-            self.say(None);
-            self.has(None);
-            self.purged(Purged::default());
-        }
-    }
-
-    fn place(&self) -> Option<String> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn say(&self, state: Option<ArchiveState>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-}
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -272,7 +185,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
         chain: chain.clone(),
         data,
     };
-    let bases = BaseTask::kept(&mut kept.bases, place, &store, PACE, member.archiving.stop.subscribe());
+    let bases = BaseTask::kept(&mut kept.bases, place, &store, PACE, member.archiving.stops());
     info!(%chain, target = %now.config.place.target, last = ?shipper.last(), ?create_only, "archiving");
     let (mut gap, mut lag, mut held, mut changes) = (None, Lag::default(), Held::default(), 0_u32);
     let (mut checked, mut due, mut pause) = (Instant::now(), Instant::now(), Duration::ZERO);
@@ -493,23 +406,4 @@ fn disk(data: &Path) -> io::Result<DiskId> {
     file.write_all(b"\n")?;
     file.keep()?;
     Ok(mark.disk)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The error of a wrong target stayed in the condition after it was corrected.
-    #[test]
-    fn what_was_said_of_another_archive_is_forgotten() {
-        let place =
-            |target: &str| ArchivePlace { target: target.to_owned(), region: None, endpoint: None, credentials: false };
-        let archiving = Archiving::default();
-        archiving.about(&place("s3://a"));
-        archiving.say(Some(ArchiveState::of(ArchiveReason::AccessDenied)));
-        archiving.about(&place("s3://a"));
-        assert!(archiving.state().is_some());
-        archiving.about(&place("s3://b"));
-        assert_eq!((archiving.state(), archiving.place().as_deref()), (None, Some("s3://b")));
-    }
 }

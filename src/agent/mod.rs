@@ -10,6 +10,7 @@
 //! those who ask an agent.
 
 pub mod archive;
+pub mod archiving;
 mod base_task;
 pub mod bases;
 pub mod birth;

@@ -21,7 +21,8 @@ use crate::archive::purge::{Duty, Files, Log, Room, Snapshot, purge};
 use crate::model::archive::{ArchiveConfig, Purging};
 use crate::model::truth::{ArchiveReason, GivenUp, ServerState};
 
-use super::archive::{Archiving, Folders, Purged, on_a_thread, told};
+use super::archive::{Folders, on_a_thread, told};
+use super::archiving::{Archiving, Purged};
 use super::member::{MOMENT, Member};
 
 /// How soon again.
@@ -73,9 +74,9 @@ pub async fn watch(member: Arc<Member>, folders: Folders, pace: Pace) {
 
 /// Looks at the volume, and purges if it is time.
 async fn look(member: &Arc<Member>, folders: &Folders, config: &ArchiveConfig, pace: Pace, memory: &mut Memory) {
-    let place = config.place.described();
-    if memory.place.as_ref() != Some(&place) {
-        *memory = Memory { served: memory.served, last: memory.last, place: Some(place.clone()), ..Memory::default() };
+    let target = config.place.described();
+    if memory.place.as_ref() != Some(&target) {
+        *memory = Memory { served: memory.served, last: memory.last, place: Some(target.clone()), ..Memory::default() };
     }
     let Some(Purging { hours, snapshots }) = config.purge else { return memory.wrong(None) };
     let folder = folders.data.join("version-2");
@@ -92,7 +93,7 @@ async fn look(member: &Arc<Member>, folders: &Folders, config: &ArchiveConfig, p
     if !memory.served {
         return;
     }
-    let archived = archived(&member.archiving, &place);
+    let archived = archived(&member.archiving, &target);
     let ships = config.members.contains(&member.id);
     let duty = if ships { Duty::Ships { archived, epoch } } else { Duty::Nothing };
     let keep = usize::try_from(snapshots).unwrap_or(usize::MAX);
@@ -190,9 +191,10 @@ fn round(folder: &Path, keep: usize, duty: Duty, room: Option<Room>) -> Result<D
             done.trouble = Some(format!("cannot delete {path}: {error}"));
             break;
         }
-        match going.lost {
-            Some(range) => warn!(%path, %range, "deleted though it is in no archive: the volume is nearly full"),
-            None => info!(%path, "purged"),
+        if let Some(range) = going.lost {
+            warn!(%path, %range, "deleted though it is in no archive: the volume is nearly full");
+        } else {
+            info!(%path, "purged");
         }
         done.lost = match (done.lost, going.lost) {
             (Some(before), Some(range)) => Some(ZxidRange { first: before.first, last: range.last }),

@@ -5,15 +5,15 @@
 //! whole, nothing goes.
 //!
 //! **A member that ships** also keeps each log that is not wholly archived, and the one with its last segment: by that an agent that
-//! starts again sees that the next one follows. While its archive ends in an epoch that is over, it keeps
-//! the snapshots since then as well: whether the end of an epoch was committed, the gate tells by the names of snapshots, and only
-//! if none of them is missing (`gate`). A snapshot that stays keeps the log behind it, so that each one can be replayed, and they go
-//! before the log, oldest first.
+//! starts again sees that the next one follows. While its archive ends in an epoch that is over, it keeps the snapshots since then as
+//! well: whether the end of an epoch was committed, the gate tells by the names of snapshots, and only if none of them is missing
+//! (`gate`). A snapshot that stays keeps the log behind it, so that each one can be replayed, and snapshots go before the log, oldest
+//! first.
 //!
 //! **Serving comes first.** With less than a tenth of the volume free (where the condition `Warning` begins to say `VolumeFilling`),
 //! what is kept beyond the floor goes, oldest first, and no more than is needed: a server ends when it cannot write, and a tenth is
-//! what it has for the next snapshot, without which nothing else becomes free. Snapshots go before logs: without one, the end of an epoch may stay unproved; without a log
-//! its transactions are gone. What is lost to the archive is named.
+//! what it has for the next snapshot, without which nothing else becomes free. Snapshots go before logs: without one, the end of an
+//! epoch may stay unproved; without a log its transactions are gone. What is lost to the archive is named.
 //!
 //! What is not known keeps: how far the archive reaches, how much is free.
 
