@@ -39,6 +39,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/archive/key.rs", ARCHIVES),
     ("src/archive/manifest.rs", ARCHIVES),
     ("src/archive/doubt.rs", ARCHIVES),
+    ("src/archive/purge.rs", ARCHIVES),
     ("src/archive/retention.rs", ARCHIVES),
     ("src/archive/segment.rs", ARCHIVES),
     ("src/archive/target.rs", ARCHIVES),

@@ -11,14 +11,13 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
@@ -32,7 +31,7 @@ use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::{Access, Store};
-use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ArchivePlace};
+use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
@@ -57,45 +56,6 @@ const LONGEST_BASE_PAUSE: Duration = Duration::from_hours(1);
 /// For bases.
 const PACE: Pace =
     Pace { look: LOOK_AGAIN, soon: Duration::from_secs(1), pause: LONGEST_PAUSE, longest: LONGEST_BASE_PAUSE };
-
-/// What the member's agent says of its archive.
-#[derive(Debug, Default)]
-pub struct Archiving {
-    state: Mutex<Option<ArchiveState>>,
-    /// Of which archive it is said.
-    place: Mutex<Option<String>>,
-    stop: watch::Sender<bool>,
-}
-
-impl Archiving {
-    /// What it says now; `None` where this member archives nothing.
-    pub fn state(&self) -> Option<ArchiveState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The agent is to end: no more bases, and what is on its way of one is broken off.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// From now on, what is said is of this archive. What was known of another one is forgotten.
-    fn about(&self, place: &ArchivePlace) {
-        let place = Some(place.described());
-        let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known != place {
-            *known = place;
-            self.say(None);
-        }
-    }
-
-    fn place(&self) -> Option<String> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn say(&self, state: Option<ArchiveState>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-}
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -164,7 +124,7 @@ async fn ship_once(member: &Arc<Member>, folders: &Folders, kept: &mut Kept) -> 
 fn say(member: &Member, error: &NotShipping, lag: Option<ArchiveLag>) {
     let text = error.to_string();
     let reason = error.reason();
-    let before = member.archiving.state();
+    let before = member.archiving.shipped();
     if !before.as_ref().is_some_and(|before| (before.reason, before.words.as_ref()) == (reason, Some(&text))) {
         warn!(%text, "archiving does not go on");
     }
@@ -177,16 +137,8 @@ fn say(member: &Member, error: &NotShipping, lag: Option<ArchiveLag>) {
 /// What is to be shipped where; `None` where there is no archive, or others ship.
 async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, NotShipping> {
     let (id, seed) = (member.id, folders.seed.clone());
-    let read = move || -> Result<Option<ArchiveConfig>, NotShipping> {
-        let text = match fs::read_to_string(seed.join(ARCHIVE_KEY)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|error| NotShipping::Disk(format!("cannot read {ARCHIVE_KEY}: {error}")))?,
-        };
-        let config: ArchiveConfig = serde_json::from_str(&text)
-            .map_err(|error| NotShipping::Config(format!("{ARCHIVE_KEY} is none that this version reads: {error}")))?;
-        Ok(Some(config).filter(|config| config.members.contains(&id)))
-    };
-    let Some(config) = on_a_thread(read).await?? else { return Ok(None) };
+    let config = on_a_thread(move || told(&seed)).await??;
+    let Some(config) = config.filter(|config| config.members.contains(&id)) else { return Ok(None) };
     member.archiving.about(&config.place);
     let folders = folders.clone();
     let read = move || {
@@ -195,6 +147,17 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
         Ok(Some(Wanted { whose, config, access }))
     };
     on_a_thread(read).await?
+}
+
+/// What the operator told all members of the archive, if there is one.
+pub(super) fn told(seed: &Path) -> Result<Option<ArchiveConfig>, NotShipping> {
+    let text = match fs::read_to_string(seed.join(ARCHIVE_KEY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|error| NotShipping::Disk(format!("cannot read {ARCHIVE_KEY}: {error}")))?,
+    };
+    let config = serde_json::from_str(&text)
+        .map_err(|error| NotShipping::Config(format!("{ARCHIVE_KEY} is none that this version reads: {error}")))?;
+    Ok(Some(config))
 }
 
 /// Ships until something else is wanted.
@@ -222,7 +185,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
         chain: chain.clone(),
         data,
     };
-    let bases = BaseTask::kept(&mut kept.bases, place, &store, PACE, member.archiving.stop.subscribe());
+    let bases = BaseTask::kept(&mut kept.bases, place, &store, PACE, member.archiving.stops());
     info!(%chain, target = %now.config.place.target, last = ?shipper.last(), ?create_only, "archiving");
     let (mut gap, mut lag, mut held, mut changes) = (None, Lag::default(), Held::default(), 0_u32);
     let (mut checked, mut due, mut pause) = (Instant::now(), Instant::now(), Duration::ZERO);
@@ -306,14 +269,14 @@ async fn grown_older(member: &Member, shipper: Shipper, lag: &mut Lag, held: &He
 
 /// What was said stays, but for the lag.
 fn still(member: &Member, lag: Option<ArchiveLag>) {
-    if let Some(before) = member.archiving.state() {
+    if let Some(before) = member.archiving.shipped() {
         member.archiving.say(Some(ArchiveState { lag, ..before }));
     }
 }
 
 /// Whether it was said that nothing is shipped.
 fn failing(member: &Member) -> bool {
-    member.archiving.state().is_some_and(|state| state.reason != ArchiveReason::Shipping)
+    member.archiving.shipped().is_some_and(|state| state.reason != ArchiveReason::Shipping)
 }
 
 /// What one look at the log has shown.
@@ -418,8 +381,9 @@ fn say_shipping(member: &Member, shipper: &Shipper, said: &Said, lag: &Lag) {
     let starts = shipper.starts().or(said.bases.starts).filter(|_| said.bases.asked);
     let place = member.archiving.place();
     let (lag, held) = (lag.said(), said.held);
-    let state = ArchiveState { last, base, reason, words, lag, held, first, reaches, starts, place };
-    member.archiving.say(Some(state));
+    let shipping = ArchiveState::of(reason);
+    let state = ArchiveState { last, base, words, lag, held, first, reaches, starts, place, ..shipping };
+    member.archiving.ships(state, shipper.segment());
 }
 
 /// Lets a shipper do something on a thread of its own: it reads the disk.
@@ -468,23 +432,4 @@ fn disk(data: &Path) -> io::Result<DiskId> {
     file.write_all(b"\n")?;
     file.keep()?;
     Ok(mark.disk)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The error of a wrong target stayed in the condition after it was corrected.
-    #[test]
-    fn what_was_said_of_another_archive_is_forgotten() {
-        let place =
-            |target: &str| ArchivePlace { target: target.to_owned(), region: None, endpoint: None, credentials: false };
-        let archiving = Archiving::default();
-        archiving.about(&place("s3://a"));
-        archiving.say(Some(ArchiveState::of(ArchiveReason::AccessDenied)));
-        archiving.about(&place("s3://a"));
-        assert!(archiving.state().is_some());
-        archiving.about(&place("s3://b"));
-        assert_eq!((archiving.state(), archiving.place().as_deref()), (None, Some("s3://b")));
-    }
 }

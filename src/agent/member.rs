@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::model::truth::{DiskState, ServerState};
 use crate::model::{MemberTruth, ServerId};
 
-use super::archive::Archiving;
+use super::archiving::Archiving;
 use super::motion::Motion;
 use super::prepare;
 use super::process;

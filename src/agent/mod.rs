@@ -3,13 +3,14 @@
 //! `prepare` and `record` decide and do no I/O; `seed` and `volume` read and write; `resolve` waits for names; `birth` asks
 //! the other founders; `start` is all of that in its order.
 //!
-//! Beside the server, four tasks run at the same time (`tasks`). `routes` answers requests about the `member`, whose
+//! Beside the server, five tasks run at the same time (`tasks`). `routes` answers requests about the `member`, whose
 //! server `truth` asks, with one `round` of questions for all. `rejoin` keeps a joining member startable. `motion` and
 //! `process` see whether anything moves in a server that does not serve. `archive` ships what is committed, and `bases`
-//! of it. Each has its own `queue` to the disk. Only an agent talks to its server's `AdminServer`, which listens on loopback. `client` is for
+//! of it; `purging` deletes old logs and snapshots where there is an archive. Each has its own `queue` to the disk. Only an agent talks to its server's `AdminServer`, which listens on loopback. `client` is for
 //! those who ask an agent.
 
 pub mod archive;
+pub mod archiving;
 mod base_task;
 pub mod bases;
 pub mod birth;
@@ -24,6 +25,7 @@ pub mod motion;
 mod not_shipping;
 pub mod prepare;
 pub mod process;
+pub mod purging;
 pub mod queue;
 pub mod record;
 pub mod rejoin;
@@ -199,13 +201,14 @@ fn tasks(
     mounts: Mounts,
     folders: archive::Folders,
     listener: TcpListener,
-) -> [(&'static str, BoxFuture<'static, ()>); 4] {
+) -> [(&'static str, BoxFuture<'static, ()>); 5] {
     let member = || Arc::clone(member);
     let queue = || Queue::to(volume.clone());
     [
         ("answering", server::serve(listener, routes::router(member())).boxed()),
         ("keeping a joiner startable", rejoin::watch(member(), queue(), mounts).boxed()),
         ("looking for motion", motion::watch(member(), queue(), motion::PERIOD).boxed()),
+        ("purging", purging::watch(member(), folders.clone(), purging::PACE).boxed()),
         ("archiving", archive::ship(member(), folders).boxed()),
     ]
 }

@@ -1,6 +1,6 @@
 //! The archive: every committed transaction of an ensemble, kept in an object store.
 //!
-//! `gate` decides what is committed, `base` which snapshots are kept and can be trusted, `retention` what goes, `doubt` for which bases nothing does, `segment`, `manifest` and
+//! `gate` decides what is committed, `base` which snapshots are kept and can be trusted, `retention` what goes, `purge` which files of a member go, `doubt` for which bases nothing does, `segment`, `manifest` and
 //! `key` are what is stored and under which name, `target` where: all pure. `backlog` reads a member's log and `snapshots` its snapshots,
 //! `store` talks to the object store (`endpoint`: at which address, `store_error`: what its refusals mean), `probe` asks it first what it can, `shipper` ships segments and `upload` a base, `chains` and `bases`
 //! read an archive back, `ahead` reads segments before they are needed, `history` makes one log of all chains, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there, `catalogue` lists it, `reach` follows its links, `pins` are points that stay, `about` whose history it is, `plans` those of restores, `prune` decides with what is stored and `pruner` deletes, and `command` with `base_command`, `chain_check`,
@@ -31,6 +31,7 @@ pub mod plans;
 pub mod probe;
 pub mod prune;
 pub mod pruner;
+pub mod purge;
 pub mod reach;
 pub mod retention;
 mod retention_command;

@@ -133,7 +133,12 @@ impl Shipper {
         self.last.as_ref().map(|link| link.last)
     }
 
-    /// The same with its time in milliseconds since 1970, if the archive is known to lead there: from the newest base, or from the very
+    /// The segment that ends with it.
+    pub fn segment(&self) -> Option<ZxidRange> {
+        self.last.as_ref().map(|link| ZxidRange { first: link.first, last: link.last })
+    }
+
+    /// The last transaction with its time in milliseconds since 1970, if the archive is known to lead there: from the newest base, or from the very
     /// beginning. A chain that begins later, or has a gap behind the base, may lack what is between.
     pub fn reaches(&self, newest: Option<Zxid>) -> Option<(Zxid, i64)> {
         let (last, begins) = (self.last()?, self.begins?);

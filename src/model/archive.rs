@@ -1,6 +1,6 @@
 //! What is wanted of an ensemble's archive, and what members are told of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,10 @@ use crate::api::{ArchiveSpec, S3Spec};
 
 /// How many members archive, without a word of it.
 const COPIES: u32 = 2;
+/// In hours: how often old logs and snapshots are purged. The key, and its default.
+pub const PURGE_INTERVAL: (&str, &str) = ("autopurge.purgeInterval", "1");
+/// How many snapshots a purge keeps.
+pub const SNAP_RETAIN_COUNT: (&str, &str) = ("autopurge.snapRetainCount", "3");
 /// Key of the `ConfigMap`.
 pub const ARCHIVE_KEY: &str = "archive.json";
 /// Key of the Secret with credentials: the access key's id.
@@ -71,6 +75,33 @@ pub struct ArchiveConfig {
     pub members: BTreeSet<ServerId>,
     /// Seconds between two looks at the log.
     pub interval_seconds: u32,
+    /// What the agents of all members purge, since their servers do not. Older operators do not say, and their servers purge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge: Option<Purging>,
+}
+
+/// How an agent purges its member's logs and snapshots, in place of its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Purging {
+    /// Hours from one purge to the next.
+    pub hours: u32,
+    /// So many snapshots stay.
+    pub snapshots: u32,
+}
+
+impl Purging {
+    /// What `config` says of it to ZooKeeper; `None` where nobody is to purge.
+    pub fn of(config: &BTreeMap<String, String>) -> Option<Self> {
+        let number = |(key, default): (&str, &str)| -> Option<i64> {
+            config.get(key).map_or(default, String::as_str).trim().parse().ok()
+        };
+        let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+        let hours = number(PURGE_INTERVAL).filter(|hours| *hours > 0)?;
+        // ZooKeeper keeps three where less is said.
+        let snapshots = number(SNAP_RETAIN_COUNT)?.max(3);
+        Some(Self { hours: count(hours), snapshots: count(snapshots) })
+    }
 }
 
 /// An archive that is wanted, with its defaults.
@@ -85,8 +116,13 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// The archive of an ensemble with so many voters.
-    pub fn of(spec: &ArchiveSpec, voters: u32, retention: Option<Retention>) -> Self {
+    /// The archive of an ensemble with so many voters, whose zoo.cfg has these lines.
+    pub fn of(
+        spec: &ArchiveSpec,
+        voters: u32,
+        retention: Option<Retention>,
+        config: &BTreeMap<String, String>,
+    ) -> Self {
         let ArchiveSpec { s3, interval_seconds, copies, retention: _ } = spec;
         let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
         // The first voters: they are there however the ensemble is scaled.
@@ -95,6 +131,7 @@ impl Archive {
             place: ArchivePlace::of(s3),
             members,
             interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
+            purge: Purging::of(config),
         };
         Self { config, secret: s3.credentials_secret.clone(), retention }
     }
@@ -107,7 +144,7 @@ mod tests {
     use super::*;
 
     fn archive(spec: serde_json::Value, voters: u32) -> ArchiveConfig {
-        Archive::of(&serde_json::from_value(spec).unwrap(), voters, None).config
+        Archive::of(&serde_json::from_value(spec).unwrap(), voters, None, &BTreeMap::new()).config
     }
 
     #[test]
@@ -123,6 +160,21 @@ mod tests {
         for (copies, voters, want) in [(2, 1, 1), (15, 3, 3), (1, 3, 1)] {
             let config = archive(json!({"s3": {"bucket": "backups", "prefix": "zk/a"}, "copies": copies}), voters);
             assert_eq!((config.place.target.as_str(), config.members.len()), ("s3://backups/zk/a", want));
+        }
+    }
+
+    #[test]
+    fn agents_purge_as_their_servers_were_told_to_and_never_where_nobody_is_to() {
+        let purging = |config: &[(&str, &str)]| {
+            let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            Purging::of(&config).map(|Purging { hours, snapshots }| (hours, snapshots))
+        };
+        assert_eq!(purging(&[]), Some((1, 3)));
+        let (interval, count) = (PURGE_INTERVAL.0, SNAP_RETAIN_COUNT.0);
+        assert_eq!(purging(&[(interval, "24"), (count, "5")]), Some((24, 5)));
+        assert_eq!(purging(&[(count, "1")]), Some((1, 3)), "ZooKeeper keeps three");
+        for nobody in ["0", "-1", "never"] {
+            assert_eq!(purging(&[(interval, nobody)]), None, "{nobody}");
         }
     }
 
@@ -152,5 +204,8 @@ mod tests {
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<ArchiveConfig>(&text).unwrap(), config);
         assert_eq!(config.interval_seconds, 5);
+        // An older operator's servers purge.
+        let older = r#"{"target":"s3://b-1","credentials":false,"members":[1],"intervalSeconds":1}"#;
+        assert_eq!(serde_json::from_str::<ArchiveConfig>(older).unwrap().purge, None);
     }
 }

@@ -178,6 +178,7 @@ impl Desired {
             pull_policy: image.pull_policy,
             pull_secrets: image.pull_secrets.unwrap_or_default(),
             heap,
+            archive: archive.as_ref().map(|spec| Archive::of(spec, number, retention.flatten(), &settled.config)),
             config: settled.config,
             jvm_flags: settled.flags,
             advice: settled.advice,
@@ -187,7 +188,6 @@ impl Desired {
             storage,
             resources,
             root_acl,
-            archive: archive.as_ref().map(|archive| Archive::of(archive, number, retention.flatten())),
             parent: parent.flatten(),
             agent_resources,
             deadline: update_policy

@@ -64,6 +64,13 @@ pub struct ArchiveState {
     /// since can be built. Absent while it does not know that, or whether there is a base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Zxid>,
+    /// What of its log it deleted though no archive that it knows of had it, since its volume was nearly full: the newest such range.
+    /// Older agents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<GivenUp>,
+    /// So many bytes of its log and snapshots it keeps only because they are not archived. Older agents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unarchived: Option<u64>,
     /// Of which archive it says that: [`ArchivePlace::described`](super::archive::ArchivePlace::described). Older agents do not say.
     #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
@@ -82,9 +89,21 @@ impl ArchiveState {
             first: None,
             reaches: None,
             starts: None,
+            given_up: None,
+            unarchived: None,
             place: None,
         }
     }
+}
+
+/// Transactions that a member deleted before they were archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenUp {
+    /// The first one.
+    pub first: Zxid,
+    /// The last one.
+    pub last: Zxid,
 }
 
 /// A point in the history of an ensemble.
@@ -296,6 +315,16 @@ mod tests {
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(read(&text), Some(held));
         assert_eq!(read(&text.replace(r#""held":{"#, r#""held":{"why":"new","#)), Some(held));
+    }
+
+    #[test]
+    fn an_agent_that_says_nothing_of_what_it_gave_up_is_read() {
+        let older: ArchiveState = serde_json::from_str(r#"{"reason":"shipping"}"#).unwrap();
+        assert_eq!((older.given_up, older.unarchived), (None, None));
+        let given_up = Some(GivenUp { first: Zxid(5), last: Zxid(7) });
+        let state = ArchiveState { given_up, unarchived: Some(9), ..older };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<ArchiveState>(&text).unwrap(), state);
     }
 
     #[test]

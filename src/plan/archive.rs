@@ -1,14 +1,18 @@
 //! Whether what is committed is archived: what the shipping members say, as a condition.
 
+use std::collections::BTreeSet;
+
 use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
-use crate::model::ServerId;
 use crate::model::archive::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, leads};
-use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
+use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, HeldBack, Point, ServerState};
+use crate::model::{ServerId, Zxid};
 
 /// The condition's type.
 const CONTINUOUS_ARCHIVING: &str = "ContinuousArchiving";
+/// Its reason while members delete what no archive has.
+pub const GIVING_UP: &str = "GivingUp";
 
 /// In seconds: so seldom the last point is written while nothing turns.
 const HOUR: i64 = 3600;
@@ -16,6 +20,8 @@ const HOUR: i64 = 3600;
 const LATE: u64 = 60;
 /// In seconds, besides a longer interval that was asked for.
 const AFTER_INTERVAL: u64 = 30;
+/// In bytes: what is kept until it is archived is said from here on.
+const MUCH: u64 = 64 << 20;
 
 /// True while any member that serves ships and is not far behind. `Behind` is False and not True with a word: who watches the status
 /// asks whether the archive has what was committed, and it has not, whatever the cause; `None` where there is no archive.
@@ -33,7 +39,16 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
     let ship = able().filter(|state| state.lag.is_some() && !behind(state)).count();
     let troubles: Vec<String> = said.iter().filter_map(|(id, state)| trouble(*id, state, behind(state))).collect();
     let worst = said.iter().map(|(_, state)| *state).find(|state| !shipping(state));
+    let lost = lost(&said);
     let (status, reason, first) = match (ship, worst) {
+        (0, _) if !lost.is_empty() => {
+            let words = format!(
+                "nothing is archived to {}, and a volume is nearly full: what is in no archive is deleted, {}",
+                config.place.target,
+                lost.join(", ")
+            );
+            (ConditionStatus::False, GIVING_UP, words)
+        }
         (0, _) if try_to > 0 => {
             let words = format!("what was committed is archived late to {}", config.place.target);
             (ConditionStatus::False, "Behind", words)
@@ -75,6 +90,19 @@ fn said<'a>(view: &View<'a>) -> Option<Vec<(ServerId, &'a ArchiveState)>> {
         state.place.as_ref().is_none_or(|said| *said == place).then_some(state)
     };
     Some(config.members.iter().filter_map(|&id| Some((id, says(id)?))).collect())
+}
+
+/// What members deleted, and neither their archive nor that of another goes beyond.
+fn lost(said: &[(ServerId, &ArchiveState)]) -> Vec<String> {
+    let reached = said.iter().filter_map(|(_, state)| state.last).max();
+    let lost =
+        said.iter().filter_map(|(_, state)| state.given_up).filter(|lost| reached.is_none_or(|last| last < lost.last));
+    let lost = lost.map(|GivenUp { first, last }| {
+        // Of another member's the archive may have the first part.
+        let first = reached.map_or(first, |reached| first.max(Zxid(reached.0.saturating_add(1))));
+        format!("{first:#} to {last:#}")
+    });
+    lost.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// What the members that ship hold back, of those that are to archive there and serve: by member, the epoch in which it serves, and what.
@@ -169,7 +197,13 @@ fn trouble(id: ServerId, state: &ArchiveState, behind: bool) -> Option<String> {
             "holds back its log up to {last:#}, which only the next write can show to be committed: its epoch has ended, and nothing was written since"
         )
     });
-    let said: Vec<_> = lag.into_iter().chain(held).chain(state.words.clone()).collect();
+    let lost = state.given_up.map(|GivenUp { first, last }| {
+        format!("deleted {first:#} to {last:#} of its log before that was archived, since its volume was nearly full")
+    });
+    let late = behind || state.reason != ArchiveReason::Shipping;
+    let kept = state.unarchived.filter(|bytes| late && *bytes >= MUCH);
+    let kept = kept.map(|bytes| format!("keeps more than {} only because they are not archived", size(bytes)));
+    let said: Vec<_> = lag.into_iter().chain(held).chain(lost).chain(kept).chain(state.words.clone()).collect();
     (!said.is_empty()).then(|| format!("member {id}: {}", said.join("; ")))
 }
 

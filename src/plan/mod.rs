@@ -42,6 +42,7 @@ use crate::api::EnsembleStatus;
 use crate::model::{Membership, Observation};
 use view::View;
 
+pub use archive::GIVING_UP;
 pub use guard::Guard;
 pub use held::Prove;
 pub use hindered::{Held, came_out_otherwise, refusal};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::archive::{PURGE_INTERVAL, SNAP_RETAIN_COUNT};
 use crate::settings;
 
 /// The defaults, unless the user sets something else.
 const DEFAULTS: &[(&str, &str)] = &[
     // Off in ZooKeeper: the disk fills up.
-    ("autopurge.purgeInterval", "1"),
-    ("autopurge.snapRetainCount", "3"),
+    PURGE_INTERVAL,
+    SNAP_RETAIN_COUNT,
     // Off in ZooKeeper: an election connection is idle for months, a NAT or a firewall drops it, and the next election
     // gets no answer.
     ("tcpKeepAlive", "true"),
@@ -22,8 +23,8 @@ const DEFAULTS: &[(&str, &str)] = &[
 ];
 
 /// The text of zoo.cfg, sorted by key. A default that a flag overrides is left out: ZooKeeper would prefer the line to
-/// the flag.
-pub fn static_config(user: &BTreeMap<String, String>, flags: &[String]) -> String {
+/// the flag. Where there is an archive, the agent purges and the server does not: it would delete logs that are not archived.
+pub fn static_config(user: &BTreeMap<String, String>, flags: &[String], archived: bool) -> String {
     let mut keys = BTreeMap::new();
     let flagged = |key: &str| flags.iter().any(|flag| settings::sets(flag, key));
     let defaults = DEFAULTS.iter().filter(|(key, _)| !flagged(key));
@@ -34,6 +35,9 @@ pub fn static_config(user: &BTreeMap<String, String>, flags: &[String]) -> Strin
     // They were refused before; here they win anyway.
     for (key, value) in settings::owned() {
         keys.insert(key, value);
+    }
+    if archived {
+        keys.insert(PURGE_INTERVAL.0, "0");
     }
     let lines: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     lines.join("\n") + "\n"
@@ -71,7 +75,7 @@ mod tests {
     }
 
     fn assert_survives(user: &BTreeMap<String, String>, backwards: bool) {
-        let mut file = static_config(user, &[]).into_bytes();
+        let mut file = static_config(user, &[], false).into_bytes();
         for _ in 0..3 {
             let read = load(&file);
             for (key, value) in user {
@@ -107,7 +111,7 @@ mod tests {
             for value in ["1", "7000", "yes", "true", "text"] {
                 let settled = settled(&name, value);
                 if told_that_it_is_dropped(&settled) {
-                    let read = load(static_config(&settled.config, &[]).as_bytes());
+                    let read = load(static_config(&settled.config, &[], false).as_bytes());
                     let anew = load(&written_anew(&read, false));
                     assert!(read.contains_key(&name) && !anew.contains_key(&name), "{name} is not dropped");
                     dropped.push(name.clone());
@@ -131,15 +135,32 @@ mod tests {
     #[test]
     fn the_users_keys_replace_defaults_and_never_what_the_operator_owns() {
         let user = [("tickTime", "1000"), ("dataDir", "/etc"), ("snapCount", "5")];
-        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), &[]);
+        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), &[], false);
         assert!(text.contains("tickTime=1000\n") && text.contains("snapCount=5\n") && text.contains("dataDir=/data\n"));
         assert_eq!(text.matches("dataDir=").count(), 1);
+    }
+
+    /// After an outage of the store the archive had a gap, although the disk had room.
+    #[test]
+    fn where_there_is_an_archive_no_server_purges_whatever_the_user_says() {
+        for user in [&[][..], &[("autopurge.purgeInterval", "24"), ("autopurge.snapRetainCount", "5")]] {
+            let user = user.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let lines = |archived| static_config(&user, &[], archived);
+            let (with, without) = (lines(true), lines(false));
+            assert!(with.contains("autopurge.purgeInterval=0\n"), "{with}");
+            let other = |text: &str| {
+                text.lines().filter(|line| !line.starts_with("autopurge.purgeInterval=")).collect::<Vec<_>>().join("\n")
+            };
+            assert_eq!(other(&with), other(&without));
+            assert!(!without.contains("autopurge.purgeInterval=0\n"), "{without}");
+        }
     }
 
     #[test]
     fn who_counts_in_ticks_gets_those_of_the_sample_and_who_does_not_the_same_times_in_shorter_ones() {
         let times = |keys: &[(&str, &str)]| {
-            let text = static_config(&keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), &[]);
+            let text =
+                static_config(&keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), &[], false);
             let number = |key: &str| {
                 let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
                 line.map(|value| value.parse::<u32>().unwrap())
@@ -164,7 +185,7 @@ mod tests {
                 let flags = [format!("-Dzookeeper.{name}={value}")];
                 let asked = UserSettings { config: &BTreeMap::new(), flags: &flags, version: "3.9.5", replicas: 3 };
                 let Ok(settled) = check(asked) else { continue };
-                let text = static_config(&settled.config, &settled.flags);
+                let text = static_config(&settled.config, &settled.flags, false);
                 let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
                 assert!(line.is_none_or(|line| line == value), "{name}: the flag says {value}, and zoo.cfg {line:?}");
             }

@@ -77,11 +77,16 @@ impl Rendered {
 /// Annotation on every object: a digest of its rendering.
 pub(crate) const SEAL: &str = "menagerie.dev/rendered";
 
+/// What the zoo.cfg of all members has in common.
+fn static_lines(desired: &Desired) -> String {
+    config::static_config(&desired.config, &desired.jvm_flags, desired.archive.is_some())
+}
+
 /// What members find in their `ConfigMap`.
 fn told(blueprint: &Blueprint<'_>) -> Value {
     let mut data = json!({
         CHARTER_KEY: serde_json::to_string_pretty(&blueprint.charter).unwrap_or_default(),
-        STATIC_KEY: config::static_config(&blueprint.desired.config, &blueprint.desired.jvm_flags),
+        STATIC_KEY: static_lines(blueprint.desired),
     });
     if let Some(archive) = &blueprint.desired.archive {
         data[ARCHIVE_KEY] = json!(serde_json::to_string_pretty(&archive.config).unwrap_or_default());

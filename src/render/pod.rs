@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Blueprint, config, digest, labels, merge};
+use super::{Blueprint, digest, labels, merge, static_lines};
 use crate::api::PullPolicy;
 use crate::model::Desired;
 use crate::model::desired::Storage;
@@ -30,7 +30,7 @@ pub fn template(blueprint: &Blueprint<'_>) -> Value {
         "metadata": {
             "annotations": {
                 // A new static configuration is a new revision of the pods.
-                "menagerie.dev/config": digest(&config::static_config(&blueprint.desired.config, &blueprint.desired.jvm_flags)),
+                "menagerie.dev/config": digest(&static_lines(blueprint.desired)),
                 "kubectl.kubernetes.io/default-container": "zookeeper",
                 VERSION_ANNOTATION: blueprint.desired.version,
                 SCRIPTS_ANNOTATION: scripts_config(),

@@ -46,6 +46,8 @@ pub struct Setting {
     pub since: &'static [(u32, u32)],
     /// What the operator does with it.
     pub rule: SettingRule,
+    /// What else is to be said of it.
+    pub note: Option<&'static str>,
 }
 
 /// Where ZooKeeper reads an option.

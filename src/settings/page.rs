@@ -87,6 +87,7 @@ fn becomes(setting: &Setting) -> String {
         }
         SettingRule::Refused(why) => format!("**refused**: {why}"),
     };
+    let verdict = setting.note.map_or(verdict.clone(), |note| format!("{verdict}. {note}"));
     let since: Vec<String> = setting.since.iter().map(|(minor, patch)| format!("3.{minor}.{patch}")).collect();
     if since.is_empty() { verdict } else { format!("{verdict} (since {})", since.join(" and ")) }
 }

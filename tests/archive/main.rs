@@ -11,6 +11,7 @@ mod gateway;
 mod job;
 mod proxy;
 mod prune;
+mod purge;
 mod real;
 mod retention;
 mod retention_world;

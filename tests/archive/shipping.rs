@@ -458,3 +458,40 @@ async fn a_damaged_segment_is_named_and_not_believed() {
     let error = chains::segment(&place.store(), IDENTITY, &key).await.unwrap_err().to_string();
     assert!(error.contains("is damaged: it cannot be unpacked"), "{error}");
 }
+
+/// Of what servers allocate ahead, each look at a log under load read three times 64 MiB.
+#[test]
+fn a_look_at_a_log_under_load_reads_what_was_written_and_little_more() {
+    use std::os::unix::fs::FileExt as _;
+    let place = Place::new();
+    place.log(1, 1..=1, "a");
+    let path = place.data().join(format!("log.{}", at(1, 1)));
+    let mut end = fs::metadata(&path).unwrap().len();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let bytes_read = || -> u64 {
+        let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+        text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    };
+    let (mut backlog, mut last) = (Backlog::of(&place.data()), None);
+    for counters in [2..=1000, 1001..=2000, 2001..=3000] {
+        let mut log = LogWriter::go_on(Vec::new());
+        for counter in counters.clone() {
+            let header = Header { session: SessionId(0x1001), cxid: 1, zxid: at(1, counter), time: 1 };
+            log.append(header, &Txn::CreateSession { timeout: 1 }, None).unwrap();
+        }
+        let written = log.into_inner();
+        file.write_all_at(&written, end).unwrap();
+        end += written.len() as u64;
+        // What a shipper does in a second.
+        let before = bytes_read();
+        assert!(backlog.has_more(last).unwrap());
+        let pending = backlog.pending(last, 4 << 20, &|_| true).unwrap();
+        let (_, shipped) = backlog.read(last, pending.runs[0], 4 << 20).unwrap();
+        backlog.shipped(shipped);
+        last = Some(pending.runs[0].last);
+        assert_eq!((backlog.behind(last).unwrap(), last), (None, Some(at(1, *counters.end()))));
+        let read = bytes_read() - before;
+        assert!(read < 2 << 20, "{read}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What is said of an archive.
 
-use menagerie::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, Point, ServerState};
+use menagerie::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, Point, ServerState};
 use menagerie::model::{Fact, Observation, ServerId, Zxid};
 use menagerie::plan::{ConditionStatus, UntimedCondition, plan};
 
@@ -89,6 +89,67 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
         assert_eq!((none.status, none.reason), (ConditionStatus::False, word));
         assert_eq!(none.message, "nobody archives to s3://backups; member 1: why; member 2: why");
     }
+}
+
+fn gives_up(seen: &mut Observation, id: u32, last: u64, first: u64, end: u64) {
+    let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(id)) else { panic!() };
+    let state = truth.archive.as_mut().unwrap();
+    state.last = Some(Zxid(last));
+    state.given_up = Some(GivenUp { first: Zxid(first), last: Zxid(end) });
+}
+
+#[test]
+fn what_is_deleted_though_it_is_in_no_archive_is_named_until_somebody_archives_again() {
+    let mut seen = archived().seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::TargetUnreachable, Some("no answer"));
+    }
+    gives_up(&mut seen, 1, 7, 8, 20);
+    let now = condition(&seen).unwrap();
+    assert_eq!((now.status, now.reason), (ConditionStatus::False, "GivingUp"));
+    let lost = "nothing is archived to s3://backups, and a volume is nearly full: what is in no archive is deleted, 0x8 to 0x14";
+    let own = "member 1: deleted 0x8 to 0x14 of its log before that was archived, since its volume was nearly full; no answer";
+    assert_eq!(now.message, format!("{lost}; {own}; member 2: no answer"));
+
+    // Another copy has a part of it, or all.
+    gives_up(&mut seen, 2, 16, 17, 19);
+    assert!(condition(&seen).unwrap().message.contains("is deleted, 0x11 to 0x13, 0x11 to 0x14;"));
+    gives_up(&mut seen, 2, 20, 21, 30);
+    let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(2)) else { panic!() };
+    truth.archive.as_mut().unwrap().given_up = None;
+    assert_eq!(condition(&seen).unwrap().reason, "TargetUnreachable");
+
+    // Who cannot say whether it is behind does not hide it.
+    gives_up(&mut seen, 2, 7, 8, 20);
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    gives_up(&mut seen, 1, 7, 8, 20);
+    lags(&mut seen, 1, 4000, 100 << 20);
+    assert_eq!(condition(&seen).unwrap().reason, "GivingUp");
+
+    // It archives again, with a gap.
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    gives_up(&mut seen, 1, 40, 8, 20);
+    let again = condition(&seen).unwrap();
+    assert_eq!((again.status, again.reason), (ConditionStatus::True, "Shipping"));
+    assert!(again.message.contains("member 1: deleted 0x8 to 0x14 of its log"), "{}", again.message);
+}
+
+#[test]
+fn what_a_member_keeps_until_it_is_archived_is_said_in_steps_while_it_is_late() {
+    let mut seen = archived().seen();
+    says(&mut seen, 1, ArchiveReason::Shipping, None);
+    let mut message = |reason, bytes: u64| {
+        says(&mut seen, 2, reason, None);
+        let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(2)) else { panic!() };
+        truth.archive.as_mut().unwrap().unarchived = Some(bytes);
+        condition(&seen).unwrap().message
+    };
+    let quiet = message(ArchiveReason::Shipping, 5 << 30);
+    assert_eq!(quiet, "2 of 2 members archive to s3://backups");
+    let late = message(ArchiveReason::TargetUnreachable, 300 << 20);
+    assert!(late.ends_with("member 2: keeps more than 256 MiB only because they are not archived"), "{late}");
+    assert_eq!(message(ArchiveReason::TargetUnreachable, 900 << 20), late);
+    assert!(!message(ArchiveReason::TargetUnreachable, 1 << 20).contains("keeps"));
 }
 
 /// Right after a restart everything that the log has may be missing.

@@ -15,7 +15,7 @@ use crate::model::words::{NOTE, cut, steady};
 use crate::operator::kit::pass::chain;
 use crate::operator::kit::status;
 use crate::operator::kit::timeout::ApiError;
-use crate::plan::{ConditionStatus, GUARDING, PROVING, Plan, Step, UntimedCondition};
+use crate::plan::{ConditionStatus, GIVING_UP, GUARDING, PROVING, Plan, Step, UntimedCondition};
 
 /// Writes the status if it has changed.
 pub async fn record(context: &Context, ensemble: &ZooKeeperEnsemble, plan: &Plan) -> Result<(), ApiError> {
@@ -86,12 +86,14 @@ pub async fn announce(
 /// The action of an Event about the archive: no step of the operator makes it work or fail.
 const ARCHIVE: &str = "Archive";
 
-/// That the archive began to fail, or fails for another reason, or works again.
+/// That the archive began to fail, or fails for another reason, or works again, and each range of log that is given up.
 fn turned<'a>(before: &[Condition], now: &'a [UntimedCondition]) -> Option<(EventType, &'a UntimedCondition)> {
     let now = now.iter().find(|condition| condition.name == "ContinuousArchiving")?;
     let before = before.iter().find(|condition| condition.type_ == now.name);
     let was = |status: ConditionStatus| before.is_some_and(|before| before.status == status.as_str());
-    let same = before.is_some_and(|before| before.reason == now.reason);
+    let same = before.is_some_and(|before| {
+        before.reason == now.reason && (now.reason != GIVING_UP || before.message == now.message)
+    });
     match now.status {
         ConditionStatus::True => (!was(ConditionStatus::True)).then_some((EventType::Normal, now)),
         // Nobody serves at a birth.
@@ -175,5 +177,11 @@ mod tests {
         assert_eq!((said(Some(&works), &works), said(Some(&works), &unknown)), (None, None));
         assert_eq!(said(Some(&works), &nobody), Some((true, "NotServing")));
         assert_eq!((said(Some(&unknown), &nobody), said(None, &nobody)), (None, None), "nobody serves at a birth");
+        // Each Event names what is given up, and nobody has to have looked at the condition just then.
+        let lost =
+            |range: &str| UntimedCondition { message: range.to_owned(), ..at(ConditionStatus::False, GIVING_UP) };
+        let (one, more) = (lost("0x5 to 0x9"), lost("0x5 to 0xc"));
+        assert_eq!(said(Some(&elsewhere), &one), Some((true, "GivingUp")));
+        assert_eq!((said(Some(&one), &one), said(Some(&one), &more)), (None, Some((true, "GivingUp"))));
     }
 }

@@ -51,15 +51,15 @@ fn most_special(rows: impl Iterator<Item = &'static Setting>) -> Option<&'static
 }
 
 const fn key(name: &'static str, takes: Takes, rule: SettingRule) -> Setting {
-    Setting { name, reach: Reach::Key, takes, since: &[], rule }
+    Setting { name, reach: Reach::Key, takes, since: &[], rule, note: None }
 }
 
 const fn both(name: &'static str, takes: Takes, rule: SettingRule) -> Setting {
-    Setting { name, reach: Reach::Both, takes, since: &[], rule }
+    Setting { name, reach: Reach::Both, takes, since: &[], rule, note: None }
 }
 
 const fn property(name: &'static str, takes: Takes, rule: SettingRule) -> Setting {
-    Setting { name, reach: Reach::Property, takes, since: &[], rule }
+    Setting { name, reach: Reach::Property, takes, since: &[], rule, note: None }
 }
 
 const fn owned(value: &'static str, why: &'static str) -> SettingRule {
@@ -84,6 +84,11 @@ const fn by_agent(why: &'static str) -> SettingRule {
 impl Setting {
     const fn since(mut self, since: &'static [(u32, u32)]) -> Self {
         self.since = since;
+        self
+    }
+
+    const fn noted(mut self, note: &'static str) -> Self {
+        self.note = Some(note);
         self
     }
 }

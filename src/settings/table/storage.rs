@@ -77,7 +77,8 @@ pub const SETTINGS: &[Setting] = &[
              written beside fewer than a dozen znodes, or more than four million, may not be read: then set it again",
         ),
     ),
-    key("autopurge.snapRetainCount", Int, Followed),
+    key("autopurge.snapRetainCount", Int, Followed)
+        .noted("With `spec.archive` the agent keeps so many instead of the server"),
     key(
         "autopurge.purgeInterval",
         Int,
@@ -85,6 +86,9 @@ pub const SETTINGS: &[Setting] = &[
             Below(1),
             "nothing is ever purged: the volume fills with logs and snapshots, and then the members stop",
         ),
+    )
+    .noted(
+        "With `spec.archive` the server gets 0, and the agent purges in its place, so many hours apart",
     ),
     both(
         "extendedTypesEnabled",

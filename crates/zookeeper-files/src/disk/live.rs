@@ -29,6 +29,8 @@ pub(crate) struct LiveLog {
     /// The file begins with other bytes, which was not reported yet.
     magic: Option<[u8; 4]>,
     limit: Option<usize>,
+    /// Whether zeros end it: see [`LogReader::stopping_at_zeros`].
+    grows: bool,
     doubt: Option<Doubt>,
 }
 
@@ -52,32 +54,40 @@ impl LiveLog {
 
     /// Opens a file that is named like a log. If it begins with other bytes, that is damage.
     pub(crate) fn of_folder(path: &Path, limit: Option<usize>) -> Result<Self, DiskError> {
-        let (source, opened) = open(path)?;
-        let mut log = Self { path: path.to_owned(), opened, reader: None, magic: None, limit, doubt: None };
+        let (source, mut log) = Self::opened(path, limit)?;
         log.begin(source).map_err(|error| DiskError::io(path, error))?;
         Ok(log)
     }
 
-    /// Continues in an uncompressed log, at the offset of a record; `last` is the record before it.
+    fn opened(path: &Path, limit: Option<usize>) -> Result<(UnpackedFile, Self), DiskError> {
+        let (source, opened) = open(path)?;
+        let log = Self { path: path.to_owned(), opened, reader: None, magic: None, limit, grows: false, doubt: None };
+        Ok((source, log))
+    }
+
+    /// Continues in an uncompressed log, at the offset of a record; `last` is the record before it. One that `grows` ends where its
+    /// zeros begin.
     pub(crate) fn resume(
         path: &Path,
         offset: u64,
         last: Option<Zxid>,
         limit: Option<usize>,
+        grows: bool,
     ) -> Result<Self, DiskError> {
-        let mut log = Self::of_folder(path, limit)?;
+        let (source, log) = Self::opened(path, limit)?;
+        let mut log = Self { grows, ..log };
         if log.length() < offset {
             return Err(DiskError::Changed(path.to_owned()));
         }
-        if offset >= HEADER_LENGTH as u64 {
-            log.again(offset, last).map_err(|error| DiskError::io(path, error))?;
-        }
+        // Who is behind the header has read it.
+        let begun = if offset >= HEADER_LENGTH as u64 { log.again(offset, last) } else { log.begin(source) };
+        begun.map_err(|error| DiskError::io(path, error))?;
         Ok(log)
     }
 
     fn begin(&mut self, source: UnpackedFile) -> io::Result<()> {
         (self.reader, self.magic) = match LogReader::new(source) {
-            Ok(reader) => (Some(limited(reader, self.limit)), None),
+            Ok(reader) => (Some(self.adjusted(reader)), None),
             Err(NotALog::Io(error)) => return Err(error),
             Err(NotALog::Magic(bytes)) => {
                 let mut magic = [0; 4];
@@ -97,8 +107,16 @@ impl LiveLog {
         }
         file.seek(SeekFrom::Start(offset))?;
         let reader = LogReader::resume(Unpacked::Plain(file), offset, last);
-        self.reader = Some(limited(reader, self.limit));
+        self.reader = Some(self.adjusted(reader));
         Ok(())
+    }
+
+    fn adjusted(&self, reader: LogReader<UnpackedFile>) -> LogReader<UnpackedFile> {
+        let reader = if self.grows { reader.stopping_at_zeros() } else { reader };
+        match self.limit {
+            Some(limit) => reader.with_limit(limit),
+            None => reader,
+        }
     }
 
     /// Finds the next record or damage; [`deliver`](Self::deliver) decodes it.
@@ -187,13 +205,6 @@ impl LiveLog {
     /// Fails if the file became shorter: the bytes that were read may never have existed at one time.
     pub(crate) fn check(&self) -> Result<(), DiskError> {
         if self.opened.shrank() { Err(DiskError::Changed(self.path.clone())) } else { Ok(()) }
-    }
-}
-
-fn limited(reader: LogReader<UnpackedFile>, limit: Option<usize>) -> LogReader<UnpackedFile> {
-    match limit {
-        Some(limit) => reader.with_limit(limit),
-        None => reader,
     }
 }
 

@@ -108,8 +108,21 @@ impl Scan {
         last: Option<Zxid>,
         limit: Option<usize>,
     ) -> Result<Option<Self>, DiskError> {
-        let log = unless_purged(LiveLog::resume(path, offset, last, limit))?;
-        Ok(log.map(|log| Self { begun: 1, log: Some(log), ..Self::one(path, limit) }))
+        Self::resumed(path, limit, LiveLog::resume(path, offset, last, limit, false))
+    }
+
+    /// The same in a log that a server writes just now: it ends where its zeros begin, and what servers allocate ahead is not read.
+    pub(crate) fn resume_growing(
+        path: &Path,
+        offset: u64,
+        last: Option<Zxid>,
+        limit: Option<usize>,
+    ) -> Result<Option<Self>, DiskError> {
+        Self::resumed(path, limit, LiveLog::resume(path, offset, last, limit, true))
+    }
+
+    fn resumed(path: &Path, limit: Option<usize>, log: Result<LiveLog, DiskError>) -> Result<Option<Self>, DiskError> {
+        Ok(unless_purged(log)?.map(|log| Self { begun: 1, log: Some(log), ..Self::one(path, limit) }))
     }
 
     /// The log of the last item.

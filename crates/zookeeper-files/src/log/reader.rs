@@ -57,6 +57,8 @@ pub struct LogReader<R> {
     end: Option<End>,
     /// How many bytes the search after damage may still checksum for false starts.
     patience: u64,
+    /// Zeros end the log, whatever is behind those that were read already.
+    stops_at_zeros: bool,
 }
 
 pub(crate) enum RawItem {
@@ -109,7 +111,15 @@ impl<R: Read> LogReader<R> {
             ahead: None,
             end: None,
             patience: 256 << 20,
+            stops_at_zeros: false,
         }
+    }
+
+    /// Takes zeros for the end without reading all that servers allocate ahead. A hole with records behind it is then not found: for
+    /// logs that grow, whose next record begins where the zeros begin.
+    #[must_use]
+    pub(crate) fn stopping_at_zeros(self) -> Self {
+        Self { stops_at_zeros: true, ..self }
     }
 
     /// Accepts records of up to `limit` bytes, for ensembles with a large `jute.maxbuffer`.
@@ -350,7 +360,7 @@ impl<R: Read> LogReader<R> {
             }
             let seen = bytes.len();
             self.buffer.skip(seen);
-            if !self.buffer.fill(1)? {
+            if (self.stops_at_zeros && !torn_head) || !self.buffer.fill(1)? {
                 break false;
             }
         };
