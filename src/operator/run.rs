@@ -27,6 +27,7 @@ use super::kit::namespaces::{allowed, listed};
 use super::kit::{Kit, MANAGER};
 use super::restore;
 use super::schedule;
+use super::schedule::metrics::Times;
 use crate::api::ZooKeeperEnsemble;
 use crate::listen::listen;
 use crate::model::observed::OperatorFacts;
@@ -119,6 +120,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         kit: Arc::clone(&kit),
         selected: labels_of(&options.selector),
         memories: Memories::default(),
+        times: Times::registered(&mut registry),
     });
     let context = Arc::new(ensemble::Context {
         kit: Arc::clone(&kit),

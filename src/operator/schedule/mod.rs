@@ -1,6 +1,7 @@
 //! One pass over one schedule.
 
 mod facts;
+pub mod metrics;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::model::names::{SCHEDULE_LABEL, SCHEDULED_BY_ANNOTATION};
 use crate::model::observed::Kind;
 use crate::plan::ConditionStatus;
 use facts::{BackupFacts, Seen};
+use metrics::Times;
 use plan::{Decision, due, plan};
 
 /// What every pass over a schedule shares.
@@ -39,6 +41,8 @@ pub struct Context {
     pub selected: BTreeMap<String, String>,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
+    /// What Prometheus reads of each.
+    pub times: Times,
 }
 
 /// What the operator remembers of one schedule.
@@ -88,6 +92,7 @@ impl Managed for Context {
 
     fn forget(&self, namespace: &str, name: &str) {
         self.memories.forget(namespace, name);
+        self.times.forget(namespace, name);
     }
 }
 
@@ -97,6 +102,7 @@ async fn pass(context: &Context, schedule: &ZooKeeperBackupSchedule) -> Result<A
     let seen = observe(context, schedule).await?;
     let plan = plan(&seen);
     debug!(step = plan.step.word(), "decided");
+    context.times.said(namespace, name, &plan.status);
     // What was not done is not said either.
     act(context, namespace, name, &plan.step).await.map_err(PassError::Act)?;
     report(context, schedule, &plan).await?;
