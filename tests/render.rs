@@ -2,7 +2,7 @@
 
 use menagerie::api::{ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
 use menagerie::model::Beginning;
-use menagerie::model::archive::ArchivePlace;
+use menagerie::model::archive::{ArchiveMounts, ArchivePlace, CaObject, CaSource};
 use menagerie::model::observed::OperatorFacts;
 use menagerie::render::Blueprint;
 use menagerie::render::backup::{BackupBlueprint, backup_job};
@@ -174,8 +174,12 @@ fn the_jobs_of_a_restore() {
         region: Some("eu-central-1".into()),
         endpoint: Some("https://s3.example.org".into()),
         credentials: true,
+        ca: true,
+        proxy: Some("http://proxy:3128".into()),
     };
-    let bare = ArchivePlace { target: "s3://b-1".into(), region: None, endpoint: None, credentials: false };
+    let ca = CaSource { object: CaObject::Secret("store-ca".into()), key: "bundle.pem".into() };
+    let (keys, none) = (ArchiveMounts { secret: Some("keys".into()), ca: Some(ca) }, ArchiveMounts::default());
+    let bare = ArchivePlace { target: "s3://b-1".into(), ..ArchivePlace::default() };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let pulls = ["regcred".to_owned()];
     let template = json!({
@@ -195,7 +199,7 @@ fn the_jobs_of_a_restore() {
         spec: &spec,
         names: &names,
         place: &place,
-        secret: Some("keys"),
+        mounts: &keys,
         identity: "identity",
         same: true,
         account: "zk",
@@ -207,7 +211,7 @@ fn the_jobs_of_a_restore() {
         template: &Value::Null,
         spec: &plain,
         place: &bare,
-        secret: None,
+        mounts: &none,
         same: false,
         pull_secrets: &[],
         operator: &OperatorFacts { agent_pull_policy: Some("Never".into()), assigned_ids: true, ..operator.clone() },
@@ -221,7 +225,8 @@ fn the_jobs_of_a_restore() {
 #[test]
 fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
     let spec: ZooKeeperBackupSpec = serde_json::from_value(json!({"ensemble": "zk", "keepDays": 3})).unwrap();
-    let place = ArchivePlace { target: "s3://backups".into(), region: None, endpoint: None, credentials: true };
+    let place = ArchivePlace { target: "s3://backups".into(), credentials: true, ..ArchivePlace::default() };
+    let keys = ArchiveMounts { secret: Some("keys".into()), ca: None };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let template =
         json!({"spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});
@@ -231,7 +236,7 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
         uid: "uid",
         spec: &spec,
         place: &place,
-        secret: Some("keys"),
+        mounts: &keys,
         identity: "identity",
         pin: "nightly.uid",
         until: Some("2026-12-05T03:00:00Z".into()),
@@ -267,6 +272,32 @@ fn the_keys_of_an_archive_are_in_the_agent_alone_and_no_start_waits_for_them() {
     let mounted =
         containers.filter(|container| container["volumeMounts"].to_string().contains(secret["name"].as_str().unwrap()));
     assert_eq!(mounted.map(|container| container["name"].as_str().unwrap()).collect::<Vec<_>>(), ["agent"]);
+}
+
+#[test]
+fn a_ca_of_an_archive_is_its_one_key_where_the_archive_is_reached_and_no_start_waits_for_it() {
+    let s3 = json!({"bucket": "backups", "ca": {"configMap": "corporate"}, "proxy": "http://proxy:3128"});
+    let from = json!({"bucket": "old", "ca": {"secret": "old-ca", "key": "tls.pem"}});
+    let pod = server(json!({
+        "replicas": 3, "version": "3.9.5", "archive": {"s3": s3},
+        "from": {"s3": from, "identity": "a-1", "at": "0x5"},
+    }));
+    let volumes = pod["volumes"].as_array().unwrap();
+    let volume = |name: &str| volumes.iter().find(|volume| volume["name"] == name).unwrap();
+    let one = json!({"name": "corporate", "optional": true, "items": [{"key": "ca.crt", "path": "ca.crt"}]});
+    assert_eq!(volume("menagerie-archive-ca")["configMap"], one);
+    let other = &volume("menagerie-parent-ca")["secret"];
+    assert_eq!((&other["secretName"], &other["optional"]), (&json!("old-ca"), &json!(true)));
+    assert_eq!(other["items"], json!([{"key": "tls.pem", "path": "ca.crt"}]));
+    let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap()).into_iter().flatten();
+    let mounted = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array().unwrap().clone();
+        let mounts = mounts.into_iter().filter(|mount| mount["name"].as_str().unwrap().ends_with("-ca"));
+        mounts.map(|mount| mount["mountPath"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = containers.map(|container| (container["name"].as_str().unwrap(), mounted(container))).collect();
+    let want = [("prepare", vec!["/parent-ca".into()]), ("zookeeper", vec![]), ("agent", vec!["/archive-ca".into()])];
+    assert_eq!(all, want);
 }
 
 #[test]

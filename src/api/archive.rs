@@ -110,4 +110,40 @@ pub struct S3Spec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
         .message("s3.credentialsSecret must be the name of a Secret"))]
     pub credentials_secret: Option<String>,
+    /// Certificates of CAs of your own, beside the public ones: for a store with a certificate of such a CA, or a proxy that looks into
+    /// what it passes on. Read again when they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CaSpec>,
+    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that HTTPS_PROXY of the container names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
+        .message("s3.proxy must be http://HOST:PORT, without credentials, path or query"))]
+    pub proxy: Option<String>,
+}
+
+/// Where the certificates of CAs are, as PEM.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new("has(self.configMap) != has(self.secret)")
+    .message("name one of ca.configMap and ca.secret"))]
+pub struct CaSpec {
+    /// A ConfigMap that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("ca.configMap must be the name of a ConfigMap"))]
+    pub config_map: Option<String>,
+    /// A Secret that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("ca.secret must be the name of a Secret"))]
+    pub secret: Option<String>,
+    /// The key under which it has them. Default: ca.crt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && !self.matches('^[.]')")
+        .message("ca.key must be a key of a ConfigMap or Secret"))]
+    pub key: Option<String>,
 }

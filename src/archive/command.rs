@@ -28,7 +28,7 @@ use zookeeper_files::ids::Zxid;
 ///
 /// An archive is `file:///FOLDER` or `s3://BUCKET/PREFIX`. For S3, the environment gives the credentials and where it is:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP=true` where it is not
-/// Amazon's. An archive holds every secret that was ever stored in its ensemble.
+/// Amazon's. `AWS_CA_BUNDLE` names CAs that are trusted as well, `HTTPS_PROXY` a proxy. An archive holds every secret that was ever stored in its ensemble.
 /// Exit codes: 0 whole, 1 damage found, 2 the archive could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -414,6 +414,7 @@ fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
         StoreErrorKind::NotImplemented
         | StoreErrorKind::NoCredentials
         | StoreErrorKind::TooLarge
+        | StoreErrorKind::NoCa
         | StoreErrorKind::NoAddress
         | StoreErrorKind::Unavailable => "",
     }

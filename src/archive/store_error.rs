@@ -32,6 +32,8 @@ pub enum StoreErrorKind {
     NotImplemented,
     /// It has more bytes than any object of ours.
     TooLarge,
+    /// The certificates of CAs that are to be trusted are missing, or are none.
+    NoCa,
     /// Where it is, is not said as it has to be.
     NoAddress,
     /// Anything else: no answer, an error of the store, a timeout.
@@ -49,6 +51,11 @@ impl StoreError {
 const METADATA: [&str; 2] = ["/latest/api/token", "/latest/meta-data/"];
 const NO_CREDENTIALS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store \
                               knows; the node's metadata address was asked and gives none";
+
+/// What the library says of a certificate whose CA it does not know, or knows by its name with another key.
+const STRANGERS: [&str; 2] = ["invalid peer certificate: UnknownIssuer", "invalid peer certificate: BadSignature"];
+const NOT_TRUSTED: &str =
+    "its certificate is of no CA that is trusted here: name that CA (ca; for commands AWS_CA_BUNDLE or SSL_CERT_FILE)";
 
 impl StoreError {
     /// What an error of the library means.
@@ -81,16 +88,17 @@ impl StoreError {
         let why = said(&why).or_else(|| asked(error)).unwrap_or(why);
         let why = match kind {
             StoreErrorKind::NoCredentials => format!("{NO_CREDENTIALS}: {why}"),
+            _ if STRANGERS.iter().any(|words| why.contains(words)) => format!("{NOT_TRUSTED}: {why}"),
             _ => why,
         };
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
 
     /// The same with where the store was looked for, if it did not answer.
-    pub(super) fn at(self, address: Option<&str>) -> Self {
-        match address {
-            Some(address) if self.kind == StoreErrorKind::Unavailable && !self.why.starts_with(SAYS) => {
-                Self { target: format!("{} at {address}", self.target), ..self }
+    pub(super) fn at(self, looked: Option<&str>) -> Self {
+        match looked {
+            Some(looked) if self.kind == StoreErrorKind::Unavailable && !self.why.starts_with(SAYS) => {
+                Self { target: format!("{} {looked}", self.target), ..self }
             }
             _ => self,
         }
@@ -209,7 +217,7 @@ mod tests {
         let error = |text: &str| {
             let source = text.to_owned().into();
             let error = object_store::Error::Generic { store: "S3", source };
-            StoreError::of("list", "s3://b", &error).at(Some("minio:9000")).to_string()
+            StoreError::of("list", "s3://b", &error).at(Some("at minio:9000")).to_string()
         };
         assert_eq!(
             error("connection refused"),

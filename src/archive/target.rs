@@ -21,6 +21,16 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// What all names of an archive there begin with; may be empty.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::File { .. } => "",
+            Self::S3 { prefix, .. } => prefix,
+        }
+    }
+}
+
 impl FromStr for Target {
     type Err = String;
 

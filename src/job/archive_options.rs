@@ -1,12 +1,12 @@
 //! How a Job's pod reaches an archive.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Ended;
+use crate::archive::access::{Access, Mounted};
 use crate::archive::command::identity;
-use crate::archive::credentials::access;
 use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::archive::tree;
@@ -30,19 +30,29 @@ pub(super) struct ArchiveOptions {
     /// The folder with the files accessKeyId and secretAccessKey; without it, the pod's own identity counts
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
+    /// The folder with the file ca.crt: CAs that are trusted beside the public ones
+    #[arg(long, value_name = "DIR")]
+    ca: Option<PathBuf>,
+    /// The proxy by which the store is reached: http://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
 }
 
 impl ArchiveOptions {
     /// Opens it. Nothing is asked yet.
     pub(super) fn open(&self) -> Result<Store, Ended> {
-        let Self { archive, region, endpoint, credentials, .. } = self;
+        let Self { archive, region, endpoint, credentials, ca, proxy, .. } = self;
         let place = ArchivePlace {
             target: archive.to_string(),
             region: region.clone(),
             endpoint: endpoint.clone(),
             credentials: credentials.is_some(),
+            ca: ca.is_some(),
+            proxy: proxy.clone(),
         };
-        let access = access(&place, credentials.as_deref().unwrap_or(Path::new("/"))).map_err(Ended::ForNow)?;
+        let folder = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let mounted = Mounted { credentials: folder(credentials), ca: folder(ca) };
+        let access = Access::of(archive, &place, &mounted).map_err(|error| Ended::ForNow(error.to_string()))?;
         Store::open_with(archive, &access).map_err(|error| Ended::ForNow(error.to_string()))
     }
 }

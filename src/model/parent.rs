@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::archive::ArchivePlace;
+use super::archive::{ArchiveMounts, ArchivePlace};
 use super::ids::Zxid;
 use super::invalid::Invalid;
 use crate::api::FromSpec;
@@ -91,8 +91,8 @@ impl fmt::Display for At {
 pub struct Parent {
     /// What founders are told.
     pub point: ParentPoint,
-    /// The Secret with credentials.
-    pub secret: Option<String>,
+    /// What founders mount to reach it.
+    pub mounts: ArchiveMounts,
 }
 
 impl Parent {
@@ -106,7 +106,7 @@ impl Parent {
         }
         let at = at.parse().map_err(|reason| wrong("from.at", reason))?;
         let point = ParentPoint { place: ArchivePlace::of(s3), identity: identity.clone(), at };
-        Ok(Self { point, secret: s3.credentials_secret.clone() })
+        Ok(Self { point, mounts: ArchiveMounts::of(s3) })
     }
 }
 

@@ -7,7 +7,7 @@ use super::kit::read::{self, Fresh};
 use super::kit::timeout::ApiError;
 use crate::api::ZooKeeperEnsemble;
 use crate::model::Desired;
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
 
 /// What is needed of the ensemble. By default it is there and cannot be read.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,8 @@ pub struct EnsembleFacts {
     pub identity: Option<String>,
     /// Whether a quorum serves.
     pub quorum: bool,
-    /// Where its archive is, and the Secret with the credentials.
-    pub archive: Option<(ArchivePlace, Option<String>)>,
+    /// Where its archive is, and what pods mount to reach it.
+    pub archive: Option<(ArchivePlace, ArchiveMounts)>,
     /// The template of its pods.
     pub template: Value,
     /// The account of its pods.
@@ -84,7 +84,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
         valid: desired.is_some(),
         identity: status.identity,
         quorum: quorum.is_some_and(|condition| condition.status == "True"),
-        archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),
+        archive: archive.map(|s3| (ArchivePlace::of(s3), ArchiveMounts::of(s3))),
         account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
         template: desired.as_ref().map(|desired| desired.pod_template.clone()).unwrap_or_default(),
         members: desired.as_ref().map_or(0, |desired| desired.replicas),

@@ -1,6 +1,7 @@
 //! The archive: the commit gate in a model of Zab, and shipping to real stores.
 
 mod agent;
+mod authority;
 mod base_gate;
 mod bases;
 mod build;
@@ -9,6 +10,7 @@ mod gate;
 #[path = "../support/gateway.rs"]
 mod gateway;
 mod job;
+mod own_ca;
 mod proxy;
 mod prune;
 mod real;
@@ -16,4 +18,5 @@ mod retention;
 mod retention_world;
 mod s3;
 mod shipping;
+mod tunnel;
 mod zab;

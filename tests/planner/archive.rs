@@ -62,6 +62,7 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
         (ArchiveReason::TargetUnreachable, "TargetUnreachable"),
         (ArchiveReason::AccessDenied, "AccessDenied"),
         (ArchiveReason::NoCredentials, "NoCredentials"),
+        (ArchiveReason::NoCa, "NoCa"),
         (ArchiveReason::NoSuchBucket, "NoSuchBucket"),
         (ArchiveReason::Conflict, "Conflict"),
         (ArchiveReason::ArchiveDamaged, "ArchiveDamaged"),
@@ -193,6 +194,22 @@ fn missing_credentials_are_said_with_the_name_of_their_secret() {
     let words =
         format!("{names} is missing or has no key accessKeyId or secretAccessKey; the kubelet needs up to two minutes");
     assert!(none.message.contains(&words), "{}", none.message);
+}
+
+#[test]
+fn a_missing_ca_is_said_with_the_name_of_its_object_and_its_key() {
+    let mut world = archived();
+    let ca = menagerie::api::CaSpec { config_map: Some("corporate".to_owned()), ..Default::default() };
+    world.spec.archive.as_mut().unwrap().s3.ca = Some(ca);
+    world.settle();
+    let mut seen = world.seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::NoCa, Some("the key of ca has no certificate as PEM"));
+    }
+    let none = condition(&seen).unwrap();
+    let object = format!("key ca.crt of ConfigMap corporate in {}", seen.names.namespace);
+    let words = format!("{object} has no certificate of a CA as PEM; the kubelet needs up to two minutes");
+    assert!(none.reason == "NoCa" && none.message.contains(&words), "{}", none.message);
 }
 
 fn reaches(seen: &mut Observation, id: u32, first: Option<Point>, last: Option<Point>) {

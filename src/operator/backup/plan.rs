@@ -146,7 +146,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";
         return Err(Obstacle("EnsembleReplaced", text.to_owned()));
     }
-    let Some((place, secret)) = &facts.archive else {
+    let Some((place, mounts)) = &facts.archive else {
         let text = format!("ensemble {ensemble} has no spec.archive: give it one");
         return Err(Obstacle("NoArchive", text));
     };
@@ -177,7 +177,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         uid: &seen.target.uid,
         spec: &seen.spec,
         place,
-        secret: secret.as_deref(),
+        mounts,
         identity: &identity,
         pin: &pin,
         until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),

@@ -7,7 +7,7 @@
 
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::subject::{self, EnsembleFacts, Obstacle};
 use crate::plan::{ConditionStatus, Target, UntimedCondition};
@@ -262,7 +262,7 @@ fn carried_out(applied: &RestoreApplied, skipped: i64) -> String {
 /// An archive to restore from.
 struct Archive<'a> {
     place: ArchivePlace,
-    secret: Option<String>,
+    mounts: ArchiveMounts,
     identity: String,
     same: bool,
     ensemble: &'a EnsembleFacts,
@@ -277,7 +277,7 @@ impl Archive<'_> {
             names: &seen.names,
             at,
             place: &self.place,
-            secret: self.secret.as_deref(),
+            mounts: &self.mounts,
             identity: &self.identity,
             same: self.same,
             template: &self.ensemble.template,
@@ -328,13 +328,13 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let archive = match (&seen.spec.from, &ensemble.archive) {
         (Some(from), _) => Archive {
             place: ArchivePlace::of(&from.s3),
-            secret: from.s3.credentials_secret.clone(),
+            mounts: ArchiveMounts::of(&from.s3),
             identity: from.identity.clone(),
             same: from.identity == identity,
             ensemble,
         },
-        (None, Some((place, secret))) => {
-            Archive { place: place.clone(), secret: secret.clone(), identity: identity.clone(), same: true, ensemble }
+        (None, Some((place, mounts))) => {
+            Archive { place: place.clone(), mounts: mounts.clone(), identity: identity.clone(), same: true, ensemble }
         }
         (None, None) => {
             let text = format!(

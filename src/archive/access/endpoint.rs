@@ -2,33 +2,31 @@
 
 use axum::http::Uri;
 
-/// The variables that name it, in the order in which they count.
-const NAMES: [&str; 3] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
+/// Whether a text is one: a scheme and a host, and nothing that is secret.
+pub(super) fn is_address(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<Uri>() else { return false };
+    let scheme = uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
+    let host = uri.authority().is_some_and(|authority| {
+        let port = || authority.port_u16().is_some_and(|port| port > 0);
+        let (host, all) = (authority.host(), authority.as_str());
+        !host.is_empty() && !all.contains('@') && (all == host || port())
+    });
+    scheme && host && uri.query().is_none() && !endpoint.contains('#')
+}
 
-/// What the address is called: the variable of the environment that has it, or what objects call it.
-pub(super) fn name(endpoint: &str) -> &'static str {
-    let has = |name: &&&str| std::env::var(name).is_ok_and(|value| value == endpoint);
-    NAMES.iter().find(has).copied().unwrap_or("endpoint")
+/// Whether it names a host alone.
+pub(super) fn has_no_path(endpoint: &str) -> bool {
+    endpoint.parse::<Uri>().is_ok_and(|uri| ["", "/"].contains(&uri.path()))
 }
 
 /// Checks it. What it is may be a secret by mistake: it is not repeated.
 pub(super) fn check(name: &str, endpoint: &str, allow_http: bool) -> Result<(), String> {
-    let uri = endpoint.parse::<Uri>().ok();
-    let uri = uri.filter(|uri| {
-        let scheme = uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
-        let host = uri.authority().is_some_and(|authority| {
-            let port = || authority.port_u16().is_some_and(|port| port > 0);
-            let (host, all) = (authority.host(), authority.as_str());
-            !host.is_empty() && !all.contains('@') && (all == host || port())
-        });
-        scheme && host && uri.query().is_none() && !endpoint.contains('#')
-    });
-    let Some(uri) = uri else {
+    if !is_address(endpoint) {
         return Err(format!(
             "{name} must be https://HOST or https://HOST:PORT (or http://), without credentials or query"
         ));
-    };
-    if uri.scheme_str() == Some("http") && !allow_http {
+    }
+    if endpoint.starts_with("http:") && !allow_http {
         return Err(format!(
             "{name} is http://, so that all that is stored crosses the network in the clear: set AWS_ALLOW_HTTP=true if \
              that is meant, or use https://"
