@@ -1,6 +1,6 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
-use menagerie::api::{ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
+use menagerie::api::{EncryptionSpec, EncryptionType, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
 use menagerie::model::Beginning;
 use menagerie::model::archive::{ArchiveMounts, ArchivePlace, CaObject, CaSource};
 use menagerie::model::observed::OperatorFacts;
@@ -176,6 +176,7 @@ fn the_jobs_of_a_restore() {
         credentials: true,
         ca: true,
         proxy: Some("http://proxy:3128".into()),
+        encryption: Some(EncryptionSpec { type_: EncryptionType::Kms, kms_key: Some("alias/zk".into()) }),
     };
     let ca = CaSource { object: CaObject::Secret("store-ca".into()), key: "bundle.pem".into() };
     let (keys, none) = (ArchiveMounts { secret: Some("keys".into()), ca: Some(ca) }, ArchiveMounts::default());

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where and how the ensemble's committed transactions are archived.
@@ -120,6 +121,48 @@ pub struct S3Spec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
         .message("s3.proxy must be http://HOST:PORT, without credentials, path or query"))]
     pub proxy: Option<String>,
+    /// How the store encrypts what is stored, where its own default is not wanted. What is there already stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionSpec>,
+}
+
+/// How a store encrypts what is stored.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new("!has(self.kmsKey) || self.type == 'aws:kms'")
+    .message("encryption.kmsKey goes with type: aws:kms"))]
+pub struct EncryptionSpec {
+    /// AES256: with keys of the store. aws:kms: with a key of the store's key management.
+    #[serde(rename = "type")]
+    pub type_: EncryptionType,
+    /// The key: its ARN, id or alias. Default: the store's own for S3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[A-Za-z0-9:/_.-]+$')")
+        .message("encryption.kmsKey must be the ARN, the id or the alias of a key"))]
+    pub kms_key: Option<String>,
+}
+
+/// Whose keys a store encrypts with.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncryptionType {
+    /// The store's.
+    #[default]
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// Those of its key management.
+    #[serde(rename = "aws:kms")]
+    Kms,
+}
+
+impl EncryptionType {
+    /// As S3 writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aes256 => "AES256",
+            Self::Kms => "aws:kms",
+        }
+    }
 }
 
 /// Where the certificates of CAs are, as PEM.

@@ -13,7 +13,7 @@ mod schedule;
 mod schema;
 mod status;
 
-pub use archive::{ArchiveSpec, CaSpec, FromSpec, RetentionSpec, S3Spec};
+pub use archive::{ArchiveSpec, CaSpec, EncryptionSpec, EncryptionType, FromSpec, RetentionSpec, S3Spec};
 pub use backup::{BackupPhase, BackupStatus, ZooKeeperBackup, ZooKeeperBackupSpec};
 pub use ensemble::{
     AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,

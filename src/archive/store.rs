@@ -35,6 +35,8 @@ pub struct Store {
     target: Target,
     /// Where it is looked for, if that is not the kind's own place.
     looked: Option<String>,
+    /// Whether each put tells it how to encrypt.
+    encrypts: bool,
     /// Whether the store itself refuses a second object of one name.
     create_only: bool,
     /// Whose object is on its way. Who waits for it gets it in the order of asking.
@@ -78,9 +80,9 @@ impl Store {
         access.open(target).map(|opened| Self::of(target, opened))
     }
 
-    fn of(target: &Target, Opened { objects, looked }: Opened) -> Self {
+    fn of(target: &Target, Opened { objects, looked, encrypts }: Opened) -> Self {
         let prefix = Path::from(target.prefix());
-        Self { objects, prefix, target: target.clone(), looked, create_only: true, turn: Arc::default() }
+        Self { objects, prefix, target: target.clone(), looked, encrypts, create_only: true, turn: Arc::default() }
     }
 
     /// The same, for a store that would overwrite: each put looks first. Two that put one name within a moment are not told apart.
@@ -117,7 +119,9 @@ impl Store {
             }
         };
         let _turn = self.turn.lock().await;
-        self.bounded("store", name, put).await
+        // Where a put had no condition, nothing else in it is anything that a store may not know.
+        let refused = |error: StoreError| error.of_encryption(!self.create_only);
+        self.bounded("store", name, put).await.map_err(|error| if self.encrypts { refused(error) } else { error })
     }
 
     /// Stores an object that nobody else writes, also where the store knows no conditions.

@@ -94,6 +94,18 @@ impl StoreError {
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
 
+    /// The same, of a put that told the store how to encrypt: whether it is that what it refuses. `plain`: there was nothing else that it
+    /// may not know.
+    pub(super) fn of_encryption(self, plain: bool) -> Self {
+        let why = self.why.to_lowercase();
+        let named = why.starts_with(SAYS) && ["kms", "encrypt"].iter().any(|word| why.contains(word));
+        if !named && !(plain && self.kind == StoreErrorKind::NotImplemented) {
+            return self;
+        }
+        let why = format!("the store does not encrypt as `encryption` says: {}", self.why);
+        Self { kind: StoreErrorKind::Denied, why: words(&why), ..self }
+    }
+
     /// The same with where the store was looked for, if it did not answer.
     pub(super) fn at(self, looked: Option<&str>) -> Self {
         match looked {

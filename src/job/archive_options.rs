@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Ended;
+use crate::api::{EncryptionSpec, EncryptionType};
 use crate::archive::access::{Access, Mounted};
 use crate::archive::command::identity;
 use crate::archive::store::Store;
@@ -36,12 +37,23 @@ pub(super) struct ArchiveOptions {
     /// The proxy by which the store is reached: http://HOST:PORT
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
+    /// How the store encrypts what is stored: AES256 or aws:kms
+    #[arg(long, value_name = "TYPE", value_parser = encryption)]
+    encryption: Option<EncryptionType>,
+    /// The key for aws:kms
+    #[arg(long, value_name = "KEY", requires = "encryption")]
+    kms_key: Option<String>,
+}
+
+fn encryption(text: &str) -> Result<EncryptionType, String> {
+    let known = [EncryptionType::Aes256, EncryptionType::Kms].into_iter().find(|known| known.as_str() == text);
+    known.ok_or_else(|| "AES256 or aws:kms".to_owned())
 }
 
 impl ArchiveOptions {
     /// Opens it. Nothing is asked yet.
     pub(super) fn open(&self) -> Result<Store, Ended> {
-        let Self { archive, region, endpoint, credentials, ca, proxy, .. } = self;
+        let Self { archive, region, endpoint, credentials, ca, proxy, encryption, kms_key, .. } = self;
         let place = ArchivePlace {
             target: archive.to_string(),
             region: region.clone(),
@@ -49,6 +61,7 @@ impl ArchiveOptions {
             credentials: credentials.is_some(),
             ca: ca.is_some(),
             proxy: proxy.clone(),
+            encryption: encryption.map(|type_| EncryptionSpec { type_, kms_key: kms_key.clone() }),
         };
         let folder = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| PathBuf::from("/"));
         let mounted = Mounted { credentials: folder(credentials), ca: folder(ca) };

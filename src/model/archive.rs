@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded::words;
 use super::ids::{Seat, ServerId, Zxid};
 use super::retention::Retention;
-use crate::api::{ArchiveSpec, CaSpec, S3Spec};
+use crate::api::{ArchiveSpec, CaSpec, EncryptionSpec, S3Spec};
 
 /// How many members archive, without a word of it.
 const COPIES: u32 = 2;
@@ -46,6 +46,9 @@ pub struct ArchivePlace {
     /// The proxy by which it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// How the store encrypts what is stored, if it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionSpec>,
 }
 
 /// What pods mount to reach an archive.
@@ -107,19 +110,20 @@ impl fmt::Display for CaSource {
 impl ArchivePlace {
     /// The place that a spec names.
     pub fn of(s3: &S3Spec) -> Self {
-        let S3Spec { bucket, prefix, region, endpoint, credentials_secret, ca, proxy } = s3;
+        let S3Spec { bucket, prefix, region, endpoint, credentials_secret, ca, proxy, encryption } = s3;
         let target = match prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
             Some(prefix) => format!("s3://{bucket}/{prefix}"),
             None => format!("s3://{bucket}"),
         };
         let (credentials, ca) = (credentials_secret.is_some(), ca.is_some());
-        Self { target, region: region.clone(), endpoint: endpoint.clone(), credentials, ca, proxy: proxy.clone() }
+        let (region, endpoint, proxy) = (region.clone(), endpoint.clone(), proxy.clone());
+        Self { target, region, endpoint, credentials, ca, proxy, encryption: encryption.clone() }
     }
 
     /// All that tells one place from another, no longer than an agent may say. How it is reached is none of it: what is in an archive
     /// stays the same when a proxy goes.
     pub fn described(&self) -> String {
-        let Self { target, region, endpoint, credentials: _, ca: _, proxy: _ } = self;
+        let Self { target, region, endpoint, credentials: _, ca: _, proxy: _, encryption: _ } = self;
         let part = |word: &str, value: &Option<String>| value.as_ref().map(|value| format!(" {word} {value}"));
         let parts = [part("in", region), part("at", endpoint)];
         words(&std::iter::once(target.clone()).chain(parts.into_iter().flatten()).collect::<String>())

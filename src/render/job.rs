@@ -163,13 +163,16 @@ fn pod(work: &Work<'_>) -> Value {
 }
 
 fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
-    let ArchivePlace { target: _, region, endpoint, credentials: _, ca, proxy } = work.place;
+    let ArchivePlace { target: _, region, endpoint, credentials: _, ca, proxy, encryption } = work.place;
     let mut args = work.args.clone();
     args.extend(region.iter().map(|region| format!("--region={region}")));
     args.extend(endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
     args.extend(work.mounts.secret.iter().map(|_| format!("--credentials={ARCHIVE_DIR}")));
     args.extend(ca.then(|| format!("--ca={ARCHIVE_CA_DIR}")));
     args.extend(proxy.iter().map(|proxy| format!("--proxy={proxy}")));
+    args.extend(encryption.iter().map(|encryption| format!("--encryption={}", encryption.type_.as_str())));
+    let key = encryption.as_ref().and_then(|encryption| encryption.kms_key.as_ref());
+    args.extend(key.map(|key| format!("--kms-key={key}")));
     // A kubelet takes $(NAME) for the value of a variable, and the super user's password is one: it would stand in a path.
     let args: Vec<String> = args.into_iter().map(|arg| arg.replace('$', "$$")).collect();
     let mut container = json!({

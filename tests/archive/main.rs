@@ -6,6 +6,7 @@ mod base_gate;
 mod bases;
 mod build;
 mod command;
+mod encryption;
 mod gate;
 #[path = "../support/gateway.rs"]
 mod gateway;

@@ -114,7 +114,7 @@ async fn an_agent_reads_a_ca_that_is_brought_or_changed_and_says_what_is_wrong_w
     assert_eq!(agent.says().unwrap().place, Some(place), "how it is reached tells no place from another");
 }
 
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
     command.env_clear().envs([("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET)]);
     command.envs(environment.iter().copied()).args(arguments).output().unwrap()

@@ -57,6 +57,8 @@ pub enum Trouble {
     DeletesFail,
     /// Lists say that there is nothing.
     EmptyLists,
+    /// Puts that say how to encrypt are refused: the status, the code and the words.
+    Unencrypted(u16, &'static str, &'static str),
     /// The store's clock says this.
     Clock(&'static str),
 }
@@ -82,6 +84,7 @@ struct Shared {
     counts: Arc<Mutex<Vec<Method>>>,
     trouble: Arc<Mutex<Option<Trouble>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    puts: Arc<Mutex<Vec<HeaderMap>>>,
     rules: Rules,
     held: Arc<AtomicUsize>,
     create_only: CreateOnly,
@@ -93,6 +96,7 @@ pub struct Proxy {
     counts: Arc<Mutex<Vec<Method>>>,
     trouble: Arc<Mutex<Option<Trouble>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    puts: Arc<Mutex<Vec<HeaderMap>>>,
     rules: Rules,
     held: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -107,14 +111,14 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let (faults, counts, trouble, asked, rules, held) = Default::default();
-        let shared = Shared { store, client, faults, counts, trouble, asked, rules, held, create_only };
+        let (faults, counts, trouble, asked, puts, rules, held) = Default::default();
+        let shared = Shared { store, client, faults, counts, trouble, asked, puts, rules, held, create_only };
         let (faults, counts) = (Arc::clone(&shared.faults), Arc::clone(&shared.counts));
         let (asked, rules, held) = (Arc::clone(&shared.asked), Arc::clone(&shared.rules), Arc::clone(&shared.held));
-        let trouble = Arc::clone(&shared.trouble);
+        let (trouble, puts) = (Arc::clone(&shared.trouble), Arc::clone(&shared.puts));
         let router = Router::new().fallback(pass).with_state(shared);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, faults, counts, trouble, asked, rules, held, task }
+        Self { address, faults, counts, trouble, asked, puts, rules, held, task }
     }
 
     /// Lets the next puts go wrong like this, one after the other.
@@ -135,6 +139,11 @@ impl Proxy {
     /// All requests so far, as `METHOD URI`.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// The headers of all puts so far.
+    pub fn puts(&self) -> Vec<HeaderMap> {
+        self.puts.lock().unwrap().clone()
     }
 
     /// How many requests wait, of those whose client waits still.
@@ -166,6 +175,9 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     shared.counts.lock().unwrap().push(request.method().clone());
     let asked = format!("{} {}", request.method(), request.uri());
     shared.asked.lock().unwrap().push(asked.clone());
+    if request.method() == Method::PUT {
+        shared.puts.lock().unwrap().push(request.headers().clone());
+    }
     let ruled = || {
         let rules = shared.rules.lock().unwrap();
         rules.iter().find(|(words, _)| words.split(' ').all(|word| asked.contains(word))).map(|(_, rule)| *rule)
@@ -193,6 +205,12 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         }
         (Some(Trouble::DeletesFail), &Method::DELETE) => {
             return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+        }
+        (Some(Trouble::Unencrypted(status, code, words)), &Method::PUT)
+            if request.headers().contains_key("x-amz-server-side-encryption") =>
+        {
+            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
+            return (StatusCode::from_u16(status).unwrap(), text).into_response();
         }
         (Some(Trouble::EmptyLists), &Method::GET) if listed => {
             let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";

@@ -37,6 +37,8 @@ pub(super) struct Opened {
     pub objects: Arc<dyn ObjectStore>,
     /// Where it is looked for: what is said of one that does not answer.
     pub looked: Option<String>,
+    /// Whether it is told how to encrypt.
+    pub encrypts: bool,
 }
 
 impl Access {
@@ -70,7 +72,7 @@ pub(super) fn of_environment(target: &Target) -> Result<Opened, StoreError> {
 
 fn file(target: &Target, folder: &std::path::Path) -> Result<Opened, StoreError> {
     let store = LocalFileSystem::new_with_prefix(folder).map_err(failed(target))?.with_fsync(true);
-    Ok(Opened { objects: Arc::new(store.with_automatic_cleanup(false)), looked: None })
+    Ok(Opened { objects: Arc::new(store.with_automatic_cleanup(false)), looked: None, encrypts: false })
 }
 
 /// That a store cannot be opened.

@@ -11,6 +11,7 @@ use super::ca::Ca;
 use super::mounted::{Mounted, MountedError};
 use super::network::{self, Network};
 use super::{Opened, endpoint, failed, refused};
+use crate::api::{EncryptionSpec, EncryptionType};
 use crate::archive::store_error::{StoreError, StoreErrorKind};
 use crate::archive::target::Target;
 use crate::model::archive::{ACCESS_KEY_ID, ArchivePlace, SECRET_ACCESS_KEY};
@@ -31,14 +32,17 @@ pub struct S3Access {
     pub keys: Option<(String, String)>,
     /// How it is reached.
     pub network: Network,
+    /// How it encrypts what is stored; as it does by itself without a word of it.
+    pub encryption: Option<EncryptionSpec>,
 }
 
 impl fmt::Debug for S3Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Keys are a secret.
-        let Self { region, endpoint, keys: _, network } = self;
+        let Self { region, endpoint, keys: _, network, encryption } = self;
         let mut all = f.debug_struct("S3Access");
-        all.field("region", region).field("endpoint", endpoint).field("network", network).finish_non_exhaustive()
+        all.field("region", region).field("endpoint", endpoint).field("network", network);
+        all.field("encryption", encryption).finish_non_exhaustive()
     }
 }
 
@@ -50,15 +54,16 @@ impl S3Access {
 
     /// With what a pod mounts.
     pub(super) fn of(place: &ArchivePlace, mounted: &Mounted) -> Result<Self, MountedError> {
-        let ArchivePlace { region, endpoint, credentials, .. } = place;
+        let ArchivePlace { target: _, region, endpoint, credentials, ca: _, proxy: _, encryption } = place;
         let read = |key| mounted.key(key);
         let keys = if *credentials { Some((read(ACCESS_KEY_ID)?, read(SECRET_ACCESS_KEY)?)) } else { None };
         let network = mounted.network(place)?;
-        Ok(Self { region: region.clone(), endpoint: endpoint.clone(), keys, network })
+        let (region, endpoint) = (region.clone(), endpoint.clone());
+        Ok(Self { region, endpoint, keys, network, encryption: encryption.clone() })
     }
 
     pub(super) fn open(&self, target: &Target, bucket: &str) -> Result<Opened, StoreError> {
-        let Self { region, endpoint, keys, network } = self;
+        let Self { region, endpoint, keys, network, encryption } = self;
         let mut builder = match keys {
             Some((id, secret)) => AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret),
             None => AmazonS3Builder::from_env(),
@@ -69,8 +74,27 @@ impl S3Access {
         if let Some(endpoint) = endpoint {
             builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
+        if let Some(encryption) = encryption {
+            builder = encrypting(builder, encryption).map_err(failed(target))?;
+        }
         build(target, builder.with_bucket_name(bucket), network)
     }
+}
+
+/// The library has its option by this name alone.
+const ENCRYPTION: &str = "aws_server_side_encryption";
+
+fn encrypting(
+    builder: AmazonS3Builder,
+    EncryptionSpec { type_, kms_key }: &EncryptionSpec,
+) -> object_store::Result<AmazonS3Builder> {
+    let builder = builder.with_config(ENCRYPTION.parse()?, type_.as_str());
+    Ok(match (type_, kms_key) {
+        (EncryptionType::Aes256, _) => builder,
+        // Otherwise each put is a request to the key management as well: at one a second these cost more than half of what the puts do.
+        (EncryptionType::Kms, None) => builder.with_bucket_key(true),
+        (EncryptionType::Kms, Some(key)) => builder.with_sse_kms_encryption(key).with_bucket_key(true),
+    })
 }
 
 /// With what the environment says.
@@ -96,8 +120,9 @@ fn build(target: &Target, builder: AmazonS3Builder, network: &Network) -> Result
     let builder = builder.with_retry(network::retry()).with_client_options(client);
     // Many a store has no bulk delete, and the library panics if an answer to one names a strange object.
     let builder = builder.with_disable_bulk_delete(true);
+    let encrypts = ENCRYPTION.parse().ok().and_then(|key| builder.get_config_value(&key)).is_some();
     let objects = Arc::new(builder.build().map_err(failed(target))?);
-    Ok(Opened { objects, looked: network.looked(endpoint.as_deref()) })
+    Ok(Opened { objects, looked: network.looked(endpoint.as_deref()), encrypts })
 }
 
 /// What an address is called: the variable of the environment that has it, or what objects call it.
