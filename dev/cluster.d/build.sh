@@ -10,6 +10,7 @@ built_binaries() {
   echo "local-path local-path-provisioner github.com/rancher/local-path-provisioner"
   echo "helm helm helm.sh/helm/v3/cmd/helm"
   echo "versitygw versitygw github.com/versity/versitygw/cmd/versitygw"
+  echo "fake-gcs-server fake-gcs-server github.com/fsouza/fake-gcs-server"
 }
 
 # Clients parse the server's version, and stumble over the one of an unstamped build.

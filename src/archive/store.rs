@@ -121,7 +121,8 @@ impl Store {
         let _turn = self.turn.lock().await;
         // Where a put had no condition, nothing else in it is anything that a store may not know.
         let refused = |error: StoreError| error.of_encryption(!self.create_only);
-        self.bounded("store", name, put).await.map_err(|error| if self.encrypts { refused(error) } else { error })
+        let stored = self.bounded("store", name, put).await.map_err(StoreError::of_put);
+        stored.map_err(|error| if self.encrypts { refused(error) } else { error })
     }
 
     /// Stores an object that nobody else writes, also where the store knows no conditions.

@@ -48,10 +48,13 @@ impl StoreError {
 }
 
 /// Where the library looks for credentials when there are no others: the metadata address of the machine, which most machines have not.
-const METADATA: [&str; 2] = ["/latest/api/token", "/latest/meta-data/"];
+const METADATA: [&str; 3] = ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/v1/"];
 const NO_CREDENTIALS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store \
                               knows; the node's metadata address was asked and gives none";
 
+/// What the library says where it asks for a token, and with which answers none is given: the account or its key is gone.
+const TOKEN: &str = "token request";
+const TOKEN_REFUSED: [&str; 3] = ["400 Bad Request", "401 Unauthorized", "403 Forbidden"];
 /// What the library says of a certificate whose CA it does not know, or knows by its name with another key.
 const STRANGERS: [&str; 2] = ["invalid peer certificate: UnknownIssuer", "invalid peer certificate: BadSignature"];
 const NOT_TRUSTED: &str =
@@ -76,6 +79,9 @@ impl StoreError {
         let kind = match error {
             _ if METADATA.iter().any(|path| why.contains(path)) => StoreErrorKind::NoCredentials,
             _ if why.contains("<Code>NoSuchBucket</Code>") => StoreErrorKind::NoBucket,
+            _ if why.contains(TOKEN) && TOKEN_REFUSED.iter().any(|status| why.contains(status)) => {
+                StoreErrorKind::Denied
+            }
             NotFound { .. } => StoreErrorKind::Missing,
             NotImplemented { .. } => StoreErrorKind::NotImplemented,
             PermissionDenied { .. } | Unauthenticated { .. } => StoreErrorKind::Denied,
@@ -92,6 +98,17 @@ impl StoreError {
             _ => why,
         };
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
+    }
+
+    /// The same, of a put: what is missing where something is to be stored is the bucket.
+    pub(super) fn of_put(self) -> Self {
+        match self.kind {
+            StoreErrorKind::Missing if !self.target.starts_with("file://") => {
+                let why = words(&format!("there is no such bucket: {}", self.why));
+                Self { kind: StoreErrorKind::NoBucket, why, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// The same, of a put that told the store how to encrypt: whether it is that what it refuses. `plain`: there was nothing else that it

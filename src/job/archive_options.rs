@@ -16,7 +16,7 @@ use crate::model::archive::ArchivePlace;
 /// Where an archive is, and whose.
 #[derive(Args, Debug)]
 pub(super) struct ArchiveOptions {
-    /// The archive: `s3://BUCKET/PREFIX` or `file:///FOLDER`
+    /// The archive: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `file:///FOLDER`
     #[arg(long, value_name = "ARCHIVE")]
     archive: Target,
     /// The identity of the ensemble that was archived
@@ -25,10 +25,10 @@ pub(super) struct ArchiveOptions {
     /// Region of the bucket
     #[arg(long)]
     region: Option<String>,
-    /// Address of the store, where it is not Amazon's
+    /// Address of the store, where it is not the kind's own
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// The folder with the files accessKeyId and secretAccessKey; without it, the pod's own identity counts
+    /// The folder with the files of credentialsSecret; without it, the pod's own identity counts
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
     /// The folder with the file ca.crt: CAs that are trusted beside the public ones

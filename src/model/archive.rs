@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded::words;
 use super::ids::{Seat, ServerId, Zxid};
 use super::retention::Retention;
-use crate::api::{ArchiveSpec, CaSpec, EncryptionSpec, S3Spec};
+use crate::api::{ArchiveSpec, CaSpec, EncryptionSpec, StoreSpec};
 
 /// How many members archive, without a word of it.
 const COPIES: u32 = 2;
@@ -18,6 +18,8 @@ pub const ARCHIVE_KEY: &str = "archive.json";
 pub const ACCESS_KEY_ID: &str = "accessKeyId";
 /// Key of the Secret with credentials: the secret.
 pub const SECRET_ACCESS_KEY: &str = "secretAccessKey";
+/// Key of the Secret with credentials of GCS: the JSON key of a service account.
+pub const SERVICE_ACCOUNT_KEY: &str = "serviceAccountKey";
 /// The key of CAs, without a word of it, and in pods the name of their file.
 pub const CA_FILE: &str = "ca.crt";
 
@@ -30,12 +32,12 @@ pub fn leads(base: Zxid, starts: Zxid) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchivePlace {
-    /// The archive, as `s3://BUCKET/PREFIX`.
+    /// The archive, as `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
     pub target: String,
     /// Its region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Its address, where it is not Amazon's.
+    /// Its address, where it is not the kind's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Whether keys are mounted; otherwise the pod's own identity counts.
@@ -78,16 +80,9 @@ pub enum CaObject {
     Secret(String),
 }
 
-impl ArchiveMounts {
-    /// What a spec names.
-    pub fn of(s3: &S3Spec) -> Self {
-        Self { secret: s3.credentials_secret.clone(), ca: s3.ca.as_ref().and_then(CaSource::of) }
-    }
-}
-
 impl CaSource {
     /// None where the spec names no object: the API server refuses that, and pods say that the CA is missing.
-    fn of(spec: &CaSpec) -> Option<Self> {
+    pub(super) fn of(spec: &CaSpec) -> Option<Self> {
         let CaSpec { config_map, secret, key } = spec;
         let object = match (config_map, secret) {
             (Some(name), _) => CaObject::ConfigMap(name.clone()),
@@ -108,18 +103,6 @@ impl fmt::Display for CaSource {
 }
 
 impl ArchivePlace {
-    /// The place that a spec names.
-    pub fn of(s3: &S3Spec) -> Self {
-        let S3Spec { bucket, prefix, region, endpoint, credentials_secret, ca, proxy, encryption } = s3;
-        let target = match prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
-            Some(prefix) => format!("s3://{bucket}/{prefix}"),
-            None => format!("s3://{bucket}"),
-        };
-        let (credentials, ca) = (credentials_secret.is_some(), ca.is_some());
-        let (region, endpoint, proxy) = (region.clone(), endpoint.clone(), proxy.clone());
-        Self { target, region, endpoint, credentials, ca, proxy, encryption: encryption.clone() }
-    }
-
     /// All that tells one place from another, no longer than an agent may say. How it is reached is none of it: what is in an archive
     /// stays the same when a proxy goes.
     pub fn described(&self) -> String {
@@ -155,18 +138,18 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// The archive of an ensemble with so many voters.
-    pub fn of(spec: &ArchiveSpec, voters: u32, retention: Option<Retention>) -> Self {
-        let ArchiveSpec { s3, interval_seconds, copies, retention: _ } = spec;
+    /// The archive of an ensemble with so many voters, in this store.
+    pub fn of(spec: &ArchiveSpec, store: StoreSpec<'_>, voters: u32, retention: Option<Retention>) -> Self {
+        let ArchiveSpec { s3: _, gcs: _, interval_seconds, copies, retention: _ } = spec;
         let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
         // The first voters: they are there however the ensemble is scaled.
         let members = (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect();
         let config = ArchiveConfig {
-            place: ArchivePlace::of(s3),
+            place: store.place(),
             members,
             interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
         };
-        Self { config, mounts: ArchiveMounts::of(s3), retention }
+        Self { config, mounts: store.mounts(), retention }
     }
 }
 
@@ -177,7 +160,8 @@ mod tests {
     use super::*;
 
     fn archive(spec: serde_json::Value, voters: u32) -> ArchiveConfig {
-        Archive::of(&serde_json::from_value(spec).unwrap(), voters, None).config
+        let spec: ArchiveSpec = serde_json::from_value(spec).unwrap();
+        Archive::of(&spec, spec.store().unwrap(), voters, None).config
     }
 
     #[test]

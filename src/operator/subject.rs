@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::kit::read::{self, Fresh};
 use super::kit::timeout::ApiError;
-use crate::api::ZooKeeperEnsemble;
+use crate::api::{ArchiveSpec, ZooKeeperEnsemble};
 use crate::model::Desired;
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
 
@@ -76,7 +76,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
     };
     let status = ensemble.status.clone().unwrap_or_default();
     let quorum = status.conditions.iter().find(|condition| condition.type_ == "QuorumAvailable");
-    let archive = ensemble.spec.archive.as_ref().map(|archive| &archive.s3);
+    let archive = ensemble.spec.archive.as_ref().and_then(ArchiveSpec::store);
     let desired = Desired::from_spec(&ensemble.spec).ok();
     let template = |desired: &Desired| desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned);
     Ok(Some(EnsembleFacts {
@@ -84,7 +84,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
         valid: desired.is_some(),
         identity: status.identity,
         quorum: quorum.is_some_and(|condition| condition.status == "True"),
-        archive: archive.map(|s3| (ArchivePlace::of(s3), ArchiveMounts::of(s3))),
+        archive: archive.map(|store| (store.place(), store.mounts())),
         account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
         template: desired.as_ref().map(|desired| desired.pod_template.clone()).unwrap_or_default(),
         members: desired.as_ref().map_or(0, |desired| desired.replicas),

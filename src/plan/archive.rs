@@ -4,7 +4,8 @@ use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
 use crate::model::ServerId;
-use crate::model::archive::{ACCESS_KEY_ID, ArchiveMounts, SECRET_ACCESS_KEY, leads};
+use crate::model::archive::{ArchiveMounts, leads};
+use crate::model::store;
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
 /// The condition's type.
@@ -194,8 +195,9 @@ fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
     let ArchiveMounts { secret, ca } = &archive.mounts;
     let what = match (worst.reason, secret, ca) {
         (ArchiveReason::NoCredentials, Some(secret), _) => format!(
-            "Secret {secret} in {} is missing or has no key {ACCESS_KEY_ID} or {SECRET_ACCESS_KEY}",
-            view.seen.names.namespace
+            "Secret {secret} in {} is missing or has no key {}",
+            view.seen.names.namespace,
+            store::keys(&archive.config.place).join(" or ")
         ),
         (ArchiveReason::NoCa, _, Some(ca)) => {
             format!("{ca} in {} has no certificate of a CA as PEM", view.seen.names.namespace)

@@ -7,9 +7,11 @@ mod bases;
 mod build;
 mod command;
 mod encryption;
+mod fake_gcs;
 mod gate;
 #[path = "../support/gateway.rs"]
 mod gateway;
+mod gcs;
 mod job;
 mod own_ca;
 mod proxy;

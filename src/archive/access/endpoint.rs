@@ -19,8 +19,8 @@ pub(super) fn has_no_path(endpoint: &str) -> bool {
     endpoint.parse::<Uri>().is_ok_and(|uri| ["", "/"].contains(&uri.path()))
 }
 
-/// Checks it. What it is may be a secret by mistake: it is not repeated.
-pub(super) fn check(name: &str, endpoint: &str, allow_http: bool) -> Result<(), String> {
+/// Checks it; `allows` is the variable that allows it to be `http://`. What it is may be a secret by mistake: it is not repeated.
+pub(super) fn check(name: &str, allows: &str, endpoint: &str, allow_http: bool) -> Result<(), String> {
     if !is_address(endpoint) {
         return Err(format!(
             "{name} must be https://HOST or https://HOST:PORT (or http://), without credentials or query"
@@ -28,7 +28,7 @@ pub(super) fn check(name: &str, endpoint: &str, allow_http: bool) -> Result<(), 
     }
     if endpoint.starts_with("http:") && !allow_http {
         return Err(format!(
-            "{name} is http://, so that all that is stored crosses the network in the clear: set AWS_ALLOW_HTTP=true if \
+            "{name} is http://, so that all that is stored crosses the network in the clear: set {allows}=true if \
              that is meant, or use https://"
         ));
     }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn an_address_has_a_scheme_and_a_host_and_nothing_that_is_secret() {
         for endpoint in ["https://s3", "https://s3.example.org:9000", "https://[fd00::1]:9000/", "https://h/path"] {
-            assert_eq!(check("E", endpoint, false), Ok(()), "{endpoint}");
+            assert_eq!(check("E", "AWS_ALLOW_HTTP", endpoint, false), Ok(()), "{endpoint}");
         }
         for endpoint in [
             "",
@@ -64,11 +64,11 @@ mod tests {
             "https://h h",
             "https://h#a",
         ] {
-            let refused = check("E", endpoint, true).unwrap_err();
+            let refused = check("E", "AWS_ALLOW_HTTP", endpoint, true).unwrap_err();
             assert!(refused.starts_with("E must be https://HOST"), "{endpoint}: {refused}");
         }
-        assert_eq!(check("E", "http://h:9000", true), Ok(()));
-        assert!(check("E", "http://h:9000", false).unwrap_err().contains("set AWS_ALLOW_HTTP=true"));
+        assert_eq!(check("E", "AWS_ALLOW_HTTP", "http://h:9000", true), Ok(()));
+        assert!(check("E", "AWS_ALLOW_HTTP", "http://h:9000", false).unwrap_err().contains("set AWS_ALLOW_HTTP=true"));
         assert_eq!(authority("http://h:9000/").unwrap(), "h:9000");
     }
 }

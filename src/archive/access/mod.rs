@@ -1,11 +1,12 @@
 //! How an archive's store is reached: one file for each kind of store, and what all of them share.
 //!
-//! `s3` is a kind: with which rights, from what mounted files and from which environment it is opened. `network` is the client of all of
+//! `s3` and `gcs` are kinds: with which rights, from what mounted files and from which environment it is opened. `network` is the client of all of
 //! them: whose certificates it trusts (`ca`) and by which proxy it goes. `endpoint` checks addresses, `mounted` reads what a pod
 //! mounts.
 
 mod ca;
 mod endpoint;
+pub mod gcs;
 mod mounted;
 mod network;
 pub mod s3;
@@ -30,6 +31,8 @@ pub enum Access {
     File,
     /// S3, or what speaks its protocol.
     S3(s3::S3Access),
+    /// Google Cloud Storage.
+    Gcs(gcs::GcsAccess),
 }
 
 /// A store that nothing was asked of yet.
@@ -47,6 +50,7 @@ impl Access {
         match target {
             Target::File { .. } => Ok(Self::File),
             Target::S3 { .. } => s3::S3Access::of(place, mounted).map(Self::S3),
+            Target::Gcs { .. } => gcs::GcsAccess::of(place, mounted).map(Self::Gcs),
         }
     }
 
@@ -55,7 +59,8 @@ impl Access {
         match (target, self) {
             (Target::File { folder }, Self::File) => file(target, folder),
             (Target::S3 { bucket, .. }, Self::S3(access)) => access.open(target, bucket),
-            (Target::File { .. } | Target::S3 { .. }, _) => {
+            (Target::Gcs { bucket, .. }, Self::Gcs(access)) => access.open(target, bucket),
+            (Target::File { .. } | Target::S3 { .. } | Target::Gcs { .. }, _) => {
                 Err(refused(target, "the credentials are those of another kind of store".to_owned()))
             }
         }
@@ -67,6 +72,7 @@ pub(super) fn of_environment(target: &Target) -> Result<Opened, StoreError> {
     match target {
         Target::File { folder } => file(target, folder),
         Target::S3 { bucket, .. } => s3::of_environment(target, bucket),
+        Target::Gcs { bucket, .. } => gcs::of_environment(target, bucket),
     }
 }
 
@@ -84,3 +90,25 @@ fn failed(target: &Target) -> impl Fn(object_store::Error) -> StoreError {
 fn refused(target: &Target, why: String) -> StoreError {
     StoreError { kind: StoreErrorKind::NoAddress, doing: "cannot open".to_owned(), target: target.to_string(), why }
 }
+
+/// What the environment has to say of a kind of store, for people.
+pub(super) struct Environment {
+    /// Whether it has credentials.
+    pub keyed: bool,
+    /// What is said where it has none.
+    pub unset: &'static str,
+    /// What is asked where the store refuses.
+    pub denied: &'static str,
+    /// What is asked where there is no such bucket.
+    pub missing: &'static str,
+}
+
+/// Of the store of which an error's words are.
+pub(super) fn environment(words: &str) -> Environment {
+    let kinds = [("s3://", s3::ENVIRONMENT), ("gs://", gcs::ENVIRONMENT)];
+    let of = kinds.into_iter().find(|(scheme, _)| words.contains(scheme));
+    of.map_or(FOLDER, |(_, (name, environment))| Environment { keyed: std::env::var_os(name).is_some(), ..environment })
+}
+
+const FOLDER: Environment =
+    Environment { keyed: true, unset: "", denied: ". May you read it?", missing: ". Is its name right?" };

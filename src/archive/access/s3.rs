@@ -10,7 +10,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use super::ca::Ca;
 use super::mounted::{Mounted, MountedError};
 use super::network::{self, Network};
-use super::{Opened, endpoint, failed, refused};
+use super::{Environment, Opened, endpoint, failed, refused};
 use crate::api::{EncryptionSpec, EncryptionType};
 use crate::archive::store_error::{StoreError, StoreErrorKind};
 use crate::archive::target::Target;
@@ -20,6 +20,18 @@ use crate::model::archive::{ACCESS_KEY_ID, ArchivePlace, SECRET_ACCESS_KEY};
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// The variables that name an address, in the order in which they count.
 const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
+
+/// The variable with credentials, and what is said of all of them.
+pub(super) const ENVIRONMENT: (&str, Environment) = (
+    "AWS_ACCESS_KEY_ID",
+    Environment {
+        keyed: false,
+        unset: ". There is no AWS_ACCESS_KEY_ID in the environment: set it, AWS_SECRET_ACCESS_KEY and AWS_REGION, and where the store is \
+                not Amazon's AWS_ENDPOINT_URL, with AWS_ALLOW_HTTP=true for http",
+        denied: ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
+        missing: ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
+    },
+);
 
 /// The right to use an S3 store, and where it is.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -113,7 +125,7 @@ fn build(target: &Target, builder: AmazonS3Builder, network: &Network) -> Result
     let of = |key| builder.get_config_value(&key).filter(|endpoint| !endpoint.is_empty());
     let endpoint = of(AmazonS3ConfigKey::S3Endpoint).or_else(|| of(AmazonS3ConfigKey::Endpoint));
     if let Some(endpoint) = &endpoint {
-        endpoint::check(name(endpoint), endpoint, http).map_err(|why| refused(target, why))?;
+        endpoint::check(name(endpoint), "AWS_ALLOW_HTTP", endpoint, http).map_err(|why| refused(target, why))?;
     }
     network.check().map_err(|why| refused(target, why))?;
     let client = network.client(http).map_err(failed(target))?;

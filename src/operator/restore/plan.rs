@@ -8,6 +8,7 @@
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::model::store::ONE;
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::subject::{self, EnsembleFacts, Obstacle};
 use crate::plan::{ConditionStatus, Target, UntimedCondition};
@@ -326,13 +327,12 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let name = &seen.spec.ensemble;
     let subject::Born { facts: ensemble, identity } = subject::born(name, seen.ensemble.as_ref())?;
     let archive = match (&seen.spec.from, &ensemble.archive) {
-        (Some(from), _) => Archive {
-            place: ArchivePlace::of(&from.s3),
-            mounts: ArchiveMounts::of(&from.s3),
-            identity: from.identity.clone(),
-            same: from.identity == identity,
-            ensemble,
-        },
+        (Some(from), _) => {
+            let none = || Obstacle("NoArchive", format!("spec.from has to {ONE}: create another ZooKeeperRestore"));
+            let store = from.store().ok_or_else(none)?;
+            let (place, mounts, same) = (store.place(), store.mounts(), from.identity == identity);
+            Archive { place, mounts, identity: from.identity.clone(), same, ensemble }
+        }
         (None, Some((place, mounts))) => {
             Archive { place: place.clone(), mounts: mounts.clone(), identity: identity.clone(), same: true, ensemble }
         }

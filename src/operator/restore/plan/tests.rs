@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::StoreSpec;
 use crate::model::archive::ArchiveMounts;
 use crate::model::fixtures::names;
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
@@ -34,7 +35,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             valid: true,
             identity: Some("one".to_owned()),
             quorum: true,
-            archive: Some((ArchivePlace::of(&s3), ArchiveMounts { secret: Some("keys".to_owned()), ca: None })),
+            archive: Some((StoreSpec::S3(&s3).place(), ArchiveMounts { secret: Some("keys".to_owned()), ca: None })),
             template: Value::Null,
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],
