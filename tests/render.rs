@@ -229,8 +229,8 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
     let place = ArchivePlace { target: "s3://backups".into(), credentials: true, ..ArchivePlace::default() };
     let keys = ArchiveMounts { secret: Some("keys".into()), ca: None };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
-    let template =
-        json!({"spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});
+    let labels = json!({"azure.workload.identity/use": "true", "team": "a"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});
     let blueprint = BackupBlueprint {
         name: "nightly",
         namespace: "ns",
@@ -248,6 +248,8 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
         operator: &operator,
     };
     let job = backup_job(&blueprint).json;
+    let labels = &job["spec"]["template"]["metadata"]["labels"];
+    assert_eq!((&labels["azure.workload.identity/use"], &labels["team"]), (&json!("true"), &Value::Null));
     let pod = &job["spec"]["template"]["spec"];
     assert_eq!((&pod["nodeSelector"]["pool"], &pod["hostNetwork"]), (&json!("zk"), &Value::Null));
     assert_eq!(pod["automountServiceAccountToken"], false);

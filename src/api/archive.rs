@@ -4,12 +4,12 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::store::{GcsSpec, S3Spec, StoreSpec};
+use super::store::{AzureSpec, GcsSpec, S3Spec, StoreSpec};
 
 /// Where and how the ensemble's committed transactions are archived.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = kube::core::Rule::new("has(self.s3) != has(self.gcs)").message("name one of s3 and gcs"))]
+#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
 pub struct ArchiveSpec {
     /// A bucket of S3, or of a store that speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,6 +17,9 @@ pub struct ArchiveSpec {
     /// A bucket of Google Cloud Storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gcs: Option<GcsSpec>,
+    /// A container of Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureSpec>,
     /// Seconds from one look at the log to the next: what is committed is archived about that long after. A put for each look
     /// at which there is something: at 1, a busy month costs some 13 dollars of requests at Amazon. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +68,7 @@ pub struct RetentionSpec {
 /// The point of an archive that a new ensemble begins with.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = kube::core::Rule::new("has(self.s3) != has(self.gcs)").message("name one of s3 and gcs"))]
+#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
 pub struct FromSpec {
     /// The bucket of the archive, of S3 or of a store that speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +76,9 @@ pub struct FromSpec {
     /// The bucket of the archive, of Google Cloud Storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gcs: Option<GcsSpec>,
+    /// The container of the archive, of Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureSpec>,
     /// The identity of the ensemble that was archived: its status.identity, and what menagerie archive list shows.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
@@ -90,13 +96,13 @@ pub struct FromSpec {
 impl ArchiveSpec {
     /// The one store that it names; `None` if that is none, or several, which the API server refuses.
     pub fn store(&self) -> Option<StoreSpec<'_>> {
-        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref())
+        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref(), self.azure.as_ref())
     }
 }
 
 impl FromSpec {
     /// The one store that it names; `None` if that is none, or several, which the API server refuses.
     pub fn store(&self) -> Option<StoreSpec<'_>> {
-        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref())
+        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref(), self.azure.as_ref())
     }
 }

@@ -160,6 +160,52 @@ pub struct GcsSpec {
     pub proxy: Option<String>,
 }
 
+/// A container of Azure Blob Storage.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AzureSpec {
+    /// The storage account that has it.
+    #[schemars(length(min = 3, max = 24))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]+$')")
+        .message("azure.account must be the name of a storage account: small letters and digits"))]
+    pub account: String,
+    /// Its name.
+    #[schemars(length(min = 3, max = 63))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')")
+        .message("azure.container must be the name of a container: small letters, digits and '-'"))]
+    pub container: String,
+    /// What all names in it begin with, such as backups/zookeeper. Ensembles may share it: each has a folder of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*)?$') && !self.matches('(^|/)[.]+(/|$)')")
+        .message("azure.prefix must be names of letters, digits, '.', '_' and '-' with '/' between them"))]
+    pub prefix: Option<String>,
+    /// Address of the store, where it is not ACCOUNT.blob.core.windows.net: https://HOST:PORT, or https://HOST:PORT/ACCOUNT where accounts
+    /// are below a path. With http:// everything in the ensemble crosses the network readable, and the condition Warning says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^https?://[A-Za-z0-9.:_\\\\[\\\\]-]+(/[a-z0-9]+)?/?$')")
+        .message("azure.endpoint must be https://HOST:PORT or https://HOST:PORT/ACCOUNT (or http://, with a warning), without credentials or query"))]
+    pub endpoint: Option<String>,
+    /// Secret with the key accountKey: an access key of the storage account. Default: the pod's own identity, as Workload Identity of
+    /// AKS gives it; where it is archived to, and to plan a restore, that may read, list and create blobs, and to make a new ensemble
+    /// from it, read and list. It need not be able to delete any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("azure.credentialsSecret must be the name of a Secret"))]
+    pub credentials_secret: Option<String>,
+    /// Certificates of CAs of your own, beside the public ones. Read again when they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CaSpec>,
+    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that HTTPS_PROXY of the container names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
+        .message("azure.proxy must be http://HOST:PORT, without credentials, path or query"))]
+    pub proxy: Option<String>,
+}
+
 /// The store that a spec names, of one kind or another.
 #[derive(Clone, Copy, Debug)]
 pub enum StoreSpec<'a> {
@@ -167,15 +213,18 @@ pub enum StoreSpec<'a> {
     S3(&'a S3Spec),
     /// Google Cloud Storage.
     Gcs(&'a GcsSpec),
+    /// Azure Blob Storage.
+    Azure(&'a AzureSpec),
 }
 
 impl<'a> StoreSpec<'a> {
     /// The one of these that is named; `None` if that is none, or several.
-    pub(super) fn one(s3: Option<&'a S3Spec>, gcs: Option<&'a GcsSpec>) -> Option<Self> {
-        match (s3, gcs) {
-            (Some(s3), None) => Some(Self::S3(s3)),
-            (None, Some(gcs)) => Some(Self::Gcs(gcs)),
-            (None, None) | (Some(_), Some(_)) => None,
+    pub(super) fn one(s3: Option<&'a S3Spec>, gcs: Option<&'a GcsSpec>, azure: Option<&'a AzureSpec>) -> Option<Self> {
+        match (s3, gcs, azure) {
+            (Some(s3), None, None) => Some(Self::S3(s3)),
+            (None, Some(gcs), None) => Some(Self::Gcs(gcs)),
+            (None, None, Some(azure)) => Some(Self::Azure(azure)),
+            _ => None,
         }
     }
 }

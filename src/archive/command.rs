@@ -27,10 +27,10 @@ use zookeeper_files::ids::Zxid;
 
 /// List, verify and fetch archives.
 ///
-/// An archive is `file:///FOLDER`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`. For S3, the environment gives the credentials and where it is:
+/// An archive is `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`. For S3, the environment gives the credentials and where it is:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP=true` where it is not
 /// Amazon's. `AWS_CA_BUNDLE` names CAs that are trusted as well, `HTTPS_PROXY` a proxy. For Google Cloud Storage
-/// `GOOGLE_SERVICE_ACCOUNT` names a file with the JSON key of a service account. An archive holds every secret that was ever stored in its ensemble.
+/// `GOOGLE_SERVICE_ACCOUNT` names a file with the JSON key of a service account; for Azure `AZURE_STORAGE_ACCOUNT_KEY` is an access key. An archive holds every secret that was ever stored in its ensemble.
 /// Exit codes: 0 whole, 1 damage found, 2 the archive could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -76,7 +76,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 pub(super) struct ArchiveOptions {
-    /// The archive: `file:///FOLDER`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`
+    /// The archive: `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`
     #[arg(value_name = "ARCHIVE")]
     pub(super) target: Target,
     /// Only the ensemble with this identity (`status.identity` of its `ZooKeeperEnsemble`)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// How archives are written.
-const FORMS: &str = "file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX";
+const FORMS: &str = "file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://ACCOUNT/CONTAINER/PREFIX";
 
 /// Where an archive is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,15 @@ pub enum Target {
         /// What all names in it begin with; may be empty.
         prefix: String,
     },
+    /// A container of Azure Blob Storage.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// The container.
+        container: String,
+        /// What all names in it begin with; may be empty.
+        prefix: String,
+    },
 }
 
 impl Target {
@@ -36,7 +45,7 @@ impl Target {
     pub fn prefix(&self) -> &str {
         match self {
             Self::File { .. } => "",
-            Self::S3 { prefix, .. } | Self::Gcs { prefix, .. } => prefix,
+            Self::S3 { prefix, .. } | Self::Gcs { prefix, .. } | Self::Azure { prefix, .. } => prefix,
         }
     }
 }
@@ -63,6 +72,20 @@ impl FromStr for Target {
                 let (bucket, prefix) = (bucket.to_owned(), prefix.trim_matches('/').to_owned());
                 Ok(if scheme == "s3" { Self::S3 { bucket, prefix } } else { Self::Gcs { bucket, prefix } })
             }
+            Some(("az", rest)) => {
+                let mut parts = rest.splitn(3, '/');
+                let mut part = || parts.next().unwrap_or_default().to_owned();
+                let (account, container, prefix) = (part(), part(), part().trim_matches('/').to_owned());
+                if account.is_empty() || container.is_empty() {
+                    return wrong("it names no storage account and container");
+                }
+                if [&account, &container].iter().any(|name| name.contains(['@', '?', '#', ':', '.']))
+                    || prefix.contains(['?', '#'])
+                {
+                    return wrong("credentials and endpoint come from the environment (AZURE_…), not from the address");
+                }
+                Ok(Self::Azure { account, container, prefix })
+            }
             Some((scheme, _)) => wrong(&format!("{scheme} is not supported")),
             None => wrong("it has no scheme"),
         }
@@ -75,6 +98,7 @@ impl fmt::Display for Target {
             Self::File { folder } => write!(f, "file://{}", folder.display()),
             Self::S3 { bucket, prefix } => named(f, "s3", bucket, prefix),
             Self::Gcs { bucket, prefix } => named(f, "gs", bucket, prefix),
+            Self::Azure { account, container, prefix } => named(f, "az", &format!("{account}/{container}"), prefix),
         }
     }
 }
@@ -90,7 +114,15 @@ mod tests {
 
     #[test]
     fn a_target_is_written_as_it_is_read() {
-        for text in ["file:///archive/zk", "s3://backups", "s3://backups/zk/prod", "gs://backups", "gs://backups/zk"] {
+        for text in [
+            "file:///archive/zk",
+            "s3://backups",
+            "s3://backups/zk/prod",
+            "gs://backups",
+            "gs://backups/zk",
+            "az://account/backups",
+            "az://account/backups/zk/prod",
+        ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!("s3://b/p/".parse::<Target>().unwrap().to_string(), "s3://b/p");
@@ -106,6 +138,8 @@ mod tests {
             ("s3://key:secret@bucket", "from the environment"),
             ("gs:///prefix", "names no bucket"),
             ("ftp://bucket", "ftp is not supported"),
+            ("az://account", "names no storage account and container"),
+            ("az://key@account/backups", "from the environment"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.contains(reason) && error.ends_with(&format!("write {FORMS}")), "{error}");

@@ -16,7 +16,7 @@ use crate::model::archive::ArchivePlace;
 /// Where an archive is, and whose.
 #[derive(Args, Debug)]
 pub(super) struct ArchiveOptions {
-    /// The archive: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `file:///FOLDER`
+    /// The archive: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://ACCOUNT/CONTAINER/PREFIX` or `file:///FOLDER`
     #[arg(long, value_name = "ARCHIVE")]
     archive: Target,
     /// The identity of the ensemble that was archived

@@ -20,6 +20,8 @@ pub const ACCESS_KEY_ID: &str = "accessKeyId";
 pub const SECRET_ACCESS_KEY: &str = "secretAccessKey";
 /// Key of the Secret with credentials of GCS: the JSON key of a service account.
 pub const SERVICE_ACCOUNT_KEY: &str = "serviceAccountKey";
+/// Key of the Secret with credentials of Azure: an access key of the storage account.
+pub const ACCOUNT_KEY: &str = "accountKey";
 /// The key of CAs, without a word of it, and in pods the name of their file.
 pub const CA_FILE: &str = "ca.crt";
 
@@ -32,7 +34,7 @@ pub fn leads(base: Zxid, starts: Zxid) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchivePlace {
-    /// The archive, as `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
+    /// The archive, as `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`.
     pub target: String,
     /// Its region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +142,7 @@ pub struct Archive {
 impl Archive {
     /// The archive of an ensemble with so many voters, in this store.
     pub fn of(spec: &ArchiveSpec, store: StoreSpec<'_>, voters: u32, retention: Option<Retention>) -> Self {
-        let ArchiveSpec { s3: _, gcs: _, interval_seconds, copies, retention: _ } = spec;
+        let ArchiveSpec { s3: _, gcs: _, azure: _, interval_seconds, copies, retention: _ } = spec;
         let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
         // The first voters: they are there however the ensemble is scaled.
         let members = (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect();

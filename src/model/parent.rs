@@ -99,7 +99,7 @@ pub struct Parent {
 impl Parent {
     /// The parent that a spec names.
     pub fn of(spec: &FromSpec) -> Result<Self, Invalid> {
-        let FromSpec { s3: _, gcs: _, identity, at } = spec;
+        let FromSpec { s3: _, gcs: _, azure: _, identity, at } = spec;
         let wrong = |field, reason| Invalid { field, reason };
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !(1..=64).contains(&identity.len()) || !identity.bytes().all(known) {

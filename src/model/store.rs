@@ -1,10 +1,12 @@
 //! The one store that a spec names.
 
-use super::archive::{ACCESS_KEY_ID, ArchiveMounts, ArchivePlace, CaSource, SECRET_ACCESS_KEY, SERVICE_ACCOUNT_KEY};
-use crate::api::{GcsSpec, S3Spec, StoreSpec};
+use super::archive::{
+    ACCESS_KEY_ID, ACCOUNT_KEY, ArchiveMounts, ArchivePlace, CaSource, SECRET_ACCESS_KEY, SERVICE_ACCOUNT_KEY,
+};
+use crate::api::{AzureSpec, GcsSpec, S3Spec, StoreSpec};
 
 /// What is wrong with a spec that names none, or several: the API server refuses it as well.
-pub const ONE: &str = "name one of s3 and gcs";
+pub const ONE: &str = "name one of s3, gcs and azure";
 
 impl StoreSpec<'_> {
     /// Where it is, and how it is reached.
@@ -12,6 +14,7 @@ impl StoreSpec<'_> {
         match self {
             Self::S3(spec) => s3(spec),
             Self::Gcs(spec) => gcs(spec),
+            Self::Azure(spec) => azure(spec),
         }
     }
 
@@ -20,6 +23,7 @@ impl StoreSpec<'_> {
         let (secret, ca) = match self {
             Self::S3(S3Spec { credentials_secret, ca, .. }) => (credentials_secret, ca),
             Self::Gcs(GcsSpec { credentials_secret, ca, .. }) => (credentials_secret, ca),
+            Self::Azure(AzureSpec { credentials_secret, ca, .. }) => (credentials_secret, ca),
         };
         ArchiveMounts { secret: secret.clone(), ca: ca.as_ref().and_then(CaSource::of) }
     }
@@ -51,6 +55,19 @@ fn gcs(spec: &GcsSpec) -> ArchivePlace {
     }
 }
 
+fn azure(spec: &AzureSpec) -> ArchivePlace {
+    let AzureSpec { account, container, prefix, endpoint, credentials_secret, ca, proxy } = spec;
+    ArchivePlace {
+        target: target("az", &format!("{account}/{container}"), prefix.as_deref()),
+        region: None,
+        endpoint: endpoint.clone(),
+        credentials: credentials_secret.is_some(),
+        ca: ca.is_some(),
+        proxy: proxy.clone(),
+        encryption: None,
+    }
+}
+
 fn target(scheme: &str, root: &str, prefix: Option<&str>) -> String {
     match prefix.filter(|prefix| !prefix.is_empty()) {
         Some(prefix) => format!("{scheme}://{root}/{prefix}"),
@@ -62,6 +79,7 @@ fn target(scheme: &str, root: &str, prefix: Option<&str>) -> String {
 pub fn field(place: &ArchivePlace) -> &'static str {
     match scheme(place) {
         "gs" => "gcs",
+        "az" => "azure",
         _ => "s3",
     }
 }
@@ -70,6 +88,7 @@ pub fn field(place: &ArchivePlace) -> &'static str {
 pub fn keys(place: &ArchivePlace) -> &'static [&'static str] {
     match scheme(place) {
         "gs" => &[SERVICE_ACCOUNT_KEY],
+        "az" => &[ACCOUNT_KEY],
         _ => &[ACCESS_KEY_ID, SECRET_ACCESS_KEY],
     }
 }
@@ -98,6 +117,11 @@ mod tests {
         assert_eq!((place.described().as_str(), place.credentials), ("gs://b-1 at https://g", true));
         assert_eq!((field(&place), keys(&place)), ("gcs", &["serviceAccountKey"][..]));
         assert_eq!(gcs.store().unwrap().mounts().secret.as_deref(), Some("s"));
+        let azure =
+            spec(&json!({"azure": {"account": "a1", "container": "c-1", "prefix": "zk", "ca": {"secret": "ca"}}}));
+        let place = azure.store().unwrap().place();
+        assert_eq!((place.described().as_str(), place.ca), ("az://a1/c-1/zk", true));
+        assert_eq!((field(&place), keys(&place)), ("azure", &["accountKey"][..]));
         for neither in [json!({}), json!({"s3": {"bucket": "a"}, "gcs": {"bucket": "b"}})] {
             assert!(spec(&neither).store().is_none(), "{neither}");
         }

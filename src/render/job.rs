@@ -81,15 +81,23 @@ const PLACE: [&str; 8] = [
     "hostAliases",
 ];
 
-/// Without the template's labels: Services and budgets that choose members by them would take this pod for one.
+/// By this label of a pod Azure gives it its account's identity.
+const AZURE_IDENTITY: &str = "azure.workload.identity/use";
+
+/// Without the template's labels but that by which a cloud knows it: Services and budgets that choose members by them would take this pod for one.
 fn metadata(work: &Work<'_>) -> Value {
     let mut annotations = work.template["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
     // Those are about single containers, which this pod does not have.
     annotations.retain(|key, _| !key.starts_with("container."));
+    let mut labels = work.labels.clone();
+    let known = &work.template["metadata"]["labels"][AZURE_IDENTITY];
+    if !known.is_null() {
+        labels[AZURE_IDENTITY] = known.clone();
+    }
     if annotations.is_empty() {
-        json!({"labels": work.labels})
+        json!({"labels": labels})
     } else {
-        json!({"labels": work.labels, "annotations": annotations})
+        json!({"labels": labels, "annotations": annotations})
     }
 }
 

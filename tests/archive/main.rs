@@ -2,6 +2,8 @@
 
 mod agent;
 mod authority;
+mod azure;
+mod azurite;
 mod base_gate;
 mod bases;
 mod build;

@@ -1,9 +1,10 @@
 //! How an archive's store is reached: one file for each kind of store, and what all of them share.
 //!
-//! `s3` and `gcs` are kinds: with which rights, from what mounted files and from which environment it is opened. `network` is the client of all of
+//! `s3`, `gcs` and `azure` are kinds: with which rights, from what mounted files and from which environment it is opened. `network` is the client of all of
 //! them: whose certificates it trusts (`ca`) and by which proxy it goes. `endpoint` checks addresses, `mounted` reads what a pod
 //! mounts.
 
+pub mod azure;
 mod ca;
 mod endpoint;
 pub mod gcs;
@@ -33,6 +34,8 @@ pub enum Access {
     S3(s3::S3Access),
     /// Google Cloud Storage.
     Gcs(gcs::GcsAccess),
+    /// Azure Blob Storage.
+    Azure(azure::AzureAccess),
 }
 
 /// A store that nothing was asked of yet.
@@ -51,6 +54,7 @@ impl Access {
             Target::File { .. } => Ok(Self::File),
             Target::S3 { .. } => s3::S3Access::of(place, mounted).map(Self::S3),
             Target::Gcs { .. } => gcs::GcsAccess::of(place, mounted).map(Self::Gcs),
+            Target::Azure { .. } => azure::AzureAccess::of(place, mounted).map(Self::Azure),
         }
     }
 
@@ -60,7 +64,8 @@ impl Access {
             (Target::File { folder }, Self::File) => file(target, folder),
             (Target::S3 { bucket, .. }, Self::S3(access)) => access.open(target, bucket),
             (Target::Gcs { bucket, .. }, Self::Gcs(access)) => access.open(target, bucket),
-            (Target::File { .. } | Target::S3 { .. } | Target::Gcs { .. }, _) => {
+            (Target::Azure { account, container, .. }, Self::Azure(access)) => access.open(target, account, container),
+            (Target::File { .. } | Target::S3 { .. } | Target::Gcs { .. } | Target::Azure { .. }, _) => {
                 Err(refused(target, "the credentials are those of another kind of store".to_owned()))
             }
         }
@@ -73,6 +78,7 @@ pub(super) fn of_environment(target: &Target) -> Result<Opened, StoreError> {
         Target::File { folder } => file(target, folder),
         Target::S3 { bucket, .. } => s3::of_environment(target, bucket),
         Target::Gcs { bucket, .. } => gcs::of_environment(target, bucket),
+        Target::Azure { account, container, .. } => azure::of_environment(target, account, container),
     }
 }
 
@@ -105,7 +111,7 @@ pub(super) struct Environment {
 
 /// Of the store of which an error's words are.
 pub(super) fn environment(words: &str) -> Environment {
-    let kinds = [("s3://", s3::ENVIRONMENT), ("gs://", gcs::ENVIRONMENT)];
+    let kinds = [("s3://", s3::ENVIRONMENT), ("gs://", gcs::ENVIRONMENT), ("az://", azure::ENVIRONMENT)];
     let of = kinds.into_iter().find(|(scheme, _)| words.contains(scheme));
     of.map_or(FOLDER, |(_, (name, environment))| Environment { keyed: std::env::var_os(name).is_some(), ..environment })
 }
