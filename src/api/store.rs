@@ -43,7 +43,7 @@ pub struct S3Spec {
     /// what it passes on. Read again when they change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<CaSpec>,
-    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that HTTPS_PROXY of the container names.
+    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that `HTTPS_PROXY` of the container names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
@@ -152,7 +152,7 @@ pub struct GcsSpec {
     /// Certificates of CAs of your own, beside the public ones. Read again when they change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<CaSpec>,
-    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that HTTPS_PROXY of the container names.
+    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that `HTTPS_PROXY` of the container names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
@@ -198,7 +198,7 @@ pub struct AzureSpec {
     /// Certificates of CAs of your own, beside the public ones. Read again when they change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<CaSpec>,
-    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that HTTPS_PROXY of the container names.
+    /// A proxy by which the store is reached: http://HOST:PORT. Default: none, or the one that `HTTPS_PROXY` of the container names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")

@@ -121,11 +121,11 @@ impl StoreError {
     pub(super) fn of_encryption(self, plain: bool) -> Self {
         let why = self.why.to_lowercase();
         let named = why.starts_with(SAYS) && ["kms", "encrypt"].iter().any(|word| why.contains(word));
-        if !named && !(plain && self.kind == StoreErrorKind::NotImplemented) {
-            return self;
+        if named || (plain && self.kind == StoreErrorKind::NotImplemented) {
+            let why = format!("the store does not encrypt as `encryption` says: {}", self.why);
+            return Self { kind: StoreErrorKind::Denied, why: words(&why), ..self };
         }
-        let why = format!("the store does not encrypt as `encryption` says: {}", self.why);
-        Self { kind: StoreErrorKind::Denied, why: words(&why), ..self }
+        self
     }
 
     /// The same with where the store was looked for, if it did not answer.

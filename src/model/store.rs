@@ -21,9 +21,9 @@ impl StoreSpec<'_> {
     /// What pods mount to reach it.
     pub fn mounts(self) -> ArchiveMounts {
         let (secret, ca) = match self {
-            Self::S3(S3Spec { credentials_secret, ca, .. }) => (credentials_secret, ca),
-            Self::Gcs(GcsSpec { credentials_secret, ca, .. }) => (credentials_secret, ca),
-            Self::Azure(AzureSpec { credentials_secret, ca, .. }) => (credentials_secret, ca),
+            Self::S3(S3Spec { credentials_secret, ca, .. })
+            | Self::Gcs(GcsSpec { credentials_secret, ca, .. })
+            | Self::Azure(AzureSpec { credentials_secret, ca, .. }) => (credentials_secret, ca),
         };
         ArchiveMounts { secret: secret.clone(), ca: ca.as_ref().and_then(CaSource::of) }
     }

@@ -20,8 +20,8 @@ use super::proxy::{CreateOnly, Proxy};
 
 /// However slow the machine is.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What fake-gcs-server takes: no token is asked for with it.
-pub const KEY: &str = r#"{"private_key": "-", "private_key_id": "-", "client_email": "-", "disable_oauth": true}"#;
+/// What fake-gcs-server takes: no token is asked for with it. The address in it leads nowhere, and must not count.
+pub const KEY: &str = r#"{"private_key": "-", "private_key_id": "-", "client_email": "-", "gcs_base_url": "https://store.invalid", "disable_oauth": true}"#;
 
 pub struct FakeGcs {
     pub proxy: Proxy,

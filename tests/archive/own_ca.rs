@@ -152,3 +152,16 @@ async fn a_person_names_the_ca_and_the_proxy_as_to_amazons_own_tools_and_a_job_b
     assert!(pruned.contains("has no archived log"), "{pruned}");
     assert!(refused.contains("the ConfigMap or Secret of ca is missing or has no such key"), "{refused}");
 }
+
+// The proxy answers while this waits for the command.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn no_proxy_is_asked_for_the_metadata_of_the_machine() {
+    let proxy = Tunnel::closed().await;
+    let job = ["job", "prune", "--archive", "s3://backups", "--identity", IDENTITY, "--keep-days", "30"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
+    command.env_clear().env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").args(job).args(["--proxy", &proxy.url()]);
+    let refused = text(&command.output().unwrap());
+    assert!(refused.contains("there are no credentials: set credentialsSecret"), "{refused}");
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+}

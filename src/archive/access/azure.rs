@@ -87,12 +87,9 @@ fn build(target: &Target, builder: MicrosoftAzureBuilder, network: &Network, htt
     // An emulator is named by its address, and by nothing that the environment happens to have.
     let builder = builder.with_use_emulator(false).with_retry(network::retry()).with_client_options(client);
     // What the library says of a key that it cannot read may be a part of it.
-    let unusable = |error| match keyed {
-        true => StoreError {
-            kind: StoreErrorKind::NoCredentials,
-            ..refused(target, format!("{ACCOUNT_KEY} is no access key of a storage account (base64)"))
-        },
-        false => failed(target)(error),
+    let unusable = |error| {
+        let why = || refused(target, format!("{ACCOUNT_KEY} is no access key of a storage account (base64)"));
+        if keyed { StoreError { kind: StoreErrorKind::NoCredentials, ..why() } } else { failed(target)(error) }
     };
     let objects = Arc::new(builder.build().map_err(unusable)?);
     // A storage account that is not there is a name that nobody knows.

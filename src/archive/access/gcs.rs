@@ -78,7 +78,6 @@ impl GcsAccess {
             Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key),
             None => GoogleCloudStorageBuilder::from_env(),
         };
-        // A key may name another address: where the archive is stands in the spec alone.
         let builder = builder.with_base_url(endpoint.as_deref().unwrap_or(PUBLIC));
         let http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         build(target, builder.with_bucket_name(bucket), network, http)
@@ -99,6 +98,8 @@ fn build(
     http: bool,
 ) -> Result<Opened, StoreError> {
     let endpoint = builder.get_config_value(&GoogleConfigKey::BaseUrl).filter(|endpoint| endpoint != PUBLIC);
+    // A key may name an address as well: whoever is asked for an archive is asked at the one that was checked.
+    let builder = builder.with_base_url(endpoint.as_deref().unwrap_or(PUBLIC));
     if let Some(endpoint) = &endpoint {
         let name = if std::env::var(ENDPOINT).is_ok_and(|value| value == *endpoint) { ENDPOINT } else { "endpoint" };
         endpoint::check(name, "GOOGLE_ALLOW_HTTP", endpoint, http).map_err(|why| refused(target, why))?;
