@@ -18,6 +18,7 @@ use super::own_ca::command;
 use super::proxy::{CreateOnly, Rule};
 use super::prune::text;
 use super::shipping::{IDENTITY, Place, archived, at, chain};
+use super::tunnel::Tunnel;
 
 #[tokio::test]
 #[ignore = "needs a store: `dev/test archive`"]
@@ -133,4 +134,24 @@ async fn a_person_lists_a_bucket_of_gcs_by_the_environment_and_a_job_by_its_argu
     assert!(pruned.status.success(), "{}", text(&pruned));
     let odd = command(&[&asked[..], &["--endpoint", &endpoint, "--credentials", "/nowhere"]].concat(), &[]);
     assert!(text(&odd).contains("has no key serviceAccountKey"), "{}", text(&odd));
+}
+
+// The proxy answers while this waits for the command.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn an_address_in_a_key_does_not_count() {
+    let (gcs, proxy) = (FakeGcs::start(CreateOnly::Gcs).await, Tunnel::closed().await);
+    let (target, keys) = (format!("gs://{BUCKET}/{PREFIX}"), tempfile::tempdir().unwrap());
+    let key = keys.path().join("serviceAccountKey");
+    fs::write(&key, KEY.replace("https://store.invalid", &gcs.endpoint())).unwrap();
+    command(
+        &["archive", "list", &target],
+        &[("GOOGLE_SERVICE_ACCOUNT", key.to_str().unwrap()), ("HTTPS_PROXY", &proxy.url())],
+    );
+    let asked = ["job", "prune", "--archive", &target, "--identity", IDENTITY, "--keep-days", "30"];
+    let reached = ["--credentials", keys.path().to_str().unwrap(), "--proxy", &proxy.url()];
+    command(&[&asked[..], &reached[..]].concat(), &[]);
+    assert_eq!(gcs.proxy.asked(), Vec::<String>::new());
+    let google = "CONNECT storage.googleapis.com:443";
+    assert!(proxy.asked().len() >= 2 && proxy.asked().iter().all(|asked| asked == google), "{:?}", proxy.asked());
 }
