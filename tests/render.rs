@@ -1,8 +1,8 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
-use menagerie::api::{ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
+use menagerie::api::{EncryptionSpec, EncryptionType, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
 use menagerie::model::Beginning;
-use menagerie::model::archive::ArchivePlace;
+use menagerie::model::archive::{ArchiveMounts, ArchivePlace, CaObject, CaSource};
 use menagerie::model::observed::OperatorFacts;
 use menagerie::render::Blueprint;
 use menagerie::render::backup::{BackupBlueprint, backup_job};
@@ -174,8 +174,13 @@ fn the_jobs_of_a_restore() {
         region: Some("eu-central-1".into()),
         endpoint: Some("https://s3.example.org".into()),
         credentials: true,
+        ca: true,
+        proxy: Some("http://proxy:3128".into()),
+        encryption: Some(EncryptionSpec { type_: EncryptionType::Kms, kms_key: Some("alias/zk".into()) }),
     };
-    let bare = ArchivePlace { target: "s3://b-1".into(), region: None, endpoint: None, credentials: false };
+    let ca = CaSource { object: CaObject::Secret("store-ca".into()), key: "bundle.pem".into() };
+    let (keys, none) = (ArchiveMounts { secret: Some("keys".into()), ca: Some(ca) }, ArchiveMounts::default());
+    let bare = ArchivePlace { target: "s3://b-1".into(), ..ArchivePlace::default() };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let pulls = ["regcred".to_owned()];
     let template = json!({
@@ -195,7 +200,7 @@ fn the_jobs_of_a_restore() {
         spec: &spec,
         names: &names,
         place: &place,
-        secret: Some("keys"),
+        mounts: &keys,
         identity: "identity",
         same: true,
         account: "zk",
@@ -207,7 +212,7 @@ fn the_jobs_of_a_restore() {
         template: &Value::Null,
         spec: &plain,
         place: &bare,
-        secret: None,
+        mounts: &none,
         same: false,
         pull_secrets: &[],
         operator: &OperatorFacts { agent_pull_policy: Some("Never".into()), assigned_ids: true, ..operator.clone() },
@@ -221,17 +226,18 @@ fn the_jobs_of_a_restore() {
 #[test]
 fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
     let spec: ZooKeeperBackupSpec = serde_json::from_value(json!({"ensemble": "zk", "keepDays": 3})).unwrap();
-    let place = ArchivePlace { target: "s3://backups".into(), region: None, endpoint: None, credentials: true };
+    let place = ArchivePlace { target: "s3://backups".into(), credentials: true, ..ArchivePlace::default() };
+    let keys = ArchiveMounts { secret: Some("keys".into()), ca: None };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
-    let template =
-        json!({"spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});
+    let labels = json!({"azure.workload.identity/use": "true", "team": "a"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});
     let blueprint = BackupBlueprint {
         name: "nightly",
         namespace: "ns",
         uid: "uid",
         spec: &spec,
         place: &place,
-        secret: Some("keys"),
+        mounts: &keys,
         identity: "identity",
         pin: "nightly.uid",
         until: Some("2026-12-05T03:00:00Z".into()),
@@ -242,6 +248,8 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
         operator: &operator,
     };
     let job = backup_job(&blueprint).json;
+    let labels = &job["spec"]["template"]["metadata"]["labels"];
+    assert_eq!((&labels["azure.workload.identity/use"], &labels["team"]), (&json!("true"), &Value::Null));
     let pod = &job["spec"]["template"]["spec"];
     assert_eq!((&pod["nodeSelector"]["pool"], &pod["hostNetwork"]), (&json!("zk"), &Value::Null));
     assert_eq!(pod["automountServiceAccountToken"], false);
@@ -267,6 +275,32 @@ fn the_keys_of_an_archive_are_in_the_agent_alone_and_no_start_waits_for_them() {
     let mounted =
         containers.filter(|container| container["volumeMounts"].to_string().contains(secret["name"].as_str().unwrap()));
     assert_eq!(mounted.map(|container| container["name"].as_str().unwrap()).collect::<Vec<_>>(), ["agent"]);
+}
+
+#[test]
+fn a_ca_of_an_archive_is_its_one_key_where_the_archive_is_reached_and_no_start_waits_for_it() {
+    let s3 = json!({"bucket": "backups", "ca": {"configMap": "corporate"}, "proxy": "http://proxy:3128"});
+    let from = json!({"bucket": "old", "ca": {"secret": "old-ca", "key": "tls.pem"}});
+    let pod = server(json!({
+        "replicas": 3, "version": "3.9.5", "archive": {"s3": s3},
+        "from": {"s3": from, "identity": "a-1", "at": "0x5"},
+    }));
+    let volumes = pod["volumes"].as_array().unwrap();
+    let volume = |name: &str| volumes.iter().find(|volume| volume["name"] == name).unwrap();
+    let one = json!({"name": "corporate", "optional": true, "items": [{"key": "ca.crt", "path": "ca.crt"}]});
+    assert_eq!(volume("menagerie-archive-ca")["configMap"], one);
+    let other = &volume("menagerie-parent-ca")["secret"];
+    assert_eq!((&other["secretName"], &other["optional"]), (&json!("old-ca"), &json!(true)));
+    assert_eq!(other["items"], json!([{"key": "tls.pem", "path": "ca.crt"}]));
+    let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap()).into_iter().flatten();
+    let mounted = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array().unwrap().clone();
+        let mounts = mounts.into_iter().filter(|mount| mount["name"].as_str().unwrap().ends_with("-ca"));
+        mounts.map(|mount| mount["mountPath"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = containers.map(|container| (container["name"].as_str().unwrap(), mounted(container))).collect();
+    let want = [("prepare", vec!["/parent-ca".into()]), ("zookeeper", vec![]), ("agent", vec!["/archive-ca".into()])];
+    assert_eq!(all, want);
 }
 
 #[test]

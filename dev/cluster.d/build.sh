@@ -1,4 +1,5 @@
-# Builds the binaries of dev/tools/*/go.mod into $BIN. A binary is kept for as long as its pins and flags stay the same.
+# Builds the binaries of dev/tools/*/go.mod into $BIN, and installs azurite beside them. A binary is kept for as long as its pins and
+# flags stay the same.
 # shellcheck shell=bash
 
 # What is built: MODULE-DIRECTORY BINARY PACKAGE
@@ -10,6 +11,7 @@ built_binaries() {
   echo "local-path local-path-provisioner github.com/rancher/local-path-provisioner"
   echo "helm helm helm.sh/helm/v3/cmd/helm"
   echo "versitygw versitygw github.com/versity/versitygw/cmd/versitygw"
+  echo "fake-gcs-server fake-gcs-server github.com/fsouza/fake-gcs-server"
 }
 
 # Clients parse the server's version, and stumble over the one of an unstamped build.
@@ -43,6 +45,25 @@ build_one() { # build_one MODULE-DIRECTORY BINARY PACKAGE
   stamp_of "$1" "$3" >"$BIN/.$2.stamp"
 }
 
+# Its packages are what the lock file says, by their hashes; no script of theirs runs.
+azurite() {
+  local home=$CACHE/azurite stamp
+  stamp=$(cat "$ROOT"/dev/tools/azurite/package*.json | sha256sum | cut -d' ' -f1)
+  [ -x "$BIN/azurite-blob" ] && [ "$(cat "$BIN/.azurite-blob.stamp" 2>/dev/null)" = "$stamp" ] && return
+  command -v npm >/dev/null || step "Node.js and npm" apt_need nodejs npm
+  STEP_HINT="the npm registry must be reachable" step "install azurite" install_azurite "$home"
+  echo "$stamp" >"$BIN/.azurite-blob.stamp"
+}
+
+install_azurite() { # install_azurite HOME
+  mkdir -p "$1"
+  cp "$ROOT"/dev/tools/azurite/package*.json "$1"
+  npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund
+  printf '#!/bin/sh\nexec node "%s/node_modules/azurite/dist/src/blob/main.js" "$@"\n' "$1" >"$BIN/.new.azurite-blob"
+  chmod +x "$BIN/.new.azurite-blob"
+  mv "$BIN/.new.azurite-blob" "$BIN/azurite-blob"
+}
+
 build_all() {
   local dir bin package
   mkdir -p "$BIN"
@@ -55,5 +76,6 @@ build_all() {
     STEP_HINT="the Go module proxy must be reachable; run it again, finished parts are kept" \
       step "build $bin" build_one "$dir" "$bin" "$package"
   done < <(built_binaries)
+  azurite
   exec 8>&-
 }

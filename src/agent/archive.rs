@@ -25,12 +25,13 @@ use zookeeper_files::atomic::Part;
 use zookeeper_files::ids::ZxidRange;
 
 use crate::archive::about::About;
+use crate::archive::access::{Access, Mounted};
 use crate::archive::backlog::{Backlog, Behind, ReadError};
-use crate::archive::credentials::access;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
-use crate::archive::store::{Access, Store};
+use crate::archive::store::Store;
+use crate::archive::target::Target;
 use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
@@ -64,8 +65,8 @@ pub struct Folders {
     pub data: PathBuf,
     /// The mounted seed.
     pub seed: PathBuf,
-    /// The mounted credentials.
-    pub credentials: PathBuf,
+    /// What is mounted to reach the archive.
+    pub mounted: Mounted,
 }
 
 /// All that a shipper is made from; when it changes, another one is made.
@@ -73,6 +74,7 @@ pub struct Folders {
 struct Wanted {
     whose: Whose,
     config: ArchiveConfig,
+    target: Target,
     access: Access,
 }
 
@@ -143,8 +145,9 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
     let folders = folders.clone();
     let read = move || {
         let whose = Seed::whose(&folders.seed).map_err(|error| NotShipping::Disk(error.to_string()))?;
-        let access = access(&config.place, &folders.credentials).map_err(NotShipping::Config)?;
-        Ok(Some(Wanted { whose, config, access }))
+        let target = config.place.target.parse().map_err(NotShipping::Config)?;
+        let access = Access::of(&target, &config.place, &folders.mounted)?;
+        Ok(Some(Wanted { whose, config, target, access }))
     };
     on_a_thread(read).await?
 }
@@ -166,8 +169,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     let data = folders.data.clone();
     let disk = on_a_thread(move || disk(&data)).await?.map_err(|error| NotShipping::Disk(error.to_string()))?;
     let chain = Chain { member: member.id, disk };
-    let target = now.config.place.target.parse().map_err(NotShipping::Config)?;
-    let store = Store::open_with(&target, &now.access).map_err(ShipError::Store)?;
+    let store = Store::open_with(&now.target, &now.access).map_err(ShipError::Store)?;
     let (store, create_only) = probed(store, &now.whose.identity, &chain).await.map_err(ShipError::Store)?;
     let about = About::new(&now.whose.namespace, &now.whose.ensemble);
     about.tell(&store, &now.whose.identity).await.map_err(ShipError::Store)?;

@@ -109,8 +109,7 @@ mod tests {
     /// The error of a wrong target stayed in the condition after it was corrected.
     #[test]
     fn what_was_said_of_another_archive_is_forgotten() {
-        let place =
-            |target: &str| ArchivePlace { target: target.to_owned(), region: None, endpoint: None, credentials: false };
+        let place = |target: &str| ArchivePlace { target: target.to_owned(), ..ArchivePlace::default() };
         let archiving = Archiving::default();
         archiving.about(&place("s3://a"));
         archiving.say(Some(ArchiveState::of(ArchiveReason::AccessDenied)));

@@ -12,7 +12,6 @@
 
 use std::fs;
 use std::io::BufWriter;
-use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use tokio::task::spawn_blocking;
@@ -21,8 +20,8 @@ use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::{EpochFiles, Point};
 use zookeeper_files::replay::Tree;
 
+use crate::archive::access::{Access, Mounted, MountedError};
 use crate::archive::collect::Collection;
-use crate::archive::credentials::access;
 use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::archive::tree::tree_at;
@@ -44,12 +43,12 @@ const HIGHEST: u64 = 1 << 30;
 pub async fn build(
     parent: &ParentPoint,
     volume: &Volume,
-    credentials: &Path,
+    mounted: &Mounted,
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<()> {
     let target: Target = parent.place.target.parse().map_err(anyhow::Error::msg)?;
-    let wanting = |what| anyhow!("{what}; the kubelet needs up to two minutes to bring a new one");
-    let store = Store::open_with(&target, &access(&parent.place, credentials).map_err(wanting)?)?;
+    let wanting = |what: MountedError| anyhow!("{what}; the kubelet needs up to two minutes to bring a new one");
+    let store = Store::open_with(&target, &Access::of(&target, &parent.place, mounted).map_err(wanting)?)?;
     let built = attempt(&store, parent, volume, tell).await;
     // `from` cannot be changed, and claims that were never born are taken up by the next ensemble of this name.
     built.with_context(|| format!("the ensemble is to begin with {parent}, which cannot be built (it is tried again; if `from` is wrong, delete the ensemble and its claims, and create it with the right one)"))

@@ -55,8 +55,11 @@ use tokio::time::{sleep, timeout};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use crate::archive::access::Mounted;
 use crate::listen::listen as listen_on;
-use crate::model::layout::{ADMIN_PORT, AGENT_PORT, ARCHIVE_DIR, DATA_DIR, PARENT_DIR, SEED_DIR, SUPER_DIR};
+use crate::model::layout::{
+    ADMIN_PORT, AGENT_PORT, ARCHIVE_CA_DIR, ARCHIVE_DIR, DATA_DIR, PARENT_CA_DIR, PARENT_DIR, SEED_DIR, SUPER_DIR,
+};
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
 use crate::model::{Pool, Seat, ServerId};
 use crate::serve as server;
@@ -132,9 +135,15 @@ struct Pod {
     /// Where the Secret with the archive's credentials is mounted, if there is one.
     #[arg(long, default_value = ARCHIVE_DIR, value_name = "DIRECTORY")]
     archive: PathBuf,
+    /// Where the certificates of the CAs of the archive's store are mounted, if there are any.
+    #[arg(long, default_value = ARCHIVE_CA_DIR, value_name = "DIRECTORY")]
+    archive_ca: PathBuf,
     /// Where the Secret with the credentials of the archive is mounted that the ensemble is made from, if there is one.
     #[arg(long, default_value = PARENT_DIR, value_name = "DIRECTORY")]
     parent: PathBuf,
+    /// Where the certificates of the CAs of that archive's store are mounted, if there are any.
+    #[arg(long, default_value = PARENT_CA_DIR, value_name = "DIRECTORY")]
+    parent_ca: PathBuf,
 }
 
 /// Runs the agent.
@@ -163,7 +172,7 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let id = server_id(&pod.name)?;
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     Start { id, mounts, volume: Volume::at(&pod.data), bound, patience: start::PATIENCE }
-        .ready(&start::Network { parent: pod.parent })
+        .ready(&start::Network { parent: Mounted { credentials: pod.parent, ca: pod.parent_ca } })
         .await
 }
 
@@ -184,7 +193,8 @@ async fn serve(pod: Pod, listen: SocketAddr, ports: Ports) -> anyhow::Result<()>
     let member = Arc::new(Member::new(id, ports, volume.clone(), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
-    let folders = archive::Folders { data: pod.data, seed: mounts.seed.clone(), credentials: pod.archive };
+    let mounted = Mounted { credentials: pod.archive, ca: pod.archive_ca };
+    let folders = archive::Folders { data: pod.data, seed: mounts.seed.clone(), mounted };
     let tasks = tasks(&member, &volume, mounts, folders, listener);
     let named = tasks.into_iter().map(|(name, task)| task.map(move |()| name).boxed());
     tokio::select! {

@@ -1,5 +1,6 @@
 //! Why a member's archive does not go on, and the word of the condition for it.
 
+use crate::archive::access::MountedError;
 use crate::archive::shipper::ShipError;
 use crate::archive::store::StoreErrorKind;
 use crate::model::truth::ArchiveReason;
@@ -11,6 +12,8 @@ pub(super) enum NotShipping {
     Ship(#[from] ShipError),
     #[error("{0}")]
     Config(String),
+    #[error("{0}")]
+    Ca(String),
     #[error("{0}")]
     Disk(String),
 }
@@ -29,6 +32,16 @@ impl NotShipping {
             Self::Ship(ShipError::Damaged { .. }) => ArchiveReason::ArchiveDamaged,
             Self::Ship(ShipError::Read(_)) | Self::Disk(_) => ArchiveReason::DiskUnreadable,
             Self::Config(_) => ArchiveReason::NoCredentials,
+            Self::Ca(_) => ArchiveReason::NoCa,
+        }
+    }
+}
+
+impl From<MountedError> for NotShipping {
+    fn from(error: MountedError) -> Self {
+        match error {
+            MountedError::Credentials(words) => Self::Config(words),
+            MountedError::Ca(words) => Self::Ca(words),
         }
     }
 }
@@ -37,6 +50,7 @@ fn store(kind: StoreErrorKind) -> ArchiveReason {
     match kind {
         StoreErrorKind::Denied => ArchiveReason::AccessDenied,
         StoreErrorKind::NoCredentials => ArchiveReason::NoCredentials,
+        StoreErrorKind::NoCa => ArchiveReason::NoCa,
         StoreErrorKind::NoBucket => ArchiveReason::NoSuchBucket,
         StoreErrorKind::Missing
         | StoreErrorKind::NotImplemented

@@ -122,7 +122,8 @@ fn archived(archiving: &Archiving, place: &str) -> Option<ZxidRange> {
         ArchiveReason::Shipping
         | ArchiveReason::TargetUnreachable
         | ArchiveReason::AccessDenied
-        | ArchiveReason::NoCredentials => archiving.segment(),
+        | ArchiveReason::NoCredentials
+        | ArchiveReason::NoCa => archiving.segment(),
         ArchiveReason::NoSuchBucket
         | ArchiveReason::Conflict
         | ArchiveReason::ArchiveDamaged

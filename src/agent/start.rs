@@ -11,13 +11,13 @@
 //! - what was told while names or founders were waited for counts: a minute is enough for an ensemble to be born, and for the
 //!   kubelet to mount the charter that forbids the vote.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::archive::access::Mounted;
 use crate::model::{Beginning, Membership, ParentPoint, ServerId};
 
 use super::birth;
@@ -46,8 +46,8 @@ pub trait Others {
 
 /// The other members of the ensemble and archives, by the pod's network, and the kubelet.
 pub struct Network {
-    /// Where the credentials of the archive are mounted that an ensemble is made from.
-    pub parent: PathBuf,
+    /// What is mounted to reach the archive that an ensemble is made from.
+    pub parent: Mounted,
 }
 
 impl Others for Network {

@@ -4,12 +4,22 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::store::{AzureSpec, GcsSpec, S3Spec, StoreSpec};
+
 /// Where and how the ensemble's committed transactions are archived.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
 pub struct ArchiveSpec {
     /// A bucket of S3, or of a store that speaks its protocol.
-    pub s3: S3Spec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Spec>,
+    /// A bucket of Google Cloud Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<GcsSpec>,
+    /// A container of Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureSpec>,
     /// Seconds from one look at the log to the next: what is committed is archived about that long after. A put for each look
     /// at which there is something: at 1, a busy month costs some 13 dollars of requests at Amazon. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,8 +46,8 @@ pub struct RetentionSpec {
     /// pin) stay longer.
     #[schemars(range(min = 1, max = 36500))]
     pub keep_days: i32,
-    /// Secret with the keys accessKeyId and secretAccessKey, which may put, get, list and delete objects below the prefix. Default:
-    /// that of s3.credentialsSecret, or the pod's own identity; better one of its own, so that members may delete nothing.
+    /// Secret with the keys of the store's own credentialsSecret, which may put, get, list and delete objects below the prefix. Default:
+    /// that Secret, or the pod's own identity; better one of its own, so that members may delete nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
@@ -61,9 +71,17 @@ pub struct RetentionSpec {
 /// The point of an archive that a new ensemble begins with.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
 pub struct FromSpec {
-    /// The bucket of the archive.
-    pub s3: S3Spec,
+    /// The bucket of the archive, of S3 or of a store that speaks its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Spec>,
+    /// The bucket of the archive, of Google Cloud Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<GcsSpec>,
+    /// The container of the archive, of Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureSpec>,
     /// The identity of the ensemble that was archived: its status.identity, and what menagerie archive list shows.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
@@ -78,39 +96,16 @@ pub struct FromSpec {
     pub at: String,
 }
 
-/// A bucket.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct S3Spec {
-    /// Its name.
-    #[schemars(length(min = 3, max = 63))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9][a-z0-9.-]*[a-z0-9]$')")
-        .message("s3.bucket must be the name of a bucket: small letters, digits, '.' and '-'"))]
-    pub bucket: String,
-    /// What all names in it begin with, such as backups/zookeeper. Ensembles may share it: each has a folder of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*)?$') && !self.matches('(^|/)[.]+(/|$)')")
-        .message("s3.prefix must be names of letters, digits, '.', '_' and '-' with '/' between them"))]
-    pub prefix: Option<String>,
-    /// Its region. Default: us-east-1, which most stores but Amazon's ignore.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
-        .message("s3.region must be a region such as eu-central-1"))]
-    pub region: Option<String>,
-    /// Address of the store, where it is not Amazon's: https://HOST:PORT. With http:// everything in the ensemble crosses the network
-    /// readable, and the condition Warning says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^https?://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
-        .message("s3.endpoint must be https://HOST or https://HOST:PORT (or http://, with a warning), without credentials, path or query"))]
-    pub endpoint: Option<String>,
-    /// Secret with the keys accessKeyId and secretAccessKey. Where it is archived to, and to plan a restore, they may put, get and list
-    /// objects below the prefix; to make a new ensemble from it, get and list. They need not be able to delete any. Default: the pod's own identity, such as EKS gives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
-        .message("s3.credentialsSecret must be the name of a Secret"))]
-    pub credentials_secret: Option<String>,
+impl ArchiveSpec {
+    /// The one store that it names; `None` if that is none, or several, which the API server refuses.
+    pub fn store(&self) -> Option<StoreSpec<'_>> {
+        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref(), self.azure.as_ref())
+    }
+}
+
+impl FromSpec {
+    /// The one store that it names; `None` if that is none, or several, which the API server refuses.
+    pub fn store(&self) -> Option<StoreSpec<'_>> {
+        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref(), self.azure.as_ref())
+    }
 }

@@ -12,8 +12,9 @@ mod restore;
 mod schedule;
 mod schema;
 mod status;
+mod store;
 
-pub use archive::{ArchiveSpec, FromSpec, RetentionSpec, S3Spec};
+pub use archive::{ArchiveSpec, FromSpec, RetentionSpec};
 pub use backup::{BackupPhase, BackupStatus, ZooKeeperBackup, ZooKeeperBackupSpec};
 pub use ensemble::{
     AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
@@ -30,6 +31,7 @@ pub use status::{
     ArchiveStatus, Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus,
     RecoverabilityPoint,
 };
+pub use store::{AzureSpec, CaSpec, EncryptionSpec, EncryptionType, GcsSpec, S3Spec, StoreSpec};
 
 /// The API group of every custom resource.
 pub const GROUP: &str = "menagerie.dev";

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::archive::S3Spec;
+use super::store::{AzureSpec, GcsSpec, S3Spec, StoreSpec};
 
 /// Znodes of a running ensemble brought back to how they were at a point of an archive. First it shows a plan, which changes nothing; with
 /// dryRun: false that plan is carried out.
@@ -159,14 +159,29 @@ pub struct ZooKeeperRestoreSpec {
 /// The archive of another ensemble.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
 pub struct RestoreFrom {
-    /// The bucket of the archive. The credentials may also put: the plan is stored there.
-    pub s3: S3Spec,
+    /// The bucket of the archive, of S3 or of a store that speaks its protocol. The credentials may also put: the plan is stored there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Spec>,
+    /// The bucket of the archive, of Google Cloud Storage. The credentials may also put: the plan is stored there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<GcsSpec>,
+    /// The container of the archive, of Azure Blob Storage. The credentials may also put: the plan is stored there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureSpec>,
     /// The identity of the ensemble that was archived: its status.identity, and what menagerie archive list shows.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9-]+$')")
         .message("from.identity must be an identity, as status.identity of a ZooKeeperEnsemble: small letters, digits and '-'"))]
     pub identity: String,
+}
+
+impl RestoreFrom {
+    /// The one store that it names; `None` if that is none, or several, which the API server refuses.
+    pub fn store(&self) -> Option<StoreSpec<'_>> {
+        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref(), self.azure.as_ref())
+    }
 }
 
 /// What happens to znodes that exist and differ.

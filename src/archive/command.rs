@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::runtime;
 
 use crate::archive::about::{About, called};
+use crate::archive::access::{self, Environment};
 use crate::archive::base_command;
 use crate::archive::chain_check::{Check, Place, ends};
 use crate::archive::chains;
@@ -26,9 +27,10 @@ use zookeeper_files::ids::Zxid;
 
 /// List, verify and fetch archives.
 ///
-/// An archive is `file:///FOLDER` or `s3://BUCKET/PREFIX`. For S3, the environment gives the credentials and where it is:
+/// An archive is `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`. For S3, the environment gives the credentials and where it is:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP=true` where it is not
-/// Amazon's. An archive holds every secret that was ever stored in its ensemble.
+/// Amazon's. `AWS_CA_BUNDLE` names CAs that are trusted as well, `HTTPS_PROXY` a proxy. For Google Cloud Storage
+/// `GOOGLE_SERVICE_ACCOUNT` names a file with the JSON key of a service account; for Azure `AZURE_STORAGE_ACCOUNT_KEY` is an access key. An archive holds every secret that was ever stored in its ensemble.
 /// Exit codes: 0 whole, 1 damage found, 2 the archive could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -74,7 +76,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 pub(super) struct ArchiveOptions {
-    /// The archive: `file:///FOLDER` or `s3://BUCKET/PREFIX`
+    /// The archive: `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`
     #[arg(value_name = "ARCHIVE")]
     pub(super) target: Target,
     /// Only the ensemble with this identity (`status.identity` of its `ZooKeeperEnsemble`)
@@ -405,25 +407,24 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
 
 impl From<crate::archive::store::StoreError> for CommandError {
     fn from(error: crate::archive::store::StoreError) -> Self {
-        let keyed = std::env::var_os("AWS_ACCESS_KEY_ID").is_some();
         let (kind, words) = (error.kind, error.to_string());
-        let hint = hint(kind, words.contains("s3://"), keyed);
+        let hint = hint(kind, &access::environment(&words));
         Self::Usage(format!("{words}{hint}"))
     }
 }
 
 /// What may be wrong with the environment. Without keys in it, the library asks the machine that it takes itself to run on.
-fn hint(kind: StoreErrorKind, s3: bool, keyed: bool) -> &'static str {
+fn hint(kind: StoreErrorKind, environment: &Environment) -> &'static str {
     match kind {
-        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if s3 && !keyed => {
-            ". There is no AWS_ACCESS_KEY_ID in the environment: set it, AWS_SECRET_ACCESS_KEY and AWS_REGION, and where the store is \
-             not Amazon's AWS_ENDPOINT_URL, with AWS_ALLOW_HTTP=true for http"
+        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if !environment.keyed => {
+            environment.unset
         }
-        StoreErrorKind::Denied => ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
-        StoreErrorKind::Missing | StoreErrorKind::NoBucket => ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
+        StoreErrorKind::Denied => environment.denied,
+        StoreErrorKind::Missing | StoreErrorKind::NoBucket => environment.missing,
         StoreErrorKind::NotImplemented
         | StoreErrorKind::NoCredentials
         | StoreErrorKind::TooLarge
+        | StoreErrorKind::NoCa
         | StoreErrorKind::NoAddress
         | StoreErrorKind::Unavailable => "",
     }
@@ -444,15 +445,18 @@ mod tests {
 
     #[test]
     fn who_has_set_no_keys_for_s3_is_told_which_variables_there_are() {
+        let unset = |words: &str| Environment { keyed: false, ..access::environment(words) };
         for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Denied] {
-            let told = hint(kind, true, false);
+            let told = hint(kind, &unset("cannot list s3://b"));
             for name in
                 ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"]
             {
                 assert!(told.contains(name), "{name}: {told}");
             }
-            assert!(!hint(kind, false, false).contains("AWS_REGION"), "a folder needs none");
+            assert!(hint(kind, &unset("cannot list gs://b")).contains("GOOGLE_SERVICE_ACCOUNT"));
+            assert!(!hint(kind, &unset("cannot list file:///b")).contains("AWS_REGION"), "a folder needs none");
         }
-        assert_eq!(hint(StoreErrorKind::Unavailable, true, true), "", "the store's own words say it");
+        let keyed = Environment { keyed: true, ..access::environment("s3://b") };
+        assert_eq!(hint(StoreErrorKind::Unavailable, &keyed), "", "the store's own words say it");
     }
 }

@@ -28,7 +28,7 @@ impl CreateOnly {
         match self {
             Self::Obeyed => None,
             Self::Ignored => Some(
-                "this store ignores If-None-Match, so that it would overwrite: each put looks first, which does not tell apart two that write one name at once",
+                "this store ignores the condition of a put (If-None-Match, x-goog-if-generation-match), so that it would overwrite: each put looks first, which does not tell apart two that write one name at once",
             ),
             Self::NotImplemented => Some(
                 "this store does not know If-None-Match (HTTP 501): each put looks first, which does not tell apart two that write one name at once",

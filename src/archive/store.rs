@@ -5,32 +5,24 @@
 //! is read back ([`Put::Taken`]); no object is read that is larger than any of ours.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::local::LocalFileSystem;
+use futures::{FutureExt as _, TryStreamExt as _};
 use object_store::path::Path;
-use object_store::{
-    Certificate, ClientConfigKey, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode,
-    PutOptions, PutPayload, RetryConfig,
-};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::endpoint;
+use super::access::{self, Access, Opened};
 use super::target::Target;
 
 pub use super::store_error::{StoreError, StoreErrorKind};
 
 /// How long one request may take with all its retries. A segment of 8 MiB needs 90 KB/s.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// The library neither signs a retry anew nor renews a token for it, so that its own retries end soon; ours go on.
-const RETRIES: usize = 3;
-const RETRY_FOR: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 /// No object of ours is larger: 64 MiB of log, packed.
 const LARGEST: u64 = 72 << 20;
 /// How many names one list may bring.
@@ -42,30 +34,14 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
     target: Target,
-    /// Host and port, where it is not Amazon's.
-    address: Option<String>,
+    /// Where it is looked for, if that is not the kind's own place.
+    looked: Option<String>,
+    /// Whether each put tells it how to encrypt.
+    encrypts: bool,
     /// Whether the store itself refuses a second object of one name.
     create_only: bool,
     /// Whose object is on its way. Who waits for it gets it in the order of asking.
     turn: Arc<Mutex<()>>,
-}
-
-/// The right to use an S3 store, and where it is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Access {
-    /// Its region; without one, `us-east-1`.
-    pub region: Option<String>,
-    /// Its address, where it is not Amazon's.
-    pub endpoint: Option<String>,
-    /// The id of an access key and its secret; without them, the pod's own identity.
-    pub keys: Option<(String, String)>,
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Keys are a secret.
-        f.debug_struct("Access").field("region", &self.region).field("endpoint", &self.endpoint).finish_non_exhaustive()
-    }
 }
 
 /// An object, as the store lists it.
@@ -95,59 +71,19 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a store with what the environment says of S3, for people. Asks it nothing yet.
+    /// Opens a store with what the environment says of it, for people. Asks it nothing yet.
     pub fn open(target: &Target) -> Result<Self, StoreError> {
-        Self::new(target, AmazonS3Builder::from_env())
+        access::of_environment(target).map(|opened| Self::of(target, opened))
     }
 
     /// Opens a store with this access and nothing from the environment but the pod's own identity. Asks it nothing yet.
     pub fn open_with(target: &Target, access: &Access) -> Result<Self, StoreError> {
-        let Access { region, endpoint, keys } = access;
-        let mut builder = match keys {
-            Some((id, secret)) => AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret),
-            None => AmazonS3Builder::from_env(),
-        };
-        if let Some(region) = region {
-            builder = builder.with_region(region);
-        }
-        if let Some(endpoint) = endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-        }
-        Self::new(target, builder)
+        access.open(target).map(|opened| Self::of(target, opened))
     }
 
-    fn new(target: &Target, builder: AmazonS3Builder) -> Result<Self, StoreError> {
-        let failed = |error: object_store::Error| StoreError::of("open", &target.to_string(), &error);
-        let mut address = None;
-        let (objects, prefix): (Arc<dyn ObjectStore>, _) = match target {
-            Target::File { folder } => {
-                let store = LocalFileSystem::new_with_prefix(folder).map_err(failed)?.with_fsync(true);
-                (Arc::new(store.with_automatic_cleanup(false)), "")
-            }
-            Target::S3 { bucket, prefix } => {
-                let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, ..RetryConfig::default() };
-                let client = ClientOptions::new().with_timeout(PATIENCE).with_connect_timeout(CONNECT);
-                let http = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-                let http = http.is_some_and(|value| value == "true");
-                let of = |key| builder.get_config_value(&key).filter(|endpoint| !endpoint.is_empty());
-                if let Some(endpoint) = of(AmazonS3ConfigKey::S3Endpoint).or_else(|| of(AmazonS3ConfigKey::Endpoint)) {
-                    endpoint::check(endpoint::name(&endpoint), &endpoint, http).map_err(|why| StoreError {
-                        kind: StoreErrorKind::NoAddress,
-                        doing: "cannot open".to_owned(),
-                        target: target.to_string(),
-                        why,
-                    })?;
-                    address = endpoint::authority(&endpoint);
-                }
-                let client = trusting(client).map_err(failed)?.with_allow_http(http);
-                let builder = builder.with_bucket_name(bucket).with_retry(retry).with_client_options(client);
-                // Many a store has no bulk delete, and the library panics if an answer to one names a strange object.
-                let builder = builder.with_disable_bulk_delete(true);
-                (Arc::new(builder.build().map_err(failed)?), prefix.as_str())
-            }
-        };
-        let (prefix, turn) = (Path::from(prefix), Arc::default());
-        Ok(Self { objects, prefix, target: target.clone(), address, create_only: true, turn })
+    fn of(target: &Target, Opened { objects, looked, encrypts }: Opened) -> Self {
+        let prefix = Path::from(target.prefix());
+        Self { objects, prefix, target: target.clone(), looked, encrypts, create_only: true, turn: Arc::default() }
     }
 
     /// The same, for a store that would overwrite: each put looks first. Two that put one name within a moment are not told apart.
@@ -184,7 +120,10 @@ impl Store {
             }
         };
         let _turn = self.turn.lock().await;
-        self.bounded("store", name, put).await
+        // Where a put had no condition, nothing else in it is anything that a store may not know.
+        let refused = |error: StoreError| error.of_encryption(!self.create_only);
+        let stored = self.bounded("store", name, put).await.map_err(StoreError::of_put);
+        stored.map_err(|error| if self.encrypts { refused(error) } else { error })
     }
 
     /// Stores an object that nobody else writes, also where the store knows no conditions.
@@ -296,7 +235,9 @@ impl Store {
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         let delete = async {
-            match self.objects.delete(&path).await {
+            // Azure's answer to a delete is a list, and the library panics where it numbers what nobody asked for.
+            let deleted = AssertUnwindSafe(self.objects.delete(&path)).catch_unwind().await;
+            match deleted.unwrap_or_else(|_| Err(strange())) {
                 Err(object_store::Error::NotFound { .. }) => Ok(()),
                 other => other,
             }
@@ -338,20 +279,10 @@ impl Store {
         let Ok(done) = timeout(PATIENCE, work).await else {
             return Err(self.failed(doing, name, &format!("no answer within {} s", PATIENCE.as_secs())));
         };
-        done.map_err(|error| StoreError::of(doing, &what, &error).at(self.address.as_deref()))
+        done.map_err(|error| StoreError::of(doing, &what, &error).at(self.looked.as_deref()))
     }
 }
 
-/// Trusts whom the system trusts. The operator's image has no system: there, whom Mozilla trusts.
-fn trusting(client: ClientOptions) -> object_store::Result<ClientOptions> {
-    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
-    let there =
-        ["/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki"].iter().any(|path| std::path::Path::new(path).exists());
-    if named || there {
-        return Ok(client);
-    }
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    roots
-        .map(|root| Certificate::from_der(root))
-        .try_fold(client.with_no_system_certificates(true), |client, root| Ok(client.with_root_certificate(root?)))
+fn strange() -> object_store::Error {
+    object_store::Error::Generic { store: "any", source: "the store answers of an object that nobody asked for".into() }
 }

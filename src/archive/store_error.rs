@@ -32,6 +32,8 @@ pub enum StoreErrorKind {
     NotImplemented,
     /// It has more bytes than any object of ours.
     TooLarge,
+    /// The certificates of CAs that are to be trusted are missing, or are none.
+    NoCa,
     /// Where it is, is not said as it has to be.
     NoAddress,
     /// Anything else: no answer, an error of the store, a timeout.
@@ -46,9 +48,20 @@ impl StoreError {
 }
 
 /// Where the library looks for credentials when there are no others: the metadata address of the machine, which most machines have not.
-const METADATA: [&str; 2] = ["/latest/api/token", "/latest/meta-data/"];
+const METADATA: [&str; 4] =
+    ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/v1/", "/metadata/identity/oauth2/token"];
 const NO_CREDENTIALS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store \
                               knows; the node's metadata address was asked and gives none";
+
+/// How stores call it that there is no such bucket, or container.
+const NO_BUCKET: [&str; 2] = ["<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>"];
+/// What the library says where it asks for a token, and with which answers none is given: the account or its key is gone.
+const TOKEN: &str = "token request";
+const TOKEN_REFUSED: [&str; 3] = ["400 Bad Request", "401 Unauthorized", "403 Forbidden"];
+/// What the library says of a certificate whose CA it does not know, or knows by its name with another key.
+const STRANGERS: [&str; 2] = ["invalid peer certificate: UnknownIssuer", "invalid peer certificate: BadSignature"];
+const NOT_TRUSTED: &str =
+    "its certificate is of no CA that is trusted here: name that CA (ca; for commands AWS_CA_BUNDLE or SSL_CERT_FILE)";
 
 impl StoreError {
     /// What an error of the library means.
@@ -68,29 +81,58 @@ impl StoreError {
         // A refused list is a generic error, with the store's answer in its text.
         let kind = match error {
             _ if METADATA.iter().any(|path| why.contains(path)) => StoreErrorKind::NoCredentials,
-            _ if why.contains("<Code>NoSuchBucket</Code>") => StoreErrorKind::NoBucket,
+            _ if NO_BUCKET.iter().any(|code| why.contains(code)) => StoreErrorKind::NoBucket,
+            _ if why.contains(TOKEN) && TOKEN_REFUSED.iter().any(|status| why.contains(status)) => {
+                StoreErrorKind::Denied
+            }
             NotFound { .. } => StoreErrorKind::Missing,
             NotImplemented { .. } => StoreErrorKind::NotImplemented,
             PermissionDenied { .. } | Unauthenticated { .. } => StoreErrorKind::Denied,
             _ if forbidden => StoreErrorKind::Denied,
+            _ if undeleted(&why).is_some_and(|(code, _)| LOCKED.contains(&code)) => StoreErrorKind::Denied,
             _ if why.contains("403 Forbidden") || why.contains("401 Unauthorized") => StoreErrorKind::Denied,
             _ if why.contains("501 Not Implemented") => StoreErrorKind::NotImplemented,
             _ if why.contains("404 Not Found") => StoreErrorKind::Missing,
             _ => StoreErrorKind::Unavailable,
         };
-        let why = said(&why).or_else(|| asked(error)).unwrap_or(why);
+        let in_list = || undeleted(&why).map(|(code, reason)| format!("{SAYS} {code}: {reason}"));
+        let why = said(&why).or_else(in_list).or_else(|| asked(error)).unwrap_or(why);
         let why = match kind {
             StoreErrorKind::NoCredentials => format!("{NO_CREDENTIALS}: {why}"),
+            _ if STRANGERS.iter().any(|words| why.contains(words)) => format!("{NOT_TRUSTED}: {why}"),
             _ => why,
         };
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
 
+    /// The same, of a put: what is missing where something is to be stored is the bucket.
+    pub(super) fn of_put(self) -> Self {
+        match self.kind {
+            StoreErrorKind::Missing if !self.target.starts_with("file://") => {
+                let why = words(&format!("there is no such bucket: {}", self.why));
+                Self { kind: StoreErrorKind::NoBucket, why, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The same, of a put that told the store how to encrypt: whether it is that what it refuses. `plain`: there was nothing else that it
+    /// may not know.
+    pub(super) fn of_encryption(self, plain: bool) -> Self {
+        let why = self.why.to_lowercase();
+        let named = why.starts_with(SAYS) && ["kms", "encrypt"].iter().any(|word| why.contains(word));
+        if named || (plain && self.kind == StoreErrorKind::NotImplemented) {
+            let why = format!("the store does not encrypt as `encryption` says: {}", self.why);
+            return Self { kind: StoreErrorKind::Denied, why: words(&why), ..self };
+        }
+        self
+    }
+
     /// The same with where the store was looked for, if it did not answer.
-    pub(super) fn at(self, address: Option<&str>) -> Self {
-        match address {
-            Some(address) if self.kind == StoreErrorKind::Unavailable && !self.why.starts_with(SAYS) => {
-                Self { target: format!("{} at {address}", self.target), ..self }
+    pub(super) fn at(self, looked: Option<&str>) -> Self {
+        match looked {
+            Some(looked) if self.kind == StoreErrorKind::Unavailable && !self.why.starts_with(SAYS) => {
+                Self { target: format!("{} {looked}", self.target), ..self }
             }
             _ => self,
         }
@@ -135,13 +177,25 @@ fn asked(error: &object_store::Error) -> Option<String> {
     Some(innermost.collect::<Vec<_>>().join(" "))
 }
 
-/// What the store itself says in its answer: S3's code and message.
+/// With which codes an object is not deleted that is locked, or for which the right is missing.
+const LOCKED: [&str; 3] = ["401", "403", "409"];
+
+/// The code and the reason of a delete that Azure refuses: its answer to one is a list.
+fn undeleted(text: &str) -> Option<(&str, &str)> {
+    let (_, rest) = text.split_once("Bulk delete request failed for key ")?;
+    let (reason, code) = rest.split_once(": ")?.1.rsplit_once(" (code: ")?;
+    Some((code.split_once(')')?.0, reason))
+}
+
+/// What the store itself says in its answer: its code and message, which all of them write as S3 does.
 fn said(text: &str) -> Option<String> {
     let tag = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
     };
-    let (code, message) = (tag("Code")?, tag("Message").unwrap_or_default());
+    // Azure goes on with the number and the time of the request: a condition would be another one each time.
+    let message = tag("Message").and_then(|message| message.lines().next()).unwrap_or_default();
+    let code = tag("Code")?;
     let clock =
         if code == "RequestTimeTooSkewed" { " (the clock of this machine or of the store is wrong)" } else { "" };
     Some(format!("{SAYS} {}: {}{clock}", unescaped(code), unescaped(message)))
@@ -205,11 +259,42 @@ mod tests {
     }
 
     #[test]
+    fn a_delete_that_azure_refuses_in_a_list_is_a_missing_right_or_a_lock() {
+        let error = |code: u16| {
+            let text =
+                format!("Bulk delete request failed for key zk/a: This request is not authorized. (code: {code})");
+            StoreError::of(
+                "delete",
+                "az://a/b",
+                &object_store::Error::Generic { store: "MicrosoftAzure", source: text.into() },
+            )
+        };
+        for (code, kind) in
+            [(403, StoreErrorKind::Denied), (409, StoreErrorKind::Denied), (503, StoreErrorKind::Unavailable)]
+        {
+            let error = error(code);
+            let want = format!("cannot delete az://a/b: the store says {code}: This request is not authorized.");
+            assert_eq!((error.kind, error.to_string()), (kind, want));
+        }
+    }
+
+    #[test]
+    fn whoever_gets_no_token_for_its_key_is_refused_and_a_token_server_that_fails_is_none() {
+        let kind = |status: &str| {
+            let text =
+                format!("Error performing token request: Server returned non-2xx status code: {status}: invalid_grant");
+            StoreError::of("list", "gs://b", &object_store::Error::Generic { store: "GCS", source: text.into() }).kind
+        };
+        assert_eq!(kind("400 Bad Request"), StoreErrorKind::Denied);
+        assert_eq!(kind("503 Service Unavailable"), StoreErrorKind::Unavailable);
+    }
+
+    #[test]
     fn a_store_that_does_not_answer_is_named_by_its_address() {
         let error = |text: &str| {
             let source = text.to_owned().into();
             let error = object_store::Error::Generic { store: "S3", source };
-            StoreError::of("list", "s3://b", &error).at(Some("minio:9000")).to_string()
+            StoreError::of("list", "s3://b", &error).at(Some("at minio:9000")).to_string()
         };
         assert_eq!(
             error("connection refused"),

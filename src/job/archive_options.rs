@@ -1,12 +1,13 @@
 //! How a Job's pod reaches an archive.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Ended;
+use crate::api::{EncryptionSpec, EncryptionType};
+use crate::archive::access::{Access, Mounted};
 use crate::archive::command::identity;
-use crate::archive::credentials::access;
 use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::archive::tree;
@@ -15,7 +16,7 @@ use crate::model::archive::ArchivePlace;
 /// Where an archive is, and whose.
 #[derive(Args, Debug)]
 pub(super) struct ArchiveOptions {
-    /// The archive: `s3://BUCKET/PREFIX` or `file:///FOLDER`
+    /// The archive: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://ACCOUNT/CONTAINER/PREFIX` or `file:///FOLDER`
     #[arg(long, value_name = "ARCHIVE")]
     archive: Target,
     /// The identity of the ensemble that was archived
@@ -24,25 +25,47 @@ pub(super) struct ArchiveOptions {
     /// Region of the bucket
     #[arg(long)]
     region: Option<String>,
-    /// Address of the store, where it is not Amazon's
+    /// Address of the store, where it is not the kind's own
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// The folder with the files accessKeyId and secretAccessKey; without it, the pod's own identity counts
+    /// The folder with the files of credentialsSecret; without it, the pod's own identity counts
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
+    /// The folder with the file ca.crt: CAs that are trusted beside the public ones
+    #[arg(long, value_name = "DIR")]
+    ca: Option<PathBuf>,
+    /// The proxy by which the store is reached: http://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// How the store encrypts what is stored: AES256 or aws:kms
+    #[arg(long, value_name = "TYPE", value_parser = encryption)]
+    encryption: Option<EncryptionType>,
+    /// The key for aws:kms
+    #[arg(long, value_name = "KEY", requires = "encryption")]
+    kms_key: Option<String>,
+}
+
+fn encryption(text: &str) -> Result<EncryptionType, String> {
+    let known = [EncryptionType::Aes256, EncryptionType::Kms].into_iter().find(|known| known.as_str() == text);
+    known.ok_or_else(|| "AES256 or aws:kms".to_owned())
 }
 
 impl ArchiveOptions {
     /// Opens it. Nothing is asked yet.
     pub(super) fn open(&self) -> Result<Store, Ended> {
-        let Self { archive, region, endpoint, credentials, .. } = self;
+        let Self { archive, region, endpoint, credentials, ca, proxy, encryption, kms_key, .. } = self;
         let place = ArchivePlace {
             target: archive.to_string(),
             region: region.clone(),
             endpoint: endpoint.clone(),
             credentials: credentials.is_some(),
+            ca: ca.is_some(),
+            proxy: proxy.clone(),
+            encryption: encryption.map(|type_| EncryptionSpec { type_, kms_key: kms_key.clone() }),
         };
-        let access = access(&place, credentials.as_deref().unwrap_or(Path::new("/"))).map_err(Ended::ForNow)?;
+        let folder = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let mounted = Mounted { credentials: folder(credentials), ca: folder(ca) };
+        let access = Access::of(archive, &place, &mounted).map_err(|error| Ended::ForNow(error.to_string()))?;
         Store::open_with(archive, &access).map_err(|error| Ended::ForNow(error.to_string()))
     }
 }

@@ -41,7 +41,7 @@ enum Command {
     /// Carry out a plan of a restore that is stored in an archive
     RestoreApply(Box<restore::ApplyOptions>),
     /// Delete from an archive what is older than is to be kept
-    Prune(prune::PruneOptions),
+    Prune(Box<prune::PruneOptions>),
 }
 
 /// The exit code that says that trying again may help: wrong arguments and panics have others.

@@ -1,13 +1,14 @@
 //! What is wanted of an ensemble's archive, and what members are told of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::bounded::words;
 use super::ids::{Seat, ServerId, Zxid};
 use super::retention::Retention;
-use crate::api::{ArchiveSpec, S3Spec};
+use crate::api::{ArchiveSpec, CaSpec, EncryptionSpec, StoreSpec};
 
 /// How many members archive, without a word of it.
 const COPIES: u32 = 2;
@@ -21,6 +22,12 @@ pub const ARCHIVE_KEY: &str = "archive.json";
 pub const ACCESS_KEY_ID: &str = "accessKeyId";
 /// Key of the Secret with credentials: the secret.
 pub const SECRET_ACCESS_KEY: &str = "secretAccessKey";
+/// Key of the Secret with credentials of GCS: the JSON key of a service account.
+pub const SERVICE_ACCOUNT_KEY: &str = "serviceAccountKey";
+/// Key of the Secret with credentials of Azure: an access key of the storage account.
+pub const ACCOUNT_KEY: &str = "accountKey";
+/// The key of CAs, without a word of it, and in pods the name of their file.
+pub const CA_FILE: &str = "ca.crt";
 
 /// Whether a tree of this zxid and the log from `starts` on leave nothing out.
 pub fn leads(base: Zxid, starts: Zxid) -> bool {
@@ -28,36 +35,84 @@ pub fn leads(base: Zxid, starts: Zxid) -> bool {
 }
 
 /// Where an archive is, and how it is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchivePlace {
-    /// The archive, as `s3://BUCKET/PREFIX`.
+    /// The archive, as `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`.
     pub target: String,
     /// Its region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Its address, where it is not Amazon's.
+    /// Its address, where it is not the kind's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Whether keys are mounted; otherwise the pod's own identity counts.
     pub credentials: bool,
+    /// Whether CAs are mounted that are trusted beside the public ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ca: bool,
+    /// The proxy by which it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// How the store encrypts what is stored, if it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionSpec>,
+}
+
+/// What pods mount to reach an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveMounts {
+    /// The Secret with credentials.
+    pub secret: Option<String>,
+    /// The certificates of CAs.
+    pub ca: Option<CaSource>,
+}
+
+/// Where the certificates of CAs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaSource {
+    /// The object.
+    pub object: CaObject,
+    /// Its key.
+    pub key: String,
+}
+
+/// The object that has certificates of CAs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaObject {
+    /// A `ConfigMap` of this name.
+    ConfigMap(String),
+    /// A Secret of this name.
+    Secret(String),
+}
+
+impl CaSource {
+    /// None where the spec names no object: the API server refuses that, and pods say that the CA is missing.
+    pub(super) fn of(spec: &CaSpec) -> Option<Self> {
+        let CaSpec { config_map, secret, key } = spec;
+        let object = match (config_map, secret) {
+            (Some(name), _) => CaObject::ConfigMap(name.clone()),
+            (None, Some(name)) => CaObject::Secret(name.clone()),
+            (None, None) => return None,
+        };
+        Some(Self { object, key: key.clone().unwrap_or_else(|| CA_FILE.to_owned()) })
+    }
+}
+
+impl fmt::Display for CaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            CaObject::ConfigMap(name) => write!(f, "key {} of ConfigMap {name}", self.key),
+            CaObject::Secret(name) => write!(f, "key {} of Secret {name}", self.key),
+        }
+    }
 }
 
 impl ArchivePlace {
-    /// The place that a spec names.
-    pub fn of(s3: &S3Spec) -> Self {
-        let S3Spec { bucket, prefix, region, endpoint, credentials_secret } = s3;
-        let target = match prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
-            Some(prefix) => format!("s3://{bucket}/{prefix}"),
-            None => format!("s3://{bucket}"),
-        };
-        let credentials = credentials_secret.is_some();
-        Self { target, region: region.clone(), endpoint: endpoint.clone(), credentials }
-    }
-
-    /// All that tells one place from another, no longer than an agent may say.
+    /// All that tells one place from another, no longer than an agent may say. How it is reached is none of it: what is in an archive
+    /// stays the same when a proxy goes.
     pub fn described(&self) -> String {
-        let Self { target, region, endpoint, credentials: _ } = self;
+        let Self { target, region, endpoint, credentials: _, ca: _, proxy: _, encryption: _ } = self;
         let part = |word: &str, value: &Option<String>| value.as_ref().map(|value| format!(" {word} {value}"));
         let parts = [part("in", region), part("at", endpoint)];
         words(&std::iter::once(target.clone()).chain(parts.into_iter().flatten()).collect::<String>())
@@ -109,31 +164,32 @@ impl Purging {
 pub struct Archive {
     /// What the members are told.
     pub config: ArchiveConfig,
-    /// The Secret with credentials.
-    pub secret: Option<String>,
+    /// What pods mount to reach it.
+    pub mounts: ArchiveMounts,
     /// What deletes from it, if something does.
     pub retention: Option<Retention>,
 }
 
 impl Archive {
-    /// The archive of an ensemble with so many voters, whose zoo.cfg has these lines.
+    /// The archive of an ensemble with so many voters, in this store, whose zoo.cfg has these lines.
     pub fn of(
         spec: &ArchiveSpec,
+        store: StoreSpec<'_>,
         voters: u32,
         retention: Option<Retention>,
         config: &BTreeMap<String, String>,
     ) -> Self {
-        let ArchiveSpec { s3, interval_seconds, copies, retention: _ } = spec;
+        let ArchiveSpec { s3: _, gcs: _, azure: _, interval_seconds, copies, retention: _ } = spec;
         let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
         // The first voters: they are there however the ensemble is scaled.
         let members = (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect();
         let config = ArchiveConfig {
-            place: ArchivePlace::of(s3),
+            place: store.place(),
             members,
             interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
             purge: Purging::of(config),
         };
-        Self { config, secret: s3.credentials_secret.clone(), retention }
+        Self { config, mounts: store.mounts(), retention }
     }
 }
 
@@ -144,7 +200,8 @@ mod tests {
     use super::*;
 
     fn archive(spec: serde_json::Value, voters: u32) -> ArchiveConfig {
-        Archive::of(&serde_json::from_value(spec).unwrap(), voters, None, &BTreeMap::new()).config
+        let spec: ArchiveSpec = serde_json::from_value(spec).unwrap();
+        Archive::of(&spec, spec.store().unwrap(), voters, None, &BTreeMap::new()).config
     }
 
     #[test]

@@ -10,10 +10,12 @@ use super::heap::Heap;
 use super::invalid::{Invalid, InvalidSpec, all_of};
 use super::parent::Parent;
 use super::retention::Retention;
+use super::store::ONE;
 use super::window::Window;
 use super::{amounts, quantity};
 use crate::api::{
-    AclEntry, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy, ZooKeeperEnsembleSpec,
+    AclEntry, ArchiveSpec, ImageSpec, PullPolicy, ReclaimPolicy, StorageSpec, StoreSpec, UpdateMode, UpdatePolicy,
+    ZooKeeperEnsembleSpec,
 };
 use crate::settings::{self, UserSettings};
 
@@ -142,8 +144,10 @@ impl Desired {
         let limit = memory_limit(&resources).filter(|_| measured);
         let heap = invalid.keep(Heap::of(jvm.heap.as_deref(), &flags, limit));
         let storage = invalid.keep(storage_of(storage));
-        let retention = archive.as_ref().and_then(|archive| Some((archive.retention.as_ref()?, &archive.s3)));
-        let retention = retention.map(|(retention, s3)| Retention::of(retention, s3)).transpose();
+        let store = invalid.keep(archive.as_ref().map(store_of).transpose()).flatten();
+        let secret = store.and_then(|store| store.mounts().secret);
+        let retention = archive.as_ref().and_then(|archive| archive.retention.as_ref());
+        let retention = retention.map(|retention| Retention::of(retention, secret.as_deref())).transpose();
         let retention = invalid.keep_all(retention);
         let parent = invalid.keep(from.as_ref().map(Parent::of).transpose());
         let root_acl = invalid.keep_all(root_acl.as_deref().map(root_acl_of).transpose());
@@ -178,7 +182,10 @@ impl Desired {
             pull_policy: image.pull_policy,
             pull_secrets: image.pull_secrets.unwrap_or_default(),
             heap,
-            archive: archive.as_ref().map(|spec| Archive::of(spec, number, retention.flatten(), &settled.config)),
+            archive: archive
+                .as_ref()
+                .zip(store)
+                .map(|(archive, store)| Archive::of(archive, store, number, retention.flatten(), &settled.config)),
             config: settled.config,
             jvm_flags: settled.flags,
             advice: settled.advice,
@@ -205,6 +212,10 @@ impl Desired {
     pub fn memory_limit_mib(&self) -> Option<u64> {
         memory_limit(&self.resources).map(|bytes| bytes / MIB)
     }
+}
+
+fn store_of(archive: &ArchiveSpec) -> Result<StoreSpec<'_>, Invalid> {
+    archive.store().ok_or_else(|| Invalid { field: "archive", reason: ONE.to_owned() })
 }
 
 fn replicas_of(replicas: i32) -> Result<u32, Invalid> {

@@ -12,6 +12,10 @@ pub const SUPER_DIR: &str = "/super";
 pub const ARCHIVE_DIR: &str = "/archive";
 /// Where the Secret with the credentials of the archive is mounted that an ensemble is made from, in what prepares the volume alone.
 pub const PARENT_DIR: &str = "/parent";
+/// Where the certificates of the CAs of an archive's store are mounted, in the agent and in Jobs.
+pub const ARCHIVE_CA_DIR: &str = "/archive-ca";
+/// Where those of the archive are mounted that an ensemble is made from, in what prepares the volume alone.
+pub const PARENT_CA_DIR: &str = "/parent-ca";
 /// Port of ZooKeeper's AdminServer, on loopback.
 pub const ADMIN_PORT: u16 = 8080;
 /// Port of the agent.

@@ -26,6 +26,7 @@ pub mod quorum;
 pub mod report;
 pub mod retention;
 pub mod selector;
+pub mod store;
 pub mod truth;
 pub mod window;
 pub mod words;

@@ -47,6 +47,10 @@ pub const SCRIPTS_VOLUME: &str = "script-config";
 pub const ARCHIVE_VOLUME: &str = "menagerie-archive";
 /// The volume of the Secret with the credentials of the archive that an ensemble is made from.
 pub const PARENT_VOLUME: &str = "menagerie-parent";
+/// The volume of the CAs of the archive's store.
+pub const ARCHIVE_CA_VOLUME: &str = "menagerie-archive-ca";
+/// The volume of the CAs of the store of the archive that an ensemble is made from.
+pub const PARENT_CA_VOLUME: &str = "menagerie-parent-ca";
 /// Label by which Argo CD takes an object for a part of its application, and deletes it if it is not in the manifests.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Label on everything rendered: who looks after it.

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::archive::ArchivePlace;
+use super::archive::{ArchiveMounts, ArchivePlace};
 use super::ids::Zxid;
 use super::invalid::Invalid;
+use super::store::ONE;
 use crate::api::FromSpec;
 
 /// The point of another ensemble's history that a new one begins with.
@@ -91,22 +92,23 @@ impl fmt::Display for At {
 pub struct Parent {
     /// What founders are told.
     pub point: ParentPoint,
-    /// The Secret with credentials.
-    pub secret: Option<String>,
+    /// What founders mount to reach it.
+    pub mounts: ArchiveMounts,
 }
 
 impl Parent {
     /// The parent that a spec names.
     pub fn of(spec: &FromSpec) -> Result<Self, Invalid> {
-        let FromSpec { s3, identity, at } = spec;
+        let FromSpec { s3: _, gcs: _, azure: _, identity, at } = spec;
         let wrong = |field, reason| Invalid { field, reason };
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !(1..=64).contains(&identity.len()) || !identity.bytes().all(known) {
             return Err(wrong("from.identity", format!("{identity:?} is no identity: small letters, digits and '-'")));
         }
         let at = at.parse().map_err(|reason| wrong("from.at", reason))?;
-        let point = ParentPoint { place: ArchivePlace::of(s3), identity: identity.clone(), at };
-        Ok(Self { point, secret: s3.credentials_secret.clone() })
+        let store = spec.store().ok_or_else(|| wrong("from", ONE.to_owned()))?;
+        let point = ParentPoint { place: store.place(), identity: identity.clone(), at };
+        Ok(Self { point, mounts: store.mounts() })
     }
 }
 

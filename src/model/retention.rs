@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::cron::Cron;
 use super::invalid::Invalid;
-use crate::api::{RetentionSpec, S3Spec};
+use crate::api::RetentionSpec;
 
 /// More than anybody keeps.
 const MOST_DAYS: i32 = 36_500;
@@ -26,8 +26,8 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The retention of an archive.
-    pub fn of(spec: &RetentionSpec, s3: &S3Spec) -> Result<Self, Vec<Invalid>> {
+    /// The retention of an archive whose members have the keys of this Secret.
+    pub fn of(spec: &RetentionSpec, members: Option<&str>) -> Result<Self, Vec<Invalid>> {
         let RetentionSpec { keep_days, credentials_secret, schedule, suspend, resources } = spec;
         let mut faults = Vec::new();
         if !(1..=MOST_DAYS).contains(keep_days) {
@@ -42,7 +42,7 @@ impl Retention {
         match (resources, faults.is_empty()) {
             (Ok(resources), true) => Ok(Self {
                 keep_days: u32::try_from(*keep_days).unwrap_or(1),
-                secret: credentials_secret.clone().or_else(|| s3.credentials_secret.clone()),
+                secret: credentials_secret.clone().or_else(|| members.map(str::to_owned)),
                 schedule: schedule.clone(),
                 suspend: suspend.unwrap_or_default(),
                 resources,
@@ -89,8 +89,7 @@ mod tests {
     use super::*;
 
     fn retention(spec: Value) -> Result<Retention, Vec<Invalid>> {
-        let s3 = S3Spec { credentials_secret: Some("members".to_owned()), ..S3Spec::default() };
-        Retention::of(&serde_json::from_value(spec).unwrap(), &s3)
+        Retention::of(&serde_json::from_value(spec).unwrap(), Some("members"))
     }
 
     #[test]

@@ -157,6 +157,8 @@ pub enum ArchiveReason {
     AccessDenied,
     /// The Secret lacks a key, the pod has no identity of its own, or the configuration is wrong.
     NoCredentials,
+    /// The certificates of CAs that are to be trusted are missing, or are none.
+    NoCa,
     /// The store has no such bucket.
     NoSuchBucket,
     /// The archive has other transactions under this disk's name.

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::kit::read::{self, Fresh};
 use super::kit::timeout::ApiError;
-use crate::api::ZooKeeperEnsemble;
+use crate::api::{ArchiveSpec, ZooKeeperEnsemble};
 use crate::model::Desired;
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
 
 /// What is needed of the ensemble. By default it is there and cannot be read.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,8 @@ pub struct EnsembleFacts {
     pub identity: Option<String>,
     /// Whether a quorum serves.
     pub quorum: bool,
-    /// Where its archive is, and the Secret with the credentials.
-    pub archive: Option<(ArchivePlace, Option<String>)>,
+    /// Where its archive is, and what pods mount to reach it.
+    pub archive: Option<(ArchivePlace, ArchiveMounts)>,
     /// The template of its pods.
     pub template: Value,
     /// The account of its pods.
@@ -61,7 +61,7 @@ pub fn born<'a>(name: &str, found: Option<&'a EnsembleFacts>) -> Result<Born<'a>
 }
 
 /// Where an ensemble archives to.
-pub fn archive<'a>(name: &str, facts: &'a EnsembleFacts) -> Result<&'a (ArchivePlace, Option<String>), Obstacle> {
+pub fn archive<'a>(name: &str, facts: &'a EnsembleFacts) -> Result<&'a (ArchivePlace, ArchiveMounts), Obstacle> {
     let text = || format!("ensemble {name} has no spec.archive: give it one");
     facts.archive.as_ref().ok_or_else(|| Obstacle("NoArchive", text()))
 }
@@ -82,7 +82,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
     };
     let status = ensemble.status.clone().unwrap_or_default();
     let quorum = status.conditions.iter().find(|condition| condition.type_ == "QuorumAvailable");
-    let archive = ensemble.spec.archive.as_ref().map(|archive| &archive.s3);
+    let archive = ensemble.spec.archive.as_ref().and_then(ArchiveSpec::store);
     let desired = Desired::from_spec(&ensemble.spec).ok();
     let template = |desired: &Desired| desired.pod_template["spec"]["serviceAccountName"].as_str().map(str::to_owned);
     Ok(Some(EnsembleFacts {
@@ -90,7 +90,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
         valid: desired.is_some(),
         identity: status.identity,
         quorum: quorum.is_some_and(|condition| condition.status == "True"),
-        archive: archive.map(|s3| (ArchivePlace::of(s3), s3.credentials_secret.clone())),
+        archive: archive.map(|store| (store.place(), store.mounts())),
         account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
         template: desired.as_ref().map(|desired| desired.pod_template.clone()).unwrap_or_default(),
         members: desired.as_ref().map_or(0, |desired| desired.replicas),

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
-use crate::model::archive::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, leads};
+use crate::model::archive::{ArchiveMounts, leads};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, HeldBack, Point, ServerState};
-use crate::model::{ServerId, Zxid};
+use crate::model::{ServerId, Zxid, store};
 
 /// The condition's type.
 const CONTINUOUS_ARCHIVING: &str = "ContinuousArchiving";
@@ -230,16 +230,22 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// The Secret, where its keys are what is wrong: an agent sees a missing one and one without the keys alike, and not its name.
+/// The object that is mounted, where that is what is wrong: an agent sees a missing one and one without the keys alike, and not its name.
 fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
-    let secret = view.desired.and_then(|desired| desired.archive.as_ref()?.secret.as_ref());
-    match secret.filter(|_| worst.reason == ArchiveReason::NoCredentials) {
-        Some(secret) => format!(
-            ": Secret {secret} in {} is missing or has no key {ACCESS_KEY_ID} or {SECRET_ACCESS_KEY}; the kubelet needs up to two minutes to bring a new one",
-            view.seen.names.namespace
+    let Some(archive) = view.desired.and_then(|desired| desired.archive.as_ref()) else { return String::new() };
+    let ArchiveMounts { secret, ca } = &archive.mounts;
+    let what = match (worst.reason, secret, ca) {
+        (ArchiveReason::NoCredentials, Some(secret), _) => format!(
+            "Secret {secret} in {} is missing or has no key {}",
+            view.seen.names.namespace,
+            store::keys(&archive.config.place).join(" or ")
         ),
-        None => String::new(),
-    }
+        (ArchiveReason::NoCa, _, Some(ca)) => {
+            format!("{ca} in {} has no certificate of a CA as PEM", view.seen.names.namespace)
+        }
+        _ => return String::new(),
+    };
+    format!(": {what}; the kubelet needs up to two minutes to bring a new one")
 }
 
 fn word(state: &ArchiveState) -> &'static str {
@@ -248,6 +254,7 @@ fn word(state: &ArchiveState) -> &'static str {
         ArchiveReason::TargetUnreachable => "TargetUnreachable",
         ArchiveReason::AccessDenied => "AccessDenied",
         ArchiveReason::NoCredentials => "NoCredentials",
+        ArchiveReason::NoCa => "NoCa",
         ArchiveReason::NoSuchBucket => "NoSuchBucket",
         ArchiveReason::Conflict => "Conflict",
         ArchiveReason::ArchiveDamaged => "ArchiveDamaged",

@@ -5,6 +5,7 @@ use super::{ConditionStatus, Reason, UntimedCondition, archive, retention, servi
 use crate::model::bounded::words;
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
+use crate::model::store;
 use crate::model::{Desired, Observation, Pool, ServerId};
 
 /// All warnings as sentences. The first gives the reason.
@@ -141,12 +142,13 @@ fn readable_archive(desired: &Desired) -> Option<Reason> {
     let archive = desired.archive.as_ref().map(|archive| ("archive", &archive.config.place));
     let parent = desired.parent.as_ref().map(|parent| ("from", &parent.point.place));
     let mut endpoints =
-        archive.into_iter().chain(parent).filter_map(|(field, place)| Some((field, place.endpoint.as_ref()?)));
-    endpoints.find(|(_, endpoint)| endpoint.starts_with("http://")).map(|(field, endpoint)| {
+        archive.into_iter().chain(parent).filter_map(|(field, place)| Some((field, place, place.endpoint.as_ref()?)));
+    endpoints.find(|(_, _, endpoint)| endpoint.starts_with("http://")).map(|(field, place, endpoint)| {
+        let store = store::field(place);
         Reason::new(
             "UnwiseSetting",
             format!(
-                "{field}.s3.endpoint is {endpoint}: whoever listens on the network reads all that is archived, with every secret in the ensemble: use https://"
+                "{field}.{store}.endpoint is {endpoint}: whoever listens on the network reads all that is archived, with every secret in the ensemble: use https://"
             ),
         )
     })

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Rendered;
 use super::job::{self, Owner, SCRATCH, Work};
 use crate::api::ZooKeeperBackupSpec;
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::names::{BACKUP_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::OperatorFacts;
 
@@ -30,8 +30,8 @@ pub struct BackupBlueprint<'a> {
     pub spec: &'a ZooKeeperBackupSpec,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
-    /// The Secret with its credentials.
-    pub secret: Option<&'a str>,
+    /// What its pods mount to reach it.
+    pub mounts: &'a ArchiveMounts,
     /// Whose archive it is.
     pub identity: &'a str,
     /// The name of the pin.
@@ -57,7 +57,7 @@ pub fn job_name(backup: &str) -> String {
 
 /// The Job.
 pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
-    let BackupBlueprint { name, namespace, uid, spec, place, secret, identity, pin, until, servers, .. } = blueprint;
+    let BackupBlueprint { name, namespace, uid, spec, place, mounts, identity, pin, until, servers, .. } = blueprint;
     let mut args = vec!["job".to_owned(), "backup".to_owned(), format!("--pin={pin}")];
     args.extend(job::whose(place, identity));
     args.extend(until.iter().map(|until| format!("--until={until}")));
@@ -75,7 +75,7 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
         place,
-        credentials: secret.map(job::credentials),
+        mounts,
         template: blueprint.template,
         account: blueprint.account,
         pull_secrets: blueprint.pull_secrets,

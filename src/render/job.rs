@@ -7,13 +7,16 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde_json::{Value, json};
 
 use super::Rendered;
+use super::mounts::{At, Mount};
 use super::pod::{pod_security, restricted};
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::model::layout::{ARCHIVE_CA_DIR, ARCHIVE_DIR};
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 
 /// A folder of the pod.
 pub(super) const SCRATCH: &str = "/scratch";
-const CREDENTIALS: &str = "/archive";
+/// What its pod mounts to reach the archive.
+const ARCHIVE: At = At { secret: ("archive", ARCHIVE_DIR), ca: ("archive-ca", ARCHIVE_CA_DIR) };
 /// In seconds, a week: so long a Job that has ended can be looked at. Policies that clear Jobs away leave those alone that say it themselves.
 const KEPT: u32 = 7 * 24 * 60 * 60;
 /// A Job that fails for a reason that may pass is tried so often, with pauses of 10 s, 20 s and so on.
@@ -33,8 +36,8 @@ pub(super) struct Work<'a> {
     pub scratch: Option<&'a str>,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
-    /// The volume of the Secret with the archive's credentials.
-    pub credentials: Option<Value>,
+    /// What it mounts to reach the archive.
+    pub mounts: &'a ArchiveMounts,
     /// The template of the members' pods: what of it says where a pod may run, and who looks after it, counts here as well.
     pub template: &'a Value,
     /// The account, by which a cloud may know the pod.
@@ -78,15 +81,23 @@ const PLACE: [&str; 8] = [
     "hostAliases",
 ];
 
-/// Without the template's labels: Services and budgets that choose members by them would take this pod for one.
+/// By this label of a pod Azure gives it its account's identity.
+const AZURE_IDENTITY: &str = "azure.workload.identity/use";
+
+/// Without the template's labels but that by which a cloud knows it: Services and budgets that choose members by them would take this pod for one.
 fn metadata(work: &Work<'_>) -> Value {
     let mut annotations = work.template["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
     // Those are about single containers, which this pod does not have.
     annotations.retain(|key, _| !key.starts_with("container."));
+    let mut labels = work.labels.clone();
+    let known = &work.template["metadata"]["labels"][AZURE_IDENTITY];
+    if !known.is_null() {
+        labels[AZURE_IDENTITY] = known.clone();
+    }
     if annotations.is_empty() {
-        json!({"labels": work.labels})
+        json!({"labels": labels})
     } else {
-        json!({"labels": work.labels, "annotations": annotations})
+        json!({"labels": labels, "annotations": annotations})
     }
 }
 
@@ -137,9 +148,9 @@ fn pod(work: &Work<'_>) -> Value {
         mounts.push(json!({"name": "scratch", "mountPath": SCRATCH}));
         volumes.push(json!({"name": "scratch", "emptyDir": {"sizeLimit": size}}));
     }
-    if let Some(secret) = &work.credentials {
-        mounts.push(json!({"name": "archive", "mountPath": CREDENTIALS, "readOnly": true}));
-        volumes.push(json!({"name": "archive", "secret": secret}));
+    for Mount { volume, mount } in ARCHIVE.mounts(work.mounts) {
+        mounts.push(mount);
+        volumes.push(volume);
     }
     let pull_secrets: Vec<Value> = work.pull_secrets.iter().map(|name| json!({"name": name})).collect();
     let mut pod = json!({
@@ -160,11 +171,16 @@ fn pod(work: &Work<'_>) -> Value {
 }
 
 fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
-    let ArchivePlace { target: _, region, endpoint, credentials: _ } = work.place;
+    let ArchivePlace { target: _, region, endpoint, credentials: _, ca, proxy, encryption } = work.place;
     let mut args = work.args.clone();
     args.extend(region.iter().map(|region| format!("--region={region}")));
     args.extend(endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
-    args.extend(work.credentials.iter().map(|_| format!("--credentials={CREDENTIALS}")));
+    args.extend(work.mounts.secret.iter().map(|_| format!("--credentials={ARCHIVE_DIR}")));
+    args.extend(ca.then(|| format!("--ca={ARCHIVE_CA_DIR}")));
+    args.extend(proxy.iter().map(|proxy| format!("--proxy={proxy}")));
+    args.extend(encryption.iter().map(|encryption| format!("--encryption={}", encryption.type_.as_str())));
+    let key = encryption.as_ref().and_then(|encryption| encryption.kms_key.as_ref());
+    args.extend(key.map(|key| format!("--kms-key={key}")));
     // A kubelet takes $(NAME) for the value of a variable, and the super user's password is one: it would stand in a path.
     let args: Vec<String> = args.into_iter().map(|arg| arg.replace('$', "$$")).collect();
     let mut container = json!({
@@ -188,9 +204,4 @@ fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
 /// The arguments that name an archive, and whose it is.
 pub(super) fn whose(place: &ArchivePlace, identity: &str) -> [String; 2] {
     [format!("--archive={}", place.target), format!("--identity={identity}")]
-}
-
-/// The volume of a Secret. The pod starts without it as well, and says so: a kubelet says it in an Event alone.
-pub(super) fn credentials(secret: &str) -> Value {
-    json!({"secretName": secret, "defaultMode": 0o440, "optional": true})
 }

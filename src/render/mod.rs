@@ -7,6 +7,7 @@ mod claim;
 mod config;
 mod job;
 mod merge;
+mod mounts;
 mod pod;
 mod prune;
 pub mod restore;

@@ -2,24 +2,31 @@
 
 use serde_json::{Value, json};
 
+use super::mounts::At;
 use super::{Blueprint, digest, labels, merge, static_lines};
 use crate::api::PullPolicy;
 use crate::model::Desired;
+use crate::model::archive::ArchiveMounts;
 use crate::model::desired::Storage;
 use crate::model::layout::{
-    AGENT_PORT, ARCHIVE_DIR, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH, PARENT_DIR, READY_PATH, SEED_DIR,
-    SUPER_DIR,
+    AGENT_PORT, ARCHIVE_CA_DIR, ARCHIVE_DIR, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH, PARENT_CA_DIR,
+    PARENT_DIR, READY_PATH, SEED_DIR, SUPER_DIR,
 };
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::{
-    ARCHIVE_VOLUME, DATA_VOLUME, PARENT_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME,
-    VERSION_ANNOTATION,
+    ARCHIVE_CA_VOLUME, ARCHIVE_VOLUME, DATA_VOLUME, PARENT_CA_VOLUME, PARENT_VOLUME, RESTARTED_ANNOTATION,
+    SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION,
 };
 use crate::model::observed::OperatorFacts;
 use crate::settings;
 
 /// Where `zkServer.sh` looks in the official image by default.
 const SCRIPTS_FILE: &str = "/conf/zoo.cfg";
+
+/// What the agent mounts to reach the archive.
+const ARCHIVE: At = At { secret: (ARCHIVE_VOLUME, ARCHIVE_DIR), ca: (ARCHIVE_CA_VOLUME, ARCHIVE_CA_DIR) };
+/// What prepares the volume mounts to reach the archive that the ensemble is made from.
+const PARENT: At = At { secret: (PARENT_VOLUME, PARENT_DIR), ca: (PARENT_CA_VOLUME, PARENT_CA_DIR) };
 
 /// Uid of the `zookeeper` user in the official image; also the group that owns the volume.
 const ZOOKEEPER_USER: u32 = 1000;
@@ -163,8 +170,8 @@ fn prepare(blueprint: &Blueprint<'_>) -> Value {
     if blueprint.desired.resources.is_null() {
         prepare["resources"] = json!({});
     }
-    if let (Some(_), Value::Array(mounts)) = (&parent.secret, &mut prepare["volumeMounts"]) {
-        mounts.push(json!({"name": PARENT_VOLUME, "mountPath": PARENT_DIR, "readOnly": true}));
+    if let Value::Array(mounts) = &mut prepare["volumeMounts"] {
+        mounts.extend(PARENT.mounts(&parent.mounts).into_iter().map(|mount| mount.mount));
     }
     prepare
 }
@@ -175,8 +182,8 @@ fn agent(blueprint: &Blueprint<'_>) -> Value {
     let mut agent = of_the_operators_image(blueprint, "agent", "serve");
     agent["ports"] = json!([{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}]);
     agent["livenessProbe"] = probe(HEALTH_PATH, 10, 3);
-    if let (Some(_), Value::Array(mounts)) = (archive_secret(blueprint), &mut agent["volumeMounts"]) {
-        mounts.push(json!({"name": ARCHIVE_VOLUME, "mountPath": ARCHIVE_DIR, "readOnly": true}));
+    if let (Some(archive), Value::Array(mounts)) = (archive_mounts(blueprint), &mut agent["volumeMounts"]) {
+        mounts.extend(ARCHIVE.mounts(archive).into_iter().map(|mount| mount.mount));
     }
     agent
 }
@@ -274,8 +281,8 @@ fn env(blueprint: &Blueprint<'_>) -> Value {
     Value::Array(env)
 }
 
-fn archive_secret<'a>(blueprint: &Blueprint<'a>) -> Option<&'a str> {
-    blueprint.desired.archive.as_ref()?.secret.as_deref()
+fn archive_mounts<'a>(blueprint: &Blueprint<'a>) -> Option<&'a ArchiveMounts> {
+    Some(&blueprint.desired.archive.as_ref()?.mounts)
 }
 
 fn volumes(blueprint: &Blueprint<'_>) -> Value {
@@ -289,16 +296,11 @@ fn volumes(blueprint: &Blueprint<'_>) -> Value {
             "fieldRef": {"fieldPath": format!("metadata.annotations['{SCRIPTS_ANNOTATION}']"), "apiVersion": "v1"},
         }]}}),
     ];
-    if let Some(name) = archive_secret(blueprint) {
-        // Optional: without it there is no archive, and still a server.
-        let secret = json!({"secretName": name, "defaultMode": 0o440, "optional": true});
-        volumes.push(json!({"name": ARCHIVE_VOLUME, "secret": secret}));
-    }
-    if let Some(name) = blueprint.desired.parent.as_ref().and_then(|parent| parent.secret.as_deref()) {
-        // Optional: once the ensemble was born, nobody needs it.
-        let secret = json!({"secretName": name, "defaultMode": 0o440, "optional": true});
-        volumes.push(json!({"name": PARENT_VOLUME, "secret": secret}));
-    }
+    // Without them there is no archive, and still a server.
+    let archive = archive_mounts(blueprint).map(|mounts| ARCHIVE.mounts(mounts));
+    // Once the ensemble was born, nobody needs them.
+    let parent = blueprint.desired.parent.as_ref().map(|parent| PARENT.mounts(&parent.mounts));
+    volumes.extend(archive.into_iter().chain(parent).flatten().map(|mount| mount.volume));
     if let Storage::Ephemeral { limit } = &blueprint.desired.storage {
         let limit = limit.as_ref().map_or(json!({}), |limit| json!({"sizeLimit": limit}));
         volumes.push(json!({"name": DATA_VOLUME, "emptyDir": limit}));

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Blueprint, Rendered, job, merge};
+use crate::model::archive::ArchiveMounts;
 use crate::model::names::PRUNE_LABEL;
 use crate::model::observed::Kind;
 
@@ -24,7 +25,7 @@ pub fn cron_job(blueprint: &Blueprint<'_>) -> Option<Rendered> {
     // The list of a busy month takes some 250 MB, and a chain has no more than 20 million segments.
     let mut resources = json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}});
     merge::strategic(&mut resources, &retention.resources);
-    let credentials = retention.secret.as_deref().map(job::credentials);
+    let mounts = ArchiveMounts { secret: retention.secret.clone(), ..archive.mounts.clone() };
     let template = &blueprint.desired.pod_template;
     let labels = json!({"app.kubernetes.io/name": "zookeeper-prune", PRUNE_LABEL: names.ensemble});
     let work = job::Work {
@@ -34,7 +35,7 @@ pub fn cron_job(blueprint: &Blueprint<'_>) -> Option<Rendered> {
         resources,
         scratch: None,
         place: &archive.config.place,
-        credentials,
+        mounts: &mounts,
         template,
         account: template["spec"]["serviceAccountName"].as_str().unwrap_or(&names.ensemble),
         pull_secrets: &blueprint.desired.pull_secrets,

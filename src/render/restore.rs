@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Rendered, job};
 use crate::api::{ExistingPolicy, ZooKeeperRestoreSpec};
 use crate::model::Names;
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
 use crate::model::observed::OperatorFacts;
 
@@ -31,8 +31,8 @@ pub struct RestoreBlueprint<'a> {
     pub at: &'a str,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
-    /// The Secret with its credentials.
-    pub secret: Option<&'a str>,
+    /// What its pods mount to reach it.
+    pub mounts: &'a ArchiveMounts,
     /// Whose archive it is.
     pub identity: &'a str,
     /// Whether that is the ensemble itself.
@@ -86,7 +86,7 @@ pub fn apply_name(restore: &str) -> String {
 }
 
 fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>, changes: bool) -> Rendered {
-    let RestoreBlueprint { name: restore, uid, spec, names, place, secret, identity, operator, .. } = blueprint;
+    let RestoreBlueprint { name: restore, uid, spec, names, place, mounts, identity, operator, .. } = blueprint;
     args.push(format!("--restore={uid}"));
     args.extend(job::whose(place, identity));
     args.extend([format!("--server={}", names.client_endpoint()), format!("--scratch={}", job::SCRATCH)]);
@@ -105,7 +105,7 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>, chan
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
         place,
-        credentials: secret.map(job::credentials),
+        mounts,
         template: blueprint.template,
         account: blueprint.account,
         pull_secrets: blueprint.pull_secrets,

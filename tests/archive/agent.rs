@@ -15,6 +15,7 @@ use menagerie::agent::member::Member;
 use menagerie::agent::truth::Ports;
 use menagerie::agent::volume::Volume;
 use menagerie::archive::about::About;
+use menagerie::archive::access::Mounted;
 use menagerie::archive::bases;
 use menagerie::archive::chains;
 use menagerie::archive::store::Store;
@@ -38,17 +39,22 @@ pub struct Agent {
     member: Arc<Member>,
     applied: Arc<AtomicU64>,
     tasks: [JoinHandle<()>; 2],
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Agent {
     /// That ships to the store at this address.
     pub async fn start(place: &Place, store: SocketAddr) -> Self {
-        Self::start_each(place, store, 1).await
+        Self::start_at(place, &json!({"endpoint": format!("http://{store}")})).await
     }
 
     /// The same, which looks at the log so many seconds after the last time.
     pub async fn start_each(place: &Place, store: SocketAddr, seconds: u32) -> Self {
+        Self::start_at(place, &json!({"endpoint": format!("http://{store}"), "intervalSeconds": seconds})).await
+    }
+
+    /// With this said of where the store is.
+    pub async fn start_at(place: &Place, says: &Value) -> Self {
         let applied = Arc::new(AtomicU64::new(0));
         let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = admin.local_addr().unwrap();
@@ -75,10 +81,11 @@ impl Agent {
         write(root.join("conf/zoo.cfg.dynamic.100000000"), "server.2=b:2888:3888:participant;2181\n");
         write(root.join("archive.json"), &json!({"disk": chain().disk}).to_string());
         let folder = tempfile::tempdir().unwrap();
-        let (seed, credentials) = (folder.path().join("seed"), folder.path().join("keys"));
-        let config = json!({
-            "target": format!("s3://{BUCKET}/zookeeper/a"), "endpoint": format!("http://{store}"), "credentials": true, "members": [2], "intervalSeconds": seconds,
+        let [seed, credentials, ca] = ["seed", "keys", "ca"].map(|name| folder.path().join(name));
+        let mut config = json!({
+            "target": format!("s3://{BUCKET}/zookeeper/a"), "credentials": true, "members": [2], "intervalSeconds": 1,
         });
+        config.as_object_mut().unwrap().extend(says.as_object().unwrap().clone());
         write(seed.join("archive.json"), &config.to_string());
         let charter = json!({
             "ensemble": "zk", "identity": IDENTITY, "birth": false, "membership": "", "version": "0",
@@ -90,13 +97,21 @@ impl Agent {
 
         let ports = Ports { admin: format!("http://{address}"), client: address.to_string(), quorum: 2888 };
         let member = Arc::new(Member::new(chain().member, ports, Volume::at(&root), None));
-        let folders = Folders { data: root, seed, credentials };
+        let mounted = Mounted { credentials, ca };
+        let folders = Folders { data: root, seed, mounted };
         let shipping = tokio::spawn(ship(Arc::clone(&member), folders));
-        Self { member, applied, tasks: [serving, shipping], _folder: folder }
+        Self { member, applied, tasks: [serving, shipping], folder }
     }
 
     pub fn applies(&self, zxid: Zxid) {
         self.applied.store(zxid.0, Ordering::Relaxed);
+    }
+
+    /// Puts this into what is mounted.
+    pub fn mounts(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     pub fn stops(&self) {
@@ -121,7 +136,7 @@ async fn stats(State(applied): State<Arc<AtomicU64>>) -> Json<Value> {
     )
 }
 
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !so().await {
             sleep(Duration::from_millis(20)).await;

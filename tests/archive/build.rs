@@ -5,6 +5,7 @@ use std::path::Path;
 
 use menagerie::agent::build;
 use menagerie::agent::volume::Volume;
+use menagerie::archive::access::Mounted;
 use menagerie::archive::backlog::Backlog;
 use menagerie::archive::chains;
 use menagerie::archive::collect::Collection;
@@ -27,14 +28,19 @@ use super::shipping::{IDENTITY, Place, at, chain};
 
 fn parent(place: &Place, point: &str) -> ParentPoint {
     let target = place.store().target().to_string();
-    let place = ArchivePlace { target, region: None, endpoint: None, credentials: false };
+    let place = ArchivePlace { target, ..ArchivePlace::default() };
     ParentPoint { place, identity: IDENTITY.to_owned(), at: point.parse().unwrap() }
+}
+
+/// A pod that mounts nothing.
+fn nowhere() -> Mounted {
+    Mounted { credentials: "/nowhere".into(), ca: "/nowhere".into() }
 }
 
 async fn built(place: &Place, point: &str) -> Result<TempDir, String> {
     let folder = tempfile::tempdir().unwrap();
     let point = parent(place, point);
-    let done = build::build(&point, &Volume::at(folder.path()), Path::new("/nowhere"), &|_| ()).await;
+    let done = build::build(&point, &Volume::at(folder.path()), &nowhere(), &|_| ()).await;
     done.map(|()| folder).map_err(|error| format!("{error:#}"))
 }
 
@@ -124,7 +130,7 @@ async fn a_point_that_may_still_change_or_is_not_there_is_refused_with_what_to_n
     let mut other = parent(&place, "0x100000005");
     other.identity = "another".into();
     let volume = tempfile::tempdir().unwrap();
-    let refused = build::build(&other, &Volume::at(volume.path()), Path::new("/nowhere"), &|_| ()).await.unwrap_err();
+    let refused = build::build(&other, &Volume::at(volume.path()), &nowhere(), &|_| ()).await.unwrap_err();
     assert!(format!("{refused:#}").contains("has no archived log of ensemble another"), "{refused:#}");
 }
 

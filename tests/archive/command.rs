@@ -105,7 +105,7 @@ fn an_archive_that_is_not_there_is_an_error_in_one_line() {
     for (target, reason) in [
         ("file:///nowhere/at/all", "cannot open file:///nowhere/at/all"),
         ("s3://", "names no bucket"),
-        ("gs://bucket", "gs is not supported"),
+        ("ftp://bucket", "ftp is not supported"),
     ] {
         let output = run(&["list", target]);
         assert_eq!(output.status.code(), Some(2));

@@ -1,14 +1,21 @@
 //! The archive: the commit gate in a model of Zab, and shipping to real stores.
 
 mod agent;
+mod authority;
+mod azure;
+mod azurite;
 mod base_gate;
 mod bases;
 mod build;
 mod command;
+mod encryption;
+mod fake_gcs;
 mod gate;
 #[path = "../support/gateway.rs"]
 mod gateway;
+mod gcs;
 mod job;
+mod own_ca;
 mod proxy;
 mod prune;
 mod purge;
@@ -18,4 +25,5 @@ mod retention_world;
 mod s3;
 mod shipping;
 mod source;
+mod tunnel;
 mod zab;

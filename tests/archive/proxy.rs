@@ -35,7 +35,7 @@ pub enum Fault {
     SlowDown,
 }
 
-/// What a store makes of `If-None-Match`.
+/// What a store makes of the condition of a put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CreateOnly {
     #[default]
@@ -44,6 +44,10 @@ pub enum CreateOnly {
     Ignored,
     /// It knows no such header.
     NotImplemented,
+    /// It is fake-gcs-server, which ignores it.
+    FakeGcs,
+    /// The same, as Google's own obeys it.
+    Gcs,
 }
 
 /// What goes wrong until it is taken back.
@@ -57,6 +61,8 @@ pub enum Trouble {
     DeletesFail,
     /// Lists say that there is nothing.
     EmptyLists,
+    /// Puts that say how to encrypt are refused: the status, the code and the words.
+    Unencrypted(u16, &'static str, &'static str),
     /// The store's clock says this.
     Clock(&'static str),
 }
@@ -82,6 +88,7 @@ struct Shared {
     counts: Arc<Mutex<Vec<Method>>>,
     trouble: Arc<Mutex<Option<Trouble>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    puts: Arc<Mutex<Vec<HeaderMap>>>,
     rules: Rules,
     held: Arc<AtomicUsize>,
     create_only: CreateOnly,
@@ -93,6 +100,7 @@ pub struct Proxy {
     counts: Arc<Mutex<Vec<Method>>>,
     trouble: Arc<Mutex<Option<Trouble>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    puts: Arc<Mutex<Vec<HeaderMap>>>,
     rules: Rules,
     held: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -105,16 +113,21 @@ impl Proxy {
 
     pub async fn of_a_store(store: SocketAddr, create_only: CreateOnly) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::at(listener, store, create_only)
+    }
+
+    /// At an address that the store was told of.
+    pub fn at(listener: TcpListener, store: SocketAddr, create_only: CreateOnly) -> Self {
         let address = listener.local_addr().unwrap();
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        let (faults, counts, trouble, asked, rules, held) = Default::default();
-        let shared = Shared { store, client, faults, counts, trouble, asked, rules, held, create_only };
+        let (faults, counts, trouble, asked, puts, rules, held) = Default::default();
+        let shared = Shared { store, client, faults, counts, trouble, asked, puts, rules, held, create_only };
         let (faults, counts) = (Arc::clone(&shared.faults), Arc::clone(&shared.counts));
         let (asked, rules, held) = (Arc::clone(&shared.asked), Arc::clone(&shared.rules), Arc::clone(&shared.held));
-        let trouble = Arc::clone(&shared.trouble);
+        let (trouble, puts) = (Arc::clone(&shared.trouble), Arc::clone(&shared.puts));
         let router = Router::new().fallback(pass).with_state(shared);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, faults, counts, trouble, asked, rules, held, task }
+        Self { address, faults, counts, trouble, asked, puts, rules, held, task }
     }
 
     /// Lets the next puts go wrong like this, one after the other.
@@ -135,6 +148,11 @@ impl Proxy {
     /// All requests so far, as `METHOD URI`.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// The headers of all puts so far.
+    pub fn puts(&self) -> Vec<HeaderMap> {
+        self.puts.lock().unwrap().clone()
     }
 
     /// How many requests wait, of those whose client waits still.
@@ -166,6 +184,9 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     shared.counts.lock().unwrap().push(request.method().clone());
     let asked = format!("{} {}", request.method(), request.uri());
     shared.asked.lock().unwrap().push(asked.clone());
+    if request.method() == Method::PUT {
+        shared.puts.lock().unwrap().push(request.headers().clone());
+    }
     let ruled = || {
         let rules = shared.rules.lock().unwrap();
         rules.iter().find(|(words, _)| words.split(' ').all(|word| asked.contains(word))).map(|(_, rule)| *rule)
@@ -194,6 +215,12 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         (Some(Trouble::DeletesFail), &Method::DELETE) => {
             return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
         }
+        (Some(Trouble::Unencrypted(status, code, words)), &Method::PUT)
+            if request.headers().contains_key("x-amz-server-side-encryption") =>
+        {
+            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
+            return (StatusCode::from_u16(status).unwrap(), text).into_response();
+        }
         (Some(Trouble::EmptyLists), &Method::GET) if listed => {
             let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
             return (StatusCode::OK, text).into_response();
@@ -210,6 +237,13 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         CreateOnly::Ignored if parts.headers.contains_key("if-none-match") => {
             return overwrite(shared.store, parts.uri.path(), body).await;
         }
+        CreateOnly::Gcs if parts.headers.contains_key("x-goog-if-generation-match") => {
+            let there = format!("http://{}{}", shared.store, parts.uri.path()).parse::<Uri>().unwrap();
+            let asked = Request::get(there).header("host", &parts.headers["host"]).body(Body::empty()).unwrap();
+            if shared.client.request(asked).await.is_ok_and(|answer| answer.status().is_success()) {
+                return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
+            }
+        }
         _ => {}
     }
     match fault {
@@ -218,7 +252,10 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         _ => {}
     }
     let path = parts.uri.path_and_query().unwrap().as_str();
-    parts.uri = format!("http://{}{path}", shared.store).parse::<Uri>().unwrap();
+    // fake-gcs-server takes a plain put of the XML API only if it seems to be signed by its address, and answers it without an ETag.
+    let fake = parts.method == Method::PUT && matches!(shared.create_only, CreateOnly::FakeGcs | CreateOnly::Gcs);
+    let signed = if fake { "?X-Goog-Algorithm=none" } else { "" };
+    parts.uri = format!("http://{}{path}{signed}", shared.store).parse::<Uri>().unwrap();
     let answer = shared.client.request(Request::from_parts(parts, Body::from(body))).await;
     match (fault, answer) {
         (Some(Fault::StoredButError), Ok(_)) => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
@@ -231,6 +268,9 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         }
         (_, Ok(answer)) => {
             let mut answer = answer.into_response();
+            if fake && answer.status().is_success() {
+                answer.headers_mut().entry("etag").or_insert("\"fake\"".parse().unwrap());
+            }
             if let (Some(Trouble::Clock(time)), Some(header)) = (trouble, answer.headers_mut().get_mut("last-modified"))
             {
                 *header = time.parse().unwrap();

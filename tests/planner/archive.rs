@@ -1,5 +1,6 @@
 //! What is said of an archive.
 
+use menagerie::api::{ArchiveSpec, GcsSpec};
 use menagerie::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, Point, ServerState};
 use menagerie::model::{Fact, Observation, ServerId, Zxid};
 use menagerie::plan::{ConditionStatus, UntimedCondition, plan};
@@ -9,7 +10,7 @@ use super::world::{World, zk};
 pub fn archived() -> World {
     let mut world = zk(3);
     let s3 = menagerie::api::S3Spec { bucket: "backups".to_owned(), ..Default::default() };
-    world.spec.archive = Some(menagerie::api::ArchiveSpec { s3, ..Default::default() });
+    world.spec.archive = Some(menagerie::api::ArchiveSpec { s3: Some(s3), ..Default::default() });
     world.settle();
     world
 }
@@ -77,6 +78,7 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
         (ArchiveReason::TargetUnreachable, "TargetUnreachable"),
         (ArchiveReason::AccessDenied, "AccessDenied"),
         (ArchiveReason::NoCredentials, "NoCredentials"),
+        (ArchiveReason::NoCa, "NoCa"),
         (ArchiveReason::NoSuchBucket, "NoSuchBucket"),
         (ArchiveReason::Conflict, "Conflict"),
         (ArchiveReason::ArchiveDamaged, "ArchiveDamaged"),
@@ -244,7 +246,7 @@ fn an_archive_that_crosses_the_network_readable_is_warned_about() {
             endpoint: Some(endpoint.to_owned()),
             ..Default::default()
         };
-        world.spec.archive = Some(menagerie::api::ArchiveSpec { s3, ..Default::default() });
+        world.spec.archive = Some(menagerie::api::ArchiveSpec { s3: Some(s3), ..Default::default() });
         world.settle();
         plan(&world.seen()).conditions.into_iter().find(|condition| condition.name == "Warning")
     };
@@ -258,7 +260,7 @@ fn an_archive_that_crosses_the_network_readable_is_warned_about() {
 #[test]
 fn missing_credentials_are_said_with_the_name_of_their_secret() {
     let mut world = archived();
-    world.spec.archive.as_mut().unwrap().s3.credentials_secret = Some("zookeeper-archive".to_owned());
+    world.spec.archive.as_mut().unwrap().s3.as_mut().unwrap().credentials_secret = Some("zookeeper-archive".to_owned());
     world.settle();
     let mut seen = world.seen();
     for id in [1, 2] {
@@ -269,6 +271,45 @@ fn missing_credentials_are_said_with_the_name_of_their_secret() {
     let words =
         format!("{names} is missing or has no key accessKeyId or secretAccessKey; the kubelet needs up to two minutes");
     assert!(none.message.contains(&words), "{}", none.message);
+}
+
+#[test]
+fn of_another_store_the_keys_are_called_as_it_calls_them() {
+    let mut world = archived();
+    let gcs = GcsSpec {
+        bucket: "backups".to_owned(),
+        credentials_secret: Some("google".to_owned()),
+        endpoint: Some("http://gcs:4443".to_owned()),
+        ..GcsSpec::default()
+    };
+    world.spec.archive = Some(ArchiveSpec { gcs: Some(gcs), ..ArchiveSpec::default() });
+    world.settle();
+    let mut seen = world.seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::NoCredentials, Some("why"));
+    }
+    let none = condition(&seen).unwrap().message;
+    assert!(none.starts_with("nobody archives to gs://backups: Secret google in "), "{none}");
+    assert!(none.contains("is missing or has no key serviceAccountKey; the kubelet"), "{none}");
+    let plan = plan(&seen);
+    let warning = plan.conditions.iter().find(|condition| condition.name == "Warning").unwrap();
+    assert!(warning.message.contains("archive.gcs.endpoint is http://gcs:4443"), "{}", warning.message);
+}
+
+#[test]
+fn a_missing_ca_is_said_with_the_name_of_its_object_and_its_key() {
+    let mut world = archived();
+    let ca = menagerie::api::CaSpec { config_map: Some("corporate".to_owned()), ..Default::default() };
+    world.spec.archive.as_mut().unwrap().s3.as_mut().unwrap().ca = Some(ca);
+    world.settle();
+    let mut seen = world.seen();
+    for id in [1, 2] {
+        says(&mut seen, id, ArchiveReason::NoCa, Some("the key of ca has no certificate as PEM"));
+    }
+    let none = condition(&seen).unwrap();
+    let object = format!("key ca.crt of ConfigMap corporate in {}", seen.names.namespace);
+    let words = format!("{object} has no certificate of a CA as PEM; the kubelet needs up to two minutes");
+    assert!(none.reason == "NoCa" && none.message.contains(&words), "{}", none.message);
 }
 
 fn reaches(seen: &mut Observation, id: u32, first: Option<Point>, last: Option<Point>) {

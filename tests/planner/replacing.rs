@@ -280,7 +280,7 @@ fn nobody_is_relieved_who_does_not_lead_is_alone_or_is_needed() {
     needed.down.insert(ServerId(1));
     let mut both = settled(3);
     both.going.extend([0, 2]);
-    for mut world in [follower, alone, needed, both] {
+    for world in [&mut follower, &mut alone, &mut needed, &mut both] {
         assert!(matches!(world.settle().step, Step::Wait(reason) if reason.code == "MemberNotSynced"));
         assert!(world.trace.is_empty(), "{:?}", world.trace);
     }

@@ -206,7 +206,8 @@ async fn nothing_is_deleted_before_the_server_has_served() {
     });
     fs::write(seed.path().join("archive.json"), config.to_string()).unwrap();
     let member = Arc::new(Member::new(ServerId(2), nobody().await, Volume::at(disk.0.path()), None));
-    let folders = Folders { data: disk.0.path().to_owned(), seed: seed.path().to_owned(), credentials: PathBuf::new() };
+    let mounted = crate::archive::access::Mounted { credentials: PathBuf::new(), ca: PathBuf::new() };
+    let folders = Folders { data: disk.0.path().to_owned(), seed: seed.path().to_owned(), mounted };
     let pace = Pace { look: Duration::from_millis(10), hour: Duration::from_millis(10) };
     let purging = tokio::spawn(watch(member, folders, pace));
     sleep(Duration::from_secs(1)).await;

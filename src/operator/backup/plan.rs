@@ -122,7 +122,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";
         return Err(Obstacle("EnsembleReplaced", text.to_owned()));
     }
-    let (place, secret) = subject::archive(ensemble, facts)?;
+    let (place, mounts) = subject::archive(ensemble, facts)?;
     if seen.status.archive.as_ref().is_some_and(|before| *before != place.described()) {
         let text = "the ensemble's archive is another one than the backup was begun in: create another ZooKeeperBackup";
         return Err(Obstacle("ArchiveMoved", text.to_owned()));
@@ -150,7 +150,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         uid: &seen.target.uid,
         spec: &seen.spec,
         place,
-        secret: secret.as_deref(),
+        mounts,
         identity: &identity,
         pin: &pin,
         until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),

@@ -7,7 +7,8 @@
 
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
-use crate::model::archive::ArchivePlace;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::model::store::ONE;
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, EnsembleFacts, Obstacle};
@@ -238,7 +239,7 @@ fn carried_out(applied: &RestoreApplied, skipped: i64) -> String {
 /// An archive to restore from.
 struct Archive<'a> {
     place: ArchivePlace,
-    secret: Option<String>,
+    mounts: ArchiveMounts,
     identity: String,
     same: bool,
     ensemble: &'a EnsembleFacts,
@@ -253,7 +254,7 @@ impl Archive<'_> {
             names: &seen.names,
             at,
             place: &self.place,
-            secret: self.secret.as_deref(),
+            mounts: &self.mounts,
             identity: &self.identity,
             same: self.same,
             template: &self.ensemble.template,
@@ -310,15 +311,14 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let name = &seen.spec.ensemble;
     let subject::Born { facts: ensemble, identity } = subject::born(name, seen.ensemble.as_ref())?;
     let archive = match (&seen.spec.from, &ensemble.archive) {
-        (Some(from), _) => Archive {
-            place: ArchivePlace::of(&from.s3),
-            secret: from.s3.credentials_secret.clone(),
-            identity: from.identity.clone(),
-            same: from.identity == identity,
-            ensemble,
-        },
-        (None, Some((place, secret))) => {
-            Archive { place: place.clone(), secret: secret.clone(), identity: identity.clone(), same: true, ensemble }
+        (Some(from), _) => {
+            let none = || Obstacle("NoArchive", format!("spec.from has to {ONE}: create another ZooKeeperRestore"));
+            let store = from.store().ok_or_else(none)?;
+            let (place, mounts, same) = (store.place(), store.mounts(), from.identity == identity);
+            Archive { place, mounts, identity: from.identity.clone(), same, ensemble }
+        }
+        (None, Some((place, mounts))) => {
+            Archive { place: place.clone(), mounts: mounts.clone(), identity: identity.clone(), same: true, ensemble }
         }
         (None, None) => {
             let text = format!(

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::StoreSpec;
+use crate::model::archive::ArchiveMounts;
 use crate::model::fixtures::names;
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 use crate::model::report::Report;
@@ -34,7 +36,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             valid: true,
             identity: Some("one".to_owned()),
             quorum: true,
-            archive: Some((ArchivePlace::of(&s3), Some("keys".to_owned()))),
+            archive: Some((StoreSpec::S3(&s3).place(), ArchiveMounts { secret: Some("keys".to_owned()), ca: None })),
             template: Value::Null,
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],
