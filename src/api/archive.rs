@@ -35,7 +35,7 @@ pub struct ArchiveSpec {
     pub retention: Option<RetentionSpec>,
 }
 
-/// What CronJobs of Kubernetes know of cron: a schedule that is refused later stops everything else of the ensemble.
+/// What Kubernetes knows of cron: a schedule that is refused later stops everything else of the ensemble.
 const SCHEDULE: &str = r"self.matches('(?i)^ *([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]{1,3})?(,([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]{1,3})?)* +([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[0-9]{1,3})?(,([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[0-9]{1,3})?)* +([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[0-9]{1,3})?(,([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[0-9]{1,3})?)* +([*]|(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(-(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC))?)(/[0-9]{1,3})?(,([*]|(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(-(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC))?)(/[0-9]{1,3})?)* +([*]|([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT)(-([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT))?)(/[0-9]{1,3})?(,([*]|([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT)(-([0-6]|SUN|MON|TUE|WED|THU|FRI|SAT))?)(/[0-9]{1,3})?)* *$')";
 
 /// How long what is archived is kept, and what deletes the rest.

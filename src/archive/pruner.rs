@@ -99,6 +99,8 @@ pub struct Pruner<'a> {
     pinned: bool,
     /// The pins of which it is known that nothing of them goes.
     known: BTreeSet<StoredPin>,
+    /// From here on all stays.
+    floor: Option<Zxid>,
     /// How often it is asked for others while a chain is cut.
     look: Duration,
     looked: Instant,
@@ -116,6 +118,7 @@ impl<'a> Pruner<'a> {
             refused: 0,
             pinned: false,
             known: BTreeSet::new(),
+            floor: None,
             look: LOOK,
             looked: Instant::now(),
         }
@@ -131,16 +134,17 @@ impl<'a> Pruner<'a> {
     pub async fn carry_out(mut self, decision: &Decision) -> Tally {
         let Decision { catalogue, plan, over, known, floor, wish: _, named: _ } = decision;
         self.known.clone_from(known);
+        self.floor = *floor;
         for step in [Fate::Retire, Fate::Clear] {
             for (base, (_, fate)) in catalogue.bases.iter().zip(&plan.bases) {
-                if *fate == step && self.pins_are(*floor).await {
+                if *fate == step && self.pins_are().await {
                     self.base(base, &step).await;
                 }
             }
         }
         for cut in &plan.cuts {
-            if self.pins_are(*floor).await {
-                self.cut(catalogue, cut, *floor).await;
+            if self.pins_are().await {
+                self.cut(catalogue, cut).await;
             }
         }
         self.refused = 0;
@@ -158,13 +162,13 @@ impl<'a> Pruner<'a> {
     }
 
     /// Whether no pin has come that keeps anything which may go. If one has, or nobody knows, the rest is left for the next run.
-    async fn pins_are(&mut self, floor: Option<Zxid>) -> bool {
+    async fn pins_are(&mut self) -> bool {
         if self.pinned {
             self.tally.left += 1;
             return false;
         }
         self.looked = Instant::now();
-        match self.come(floor).await {
+        match self.come().await {
             Ok(false) => true,
             Ok(true) => {
                 self.pinned = true;
@@ -180,17 +184,16 @@ impl<'a> Pruner<'a> {
     }
 
     /// Whether a pin has come. One that was taken back and made again under its name is another one.
-    async fn come(&mut self, floor: Option<Zxid>) -> Result<bool, StoreError> {
+    async fn come(&mut self) -> Result<bool, StoreError> {
         let there = pins::listed(self.store, self.identity).await?;
         let new: Vec<StoredPin> = there.difference(&self.known).cloned().collect();
         for stored in new {
             match pins::read(self.store, self.identity, stored.name()).await {
                 Ok(None) => {}
-                Ok(Some(pin)) if stays(&pin, floor) => drop(self.known.insert(stored)),
-                Ok(Some(_)) => return Ok(true),
+                Ok(Some(pin)) if stays(&pin, self.floor) => drop(self.known.insert(stored)),
                 Err(PinError::Store(error)) => return Err(error),
-                // What it keeps, nobody knows.
-                Err(_) => return Ok(true),
+                // Where it cannot be read, nobody knows what it keeps.
+                Ok(Some(_)) | Err(_) => return Ok(true),
             }
         }
         Ok(false)
@@ -251,7 +254,7 @@ impl<'a> Pruner<'a> {
         }
         let before = self.tally.clone();
         let names: Vec<String> = base.parts.iter().map(|&part| base.key.part(self.identity, part as usize)).collect();
-        self.all(names.into_iter(), base.parts.len(), None).await;
+        self.all(names.into_iter(), base.parts.len(), false).await;
         let undone = |tally: &Tally| tally.refused + tally.failed + tally.left;
         if undone(&self.tally) > undone(&before) {
             return;
@@ -269,13 +272,13 @@ impl<'a> Pruner<'a> {
         self.store.forget_folder(&base.key.folder(self.identity));
     }
 
-    async fn cut(&mut self, catalogue: &Catalogue, cut: &Cut, floor: Option<Zxid>) {
+    async fn cut(&mut self, catalogue: &Catalogue, cut: &Cut) {
         let Some(log) = catalogue.chains.get(cut.chain) else { return };
         self.refused = 0;
         let identity = self.identity;
         let name =
             |number: usize| SegmentKey { chain: log.chain.clone(), first: log.segments[number].first }.path(identity);
-        self.all(cut.order().map(name), cut.to - cut.from, Some(floor)).await;
+        self.all(cut.order().map(name), cut.to - cut.from, true).await;
         if matches!(self.store.target(), Target::File { .. }) {
             let mut empty = String::new();
             for block in cut.order().map(name).filter_map(|name| Some(name.rsplit_once('/')?.0.to_owned())) {
@@ -288,16 +291,13 @@ impl<'a> Pruner<'a> {
     }
 
     /// Deletes them; of log, for as long as no pin comes that keeps any of it: a chain may take hours.
-    async fn all(&mut self, names: impl Iterator<Item = String>, count: usize, log: Option<Option<Zxid>>) {
+    async fn all(&mut self, names: impl Iterator<Item = String>, count: usize, log: bool) {
         let store = self.store;
         let mut deletions =
             stream::iter(names).map(|name| async move { store.delete(&name).await }).buffer_unordered(AT_ONCE);
         let mut tried = 0;
         while !self.is_silent() && self.refused < MOST_REFUSALS {
-            if let Some(floor) = log
-                && self.looked.elapsed() >= self.look
-                && !self.pins_are(floor).await
-            {
+            if log && self.looked.elapsed() >= self.look && !self.pins_are().await {
                 break;
             }
             let Some(deleted) = deletions.next().await else { break };

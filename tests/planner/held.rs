@@ -54,7 +54,7 @@ fn what_a_member_was_synced_with_and_has_not_logged_is_said_and_something_is_wri
     };
     ships(&mut seen, 2);
     // It is of the epoch in which the servers serve.
-    let last = Zxid(serving << 32 | 20);
+    let last = Zxid((serving << 32) + 20);
     holds(&mut seen, 1, last, 20);
     assert_eq!(proves(&seen), None, "what is logged may be applied in a moment");
     let archive = truth(&mut seen, 1).archive.as_mut().unwrap();
