@@ -10,11 +10,6 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
         let long = "a".repeat(51);
         let cases: Vec<(&str, Value, &str)> = vec![
             ("zk", json!({"replicas": 0}), "replicas must be between 1 and 15"),
-            (
-                "zk",
-                json!({"replicas": 3, "archive": {"s3": {"bucket": "backups"}, "retention": {"keepDays": 3, "schedule": "0 25 * * *"}}}),
-                "retention.schedule must be a cron expression of five fields",
-            ),
             ("zk", json!({"replicas": 16}), "replicas must be between 1 and 15"),
             ("zk", json!({"replicas": 3, "version": "latest"}), "version must be a ZooKeeper version"),
             ("zk", json!({"replicas": 3, "version": "3.7.2"}), "version must be 3.8.0 or later"),
@@ -103,12 +98,24 @@ async fn each_refusal_comes_back_from_the_api_server_with_its_sentence() {
             ("z.k", json!({"replicas": 3}), "metadata.name must start with a letter"),
             ("3zk", json!({"replicas": 3}), "metadata.name must start with a letter"),
         ];
-        for (name, spec, sentence) in cases {
+        for (name, spec, sentence) in cases.into_iter().chain(of_archives()) {
             let error = space.apply(name, spec.clone()).await.expect_err(&format!("{spec} was accepted")).to_string();
             assert!(error.contains(sentence), "{spec}\n  is refused with: {error}\n  and not with:    {sentence}");
         }
     })
     .await;
+}
+
+fn of_archives() -> Vec<(&'static str, Value, &'static str)> {
+    let of = |archive: Value| json!({"replicas": 3, "archive": archive});
+    let retained =
+        |schedule: &str| of(json!({"s3": {"bucket": "backups"}, "retention": {"keepDays": 3, "schedule": schedule}}));
+    vec![
+        ("zk", retained("0 25 * * *"), "retention.schedule must be a cron expression of five fields"),
+        ("zk", retained("0 3 * * 7"), "Sunday is 0"),
+        ("zk", of(json!({})), "s3, gcs"),
+        ("zk", of(json!({"s3": {"bucket": "backups"}, "gcs": {"bucket": "backups"}})), "s3, gcs"),
+    ]
 }
 
 #[tokio::test]
