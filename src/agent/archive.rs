@@ -262,7 +262,7 @@ async fn grown_older(member: &Member, shipper: Shipper, lag: &mut Lag, held: &He
     if more.is_ok_and(|more| more) {
         (shipper, ()) = measure(shipper, lag, None).await?;
     }
-    if let Some(before) = member.archiving.state() {
+    if let Some(before) = member.archiving.shipped() {
         let (lag, held) = (lag.said(), held.said(Instant::now()));
         member.archiving.say(Some(ArchiveState { lag, held, ..before }));
     }

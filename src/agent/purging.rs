@@ -1,7 +1,7 @@
 //! Deletes this member's old logs and snapshots in place of its server, where there is an archive: `archive::purge` says which.
 //!
-//! Invariants: nothing is deleted before the server has served since this agent's start, since a start reads these files; nor where
-//! the folder cannot be listed wholly; and nothing but regular files that the rule named. For that no write, store or API server is
+//! Invariants: nothing is deleted before the server has served since this agent's start, since a start reads these files, unless the volume
+//! is nearly full for a while, so that it may never come to serve: no start needs what goes; nor where the folder cannot be listed wholly; and nothing but regular files that the rule named. For that no write, store or API server is
 //! needed. What was deleted before a crash is gone, and the next round finds the rest.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -37,10 +37,20 @@ pub struct Pace {
 /// A volume of a few gigabytes takes longer to fill up from a tenth, and the room of a deleted file that somebody reads is free later.
 pub const PACE: Pace = Pace { look: Duration::from_secs(10), hour: Duration::from_hours(1) };
 
+/// A server that writes a snapshot writes to it all the time.
+const LEFT: Duration = Duration::from_mins(2);
+/// After so many looks a server that has not served may need room for it. Until then the shipper has found out what is archived.
+const STARVED: u32 = 6;
+
 /// What is remembered from one round to the next.
 #[derive(Default)]
 struct Memory {
     served: bool,
+    /// What was to be purged when that was last said. While an archive is taken out of the spec, the server that still runs does not purge
+    /// before it is restarted.
+    purging: Option<Purging>,
+    /// How many looks in a row found a volume that is nearly full beside a server that has not served.
+    starved: u32,
     last: Option<Instant>,
     given_up: Option<Lost>,
     unarchived: Option<u64>,
@@ -64,8 +74,11 @@ pub async fn watch(member: Arc<Member>, folders: Folders, pace: Pace) {
         sleep(pace.look).await;
         let seed = folders.seed.clone();
         match on_a_thread(move || told(&seed)).await.and_then(|told| told) {
-            Ok(Some(config)) => look(&member, &folders, &config, pace, &mut memory).await,
-            Ok(None) => memory = Memory { served: memory.served, ..Memory::default() },
+            Ok(Some(config)) => {
+                memory.purging = config.purge;
+                look(&member, &folders, Some(&config), pace, &mut memory).await;
+            }
+            Ok(None) => look(&member, &folders, None, pace, &mut memory).await,
             Err(error) => memory.wrong(Some(error.to_string())),
         }
         member.archiving.purged(memory.said());
@@ -73,15 +86,22 @@ pub async fn watch(member: Arc<Member>, folders: Folders, pace: Pace) {
 }
 
 /// Looks at the volume, and purges if it is time.
-async fn look(member: &Arc<Member>, folders: &Folders, config: &ArchiveConfig, pace: Pace, memory: &mut Memory) {
-    let target = config.place.described();
-    if memory.place.as_ref() != Some(&target) {
-        *memory = Memory { served: memory.served, last: memory.last, place: Some(target.clone()), ..Memory::default() };
+async fn look(
+    member: &Arc<Member>,
+    folders: &Folders,
+    config: Option<&ArchiveConfig>,
+    pace: Pace,
+    memory: &mut Memory,
+) {
+    let target = config.map(|config| config.place.described());
+    if memory.place != target {
+        let Memory { served, purging, last, .. } = *memory;
+        *memory = Memory { served, purging, last, place: target.clone(), ..Memory::default() };
     }
-    let Some(Purging { hours, snapshots }) = config.purge else { return memory.wrong(None) };
+    let Some(Purging { hours, snapshots }) = memory.purging else { return memory.wrong(None) };
     let folder = folders.data.join("version-2");
     let volume = folder.clone();
-    let filling = on_a_thread(move || room(&volume)).await.ok().flatten().is_some_and(|room| room.lacks() > 0);
+    let filling = on_a_thread(move || is_filling(&volume)).await.unwrap_or_default();
     if !filling && memory.last.is_some_and(|last| last.elapsed() < pace.hour.saturating_mul(hours)) {
         return;
     }
@@ -90,11 +110,12 @@ async fn look(member: &Arc<Member>, folders: &Folders, config: &ArchiveConfig, p
         _ => None,
     };
     memory.served |= epoch.is_some();
-    if !memory.served {
+    memory.starved = if filling && !memory.served { memory.starved.saturating_add(1) } else { 0 };
+    if !memory.served && memory.starved < STARVED {
         return;
     }
-    let archived = archived(&member.archiving, &target);
-    let ships = config.members.contains(&member.id);
+    let archived = target.as_ref().and_then(|target| archived(&member.archiving, target));
+    let ships = config.is_some_and(|config| config.members.contains(&member.id));
     let duty = if ships { Duty::Ships { archived, epoch } } else { Duty::Nothing };
     let keep = usize::try_from(snapshots).unwrap_or(usize::MAX);
     let done = on_a_thread(move || round(&folder, keep, duty, room(&folder))).await.map_err(|error| error.to_string());
@@ -226,9 +247,15 @@ fn files(folder: &Path) -> Result<Files, String> {
     let logs = named(found.logs).map(|(path, first)| Ok(Log { bytes: taken(&path)?, path, first, last: None }));
     let snapshots = named(found.snapshots).map(|(path, zxid)| {
         let whole = whole(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Ok(Snapshot { bytes: taken(&path)?, path, zxid, whole })
+        let torn = !whole && fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(is_left);
+        Ok(Snapshot { bytes: taken(&path)?, path, zxid, whole, torn })
     });
     Ok(Files { logs: logs.collect::<Result<_, String>>()?, snapshots: snapshots.collect::<Result<_, String>>()? })
+}
+
+/// Whether nobody has written to a file for a while.
+fn is_left(written: SystemTime) -> bool {
+    written.elapsed().is_ok_and(|age| age >= LEFT)
 }
 
 /// The room that a regular file takes. What a server has allocated ahead takes none.
@@ -238,6 +265,12 @@ fn taken(path: &Path) -> Result<u64, String> {
         return Err(format!("{} is no regular file", path.display()));
     }
     Ok(metadata.blocks().saturating_mul(512))
+}
+
+/// Whether a volume has too little room for its server.
+fn is_filling(folder: &Path) -> bool {
+    let newest = files(folder).map_or(0, |files| files.newest());
+    room(folder).is_some_and(|room| room.lacks(newest) > 0)
 }
 
 /// What is free on the volume; `None` where that cannot be seen.

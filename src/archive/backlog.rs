@@ -45,6 +45,8 @@ pub struct Pending {
     pub runs: Vec<ZxidRange>,
     /// The names of the member's snapshots, listed after that.
     pub snapshots: BTreeSet<Zxid>,
+    /// Whether the log has more of which it is known that it was applied.
+    pub more: bool,
 }
 
 /// What is not shipped yet.
@@ -189,7 +191,7 @@ impl Backlog {
         enough: u64,
         decided: &dyn Fn(Zxid) -> bool,
     ) -> Result<Pending, ReadError> {
-        let mut pending = Pending { before: None, runs: Vec::new(), snapshots: BTreeSet::new() };
+        let mut pending = Pending { before: None, runs: Vec::new(), snapshots: BTreeSet::new(), more: false };
         let Some(mut follow) = self.follow(last)? else { return Ok(pending) };
         pending.before = follow.position().last.filter(|before| Some(*before) == last);
         let mut bytes = 0;
@@ -201,6 +203,7 @@ impl Backlog {
                     // The first of a later epoch is what proves the end of the one before, whatever is known of itself.
                     let begins = pending.runs.last().is_none_or(|run| run.last.epoch() != zxid.epoch());
                     if enough && !begins {
+                        pending.more = true;
                         return Err(Stop::Enough);
                     }
                     bytes += u64::from(record.length);
@@ -209,6 +212,7 @@ impl Backlog {
                         _ => pending.runs.push(ZxidRange::of(zxid)),
                     }
                     if enough {
+                        pending.more = true;
                         return Err(Stop::Enough);
                     }
                 }

@@ -189,6 +189,11 @@ impl<'a> Collection<'a> {
         Self { room: AtomicU64::new(room), ..self }
     }
 
+    /// What was brought is deleted again.
+    pub fn begin_anew(&self, room: u64) {
+        self.room.store(room, Ordering::Relaxed);
+    }
+
     fn needs(&self, bytes: u64, folder: &Path) -> Result<(), CollectError> {
         let left = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
         left.map(|_| ()).map_err(|_| CollectError::TooMuch { path: folder.to_owned() })

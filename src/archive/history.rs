@@ -51,6 +51,20 @@ pub enum HistoryError {
         /// Why.
         source: io::Error,
     },
+    /// Two chains have different histories.
+    #[error(
+        "the archive has two histories: {chain} goes on at {next:#} directly behind {after:#}, and another disk's log has up to {reached:#}. After an accepted loss the log of a lost disk has what never was: menagerie archive fetch writes each disk's log into a folder of its own; leave that one out"
+    )]
+    Forked {
+        /// The chain that goes on.
+        chain: Chain,
+        /// The transaction before, by it.
+        after: Zxid,
+        /// The next one, by it.
+        next: Zxid,
+        /// What another chain has.
+        reached: Zxid,
+    },
     /// Something else is where it would be written.
     #[error("{} has something else than the archived log of {identity}: delete it, or name another folder", path.display())]
     Others {
@@ -127,7 +141,7 @@ impl History {
             reached = self.before(span).await?;
         }
         let (mut read, mut late) = (0, 0);
-        let mut next = self.filler(reached, Zxid(u64::MAX), None).await;
+        let mut next = self.filler(reached, Zxid(u64::MAX), None).await?;
         'chains: while let Some((chain, at)) = next {
             let keys = Arc::clone(&self.chains[chain]);
             let reader = self.reader.clone();
@@ -137,7 +151,7 @@ impl History {
                 read += 1;
                 let Some(segment) = self.sound(key, segment, &mut written.lost)? else {
                     let bound = keys.get(at + number + 1).map_or(Zxid(u64::MAX), |key| key.first);
-                    next = self.filler(reached, bound, Some(chain)).await;
+                    next = self.filler(reached, bound, Some(chain)).await?;
                     if next.is_some() {
                         continue 'chains;
                     }
@@ -151,8 +165,11 @@ impl History {
                 if facts.first > span.zxids.last || late > NEIGHBOURS {
                     break 'chains;
                 }
+                if begun && let Some(reached) = reached {
+                    whole(reached, facts)?;
+                }
                 if let Some(reached) = reached.filter(|reached| !joins(*reached, facts)) {
-                    next = self.filler(Some(reached), facts.first, Some(chain)).await;
+                    next = self.filler(Some(reached), facts.first, Some(chain)).await?;
                     if next.is_some() {
                         continue 'chains;
                     }
@@ -163,7 +180,7 @@ impl History {
                 written.transactions += to.take(&segment, reached)?;
                 (reached, begun) = (Some(facts.last), true);
             }
-            next = self.filler(reached, Zxid(u64::MAX), Some(chain)).await;
+            next = self.filler(reached, Zxid(u64::MAX), Some(chain)).await?;
         }
         to.keep()?;
         written.bytes = to.written;
@@ -192,16 +209,25 @@ impl History {
 
     /// Another chain that has something after `reached` and before `bound`, and the number of its segment with that. The one that goes on
     /// soonest.
-    async fn filler(&self, reached: Option<Zxid>, bound: Zxid, but: Option<usize>) -> Option<(usize, usize)> {
+    async fn filler(
+        &self,
+        reached: Option<Zxid>,
+        bound: Zxid,
+        but: Option<usize>,
+    ) -> Result<Option<(usize, usize)>, HistoryError> {
         let mut best = None::<(Zxid, usize, usize)>;
         for (number, keys) in self.chains.iter().enumerate().filter(|(number, _)| Some(*number) != but) {
             let known = |key: &SegmentKey| self.lost.contains(&(key.chain.clone(), key.first));
             let after = keys.partition_point(|key| Some(key.first) <= reached);
             let holds = match after.checked_sub(1).map(|before| &keys[before]).filter(|key| !known(key)) {
-                // Of one that cannot be read nothing is known; the next one may do.
-                Some(key) => {
-                    self.reader.facts(key).await.ok().flatten().is_some_and(|facts| Some(facts.last) > reached)
-                }
+                Some(key) => match self.reader.facts(key).await {
+                    Ok(facts) => facts.is_some_and(|facts| Some(facts.last) > reached),
+                    // Of one that cannot be read nothing is known; the next one may do.
+                    Err(error) => {
+                        Lost::default().segment(error)?;
+                        false
+                    }
+                },
                 None => false,
             };
             let found = if holds {
@@ -216,7 +242,7 @@ impl History {
                 best = Some((first, number, at));
             }
         }
-        best.map(|(_, number, at)| (number, at))
+        Ok(best.map(|(_, number, at)| (number, at)))
     }
 
     /// What is directly before a part; `None` if the part begins with what there is.
@@ -242,6 +268,16 @@ impl History {
             earliest = Some(earliest.map_or(first, |earliest| earliest.min(first)));
         }
         Ok(by_zxid.max(earliest.and_then(directly)))
+    }
+}
+
+/// Whether a segment's history is the one that was written: nothing that it leaves out is there.
+fn whole(reached: Zxid, facts: &Facts) -> Result<(), HistoryError> {
+    match facts.previous.as_ref().filter(|_| facts.follows) {
+        Some(previous) if previous.last < reached && reached < facts.first => {
+            Err(HistoryError::Forked { chain: facts.chain.clone(), after: previous.last, next: facts.first, reached })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -217,6 +217,10 @@ impl<'a> Pruner<'a> {
         if let Err(error) = self.mark(&base.key).await {
             return self.count(Err(error));
         }
+        // A store that stalls takes minutes for the mark.
+        if !self.pins_are().await {
+            return;
+        }
         let deleted = self.store.delete(&base.key.manifest(self.identity)).await;
         self.count(deleted);
     }

@@ -10,9 +10,9 @@
 //! (`gate`). A snapshot that stays keeps the log behind it, so that each one can be replayed, and snapshots go before the log, oldest
 //! first.
 //!
-//! **Serving comes first.** With less than a tenth of the volume free (where the condition `Warning` begins to say `VolumeFilling`),
-//! what is kept beyond the floor goes, oldest first, and no more than is needed: a server ends when it cannot write, and a tenth is
-//! what it has for the next snapshot, without which nothing else becomes free. Snapshots go before logs: without one, the end of an
+//! **Serving comes first.** With less than a tenth of the volume free (where the condition `Warning` begins to say `VolumeFilling`), or
+//! less than the next snapshot needs, what is kept beyond the floor goes, oldest first, and no more than is needed: a server ends when it
+//! cannot write, and without the next snapshot nothing else becomes free. What a full volume broke off goes first. Snapshots go before logs: without one, the end of an
 //! epoch may stay unproved; without a log its transactions are gone. What is lost to the archive is named.
 //!
 //! What is not known keeps: how far the archive reaches, how much is free.
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub zxid: Zxid,
     /// Whether a server would try it: it ends like one.
     pub whole: bool,
+    /// Whether it is not whole, and nobody writes it any more.
+    pub torn: bool,
     /// The room that it takes.
     pub bytes: u64,
 }
@@ -101,16 +103,28 @@ pub struct Purge {
 }
 
 impl Room {
-    /// What has to become free before a tenth is.
-    pub fn lacks(self) -> u64 {
-        (self.size / 10).saturating_sub(self.free)
+    /// What has to become free: a tenth, or room for the next snapshot, which is a little larger than the newest one. A larger one than a
+    /// third of the volume would never fit beside those that stay.
+    pub fn lacks(self, snapshot: u64) -> u64 {
+        let next = (snapshot + snapshot / 4).min(self.size / 3);
+        (self.size / 10).max(next).saturating_sub(self.free)
     }
 }
 
 /// What goes of a member's files, of which the newest `keep` snapshots stay.
 pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purge {
-    let Some(mark) = files.mark(keep) else { return Purge::default() };
-    let lacks = room.map_or(0, Room::lacks);
+    let lacks = room.map_or(0, |room| room.lacks(files.newest()));
+    let mark = files.mark(keep);
+    // What a full volume broke off, again at each start of the server, is of no use to anybody.
+    let (mut broken, mut freed) = (Vec::new(), 0);
+    for snapshot in files.snapshots.iter().filter(|snapshot| snapshot.torn) {
+        if freed < lacks && mark.is_none_or(|mark| snapshot.zxid >= mark) {
+            freed += snapshot.bytes;
+            broken.push(Going { path: snapshot.path.clone(), lost: None });
+        }
+    }
+    let lacks = lacks.saturating_sub(freed);
+    let Some(mark) = mark else { return Purge { goes: broken, kept: 0 } };
     let below = files.snapshots.partition_point(|snapshot| snapshot.zxid < mark);
     let needless = files.needless(duty).min(below);
     // The fewest snapshots with which enough goes, or all.
@@ -134,7 +148,7 @@ pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purg
         .iter()
         .enumerate()
         .map(|(at, log)| Going { path: log.path.clone(), lost: files.unarchived(at, duty) });
-    let goes = snapshots.chain(logs).collect();
+    let goes = broken.into_iter().chain(snapshots).chain(logs).collect();
     let logs = files.logs[lost..floor.max(lost)].iter().map(|log| log.bytes);
     let kept = files.snapshots[step.snapshots..below].iter().map(|snapshot| snapshot.bytes).chain(logs).sum();
     Purge { goes, kept }
@@ -150,6 +164,11 @@ struct Step {
 }
 
 impl Files {
+    /// How large the newest snapshot is.
+    pub fn newest(&self) -> u64 {
+        self.snapshots.iter().rev().find(|snapshot| snapshot.whole).map_or(0, |snapshot| snapshot.bytes)
+    }
+
     /// The oldest of the newest snapshots that are whole.
     fn mark(&self, keep: usize) -> Option<Zxid> {
         let whole = self.snapshots.iter().rev().filter(|snapshot| snapshot.whole);

@@ -194,15 +194,23 @@ impl Shipper {
         }
         let before = pending.before.filter(|_| self.proved);
         let mut unknown = Vec::new();
-        for admission in self.gate.admit(before, &pending.runs, &pending.snapshots) {
-            match admission {
+        let admitted = self.gate.admit(before, &pending.runs, &pending.snapshots);
+        for (number, admission) in admitted.iter().enumerate() {
+            match *admission {
                 Admission::Unknown(zxids) => unknown.push(zxids),
                 Admission::Committed { zxids, follows } => {
+                    let others = admitted[number + 1..].iter();
+                    let more = others.clone().any(|other| matches!(other, Admission::Committed { .. })) || pending.more;
                     let gap = last.filter(|_| !follows);
                     let shipped = self.send(zxids, follows, epoch).await?;
                     // That a later epoch took it over is as good as having applied it.
                     self.gate.hear(zxids.last);
-                    return Ok(Outcome::Shipped { zxids: shipped, unknown, gap, more: shipped.last < zxids.last });
+                    return Ok(Outcome::Shipped {
+                        zxids: shipped,
+                        unknown,
+                        gap,
+                        more: more || shipped.last < zxids.last,
+                    });
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What the commands on files read: paths, or an archive, of which the files are fetched into a folder first.
 
+use std::io::ErrorKind::NotFound;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,6 +18,9 @@ use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::cli::range::RangeOptions;
 use crate::cli::{CommandError, Meter, print_message};
+
+/// So often a folder is deleted that somebody still writes to.
+const TRIES: u32 = 1000;
 
 /// Of an archive, what is fetched, and where to.
 #[derive(Args, Debug)]
@@ -97,6 +101,7 @@ impl SourceOptions {
                     Err(_) => {}
                 }
                 std::fs::remove_dir_all(&folder)?;
+                collection.begin_anew(self.scratch_limit);
             }
             Err(CommandError::Usage(format!("{target}: {failed}{}", collection.lost())))
         })?;
@@ -195,12 +200,23 @@ fn gone_with_a_signal(folder: PathBuf) {
     std::thread::spawn(move || {
         let waited = run(async {
             let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            // A session that is closed, and a key that some press for good measure.
+            let (mut hangup, mut quit) = (signal(SignalKind::hangup())?, signal(SignalKind::quit())?);
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+                _ = quit.recv() => {}
+            }
             Ok(ControlFlow::<()>::Break(()))
         });
         // Without a handler, the signal ends the process as ever.
         if waited.is_ok() {
-            let _what_is_left_is_only_ours = std::fs::remove_dir_all(&folder);
+            // The command goes on meanwhile, and may make files where some were just deleted.
+            let gone = |_: &u32| matches!(std::fs::remove_dir_all(&folder), Err(error) if error.kind() == NotFound);
+            if !(0..TRIES).any(|number| gone(&number)) {
+                eprintln!("menagerie: {} could not be deleted, and has the ensemble's data", folder.display());
+            }
             std::process::exit(130);
         }
     });

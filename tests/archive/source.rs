@@ -249,3 +249,25 @@ fn a_command_that_is_interrupted_leaves_nothing_of_the_archive_behind() {
     assert_eq!(command.wait().unwrap().code(), Some(130));
     assert_eq!(left_in(scratch.path()), 0);
 }
+
+/// The log of a lost disk has what never was, once the loss was accepted.
+#[tokio::test]
+async fn two_histories_in_one_archive_are_refused_with_what_to_leave_out() {
+    let (lost, survives) = (Place::new(), Place::new());
+    lost.log(1, 1..=12, "a");
+    survives.log(1, 1..=9, "a");
+    survives.log(2, 1..=3, "b");
+    let store = survives.store();
+    let mut of_lost = Shipper::resume(store.clone(), IDENTITY, chain(), Backlog::of(&lost.data())).await.unwrap();
+    of_lost.ship(at(1, 12), 1).await.unwrap();
+    let mut of_other = Shipper::resume(store.clone(), IDENTITY, other(), Backlog::of(&survives.data())).await.unwrap();
+    for applied in [at(1, 9), at(2, 3)] {
+        of_other.ship(applied, applied.epoch()).await.unwrap();
+    }
+    let (_, output) = dumped(&[&target(&survives)]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("two histories") && told(&output).contains("0x10000000c"), "{}", told(&output));
+    // What both have is one.
+    let (found, output) = dumped(&[&target(&survives), "--to", "0x100000009"]);
+    assert_eq!(found, zxids(1..=9), "{}", told(&output));
+}

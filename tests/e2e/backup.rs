@@ -77,6 +77,8 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         let archive = json!({"spec": {"archive": {"s3": s3}}}).to_string();
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &archive]);
         zk.condition("ContinuousArchiving", "True", "Shipping").await;
+        // With the keys its pods are made anew, one after the other.
+        zk.condition("Progressing", "False", "Steady").await;
         let early = said(&api, "early", "Completed").await;
         assert!(early.znodes.unwrap() >= 4, "{early:?}");
 

@@ -17,7 +17,7 @@ fn floor(files: &Files, keep: usize) -> BTreeSet<PathBuf> {
     };
     let begins = files.logs.iter().map(|log| log.first).filter(|first| *first <= least).max().unwrap_or(Zxid(0));
     let logs = files.logs.iter().filter(|log| log.first >= begins || log.first >= least).map(|log| log.path.clone());
-    let snapshots = files.snapshots.iter().filter(|snapshot| snapshot.zxid >= least);
+    let snapshots = files.snapshots.iter().filter(|snapshot| snapshot.zxid >= least && !snapshot.torn);
     logs.chain(snapshots.map(|snapshot| snapshot.path.clone())).collect()
 }
 
@@ -28,7 +28,7 @@ fn zxid() -> impl Strategy<Value = Zxid> {
 
 fn files() -> impl Strategy<Value = Files> {
     let log = (zxid(), any::<bool>(), 1_u64..100);
-    let snapshot = (zxid(), prop::bool::weighted(0.8), 1_u64..100);
+    let snapshot = (zxid(), prop::bool::weighted(0.8), any::<bool>(), 1_u64..100);
     (prop::collection::vec(log, 0..9), prop::collection::vec(snapshot, 0..9)).prop_map(|(logs, snapshots)| {
         let mut logs: Vec<_> = logs
             .into_iter()
@@ -49,7 +49,13 @@ fn files() -> impl Strategy<Value = Files> {
         }
         let mut snapshots: Vec<_> = snapshots
             .into_iter()
-            .map(|(zxid, whole, bytes)| Snapshot { path: format!("snapshot.{zxid}").into(), zxid, whole, bytes })
+            .map(|(zxid, whole, left, bytes)| Snapshot {
+                path: format!("snapshot.{zxid}").into(),
+                zxid,
+                whole,
+                torn: !whole && left,
+                bytes,
+            })
             .collect();
         snapshots.sort_by_key(|snapshot| snapshot.zxid);
         snapshots.dedup_by_key(|snapshot| snapshot.zxid);
@@ -107,7 +113,8 @@ proptest! {
     ) {
         let purge = purge(&files, keep, duty, room);
         prop_assert!(gone(&purge).is_disjoint(&floor(&files, keep)), "{purge:?}");
-        let newest = [files.logs.last().map(|log| &log.path), files.snapshots.last().map(|snapshot| &snapshot.path)];
+        let whole = files.snapshots.iter().rfind(|snapshot| !snapshot.torn);
+        let newest = [files.logs.last().map(|log| &log.path), whole.map(|snapshot| &snapshot.path)];
         prop_assert!(purge.goes.iter().all(|going| !newest.contains(&Some(&going.path))));
     }
 
@@ -117,7 +124,11 @@ proptest! {
         let whole = files.snapshots.iter().filter(|snapshot| snapshot.whole).count();
         prop_assume!(whole >= keep);
         let all: BTreeSet<_> = files.logs.iter().map(|log| log.path.clone()).chain(files.snapshots.iter().map(|snapshot| snapshot.path.clone())).collect();
-        prop_assert_eq!(gone(&purge), all.difference(&floor(&files, keep)).cloned().collect());
+        // What is torn is another matter: it goes where there is no room.
+        let torn: BTreeSet<_> = files.snapshots.iter().filter(|snapshot| snapshot.torn).map(|snapshot| snapshot.path.clone()).collect();
+        let expected: BTreeSet<_> = all.difference(&floor(&files, keep)).cloned().collect();
+        let but_torn = |paths: BTreeSet<PathBuf>| paths.difference(&torn).cloned().collect::<BTreeSet<_>>();
+        prop_assert_eq!(but_torn(gone(&purge)), but_torn(expected));
         prop_assert!(purge.goes.iter().all(|going| going.lost.is_none()) && purge.kept == 0);
     }
 
@@ -164,7 +175,7 @@ proptest! {
         files in files(), keep in 3_usize..6, duty in duty(), room in room(),
     ) {
         let purge = purge(&files, keep, duty, room);
-        let lacks = room.map_or(0, Room::lacks);
+        let lacks = room.map_or(0, |room| room.lacks(files.newest()));
         if let Some(at) = purge.goes.iter().position(|going| going.lost.is_some()) {
             prop_assert!(purge.goes[at..].iter().all(|going| going.lost.is_some()), "after all others");
             prop_assert!(bytes(&files, &purge.goes[..purge.goes.len() - 1]) < lacks);
@@ -173,7 +184,17 @@ proptest! {
         for (going, log) in purge.goes[purge.goes.len() - logs..].iter().zip(&files.logs) {
             prop_assert_eq!(&going.path, &log.path);
         }
-        for (going, snapshot) in purge.goes[..purge.goes.len() - logs].iter().zip(&files.snapshots) {
+        let torn = |path: &PathBuf| files.snapshots.iter().any(|snapshot| snapshot.torn && snapshot.path == *path);
+        let snapshots = &purge.goes[..purge.goes.len() - logs];
+        // Below the oldest that stays, a torn one goes like any other; above it, before all others.
+        let whole = files.snapshots.iter().rev().filter(|snapshot| snapshot.whole).nth(keep - 1);
+        let above = |path: &PathBuf| {
+            let zxid = files.snapshots.iter().find(|snapshot| snapshot.path == *path).map(|snapshot| snapshot.zxid);
+            zxid >= whole.map(|whole| whole.zxid)
+        };
+        let broken = snapshots.iter().take_while(|going| above(&going.path)).count();
+        prop_assert!(snapshots[..broken].iter().all(|going| torn(&going.path)), "what is broken goes first");
+        for (going, snapshot) in snapshots[broken..].iter().zip(&files.snapshots) {
             prop_assert_eq!(&going.path, &snapshot.path);
         }
     }
@@ -183,7 +204,7 @@ proptest! {
         let room = Room { size: 2000, free };
         let purge = purge(&files, keep, duty, Some(room));
         let whole = files.snapshots.iter().filter(|snapshot| snapshot.whole).count();
-        prop_assert!(bytes(&files, &purge.goes) >= room.lacks() || purge.kept == 0 || whole < keep, "{purge:?}");
+        prop_assert!(bytes(&files, &purge.goes) >= room.lacks(files.newest()) || purge.kept == 0 || whole < keep, "{purge:?}");
     }
 
     #[test]
@@ -261,6 +282,7 @@ fn folder(snapshots: &[Zxid], logs: &[Zxid]) -> Files {
         path: format!("snapshot.{zxid}").into(),
         zxid: *zxid,
         whole: true,
+        torn: false,
         bytes: 10,
     });
     let logs =
@@ -337,4 +359,35 @@ fn a_log_whose_end_is_known_is_archived_by_that() {
     assert_eq!(lost(&files), [ZxidRange { first: at(1, 21), last: at(1, 25) }]);
     files.logs[0].last = Some(at(1, 20));
     assert_eq!(lost(&files), []);
+}
+
+/// A tree that is larger than a tenth of the volume left a torn snapshot behind at each start, and the server never had room for a whole one.
+#[test]
+fn there_is_room_for_the_next_snapshot_and_what_a_full_volume_broke_off_goes_first() {
+    let mut files = folder(&[at(1, 0), at(1, 100), at(1, 200)], &[at(1, 1), at(1, 101), at(1, 201)]);
+    for snapshot in &mut files.snapshots {
+        snapshot.bytes = 300;
+    }
+    let ships = Duty::Ships { archived: None, epoch: Some(1) };
+    let room = |free| Some(Room { size: 2000, free });
+    assert_eq!(room(375).unwrap().lacks(files.newest()), 0);
+    assert_eq!(room(374).unwrap().lacks(files.newest()), 1, "a tenth would be 200");
+    let torn = |counter: u64, torn| Snapshot {
+        path: format!("snapshot.{}", at(1, counter)).into(),
+        zxid: at(1, counter),
+        whole: false,
+        torn,
+        bytes: 100,
+    };
+    files.snapshots.extend([torn(300, true), torn(301, true), torn(302, false)]);
+    assert_eq!(names(&purge(&files, 3, ships, room(375))), [""; 0], "while there is room nothing is hurried");
+    assert_eq!(names(&purge(&files, 3, ships, room(200))), ["snapshot.10000012c", "snapshot.10000012d"]);
+    assert_eq!(names(&purge(&files, 3, ships, room(300))), ["snapshot.10000012c"], "no more than is needed");
+    files.snapshots.drain(..2);
+    let few = purge(&files, 3, ships, room(200));
+    assert_eq!(
+        names(&few),
+        ["snapshot.10000012c", "snapshot.10000012d"],
+        "of whole ones nothing goes, as there are few"
+    );
 }
