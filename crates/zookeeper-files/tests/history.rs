@@ -180,7 +180,11 @@ impl World {
             self.servers[id].write(zxid);
         }
         self.accept(id, epoch);
-        self.leader.as_mut().unwrap().followers.insert(id);
+        // With its acknowledgement, what was proposed before it came may be committed, and the leader goes on from there.
+        let known = self.servers[leader].history.iter().copied().filter(|zxid| self.is_committed(*zxid)).max();
+        let leader = self.leader.as_mut().unwrap();
+        leader.followers.insert(id);
+        leader.committed = leader.committed.max(known.unwrap_or_default());
     }
 
     /// Whether a follower has come into line with what a leader has up to `processed`, the zxid of its tree.
