@@ -4,12 +4,12 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::store::{AzureSpec, GcsSpec, S3Spec, StoreSpec};
+use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, StoreSpec};
 
 /// Where and how the ensemble's committed transactions are archived.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
+#[x_kube(validation = kube::core::Rule::new(ONE_STORE).message(ONE_STORE_WORDS))]
 pub struct ArchiveSpec {
     /// A bucket of S3, or of a store that speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +71,7 @@ pub struct RetentionSpec {
 /// The point of an archive that a new ensemble begins with.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
+#[x_kube(validation = kube::core::Rule::new(ONE_STORE).message(ONE_STORE_WORDS))]
 pub struct FromSpec {
     /// The bucket of the archive, of S3 or of a store that speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]

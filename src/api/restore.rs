@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::store::{AzureSpec, GcsSpec, S3Spec, StoreSpec};
+use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, StoreSpec};
 
 /// Znodes of a running ensemble brought back to how they were at a point of an archive. First it shows a plan, which changes nothing; with
 /// dryRun: false that plan is carried out.
@@ -159,7 +159,7 @@ pub struct ZooKeeperRestoreSpec {
 /// The archive of another ensemble.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = kube::core::Rule::new("[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)").message("name one of s3, gcs and azure"))]
+#[x_kube(validation = kube::core::Rule::new(ONE_STORE).message(ONE_STORE_WORDS))]
 pub struct RestoreFrom {
     /// The bucket of the archive, of S3 or of a store that speaks its protocol. The credentials may also put: the plan is stored there.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Wherever a store may be named, by a field for each kind.
+pub(super) const ONE_STORE: &str = "[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)";
+/// What is said otherwise.
+pub(super) const ONE_STORE_WORDS: &str = "name one of s3, gcs and azure";
+
 /// A bucket of S3, or of a store that speaks its protocol.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -96,6 +96,17 @@ pub fn shipped(zxids: ZxidRange) -> Outcome {
     Outcome::Shipped { zxids, unknown: Vec::new(), gap: None, more: false }
 }
 
+/// What every kind of store has to do with an object.
+pub async fn keeps_what_is_put(store: &Store) {
+    assert_eq!(store.put("a", Bytes::from_static(b"one")).await.unwrap(), Put::Stored);
+    assert_eq!(store.put("a", Bytes::from_static(b"two")).await.unwrap(), Put::Taken);
+    assert_eq!(store.get("a", Some(2)).await.unwrap().unwrap(), "on");
+    assert_eq!((store.look("a").await.unwrap().unwrap().bytes, store.get("b", None).await.unwrap()), (3, None));
+    store.delete("a").await.unwrap();
+    store.delete("a").await.unwrap();
+    assert_eq!(store.look("a").await.unwrap(), None);
+}
+
 pub async fn archived(store: &Store) -> Vec<Segment> {
     archived_of(store, IDENTITY).await
 }

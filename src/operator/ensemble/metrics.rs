@@ -1,17 +1,11 @@
 //! What Prometheus can read of each ensemble.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::model::truth::ArchiveState;
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Of {
-    namespace: String,
-    name: String,
-}
+use crate::operator::kit::metrics::{Of, of};
 
 /// The voters of all ensembles.
 #[derive(Default)]
@@ -92,10 +86,6 @@ impl Archives {
 
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn of(namespace: &str, name: &str) -> Of {
-    Of { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 #[cfg(test)]

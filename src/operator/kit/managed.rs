@@ -24,7 +24,7 @@ use super::watched::{Watched, labelled, of_labels};
 use crate::model::observed::Kind;
 use crate::plan::ConditionStatus;
 
-/// The controller does not notice when an object that cannot be decoded is deleted or corrected by its status alone: a request does.
+/// The pause after an object that cannot be decoded. The controller does not notice when such an object is deleted: a request for it does.
 const UNDECODABLE: Duration = Duration::from_mins(1);
 
 /// What a kind has of its own. It is implemented by what all passes over its objects share.

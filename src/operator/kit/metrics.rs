@@ -18,6 +18,18 @@ struct Namespace {
     namespace: String,
 }
 
+/// An object, by which the metrics of its kind are told apart.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Of {
+    namespace: String,
+    name: String,
+}
+
+/// The labels of an object.
+pub fn of(namespace: &str, name: &str) -> Of {
+    Of { namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
 /// Counts passes, and managed namespaces.
 pub struct Metrics {
     passes: Family<Word, Counter>,

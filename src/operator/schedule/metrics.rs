@@ -1,17 +1,11 @@
 //! What Prometheus can read of each schedule.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::api::ScheduleStatus;
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Of {
-    namespace: String,
-    name: String,
-}
+use crate::operator::kit::metrics::{Of, of};
 
 /// When the backups of all schedules last came right, and when the next is due: an alarm compares them with now.
 #[derive(Default)]
@@ -51,10 +45,6 @@ impl Times {
         self.success.remove(&of);
         self.next.remove(&of);
     }
-}
-
-fn of(namespace: &str, name: &str) -> Of {
-    Of { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 #[cfg(test)]
