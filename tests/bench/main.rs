@@ -6,7 +6,13 @@ mod archive;
 mod cluster;
 mod contender;
 mod fleet;
+#[expect(dead_code, reason = "tests also make objects older")]
+#[path = "../support/gateway.rs"]
+mod gateway;
 mod idle;
+mod lose;
+#[path = "../support/lost.rs"]
+mod lost;
 mod measure;
 mod process;
 mod recover;
@@ -32,6 +38,9 @@ async fn main() {
     }
     if asked("restart") {
         measure::restart(runs).await;
+    }
+    if asked("lose") {
+        lose::lose(runs).await;
     }
     if asked("recover") {
         recover::recover(runs).await;

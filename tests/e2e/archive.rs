@@ -1,7 +1,6 @@
 //! From a manifest to an archive from which the tree can be built again.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
 use menagerie::archive::bases;
@@ -13,22 +12,9 @@ use zookeeper_files::disk::{MemberFiles, Point, rebuild};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::Tree;
 
-use super::cluster::{PATIENCE, Space, condition, eventually, in_namespace, kill_operator};
+use super::cluster::{BRIDGE, PATIENCE, condition, eventually, in_namespace, kill_operator};
 use super::gateway::{BUCKET, Gateway, KEY, SECRET, store_at};
 use super::writers::{Writers, connect};
-
-/// Where pods reach this machine: the bridge of `dev/cluster`.
-pub const BRIDGE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
-
-pub fn write_secret(space: &Space, secret: &str) {
-    let manifest = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"},
-        "stringData": {"accessKeyId": KEY, "secretAccessKey": secret},
-    });
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), manifest.to_string()).unwrap();
-    space.kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
-}
 
 /// By disk: the last transaction that is archived.
 async fn archived(store: &Store, identity: &str) -> Vec<Zxid> {
@@ -51,7 +37,7 @@ pub async fn shipped(store: &Store, identity: &str, zxid: Zxid) {
 async fn what_was_acknowledged_is_in_the_archive_soon_and_the_tree_can_be_built_from_it() {
     in_namespace("archive", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, "wrong");
+        space.keys(KEY, "wrong");
         let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         let identity = zk.ready(3).await.identity.unwrap();
@@ -62,7 +48,7 @@ async fn what_was_acknowledged_is_in_the_archive_soon_and_the_tree_can_be_built_
         // Right keys need no restart.
         let pods = || space.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]);
         let before = pods();
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         zk.condition("ContinuousArchiving", "True", "Shipping").await;
         assert_eq!(pods(), before);
 
@@ -118,7 +104,7 @@ async fn what_was_acknowledged_is_in_the_archive_soon_and_the_tree_can_be_built_
 async fn an_archive_that_is_switched_on_late_is_enough_to_build_the_tree() {
     in_namespace("archive-late", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let zk = space.ensemble("zk", json!({"replicas": 3, "config": {"snapCount": "200"}})).await;
         let identity = zk.ready(3).await.identity.unwrap();
         let writers = Writers::start(&zk.address("client").await, 2).await;
@@ -177,7 +163,7 @@ async fn an_archive_that_is_switched_on_late_is_enough_to_build_the_tree() {
 async fn an_archive_that_is_switched_on_where_nobody_writes_has_everything_soon_and_does_not_say_so_before() {
     in_namespace("archive-idle", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let zk = space.ensemble("zk", json!({"replicas": 1})).await;
         let identity = zk.ready(1).await.identity.unwrap();
         let client = connect(&zk.address("client").await).await;
@@ -215,7 +201,7 @@ async fn an_archive_that_is_switched_on_where_nobody_writes_has_everything_soon_
 async fn a_store_that_goes_away_and_comes_back_is_said_with_the_lag_and_what_can_be_built_is_in_the_status() {
     in_namespace("archive-lag", |space| async move {
         let mut gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         zk.ready(3).await;

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, write_secret};
-use super::cluster::{PATIENCE, Space, eventually, in_namespace, kill_operator};
-use super::gateway::{BUCKET, Gateway, SECRET};
+use super::cluster::{BRIDGE, PATIENCE, Space, eventually, in_namespace, kill_operator};
+use super::gateway::{BUCKET, Gateway, KEY, SECRET};
 use super::restore::Restore;
 use super::writers::connect;
 
@@ -63,7 +62,7 @@ async fn scheduled(space: &Space) {
 async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_restored_by_its_name() {
     in_namespace("backup", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         // Before its ensemble, and without an archive, it waits and says for what.
         let api = create(&space, "early", json!({"ensemble": "zk", "keepDays": 1})).await;
         said(&api, "early", "EnsembleNotFound").await;

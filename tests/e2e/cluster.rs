@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub const FLAGS: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 /// For a shell in the server's container: the server ends, whichever process of the pod it is.
 pub const KILL_SERVER: &str =
     r#"for p in /proc/[0-9]*; do if grep -qs "[Q]uorumPeerMain" "$p/cmdline"; then kill "${p#/proc/}"; fi; done"#;
+/// Where pods reach this machine: the bridge of `dev/cluster`.
+pub const BRIDGE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
 /// The version that tests run.
 pub const VERSION: &str = "3.9.5";
 
@@ -100,6 +103,17 @@ impl Space {
         }
         let params = PatchParams::apply("e2e").force();
         self.ensembles().patch(name, &params, &Patch::Apply(&manifest)).await
+    }
+
+    /// Writes the Secret `keys`, for a store.
+    pub fn keys(&self, key: &str, secret: &str) {
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"},
+            "stringData": {"accessKeyId": key, "secretAccessKey": secret},
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), manifest.to_string()).unwrap();
+        self.kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
     }
 
     pub fn ensembles(&self) -> Api<ZooKeeperEnsemble> {

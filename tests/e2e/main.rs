@@ -16,6 +16,8 @@ mod guard;
 mod helm;
 mod hindered;
 mod history;
+#[path = "../support/lost.rs"]
+mod lost;
 mod outlive;
 mod ownership;
 mod parent;

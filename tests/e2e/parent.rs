@@ -1,12 +1,15 @@
 //! An ensemble that is made from another one's archive.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, shipped, write_secret};
-use super::cluster::{PATIENCE, condition, eventually, in_namespace, kill_operator};
-use super::gateway::{BUCKET, Gateway, SECRET};
+use super::archive::shipped;
+use super::cluster::{BRIDGE, PATIENCE, condition, eventually, in_namespace, kill_operator};
+use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::lost;
 use super::replacing::claim;
 use super::writers::connect;
 
@@ -14,7 +17,7 @@ use super::writers::connect;
 async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_that_saw_more_of_it_come_back() {
     in_namespace("parent", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
         let old = space.ensemble("old", json!({"replicas": 1, "archive": {"s3": s3}})).await;
         let identity = old.ready(1).await.identity.unwrap();
@@ -64,6 +67,17 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
         .await;
         let refused = space.fails(&["patch", "zke", "new", "--type", "merge", "-p", &json!({"spec": {"from": Value::Null}}).to_string()]);
         assert!(refused.is_some_and(|words| words.contains("from cannot be changed")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_an_ensemble_that_is_lost_with_its_volumes_the_last_seconds_are_missing_and_nothing_before_them() {
+    in_namespace("lost", |space| async move {
+        let mut gateway = Gateway::start(BRIDGE).await;
+        let loss = lost::everything(&space, &mut gateway, Duration::from_secs(12)).await;
+        assert!(loss.acknowledged > 100 && loss.missing < loss.acknowledged, "{loss:?}");
+        println!("{loss:?}");
     })
     .await;
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use zookeeper_client::{Acls, Client, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, shipped, write_secret};
-use super::cluster::{PATIENCE, Space, eventually, in_namespace, kill_operator};
-use super::gateway::{BUCKET, Gateway, SECRET};
+use super::archive::shipped;
+use super::cluster::{BRIDGE, PATIENCE, Space, eventually, in_namespace, kill_operator};
+use super::gateway::{BUCKET, Gateway, KEY, SECRET};
 use super::writers::connect;
 
 pub struct Restore<'a> {
@@ -80,7 +80,7 @@ async fn refused_by_a_quota(undo: &Restore<'_>, hash: &str) {
 async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_restore_changes_nothing() {
     in_namespace("restore", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
         // Made before its ensemble, it waits.
         let early = json!({"ensemble": "zk", "at": "0x100000001", "paths": ["/nothing"]});

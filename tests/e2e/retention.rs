@@ -9,8 +9,7 @@ use menagerie::archive::store::Store;
 use serde_json::{Value, json};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, write_secret};
-use super::cluster::{PATIENCE, Space, eventually, in_namespace};
+use super::cluster::{BRIDGE, PATIENCE, Space, eventually, in_namespace};
 use super::gateway::{BUCKET, Gateway, KEY, PREFIX, SECRET};
 
 fn write_pruner(space: &Space, secret: &str) {
@@ -54,7 +53,7 @@ async fn stray(gateway: &Gateway, store: &Store, identity: &str) -> String {
 async fn an_ensemble_with_a_retention_is_pruned_by_jobs_that_say_what_came_of_it_until_it_is_taken_out() {
     in_namespace("retention", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let endpoint = format!("http://{}", gateway.address);
         let s3 = json!({"bucket": BUCKET, "prefix": PREFIX, "endpoint": endpoint, "credentialsSecret": "keys"});
         let retention = json!({"keepDays": 1, "credentialsSecret": "pruner"});

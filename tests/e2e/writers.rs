@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use zookeeper_client::{Acls, Client, CreateMode, Error, SessionInfo, SessionState};
 
-const SESSION: Duration = Duration::from_secs(20);
+pub const SESSION: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a writer that has lost its server waits for another before it asks the next one.
 const ATTACH: Duration = Duration::from_secs(1);
@@ -26,16 +26,17 @@ pub struct Writers {
 }
 
 /// What one writer was told is stored.
-#[derive(Default)]
 struct WriterTally {
-    acknowledged: BTreeSet<String>,
-    at: Vec<Instant>,
+    acknowledged: Vec<(Instant, String)>,
+    ended: Instant,
     expired: usize,
 }
 
 /// What all of them were told.
 pub struct Tally {
     pub acknowledged: BTreeSet<String>,
+    /// The same by writer, each with its time, in order.
+    pub writes: Vec<Vec<(Instant, String)>>,
     /// Sessions that expired.
     pub expired: usize,
     /// Longest time that one writer waited between two acknowledged writes.
@@ -87,18 +88,22 @@ impl Writers {
     pub async fn stop(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
         let mut acknowledged = BTreeSet::new();
+        let mut writes = Vec::new();
         let mut all = Vec::new();
         let mut longest_gap_of_one = Duration::ZERO;
         let mut expired = 0;
         for task in self.tasks {
             let tally = task.await.unwrap();
-            acknowledged.extend(tally.acknowledged);
+            acknowledged.extend(tally.acknowledged.iter().map(|(_, name)| name.clone()));
             expired += tally.expired;
-            longest_gap_of_one = longest_gap_of_one.max(longest_gap(&tally.at));
-            all.extend(tally.at);
+            // Without an answer until the end, the end ends the gap.
+            let at: Vec<Instant> = tally.acknowledged.iter().map(|(at, _)| *at).chain([tally.ended]).collect();
+            longest_gap_of_one = longest_gap_of_one.max(longest_gap(&at));
+            all.extend(at);
+            writes.push(tally.acknowledged);
         }
         all.sort_unstable();
-        Tally { acknowledged, expired, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
+        Tally { acknowledged, writes, expired, longest_gap_of_one, longest_gap_of_all: longest_gap(&all) }
     }
 }
 
@@ -110,7 +115,7 @@ fn longest_gap(at: &[Instant]) -> Duration {
 /// one in the background, up to a second between two attempts, and take the session away from its successor. An
 /// application that is in a hurry asks another server at once.
 fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> WriterTally {
-    let mut tally = WriterTally::default();
+    let mut tally = WriterTally { acknowledged: Vec::new(), ended: Instant::now(), expired: 0 };
     let mut session = None;
     let mut n = 0u32;
     let mut since = Instant::now();
@@ -132,8 +137,7 @@ fn write(mut addresses: Vec<String>, writer: &str, stop: &AtomicBool) -> WriterT
         }
         addresses.rotate_left(1);
     }
-    // Without an answer until the end, the end ends the gap.
-    tally.at.push(Instant::now());
+    tally.ended = Instant::now();
     tally
 }
 
@@ -170,8 +174,7 @@ async fn write_on(
             () = &mut lost => break,
         };
         let Ok(Ok(_)) = answer else { break };
-        tally.acknowledged.insert(name);
-        tally.at.push(Instant::now());
+        tally.acknowledged.push((Instant::now(), name));
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = &mut lost => break,

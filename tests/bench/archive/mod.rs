@@ -6,15 +6,14 @@
 #[expect(dead_code, reason = "the tests beside real servers use the rest")]
 #[path = "../../servers/ensemble.rs"]
 mod ensemble;
-#[expect(dead_code, reason = "tests also make objects older")]
-#[path = "../../support/gateway.rs"]
-mod gateway;
 mod load;
 mod meter;
 mod restore;
 mod retention;
 mod ship;
 mod world;
+
+use super::gateway;
 
 /// All parts, or those that are named.
 pub async fn archive(wanted: &[String], runs: usize) {
