@@ -135,6 +135,18 @@ pub struct ArchiveConfig {
     pub purge: Option<Purging>,
 }
 
+/// Who archives without a word of it: they are there however the ensemble is scaled.
+fn first_voters(copies: u32) -> BTreeSet<ServerId> {
+    (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect()
+}
+
+impl ArchiveConfig {
+    /// Who would archive if nobody had ever been away.
+    pub fn first_voters(&self) -> BTreeSet<ServerId> {
+        first_voters(u32::try_from(self.members.len()).unwrap_or(u32::MAX))
+    }
+}
+
 /// How an agent purges its member's logs and snapshots, in place of its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -181,11 +193,9 @@ impl Archive {
     ) -> Self {
         let ArchiveSpec { s3: _, gcs: _, azure: _, interval_seconds, copies, retention: _ } = spec;
         let copies = copies.and_then(|copies| u32::try_from(copies).ok()).unwrap_or(COPIES).clamp(1, voters.max(1));
-        // The first voters: they are there however the ensemble is scaled.
-        let members = (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect();
         let config = ArchiveConfig {
             place: store.place(),
-            members,
+            members: first_voters(copies),
             interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
             purge: Purging::of(config),
         };

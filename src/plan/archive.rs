@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
-use crate::model::archive::{ArchiveMounts, leads};
+use crate::model::archive::{ArchiveConfig, ArchiveMounts, leads};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, HeldBack, Point, ServerState};
 use crate::model::{ServerId, Zxid, store};
 
@@ -76,9 +76,25 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
     };
     let base = said.iter().filter_map(|(_, state)| state.base).max();
     let base = base.map(|zxid| format!("its newest base is of {zxid:#}"));
-    let message =
-        std::iter::once(first).chain(unbuilt(view)).chain(base).chain(troubles).collect::<Vec<_>>().join("; ");
+    let message = [first]
+        .into_iter()
+        .chain(unbuilt(view))
+        .chain(base)
+        .chain(instead(config))
+        .chain(troubles)
+        .collect::<Vec<_>>()
+        .join("; ");
     Some(UntimedCondition { name: CONTINUOUS_ARCHIVING, status, reason, message })
+}
+
+/// Who archives in whose place.
+fn instead(config: &ArchiveConfig) -> Option<String> {
+    let (first, now) = (config.first_voters(), &config.members);
+    let pairs = now.difference(&first).zip(first.difference(now));
+    let said: Vec<_> = pairs
+        .map(|(instead, away)| format!("member {instead} archives in place of member {away}, which was away"))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// What the members that are to archive say of the archive that is wanted: of another one, an agent may still speak after a correction.

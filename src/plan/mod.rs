@@ -28,6 +28,7 @@ mod retention;
 mod rolling;
 mod rules;
 mod service;
+mod shippers;
 mod spec;
 mod status;
 mod step;
@@ -78,6 +79,7 @@ impl Plan {
 
 /// Decides on one step, and describes the current state.
 pub fn plan(seen: &Observation) -> Plan {
+    let seen = &*shippers::settled(seen);
     let view = View::of(seen);
     let decision = rules::decide(&view);
     let step = decision.step.or_nobody(&seen.names);

@@ -7,9 +7,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
 use kube::ResourceExt as _;
 use kube::api::Api;
+use menagerie::archive::chains;
 use serde_json::json;
 
-use super::cluster::{Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace};
+use super::cluster::{BRIDGE, Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace};
+use super::gateway::{BUCKET, Gateway, KEY, SECRET};
 use super::writers::Writers;
 
 pub async fn claim(zk: &Ensemble, name: &str) -> Option<String> {
@@ -90,16 +92,31 @@ pub fn servers(uid: &str) -> Vec<i32> {
 }
 
 #[tokio::test]
-async fn a_server_that_lives_and_answers_nobody_is_started_again() {
+async fn a_server_that_lives_and_answers_nobody_is_started_again_and_meanwhile_another_member_archives() {
     in_namespace("hung", |space| async move {
-        let zk = space.ensemble("zk", json!({"replicas": 3})).await;
-        zk.ready(3).await;
+        let gateway = Gateway::start(BRIDGE).await;
+        space.keys(KEY, SECRET);
+        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
+        let identity = zk.ready(3).await.identity.unwrap();
+        zk.condition("ContinuousArchiving", "True", "Shipping").await;
+        // The first of them, which is one of the two that archive.
         let pod = follower(&zk).await;
         let stopped = servers(&uid(&zk, &pod).await.unwrap());
         assert_eq!(stopped.len(), 1, "{stopped:?}");
         let signal = Command::new("kill").args(["-STOP", &stopped[0].to_string()]).status().unwrap();
         assert!(signal.success());
         zk.condition("Degraded", "True", "MemberNotSynced").await;
+        eventually(PATIENCE, "member 3 to be told to archive", async || {
+            condition(&zk.status().await, "ContinuousArchiving").2.contains("member 3 archives")
+        })
+        .await;
+        let third = async || {
+            let chains = chains::chains(&gateway.store(), &identity).await.unwrap();
+            chains.iter().any(|chain| chain.to_string().starts_with("3."))
+        };
+        eventually(PATIENCE, "member 3 to archive", third).await;
+        zk.condition("ContinuousArchiving", "True", "Shipping").await;
         // Nothing may have moved in it for five minutes before it is taken for hung.
         eventually(PATIENCE + Duration::from_mins(5), "another process", async || {
             let now = uid(&zk, &pod).await.map(|uid| servers(&uid)).unwrap_or_default();

@@ -507,3 +507,78 @@ fn what_a_member_says_of_another_archive_than_the_specs_is_not_said() {
     with(&mut seen, 1, |state| state.place = Some("s3://backups in eu-central-1".to_owned()));
     assert_eq!(condition(&seen).unwrap().reason, "NobodyToAsk");
 }
+
+fn told(world: &World) -> Vec<u32> {
+    let config = world.objects.iter().find(|(key, _)| key.kind == menagerie::model::observed::Kind::ConfigMap);
+    let text = config.unwrap().1.held().unwrap()["data"]["archive.json"].as_str().unwrap();
+    let config: menagerie::model::archive::ArchiveConfig = serde_json::from_str(text).unwrap();
+    config.members.into_iter().map(|id| id.0).collect()
+}
+
+fn archived_by_five() -> World {
+    let mut world = archived();
+    world.scale(5).settle();
+    assert_eq!(told(&world), [1, 2]);
+    world
+}
+
+#[test]
+fn a_member_that_is_away_for_long_is_replaced_by_one_that_serves_and_its_return_changes_nothing() {
+    let mut world = archived_by_five();
+    world.down.extend([ServerId(1), ServerId(2)]);
+    let leader = world.leader().unwrap().0;
+    world.settle();
+    let now = told(&world);
+    assert!(now.len() == 2 && !now.contains(&1) && !now.contains(&2) && !now.contains(&leader), "{now:?}");
+    let mut seen = world.seen();
+    for id in &now {
+        says(&mut seen, *id, ArchiveReason::Shipping, None);
+    }
+    let message = condition(&seen).unwrap().message;
+    let instead = |n: usize| format!("member {} archives in place of member {}, which was away", now[n], n + 1);
+    let instead = format!("; {}, {}", instead(0), instead(1));
+    assert!(message.contains(&instead), "{message}");
+
+    world.down.clear();
+    world.settle();
+    assert_eq!(told(&world), now, "each new one ships all of its log once more");
+    world.scale(3).settle();
+    assert!(told(&world).iter().all(|id| *id <= 3), "{:?}", told(&world));
+}
+
+#[test]
+fn nobody_is_replaced_who_may_be_back_in_a_moment_or_of_whom_nothing_is_known_or_by_one_that_does_not_serve() {
+    // A minute ago it served.
+    let mut seen = archived_by_five().seen();
+    let away = |seen: &mut Observation, id: u32, since: Option<u64>| {
+        seen.members.insert(ServerId(id), Fact::Unknown("connect timed out".to_owned()));
+        let pod = seen.pods.get_mut(&ServerId(id).seat()).unwrap();
+        (pod.ready, pod.unready) = (false, since);
+    };
+    let writes = |seen: &Observation| matches!(plan(seen).step, menagerie::plan::Step::Apply(_));
+    let now = seen.now;
+    away(&mut seen, 1, Some(now - 119));
+    assert!(!writes(&seen));
+    away(&mut seen, 1, Some(now - 120));
+    assert!(writes(&seen), "the same, a second later");
+    away(&mut seen, 1, None);
+    assert!(!writes(&seen), "its kubelet says that it is ready");
+    seen.pods.remove(&ServerId(1).seat());
+    assert!(!writes(&seen), "nobody knows since when it has no pod");
+
+    let mut world = archived_by_five();
+    world.down.extend((1..=5).map(ServerId));
+    world.settle();
+    assert_eq!(told(&world), [1, 2]);
+}
+
+#[test]
+fn more_copies_are_made_by_the_first_and_of_fewer_the_last_go() {
+    let mut world = archived_by_five();
+    world.spec.archive.as_mut().unwrap().copies = Some(3);
+    world.settle();
+    assert_eq!(told(&world), [1, 2, 3]);
+    world.spec.archive.as_mut().unwrap().copies = Some(1);
+    world.settle();
+    assert_eq!(told(&world), [1]);
+}
