@@ -2,6 +2,7 @@
 
 use zookeeper_files::ids::Zxid;
 
+use super::blocks::Blocks;
 use super::key::{Chain, SegmentKey};
 use super::segment::{FRONT, Facts, Segment};
 use super::shipper::ShipError;
@@ -29,20 +30,13 @@ pub async fn chains(store: &Store, identity: &str) -> Result<Vec<Chain>, StoreEr
     Ok(chains)
 }
 
-/// The names of a chain's segments, oldest first: one folder after the other, so that no list is long.
+/// The names of all of a chain's segments, oldest first.
 pub async fn segments(store: &Store, identity: &str, chain: &Chain) -> Result<Vec<SegmentKey>, StoreError> {
-    let mut segments = Vec::new();
-    for epoch in folders(store, &SegmentKey::folder(identity, chain)).await? {
-        for block in folders(store, &epoch).await? {
-            let names = store.names(&block).await?;
-            segments.extend(names.iter().filter_map(|name| SegmentKey::parse(identity, name)));
-        }
-    }
-    Ok(segments)
+    Blocks::of(store, identity, chain).await?.segments(store, identity).await
 }
 
 /// The folders in a folder, by their whole names and in their order.
-async fn folders(store: &Store, folder: &str) -> Result<Vec<String>, StoreError> {
+pub(super) async fn folders(store: &Store, folder: &str) -> Result<Vec<String>, StoreError> {
     let mut names = store.folders(folder).await?;
     names.sort_unstable();
     Ok(names.into_iter().map(|name| format!("{folder}/{name}")).collect())

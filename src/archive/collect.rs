@@ -15,10 +15,11 @@ use futures::StreamExt as _;
 use tracing::warn;
 use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::Point;
-use zookeeper_files::ids::Zxid;
+use zookeeper_files::ids::{Zxid, ZxidRange};
 
 use super::ahead::Reader;
 use super::bases::{self, BaseError};
+use super::blocks::Blocks;
 use super::chains;
 use super::key::{Chain, SegmentKey};
 use super::lost::Lost;
@@ -31,6 +32,8 @@ use crate::view::time::iso_text;
 
 /// So many segments at the end of a chain are asked for one that can be read: of the epochs in the others, a few are missing at most.
 const LAST: usize = 16;
+/// So many folders of them are listed for that.
+const ENDS: usize = 2;
 /// After so many refusals in a row the rest of a chain is not asked for: the right is missing, or all of it is frozen.
 const MOST_REFUSALS: usize = 200;
 /// The folder of the base. What a chain lacks must not seem to be what its member never had, and it does only beside a snapshot: what
@@ -145,7 +148,7 @@ pub struct Collection<'a> {
     reader: Reader,
     /// So many bytes may still be brought.
     room: AtomicU64,
-    chains: Vec<(Chain, Vec<SegmentKey>)>,
+    chains: Vec<Blocks>,
     bases: Vec<Manifest>,
     /// Bases whose manifests cannot be read.
     lost: Lost,
@@ -155,11 +158,14 @@ pub struct Collection<'a> {
 impl<'a> Collection<'a> {
     /// Lists what there is of an ensemble.
     pub async fn of(store: &'a Store, identity: &'a str) -> Result<Self, CollectError> {
-        let mut found = Vec::new();
+        let (mut found, mut epoch) = (Vec::new(), 0);
         for chain in chains::chains(store, identity).await? {
-            let segments = chains::segments(store, identity, &chain).await?;
-            if !segments.is_empty() {
-                found.push((chain, segments));
+            let blocks = Blocks::of(store, identity, &chain).await?;
+            let last = blocks.clone().last(ENDS).segments(store, identity).await?;
+            if !last.is_empty() {
+                // What the last segments say of themselves: a name alone is nothing, whoever may put objects can make one.
+                epoch = epoch.max(last_epoch(store, identity, &last).await?);
+                found.push(blocks);
             }
         }
         if found.is_empty() {
@@ -173,11 +179,6 @@ impl<'a> Collection<'a> {
                 // One that cannot be read is no base: another one, or the log from its beginning, has to do.
                 Err(error) => lost.base(error)?,
             }
-        }
-        // What the last segments say of themselves: a name alone is nothing, whoever may put objects can make one.
-        let mut epoch = 0;
-        for (_, segments) in &found {
-            epoch = epoch.max(last_epoch(store, identity, segments).await?);
         }
         let (reader, room) = (Reader::of(store, identity), AtomicU64::new(u64::MAX));
         Ok(Self { store, identity, reader, room, chains: found, bases, lost, epoch })
@@ -236,7 +237,16 @@ impl<'a> Collection<'a> {
         }
         let from = base.map_or(Zxid(0), |base| base.zxid);
         let mut way = Way::to(point);
-        let wanted: Vec<_> = self.chains.iter().map(|(chain, segments)| (chain, since(segments, from))).collect();
+        let until = match point {
+            Point::Zxid(zxid) => zxid,
+            Point::Time(_) | Point::End => Zxid(u64::MAX),
+        };
+        let mut wanted = Vec::new();
+        for blocks in &self.chains {
+            let near = blocks.clone().within(ZxidRange { first: from, last: until.max(from) });
+            wanted.push((blocks.chain(), near.segments(self.store, self.identity).await?));
+        }
+        let wanted: Vec<_> = wanted.iter().map(|(chain, segments)| (chain, since(segments, from))).collect();
         let of = wanted.iter().map(|(_, segments)| segments.len()).sum();
         let mut before = 0;
         for (chain, segments) in wanted {

@@ -17,6 +17,7 @@ use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::{LogItem, LogReader, LogWriter};
 
 use super::ahead::Reader;
+use super::blocks::Blocks;
 use super::chains;
 use super::key::{Chain, SegmentKey};
 use super::lost::Lost;
@@ -113,11 +114,25 @@ pub struct History {
 }
 
 impl History {
-    /// Lists what there is; `None` if nothing is.
-    pub async fn of(store: &Store, identity: &str) -> Result<Option<Self>, StoreError> {
-        let mut found = Vec::new();
+    /// Lists what there is of a part and next to it; `None` if nothing is.
+    pub async fn of(store: &Store, identity: &str, span: Span) -> Result<Option<Self>, HistoryError> {
+        let (mut all, mut near) = (Vec::new(), None::<ZxidRange>);
         for chain in chains::chains(store, identity).await? {
-            let segments = chains::segments(store, identity, &chain).await?;
+            let blocks = Blocks::of(store, identity, &chain).await?;
+            let of_one = blocks.of_time(store, identity, span.since, span.until).await?;
+            // Of all chains the same: what one lacks is looked for in the others.
+            near = Some(near.map_or(of_one, |near| ZxidRange {
+                first: near.first.min(of_one.first),
+                last: near.last.max(of_one.last),
+            }));
+            all.push(blocks);
+        }
+        let near = near.unwrap_or(ZxidRange::ALL);
+        let first = near.first.max(span.zxids.first);
+        let near = ZxidRange { first, last: near.last.min(span.zxids.last).max(first) };
+        let mut found = Vec::new();
+        for blocks in all {
+            let segments = blocks.within(near).segments(store, identity).await?;
             if !segments.is_empty() {
                 found.push(segments.into());
             }
@@ -316,6 +331,12 @@ impl Logs {
         };
         let last = newest.map(|log| last_of(&log.path)).transpose()?.flatten();
         Ok(Self { folder: folder.to_owned(), room, written: 0, file: None, last })
+    }
+
+    /// What is missing of a part behind what is in them.
+    pub fn rest(&self, span: Span) -> Span {
+        let first = self.last.map_or(span.zxids.first, |last| span.zxids.first.max(last));
+        Span { zxids: ZxidRange { first, last: span.zxids.last.max(first) }, ..span }
     }
 
     /// Takes what is later than `reached` from a segment, and says how many transactions that is.

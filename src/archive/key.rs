@@ -103,6 +103,19 @@ impl SegmentKey {
         format!("{}/{epoch:08x}/{block:04x}/{:016x}", Self::folder(identity, chain), first.0)
     }
 
+    /// The least zxid that a segment in a folder of them can begin with; `None` for any other folder.
+    pub fn begins(identity: &str, folder: &str) -> Option<Zxid> {
+        let rest = folder.strip_prefix(identity)?.strip_prefix("/log/")?;
+        let mut parts = rest.split('/');
+        let (chain, epoch, block) = (parts.next()?, parts.next()?, parts.next()?);
+        let first = Zxid(hex(epoch, 8)? << 32 | hex(block, 4)? << BLOCK_BITS);
+        let key = Self { chain: chain.parse().ok()?, first };
+        key.path(identity)
+            .strip_suffix(&format!("/{:016x}", first.0))
+            .is_some_and(|path| path == folder)
+            .then_some(first)
+    }
+
     /// Reads a whole name; `None` for any other object.
     pub fn parse(identity: &str, path: &str) -> Option<Self> {
         let rest = path.strip_prefix(identity)?.strip_prefix("/log/")?;

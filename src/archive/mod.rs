@@ -13,6 +13,7 @@ pub mod backlog;
 pub mod base;
 mod base_command;
 pub mod bases;
+pub mod blocks;
 pub mod catalogue;
 mod chain_check;
 pub mod chains;

@@ -117,7 +117,8 @@ impl SourceOptions {
             let identity = the_ensemble(&store, target, self.identity.as_ref()).await?;
             let mut to = Logs::in_folder(folder, &identity, self.scratch_limit).map_err(usage)?;
             let nothing = || CommandError::Usage(format!("{target} has no archived log of {identity}"));
-            let mut history = History::of(&store, &identity).await?.ok_or_else(nothing)?;
+            let mut history =
+                History::of(&store, &identity, to.rest(span)).await.map_err(usage)?.ok_or_else(nothing)?;
             history.write(span, &mut to, &told).await.map_err(|error| self.limited(&error))
         })?;
         drop(meter);

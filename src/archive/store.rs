@@ -192,6 +192,18 @@ impl Store {
         Ok(greatest)
     }
 
+    /// One object of a folder that counts, whichever the store names first.
+    pub async fn one<T>(&self, folder: &str, counts: impl Fn(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
+        let path = self.path(folder);
+        let mut listing = self.objects.list(Some(&path));
+        while let Some(object) = self.bounded("list", folder, listing.try_next()).await? {
+            if let Some(found) = self.name(&object.location).and_then(|name| counts(&name)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     async fn each(&self, folder: &str, mut take: impl FnMut(String)) -> Result<(), StoreError> {
         self.entries(folder, MOST_NAMES, |object| take(object.name)).await
     }

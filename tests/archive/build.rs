@@ -8,11 +8,9 @@ use menagerie::agent::volume::Volume;
 use menagerie::archive::access::Mounted;
 use menagerie::archive::backlog::Backlog;
 use menagerie::archive::chains;
-use menagerie::archive::collect::Collection;
 use menagerie::archive::key::{BaseKey, Chain, DiskId, SegmentKey};
 use menagerie::archive::manifest::Manifest;
 use menagerie::archive::shipper::{Outcome, Shipper};
-use menagerie::archive::tree::{may_pass, tree_at};
 use menagerie::model::ParentPoint;
 use menagerie::model::ServerId;
 use menagerie::model::archive::ArchivePlace;
@@ -216,25 +214,6 @@ async fn what_cannot_be_read_in_one_disks_log_is_taken_from_anothers_and_named_i
             assert!(named && refused.contains("is damaged"), "{how:?} {number}: {refused}");
         }
     }
-}
-
-#[tokio::test]
-async fn a_segment_that_is_deleted_after_it_was_listed_is_missing_in_its_own_log_only() {
-    let (place, history) = twofold().await;
-    let store = place.store();
-    let collection = Collection::of(&store, IDENTITY).await.unwrap();
-    let work = tempfile::tempdir().unwrap();
-    let tree = async || {
-        let built = tree_at(&collection, Point::Zxid(at(1, 9)), &work.path().join("archive"), &|_| ()).await;
-        built.map(|built| built.tree)
-    };
-    ruin(&place, &chain(), 1, Ruin::Deleted);
-    assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest());
-    let name = ruin(&place, &other(), 1, Ruin::Deleted);
-    let refused = tree().await.unwrap_err();
-    assert!(format!("{refused:#}").contains(&format!("{name} was deleted meanwhile")), "{refused:#}");
-    // Who lists again does not meet it again.
-    assert!(may_pass(&refused), "{refused:#}");
 }
 
 #[tokio::test]

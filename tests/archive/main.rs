@@ -6,6 +6,7 @@ mod azure;
 mod azurite;
 mod base_gate;
 mod bases;
+mod blocks;
 mod build;
 mod command;
 mod encryption;

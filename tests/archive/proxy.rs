@@ -76,6 +76,8 @@ pub enum Rule {
     Refuse,
     /// A right is missing.
     Deny,
+    /// Somebody has deleted it since it was listed.
+    Gone,
 }
 
 type Rules = Arc<Mutex<Vec<(String, Rule)>>>;
@@ -201,6 +203,7 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     match ruled() {
         Some(Rule::Refuse) => return error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Some(Rule::Deny) => return error(StatusCode::FORBIDDEN, "AccessDenied"),
+        Some(Rule::Gone) => return error(StatusCode::NOT_FOUND, "NoSuchKey"),
         Some(Rule::Hold) | None => {}
     }
     let fault = (request.method() == Method::PUT).then(|| shared.faults.lock().unwrap().pop()).flatten();

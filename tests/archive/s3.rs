@@ -315,6 +315,15 @@ async fn an_object_that_the_store_refuses_to_give_is_missing_in_its_own_log_only
         proxy.rule(&[(&format!("GET 0000000000000007 {number}"), Rule::Deny)]);
         assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest(), "{number}");
     }
+    for number in ["0100000001", "0100000004", "0100000007"] {
+        proxy.rule(&[(&format!("GET 0000000000000007 {number}"), Rule::Gone)]);
+        assert_eq!(tree().await.unwrap().digest(), history.trees[9].digest(), "{number}");
+    }
+    proxy.rule(&[("GET /0000000100000004", Rule::Gone)]);
+    let refused = tree().await.unwrap_err();
+    assert!(format!("{refused:#}").contains("/0000000100000004 was deleted meanwhile"), "{refused:#}");
+    // Who lists again does not meet it again.
+    assert!(may_pass(&refused), "{refused:#}");
     proxy.rule(&[("GET /0000000100000004", Rule::Deny)]);
     let refused = tree().await.unwrap_err();
     assert!(may_pass(&refused), "{refused:#}");

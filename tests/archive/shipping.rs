@@ -55,7 +55,12 @@ impl Place {
 
     /// Writes transactions of one epoch into a log of their own; `value` tells them from others of the same zxids.
     pub fn log(&self, epoch: u64, counters: std::ops::RangeInclusive<u64>, value: &str) {
-        write_log(&self.data(), epoch, counters, value);
+        self.log_of(BEGUN, epoch, counters, value);
+    }
+
+    /// The same at another time, in milliseconds since 1970.
+    pub fn log_of(&self, begun: i64, epoch: u64, counters: std::ops::RangeInclusive<u64>, value: &str) {
+        write_log(&self.data(), begun, epoch, counters, value);
     }
 
     pub async fn shipper(&self) -> Result<Shipper, ShipError> {
@@ -63,12 +68,15 @@ impl Place {
     }
 }
 
-fn write_log(folder: &Path, epoch: u64, counters: std::ops::RangeInclusive<u64>, value: &str) {
+/// When the first transaction of a log is from, in milliseconds since 1970.
+pub const BEGUN: i64 = 1_700_000_000_000;
+
+fn write_log(folder: &Path, begun: i64, epoch: u64, counters: std::ops::RangeInclusive<u64>, value: &str) {
     let first = at(epoch, *counters.start());
     let mut log = LogWriter::new(Vec::new(), 0).unwrap();
     for counter in counters {
         let zxid = at(epoch, counter);
-        let time = 1_700_000_000_000 + i64::try_from(zxid.0 & 0xffff).unwrap();
+        let time = begun + i64::try_from(zxid.0 & 0xffff).unwrap();
         let header = Header { session: SessionId(0x1001), cxid: 1, zxid, time };
         let set = Txn::SetData { path: Text(b"/zookeeper"), data: Some(value.as_bytes()), version: 1, reconfig: false };
         log.append(header, &set, None).unwrap();
@@ -265,7 +273,7 @@ async fn test_6_a_copied_disk_meets_the_segments_of_the_other_and_stops_without_
     place.shipper().await.unwrap().ship(at(1, 5), 1).await.unwrap();
     let copy = Place::new();
     copy.log(1, 1..=5, "a");
-    write_log(&copy.data(), 1, 6..=9, "copy");
+    write_log(&copy.data(), BEGUN, 1, 6..=9, "copy");
     place.log(1, 6..=9, "a");
     let mut copied = Shipper::resume(place.store(), IDENTITY, chain(), Backlog::of(&copy.data())).await.unwrap();
     let mut own = place.shipper().await.unwrap();
@@ -297,13 +305,13 @@ async fn a_copy_whose_log_is_shorter_than_the_segment_in_its_way_does_not_take_i
     place.log(1, 1..=5, "a");
     place.shipper().await.unwrap().ship(at(1, 5), 1).await.unwrap();
     copy.log(1, 1..=5, "a");
-    write_log(&copy.data(), 1, 6..=8, "copy");
+    write_log(&copy.data(), BEGUN, 1, 6..=8, "copy");
     let mut copied = Shipper::resume(place.store(), IDENTITY, chain(), Backlog::of(&copy.data())).await.unwrap();
     let mut own = place.shipper().await.unwrap();
     place.log(1, 6..=10, "a");
     own.ship(at(1, 10), 1).await.unwrap();
     assert!(matches!(copied.ship(at(1, 8), 1).await, Err(ShipError::Ahead { .. })));
-    write_log(&copy.data(), 1, 9..=10, "copy");
+    write_log(&copy.data(), BEGUN, 1, 9..=10, "copy");
     assert!(matches!(copied.ship(at(1, 10), 1).await, Err(ShipError::Conflict { .. })));
 }
 

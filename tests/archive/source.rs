@@ -16,7 +16,7 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_menagerie")).args(arguments).output().unwrap()
 }
 
-fn told(output: &Output) -> String {
+pub fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -25,7 +25,7 @@ fn target(place: &Place) -> String {
 }
 
 /// The zxids of `log dump`.
-fn dumped(arguments: &[&str]) -> (Vec<String>, Output) {
+pub fn dumped(arguments: &[&str]) -> (Vec<String>, Output) {
     let output = run(&[&["log", "dump", "--output", "json"], arguments].concat());
     let line =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["zxid"].as_str().unwrap().to_owned();
