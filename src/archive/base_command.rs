@@ -178,6 +178,7 @@ fn damage_of<T>(read: Result<T, BaseError>) -> Result<Result<T, String>, Command
     match read {
         Ok(read) => Ok(Ok(read)),
         Err(damaged @ BaseError::Damaged { .. }) => Ok(Err(damaged.to_string())),
+        Err(BaseError::Store(error)) if error.is_of_one_object() => Ok(Err(error.to_string())),
         Err(BaseError::Store(error)) => Err(error.into()),
         Err(BaseError::Io(error)) => Err(error.into()),
     }

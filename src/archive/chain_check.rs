@@ -1,6 +1,7 @@
 //! Walks through a chain, from its first segment to its last, and tells what is lost from what was deleted and from what was never there.
 
 use crate::archive::chains;
+use crate::archive::collect::MOST_REFUSALS;
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::segment::{Facts, Link, Segment};
 use crate::archive::shipper::ShipError;
@@ -61,6 +62,8 @@ pub(super) struct Check {
     before: Option<Facts>,
     /// A segment before could not be read, so that nothing is known of what is before the next one.
     lost: bool,
+    /// So many the store has just refused to give, one after the other.
+    refused: usize,
     /// The names of the ensemble's bases, in their order.
     bases: Vec<Zxid>,
     /// The beginning of the chain is not there.
@@ -98,8 +101,15 @@ impl Check {
                 (self.before, self.lost) = (None, true);
                 return Ok(None);
             }
+            Err(ShipError::Store(error)) if error.is_of_one_object() && self.refused < MOST_REFUSALS => {
+                self.damage.push(error.to_string());
+                (self.before, self.lost) = (None, true);
+                self.refused += 1;
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
+        self.refused = 0;
         let facts = &segment.facts;
         let name = key.path(&place.identity);
         if facts.identity != place.identity || facts.key() != *key {

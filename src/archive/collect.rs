@@ -35,7 +35,7 @@ const LAST: usize = 16;
 /// So many folders of them are listed for that.
 const ENDS: usize = 2;
 /// After so many refusals in a row the rest of a chain is not asked for: the right is missing, or all of it is frozen.
-const MOST_REFUSALS: usize = 200;
+pub(super) const MOST_REFUSALS: usize = 200;
 /// The folder of the base. What a chain lacks must not seem to be what its member never had, and it does only beside a snapshot: what
 /// others have of it would be taken for what was never committed.
 const BASE: &str = "base";

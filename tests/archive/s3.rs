@@ -334,6 +334,42 @@ async fn an_object_that_the_store_refuses_to_give_is_missing_in_its_own_log_only
     assert!(may_pass(&refused) && !format!("{refused:#}").contains("no unbroken log"), "{refused:#}");
 }
 
+/// One object in a colder class ended all of it, and nobody was told whether the rest is whole.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn what_the_store_refuses_to_give_is_damage_of_one_object_and_the_rest_is_verified_and_fetched() {
+    let (gateway, place, history) =
+        (Gateway::start(Ipv4Addr::LOCALHOST.into()).await, Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    let mut shipper = shipper(&place, gateway.store()).await.unwrap();
+    for applied in [3, 6, 9] {
+        shipper.ship(at(1, applied), 1).await.unwrap();
+    }
+    let proxy = Proxy::before(gateway.address).await;
+    proxy.rule(&[("GET /0000000100000004", Rule::Deny)]);
+    let (target, folder) = (gateway.store().target().to_string(), tempfile::tempdir().unwrap());
+    let to = folder.path().join("fetched");
+    for arguments in [&["archive", "verify", &target][..], &["archive", "fetch", &target, "--to", to.to_str().unwrap()]]
+    {
+        let output = commanded(&proxy.address.to_string(), arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert_eq!(told.matches("damage: ").count(), 1, "{told}");
+        assert!(told.contains("/0000000100000004: the store says AccessDenied"), "{told}");
+    }
+    assert_eq!(std::fs::read_dir(to.join(chain().to_string())).unwrap().count(), 2);
+}
+
+/// A command with the keys of the store.
+fn commanded(address: &str, arguments: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_menagerie"))
+        .args(arguments)
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .envs([("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_ALLOW_HTTP", "true")])
+        .output()
+        .unwrap()
+}
+
 #[tokio::test]
 #[ignore = "needs a store: `dev/test archive`"]
 async fn the_commands_on_files_read_an_archive_in_a_store() {
@@ -346,12 +382,7 @@ async fn the_commands_on_files_read_an_archive_in_a_store() {
     }
     let target = gateway.store().target().to_string();
     let run = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_menagerie"))
-            .args(arguments)
-            .env("AWS_ENDPOINT_URL", format!("http://{}", gateway.address))
-            .envs([("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_ALLOW_HTTP", "true")])
-            .output()
-            .unwrap();
+        let output = commanded(&gateway.address.to_string(), arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
