@@ -187,7 +187,7 @@ impl Bases {
         // A disk that cannot be listed says nothing about what it has.
         let Ok(Ok(listed)) = on_a_thread(move || snapshots.list()).await else { return };
         let there = |zxid: Zxid| listed.iter().any(|file| file.zxid == zxid);
-        self.upload = self.upload.take().filter(|upload| there(upload.key().zxid));
+        self.upload = self.upload.take().filter(|upload| there(upload.snapshot()));
         self.reading = self.reading.take().filter(|(file, reading)| !reading.is_finished() || listed.contains(file));
         self.looked.retain(|zxid, _| there(*zxid));
     }
@@ -263,7 +263,7 @@ impl Bases {
             Known::Unread | Known::Later(..) => State::Unread,
             Known::Proved(examined) => {
                 // Whether the archive has it and no gap there, is only asked before it is shipped.
-                let there = examined.proved.is_archived(examined.zxid, |zxid| Some(zxid) <= shipped);
+                let there = examined.proved.is_archived(|zxid| Some(zxid) <= shipped);
                 if there { State::Base } else { State::Waits }
             }
         };
@@ -379,14 +379,12 @@ impl Bases {
             _ => return Ok(false),
         };
         let mut held = Vec::new();
-        for wanted in [proved.by, proved.until] {
-            if wanted == proved.by || wanted > zxid {
-                held.push((wanted, chains::holds(&self.store, &self.identity, &self.chain, wanted).await?));
-            }
+        for wanted in proved.needs().into_iter().flatten() {
+            held.push((wanted, chains::holds(&self.store, &self.identity, &self.chain, wanted).await?));
         }
         let Some(looked) = self.looked.get_mut(&zxid) else { return Ok(false) };
         let Known::Proved(examined) = std::mem::replace(&mut looked.known, Known::Refused) else { return Ok(false) };
-        if !proved.is_archived(zxid, |zxid| held.contains(&(zxid, true))) {
+        if !proved.is_archived(|zxid| held.contains(&(zxid, true))) {
             let by = proved.by;
             info!(%zxid, %by, "this snapshot is no base: this member's archive lacks the transactions that prove it");
             return Ok(false);

@@ -12,7 +12,9 @@
 //!
 //! - it can be read to its end, and the sum over its znodes is the digest of the last transaction in its name (so it is exactly
 //!   that tree); or its server, when it had written all of them, had the digest of a later transaction (so it held that tree, and
-//!   with all transactions between the two replayed, the snapshot becomes it);
+//!   with all transactions between the two replayed, the snapshot becomes it); or the sum is the digest of the first transaction
+//!   of a later epoch, and that is the beginning of a session, which changes no znode (so it is exactly the tree that the epoch began
+//!   with: that of an ensemble that was founded with it, of which no log says how it came to be);
 //! - this archive has that transaction from this very log, so that the gate has proved it to be committed: else the digest of a
 //!   candidate leader's own end would be proof of it;
 //! - and this archive has all transactions from its name up to where it may be fuzzy.
@@ -58,11 +60,26 @@ pub struct Testimony {
     ended: Option<i64>,
     /// Up to here, no transaction after the snapshot's name is missing.
     unbroken: Zxid,
+    /// The first transaction after the name, if an epoch began with it and it shows which tree that began with.
+    began: Option<Zxid>,
+}
+
+/// What a transaction does to the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It failed: nothing. Servers log such a one without a digest.
+    Fails,
+    /// A session begins, which is no znode.
+    Session,
+    /// It may change something.
+    Changes,
 }
 
 /// Why a snapshot is a base, once the archive has these transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proved {
+    /// It has everything up to here: the zxid in its name, or the 0 of an epoch that began with it.
+    pub name: Zxid,
     /// The transaction whose digest shows it.
     pub by: Zxid,
     /// It may hold some transactions up to this one, but not all: a tree of before cannot be built from it.
@@ -89,13 +106,17 @@ pub enum Unproved {
 impl Testimony {
     /// Nothing has been said yet.
     pub fn about(content: Content) -> Self {
-        Self { content, last: None, digest: None, named: None, ended: None, unbroken: content.name }
+        Self { content, last: None, digest: None, named: None, ended: None, unbroken: content.name, began: None }
     }
 
-    /// The next transaction of the log, with the leader's digest of the tree after it. `fails` says that it changes nothing:
-    /// servers log such a one without a digest.
-    pub fn hear(&mut self, zxid: Zxid, digest: Option<i64>, fails: bool) {
+    /// The next transaction of the log, with the leader's digest of the tree after it.
+    pub fn hear(&mut self, zxid: Zxid, digest: Option<i64>, effect: Effect) {
         let name = self.content.name;
+        let first = zxid > name && self.last.is_none_or(|last| last <= name);
+        if first && effect == Effect::Session && begins(zxid) && digest == Some(self.content.sum) {
+            self.began = Some(zxid);
+        }
+        let fails = effect == Effect::Fails;
         let before = self.digest.filter(|_| fails && self.last.is_some_and(|last| last.0 + 1 == zxid.0));
         self.digest = digest.or(before);
         self.last = Some(zxid);
@@ -131,7 +152,11 @@ impl Testimony {
         if let Some((by, Some(digest))) = named
             && digest == sum
         {
-            return Ok(Proved { by, until: name.max(by) });
+            return Ok(Proved { name, by, until: name.max(by) });
+        }
+        if let Some(by) = self.began {
+            let name = Zxid(by.epoch() << 32);
+            return Ok(Proved { name, by, until: name });
         }
         let fuzzy = server.filter(|(end, _)| *end > name);
         let Some((by, had)) = fuzzy else {
@@ -149,7 +174,7 @@ impl Testimony {
                     return Err(Unproved::Gap);
                 }
                 // A server counts a transaction after it has applied it, so the next one may be in it already.
-                Ok(Proved { by, until: self.unbroken.min(self.enough()) })
+                Ok(Proved { name, by, until: self.unbroken.min(self.enough()) })
             }
             Some(_) => Err(Unproved::Differs),
             None => Err(Unproved::NoDigest),
@@ -167,10 +192,20 @@ impl Content {
 
 impl Proved {
     /// Whether the archive has what makes it a base. `holds` says whether it has a transaction of this very log.
-    pub fn is_archived(&self, name: Zxid, holds: impl Fn(Zxid) -> bool) -> bool {
-        // What is between is of one epoch and without a gap in the log, and so is in the archive if the last of it is.
-        holds(self.by) && (self.until <= name || holds(self.until))
+    pub fn is_archived(&self, holds: impl Fn(Zxid) -> bool) -> bool {
+        self.needs().into_iter().flatten().all(holds)
     }
+
+    /// The transactions that the archive has to have. What is between is of one epoch and without a gap in the log, and so is in the archive
+    /// if the last of it is.
+    pub fn needs(&self) -> [Option<Zxid>; 2] {
+        [Some(self.by), Some(self.until).filter(|until| *until > self.name)]
+    }
+}
+
+/// Whether an epoch begins with a transaction.
+fn begins(zxid: Zxid) -> bool {
+    zxid.counter() == 1
 }
 
 /// The newest base that an archive has.
@@ -262,7 +297,7 @@ mod tests {
     fn told(content: Content, counters: impl IntoIterator<Item = u64>) -> Result<Proved, Unproved> {
         let mut testimony = Testimony::about(content);
         for counter in counters {
-            testimony.hear(at(3, counter), Some(1000 + counter.cast_signed()), false);
+            testimony.hear(at(3, counter), Some(1000 + counter.cast_signed()), Effect::Changes);
         }
         testimony.judge()
     }
@@ -278,18 +313,22 @@ mod tests {
 
     #[test]
     fn a_snapshot_whose_znodes_have_the_digest_of_its_name_is_exactly_that_tree() {
-        assert_eq!(told(exact(5), 1..=9), Ok(Proved { by: at(3, 5), until: at(3, 5) }));
+        assert_eq!(told(exact(5), 1..=9), Ok(Proved { name: at(3, 5), by: at(3, 5), until: at(3, 5) }));
         // Directly after a sync or a start, a server knows no digest.
         let silent = Content { server: None, last: None, ..exact(5) };
-        assert_eq!(told(silent, 1..=9), Ok(Proved { by: at(3, 5), until: at(3, 5) }));
+        assert_eq!(told(silent, 1..=9), Ok(Proved { name: at(3, 5), by: at(3, 5), until: at(3, 5) }));
     }
 
     #[test]
     fn a_fuzzy_snapshot_is_proved_by_the_digest_that_its_server_had_at_the_end_and_holds_one_more_at_most() {
-        assert_eq!(told(fuzzy(5, 7), 1..=9), Ok(Proved { by: at(3, 7), until: at(3, 8) }));
-        assert_eq!(told(fuzzy(5, 7), 6..=7), Ok(Proved { by: at(3, 7), until: at(3, 7) }), "the log ends there");
+        assert_eq!(told(fuzzy(5, 7), 1..=9), Ok(Proved { name: at(3, 5), by: at(3, 7), until: at(3, 8) }));
+        assert_eq!(
+            told(fuzzy(5, 7), 6..=7),
+            Ok(Proved { name: at(3, 5), by: at(3, 7), until: at(3, 7) }),
+            "the log ends there"
+        );
         let later = Content { last: Some(at(3, 9)), ..fuzzy(5, 7) };
-        assert_eq!(told(later, 1..=12), Ok(Proved { by: at(3, 7), until: at(3, 10) }));
+        assert_eq!(told(later, 1..=12), Ok(Proved { name: at(3, 5), by: at(3, 7), until: at(3, 10) }));
         assert_eq!(told(later, 1..=8), Err(Unproved::Early), "it says it may hold the 9th");
     }
 
@@ -308,31 +347,55 @@ mod tests {
     fn a_transaction_that_failed_leaves_the_digest_as_it_was() {
         let content = Content { name: at(3, 3), sum: 1002, server: None, last: None };
         let mut testimony = Testimony::about(content);
-        testimony.hear(at(3, 2), Some(1002), false);
-        testimony.hear(at(3, 3), None, true);
-        assert_eq!(testimony.judge(), Ok(Proved { by: at(3, 3), until: at(3, 3) }));
+        testimony.hear(at(3, 2), Some(1002), Effect::Changes);
+        testimony.hear(at(3, 3), None, Effect::Fails);
+        assert_eq!(testimony.judge(), Ok(Proved { name: at(3, 3), by: at(3, 3), until: at(3, 3) }));
         // Without what was before it, nothing is known.
         let mut testimony = Testimony::about(content);
-        testimony.hear(at(3, 3), None, true);
-        testimony.hear(at(3, 1), Some(1002), false);
-        testimony.hear(at(3, 3), None, true);
+        testimony.hear(at(3, 3), None, Effect::Fails);
+        testimony.hear(at(3, 1), Some(1002), Effect::Changes);
+        testimony.hear(at(3, 3), None, Effect::Fails);
         assert_eq!(testimony.judge(), Err(Unproved::NoDigest), "(3,2) is missing");
     }
 
     #[test]
     fn a_new_leaders_snapshot_is_named_after_no_transaction_and_is_the_tree_of_the_last_one_before() {
         let content = Content { name: at(4, 0), sum: 1009, server: Some((at(3, 9), 1009)), last: Some(at(4, 0)) };
-        assert_eq!(told(content, 1..=9), Ok(Proved { by: at(3, 9), until: at(4, 0) }));
+        assert_eq!(told(content, 1..=9), Ok(Proved { name: at(4, 0), by: at(3, 9), until: at(4, 0) }));
         assert_eq!(told(Content { sum: 1, ..content }, 1..=9), Err(Unproved::Differs));
+    }
+
+    /// The archive of a new ensemble had no base for its first 100,000 transactions: the log begins behind the tree that it was founded with.
+    #[test]
+    fn the_tree_that_an_ensemble_was_founded_with_is_shown_by_the_session_that_its_first_epoch_begins_with() {
+        let founding = Content { name: at(3, 9), sum: 1009, server: Some((at(3, 9), 1009)), last: Some(at(3, 9)) };
+        let heard = |first: &[(Zxid, i64, Effect)]| {
+            let mut testimony = Testimony::about(founding);
+            first.iter().for_each(|(zxid, digest, effect)| testimony.hear(*zxid, Some(*digest), *effect));
+            testimony.judge()
+        };
+        let (session, first) = (Effect::Session, at(0x10001, 1));
+        let proved = Proved { name: at(0x10001, 0), by: first, until: at(0x10001, 0) };
+        assert_eq!(heard(&[(first, 1009, session)]), Ok(proved));
+        assert!(proved.is_archived(|zxid| zxid == first) && !proved.is_archived(|zxid| zxid < first));
+        for (what, first) in [
+            ("another tree", (first, 1010, session)),
+            ("a transaction that may change it and back", (first, 1009, Effect::Changes)),
+            ("the beginning of the epoch is missing", (at(0x10001, 2), 1009, session)),
+        ] {
+            assert_eq!(heard(&[first]), Err(Unproved::NoDigest), "{what}");
+        }
+        let behind = [(first, 1010, Effect::Changes), (at(0x10002, 1), 1009, session)];
+        assert_eq!(heard(&behind), Err(Unproved::NoDigest), "an epoch is between");
     }
 
     #[test]
     fn what_the_archive_does_not_have_makes_no_base() {
-        let proved = Proved { by: at(3, 7), until: at(3, 8) };
-        assert!(proved.is_archived(at(3, 5), |zxid| zxid <= at(3, 8)));
-        assert!(!proved.is_archived(at(3, 5), |zxid| zxid <= at(3, 7)));
-        assert!(!proved.is_archived(at(3, 5), |zxid| zxid == at(3, 8)));
-        assert!(Proved { by: at(3, 9), until: at(4, 0) }.is_archived(at(4, 0), |zxid| zxid == at(3, 9)));
+        let proved = Proved { name: at(3, 5), by: at(3, 7), until: at(3, 8) };
+        assert!(proved.is_archived(|zxid| zxid <= at(3, 8)));
+        assert!(!proved.is_archived(|zxid| zxid <= at(3, 7)));
+        assert!(!proved.is_archived(|zxid| zxid == at(3, 8)));
+        assert!(Proved { name: at(4, 0), by: at(3, 9), until: at(4, 0) }.is_archived(|zxid| zxid == at(3, 9)));
     }
 
     fn seen(counter: u64, state: State) -> Seen {

@@ -15,7 +15,7 @@ use zookeeper_files::ids::Zxid;
 use zookeeper_files::log::{LogItem, Txn};
 use zookeeper_files::snapshot::{Compression, SnapshotError, SnapshotItem, SnapshotReader};
 
-use super::base::{Content, Proved, Testimony, Unproved};
+use super::base::{Content, Effect, Proved, Testimony, Unproved};
 use super::manifest::Packing;
 use super::segment::Hash;
 
@@ -158,8 +158,8 @@ impl Snapshots {
     fn testimony(&self, content: Content) -> Result<Testimony, DiskError> {
         let mut testimony = Testimony::about(content);
         let enough = testimony.enough();
-        self.follow(content.name, &mut |zxid, _, digest, fails| {
-            testimony.hear(zxid, digest, fails);
+        self.follow(content.name, &mut |zxid, _, digest, effect| {
+            testimony.hear(zxid, digest, effect);
             zxid < enough
         })?;
         Ok(testimony)
@@ -177,8 +177,12 @@ impl Snapshots {
         Ok(bytes)
     }
 
-    /// Reads the log from the file that has `from`, while `take` says so: zxid, length, digest, whether it failed.
-    fn follow(&self, from: Zxid, take: &mut dyn FnMut(Zxid, u32, Option<i64>, bool) -> bool) -> Result<(), DiskError> {
+    /// Reads the log from the file that has `from`, while `take` says so: zxid, length, digest, effect.
+    fn follow(
+        &self,
+        from: Zxid,
+        take: &mut dyn FnMut(Zxid, u32, Option<i64>, Effect) -> bool,
+    ) -> Result<(), DiskError> {
         let Some(files) = self.files()? else { return Ok(()) };
         let begun = files.logs.partition_point(|log| log.zxid <= Some(from)).saturating_sub(1);
         let Some(log) = files.logs.get(begun).cloned() else { return Ok(()) };
@@ -186,8 +190,12 @@ impl Snapshots {
         let read = follow.poll(&mut |_, item| match item {
             LogItem::Record(record) => {
                 let digest = record.digest.filter(|digest| digest.version == DIGEST_VERSION);
-                let fails = matches!(record.txn, Txn::Error { .. });
-                let more = take(record.header.zxid, record.length, digest.map(|digest| digest.tree), fails);
+                let effect = match record.txn {
+                    Txn::Error { .. } => Effect::Fails,
+                    Txn::CreateSession { .. } => Effect::Session,
+                    _ => Effect::Changes,
+                };
+                let more = take(record.header.zxid, record.length, digest.map(|digest| digest.tree), effect);
                 if more { Ok(()) } else { Err(Stop::Enough) }
             }
             LogItem::Damage(_) => Ok(()),

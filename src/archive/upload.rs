@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write as _};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use zookeeper_files::ids::Zxid;
 
 use super::bases::unpack;
 use super::key::{BaseKey, Chain};
@@ -113,9 +114,14 @@ impl Upload {
         self.store = store;
     }
 
-    /// The zxid in the snapshot's name.
+    /// The name of the base.
     pub fn key(&self) -> BaseKey {
-        BaseKey { zxid: self.examined.zxid, chain: self.chain.clone() }
+        BaseKey { zxid: self.examined.proved.name, chain: self.chain.clone() }
+    }
+
+    /// The zxid in the snapshot's own name.
+    pub fn snapshot(&self) -> Zxid {
+        self.examined.zxid
     }
 
     /// Ships the next part, or the manifest after the last one. It may be broken off anywhere, and tried again.
@@ -185,12 +191,12 @@ impl Upload {
         if longer || Hash::from_digest(&self.hasher.clone().finalize()) != self.examined.hash {
             return Err(UploadError::Changed);
         }
-        let Examined { zxid, proved, compression, bytes, ref hash, .. } = self.examined;
+        let Examined { proved, compression, bytes, ref hash, .. } = self.examined;
         let manifest = Manifest {
             format: Manifest::FORMAT,
             identity: self.identity.clone(),
             chain: self.chain.clone(),
-            zxid,
+            zxid: proved.name,
             end: proved.until,
             proved_by: proved.by,
             made: self.made,

@@ -1,6 +1,6 @@
 //! Which snapshots become bases, against [`Zab`]: whatever happens, the tree that is built from one is the leader's.
 
-use menagerie::archive::base::{Content, Proved, Testimony};
+use menagerie::archive::base::{Content, Effect, Proved, Testimony};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use zookeeper_files::ids::Zxid;
@@ -36,16 +36,16 @@ fn bases(zab: &Zab, member: usize, archiver: &Archiver, mutant: Mutant) -> Vec<(
         let said = Content { name, sum: digest(&content.tree), server: content.server, last: None };
         let mut testimony = Testimony::about(said);
         for entry in &server.log {
-            testimony.hear(entry.0, zab.trees.get(entry).map(digest), false);
+            testimony.hear(entry.0, zab.trees.get(entry).map(digest), Effect::Changes);
         }
         let proved = match (mutant, testimony.judge()) {
-            (Mutant::TrustsNames, _) => Proved { by: name, until: name },
+            (Mutant::TrustsNames, _) => Proved { name, by: name, until: name },
             (_, Err(_)) => continue,
             (Mutant::Sharp, Ok(proved)) => Proved { until: name, ..proved },
             (Mutant::NoNext, Ok(proved)) => Proved { until: proved.by.max(name), ..proved },
             (_, Ok(proved)) => proved,
         };
-        if mutant == Mutant::Uncommitted || proved.is_archived(name, |zxid| archiver.held.contains(&zxid)) {
+        if mutant == Mutant::Uncommitted || proved.is_archived(|zxid| archiver.held.contains(&zxid)) {
             found.push((name, content.tree.clone(), proved));
         }
     }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use menagerie::archive::bases;
+use menagerie::archive::collect::Collection;
+use menagerie::archive::tree::tree_at;
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
+use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
 use super::archive::shipped;
-use super::cluster::{BRIDGE, PATIENCE, condition, eventually, in_namespace, kill_operator};
+use super::cluster::{BRIDGE, Ensemble, PATIENCE, condition, eventually, in_namespace, kill_operator};
 use super::gateway::{BUCKET, Gateway, KEY, SECRET};
 use super::lost;
 use super::replacing::claim;
@@ -78,6 +82,22 @@ async fn of_an_ensemble_that_is_lost_with_its_volumes_the_last_seconds_are_missi
         let loss = lost::everything(&space, &mut gateway, Duration::from_secs(12)).await;
         assert!(loss.acknowledged > 100 && loss.missing < loss.acknowledged, "{loss:?}");
         println!("{loss:?}");
+
+        // What was made of the archive has one of its own at once, from which it can be made again: its log alone says nothing of before.
+        let zk = Ensemble { space: space.clone(), name: "zk".to_owned() };
+        eventually(PATIENCE, "a base of the new ensemble", async || {
+            condition(&zk.status().await, "ContinuousArchiving").2.contains("its newest base is of 0x")
+        })
+        .await;
+        let identity = zk.status().await.identity.unwrap();
+        let store = gateway.store();
+        let base = bases::newest(&store, &identity).await.unwrap().unwrap();
+        assert_eq!(base.zxid.counter(), 0, "the tree with which its first epoch began");
+        let collection = Collection::of(&store, &identity).await.unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let point = Point::Zxid(Zxid(base.proved_by.0 + 9));
+        let built = tree_at(&collection, point, work.path(), &|_| ()).await.unwrap();
+        assert!(built.tree.children()[&b"/writes"[..]] > 100);
     })
     .await;
 }
