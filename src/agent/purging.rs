@@ -4,6 +4,8 @@
 //! is nearly full for a while, so that it may never come to serve: no start needs what goes; nor where the folder cannot be listed wholly; and nothing but regular files that the rule named. For that no write, store or API server is
 //! needed. What was deleted before a crash is gone, and the next round finds the rest.
 
+mod whole;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -24,6 +26,7 @@ use crate::model::truth::{ArchiveReason, GivenUp, ServerState};
 use super::archive::{Folders, on_a_thread, told};
 use super::archiving::{Archiving, Purged};
 use super::member::{MOMENT, Member};
+use whole::Known;
 
 /// How soon again.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,7 @@ struct Memory {
     trouble: Option<String>,
     /// Of which archive it is said.
     place: Option<String>,
+    known: Arc<Known>,
 }
 
 /// What was given up last.
@@ -95,13 +99,14 @@ async fn look(
 ) {
     let target = config.map(|config| config.place.described());
     if memory.place != target {
+        let known = Arc::clone(&memory.known);
         let Memory { served, purging, last, .. } = *memory;
-        *memory = Memory { served, purging, last, place: target.clone(), ..Memory::default() };
+        *memory = Memory { served, purging, last, known, place: target.clone(), ..Memory::default() };
     }
     let Some(Purging { hours, snapshots }) = memory.purging else { return memory.wrong(None) };
     let folder = folders.data.join("version-2");
-    let volume = folder.clone();
-    let filling = on_a_thread(move || is_filling(&volume)).await.unwrap_or_default();
+    let (volume, known) = (folder.clone(), Arc::clone(&memory.known));
+    let filling = on_a_thread(move || is_filling(&volume, &known)).await.unwrap_or_default();
     if !filling && memory.last.is_some_and(|last| last.elapsed() < pace.hour.saturating_mul(hours)) {
         return;
     }
@@ -118,7 +123,9 @@ async fn look(
     let ships = config.is_some_and(|config| config.members.contains(&member.id));
     let duty = if ships { Duty::Ships { archived, epoch } } else { Duty::Nothing };
     let keep = usize::try_from(snapshots).unwrap_or(usize::MAX);
-    let done = on_a_thread(move || round(&folder, keep, duty, room(&folder))).await.map_err(|error| error.to_string());
+    let known = Arc::clone(&memory.known);
+    let done = on_a_thread(move || round(&folder, keep, duty, room(&folder), &known)).await;
+    let done = done.map_err(|error| error.to_string());
     let archived = archived.map(|segment| segment.last);
     memory.reached(archived);
     match done.and_then(|done| done) {
@@ -197,8 +204,8 @@ struct Done {
 }
 
 /// Deletes what the rule names. Where one file cannot be deleted, the later ones stay.
-fn round(folder: &Path, keep: usize, duty: Duty, room: Option<Room>) -> Result<Done, String> {
-    let mut files = files(folder)?;
+fn round(folder: &Path, keep: usize, duty: Duty, room: Option<Room>, known: &Known) -> Result<Done, String> {
+    let mut files = files(folder, known)?;
     let planned = purge(&files, keep, duty, room);
     // Only what would be given up is worth the reading: it is named exactly.
     let lost: BTreeSet<_> = planned.goes.iter().filter(|going| going.lost.is_some()).map(|going| &going.path).collect();
@@ -226,16 +233,19 @@ fn round(folder: &Path, keep: usize, duty: Duty, room: Option<Room>) -> Result<D
     Ok(done)
 }
 
-/// Deletes a regular file, and nothing else of that name.
+/// Deletes a regular file, and nothing else of that name. What somebody else has deleted meanwhile is gone.
 fn delete(path: &Path) -> io::Result<()> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+    let done = fs::symlink_metadata(path).and_then(|metadata| {
+        if metadata.is_file() { fs::remove_file(path) } else { Err(io::Error::other("it is no regular file")) }
+    });
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
-    fs::remove_file(path)
 }
 
 /// All logs and snapshots of a data folder; nothing where there are none.
-fn files(folder: &Path) -> Result<Files, String> {
+fn files(folder: &Path, known: &Known) -> Result<Files, String> {
     let found = match MemberFiles::find(&folder.to_string_lossy()) {
         Err(DiskError::Missing(_) | DiskError::Unused(_)) => return Ok(Files::default()),
         found => found.map_err(|error| error.to_string())?,
@@ -246,11 +256,13 @@ fn files(folder: &Path) -> Result<Files, String> {
     let named = |files: Vec<DataFile>| files.into_iter().filter_map(|file| Some((file.path, file.zxid?)));
     let logs = named(found.logs).map(|(path, first)| Ok(Log { bytes: taken(&path)?, path, first, last: None }));
     let snapshots = named(found.snapshots).map(|(path, zxid)| {
-        let whole = whole(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let whole = known.whole(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let torn = !whole && fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(is_left);
         Ok(Snapshot { bytes: taken(&path)?, path, zxid, whole, torn })
     });
-    Ok(Files { logs: logs.collect::<Result<_, String>>()?, snapshots: snapshots.collect::<Result<_, String>>()? })
+    let snapshots = snapshots.collect::<Result<Vec<_>, String>>()?;
+    known.only(|path| snapshots.iter().any(|snapshot| snapshot.path == path));
+    Ok(Files { logs: logs.collect::<Result<_, String>>()?, snapshots })
 }
 
 /// Whether nobody has written to a file for a while.
@@ -268,8 +280,8 @@ fn taken(path: &Path) -> Result<u64, String> {
 }
 
 /// Whether a volume has too little room for its server.
-fn is_filling(folder: &Path) -> bool {
-    let newest = files(folder).map_or(0, |files| files.newest());
+fn is_filling(folder: &Path, known: &Known) -> bool {
+    let newest = files(folder, known).map_or(0, |files| files.newest());
     room(folder).is_some_and(|room| room.lacks(newest) > 0)
 }
 
@@ -291,25 +303,6 @@ fn last(path: &Path) -> Option<Zxid> {
             ScanItem::Unpackable(_) | ScanItem::Purged => return None,
         }
     }
-}
-
-/// Whether ZooKeeper counts a snapshot (`SnapStream.isValidSnapshot`): by its last bytes, or the first of a packed one.
-fn whole(path: &Path) -> io::Result<bool> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    let mut file = fs::File::open(path)?;
-    let (from, bytes): (_, &[u8]) = match path.extension().and_then(|end| end.to_str()) {
-        Some("gz") => (SeekFrom::Start(0), &[0x1f, 0x8b]),
-        Some("snappy") => (SeekFrom::Start(0), b"\x82SNAPPY\0"),
-        // The path that ends the walk through the tree.
-        _ => (SeekFrom::End(-5), b"\0\0\0\x01/"),
-    };
-    if file.metadata()?.len() < 10 {
-        return Ok(false);
-    }
-    file.seek(from)?;
-    let mut found = vec![0; bytes.len()];
-    file.read_exact(&mut found)?;
-    Ok(found == bytes)
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@
 //! (`gate`). A snapshot that stays keeps the log behind it, so that each one can be replayed, and snapshots go before the log, oldest
 //! first.
 //!
-//! **Serving comes first.** With less than a tenth of the volume free (where the condition `Warning` begins to say `VolumeFilling`), or
-//! less than the next snapshot needs, what is kept beyond the floor goes, oldest first, and no more than is needed: a server ends when it
-//! cannot write, and without the next snapshot nothing else becomes free. What a full volume broke off goes first. Snapshots go before logs: without one, the end of an
+//! **Serving comes first.** With less than a tenth of the volume free, or 4 GiB if that is less, or less than the next snapshot needs, what
+//! is kept beyond the floor goes, oldest first, and no more than is needed: a server ends when it
+//! cannot write, and without the next snapshot nothing else becomes free. The floor is then that of three snapshots, also where more are
+//! to stay: with ten of them a server whose log was archived to the end did not start any more. What a full volume broke off goes first. Snapshots go before logs: without one, the end of an
 //! epoch may stay unproved; without a log its transactions are gone. What is lost to the archive is named.
 //!
 //! What is not known keeps: how far the archive reaches, how much is free.
@@ -23,6 +24,9 @@ use zookeeper_files::ids::{Zxid, ZxidRange};
 
 /// ZooKeeper keeps no fewer snapshots either.
 pub const LEAST: usize = 3;
+/// In bytes: a tenth of a large volume is more than any server needs. On one of 3 TiB that others filled, 284 GiB were free, and what was
+/// not archived went for the sake of some KiB.
+const ENOUGH: u64 = 4 << 30;
 
 /// A log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,18 +107,20 @@ pub struct Purge {
 }
 
 impl Room {
-    /// What has to become free: a tenth, or room for the next snapshot, which is a little larger than the newest one. A larger one than a
+    /// What has to become free: a tenth, but no more than 4 GiB, or room for the next snapshot, which is a little larger than the newest one. A larger one than a
     /// third of the volume would never fit beside those that stay.
     pub fn lacks(self, snapshot: u64) -> u64 {
         let next = (snapshot + snapshot / 4).min(self.size / 3);
-        (self.size / 10).max(next).saturating_sub(self.free)
+        (self.size / 10).min(ENOUGH).max(next).saturating_sub(self.free)
     }
 }
 
-/// What goes of a member's files, of which the newest `keep` snapshots stay.
+/// What goes of a member's files, of which the newest `keep` snapshots stay while there is room for them.
 pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purge {
     let lacks = room.map_or(0, |room| room.lacks(files.newest()));
-    let mark = files.mark(keep);
+    // So many snapshots and logs would go if nothing had to be archived and there was room.
+    let (wanted, ends) = files.mark(keep).map_or((0, 0), |mark| (files.before(mark), files.begins(mark)));
+    let mark = files.mark(if lacks > 0 { LEAST } else { keep });
     // What a full volume broke off, again at each start of the server, is of no use to anybody.
     let (mut broken, mut freed) = (Vec::new(), 0);
     for snapshot in files.snapshots.iter().filter(|snapshot| snapshot.torn) {
@@ -125,8 +131,8 @@ pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purg
     }
     let lacks = lacks.saturating_sub(freed);
     let Some(mark) = mark else { return Purge { goes: broken, kept: 0 } };
-    let below = files.snapshots.partition_point(|snapshot| snapshot.zxid < mark);
-    let needless = files.needless(duty).min(below);
+    let below = files.before(mark);
+    let needless = files.needless(duty).min(wanted);
     // The fewest snapshots with which enough goes, or all.
     let steps = (needless..=below).map(|snapshots| files.without(snapshots, mark, duty));
     let mut step = Step::default();
@@ -149,8 +155,12 @@ pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purg
         .enumerate()
         .map(|(at, log)| Going { path: log.path.clone(), lost: files.unarchived(at, duty) });
     let goes = broken.into_iter().chain(snapshots).chain(logs).collect();
-    let logs = files.logs[lost..floor.max(lost)].iter().map(|log| log.bytes);
-    let kept = files.snapshots[step.snapshots..below].iter().map(|snapshot| snapshot.bytes).chain(logs).sum();
+    let logs = files.logs[lost..ends.max(lost)].iter().map(|log| log.bytes);
+    let kept = files.snapshots[step.snapshots..wanted.max(step.snapshots)]
+        .iter()
+        .map(|snapshot| snapshot.bytes)
+        .chain(logs)
+        .sum();
     Purge { goes, kept }
 }
 
@@ -173,6 +183,11 @@ impl Files {
     fn mark(&self, keep: usize) -> Option<Zxid> {
         let whole = self.snapshots.iter().rev().filter(|snapshot| snapshot.whole);
         whole.map(|snapshot| snapshot.zxid).nth(keep.max(LEAST) - 1)
+    }
+
+    /// How many snapshots are older than this one.
+    fn before(&self, mark: Zxid) -> usize {
+        self.snapshots.partition_point(|snapshot| snapshot.zxid < mark)
     }
 
     /// How many snapshots prove nothing to the gate.

@@ -106,21 +106,26 @@ fn lacks(files: &Files, path: &PathBuf, duty: Duty) -> Option<ZxidRange> {
     (first <= last).then_some(ZxidRange { first, last })
 }
 
+/// So many snapshots stay: three, where there is no room for more.
+fn kept(files: &Files, keep: usize, room: Option<Room>) -> usize {
+    if room.is_some_and(|room| room.lacks(files.newest()) > 0) { LEAST } else { keep }
+}
+
 proptest! {
     #[test]
     fn nothing_goes_that_zookeeper_itself_would_keep(
         files in files(), keep in 0_usize..6, duty in duty(), room in room(),
     ) {
         let purge = purge(&files, keep, duty, room);
-        prop_assert!(gone(&purge).is_disjoint(&floor(&files, keep)), "{purge:?}");
+        prop_assert!(gone(&purge).is_disjoint(&floor(&files, kept(&files, keep, room))), "{purge:?}");
         let whole = files.snapshots.iter().rfind(|snapshot| !snapshot.torn);
         let newest = [files.logs.last().map(|log| &log.path), whole.map(|snapshot| &snapshot.path)];
         prop_assert!(purge.goes.iter().all(|going| !newest.contains(&Some(&going.path))));
     }
 
     #[test]
-    fn a_member_that_ships_nothing_purges_as_zookeeper_does(files in files(), keep in 3_usize..6, room in room()) {
-        let purge = purge(&files, keep, Duty::Nothing, room);
+    fn a_member_that_ships_nothing_purges_as_zookeeper_does_while_there_is_room(files in files(), keep in 3_usize..6) {
+        let purge = purge(&files, keep, Duty::Nothing, None);
         let whole = files.snapshots.iter().filter(|snapshot| snapshot.whole).count();
         prop_assume!(whole >= keep);
         let all: BTreeSet<_> = files.logs.iter().map(|log| log.path.clone()).chain(files.snapshots.iter().map(|snapshot| snapshot.path.clone())).collect();
@@ -187,6 +192,7 @@ proptest! {
         let torn = |path: &PathBuf| files.snapshots.iter().any(|snapshot| snapshot.torn && snapshot.path == *path);
         let snapshots = &purge.goes[..purge.goes.len() - logs];
         // Below the oldest that stays, a torn one goes like any other; above it, before all others.
+        let keep = kept(&files, keep, room);
         let whole = files.snapshots.iter().rev().filter(|snapshot| snapshot.whole).nth(keep - 1);
         let above = |path: &PathBuf| {
             let zxid = files.snapshots.iter().find(|snapshot| snapshot.path == *path).map(|snapshot| snapshot.zxid);
@@ -203,8 +209,11 @@ proptest! {
     fn serving_comes_first_where_the_volume_fills(files in files(), keep in 3_usize..6, duty in duty(), free in 0_u64..200) {
         let room = Room { size: 2000, free };
         let purge = purge(&files, keep, duty, Some(room));
-        let whole = files.snapshots.iter().filter(|snapshot| snapshot.whole).count();
-        prop_assert!(bytes(&files, &purge.goes) >= room.lacks(files.newest()) || purge.kept == 0 || whole < keep, "{purge:?}");
+        let needed = floor(&files, kept(&files, keep, Some(room)));
+        let (logs, snapshots) = (files.logs.iter().map(|log| &log.path), files.snapshots.iter().map(|snapshot| &snapshot.path));
+        let gone = gone(&purge);
+        let all = logs.chain(snapshots).all(|path| needed.contains(path) || gone.contains(path));
+        prop_assert!(bytes(&files, &purge.goes) >= room.lacks(files.newest()) || all, "{purge:?}");
     }
 
     #[test]
@@ -213,10 +222,13 @@ proptest! {
     ) {
         let once = purge(&files, keep, duty, room);
         prop_assert_eq!(gone(&once).len(), once.goes.len());
+        // With fewer snapshots than are to stay, nothing is said to be kept.
+        let calm = kept(&files, keep, room) == keep;
         let freed = bytes(&files, &once.goes);
         let room = room.map(|room| Room { free: room.free + freed, ..room });
         let again = purge(&left(&files, &once, once.goes.len()), keep, duty, room);
-        prop_assert_eq!((again.goes, again.kept), (vec![], once.kept));
+        prop_assert_eq!(again.goes, vec![]);
+        prop_assert!(!calm || again.kept == once.kept);
     }
 
     /// A crash in the middle leaves what the next round takes.
@@ -229,7 +241,10 @@ proptest! {
         let freed = bytes(&files, &whole.goes[..done]);
         let room = room.map(|room| Room { free: room.free + freed, ..room });
         let rest = purge(&left(&files, &whole, done), keep, duty, room);
-        prop_assert_eq!(&rest.goes[..], &whole.goes[done..]);
+        // What only goes for want of room stays once there is some.
+        prop_assert!(whole.goes[done..].starts_with(&rest.goes), "{rest:?} of {:?}", &whole.goes[done..]);
+        let lacks = room.is_some_and(|room| room.lacks(files.newest()) > 0);
+        prop_assert!(!lacks || rest.goes.len() == whole.goes.len() - done, "{rest:?} of {:?}", &whole.goes[done..]);
     }
 
     /// Whatever goes, in whichever order it is broken off: no snapshot is left whose log is gone.
@@ -321,6 +336,30 @@ fn a_log_goes_once_the_archive_has_its_last_transaction() {
         (vec!["log.100000001".to_owned()], None),
         "it is archived"
     );
+}
+
+/// With ten snapshots, as the pages of some clients advise, a server ended for good though all of its log was archived.
+#[test]
+fn where_there_is_no_room_three_snapshots_are_enough_however_many_are_to_stay() {
+    let files = hundreds();
+    for duty in [Duty::Nothing, Duty::Ships { archived: Some(segment(at(1, 600), 9)), epoch: Some(1) }] {
+        let goes = |free| names(&purge(&files, 10, duty, Some(Room { size: 1000, free })));
+        assert_eq!(goes(100), Vec::<String>::new(), "{duty:?}");
+        // No more than is needed, and the oldest first.
+        assert_eq!(goes(90), ["snapshot.100000000"], "{duty:?}");
+        assert_eq!(goes(60)[..3], ["snapshot.100000000", "snapshot.100000064", "snapshot.1000000c8"], "{duty:?}");
+        assert_eq!(goes(0).len(), 5, "{duty:?}");
+    }
+}
+
+/// A disk that others fill is never short of what one server needs.
+#[test]
+fn of_a_large_volume_no_tenth_has_to_be_free() {
+    let (gib, files) = (1_u64 << 30, hundreds());
+    let ships = Duty::Ships { archived: None, epoch: Some(1) };
+    let goes = |free| purge(&files, 3, ships, Some(Room { size: 3 << 40, free })).goes.len();
+    assert_eq!((goes(284 * gib), goes(4 * gib)), (0, 0));
+    assert!(goes(4 * gib - 1) > 0);
 }
 
 #[test]
