@@ -35,12 +35,13 @@ impl Archiving {
     /// What it says now; `None` where this member archives nothing.
     pub fn state(&self) -> Option<ArchiveState> {
         let state = self.shipped()?;
-        let Purged { given_up, unarchived, trouble } =
-            self.purged.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let trouble = trouble.map(|why| format!("its logs are not purged: {why}"));
-        let words: Vec<_> = state.words.into_iter().chain(trouble).collect();
-        let words = (!words.is_empty()).then(|| words.join("; "));
-        Some(ArchiveState { words, given_up, unarchived, ..state })
+        let purged = self.purged.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ArchiveState { given_up: purged.given_up, unarchived: purged.unarchived, ..state })
+    }
+
+    /// Why nothing is purged, whether or not this member archives.
+    pub fn unpurged(&self) -> Option<String> {
+        self.purged.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
     /// The same without what the purge says.

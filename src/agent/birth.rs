@@ -74,6 +74,7 @@ mod tests {
             stalled: None,
             still: None,
             archive: None,
+            unpurged: None,
         }
     }
 

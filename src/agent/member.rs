@@ -96,7 +96,8 @@ impl Member {
         if !matches!(server, ServerState::Serving(_)) {
             disk.outdated = disk.outdated.or(late);
         }
-        Ok(MemberTruth { id: self.id, disk, server, stalled, still, archive: self.archiving.state() })
+        let (archive, unpurged) = (self.archiving.state(), self.archiving.unpurged());
+        Ok(MemberTruth { id: self.id, disk, server, stalled, still, archive, unpurged })
     }
 
     /// What the server says, if that is no older than `moment`.

@@ -31,6 +31,9 @@ pub struct MemberTruth {
     /// What it has shipped to the ensemble's archive, if it is one of those that ship.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveState>,
+    /// Why its agent, which is to, deletes none of its old logs and snapshots.
+    #[serde(default, deserialize_with = "bounded::optional", skip_serializing_if = "Option::is_none")]
+    pub unpurged: Option<String>,
 }
 
 /// What a member's agent says of the archive.

@@ -17,6 +17,7 @@ pub fn warning(view: &View<'_>) -> Option<UntimedCondition> {
         taken_up(view, desired),
         volume::warning(view),
         filling(view, desired),
+        unpurged(view),
         last_copy(desired),
         ephemeral_limit(desired),
         service::warning(view),
@@ -109,6 +110,16 @@ fn filling(view: &View<'_>, desired: &Desired) -> Option<Reason> {
         told.join(", ")
     );
     Some(Reason::new("VolumeFilling", message))
+}
+
+/// Whose volume fills up, since nobody deletes anything there: the server does not, and its agent cannot.
+fn unpurged(view: &View<'_>) -> Option<Reason> {
+    let said = view.pods().filter_map(|(id, member, _)| {
+        let why = member.report?.unpurged.as_ref()?;
+        Some(format!("member {id} deletes none of its old logs and snapshots, and its volume fills up: {why}"))
+    });
+    let said: Vec<_> = said.collect();
+    (!said.is_empty()).then(|| Reason::new("NotPurged", said.join("; ")))
 }
 
 /// The risk of two voters: ZooKeeper needs both, and ignores the vote of a server with an empty database.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::archive::{PURGE_INTERVAL, SNAP_RETAIN_COUNT};
+use crate::model::desired::Storage;
+use crate::model::quantity;
 use crate::settings;
 
 /// The defaults, unless the user sets something else.
@@ -22,14 +24,42 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("jute.maxbuffer.extrasize", "67108864"),
 ];
 
+/// After so many KiB of log a server writes a snapshot and begins another log. The log behind the newest three snapshots stays, whoever
+/// purges.
+const LOG_LIMIT: &str = "snapSizeLimitInKb";
+/// So many of them have room on a volume: three and the one that is written, beside the snapshots.
+const LOGS: u64 = 16;
+/// In KiB: a log takes as much from the beginning.
+const LEAST_LOG: u64 = 64 << 10;
+/// In KiB: ZooKeeper's own limit. It fills a volume of 10 GiB before there are three snapshots.
+const OWN_LIMIT: u64 = 4 << 20;
+
+/// The limit of a log on a volume of so many bytes, in KiB, where it is not ZooKeeper's own.
+fn log_limit(volume: u64) -> Option<u64> {
+    let limit = (volume / 1024 / LOGS).max(LEAST_LOG);
+    (limit < OWN_LIMIT).then_some(limit)
+}
+
+/// How large a member's volume is to be, in bytes; nothing where it has no limit.
+pub fn volume(storage: &Storage) -> Option<u64> {
+    match storage {
+        Storage::Claim { size, .. } => quantity::bytes(size),
+        Storage::Ephemeral { limit } => quantity::bytes(limit.as_ref()?),
+    }
+}
+
 /// The text of zoo.cfg, sorted by key. A default that a flag overrides is left out: ZooKeeper would prefer the line to
 /// the flag. Where there is an archive, the agent purges and the server does not: it would delete logs that are not archived.
-pub fn static_config(user: &BTreeMap<String, String>, flags: &[String], archived: bool) -> String {
+pub fn static_config(user: &BTreeMap<String, String>, flags: &[String], archived: bool, volume: Option<u64>) -> String {
     let mut keys = BTreeMap::new();
     let flagged = |key: &str| flags.iter().any(|flag| settings::sets(flag, key));
+    let limit = volume.and_then(log_limit).map(|limit| limit.to_string());
     let defaults = DEFAULTS.iter().filter(|(key, _)| !flagged(key));
     for (key, value) in defaults.chain(settings::ticks(user)).copied().chain(settings::least()) {
         keys.insert(key, value);
+    }
+    if let Some(limit) = limit.as_ref().filter(|_| !flagged(LOG_LIMIT)) {
+        keys.insert(LOG_LIMIT, limit);
     }
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     // They were refused before; here they win anyway.
@@ -75,7 +105,7 @@ mod tests {
     }
 
     fn assert_survives(user: &BTreeMap<String, String>, backwards: bool) {
-        let mut file = static_config(user, &[], false).into_bytes();
+        let mut file = static_config(user, &[], false, None).into_bytes();
         for _ in 0..3 {
             let read = load(&file);
             for (key, value) in user {
@@ -111,7 +141,7 @@ mod tests {
             for value in ["1", "7000", "yes", "true", "text"] {
                 let settled = settled(&name, value);
                 if told_that_it_is_dropped(&settled) {
-                    let read = load(static_config(&settled.config, &[], false).as_bytes());
+                    let read = load(static_config(&settled.config, &[], false, None).as_bytes());
                     let anew = load(&written_anew(&read, false));
                     assert!(read.contains_key(&name) && !anew.contains_key(&name), "{name} is not dropped");
                     dropped.push(name.clone());
@@ -135,9 +165,29 @@ mod tests {
     #[test]
     fn the_users_keys_replace_defaults_and_never_what_the_operator_owns() {
         let user = [("tickTime", "1000"), ("dataDir", "/etc"), ("snapCount", "5")];
-        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), &[], false);
+        let text = static_config(&user.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), &[], false, None);
         assert!(text.contains("tickTime=1000\n") && text.contains("snapCount=5\n") && text.contains("dataDir=/data\n"));
         assert_eq!(text.matches("dataDir=").count(), 1);
+    }
+
+    /// A tree of 9 MB and large writes: one log of 1,088 MB filled a volume of a gigabyte, and no server started any more.
+    #[test]
+    fn several_logs_have_room_on_a_volume_unless_the_user_says_how_large_one_may_be() {
+        let gib = 1_u64 << 30;
+        let line = |user: &[(&str, &str)], flags: &[&str], volume| {
+            let user = user.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            let text = static_config(&user, &flags, false, volume);
+            text.lines().find_map(|line| line.strip_prefix("snapSizeLimitInKb=").map(str::to_owned))
+        };
+        for (volume, limit) in
+            [(1, Some("65536")), (10, Some("655360")), (63, Some("4128768")), (64, None), (1000, None)]
+        {
+            assert_eq!(line(&[], &[], Some(volume * gib)).as_deref(), limit, "{volume} GiB");
+        }
+        assert_eq!(line(&[], &[], None), None);
+        assert_eq!(line(&[("snapSizeLimitInKb", "-1")], &[], Some(gib)).as_deref(), Some("-1"));
+        assert_eq!(line(&[], &["-Dzookeeper.snapSizeLimitInKb=7"], Some(gib)), None);
     }
 
     /// After an outage of the store the archive had a gap, although the disk had room.
@@ -145,7 +195,7 @@ mod tests {
     fn where_there_is_an_archive_no_server_purges_whatever_the_user_says() {
         for user in [&[][..], &[("autopurge.purgeInterval", "24"), ("autopurge.snapRetainCount", "5")]] {
             let user = user.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            let lines = |archived| static_config(&user, &[], archived);
+            let lines = |archived| static_config(&user, &[], archived, None);
             let (with, without) = (lines(true), lines(false));
             assert!(with.contains("autopurge.purgeInterval=0\n"), "{with}");
             let other = |text: &str| {
@@ -159,8 +209,12 @@ mod tests {
     #[test]
     fn who_counts_in_ticks_gets_those_of_the_sample_and_who_does_not_the_same_times_in_shorter_ones() {
         let times = |keys: &[(&str, &str)]| {
-            let text =
-                static_config(&keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(), &[], false);
+            let text = static_config(
+                &keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                &[],
+                false,
+                None,
+            );
             let number = |key: &str| {
                 let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
                 line.map(|value| value.parse::<u32>().unwrap())
@@ -185,7 +239,7 @@ mod tests {
                 let flags = [format!("-Dzookeeper.{name}={value}")];
                 let asked = UserSettings { config: &BTreeMap::new(), flags: &flags, version: "3.9.5", replicas: 3 };
                 let Ok(settled) = check(asked) else { continue };
-                let text = static_config(&settled.config, &settled.flags, false);
+                let text = static_config(&settled.config, &settled.flags, false, None);
                 let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
                 assert!(line.is_none_or(|line| line == value), "{name}: the flag says {value}, and zoo.cfg {line:?}");
             }

@@ -80,7 +80,8 @@ pub(crate) const SEAL: &str = "menagerie.dev/rendered";
 
 /// What the zoo.cfg of all members has in common.
 fn static_lines(desired: &Desired) -> String {
-    config::static_config(&desired.config, &desired.jvm_flags, desired.archive.is_some())
+    let volume = config::volume(&desired.storage);
+    config::static_config(&desired.config, &desired.jvm_flags, desired.archive.is_some(), volume)
 }
 
 /// What members find in their `ConfigMap`.

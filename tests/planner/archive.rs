@@ -582,3 +582,23 @@ fn more_copies_are_made_by_the_first_and_of_fewer_the_last_go() {
     world.settle();
     assert_eq!(told(&world), [1]);
 }
+
+/// Of a member that does not archive nobody heard it: the status said that nothing is wrong.
+#[test]
+fn whoever_cannot_purge_is_named_whether_or_not_it_archives() {
+    let mut seen = archived().seen();
+    let warning = |seen: &Observation| plan(seen).conditions.into_iter().find(|condition| condition.name == "Warning");
+    assert_eq!(warning(&seen), None);
+    for id in [1, 3] {
+        let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(id)) else { panic!() };
+        truth.unpurged = Some(format!("cannot delete snapshot.{id}: Permission denied"));
+    }
+    let said = warning(&seen).unwrap();
+    assert_eq!(said.reason, "NotPurged");
+    let of = |id: u32| {
+        format!(
+            "member {id} deletes none of its old logs and snapshots, and its volume fills up: cannot delete snapshot.{id}: Permission denied"
+        )
+    };
+    assert_eq!(said.message, format!("{}; {}", of(1), of(3)));
+}

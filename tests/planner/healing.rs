@@ -39,7 +39,15 @@ fn elects(seen: &mut Observation, seat: Seat, seconds: u64) {
     let server = ServerState::Waiting { phase: "election".into(), version: None };
     seen.members.insert(
         id,
-        Fact::Known(MemberTruth { id, disk, server, stalled: Some(seconds), still: Some(seconds), archive: None }),
+        Fact::Known(MemberTruth {
+            id,
+            disk,
+            server,
+            stalled: Some(seconds),
+            still: Some(seconds),
+            archive: None,
+            unpurged: None,
+        }),
     );
     let now = seen.now;
     let pod = pod(seen, seat.ordinal);
@@ -235,7 +243,15 @@ fn misled(outdated: Option<&str>) -> Observation {
     let identity = seen.charter.as_ref().map(|charter| charter.identity.clone());
     let disk = DiskState { identity, outdated: outdated.map(str::to_owned), ..DiskState::default() };
     let server = ServerState::Waiting { phase: "election".into(), version: None };
-    let truth = MemberTruth { id: ServerId(1), disk, server, stalled: Some(20), still: Some(20), archive: None };
+    let truth = MemberTruth {
+        id: ServerId(1),
+        disk,
+        server,
+        stalled: Some(20),
+        still: Some(20),
+        archive: None,
+        unpurged: None,
+    };
     seen.members.insert(ServerId(1), Fact::Known(truth));
     let now = seen.now;
     let pod = pod(&mut seen, 0);

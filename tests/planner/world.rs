@@ -419,6 +419,7 @@ impl World {
             stalled: None,
             still: None,
             archive: None,
+            unpurged: None,
         })
     }
 

@@ -336,6 +336,7 @@ impl Answer {
             // A server of this model receives, or does nothing at all.
             still: self.still,
             archive: None,
+            unpurged: None,
             server: self.server.as_ref().map_or_else(silent, |server| server.truth(self.identity.as_deref())),
         }
     }
