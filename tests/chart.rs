@@ -403,8 +403,20 @@ fn the_examples_are_valid() {
             assert!(restore.is_ok_and(|restore| restore.spec.dry_run.is_none()), "an example changes nothing at once");
             continue;
         }
+        // Beside an ensemble stand what it needs, and who reads it.
+        let parts = yaml.split("\n---\n").collect::<Vec<_>>();
+        let yaml = parts.iter().find(|part| part.contains("kind: ZooKeeperEnsemble")).expect("an ensemble");
+        for part in parts.iter().filter(|part| *part != yaml) {
+            let part: serde_json::Value = serde_saphyr::from_str(part).map_err(wrong).unwrap_or_default();
+            let read = match part["kind"].as_str() {
+                Some("Secret") => serde_json::from_value::<k8s_openapi::api::core::v1::Secret>(part).err(),
+                Some("Pod") => serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(part).err(),
+                kind => panic!("{}: {kind:?}", file.display()),
+            };
+            assert!(read.is_none(), "{}: {read:?}", file.display());
+        }
         let ensemble: ZooKeeperEnsemble =
-            serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         assert!(ensemble.metadata.name.is_some() && ensemble.metadata.namespace.is_none());
         Desired::from_spec(&ensemble.spec).unwrap_or_else(|invalid| panic!("{}: {invalid}", file.display()));
     }

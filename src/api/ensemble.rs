@@ -40,6 +40,7 @@ use super::status::EnsembleStatus;
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "The oldest version of ZooKeeper that a member runs"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader"),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(name = "Archive", type_ = "string", json_path = r#".status.conditions[?(@.type=="ContinuousArchiving")].reason"#, description = "Whether what is committed is archived, or why not; nothing without an archive"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Wanted", type_ = "string", json_path = ".spec.version", priority = 1, description = "The version of ZooKeeper that is asked for"),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoints.client", priority = 1),
