@@ -58,6 +58,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/restore/plan_file.rs", RESTORES),
     ("src/restore/reason.rs", RESTORES),
     ("src/restore/scope.rs", RESTORES),
+    ("src/restore/undo.rs", RESTORES),
     ("src/restore/wanted.rs", RESTORES),
     (
         "src/restore",

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use zookeeper_files::ids::Zxid;
 
 use crate::restore::acl::{ADMIN, Acl, CREATE, DELETE, READ, WRITE};
 use crate::restore::hash::{Digest, Sum};
@@ -16,6 +17,7 @@ use crate::restore::operation::{Kind, Operation, Turn, sum_acl};
 use crate::restore::options::{Access, Existing, Lineage, Options, OptionsError};
 use crate::restore::reason::{Note, Reason, Skipped};
 use crate::restore::scope::parent;
+use crate::restore::undo::Left;
 use crate::restore::wanted::{Wanted, WantedZnode};
 
 /// How much of what.
@@ -57,10 +59,12 @@ pub struct Plan {
 /// Plans how what is there becomes what is wanted.
 pub fn plan(wanted: &Wanted, live: &Live, options: &Options) -> Result<Plan, OptionsError> {
     options.check()?;
-    if matches!(options.existing, Existing::KeepNewer { .. })
-        && let Some(path) = shown_other(wanted, live)
+    if let (Existing::KeepNewer { .. } | Existing::Undo { .. }, Some(path)) =
+        (options.existing, shown_other(wanted, live))
     {
-        return Err(OptionsError::ShownOther { path });
+        let undoes = matches!(options.existing, Existing::Undo { .. });
+        let error = if undoes { OptionsError::UndoesShownOther { path } } else { OptionsError::ShownOther { path } };
+        return Err(error);
     }
     let mut planner = Planner { wanted, live, options: *options, ..Planner::empty(wanted, live) };
     for (path, znode) in &wanted.znodes {
@@ -73,10 +77,15 @@ pub fn plan(wanted: &Wanted, live: &Live, options: &Options) -> Result<Plan, Opt
 
 /// A znode that the same transaction created at another time: two histories.
 fn shown_other(wanted: &Wanted, live: &Live) -> Option<String> {
-    let differs = |(path, znode): (&String, &WantedZnode)| {
-        live.znodes.get(path).filter(|now| now.czxid == znode.czxid && now.ctime != znode.ctime).map(|_| path.clone())
+    let before = wanted.znodes.iter().map(|(path, znode)| (path, znode.czxid, znode.ctime));
+    let after = wanted.left.iter().filter_map(|(path, left)| match left {
+        Left::Gone => None,
+        Left::There(znode) => Some((path, znode.czxid, znode.ctime)),
+    });
+    let differs = |(path, czxid, ctime): (&String, Zxid, i64)| {
+        live.znodes.get(path).filter(|now| now.czxid == czxid && now.ctime != ctime).map(|_| path.clone())
     };
-    wanted.znodes.iter().find_map(differs)
+    before.chain(after).find_map(differs)
 }
 
 /// What a parent is for its children, once it was planned.
@@ -130,6 +139,21 @@ impl<'a> Planner<'a> {
         self.skipped.push(Skipped { path: path.to_owned(), reason });
     }
 
+    fn undoes(&self) -> bool {
+        matches!(self.options.existing, Existing::Undo { .. })
+    }
+
+    /// Why an undo leaves a znode that differs from what it was before.
+    fn not_as_left(&self, path: &str, znode: &WantedZnode, now: &LiveZnode, data: bool) -> Option<Reason> {
+        let Existing::Undo { of } = self.options.existing else { return None };
+        match self.wanted.left.get(path) {
+            Some(Left::There(left)) if left.is_still_or_half_undone(of, now, data, znode.acl.as_ref()) => {
+                (left.kind != znode.kind).then_some(Reason::OtherKind)
+            }
+            _ => Some(Reason::ChangedSince),
+        }
+    }
+
     /// Parents come before their children in the order of the map.
     fn visit(&mut self, path: &'a str, znode: &'a WantedZnode) {
         let live = self.live;
@@ -137,6 +161,10 @@ impl<'a> Planner<'a> {
             (Some(now), _) => self.existing(path, znode, now),
             (None, Kind::Ephemeral) => {
                 self.skip(path, Reason::Ephemeral);
+                Standing::None
+            }
+            (None, _) if self.undoes() && self.wanted.left.get(path) != Some(&Left::Gone) => {
+                self.skip(path, Reason::ChangedSince);
                 Standing::None
             }
             (None, kind) => self.missing(path, znode, kind),
@@ -202,8 +230,10 @@ impl<'a> Planner<'a> {
         let hidden = now.acl.is_hidden(self.options.access);
         let acl = znode.acl.as_ref().filter(|acl| **acl != now.acl && !hidden);
         let mut then = self.open_or_closed(&now.acl);
-        let hindrance = self.hindrance_to_change(znode, now, data, acl);
+        let hindrance =
+            self.not_as_left(path, znode, now, data).or_else(|| self.hindrance_to_change(znode, now, data, acl));
         match self.options.existing {
+            Existing::Undo { .. } if hindrance == Some(Reason::OtherKind) => self.skip(path, Reason::OtherKind),
             _ if !data && acl.is_none() => match (hidden, &znode.acl) {
                 (true, _) => self.skip(path, Reason::HiddenAcl),
                 (false, None) => self.skip(path, Reason::UnknownAcl),
@@ -212,10 +242,10 @@ impl<'a> Planner<'a> {
             Existing::Keep => self.skip(path, Reason::Kept),
             // An ACL that is set leaves no zxid in the znode: of that alone nobody knows whether it is newer.
             Existing::KeepNewer { than } if data && now.mzxid > than => self.skip(path, Reason::Newer),
-            Existing::KeepNewer { .. } | Existing::Overwrite if hindrance.is_some() => {
+            Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. } if hindrance.is_some() => {
                 self.skipped.extend(hindrance.map(|reason| Skipped { path: path.to_owned(), reason }));
             }
-            Existing::KeepNewer { .. } | Existing::Overwrite => {
+            Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. } => {
                 if let Some(acl) = acl {
                     let turn = self.turn(acl, now);
                     if turn == Turn::Before {
@@ -284,21 +314,40 @@ impl<'a> Planner<'a> {
                 continue;
             }
             self.counts.extra += 1;
-            if !self.options.delete_extra {
+            if !self.options.delete_extra && !self.undoes() {
                 continue;
             }
             let Some(above) = parent(path) else { continue };
-            if now.ephemeral {
-                self.skip(path, Reason::ExtraEphemeral);
-            } else if let Some(reason) = self.hindrance_to_delete_below(above) {
+            if let Some(reason) = self.reason_to_stay(path, now, gone.get(path.as_str()).copied().unwrap_or(0)) {
                 self.skip(path, reason);
-            } else if gone.get(path.as_str()).copied().unwrap_or(0) != now.children {
-                self.skip(path, Reason::ExtraWithChildren);
             } else {
                 *gone.entry(above).or_insert(0) += 1;
                 let LiveZnode { version, czxid, mzxid, .. } = *now;
                 self.operations.push(Operation::Delete { path: path.clone(), version, czxid, mzxid });
             }
+        }
+        let created = self.wanted.left.keys().filter(|path| !self.wanted.znodes.contains_key(*path));
+        self.counts.equal += created.filter(|path| !live.znodes.contains_key(*path)).count();
+    }
+
+    /// Why a znode that was not there is not deleted, where so many of its children are.
+    fn reason_to_stay(&self, path: &str, now: &LiveZnode, gone: usize) -> Option<Reason> {
+        let left = match self.wanted.left.get(path) {
+            Some(Left::There(left)) => Some(left),
+            Some(Left::Gone) | None => None,
+        };
+        let used = left.is_none_or(|left| left.counter != now.counter);
+        if now.ephemeral {
+            Some(Reason::ExtraEphemeral)
+        } else if self.undoes() && !left.is_some_and(|left| left.is_still(now)) {
+            Some(Reason::ChangedSince)
+        } else if let Some(reason) = parent(path).and_then(|above| self.hindrance_to_delete_below(above)) {
+            Some(reason)
+        } else if gone != now.children {
+            Some(Reason::ExtraWithChildren)
+        } else {
+            // Children that came and went: somebody uses it, and its counter would begin anew.
+            (self.undoes() && used).then_some(Reason::ChangedSince)
         }
     }
 
@@ -336,6 +385,9 @@ impl<'a> Planner<'a> {
                 notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
             }
         }
+        if self.undoes() && !self.skipped.is_empty() {
+            notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
+        }
         self.notes.append(&mut notes);
     }
 
@@ -369,6 +421,7 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
         Existing::Keep => ("keep", 0),
         Existing::KeepNewer { than } => ("keep newer", than.0),
         Existing::Overwrite => ("overwrite", 0),
+        Existing::Undo { of } => ("undo", of.0),
     };
     sum.text(kind).number(than.cast_signed()).number(options.delete_extra.into());
     sum.text(match options.lineage {
@@ -387,6 +440,16 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
         sum.number(acl.is_some().into());
         if let Some(acl) = acl {
             sum_acl(acl, &mut sum);
+        }
+    }
+    if !wanted.left.is_empty() {
+        sum.count(wanted.left.len());
+    }
+    for (path, left) in &wanted.left {
+        sum.text(path);
+        match left {
+            Left::Gone => _ = sum.text("gone"),
+            Left::There(znode) => znode.sum(sum.text("there")),
         }
     }
     sum.count(operations.len());

@@ -1,5 +1,7 @@
 //! Reads the scope from the ensemble: level by level, with a bounded number of requests in flight.
 
+use std::collections::BTreeSet;
+
 use futures::stream::{self, StreamExt as _};
 use thiserror::Error;
 
@@ -52,7 +54,8 @@ pub async fn read<Z: Znodes>(
     znodes.refresh().await.map_err(|failure| error("/", failure))?;
     let mut live = Live::default();
     let targets = scope.targets();
-    for above in targets.iter().filter_map(|top| parent(&top.path)) {
+    let above: BTreeSet<&str> = targets.iter().filter_map(|top| parent(&top.path)).collect();
+    for above in above {
         let there = znodes.is_ephemeral(above).await.map_err(|failure| error(above, failure))?;
         if let Some(ephemeral) = there {
             live.parents.insert(above.to_owned(), if ephemeral { Parent::Ephemeral } else { Parent::Plain });

@@ -40,6 +40,10 @@ pub enum Reason {
     ExtraEphemeral,
     /// It was not there, and has children that stay.
     ExtraWithChildren,
+    /// It is not as the transaction that is undone left it.
+    ChangedSince,
+    /// The transaction that is undone made it anew as another kind of znode.
+    OtherKind,
 }
 
 impl fmt::Display for Reason {
@@ -72,6 +76,10 @@ impl fmt::Display for Reason {
             }
             Self::ExtraEphemeral => "was not there, and belongs to a session: not deleted",
             Self::ExtraWithChildren => "was not there, and has children that stay: not deleted",
+            Self::ChangedSince => "is not as that transaction left it: others have changed it since",
+            Self::OtherKind => {
+                "that transaction deleted it and made it anew as another kind (persistent, container or TTL): delete it by hand first"
+            }
         })
     }
 }
@@ -109,6 +117,13 @@ pub enum Note {
         /// The number after the restore.
         will_be: i64,
     },
+    /// Not all of a transaction is undone.
+    Part {
+        /// How many of the znodes that it changed are left as they are.
+        left: usize,
+        /// How many it changed.
+        of: usize,
+    },
     /// A TTL that begins anew.
     Ttl {
         /// The znode.
@@ -137,6 +152,16 @@ impl fmt::Display for Note {
                     "{path}: its data is set under the ACL that is there: which one it had is not known, or no client can set it"
                 )
             }
+            Self::Part { left, of } if left == of => {
+                write!(
+                    f,
+                    "nothing of the transaction is undone: all of the {of} znodes that it changed are left as they are"
+                )
+            }
+            Self::Part { left, of } => write!(
+                f,
+                "only a part of the transaction is undone: of the {of} znodes that it changed, {left} are left as they are"
+            ),
             Self::Ttl { path } => write!(f, "{path}: its TTL begins anew"),
             Self::EmptyContainer { path } => {
                 write!(f, "{path}: an empty container; servers delete it only once it has had a child again")

@@ -57,6 +57,59 @@ fn what_cannot_be_planned_is_said_before_any_server_is_asked() {
 }
 
 #[test]
+fn a_transaction_that_cannot_be_undone_is_said_before_any_server_is_asked() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 6).log(E2 + 1..=E2 + 2);
+    world.write(E2 + 3, &Txn::CreateSession { timeout: 1 });
+    world.close();
+    let more = ["--same-ensemble", "--server", SERVER];
+    let undo = |zxid: &str, expected: &str| refused(world.path(), &[&["--undo", zxid], &more[..]].concat(), expected);
+    undo("0x200000003", "0x200000003 began a session (createSession)");
+    undo("0x200000099", "the files end with 0x200000003, before 0x200000099");
+    undo(
+        "0x100000099",
+        "0x100000099 is no transaction of the history, which goes on from 0x100000006 with 0x200000001",
+    );
+    undo("0x200000000", "0x200000000 is no transaction of the history");
+    undo("0x0", "no log at hand has 0x0");
+    undo("soon", "invalid value 'soon'");
+    // These are there, also the first of the history and of an epoch: only the servers are missing.
+    for zxid in ["0x100000001", "0x100000006", "0x200000001", "0x200000002"] {
+        undo(zxid, SERVER);
+    }
+    refused(world.path(), &["--undo", "0x100000002", "--server", SERVER], "--same-ensemble");
+    for other in [
+        &["--at", "end"][..],
+        &["--exclusive"],
+        &["--path", "/"],
+        &["--znode", "/n100000001"],
+        &["--to", "/x"],
+        &["--existing", "overwrite"],
+        &["--newer-than", "0x1"],
+        &["--delete-extra"],
+    ] {
+        refused(world.path(), &[&["--undo", "0x100000002"], &more[..], other].concat(), "cannot be used with");
+    }
+}
+
+/// What came before the oldest snapshot was purged.
+#[test]
+fn a_transaction_before_the_files_cannot_be_undone() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 3);
+    world.snapshot();
+    world.log(E1 + 4..=E1 + 6);
+    for purged in ["snapshot.0", "log.100000001"] {
+        fs::remove_file(world.file(purged)).unwrap();
+    }
+    let more = ["--same-ensemble", "--server", SERVER, "--undo"];
+    for zxid in ["0x100000002", "0x100000003"] {
+        refused(world.path(), &[&more[..], &[zxid]].concat(), "no sound snapshot at or before");
+    }
+    refused(world.path(), &[&more[..], &["0x100000004"]].concat(), SERVER);
+}
+
+#[test]
 fn an_ensemble_that_nobody_reaches_is_named_and_no_plan_is_written() {
     let mut world = World::new();
     world.log(E1 + 1..=E1 + 6);

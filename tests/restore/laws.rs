@@ -172,6 +172,7 @@ proptest! {
                 (Operation::Create { .. }, _) => prop_assert!(there.is_none()),
                 (Operation::Delete { .. }, _) => prop_assert!(options.delete_extra && !wanted.znodes.contains_key(operation.path())),
                 (_, Existing::Overwrite) => {}
+                (_, Existing::Undo { .. }) => prop_assert!(false, "undo has laws of its own"),
                 (_, Existing::Keep) => prop_assert!(false, "{}", operation),
                 (Operation::Set { .. }, Existing::KeepNewer { .. }) => prop_assert!(there.unwrap().mzxid <= THAN),
                 (Operation::SetAcl { .. }, Existing::KeepNewer { .. }) => {

@@ -126,7 +126,7 @@ impl Model {
             };
             znodes.insert(target, wanted);
         }
-        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0 }
+        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0, left: BTreeMap::new() }
     }
 
     fn may(&self, path: &str, rights: i32) -> Result<(), Failure> {
