@@ -218,7 +218,9 @@ fn the_jobs_of_a_restore() {
         operator: &OperatorFacts { agent_pull_policy: Some("Never".into()), assigned_ids: true, ..operator.clone() },
         ..full.clone()
     };
-    let jobs = [plan_job(&full), apply_job(&full, &"ab".repeat(32), true), plan_job(&least)];
+    let undo = serde_json::from_value(json!({"ensemble": "zk", "undo": "0x10000002a"})).unwrap();
+    let undo = RestoreBlueprint { at: "0x10000002a", spec: &undo, same: true, ..least.clone() };
+    let jobs = [plan_job(&full), apply_job(&full, &"ab".repeat(32), true), plan_job(&least), plan_job(&undo)];
     golden("restore", &serde_saphyr::to_string(&jobs.map(|job| job.json)).unwrap());
 }
 

@@ -322,7 +322,7 @@ async fn plan_to(
     existing: Existing,
 ) -> PlanFile {
     let znodes = znodes.into_iter().collect();
-    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0 };
+    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0, left: BTreeMap::new() };
     let options = Options { access: Access::Super, existing, ..Options::default() };
     let planned = plan(&wanted, &scene.live().await, &options).unwrap();
     PlanFile::of(wanted, options, planned)
