@@ -42,14 +42,14 @@ fn settings(more: &str) -> String {
     format!("DigestAuthenticationProvider.superDigest=super:{hash}\n{more}")
 }
 
-struct Scene {
-    ensemble: Ensemble,
-    app: Client,
+pub struct Scene {
+    pub ensemble: Ensemble,
+    pub app: Client,
     files: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn new(version: &str, net: u8, more: &str) -> Self {
+    pub async fn new(version: &str, net: u8, more: &str) -> Self {
         let mut ensemble = Ensemble::new(version, net, &settings(more));
         for id in 1..=3 {
             ensemble.start(id);
@@ -76,18 +76,18 @@ impl Scene {
         read(&self.session(), &scope(), Limits::default(), &mut |_| ()).await.unwrap()
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.files.path().join("plan")
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
         command.arg("restore").args(words).args(["--server", &self.servers().join(",")]);
         command.env("MENAGERIE_SUPER_PASSWORD", PASSWORD).stdin(Stdio::null());
         command
     }
 
-    async fn create(&self, path: &str, data: &str, options: &zookeeper_client::CreateOptions<'_>) {
+    pub async fn create(&self, path: &str, data: &str, options: &zookeeper_client::CreateOptions<'_>) {
         self.app.create(path, data.as_bytes(), options).await.unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
@@ -185,7 +185,7 @@ fn seen(live: &Live) -> BTreeMap<&str, (Digest, &Acl, bool)> {
     znodes.map(|(path, znode)| (&**path, (znode.data, &znode.acl, znode.ephemeral))).collect()
 }
 
-fn ended(output: &Output, code: i32) -> String {
+pub fn ended(output: &Output, code: i32) -> String {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains("create /app/items/")).collect();
     let text = lines.join("\n");
