@@ -293,6 +293,9 @@ pub struct RestorePlan {
     pub skipped: i64,
     /// Znodes that were not there at the point.
     pub extra: i64,
+    /// Znodes below which sequence numbers will be lower than they were at the point.
+    #[serde(default)]
+    pub counters: i64,
 }
 
 /// What was done.

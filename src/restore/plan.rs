@@ -20,6 +20,9 @@ use crate::restore::scope::parent;
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Wanted, WantedZnode};
 
+/// So many sequence counters are told one by one: of a tree of queues, more is read by nobody.
+const MOST_COUNTERS: usize = 1000;
+
 /// How much of what.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -38,6 +41,9 @@ pub struct Counts {
     pub skipped: usize,
     /// Znodes that were not there at the point.
     pub extra: usize,
+    /// Znodes below which sequence numbers will be lower than they were: so many names can come twice.
+    #[serde(default)]
+    pub counters: usize,
 }
 
 /// What has to be done.
@@ -382,7 +388,10 @@ impl<'a> Planner<'a> {
             let now = self.live.znodes.get(path).map_or(0, |now| now.counter);
             let will_be = now + born.get(path.as_str()).copied().unwrap_or(0);
             if here && will_be < znode.counter {
-                notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
+                self.counts.counters += 1;
+                if self.counts.counters <= MOST_COUNTERS {
+                    notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
+                }
             }
         }
         if self.undoes() && !self.skipped.is_empty() {

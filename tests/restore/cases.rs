@@ -316,8 +316,19 @@ fn a_sequence_counter_that_goes_back_is_told_and_changes_no_hash() {
     assert_eq!(planned(&was, &is, &Options::default()).notes, []);
     is.znodes.get_mut("/app").unwrap().created = 3;
     let behind = planned(&was, &is, &Options::default());
-    assert_eq!(behind.notes.len(), 1);
+    assert_eq!((behind.notes.len(), behind.counts.counters), (1, 1));
     assert_eq!(behind.hash, planned(&was, &was, &Options::default()).hash);
+}
+
+#[test]
+fn of_more_counters_than_anybody_reads_the_number_is_told() {
+    let mut was = Model::of([("/app", znode(""))]);
+    for n in 0..1500 {
+        was.znodes.insert(format!("/app/{n}"), Znode { created: 5, ..znode("") });
+    }
+    let plan = planned(&was, &Model::of([]), &Options::default());
+    let told = plan.notes.iter().filter(|note| matches!(note, Note::Counter { was: 5, will_be: 0, .. })).count();
+    assert_eq!((plan.counts.counters, told), (1500, 1000));
 }
 
 #[test]

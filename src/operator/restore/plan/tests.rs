@@ -347,6 +347,9 @@ fn an_undo_says_which_transaction_it_is_of_and_whether_it_is_a_part() {
     let mut seen = with_plan(undo());
     let message = |seen: &Seen| plan(seen).conditions.unwrap()[0].message.clone();
     assert!(message(&seen).starts_with("undo of 0x10000002a: 2 to create, "), "{}", message(&seen));
+    assert!(!message(&seen).contains("counters"), "{}", message(&seen));
+    seen.status.plan.as_mut().unwrap().counters = 3;
+    assert!(message(&seen).contains("skipped, 3 sequence counters are lower than they were; plan"));
     seen.status.plan.as_mut().unwrap().skipped = 1;
     assert!(message(&seen).starts_with("a part of the undo of 0x10000002a: "), "{}", message(&seen));
     let applied = RestoreApplied { changes: 2, changed_by_others: 0 };
