@@ -296,6 +296,9 @@ pub struct RestorePlan {
     /// Znodes below which sequence numbers will be lower than they were at the point.
     #[serde(default)]
     pub counters: i64,
+    /// Hard limits of quotas that are lower than what there would be: servers with enforceQuota=true refuse that.
+    #[serde(default)]
+    pub quotas: i64,
 }
 
 /// What was done.

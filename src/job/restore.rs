@@ -157,7 +157,7 @@ fn progress(at: &mut usize, count: usize, what: &str) {
 
 fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters } = counts;
+    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters, quotas } = counts;
     RestorePlan {
         pod: None,
         hash: hash.to_string(),
@@ -171,6 +171,7 @@ fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
         skipped: number(skipped),
         extra: number(extra),
         counters: number(counters),
+        quotas: number(quotas),
     }
 }
 

@@ -307,18 +307,19 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
             to.buffer.extend_from_slice(format!("note {count} znodes {what}\n").as_bytes());
         }
     }
-    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters } = *counts;
+    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters, quotas } = *counts;
     let time = time.map(|time| format!(" ({})", iso_text(time))).unwrap_or_default();
     let (what, left) = match options.existing {
         Existing::Undo { of } => (format!("undo of {of:#}"), String::new()),
         _ if options.delete_extra => (format!("as of {zxid}"), format!(", {extra} were not there")),
         _ => (format!("as of {zxid}"), format!(", {extra} were not there, and stay")),
     };
-    let lower =
-        if counters == 0 { String::new() } else { format!(", {counters} sequence counters are lower than they were") };
+    let also = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+    let (lower, over) =
+        (also(counters, "sequence counters are lower than they were"), also(quotas, "quotas' limits are too low"));
     let text = format!(
         "{what}{time}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped\
-         {left}{lower}\nplan {hash}\n"
+         {left}{lower}{over}\nplan {hash}\n"
     );
     to.buffer.extend_from_slice(text.as_bytes());
     Ok(to.flush()?)

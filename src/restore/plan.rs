@@ -15,6 +15,7 @@ use crate::restore::hash::{Digest, Sum};
 use crate::restore::live::{Live, LiveZnode, Parent};
 use crate::restore::operation::{Kind, Operation, Turn, sum_acl};
 use crate::restore::options::{Access, Existing, Lineage, Options, OptionsError};
+use crate::restore::quota;
 use crate::restore::reason::{Note, Reason, Skipped};
 use crate::restore::scope::parent;
 use crate::restore::undo::Left;
@@ -44,6 +45,9 @@ pub struct Counts {
     /// Znodes below which sequence numbers will be lower than they were: so many names can come twice.
     #[serde(default)]
     pub counters: usize,
+    /// Limits of quotas that are lower than what there would be.
+    #[serde(default)]
+    pub quotas: usize,
 }
 
 /// What has to be done.
@@ -394,6 +398,9 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+        let quotas = quota::told(&self.operations, self.wanted, self.live);
+        self.counts.quotas = quotas.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
+        notes.extend(quotas);
         if self.undoes() && !self.skipped.is_empty() {
             notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
         }

@@ -94,6 +94,16 @@ pub struct Skipped {
     pub reason: Reason,
 }
 
+/// What a quota limits.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Measure {
+    /// The number of znodes.
+    Znodes,
+    /// The bytes of their data.
+    Bytes,
+}
+
 /// What a user should know of a znode that is restored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -117,6 +127,19 @@ pub enum Note {
         /// The number after the restore.
         will_be: i64,
     },
+    /// A quota allows less than the restore needs.
+    Quota {
+        /// The path that the quota is for.
+        path: String,
+        /// Of what.
+        measure: Measure,
+        /// How much there would be.
+        needs: i64,
+        /// The hard limit.
+        allows: i64,
+    },
+    /// The quotas could not be read.
+    QuotasUnknown,
     /// Not all of a transaction is undone.
     Part {
         /// How many of the znodes that it changed are left as they are.
@@ -152,6 +175,20 @@ impl fmt::Display for Note {
                     "{path}: its data is set under the ACL that is there: which one it had is not known, or no client can set it"
                 )
             }
+            Self::Quota { path, measure, needs, allows } => {
+                let what = match measure {
+                    Measure::Znodes => "znodes",
+                    Measure::Bytes => "bytes",
+                };
+                write!(
+                    f,
+                    "{path}: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
+                     raise the quota first"
+                )
+            }
+            Self::QuotasUnknown => f.write_str(
+                "whether a quota allows it is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
+            ),
             Self::Part { left, of } if left == of => {
                 write!(
                     f,

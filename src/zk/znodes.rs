@@ -168,6 +168,15 @@ impl Znodes for Session {
         Ok(stat.map(|stat| is_ephemeral(&stat)))
     }
 
+    async fn data(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let client = self.connected().await?;
+        match self.call(client.get_data(path)).await? {
+            Ok((data, _)) => Ok(Some(data)),
+            Err(ZkError::NoNode) => Ok(None),
+            Err(error) => Err(self.refused(&error)),
+        }
+    }
+
     async fn children(&self, path: &str) -> Result<Option<Vec<String>>, Failure> {
         let client = self.connected().await?;
         match self.call(client.list_children(path)).await? {

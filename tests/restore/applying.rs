@@ -11,6 +11,7 @@ use menagerie::restore::moved::Moved;
 use menagerie::restore::options::{Access, Existing, Lineage, Options};
 use menagerie::restore::plan::plan;
 use menagerie::restore::plan_file::PlanFile;
+use menagerie::restore::quota::Quota;
 use menagerie::restore::reader::{ReadError, read};
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::Limits;
@@ -298,6 +299,23 @@ fn an_ensemble_that_does_not_answer_is_given_up_with_the_number_of_changes_left(
     let file = planned(&was, &is, Existing::Keep);
     let (_, applied) = now(carry_out_with(is, &file, &[Fate::Lost; 100]));
     assert!(applied.unwrap_err().to_string().contains("1 changes left: /app/007: connection lost"));
+}
+
+#[test]
+fn quotas_are_read_wherever_they_are() {
+    let limits = |bytes: &str| znode(&format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit=9"));
+    let model = Model::of([
+        ("/app", znode("")),
+        ("/zookeeper/quota/app", znode("")),
+        ("/zookeeper/quota/app/zookeeper_limits", limits("7")),
+        ("/zookeeper/quota/app/zookeeper_stats", znode("count=2,bytes=5")),
+        ("/zookeeper/quota/app/deep", znode("")),
+        ("/zookeeper/quota/app/deep/zookeeper_limits", limits("-1")),
+    ]);
+    let read = now(read(&Connection::to(model), &subtree("/app"), Limits::default(), &mut |_| ())).unwrap();
+    let app = Quota { most_znodes: Some(9), most_bytes: Some(7), znodes: 2, bytes: 5 };
+    let deep = Quota { most_znodes: Some(9), ..Quota::default() };
+    assert_eq!(read.quotas, Some([("/app".to_owned(), app), ("/app/deep".to_owned(), deep)].into()));
 }
 
 #[test]

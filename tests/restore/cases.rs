@@ -321,6 +321,35 @@ fn a_sequence_counter_that_goes_back_is_told_and_changes_no_hash() {
 }
 
 #[test]
+fn a_quota_that_allows_less_is_told_in_one_sentence_with_both_numbers() {
+    let was = Model::of([("/app", znode("")), ("/app/a", znode("12345")), ("/app/b", znode(""))]);
+    let mut is = Model::of([("/app", znode(""))]);
+    let told = |is: &Model| {
+        let plan = planned(&was, is, &Options::default());
+        (plan.counts.quotas, plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    is.quotas.insert("/app".to_owned(), (3, 5));
+    assert_eq!(told(&is), (0, vec![]));
+    is.quotas.insert("/app".to_owned(), (2, 4));
+    let sentence = |needs, what, allows| {
+        format!(
+            "/app: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so raise the quota first"
+        )
+    };
+    assert_eq!(told(&is), (2, vec![sentence(3, "znodes", 2), sentence(5, "bytes", 4)]));
+    // Servers look at the nearest one alone, and at none of the root.
+    is.quotas.insert("/app/a".to_owned(), (1, 5));
+    assert_eq!(told(&is), (0, vec![]));
+    is.quotas = [("/".to_owned(), (0, 0))].into();
+    assert_eq!(told(&is), (0, vec![]));
+    // What could not be read is no quota that allows it.
+    let (wanted, mut live) = (was.wanted(&subtree("/app")), is.live(&subtree("/app")));
+    live.quotas = None;
+    let unknown = plan(&wanted, &live, &Options::default()).unwrap();
+    assert_eq!((unknown.notes, unknown.counts.quotas), (vec![Note::QuotasUnknown], 0));
+}
+
+#[test]
 fn of_more_counters_than_anybody_reads_the_number_is_told() {
     let mut was = Model::of([("/app", znode(""))]);
     for n in 0..1500 {

@@ -201,6 +201,26 @@ proptest! {
     }
 
     #[test]
+    fn what_a_quota_refuses_was_told_before_anything_was_done(
+        (was, is, scope, options) in world(), top in prop_oneof![Just("/s"), Just("/s/a"), Just("/o")], znodes in 0..12_i64, bytes in 0..40_i64
+    ) {
+        let wanted = was.wanted(&scope);
+        let mut then = is.clone();
+        then.quotas.insert(top.to_owned(), (znodes, bytes));
+        let planned = plan(&wanted, &then.live(&scope), &options).unwrap();
+        let refused = planned.operations.iter().any(|operation| {
+            let data = wanted.znodes.get(operation.path()).map(|znode| znode.data.clone()).unwrap_or_default();
+            then.perform(operation, &data).is_err()
+        });
+        let told = planned.notes.iter().any(|note| matches!(note, Note::Quota { .. }));
+        prop_assert_eq!(told, planned.counts.quotas > 0);
+        prop_assert!(told || !refused);
+        // It is no reason to plan anything else.
+        let without = plan(&wanted, &is.live(&scope), &options).unwrap();
+        prop_assert_eq!((without.operations, without.hash), (planned.operations, planned.hash));
+    }
+
+    #[test]
     fn nobody_ever_reads_data_that_neither_its_old_nor_its_new_acl_let_them_read((was, is, scope, options) in world()) {
         let wanted = was.wanted(&scope);
         let planned = plan(&wanted, &is.live(&scope), &options).unwrap();

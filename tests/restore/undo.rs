@@ -167,7 +167,7 @@ impl Server {
             };
             (path.to_owned(), znode)
         });
-        Model { znodes: znodes.collect(), zxid: self.zxid, access: Access::Super }
+        Model { znodes: znodes.collect(), zxid: self.zxid, ..Model::of([]) }
     }
 }
 
@@ -299,6 +299,11 @@ fn what_a_multi_made_anew_becomes_as_it_was_unless_it_is_of_another_kind() {
     let mistake = server.log(&[Do::Delete("/app"), file("/app", "wrong")]);
     // Data that only some may see is set under the narrower ACL.
     assert_eq!(whole(&mistake, &server), ["acl /app to digest:app:hash:cdrwa (aversion 0)", "set /app (version 0)"]);
+    // Whoever is killed between the two goes on.
+    let (wanted, approved) = mistake.plan(&server.model());
+    let mut half = server.model();
+    half.carry_out(&approved.operations[..1], &wanted);
+    assert_eq!(mistake.plan(&half).1.operations, approved.operations[1..]);
     let mistake = server.log(&[Do::Delete("/app"), Do::Create("/app", "wrong", Lifetime::Container)]);
     let (then, told, skipped) = undo(&mistake, &server.model());
     assert_eq!((told, skipped), (vec![], vec![("/app".to_owned(), Reason::OtherKind)]));
@@ -461,7 +466,8 @@ fn a_plan_of_an_undo_that_somebody_changed_is_not_carried_out() {
     changed(|file| file.plan.operations[0] = delete("/app/a"));
     changed(|file| file.plan.operations[0] = delete("/app/c"));
     let mut other = whole.clone();
-    other.wanted.left.insert("/app/b".to_owned(), Left::Gone);
+    let Some(Left::There(left)) = other.wanted.left.get_mut("/app/b") else { panic!() };
+    left.aversion += 1;
     assert!(matches!(read(&other), Err(PlanFileError::Changed(_))), "it is in the hash");
 }
 
