@@ -26,4 +26,5 @@ mod restore;
 mod retention;
 mod rolling;
 mod scaling;
+mod undo;
 mod writers;

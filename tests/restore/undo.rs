@@ -356,7 +356,9 @@ fn what_others_have_changed_since_is_left_as_it_is_and_said() {
     let since = |mistake: &[Do], later: &[Do]| {
         let mut server = server();
         let mistake = server.log(mistake);
-        later.iter().for_each(|later| _ = server.log(std::slice::from_ref(later)));
+        for request in later {
+            server.log(std::slice::from_ref(request));
+        }
         let (then, told, skipped) = undo(&mistake, &server.model());
         assert_eq!(then.content(), server.model().content(), "{told:?}");
         let [(_, reason)] = &skipped[..] else { panic!("{skipped:?}") };

@@ -21,6 +21,7 @@ use menagerie::restore::options::{Access, Existing, Options};
 use menagerie::restore::plan::plan;
 use menagerie::restore::plan_file::PlanFile;
 use menagerie::restore::reader::read;
+use menagerie::restore::reason::Note;
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::{Limits, Wanted, WantedZnode};
 use menagerie::zk::ensemble::Password;
@@ -403,6 +404,9 @@ async fn what_servers_refuse_is_said_with_its_cure_and_servers_that_go_away_are_
         super_user.create(&format!("/zookeeper/quota/app{path}"), data.as_bytes(), &open).await.unwrap();
     }
     let more = ("/app/more".to_owned(), Kind::Persistent, 1);
-    let refused = applied(&scene, &plan_of(&scene, &[app(Kind::Persistent), more]).await).await.unwrap_err();
+    let plan = plan_of(&scene, &[app(Kind::Persistent), more]).await;
+    let told = plan.plan.notes.iter().find(|note| matches!(note, Note::Quota { .. })).map(ToString::to_string);
+    assert!(told.as_ref().is_some_and(|told| told.contains("znodes, and its quota allows 10")), "{told:?}");
+    let refused = applied(&scene, &plan).await.unwrap_err();
     assert!(refused.contains("raise the quota first"), "{refused}");
 }
