@@ -35,7 +35,7 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = kube::core::Rule::new(
-        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.undo) == has(oldSelf.undo) && (!has(self.undo) || self.undo == oldSelf.undo) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)"
+        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.undo) == has(oldSelf.undo) && (!has(self.undo) || self.undo == oldSelf.undo) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra) && has(self.raiseCounters) == has(oldSelf.raiseCounters) && (!has(self.raiseCounters) || self.raiseCounters == oldSelf.raiseCounters)"
     ).message("what is restored, and from where, cannot be changed: create another ZooKeeperRestore (dryRun, approvedPlan and changedSincePlan can be changed)"),
     validation = kube::core::Rule::new("(has(self.at) ? 1 : 0) + (has(self.backup) ? 1 : 0) + (has(self.undo) ? 1 : 0) == 1")
         .message("name one of at (a zxid or a time), backup (a ZooKeeperBackup) and undo (the zxid of a transaction)"),
@@ -132,6 +132,11 @@ pub struct ZooKeeperRestoreSpec {
     /// Whether znodes that were not there at the point are deleted. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_extra: Option<bool>,
+
+    /// Whether sequence counters that would be lower than they were at the point are raised, so that no sequential name comes twice. At
+    /// most 100000 numbers in all; what is beyond stays lower, and the plan says so. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raise_counters: Option<bool>,
 
     /// Whether nothing is changed: there is a plan, and no more. Default: true. false carries the plan out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,6 +301,9 @@ pub struct RestorePlan {
     /// Znodes below which sequence numbers will be lower than they were at the point.
     #[serde(default)]
     pub counters: i64,
+    /// Sequence counters to raise.
+    #[serde(default)]
+    pub raise: i64,
     /// Hard limits of quotas that are lower than what there would be: servers with enforceQuota=true refuse that.
     #[serde(default)]
     pub quotas: i64,

@@ -157,12 +157,12 @@ fn progress(at: &mut usize, count: usize, what: &str) {
 
 fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters, quotas } = counts;
+    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas } = counts;
     RestorePlan {
         pod: None,
         hash: hash.to_string(),
         zxid: format!("{zxid:#}"),
-        changes: number(create + set + set_acl + delete),
+        changes: number(create + set + set_acl + delete + raise),
         create: number(create),
         set: number(set),
         set_acl: number(set_acl),
@@ -171,6 +171,7 @@ fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
         skipped: number(skipped),
         extra: number(extra),
         counters: number(counters),
+        raise: number(raise),
         quotas: number(quotas),
     }
 }

@@ -54,6 +54,7 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
         Some(zxid) => args.push(format!("--undo={zxid}")),
         None => args.extend(of_a_point(blueprint)),
     }
+    args.extend(blueprint.spec.raise_counters.unwrap_or_default().then(|| "--raise-counters".to_owned()));
     args.extend(blueprint.same.then(|| "--same-ensemble".to_owned()));
     job(blueprint, &plan_name(blueprint.name), args, false)
 }

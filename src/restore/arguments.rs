@@ -110,6 +110,9 @@ pub(crate) struct WhatOptions {
     /// Delete what was not there at the point; only with --existing overwrite
     #[arg(long)]
     delete_extra: bool,
+    /// Raise sequence counters that would be lower than they were, so that no sequential name comes twice
+    #[arg(long)]
+    raise_counters: bool,
 }
 
 impl WhatOptions {
@@ -136,7 +139,8 @@ impl WhatOptions {
             (_, ExistingArg::Overwrite) => Existing::Overwrite,
         };
         let lineage = if self.same_ensemble { Lineage::Same } else { otherwise };
-        let decided = Options { existing, delete_extra: self.delete_extra, lineage, access };
+        let WhatOptions { delete_extra, raise_counters, .. } = *self;
+        let decided = Options { existing, delete_extra, lineage, access, raise_counters };
         decided.check().map_err(|error| error.to_string())?;
         Ok(decided)
     }

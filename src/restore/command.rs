@@ -243,6 +243,9 @@ fn save(file: &PlanFile, path: &Path) -> io::Result<()> {
 #[serde(rename_all = "camelCase")]
 struct PlanLine<'a> {
     zxid: String,
+    /// The transaction that is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo: Option<String>,
     /// When that transaction was, if a log has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
@@ -264,7 +267,22 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
     let (zxid, own, unnameable) = (format!("{:#}", wanted.zxid), wanted.own, wanted.unnameable);
     if output == Output::Json {
         let time = time.map(iso_text);
-        to.json(&PlanLine { zxid, time, hash: *hash, counts: *counts, operations, skipped, notes, own, unnameable })?;
+        let undo = match options.existing {
+            Existing::Undo { of } => Some(format!("{of:#}")),
+            Existing::Keep | Existing::KeepNewer { .. } | Existing::Overwrite => None,
+        };
+        to.json(&PlanLine {
+            zxid,
+            undo,
+            time,
+            hash: *hash,
+            counts: *counts,
+            operations,
+            skipped,
+            notes,
+            own,
+            unnameable,
+        })?;
         return Ok(to.flush()?);
     }
     for operation in operations.iter().take(most) {
@@ -307,7 +325,7 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
             to.buffer.extend_from_slice(format!("note {count} znodes {what}\n").as_bytes());
         }
     }
-    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters, quotas } = *counts;
+    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas } = *counts;
     let time = time.map(|time| format!(" ({})", iso_text(time))).unwrap_or_default();
     let (what, left) = match options.existing {
         Existing::Undo { of } => (format!("undo of {of:#}"), String::new()),
@@ -315,11 +333,14 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
         _ => (format!("as of {zxid}"), format!(", {extra} were not there, and stay")),
     };
     let also = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
-    let (lower, over) =
-        (also(counters, "sequence counters are lower than they were"), also(quotas, "quotas' limits are too low"));
+    let [raised, lower, over] = [
+        also(raise, "sequence counters to raise"),
+        also(counters, "sequence counters are lower than they were"),
+        also(quotas, "quotas' limits are too low"),
+    ];
     let text = format!(
         "{what}{time}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped\
-         {left}{lower}{over}\nplan {hash}\n"
+         {left}{raised}{lower}{over}\nplan {hash}\n"
     );
     to.buffer.extend_from_slice(text.as_bytes());
     Ok(to.flush()?)

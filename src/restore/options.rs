@@ -61,6 +61,9 @@ pub struct Options {
     pub lineage: Lineage,
     /// As whom.
     pub access: Access,
+    /// Whether sequence counters that would be lower than they were are raised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raise_counters: bool,
 }
 
 /// What cannot be asked for.

@@ -24,6 +24,9 @@ use crate::restore::wanted::{Wanted, WantedZnode};
 /// So many sequence counters are told one by one: of a tree of queues, more is read by nobody.
 const MOST_COUNTERS: usize = 1000;
 
+/// So far all counters together are raised. Each number costs a create and a delete: these are some 20 MB of each server's log.
+const MOST_RAISED: i64 = 100_000;
+
 /// How much of what.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -45,6 +48,9 @@ pub struct Counts {
     /// Znodes below which sequence numbers will be lower than they were: so many names can come twice.
     #[serde(default)]
     pub counters: usize,
+    /// Sequence counters that are raised.
+    #[serde(default)]
+    pub raise: usize,
     /// Limits of quotas that are lower than what there would be.
     #[serde(default)]
     pub quotas: usize,
@@ -379,7 +385,7 @@ impl<'a> Planner<'a> {
                 created.push((path.clone(), *kind));
             }
         }
-        let mut notes = Vec::new();
+        let (mut notes, mut raised, mut may_be_raised) = (Vec::new(), Vec::new(), MOST_RAISED);
         for (path, kind) in created {
             match kind {
                 Kind::Ttl(_) => notes.push(Note::Ttl { path }),
@@ -391,13 +397,22 @@ impl<'a> Planner<'a> {
             let here = matches!(self.standing.get(path.as_str()), Some(Standing::Plain | Standing::Closed(_)));
             let now = self.live.znodes.get(path).map_or(0, |now| now.counter);
             let will_be = now + born.get(path.as_str()).copied().unwrap_or(0);
-            if here && will_be < znode.counter {
+            if !here || will_be >= znode.counter {
+                continue;
+            }
+            let lacks = znode.counter - will_be;
+            if lacks <= may_be_raised && self.may_raise(path, znode, born.contains_key(path.as_str())) {
+                may_be_raised -= lacks;
+                raised.push(Operation::Raise { path: path.clone(), to: znode.counter });
+            } else {
                 self.counts.counters += 1;
                 if self.counts.counters <= MOST_COUNTERS {
                     notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
                 }
             }
         }
+        drop(born);
+        self.operations.append(&mut raised);
         let quotas = quota::told(&self.operations, self.wanted, self.live);
         self.counts.quotas = quotas.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
         notes.extend(quotas);
@@ -405,6 +420,16 @@ impl<'a> Planner<'a> {
             notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
         }
         self.notes.append(&mut notes);
+    }
+
+    /// Counters rise with each child that is created, and with nothing else: one comes and goes for each number. A container
+    /// that is empty after that would be deleted.
+    fn may_raise(&self, path: &str, znode: &WantedZnode, has_born: bool) -> bool {
+        let now = self.live.znodes.get(path);
+        let empties = znode.kind == Kind::Container && !has_born && now.is_none_or(|now| now.children == 0);
+        let acl = now.map(|now| &now.acl).or(znode.acl.as_ref());
+        let allowed = acl.is_some_and(|acl| self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none());
+        self.options.raise_counters && !empties && allowed
     }
 
     fn finish(mut self) -> Plan {
@@ -416,6 +441,7 @@ impl<'a> Planner<'a> {
                 Operation::Set { .. } => counts.set += 1,
                 Operation::SetAcl { .. } => counts.set_acl += 1,
                 Operation::Delete { .. } => counts.delete += 1,
+                Operation::Raise { .. } => counts.raise += 1,
             }
         }
         let hash = hash(self.wanted, &self.options, &self.operations);
@@ -449,6 +475,9 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
         Access::Super => "super",
         Access::Anyone => "anyone",
     });
+    if options.raise_counters {
+        sum.text("raise counters");
+    }
     sum.count(wanted.znodes.len());
     for (path, WantedZnode { kind, data, acl, czxid, ctime, counter }) in &wanted.znodes {
         sum.text(path).digest(Digest::of(data)).zxid(*czxid).number(*ctime).number(*counter);

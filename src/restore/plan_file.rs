@@ -126,6 +126,9 @@ impl PlanFile {
                         && Digest::of(&znode.data) == *data
                         && znode.acl.as_ref() == Some(acl)
                 }),
+                Operation::Raise { to, .. } => {
+                    options.raise_counters && wanted.znodes.get(path).is_some_and(|znode| znode.counter == *to)
+                }
                 Operation::Set { data, .. } => {
                     wanted.znodes.get(path).is_some_and(|znode| Digest::of(&znode.data) == *data)
                 }

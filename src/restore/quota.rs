@@ -58,6 +58,8 @@ fn number(text: &[u8], name: &str) -> Option<i64> {
 #[derive(Default)]
 struct Need {
     created: i64,
+    /// Whether a counter is raised, by children that come and go.
+    raised: bool,
     deleted: i64,
     deleted_bytes: i64,
     more_bytes: i64,
@@ -94,6 +96,7 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
                 need.deleted += 1;
                 need.deleted_bytes += now;
             }
+            Operation::Raise { .. } => need.raised = true,
             Operation::SetAcl { .. } => {}
         }
     }
@@ -101,7 +104,8 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
 }
 
 fn over((path, quota, need): (&str, &Quota, &Need)) -> Vec<Note> {
-    let znodes = (need.created > 0).then_some((quota.znodes - need.deleted + need.created, quota.most_znodes));
+    let created = need.created + i64::from(need.raised);
+    let znodes = (created > 0).then_some((quota.znodes - need.deleted + created, quota.most_znodes));
     // Shorter data is refused as well, where there is still too much after it.
     let grown = Some(need.more_bytes).filter(|more| *more > 0).or(need.fewer_bytes);
     let bytes = grown.map(|more| (quota.bytes - need.deleted_bytes + more, quota.most_bytes));

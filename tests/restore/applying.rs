@@ -302,6 +302,28 @@ fn an_ensemble_that_does_not_answer_is_given_up_with_the_number_of_changes_left(
 }
 
 #[test]
+fn counters_that_were_too_much_for_one_plan_are_not_raised_by_it_later_and_nobody_is_blamed() {
+    let far = |created| Znode { created, ..znode("") };
+    let was = Model::of([("/app", far(2)), ("/app/a", far(60_000)), ("/app/b", far(60_000))]);
+    let mut is = was.clone();
+    for path in ["/app/a", "/app/b"] {
+        is.znodes.get_mut(path).unwrap().created = 0;
+    }
+    let (scope, wanted) = (subtree("/app"), was.wanted(&subtree("/app")));
+    let options = Options { raise_counters: true, ..Options::default() };
+    let approved = plan(&wanted, &is.live(&scope), &options).unwrap();
+    assert_eq!((approved.counts.raise, approved.counts.counters), (1, 1));
+    let file = PlanFile::of(wanted, options, approved);
+    for fates in [&[Fate::Fine][..], &[Fate::Lost], &[Fate::AnswerLost]] {
+        let (then, applied) = now(carry_out_with(is.clone(), &file, fates));
+        assert_eq!(applied.unwrap().moved, Vec::new());
+        assert_eq!(["/app/a", "/app/b"].map(|path| then.znodes[path].created), [60_000, 0]);
+        // A plan that is made after it goes on.
+        assert_eq!(plan(&file.wanted, &then.live(&scope), &options).unwrap().counts.raise, 1);
+    }
+}
+
+#[test]
 fn quotas_are_read_wherever_they_are() {
     let limits = |bytes: &str| znode(&format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit=9"));
     let model = Model::of([

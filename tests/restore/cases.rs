@@ -342,11 +342,53 @@ fn a_quota_that_allows_less_is_told_in_one_sentence_with_both_numbers() {
     assert_eq!(told(&is), (0, vec![]));
     is.quotas = [("/".to_owned(), (0, 0))].into();
     assert_eq!(told(&is), (0, vec![]));
+    // Data that becomes shorter is refused too, while there is more than is allowed.
+    let long = Model::of([("/app", znode("")), ("/app/a", znode("123456789"))]);
+    for (bytes, over) in [(4, 1), (5, 0)] {
+        let mut long = long.clone();
+        long.quotas.insert("/app".to_owned(), (9, bytes));
+        let mut shorter = was.clone();
+        shorter.znodes.remove("/app/b");
+        assert_eq!(planned(&shorter, &long, &overwrite(Access::Super)).counts.quotas, over);
+    }
     // What could not be read is no quota that allows it.
     let (wanted, mut live) = (was.wanted(&subtree("/app")), is.live(&subtree("/app")));
     live.quotas = None;
     let unknown = plan(&wanted, &live, &Options::default()).unwrap();
     assert_eq!((unknown.notes, unknown.counts.quotas), (vec![Note::QuotasUnknown], 0));
+}
+
+#[test]
+fn a_sequence_counter_is_raised_when_asked_for_and_not_too_far_nor_below_an_empty_container() {
+    let was = Model::of([("/app", Znode { created: 41, ..znode("") }), ("/app/n-0000000040", znode(""))]);
+    let raise = Options { raise_counters: true, ..Options::default() };
+    let plan_of = |was: &Wanted, is: &Model| {
+        let plan = plan(was, &is.live(&subtree("/app")), &raise).unwrap();
+        (told(&plan), plan.counts.raise, plan.counts.counters)
+    };
+    let mut wanted = was.wanted(&subtree("/app"));
+    let words = "raise the sequence counter of /app to 0000000041";
+    let made = vec!["create /app".to_owned(), "create /app/n-0000000040".to_owned(), words.to_owned()];
+    assert_eq!(plan_of(&wanted, &Model::of([])), (made, 1, 0));
+    let mut is = was.clone();
+    is.znodes.get_mut("/app").unwrap().created = 3;
+    assert_eq!(plan_of(&wanted, &is), (vec![words.to_owned()], 1, 0));
+    is.znodes.get_mut("/app").unwrap().created = 41;
+    assert_eq!(plan_of(&wanted, &is), (vec![], 0, 0));
+    // What has not enough rights leaves it, and says so.
+    is.znodes.get_mut("/app").unwrap().created = 3;
+    is.access = Access::Anyone;
+    is.znodes.get_mut("/app").unwrap().acl = acl("world", "anyone", 1 | 4);
+    assert_eq!(plan_of(&wanted, &is).2, 1);
+    // A leader deletes an empty container once it has had a child.
+    wanted.znodes.get_mut("/app").unwrap().kind = Kind::Container;
+    wanted.znodes.remove("/app/n-0000000040");
+    assert_eq!(plan_of(&wanted, &Model::of([])), (vec!["create container /app".to_owned()], 0, 1));
+    let far = wanted.znodes.get_mut("/app").unwrap();
+    (far.kind, far.counter) = (Kind::Persistent, 100_001);
+    assert_eq!(plan_of(&wanted, &Model::of([])), (vec!["create /app".to_owned()], 0, 1));
+    wanted.znodes.get_mut("/app").unwrap().counter = 100_000;
+    assert_eq!(plan_of(&wanted, &Model::of([])).1, 1);
 }
 
 #[test]

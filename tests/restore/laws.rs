@@ -107,11 +107,12 @@ fn options(access: Access) -> impl Strategy<Value = Options> {
         Just(Existing::Overwrite),
         Just(Existing::Overwrite)
     ];
-    (existing, any::<bool>()).prop_map(move |(existing, delete)| Options {
+    (existing, any::<bool>(), any::<bool>()).prop_map(move |(existing, delete, raise_counters)| Options {
         existing,
         delete_extra: delete && existing == Existing::Overwrite,
         lineage: Lineage::Same,
         access,
+        raise_counters,
     })
 }
 
@@ -150,6 +151,10 @@ proptest! {
             let set = planned.operations.iter().any(|operation| matches!(operation, Operation::Set { path: set, .. } if set == path));
             prop_assert_eq!(hidden && set, planned.notes.contains(&Note::HiddenAcl { path: path.clone() }));
             prop_assert!(hidden || Some(&there.acl) == znode.acl.as_ref(), "{path}: {}", there.acl);
+            // No sequence counter is lower than it was unless that is said.
+            let lower = there.created < znode.counter;
+            prop_assert_eq!(lower, planned.notes.iter().any(|note| matches!(note, Note::Counter { path: told, .. } if told == path)), "{}", path);
+            prop_assert!(!lower || !options.raise_counters || options.access == Access::Anyone, "{path} could be raised");
         }
         for path in then.znodes.keys().filter(|path| scope.has(path) && !skipped(path) && options.delete_extra && *path != "/") {
             prop_assert!(wanted.znodes.contains_key(path), "{} was not there", path);
@@ -170,6 +175,7 @@ proptest! {
             let there = is.znodes.get(operation.path());
             match (operation, options.existing) {
                 (Operation::Create { .. }, _) => prop_assert!(there.is_none()),
+                (Operation::Raise { .. }, _) => prop_assert!(options.raise_counters),
                 (Operation::Delete { .. }, _) => prop_assert!(options.delete_extra && !wanted.znodes.contains_key(operation.path())),
                 (_, Existing::Overwrite) => {}
                 (_, Existing::Undo { .. }) => prop_assert!(false, "undo has laws of its own"),
@@ -257,7 +263,7 @@ proptest! {
         let wanted = was.wanted(&scope);
         let approved = plan(&wanted, &is.live(&scope), &options).unwrap();
         let mut then = is;
-        let existing = approved.operations.iter().filter(|operation| !matches!(operation, Operation::Create { .. }));
+        let existing = approved.operations.iter().filter(|operation| operation.czxid().is_some());
         let existing: Vec<&Operation> = existing.collect();
         if existing.is_empty() {
             return Ok(());

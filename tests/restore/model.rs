@@ -200,6 +200,13 @@ impl Model {
                 let there = self.znodes.get_mut(path).unwrap();
                 (there.data, there.version, there.mzxid) = (data.to_vec(), version + 1, zxid);
             }
+            Operation::Raise { to, .. } => {
+                let Some(there) = self.znodes.get(path) else { return changed("is not there") };
+                let to = there.created.max(*to);
+                self.may(path, 12)?;
+                self.enforce(path, 1, 0)?;
+                self.znodes.get_mut(path).unwrap().created = to;
+            }
             Operation::SetAcl { aversion, acl, .. } => {
                 let Some(there) = self.znodes.get(path) else { return changed("is not there") };
                 if there.aversion != *aversion {

@@ -118,3 +118,40 @@ async fn a_transaction_is_undone_and_what_others_have_changed_since_stays() {
     let refused = ended(&scene.command(&words).output().unwrap(), 2);
     assert!(refused.contains("ended a session (closeSession)"), "{refused}");
 }
+
+/// Clients that name their znodes by a queue's counter would find a name taken, or worse, not taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn a_sequence_goes_on_where_it_was_when_its_counter_is_raised() {
+    const TAKEN: usize = 1000;
+    let scene = Scene::new("3.9.5", 61, "").await;
+    let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let sequential = CreateMode::PersistentSequential.with_acls(Acls::anyone_all());
+    for path in ["/beside", "/app", "/app/queue"] {
+        scene.create(path, "", &open).await;
+    }
+    let taken = (0..TAKEN).map(|_| async {
+        let (_, number) = scene.app.create("/app/queue/n-", b"", &sequential).await.unwrap();
+        scene.app.delete(&format!("/app/queue/n-{number}"), None).await.unwrap();
+    });
+    futures::future::join_all(taken).await;
+    let point = format!("{:#}", scene.last().await);
+    scene.app.delete("/app/queue", None).await.unwrap();
+
+    let (data, file) = (scene.ensemble.data(1), scene.file());
+    let words = ["plan", data.to_str().unwrap(), "--at", &point, "--path", "/app/queue"];
+    let told = ended(&scene.command(&words).output().unwrap(), 0);
+    assert!(told.contains("will go on with 0000000000, and had come to 0000001000"), "{told}");
+    let words = [&words[..], &["--raise-counters", "--save", file.to_str().unwrap()]].concat();
+    let told = ended(&scene.command(&words).output().unwrap(), 0);
+    assert!(told.contains("raise the sequence counter of /app/queue to 0000001000"), "{told}");
+    assert!(told.contains("1 sequence counters to raise") && !told.contains("had come to"), "{told}");
+    let apply = ["apply", file.to_str().unwrap()];
+    let done = ended(&scene.command(&apply).output().unwrap(), 0);
+    assert!(done.contains("2 changes in this run"), "{done}");
+    assert_eq!(scene.app.list_children("/app/queue").await.unwrap(), Vec::<String>::new());
+    let (_, number) = scene.app.create("/app/queue/n-", b"", &sequential).await.unwrap();
+    assert_eq!(number.to_string(), "0000001000");
+    let again = ended(&scene.command(&apply).output().unwrap(), 0);
+    assert!(again.contains("done, 0 changes in this run"), "{again}");
+}

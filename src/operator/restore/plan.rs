@@ -338,17 +338,22 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
 }
 
 fn counts(seen: &Seen, plan: &RestorePlan) -> String {
-    let RestorePlan { hash, zxid, create, set, set_acl, delete, equal, skipped, extra, counters, quotas, .. } = plan;
+    let RestorePlan {
+        hash, zxid, create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas, ..
+    } = plan;
     let also = |count: i64, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
-    let (lower, over) =
-        (also(*counters, "sequence counters are lower than they were"), also(*quotas, "quotas' limits are too low"));
+    let [raised, lower, over] = [
+        also(*raise, "sequence counters to raise"),
+        also(*counters, "sequence counters are lower than they were"),
+        also(*quotas, "quotas' limits are too low"),
+    ];
     let (what, rest) = match &seen.spec.undo {
         Some(undo) if *skipped > 0 => (format!("a part of the undo of {undo}"), String::new()),
         Some(undo) => (format!("undo of {undo}"), String::new()),
         None => (format!("as of {zxid}"), format!(", {extra} were not there")),
     };
     format!(
-        "{what}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped{rest}{lower}{over}; plan {hash}"
+        "{what}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped{rest}{raised}{lower}{over}; plan {hash}"
     )
 }
 
