@@ -392,6 +392,21 @@ fn a_sequence_counter_is_raised_when_asked_for_and_not_too_far_nor_below_an_empt
 }
 
 #[test]
+fn a_plan_raises_no_counter_that_nobody_asked_for_and_none_further_than_it_was() {
+    let was = Model::of([("/app", Znode { created: 41, ..znode("") })]);
+    let (wanted, live) = (was.wanted(&subtree("/app")), Model::of([("/app", znode(""))]).live(&subtree("/app")));
+    for (raise_counters, to, fits) in [(true, 41, true), (false, 41, false), (true, 42, false)] {
+        let options = Options { raise_counters, ..Options::default() };
+        let mut plan = plan(&wanted, &live, &options).unwrap();
+        plan.operations = vec![Operation::Raise { path: "/app".to_owned(), to }];
+        plan.hash = menagerie::restore::plan::hash(&wanted, &options, &plan.operations);
+        let file = PlanFile::of(wanted.clone(), options, plan);
+        let read = PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default());
+        assert_eq!(read.is_ok(), fits, "{read:?}");
+    }
+}
+
+#[test]
 fn of_more_counters_than_anybody_reads_the_number_is_told() {
     let mut was = Model::of([("/app", znode(""))]);
     for n in 0..1500 {

@@ -445,6 +445,13 @@ fn an_undo_is_only_for_one_history() {
     other.znodes.get_mut("/app/a").unwrap().ctime += 1;
     let refused = plan(&wanted, &other, &mistake.options()).unwrap_err();
     assert_eq!(refused, OptionsError::UndoesShownOther { path: "/app/a".to_owned() });
+    // One that it created tells as well.
+    let mistake = server.log(&[file("/app/c", "")]);
+    let wanted = mistake.undone().unwrap();
+    let mut other = server.model().live(&wanted.scope);
+    other.znodes.get_mut("/app/c").unwrap().ctime += 1;
+    let refused = plan(&wanted, &other, &mistake.options()).unwrap_err();
+    assert_eq!(refused, OptionsError::UndoesShownOther { path: "/app/c".to_owned() });
 }
 
 #[test]
