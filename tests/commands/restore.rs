@@ -1,5 +1,7 @@
 //! `menagerie restore` up to where it needs an ensemble; the rest is in `tests/servers`.
 
+use std::collections::BTreeSet;
+
 use menagerie::restore::live::Live;
 use menagerie::restore::options::Options;
 use menagerie::restore::plan::plan;
@@ -7,6 +9,7 @@ use menagerie::restore::plan_file::PlanFile;
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::{Limits, Wanted};
 use zookeeper_files::replay::Tree;
+use zookeeper_files::snapshot::{AclTableEntry, OPEN_ACL, SnapshotWriter, SnapshotZnode, Stat, Trailer, ZxidDigest};
 
 use super::*;
 
@@ -107,6 +110,38 @@ fn a_transaction_before_the_files_cannot_be_undone() {
         refused(world.path(), &[&more[..], &[zxid]].concat(), "no sound snapshot at or before");
     }
     refused(world.path(), &[&more[..], &["0x100000004"]].concat(), SERVER);
+}
+
+/// A server deletes a znode before it counts the transaction: a snapshot that it writes meanwhile lacks the znode, and says that the
+/// transaction is still to come. From it alone, the transaction would have changed nothing.
+#[test]
+fn a_transaction_that_the_only_snapshot_may_hold_already_is_not_undone() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 3);
+    let digest = world.tree.digest();
+    world.write(E1 + 4, &Txn::Delete { path: Text(b"/n100000002"), container: false });
+    world.close();
+    let tree = &world.tree;
+    let walk = tree.walk(b"");
+    let acls: BTreeSet<i64> = walk.iter().map(|(_, node)| node.acl()).filter(|acl| *acl != OPEN_ACL).collect();
+    let acls = acls.into_iter().map(|key| AclTableEntry { key, acls: tree.acls().get(key).unwrap() });
+    let mut snapshot = SnapshotWriter::new(Vec::new(), &[], &acls.collect::<Vec<_>>()).unwrap();
+    for (path, node) in walk {
+        // Its parent was written before.
+        let stat = Stat { pzxid: node.stat().pzxid.min(Zxid(E1 + 3)), ..*node.stat() };
+        let znode = SnapshotZnode { path: Text(path), data: node.data(), acl: node.acl(), stat };
+        snapshot.znode(&znode).unwrap();
+    }
+    let (zxid, version) = (Zxid(E1 + 3), 2);
+    let trailer = Trailer { digest: Some(ZxidDigest { zxid, version, tree: digest }), last: Some(zxid) };
+    fs::write(world.file("snapshot.100000002"), snapshot.finish(&trailer).unwrap()).unwrap();
+    world.log(E1 + 5..=E1 + 6);
+    let more = ["--same-ensemble", "--server", SERVER, "--undo"];
+    let undo = |world: &World, zxid: &str, words: &str| refused(world.path(), &[&more[..], &[zxid]].concat(), words);
+    undo(&world, "0x100000005", SERVER);
+    fs::remove_file(world.file("snapshot.0")).unwrap();
+    undo(&world, "0x100000004", "the snapshot may hold 0x100000004 already, and none before it is at hand");
+    undo(&world, "0x100000005", SERVER);
 }
 
 #[test]
