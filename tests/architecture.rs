@@ -56,8 +56,10 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/restore/options.rs", RESTORES),
     ("src/restore/plan.rs", RESTORES),
     ("src/restore/plan_file.rs", RESTORES),
+    ("src/restore/quota.rs", RESTORES),
     ("src/restore/reason.rs", RESTORES),
     ("src/restore/scope.rs", RESTORES),
+    ("src/restore/undo.rs", RESTORES),
     ("src/restore/wanted.rs", RESTORES),
     (
         "src/restore",

@@ -162,7 +162,7 @@ fn a_pod_that_prunes_may_no_more_than_a_member_and_knows_no_password() {
 fn the_jobs_of_a_restore() {
     let spec: ZooKeeperRestoreSpec = serde_json::from_value(json!({
         "ensemble": "zk", "at": "0x10000002a", "exclusive": true, "paths": ["/app", "/$(HOME)"], "znodes": ["/one"], "to": "/old",
-        "existing": "KeepNewer", "newerThan": "0x5", "deleteExtra": true, "deadlineSeconds": 60, "scratchSize": "1Gi",
+        "existing": "KeepNewer", "newerThan": "0x5", "deleteExtra": true, "raiseCounters": true, "deadlineSeconds": 60, "scratchSize": "1Gi",
         "resources": {"limits": {"cpu": "1", "memory": "4Gi"}},
     }))
     .unwrap();
@@ -218,7 +218,9 @@ fn the_jobs_of_a_restore() {
         operator: &OperatorFacts { agent_pull_policy: Some("Never".into()), assigned_ids: true, ..operator.clone() },
         ..full.clone()
     };
-    let jobs = [plan_job(&full), apply_job(&full, &"ab".repeat(32), true), plan_job(&least)];
+    let undo = serde_json::from_value(json!({"ensemble": "zk", "undo": "0x10000002a"})).unwrap();
+    let undo = RestoreBlueprint { at: "0x10000002a", spec: &undo, same: true, ..least.clone() };
+    let jobs = [plan_job(&full), apply_job(&full, &"ab".repeat(32), true), plan_job(&least), plan_job(&undo)];
     golden("restore", &serde_saphyr::to_string(&jobs.map(|job| job.json)).unwrap());
 }
 

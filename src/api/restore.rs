@@ -23,6 +23,7 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
     derive = "PartialEq",
     printcolumn(name = "Ensemble", type_ = "string", json_path = ".spec.ensemble"),
     printcolumn(name = "At", type_ = "string", json_path = ".spec.at"),
+    printcolumn(name = "Undo", type_ = "string", json_path = ".spec.undo"),
     printcolumn(name = "Backup", type_ = "string", json_path = ".spec.backup"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Changes", type_ = "integer", json_path = ".status.plan.changes", description = "What the plan would create, set and delete"),
@@ -34,13 +35,15 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = kube::core::Rule::new(
-        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra)"
+        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.undo) == has(oldSelf.undo) && (!has(self.undo) || self.undo == oldSelf.undo) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra) && has(self.raiseCounters) == has(oldSelf.raiseCounters) && (!has(self.raiseCounters) || self.raiseCounters == oldSelf.raiseCounters)"
     ).message("what is restored, and from where, cannot be changed: create another ZooKeeperRestore (dryRun, approvedPlan and changedSincePlan can be changed)"),
-    validation = kube::core::Rule::new("has(self.at) != has(self.backup)")
-        .message("name one of at (a zxid or a time) and backup (a ZooKeeperBackup)"),
+    validation = kube::core::Rule::new("(has(self.at) ? 1 : 0) + (has(self.backup) ? 1 : 0) + (has(self.undo) ? 1 : 0) == 1")
+        .message("name one of at (a zxid or a time), backup (a ZooKeeperBackup) and undo (the zxid of a transaction)"),
+    validation = kube::core::Rule::new("!has(self.undo) || (!has(self.from) && !has(self.exclusive) && !has(self.paths) && !has(self.znodes) && !has(self.to) && !has(self.existing) && !has(self.newerThan) && !has(self.deleteExtra))")
+        .message("undo is of a transaction in the ensemble's own archive, and of exactly the znodes that it changed: from, exclusive, paths, znodes, to, existing, newerThan and deleteExtra do not go with it"),
     validation = kube::core::Rule::new("!has(self.backup) || (!has(self.from) && !has(self.exclusive))")
         .message("backup is a point of the ensemble's own archive, with its last transaction: use at instead, with from or exclusive"),
-    validation = kube::core::Rule::new("(has(self.paths) && size(self.paths) > 0) || (has(self.znodes) && size(self.znodes) > 0)")
+    validation = kube::core::Rule::new("has(self.undo) || (has(self.paths) && size(self.paths) > 0) || (has(self.znodes) && size(self.znodes) > 0)")
         .message("name at least one of paths (subtrees; / is everything) and znodes (single ones)"),
     validation = kube::core::Rule::new("!has(self.to) || (has(self.paths) ? size(self.paths) : 0) + (has(self.znodes) ? size(self.znodes) : 0) == 1")
         .message("to is one other path for one path: restore one after the other"),
@@ -48,8 +51,8 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
         .message("newerThan goes with existing: KeepNewer"),
     validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || (has(self.existing) && self.existing == 'Overwrite')")
         .message("deleteExtra goes with existing: Overwrite: what was not there at the point came later, so Keep and KeepNewer keep it"),
-    validation = kube::core::Rule::new("!has(self.dryRun) || self.dryRun || has(self.approvedPlan) || !has(self.existing) || self.existing == 'Keep'")
-        .message("with existing: Overwrite or KeepNewer, dryRun: false needs approvedPlan, the hash of a plan that somebody has looked at (status.plan.hash): a manifest that is applied again months later would overwrite what was written since"),
+    validation = kube::core::Rule::new("!has(self.dryRun) || self.dryRun || has(self.approvedPlan) || (!has(self.undo) && (!has(self.existing) || self.existing == 'Keep'))")
+        .message("with undo, and with existing: Overwrite or KeepNewer, dryRun: false needs approvedPlan, the hash of a plan that somebody has looked at (status.plan.hash): a manifest that is applied again months later would overwrite what was written since"),
     validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || !has(self.changedSincePlan) || self.changedSincePlan == 'Fail'")
         .message("deleteExtra goes with changedSincePlan: Fail: a new plan would delete what nobody has seen in the approved one"),
     validation = kube::core::Rule::new("!has(self.from) || !has(self.existing) || self.existing != 'KeepNewer'")
@@ -67,7 +70,7 @@ pub struct ZooKeeperRestoreSpec {
     pub from: Option<RestoreFrom>,
 
     /// The point: a zxid such as "0x10000002a", or a time with its zone such as 2026-11-23T19:52:00Z. A zxid needs the quotes: YAML
-    /// takes it for a number without them. Either this or backup.
+    /// takes it for a number without them. Either this, or backup, or undo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 40))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
@@ -81,7 +84,15 @@ pub struct ZooKeeperRestoreSpec {
         .message("backup must be the name of a ZooKeeperBackup in this namespace: small letters, digits, '-' and '.'"))]
     pub backup: Option<String>,
 
-    /// Whether the point is just before that transaction or time, to undo a known one. Default: false.
+    /// The transaction that is undone, by its zxid such as "0x10000002a", in quotes: what it changed becomes as it was before, where it is
+    /// still as that transaction left it. Sessions' znodes, the membership and what is below /zookeeper are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 18))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$')")
+        .message("undo must be a zxid such as 0x10000002a"))]
+    pub undo: Option<String>,
+
+    /// Whether the point is just before that transaction or time. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusive: Option<bool>,
 
@@ -122,12 +133,17 @@ pub struct ZooKeeperRestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_extra: Option<bool>,
 
+    /// Whether sequence counters that would be lower than they were at the point are raised, so that no sequential name comes twice. At
+    /// most 100000 numbers in all; what is beyond stays lower, and the plan says so. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raise_counters: Option<bool>,
+
     /// Whether nothing is changed: there is a plan, and no more. Default: true. false carries the plan out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
 
     /// Carry out only the plan with this hash, which status.plan.hash shows; with changedSincePlan: Replan, what others have changed since
-    /// is planned anew. Needed with existing: Overwrite and `KeepNewer`; default: whatever was planned.
+    /// is planned anew. Needed with undo, and with existing: Overwrite and `KeepNewer`; default: whatever was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9a-f]{64}$')")
@@ -264,7 +280,7 @@ pub struct RestorePlan {
     pub pod: Option<String>,
     /// Its SHA-256, over the point, the wanted znodes with their data, and every change.
     pub hash: String,
-    /// The last transaction before the point.
+    /// The last transaction before the point; of an undo, the zxid just before the transaction's.
     pub zxid: String,
     /// Changes in all.
     pub changes: i64,
@@ -282,6 +298,15 @@ pub struct RestorePlan {
     pub skipped: i64,
     /// Znodes that were not there at the point.
     pub extra: i64,
+    /// Znodes below which sequence numbers will be lower than they were at the point.
+    #[serde(default)]
+    pub counters: i64,
+    /// Sequence counters to raise.
+    #[serde(default)]
+    pub raise: i64,
+    /// Hard limits of quotas that are lower than what there would be: servers with enforceQuota=true refuse that.
+    #[serde(default)]
+    pub quotas: i64,
 }
 
 /// What was done.

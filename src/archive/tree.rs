@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
-use zookeeper_files::disk::{MemberFiles, Point, rebuild};
-use zookeeper_files::replay::Tree;
+use zookeeper_files::disk::{MemberFiles, Point, RebuiltTree, rebuild, rebuild_around};
+use zookeeper_files::ids::Zxid;
+use zookeeper_files::replay::{Journal, Tree};
 
 use super::collect::{Brought, CollectError, Collection};
 use super::key::BaseKey;
@@ -43,6 +44,46 @@ pub struct Built {
     pub checked: u64,
     /// The base that it was built from; `None` if it was the beginning of the log.
     pub base: Option<BaseKey>,
+    /// The body of the record of the transaction that the point names.
+    pub body: Option<Box<[u8]>>,
+    /// What that transaction changed, as it was before, if that is what was asked for.
+    pub before: Journal,
+}
+
+/// What is built.
+#[derive(Clone, Copy)]
+enum Aim {
+    /// The tree at a point.
+    Point(Point),
+    /// The tree after a transaction, and what that changed.
+    Around(Zxid),
+}
+
+impl Aim {
+    /// What a base is of at most.
+    fn from(self) -> Point {
+        match self {
+            Self::Point(point) => point,
+            Self::Around(zxid) => Point::Zxid(Zxid(zxid.0.saturating_sub(1))),
+        }
+    }
+
+    fn to(self) -> Point {
+        match self {
+            Self::Point(point) => point,
+            Self::Around(zxid) => Point::Zxid(zxid),
+        }
+    }
+}
+
+/// Builds the tree after a transaction, with what that changed, as [`tree_at`].
+pub async fn tree_around(
+    collection: &Collection<'_>,
+    zxid: Zxid,
+    folder: &Path,
+    tell: &(dyn Fn(&str) + Sync),
+) -> anyhow::Result<Built> {
+    build(collection, Aim::Around(zxid), folder, tell).await
 }
 
 /// Builds the tree, from the newest base before the point that will do, or from the beginning of the log. The folder is made, and emptied
@@ -53,16 +94,25 @@ pub async fn tree_at(
     folder: &Path,
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Built> {
+    build(collection, Aim::Point(point), folder, tell).await
+}
+
+async fn build(
+    collection: &Collection<'_>,
+    aim: Aim,
+    folder: &Path,
+    tell: &(dyn Fn(&str) + Sync),
+) -> anyhow::Result<Built> {
     let mut failed = Vec::new();
     let mut passes = collection.lost().may_pass();
-    let bases = collection.bases(point);
+    let bases = collection.bases(aim.from());
     let beginning = bases.last().copied();
     let mut left = BASES;
     for base in bases.iter().copied().flatten().map(Some).chain(beginning) {
         if left == 0 && base.is_some() {
             continue;
         }
-        match on(base, collection, point, folder, tell).await {
+        match on(base, collection, aim, folder, tell).await {
             Ok(built) => return Ok(built),
             // Another base does not help against it.
             Err(error) if error.downcast_ref().is_some_and(CollectError::is_of_all_bases) => return Err(error),
@@ -86,7 +136,7 @@ pub async fn tree_at(
 async fn on(
     base: Option<&Manifest>,
     collection: &Collection<'_>,
-    point: Point,
+    aim: Aim,
     folder: &Path,
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Built> {
@@ -97,8 +147,8 @@ async fn on(
             tell(&format!("{done} of {of} segments"));
         }
     };
-    let Brought { folders, lost } = collection.bring(base, point, folder, &told).await?;
-    let built = spawn_blocking(move || tree(&folders, point)).await?;
+    let Brought { folders, lost } = collection.bring(base, aim.to(), folder, &told).await?;
+    let built = spawn_blocking(move || tree(&folders, aim)).await?;
     let built = built.map_err(|error| if lost.is_empty() { error } else { without(&error, &lost) })?;
     Ok(Built { base: base.map(Manifest::key), ..built })
 }
@@ -115,18 +165,23 @@ fn emptied(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Built> {
+fn tree(folders: &[PathBuf], aim: Aim) -> anyhow::Result<Built> {
     let find = |folder: &PathBuf| {
         let member = MemberFiles::find(&folder.to_string_lossy())?;
         anyhow::Ok(MemberFiles { max_record: Some(LONGEST_RECORD), ..member })
     };
     let members: Vec<_> = folders.iter().map(find).collect::<anyhow::Result<_>>()?;
-    let rebuilt = rebuild(&members, point, &mut |_| ())?;
+    let mut rebuilt = match aim {
+        Aim::Point(point) => rebuild(&members, point, &mut |_| ())?,
+        Aim::Around(zxid) => rebuild_around(&members, zxid, &mut |_| ())?,
+    };
     if let Some(zxid) = rebuilt.differs {
         bail!("after {zxid:#} the tree is not the one that the server had: a digest differs");
     }
     if let Some(zxid) = rebuilt.unproved {
         bail!("nothing in the archive shows that the snapshot is the tree that the server had at {zxid:#}");
     }
-    Ok(Built { time: rebuilt.time, checked: rebuilt.checked, base: None, tree: rebuilt.replay.into_tree() })
+    let before = rebuilt.replay.take_journal();
+    let RebuiltTree { time, checked, body, replay, .. } = rebuilt;
+    Ok(Built { time, checked, base: None, body, before, tree: replay.into_tree() })
 }

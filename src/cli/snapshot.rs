@@ -15,8 +15,9 @@ use crate::view::escape::{push_data, push_escaped};
 use crate::view::time::iso_text;
 use crate::view::znode::{ZnodeLine, ZnodeView};
 use zookeeper_files::disk::{
-    DiskError, MemberFiles, Point, Progress, RebuiltTree, open_snapshot, rebuild, verify_snapshots,
+    DiskError, MemberFiles, Point, Progress, RebuiltTree, open_snapshot, rebuild, rebuild_around, verify_snapshots,
 };
+use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::{Tree, Znode};
 use zookeeper_files::snapshot::{SnapshotError, SnapshotItem};
 
@@ -266,6 +267,18 @@ pub(crate) fn rebuilt(
     Ok((rebuilt, exit))
 }
 
+/// The same for the tree after one transaction, with the znodes that it changed as they were before it.
+pub(crate) fn rebuilt_around(
+    members: &[MemberFiles],
+    zxid: Zxid,
+    meter: &mut Meter,
+) -> Result<(RebuiltTree, Exit), CommandError> {
+    let mut build = |members: &[MemberFiles]| rebuild_around(members, zxid, &mut |at: Progress<'_>| meter.show(at));
+    let rebuilt = retrying(members, &mut build)?;
+    let exit = print_doubts(&rebuilt);
+    Ok((rebuilt, exit))
+}
+
 /// Prints what is not certain about a tree to standard error.
 pub(super) fn print_doubts(rebuilt: &RebuiltTree) -> Exit {
     for doubt in &rebuilt.doubts {
@@ -295,9 +308,16 @@ pub(super) fn rebuild_retrying(
     at: Point,
     meter: &mut Meter,
 ) -> Result<RebuiltTree, DiskError> {
+    retrying(members, &mut |members| rebuild(members, at, &mut |progress: Progress<'_>| meter.show(progress)))
+}
+
+fn retrying(
+    members: &[MemberFiles],
+    build: &mut dyn FnMut(&[MemberFiles]) -> Result<RebuiltTree, DiskError>,
+) -> Result<RebuiltTree, DiskError> {
     let mut looked: Vec<MemberFiles> = members.to_vec();
     for _ in 0..5 {
-        match rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress)) {
+        match build(&looked) {
             Err(DiskError::NoTree(why)) => {
                 let mut again = false;
                 for member in &mut looked {
@@ -312,7 +332,7 @@ pub(super) fn rebuild_retrying(
             other => return other,
         }
     }
-    rebuild(&looked, at, &mut |progress: Progress<'_>| meter.show(progress))
+    build(&looked)
 }
 
 pub(super) fn shown<'a>(

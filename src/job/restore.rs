@@ -16,12 +16,12 @@ use super::{Ended, Work, for_good, scratch};
 use crate::api::{RestoreApplied, RestorePlan};
 use crate::archive::collect::{CollectError, Collection};
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
-use crate::archive::tree::tree_at;
+use crate::archive::tree::{tree_around, tree_at};
 use crate::cli::Output;
 use crate::model::parent::At;
 use crate::model::report::Report;
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply as carry_out};
-use crate::restore::arguments::{ScopeOptions, ServerOptions, WhatOptions, password, point};
+use crate::restore::arguments::{Asked, ScopeOptions, ServerOptions, WhatOptions, password};
 use crate::restore::command::print_plan;
 use crate::restore::hash::Digest;
 use crate::restore::moved::{Brief, znodes};
@@ -29,6 +29,7 @@ use crate::restore::options::{Access, Lineage};
 use crate::restore::plan::{Counts, plan as planned};
 use crate::restore::plan_file::{LONGEST, PlanFile};
 use crate::restore::reader::{ReadError, read};
+use crate::restore::undo::undone;
 use crate::restore::wanted::{Limits, Wanted};
 use crate::zk::znodes::Session;
 
@@ -58,8 +59,8 @@ pub(super) struct PlanOptions {
     #[command(flatten)]
     common: Common,
     /// The point: a zxid such as 0x10000002a or a time with its zone
-    #[arg(long, value_name = "POINT")]
-    at: At,
+    #[arg(long, value_name = "POINT", required_unless_present = "undo")]
+    at: Option<At>,
     /// The point is just before
     #[arg(long)]
     exclusive: bool,
@@ -101,12 +102,11 @@ fn unstored(error: &PlanStoreError) -> Ended {
 
 /// Plans, and stores the plan.
 pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
-    let scope = options.scope.scope().map_err(for_good)?;
-    let at = match options.at {
+    let at = options.at.map(|at| match at {
         At::Zxid(zxid) => Point::Zxid(zxid),
         At::Time(time) => Point::Time(time.as_millisecond()),
-    };
-    let point = point(at, options.exclusive).map_err(Ended::ForGood)?;
+    });
+    let asked = options.scope.asked(at, options.exclusive).map_err(Ended::ForGood)?;
     let password = Some(password().ok_or_else(|| for_good("there is no password of the super user"))?);
     let (limits, work) = (Limits::default(), Work::empty(&options.common.scratch)?);
     let store = options.common.archive.open()?;
@@ -119,10 +119,18 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
         error => read_error(&error.into()),
     })?;
     let told = |far: &str| info!(%far, "reading the archive");
-    let built = tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))?;
-    let wanted = Wanted::of(&built.tree, &scope, limits).map_err(for_good)?;
-    drop(built);
-    let decided = options.what.decided(wanted.zxid, Lineage::Other, Access::Super).map_err(Ended::ForGood)?;
+    let folder = work.path("archive");
+    let wanted = match &asked {
+        Asked::Point(point, scope) => {
+            let built = tree_at(&collection, *point, &folder, &told).await.map_err(|error| read_error(&error))?;
+            Wanted::of(&built.tree, scope, limits).map_err(for_good)?
+        }
+        Asked::Undo(zxid) => {
+            let built = tree_around(&collection, *zxid, &folder, &told).await.map_err(|error| read_error(&error))?;
+            undone(*zxid, built.body.as_deref(), &built.before, &built.tree, limits).map_err(for_good)?
+        }
+    };
+    let decided = options.what.decided(&asked, wanted.zxid, Lineage::Other, Access::Super).map_err(Ended::ForGood)?;
     let session = Session::with(&options.common.servers.server, password);
     let mut at = 0;
     let mut heard = |count: usize| progress(&mut at, count, "znodes of the ensemble read");
@@ -149,12 +157,12 @@ fn progress(at: &mut usize, count: usize, what: &str) {
 
 fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let &Counts { create, set, set_acl, delete, equal, skipped, extra } = counts;
+    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas } = counts;
     RestorePlan {
         pod: None,
         hash: hash.to_string(),
         zxid: format!("{zxid:#}"),
-        changes: number(create + set + set_acl + delete),
+        changes: number(create + set + set_acl + delete + raise),
         create: number(create),
         set: number(set),
         set_acl: number(set_acl),
@@ -162,6 +170,9 @@ fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
         equal: number(equal),
         skipped: number(skipped),
         extra: number(extra),
+        counters: number(counters),
+        raise: number(raise),
+        quotas: number(quotas),
     }
 }
 

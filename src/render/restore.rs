@@ -27,7 +27,7 @@ pub struct RestoreBlueprint<'a> {
     pub spec: &'a ZooKeeperRestoreSpec,
     /// Names of the ensemble's objects.
     pub names: &'a Names,
-    /// The point.
+    /// The point, or the transaction that is undone.
     pub at: &'a str,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
@@ -49,9 +49,19 @@ pub struct RestoreBlueprint<'a> {
 
 /// The Job that plans.
 pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
+    let mut args = vec!["job".to_owned(), "restore-plan".to_owned()];
+    match &blueprint.spec.undo {
+        Some(zxid) => args.push(format!("--undo={zxid}")),
+        None => args.extend(of_a_point(blueprint)),
+    }
+    args.extend(blueprint.spec.raise_counters.unwrap_or_default().then(|| "--raise-counters".to_owned()));
+    args.extend(blueprint.same.then(|| "--same-ensemble".to_owned()));
+    job(blueprint, &plan_name(blueprint.name), args, false)
+}
+
+fn of_a_point(blueprint: &RestoreBlueprint<'_>) -> Vec<String> {
     let ZooKeeperRestoreSpec { exclusive, paths, znodes, to, existing, newer_than, delete_extra, .. } = blueprint.spec;
-    let at = blueprint.at;
-    let mut args = vec!["job".to_owned(), "restore-plan".to_owned(), format!("--at={at}")];
+    let mut args = vec![format!("--at={}", blueprint.at)];
     args.extend(exclusive.unwrap_or_default().then(|| "--exclusive".to_owned()));
     args.extend(paths.iter().flatten().map(|path| format!("--path={path}")));
     args.extend(znodes.iter().flatten().map(|path| format!("--znode={path}")));
@@ -64,8 +74,7 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
     args.push(format!("--existing={existing}"));
     args.extend(newer_than.iter().map(|zxid| format!("--newer-than={zxid}")));
     args.extend(delete_extra.unwrap_or_default().then(|| "--delete-extra".to_owned()));
-    args.extend(blueprint.same.then(|| "--same-ensemble".to_owned()));
-    job(blueprint, &plan_name(blueprint.name), args, false)
+    args
 }
 
 /// The Job that carries a plan out.

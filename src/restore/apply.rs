@@ -111,6 +111,7 @@ pub async fn apply<Z: Znodes>(
     let mut reason = String::new();
     let mut left = approved.operations.len();
     let mut created = HashSet::new();
+    let raised = raised(approved);
     for round in 1..=ROUNDS {
         let live = match read(znodes, &wanted.scope, limits, &mut |count| on_progress(Progress::Read(count))).await {
             Ok(live) => live,
@@ -123,7 +124,11 @@ pub async fn apply<Z: Znodes>(
             Err(error) => return Err(error.into()),
         };
         let now = plan(wanted, &live, options)?;
-        let (operations, gone) = not_again(&now.operations, &created);
+        let allowed = now
+            .operations
+            .iter()
+            .filter(|operation| !matches!(operation, Operation::Raise { path, .. } if !raised.contains(&**path)));
+        let (operations, gone) = not_again(allowed, &created);
         left = operations.len();
         let differs = moved(approved, &now, &live, options.access);
         match (changed, differs.first()) {
@@ -172,16 +177,25 @@ fn half_done<'a>(approved: &'a Plan, now: &'a Plan, differs: &[Moved]) -> Vec<&'
     now.operations.iter().filter(last).collect()
 }
 
+/// Where sequence counters are raised. What a plan has left out because it was too much for one is no part of it once others are done.
+fn raised(approved: &Plan) -> HashSet<&str> {
+    let raises = approved.operations.iter().filter(|operation| matches!(operation, Operation::Raise { .. }));
+    raises.map(Operation::path).collect()
+}
+
 fn is_last(operation: &Operation) -> bool {
     matches!(operation, Operation::SetAcl { turn: Turn::After, .. })
 }
 
 /// Without what this run has created before, nor what would be below that: a client that takes an entry of a queue would get it
 /// again, and again. Only answered creations count: of others nobody knows.
-fn not_again<'a>(operations: &'a [Operation], created: &HashSet<String>) -> (Vec<&'a Operation>, Vec<String>) {
+fn not_again<'a>(
+    operations: impl Iterator<Item = &'a Operation>,
+    created: &HashSet<String>,
+) -> (Vec<&'a Operation>, Vec<String>) {
     let mut left_out = HashSet::new();
     let mut gone = Vec::new();
-    let mut left = Vec::with_capacity(operations.len());
+    let mut left = Vec::new();
     // Parents come before their children.
     for operation in operations {
         let path = operation.path();

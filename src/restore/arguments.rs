@@ -32,6 +32,9 @@ pub(crate) fn server(text: &str) -> Result<String, String> {
 /// Which znodes.
 #[derive(Args, Debug)]
 pub(crate) struct ScopeOptions {
+    /// Undo this transaction: what it changed becomes as it was before, where nobody has changed it since
+    #[arg(long, value_name = "ZXID", conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
+    undo: Option<Zxid>,
     /// A znode and all below it; / is everything; can be repeated
     #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
     path: Vec<String>,
@@ -43,8 +46,39 @@ pub(crate) struct ScopeOptions {
     to: Option<String>,
 }
 
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// Znodes as they were at a point.
+    Point(Point, Scope),
+    /// What a transaction changed, as it was before.
+    Undo(Zxid),
+}
+
+impl Asked {
+    /// The points between which the history is needed.
+    pub(crate) fn points(&self) -> (Point, Point) {
+        match *self {
+            Self::Point(point, _) => (point, point),
+            Self::Undo(zxid) => (Point::Zxid(Zxid(zxid.0.saturating_sub(1))), Point::Zxid(zxid)),
+        }
+    }
+}
+
 impl ScopeOptions {
-    pub(crate) fn scope(&self) -> Result<Scope, ScopeError> {
+    /// With the point, if it is one that is wanted.
+    pub(crate) fn asked(&self, at: Option<Point>, exclusive: bool) -> Result<Asked, String> {
+        match (self.undo, at) {
+            (Some(zxid), _) => Ok(Asked::Undo(zxid)),
+            (None, Some(at)) => {
+                let scope = self.scope().map_err(|error| error.to_string())?;
+                Ok(Asked::Point(point(at, exclusive)?, scope))
+            }
+            (None, None) => Err("neither a point (--at) nor a transaction (--undo) is named".to_owned()),
+        }
+    }
+
+    fn scope(&self) -> Result<Scope, ScopeError> {
         let subtrees = self.path.iter().map(|path| Top { path: path.clone(), subtree: true });
         let alone = self.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
         Scope::new(subtrees.chain(alone).collect(), self.to.clone())
@@ -76,6 +110,9 @@ pub(crate) struct WhatOptions {
     /// Delete what was not there at the point; only with --existing overwrite
     #[arg(long)]
     delete_extra: bool,
+    /// Raise sequence counters that would be lower than they were, so that no sequential name comes twice
+    #[arg(long)]
+    raise_counters: bool,
 }
 
 impl WhatOptions {
@@ -85,17 +122,25 @@ impl WhatOptions {
     }
 
     /// With the point, and what holds of another ensemble's files or of files of which nobody has said whose they are.
-    pub(crate) fn decided(&self, point: Zxid, otherwise: Lineage, access: Access) -> Result<Options, String> {
-        let existing = match self.existing {
-            ExistingArg::KeepNewer => Existing::KeepNewer { than: self.newer_than.unwrap_or(point) },
+    pub(crate) fn decided(
+        &self,
+        asked: &Asked,
+        point: Zxid,
+        otherwise: Lineage,
+        access: Access,
+    ) -> Result<Options, String> {
+        let existing = match (asked, self.existing) {
+            (Asked::Undo(of), _) => Existing::Undo { of: *of },
+            (_, ExistingArg::KeepNewer) => Existing::KeepNewer { than: self.newer_than.unwrap_or(point) },
             _ if self.newer_than.is_some() => {
                 return Err("--newer-than goes with --existing keep-newer".to_owned());
             }
-            ExistingArg::Keep => Existing::Keep,
-            ExistingArg::Overwrite => Existing::Overwrite,
+            (_, ExistingArg::Keep) => Existing::Keep,
+            (_, ExistingArg::Overwrite) => Existing::Overwrite,
         };
         let lineage = if self.same_ensemble { Lineage::Same } else { otherwise };
-        let decided = Options { existing, delete_extra: self.delete_extra, lineage, access };
+        let WhatOptions { delete_extra, raise_counters, .. } = *self;
+        let decided = Options { existing, delete_extra, lineage, access, raise_counters };
         decided.check().map_err(|error| error.to_string())?;
         Ok(decided)
     }
@@ -107,7 +152,7 @@ pub(crate) fn password() -> Option<Password> {
 }
 
 /// The point, or the one just before that transaction or time.
-pub(crate) fn point(point: Point, exclusive: bool) -> Result<Point, String> {
+fn point(point: Point, exclusive: bool) -> Result<Point, String> {
     match point {
         point if !exclusive => Ok(point),
         Point::Time(time) => Ok(Point::Time(time.saturating_sub(1))),

@@ -8,23 +8,24 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use tokio::runtime;
 use zookeeper_files::atomic::Part;
-use zookeeper_files::disk::is_at_home;
+use zookeeper_files::disk::{RebuiltTree, is_at_home};
 use zookeeper_files::ids::Zxid;
 
 use crate::cli::point::PointArg;
-use crate::cli::snapshot::{files_end, rebuilt};
+use crate::cli::snapshot::{files_end, rebuilt, rebuilt_around};
 use crate::cli::{
     CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message,
 };
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
-use crate::restore::arguments::{PASSWORD, ScopeOptions, ServerOptions, WhatOptions, password, point};
+use crate::restore::arguments::{Asked, PASSWORD, ScopeOptions, ServerOptions, WhatOptions, password};
 use crate::restore::hash::Digest;
 use crate::restore::operation::Operation;
-use crate::restore::options::{Access, Lineage};
+use crate::restore::options::{Access, Existing, Lineage};
 use crate::restore::plan::{Counts, Plan, plan};
 use crate::restore::plan_file::{LONGEST, PlanFile};
 use crate::restore::reader::read;
 use crate::restore::reason::{Note, Skipped};
+use crate::restore::undo::undone;
 use crate::restore::wanted::{Limits, Wanted};
 use crate::view::escape::{push_escaped, push_message};
 use crate::view::time::iso_text;
@@ -50,6 +51,7 @@ enum Command {
         menagerie restore plan /data --at 0x10000002a --path /app --server zk-0:2181 --save app.plan\n  \
         menagerie restore plan /member0 /member1 /member2 --at 2026-11-23T19:52:00Z --path / --existing overwrite --server zk-0:2181\n  \
         menagerie restore plan s3://backups/zookeeper --at 2026-11-23T19:52:00Z --path /app --server zk-0:2181\n  \
+        menagerie restore plan s3://backups/zookeeper --undo 0x10000002a --same-ensemble --server zk-0:2181 --save undo.plan\n  \
         menagerie restore plan /data --at 0x10000002a --exclusive --znode /app/config --to /app/config-before --server zk-0:2181")]
     Plan(Box<PlanOptions>),
     /// Carry out a plan, or go on with one that was carried out in part
@@ -66,8 +68,8 @@ struct PlanOptions {
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<String>,
     /// The point: after this transaction, or at this time
-    #[arg(long, value_name = "ZXID|TIME")]
-    at: PointArg,
+    #[arg(long, value_name = "ZXID|TIME", required_unless_present = "undo")]
+    at: Option<PointArg>,
     /// The point is before that transaction, or before that time
     #[arg(long)]
     exclusive: bool,
@@ -134,10 +136,10 @@ fn usage(error: impl std::fmt::Display) -> CommandError {
 }
 
 fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
-    let scope = options.scope.scope().map_err(usage)?;
+    let asked = options.scope.asked(options.at.map(|at| at.0), options.exclusive).map_err(usage)?;
     let password = password();
     let access = if password.is_some() { Access::Super } else { Access::Anyone };
-    let decided = |point| options.what.decided(point, Lineage::Unknown, access).map_err(usage);
+    let decided = |point| options.what.decided(&asked, point, Lineage::Unknown, access).map_err(usage);
     // What does not go together is said before hours are spent on files.
     decided(Zxid(0))?;
     if let Some(path) = &options.save {
@@ -145,39 +147,10 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
     }
     let mut meter = Meter::new();
     let limits = Limits::default();
-    let point = point(options.at.0, options.exclusive).map_err(usage)?;
-    let source = options.source.tree(&options.folders, point, point)?;
-    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, point, &mut meter)?;
-    drop(source);
-    if exit != Exit::Sound {
-        print_message(
-            "damage",
-            "nothing is planned: the tree is not the one that the server had; name other members' folders as well",
-        );
-        return Ok(exit);
-    }
-    if rebuilt.beyond {
-        let end = files_end(&rebuilt);
-        let text = format!(
-            "nothing is planned: {end}: what belongs before the wanted time may be missing; fetch again, or name that zxid"
-        );
-        print_message("damage", &text);
-        return Ok(Exit::Damage);
-    }
-    if rebuilt.unproved.is_some() && !options.unproved {
-        let text = "nothing is planned: whether the snapshot is damaged or holds what was never committed, nothing here tells; name the \
-                    logs, or another member's folder, or plan all the same with --unproved";
-        print_message("damage", text);
-        return Ok(Exit::Damage);
-    }
-    if rebuilt.replay.fuzzy_until() > rebuilt.replay.tree().last() && !options.unproved {
-        let text = "nothing is planned: the snapshot may hold parts of transactions that no log here has, so that this was never the tree of \
-                    any moment; name the logs, or another member's folder, or plan all the same with --unproved";
-        print_message("damage", text);
-        return Ok(Exit::Damage);
-    }
-    let (wanted, time) = (Wanted::of(rebuilt.replay.tree(), &scope, limits).map_err(usage)?, rebuilt.time);
-    drop(rebuilt);
+    let (wanted, time) = match wanted(options, &asked, limits, &mut meter)? {
+        Ok(wanted) => wanted,
+        Err(exit) => return Ok(exit),
+    };
     let decided = decided(wanted.zxid)?;
     let session = Session::with(&options.servers.server, password);
     let reading = async {
@@ -192,6 +165,58 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
         save(&file, path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     }
     Ok(Exit::Sound)
+}
+
+/// What is wanted, and when the last transaction that was read was; or, where the files do not prove it, how the command ends.
+fn wanted(
+    options: &PlanOptions,
+    asked: &Asked,
+    limits: Limits,
+    meter: &mut Meter,
+) -> Result<Result<(Wanted, Option<i64>), Exit>, CommandError> {
+    let (from, to) = asked.points();
+    let source = options.source.tree(&options.folders, from, to)?;
+    let members = look(&source.paths, options.limit)?;
+    let (mut rebuilt, exit) = match asked {
+        Asked::Point(point, _) => rebuilt(&members, *point, meter)?,
+        Asked::Undo(zxid) => rebuilt_around(&members, *zxid, meter)?,
+    };
+    drop(source);
+    if let Some(doubt) = doubt(&rebuilt, exit, options.unproved) {
+        print_message("damage", &format!("nothing is planned: {doubt}"));
+        return Ok(Err(Exit::Damage));
+    }
+    let wanted = match asked {
+        Asked::Point(_, scope) => Wanted::of(rebuilt.replay.tree(), scope, limits).map_err(usage)?,
+        Asked::Undo(zxid) => {
+            let (journal, body) = (rebuilt.replay.take_journal(), rebuilt.body.as_deref());
+            undone(*zxid, body, &journal, rebuilt.replay.tree(), limits).map_err(usage)?
+        }
+    };
+    Ok(Ok((wanted, rebuilt.time)))
+}
+
+/// Why the tree is none to plan from.
+fn doubt(rebuilt: &RebuiltTree, exit: Exit, unproved: bool) -> Option<String> {
+    if exit != Exit::Sound {
+        return Some("the tree is not the one that the server had; name other members' folders as well".to_owned());
+    }
+    if rebuilt.beyond {
+        let end = files_end(rebuilt);
+        return Some(format!(
+            "{end}: what belongs before the wanted time may be missing; fetch again, or name that zxid"
+        ));
+    }
+    if rebuilt.unproved.is_some() && !unproved {
+        let text = "whether the snapshot is damaged or holds what was never committed, nothing here tells; name the logs, or another \
+                    member's folder, or plan all the same with --unproved";
+        return Some(text.to_owned());
+    }
+    (rebuilt.replay.fuzzy_until() > rebuilt.replay.tree().last() && !unproved).then(|| {
+        "the snapshot may hold parts of transactions that no log here has, so that this was never the tree of any moment; name the \
+         logs, or another member's folder, or plan all the same with --unproved"
+            .to_owned()
+    })
 }
 
 fn may_be_saved(path: &Path) -> Result<(), CommandError> {
@@ -218,6 +243,9 @@ fn save(file: &PlanFile, path: &Path) -> io::Result<()> {
 #[serde(rename_all = "camelCase")]
 struct PlanLine<'a> {
     zxid: String,
+    /// The transaction that is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo: Option<String>,
     /// When that transaction was, if a log has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
@@ -239,7 +267,22 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
     let (zxid, own, unnameable) = (format!("{:#}", wanted.zxid), wanted.own, wanted.unnameable);
     if output == Output::Json {
         let time = time.map(iso_text);
-        to.json(&PlanLine { zxid, time, hash: *hash, counts: *counts, operations, skipped, notes, own, unnameable })?;
+        let undo = match options.existing {
+            Existing::Undo { of } => Some(format!("{of:#}")),
+            Existing::Keep | Existing::KeepNewer { .. } | Existing::Overwrite => None,
+        };
+        to.json(&PlanLine {
+            zxid,
+            undo,
+            time,
+            hash: *hash,
+            counts: *counts,
+            operations,
+            skipped,
+            notes,
+            own,
+            unnameable,
+        })?;
         return Ok(to.flush()?);
     }
     for operation in operations.iter().take(most) {
@@ -282,12 +325,22 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
             to.buffer.extend_from_slice(format!("note {count} znodes {what}\n").as_bytes());
         }
     }
-    let Counts { create, set, set_acl, delete, equal, skipped, extra } = counts;
-    let left = if options.delete_extra { "" } else { ", and stay" };
+    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas } = *counts;
     let time = time.map(|time| format!(" ({})", iso_text(time))).unwrap_or_default();
+    let (what, left) = match options.existing {
+        Existing::Undo { of } => (format!("undo of {of:#}"), String::new()),
+        _ if options.delete_extra => (format!("as of {zxid}"), format!(", {extra} were not there")),
+        _ => (format!("as of {zxid}"), format!(", {extra} were not there, and stay")),
+    };
+    let also = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+    let [raised, lower, over] = [
+        also(raise, "sequence counters to raise"),
+        also(counters, "sequence counters are lower than they were"),
+        also(quotas, "quotas' limits are too low"),
+    ];
     let text = format!(
-        "as of {zxid}{time}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped, \
-         {extra} were not there{left}\nplan {hash}\n"
+        "{what}{time}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped\
+         {left}{raised}{lower}{over}\nplan {hash}\n"
     );
     to.buffer.extend_from_slice(text.as_bytes());
     Ok(to.flush()?)

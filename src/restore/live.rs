@@ -6,6 +6,7 @@ use zookeeper_files::ids::Zxid;
 
 use crate::restore::acl::Acl;
 use crate::restore::hash::Digest;
+use crate::restore::quota::Quota;
 
 /// A znode of the ensemble. Whether it is a container or has a TTL, servers do not tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,4 +51,6 @@ pub struct Live {
     pub znodes: BTreeMap<String, LiveZnode>,
     /// The parents of the scope's tops, where they exist.
     pub parents: BTreeMap<String, Parent>,
+    /// All quotas, by the paths that they are for; `None` if they could not be read.
+    pub quotas: Option<BTreeMap<String, Quota>>,
 }

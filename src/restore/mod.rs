@@ -1,6 +1,6 @@
 //! Selective restore into a running ensemble: what was at a point, what is there now, what to do about it, and doing it.
 //!
-//! - [`scope`], [`wanted`], [`live`], [`plan`], [`operation`], [`moved`] and [`plan_file`] are pure.
+//! - [`scope`], [`wanted`], [`undo`], [`live`], [`quota`], [`plan`], [`operation`], [`moved`] and [`plan_file`] are pure.
 //! - [`reader`] reads the ensemble, [`apply`] changes it, both through [`znodes`], which `zk` implements.
 //!
 //! Invariants:
@@ -19,8 +19,10 @@ pub mod operation;
 pub mod options;
 pub mod plan;
 pub mod plan_file;
+pub mod quota;
 pub mod reader;
 pub mod reason;
 pub mod scope;
+pub mod undo;
 pub mod wanted;
 pub mod znodes;

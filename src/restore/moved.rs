@@ -64,7 +64,9 @@ pub fn moved(approved: &Plan, now: &Plan, live: &Live, access: Access) -> Vec<Mo
     let is_in = |operations: &HashMap<&str, Vec<&Operation>>, operation: &Operation| {
         operations.get(operation.path()).is_some_and(|there| there.contains(&operation))
     };
-    let new = now.operations.iter().filter(|operation| !is_in(&allowed, operation)).cloned().map(Moved::New);
+    // Once some counters are raised, there is room for more of them: that is nobody's doing.
+    let told = |operation: &&Operation| !matches!(operation, Operation::Raise { .. }) && !is_in(&allowed, operation);
+    let new = now.operations.iter().filter(told).cloned().map(Moved::New);
     let overtaken =
         approved.operations.iter().filter(|operation| !is_in(&left, operation) && !is_done(operation, live, access));
     new.chain(overtaken.cloned().map(Moved::Overtaken)).collect()
@@ -87,5 +89,6 @@ fn is_done(operation: &Operation, live: &Live, access: Access) -> bool {
         }
         Operation::Set { data, .. } => there.is_some_and(|now| !now.ephemeral && now.data == *data),
         Operation::SetAcl { acl, .. } => there.is_some_and(|now| now.acl.shows(acl, access)),
+        Operation::Raise { to, .. } => there.is_some_and(|now| now.counter >= *to),
     }
 }

@@ -96,6 +96,13 @@ pub enum Operation {
         /// The hash of the data.
         data: Digest,
     },
+    /// Raises the number of children that were ever created below it, from which sequential names are made. It never becomes lower.
+    Raise {
+        /// The znode.
+        path: String,
+        /// The number.
+        to: i64,
+    },
 }
 
 impl Operation {
@@ -104,14 +111,15 @@ impl Operation {
         let (Self::SetAcl { path, .. }
         | Self::Delete { path, .. }
         | Self::Create { path, .. }
-        | Self::Set { path, .. }) = self;
+        | Self::Set { path, .. }
+        | Self::Raise { path, .. }) = self;
         path
     }
 
     /// The transaction that created what it changes; `None` if it creates something.
     pub fn czxid(&self) -> Option<Zxid> {
         match self {
-            Self::Create { .. } => None,
+            Self::Create { .. } | Self::Raise { .. } => None,
             Self::SetAcl { czxid, .. } | Self::Delete { czxid, .. } | Self::Set { czxid, .. } => Some(*czxid),
         }
     }
@@ -127,7 +135,7 @@ impl Operation {
             Self::SetAcl { turn: Turn::Before, .. } => (0, depth),
             Self::Delete { .. } => (1, usize::MAX - depth),
             Self::Create { .. } => (2, depth),
-            Self::Set { .. } => (3, depth),
+            Self::Set { .. } | Self::Raise { .. } => (3, depth),
             Self::SetAcl { turn: Turn::After, .. } => (4, usize::MAX - depth),
         }
     }
@@ -154,6 +162,7 @@ impl Operation {
             Self::Set { path, version, czxid, mzxid, data } => {
                 sum.text("set").text(path).number((*version).into()).zxid(*czxid).zxid(*mzxid).digest(*data);
             }
+            Self::Raise { path, to } => _ = sum.text("raise").text(path).number(*to),
         }
     }
 }
@@ -187,6 +196,7 @@ impl fmt::Display for Operation {
                 Kind::Ttl(millis) => write!(f, "create {path} with a TTL of {millis} ms"),
             },
             Self::Set { path, version, .. } => write!(f, "set {path} (version {version})"),
+            Self::Raise { path, to } => write!(f, "raise the sequence counter of {path} to {to:010}"),
         }
     }
 }

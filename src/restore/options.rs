@@ -18,6 +18,11 @@ pub enum Existing {
     },
     /// It becomes as it was.
     Overwrite,
+    /// It becomes as it was before this transaction, if it is still as that left it.
+    Undo {
+        /// That transaction.
+        of: Zxid,
+    },
 }
 
 /// Whether the wanted tree and the ensemble have the same history.
@@ -56,6 +61,9 @@ pub struct Options {
     pub lineage: Lineage,
     /// As whom.
     pub access: Access,
+    /// Whether sequence counters that would be lower than they were are raised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raise_counters: bool,
 }
 
 /// What cannot be asked for.
@@ -79,6 +87,22 @@ pub enum OptionsError {
         /// The znode.
         path: String,
     },
+    /// An undo of what was done to another ensemble.
+    #[error("a transaction of another ensemble cannot be undone in this one: its zxid means nothing here")]
+    UndoesOther,
+    /// An undo, and nobody has said that the histories are the same.
+    #[error(
+        "an undo compares zxids: say with --same-ensemble that these files are of the ensemble in which the transaction is undone"
+    )]
+    UndoesUnknown,
+    /// An undo after it was claimed that the histories are the same, and a znode shows that they are not.
+    #[error(
+        "these files are of another ensemble, where the transaction means nothing: {path} was created by the same transaction at another time"
+    )]
+    UndoesShownOther {
+        /// The znode.
+        path: String,
+    },
     /// Extra znodes are newer than the point, and existing.
     #[error(
         "what was not there at the point is deleted only with overwrite: it came later, so keep and keep-newer keep it"
@@ -92,7 +116,10 @@ impl Options {
         match (self.existing, self.lineage) {
             (Existing::KeepNewer { .. }, Lineage::Other) => Err(OptionsError::OtherLineage),
             (Existing::KeepNewer { .. }, Lineage::Unknown) => Err(OptionsError::UnknownLineage),
-            (Existing::Keep | Existing::KeepNewer { .. }, _) if self.delete_extra => {
+            (Existing::Undo { .. }, Lineage::Other) => Err(OptionsError::UndoesOther),
+            (Existing::Undo { .. }, Lineage::Unknown) => Err(OptionsError::UndoesUnknown),
+            // An undo deletes what its transaction has created, and nothing else.
+            (Existing::Keep | Existing::KeepNewer { .. } | Existing::Undo { .. }, _) if self.delete_extra => {
                 Err(OptionsError::DeletesWhatIsKept)
             }
             _ => Ok(()),

@@ -8,15 +8,24 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use zookeeper_files::ids::Zxid;
 
 use crate::restore::acl::{ADMIN, Acl, CREATE, DELETE, READ, WRITE};
 use crate::restore::hash::{Digest, Sum};
 use crate::restore::live::{Live, LiveZnode, Parent};
 use crate::restore::operation::{Kind, Operation, Turn, sum_acl};
 use crate::restore::options::{Access, Existing, Lineage, Options, OptionsError};
+use crate::restore::quota;
 use crate::restore::reason::{Note, Reason, Skipped};
 use crate::restore::scope::parent;
+use crate::restore::undo::Left;
 use crate::restore::wanted::{Wanted, WantedZnode};
+
+/// So many sequence counters are told one by one: of a tree of queues, more is read by nobody.
+const MOST_COUNTERS: usize = 1000;
+
+/// So far all counters together are raised. Each number costs a create and a delete: these are some 20 MB of each server's log.
+const MOST_RAISED: i64 = 100_000;
 
 /// How much of what.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,6 +45,15 @@ pub struct Counts {
     pub skipped: usize,
     /// Znodes that were not there at the point.
     pub extra: usize,
+    /// Znodes below which sequence numbers will be lower than they were: so many names can come twice.
+    #[serde(default)]
+    pub counters: usize,
+    /// Sequence counters that are raised.
+    #[serde(default)]
+    pub raise: usize,
+    /// Limits of quotas that are lower than what there would be.
+    #[serde(default)]
+    pub quotas: usize,
 }
 
 /// What has to be done.
@@ -57,10 +75,12 @@ pub struct Plan {
 /// Plans how what is there becomes what is wanted.
 pub fn plan(wanted: &Wanted, live: &Live, options: &Options) -> Result<Plan, OptionsError> {
     options.check()?;
-    if matches!(options.existing, Existing::KeepNewer { .. })
-        && let Some(path) = shown_other(wanted, live)
+    if let (Existing::KeepNewer { .. } | Existing::Undo { .. }, Some(path)) =
+        (options.existing, shown_other(wanted, live))
     {
-        return Err(OptionsError::ShownOther { path });
+        let undoes = matches!(options.existing, Existing::Undo { .. });
+        let error = if undoes { OptionsError::UndoesShownOther { path } } else { OptionsError::ShownOther { path } };
+        return Err(error);
     }
     let mut planner = Planner { wanted, live, options: *options, ..Planner::empty(wanted, live) };
     for (path, znode) in &wanted.znodes {
@@ -73,10 +93,15 @@ pub fn plan(wanted: &Wanted, live: &Live, options: &Options) -> Result<Plan, Opt
 
 /// A znode that the same transaction created at another time: two histories.
 fn shown_other(wanted: &Wanted, live: &Live) -> Option<String> {
-    let differs = |(path, znode): (&String, &WantedZnode)| {
-        live.znodes.get(path).filter(|now| now.czxid == znode.czxid && now.ctime != znode.ctime).map(|_| path.clone())
+    let before = wanted.znodes.iter().map(|(path, znode)| (path, znode.czxid, znode.ctime));
+    let after = wanted.left.iter().filter_map(|(path, left)| match left {
+        Left::Gone => None,
+        Left::There(znode) => Some((path, znode.czxid, znode.ctime)),
+    });
+    let differs = |(path, czxid, ctime): (&String, Zxid, i64)| {
+        live.znodes.get(path).filter(|now| now.czxid == czxid && now.ctime != ctime).map(|_| path.clone())
     };
-    wanted.znodes.iter().find_map(differs)
+    before.chain(after).find_map(differs)
 }
 
 /// What a parent is for its children, once it was planned.
@@ -130,6 +155,21 @@ impl<'a> Planner<'a> {
         self.skipped.push(Skipped { path: path.to_owned(), reason });
     }
 
+    fn undoes(&self) -> bool {
+        matches!(self.options.existing, Existing::Undo { .. })
+    }
+
+    /// Why an undo leaves a znode that differs from what it was before.
+    fn not_as_left(&self, path: &str, znode: &WantedZnode, now: &LiveZnode, data: bool) -> Option<Reason> {
+        let Existing::Undo { of } = self.options.existing else { return None };
+        match self.wanted.left.get(path) {
+            Some(Left::There(left)) if left.is_still_or_half_undone(of, now, data, znode.acl.as_ref()) => {
+                (left.kind != znode.kind).then_some(Reason::OtherKind)
+            }
+            _ => Some(Reason::ChangedSince),
+        }
+    }
+
     /// Parents come before their children in the order of the map.
     fn visit(&mut self, path: &'a str, znode: &'a WantedZnode) {
         let live = self.live;
@@ -137,6 +177,10 @@ impl<'a> Planner<'a> {
             (Some(now), _) => self.existing(path, znode, now),
             (None, Kind::Ephemeral) => {
                 self.skip(path, Reason::Ephemeral);
+                Standing::None
+            }
+            (None, _) if self.undoes() && self.wanted.left.get(path) != Some(&Left::Gone) => {
+                self.skip(path, Reason::ChangedSince);
                 Standing::None
             }
             (None, kind) => self.missing(path, znode, kind),
@@ -202,8 +246,10 @@ impl<'a> Planner<'a> {
         let hidden = now.acl.is_hidden(self.options.access);
         let acl = znode.acl.as_ref().filter(|acl| **acl != now.acl && !hidden);
         let mut then = self.open_or_closed(&now.acl);
-        let hindrance = self.hindrance_to_change(znode, now, data, acl);
+        let hindrance =
+            self.not_as_left(path, znode, now, data).or_else(|| self.hindrance_to_change(znode, now, data, acl));
         match self.options.existing {
+            Existing::Undo { .. } if hindrance == Some(Reason::OtherKind) => self.skip(path, Reason::OtherKind),
             _ if !data && acl.is_none() => match (hidden, &znode.acl) {
                 (true, _) => self.skip(path, Reason::HiddenAcl),
                 (false, None) => self.skip(path, Reason::UnknownAcl),
@@ -212,10 +258,10 @@ impl<'a> Planner<'a> {
             Existing::Keep => self.skip(path, Reason::Kept),
             // An ACL that is set leaves no zxid in the znode: of that alone nobody knows whether it is newer.
             Existing::KeepNewer { than } if data && now.mzxid > than => self.skip(path, Reason::Newer),
-            Existing::KeepNewer { .. } | Existing::Overwrite if hindrance.is_some() => {
+            Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. } if hindrance.is_some() => {
                 self.skipped.extend(hindrance.map(|reason| Skipped { path: path.to_owned(), reason }));
             }
-            Existing::KeepNewer { .. } | Existing::Overwrite => {
+            Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. } => {
                 if let Some(acl) = acl {
                     let turn = self.turn(acl, now);
                     if turn == Turn::Before {
@@ -284,21 +330,40 @@ impl<'a> Planner<'a> {
                 continue;
             }
             self.counts.extra += 1;
-            if !self.options.delete_extra {
+            if !self.options.delete_extra && !self.undoes() {
                 continue;
             }
             let Some(above) = parent(path) else { continue };
-            if now.ephemeral {
-                self.skip(path, Reason::ExtraEphemeral);
-            } else if let Some(reason) = self.hindrance_to_delete_below(above) {
+            if let Some(reason) = self.reason_to_stay(path, now, gone.get(path.as_str()).copied().unwrap_or(0)) {
                 self.skip(path, reason);
-            } else if gone.get(path.as_str()).copied().unwrap_or(0) != now.children {
-                self.skip(path, Reason::ExtraWithChildren);
             } else {
                 *gone.entry(above).or_insert(0) += 1;
                 let LiveZnode { version, czxid, mzxid, .. } = *now;
                 self.operations.push(Operation::Delete { path: path.clone(), version, czxid, mzxid });
             }
+        }
+        let created = self.wanted.left.keys().filter(|path| !self.wanted.znodes.contains_key(*path));
+        self.counts.equal += created.filter(|path| !live.znodes.contains_key(*path)).count();
+    }
+
+    /// Why a znode that was not there is not deleted, where so many of its children are.
+    fn reason_to_stay(&self, path: &str, now: &LiveZnode, gone: usize) -> Option<Reason> {
+        let left = match self.wanted.left.get(path) {
+            Some(Left::There(left)) => Some(left),
+            Some(Left::Gone) | None => None,
+        };
+        let used = left.is_none_or(|left| left.counter != now.counter);
+        if now.ephemeral {
+            Some(Reason::ExtraEphemeral)
+        } else if self.undoes() && !left.is_some_and(|left| left.is_still(now)) {
+            Some(Reason::ChangedSince)
+        } else if let Some(reason) = parent(path).and_then(|above| self.hindrance_to_delete_below(above)) {
+            Some(reason)
+        } else if gone != now.children {
+            Some(Reason::ExtraWithChildren)
+        } else {
+            // Children that came and went: somebody uses it, and its counter would begin anew.
+            (self.undoes() && used).then_some(Reason::ChangedSince)
         }
     }
 
@@ -320,7 +385,7 @@ impl<'a> Planner<'a> {
                 created.push((path.clone(), *kind));
             }
         }
-        let mut notes = Vec::new();
+        let (mut notes, mut raised, mut may_be_raised) = (Vec::new(), Vec::new(), MOST_RAISED);
         for (path, kind) in created {
             match kind {
                 Kind::Ttl(_) => notes.push(Note::Ttl { path }),
@@ -332,11 +397,39 @@ impl<'a> Planner<'a> {
             let here = matches!(self.standing.get(path.as_str()), Some(Standing::Plain | Standing::Closed(_)));
             let now = self.live.znodes.get(path).map_or(0, |now| now.counter);
             let will_be = now + born.get(path.as_str()).copied().unwrap_or(0);
-            if here && will_be < znode.counter {
-                notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
+            if !here || will_be >= znode.counter {
+                continue;
+            }
+            let lacks = znode.counter - will_be;
+            if lacks <= may_be_raised && self.may_raise(path, znode, born.contains_key(path.as_str())) {
+                may_be_raised -= lacks;
+                raised.push(Operation::Raise { path: path.clone(), to: znode.counter });
+            } else {
+                self.counts.counters += 1;
+                if self.counts.counters <= MOST_COUNTERS {
+                    notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
+                }
             }
         }
+        drop(born);
+        self.operations.append(&mut raised);
+        let quotas = quota::told(&self.operations, self.wanted, self.live);
+        self.counts.quotas = quotas.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
+        notes.extend(quotas);
+        if self.undoes() && !self.skipped.is_empty() {
+            notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
+        }
         self.notes.append(&mut notes);
+    }
+
+    /// Counters rise with each child that is created, and with nothing else: one comes and goes for each number. A container
+    /// that is empty after that would be deleted.
+    fn may_raise(&self, path: &str, znode: &WantedZnode, has_born: bool) -> bool {
+        let now = self.live.znodes.get(path);
+        let empties = znode.kind == Kind::Container && !has_born && now.is_none_or(|now| now.children == 0);
+        let acl = now.map(|now| &now.acl).or(znode.acl.as_ref());
+        let allowed = acl.is_some_and(|acl| self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none());
+        self.options.raise_counters && !empties && allowed
     }
 
     fn finish(mut self) -> Plan {
@@ -348,6 +441,7 @@ impl<'a> Planner<'a> {
                 Operation::Set { .. } => counts.set += 1,
                 Operation::SetAcl { .. } => counts.set_acl += 1,
                 Operation::Delete { .. } => counts.delete += 1,
+                Operation::Raise { .. } => counts.raise += 1,
             }
         }
         let hash = hash(self.wanted, &self.options, &self.operations);
@@ -369,6 +463,7 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
         Existing::Keep => ("keep", 0),
         Existing::KeepNewer { than } => ("keep newer", than.0),
         Existing::Overwrite => ("overwrite", 0),
+        Existing::Undo { of } => ("undo", of.0),
     };
     sum.text(kind).number(than.cast_signed()).number(options.delete_extra.into());
     sum.text(match options.lineage {
@@ -380,6 +475,9 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
         Access::Super => "super",
         Access::Anyone => "anyone",
     });
+    if options.raise_counters {
+        sum.text("raise counters");
+    }
     sum.count(wanted.znodes.len());
     for (path, WantedZnode { kind, data, acl, czxid, ctime, counter }) in &wanted.znodes {
         sum.text(path).digest(Digest::of(data)).zxid(*czxid).number(*ctime).number(*counter);
@@ -387,6 +485,16 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
         sum.number(acl.is_some().into());
         if let Some(acl) = acl {
             sum_acl(acl, &mut sum);
+        }
+    }
+    if !wanted.left.is_empty() {
+        sum.count(wanted.left.len());
+    }
+    for (path, left) in &wanted.left {
+        sum.text(path);
+        match left {
+            Left::Gone => _ = sum.text("gone"),
+            Left::There(znode) => znode.sum(sum.text("there")),
         }
     }
     sum.count(operations.len());

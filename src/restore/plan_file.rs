@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use crate::restore::hash::Digest;
 use crate::restore::operation::{Kind, Operation};
-use crate::restore::options::{Options, OptionsError};
+use crate::restore::options::{Existing, Options, OptionsError};
 use crate::restore::plan::{Plan, hash};
+use crate::restore::undo::Left;
 use crate::restore::wanted::{Limits, Wanted};
 
 /// The version of the form.
@@ -106,19 +107,28 @@ impl PlanFile {
         if hash(wanted, options, &plan.operations) != plan.hash {
             return changed("its hash is not that of its operations".to_owned());
         }
-        if let Some(path) = wanted.znodes.keys().find(|path| !wanted.scope.has(path)) {
+        if wanted.left.is_empty() == matches!(options.existing, Existing::Undo { .. }) {
+            return changed("what its transaction changed is not in it".to_owned());
+        }
+        if let Some(path) = wanted.znodes.keys().chain(wanted.left.keys()).find(|path| !wanted.scope.has(path)) {
             return changed(format!("{path} is not in its scope"));
         }
         for operation in &plan.operations {
             let path = operation.path();
             let fits = match operation {
-                Operation::Delete { .. } => options.delete_extra && !wanted.znodes.contains_key(path),
+                Operation::Delete { czxid, .. } => {
+                    let created = matches!(wanted.left.get(path), Some(Left::There(left)) if left.czxid == *czxid);
+                    (options.delete_extra || created) && !wanted.znodes.contains_key(path)
+                }
                 Operation::Create { kind, data, acl, .. } => wanted.znodes.get(path).is_some_and(|znode| {
                     *kind != Kind::Ephemeral
                         && znode.kind == *kind
                         && Digest::of(&znode.data) == *data
                         && znode.acl.as_ref() == Some(acl)
                 }),
+                Operation::Raise { to, .. } => {
+                    options.raise_counters && wanted.znodes.get(path).is_some_and(|znode| znode.counter == *to)
+                }
                 Operation::Set { data, .. } => {
                     wanted.znodes.get(path).is_some_and(|znode| Digest::of(&znode.data) == *data)
                 }

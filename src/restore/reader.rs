@@ -1,16 +1,21 @@
 //! Reads the scope from the ensemble: level by level, with a bounded number of requests in flight.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::stream::{self, StreamExt as _};
 use thiserror::Error;
 
 use crate::restore::acl::Shared;
 use crate::restore::live::{Live, LiveZnode, Parent};
+use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS};
 use crate::restore::scope::{OWN, Scope, parent};
 use crate::restore::wanted::Limits;
 use crate::restore::znodes::{Failure, Znodes};
 
 /// Requests in flight at the same time.
 const AT_ONCE: usize = 64;
+/// Znodes of quotas, and more than anybody has: each is a request.
+const MOST_QUOTAS: usize = 10_000;
 
 /// Why the ensemble could not be read.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -52,12 +57,14 @@ pub async fn read<Z: Znodes>(
     znodes.refresh().await.map_err(|failure| error("/", failure))?;
     let mut live = Live::default();
     let targets = scope.targets();
-    for above in targets.iter().filter_map(|top| parent(&top.path)) {
+    let above: BTreeSet<&str> = targets.iter().filter_map(|top| parent(&top.path)).collect();
+    for above in above {
         let there = znodes.is_ephemeral(above).await.map_err(|failure| error(above, failure))?;
         if let Some(ephemeral) = there {
             live.parents.insert(above.to_owned(), if ephemeral { Parent::Ephemeral } else { Parent::Plain });
         }
     }
+    live.quotas = quotas(znodes).await?;
     let mut open: Vec<(String, bool)> = targets.into_iter().map(|top| (top.path, top.subtree)).collect();
     let (mut bytes, mut shared) = (0, Shared::default());
     while !open.is_empty() {
@@ -81,6 +88,49 @@ pub async fn read<Z: Znodes>(
         }
     }
     Ok(live)
+}
+
+/// All quotas; `None` if they may not be read, or are more than anybody has.
+async fn quotas<Z: Znodes>(znodes: &Z) -> Result<Option<BTreeMap<String, Quota>>, ReadError> {
+    let (mut found, mut looked, mut open) = (BTreeMap::new(), 0, vec![String::new()]);
+    while !open.is_empty() {
+        looked += open.len();
+        if looked > MOST_QUOTAS {
+            return Ok(None);
+        }
+        let level = std::mem::take(&mut open);
+        let mut reads = stream::iter(level).map(|of| at_quota(znodes, of)).buffer_unordered(AT_ONCE);
+        while let Some(read) = reads.next().await {
+            match read {
+                Ok((quota, below)) => {
+                    found.extend(quota);
+                    open.extend(below);
+                }
+                Err(ReadError::Refused { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+type AtQuota = (Option<(String, Quota)>, Vec<String>);
+
+/// The quota of a path, if it has one, and the paths below it where there may be more.
+async fn at_quota<Z: Znodes>(znodes: &Z, of: String) -> Result<AtQuota, ReadError> {
+    let path = format!("{QUOTAS}{of}");
+    let names = znodes.children(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default();
+    let mut quota = None;
+    if names.iter().any(|name| name == LIMITS) {
+        let read = async |name: &str| {
+            let path = format!("{path}/{name}");
+            Ok(znodes.data(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default())
+        };
+        quota = Some(Quota::of(&read(LIMITS).await?, &read(STATS).await?));
+    }
+    let below =
+        names.iter().filter(|name| *name != LIMITS && *name != STATS).map(|name| format!("{of}/{name}")).collect();
+    Ok((quota.map(|quota| (of, quota)), below))
 }
 
 async fn one<Z: Znodes>(

@@ -40,6 +40,10 @@ pub enum Reason {
     ExtraEphemeral,
     /// It was not there, and has children that stay.
     ExtraWithChildren,
+    /// It is not as the transaction that is undone left it.
+    ChangedSince,
+    /// The transaction that is undone made it anew as another kind of znode.
+    OtherKind,
 }
 
 impl fmt::Display for Reason {
@@ -72,6 +76,10 @@ impl fmt::Display for Reason {
             }
             Self::ExtraEphemeral => "was not there, and belongs to a session: not deleted",
             Self::ExtraWithChildren => "was not there, and has children that stay: not deleted",
+            Self::ChangedSince => "is not as that transaction left it: others have changed it since",
+            Self::OtherKind => {
+                "that transaction deleted it and made it anew as another kind (persistent, container or TTL): delete it by hand first"
+            }
         })
     }
 }
@@ -84,6 +92,16 @@ pub struct Skipped {
     pub path: String,
     /// Why.
     pub reason: Reason,
+}
+
+/// What a quota limits.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Measure {
+    /// The number of znodes.
+    Znodes,
+    /// The bytes of their data.
+    Bytes,
 }
 
 /// What a user should know of a znode that is restored.
@@ -108,6 +126,26 @@ pub enum Note {
         was: i64,
         /// The number after the restore.
         will_be: i64,
+    },
+    /// A quota allows less than the restore needs.
+    Quota {
+        /// The path that the quota is for.
+        path: String,
+        /// Of what.
+        measure: Measure,
+        /// How much there would be.
+        needs: i64,
+        /// The hard limit.
+        allows: i64,
+    },
+    /// The quotas could not be read.
+    QuotasUnknown,
+    /// Not all of a transaction is undone.
+    Part {
+        /// How many of the znodes that it changed are left as they are.
+        left: usize,
+        /// How many it changed.
+        of: usize,
     },
     /// A TTL that begins anew.
     Ttl {
@@ -137,6 +175,30 @@ impl fmt::Display for Note {
                     "{path}: its data is set under the ACL that is there: which one it had is not known, or no client can set it"
                 )
             }
+            Self::Quota { path, measure, needs, allows } => {
+                let what = match measure {
+                    Measure::Znodes => "znodes",
+                    Measure::Bytes => "bytes",
+                };
+                write!(
+                    f,
+                    "{path}: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
+                     raise the quota first"
+                )
+            }
+            Self::QuotasUnknown => f.write_str(
+                "whether a quota allows it is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
+            ),
+            Self::Part { left, of } if left == of => {
+                write!(
+                    f,
+                    "nothing of the transaction is undone: all of the {of} znodes that it changed are left as they are"
+                )
+            }
+            Self::Part { left, of } => write!(
+                f,
+                "only a part of the transaction is undone: of the {of} znodes that it changed, {left} are left as they are"
+            ),
             Self::Ttl { path } => write!(f, "{path}: its TTL begins anew"),
             Self::EmptyContainer { path } => {
                 write!(f, "{path}: an empty container; servers delete it only once it has had a child again")

@@ -9,11 +9,12 @@ use thiserror::Error;
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::path::shown;
 use zookeeper_files::replay::{Tree, Znode};
-use zookeeper_files::snapshot::{OPEN_ACL, Owner};
+use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
 use crate::restore::acl::{Acl, Shared};
 use crate::restore::operation::Kind;
 use crate::restore::scope::{OWN, Scope, under};
+use crate::restore::undo::Left;
 
 /// How much is restored at once.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,9 @@ pub struct Wanted {
     pub own: usize,
     /// How many were left out because their names are no UTF-8, so that no client of ours can write them.
     pub unnameable: usize,
+    /// How the transaction that is undone left each znode that it changed; empty where none is undone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<String, Left>,
 }
 
 /// Why nothing is wanted.
@@ -96,56 +100,80 @@ pub enum WantedError {
 impl Wanted {
     /// What a tree has in a scope.
     pub fn of(tree: &Tree, scope: &Scope, limits: Limits) -> Result<Self, WantedError> {
-        let mut wanted =
-            Self { zxid: tree.last(), scope: scope.clone(), znodes: BTreeMap::new(), own: 0, unnameable: 0 };
-        let (mut bytes, mut shared) = (0, Shared::default());
+        let mut gathered = Gathered::begin(tree.last(), scope.clone(), limits);
         for top in scope.sources() {
             let Some(node) = tree.get(top.path.as_bytes()) else {
                 return Err(WantedError::NoZnode { path: top.path.clone(), zxid: tree.last() });
             };
             let found = if top.subtree { tree.walk(top.path.as_bytes()) } else { vec![(top.path.as_bytes(), node)] };
             for (path, node) in found {
-                let Ok(path) = std::str::from_utf8(shown(path)) else {
-                    wanted.unnameable += 1;
-                    continue;
-                };
-                if under(path, OWN) {
-                    wanted.own += 1;
-                    continue;
-                }
+                let Some(path) = gathered.name(path) else { continue };
                 let Some(target) = scope.target(path) else { continue };
                 if under(&target, OWN) {
-                    wanted.own += 1;
+                    gathered.wanted.own += 1;
                     continue;
                 }
-                let mut znode = znode(tree, node);
-                bytes += target.len() + znode.data.len();
-                znode.acl = znode.acl.map(|acl| {
-                    let (acl, more) = shared.share(acl);
-                    bytes += more;
-                    acl
-                });
-                wanted.znodes.insert(target, znode);
-                if wanted.znodes.len() > limits.znodes {
-                    return Err(WantedError::TooMany(limits.znodes));
-                }
-                if bytes > limits.bytes {
-                    return Err(WantedError::TooLarge(limits.bytes));
-                }
+                gathered.add(target, znode(tree, node))?;
             }
         }
-        Ok(wanted)
+        Ok(gathered.wanted)
     }
 }
 
-fn znode(tree: &Tree, node: &Znode) -> WantedZnode {
-    let stat = node.stat();
-    let kind = match stat.owner() {
+/// What is wanted, as far as it was found, and how much of what may be wanted it is.
+pub(super) struct Gathered {
+    pub(super) wanted: Wanted,
+    limits: Limits,
+    bytes: usize,
+    shared: Shared,
+}
+
+impl Gathered {
+    pub(super) fn begin(zxid: Zxid, scope: Scope, limits: Limits) -> Self {
+        let (znodes, left) = (BTreeMap::new(), BTreeMap::new());
+        let wanted = Wanted { zxid, scope, znodes, own: 0, unnameable: 0, left };
+        Self { wanted, limits, bytes: 0, shared: Shared::default() }
+    }
+
+    /// A path as clients write it; `None` if it is none that is restored, which is counted.
+    pub(super) fn name<'p>(&mut self, path: &'p [u8]) -> Option<&'p str> {
+        let name = std::str::from_utf8(shown(path));
+        let own = name.is_ok_and(|name| under(name, OWN));
+        self.wanted.unnameable += usize::from(name.is_err());
+        self.wanted.own += usize::from(own);
+        name.ok().filter(|_| !own)
+    }
+
+    pub(super) fn add(&mut self, target: String, mut znode: WantedZnode) -> Result<(), WantedError> {
+        self.bytes += target.len() + znode.data.len();
+        znode.acl = znode.acl.map(|acl| {
+            let (acl, more) = self.shared.share(acl);
+            self.bytes += more;
+            acl
+        });
+        self.wanted.znodes.insert(target, znode);
+        if self.wanted.znodes.len() > self.limits.znodes {
+            return Err(WantedError::TooMany(self.limits.znodes));
+        }
+        if self.bytes > self.limits.bytes {
+            return Err(WantedError::TooLarge(self.limits.bytes));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn kind(stat: &Stat) -> Kind {
+    match stat.owner() {
         Owner::Persistent => Kind::Persistent,
         Owner::Container => Kind::Container,
         Owner::Ttl(millis) => Kind::Ttl(millis.cast_unsigned()),
         Owner::Session(_) => Kind::Ephemeral,
-    };
+    }
+}
+
+pub(super) fn znode(tree: &Tree, node: &Znode) -> WantedZnode {
+    let stat = node.stat();
+    let kind = kind(stat);
     let acl = match node.acl() {
         OPEN_ACL => Some(Acl::open()),
         number => tree.acls().get(number).and_then(Acl::of),

@@ -27,6 +27,9 @@ pub trait Znodes {
     /// Whether it exists, and whether it belongs to a session. This needs no rights.
     fn is_ephemeral(&self, path: &str) -> impl Future<Output = Result<Option<bool>, Failure>>;
 
+    /// Data alone, whole; `None` if there is no such znode.
+    fn data(&self, path: &str) -> impl Future<Output = Result<Option<Vec<u8>>, Failure>>;
+
     /// The names of the children; `None` if there is no such znode.
     fn children(&self, path: &str) -> impl Future<Output = Result<Option<Vec<String>>, Failure>>;
 

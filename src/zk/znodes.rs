@@ -22,6 +22,13 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READS: usize = 5;
 /// From here on, a server whose `jute.maxbuffer` is the default hangs up instead of answering.
 const LARGE: usize = 1_000_000;
+/// The child that comes and goes while a counter is raised.
+const PASSING: &str = ".menagerie-counter";
+/// So many come and go in one transaction, and with so many bytes: `jute.maxbuffer` is a million by default.
+const RAISED: usize = 250;
+const RAISED_BYTES: usize = 256 << 10;
+/// What a create and a delete take besides their paths.
+const PAIR_BYTES: usize = 150;
 
 /// A session that is opened when it is needed, and again when it has ended.
 pub struct Session {
@@ -101,6 +108,33 @@ impl Session {
         }
     }
 
+    /// A counter rises with each child that is created: one comes and goes in the same transaction, so that nobody ever sees it.
+    async fn raise(&self, client: &Client, path: &str, to: i64) -> Result<Result<(), ZkError>, Failure> {
+        let stat = match self.call(client.check_stat(path)).await? {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Ok(Err(ZkError::NoNode)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let child = format!("{}/{PASSING}", if path == "/" { "" } else { path });
+        let acls = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let most = (RAISED_BYTES / (2 * child.len() + PAIR_BYTES)).clamp(1, RAISED);
+        let mut left = usize::try_from(to - counter(&stat)).unwrap_or_default();
+        while left > 0 {
+            let pairs = left.min(most);
+            let mut multi = client.new_multi_writer();
+            for _ in 0..pairs {
+                if let Err(error) = multi.add_create(&child, b"", &acls).and_then(|()| multi.add_delete(&child, None)) {
+                    return Ok(Err(error));
+                }
+            }
+            if let Err(error) = self.call(async { multi.commit().await.map_err(ZkError::from) }).await? {
+                return Ok(Err(error));
+            }
+            left -= pairs;
+        }
+        Ok(Ok(()))
+    }
+
     fn refused(&self, error: &ZkError) -> Failure {
         match error {
             ZkError::Throttled => Failure::Unknown(error.to_string()),
@@ -168,6 +202,15 @@ impl Znodes for Session {
         Ok(stat.map(|stat| is_ephemeral(&stat)))
     }
 
+    async fn data(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let client = self.connected().await?;
+        match self.call(client.get_data(path)).await? {
+            Ok((data, _)) => Ok(Some(data)),
+            Err(ZkError::NoNode) => Ok(None),
+            Err(error) => Err(self.refused(&error)),
+        }
+    }
+
     async fn children(&self, path: &str) -> Result<Option<Vec<String>>, Failure> {
         let client = self.connected().await?;
         match self.call(client.list_children(path)).await? {
@@ -189,6 +232,7 @@ impl Znodes for Session {
                 self.call(client.set_acl(path, &entries(acl)?, Some(*aversion))).await.map(|answer| answer.map(|_| ()))
             }
             Operation::Delete { path, version, .. } => self.call(client.delete(path, Some(*version))).await,
+            Operation::Raise { path, to } => self.raise(&client, path, *to).await,
             Operation::Set { path, version, .. } => {
                 self.call(client.set_data(path, data, Some(*version))).await.map(|answer| answer.map(|_| ()))
             }
@@ -261,9 +305,13 @@ fn live(data: &[u8], acl: &[ZkAcl], stat: &Stat, aversion: i32) -> LiveZnode {
         ctime: stat.ctime,
         ephemeral: is_ephemeral(stat),
         children: usize::try_from(stat.num_children).unwrap_or_default(),
-        // Served is twice the number of creates, less the number of children.
-        counter: i64::from(stat.cversion).midpoint(stat.num_children.into()),
+        counter: counter(stat),
     }
+}
+
+/// How many children were ever created: served is twice that, less the number of children.
+fn counter(stat: &Stat) -> i64 {
+    i64::from(stat.cversion).midpoint(stat.num_children.into())
 }
 
 /// Servers say 0 for containers and TTLs; without extended types they do not know a TTL when they load one.

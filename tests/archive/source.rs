@@ -5,8 +5,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use menagerie::archive::backlog::Backlog;
+use menagerie::archive::collect::Collection;
 use menagerie::archive::shipper::Shipper;
+use menagerie::archive::tree::tree_around;
+use menagerie::restore::undo::{Left, undone};
+use menagerie::restore::wanted::Limits;
 use proptest::prelude::{prop, proptest};
+use zookeeper_files::ids::Zxid;
 
 use super::bases::{self, History, rounds};
 use super::build::{Ruin, other, ruin, twofold};
@@ -145,6 +150,40 @@ async fn the_tree_of_an_archive_is_shown_compared_and_written_at_a_point() {
     assert!(line.contains(&format!("digest {:x}, epoch 1", history.trees[7].digest())), "{line}{}", told(&written));
     let early = run(&["snapshot", "tree", &target, "--at", "0x100000004"]);
     assert!(early.status.code() == Some(2), "before the first base: {}", told(&early));
+}
+
+#[tokio::test]
+async fn a_transaction_of_an_archive_is_undone_and_one_that_it_does_not_have_is_told() {
+    let (place, history) = bases::archived(10).await;
+    rounds(&mut bases::agent(&place, place.store(), chain()), at(1, 9)).await;
+    let (target, store) = (target(&place), place.store());
+    let collection = Collection::of(&store, IDENTITY).await.unwrap();
+    for number in 6..=9 {
+        let (zxid, work) = (at(1, number), tempfile::tempdir().unwrap());
+        let built = tree_around(&collection, zxid, &work.path().join("archive"), &|_| ()).await.unwrap();
+        let wanted = undone(zxid, built.body.as_deref(), &built.before, &built.tree, Limits::default()).unwrap();
+        let number = usize::try_from(number).unwrap();
+        assert_eq!((built.tree.digest(), wanted.zxid), (history.trees[number].digest(), Zxid(zxid.0 - 1)));
+        let created = format!("/{number}");
+        assert_eq!(wanted.left.keys().collect::<Vec<_>>(), [&created]);
+        assert!(wanted.znodes.is_empty() && matches!(wanted.left[&created], Left::There(_)));
+    }
+    let plan = |zxid: &str| {
+        let words = ["restore", "plan", &target, "--undo", zxid, "--same-ensemble", "--server", "127.0.0.1:1"];
+        let output = run(&words);
+        assert_eq!(output.status.code(), Some(2));
+        told(&output)
+    };
+    assert!(plan("0x100000008").contains("127.0.0.1:1"), "only the servers are missing: {}", plan("0x100000008"));
+    for (zxid, words) in [
+        ("0x100000005", "no sound snapshot at or before 0x100000004"),
+        ("0x100000003", "no sound snapshot"),
+        ("0x100000010", "the files end with 0x100000009, before 0x100000010"),
+        ("0x200000001", "the files end with 0x100000009"),
+    ] {
+        let told = plan(zxid);
+        assert!(told.contains(words), "{zxid}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! `menagerie restore` up to where it needs an ensemble; the rest is in `tests/servers`.
 
+use std::collections::BTreeSet;
+
 use menagerie::restore::live::Live;
 use menagerie::restore::options::Options;
 use menagerie::restore::plan::plan;
@@ -7,6 +9,7 @@ use menagerie::restore::plan_file::PlanFile;
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::{Limits, Wanted};
 use zookeeper_files::replay::Tree;
+use zookeeper_files::snapshot::{AclTableEntry, OPEN_ACL, SnapshotWriter, SnapshotZnode, Stat, Trailer, ZxidDigest};
 
 use super::*;
 
@@ -54,6 +57,91 @@ fn what_cannot_be_planned_is_said_before_any_server_is_asked() {
     refused(world.path(), &["--at", "end", "--path", "/", "--server", "zk-0"], "a server is HOST:PORT");
     refused("/nowhere", &["--at", "end", "--path", "/", "--server", SERVER], "no such file or folder");
     assert!(said(&["plan", world.path(), "--path", "/", "--server", SERVER], 2).contains("--at"));
+}
+
+#[test]
+fn a_transaction_that_cannot_be_undone_is_said_before_any_server_is_asked() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 6).log(E2 + 1..=E2 + 2);
+    world.write(E2 + 3, &Txn::CreateSession { timeout: 1 });
+    world.close();
+    let more = ["--same-ensemble", "--server", SERVER];
+    let undo = |zxid: &str, expected: &str| refused(world.path(), &[&["--undo", zxid], &more[..]].concat(), expected);
+    undo("0x200000003", "0x200000003 began a session (createSession)");
+    undo("0x200000099", "the files end with 0x200000003, before 0x200000099");
+    undo(
+        "0x100000099",
+        "0x100000099 is no transaction of the history, which goes on from 0x100000006 with 0x200000001",
+    );
+    undo("0x200000000", "0x200000000 is no transaction of the history");
+    undo("0x0", "no log at hand has 0x0");
+    undo("soon", "invalid value 'soon'");
+    // These are there, also the first of the history and of an epoch: only the servers are missing.
+    for zxid in ["0x100000001", "0x100000006", "0x200000001", "0x200000002"] {
+        undo(zxid, SERVER);
+    }
+    refused(world.path(), &["--undo", "0x100000002", "--server", SERVER], "--same-ensemble");
+    for other in [
+        &["--at", "end"][..],
+        &["--exclusive"],
+        &["--path", "/"],
+        &["--znode", "/n100000001"],
+        &["--to", "/x"],
+        &["--existing", "overwrite"],
+        &["--newer-than", "0x1"],
+        &["--delete-extra"],
+    ] {
+        refused(world.path(), &[&["--undo", "0x100000002"], &more[..], other].concat(), "cannot be used with");
+    }
+}
+
+/// What came before the oldest snapshot was purged.
+#[test]
+fn a_transaction_before_the_files_cannot_be_undone() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 3);
+    world.snapshot();
+    world.log(E1 + 4..=E1 + 6);
+    for purged in ["snapshot.0", "log.100000001"] {
+        fs::remove_file(world.file(purged)).unwrap();
+    }
+    let more = ["--same-ensemble", "--server", SERVER, "--undo"];
+    for zxid in ["0x100000002", "0x100000003"] {
+        refused(world.path(), &[&more[..], &[zxid]].concat(), "no sound snapshot at or before");
+    }
+    refused(world.path(), &[&more[..], &["0x100000004"]].concat(), SERVER);
+}
+
+/// A server deletes a znode before it counts the transaction: a snapshot that it writes meanwhile lacks the znode, and says that the
+/// transaction is still to come. From it alone, the transaction would have changed nothing.
+#[test]
+fn a_transaction_that_the_only_snapshot_may_hold_already_is_not_undone() {
+    let mut world = World::new();
+    world.log(E1 + 1..=E1 + 3);
+    let digest = world.tree.digest();
+    world.write(E1 + 4, &Txn::Delete { path: Text(b"/n100000002"), container: false });
+    world.close();
+    let tree = &world.tree;
+    let walk = tree.walk(b"");
+    let acls: BTreeSet<i64> = walk.iter().map(|(_, node)| node.acl()).filter(|acl| *acl != OPEN_ACL).collect();
+    let acls = acls.into_iter().map(|key| AclTableEntry { key, acls: tree.acls().get(key).unwrap() });
+    let mut snapshot = SnapshotWriter::new(Vec::new(), &[], &acls.collect::<Vec<_>>()).unwrap();
+    for (path, node) in walk {
+        // Its parent was written before.
+        let stat = Stat { pzxid: node.stat().pzxid.min(Zxid(E1 + 3)), ..*node.stat() };
+        let znode = SnapshotZnode { path: Text(path), data: node.data(), acl: node.acl(), stat };
+        snapshot.znode(&znode).unwrap();
+    }
+    let (zxid, version) = (Zxid(E1 + 3), 2);
+    let trailer = Trailer { digest: Some(ZxidDigest { zxid, version, tree: digest }), last: Some(zxid) };
+    fs::write(world.file("snapshot.100000002"), snapshot.finish(&trailer).unwrap()).unwrap();
+    world.log(E1 + 5..=E1 + 6);
+    let more = ["--same-ensemble", "--server", SERVER, "--undo"];
+    let undo = |world: &World, zxid: &str, words: &str| refused(world.path(), &[&more[..], &[zxid]].concat(), words);
+    undo(&world, "0x100000005", SERVER);
+    fs::remove_file(world.file("snapshot.0")).unwrap();
+    undo(&world, "0x100000004", "the snapshot may hold 0x100000004 already, and none before it is at hand");
+    undo(&world, "0x100000005", SERVER);
 }
 
 #[test]

@@ -28,4 +28,5 @@ mod restore;
 mod retention;
 mod rolling;
 mod scaling;
+mod undo;
 mod writers;

@@ -31,12 +31,12 @@ impl<'a> Restore<'a> {
         Api::namespaced(self.space.client.clone(), &self.space.name)
     }
 
-    fn set(&self, spec: &Value) {
+    pub fn set(&self, spec: &Value) {
         let patch = json!({ "spec": spec }).to_string();
         self.space.kubectl(&["patch", "zkr", self.name, "--type=merge", "-p", &patch]);
     }
 
-    async fn status(&self) -> RestoreStatus {
+    pub async fn status(&self) -> RestoreStatus {
         self.api().get(self.name).await.unwrap().status.unwrap_or_default()
     }
 
@@ -57,7 +57,7 @@ impl<'a> Restore<'a> {
     }
 }
 
-async fn data(client: &Client, path: &str) -> Option<Vec<u8>> {
+pub async fn data(client: &Client, path: &str) -> Option<Vec<u8>> {
     client.get_data(path).await.ok().map(|(data, _)| data)
 }
 

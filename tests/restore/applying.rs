@@ -11,6 +11,7 @@ use menagerie::restore::moved::Moved;
 use menagerie::restore::options::{Access, Existing, Lineage, Options};
 use menagerie::restore::plan::plan;
 use menagerie::restore::plan_file::PlanFile;
+use menagerie::restore::quota::Quota;
 use menagerie::restore::reader::{ReadError, read};
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::Limits;
@@ -298,6 +299,45 @@ fn an_ensemble_that_does_not_answer_is_given_up_with_the_number_of_changes_left(
     let file = planned(&was, &is, Existing::Keep);
     let (_, applied) = now(carry_out_with(is, &file, &[Fate::Lost; 100]));
     assert!(applied.unwrap_err().to_string().contains("1 changes left: /app/007: connection lost"));
+}
+
+#[test]
+fn counters_that_were_too_much_for_one_plan_are_not_raised_by_it_later_and_nobody_is_blamed() {
+    let far = |created| Znode { created, ..znode("") };
+    let was = Model::of([("/app", far(2)), ("/app/a", far(60_000)), ("/app/b", far(60_000))]);
+    let mut is = was.clone();
+    for path in ["/app/a", "/app/b"] {
+        is.znodes.get_mut(path).unwrap().created = 0;
+    }
+    let (scope, wanted) = (subtree("/app"), was.wanted(&subtree("/app")));
+    let options = Options { raise_counters: true, ..Options::default() };
+    let approved = plan(&wanted, &is.live(&scope), &options).unwrap();
+    assert_eq!((approved.counts.raise, approved.counts.counters), (1, 1));
+    let file = PlanFile::of(wanted, options, approved);
+    for fates in [&[Fate::Fine][..], &[Fate::Lost], &[Fate::AnswerLost]] {
+        let (then, applied) = now(carry_out_with(is.clone(), &file, fates));
+        assert_eq!(applied.unwrap().moved, Vec::new());
+        assert_eq!(["/app/a", "/app/b"].map(|path| then.znodes[path].created), [60_000, 0]);
+        // A plan that is made after it goes on.
+        assert_eq!(plan(&file.wanted, &then.live(&scope), &options).unwrap().counts.raise, 1);
+    }
+}
+
+#[test]
+fn quotas_are_read_wherever_they_are() {
+    let limits = |bytes: &str| znode(&format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit=9"));
+    let model = Model::of([
+        ("/app", znode("")),
+        ("/zookeeper/quota/app", znode("")),
+        ("/zookeeper/quota/app/zookeeper_limits", limits("7")),
+        ("/zookeeper/quota/app/zookeeper_stats", znode("count=2,bytes=5")),
+        ("/zookeeper/quota/app/deep", znode("")),
+        ("/zookeeper/quota/app/deep/zookeeper_limits", limits("-1")),
+    ]);
+    let read = now(read(&Connection::to(model), &subtree("/app"), Limits::default(), &mut |_| ())).unwrap();
+    let app = Quota { most_znodes: Some(9), most_bytes: Some(7), znodes: 2, bytes: 5 };
+    let deep = Quota { most_znodes: Some(9), ..Quota::default() };
+    assert_eq!(read.quotas, Some([("/app".to_owned(), app), ("/app/deep".to_owned(), deep)].into()));
 }
 
 #[test]

@@ -316,8 +316,105 @@ fn a_sequence_counter_that_goes_back_is_told_and_changes_no_hash() {
     assert_eq!(planned(&was, &is, &Options::default()).notes, []);
     is.znodes.get_mut("/app").unwrap().created = 3;
     let behind = planned(&was, &is, &Options::default());
-    assert_eq!(behind.notes.len(), 1);
+    assert_eq!((behind.notes.len(), behind.counts.counters), (1, 1));
     assert_eq!(behind.hash, planned(&was, &was, &Options::default()).hash);
+}
+
+#[test]
+fn a_quota_that_allows_less_is_told_in_one_sentence_with_both_numbers() {
+    let was = Model::of([("/app", znode("")), ("/app/a", znode("12345")), ("/app/b", znode(""))]);
+    let mut is = Model::of([("/app", znode(""))]);
+    let told = |is: &Model| {
+        let plan = planned(&was, is, &Options::default());
+        (plan.counts.quotas, plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    is.quotas.insert("/app".to_owned(), (3, 5));
+    assert_eq!(told(&is), (0, vec![]));
+    is.quotas.insert("/app".to_owned(), (2, 4));
+    let sentence = |needs, what, allows| {
+        format!(
+            "/app: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so raise the quota first"
+        )
+    };
+    assert_eq!(told(&is), (2, vec![sentence(3, "znodes", 2), sentence(5, "bytes", 4)]));
+    // Servers look at the nearest one alone, and at none of the root.
+    is.quotas.insert("/app/a".to_owned(), (1, 5));
+    assert_eq!(told(&is), (0, vec![]));
+    is.quotas = [("/".to_owned(), (0, 0))].into();
+    assert_eq!(told(&is), (0, vec![]));
+    // Data that becomes shorter is refused too, while there is more than is allowed.
+    let long = Model::of([("/app", znode("")), ("/app/a", znode("123456789"))]);
+    for (bytes, over) in [(4, 1), (5, 0)] {
+        let mut long = long.clone();
+        long.quotas.insert("/app".to_owned(), (9, bytes));
+        let mut shorter = was.clone();
+        shorter.znodes.remove("/app/b");
+        assert_eq!(planned(&shorter, &long, &overwrite(Access::Super)).counts.quotas, over);
+    }
+    // What could not be read is no quota that allows it.
+    let (wanted, mut live) = (was.wanted(&subtree("/app")), is.live(&subtree("/app")));
+    live.quotas = None;
+    let unknown = plan(&wanted, &live, &Options::default()).unwrap();
+    assert_eq!((unknown.notes, unknown.counts.quotas), (vec![Note::QuotasUnknown], 0));
+}
+
+#[test]
+fn a_sequence_counter_is_raised_when_asked_for_and_not_too_far_nor_below_an_empty_container() {
+    let was = Model::of([("/app", Znode { created: 41, ..znode("") }), ("/app/n-0000000040", znode(""))]);
+    let raise = Options { raise_counters: true, ..Options::default() };
+    let plan_of = |was: &Wanted, is: &Model| {
+        let plan = plan(was, &is.live(&subtree("/app")), &raise).unwrap();
+        (told(&plan), plan.counts.raise, plan.counts.counters)
+    };
+    let mut wanted = was.wanted(&subtree("/app"));
+    let words = "raise the sequence counter of /app to 0000000041";
+    let made = vec!["create /app".to_owned(), "create /app/n-0000000040".to_owned(), words.to_owned()];
+    assert_eq!(plan_of(&wanted, &Model::of([])), (made, 1, 0));
+    let mut is = was.clone();
+    is.znodes.get_mut("/app").unwrap().created = 3;
+    assert_eq!(plan_of(&wanted, &is), (vec![words.to_owned()], 1, 0));
+    is.znodes.get_mut("/app").unwrap().created = 41;
+    assert_eq!(plan_of(&wanted, &is), (vec![], 0, 0));
+    // What has not enough rights leaves it, and says so.
+    is.znodes.get_mut("/app").unwrap().created = 3;
+    is.access = Access::Anyone;
+    is.znodes.get_mut("/app").unwrap().acl = acl("world", "anyone", 1 | 4);
+    assert_eq!(plan_of(&wanted, &is).2, 1);
+    // A leader deletes an empty container once it has had a child.
+    wanted.znodes.get_mut("/app").unwrap().kind = Kind::Container;
+    wanted.znodes.remove("/app/n-0000000040");
+    assert_eq!(plan_of(&wanted, &Model::of([])), (vec!["create container /app".to_owned()], 0, 1));
+    let far = wanted.znodes.get_mut("/app").unwrap();
+    (far.kind, far.counter) = (Kind::Persistent, 100_001);
+    assert_eq!(plan_of(&wanted, &Model::of([])), (vec!["create /app".to_owned()], 0, 1));
+    wanted.znodes.get_mut("/app").unwrap().counter = 100_000;
+    assert_eq!(plan_of(&wanted, &Model::of([])).1, 1);
+}
+
+#[test]
+fn a_plan_raises_no_counter_that_nobody_asked_for_and_none_further_than_it_was() {
+    let was = Model::of([("/app", Znode { created: 41, ..znode("") })]);
+    let (wanted, live) = (was.wanted(&subtree("/app")), Model::of([("/app", znode(""))]).live(&subtree("/app")));
+    for (raise_counters, to, fits) in [(true, 41, true), (false, 41, false), (true, 42, false)] {
+        let options = Options { raise_counters, ..Options::default() };
+        let mut plan = plan(&wanted, &live, &options).unwrap();
+        plan.operations = vec![Operation::Raise { path: "/app".to_owned(), to }];
+        plan.hash = menagerie::restore::plan::hash(&wanted, &options, &plan.operations);
+        let file = PlanFile::of(wanted.clone(), options, plan);
+        let read = PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default());
+        assert_eq!(read.is_ok(), fits, "{read:?}");
+    }
+}
+
+#[test]
+fn of_more_counters_than_anybody_reads_the_number_is_told() {
+    let mut was = Model::of([("/app", znode(""))]);
+    for n in 0..1500 {
+        was.znodes.insert(format!("/app/{n}"), Znode { created: 5, ..znode("") });
+    }
+    let plan = planned(&was, &Model::of([]), &Options::default());
+    let told = plan.notes.iter().filter(|note| matches!(note, Note::Counter { was: 5, will_be: 0, .. })).count();
+    assert_eq!((plan.counts.counters, told), (1500, 1000));
 }
 
 #[test]

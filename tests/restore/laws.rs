@@ -107,11 +107,12 @@ fn options(access: Access) -> impl Strategy<Value = Options> {
         Just(Existing::Overwrite),
         Just(Existing::Overwrite)
     ];
-    (existing, any::<bool>()).prop_map(move |(existing, delete)| Options {
+    (existing, any::<bool>(), any::<bool>()).prop_map(move |(existing, delete, raise_counters)| Options {
         existing,
         delete_extra: delete && existing == Existing::Overwrite,
         lineage: Lineage::Same,
         access,
+        raise_counters,
     })
 }
 
@@ -150,6 +151,10 @@ proptest! {
             let set = planned.operations.iter().any(|operation| matches!(operation, Operation::Set { path: set, .. } if set == path));
             prop_assert_eq!(hidden && set, planned.notes.contains(&Note::HiddenAcl { path: path.clone() }));
             prop_assert!(hidden || Some(&there.acl) == znode.acl.as_ref(), "{path}: {}", there.acl);
+            // No sequence counter is lower than it was unless that is said.
+            let lower = there.created < znode.counter;
+            prop_assert_eq!(lower, planned.notes.iter().any(|note| matches!(note, Note::Counter { path: told, .. } if told == path)), "{}", path);
+            prop_assert!(!lower || !options.raise_counters || options.access == Access::Anyone, "{path} could be raised");
         }
         for path in then.znodes.keys().filter(|path| scope.has(path) && !skipped(path) && options.delete_extra && *path != "/") {
             prop_assert!(wanted.znodes.contains_key(path), "{} was not there", path);
@@ -170,8 +175,10 @@ proptest! {
             let there = is.znodes.get(operation.path());
             match (operation, options.existing) {
                 (Operation::Create { .. }, _) => prop_assert!(there.is_none()),
+                (Operation::Raise { .. }, _) => prop_assert!(options.raise_counters),
                 (Operation::Delete { .. }, _) => prop_assert!(options.delete_extra && !wanted.znodes.contains_key(operation.path())),
                 (_, Existing::Overwrite) => {}
+                (_, Existing::Undo { .. }) => prop_assert!(false, "undo has laws of its own"),
                 (_, Existing::Keep) => prop_assert!(false, "{}", operation),
                 (Operation::Set { .. }, Existing::KeepNewer { .. }) => prop_assert!(there.unwrap().mzxid <= THAN),
                 (Operation::SetAcl { .. }, Existing::KeepNewer { .. }) => {
@@ -197,6 +204,26 @@ proptest! {
         prop_assert_eq!(moved(&approved, &rest, &live, options.access), Vec::new());
         in_parts.carry_out(&rest.operations, &wanted);
         prop_assert_eq!(at_once.content(), in_parts.content());
+    }
+
+    #[test]
+    fn what_a_quota_refuses_was_told_before_anything_was_done(
+        (was, is, scope, options) in world(), top in prop_oneof![Just("/s"), Just("/s/a"), Just("/o")], znodes in 0..12_i64, bytes in 0..40_i64
+    ) {
+        let wanted = was.wanted(&scope);
+        let mut then = is.clone();
+        then.quotas.insert(top.to_owned(), (znodes, bytes));
+        let planned = plan(&wanted, &then.live(&scope), &options).unwrap();
+        let refused = planned.operations.iter().any(|operation| {
+            let data = wanted.znodes.get(operation.path()).map(|znode| znode.data.clone()).unwrap_or_default();
+            then.perform(operation, &data).is_err()
+        });
+        let told = planned.notes.iter().any(|note| matches!(note, Note::Quota { .. }));
+        prop_assert_eq!(told, planned.counts.quotas > 0);
+        prop_assert!(told || !refused);
+        // It is no reason to plan anything else.
+        let without = plan(&wanted, &is.live(&scope), &options).unwrap();
+        prop_assert_eq!((without.operations, without.hash), (planned.operations, planned.hash));
     }
 
     #[test]
@@ -236,7 +263,7 @@ proptest! {
         let wanted = was.wanted(&scope);
         let approved = plan(&wanted, &is.live(&scope), &options).unwrap();
         let mut then = is;
-        let existing = approved.operations.iter().filter(|operation| !matches!(operation, Operation::Create { .. }));
+        let existing = approved.operations.iter().filter(|operation| operation.czxid().is_some());
         let existing: Vec<&Operation> = existing.collect();
         if existing.is_empty() {
             return Ok(());

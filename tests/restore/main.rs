@@ -6,3 +6,4 @@ mod applying;
 mod cases;
 mod laws;
 mod model;
+mod undo;

@@ -9,6 +9,7 @@ use menagerie::restore::hash::Digest;
 use menagerie::restore::live::{Live, LiveZnode, Parent};
 use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::Access;
+use menagerie::restore::quota::Quota;
 use menagerie::restore::scope::{OWN, Scope, parent, under};
 use menagerie::restore::wanted::{Wanted, WantedZnode};
 use menagerie::restore::znodes::{Failure, Znodes};
@@ -37,6 +38,8 @@ pub struct Model {
     pub znodes: BTreeMap<String, Znode>,
     pub zxid: u64,
     pub access: Access,
+    /// Servers with `enforceQuota`: how many znodes and bytes there may be at and below a path.
+    pub quotas: BTreeMap<String, (i64, i64)>,
 }
 
 pub fn acl(scheme: &str, id: &str, rights: i32) -> Acl {
@@ -61,7 +64,7 @@ impl Model {
     pub fn of(znodes: impl IntoIterator<Item = (&'static str, Znode)>) -> Self {
         let own = ["/", OWN, "/zookeeper/quota"].map(|path| (path, znode("")));
         let znodes = own.into_iter().chain(znodes).map(|(path, znode)| (path.to_owned(), znode)).collect();
-        Self { znodes, zxid: BEGIN, access: Access::Super }
+        Self { znodes, zxid: BEGIN, access: Access::Super, quotas: BTreeMap::new() }
     }
 
     fn children(&self, path: &str) -> usize {
@@ -107,7 +110,28 @@ impl Model {
             let znode = self.znodes.get(path)?;
             Some((path.to_owned(), if znode.ephemeral { Parent::Ephemeral } else { Parent::Plain }))
         });
-        Live { znodes, parents: parents.collect() }
+        let quotas = self.quotas.iter().map(|(path, (most_znodes, most_bytes))| {
+            let (znodes, bytes) = self.size(path);
+            (path.clone(), Quota { most_znodes: Some(*most_znodes), most_bytes: Some(*most_bytes), znodes, bytes })
+        });
+        Live { znodes, parents: parents.collect(), quotas: Some(quotas.collect()) }
+    }
+
+    fn size(&self, top: &str) -> (i64, i64) {
+        let inside = || self.znodes.iter().filter(|(path, _)| under(path, top));
+        let bytes: usize = inside().map(|(_, znode)| znode.data.len()).sum();
+        (i64::try_from(inside().count()).unwrap(), i64::try_from(bytes).unwrap())
+    }
+
+    /// Servers look at the nearest quota above, and only at what a request adds.
+    fn enforce(&self, path: &str, znodes: i64, bytes: i64) -> Result<(), Failure> {
+        let above = std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/");
+        let Some((top, quota)) = above.into_iter().find_map(|path| self.quotas.get_key_value(path)) else {
+            return Ok(());
+        };
+        let now = self.size(top);
+        let over = (znodes != 0 && now.0 + znodes > quota.0) || (bytes != 0 && now.1 + bytes > quota.1);
+        if over { Err(Failure::Refused("quota".to_owned())) } else { Ok(()) }
     }
 
     /// What of it is wanted, as if it were the tree at a point.
@@ -126,7 +150,7 @@ impl Model {
             };
             znodes.insert(target, wanted);
         }
-        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0 }
+        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0, left: BTreeMap::new() }
     }
 
     fn may(&self, path: &str, rights: i32) -> Result<(), Failure> {
@@ -149,6 +173,7 @@ impl Model {
                 if self.znodes.contains_key(path) {
                     return changed("exists");
                 }
+                self.enforce(path, 1, i64::try_from(data.len()).unwrap())?;
                 self.znodes.get_mut(above).unwrap().created += 1;
                 let made = Znode { data: data.to_vec(), acl: acl.clone(), czxid: zxid, mzxid: zxid, ..znode("") };
                 self.znodes.insert(path.to_owned(), made);
@@ -170,8 +195,17 @@ impl Model {
                     return changed("version");
                 }
                 self.may(path, 2)?;
+                let more = i64::try_from(data.len()).unwrap() - i64::try_from(there.data.len()).unwrap();
+                self.enforce(path, 0, more)?;
                 let there = self.znodes.get_mut(path).unwrap();
                 (there.data, there.version, there.mzxid) = (data.to_vec(), version + 1, zxid);
+            }
+            Operation::Raise { to, .. } => {
+                let Some(there) = self.znodes.get(path) else { return changed("is not there") };
+                let to = there.created.max(*to);
+                self.may(path, 12)?;
+                self.enforce(path, 1, 0)?;
+                self.znodes.get_mut(path).unwrap().created = to;
             }
             Operation::SetAcl { aversion, acl, .. } => {
                 let Some(there) = self.znodes.get(path) else { return changed("is not there") };
@@ -246,6 +280,10 @@ impl Znodes for Connection {
 
     async fn is_ephemeral(&self, path: &str) -> Result<Option<bool>, Failure> {
         Ok(self.model.borrow().znodes.get(path).map(|znode| znode.ephemeral))
+    }
+
+    async fn data(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.model.borrow().znodes.get(path).map(|znode| znode.data.clone()))
     }
 
     async fn children(&self, path: &str) -> Result<Option<Vec<String>>, Failure> {

@@ -21,6 +21,7 @@ use menagerie::restore::options::{Access, Existing, Options};
 use menagerie::restore::plan::plan;
 use menagerie::restore::plan_file::PlanFile;
 use menagerie::restore::reader::read;
+use menagerie::restore::reason::Note;
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::{Limits, Wanted, WantedZnode};
 use menagerie::zk::ensemble::Password;
@@ -42,14 +43,14 @@ fn settings(more: &str) -> String {
     format!("DigestAuthenticationProvider.superDigest=super:{hash}\n{more}")
 }
 
-struct Scene {
-    ensemble: Ensemble,
-    app: Client,
+pub struct Scene {
+    pub ensemble: Ensemble,
+    pub app: Client,
     files: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn new(version: &str, net: u8, more: &str) -> Self {
+    pub async fn new(version: &str, net: u8, more: &str) -> Self {
         let mut ensemble = Ensemble::new(version, net, &settings(more));
         for id in 1..=3 {
             ensemble.start(id);
@@ -76,18 +77,18 @@ impl Scene {
         read(&self.session(), &scope(), Limits::default(), &mut |_| ()).await.unwrap()
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.files.path().join("plan")
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
         command.arg("restore").args(words).args(["--server", &self.servers().join(",")]);
         command.env("MENAGERIE_SUPER_PASSWORD", PASSWORD).stdin(Stdio::null());
         command
     }
 
-    async fn create(&self, path: &str, data: &str, options: &zookeeper_client::CreateOptions<'_>) {
+    pub async fn create(&self, path: &str, data: &str, options: &zookeeper_client::CreateOptions<'_>) {
         self.app.create(path, data.as_bytes(), options).await.unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
@@ -185,7 +186,7 @@ fn seen(live: &Live) -> BTreeMap<&str, (Digest, &Acl, bool)> {
     znodes.map(|(path, znode)| (&**path, (znode.data, &znode.acl, znode.ephemeral))).collect()
 }
 
-fn ended(output: &Output, code: i32) -> String {
+pub fn ended(output: &Output, code: i32) -> String {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains("create /app/items/")).collect();
     let text = lines.join("\n");
@@ -322,7 +323,7 @@ async fn plan_to(
     existing: Existing,
 ) -> PlanFile {
     let znodes = znodes.into_iter().collect();
-    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0 };
+    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0, left: BTreeMap::new() };
     let options = Options { access: Access::Super, existing, ..Options::default() };
     let planned = plan(&wanted, &scene.live().await, &options).unwrap();
     PlanFile::of(wanted, options, planned)
@@ -403,6 +404,9 @@ async fn what_servers_refuse_is_said_with_its_cure_and_servers_that_go_away_are_
         super_user.create(&format!("/zookeeper/quota/app{path}"), data.as_bytes(), &open).await.unwrap();
     }
     let more = ("/app/more".to_owned(), Kind::Persistent, 1);
-    let refused = applied(&scene, &plan_of(&scene, &[app(Kind::Persistent), more]).await).await.unwrap_err();
+    let plan = plan_of(&scene, &[app(Kind::Persistent), more]).await;
+    let told = plan.plan.notes.iter().find(|note| matches!(note, Note::Quota { .. })).map(ToString::to_string);
+    assert!(told.as_ref().is_some_and(|told| told.contains("znodes, and its quota allows 10")), "{told:?}");
+    let refused = applied(&scene, &plan).await.unwrap_err();
     assert!(refused.contains("raise the quota first"), "{refused}");
 }

@@ -118,7 +118,7 @@ fn being_planned(seen: &Seen, job: &JobFacts) -> Decision {
             let plan = RestorePlan { pod, ..plan };
             let status = RestoreStatus { plan: Some(plan.clone()), ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
-            let said = seen.says(RestorePhase::Planned, "Planned", counts(&plan), "DryRun", dry(&seen));
+            let said = seen.says(RestorePhase::Planned, "Planned", counts(&seen, &plan), "DryRun", dry(&seen));
             // What follows is the next pass's, which reads what is said now.
             Decision { step: Step::Wait("Planned"), ..said }
         }
@@ -154,11 +154,11 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
         None => {}
     }
     if seen.spec.dry_run.unwrap_or(true) {
-        return seen.says(RestorePhase::Planned, "Planned", counts(plan), "DryRun", dry(seen));
+        return seen.says(RestorePhase::Planned, "Planned", counts(seen, plan), "DryRun", dry(seen));
     }
     if unapproved(seen, plan) {
         let text = format!("approvedPlan is not the hash of the plan, which is {}: nothing is changed", plan.hash);
-        return seen.says(RestorePhase::Planned, "Planned", counts(plan), "NotApproved", text);
+        return seen.says(RestorePhase::Planned, "Planned", counts(seen, plan), "NotApproved", text);
     }
     let (archive, identity) = match prepared(seen) {
         Ok(found) => found,
@@ -203,11 +203,11 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
             let applied = report.and_then(|report| report.applied.clone());
             let text = applied.as_ref().map_or_else(
                 || "the plan is carried out; how much that was is not known: the Job's pod is gone".to_owned(),
-                |applied| carried_out(applied, plan.skipped),
+                |applied| carried_out(applied, plan.skipped, seen.spec.undo.is_some()),
             );
             let status = RestoreStatus { applied, ..seen.status.clone() };
             let seen = Seen { status, ..seen.clone() };
-            seen.says(RestorePhase::Completed, "Planned", counts(plan), "Completed", text)
+            seen.says(RestorePhase::Completed, "Planned", counts(&seen, plan), "Completed", text)
         }
         Outcome::Running if seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan) => {
             let text = "it was stopped, since it is no longer approved: what was changed until then stays changed; create another ZooKeeperRestore";
@@ -221,7 +221,7 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
     }
 }
 
-fn carried_out(applied: &RestoreApplied, skipped: i64) -> String {
+fn carried_out(applied: &RestoreApplied, skipped: i64, undo: bool) -> String {
     let others = match applied.changed_by_others {
         0 => String::new(),
         some => format!("; others had changed {some} znodes since the plan was made"),
@@ -229,6 +229,9 @@ fn carried_out(applied: &RestoreApplied, skipped: i64) -> String {
     // Whoever reads no more than this sentence takes all for restored.
     let left = match skipped {
         0 => String::new(),
+        some if undo => format!(
+            "; it is a part of the undo: {some} znodes are not as they were, and were left so: the plan says why"
+        ),
         some => format!(
             "; {some} znodes are not as they were, and were left so: the plan says why (existing: Keep leaves what differs)"
         ),
@@ -265,11 +268,11 @@ impl Archive<'_> {
     }
 }
 
-/// The point, as it is asked for or as its backup has it.
+/// The point, as it is asked for or as its backup has it, or the transaction that is undone.
 fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
     let Some(name) = &seen.spec.backup else {
-        let none = || Obstacle("BackupNotFound", "neither at nor backup is named: create another one".to_owned());
-        return seen.spec.at.clone().ok_or_else(none);
+        let none = || Obstacle("BackupNotFound", "none of at, backup and undo is named: create another one".to_owned());
+        return seen.spec.undo.clone().or_else(|| seen.spec.at.clone()).ok_or_else(none);
     };
     let Some(backup) = &seen.backup else {
         let text = format!(
@@ -334,10 +337,23 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     Ok((archive, identity))
 }
 
-fn counts(plan: &RestorePlan) -> String {
-    let RestorePlan { hash, zxid, create, set, set_acl, delete, equal, skipped, extra, .. } = plan;
+fn counts(seen: &Seen, plan: &RestorePlan) -> String {
+    let RestorePlan {
+        hash, zxid, create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas, ..
+    } = plan;
+    let also = |count: i64, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+    let [raised, lower, over] = [
+        also(*raise, "sequence counters to raise"),
+        also(*counters, "sequence counters are lower than they were"),
+        also(*quotas, "quotas' limits are too low"),
+    ];
+    let (what, rest) = match &seen.spec.undo {
+        Some(undo) if *skipped > 0 => (format!("a part of the undo of {undo}"), String::new()),
+        Some(undo) => (format!("undo of {undo}"), String::new()),
+        None => (format!("as of {zxid}"), format!(", {extra} were not there")),
+    };
     format!(
-        "as of {zxid}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped, {extra} were not there; plan {hash}"
+        "{what}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped{rest}{raised}{lower}{over}; plan {hash}"
     )
 }
 
@@ -397,7 +413,7 @@ impl Seen {
     fn next(&self, phase: RestorePhase, reason: &'static str, text: String) -> Decision {
         match &self.status.plan {
             None => self.says(phase, reason, text.clone(), reason, text),
-            Some(plan) => self.says(phase, "Planned", counts(plan), reason, text),
+            Some(plan) => self.says(phase, "Planned", counts(self, plan), reason, text),
         }
     }
 

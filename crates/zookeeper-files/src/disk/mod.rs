@@ -58,6 +58,6 @@ pub use member_files::{DataFile, MemberFiles, Stray};
 pub use merge::{HistorySurvey, Merge, survey};
 pub use newest_epoch::newest_epoch;
 pub use open::{Progress, UnpackedFile, open_snapshot};
-pub use rebuild::{Point, RebuiltTree, rebuild, rebuild_on, replay_all, started};
+pub use rebuild::{Point, RebuiltTree, rebuild, rebuild_around, rebuild_on, replay_all, started};
 pub use scan::{Scan, ScanItem};
 pub use verify::{Finding, Report, Severity, dirty_snapshots, verify, verify_snapshots};

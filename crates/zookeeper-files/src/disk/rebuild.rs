@@ -53,13 +53,16 @@ pub struct RebuiltTree {
     pub checked: u64,
     /// When its last transaction was, in milliseconds since 1970, if a log here has it.
     pub time: Option<i64>,
+    /// The body of the record of the transaction that the point names, if a log here has it: see
+    /// [`Record::decode`](crate::log::Record::decode).
+    pub body: Option<Box<[u8]>>,
     /// Whether the point is a time after all that is in the files: what belongs before it may be missing.
     pub beyond: bool,
 }
 
 /// Rebuilds the tree at a point from the files of one member, or of several of the same ensemble.
 pub fn rebuild(members: &[MemberFiles], point: Point, progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
-    from(members, point, None, Preference::Newest, progress)
+    from(members, point, JournalFrom::Never, Preference::Newest, progress)
 }
 
 /// Rebuilds the tree at a point, then continues to a later one. The journal has the changed znodes as they were at the first
@@ -69,27 +72,43 @@ pub fn rebuild_on(
     (first, second): (Point, Point),
     progress: OnProgress<'_>,
 ) -> Result<Option<RebuiltTree>, DiskError> {
-    match from(members, second, Some(first), Preference::Newest, progress) {
+    match from(members, second, JournalFrom::Point(first), Preference::Newest, progress) {
         Err(DiskError::NoTree(_)) => Ok(None),
         other => other.map(Some),
     }
 }
 
+/// Rebuilds the tree after one transaction. The journal has the znodes that it changed as they were just before it.
+pub fn rebuild_around(members: &[MemberFiles], zxid: Zxid, progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
+    from(members, Point::Zxid(zxid), JournalFrom::JustBefore, Preference::Newest, progress)
+}
+
 /// Replays everything, starting from the oldest snapshot, to compare every digest.
 pub fn replay_all(members: &[MemberFiles], progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
-    from(members, Point::End, None, Preference::Oldest, progress)
+    from(members, Point::End, JournalFrom::Never, Preference::Oldest, progress)
 }
 
 /// The tree that a server of these files alone has after its start: from its newest snapshot, whatever that holds, and with
 /// all that is in its logs.
 pub fn started(member: &MemberFiles, progress: OnProgress<'_>) -> Result<RebuiltTree, DiskError> {
-    from(std::slice::from_ref(member), Point::End, None, Preference::AsServers, progress)
+    from(std::slice::from_ref(member), Point::End, JournalFrom::Never, Preference::AsServers, progress)
+}
+
+/// Where the journal of a replay begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JournalFrom {
+    /// There is none.
+    Never,
+    /// At an earlier point.
+    Point(Point),
+    /// Just before the transaction that the point names.
+    JustBefore,
 }
 
 fn from(
     members: &[MemberFiles],
     point: Point,
-    first: Option<Point>,
+    journal: JournalFrom,
     preference: Preference,
     progress: OnProgress<'_>,
 ) -> Result<RebuiltTree, DiskError> {
@@ -105,10 +124,15 @@ fn from(
         None
     };
     let until = at(members, point, progress)?;
-    let first = first.map(|first| at(members, first, progress)).transpose()?;
+    let first = match journal {
+        JournalFrom::Never => None,
+        JournalFrom::Point(first) => Some(at(members, first, progress)?),
+        JournalFrom::JustBefore => Some(Zxid(until.0.saturating_sub(1))),
+    };
+    let just_before = journal == JournalFrom::JustBefore;
     let mut bases = Bases::new(members, history.as_ref(), preference);
     let oldest = preference == Preference::Oldest;
-    let way = Way { members, history: history.as_ref(), point, until, first, oldest };
+    let way = Way { members, history: history.as_ref(), point, until, first, just_before, oldest };
     let before = doubts.len();
     loop {
         match way.go(&bases, doubts.clone(), progress) {
@@ -134,7 +158,10 @@ struct Way<'a> {
     history: Option<&'a CommittedHistory>,
     point: Point,
     until: Zxid,
+    /// Where the journal begins.
     first: Option<Zxid>,
+    /// Whether that is just before the point. The first of an epoch has no transaction with the zxid before its own.
+    just_before: bool,
     /// Whether it begins as early as it can.
     oldest: bool,
 }
@@ -154,14 +181,21 @@ impl Way<'_> {
         let mut before = 0;
         if let Some(first) = self.first {
             let led = run(members, self.history, first, &mut replay, progress)?;
-            if !matches!(led, RunEnd::Whole(_)) || first > until || (first.0 < u64::MAX && replay.tree().last() < first)
-            {
-                return Err(DiskError::NoTree("the logs do not lead there".to_owned()));
+            let short = first.0 < u64::MAX && replay.tree().last() < first && !self.just_before;
+            if first > until || short || !matches!(led, RunEnd::Whole(_)) {
+                return Err(match led {
+                    RunEnd::Missing(last, next) if self.just_before => missing(last, next),
+                    _ => DiskError::NoTree("the logs do not lead there".to_owned()),
+                });
+            }
+            if self.just_before && replay.fuzzy_until() > first {
+                let text = format!("the snapshot may hold {until:#} already, and none before it is at hand");
+                return Err(DiskError::NoTree(text));
             }
             replay.count_quotas();
             replay.begin_journal();
         }
-        let RunSummary { applied, dropped, next, seen, time } = loop {
+        let RunSummary { applied, dropped, next, seen, time, body } = loop {
             match run(members, self.history, until, &mut replay, progress)? {
                 RunEnd::Whole(outcome) => break outcome,
                 // After missing transactions, continue from a later snapshot.
@@ -170,11 +204,7 @@ impl Way<'_> {
                     floor = Some(Zxid(next.0 - 1));
                     (replay, base) = bases.begin(until, floor, &mut doubts)?;
                 }
-                RunEnd::Missing(last, next) => {
-                    return Err(DiskError::NoTree(format!(
-                        "transactions are missing between {last:#} and {next:#}; up to {last:#} it can be"
-                    )));
-                }
+                RunEnd::Missing(last, next) => return Err(missing(last, next)),
             }
         };
         // The last transaction up to a time is one of them, too.
@@ -222,6 +252,7 @@ impl Way<'_> {
             unproved,
             checked,
             time,
+            body,
             beyond,
         };
         Ok(WayEnd { rebuilt, wrong })
@@ -270,6 +301,10 @@ impl Way<'_> {
         }
         Ok(replay.mismatch().is_some())
     }
+}
+
+fn missing(last: Zxid, next: Zxid) -> DiskError {
+    DiskError::NoTree(format!("transactions are missing between {last:#} and {next:#}; up to {last:#} it can be"))
 }
 
 /// What the digests show.
@@ -324,6 +359,8 @@ struct RunSummary {
     seen: Option<Zxid>,
     /// When the last transaction of the tree was, if a log has it.
     time: Option<i64>,
+    /// The body of the record of the transaction at the point, if that names one.
+    body: Option<Box<[u8]>>,
 }
 
 fn run(
@@ -336,7 +373,7 @@ fn run(
     let from = replay.tree().last();
     let mut merge = Merge::after(from, members, history, progress)?;
     let mut applied = 0;
-    let (mut next, mut seen, mut time) = (None, None, None);
+    let (mut next, mut seen, mut time, mut body) = (None, None, None, None);
     while let Some(zxid) = merge.advance(progress)? {
         if zxid > until {
             next = Some(zxid);
@@ -355,11 +392,14 @@ fn run(
         }
         if let Some(record) = merge.record() {
             time = Some(record.header.time);
+            if zxid == until {
+                body = Some(record.body.into());
+            }
             replay.apply(&record);
             applied += 1;
         }
     }
-    Ok(RunEnd::Whole(RunSummary { applied, dropped: merge.dropped(), next, seen, time }))
+    Ok(RunEnd::Whole(RunSummary { applied, dropped: merge.dropped(), next, seen, time, body }))
 }
 
 /// The last transaction before the first that is later than `time`.

@@ -323,6 +323,43 @@ fn members_are_held_by_a_job_of_this_restore_that_runs_and_by_nothing_else() {
     assert!(!decision.holds && said(&decision).3.contains("no pod of its Job is created: exceeded quota"));
 }
 
+/// The spec is `seen`'s, with the transaction in the place of its point and paths.
+fn undo() -> Seen {
+    let mut seen = seen(json!({}));
+    (seen.spec.at, seen.spec.paths) = (None, None);
+    seen.spec.undo = Some("0x10000002a".to_owned());
+    seen
+}
+
+#[test]
+fn an_undo_asks_its_job_for_the_transaction_and_for_nothing_else() {
+    let decision = plan(&undo());
+    let args = &created(&decision).json["spec"]["template"]["spec"]["containers"][0]["args"];
+    let args: Vec<&str> = args.as_array().unwrap().iter().filter_map(|arg| arg.as_str()).collect();
+    assert!(args.contains(&"--undo=0x10000002a") && args.contains(&"--same-ensemble"), "{args:?}");
+    for other in ["--at", "--path", "--existing"] {
+        assert!(!args.iter().any(|arg| arg.starts_with(other)), "{args:?}");
+    }
+}
+
+#[test]
+fn an_undo_says_which_transaction_it_is_of_and_whether_it_is_a_part() {
+    let mut seen = with_plan(undo());
+    let message = |seen: &Seen| plan(seen).conditions.unwrap()[0].message.clone();
+    assert!(message(&seen).starts_with("undo of 0x10000002a: 2 to create, "), "{}", message(&seen));
+    assert!(!message(&seen).contains("counters"), "{}", message(&seen));
+    seen.status.plan.as_mut().unwrap().counters = 3;
+    assert!(message(&seen).contains("skipped, 3 sequence counters are lower than they were; plan"));
+    seen.status.plan.as_mut().unwrap().skipped = 1;
+    assert!(message(&seen).starts_with("a part of the undo of 0x10000002a: "), "{}", message(&seen));
+    let applied = RestoreApplied { changes: 2, changed_by_others: 0 };
+    seen.applying = Some(job(Outcome::Complete, Some(Report { applied: Some(applied), ..Report::default() })));
+    let (phase, .., message) = said(&plan(&seen));
+    assert_eq!(phase, RestorePhase::Completed);
+    assert!(message.contains("it is a part of the undo: 1 znodes are not as they were"), "{message}");
+    assert!(!message.contains("existing"), "{message}");
+}
+
 #[test]
 fn a_jobs_arguments_have_no_secret_and_name_what_is_wanted() {
     let seen = seen(json!({"existing": "Overwrite", "deleteExtra": true, "to": "/app before", "exclusive": true}));
