@@ -6,6 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::proof::Verified;
+
 /// A point of an ensemble's archive that is kept whatever its age, and proved: the tree is built from the archive there, and every digest
 /// checked. A backup cannot be changed: create another one.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity", priority = 1, description = "Of the ensemble: another one may have the same name now"),
     printcolumn(name = "Znodes", type_ = "integer", json_path = ".status.znodes", priority = 1),
     printcolumn(name = "Archive", type_ = "string", json_path = ".status.archive", priority = 1),
+    printcolumn(name = "Verified", type_ = "string", json_path = ".status.verified.level", priority = 1, description = "How well it is proved"),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
         .message("metadata.name must be at most 50 characters: a Job is named after it")
 )]
@@ -108,6 +111,9 @@ pub struct BackupStatus {
     /// How many znodes there are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub znodes: Option<i64>,
+    /// How well it is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// How often the Job's pod was gone before its report was read. After five times no Job is made any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports_lost: Option<i32>,

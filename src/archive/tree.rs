@@ -25,12 +25,24 @@ const BASES: usize = 3;
 struct NoTree {
     text: String,
     may_pass: bool,
+    /// Whether it is not the tree that the servers had.
+    differs: bool,
 }
 
 /// Whether an archive may give later what it does not give now.
 pub fn may_pass(error: &anyhow::Error) -> bool {
     let here = error.downcast_ref::<NoTree>().is_some_and(|error| error.may_pass);
     here || error.downcast_ref::<CollectError>().is_some_and(CollectError::may_pass)
+}
+
+/// Whether an archive leads to another tree than the servers had.
+pub fn differs(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<NoTree>().is_some_and(|error| error.differs)
+}
+
+/// Whether it is what an archive holds, and neither the store nor the room for what was fetched.
+pub fn is_of_content(error: &anyhow::Error) -> bool {
+    !may_pass(error) && !matches!(error.downcast_ref(), Some(CollectError::TooMuch { .. }))
 }
 
 /// The tree at a point.
@@ -54,7 +66,7 @@ pub async fn tree_at(
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Built> {
     let mut failed = Vec::new();
-    let mut passes = collection.lost().may_pass();
+    let (mut passes, mut wrong) = (collection.lost().may_pass(), false);
     let bases = collection.bases(point);
     let beginning = bases.last().copied();
     let mut left = BASES;
@@ -70,6 +82,7 @@ pub async fn tree_at(
                 let from = base.map_or("the beginning of the log".to_owned(), |base| format!("base {:#}", base.zxid));
                 warn!(%from, "the tree cannot be built: {error:#}");
                 passes |= may_pass(&error);
+                wrong |= differs(&error);
                 // One that cannot be had itself cost a request, and says nothing of the next one, which another disk may have.
                 let cheap = matches!(error.downcast_ref(), Some(CollectError::Unproved { .. } | CollectError::Base(_)));
                 left = left.saturating_sub(usize::from(!cheap));
@@ -80,7 +93,7 @@ pub async fn tree_at(
     // The first is about the newest base, the last about the whole log; those between them say the same.
     let last = failed.len().saturating_sub(1);
     failed.drain(1.min(last)..last);
-    Err(NoTree { text: format!("{}{}", failed.join("; "), collection.lost()), may_pass: passes }.into())
+    Err(NoTree { text: format!("{}{}", failed.join("; "), collection.lost()), may_pass: passes, differs: wrong }.into())
 }
 
 async fn on(
@@ -105,7 +118,7 @@ async fn on(
 
 /// The error with what could not be read, which may be its cause.
 fn without(error: &anyhow::Error, lost: &Lost) -> anyhow::Error {
-    NoTree { text: format!("{error:#}{lost}"), may_pass: lost.may_pass() }.into()
+    NoTree { text: format!("{error:#}{lost}"), may_pass: lost.may_pass(), differs: differs(error) }.into()
 }
 
 fn emptied(folder: &Path) -> std::io::Result<()> {
@@ -123,7 +136,8 @@ fn tree(folders: &[PathBuf], point: Point) -> anyhow::Result<Built> {
     let members: Vec<_> = folders.iter().map(find).collect::<anyhow::Result<_>>()?;
     let rebuilt = rebuild(&members, point, &mut |_| ())?;
     if let Some(zxid) = rebuilt.differs {
-        bail!("after {zxid:#} the tree is not the one that the server had: a digest differs");
+        let text = format!("after {zxid:#} the tree is not the one that the server had: a digest differs");
+        return Err(NoTree { text, may_pass: false, differs: true }.into());
     }
     if let Some(zxid) = rebuilt.unproved {
         bail!("nothing in the archive shows that the snapshot is the tree that the server had at {zxid:#}");

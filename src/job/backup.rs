@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
-use super::archive_options::{ArchiveOptions, read_error};
+use super::archive_options::ArchiveOptions;
 use super::{Ended, Work, for_good};
 use crate::agent::client;
 use crate::archive::collect::Collection;
@@ -23,7 +23,7 @@ use crate::archive::pruner::HEARD;
 use crate::archive::retention::Pin;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::tree::{Built, tree_at};
-use crate::archive::{bases, chains};
+use crate::archive::{bases, chains, tree};
 use crate::model::address;
 use crate::model::names::is_name;
 use crate::model::parent::At;
@@ -93,14 +93,16 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
         sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;
     }
     info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
-    match build(&store, identity, Point::Zxid(zxid), &work).await {
+    match build(options, &store, Point::Zxid(zxid), &work).await {
         Ok(built) => {
             stays(&store, identity, &built).await?;
             Ok(reported(zxid, &built))
         }
-        // What is committed is there or on its way: another disk's log may close the gap, or a base be made.
-        Err(Ended::ForGood(why)) if options.at.is_none() => Err(Ended::ForNow(why)),
         Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
+        Err(Ended::NotProved { why, again: false }) => {
+            let why = format!("{why}{}", taken_back(&store, options).await);
+            Err(Ended::NotProved { why, again: false })
+        }
         Err(ended) => Err(ended),
     }
 }
@@ -137,10 +139,24 @@ fn reported(zxid: Zxid, built: &Built) -> Report {
     Report { backup: Some(BackupReport { zxid: format!("{zxid:#}"), time, znodes, digests }), ..Report::default() }
 }
 
-async fn build(store: &Store, identity: &str, point: Point, work: &Work) -> Result<Built, Ended> {
-    let collection = Collection::of(store, identity).await.map_err(|error| read_error(&error.into()))?;
+async fn build(options: &Options, store: &Store, point: Point, work: &Work) -> Result<Built, Ended> {
+    let failed = |error: anyhow::Error| unbuilt(&error, options.at.is_none());
+    let collection = Collection::of(store, &options.archive.identity).await.map_err(|error| failed(error.into()))?;
     let told = |far: &str| info!(%far, "reading the archive");
-    tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))
+    tree_at(&collection, point, &work.path("archive"), &told).await.map_err(failed)
+}
+
+/// Why the tree is not there. Somebody may name a point that the archive never had, which says nothing against it; `now` it has to have.
+fn unbuilt(error: &anyhow::Error, now: bool) -> Ended {
+    let why = format!("{error:#}");
+    if tree::may_pass(error) {
+        return Ended::ForNow(why);
+    }
+    if tree::differs(error) || (now && tree::is_of_content(error)) {
+        // What is committed is there or on its way: another disk's log may close the gap, or a base be made.
+        return Ended::NotProved { why, again: now };
+    }
+    if now { Ended::ForNow(why) } else { Ended::ForGood(why) }
 }
 
 /// The zxid that is meant, once the archive has it.
@@ -155,7 +171,7 @@ async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, E
     match point {
         Point::Zxid(zxid) if options.at.is_none() => Ok(zxid),
         // Nothing is pinned that cannot be built: who may pin may not take it back. Of a time, only the tree tells which zxid it is.
-        Point::Zxid(_) | Point::Time(_) => Ok(build(store, identity, point, work).await?.tree.last()),
+        Point::Zxid(_) | Point::Time(_) => Ok(build(options, store, point, work).await?.tree.last()),
         Point::End => Err(for_good("the end is no point")),
     }
 }
@@ -217,5 +233,32 @@ async fn archived(store: &Store, identity: &str, point: Point) -> Result<(), End
         info!("{text}");
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::archive::collect::CollectError;
+
+    #[test]
+    fn a_point_that_an_archive_does_not_lead_to_counts_against_it_only_where_it_has_to() {
+        let full = || CollectError::TooMuch { path: "/scratch".into() }.into();
+        for (error, now, expected) in [
+            (anyhow!("nothing shows that the snapshot is that tree"), true, "NotProved again"),
+            (anyhow!("the files end before 0x5"), false, "ForGood"),
+            (full(), true, "ForNow"),
+            (full(), false, "ForGood"),
+        ] {
+            let ended = match unbuilt(&error, now) {
+                Ended::ForGood(_) => "ForGood",
+                Ended::ForNow(_) => "ForNow",
+                Ended::NotProved { again: true, .. } => "NotProved again",
+                Ended::NotProved { again: false, .. } => "NotProved",
+            };
+            assert_eq!(ended, expected, "{error}");
+        }
     }
 }

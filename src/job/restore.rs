@@ -229,6 +229,7 @@ fn with(ended: Ended, done: usize) -> Ended {
     match ended {
         Ended::ForGood(text) => Ended::ForGood(told(text)),
         Ended::ForNow(text) => Ended::ForNow(told(text)),
+        Ended::NotProved { why, again } => Ended::NotProved { why: told(why), again },
     }
 }
 

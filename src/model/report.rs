@@ -32,6 +32,9 @@ pub struct Report {
     /// Why it ended before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether that is what the archive holds, and not that it could not be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_proved: bool,
 }
 
 /// A point that is kept and proved.

@@ -81,6 +81,9 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         zk.condition("Progressing", "False", "Steady").await;
         let early = said(&api, "early", "Completed").await;
         assert!(early.znodes.unwrap() >= 4, "{early:?}");
+        let proved = zk.condition("ArchiveVerified", "True", "Verified").await;
+        assert!(proved.starts_with("proved at level Replay by early, which ended at 2"), "{proved}");
+        zk.condition("LastBackupSucceeded", "True", "Completed").await;
 
         for n in 0..100 {
             client.create(&format!("/app/{n}"), b"data", &options).await.unwrap();

@@ -1,5 +1,6 @@
 //! One pass over one backup.
 
+pub mod ended;
 mod facts;
 mod observe;
 mod plan;
@@ -21,9 +22,11 @@ use super::kit::status;
 use super::kit::step::{Step, carry_out};
 use super::kit::timeout::ApiError;
 use crate::api::{BackupPhase, BackupStatus, ZooKeeperBackup};
+use crate::model::backup_end::BackupEnd;
 use crate::model::names::BACKUP_LABEL;
 use crate::model::observed::{Kind, OperatorFacts};
 use crate::plan::{ConditionStatus, UntimedCondition};
+use ended::Ended;
 use observe::observe;
 use plan::{Decision, plan};
 
@@ -37,6 +40,8 @@ pub struct Context {
     pub cluster_domain: String,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
+    /// Which have ended, for their ensembles.
+    pub ended: Arc<Ended>,
 }
 
 /// One that is over is looked at so rarely, and when it expires: there may be thousands.
@@ -124,6 +129,9 @@ async fn report(context: &Context, backup: &ZooKeeperBackup, decision: &Decision
         None => before.to_vec(),
     };
     let status = BackupStatus { conditions, ..decision.status.clone() };
+    if let Some(end) = BackupEnd::of(&backup.name_any(), &status) {
+        context.ended.note(&backup.namespace().unwrap_or_default(), &backup.spec.ensemble, end);
+    }
     if backup.status.as_ref() == Some(&status) {
         return Ok(());
     }

@@ -8,7 +8,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Seen;
-use crate::api::{BackupPhase, BackupStatus, Time};
+use crate::api::{BackupPhase, BackupStatus, ProofLevel, Time, Verified};
+use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
 use crate::model::{Seat, ServerId};
@@ -92,6 +93,7 @@ fn going(seen: &Seen) -> Decision {
             Standing::Runs(Some(why)) => {
                 seen.waits(BackupPhase::Running, Obstacle("Running", format!("its Job is tried again: {why}")))
             }
+            Standing::Failed(why) if job.not_proved() => seen.fails(NOT_PROVED, why),
             Standing::Failed(why) => seen.fails("BackupFailed", why),
         },
     }
@@ -189,6 +191,7 @@ fn again(seen: &Seen, next: fn(&Seen) -> Decision) -> Decision {
 fn completed(seen: &Seen, report: &BackupReport) -> Decision {
     let BackupReport { zxid, time, znodes, digests } = report;
     let when = time.as_ref().map(|time| format!(" ({time})")).unwrap_or_default();
+    let level = if *digests == 0 { ProofLevel::Log } else { ProofLevel::Replay };
     let proof = match digests {
         0 => "; the servers write no digests, so that its log is proved whole, and its tree is not".to_owned(),
         some => format!(", proved by {some} digests"),
@@ -201,6 +204,7 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
         zxid: Some(zxid.clone()),
         time: time.clone(),
         znodes: Some(*znodes),
+        verified: Some(Verified { level, at: Time(seen.now) }),
         ended: Some(Time(seen.now)),
         ..seen.status.clone()
     };

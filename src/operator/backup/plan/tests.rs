@@ -203,6 +203,29 @@ fn a_job_that_is_gone_or_whose_report_is_gone_is_made_again_a_few_times() {
 }
 
 #[test]
+fn a_job_that_read_the_archive_and_found_it_not_whole_is_told_from_one_that_could_not_read_it() {
+    let report = |not_proved| Report { not_proved, ..Report::of_error("a digest differs") };
+    let ended = |reason: &str, report| {
+        let failed = Outcome::Failed { reason: reason.to_owned(), message: "exit code".to_owned() };
+        let seen = Seen { job: Some(job(failed, Some(report))), ..seen(json!({})) };
+        said(&plan(&seen)).1
+    };
+    assert_eq!(ended("BackoffLimitExceeded", report(true)), "NotProved");
+    assert_eq!(ended("BackoffLimitExceeded", report(false)), "BackupFailed");
+    assert_eq!(ended("DeadlineExceeded", report(true)), "BackupFailed", "another try may have come further");
+}
+
+#[test]
+fn the_level_that_was_reached_is_said() {
+    let mut report = proved();
+    let level =
+        |report| plan(&Seen { job: Some(job(Outcome::Complete, Some(report))), ..seen(json!({})) }).status.verified;
+    assert_eq!(level(report.clone()).unwrap().level, ProofLevel::Replay);
+    report.backup.as_mut().unwrap().digests = 0;
+    assert_eq!(level(report).unwrap().level, ProofLevel::Log);
+}
+
+#[test]
 fn what_has_failed_stays_so_and_what_of_it_still_runs_is_stopped() {
     let failed = Outcome::Failed { reason: "PodFailurePolicy".to_owned(), message: "exit code 1".to_owned() };
     let mut seen = seen(json!({}));
