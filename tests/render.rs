@@ -194,6 +194,7 @@ fn the_jobs_of_a_restore() {
     });
     let full = RestoreBlueprint {
         at: "0x10000002a",
+        tree_hash: None,
         template: &template,
         name: "undo",
         uid: "uid",

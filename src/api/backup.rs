@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::proof::Verified;
+use super::proof::{Verified, WantedLevel};
 
 /// A point of an ensemble's archive that is kept whatever its age, and proved: the tree is built from the archive there, and every digest
 /// checked. A backup cannot be changed: create another one.
@@ -62,6 +62,10 @@ pub struct ZooKeeperBackupSpec {
     #[schemars(range(min = 1, max = 36500))]
     pub keep_days: Option<i32>,
 
+    /// How well it is proved: Replay, or `TwoWays`, which builds the tree a second time and takes about twice as long. Default: Replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<WantedLevel>,
+
     /// CPU and memory of the Job. Default: requests of 100m and 256Mi, and a limit of 2Gi of memory. The tree has to fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
@@ -111,6 +115,9 @@ pub struct BackupStatus {
     /// How many znodes there are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub znodes: Option<i64>,
+    /// Hash of the tree in it: of each znode with its ACL and kind, and of the sessions that own some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_hash: Option<String>,
     /// How well it is proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,

@@ -22,7 +22,7 @@ pub use ensemble::{
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
-pub use proof::{BackupsStatus, EndedBackup, ProofLevel, Verified};
+pub use proof::{BackupsStatus, EndedBackup, ProofLevel, Verified, WantedLevel};
 pub use restore::{
     ChangedPolicy, ExistingPolicy, RestoreApplied, RestoreFrom, RestorePhase, RestorePlan, RestoreStatus,
     ZooKeeperRestore, ZooKeeperRestoreSpec,

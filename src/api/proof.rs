@@ -12,17 +12,43 @@ pub enum ProofLevel {
     Log,
     /// The tree is built, and every digest that the servers wrote on the way is that of the tree.
     Replay,
+    /// It is built a second time, by the log of one disk alone and from another base where there is one, and has the same hash.
+    TwoWays,
 }
 
 impl ProofLevel {
     /// All of them, the weakest first.
-    pub const ALL: [Self; 2] = [Self::Log, Self::Replay];
+    pub const ALL: [Self; 3] = [Self::Log, Self::Replay, Self::TwoWays];
 
     /// As it stands in a status, and in the label of a metric.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Log => "Log",
             Self::Replay => "Replay",
+            Self::TwoWays => "TwoWays",
+        }
+    }
+}
+
+/// How well a backup is to be proved.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WantedLevel {
+    /// The tree is built, and every digest of the servers compared with it.
+    #[default]
+    Replay,
+    /// It is built a second time by another way, if the archive has one.
+    TwoWays,
+}
+
+impl WantedLevel {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 2] = [Self::Replay, Self::TwoWays];
+
+    /// As it stands in a spec, and in an argument.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replay => "Replay",
+            Self::TwoWays => "TwoWays",
         }
     }
 }
@@ -31,7 +57,7 @@ impl ProofLevel {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
-    /// Log, or Replay.
+    /// Log, Replay, or `TwoWays`.
     pub level: ProofLevel,
     /// When that was seen.
     pub at: Time,

@@ -20,7 +20,7 @@ use zookeeper_files::ids::Zxid;
 use super::ahead::Reader;
 use super::bases::{self, BaseError};
 use super::chains;
-use super::key::{Chain, SegmentKey};
+use super::key::{BaseKey, Chain, SegmentKey};
 use super::lost::Lost;
 use super::manifest::Manifest;
 use super::segment::Segment;
@@ -217,15 +217,39 @@ impl<'a> Collection<'a> {
         bases
     }
 
+    /// How else the tree at a point may be built than from this base by all chains: by the log of one disk alone. First from another base,
+    /// by a chain that is not this base's own; then from this base.
+    pub fn other_ways(&self, point: Point, used: Option<&BaseKey>) -> Vec<(Option<&Manifest>, &Chain)> {
+        let own = |chain: &Chain| used.is_some_and(|used| used.chain == *chain);
+        let mut alone: Vec<_> = self.chains.iter().collect();
+        alone.sort_by_key(|(chain, _)| own(chain));
+        let is_used = |base: &Option<&Manifest>| base.map(Manifest::key).as_ref() == used;
+        let (same, others): (Vec<_>, Vec<_>) = self.bases(point).into_iter().partition(is_used);
+        let mut ways = Vec::new();
+        for base in others.into_iter().chain(same) {
+            let after = base.map_or(bases::BEGINNING, |base| Zxid(base.zxid.0.saturating_add(1)));
+            for (chain, segments) in &alone {
+                // What a later epoch begins with may follow directly: that is not seen here.
+                let leads = segments.first().is_some_and(|key| key.first <= after || key.first.epoch() > after.epoch());
+                // By its own chain alone is hardly another way.
+                if leads && (!is_used(&base) || (alone.len() > 1 && !own(chain))) {
+                    ways.push((base, chain));
+                }
+            }
+        }
+        ways
+    }
+
     /// The highest epoch in it.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Writes a base and the log after it, up to just beyond the point, into folders of this one. `told` hears how far it is.
+    /// Writes a base and the log after it, up to just beyond the point, into folders of this one: the log of all chains, or that of one
+    /// `alone`. `told` hears how far it is.
     pub async fn bring(
         &self,
-        base: Option<&Manifest>,
+        (base, alone): (Option<&Manifest>, Option<&Chain>),
         point: Point,
         to: &Path,
         told: &(dyn Fn(usize, usize) + Sync),
@@ -236,7 +260,8 @@ impl<'a> Collection<'a> {
         }
         let from = base.map_or(Zxid(0), |base| base.zxid);
         let mut way = Way::to(point);
-        let wanted: Vec<_> = self.chains.iter().map(|(chain, segments)| (chain, since(segments, from))).collect();
+        let chains = self.chains.iter().filter(|(chain, _)| alone.is_none_or(|alone| alone == chain));
+        let wanted: Vec<_> = chains.map(|(chain, segments)| (chain, since(segments, from))).collect();
         let of = wanted.iter().map(|(_, segments)| segments.len()).sum();
         let mut before = 0;
         for (chain, segments) in wanted {

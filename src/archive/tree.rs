@@ -10,7 +10,7 @@ use zookeeper_files::disk::{MemberFiles, Point, rebuild};
 use zookeeper_files::replay::Tree;
 
 use super::collect::{Brought, CollectError, Collection};
-use super::key::BaseKey;
+use super::key::{BaseKey, Chain};
 use super::lost::Lost;
 use super::manifest::Manifest;
 
@@ -18,6 +18,8 @@ use super::manifest::Manifest;
 const LONGEST_RECORD: usize = 16 << 20;
 /// Whatever is wrong with so many bases in a row is hardly wrong with the bases.
 const BASES: usize = 3;
+/// So many other ways are tried: each may cost as much as the first.
+const WAYS: usize = 4;
 
 /// Why nothing in an archive leads to a point.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +76,12 @@ pub async fn tree_at(
         if left == 0 && base.is_some() {
             continue;
         }
-        match on(base, collection, point, folder, tell).await {
+        match on((base, None), collection, point, folder, tell).await {
             Ok(built) => return Ok(built),
             // Another base does not help against it.
             Err(error) if error.downcast_ref().is_some_and(CollectError::is_of_all_bases) => return Err(error),
             Err(error) => {
-                let from = base.map_or("the beginning of the log".to_owned(), |base| format!("base {:#}", base.zxid));
+                let from = start_of(base);
                 warn!(%from, "the tree cannot be built: {error:#}");
                 passes |= may_pass(&error);
                 wrong |= differs(&error);
@@ -96,8 +98,52 @@ pub async fn tree_at(
     Err(NoTree { text: format!("{}{}", failed.join("; "), collection.lost()), may_pass: passes, differs: wrong }.into())
 }
 
+/// The tree at a point that was built before, built by another way.
+pub enum Second {
+    /// It was; and how, in words.
+    Built(Box<Built>, String),
+    /// The archive has no other, or none that leads there: why.
+    None(String),
+}
+
+/// Builds it by another way than from this base by all chains: by the log of one disk alone. What is wrong with that way is said, and is
+/// nothing against the first.
+pub async fn second_tree(
+    collection: &Collection<'_>,
+    (point, used): (Point, Option<&BaseKey>),
+    folder: &Path,
+    tell: &(dyn Fn(&str) + Sync),
+) -> anyhow::Result<Second> {
+    let mut failed = Vec::new();
+    let ways = collection.other_ways(point, used);
+    let left = ways.len().saturating_sub(WAYS);
+    for (base, chain) in ways.into_iter().take(WAYS) {
+        let way = format!("from {} by the log of {chain} alone", start_of(base));
+        match on((base, Some(chain)), collection, point, folder, tell).await {
+            Ok(built) => return Ok(Second::Built(Box::new(built), way)),
+            Err(error) if may_pass(&error) || error.downcast_ref().is_some_and(CollectError::is_of_all_bases) => {
+                return Err(error);
+            }
+            Err(error) => {
+                warn!(%way, "the tree cannot be built a second time: {error:#}");
+                failed.push(format!("{way}: {error:#}"));
+            }
+        }
+    }
+    if failed.is_empty() {
+        failed.push("the archive has no other base before the point, and the log of no other disk".to_owned());
+    } else if left > 0 {
+        failed.push(format!("{left} more ways were not tried"));
+    }
+    Ok(Second::None(failed.join("; ")))
+}
+
+fn start_of(base: Option<&Manifest>) -> String {
+    base.map_or("the beginning of the log".to_owned(), |base| format!("base {:#}", base.zxid))
+}
+
 async fn on(
-    base: Option<&Manifest>,
+    (base, alone): (Option<&Manifest>, Option<&Chain>),
     collection: &Collection<'_>,
     point: Point,
     folder: &Path,
@@ -110,7 +156,7 @@ async fn on(
             tell(&format!("{done} of {of} segments"));
         }
     };
-    let Brought { folders, lost } = collection.bring(base, point, folder, &told).await?;
+    let Brought { folders, lost } = collection.bring((base, alone), point, folder, &told).await?;
     let built = spawn_blocking(move || tree(&folders, point)).await?;
     let built = built.map_err(|error| if lost.is_empty() { error } else { without(&error, &lost) })?;
     Ok(Built { base: base.map(Manifest::key), ..built })

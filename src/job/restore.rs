@@ -17,6 +17,7 @@ use crate::api::{RestoreApplied, RestorePlan};
 use crate::archive::collect::{CollectError, Collection};
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
 use crate::archive::tree::tree_at;
+use crate::archive::tree_hash;
 use crate::cli::Output;
 use crate::model::parent::At;
 use crate::model::report::Report;
@@ -60,6 +61,9 @@ pub(super) struct PlanOptions {
     /// The point: a zxid such as 0x10000002a or a time with its zone
     #[arg(long, value_name = "POINT")]
     at: At,
+    /// The hash that the tree has there
+    #[arg(long, value_name = "HASH")]
+    tree_hash: Option<Digest>,
     /// The point is just before
     #[arg(long)]
     exclusive: bool,
@@ -120,6 +124,9 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     })?;
     let told = |far: &str| info!(%far, "reading the archive");
     let built = tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))?;
+    if let Some(hash) = options.tree_hash {
+        tree_hash::is_still(&built.tree, &hash.to_string()).map_err(|why| Ended::NotProved { why, again: false })?;
+    }
     let wanted = Wanted::of(&built.tree, &scope, limits).map_err(for_good)?;
     drop(built);
     let decided = options.what.decided(wanted.zxid, Lineage::Other, Access::Super).map_err(Ended::ForGood)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Rendered;
 use super::job::{self, Owner, SCRATCH, Work};
-use crate::api::ZooKeeperBackupSpec;
+use crate::api::{WantedLevel, ZooKeeperBackupSpec};
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::names::{BACKUP_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::OperatorFacts;
@@ -65,6 +65,8 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
         Some(at) => args.push(format!("--at={at}")),
         None => args.extend(servers.iter().map(|server| format!("--server={server}"))),
     }
+    let level = spec.level.filter(|level| *level != WantedLevel::default());
+    args.extend(level.map(|level| format!("--level={}", level.as_str())));
     args.push(format!("--scratch={SCRATCH}"));
     let labels =
         json!({"app.kubernetes.io/name": "zookeeper-backup", BACKUP_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY});

@@ -29,6 +29,8 @@ pub struct RestoreBlueprint<'a> {
     pub names: &'a Names,
     /// The point.
     pub at: &'a str,
+    /// The hash that the tree has there, where a backup has proved it.
+    pub tree_hash: Option<&'a str>,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
     /// What its pods mount to reach it.
@@ -52,6 +54,7 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
     let ZooKeeperRestoreSpec { exclusive, paths, znodes, to, existing, newer_than, delete_extra, .. } = blueprint.spec;
     let at = blueprint.at;
     let mut args = vec!["job".to_owned(), "restore-plan".to_owned(), format!("--at={at}")];
+    args.extend(blueprint.tree_hash.map(|hash| format!("--tree-hash={hash}")));
     args.extend(exclusive.unwrap_or_default().then(|| "--exclusive".to_owned()));
     args.extend(paths.iter().flatten().map(|path| format!("--path={path}")));
     args.extend(znodes.iter().flatten().map(|path| format!("--znode={path}")));

@@ -189,9 +189,18 @@ fn again(seen: &Seen, next: fn(&Seen) -> Decision) -> Decision {
 }
 
 fn completed(seen: &Seen, report: &BackupReport) -> Decision {
-    let BackupReport { zxid, time, znodes, digests } = report;
+    let BackupReport { zxid, time, znodes, digests, tree_hash, second, no_second } = report;
     let when = time.as_ref().map(|time| format!(" ({time})")).unwrap_or_default();
-    let level = if *digests == 0 { ProofLevel::Log } else { ProofLevel::Replay };
+    let level = match (digests, second) {
+        (0, _) => ProofLevel::Log,
+        (_, None) => ProofLevel::Replay,
+        (_, Some(_)) => ProofLevel::TwoWays,
+    };
+    let second = match (second, no_second) {
+        (Some(way), _) => format!("; built a second time {way}, with the same hash"),
+        (None, Some(why)) => format!("; not built a second time: {why}"),
+        (None, None) => String::new(),
+    };
     let proof = match digests {
         0 => "; the servers write no digests, so that its log is proved whole, and its tree is not".to_owned(),
         some => format!(", proved by {some} digests"),
@@ -204,11 +213,12 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
         zxid: Some(zxid.clone()),
         time: time.clone(),
         znodes: Some(*znodes),
+        tree_hash: tree_hash.clone(),
         verified: Some(Verified { level, at: Time(seen.now) }),
         ended: Some(Time(seen.now)),
         ..seen.status.clone()
     };
-    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}; {kept}");
+    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}{second}; {kept}");
     let said = Seen { status, ..seen.clone() }.says(BackupPhase::Completed, "Completed", text);
     Decision { step: Step::Rest, ..said }
 }

@@ -66,7 +66,8 @@ fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
 
 fn proved() -> Report {
     let time = Some("2026-11-21T02:59:58Z".to_owned());
-    let backup = BackupReport { zxid: "0x10000002a".to_owned(), time, znodes: 40, digests: 7 };
+    let backup =
+        BackupReport { zxid: "0x10000002a".to_owned(), time, znodes: 40, digests: 7, ..BackupReport::default() };
     Report { backup: Some(backup), ..Report::default() }
 }
 
@@ -221,8 +222,27 @@ fn the_level_that_was_reached_is_said() {
     let level =
         |report| plan(&Seen { job: Some(job(Outcome::Complete, Some(report))), ..seen(json!({})) }).status.verified;
     assert_eq!(level(report.clone()).unwrap().level, ProofLevel::Replay);
+    let backup = report.backup.as_mut().unwrap();
+    backup.second = Some("from base 0x5 by the log of 1.a alone".to_owned());
+    assert_eq!(level(report.clone()).unwrap().level, ProofLevel::TwoWays);
     report.backup.as_mut().unwrap().digests = 0;
-    assert_eq!(level(report).unwrap().level, ProofLevel::Log);
+    assert_eq!(level(report).unwrap().level, ProofLevel::Log, "no tree was compared with what servers had");
+}
+
+#[test]
+fn how_well_it_is_to_be_proved_is_passed_on_and_what_came_of_it_is_said() {
+    let mut seen = later(&seen(json!({"level": "TwoWays"})), "2026-11-21T03:00:06Z", None);
+    let Step::Create(rendered) = plan(&seen).step else { panic!() };
+    let args = rendered.json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(args.contains(r#""--level=TwoWays""#), "{args}");
+    let mut report = proved();
+    let backup = report.backup.as_mut().unwrap();
+    (backup.tree_hash, backup.no_second) = (Some("0a".repeat(32)), Some("there is no other base".to_owned()));
+    seen.job = Some(job(Outcome::Complete, Some(report)));
+    let decision = plan(&seen);
+    let message = said(&decision).2;
+    assert!(message.contains("7 digests; not built a second time: there is no other base; kept until"), "{message}");
+    assert_eq!(decision.status.tree_hash, Some("0a".repeat(32)));
 }
 
 #[test]
