@@ -62,7 +62,8 @@ pub struct ZooKeeperBackupSpec {
     #[schemars(range(min = 1, max = 36500))]
     pub keep_days: Option<i32>,
 
-    /// How well it is proved: Replay, or `TwoWays`, which builds the tree a second time and takes about twice as long. Default: Replay.
+    /// How well it is proved: Replay; `TwoWays`, which builds the tree a second time and takes about twice as long; or Server, which also starts a server from it,
+    /// with the image and the resources of a member. Default: Replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<WantedLevel>,
 

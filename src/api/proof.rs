@@ -14,11 +14,13 @@ pub enum ProofLevel {
     Replay,
     /// It is built a second time, by the log of one disk alone and from another base where there is one, and has the same hash.
     TwoWays,
+    /// A real server of the ensemble's release starts from it, and serves the same znodes. The second way as well, where there is one.
+    Server,
 }
 
 impl ProofLevel {
     /// All of them, the weakest first.
-    pub const ALL: [Self; 3] = [Self::Log, Self::Replay, Self::TwoWays];
+    pub const ALL: [Self; 4] = [Self::Log, Self::Replay, Self::TwoWays, Self::Server];
 
     /// As it stands in a status, and in the label of a metric.
     pub const fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl ProofLevel {
             Self::Log => "Log",
             Self::Replay => "Replay",
             Self::TwoWays => "TwoWays",
+            Self::Server => "Server",
         }
     }
 }
@@ -38,17 +41,20 @@ pub enum WantedLevel {
     Replay,
     /// It is built a second time by another way, if the archive has one.
     TwoWays,
+    /// That too, and a real server starts from it.
+    Server,
 }
 
 impl WantedLevel {
     /// All of them, the weakest first.
-    pub const ALL: [Self; 2] = [Self::Replay, Self::TwoWays];
+    pub const ALL: [Self; 3] = [Self::Replay, Self::TwoWays, Self::Server];
 
     /// As it stands in a spec, and in an argument.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Replay => "Replay",
             Self::TwoWays => "TwoWays",
+            Self::Server => "Server",
         }
     }
 }
@@ -57,7 +63,7 @@ impl WantedLevel {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
-    /// Log, Replay, or `TwoWays`.
+    /// Log, Replay, `TwoWays`, or Server.
     pub level: ProofLevel,
     /// When that was seen.
     pub at: Time,

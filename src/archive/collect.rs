@@ -223,8 +223,8 @@ impl<'a> Collection<'a> {
         let own = |chain: &Chain| used.is_some_and(|used| used.chain == *chain);
         let mut alone: Vec<_> = self.chains.iter().collect();
         alone.sort_by_key(|(chain, _)| own(chain));
-        let is_used = |base: &Option<&Manifest>| base.map(Manifest::key).as_ref() == used;
-        let (same, others): (Vec<_>, Vec<_>) = self.bases(point).into_iter().partition(is_used);
+        let is_used = |base: Option<&Manifest>| base.map(Manifest::key).as_ref() == used;
+        let (same, others): (Vec<_>, Vec<_>) = self.bases(point).into_iter().partition(|base| is_used(*base));
         let mut ways = Vec::new();
         for base in others.into_iter().chain(same) {
             let after = base.map_or(bases::BEGINNING, |base| Zxid(base.zxid.0.saturating_add(1)));
@@ -232,7 +232,7 @@ impl<'a> Collection<'a> {
                 // What a later epoch begins with may follow directly: that is not seen here.
                 let leads = segments.first().is_some_and(|key| key.first <= after || key.first.epoch() > after.epoch());
                 // By its own chain alone is hardly another way.
-                if leads && (!is_used(&base) || (alone.len() > 1 && !own(chain))) {
+                if leads && (!is_used(base) || (alone.len() > 1 && !own(chain))) {
                     ways.push((base, chain));
                 }
             }

@@ -27,10 +27,9 @@ pub fn tree_hash(tree: &Tree) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(FORM);
     let mut owners = Vec::new();
-    for (path, node) in tree.rooted().into_iter().filter(|(path, _)| *path != CONFIG) {
+    for (path, node) in tree.rooted().into_iter().filter(|(path, _)| !is_config(path)) {
         text(&mut hasher, path);
-        let own = path.starts_with(QUOTA) && path.ends_with(STATISTICS);
-        optional(&mut hasher, node.data().filter(|_| !own));
+        optional(&mut hasher, node.data().filter(|_| !is_statistics(path)));
         optional(&mut hasher, acl(tree, node, &open));
         stat(&mut hasher, node.stat());
         if let Owner::Session(session) = node.stat().owner() {
@@ -43,6 +42,16 @@ pub fn tree_hash(tree: &Tree) -> Hash {
         hasher.update(session.timeout.to_be_bytes());
     }
     Hash::from_digest(&hasher.finalize())
+}
+
+/// Whether it is the membership, which each server sets itself when it starts.
+pub fn is_config(path: &[u8]) -> bool {
+    path == CONFIG
+}
+
+/// Whether its data are the statistics of a quota, which each server counts itself.
+pub fn is_statistics(path: &[u8]) -> bool {
+    path.starts_with(QUOTA) && path.ends_with(STATISTICS)
 }
 
 /// Whether a tree is the one that a backup has proved, by its hash.
@@ -153,8 +162,8 @@ mod tests {
             ("version of the ACL", small(&[("/a", Some("1"), 1, Stat { aversion: 1, ..Stat::default() })])),
             ("session", small(&[("/a", Some("1"), 1, stat)])),
             ("container", small(&[("/a", Some("1"), 1, Stat { ephemeral_owner: i64::MIN, ..stat })])),
-            ("TTL", small(&[("/a", Some("1"), 1, Stat { ephemeral_owner: (0xff << 56) | 1000, ..stat })])),
-            ("longer TTL", small(&[("/a", Some("1"), 1, Stat { ephemeral_owner: (0xff << 56) | 1001, ..stat })])),
+            ("TTL", small(&[("/a", Some("1"), 1, Stat { ephemeral_owner: (0xff << 56) | 0x1000, ..stat })])),
+            ("longer TTL", small(&[("/a", Some("1"), 1, Stat { ephemeral_owner: (0xff << 56) | 0x1001, ..stat })])),
             ("time", small(&[("/a", Some("1"), 1, Stat { mtime: 1, ..Stat::default() })])),
             ("transaction", small(&[("/a", Some("1"), 1, Stat { pzxid: Zxid(1), ..Stat::default() })])),
             ("nothing", small(&[])),

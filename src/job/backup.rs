@@ -17,6 +17,7 @@ use zookeeper_files::path::shown;
 use zookeeper_files::replay::{Sums, Tree};
 
 use super::archive_options::ArchiveOptions;
+use super::trial::{self, TrialOptions};
 use super::{Ended, Work, for_good};
 use crate::agent::client;
 use crate::api::WantedLevel;
@@ -69,6 +70,8 @@ pub(super) struct Options {
     /// How well it is to be proved
     #[arg(long, value_name = "LEVEL", default_value = WantedLevel::Replay.as_str(), value_parser = level)]
     level: WantedLevel,
+    #[command(flatten)]
+    trial: TrialOptions,
     /// A folder for what is fetched. What is in its folder `work` is deleted
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
@@ -123,7 +126,7 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
 /// Builds the tree, a second time where that is wanted, and says what was proved.
 async fn prove(options: &Options, store: &Store, zxid: Zxid, work: &Work) -> Result<BackupReport, Ended> {
     let (identity, point) = (&options.archive.identity, Point::Zxid(zxid));
-    let Built { tree, time, checked, base } = build(options, store, point, work).await?;
+    let Built { mut tree, time, checked, base } = build(options, store, point, work).await?;
     stays(store, identity, base.as_ref()).await?;
     let mut proved = BackupReport {
         zxid: format!("{zxid:#}"),
@@ -137,6 +140,9 @@ async fn prove(options: &Options, store: &Store, zxid: Zxid, work: &Work) -> Res
     if options.level >= WantedLevel::TwoWays {
         // One tree is in memory at a time.
         let first = First { hash: tree_hash(&tree), sums: Sums::of(&tree), base };
+        if options.level >= WantedLevel::Server {
+            proved.server = Some(trial::starts(&options.trial, &mut tree).await?);
+        }
         drop(tree);
         match second(options, store, point, first, work).await? {
             Ok(way) => proved.second = Some(way),

@@ -6,6 +6,7 @@ mod archive_options;
 mod backup;
 mod prune;
 mod restore;
+mod trial;
 
 use std::fmt::Display;
 use std::fs;

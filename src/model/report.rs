@@ -12,6 +12,7 @@ use crate::api::{RestoreApplied, RestorePlan};
 pub const LONGEST: usize = 4096;
 /// The most of an error that is reported, so that the rest has room.
 const ERROR: usize = 1024;
+const VERSION: usize = 32;
 
 /// What a Job's pod reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct BackupReport {
     /// Why it was not built by another way, where that was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_second: Option<String>,
+    /// The version of the server that started from it, and served the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 /// What a run deleted of an archive, in objects.
@@ -98,6 +102,7 @@ impl Report {
             tree_hash: backup.tree_hash.filter(|hash| hash.len() == 64 && hex(hash, 64)),
             second: backup.second.map(|way| cut(&way, ERROR)),
             no_second: backup.no_second.map(|why| cut(&why, ERROR)),
+            server: backup.server.map(|version| cut(&version, VERSION)),
             ..backup
         });
         Some(Self { plan: report.plan.filter(whole), backup, error, ..report })

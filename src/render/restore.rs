@@ -107,6 +107,7 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>, chan
         }])),
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
+        trial: None,
         place,
         mounts,
         template: blueprint.template,

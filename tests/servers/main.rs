@@ -12,3 +12,4 @@ mod restore;
 mod slots;
 mod slow;
 mod taken_back;
+mod trial;

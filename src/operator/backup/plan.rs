@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Seen;
-use crate::api::{BackupPhase, BackupStatus, ProofLevel, Time, Verified};
+use crate::api::{BackupPhase, BackupStatus, ProofLevel, Time, Verified, WantedLevel};
 use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
@@ -157,6 +157,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         pin: &pin,
         until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),
         servers: &servers,
+        trial: facts.server.as_ref().filter(|_| seen.spec.level == Some(WantedLevel::Server)),
         template: &facts.template,
         account: &facts.account,
         pull_secrets: &facts.pull_secrets,
@@ -189,13 +190,16 @@ fn again(seen: &Seen, next: fn(&Seen) -> Decision) -> Decision {
 }
 
 fn completed(seen: &Seen, report: &BackupReport) -> Decision {
-    let BackupReport { zxid, time, znodes, digests, tree_hash, second, no_second } = report;
+    let BackupReport { zxid, time, znodes, digests, tree_hash, second, no_second, server } = report;
     let when = time.as_ref().map(|time| format!(" ({time})")).unwrap_or_default();
-    let level = match (digests, second) {
-        (0, _) => ProofLevel::Log,
-        (_, None) => ProofLevel::Replay,
-        (_, Some(_)) => ProofLevel::TwoWays,
+    let level = match (digests, second, server) {
+        (0, ..) => ProofLevel::Log,
+        (_, _, Some(_)) => ProofLevel::Server,
+        (_, Some(_), None) => ProofLevel::TwoWays,
+        (_, None, None) => ProofLevel::Replay,
     };
+    let server = server.as_ref().map(|version| format!("; a server {version} started from it and serves the same"));
+    let server = server.unwrap_or_default();
     let second = match (second, no_second) {
         (Some(way), _) => format!("; built a second time {way}, with the same hash"),
         (None, Some(why)) => format!("; not built a second time: {why}"),
@@ -218,7 +222,7 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
         ended: Some(Time(seen.now)),
         ..seen.status.clone()
     };
-    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}{second}; {kept}");
+    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}{second}{server}; {kept}");
     let said = Seen { status, ..seen.clone() }.says(BackupPhase::Completed, "Completed", text);
     Decision { step: Step::Rest, ..said }
 }

@@ -11,6 +11,7 @@ use crate::model::report::Report;
 use crate::operator::kit::job::PodFacts;
 use crate::operator::subject::EnsembleFacts;
 use crate::plan::Target;
+use crate::render::trial::TrialServer;
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -46,6 +47,7 @@ fn seen(spec: Value) -> Seen {
             account: "zk".to_owned(),
             pull_secrets: Vec::new(),
             members: 3,
+            server: None,
         }),
         job: None,
         refused: None,
@@ -225,6 +227,8 @@ fn the_level_that_was_reached_is_said() {
     let backup = report.backup.as_mut().unwrap();
     backup.second = Some("from base 0x5 by the log of 1.a alone".to_owned());
     assert_eq!(level(report.clone()).unwrap().level, ProofLevel::TwoWays);
+    report.backup.as_mut().unwrap().server = Some("3.9.5".to_owned());
+    assert_eq!(level(report.clone()).unwrap().level, ProofLevel::Server);
     report.backup.as_mut().unwrap().digests = 0;
     assert_eq!(level(report).unwrap().level, ProofLevel::Log, "no tree was compared with what servers had");
 }
@@ -243,6 +247,19 @@ fn how_well_it_is_to_be_proved_is_passed_on_and_what_came_of_it_is_said() {
     let message = said(&decision).2;
     assert!(message.contains("7 digests; not built a second time: there is no other base; kept until"), "{message}");
     assert_eq!(decision.status.tree_hash, Some("0a".repeat(32)));
+}
+
+#[test]
+fn a_server_starts_beside_the_job_where_that_is_wanted_and_nowhere_else() {
+    for (level, beside) in [(json!(null), false), (json!("TwoWays"), false), (json!("Server"), true)] {
+        let mut seen = later(&seen(json!({"level": level})), "2026-11-21T03:00:06Z", None);
+        seen.ensemble.as_mut().unwrap().server =
+            Some(TrialServer { image: "zookeeper:3.9.5".to_owned(), ..TrialServer::default() });
+        let Step::Create(rendered) = plan(&seen).step else { panic!() };
+        let pod = &rendered.json["spec"]["template"]["spec"];
+        assert_eq!(pod["initContainers"][0]["image"] == "zookeeper:3.9.5", beside, "{pod}");
+        assert_eq!(pod["containers"][0]["args"].to_string().contains("--trial=/trial"), beside, "{pod}");
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],
             members: 3,
+            server: None,
         }),
         backup: None,
         other: None,
