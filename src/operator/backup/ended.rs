@@ -1,6 +1,7 @@
 //! Which backups of each ensemble have ended, as their passes have seen them: what an ensemble's pass reads of them, which may be thousands.
 //!
-//! In memory only. Each backup is looked at after a start and each hour, and what an ensemble has said of them is in its status.
+//! In memory only, and of a backup no longer than it is there. Each is looked at after a start and each hour, and what an ensemble has said of
+//! them is in its status.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,9 +40,14 @@ impl Ended {
         known.filter(|end| end.identity.is_some() || since(end)).cloned().collect()
     }
 
-    /// The ensemble is gone.
-    pub fn forget(&self, namespace: &str, ensemble: &str) {
-        self.all().remove(&(namespace.to_owned(), ensemble.to_owned()));
+    /// A backup is gone.
+    pub fn forget(&self, namespace: &str, backup: &str) {
+        self.all().retain(|(place, _), known| {
+            if place == namespace {
+                known.retain(|end| end.said.name != backup);
+            }
+            !known.is_empty()
+        });
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Object, Vec<BackupEnd>>> {
@@ -67,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_thousand_backups_of_an_ensemble_the_last_of_each_kind_is_remembered_until_it_is_gone() {
+    fn of_a_thousand_backups_of_an_ensemble_the_last_of_each_kind_is_remembered_while_it_is_there() {
         let ended = Ended::default();
         for hour in [3, 5, 4] {
             ended.note("ns", "zk", end(&format!("replay-{hour}"), hour, Some(ProofLevel::Replay)));
@@ -80,7 +86,11 @@ mod tests {
         };
         assert_eq!(names("2026-11-27T05:00:00Z"), ["replay-5", "late-5"]);
         assert_eq!(names("2026-11-27T05:00:01Z"), ["replay-5"], "it failed before this ensemble was created");
-        ended.forget("ns", "zk");
-        assert!(ended.of("ns", "zk", None).is_empty() && ended.of("ns", "other", None).len() == 1);
+        ended.forget("other", "replay-5");
+        assert_eq!(names("2026-11-27T05:00:00Z"), ["replay-5", "late-5"], "another namespace's has the same name");
+        ended.forget("ns", "replay-5");
+        assert_eq!(names("2026-11-27T05:00:00Z"), ["late-5"]);
+        ended.forget("ns", "late-5");
+        assert_eq!(ended.all().len(), 1, "that of another ensemble");
     }
 }

@@ -80,12 +80,17 @@ impl Managed for Context {
 
     fn forget(&self, namespace: &str, name: &str) {
         self.memories.forget(namespace, name);
+        self.ended.forget(namespace, name);
     }
 }
 
 /// One pass: observe, plan, act, report.
 async fn pass(context: &Context, backup: &ZooKeeperBackup) -> Result<Action, PassError<ApiError>> {
     let (namespace, name) = (&backup.namespace().unwrap_or_default(), &backup.name_any());
+    // What stands in its status: one that expires in this pass has ended as well.
+    if let Some(end) = backup.status.as_ref().and_then(|status| BackupEnd::of(name, status)) {
+        context.ended.note(namespace, &backup.spec.ensemble, end);
+    }
     let seen = observe(context, backup).await?;
     let plan = plan(&seen);
     debug!(step = plan.step.word(), "decided");
@@ -129,9 +134,6 @@ async fn report(context: &Context, backup: &ZooKeeperBackup, decision: &Decision
         None => before.to_vec(),
     };
     let status = BackupStatus { conditions, ..decision.status.clone() };
-    if let Some(end) = BackupEnd::of(&backup.name_any(), &status) {
-        context.ended.note(&backup.namespace().unwrap_or_default(), &backup.spec.ensemble, end);
-    }
     if backup.status.as_ref() == Some(&status) {
         return Ok(());
     }

@@ -117,7 +117,6 @@ impl Managed for Context {
         self.voters.forget(namespace, name);
         self.archives.said(namespace, name, std::iter::empty());
         self.proofs.said(namespace, name, &[]);
-        self.ended.forget(namespace, name);
     }
 
     fn undecodable(&self, namespace: &str, name: &str, object: &DynamicObject) {
