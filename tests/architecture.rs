@@ -43,6 +43,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/archive/retention.rs", ARCHIVES),
     ("src/archive/segment.rs", ARCHIVES),
     ("src/archive/target.rs", ARCHIVES),
+    ("src/archive/tree_hash.rs", ARCHIVES),
     (
         "src/archive",
         &["kube", "zookeeper_client", "crate::operator", "crate::agent", "crate::plan", "crate::render", "crate::zk"],

@@ -1,12 +1,13 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
-use menagerie::api::{EncryptionSpec, EncryptionType, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
+use menagerie::api::{EncryptionSpec, EncryptionType, PullPolicy, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
 use menagerie::model::Beginning;
 use menagerie::model::archive::{ArchiveMounts, ArchivePlace, CaObject, CaSource};
 use menagerie::model::observed::OperatorFacts;
 use menagerie::render::Blueprint;
 use menagerie::render::backup::{BackupBlueprint, backup_job};
 use menagerie::render::restore::{RestoreBlueprint, apply_job, plan_job};
+use menagerie::render::trial::TrialServer;
 use serde_json::{Value, json};
 
 use rendered::objects;
@@ -194,6 +195,7 @@ fn the_jobs_of_a_restore() {
     });
     let full = RestoreBlueprint {
         at: "0x10000002a",
+        tree_hash: None,
         template: &template,
         name: "undo",
         uid: "uid",
@@ -238,6 +240,7 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
         namespace: "ns",
         uid: "uid",
         spec: &spec,
+        trial: None,
         place: &place,
         mounts: &keys,
         identity: "identity",
@@ -258,6 +261,24 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
     assert!(pod["containers"][0]["env"].is_null() && !job.to_string().contains("super"), "{job}");
     assert_eq!(pod["volumes"][1]["secret"]["optional"], true);
     assert!(job["spec"]["ttlSecondsAfterFinished"].as_u64().is_some_and(|kept| kept > 24 * 3600));
+    assert!(pod["initContainers"].is_null(), "{pod}");
+
+    // The server that starts from it: one that a Job waits for at its end would never let it come to one.
+    let server = TrialServer {
+        image: "zookeeper:3.9.5".into(),
+        pull_policy: Some(PullPolicy::Never),
+        resources: json!({"limits": {"memory": "1Gi"}}),
+        heap_mib: 512,
+    };
+    let spec = serde_json::from_value(json!({"ensemble": "zk", "level": "Server", "scratchSize": "3Gi"})).unwrap();
+    let job = backup_job(&BackupBlueprint { spec: &spec, trial: Some(&server), ..blueprint.clone() }).json;
+    golden("backup", &serde_saphyr::to_string(&job).unwrap());
+    let pod = &job["spec"]["template"]["spec"];
+    let (ours, beside) = (&pod["containers"][0], &pod["initContainers"][0]);
+    assert_eq!((pod["containers"].as_array().unwrap().len(), &beside["restartPolicy"]), (1, &json!("Always")));
+    assert_eq!((&beside["ports"], &beside["securityContext"]), (&Value::Null, &ours["securityContext"]));
+    let mounts = beside["volumeMounts"].to_string();
+    assert!(!mounts.contains("archive") && !mounts.contains("scratch"), "it reads nothing of an archive: {mounts}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::archive::collect::Collection;
 use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::archive::tree::tree_at;
+use crate::archive::tree_hash;
 use crate::model::ParentPoint;
 use crate::model::parent::At;
 
@@ -69,12 +70,19 @@ async fn attempt(
     let folder = volume.workshop()?.join("archive");
     let told = |far: &str| tell(&format!("reading the archive that the ensemble is made from: {far}"));
     let tree = tree_at(&collection, point, &folder, &told).await?.tree;
+    let tree = proved(tree, parent.tree_hash.clone()).await?;
     if let Some(fatal) = tree.fatal_to_load() {
         bail!("no server starts with this tree: {fatal}; an earlier point may do");
     }
     // Where the ends of all logs cannot be read, the archive seems older than the tree.
     let promise = known.max(promise(tree.last().epoch())?);
     keep(tree, promise, parent, volume).await
+}
+
+/// The tree, if it has that hash. It takes a second for some million znodes.
+async fn proved(tree: Tree, hash: Option<String>) -> anyhow::Result<Tree> {
+    let Some(hash) = hash else { return Ok(tree) };
+    spawn_blocking(move || tree_hash::is_still(&tree, &hash).map_err(anyhow::Error::msg).map(|()| tree)).await?
 }
 
 /// The epoch to promise where this one is known.

@@ -94,6 +94,12 @@ pub struct FromSpec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x[1-9a-f][0-9a-f]{0,15}$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
         .message("from.at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z"))]
     pub at: String,
+    /// The hash that the tree has there: status.treeHash of the `ZooKeeperBackup`. If what is built has another one, nothing is founded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 64))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9a-f]{64}$')")
+        .message("from.treeHash must be status.treeHash of a ZooKeeperBackup: 64 hexadecimal digits in small letters"))]
+    pub tree_hash: Option<String>,
 }
 
 impl ArchiveSpec {

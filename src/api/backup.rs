@@ -6,6 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::proof::{Verified, WantedLevel};
+
 /// A point of an ensemble's archive that is kept whatever its age, and proved: the tree is built from the archive there, and every digest
 /// checked. A backup cannot be changed: create another one.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity", priority = 1, description = "Of the ensemble: another one may have the same name now"),
     printcolumn(name = "Znodes", type_ = "integer", json_path = ".status.znodes", priority = 1),
     printcolumn(name = "Archive", type_ = "string", json_path = ".status.archive", priority = 1),
+    printcolumn(name = "Verified", type_ = "string", json_path = ".status.verified.level", priority = 1, description = "How well it is proved"),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 50")
         .message("metadata.name must be at most 50 characters: a Job is named after it")
 )]
@@ -58,6 +61,11 @@ pub struct ZooKeeperBackupSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 36500))]
     pub keep_days: Option<i32>,
+
+    /// How well it is proved: Replay; `TwoWays`, which builds the tree a second time and takes about twice as long; or Server, which also starts a server from it,
+    /// with the image and the resources of a member. Default: Replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<WantedLevel>,
 
     /// CPU and memory of the Job. Default: requests of 100m and 256Mi, and a limit of 2Gi of memory. The tree has to fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +116,12 @@ pub struct BackupStatus {
     /// How many znodes there are in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub znodes: Option<i64>,
+    /// Hash of the tree in it: of each znode with its ACL and kind, and of the sessions that own some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_hash: Option<String>,
+    /// How well it is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// How often the Job's pod was gone before its report was read. After five times no Job is made any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports_lost: Option<i32>,

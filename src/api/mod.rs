@@ -8,6 +8,7 @@ mod archive;
 mod backup;
 mod ensemble;
 mod pod_template;
+mod proof;
 mod restore;
 mod schedule;
 mod schema;
@@ -21,6 +22,7 @@ pub use ensemble::{
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,
 };
 pub use pod_template::{PodTemplate, PodTemplateMetadata, PodTemplateSpec};
+pub use proof::{BackupsStatus, EndedBackup, ProofLevel, Verified, WantedLevel};
 pub use restore::{
     ChangedPolicy, ExistingPolicy, RestoreApplied, RestoreFrom, RestorePhase, RestorePlan, RestoreStatus,
     ZooKeeperRestore, ZooKeeperRestoreSpec,

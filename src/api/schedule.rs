@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::proof::WantedLevel;
+
 /// Backups of an ensemble, made again and again. Each is a `ZooKeeperBackup` of now, which is proved and expires.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
@@ -68,6 +70,11 @@ pub struct BackupTemplate {
     /// Days for which each of them is kept, failed ones too.
     #[schemars(range(min = 1, max = 36500))]
     pub keep_days: i32,
+
+    /// How well each is proved: Replay; `TwoWays`, which builds the tree a second time and takes about twice as long; or Server, which also starts a server from it,
+    /// with the image and the resources of a member. Default: Replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<WantedLevel>,
 
     /// CPU and memory of the Jobs. Default: requests of 100m and 256Mi, and a limit of 2Gi of memory. The tree has to fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

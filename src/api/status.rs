@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zookeeper_files::ids::Zxid;
 
+use super::proof::BackupsStatus;
+
 /// What was last observed of an ensemble.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +59,9 @@ pub struct EnsembleStatus {
     /// What can be built from the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveStatus>,
+    /// What became of the backups that have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<BackupsStatus>,
 }
 
 /// What can be built from the archive, as far as the members know. What is unknown is absent.

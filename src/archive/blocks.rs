@@ -43,6 +43,11 @@ impl Blocks {
         &self.chain
     }
 
+    /// None of its segments begins before.
+    pub fn begins(&self) -> Option<Zxid> {
+        Some(self.folders.first()?.begins)
+    }
+
     /// Those with all segments that have something of a range, and with what is next to it on both sides, where there is anything.
     #[must_use]
     pub fn within(mut self, zxids: ZxidRange) -> Self {

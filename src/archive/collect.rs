@@ -21,7 +21,7 @@ use super::ahead::Reader;
 use super::bases::{self, BaseError};
 use super::blocks::Blocks;
 use super::chains;
-use super::key::{Chain, SegmentKey};
+use super::key::{BaseKey, Chain, SegmentKey};
 use super::lost::Lost;
 use super::manifest::Manifest;
 use super::segment::Segment;
@@ -218,15 +218,40 @@ impl<'a> Collection<'a> {
         bases
     }
 
+    /// How else the tree at a point may be built than from this base by all chains: by the log of one disk alone. First from another base,
+    /// by a chain that is not this base's own; then from this base.
+    pub fn other_ways(&self, point: Point, used: Option<&BaseKey>) -> Vec<(Option<&Manifest>, &Chain)> {
+        let own = |chain: &Chain| used.is_some_and(|used| used.chain == *chain);
+        let mut alone: Vec<_> = self.chains.iter().collect();
+        alone.sort_by_key(|blocks| own(blocks.chain()));
+        let is_used = |base: Option<&Manifest>| base.map(Manifest::key).as_ref() == used;
+        let (same, others): (Vec<_>, Vec<_>) = self.bases(point).into_iter().partition(|base| is_used(*base));
+        let mut ways = Vec::new();
+        for base in others.into_iter().chain(same) {
+            let after = base.map_or(bases::BEGINNING, |base| Zxid(base.zxid.0.saturating_add(1)));
+            for blocks in &alone {
+                let chain = blocks.chain();
+                // What a later epoch begins with may follow directly, and within a folder it may begin later: that is not seen here.
+                let leads = blocks.begins().is_some_and(|begins| begins <= after || begins.epoch() > after.epoch());
+                // By its own chain alone is hardly another way.
+                if leads && (!is_used(base) || (alone.len() > 1 && !own(chain))) {
+                    ways.push((base, chain));
+                }
+            }
+        }
+        ways
+    }
+
     /// The highest epoch in it.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Writes a base and the log after it, up to just beyond the point, into folders of this one. `told` hears how far it is.
+    /// Writes a base and the log after it, up to just beyond the point, into folders of this one: the log of all chains, or that of one
+    /// `alone`. `told` hears how far it is.
     pub async fn bring(
         &self,
-        base: Option<&Manifest>,
+        (base, alone): (Option<&Manifest>, Option<&Chain>),
         point: Point,
         to: &Path,
         told: &(dyn Fn(usize, usize) + Sync),
@@ -242,7 +267,7 @@ impl<'a> Collection<'a> {
             Point::Time(_) | Point::End => Zxid(u64::MAX),
         };
         let mut wanted = Vec::new();
-        for blocks in &self.chains {
+        for blocks in self.chains.iter().filter(|blocks| alone.is_none_or(|alone| alone == blocks.chain())) {
             let near = blocks.clone().within(ZxidRange { first: from, last: until.max(from) });
             wanted.push((blocks.chain(), near.segments(self.store, self.identity).await?));
         }

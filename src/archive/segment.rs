@@ -88,7 +88,7 @@ impl Hash {
     }
 
     /// Its digits; of one that was read, whatever stood there.
-    pub(super) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.0
     }
 

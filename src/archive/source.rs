@@ -89,7 +89,7 @@ impl SourceOptions {
             let mut failed = String::new();
             for (number, base) in collection.bases(from).into_iter().enumerate() {
                 let folder = scratch.path().join(number.to_string());
-                match collection.bring(base, to, &folder, &told).await {
+                match collection.bring((base, None), to, &folder, &told).await {
                     Ok(brought) => {
                         if !brought.lost.is_empty() {
                             print_message("notice", &format!("not all could be read{}", brought.lost));

@@ -12,23 +12,32 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
+use zookeeper_files::jute::Text;
+use zookeeper_files::path::shown;
+use zookeeper_files::replay::{Sums, Tree};
 
-use super::archive_options::{ArchiveOptions, read_error};
+use super::archive_options::ArchiveOptions;
+use super::trial::{self, TrialOptions};
 use super::{Ended, Work, for_good};
 use crate::agent::client;
+use crate::api::WantedLevel;
 use crate::archive::collect::Collection;
+use crate::archive::key::BaseKey;
 use crate::archive::pins::{self, NamedPin, PinError};
 use crate::archive::prune;
 use crate::archive::pruner::HEARD;
 use crate::archive::retention::Pin;
+use crate::archive::segment::Hash;
 use crate::archive::store::{Store, StoreErrorKind};
-use crate::archive::tree::{Built, tree_at};
-use crate::archive::{bases, chains};
+use crate::archive::tree::{Built, Second, second_tree, tree_at};
+use crate::archive::tree_hash::tree_hash;
+use crate::archive::{bases, chains, tree};
 use crate::model::address;
 use crate::model::names::is_name;
 use crate::model::parent::At;
 use crate::model::report::{BackupReport, Report};
 use crate::model::truth::ServerState;
+use crate::model::words::NAMED;
 use crate::restore::arguments::server;
 use crate::restore::znodes::{Failure, Znodes as _};
 use crate::view::time::iso_text;
@@ -58,6 +67,11 @@ pub(super) struct Options {
     /// The ensemble's servers, to learn which transaction now is
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
     server: Vec<String>,
+    /// How well it is to be proved
+    #[arg(long, value_name = "LEVEL", default_value = WantedLevel::Replay.as_str(), value_parser = level)]
+    level: WantedLevel,
+    #[command(flatten)]
+    trial: TrialOptions,
     /// A folder for what is fetched. What is in its folder `work` is deleted
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
@@ -65,6 +79,11 @@ pub(super) struct Options {
 
 fn pin_name(text: &str) -> Result<String, String> {
     is_name(text).then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is no name of a pin"))
+}
+
+fn level(text: &str) -> Result<WantedLevel, String> {
+    let known = WantedLevel::ALL.into_iter().find(|level| level.as_str() == text);
+    known.ok_or_else(|| WantedLevel::ALL.map(WantedLevel::as_str).join(" or "))
 }
 
 fn unpinned(error: PinError) -> Ended {
@@ -93,21 +112,99 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
         sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;
     }
     info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
-    match build(&store, identity, Point::Zxid(zxid), &work).await {
-        Ok(built) => {
-            stays(&store, identity, &built).await?;
-            Ok(reported(zxid, &built))
-        }
-        // What is committed is there or on its way: another disk's log may close the gap, or a base be made.
-        Err(Ended::ForGood(why)) if options.at.is_none() => Err(Ended::ForNow(why)),
+    match prove(options, &store, zxid, &work).await {
+        Ok(proved) => Ok(Report { backup: Some(proved), ..Report::default() }),
         Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
+        Err(Ended::NotProved { why, again: false }) => {
+            let why = format!("{why}{}", taken_back(&store, options).await);
+            Err(Ended::NotProved { why, again: false })
+        }
         Err(ended) => Err(ended),
     }
 }
 
+/// Builds the tree, a second time where that is wanted, and says what was proved.
+async fn prove(options: &Options, store: &Store, zxid: Zxid, work: &Work) -> Result<BackupReport, Ended> {
+    let (identity, point) = (&options.archive.identity, Point::Zxid(zxid));
+    let Built { mut tree, time, checked, base, .. } = build(options, store, point, work).await?;
+    stays(store, identity, base.as_ref()).await?;
+    let mut proved = BackupReport {
+        zxid: format!("{zxid:#}"),
+        time: time.map(iso_text),
+        znodes: i64::try_from(tree.len()).unwrap_or(i64::MAX),
+        digests: i64::try_from(checked).unwrap_or(i64::MAX),
+        tree_hash: Some(tree_hash(&tree).text().to_owned()),
+        ..BackupReport::default()
+    };
+    info!(znodes = proved.znodes, digests = proved.digests, hash = proved.tree_hash, "the tree is built");
+    if options.level >= WantedLevel::TwoWays {
+        // One tree is in memory at a time.
+        let first = First { hash: tree_hash(&tree), sums: Sums::of(&tree), base };
+        if options.level >= WantedLevel::Server {
+            proved.server = Some(trial::starts(&options.trial, &mut tree).await?);
+        }
+        drop(tree);
+        match second(options, store, point, first, work).await? {
+            Ok(way) => proved.second = Some(way),
+            Err(why) => proved.no_second = Some(why),
+        }
+    }
+    Ok(proved)
+}
+
+/// What is kept of the tree that was built first.
+struct First {
+    hash: Hash,
+    sums: Sums,
+    base: Option<BaseKey>,
+}
+
+/// Builds the tree by another way. That it is the same tree, and by which way; or why there is no other.
+async fn second(
+    options: &Options,
+    store: &Store,
+    point: Point,
+    First { hash: expected, sums, base }: First,
+    work: &Work,
+) -> Result<Result<String, String>, Ended> {
+    let failed = |error: anyhow::Error| Ended::ForNow(format!("while the tree was built a second time: {error:#}"));
+    let collection = Collection::of(store, &options.archive.identity).await.map_err(|error| failed(error.into()))?;
+    let told = |far: &str| info!(%far, "reading the archive a second time");
+    let by = (point, base.as_ref());
+    let (built, way) = match second_tree(&collection, by, &work.path("archive"), &told).await.map_err(failed)? {
+        Second::Built(built, way) => (built, way),
+        Second::None(why) => return Ok(Err(why)),
+    };
+    let hash = tree_hash(&built.tree);
+    if hash == expected {
+        info!(%way, "the tree is the same");
+        return Ok(Ok(way));
+    }
+    let from = base.as_ref().map_or("the beginning of the log".to_owned(), |base| format!("base {:#}", base.zxid));
+    let why = format!(
+        "built {way}, the tree is another one (hash {}) than from {from} by all logs (hash {}), and no digest of the servers tells which is theirs: {}",
+        hash.text(),
+        expected.text(),
+        differing(sums, built.tree)
+    );
+    Err(Ended::NotProved { why, again: false })
+}
+
+/// The first znodes that are not the same in both trees.
+fn differing(mut first: Sums, mut second: Tree) -> String {
+    first.sift(&mut second);
+    let paths: Vec<String> =
+        second.walk(b"").into_iter().take(NAMED).map(|(path, _)| Text(shown(path)).to_string()).collect();
+    if paths.is_empty() {
+        "a znode or a session is missing in the second".to_owned()
+    } else {
+        format!("they differ in {}", paths.join(", "))
+    }
+}
+
 /// A run of `prune` that began before the pin was there may have retired the base: what it was built from goes within the hour then.
-async fn stays(store: &Store, identity: &str, built: &Built) -> Result<(), Ended> {
-    let Some(base) = &built.base else { return Ok(()) };
+async fn stays(store: &Store, identity: &str, base: Option<&BaseKey>) -> Result<(), Ended> {
+    let Some(base) = base else { return Ok(()) };
     match bases::manifest(store, identity, base).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(Ended::ForNow(format!("base {:#} was retired meanwhile", base.zxid))),
@@ -129,18 +226,24 @@ async fn taken_back(store: &Store, options: &Options) -> String {
     }
 }
 
-fn reported(zxid: Zxid, built: &Built) -> Report {
-    let time = built.time.map(iso_text);
-    let znodes = i64::try_from(built.tree.len()).unwrap_or(i64::MAX);
-    let digests = i64::try_from(built.checked).unwrap_or(i64::MAX);
-    info!(znodes, digests, "the tree is proved");
-    Report { backup: Some(BackupReport { zxid: format!("{zxid:#}"), time, znodes, digests }), ..Report::default() }
+async fn build(options: &Options, store: &Store, point: Point, work: &Work) -> Result<Built, Ended> {
+    let failed = |error: anyhow::Error| unbuilt(&error, options.at.is_none());
+    let collection = Collection::of(store, &options.archive.identity).await.map_err(|error| failed(error.into()))?;
+    let told = |far: &str| info!(%far, "reading the archive");
+    tree_at(&collection, point, &work.path("archive"), &told).await.map_err(failed)
 }
 
-async fn build(store: &Store, identity: &str, point: Point, work: &Work) -> Result<Built, Ended> {
-    let collection = Collection::of(store, identity).await.map_err(|error| read_error(&error.into()))?;
-    let told = |far: &str| info!(%far, "reading the archive");
-    tree_at(&collection, point, &work.path("archive"), &told).await.map_err(|error| read_error(&error))
+/// Why the tree is not there. Somebody may name a point that the archive never had, which says nothing against it; `now` it has to have.
+fn unbuilt(error: &anyhow::Error, now: bool) -> Ended {
+    let why = format!("{error:#}");
+    if tree::may_pass(error) {
+        return Ended::ForNow(why);
+    }
+    if tree::differs(error) || (now && tree::is_of_content(error)) {
+        // What is committed is there or on its way: another disk's log may close the gap, or a base be made.
+        return Ended::NotProved { why, again: now };
+    }
+    if now { Ended::ForNow(why) } else { Ended::ForGood(why) }
 }
 
 /// The zxid that is meant, once the archive has it.
@@ -155,7 +258,7 @@ async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, E
     match point {
         Point::Zxid(zxid) if options.at.is_none() => Ok(zxid),
         // Nothing is pinned that cannot be built: who may pin may not take it back. Of a time, only the tree tells which zxid it is.
-        Point::Zxid(_) | Point::Time(_) => Ok(build(store, identity, point, work).await?.tree.last()),
+        Point::Zxid(_) | Point::Time(_) => Ok(build(options, store, point, work).await?.tree.last()),
         Point::End => Err(for_good("the end is no point")),
     }
 }
@@ -217,5 +320,32 @@ async fn archived(store: &Store, identity: &str, point: Point) -> Result<(), End
         info!("{text}");
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::archive::collect::CollectError;
+
+    #[test]
+    fn a_point_that_an_archive_does_not_lead_to_counts_against_it_only_where_it_has_to() {
+        let full = || CollectError::TooMuch { path: "/scratch".into() }.into();
+        for (error, now, expected) in [
+            (anyhow!("nothing shows that the snapshot is that tree"), true, "NotProved again"),
+            (anyhow!("the files end before 0x5"), false, "ForGood"),
+            (full(), true, "ForNow"),
+            (full(), false, "ForGood"),
+        ] {
+            let ended = match unbuilt(&error, now) {
+                Ended::ForGood(_) => "ForGood",
+                Ended::ForNow(_) => "ForNow",
+                Ended::NotProved { again: true, .. } => "NotProved again",
+                Ended::NotProved { again: false, .. } => "NotProved",
+            };
+            assert_eq!(ended, expected, "{error}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod archive_options;
 mod backup;
 mod prune;
 mod restore;
+mod trial;
 
 use std::fmt::Display;
 use std::fs;
@@ -54,6 +55,13 @@ enum Ended {
     ForGood(String),
     /// Another pod may come further.
     ForNow(String),
+    /// What the archive holds is not whole, or not what the servers had; and whether it may be so only now.
+    NotProved {
+        /// What is wrong.
+        why: String,
+        /// Whether trying again may help.
+        again: bool,
+    },
 }
 
 fn for_good(error: impl Display) -> Ended {
@@ -113,6 +121,9 @@ pub fn main(options: Options) -> i32 {
         Ok(report) => (report, 0),
         Err(Ended::ForGood(why)) => (failed(&why), 1),
         Err(Ended::ForNow(why)) => (failed(&why), AGAIN),
+        Err(Ended::NotProved { why, again }) => {
+            (Report { not_proved: true, ..failed(&why) }, if again { AGAIN } else { 1 })
+        }
     };
     let text = serde_json::to_string(&report).map_err(std::io::Error::from);
     if let Err(error) = text.and_then(|text| fs::write(&file, text)) {

@@ -107,6 +107,7 @@ mod tests {
         let text = |ended: Result<Report, Ended>| match ended {
             Err(Ended::ForGood(text)) => (1, text),
             Err(Ended::ForNow(text)) => (3, text),
+            Err(Ended::NotProved { why, .. }) => panic!("{why}"),
             Ok(report) => (0, format!("{report:?}")),
         };
         let (code, words) = text(report(&Tally { refused: 2, failed: 1, ..done.clone() }, Some("AccessDenied"), &[]));

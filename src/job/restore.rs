@@ -17,6 +17,7 @@ use crate::api::{RestoreApplied, RestorePlan};
 use crate::archive::collect::{CollectError, Collection};
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
 use crate::archive::tree::{tree_around, tree_at};
+use crate::archive::tree_hash;
 use crate::cli::Output;
 use crate::model::parent::At;
 use crate::model::report::Report;
@@ -61,6 +62,9 @@ pub(super) struct PlanOptions {
     /// The point: a zxid such as 0x10000002a or a time with its zone
     #[arg(long, value_name = "POINT", required_unless_present = "undo")]
     at: Option<At>,
+    /// The hash that the tree has there
+    #[arg(long, value_name = "HASH")]
+    tree_hash: Option<Digest>,
     /// The point is just before
     #[arg(long)]
     exclusive: bool,
@@ -123,6 +127,10 @@ pub(super) async fn plan(options: &PlanOptions) -> Result<Report, Ended> {
     let wanted = match &asked {
         Asked::Point(point, scope) => {
             let built = tree_at(&collection, *point, &folder, &told).await.map_err(|error| read_error(&error))?;
+            if let Some(hash) = options.tree_hash {
+                tree_hash::is_still(&built.tree, &hash.to_string())
+                    .map_err(|why| Ended::NotProved { why, again: false })?;
+            }
             Wanted::of(&built.tree, scope, limits).map_err(for_good)?
         }
         Asked::Undo(zxid) => {
@@ -240,6 +248,7 @@ fn with(ended: Ended, done: usize) -> Ended {
     match ended {
         Ended::ForGood(text) => Ended::ForGood(told(text)),
         Ended::ForNow(text) => Ended::ForNow(told(text)),
+        Ended::NotProved { why, again } => Ended::NotProved { why: told(why), again },
     }
 }
 

@@ -28,5 +28,5 @@ pub fn charter(beginning: Beginning, membership: &str, version: u64) -> Charter 
 /// A point of the archive of an ensemble with the identity `old`.
 pub fn parent() -> ParentPoint {
     let place = ArchivePlace { target: "s3://backups".into(), ..ArchivePlace::default() };
-    ParentPoint { place, identity: "old".into(), at: "0x500000001".parse().unwrap() }
+    ParentPoint { place, identity: "old".into(), at: "0x500000001".parse().unwrap(), tree_hash: None }
 }

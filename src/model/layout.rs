@@ -16,6 +16,20 @@ pub const PARENT_DIR: &str = "/parent";
 pub const ARCHIVE_CA_DIR: &str = "/archive-ca";
 /// Where those of the archive are mounted that an ensemble is made from, in what prepares the volume alone.
 pub const PARENT_CA_DIR: &str = "/parent-ca";
+/// What a Job's pod has a server start from, to see whether one does.
+pub const TRIAL_DIR: &str = "/trial";
+/// The server's configuration there. It is written last: the server waits for it.
+pub const TRIAL_CONFIG: &str = "zoo.cfg";
+/// What the server says.
+pub const TRIAL_OUTPUT: &str = "out";
+/// Flags of its JVM: all of it can be read, and nothing of it goes by itself while it is looked at.
+pub const TRIAL_FLAGS: [&str; 4] = [
+    "-Dzookeeper.skipACL=yes",
+    "-Dzookeeper.extendedTypesEnabled=true",
+    "-Dznode.container.checkIntervalMs=86400000",
+    // Twice the largest record that is archived.
+    "-Djute.maxbuffer=33554432",
+];
 /// Port of ZooKeeper's AdminServer, on loopback.
 pub const ADMIN_PORT: u16 = 8080;
 /// Port of the agent.

@@ -4,6 +4,7 @@ pub mod acl;
 pub mod address;
 mod amounts;
 pub mod archive;
+pub mod backup_end;
 pub mod bounded;
 pub mod charter;
 pub mod cron;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::backup_end::BackupEnd;
 use super::charter::Charter;
 use super::desired::{Desired, MAX_REPLICAS};
 use super::hindrance::Hindrances;
@@ -283,6 +284,8 @@ pub struct Observation {
     pub hindrances: Hindrances,
     /// The restore that changes its znodes now.
     pub restoring: Option<String>,
+    /// Its backups that have ended, as far as the operator has seen them since it was started.
+    pub backups: Vec<BackupEnd>,
 }
 
 impl Observation {

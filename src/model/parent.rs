@@ -23,6 +23,9 @@ pub struct ParentPoint {
     pub identity: String,
     /// The point.
     pub at: At,
+    /// The hash that the tree has there, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_hash: Option<String>,
 }
 
 impl fmt::Display for ParentPoint {
@@ -99,17 +102,27 @@ pub struct Parent {
 impl Parent {
     /// The parent that a spec names.
     pub fn of(spec: &FromSpec) -> Result<Self, Invalid> {
-        let FromSpec { s3: _, gcs: _, azure: _, identity, at } = spec;
+        let FromSpec { s3: _, gcs: _, azure: _, identity, at, tree_hash } = spec;
         let wrong = |field, reason| Invalid { field, reason };
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !(1..=64).contains(&identity.len()) || !identity.bytes().all(known) {
             return Err(wrong("from.identity", format!("{identity:?} is no identity: small letters, digits and '-'")));
         }
         let at = at.parse().map_err(|reason| wrong("from.at", reason))?;
+        if tree_hash.as_ref().is_some_and(|hash| !is_hash(hash)) {
+            let text =
+                "it is no treeHash, as status.treeHash of a ZooKeeperBackup: 64 hexadecimal digits in small letters";
+            return Err(wrong("from.treeHash", text.to_owned()));
+        }
         let store = spec.store().ok_or_else(|| wrong("from", ONE.to_owned()))?;
-        let point = ParentPoint { place: store.place(), identity: identity.clone(), at };
+        let point = ParentPoint { place: store.place(), identity: identity.clone(), at, tree_hash: tree_hash.clone() };
         Ok(Self { point, mounts: store.mounts() })
     }
+}
+
+/// Whether a text may be the hash of a tree.
+pub fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -149,5 +162,14 @@ mod tests {
         let text = serde_json::to_string(&parent.point).unwrap();
         assert_eq!(text, r#"{"target":"s3://backups","credentials":true,"identity":"a-1","at":"0x5"}"#);
         assert_eq!(serde_json::from_str::<ParentPoint>(&text).unwrap(), parent.point);
+        let with = |hash: &str| {
+            let spec =
+                serde_json::json!({"s3": {"bucket": "backups"}, "identity": "a-1", "at": "0x5", "treeHash": hash});
+            Parent::of(&serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(with(&"0a".repeat(32)).unwrap().point.tree_hash.unwrap().len(), 64);
+        for wrong in ["", "0a", &"0A".repeat(32), &"0g".repeat(32)] {
+            assert_eq!(with(wrong).unwrap_err().field, "from.treeHash", "{wrong}");
+        }
     }
 }

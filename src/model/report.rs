@@ -12,6 +12,7 @@ use crate::api::{RestoreApplied, RestorePlan};
 pub const LONGEST: usize = 4096;
 /// The most of an error that is reported, so that the rest has room.
 const ERROR: usize = 1024;
+const VERSION: usize = 32;
 
 /// What a Job's pod reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Report {
     /// Why it ended before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether that is what the archive holds, and not that it could not be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_proved: bool,
 }
 
 /// A point that is kept and proved.
@@ -47,6 +51,18 @@ pub struct BackupReport {
     pub znodes: i64,
     /// How many of the servers' digests were compared on the way.
     pub digests: i64,
+    /// Hash of the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_hash: Option<String>,
+    /// By which other way the tree was built as well, with the same hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<String>,
+    /// Why it was not built by another way, where that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_second: Option<String>,
+    /// The version of the server that started from it, and served the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 /// What a run deleted of an archive, in objects.
@@ -82,7 +98,14 @@ impl Report {
         let whole = |plan: &RestorePlan| plan.hash.len() == 64 && hex(&plan.hash, 64) && zxid(&plan.zxid);
         let timed = |time: &String| time.len() <= 40 && time.parse::<Timestamp>().is_ok();
         let point = |backup: &BackupReport| zxid(&backup.zxid) && backup.time.as_ref().is_none_or(timed);
-        Some(Self { plan: report.plan.filter(whole), backup: report.backup.filter(point), error, ..report })
+        let backup = report.backup.filter(point).map(|backup| BackupReport {
+            tree_hash: backup.tree_hash.filter(|hash| hash.len() == 64 && hex(hash, 64)),
+            second: backup.second.map(|way| cut(&way, ERROR)),
+            no_second: backup.no_second.map(|why| cut(&why, ERROR)),
+            server: backup.server.map(|version| cut(&version, VERSION)),
+            ..backup
+        });
+        Some(Self { plan: report.plan.filter(whole), backup, error, ..report })
     }
 }
 
@@ -109,6 +132,11 @@ mod tests {
         };
         assert!(backup("0x10000002a", "2026-11-23T19:52:00Z").is_some());
         assert_eq!((backup("0x1$(A)", "2026-11-23T19:52:00Z"), backup("0x1", "yesterday")), (None, None));
+        let hashed = |hash: &str| {
+            let text = json!({"backup": {"zxid": "0x1", "znodes": 4, "digests": 2, "treeHash": hash}}).to_string();
+            Report::read(&text).unwrap().backup.unwrap().tree_hash
+        };
+        assert_eq!((hashed(&"0a".repeat(32)).is_some(), hashed("$(A)")), (true, None));
         let odd = text.replace("ab", "zz");
         assert_eq!(Report::read(&odd).unwrap().plan, None);
     }

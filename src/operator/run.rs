@@ -16,8 +16,9 @@ use prometheus_client::registry::Registry;
 use tracing::info;
 
 use super::backup;
+use super::backup::ended::Ended;
 use super::ensemble;
-use super::ensemble::metrics::{Archives, Voters};
+use super::ensemble::metrics::{Archives, Proofs, Voters};
 use super::kit::controller::stop_signal;
 use super::kit::events::Events;
 use super::kit::holds::Holds;
@@ -102,7 +103,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         assigned_ids: options.assigned_ids,
         searched: super::dns::searched(),
     };
-    let holds = Arc::new(Holds::default());
+    let (holds, ended) = (Arc::new(Holds::default()), Arc::new(Ended::default()));
     let restores = Arc::new(restore::Context {
         kit: Arc::clone(&kit),
         operator: operator.clone(),
@@ -115,6 +116,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         operator: operator.clone(),
         cluster_domain: options.cluster_domain.clone(),
         memories: Memories::default(),
+        ended: Arc::clone(&ended),
     });
     let schedules = Arc::new(schedule::Context {
         kit: Arc::clone(&kit),
@@ -128,8 +130,10 @@ async fn run(options: Options) -> anyhow::Result<()> {
         cluster_domain: options.cluster_domain,
         voters: Voters::registered(&mut registry),
         archives: Archives::registered(&mut registry),
+        proofs: Proofs::registered(&mut registry),
         memories: Memories::default(),
         holds,
+        ended,
     });
     let ready = Arc::new(AtomicBool::new(false));
     let listener = listen(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;

@@ -8,6 +8,7 @@ use super::kit::timeout::ApiError;
 use crate::api::{ArchiveSpec, ZooKeeperEnsemble};
 use crate::model::Desired;
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::render::trial::TrialServer;
 
 /// What is needed of the ensemble. By default it is there and cannot be read.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,8 @@ pub struct EnsembleFacts {
     pub pull_secrets: Vec<String>,
     /// How many members are wanted.
     pub members: u32,
+    /// Their server.
+    pub server: Option<TrialServer>,
 }
 
 /// Why nothing can be done yet: a reason, and a sentence.
@@ -93,6 +96,12 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option
         archive: archive.map(|store| (store.place(), store.mounts())),
         account: desired.as_ref().and_then(template).unwrap_or_else(|| name.to_owned()),
         template: desired.as_ref().map(|desired| desired.pod_template.clone()).unwrap_or_default(),
+        server: desired.as_ref().map(|desired| TrialServer {
+            image: desired.image.clone(),
+            pull_policy: desired.pull_policy,
+            resources: desired.resources.clone(),
+            heap_mib: desired.heap.largest_mib,
+        }),
         members: desired.as_ref().map_or(0, |desired| desired.replicas),
         pull_secrets: desired.map(|desired| desired.pull_secrets).unwrap_or_default(),
     }))

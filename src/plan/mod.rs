@@ -6,6 +6,7 @@
 //! - what is unknown leads only to waiting, never to removing, deleting or restarting.
 
 mod archive;
+mod backups;
 mod barred;
 mod departure;
 mod drain;

@@ -3,8 +3,8 @@
 use super::quorum_view::serving;
 use super::view::{MemberView, View};
 use super::{
-    Aside, Held, Purpose, Reason, Step, archive, confirmed, due, failed, hindered, objects, origin, service, strangers,
-    version, warning,
+    Aside, Held, Purpose, Reason, Step, archive, backups, confirmed, due, failed, hindered, objects, origin, service,
+    strangers, version, warning,
 };
 use crate::api::{Endpoints, EnsembleStatus, MemberRole, MemberState, MemberStatus, MembershipStatus};
 use crate::model::membership::CLIENT_PORT;
@@ -84,6 +84,7 @@ pub fn status(view: &View<'_>) -> EnsembleStatus {
         guarded: seen.status.guarded.clone(),
         endpoints: Some(endpoints(seen, membership.as_ref(), wanted)),
         archive: archive::recoverable(view),
+        backups: backups::known(view),
     }
 }
 
@@ -165,6 +166,7 @@ pub fn conditions(view: &View<'_>, step: &Step, aside: &Aside) -> Vec<UntimedCon
         vec![degraded(view, step, aside), progressing(step, &doing), quorum(view), ready(view, step, &doing)];
     conditions.extend(restart_pending(view, step));
     conditions.extend(archive::archiving(view));
+    conditions.extend(backups::conditions(view));
     conditions.extend(hindrances(aside));
     conditions.extend(warning::warning(view));
     for condition in &mut conditions {

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::Rendered;
 use super::job::{self, Owner, SCRATCH, Work};
-use crate::api::ZooKeeperBackupSpec;
+use super::trial::TrialServer;
+use crate::api::{WantedLevel, ZooKeeperBackupSpec};
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::model::layout::TRIAL_DIR;
 use crate::model::names::{BACKUP_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::OperatorFacts;
 
@@ -40,6 +42,8 @@ pub struct BackupBlueprint<'a> {
     pub until: Option<String>,
     /// The members, as `HOST:PORT`.
     pub servers: &'a [String],
+    /// The server that is to start from it, if one is.
+    pub trial: Option<&'a TrialServer>,
     /// The template of the members' pods.
     pub template: &'a Value,
     /// The ensemble's own account, by which a cloud may know its pods.
@@ -65,6 +69,9 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
         Some(at) => args.push(format!("--at={at}")),
         None => args.extend(servers.iter().map(|server| format!("--server={server}"))),
     }
+    let level = spec.level.filter(|level| *level != WantedLevel::default());
+    args.extend(level.map(|level| format!("--level={}", level.as_str())));
+    args.extend(blueprint.trial.map(|_| format!("--trial={TRIAL_DIR}")));
     args.push(format!("--scratch={SCRATCH}"));
     let labels =
         json!({"app.kubernetes.io/name": "zookeeper-backup", BACKUP_LABEL: name, MANAGED_BY_LABEL: MANAGED_BY});
@@ -74,6 +81,7 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
         env: None,
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
+        trial: blueprint.trial,
         place,
         mounts,
         template: blueprint.template,

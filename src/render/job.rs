@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::Rendered;
 use super::mounts::{At, Mount};
 use super::pod::{pod_security, restricted};
+use super::trial::{self, TrialServer};
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
-use crate::model::layout::{ARCHIVE_CA_DIR, ARCHIVE_DIR};
+use crate::model::layout::{ARCHIVE_CA_DIR, ARCHIVE_DIR, TRIAL_DIR};
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 
 /// A folder of the pod.
@@ -24,7 +25,7 @@ const TRIES: u32 = 6;
 
 /// What a Job's pod runs.
 pub(super) struct Work<'a> {
-    /// Name of its only container.
+    /// Name of its container that reports.
     pub container: &'a str,
     /// What it is asked to do, and of whose archive ([`whose`]).
     pub args: Vec<String>,
@@ -34,6 +35,8 @@ pub(super) struct Work<'a> {
     pub resources: Value,
     /// Size of the folder [`SCRATCH`], for what it fetches.
     pub scratch: Option<&'a str>,
+    /// The server that runs beside it, if one does.
+    pub trial: Option<&'a TrialServer>,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
     /// What it mounts to reach the archive.
@@ -148,6 +151,11 @@ fn pod(work: &Work<'_>) -> Value {
         mounts.push(json!({"name": "scratch", "mountPath": SCRATCH}));
         volumes.push(json!({"name": "scratch", "emptyDir": {"sizeLimit": size}}));
     }
+    if work.trial.is_some() {
+        mounts.push(json!({"name": "trial", "mountPath": TRIAL_DIR}));
+        let limit = work.scratch.map_or(json!({}), |size| json!({"sizeLimit": size}));
+        volumes.extend([json!({"name": "trial", "emptyDir": limit}), json!({"name": "tmp", "emptyDir": {}})]);
+    }
     for Mount { volume, mount } in ARCHIVE.mounts(work.mounts) {
         mounts.push(mount);
         volumes.push(volume);
@@ -166,6 +174,9 @@ fn pod(work: &Work<'_>) -> Value {
         "containers": [container(work, &mounts)],
         "volumes": volumes,
     });
+    if let Some(server) = work.trial {
+        pod["initContainers"] = json!([trial::container(server)]);
+    }
     placed(&mut pod, work.template);
     pod
 }

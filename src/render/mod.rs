@@ -14,6 +14,7 @@ pub mod restore;
 pub mod schedule;
 mod services;
 mod set;
+pub mod trial;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::mounts::At;
 use super::{Blueprint, digest, labels, merge, static_lines};
-use crate::api::PullPolicy;
 use crate::model::Desired;
 use crate::model::archive::ArchiveMounts;
 use crate::model::desired::Storage;
@@ -212,11 +211,7 @@ fn zookeeper(blueprint: &Blueprint<'_>) -> Value {
         container["resources"] = desired.resources.clone();
     }
     if let Some(policy) = desired.pull_policy {
-        container["imagePullPolicy"] = json!(match policy {
-            PullPolicy::Always => "Always",
-            PullPolicy::IfNotPresent => "IfNotPresent",
-            PullPolicy::Never => "Never",
-        });
+        container["imagePullPolicy"] = json!(policy.as_str());
     }
     container
 }

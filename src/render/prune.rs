@@ -34,6 +34,7 @@ pub fn cron_job(blueprint: &Blueprint<'_>) -> Option<Rendered> {
         env: None,
         resources,
         scratch: None,
+        trial: None,
         place: &archive.config.place,
         mounts: &mounts,
         template,

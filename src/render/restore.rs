@@ -29,6 +29,8 @@ pub struct RestoreBlueprint<'a> {
     pub names: &'a Names,
     /// The point, or the transaction that is undone.
     pub at: &'a str,
+    /// The hash that the tree has there, where a backup has proved it.
+    pub tree_hash: Option<&'a str>,
     /// Where the archive is.
     pub place: &'a ArchivePlace,
     /// What its pods mount to reach it.
@@ -62,6 +64,7 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
 fn of_a_point(blueprint: &RestoreBlueprint<'_>) -> Vec<String> {
     let ZooKeeperRestoreSpec { exclusive, paths, znodes, to, existing, newer_than, delete_extra, .. } = blueprint.spec;
     let mut args = vec![format!("--at={}", blueprint.at)];
+    args.extend(blueprint.tree_hash.map(|hash| format!("--tree-hash={hash}")));
     args.extend(exclusive.unwrap_or_default().then(|| "--exclusive".to_owned()));
     args.extend(paths.iter().flatten().map(|path| format!("--path={path}")));
     args.extend(znodes.iter().flatten().map(|path| format!("--znode={path}")));
@@ -113,6 +116,7 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>, chan
         }])),
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
+        trial: None,
         place,
         mounts,
         template: blueprint.template,

@@ -11,6 +11,7 @@ use menagerie::archive::chains;
 use menagerie::archive::key::{BaseKey, Chain, DiskId, SegmentKey};
 use menagerie::archive::manifest::Manifest;
 use menagerie::archive::shipper::{Outcome, Shipper};
+use menagerie::archive::tree_hash::tree_hash;
 use menagerie::model::ParentPoint;
 use menagerie::model::ServerId;
 use menagerie::model::archive::ArchivePlace;
@@ -27,7 +28,7 @@ use super::shipping::{IDENTITY, Place, at, chain};
 fn parent(place: &Place, point: &str) -> ParentPoint {
     let target = place.store().target().to_string();
     let place = ArchivePlace { target, ..ArchivePlace::default() };
-    ParentPoint { place, identity: IDENTITY.to_owned(), at: point.parse().unwrap() }
+    ParentPoint { place, identity: IDENTITY.to_owned(), at: point.parse().unwrap(), tree_hash: None }
 }
 
 /// A pod that mounts nothing.
@@ -71,6 +72,22 @@ async fn a_founder_begins_with_the_tree_at_the_point_and_promises_an_epoch_far_a
         let file = format!("from/version-2/snapshot.{}", tree.last());
         assert_eq!(fs::read(folder.path().join(&file)).unwrap(), fs::read(again.path().join(&file)).unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_founder_begins_with_no_tree_but_the_one_that_a_backup_has_proved() {
+    let (place, history) = whole().await;
+    let folder = tempfile::tempdir().unwrap();
+    let found = async |hash: &str| {
+        let point = ParentPoint { tree_hash: Some(hash.to_owned()), ..parent(&place, "0x100000005") };
+        build::build(&point, &Volume::at(folder.path()), &nowhere(), &|_| ()).await
+    };
+    let proved = tree_hash(&history.trees[5]);
+    let error = format!("{:#}", found(tree_hash(&history.trees[4]).text()).await.unwrap_err());
+    assert!(error.contains("is not the one that was proved") && error.contains(proved.text()), "{error}");
+    assert!(!folder.path().join("from/version-2").exists() && !folder.path().join("version-2").exists());
+    found(proved.text()).await.unwrap();
+    assert_eq!(tree(folder.path()).last(), at(1, 5));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod gateway;
 mod gcs;
 mod job;
 mod own_ca;
+mod proof;
 mod proxy;
 mod prune;
 mod purge;

@@ -130,6 +130,7 @@ impl Fleet {
             stalled: None,
             still: None,
             archive: None,
+            unpurged: None,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Points of an archive that a `ZooKeeperBackup` keeps, by hand and by a schedule.
 
 use kube::api::{Api, ListParams, Patch, PatchParams};
-use menagerie::api::{BackupPhase, BackupStatus, ZooKeeperBackup, ZooKeeperBackupSchedule};
+use menagerie::api::{BackupPhase, BackupStatus, ProofLevel, ZooKeeperBackup, ZooKeeperBackupSchedule};
 use menagerie::archive::pins;
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::cluster::{BRIDGE, PATIENCE, Space, eventually, in_namespace, kill_operator};
+use super::cluster::{BRIDGE, Ensemble, PATIENCE, Space, eventually, in_namespace, kill_operator};
 use super::gateway::{BUCKET, Gateway, KEY, SECRET};
 use super::restore::Restore;
 use super::writers::connect;
@@ -34,9 +34,29 @@ async fn said(api: &Api<ZooKeeperBackup>, name: &str, reason: &str) -> BackupSta
     last
 }
 
+/// A real server starts from a backup in its Job's pod, ends with it, and the ensemble says so.
+async fn drill(space: &Space, zk: &Ensemble) {
+    let api = create(space, "drill", json!({"ensemble": "zk", "keepDays": 1, "level": "Server"})).await;
+    let status = said(&api, "drill", "Completed").await;
+    assert_eq!(status.verified.as_ref().unwrap().level, ProofLevel::Server, "{status:?}");
+    assert_eq!(status.tree_hash.as_ref().unwrap().len(), 64);
+    eventually(PATIENCE, "the ensemble to say how well its archive is proved", async || {
+        zk.condition("ArchiveVerified", "True", "Verified").await.starts_with("proved at level Server by drill")
+    })
+    .await;
+    let pods = ListParams::default().labels("batch.kubernetes.io/job-name=drill-backup");
+    eventually(PATIENCE, "the server to have ended with its Job", async || {
+        let pods = space.pods().list(&pods).await.unwrap().items;
+        pods.iter().all(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"))
+    })
+    .await;
+    let row = space.kubectl(&["get", "zkb", "drill", "-o", "wide", "--no-headers"]);
+    assert!(row.contains("Server"), "{row}");
+}
+
 async fn scheduled(space: &Space) {
     let api: Api<ZooKeeperBackupSchedule> = Api::namespaced(space.client.clone(), &space.name);
-    let spec = json!({"schedule": "30 2 29 2 *", "timeZone": "Europe/Berlin", "immediate": true, "backup": {"ensemble": "zk", "keepDays": 2}});
+    let spec = json!({"schedule": "30 2 29 2 *", "timeZone": "Europe/Berlin", "immediate": true, "backup": {"ensemble": "zk", "keepDays": 2, "level": "TwoWays"}});
     let patch = Patch::Apply(manifest("ZooKeeperBackupSchedule", "leap", &spec));
     api.patch("leap", &PatchParams::apply("e2e"), &patch).await.unwrap();
     eventually(PATIENCE, "the schedule's first backup to succeed", async || {
@@ -80,6 +100,9 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         zk.condition("Progressing", "False", "Steady").await;
         let early = said(&api, "early", "Completed").await;
         assert!(early.znodes.unwrap() >= 4, "{early:?}");
+        let proved = zk.condition("ArchiveVerified", "True", "Verified").await;
+        assert!(proved.starts_with("proved at level Replay by early, which ended at 2"), "{proved}");
+        zk.condition("LastBackupSucceeded", "True", "Completed").await;
 
         for n in 0..100 {
             client.create(&format!("/app/{n}"), b"data", &options).await.unwrap();
@@ -116,6 +139,7 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         undo.condition("Completed", "True", "Completed").await;
         assert_eq!(client.get_data("/app/99").await.unwrap().0, b"data");
 
+        drill(&space, &zk).await;
         scheduled(&space).await;
         let refused = manifest("ZooKeeperBackupSchedule", "six", &json!({"schedule": "0 0 3 * * *", "backup": {"ensemble": "zk", "keepDays": 2}}));
         let refused = Api::<ZooKeeperBackupSchedule>::namespaced(space.client.clone(), &space.name)

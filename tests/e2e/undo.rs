@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::archive::{BRIDGE, shipped, write_secret};
-use super::cluster::in_namespace;
-use super::gateway::{BUCKET, Gateway, SECRET};
+use super::archive::shipped;
+use super::cluster::{BRIDGE, in_namespace};
+use super::gateway::{BUCKET, Gateway, KEY, SECRET};
 use super::restore::{Restore, data};
 use super::writers::connect;
 
@@ -14,7 +14,7 @@ use super::writers::connect;
 async fn a_mistaken_multi_is_undone_but_for_what_others_have_changed_since() {
     in_namespace("undo", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
-        write_secret(&space, SECRET);
+        space.keys(KEY, SECRET);
         let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         let identity = zk.ready(3).await.identity.unwrap();

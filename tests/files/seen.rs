@@ -5,6 +5,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use menagerie::archive::tree_hash::tree_hash;
 use serde_json::{Value, json};
 use zookeeper_files::replay::Tree;
 use zookeeper_files::snapshot::Owner;
@@ -78,4 +79,27 @@ fn from_every_snapshot_a_replay_ends_in_the_tree_that_a_live_client_saw() {
         assert_eq!(never_committed, usize::from(scene.name.ends_with("ensemble")), "{}", scene.name);
     }
     assert!(replays > 40 && digests > 2000, "{replays} replays, {digests} digests");
+}
+
+/// Also in which members differ each for itself: the time of `/zookeeper/config`, the statistics of quotas, the numbers of ACLs.
+#[test]
+fn our_own_hash_of_the_tree_is_the_same_from_every_snapshot_of_every_member() {
+    let mut trees = 0;
+    for scene in scenes() {
+        let mut hashes = BTreeMap::<String, Vec<String>>::new();
+        for member in scene.members() {
+            let snapshots = member.snapshots();
+            if member.replayed(snapshots.last()).tree().get(b"/end").is_none() {
+                // It has what was never committed.
+                continue;
+            }
+            for snapshot in &snapshots {
+                let hash = tree_hash(member.replayed(Some(snapshot)).tree());
+                hashes.entry(hash.text().to_owned()).or_default().push(format!("{} {}", member.name, snapshot.0));
+                trees += 1;
+            }
+        }
+        assert_eq!(hashes.len(), 1, "{}: {hashes:#?}", scene.name);
+    }
+    assert!(trees > 40, "{trees} trees");
 }

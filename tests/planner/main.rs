@@ -1,6 +1,7 @@
 //! The planner against a small world of its own: objects, pods and members that do what they are told.
 
 mod archive;
+mod backups;
 mod barred;
 mod exits;
 mod fit;

@@ -313,6 +313,7 @@ impl World {
             objects: self.objects.clone(),
             hindrances: self.hindrances(),
             restoring: self.restoring.clone(),
+            backups: Vec::new(),
             password: PasswordFacts::default(),
         }
     }

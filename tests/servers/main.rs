@@ -12,4 +12,5 @@ mod restore;
 mod slots;
 mod slow;
 mod taken_back;
+mod trial;
 mod undo;

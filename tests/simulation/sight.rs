@@ -381,6 +381,7 @@ impl Sight {
             objects: self.objects.iter().map(|(key, object)| (key.clone(), self.live(object))).collect(),
             hindrances: self.hindrances.clone(),
             restoring: None,
+            backups: Vec::new(),
             password: PasswordFacts::default(),
         };
         let answers = self.members.iter().map(|(id, answer)| (ServerId(*id), told(*id, answer.as_ref())));

@@ -1,5 +1,6 @@
 //! One pass over one backup.
 
+pub mod ended;
 mod facts;
 mod observe;
 mod plan;
@@ -21,9 +22,11 @@ use super::kit::status;
 use super::kit::step::{Step, carry_out};
 use super::kit::timeout::ApiError;
 use crate::api::{BackupPhase, BackupStatus, ZooKeeperBackup};
+use crate::model::backup_end::BackupEnd;
 use crate::model::names::BACKUP_LABEL;
 use crate::model::observed::{Kind, OperatorFacts};
 use crate::plan::{ConditionStatus, UntimedCondition};
+use ended::Ended;
 use observe::observe;
 use plan::{Decision, plan};
 
@@ -37,6 +40,8 @@ pub struct Context {
     pub cluster_domain: String,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
+    /// Which have ended, for their ensembles.
+    pub ended: Arc<Ended>,
 }
 
 /// One that is over is looked at so rarely, and when it expires: there may be thousands.
@@ -75,12 +80,17 @@ impl Managed for Context {
 
     fn forget(&self, namespace: &str, name: &str) {
         self.memories.forget(namespace, name);
+        self.ended.forget(namespace, name);
     }
 }
 
 /// One pass: observe, plan, act, report.
 async fn pass(context: &Context, backup: &ZooKeeperBackup) -> Result<Action, PassError<ApiError>> {
     let (namespace, name) = (&backup.namespace().unwrap_or_default(), &backup.name_any());
+    // What stands in its status: one that expires in this pass has ended as well.
+    if let Some(end) = backup.status.as_ref().and_then(|status| BackupEnd::of(name, status)) {
+        context.ended.note(namespace, &backup.spec.ensemble, end);
+    }
     let seen = observe(context, backup).await?;
     let plan = plan(&seen);
     debug!(step = plan.step.word(), "decided");

@@ -8,7 +8,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Seen;
-use crate::api::{BackupPhase, BackupStatus, Time};
+use crate::api::{BackupPhase, BackupStatus, ProofLevel, Time, Verified, WantedLevel};
+use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
 use crate::model::{Seat, ServerId};
@@ -92,6 +93,7 @@ fn going(seen: &Seen) -> Decision {
             Standing::Runs(Some(why)) => {
                 seen.waits(BackupPhase::Running, Obstacle("Running", format!("its Job is tried again: {why}")))
             }
+            Standing::Failed(why) if job.not_proved() => seen.fails(NOT_PROVED, why),
             Standing::Failed(why) => seen.fails("BackupFailed", why),
         },
     }
@@ -155,6 +157,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         pin: &pin,
         until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),
         servers: &servers,
+        trial: facts.server.as_ref().filter(|_| seen.spec.level == Some(WantedLevel::Server)),
         template: &facts.template,
         account: &facts.account,
         pull_secrets: &facts.pull_secrets,
@@ -187,8 +190,21 @@ fn again(seen: &Seen, next: fn(&Seen) -> Decision) -> Decision {
 }
 
 fn completed(seen: &Seen, report: &BackupReport) -> Decision {
-    let BackupReport { zxid, time, znodes, digests } = report;
+    let BackupReport { zxid, time, znodes, digests, tree_hash, second, no_second, server } = report;
     let when = time.as_ref().map(|time| format!(" ({time})")).unwrap_or_default();
+    let level = match (digests, second, server) {
+        (0, ..) => ProofLevel::Log,
+        (_, _, Some(_)) => ProofLevel::Server,
+        (_, Some(_), None) => ProofLevel::TwoWays,
+        (_, None, None) => ProofLevel::Replay,
+    };
+    let server = server.as_ref().map(|version| format!("; a server {version} started from it and serves the same"));
+    let server = server.unwrap_or_default();
+    let second = match (second, no_second) {
+        (Some(way), _) => format!("; built a second time {way}, with the same hash"),
+        (None, Some(why)) => format!("; not built a second time: {why}"),
+        (None, None) => String::new(),
+    };
     let proof = match digests {
         0 => "; the servers write no digests, so that its log is proved whole, and its tree is not".to_owned(),
         some => format!(", proved by {some} digests"),
@@ -201,10 +217,12 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
         zxid: Some(zxid.clone()),
         time: time.clone(),
         znodes: Some(*znodes),
+        tree_hash: tree_hash.clone(),
+        verified: Some(Verified { level, at: Time(seen.now) }),
         ended: Some(Time(seen.now)),
         ..seen.status.clone()
     };
-    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}; {kept}");
+    let text = format!("as of {zxid}{when}: {znodes} znodes{proof}{second}{server}; {kept}");
     let said = Seen { status, ..seen.clone() }.says(BackupPhase::Completed, "Completed", text);
     Decision { step: Step::Rest, ..said }
 }

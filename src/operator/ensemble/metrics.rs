@@ -4,8 +4,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::api::{EndedBackup, ProofLevel};
 use crate::model::truth::ArchiveState;
-use crate::operator::kit::metrics::{Of, of};
+use crate::operator::kit::metrics::{Of, OfLevel, of, of_level};
 
 /// The voters of all ensembles.
 #[derive(Default)]
@@ -84,6 +85,37 @@ impl Archives {
     }
 }
 
+/// How well the archives of all ensembles are proved: of each level the last time, and nothing while there was none.
+#[derive(Default)]
+pub struct Proofs {
+    verified: Family<OfLevel, Gauge>,
+}
+
+impl Proofs {
+    /// Registers them with the others.
+    pub fn registered(registry: &mut Registry) -> Self {
+        let proofs = Self::default();
+        registry.register(
+            "ensemble_archive_verified_timestamp_seconds",
+            "When a backup last proved the archive at this level or a higher one",
+            proofs.verified.clone(),
+        );
+        proofs
+    }
+
+    /// What is known of an ensemble's archive now.
+    pub fn said(&self, namespace: &str, name: &str, proofs: &[EndedBackup]) {
+        for level in ProofLevel::ALL {
+            let of = of_level(namespace, name, level.as_str());
+            let reached = proofs.iter().filter(|proof| proof.level.is_some_and(|reached| reached >= level));
+            match reached.map(|proof| proof.ended.0.as_second()).max() {
+                Some(last) => drop(self.verified.get_or_create(&of).set(last)),
+                None => drop(self.verified.remove(&of)),
+            }
+        }
+    }
+}
+
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -113,6 +145,32 @@ mod tests {
         assert!(text(&registry).contains("lag_seconds{namespace=\"ns\",name=\"zk\"} 70\n"), "{}", text(&registry));
         assert!(text(&registry).contains(r#"archive_last_zxid{namespace="ns",name="zk"} 4294967305"#));
         archives.said("ns", "zk", std::iter::empty());
+        assert!(!text(&registry).contains(r#"name="zk""#));
+    }
+
+    #[test]
+    fn a_backup_proves_its_level_and_those_below_it_and_what_was_never_proved_has_no_line() {
+        let mut registry = Registry::with_prefix("menagerie");
+        let proofs = Proofs::registered(&mut registry);
+        let proof = |seconds: i64, level: Option<ProofLevel>| EndedBackup {
+            name: "b".to_owned(),
+            ended: crate::api::Time(jiff::Timestamp::from_second(seconds).unwrap()),
+            zxid: None,
+            level,
+            reason: None,
+            message: String::new(),
+        };
+        let line = |level: &str| {
+            let start = "menagerie_ensemble_archive_verified_timestamp_seconds{namespace=\"ns\",name=\"zk\",level=";
+            format!("{start}\"{level}\"}}")
+        };
+        proofs.said("ns", "zk", &[proof(60, Some(ProofLevel::Log)), proof(90, None)]);
+        assert!(text(&registry).contains(&format!("{} 60\n", line("Log"))), "{}", text(&registry));
+        assert!(!text(&registry).contains(&line("Replay")));
+        proofs.said("ns", "zk", &[proof(60, Some(ProofLevel::Log)), proof(70, Some(ProofLevel::Replay))]);
+        assert!(text(&registry).contains(&format!("{} 70\n", line("Log"))), "{}", text(&registry));
+        assert!(text(&registry).contains(&format!("{} 70\n", line("Replay"))), "{}", text(&registry));
+        proofs.said("ns", "zk", &[]);
         assert!(!text(&registry).contains(r#"name="zk""#));
     }
 

@@ -22,6 +22,7 @@ use kube::core::DynamicObject;
 use kube::runtime::controller::Action;
 use tracing::{Span, debug, info_span};
 
+use super::backup::ended::Ended;
 use super::kit::Kit;
 use super::kit::holds::Holds;
 use super::kit::managed::Managed;
@@ -39,7 +40,7 @@ use crate::model::{Fact, Names};
 use crate::plan::{ConditionStatus, Step, plan, refused};
 use act::{ActError, Acted, act, came_to_nothing, in_vain};
 use memory::Memory;
-use metrics::{Archives, Voters};
+use metrics::{Archives, Proofs, Voters};
 use observe::observe;
 use report::{announce, record};
 
@@ -60,10 +61,14 @@ pub struct Context {
     pub voters: Voters,
     /// The archives, as metrics.
     pub archives: Archives,
+    /// How well they are proved, as metrics.
+    pub proofs: Proofs,
     /// What is remembered of each.
     pub memories: Memories<Memory>,
     /// Which of them are being restored.
     pub holds: Arc<Holds>,
+    /// Which of their backups have ended.
+    pub ended: Arc<Ended>,
 }
 
 impl Context {
@@ -111,6 +116,7 @@ impl Managed for Context {
         self.memories.forget(namespace, name);
         self.voters.forget(namespace, name);
         self.archives.said(namespace, name, std::iter::empty());
+        self.proofs.said(namespace, name, &[]);
     }
 
     fn undecodable(&self, namespace: &str, name: &str, object: &DynamicObject) {
@@ -135,6 +141,7 @@ async fn pass(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<Action,
         Fact::Unknown(_) => None,
     });
     context.archives.said(namespace, name, says);
+    context.proofs.said(namespace, name, plan.status.backups.as_ref().map_or(&[][..], |known| &known.proofs));
     let outcome = act(context, &seen, &plan.step).await;
     if matches!(outcome, Ok(Acted::Whole)) {
         plan.carried_out();

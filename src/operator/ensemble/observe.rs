@@ -52,6 +52,11 @@ pub async fn observe(context: &Context, ensemble: &ZooKeeperEnsemble) -> Result<
         password: PasswordFacts::default(),
         hindrances: hindrances.clone(),
         restoring: context.holds.of(&names.namespace, &names.ensemble),
+        backups: context.ended.of(
+            &names.namespace,
+            &names.ensemble,
+            ensemble.metadata.creation_timestamp.as_ref().map(|created| created.0),
+        ),
         names: names.clone(),
     };
     if let Some(set) = seen.set(Pool::Voters) {

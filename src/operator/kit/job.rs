@@ -59,6 +59,16 @@ impl JobFacts {
     }
 }
 
+impl JobFacts {
+    /// Whether its last pod read what an archive holds, and found it not to be whole.
+    pub fn not_proved(&self) -> bool {
+        let Self::Ours(job) = self else { return false };
+        // One that was stopped for its time may have had a pod that came further.
+        let ended = matches!(&job.outcome, Outcome::Failed { reason, .. } if reason != "DeadlineExceeded");
+        ended && job.pod.as_ref().and_then(|pod| pod.report.as_ref()).is_some_and(|report| report.not_proved)
+    }
+}
+
 /// How a Job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -30,6 +30,19 @@ pub fn of(namespace: &str, name: &str) -> Of {
     Of { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
+/// An object, and what of it is meant: a word of a closed set.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OfLevel {
+    namespace: String,
+    name: String,
+    level: &'static str,
+}
+
+/// The labels of a level of an object.
+pub fn of_level(namespace: &str, name: &str, level: &'static str) -> OfLevel {
+    OfLevel { namespace: namespace.to_owned(), name: name.to_owned(), level }
+}
+
 /// Counts passes, and managed namespaces.
 pub struct Metrics {
     passes: Family<Word, Counter>,

@@ -50,6 +50,8 @@ pub struct BackupPoint {
     pub archive: Option<String>,
     /// The point.
     pub zxid: Option<String>,
+    /// The hash that its tree has.
+    pub tree_hash: Option<String>,
     /// Whether it is of now, and was created after the restore: it has what the restore was to bring back the loss of.
     pub younger: bool,
 }

@@ -65,9 +65,11 @@ async fn backup(client: &Client, namespace: &str, restore: &ZooKeeperRestore) ->
         Fresh::Whole(backup) => {
             let made = [&backup.metadata, &restore.metadata].map(|metadata| metadata.creation_timestamp.as_ref());
             let younger = backup.spec.at.is_none() && made[0] > made[1];
-            let BackupStatus { phase, conditions, identity, archive, zxid, .. } = backup.status.unwrap_or_default();
+            let BackupStatus { phase, conditions, identity, archive, zxid, tree_hash, .. } =
+                backup.status.unwrap_or_default();
             let message = conditions.into_iter().next().map(|condition| condition.message).unwrap_or_default();
-            Some(BackupPoint { phase: phase.unwrap_or_default(), message, identity, archive, zxid, younger })
+            let phase = phase.unwrap_or_default();
+            Some(BackupPoint { phase, message, identity, archive, zxid, tree_hash, younger })
         }
     })
 }

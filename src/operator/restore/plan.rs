@@ -8,6 +8,7 @@
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::model::parent::is_hash;
 use crate::model::store::ONE;
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::kit::step::Step;
@@ -256,6 +257,8 @@ impl Archive<'_> {
             spec: &seen.spec,
             names: &seen.names,
             at,
+            // Others may write a status.
+            tree_hash: seen.backup.as_ref().and_then(|backup| backup.tree_hash.as_deref()).filter(|hash| is_hash(hash)),
             place: &self.place,
             mounts: &self.mounts,
             identity: &self.identity,
@@ -286,7 +289,7 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
         );
         return Err(Obstacle("BackupYounger", text));
     }
-    let BackupPoint { phase, message, identity, archive: place, zxid, younger: _ } = backup;
+    let BackupPoint { phase, message, identity, archive: place, zxid, tree_hash: _, younger: _ } = backup;
     match (phase, zxid) {
         (BackupPhase::Failed, _) => {
             Err(Obstacle("BackupFailed", format!("ZooKeeperBackup {name} has failed: {message}")))

@@ -265,8 +265,8 @@ impl Tree {
         }
     }
 
-    /// All znodes that are connected to the root: a server cannot reach others, and does not write them.
-    fn rooted(&self) -> Vec<(&[u8], &Znode)> {
+    /// All znodes that are connected to the root, in the order of a walk: a server cannot reach others, and does not write them.
+    pub fn rooted(&self) -> Vec<(&[u8], &Znode)> {
         let mut stack: Vec<&[u8]> = Vec::new();
         let walk = self.walk(b"");
         walk.into_iter()

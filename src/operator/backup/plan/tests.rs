@@ -11,6 +11,7 @@ use crate::model::report::Report;
 use crate::operator::kit::job::PodFacts;
 use crate::operator::subject::EnsembleFacts;
 use crate::plan::Target;
+use crate::render::trial::TrialServer;
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -46,6 +47,7 @@ fn seen(spec: Value) -> Seen {
             account: "zk".to_owned(),
             pull_secrets: Vec::new(),
             members: 3,
+            server: None,
         }),
         job: None,
         refused: None,
@@ -66,7 +68,8 @@ fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
 
 fn proved() -> Report {
     let time = Some("2026-11-21T02:59:58Z".to_owned());
-    let backup = BackupReport { zxid: "0x10000002a".to_owned(), time, znodes: 40, digests: 7 };
+    let backup =
+        BackupReport { zxid: "0x10000002a".to_owned(), time, znodes: 40, digests: 7, ..BackupReport::default() };
     Report { backup: Some(backup), ..Report::default() }
 }
 
@@ -200,6 +203,63 @@ fn a_job_that_is_gone_or_whose_report_is_gone_is_made_again_a_few_times() {
         seen = later(&seen, "2026-11-21T03:00:10Z", None);
     }
     assert_eq!(said(&plan(&seen)).1, "ReportLost");
+}
+
+#[test]
+fn a_job_that_read_the_archive_and_found_it_not_whole_is_told_from_one_that_could_not_read_it() {
+    let report = |not_proved| Report { not_proved, ..Report::of_error("a digest differs") };
+    let ended = |reason: &str, report| {
+        let failed = Outcome::Failed { reason: reason.to_owned(), message: "exit code".to_owned() };
+        let seen = Seen { job: Some(job(failed, Some(report))), ..seen(json!({})) };
+        said(&plan(&seen)).1
+    };
+    assert_eq!(ended("BackoffLimitExceeded", report(true)), "NotProved");
+    assert_eq!(ended("BackoffLimitExceeded", report(false)), "BackupFailed");
+    assert_eq!(ended("DeadlineExceeded", report(true)), "BackupFailed", "another try may have come further");
+}
+
+#[test]
+fn the_level_that_was_reached_is_said() {
+    let mut report = proved();
+    let level =
+        |report| plan(&Seen { job: Some(job(Outcome::Complete, Some(report))), ..seen(json!({})) }).status.verified;
+    assert_eq!(level(report.clone()).unwrap().level, ProofLevel::Replay);
+    let backup = report.backup.as_mut().unwrap();
+    backup.second = Some("from base 0x5 by the log of 1.a alone".to_owned());
+    assert_eq!(level(report.clone()).unwrap().level, ProofLevel::TwoWays);
+    report.backup.as_mut().unwrap().server = Some("3.9.5".to_owned());
+    assert_eq!(level(report.clone()).unwrap().level, ProofLevel::Server);
+    report.backup.as_mut().unwrap().digests = 0;
+    assert_eq!(level(report).unwrap().level, ProofLevel::Log, "no tree was compared with what servers had");
+}
+
+#[test]
+fn how_well_it_is_to_be_proved_is_passed_on_and_what_came_of_it_is_said() {
+    let mut seen = later(&seen(json!({"level": "TwoWays"})), "2026-11-21T03:00:06Z", None);
+    let Step::Create(rendered) = plan(&seen).step else { panic!() };
+    let args = rendered.json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(args.contains(r#""--level=TwoWays""#), "{args}");
+    let mut report = proved();
+    let backup = report.backup.as_mut().unwrap();
+    (backup.tree_hash, backup.no_second) = (Some("0a".repeat(32)), Some("there is no other base".to_owned()));
+    seen.job = Some(job(Outcome::Complete, Some(report)));
+    let decision = plan(&seen);
+    let message = said(&decision).2;
+    assert!(message.contains("7 digests; not built a second time: there is no other base; kept until"), "{message}");
+    assert_eq!(decision.status.tree_hash, Some("0a".repeat(32)));
+}
+
+#[test]
+fn a_server_starts_beside_the_job_where_that_is_wanted_and_nowhere_else() {
+    for (level, beside) in [(json!(null), false), (json!("TwoWays"), false), (json!("Server"), true)] {
+        let mut seen = later(&seen(json!({"level": level})), "2026-11-21T03:00:06Z", None);
+        seen.ensemble.as_mut().unwrap().server =
+            Some(TrialServer { image: "zookeeper:3.9.5".to_owned(), ..TrialServer::default() });
+        let Step::Create(rendered) = plan(&seen).step else { panic!() };
+        let pod = &rendered.json["spec"]["template"]["spec"];
+        assert_eq!(pod["initContainers"][0]["image"] == "zookeeper:3.9.5", beside, "{pod}");
+        assert_eq!(pod["containers"][0]["args"].to_string().contains("--trial=/trial"), beside, "{pod}");
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn seen(spec: serde_json::Value) -> Seen {
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],
             members: 3,
+            server: None,
         }),
         backup: None,
         other: None,
@@ -200,6 +201,7 @@ fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
         identity: Some("one".to_owned()),
         archive: Some("s3://backups".to_owned()),
         zxid: None,
+        tree_hash: None,
         younger: false,
     };
     seen.backup = Some(backup.clone());
@@ -209,7 +211,12 @@ fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
     backup = BackupPoint { phase: BackupPhase::Completed, zxid: Some("0x10000002a".to_owned()), ..backup };
     seen.backup = Some(backup.clone());
     let args = created(&plan(&seen)).json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
-    assert!(args.contains("--at=0x10000002a"), "{args}");
+    assert!(args.contains("--at=0x10000002a") && !args.contains("--tree-hash"), "{args}");
+    for (hash, given) in [("0a".repeat(32), true), ("$(MENAGERIE_SUPER_PASSWORD)".to_owned(), false)] {
+        seen.backup = Some(BackupPoint { tree_hash: Some(hash.clone()), ..backup.clone() });
+        let args = created(&plan(&seen)).json["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+        assert_eq!(args.contains(&format!("--tree-hash={hash}")), given, "{args}");
+    }
     for wrong in [
         BackupPoint { identity: Some("two".to_owned()), ..backup.clone() },
         BackupPoint { archive: Some("s3://others".to_owned()), ..backup.clone() },

@@ -1,0 +1,55 @@
+//! A backup that has ended, as it is known to the ensemble that it names.
+
+use super::words::{QUOTE, cut};
+use crate::api::{BackupPhase, BackupStatus, EndedBackup};
+
+/// The reason of a backup that failed because of what its archive holds, and not because that could not be read.
+pub const NOT_PROVED: &str = "NotProved";
+
+/// A backup that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupEnd {
+    /// The ensemble that it was of; `None` if it failed before that was known.
+    pub identity: Option<String>,
+    /// The archive.
+    pub archive: Option<String>,
+    /// What is said of it.
+    pub said: EndedBackup,
+}
+
+impl BackupEnd {
+    /// That of a backup, once it has ended.
+    pub fn of(name: &str, status: &BackupStatus) -> Option<Self> {
+        let completed = match status.phase? {
+            BackupPhase::Completed => true,
+            BackupPhase::Failed => false,
+            BackupPhase::Pending | BackupPhase::Running => return None,
+        };
+        let condition = status.conditions.iter().find(|condition| condition.type_ == "Completed");
+        let text = |text: &String| cut(text, QUOTE);
+        Some(Self {
+            identity: status.identity.clone(),
+            archive: status.archive.clone(),
+            said: EndedBackup {
+                name: name.to_owned(),
+                ended: status.ended.clone()?,
+                zxid: status.zxid.as_ref().map(text),
+                level: status.verified.as_ref().filter(|_| completed).map(|verified| verified.level),
+                reason: condition.filter(|_| !completed).map(|condition| text(&condition.reason)),
+                message: condition.map(|condition| text(&condition.message)).unwrap_or_default(),
+            },
+        })
+    }
+}
+
+impl EndedBackup {
+    /// Whether its Job looked at what the archive holds, and found it whole or not.
+    pub fn tells(&self) -> bool {
+        self.level.is_some() || self.reason.as_deref() == Some(NOT_PROVED)
+    }
+
+    /// When it ended. Two that ended within a second are told apart by their names.
+    pub fn order(&self) -> (i64, &str) {
+        (self.ended.0.as_second(), &self.name)
+    }
+}
