@@ -30,7 +30,7 @@ use crate::archive::retention::Pin;
 use crate::archive::segment::Hash;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::tree::{Built, Second, second_tree, tree_at};
-use crate::archive::tree_hash::tree_hash;
+use crate::archive::tree_hash::{is_config, is_statistics, tree_hash};
 use crate::archive::{bases, chains, tree};
 use crate::model::address;
 use crate::model::names::is_name;
@@ -115,10 +115,7 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
     match prove(options, &store, zxid, &work).await {
         Ok(proved) => Ok(Report { backup: Some(proved), ..Report::default() }),
         Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
-        Err(Ended::NotProved { why, again: false }) => {
-            let why = format!("{why}{}", taken_back(&store, options).await);
-            Err(Ended::NotProved { why, again: false })
-        }
+        // What is in doubt stays: somebody may want to look at it.
         Err(ended) => Err(ended),
     }
 }
@@ -128,18 +125,19 @@ async fn prove(options: &Options, store: &Store, zxid: Zxid, work: &Work) -> Res
     let (identity, point) = (&options.archive.identity, Point::Zxid(zxid));
     let Built { mut tree, time, checked, base, .. } = build(options, store, point, work).await?;
     stays(store, identity, base.as_ref()).await?;
+    let hash = tree_hash(&tree);
     let mut proved = BackupReport {
         zxid: format!("{zxid:#}"),
         time: time.map(iso_text),
         znodes: i64::try_from(tree.len()).unwrap_or(i64::MAX),
         digests: i64::try_from(checked).unwrap_or(i64::MAX),
-        tree_hash: Some(tree_hash(&tree).text().to_owned()),
+        tree_hash: Some(hash.text().to_owned()),
         ..BackupReport::default()
     };
     info!(znodes = proved.znodes, digests = proved.digests, hash = proved.tree_hash, "the tree is built");
     if options.level >= WantedLevel::TwoWays {
         // One tree is in memory at a time.
-        let first = First { hash: tree_hash(&tree), sums: Sums::of(&tree), base };
+        let first = First { hash, sums: Sums::of(&tree), base };
         if options.level >= WantedLevel::Server {
             proved.server = Some(trial::starts(&options.trial, &mut tree).await?);
         }
@@ -193,8 +191,10 @@ async fn second(
 /// The first znodes that are not the same in both trees.
 fn differing(mut first: Sums, mut second: Tree) -> String {
     first.sift(&mut second);
-    let paths: Vec<String> =
-        second.walk(b"").into_iter().take(NAMED).map(|(path, _)| Text(shown(path)).to_string()).collect();
+    // Each server has those of its own.
+    let ours = |path: &[u8]| !is_config(path) && !is_statistics(path);
+    let left = second.walk(b"").into_iter().map(|(path, _)| path).filter(|path| ours(path));
+    let paths: Vec<String> = left.take(NAMED).map(|path| Text(shown(path)).to_string()).collect();
     if paths.is_empty() {
         "a znode or a session is missing in the second".to_owned()
     } else {
