@@ -1,6 +1,6 @@
 //! Selective restore into a running ensemble: what was at a point, what is there now, what to do about it, and doing it.
 //!
-//! - [`scope`], [`wanted`], [`undo`], [`live`], [`quota`], [`plan`], [`operation`], [`moved`] and [`plan_file`] are pure.
+//! - [`scope`], [`wanted`], [`undo`], [`live`], [`quota`], `counters`, [`plan`], [`operation`], [`moved`], [`plan_hash`] and [`plan_file`] are pure.
 //! - [`reader`] reads the ensemble, [`apply`] changes it, both through [`znodes`], which `zk` implements.
 //!
 //! Invariants:
@@ -12,6 +12,7 @@ pub mod acl;
 pub mod apply;
 pub(crate) mod arguments;
 pub mod command;
+mod counters;
 pub mod hash;
 pub mod live;
 pub mod moved;
@@ -19,6 +20,7 @@ pub mod operation;
 pub mod options;
 pub mod plan;
 pub mod plan_file;
+pub mod plan_hash;
 pub mod quota;
 pub mod reader;
 pub mod reason;

@@ -11,21 +11,17 @@ use serde::{Deserialize, Serialize};
 use zookeeper_files::ids::Zxid;
 
 use crate::restore::acl::{ADMIN, Acl, CREATE, DELETE, READ, WRITE};
-use crate::restore::hash::{Digest, Sum};
+use crate::restore::counters::{Asked, Counters, counters};
+use crate::restore::hash::Digest;
 use crate::restore::live::{Live, LiveZnode, Parent};
-use crate::restore::operation::{Kind, Operation, Turn, sum_acl};
-use crate::restore::options::{Access, Existing, Lineage, Options, OptionsError};
+use crate::restore::operation::{Kind, Operation, Turn};
+use crate::restore::options::{Access, Existing, Options, OptionsError};
+use crate::restore::plan_hash::hash;
 use crate::restore::quota;
 use crate::restore::reason::{Note, Reason, Skipped};
 use crate::restore::scope::parent;
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Wanted, WantedZnode};
-
-/// So many sequence counters are told one by one: of a tree of queues, more is read by nobody.
-const MOST_COUNTERS: usize = 1000;
-
-/// So far all counters together are raised. Each number costs a create and a delete: these are some 20 MB of each server's log.
-const MOST_RAISED: i64 = 100_000;
 
 /// How much of what.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -385,7 +381,7 @@ impl<'a> Planner<'a> {
                 created.push((path.clone(), *kind));
             }
         }
-        let (mut notes, mut raised, mut may_be_raised) = (Vec::new(), Vec::new(), MOST_RAISED);
+        let mut notes = Vec::new();
         for (path, kind) in created {
             match kind {
                 Kind::Ttl(_) => notes.push(Note::Ttl { path }),
@@ -393,25 +389,13 @@ impl<'a> Planner<'a> {
                 _ => {}
             }
         }
-        for (path, znode) in &self.wanted.znodes {
-            let here = matches!(self.standing.get(path.as_str()), Some(Standing::Plain | Standing::Closed(_)));
-            let now = self.live.znodes.get(path).map_or(0, |now| now.counter);
-            let will_be = now + born.get(path.as_str()).copied().unwrap_or(0);
-            if !here || will_be >= znode.counter {
-                continue;
-            }
-            let lacks = znode.counter - will_be;
-            if lacks <= may_be_raised && self.may_raise(path, znode, born.contains_key(path.as_str())) {
-                may_be_raised -= lacks;
-                raised.push(Operation::Raise { path: path.clone(), to: znode.counter });
-            } else {
-                self.counts.counters += 1;
-                if self.counts.counters <= MOST_COUNTERS {
-                    notes.push(Note::Counter { path: path.clone(), was: znode.counter, will_be });
-                }
-            }
-        }
-        drop(born);
+        let asked = Asked { wanted: self.wanted, live: self.live, born: &born };
+        let stands = |path: &str| matches!(self.standing.get(path), Some(Standing::Plain | Standing::Closed(_)));
+        let may_raise =
+            |acl: &Acl| self.options.raise_counters && self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none();
+        let Counters { mut raised, lower, told } = counters(&asked, stands, may_raise);
+        self.counts.counters = lower;
+        notes.extend(told);
         self.operations.append(&mut raised);
         let quotas = quota::told(&self.operations, self.wanted, self.live);
         self.counts.quotas = quotas.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
@@ -420,16 +404,6 @@ impl<'a> Planner<'a> {
             notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
         }
         self.notes.append(&mut notes);
-    }
-
-    /// Counters rise with each child that is created, and with nothing else: one comes and goes for each number. A container
-    /// that is empty after that would be deleted.
-    fn may_raise(&self, path: &str, znode: &WantedZnode, has_born: bool) -> bool {
-        let now = self.live.znodes.get(path);
-        let empties = znode.kind == Kind::Container && !has_born && now.is_none_or(|now| now.children == 0);
-        let acl = now.map(|now| &now.acl).or(znode.acl.as_ref());
-        let allowed = acl.is_some_and(|acl| self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none());
-        self.options.raise_counters && !empties && allowed
     }
 
     fn finish(mut self) -> Plan {
@@ -447,59 +421,4 @@ impl<'a> Planner<'a> {
         let hash = hash(self.wanted, &self.options, &self.operations);
         Plan { hash, counts, operations: self.operations, skipped: self.skipped, notes: self.notes }
     }
-}
-
-/// The hash of what is wanted, what will be done, and why. What is only told is not in it: a counter goes on while others write.
-pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Digest {
-    let mut sum = Sum::default();
-    sum.text("menagerie restore plan 4").zxid(wanted.zxid);
-    for top in [wanted.scope.sources(), &wanted.scope.targets()] {
-        sum.count(top.len());
-        for top in top {
-            sum.text(&top.path).number(top.subtree.into());
-        }
-    }
-    let (kind, than) = match options.existing {
-        Existing::Keep => ("keep", 0),
-        Existing::KeepNewer { than } => ("keep newer", than.0),
-        Existing::Overwrite => ("overwrite", 0),
-        Existing::Undo { of } => ("undo", of.0),
-    };
-    sum.text(kind).number(than.cast_signed()).number(options.delete_extra.into());
-    sum.text(match options.lineage {
-        Lineage::Same => "same",
-        Lineage::Other => "other",
-        Lineage::Unknown => "unknown",
-    });
-    sum.text(match options.access {
-        Access::Super => "super",
-        Access::Anyone => "anyone",
-    });
-    if options.raise_counters {
-        sum.text("raise counters");
-    }
-    sum.count(wanted.znodes.len());
-    for (path, WantedZnode { kind, data, acl, czxid, ctime, counter }) in &wanted.znodes {
-        sum.text(path).digest(Digest::of(data)).zxid(*czxid).number(*ctime).number(*counter);
-        kind.sum(&mut sum);
-        sum.number(acl.is_some().into());
-        if let Some(acl) = acl {
-            sum_acl(acl, &mut sum);
-        }
-    }
-    if !wanted.left.is_empty() {
-        sum.count(wanted.left.len());
-    }
-    for (path, left) in &wanted.left {
-        sum.text(path);
-        match left {
-            Left::Gone => _ = sum.text("gone"),
-            Left::There(znode) => znode.sum(sum.text("there")),
-        }
-    }
-    sum.count(operations.len());
-    for operation in operations {
-        operation.sum(&mut sum);
-    }
-    sum.finish()
 }

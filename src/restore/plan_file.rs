@@ -8,7 +8,8 @@ use thiserror::Error;
 use crate::restore::hash::Digest;
 use crate::restore::operation::{Kind, Operation};
 use crate::restore::options::{Existing, Options, OptionsError};
-use crate::restore::plan::{Plan, hash};
+use crate::restore::plan::Plan;
+use crate::restore::plan_hash::hash;
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Limits, Wanted};
 

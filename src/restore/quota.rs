@@ -105,10 +105,10 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
 
 fn over((path, quota, need): (&str, &Quota, &Need)) -> Vec<Note> {
     let created = need.created + i64::from(need.raised);
-    let znodes = (created > 0).then_some((quota.znodes - need.deleted + created, quota.most_znodes));
+    let znodes = (created > 0).then_some((quota.znodes.saturating_add(created - need.deleted), quota.most_znodes));
     // Shorter data is refused as well, where there is still too much after it.
     let grown = Some(need.more_bytes).filter(|more| *more > 0).or(need.fewer_bytes);
-    let bytes = grown.map(|more| (quota.bytes - need.deleted_bytes + more, quota.most_bytes));
+    let bytes = grown.map(|more| (quota.bytes.saturating_add(more - need.deleted_bytes), quota.most_bytes));
     let both = [(Measure::Znodes, znodes), (Measure::Bytes, bytes)].into_iter();
     let over = both.filter_map(|(measure, needed)| {
         let (needs, allows) = needed?;

@@ -196,7 +196,7 @@ pub fn undone(
     if tops.is_empty() {
         return Err(UndoError::NotRestored(zxid));
     }
-    let mut gathered = Gathered::begin(Zxid(zxid.0 - 1), Scope::new(tops, None)?, limits);
+    let mut gathered = Gathered::begin(Zxid(zxid.0.saturating_sub(1)), Scope::new(tops, None)?, limits);
     for (path, old, new) in changed {
         let Some(path) = gathered.name(path) else { continue };
         gathered.wanted.left.insert(path.to_owned(), new.map_or(Left::Gone, |node| Left::There(LeftZnode::of(node))));

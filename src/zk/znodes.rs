@@ -118,7 +118,7 @@ impl Session {
         let child = format!("{}/{PASSING}", if path == "/" { "" } else { path });
         let acls = CreateMode::Persistent.with_acls(Acls::anyone_all());
         let most = (RAISED_BYTES / (2 * child.len() + PAIR_BYTES)).clamp(1, RAISED);
-        let mut left = usize::try_from(to - counter(&stat)).unwrap_or_default();
+        let mut left = usize::try_from(to.saturating_sub(counter(&stat))).unwrap_or_default();
         while left > 0 {
             let pairs = left.min(most);
             let mut multi = client.new_multi_writer();

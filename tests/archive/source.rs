@@ -183,6 +183,18 @@ async fn a_transaction_of_an_archive_is_undone_and_one_that_it_does_not_have_is_
     ] {
         let told = plan(zxid);
         assert!(told.contains(words), "{zxid}: {told}");
+        // The Job of a ZooKeeperRestore says the same, and is not tried again.
+        let (scratch, report) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let output = Command::new(env!("CARGO_BIN_EXE_menagerie"))
+            .args(["job", "--report", report.path().to_str().unwrap(), "restore-plan", "--archive", &target])
+            .args(["--identity", IDENTITY, "--restore", "uid", "--undo", zxid, "--same-ensemble"])
+            .args(["--server", "127.0.0.1:1", "--scratch", scratch.path().to_str().unwrap()])
+            .env("MENAGERIE_SUPER_PASSWORD", "secret")
+            .output()
+            .unwrap();
+        let told = fs::read_to_string(report.path()).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(words), "{zxid}: {told}");
     }
 }
 

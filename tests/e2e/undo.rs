@@ -51,7 +51,7 @@ async fn a_mistaken_multi_is_undone_but_for_what_others_have_changed_since() {
             (json!({"paths": ["/app"]}), "do not go with it"),
             (json!({"existing": "Overwrite"}), "do not go with it"),
             (json!({"dryRun": false}), "dryRun: false needs approvedPlan"),
-            (json!({"undo": "17"}), "undo must be a zxid"),
+            (json!({"undo": "0xyz"}), "undo must be a zxid"),
         ] {
             let told = refused(more.clone());
             assert!(told.contains(words), "{more}: {told}");

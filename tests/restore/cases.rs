@@ -399,7 +399,7 @@ fn a_plan_raises_no_counter_that_nobody_asked_for_and_none_further_than_it_was()
         let options = Options { raise_counters, ..Options::default() };
         let mut plan = plan(&wanted, &live, &options).unwrap();
         plan.operations = vec![Operation::Raise { path: "/app".to_owned(), to }];
-        plan.hash = menagerie::restore::plan::hash(&wanted, &options, &plan.operations);
+        plan.hash = menagerie::restore::plan_hash::hash(&wanted, &options, &plan.operations);
         let file = PlanFile::of(wanted.clone(), options, plan);
         let read = PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default());
         assert_eq!(read.is_ok(), fits, "{read:?}");
@@ -541,7 +541,7 @@ fn a_plan_sets_no_acl_but_the_wanted_one() {
                     *list = acl("world", "anyone", 3);
                 }
             }
-            plan.hash = menagerie::restore::plan::hash(&wanted, &options, &plan.operations);
+            plan.hash = menagerie::restore::plan_hash::hash(&wanted, &options, &plan.operations);
             let file = PlanFile::of(wanted.clone(), options, plan.clone());
             let read = PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default());
             assert_eq!(matches!(read, Err(PlanFileError::Changed(_))), changed, "{read:?}");

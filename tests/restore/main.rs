@@ -6,4 +6,6 @@ mod applying;
 mod cases;
 mod laws;
 mod model;
+mod server;
 mod undo;
+mod undo_laws;
