@@ -414,20 +414,22 @@ impl From<crate::archive::store::StoreError> for CommandError {
 }
 
 /// What may be wrong with the environment. Without keys in it, the library asks the machine that it takes itself to run on.
-fn hint(kind: StoreErrorKind, environment: &Environment) -> &'static str {
-    match kind {
-        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if !environment.keyed => {
-            environment.unset
+fn hint(kind: StoreErrorKind, environment: &Environment) -> String {
+    let Environment { keyed, unset, denied, missing } = environment;
+    let hint = match kind {
+        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if keyed.is_empty() => {
+            unset
         }
-        StoreErrorKind::Denied => environment.denied,
-        StoreErrorKind::Missing | StoreErrorKind::NoBucket => environment.missing,
+        StoreErrorKind::Denied => denied,
+        StoreErrorKind::Missing | StoreErrorKind::NoBucket => missing,
+        StoreErrorKind::NoCredentials => ". It comes from NAME of the environment",
         StoreErrorKind::NotImplemented
-        | StoreErrorKind::NoCredentials
         | StoreErrorKind::TooLarge
         | StoreErrorKind::NoCa
         | StoreErrorKind::NoAddress
         | StoreErrorKind::Unavailable => "",
-    }
+    };
+    hint.replace("NAME", keyed)
 }
 
 impl From<ShipError> for CommandError {
@@ -445,7 +447,7 @@ mod tests {
 
     #[test]
     fn who_has_set_no_keys_for_s3_is_told_which_variables_there_are() {
-        let unset = |words: &str| Environment { keyed: false, ..access::environment(words) };
+        let unset = |words: &str| Environment { keyed: "", ..access::environment(words) };
         for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Denied] {
             let told = hint(kind, &unset("cannot list s3://b"));
             for name in
@@ -454,9 +456,15 @@ mod tests {
                 assert!(told.contains(name), "{name}: {told}");
             }
             assert!(hint(kind, &unset("cannot list gs://b")).contains("GOOGLE_SERVICE_ACCOUNT"));
-            assert!(!hint(kind, &unset("cannot list file:///b")).contains("AWS_REGION"), "a folder needs none");
+            assert!(
+                !hint(kind, &access::environment("cannot list file:///b")).contains("AWS_REGION"),
+                "a folder needs none"
+            );
         }
-        let keyed = Environment { keyed: true, ..access::environment("s3://b") };
+        let keyed = Environment { keyed: "AWS_ACCESS_KEY_ID", ..access::environment("s3://b") };
         assert_eq!(hint(StoreErrorKind::Unavailable, &keyed), "", "the store's own words say it");
+        let keyed = Environment { keyed: "AZURE_STORAGE_SAS_TOKEN", ..access::environment("az://a/b") };
+        assert!(hint(StoreErrorKind::Denied, &keyed).contains("Is AZURE_STORAGE_SAS_TOKEN right"));
+        assert!(hint(StoreErrorKind::NoCredentials, &keyed).contains("AZURE_STORAGE_SAS_TOKEN of the environment"));
     }
 }
