@@ -12,18 +12,19 @@ use tokio::runtime;
 use crate::archive::about::{About, called};
 use crate::archive::access::{self, Environment};
 use crate::archive::base_command;
-use crate::archive::chain_check::{Check, Place, ends};
+use crate::archive::chain_check::{Check, Kept, Place, ends};
 use crate::archive::chains;
 use crate::archive::key::is_identity;
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
+use crate::archive::pins::{self, NamedPin, PinError};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
 use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::target::Target;
 use crate::cli::{CommandError, Exit, Output, Printer, finish, print_message};
+use crate::model::names::is_name;
 use crate::view::time::iso_text;
 use zookeeper_files::atomic::Part;
-use zookeeper_files::ids::Zxid;
 
 /// List, verify and fetch archives.
 ///
@@ -79,8 +80,9 @@ pub(super) struct ArchiveOptions {
     /// The archive: `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`
     #[arg(value_name = "ARCHIVE")]
     pub(super) target: Target,
-    /// Only the ensemble with this identity (`status.identity` of its `ZooKeeperEnsemble`)
-    #[arg(long, value_name = "IDENTITY", value_parser = identity)]
+    /// Only this ensemble: its identity (`status.identity` of its `ZooKeeperEnsemble`) or the beginning of it, its name, or
+    /// NAMESPACE/NAME
+    #[arg(long, value_name = "ENSEMBLE", value_parser = ensemble)]
     pub(super) identity: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
@@ -101,6 +103,58 @@ pub(crate) fn identity(text: &str) -> Result<String, String> {
     let known = is_identity(text);
     known.then(|| text.to_owned()).ok_or_else(|| "an identity has small letters, digits and '-'".to_owned())
 }
+
+/// Parses what an ensemble is asked for by: [`resolved`] finds it.
+pub(crate) fn ensemble(text: &str) -> Result<String, String> {
+    let known = text.split('/').count() <= 2 && text.split('/').all(is_name);
+    known.then(|| text.to_owned()).ok_or_else(|| {
+        "an ensemble is asked for by its identity, the beginning of that, its name, or NAMESPACE/NAME".to_owned()
+    })
+}
+
+/// The ensembles in an archive, or the one that is asked for.
+pub(super) async fn resolved(store: &Store, options: &ArchiveOptions) -> Result<Vec<String>, CommandError> {
+    let there = chains::identities(store).await?;
+    let Some(asked) = &options.identity else { return Ok(there) };
+    if there.contains(asked) {
+        return Ok(vec![asked.clone()]);
+    }
+    let mut found = Vec::new();
+    for identity in there {
+        let about = About::read(store, &identity).await?;
+        let called = about.is_some_and(|about| about.ensemble == *asked || about.to_string() == *asked);
+        if called || identity.starts_with(asked) {
+            found.push(identity);
+        }
+    }
+    if found.len() > 1 {
+        let text = format!(
+            "{}: {asked} may be {}; name one by its identity",
+            options.target,
+            introduced(store, &found).await?
+        );
+        return Err(CommandError::Usage(text));
+    }
+    Ok(found)
+}
+
+/// Ensembles, as people tell them apart: whose they are and when each was last heard of.
+async fn introduced(store: &Store, identities: &[impl AsRef<str>]) -> Result<String, CommandError> {
+    let mut all = Vec::new();
+    for identity in identities.iter().take(MOST_NAMED) {
+        let identity = identity.as_ref();
+        // Whose end cannot be read may still be the one that is meant.
+        let end = chains::end(store, identity, &mut |_| ()).await.ok().flatten();
+        let end = end.map(|(_, time)| format!(", up to {}", iso_text(time))).unwrap_or_default();
+        all.push(format!("{}{end}", called(store, identity).await?));
+    }
+    let more = identities.len().saturating_sub(MOST_NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Ok(format!("{}{more}", all.join("; ")))
+}
+
+/// So many ensembles or folders are named in a message.
+const MOST_NAMED: usize = 12;
 
 /// Runs the command and returns the exit code.
 pub fn main(options: Options) -> i32 {
@@ -123,10 +177,7 @@ fn run(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, C
 
 /// The chains that are asked for.
 async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, CommandError> {
-    let identities = match &options.identity {
-        Some(identity) => vec![identity.clone()],
-        None => chains::identities(store).await?,
-    };
+    let identities = resolved(store, options).await?;
     let mut places = Vec::new();
     for identity in identities {
         for chain in chains::chains(store, &identity).await? {
@@ -150,6 +201,23 @@ pub(super) async fn nothing(store: &Store, options: &ArchiveOptions) -> Result<C
         && let Some((archive, identity)) = target.trim_end_matches('/').rsplit_once('/')
     {
         text = format!("{text}: it is the folder of one ensemble; name {archive} --identity {identity}");
+        return Ok(CommandError::Usage(text));
+    }
+    let mut ensembles = Vec::new();
+    for identity in chains::identities(store).await? {
+        if !chains::chains(store, &identity).await?.is_empty() {
+            ensembles.push(identity);
+        }
+    }
+    if !ensembles.is_empty() {
+        text = format!("{text}: it has {}", introduced(store, &ensembles).await?);
+        return Ok(CommandError::Usage(text));
+    }
+    let folders = store.folders("").await?;
+    if !folders.is_empty() {
+        let named: Vec<String> = folders.iter().take(MOST_NAMED).map(|folder| format!("{folder}/")).collect();
+        let more = if folders.len() > MOST_NAMED { ", …" } else { "" };
+        text = format!("{text}; below it are folders: {}{more}", named.join(", "));
     }
     Ok(CommandError::Usage(text))
 }
@@ -258,9 +326,9 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let mut to = Printer::new();
     let mut exit = Exit::Sound;
     let places = places(&store, options).await?;
-    let names = base_names(&store, &places).await?;
+    let kept = kept(&store, &places).await?;
     for place in &places {
-        let line = verified(&store, place, &names).await?;
+        let line = verified(&store, place, &kept).await?;
         if !line.whole {
             exit = Exit::Damage;
         }
@@ -300,23 +368,34 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     Ok(exit)
 }
 
-/// For each ensemble the names of its bases that have a manifest.
-async fn base_names(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Vec<Zxid>>, CommandError> {
-    let mut names = BTreeMap::new();
-    for place in places {
-        if !names.contains_key(&place.identity) {
-            names.insert(place.identity.clone(), base_command::names(store, &place.identity).await?);
+/// For each ensemble what log is kept for.
+async fn kept(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Kept>, CommandError> {
+    let mut kept = BTreeMap::new();
+    for Place { identity, .. } in places {
+        if kept.contains_key(identity) {
+            continue;
         }
+        let bases = base_command::names(store, identity).await?;
+        let pins = match pins::all(store, identity).await {
+            Ok(pins) => pins.iter().map(NamedPin::pin).collect(),
+            Err(PinError::Store(error)) => return Err(error.into()),
+            // What it keeps is not known: what is missing for its sake is called lost.
+            Err(error) => {
+                print_message("note", &error.to_string());
+                Vec::new()
+            }
+        };
+        kept.insert(identity.clone(), Kept { bases, pins });
     }
-    Ok(names)
+    Ok(kept)
 }
 
 async fn verified<'a>(
     store: &Store,
     place: &'a Place,
-    names: &BTreeMap<String, Vec<Zxid>>,
+    kept: &BTreeMap<String, Kept>,
 ) -> Result<VerifiedLine<'a>, CommandError> {
-    let (mut check, mut transactions) = (Check::with(names.get(&place.identity)), 0);
+    let (mut check, mut transactions) = (Check::with(kept.get(&place.identity)), 0);
     for key in &place.segments {
         if let Some(segment) = check.next(store, place, key).await? {
             transactions += segment.facts.count;
@@ -351,11 +430,8 @@ pub(super) async fn several(
     options: &ArchiveOptions,
     identities: &[impl AsRef<str>],
 ) -> Result<String, CommandError> {
-    let mut all = Vec::new();
-    for identity in identities {
-        all.push(called(store, identity.as_ref()).await?);
-    }
-    Ok(format!("{} has more than one ensemble: {}; name one with --identity", options.target, all.join(", ")))
+    let all = introduced(store, identities).await?;
+    Ok(format!("{} has more than one ensemble: {all}; name one with --identity", options.target))
 }
 
 async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, CommandError> {
@@ -372,11 +448,11 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
     }
     let mut exit = Exit::Sound;
     let mut printer = Printer::new();
-    let names = base_names(&store, &places).await?;
+    let kept = kept(&store, &places).await?;
     for place in &places {
         let folder = to.join(place.chain.to_string());
         fs::create_dir(&folder)?;
-        let (mut check, mut count) = (Check::with(names.get(&place.identity)), 0);
+        let (mut check, mut count) = (Check::with(kept.get(&place.identity)), 0);
         for key in &place.segments {
             if let Some(segment) = check.next(&store, place, key).await? {
                 let mut file = Part::begin(&folder.join(format!("log.{}", key.first)), Some(0o600))?;
@@ -409,6 +485,8 @@ impl From<crate::archive::store::StoreError> for CommandError {
     fn from(error: crate::archive::store::StoreError) -> Self {
         let (kind, words) = (error.kind, error.to_string());
         let hint = hint(kind, &access::environment(&words));
+        // A store's own sentence may end as one.
+        let words = if hint.is_empty() { words.as_str() } else { words.trim_end_matches('.') };
         Self::Usage(format!("{words}{hint}"))
     }
 }

@@ -51,9 +51,10 @@ impl StoreError {
 /// Where the library looks for credentials when there are no others: the metadata address of the machine, which most machines have not.
 const METADATA: [&str; 4] =
     ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/v1/", "/metadata/identity/oauth2/token"];
-const NO_CREDENTIALS: &str = "there are no credentials, and the machine's metadata address was asked and gives none";
+const NO_CREDENTIALS: &str = "there are no credentials";
 /// What gives them to a pod.
-const FOR_PODS: &str = "set credentialsSecret, or give the pods' service account an identity that the store knows";
+const FOR_PODS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store knows";
+const ASKED: &str = "the metadata address of the machine was asked and gives none";
 
 /// What the library says where it asks for a token, and with which answers none is given: the account or its key is gone.
 const TOKEN: &str = "token request";
@@ -101,7 +102,7 @@ impl StoreError {
         let connection = refusal::of_connection(&why);
         let why = said(&why).or_else(in_list).or_else(|| asked(error)).unwrap_or(why);
         let why = match (kind, meaning.filter(|words| !words.is_empty()), connection) {
-            (StoreErrorKind::NoCredentials, ..) => format!("{NO_CREDENTIALS}: {why}"),
+            (StoreErrorKind::NoCredentials, ..) => format!("{NO_CREDENTIALS}; {ASKED}: {why}"),
             (_, Some(words), _) if why.starts_with(SAYS) => format!("{} ({words})", short(&why)),
             (_, Some(words), _) => format!("{words}: {why}"),
             (_, None, Some(words)) => format!("{words}: {why}"),
@@ -125,7 +126,9 @@ impl StoreError {
     /// The same, for those who look after pods.
     pub(super) fn of_pods(self) -> Self {
         match self.kind {
-            StoreErrorKind::NoCredentials => Self { why: words(&format!("{FOR_PODS}: {}", self.why)), ..self },
+            StoreErrorKind::NoCredentials => {
+                Self { why: words(&self.why.replacen(NO_CREDENTIALS, FOR_PODS, 1)), ..self }
+            }
             _ => self,
         }
     }

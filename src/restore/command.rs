@@ -13,9 +13,7 @@ use zookeeper_files::ids::Zxid;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{files_end, rebuilt};
-use crate::cli::{
-    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message,
-};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, print_message};
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
 use crate::restore::arguments::{PASSWORD, ScopeOptions, ServerOptions, WhatOptions, password, point};
 use crate::restore::hash::Digest;
@@ -146,8 +144,14 @@ fn plan_command(options: &PlanOptions) -> Result<Exit, CommandError> {
     let mut meter = Meter::new();
     let limits = Limits::default();
     let point = point(options.at.0, options.exclusive).map_err(usage)?;
-    let source = options.source.tree(&options.folders, point, point)?;
-    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, point, &mut meter)?;
+    let source = match options.source.tree(&options.folders, point, point) {
+        Err(error @ CommandError::Beyond(_)) => {
+            print_message("damage", &format!("nothing is planned: {error}"));
+            return Ok(Exit::Damage);
+        }
+        source => source?,
+    };
+    let (rebuilt, exit) = rebuilt(&source.members(options.limit)?, point, &mut meter)?;
     drop(source);
     if exit != Exit::Sound {
         print_message(

@@ -63,6 +63,12 @@ pub enum Trouble {
     EmptyLists,
     /// Puts that say how to encrypt are refused: the status, the code and the words.
     Unencrypted(u16, &'static str, &'static str),
+    /// The bucket locks its objects: puts without a checksum are refused.
+    Locks,
+    /// Puts with a checksum are refused, as by stores that do not know it.
+    NoChecksums,
+    /// All answers are a page of a console.
+    Console,
     /// The store's clock says this.
     Clock(&'static str),
 }
@@ -223,6 +229,19 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         {
             let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
             return (StatusCode::from_u16(status).unwrap(), text).into_response();
+        }
+        (Some(Trouble::Locks), &Method::PUT) if !request.headers().contains_key("x-amz-checksum-sha256") => {
+            let words = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters";
+            let text = format!("<Error><Code>InvalidRequest</Code><Message>{words}</Message></Error>");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+        (Some(Trouble::NoChecksums), &Method::PUT)
+            if request.headers().keys().any(|name| name.as_str().starts_with("x-amz-checksum")) =>
+        {
+            return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
+        }
+        (Some(Trouble::Console), _) => {
+            return ([("content-type", "text/html; charset=utf-8")], "<html><body></body></html>").into_response();
         }
         (Some(Trouble::EmptyLists), &Method::GET) if listed => {
             let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";

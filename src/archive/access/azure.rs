@@ -33,7 +33,7 @@ pub(super) fn environment() -> Environment {
         keyed: super::set(&KEYS),
         unset: ". There is no AZURE_STORAGE_ACCOUNT_KEY in the environment: set it, or AZURE_STORAGE_SAS_TOKEN, or what names an identity \
                 (AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET)",
-        denied: ". Is NAME right, and does it allow to read and list?",
+        denied: ". Is NAME right? It has to allow to read and list",
         missing: ". Are the names of the storage account and the container right?",
     }
 }
