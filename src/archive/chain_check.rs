@@ -106,7 +106,7 @@ impl Check {
 
     /// Whether pins alone keep what stands up to here, before a hole: any base that nobody has pinned would have kept what is missing.
     fn is_of_pins(&self, end: Zxid, missing: &Link) -> bool {
-        let keeps = |base: Zxid| self.pins.iter().any(|pin| base <= pin.from && pin.from <= end);
+        let keeps = |base: Zxid| self.pins.iter().any(|pin| base <= pin.to && pin.from <= end);
         let mut older = self.bases.iter().copied().filter(|&base| base < missing.last).peekable();
         if older.peek().is_none() { keeps(Zxid::default()) } else { older.all(keeps) }
     }

@@ -229,8 +229,8 @@ async fn a_segment_that_is_lost_in_the_middle_is_damage_and_no_point_around_it_i
     ] {
         assert!(stat.contains(part), "{part}: {stat}");
     }
-    // A pin does not explain it where another base needs it.
-    assert_eq!(run(&["archive", "verify", &target]).status.code(), Some(0), "pinned, it might be prune's");
+    // With that pin prune might have deleted it, and 1 to 3 are there. Nothing tells the two apart, and nothing that is kept lacks it.
+    assert_eq!(run(&["archive", "verify", &target]).status.code(), Some(0));
 }
 
 #[tokio::test]
