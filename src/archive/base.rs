@@ -371,7 +371,9 @@ mod tests {
         let founding = Content { name: at(3, 9), sum: 1009, server: Some((at(3, 9), 1009)), last: Some(at(3, 9)) };
         let heard = |first: &[(Zxid, i64, Effect)]| {
             let mut testimony = Testimony::about(founding);
-            first.iter().for_each(|(zxid, digest, effect)| testimony.hear(*zxid, Some(*digest), *effect));
+            for (zxid, digest, effect) in first {
+                testimony.hear(*zxid, Some(*digest), *effect);
+            }
             testimony.judge()
         };
         let (session, first) = (Effect::Session, at(0x10001, 1));

@@ -95,8 +95,8 @@ impl Meaning {
 
 /// What a code means; `None` for one that is not in the table. `text` is all of the answer.
 pub(super) fn of_code(code: &str, text: &str) -> Option<Meaning> {
-    let is = |known: &&str| if known.ends_with('.') { code.starts_with(known) } else { code == *known };
-    let Refusal { kind, meaning, .. } = REFUSALS.iter().find(|refusal| refusal.codes.iter().any(|known| is(&known)))?;
+    let is = |known: &str| if known.ends_with('.') { code.starts_with(known) } else { code == known };
+    let Refusal { kind, meaning, .. } = REFUSALS.iter().find(|refusal| refusal.codes.iter().any(|known| is(known)))?;
     let words = match region(text) {
         Some(region) if *kind == StoreErrorKind::NoAddress => {
             format!("the bucket is in the region {region}: set region, for commands AWS_REGION")

@@ -13,10 +13,10 @@ use zookeeper_files::disk::{MemberFiles, Point};
 
 use crate::archive::chains;
 use crate::archive::collect::{CollectError, Collection};
-use crate::archive::command::{ensemble, the_ensemble};
 use crate::archive::history::{History, Logs, Span};
 use crate::archive::store::Store;
 use crate::archive::target::Target;
+use crate::archive::which::{ensemble, the_ensemble};
 use crate::cli::range::RangeOptions;
 use crate::cli::{CommandError, LimitOptions, Meter, look, print_message};
 use crate::view::time::iso_text;

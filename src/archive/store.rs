@@ -129,7 +129,7 @@ impl Store {
                 }
             }
             match self.put_as_asked(&path, object, options).await {
-                Ok(_) => Ok(Put::Stored),
+                Ok(()) => Ok(Put::Stored),
                 // Azure before object_store 0.14.2 said the second for the first; S3 says 409 where two write at once.
                 Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                     Ok(Put::Taken)
@@ -150,10 +150,7 @@ impl Store {
         if let Some(asked) = self.asked.get() {
             return asked.put_opts(path, payload, options).await.map(|_| ());
         }
-        let error = match self.objects.put_opts(path, payload.clone(), options.clone()).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(error) = self.objects.put_opts(path, payload.clone(), options.clone()).await else { return Ok(()) };
         match &self.checked {
             Some(open) if wants_checksum(&error) => {
                 let asked = open()?;
