@@ -6,12 +6,21 @@ use serde::{Deserialize, Serialize};
 
 /// Wherever a store may be named, by a field for each kind.
 pub(super) const ONE_STORE: &str = "[has(self.s3), has(self.gcs), has(self.azure)].exists_one(named, named)";
+/// An address with the bucket before it, as consoles show it, of a store that is known to have such: the bucket goes into the path.
+const ENDPOINT_OF_BUCKET: &str = "!has(self.endpoint) \
+     || !(self.endpoint.startsWith('https://' + self.bucket + '.') || self.endpoint.startsWith('http://' + self.bucket + '.')) \
+     || !(self.endpoint.startsWith('https://' + self.bucket + '.s3') || self.endpoint.startsWith('http://' + self.bucket + '.s3') \
+     || self.endpoint.matches('[.](amazonaws|digitaloceanspaces|backblazeb2|wasabisys|aliyuncs|linodeobjects|vultrobjects|your-objectstorage|cloudflarestorage)[.]com(:[0-9]+)?/?$'))";
+/// What is said otherwise.
+const ENDPOINT_OF_BUCKET_WORDS: &str =
+    "s3.endpoint begins with the bucket's name: write the address without it, since the bucket goes into the path";
 /// What is said otherwise.
 pub(super) const ONE_STORE_WORDS: &str = "name one of s3, gcs and azure";
 
 /// A bucket of S3, or of a store that speaks its protocol.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new(ENDPOINT_OF_BUCKET).message(ENDPOINT_OF_BUCKET_WORDS))]
 pub struct S3Spec {
     /// Its name.
     #[schemars(length(min = 3, max = 63))]

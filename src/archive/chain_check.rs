@@ -3,6 +3,7 @@
 use crate::archive::chains;
 use crate::archive::collect::MOST_REFUSALS;
 use crate::archive::key::{Chain, SegmentKey};
+use crate::archive::retention::Pin;
 use crate::archive::segment::{Facts, Link, Segment};
 use crate::archive::shipper::ShipError;
 use crate::archive::store::Store;
@@ -56,6 +57,15 @@ pub(super) async fn ends(
     Ok([begin, end])
 }
 
+/// What retention keeps log for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// The names of the bases that have a manifest.
+    pub(super) bases: Vec<Zxid>,
+    /// The points that somebody named.
+    pub(super) pins: Vec<Pin>,
+}
+
 /// A walk through a chain, from its first segment to its last.
 #[derive(Default)]
 pub(super) struct Check {
@@ -66,6 +76,8 @@ pub(super) struct Check {
     refused: usize,
     /// The names of the ensemble's bases, in their order.
     bases: Vec<Zxid>,
+    /// The points that somebody named: what is before a hole stands for their sake, or the hole is no work of retention.
+    pins: Vec<Pin>,
     /// The beginning of the chain is not there.
     cut: bool,
     pub(super) gaps: Vec<String>,
@@ -74,16 +86,29 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn with(bases: Option<&Vec<Zxid>>) -> Self {
-        Self { bases: bases.cloned().unwrap_or_default(), ..Self::default() }
+    pub(super) fn with(kept: Option<&Kept>) -> Self {
+        let Kept { bases, pins } = kept.cloned().unwrap_or_default();
+        Self { bases, pins, ..Self::default() }
     }
 
-    /// The base for whose sake retention has deleted what is missing before a segment. Retention deletes up to where a base begins. Where it
-    /// broke off, it is at the beginning of the chain, and no base is before.
+    /// The base for whose sake retention has deleted what is missing before a segment. It deletes all of a chain up to where a base begins,
+    /// but what pins need. Where it broke off, it is at the beginning of the chain, and no base is before.
     fn pruned_for(&self, missing: &Link, facts: &Facts) -> Option<Zxid> {
         let base = self.bases.iter().copied().find(|&base| missing.last <= base)?;
         let first = self.bases.first().is_some_and(|&first| missing.last <= first);
-        (facts.last >= base || (self.cut && first)).then_some(base)
+        let begins = facts.last >= base;
+        let pruned = match &self.before {
+            None => begins || (self.cut && first),
+            Some(before) => (self.cut && first) || (begins && self.is_of_pins(before.last, missing)),
+        };
+        pruned.then_some(base)
+    }
+
+    /// Whether pins alone keep what stands up to here, before a hole: any base that nobody has pinned would have kept what is missing.
+    fn is_of_pins(&self, end: Zxid, missing: &Link) -> bool {
+        let keeps = |base: Zxid| self.pins.iter().any(|pin| base <= pin.to && pin.from <= end);
+        let mut older = self.bases.iter().copied().filter(|&base| base < missing.last).peekable();
+        if older.peek().is_none() { keeps(Zxid::default()) } else { older.all(keeps) }
     }
 
     /// Reads the next segment, and holds it against the one before; `None` if it is damaged.

@@ -9,21 +9,22 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::runtime;
 
-use crate::archive::about::{About, called};
+use crate::archive::about::About;
 use crate::archive::access::{self, Environment};
 use crate::archive::base_command;
-use crate::archive::chain_check::{Check, Place, ends};
+use crate::archive::chain_check::{Check, Kept, Place, ends};
 use crate::archive::chains;
 use crate::archive::key::is_identity;
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
+use crate::archive::pins::{self, NamedPin, PinError};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
 use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::target::Target;
+use crate::archive::which::{ensemble, nothing, resolved, several};
 use crate::cli::{CommandError, Exit, Output, Printer, finish, print_message};
 use crate::view::time::iso_text;
 use zookeeper_files::atomic::Part;
-use zookeeper_files::ids::Zxid;
 
 /// List, verify and fetch archives.
 ///
@@ -79,8 +80,9 @@ pub(super) struct ArchiveOptions {
     /// The archive: `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`
     #[arg(value_name = "ARCHIVE")]
     pub(super) target: Target,
-    /// Only the ensemble with this identity (`status.identity` of its `ZooKeeperEnsemble`)
-    #[arg(long, value_name = "IDENTITY", value_parser = identity)]
+    /// Only this ensemble: its identity (`status.identity` of its `ZooKeeperEnsemble`) or the beginning of it, its name, or
+    /// NAMESPACE/NAME
+    #[arg(long, value_name = "ENSEMBLE", value_parser = ensemble)]
     pub(super) identity: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
@@ -123,10 +125,7 @@ fn run(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, C
 
 /// The chains that are asked for.
 async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, CommandError> {
-    let identities = match &options.identity {
-        Some(identity) => vec![identity.clone()],
-        None => chains::identities(store).await?,
-    };
+    let identities = resolved(store, options).await?;
     let mut places = Vec::new();
     for identity in identities {
         for chain in chains::chains(store, &identity).await? {
@@ -139,19 +138,6 @@ async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, C
         return Err(nothing(store, options).await?);
     }
     Ok(places)
-}
-
-/// That there is nothing, and where it may be instead.
-pub(super) async fn nothing(store: &Store, options: &ArchiveOptions) -> Result<CommandError, CommandError> {
-    let target = options.target.to_string();
-    let whose = options.identity.as_ref().map(|identity| format!(" of {identity}")).unwrap_or_default();
-    let mut text = format!("{target} has no archived log{whose}");
-    if chains::is_below_an_archive(store).await?
-        && let Some((archive, identity)) = target.trim_end_matches('/').rsplit_once('/')
-    {
-        text = format!("{text}: it is the folder of one ensemble; name {archive} --identity {identity}");
-    }
-    Ok(CommandError::Usage(text))
 }
 
 #[derive(Serialize)]
@@ -258,9 +244,9 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let mut to = Printer::new();
     let mut exit = Exit::Sound;
     let places = places(&store, options).await?;
-    let names = base_names(&store, &places).await?;
+    let kept = kept(&store, &places).await?;
     for place in &places {
-        let line = verified(&store, place, &names).await?;
+        let line = verified(&store, place, &kept).await?;
         if !line.whole {
             exit = Exit::Damage;
         }
@@ -300,23 +286,34 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     Ok(exit)
 }
 
-/// For each ensemble the names of its bases that have a manifest.
-async fn base_names(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Vec<Zxid>>, CommandError> {
-    let mut names = BTreeMap::new();
-    for place in places {
-        if !names.contains_key(&place.identity) {
-            names.insert(place.identity.clone(), base_command::names(store, &place.identity).await?);
+/// For each ensemble what log is kept for.
+async fn kept(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Kept>, CommandError> {
+    let mut kept = BTreeMap::new();
+    for Place { identity, .. } in places {
+        if kept.contains_key(identity) {
+            continue;
         }
+        let bases = base_command::names(store, identity).await?;
+        let pins = match pins::all(store, identity).await {
+            Ok(pins) => pins.iter().map(NamedPin::pin).collect(),
+            Err(PinError::Store(error)) => return Err(error.into()),
+            // What it keeps is not known: what is missing for its sake is called lost.
+            Err(error) => {
+                print_message("note", &error.to_string());
+                Vec::new()
+            }
+        };
+        kept.insert(identity.clone(), Kept { bases, pins });
     }
-    Ok(names)
+    Ok(kept)
 }
 
 async fn verified<'a>(
     store: &Store,
     place: &'a Place,
-    names: &BTreeMap<String, Vec<Zxid>>,
+    kept: &BTreeMap<String, Kept>,
 ) -> Result<VerifiedLine<'a>, CommandError> {
-    let (mut check, mut transactions) = (Check::with(names.get(&place.identity)), 0);
+    let (mut check, mut transactions) = (Check::with(kept.get(&place.identity)), 0);
     for key in &place.segments {
         if let Some(segment) = check.next(store, place, key).await? {
             transactions += segment.facts.count;
@@ -335,29 +332,6 @@ async fn verified<'a>(
     })
 }
 
-/// The ensemble whose archive is read, where only one can be meant.
-pub(crate) async fn the_ensemble(
-    store: &Store,
-    target: &Target,
-    identity: Option<&String>,
-) -> Result<String, CommandError> {
-    let options = ArchiveOptions { target: target.clone(), identity: identity.cloned(), output: Output::Human };
-    retention_command::one(store, &options).await
-}
-
-/// That more than one ensemble is there, and which.
-pub(super) async fn several(
-    store: &Store,
-    options: &ArchiveOptions,
-    identities: &[impl AsRef<str>],
-) -> Result<String, CommandError> {
-    let mut all = Vec::new();
-    for identity in identities {
-        all.push(called(store, identity.as_ref()).await?);
-    }
-    Ok(format!("{} has more than one ensemble: {}; name one with --identity", options.target, all.join(", ")))
-}
-
 async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&archive.target)?;
     fs::create_dir_all(to)?;
@@ -372,11 +346,11 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
     }
     let mut exit = Exit::Sound;
     let mut printer = Printer::new();
-    let names = base_names(&store, &places).await?;
+    let kept = kept(&store, &places).await?;
     for place in &places {
         let folder = to.join(place.chain.to_string());
         fs::create_dir(&folder)?;
-        let (mut check, mut count) = (Check::with(names.get(&place.identity)), 0);
+        let (mut check, mut count) = (Check::with(kept.get(&place.identity)), 0);
         for key in &place.segments {
             if let Some(segment) = check.next(&store, place, key).await? {
                 let mut file = Part::begin(&folder.join(format!("log.{}", key.first)), Some(0o600))?;
@@ -409,25 +383,29 @@ impl From<crate::archive::store::StoreError> for CommandError {
     fn from(error: crate::archive::store::StoreError) -> Self {
         let (kind, words) = (error.kind, error.to_string());
         let hint = hint(kind, &access::environment(&words));
+        // A store's own sentence may end as one.
+        let words = if hint.is_empty() { words.as_str() } else { words.trim_end_matches('.') };
         Self::Usage(format!("{words}{hint}"))
     }
 }
 
 /// What may be wrong with the environment. Without keys in it, the library asks the machine that it takes itself to run on.
-fn hint(kind: StoreErrorKind, environment: &Environment) -> &'static str {
-    match kind {
-        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if !environment.keyed => {
-            environment.unset
+fn hint(kind: StoreErrorKind, environment: &Environment) -> String {
+    let Environment { keyed, unset, denied, missing } = environment;
+    let hint = match kind {
+        StoreErrorKind::Denied | StoreErrorKind::NoCredentials | StoreErrorKind::Unavailable if keyed.is_empty() => {
+            unset
         }
-        StoreErrorKind::Denied => environment.denied,
-        StoreErrorKind::Missing | StoreErrorKind::NoBucket => environment.missing,
+        StoreErrorKind::Denied => denied,
+        StoreErrorKind::Missing | StoreErrorKind::NoBucket => missing,
+        StoreErrorKind::NoCredentials => ". It comes from NAME of the environment",
         StoreErrorKind::NotImplemented
-        | StoreErrorKind::NoCredentials
         | StoreErrorKind::TooLarge
         | StoreErrorKind::NoCa
         | StoreErrorKind::NoAddress
         | StoreErrorKind::Unavailable => "",
-    }
+    };
+    hint.replace("NAME", keyed)
 }
 
 impl From<ShipError> for CommandError {
@@ -445,7 +423,7 @@ mod tests {
 
     #[test]
     fn who_has_set_no_keys_for_s3_is_told_which_variables_there_are() {
-        let unset = |words: &str| Environment { keyed: false, ..access::environment(words) };
+        let unset = |words: &str| Environment { keyed: "", ..access::environment(words) };
         for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Denied] {
             let told = hint(kind, &unset("cannot list s3://b"));
             for name in
@@ -454,9 +432,15 @@ mod tests {
                 assert!(told.contains(name), "{name}: {told}");
             }
             assert!(hint(kind, &unset("cannot list gs://b")).contains("GOOGLE_SERVICE_ACCOUNT"));
-            assert!(!hint(kind, &unset("cannot list file:///b")).contains("AWS_REGION"), "a folder needs none");
+            assert!(
+                !hint(kind, &access::environment("cannot list file:///b")).contains("AWS_REGION"),
+                "a folder needs none"
+            );
         }
-        let keyed = Environment { keyed: true, ..access::environment("s3://b") };
+        let keyed = Environment { keyed: "AWS_ACCESS_KEY_ID", ..access::environment("s3://b") };
         assert_eq!(hint(StoreErrorKind::Unavailable, &keyed), "", "the store's own words say it");
+        let keyed = Environment { keyed: "AZURE_STORAGE_SAS_TOKEN", ..access::environment("az://a/b") };
+        assert!(hint(StoreErrorKind::Denied, &keyed).contains("Is AZURE_STORAGE_SAS_TOKEN right"));
+        assert!(hint(StoreErrorKind::NoCredentials, &keyed).contains("AZURE_STORAGE_SAS_TOKEN of the environment"));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! `gate` decides what is committed, `base` which snapshots are kept and can be trusted, `retention` what goes, `purge` which files of a member go, `doubt` for which bases nothing does, `segment`, `manifest` and
 //! `key` are what is stored and under which name, `target` where: all pure. `backlog` reads a member's log and `snapshots` its snapshots,
-//! `store` talks to the object store (`access`: by which right, address, proxy and CA; `store_error`: what its refusals mean), `probe` asks it first what it can, `shipper` ships segments and `upload` a base, `chains` and `bases`
-//! read an archive back, `ahead` reads segments before they are needed, `history` makes one log of all chains, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there (`tree_hash`: our own hash of it), `catalogue` lists it, `reach` follows its links, `pins` are points that stay, `about` whose history it is, `plans` those of restores, `prune` decides with what is stored and `pruner` deletes, and `command` with `base_command`, `chain_check`,
+//! `store` talks to the object store (`access`: by which right, address, proxy and CA; `store_error`: what its errors mean, `refusal`: its codes), `probe` asks it first what it can, `shipper` ships segments and `upload` a base, `chains` and `bases`
+//! read an archive back, `ahead` reads segments before they are needed, `history` makes one log of all chains, `collect` brings what one point needs (`way`: whether it leads there, `lost`: what of it could not be read), `tree` builds the tree there (`tree_hash`: our own hash of it), `catalogue` lists it, `reach` follows its links, `pins` are points that stay, `about` whose history it is, `plans` those of restores, `prune` decides with what is stored and `pruner` deletes, and `command` with `which` (ensemble is asked for), `base_command`, `chain_check`,
 //! `retention_command` and `retention_view` is `menagerie archive`; `source` gives archives to the commands on files.
 
 pub mod about;
@@ -33,6 +33,7 @@ pub mod prune;
 pub mod pruner;
 pub mod purge;
 pub mod reach;
+mod refusal;
 pub mod retention;
 mod retention_command;
 mod retention_view;
@@ -47,3 +48,4 @@ pub mod tree;
 pub mod tree_hash;
 pub mod upload;
 mod way;
+mod which;

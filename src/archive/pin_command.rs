@@ -2,11 +2,13 @@
 
 use clap::Args;
 
+use super::chain_check::facts;
 use super::chains;
 use super::command::ArchiveOptions;
+use super::key::SegmentKey;
 use super::pins::{self, NamedPin, PinError};
 use super::prune;
-use super::retention::{self, Wish};
+use super::retention::{self, Catalogue, Wish};
 use super::retention_command::{one, pins as points, read};
 use super::store::Store;
 use crate::cli::point::{PointArg, ago};
@@ -14,6 +16,7 @@ use crate::cli::{CommandError, Exit, print_message};
 use crate::model::names::is_name;
 use crate::view::time::iso_text;
 use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
 
 /// So many names are named in the place of one that there is not.
 const NEAR: usize = 5;
@@ -82,6 +85,20 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
         _ => options.at,
     };
     let catalogue = read(&store, &identity).await?;
+    if let Point::Zxid(zxid) = at.0 {
+        let begin = catalogue.chains.iter().filter_map(|log| Some(log.segments.first()?.first)).min();
+        let whole = catalogue.oldest_whole().map(|base| base.key.zxid);
+        // An exact base is a point of its own, without any log.
+        let begin = begin.into_iter().chain(whole).min().unwrap_or(end);
+        if zxid < begin {
+            return Err(CommandError::Usage(format!("{zxid:#} is not archived: the archive begins at {begin:#}")));
+        }
+        if !is_in_a_chain(&store, &identity, &catalogue, zxid).await? {
+            return Err(CommandError::Usage(format!(
+                "{zxid:#} is not archived: no log has it, and no base is of it (the archive begins at {begin:#} and ends at {end:#})"
+            )));
+        }
+    }
     let mut damaged = |what: &str| print_message("damage", what);
     let found = points(&store, &identity, &catalogue, &[at], &mut damaged).await?;
     let Some(&found) = found.first() else { return Err(CommandError::Usage("no point was found".to_owned())) };
@@ -95,6 +112,23 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
     }
     println!("{identity}: pinned {}", pin.text());
     Ok(Exit::Sound)
+}
+
+/// Whether the segment of any chain that may have a zxid goes as far, or a base is of it. Of a segment that cannot be read that is not known.
+async fn is_in_a_chain(store: &Store, identity: &str, catalogue: &Catalogue, zxid: Zxid) -> Result<bool, CommandError> {
+    if catalogue.bases.iter().any(|base| base.key.zxid == zxid) {
+        return Ok(true);
+    }
+    for log in &catalogue.chains {
+        let behind = log.segments.partition_point(|segment| segment.first <= zxid);
+        let Some(segment) = behind.checked_sub(1).and_then(|number| log.segments.get(number)) else { continue };
+        let key = SegmentKey { chain: log.chain.clone(), first: segment.first };
+        match facts(store, identity, &key).await? {
+            Ok(facts) if facts.last < zxid => {}
+            Ok(_) | Err(_) => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 /// Takes a name back.

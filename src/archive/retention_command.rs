@@ -8,15 +8,16 @@ use crate::archive::bases::BaseError;
 use crate::archive::catalogue;
 use crate::archive::chain_check::{ends, facts};
 use crate::archive::chains;
-use crate::archive::command::{ArchiveOptions, nothing, several};
+use crate::archive::command::ArchiveOptions;
 use crate::archive::key::{Chain, SegmentKey};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, Decision, PruneError};
 use crate::archive::pruner::{News, Pruner, Tally};
 use crate::archive::reach::{self, Told};
 use crate::archive::retention::{self, Catalogue, ChainLog, Pin, Wish};
-use crate::archive::retention_view::{ChainLine, View};
+use crate::archive::retention_view::{ChainLine, Followed, View};
 use crate::archive::store::Store;
+use crate::archive::which::{nothing, resolved, several};
 use crate::cli::point::{PointArg, ago};
 use crate::cli::{CommandError, Exit, Meter, Output, Printer, print_message};
 use crate::view::time::iso_text;
@@ -65,10 +66,7 @@ fn window(text: &str) -> Result<i64, String> {
 }
 
 async fn identities(store: &Store, options: &ArchiveOptions) -> Result<Vec<String>, CommandError> {
-    let mut there = chains::identities(store).await?;
-    if let Some(identity) = &options.identity {
-        there.retain(|there| there == identity);
-    }
+    let there = resolved(store, options).await?;
     // A folder without logs is none of an ensemble: the archive may be in it.
     let mut found = Vec::new();
     for identity in there {
@@ -123,6 +121,14 @@ async fn last_point(
     Ok((reach::last(&starts, &runs), damaged))
 }
 
+/// From which base on [`last_point`] has followed the links. Without any base, from the beginning on.
+fn followed(catalogue: &Catalogue, last: Zxid) -> Followed {
+    let starts = reach::starts(catalogue);
+    let from = starts.iter().map(|start| start.zxid).min().unwrap_or_default();
+    let whole = starts.iter().map(|start| start.end).filter(|end| *end <= last).min().unwrap_or_default();
+    Followed { from, whole, last }
+}
+
 /// What is stored, and why.
 pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
@@ -137,14 +143,6 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
         let catalogue = read(&store, &identity).await?;
         let plan = retention::plan(&catalogue, &wish, prune::now());
         let about = About::read(&store, &identity).await?;
-        let view = View {
-            identity: &identity,
-            about: about.as_ref(),
-            catalogue: &catalogue,
-            plan: &plan,
-            wish: &wish,
-            pins: &names,
-        };
         let mut lines = Vec::new();
         for log in &catalogue.chains {
             let [first, last] = [log.segments.first(), log.segments.last()];
@@ -162,6 +160,16 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
         if last.is_none() || damaged {
             exit = Exit::Damage;
         }
+        let followed = last.map(|(last, _)| followed(&catalogue, last));
+        let view = View {
+            identity: &identity,
+            about: about.as_ref(),
+            catalogue: &catalogue,
+            plan: &plan,
+            wish: &wish,
+            pins: &names,
+            followed,
+        };
         view.ensemble(&lines, last, options.archive.output, &mut to)?;
         view.bases(options.archive.output, &mut to)?;
         view.pins(options.archive.output, &mut to)?;
@@ -174,6 +182,10 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
 pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
     let identity = &one(&store, &options.archive).await?;
+    // A name may be another ensemble's tomorrow: what is deleted is named by what never is.
+    if options.delete && options.archive.identity.as_ref().is_some_and(|asked| asked != identity) {
+        return Err(CommandError::Usage(format!("nothing is deleted by a name: give --identity {identity}")));
+    }
     let mut to = Printer::new();
     let (store, now) = if options.delete {
         let (store, time) = prune::time(store, identity).await?;
@@ -193,7 +205,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     let Decision { catalogue, wish, named, over, plan, known: _, floor: _ } = &decided;
     let given = options.pin.iter().map(|pin| point_text(pin.0));
     let names: Vec<String> = given.chain(named.iter().map(NamedPin::text)).collect();
-    let view = View { identity, about: None, catalogue, plan, wish, pins: &names };
+    let view = View { identity, about: None, catalogue, plan, wish, pins: &names, followed: None };
     view.bases(options.archive.output, &mut to)?;
     view.pins(options.archive.output, &mut to)?;
     view.cuts(options.archive.output, &mut to)?;
@@ -289,8 +301,7 @@ async fn pin_at(
             }
         }
     }
-    let nothing =
-        || CommandError::Usage(format!("--pin {}: nothing is archived of before that{unread}", iso_text(time)));
+    let nothing = || CommandError::Usage(format!("{}: nothing is archived of before that{unread}", iso_text(time)));
     Ok(Pin { from: from.ok_or_else(nothing)?, to })
 }
 
@@ -323,8 +334,7 @@ async fn bounds(
             Err(what) => return Ok(Err(what)),
         };
         if (facts.latest <= time) != (number < low) {
-            let text =
-                format!("--pin {}: time goes back in the log of {} there; name a zxid", iso_text(time), log.chain);
+            let text = format!("{}: time goes back in the log of {} there; name a zxid", iso_text(time), log.chain);
             return Err(CommandError::Usage(text));
         }
         if number == low {

@@ -8,7 +8,7 @@ use crate::archive::about::About;
 use crate::archive::doubt::Doubt;
 use crate::archive::key::BaseKey;
 use crate::archive::reach;
-use crate::archive::retention::{Base, BaseState, Catalogue, ChainLog, Cut, Fate, Plan, Reason, Wish};
+use crate::archive::retention::{Base, BaseState, Catalogue, ChainLog, Cut, Fate, Pin, Plan, Reason, Wish};
 use crate::archive::segment::Facts;
 use crate::cli::{CommandError, Output, Printer};
 use crate::view::time::iso_text;
@@ -27,6 +27,19 @@ pub(super) struct View<'a> {
     pub(super) wish: &'a Wish,
     /// The pins as they were given.
     pub(super) pins: &'a [String],
+    /// From which base on the links were followed, and to where they lead, if they were.
+    pub(super) followed: Option<Followed>,
+}
+
+/// How far links were followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Followed {
+    /// The name of the base from which on; the beginning of the log where there is none.
+    pub(super) from: Zxid,
+    /// A tree of there can be built from here on.
+    pub(super) whole: Zxid,
+    /// The last point.
+    pub(super) last: Zxid,
 }
 
 #[derive(Serialize)]
@@ -70,6 +83,12 @@ struct PointLine {
     time: String,
 }
 
+impl PointLine {
+    fn of(zxid: Zxid, time: i64) -> Self {
+        Self { zxid: format!("{zxid:#}"), time: iso_text(time) }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EnsembleLine<'a> {
@@ -80,8 +99,12 @@ struct EnsembleLine<'a> {
     ensemble: Option<&'a str>,
     objects: usize,
     bytes: u64,
+    /// By the names of what is stored. Whether the log is whole up to `proved_from`, a list does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_recoverability_point: Option<PointLine>,
+    /// From here on the links were followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proved_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_recoverability_point: Option<PointLine>,
 }
@@ -151,6 +174,9 @@ impl View<'_> {
         to: &mut Printer,
     ) -> Result<(), CommandError> {
         let bases = &self.catalogue.bases;
+        let first = self.first_point(chains).filter(|_| last.is_some());
+        let whole = self.followed.map(|followed| followed.whole);
+        let later = whole.filter(|whole| first.as_ref().is_some_and(|(first, _)| first < whole));
         let line = EnsembleLine {
             identity: self.identity,
             namespace: self.about.map(|about| about.namespace.as_str()),
@@ -158,9 +184,9 @@ impl View<'_> {
             objects: chains.iter().map(|chain| chain.segments).sum::<usize>() + objects_of(bases),
             bytes: chains.iter().map(|chain| chain.bytes).sum::<u64>()
                 + bases.iter().map(|base| base.bytes).sum::<u64>(),
-            first_recoverability_point: self.first_point(chains).filter(|_| last.is_some()),
-            last_recoverability_point: last
-                .map(|(zxid, time)| PointLine { zxid: format!("{zxid:#}"), time: iso_text(time) }),
+            first_recoverability_point: first.map(|(_, point)| point),
+            proved_from: later.map(|zxid| format!("{zxid:#}")),
+            last_recoverability_point: last.map(|(zxid, time)| PointLine::of(zxid, time)),
         };
         if output == Output::Json {
             to.json(&line)?;
@@ -172,9 +198,15 @@ impl View<'_> {
         let called = self.about.map(|about| format!(" ({about})")).unwrap_or_default();
         let mut text = format!("ensemble {}{called}: {} objects, {} bytes; ", self.identity, line.objects, line.bytes);
         let said = match (&line.first_recoverability_point, &line.last_recoverability_point) {
-            (Some(first), Some(last)) => {
-                format!("can be built from {} (by {}) to {} ({})", first.zxid, first.time, last.zxid, last.time)
-            }
+            (Some(first), Some(last)) => match &line.proved_from {
+                None => {
+                    format!("can be built from {} (by {}) to {} ({})", first.zxid, first.time, last.zxid, last.time)
+                }
+                Some(proved) => format!(
+                    "can be built from {proved} to {} ({}), and from {} (by {}) on if no log is missing before {proved}, which `menagerie archive verify` tells",
+                    last.zxid, last.time, first.zxid, first.time
+                ),
+            },
             _ => "cannot be built: no whole base leads to the log, and it does not begin with the ensemble".to_owned(),
         };
         text.push_str(&said);
@@ -197,16 +229,14 @@ impl View<'_> {
     }
 
     /// The oldest point: of the log that began with the ensemble, or of the oldest base.
-    fn first_point(&self, chains: &[ChainLine<'_>]) -> Option<PointLine> {
+    fn first_point(&self, chains: &[ChainLine<'_>]) -> Option<(Zxid, PointLine)> {
         let firsts = chains.iter().filter_map(|chain| chain.ends[0].as_ref());
         let founding = firsts.filter(|facts| reach::is_founding(facts.first));
         if let Some(facts) = founding.min_by_key(|facts| facts.first) {
-            return Some(PointLine { zxid: format!("{:#}", facts.first), time: iso_text(facts.earliest) });
+            return Some((facts.first, PointLine::of(facts.first, facts.earliest)));
         }
         match self.catalogue.oldest_whole()?.state {
-            BaseState::Complete { stored, end, .. } => {
-                Some(PointLine { zxid: format!("{end:#}"), time: iso_text(stored) })
-            }
+            BaseState::Complete { stored, end, .. } => Some((end, PointLine::of(end, stored))),
             _ => None,
         }
     }
@@ -302,21 +332,32 @@ impl View<'_> {
 
     /// The points that are kept by name, each on a line of its own: there may be a thousand, of backups.
     pub(super) fn pins(&self, output: Output, to: &mut Printer) -> Result<(), CommandError> {
-        for (pin, base) in self.pins.iter().zip(&self.plan.pinned) {
+        for ((pin, point), base) in self.pins.iter().zip(&self.wish.pins).zip(&self.plan.pinned) {
+            let from = self.built(*point, base.as_ref().map(|base| base.zxid));
             let base = base.as_ref().map(|base| format!("{:#}", base.zxid));
             match output {
                 Output::Json => to.json(&PinLine { identity: self.identity, pin, base })?,
                 Output::Human => {
-                    let from = base
-                        .map_or("there is no base before it, so all log up to it stays".to_owned(), |base| {
-                            format!("built from base {base}")
-                        });
                     to.buffer.extend_from_slice(format!("  pin {pin}: {from}\n").as_bytes());
                     to.line_done()?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// From what a point is built, as far as that is known.
+    fn built(&self, point: Pin, base: Option<Zxid>) -> String {
+        let Some(base) = base else { return "there is no base before it, so all log up to it stays".to_owned() };
+        match self.followed {
+            Some(Followed { last, .. }) if point.from > last => {
+                format!("CANNOT be built: the log leads no further than {last:#}")
+            }
+            Some(Followed { from, .. }) if from <= base => format!("built from base {base:#}"),
+            _ => format!(
+                "built from base {base:#} if no log is missing between the two, which `menagerie archive verify` tells"
+            ),
+        }
     }
 
     /// The log that goes.

@@ -9,15 +9,17 @@ use clap::Args;
 use tempfile::TempDir;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use zookeeper_files::disk::Point;
+use zookeeper_files::disk::{MemberFiles, Point};
 
-use crate::archive::collect::Collection;
-use crate::archive::command::{identity, the_ensemble};
+use crate::archive::chains;
+use crate::archive::collect::{CollectError, Collection};
 use crate::archive::history::{History, Logs, Span};
 use crate::archive::store::Store;
 use crate::archive::target::Target;
+use crate::archive::which::{ensemble, the_ensemble};
 use crate::cli::range::RangeOptions;
-use crate::cli::{CommandError, Meter, print_message};
+use crate::cli::{CommandError, LimitOptions, Meter, look, print_message};
+use crate::view::time::iso_text;
 
 /// So often a folder is deleted that somebody still writes to.
 const TRIES: u32 = 1000;
@@ -25,8 +27,8 @@ const TRIES: u32 = 1000;
 /// Of an archive, what is fetched, and where to.
 #[derive(Args, Debug)]
 pub(crate) struct SourceOptions {
-    /// Of an archive with several ensembles, the one with this identity
-    #[arg(long, value_name = "IDENTITY", value_parser = identity)]
+    /// Of an archive with several ensembles, this one: its identity or the beginning of it, its name, or NAMESPACE/NAME
+    #[arg(long, value_name = "ENSEMBLE", value_parser = ensemble)]
     identity: Option<String>,
     /// Of an archive, put its files below this folder meanwhile; without it, below that for temporary files
     #[arg(long, value_name = "DIR")]
@@ -38,7 +40,9 @@ pub(crate) struct SourceOptions {
 
 fn bytes(text: &str) -> Result<u64, String> {
     let units = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
-    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(*unit)?, *shift)));
+    // People write 10G, 10GB, 10Gi and 10GiB, and mean a limit.
+    let short = ["iB", "i", "B"].iter().find_map(|end| text.strip_suffix(end)).unwrap_or(text);
+    let unit = units.iter().find_map(|(unit, shift)| Some((short.strip_suffix(*unit)?, *shift)));
     let (digits, shift) = unit.unwrap_or((text, 0));
     let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
     number.filter(|number| *number > 0).ok_or_else(|| format!("{text}: not a number of bytes like 512M or 20G"))
@@ -51,6 +55,8 @@ pub(crate) struct Source {
     pub(crate) paths: Vec<String>,
     /// The highest epoch that is known of the ensemble besides that of the files.
     pub(crate) epoch: u64,
+    /// The archive that they are of.
+    pub(crate) archive: Option<String>,
     /// It goes with this value, and its files with it.
     _scratch: Option<TempDir>,
 }
@@ -58,12 +64,16 @@ pub(crate) struct Source {
 impl SourceOptions {
     /// For transactions of a range.
     pub(crate) fn logs(&self, paths: &[String], range: &RangeOptions) -> Result<Source, CommandError> {
+        range.check().map_err(CommandError::Usage)?;
         let Some(target) = archive(paths)? else { return Ok(Source::of(paths)) };
         let scratch = self.scratch()?;
         let since = range.since.map_or(i64::MIN, |time| time.0);
         let until = range.until.map_or(i64::MAX, |time| time.0);
-        self.history(&target, Span { zxids: range.zxids(), since, until }, scratch.path())?;
-        Ok(Source { paths: vec![text(scratch.path())], epoch: 0, _scratch: Some(scratch) })
+        if self.history(&target, Span { zxids: range.zxids(), since, until }, scratch.path())? == 0 {
+            return Err(self.nothing_there(&target)?);
+        }
+        let archive = Some(target.to_string());
+        Ok(Source { paths: vec![text(scratch.path())], epoch: 0, archive, _scratch: Some(scratch) })
     }
 
     /// For an index of all transactions, as logs that stay beside it: a second time, only newer ones are fetched.
@@ -73,7 +83,7 @@ impl SourceOptions {
         let folder = self.scratch.as_deref().or(index.parent()).unwrap_or(Path::new("")).join(name);
         let all = RangeOptions::default().zxids();
         self.history(&target, Span { zxids: all, since: i64::MIN, until: i64::MAX }, &folder)?;
-        Ok(Source { paths: vec![text(&folder)], epoch: 0, _scratch: None })
+        Ok(Source { paths: vec![text(&folder)], epoch: 0, archive: Some(target.to_string()), _scratch: None })
     }
 
     /// For the tree at a point, and what came after it up to another one.
@@ -96,6 +106,7 @@ impl SourceOptions {
                         }
                         return Ok((brought.folders, collection.epoch()));
                     }
+                    Err(error @ CollectError::Later { .. }) => return Err(CommandError::Beyond(error.to_string())),
                     Err(error) if error.is_of_all_bases() => return Err(self.limited(&error)),
                     Err(error) if failed.is_empty() => failed = error.to_string(),
                     Err(_) => {}
@@ -106,10 +117,22 @@ impl SourceOptions {
             Err(CommandError::Usage(format!("{target}: {failed}{}", collection.lost())))
         })?;
         let paths = folders.iter().map(|folder| text(folder)).collect();
-        Ok(Source { paths, epoch, _scratch: Some(scratch) })
+        Ok(Source { paths, epoch, archive: Some(target.to_string()), _scratch: Some(scratch) })
     }
 
-    fn history(&self, target: &Target, span: Span, folder: &Path) -> Result<(), CommandError> {
+    /// That nothing of a range is archived, and where the archive ends.
+    fn nothing_there(&self, target: &Target) -> Result<CommandError, CommandError> {
+        let end = run(async {
+            let store = Store::open(target)?;
+            let identity = the_ensemble(&store, target, self.identity.as_ref()).await?;
+            Ok(chains::end(&store, &identity, &mut |what| print_message("damage", what)).await?)
+        })?;
+        let end = end.map(|(zxid, time)| format!(": the archive ends at {zxid:#} ({})", iso_text(time)));
+        Ok(CommandError::Usage(format!("{target} has no transaction of that range{}", end.unwrap_or_default())))
+    }
+
+    /// Returns how many transactions were written.
+    fn history(&self, target: &Target, span: Span, folder: &Path) -> Result<u64, CommandError> {
         let meter = Mutex::new(Meter::new());
         let told = |read: usize| draw(&meter, || format!("{read} segments read"));
         let written = run(async {
@@ -131,7 +154,7 @@ impl SourceOptions {
         if !written.lost.is_empty() {
             print_message("notice", &format!("not all could be read{}", written.lost));
         }
-        Ok(())
+        Ok(written.transactions)
     }
 
     /// An error, with what raises the limit.
@@ -157,7 +180,16 @@ impl SourceOptions {
 impl Source {
     /// Of paths that are no archive.
     pub(crate) fn of(paths: &[String]) -> Self {
-        Self { paths: paths.to_vec(), epoch: 0, _scratch: None }
+        Self { paths: paths.to_vec(), epoch: 0, archive: None, _scratch: None }
+    }
+
+    /// The files of the members there. Those of an archive were all committed.
+    pub(crate) fn members(&self, limit: LimitOptions) -> Result<Vec<MemberFiles>, CommandError> {
+        let mut members = look(&self.paths, limit)?;
+        for member in &mut members {
+            member.committed = self.archive.is_some();
+        }
+        Ok(members)
     }
 }
 
@@ -239,7 +271,8 @@ mod tests {
     #[test]
     fn a_limit_is_a_number_of_bytes() {
         assert_eq!([bytes("512M"), bytes("20G"), bytes("7")], [Ok(512 << 20), Ok(20 << 30), Ok(7)]);
-        for text in ["", "G", "0", "-1", "1.5G", "99999999999T", "10GB"] {
+        assert_eq!([bytes("10GB"), bytes("10Gi"), bytes("10GiB")], [Ok(10 << 30), Ok(10 << 30), Ok(10 << 30)]);
+        for text in ["", "G", "0", "-1", "1.5G", "99999999999T", "10B", "10i", "GB", "10GBB"] {
             assert!(bytes(text).is_err(), "{text}");
         }
     }

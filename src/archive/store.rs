@@ -4,9 +4,10 @@
 //! is first, so that a segment waits for one part of a base at most; lists are small and wait for nothing; nothing is overwritten; what is there already is a question, and the answer
 //! is read back ([`Put::Taken`]); no object is read that is larger than any of ours.
 
+use std::error::Error;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,8 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMo
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::access::{self, Access, Opened};
+use super::access::{self, Access, Checked, Opened};
+use super::refusal;
 use super::target::Target;
 
 pub use super::store_error::{StoreError, StoreErrorKind};
@@ -40,6 +42,12 @@ pub struct Store {
     encrypts: bool,
     /// Whether the store itself refuses a second object of one name.
     create_only: bool,
+    /// Opens it with a checksum in each put.
+    checked: Option<Checked>,
+    /// The store so opened, once it has asked for that.
+    asked: Arc<OnceLock<Arc<dyn ObjectStore>>>,
+    /// Whether those who look after pods read its errors.
+    of_pods: bool,
     /// Whose object is on its way. Who waits for it gets it in the order of asking.
     turn: Arc<Mutex<()>>,
 }
@@ -73,7 +81,7 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens a store with what the environment says of it, for people. Asks it nothing yet.
     pub fn open(target: &Target) -> Result<Self, StoreError> {
-        access::of_environment(target).map(|opened| Self::of(target, opened))
+        access::of_environment(target).map(|opened| Self { of_pods: false, ..Self::of(target, opened) })
     }
 
     /// Opens a store with this access and nothing from the environment but the pod's own identity. Asks it nothing yet.
@@ -81,9 +89,19 @@ impl Store {
         access.open(target).map(|opened| Self::of(target, opened))
     }
 
-    fn of(target: &Target, Opened { objects, looked, encrypts }: Opened) -> Self {
-        let prefix = Path::from(target.prefix());
-        Self { objects, prefix, target: target.clone(), looked, encrypts, create_only: true, turn: Arc::default() }
+    fn of(target: &Target, Opened { objects, looked, encrypts, checked }: Opened) -> Self {
+        Self {
+            objects,
+            prefix: Path::from(target.prefix()),
+            target: target.clone(),
+            looked,
+            encrypts,
+            create_only: true,
+            checked,
+            asked: Arc::default(),
+            of_pods: true,
+            turn: Arc::default(),
+        }
     }
 
     /// The same, for a store that would overwrite: each put looks first. Two that put one name within a moment are not told apart.
@@ -110,8 +128,8 @@ impl Store {
                     Err(error) => return Err(error),
                 }
             }
-            match self.objects.put_opts(&path, PutPayload::from_bytes(object), options).await {
-                Ok(_) => Ok(Put::Stored),
+            match self.put_as_asked(&path, object, options).await {
+                Ok(()) => Ok(Put::Stored),
                 // Azure before object_store 0.14.2 said the second for the first; S3 says 409 where two write at once.
                 Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                     Ok(Put::Taken)
@@ -124,6 +142,23 @@ impl Store {
         let refused = |error: StoreError| error.of_encryption(!self.create_only);
         let stored = self.bounded("store", name, put).await.map_err(StoreError::of_put);
         stored.map_err(|error| if self.encrypts { refused(error) } else { error })
+    }
+
+    /// Puts with a checksum where the store has asked for one.
+    async fn put_as_asked(&self, path: &Path, object: Bytes, options: PutOptions) -> object_store::Result<()> {
+        let payload = PutPayload::from_bytes(object);
+        if let Some(asked) = self.asked.get() {
+            return asked.put_opts(path, payload, options).await.map(|_| ());
+        }
+        let Err(error) = self.objects.put_opts(path, payload.clone(), options.clone()).await else { return Ok(()) };
+        match &self.checked {
+            Some(open) if wants_checksum(&error) => {
+                let asked = open()?;
+                let _ = self.asked.set(Arc::clone(&asked));
+                asked.put_opts(path, payload, options).await.map(|_| ())
+            }
+            _ => Err(error),
+        }
     }
 
     /// Stores an object that nobody else writes, also where the store knows no conditions.
@@ -291,8 +326,22 @@ impl Store {
         let Ok(done) = timeout(PATIENCE, work).await else {
             return Err(self.failed(doing, name, &format!("no answer within {} s", PATIENCE.as_secs())));
         };
-        done.map_err(|error| StoreError::of(doing, &what, &error).at(self.looked.as_deref()))
+        done.map_err(|error| {
+            let error = StoreError::of(doing, &what, &error).at(self.looked.as_deref());
+            if self.of_pods { error.of_pods() } else { error }
+        })
     }
+}
+
+fn wants_checksum(error: &object_store::Error) -> bool {
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(cause) = next {
+        if refusal::wants_checksum(&cause.to_string()) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 fn strange() -> object_store::Error {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::refusal::{self, Meaning};
 use crate::model::bounded::words;
 
 /// How the store's own words begin.
@@ -50,19 +51,14 @@ impl StoreError {
 /// Where the library looks for credentials when there are no others: the metadata address of the machine, which most machines have not.
 const METADATA: [&str; 4] =
     ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/v1/", "/metadata/identity/oauth2/token"];
-const NO_CREDENTIALS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store \
-                              knows; the node's metadata address was asked and gives none";
+const NO_CREDENTIALS: &str = "there are no credentials";
+/// What gives them to a pod.
+const FOR_PODS: &str = "there are no credentials: set credentialsSecret, or give the pods' service account an identity that the store knows";
+const ASKED: &str = "the metadata address of the machine was asked and gives none";
 
-/// How stores call it that there is no such bucket, or container.
-const NO_BUCKET: [&str; 2] = ["<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>"];
 /// What the library says where it asks for a token, and with which answers none is given: the account or its key is gone.
 const TOKEN: &str = "token request";
 const TOKEN_REFUSED: [&str; 3] = ["400 Bad Request", "401 Unauthorized", "403 Forbidden"];
-/// What the library says of a certificate whose CA it does not know, or knows by its name with another key.
-const STRANGERS: [&str; 2] = ["invalid peer certificate: UnknownIssuer", "invalid peer certificate: BadSignature"];
-const NOT_TRUSTED: &str =
-    "its certificate is of no CA that is trusted here: name that CA (ca; for commands AWS_CA_BUNDLE or SSL_CERT_FILE)";
-
 impl StoreError {
     /// What an error of the library means.
     pub(super) fn of(doing: &str, target: &str, error: &object_store::Error) -> Self {
@@ -78,10 +74,12 @@ impl StoreError {
         }
         // Of a file: the library has no kind for that.
         let forbidden = target.starts_with("file://") && is_forbidden(error);
+        let full = target.starts_with("file://") && is_full(error);
+        let meaning = code(&why).and_then(|code| refusal::of_code(code, &why));
+        let meaning = meaning.or_else(|| refusal::of_status(&why)).or_else(|| full.then(Meaning::full));
+        let (meant, meaning) = meaning.map(|Meaning { kind, words }| (kind, words)).unzip();
         // A refused list is a generic error, with the store's answer in its text.
-        let kind = match error {
-            _ if METADATA.iter().any(|path| why.contains(path)) => StoreErrorKind::NoCredentials,
-            _ if NO_BUCKET.iter().any(|code| why.contains(code)) => StoreErrorKind::NoBucket,
+        let of_library = || match error {
             _ if why.contains(TOKEN) && TOKEN_REFUSED.iter().any(|status| why.contains(status)) => {
                 StoreErrorKind::Denied
             }
@@ -95,22 +93,41 @@ impl StoreError {
             _ if why.contains("404 Not Found") => StoreErrorKind::Missing,
             _ => StoreErrorKind::Unavailable,
         };
+        let kind = if METADATA.iter().any(|path| why.contains(path)) {
+            StoreErrorKind::NoCredentials
+        } else {
+            meant.unwrap_or_else(of_library)
+        };
         let in_list = || undeleted(&why).map(|(code, reason)| format!("{SAYS} {code}: {reason}"));
+        let connection = refusal::of_connection(&why);
         let why = said(&why).or_else(in_list).or_else(|| asked(error)).unwrap_or(why);
-        let why = match kind {
-            StoreErrorKind::NoCredentials => format!("{NO_CREDENTIALS}: {why}"),
-            _ if STRANGERS.iter().any(|words| why.contains(words)) => format!("{NOT_TRUSTED}: {why}"),
-            _ => why,
+        let why = match (kind, meaning.filter(|words| !words.is_empty()), connection) {
+            (StoreErrorKind::NoCredentials, ..) => format!("{NO_CREDENTIALS}; {ASKED}: {why}"),
+            (_, Some(words), _) if why.starts_with(SAYS) => format!("{} ({words})", short(&why)),
+            (_, Some(words), _) => format!("{words}: {why}"),
+            (_, None, Some(words)) => format!("{words}: {why}"),
+            (_, None, None) => why,
         };
         Self { kind, doing: format!("cannot {doing}"), target: target.to_owned(), why: words(&why) }
     }
 
-    /// The same, of a put: what is missing where something is to be stored is the bucket.
+    /// The same, of a put: what is missing where something is to be stored is no object. What it is, only a code tells.
     pub(super) fn of_put(self) -> Self {
         match self.kind {
             StoreErrorKind::Missing if !self.target.starts_with("file://") => {
-                let why = words(&format!("there is no such bucket: {}", self.why));
-                Self { kind: StoreErrorKind::NoBucket, why, ..self }
+                let why =
+                    words(&format!("nothing is there to store it in: is its address that of a store? {}", self.why));
+                Self { why, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The same, for those who look after pods.
+    pub(super) fn of_pods(self) -> Self {
+        match self.kind {
+            StoreErrorKind::NoCredentials => {
+                Self { why: words(&self.why.replacen(NO_CREDENTIALS, FOR_PODS, 1)), ..self }
             }
             _ => self,
         }
@@ -141,10 +158,19 @@ impl StoreError {
 
 /// Whether the system denies it.
 fn is_forbidden(error: &object_store::Error) -> bool {
+    is_of_system(error, &[std::io::ErrorKind::PermissionDenied])
+}
+
+/// Whether the system has no room for it.
+fn is_full(error: &object_store::Error) -> bool {
+    is_of_system(error, &[std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded])
+}
+
+fn is_of_system(error: &object_store::Error, kinds: &[std::io::ErrorKind]) -> bool {
     let mut next: Option<&dyn Error> = Some(error);
     while let Some(cause) = next {
         let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if kind == Some(std::io::ErrorKind::PermissionDenied) {
+        if kind.is_some_and(|kind| kinds.contains(&kind)) {
             return true;
         }
         next = cause.source();
@@ -187,18 +213,27 @@ fn undeleted(text: &str) -> Option<(&str, &str)> {
     Some((code.split_once(')')?.0, reason))
 }
 
-/// What the store itself says in its answer: its code and message, which all of them write as S3 does.
+/// The code of a store's answer, which all of them write as S3 does.
+fn code(text: &str) -> Option<&str> {
+    Some(text.split_once("<Code>")?.1.split_once("</Code>")?.0)
+}
+
+/// What the store itself says in its answer: its code and message.
 fn said(text: &str) -> Option<String> {
-    let tag = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
-    };
+    let message = || Some(text.split_once("<Message>")?.1.split_once("</Message>")?.0);
     // Azure goes on with the number and the time of the request: a condition would be another one each time.
-    let message = tag("Message").and_then(|message| message.lines().next()).unwrap_or_default();
-    let code = tag("Code")?;
-    let clock =
-        if code == "RequestTimeTooSkewed" { " (the clock of this machine or of the store is wrong)" } else { "" };
-    Some(format!("{SAYS} {}: {}{clock}", unescaped(code), unescaped(message)))
+    let message = message().and_then(|message| message.lines().next()).unwrap_or_default();
+    Some(format!("{SAYS} {}: {}", unescaped(code(text)?), unescaped(message)))
+}
+
+/// A store's words, so short that what they mean is not cut off.
+fn short(words: &str) -> String {
+    const MOST: usize = 150;
+    if words.len() <= MOST {
+        return words.to_owned();
+    }
+    let end = (0..=MOST).rev().find(|&end| words.is_char_boundary(end)).unwrap_or_default();
+    format!("{}…", &words[..end])
 }
 
 /// Text of XML as it is meant.
@@ -339,11 +374,9 @@ mod tests {
         let error =
             StoreError::of("store", "s3://b/x", &object_store::Error::Generic { store: "S3", source: text.into() });
         assert_eq!(error.kind, StoreErrorKind::NoCredentials);
-        assert!(
-            error.to_string().starts_with("cannot store s3://b/x: there are no credentials: set credentialsSecret"),
-            "{error}"
-        );
-        assert!(!error.to_string().contains("169.254"), "{error}");
+        assert!(error.to_string().starts_with("cannot store s3://b/x: there are no credentials"), "{error}");
+        assert!(!error.to_string().contains("169.254") && !error.to_string().contains("credentialsSecret"), "{error}");
+        assert!(error.of_pods().to_string().contains("set credentialsSecret"), "the words of pods are not for a shell");
     }
 
     #[test]

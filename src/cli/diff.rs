@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{print_doubts, rebuild_retrying, rebuilt, shown};
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, is_archive, look};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, is_archive};
 use crate::view::escape::push_escaped;
 use crate::view::time::iso_text;
 use crate::view::znode::{ZnodeLine, ZnodeView};
@@ -58,7 +58,7 @@ pub fn diff(options: &DiffOptions) -> Result<Exit, CommandError> {
     }
     let from = options.from.map_or(options.to.0, |from| from.0);
     let source = options.source.tree(&options.paths, from, options.to.0)?;
-    let members = look(&source.paths, options.limit)?;
+    let members = source.members(options.limit)?;
     let (before, after) = match (options.from, &members[..]) {
         (Some(from), members) => {
             // One tree and a journal of its changes are enough: two trees of a million znodes each would be mostly the

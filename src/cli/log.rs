@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::cli::range::{RangeOptions, path};
 use crate::cli::toolkit::push_toolkit;
 use crate::cli::{
-    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message, tail, verify,
+    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, is_archive, look, print_message,
+    tail, verify,
 };
 use crate::view::escape::push_escaped;
 use crate::view::time::{Clock, iso_text};
@@ -175,24 +176,37 @@ fn dump(options: &LogDumpOptions) -> Result<Exit, CommandError> {
     let (mut to, mut form, mut meter) = (Printer::new(), TxnPrinter::new(options.output, options.data), Meter::new());
     let filter = &options.filter;
     let open = filter.is_open();
+    let (mut all, mut shown) = (0_u64, 0_u64);
     let mut print = |record: &Record<'_>, to: &mut Printer| -> Result<(), CommandError> {
-        if open || filter.lets(record) { form.print(record, to) } else { Ok(()) }
+        all += 1;
+        if open || filter.lets(record) {
+            shown += 1;
+            form.print(record, to)?;
+        }
+        Ok(())
     };
-    if members.len() > 1 && members.iter().all(|member| !member.single) {
-        return dump_history(&members, &mut to, &mut print, &mut meter);
-    }
     let mut exit = Exit::Sound;
-    for member in &members {
-        let damaged = each(member, &mut meter, &mut |record| print(record, &mut to))?;
-        exit = if damaged { Exit::Damage } else { exit };
+    if members.len() > 1 && members.iter().all(|member| !member.single) {
+        exit = dump_history(&members, &mut to, &mut print, &mut meter)?;
+    } else {
+        for member in &members {
+            let from = source.archive.as_deref();
+            let damaged = each(member, from, &mut meter, &mut |record| print(record, &mut to))?;
+            exit = if damaged { Exit::Damage } else { exit };
+        }
+        to.flush()?;
     }
-    to.flush()?;
+    if shown == 0 && !open {
+        print_message("notice", &format!("0 of {all} transactions match"));
+    }
     Ok(exit)
 }
 
-/// Passes every transaction of a member's logs to `take`, and prints what is wrong with the logs. Returns whether anything is.
+/// Passes every transaction of a member's logs to `take`, and prints what is wrong with the logs, or with the archive that they are of.
+/// Returns whether anything is.
 fn each(
     member: &MemberFiles,
+    archive: Option<&str>,
     meter: &mut Meter,
     take: &mut dyn FnMut(&Record<'_>) -> Result<(), CommandError>,
 ) -> Result<bool, CommandError> {
@@ -211,7 +225,11 @@ fn each(
         };
         damaged |= severity == Severity::Damage;
         let path = scan.path().unwrap_or(Path::new(""));
-        print_message(severity.name(), &format!("{}: {text}", path.display()));
+        match archive {
+            // The folder that it was fetched into is gone when somebody reads this.
+            Some(archive) => print_message(severity.name(), &format!("{archive}: {text}")),
+            None => print_message(severity.name(), &format!("{}: {text}", path.display())),
+        }
     }
     Ok(damaged)
 }
@@ -272,12 +290,16 @@ struct Counts {
 }
 
 fn stat(options: &InputOptions) -> Result<Exit, CommandError> {
+    if let Some(path) = options.paths.iter().find(|path| is_archive(path)) {
+        let other = "this command reads files; `menagerie archive stat` shows what an archive has";
+        return Err(CommandError::Usage(format!("{path}: {other}")));
+    }
     let (mut to, mut meter, mut exit) = (Printer::new(), Meter::new(), Exit::Sound);
     for member in with_logs(&options.paths, options.limit)? {
         let mut counts = Counts { member: member.name.clone(), ..Counts::default() };
         let (mut epoch, mut times) = (None, None::<(i64, i64)>);
         let mut ends = None::<ZxidRange>;
-        let damaged = each(&member, &mut meter, &mut |record| {
+        let damaged = each(&member, None, &mut meter, &mut |record| {
             let header = &record.header;
             counts.transactions += 1;
             counts.bytes += u64::from(record.length);

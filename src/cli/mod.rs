@@ -44,6 +44,9 @@ pub(crate) enum CommandError {
     Output(#[from] io::Error),
     #[error("{0}")]
     Usage(String),
+    /// The archive ends before the time that is asked for.
+    #[error("{0}")]
+    Beyond(String),
 }
 
 /// The output format of results.

@@ -19,13 +19,17 @@ impl FromStr for PointArg {
             _ if !text.starts_with("0x") && days(text) => {
                 Err(format!("{text}: a zxid (0x{text}) or days (24h is one)?"))
             }
-            _ => match text.parse::<Zxid>() {
-                Ok(zxid) => Ok(Self(Point::Zxid(zxid))),
-                Err(_) => match time(text) {
-                    Some(time) => Ok(Self(Point::Time(time?))),
-                    None => Err(format!("{text}: neither a zxid like 0x10000002a nor {TIMES}")),
-                },
-            },
+            _ => {
+                match text.parse::<Zxid>() {
+                    Ok(zxid) => Ok(Self(Point::Zxid(zxid))),
+                    Err(_) => match time(text) {
+                        Some(time) => Ok(Self(Point::Time(time?))),
+                        None if text == "now" => Err("now: write end, the last transaction that is there".to_owned()),
+                        None => Err(meant(text)
+                            .unwrap_or_else(|| format!("{text}: neither a zxid like 0x10000002a nor {TIMES}"))),
+                    },
+                }
+            }
         }
     }
 }
@@ -46,7 +50,8 @@ impl FromStr for TimeArg {
             Some(time) => time.map(Self),
             // Users also try zxids here, so the error says where these belong.
             None if text.parse::<Zxid>().is_ok() => Err(format!("{text}: not {TIMES}; zxids go with --from and --to")),
-            None => Err(format!("{text}: not {TIMES}")),
+            None if text == "now" => Err("now: write 0s; without --until, all up to the end is shown".to_owned()),
+            None => Err(meant(text).unwrap_or_else(|| format!("{text}: not {TIMES}"))),
         }
     }
 }
@@ -64,6 +69,30 @@ fn time(text: &str) -> Option<Result<i64, String>> {
         return Some(now.checked_sub(ago).ok_or_else(|| format!("{text}: a time before 1970")));
     }
     text.parse().ok().map(|time: jiff::Timestamp| Ok(time.as_millisecond()))
+}
+
+/// What is wrong with a text that is nearly a time.
+fn meant(text: &str) -> Option<String> {
+    if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
+        return Some(format!(
+            "{text}: a time without its zone: write {time}Z for UTC, or the offset in place of Z, like +02:00"
+        ));
+    }
+    let short = [
+        ("minutes", "m"),
+        ("minute", "m"),
+        ("min", "m"),
+        ("hours", "h"),
+        ("hour", "h"),
+        ("days", "d"),
+        ("day", "d"),
+        ("sec", "s"),
+    ];
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic() || letter == ' ');
+    let unit = text[number.len()..].trim();
+    let (_, unit) = short.iter().find(|(word, _)| *word == unit)?;
+    let write = format!("{number}{unit}");
+    ago(&write).map(|_| format!("{text}: write {write}"))
 }
 
 /// The milliseconds of `45s`, `90m`, `1h`, `2d`, or of several of these in a row.
@@ -110,5 +139,21 @@ mod tests {
         }
         let hour = |text: &str| text.parse::<TimeArg>().unwrap().0;
         assert!(hour("2h") < hour("1h"));
+    }
+
+    #[test]
+    fn what_is_nearly_a_time_is_refused_with_what_to_write() {
+        let refused = |text: &str| [text.parse::<PointArg>().unwrap_err(), text.parse::<TimeArg>().unwrap_err()];
+        for error in refused("2026-11-23T19:52:00") {
+            assert!(error.contains("without its zone: write 2026-11-23T19:52:00Z"), "{error}");
+        }
+        for error in refused("2026-11-23 19:52") {
+            assert!(error.contains("write 2026-11-23T19:52:00Z"), "{error}");
+        }
+        for error in refused("5min") {
+            assert!(error.contains("write 5m"), "{error}");
+        }
+        assert!(refused("now")[0].contains("write end"));
+        assert!(refused("min")[0].contains("neither a zxid"));
     }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::point::TimeArg;
+use crate::view::time::iso_text;
 use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::Header;
 
@@ -31,6 +32,24 @@ impl RangeOptions {
     pub(crate) fn is_open(&self) -> bool {
         let Self { from, to, since, until, session } = self;
         from.is_none() && to.is_none() && since.is_none() && until.is_none() && session.is_none()
+    }
+
+    /// Whether anything can be in it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since.0 >= until.0
+        {
+            let [since, until] = [since, until].map(|time| iso_text(time.0));
+            return Err(format!(
+                "nothing is between --since {since} and --until {until}: the first has to be the earlier one"
+            ));
+        }
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from > to => {
+                Err(format!("nothing is between --from {from:#} and --to {to:#}: the first has to be the lower one"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The zxids from `--from` to `--to`.

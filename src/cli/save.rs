@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::rebuilt;
-use crate::cli::{CommandError, Exit, LimitOptions, Meter, SourceOptions, look, print_message};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, SourceOptions, print_message};
 use zookeeper_files::atomic::Part;
 use zookeeper_files::disk::{EpochFiles, RebuiltTree, Severity, is_at_home, log_or_snapshot, newest_epoch};
 use zookeeper_files::ids::Zxid;
@@ -65,7 +65,7 @@ pub(crate) fn cat(options: &CatOptions) -> Result<Exit, CommandError> {
         return Err(CommandError::Usage(format!("{}: {text}", path.display())));
     }
     let source = options.source.tree(&options.paths, options.at.0, options.at.0)?;
-    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, options.at.0, &mut Meter::new())?;
+    let (rebuilt, exit) = rebuilt(&source.members(options.limit)?, options.at.0, &mut Meter::new())?;
     let tree = rebuilt.replay.tree();
     let Some(node) = tree.get(options.path.as_bytes()) else {
         return Err(CommandError::Usage(format!("{}: no such znode at {:#}", options.path, tree.last())));
@@ -97,7 +97,7 @@ pub(crate) fn write(options: &WriteOptions) -> Result<Exit, CommandError> {
     is_free(&options.to, &folder)?;
     let mut meter = Meter::new();
     let source = options.source.tree(&options.paths, options.at.0, options.at.0)?;
-    let members = look(&source.paths, options.limit)?;
+    let members = source.members(options.limit)?;
     let (rebuilt, _) = rebuilt(&members, options.at.0, &mut meter)?;
     let proved = proof(&rebuilt, options.unproved);
     let mut tree = rebuilt.replay.into_tree();

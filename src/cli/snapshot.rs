@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::cli::diff::{DiffOptions, diff};
 use crate::cli::point::PointArg;
 use crate::cli::{
-    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message, report, save,
+    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, is_archive, look, print_message,
+    report, save,
 };
 use crate::view::escape::{push_data, push_escaped};
 use crate::view::time::iso_text;
@@ -153,6 +154,12 @@ enum ItemLine<'a> {
 
 fn dump(options: &SnapshotDumpOptions) -> Result<Exit, CommandError> {
     let path = Path::new(&options.path);
+    if is_archive(&options.path) {
+        return Err(CommandError::Usage(format!(
+            "{}: this command reads one snapshot; `snapshot tree` shows the tree of an archive at any point, and `archive fetch` writes its snapshots",
+            options.path
+        )));
+    }
     if path.is_dir() {
         return Err(CommandError::Usage(format!(
             "{}: a folder; name one snapshot, or use `snapshot tree`",
@@ -354,7 +361,7 @@ pub(super) fn shown<'a>(
 fn tree(options: &TreeOptions) -> Result<Exit, CommandError> {
     let source = options.source.tree(&options.paths, options.at.0, options.at.0)?;
     let (mut meter, mut to) = (Meter::new(), Printer::new());
-    let (rebuilt, exit) = rebuilt(&look(&source.paths, options.limit)?, options.at.0, &mut meter)?;
+    let (rebuilt, exit) = rebuilt(&source.members(options.limit)?, options.at.0, &mut meter)?;
     let tree = rebuilt.replay.tree();
     let top = options.path.trim_end_matches('/').as_bytes();
     if tree.get(top).is_none() {

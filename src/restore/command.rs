@@ -13,9 +13,7 @@ use zookeeper_files::ids::Zxid;
 
 use crate::cli::point::PointArg;
 use crate::cli::snapshot::{files_end, rebuilt, rebuilt_around};
-use crate::cli::{
-    CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, look, print_message,
-};
+use crate::cli::{CommandError, Exit, LimitOptions, Meter, Output, Printer, SourceOptions, finish, print_message};
 use crate::restore::apply::{ApplyError, ChangedSincePlan, Progress, apply};
 use crate::restore::arguments::{Asked, PASSWORD, ScopeOptions, ServerOptions, WhatOptions, password};
 use crate::restore::hash::Digest;
@@ -175,8 +173,14 @@ fn wanted(
     meter: &mut Meter,
 ) -> Result<Result<(Wanted, Option<i64>), Exit>, CommandError> {
     let (from, to) = asked.points();
-    let source = options.source.tree(&options.folders, from, to)?;
-    let members = look(&source.paths, options.limit)?;
+    let source = match options.source.tree(&options.folders, from, to) {
+        Err(error @ CommandError::Beyond(_)) => {
+            print_message("damage", &format!("nothing is planned: {error}"));
+            return Ok(Err(Exit::Damage));
+        }
+        source => source?,
+    };
+    let members = source.members(options.limit)?;
     let (mut rebuilt, exit) = match asked {
         Asked::Point(point, _) => rebuilt(&members, *point, meter)?,
         Asked::Undo(zxid) => rebuilt_around(&members, *zxid, meter)?,

@@ -136,6 +136,35 @@ fn an_address_that_is_none_is_refused_in_one_sentence() {
     }
 }
 
+/// `menagerie archive list` of a store in an environment of its own.
+fn list_in(target: &str, environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
+    command.args(["archive", "list", target]).env_clear().envs(environment.iter().copied());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    text(&output.stderr)
+}
+
+#[test]
+fn the_environment_is_named_where_it_is_wrong_and_an_empty_variable_says_nothing() {
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+    let dead =
+        [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ALLOW_HTTP", "1"), ("ALL_PROXY", "http://u:p@127.0.0.1:2")];
+    let said = list_in("s3://b/p", &[&keys[..], &dead[..]].concat());
+    assert!(said.contains("at 127.0.0.1:1 (ALL_PROXY is 127.0.0.1:2)") && !said.contains("u:p"), "{said}");
+    let copied = [("AWS_ENDPOINT_URL", "https://b-1.s3.eu-central-1.amazonaws.com")];
+    let said = list_in("s3://b-1/p", &[&keys[..], &copied[..]].concat());
+    assert!(
+        said.contains("AWS_ENDPOINT_URL begins with the bucket's name") && said.contains("write https://s3.eu"),
+        "{said}"
+    );
+    let bad = [("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json"), ("GOOGLE_SERVICE_ACCOUNT", "")];
+    let said = list_in("gs://b/p", &bad);
+    assert!(said.contains("It comes from GOOGLE_APPLICATION_CREDENTIALS"), "{said}");
+    let said = list_in("az://a/c", &[("AZURE_STORAGE_ACCOUNT_KEY", ""), ("AZURE_STORAGE_SAS_TOKEN", "hunter2")]);
+    assert!(said.contains("AZURE_STORAGE_SAS_TOKEN") && !said.contains("hunter2"), "{said}");
+}
+
 #[tokio::test]
 async fn who_names_a_folder_too_deep_or_too_high_is_told_which_one_is_meant() {
     let (_place, target) = archived().await;
@@ -171,7 +200,37 @@ async fn where_an_archive_has_several_ensembles_all_are_named() {
     let other = IDENTITY.replace("0b5c", "ffff");
     copied(&place.archive().join(IDENTITY), &place.archive().join(&other));
     let refused = text(&run(&["fetch", &target, "--to", to.to_str().unwrap()]).stderr);
-    assert!(refused.contains(&format!("more than one ensemble: {IDENTITY}, {other}; name one")), "{refused}");
+    assert!(refused.contains(&format!("more than one ensemble: {IDENTITY}, up to 2023-11-14T22:13:2")), "{refused}");
+    assert!(refused.contains(&format!("; {other}, up to ")), "{refused}");
+    let begins = text(&run(&["list", &target, "--identity", "ffff"]).stdout);
+    assert!(begins.contains(&other) && !begins.contains(IDENTITY), "{begins}");
+    let both = text(&run(&["list", &target, "--identity", "zk"]).stderr);
+    assert!(both.contains("has no archived log of zk: it has"), "{both}");
+    for identity in [IDENTITY, &other] {
+        let about = About::new("prod", "zk");
+        about.tell(&place.store(), identity).await.unwrap();
+    }
+    let both = text(&run(&["list", &target, "--identity", "prod/zk"]).stderr);
+    assert!(both.contains("prod/zk may be") && both.contains("(prod/zk), up to"), "{both}");
+}
+
+/// The prefix was a letter short, and nobody was told which there are.
+#[tokio::test]
+async fn who_names_another_folder_is_told_which_are_there_and_an_ensemble_is_found_by_its_name() {
+    let (place, target) = archived().await;
+    let above = tempfile::tempdir().unwrap();
+    copied(&place.archive(), &above.path().join("zk3"));
+    fs::create_dir(above.path().join("zookeeper")).unwrap();
+    let error = text(&run(&["list", &format!("file://{}", above.path().display())]).stderr);
+    assert!(error.contains("has no archived log; below it are folders: zk3/, zookeeper/"), "{error}");
+    About::new("prod", "zk").tell(&place.store(), IDENTITY).await.unwrap();
+    for asked in ["zk", "prod/zk", &IDENTITY[..6], IDENTITY] {
+        let listed = run(&["list", &target, "--identity", asked]);
+        assert!(text(&listed.stdout).contains("3 segments"), "{asked}: {}", text(&listed.stderr));
+    }
+    // What is deleted is named by what is never another's.
+    let refused = text(&run(&["prune", &target, "--keep", "30d", "--identity", "zk", "--delete"]).stderr);
+    assert!(refused.contains(&format!("nothing is deleted by a name: give --identity {IDENTITY}")), "{refused}");
 }
 
 fn copied(from: &Path, to: &Path) {

@@ -63,6 +63,12 @@ pub enum Trouble {
     EmptyLists,
     /// Puts that say how to encrypt are refused: the status, the code and the words.
     Unencrypted(u16, &'static str, &'static str),
+    /// The bucket locks its objects: puts without a checksum are refused.
+    Locks,
+    /// Puts with a checksum are refused, as by stores that do not know it.
+    NoChecksums,
+    /// All answers are a page of a console.
+    Console,
     /// The store's clock says this.
     Clock(&'static str),
 }
@@ -182,6 +188,47 @@ impl Drop for Held {
     }
 }
 
+/// What the store's trouble makes of a request, if anything.
+fn troubled(trouble: Option<Trouble>, request: &Request) -> Option<Response> {
+    let listed = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
+    match (trouble, request.method()) {
+        (Some(Trouble::DeletesRefused), &Method::DELETE) => return Some(error(StatusCode::FORBIDDEN, "AccessDenied")),
+        // By its name, so that trying again does not help.
+        (Some(Trouble::SomeDeletesFail), &Method::DELETE) if request.uri().path().ends_with(['1', '3', '5', '7']) => {
+            return Some(error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
+        }
+        (Some(Trouble::DeletesFail), &Method::DELETE) => {
+            return Some(error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
+        }
+        (Some(Trouble::Unencrypted(status, code, words)), &Method::PUT)
+            if request.headers().contains_key("x-amz-server-side-encryption") =>
+        {
+            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
+            return Some((StatusCode::from_u16(status).unwrap(), text).into_response());
+        }
+        (Some(Trouble::Locks), &Method::PUT) if !request.headers().contains_key("x-amz-checksum-sha256") => {
+            let words = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters";
+            let text = format!("<Error><Code>InvalidRequest</Code><Message>{words}</Message></Error>");
+            return Some((StatusCode::BAD_REQUEST, text).into_response());
+        }
+        (Some(Trouble::NoChecksums), &Method::PUT)
+            if request.headers().keys().any(|name| name.as_str().starts_with("x-amz-checksum")) =>
+        {
+            return Some(error(StatusCode::NOT_IMPLEMENTED, "NotImplemented"));
+        }
+        (Some(Trouble::Console), _) => {
+            let page = [("content-type", "text/html; charset=utf-8")];
+            return Some((page, "<html><body></body></html>").into_response());
+        }
+        (Some(Trouble::EmptyLists), &Method::GET) if listed => {
+            let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+            return Some((StatusCode::OK, text).into_response());
+        }
+        _ => {}
+    }
+    None
+}
+
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     shared.counts.lock().unwrap().push(request.method().clone());
     let asked = format!("{} {}", request.method(), request.uri());
@@ -208,27 +255,8 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     }
     let fault = (request.method() == Method::PUT).then(|| shared.faults.lock().unwrap().pop()).flatten();
     let trouble = *shared.trouble.lock().unwrap();
-    let listed = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
-    match (trouble, request.method()) {
-        (Some(Trouble::DeletesRefused), &Method::DELETE) => return error(StatusCode::FORBIDDEN, "AccessDenied"),
-        // By its name, so that trying again does not help.
-        (Some(Trouble::SomeDeletesFail), &Method::DELETE) if request.uri().path().ends_with(['1', '3', '5', '7']) => {
-            return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-        }
-        (Some(Trouble::DeletesFail), &Method::DELETE) => {
-            return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-        }
-        (Some(Trouble::Unencrypted(status, code, words)), &Method::PUT)
-            if request.headers().contains_key("x-amz-server-side-encryption") =>
-        {
-            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
-            return (StatusCode::from_u16(status).unwrap(), text).into_response();
-        }
-        (Some(Trouble::EmptyLists), &Method::GET) if listed => {
-            let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-            return (StatusCode::OK, text).into_response();
-        }
-        _ => {}
+    if let Some(answer) = troubled(trouble, &request) {
+        return answer;
     }
     let (mut parts, body) = request.into_parts();
     // The client may break off.

@@ -126,7 +126,8 @@ async fn a_month_is_kept_and_what_is_older_goes_in_two_runs() {
     let (place, target) = aged().await;
     let stat = text(&run(&["archive", "stat", &target]));
     for part in [
-        "can be built from 0x100000001",
+        "can be built from 0x100000008 to 0x100000009",
+        "and from 0x100000001 (by ",
         "base 0x100000002 of 2.0000000000000007: complete",
         "all of the last 30d is built from it",
         "it is of the last 30d; it is the newest one that is whole",
@@ -192,12 +193,55 @@ async fn a_pin_keeps_its_point_by_zxid_or_by_time() {
             }
         }
         assert_eq!(log(&place.store()).await, kept, "{pin}");
+        // What one run alone kept has no name: nobody can tell what is missing behind it from what is lost.
+        let verified = run(&["archive", "verify", &target]);
+        assert_eq!(verified.status.success(), kept[0] == 5, "{}", text(&verified));
+        let named = run(&["archive", "pin", &target, "--at", pin, "--name", "kept"]);
+        assert!(named.status.success(), "{}", text(&named));
         let verified = run(&["archive", "verify", &target]);
         assert!(verified.status.success(), "{}", text(&verified));
     }
     let (_place, target) = aged().await;
     let early = run(&["archive", "prune", &target, "--keep", "30d", "--pin", "2020-01-01T00:00:00Z"]);
     assert!(early.status.code() == Some(2) && text(&early).contains("nothing is archived of before that"));
+}
+
+/// It was called pruned and its chain whole, since the base behind it begins there; and `stat` promised every point.
+#[tokio::test]
+async fn a_segment_that_is_lost_in_the_middle_is_damage_and_no_point_around_it_is_promised() {
+    let (place, target) = aged().await;
+    let key = menagerie::archive::key::SegmentKey { chain: chain(), first: at(1, 4) };
+    fs::remove_file(place.archive().join(key.path(IDENTITY))).unwrap();
+    let verified = run(&["archive", "verify", &target]);
+    let said = text(&verified);
+    assert!(verified.status.code() == Some(1) && !said.contains("pruned: "), "{said}");
+    assert!(said.contains("does not follow on the segment before it: 0000000100000004 is missing"), "{said}");
+    let pinned = run(&["archive", "pin", &target, "--at", "0x100000004", "--name", "gone"]);
+    assert_eq!(pinned.status.code(), Some(2), "{}", text(&pinned));
+    assert!(text(&pinned).contains("0x100000004 is not archived: no log has it"), "{}", text(&pinned));
+    assert!(run(&["archive", "pin", &target, "--at", "0x100000003", "--name", "before"]).status.success());
+    let stat = text(&run(&["archive", "stat", &target]));
+    for part in [
+        "can be built from 0x100000008 to 0x100000009",
+        "and from 0x100000001 (by ",
+        "if no log is missing before 0x100000008, which `menagerie archive verify` tells",
+        "built from base 0x100000002 if no log is missing between the two",
+    ] {
+        assert!(stat.contains(part), "{part}: {stat}");
+    }
+    // With that pin prune might have deleted it, and 1 to 3 are there. Nothing tells the two apart, and nothing that is kept lacks it.
+    assert_eq!(run(&["archive", "verify", &target]).status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_point_that_no_archive_has_is_not_pinned() {
+    let (_place, target) = aged().await;
+    let early = run(&["archive", "pin", &target, "--at", "0x999", "--name", "early"]);
+    assert_eq!(early.status.code(), Some(2), "{}", text(&early));
+    assert!(text(&early).contains("0x999 is not archived: the archive begins at 0x100000001"), "{}", text(&early));
+    let early = run(&["archive", "pin", &target, "--at", "2020-01-01T00:00:00Z", "--name", "early"]);
+    let said = text(&early);
+    assert!(said.contains("nothing is archived of before that") && !said.contains("--pin"), "{said}");
 }
 
 #[tokio::test]

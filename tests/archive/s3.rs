@@ -7,6 +7,8 @@ use std::time::Duration;
 use axum::http::Method;
 use bytes::Bytes;
 use menagerie::agent::bases::{Bases, Pace};
+use menagerie::archive::access::s3::S3Access;
+use menagerie::archive::access::{Access, Network};
 use menagerie::archive::backlog::Backlog;
 use menagerie::archive::bases;
 use menagerie::archive::collect::Collection;
@@ -14,14 +16,15 @@ use menagerie::archive::key::{BaseKey, Chain, DiskId};
 use menagerie::archive::probe::{CreateOnly as Found, probed};
 use menagerie::archive::shipper::{Outcome, ShipError, Shipper};
 use menagerie::archive::store::{Put, Store, StoreErrorKind};
+use menagerie::archive::target::Target;
 use menagerie::archive::tree::{may_pass, tree_at};
 use menagerie::archive::upload::Step;
 use tokio::time::timeout;
 use zookeeper_files::disk::Point;
 
 use super::bases::{History, agent, rounds, upload};
-use super::gateway::{Gateway, KEY, SECRET, store_at};
-use super::proxy::{CreateOnly, Fault, Proxy, Rule};
+use super::gateway::{BUCKET, Gateway, KEY, PREFIX, SECRET, store_at};
+use super::proxy::{CreateOnly, Fault, Proxy, Rule, Trouble};
 use super::shipping::{IDENTITY, Place, archived, at, chain, range, shipped};
 
 async fn shipper(place: &Place, store: Store) -> Result<Shipper, ShipError> {
@@ -64,6 +67,61 @@ async fn a_store_says_what_is_wrong_with_it() {
     let error = missing.put("a", Bytes::from_static(b"a")).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::NoBucket, "{error}");
     assert!(error.to_string().contains("NoSuchBucket"), "{error}");
+}
+
+/// It says so with HTTP 404, and was said to have no such bucket: then nothing is purged on the members' disks.
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn a_key_that_a_store_does_not_know_is_no_missing_bucket() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let access = S3Access {
+        keys: Some(("nobody".to_owned(), SECRET.to_owned())),
+        ..S3Access::at(&format!("http://{}", gateway.address), Network::default())
+    };
+    let target = Target::S3 { bucket: BUCKET.to_owned(), prefix: PREFIX.to_owned() };
+    let store = Store::open_with(&target, &Access::S3(access)).unwrap();
+    let put = store.put("a", Bytes::from_static(b"a")).await.unwrap_err();
+    let list = store.folders("").await.unwrap_err();
+    for error in [put, list] {
+        assert_eq!(error.kind, StoreErrorKind::Denied, "{error}");
+        assert!(error.to_string().contains("the store does not know this access key"), "{error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn puts_have_a_checksum_once_a_bucket_with_object_lock_wants_one_and_none_where_it_may_not_be_known() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let proxy = Proxy::before(gateway.address).await;
+    let store = store_at(proxy.address, SECRET, "backups").unwrap();
+    proxy.trouble(Some(Trouble::NoChecksums));
+    assert_eq!(store.put("a", Bytes::from_static(b"a")).await.unwrap(), Put::Stored);
+    proxy.trouble(Some(Trouble::Locks));
+    proxy.requests();
+    assert_eq!(store.put("b", Bytes::from_static(b"b")).await.unwrap(), Put::Stored);
+    assert_eq!(store.put("b", Bytes::from_static(b"c")).await.unwrap(), Put::Taken);
+    // It is asked once for what it wants, for all that share the store.
+    assert_eq!(proxy.requests().len(), 3);
+    assert_eq!(store.beside().get("b", None).await.unwrap().unwrap(), "b");
+    store.beside().put("c", Bytes::from_static(b"c")).await.unwrap();
+    assert!(proxy.puts().last().unwrap().contains_key("x-amz-checksum-sha256"));
+    assert_eq!(proxy.requests().len(), 2);
+}
+
+/// It was said to have no archive.
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn a_page_of_a_console_is_no_empty_list() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let proxy = Proxy::before(gateway.address).await;
+    let store = store_at(proxy.address, SECRET, "backups").unwrap();
+    proxy.trouble(Some(Trouble::Console));
+    let folders = store.folders("").await.unwrap_err();
+    let names = store.names("").await.unwrap_err();
+    for error in [folders, names] {
+        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("no list of a store but text/html"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -134,6 +134,8 @@ async fn the_tree_of_an_archive_is_shown_compared_and_written_at_a_point() {
     let shown = run(&["snapshot", "tree", &target, "--at", "0x100000007", "--output", "json"]);
     let count = String::from_utf8_lossy(&shown.stdout).lines().count();
     assert_eq!((count, shown.status.code()), (history.trees[7].len(), Some(0)), "{}", told(&shown));
+    // All that is in an archive was committed.
+    assert!(!told(&shown).contains("committed"), "{}", told(&shown));
     let data = run(&["snapshot", "cat", &target, "--path", "/6"]);
     assert_eq!(data.stdout.len(), 10, "{}", told(&data));
     let compared =
@@ -271,6 +273,8 @@ async fn an_archive_where_it_does_not_belong_is_refused_with_what_does() {
     for (arguments, reason) in [
         (&["log", "verify", &target][..], "menagerie archive verify"),
         (&["log", "tail", &target], "archive fetch"),
+        (&["log", "stat", &target], "menagerie archive stat"),
+        (&["snapshot", "dump", &target], "`snapshot tree` shows the tree of an archive"),
         (&["log", "dump", &target, "/data"], "stand alone"),
         (&["snapshot", "diff", &target, &target], "give --from"),
         (&["index", "build", &target, "--others", "/data"], "leave --others out"),
@@ -281,6 +285,46 @@ async fn an_archive_where_it_does_not_belong_is_refused_with_what_does() {
         let output = run(arguments);
         assert!(output.status.code() == Some(2) && told(&output).contains(reason), "{arguments:?}: {}", told(&output));
     }
+}
+
+/// The folder that its log was fetched into was named, and was gone.
+#[tokio::test]
+async fn what_no_transaction_is_in_is_said_with_where_the_archive_ends() {
+    let (place, _) = twofold().await;
+    let target = target(&place);
+    let beyond = run(&["log", "dump", &target, "--from", "0x100000063"]);
+    let said = told(&beyond);
+    assert!(
+        said.contains(&format!("{target} has no transaction of that range: the archive ends at 0x100000009 (2023")),
+        "{said}"
+    );
+    assert_eq!(beyond.status.code(), Some(2));
+    let none = run(&["log", "dump", &target, "--subtree", "/nothing"]);
+    assert_eq!((none.status.code(), told(&none).trim()), (Some(0), "notice: 0 of 9 transactions match"));
+    let turned = run(&["log", "dump", &target, "--since", "2023-11-15T00:00:00Z", "--until", "2023-11-14T00:00:00Z"]);
+    assert!(
+        turned.status.code() == Some(2) && told(&turned).contains("the first has to be the earlier"),
+        "{}",
+        told(&turned)
+    );
+    let turned = run(&["log", "dump", &target, "--from", "0x100000005", "--to", "0x100000004"]);
+    assert!(
+        turned.status.code() == Some(2) && told(&turned).contains("the first has to be the lower"),
+        "{}",
+        told(&turned)
+    );
+}
+
+/// With files it was 1, as --help says, and with an archive 2.
+#[tokio::test]
+async fn a_restore_of_a_time_after_the_archives_end_is_not_planned_as_with_files() {
+    let (place, _) = twofold().await;
+    let target = target(&place);
+    let plan =
+        run(&["restore", "plan", &target, "--at", "2030-01-01T00:00:00Z", "--path", "/", "--server", "127.0.0.1:1"]);
+    let said = told(&plan);
+    assert!(said.contains("damage: nothing is planned: the archive ends at 0x100000009"), "{said}");
+    assert_eq!(plan.status.code(), Some(1));
 }
 
 #[test]

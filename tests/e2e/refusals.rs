@@ -110,7 +110,10 @@ fn of_archives() -> Vec<(&'static str, Value, &'static str)> {
     let of = |archive: Value| json!({"replicas": 3, "archive": archive});
     let retained =
         |schedule: &str| of(json!({"s3": {"bucket": "backups"}, "retention": {"keepDays": 3, "schedule": schedule}}));
+    let at = |endpoint: &str| of(json!({"s3": {"bucket": "b-1", "endpoint": endpoint}}));
     vec![
+        ("zk", at("https://b-1.s3.eu-central-1.amazonaws.com"), "s3.endpoint begins with the bucket's name"),
+        ("zk", at("https://b-1.fra1.digitaloceanspaces.com/"), "s3.endpoint begins with the bucket's name"),
         ("zk", retained("0 25 * * *"), "retention.schedule must be a cron expression of five fields"),
         ("zk", retained("0 3 * * 7"), "Sunday is 0"),
         ("zk", of(json!({})), "s3, gcs"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
+use super::lists::Lists;
 use super::mounted::{Mounted, MountedError};
 use super::network::{self, Network};
 use super::{Environment, Opened, endpoint, failed, refused};
@@ -15,17 +16,27 @@ use crate::model::archive::{ACCOUNT_KEY, ArchivePlace};
 /// The variable that names an address.
 const ENDPOINT: &str = "AZURE_STORAGE_ENDPOINT";
 
-/// The variable with credentials, and what is said of all of them.
-pub(super) const ENVIRONMENT: (&str, Environment) = (
+/// The variables with credentials.
+const KEYS: [&str; 7] = [
     "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_MASTER_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+];
+
+/// What the environment has to say.
+pub(super) fn environment() -> Environment {
     Environment {
-        keyed: false,
+        keyed: super::set(&KEYS),
         unset: ". There is no AZURE_STORAGE_ACCOUNT_KEY in the environment: set it, or AZURE_STORAGE_SAS_TOKEN, or what names an identity \
                 (AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET)",
-        denied: ". Is AZURE_STORAGE_ACCOUNT_KEY right?",
+        denied: ". Is NAME right? It has to allow to read and list",
         missing: ". Are the names of the storage account and the container right?",
-    },
-);
+    }
+}
 
 /// The right to use a container, and where it is.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -57,7 +68,7 @@ impl AzureAccess {
         let Self { endpoint, key, network } = self;
         let mut builder = match key {
             Some(key) => MicrosoftAzureBuilder::new().with_access_key(key),
-            None => MicrosoftAzureBuilder::from_env(),
+            None => builder(),
         };
         if let Some(endpoint) = endpoint {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
@@ -69,9 +80,19 @@ impl AzureAccess {
 
 /// With what the environment says.
 pub(super) fn of_environment(target: &Target, account: &str, container: &str) -> Result<Opened, StoreError> {
-    let builder = MicrosoftAzureBuilder::from_env().with_account(account).with_container_name(container);
-    let http = std::env::var("AZURE_ALLOW_HTTP").is_ok_and(|value| value == "true");
+    let builder = builder().with_account(account).with_container_name(container);
+    let http = std::env::var("AZURE_ALLOW_HTTP").is_ok_and(|value| endpoint::is_yes(&value));
     build(target, builder, &Network::default(), http)
+}
+
+/// With each variable that says something.
+fn builder() -> MicrosoftAzureBuilder {
+    let known = super::variables("AZURE_").filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+    let builder = known.fold(MicrosoftAzureBuilder::new(), |builder, (key, value)| builder.with_config(key, value));
+    match std::env::var("IDENTITY_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty()) {
+        Some(endpoint) => builder.with_msi_endpoint(endpoint),
+        None => builder,
+    }
 }
 
 fn build(target: &Target, builder: MicrosoftAzureBuilder, network: &Network, http: bool) -> Result<Opened, StoreError> {
@@ -84,16 +105,23 @@ fn build(target: &Target, builder: MicrosoftAzureBuilder, network: &Network, htt
     network.check().map_err(|why| refused(target, why))?;
     let client = network.client(http).map_err(failed(target))?;
     let keyed = of(AzureConfigKey::AccessKey).is_some();
+    let signed = of(AzureConfigKey::SasKey).is_some();
     // An emulator is named by its address, and by nothing that the environment happens to have.
     let builder = builder.with_use_emulator(false).with_retry(network::retry()).with_client_options(client);
+    let builder = builder.with_http_connector(Lists);
     // What the library says of a key that it cannot read may be a part of it.
     let unusable = |error| {
         let why = || refused(target, format!("{ACCOUNT_KEY} is no access key of a storage account (base64)"));
-        if keyed { StoreError { kind: StoreErrorKind::NoCredentials, ..why() } } else { failed(target)(error) }
+        let no_signature = || refused(target, "the SAS token is none: it has to be like sv=…&sig=…".to_owned());
+        match (keyed, signed) {
+            (true, _) => StoreError { kind: StoreErrorKind::NoCredentials, ..why() },
+            (false, true) => StoreError { kind: StoreErrorKind::NoCredentials, ..no_signature() },
+            (false, false) => failed(target)(error),
+        }
     };
     let objects = Arc::new(builder.build().map_err(unusable)?);
     // A storage account that is not there is a name that nobody knows.
     let own = format!("https://{account}.blob.core.windows.net");
     let looked = network.looked(Some(named.as_deref().unwrap_or(&own)));
-    Ok(Opened { objects, looked, encrypts: false })
+    Ok(Opened { objects, looked, encrypts: false, checked: None })
 }

@@ -35,9 +35,45 @@ pub(super) fn check(name: &str, allows: &str, endpoint: &str, allow_http: bool) 
     Ok(())
 }
 
-/// Its host and port.
+/// Where a store is known to put a bucket's name before its own: what follows on the bucket there.
+const STORES: [&str; 9] = [
+    ".amazonaws.com",
+    ".digitaloceanspaces.com",
+    ".backblazeb2.com",
+    ".wasabisys.com",
+    ".aliyuncs.com",
+    ".linodeobjects.com",
+    ".vultrobjects.com",
+    ".your-objectstorage.com",
+    ".r2.cloudflarestorage.com",
+];
+
+/// Checks that a bucket is not named twice: people copy the address of the bucket from a console. `minio` at `minio.storage.svc` is
+/// none of these.
+pub(super) fn check_bucket(name: &str, endpoint: &str, bucket: &str) -> Result<(), String> {
+    let copied = || {
+        let authority = authority(endpoint)?;
+        let host = authority.split(':').next()?;
+        let rest = host.strip_prefix(bucket)?.strip_prefix('.')?;
+        let known = rest.starts_with("s3.") || rest.starts_with("s3-") || STORES.iter().any(|end| host.ends_with(end));
+        known.then(|| endpoint.replacen(&format!("//{bucket}."), "//", 1))
+    };
+    match copied() {
+        Some(meant) => Err(format!("{name} begins with the bucket's name, which goes into the path: write {meant}")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a variable says yes, as the library reads it.
+pub(super) fn is_yes(value: &str) -> bool {
+    ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// Its host and port. Credentials in it are a secret.
 pub(super) fn authority(endpoint: &str) -> Option<String> {
-    Some(endpoint.parse::<Uri>().ok()?.authority()?.to_string())
+    let uri = endpoint.parse::<Uri>().ok()?;
+    let authority = uri.authority()?.as_str();
+    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
 }
 
 #[cfg(test)]
@@ -70,5 +106,32 @@ mod tests {
         assert_eq!(check("E", "AWS_ALLOW_HTTP", "http://h:9000", true), Ok(()));
         assert!(check("E", "AWS_ALLOW_HTTP", "http://h:9000", false).unwrap_err().contains("set AWS_ALLOW_HTTP=true"));
         assert_eq!(authority("http://h:9000/").unwrap(), "h:9000");
+        assert_eq!(authority("http://u:p@h:9000/").unwrap(), "h:9000");
+    }
+
+    #[test]
+    fn a_bucket_that_its_address_names_already_is_refused_with_the_address_that_is_meant() {
+        for (endpoint, meant) in [
+            ("https://b.s3.eu-central-1.amazonaws.com", "write https://s3.eu-central-1.amazonaws.com"),
+            ("https://b.fra1.digitaloceanspaces.com", "write https://fra1.digitaloceanspaces.com"),
+            ("http://b.s3.example.org:9000", "write http://s3.example.org:9000"),
+        ] {
+            let refused = check_bucket("E", endpoint, "b").unwrap_err();
+            assert!(refused.starts_with("E begins with the bucket's name") && refused.ends_with(meant), "{refused}");
+        }
+        for (endpoint, bucket) in [
+            ("http://minio.storage.svc:9000", "minio"),
+            ("https://backup.example.org", "backup"),
+            ("https://s3.eu-central-1.amazonaws.com", "b"),
+            ("https://bb.s3.example.org", "b"),
+        ] {
+            assert_eq!(check_bucket("E", endpoint, bucket), Ok(()), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_variable_says_yes_as_the_library_reads_it() {
+        assert!(["1", "true", "True", "yes", "on"].iter().all(|value| is_yes(value)));
+        assert!(!["", "0", "false", "maybe"].iter().any(|value| is_yes(value)));
     }
 }

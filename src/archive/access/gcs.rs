@@ -7,6 +7,7 @@ use object_store::ObjectStore;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use serde::Deserialize;
 
+use super::lists::Lists;
 use super::mounted::{Mounted, MountedError};
 use super::network::{self, Network};
 use super::{Environment, Opened, endpoint, failed, refused};
@@ -19,17 +20,25 @@ const ENDPOINT: &str = "GOOGLE_BASE_URL";
 /// Google's own.
 const PUBLIC: &str = "https://storage.googleapis.com";
 
-/// The variable with credentials, and what is said of all of them.
-pub(super) const ENVIRONMENT: (&str, Environment) = (
+/// The variables with credentials.
+const KEYS: [&str; 5] = [
     "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "SERVICE_ACCOUNT",
+];
+
+/// What the environment has to say.
+pub(super) fn environment() -> Environment {
     Environment {
-        keyed: false,
+        keyed: super::set(&KEYS),
         unset: ". There is no GOOGLE_SERVICE_ACCOUNT in the environment: set it to a file with the JSON key of a service account, or \
                 GOOGLE_APPLICATION_CREDENTIALS",
-        denied: ". Is the key of GOOGLE_SERVICE_ACCOUNT right, and may its account read it?",
-        missing: ". Is its name right?",
-    },
-);
+        denied: ". Is the key of NAME right, and may its account read it?",
+        missing: ". Is the bucket's name right?",
+    }
+}
 
 /// The right to use a bucket, and where it is.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -76,7 +85,7 @@ impl GcsAccess {
         let Self { endpoint, key, network } = self;
         let builder = match key {
             Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key),
-            None => GoogleCloudStorageBuilder::from_env(),
+            None => builder(),
         };
         let builder = builder.with_base_url(endpoint.as_deref().unwrap_or(PUBLIC));
         let http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
@@ -86,9 +95,18 @@ impl GcsAccess {
 
 /// With what the environment says.
 pub(super) fn of_environment(target: &Target, bucket: &str) -> Result<Opened, StoreError> {
-    let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-    let http = std::env::var("GOOGLE_ALLOW_HTTP").is_ok_and(|value| value == "true");
-    build(target, builder, &Network::default(), http)
+    let http = std::env::var("GOOGLE_ALLOW_HTTP").is_ok_and(|value| endpoint::is_yes(&value));
+    build(target, builder().with_bucket_name(bucket), &Network::default(), http)
+}
+
+/// With each variable that says something.
+fn builder() -> GoogleCloudStorageBuilder {
+    let known = super::variables("GOOGLE_").filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+    let builder = match std::env::var("SERVICE_ACCOUNT").ok().filter(|path| !path.is_empty()) {
+        Some(path) => GoogleCloudStorageBuilder::new().with_service_account_path(path),
+        None => GoogleCloudStorageBuilder::new(),
+    };
+    known.fold(builder, |builder, (key, value)| builder.with_config(key, value))
 }
 
 fn build(
@@ -107,13 +125,17 @@ fn build(
     network.check().map_err(|why| refused(target, why))?;
     let client = network.client(http).map_err(failed(target))?;
     let keyed = builder.get_config_value(&GoogleConfigKey::ServiceAccountKey).is_some();
-    let built = builder.with_retry(network::retry()).with_client_options(client).build();
+    let builder = builder.with_retry(network::retry()).with_client_options(client).with_http_connector(Lists);
+    let built = builder.build();
     // What the library says of a key that it cannot read may be a part of it.
     let unusable = |_| StoreError {
         kind: StoreErrorKind::NoCredentials,
         ..refused(target, format!("private_key in {SERVICE_ACCOUNT_KEY} is no RSA key as PEM"))
     };
+    // What is wrong with a file that a variable names is said as the library says it.
+    let unreadable = |error| StoreError { kind: StoreErrorKind::NoCredentials, ..failed(target)(error) };
     let objects: Arc<dyn ObjectStore> =
-        if keyed { Arc::new(built.map_err(unusable)?) } else { Arc::new(built.map_err(failed(target))?) };
-    Ok(Opened { objects, looked: network.looked(endpoint.as_deref()), encrypts: false })
+        if keyed { Arc::new(built.map_err(unusable)?) } else { Arc::new(built.map_err(unreadable)?) };
+    let looked = network.looked(Some(endpoint.as_deref().unwrap_or(PUBLIC)));
+    Ok(Opened { objects, looked, encrypts: false, checked: None })
 }

@@ -1,13 +1,14 @@
 //! How an archive's store is reached: one file for each kind of store, and what all of them share.
 //!
 //! `s3`, `gcs` and `azure` are kinds: with which rights, from what mounted files and from which environment it is opened. `network` is the client of all of
-//! them: whose certificates it trusts (`ca`) and by which proxy it goes. `endpoint` checks addresses, `mounted` reads what a pod
+//! them: whose certificates it trusts (`ca`) and by which proxy it goes. `endpoint` checks addresses, `lists` what is answered to a list, `mounted` reads what a pod
 //! mounts.
 
 pub mod azure;
 mod ca;
 mod endpoint;
 pub mod gcs;
+mod lists;
 mod mounted;
 mod network;
 pub mod s3;
@@ -45,7 +46,12 @@ pub(super) struct Opened {
     pub looked: Option<String>,
     /// Whether it is told how to encrypt.
     pub encrypts: bool,
+    /// The same with a checksum in each put, for one that asks for it.
+    pub checked: Option<Checked>,
 }
+
+/// Opens a store once more.
+pub(super) type Checked = Arc<dyn Fn() -> object_store::Result<Arc<dyn ObjectStore>> + Send + Sync>;
 
 impl Access {
     /// How a place is reached with what a pod mounts, or as the pod itself where the place has no credentials.
@@ -84,7 +90,7 @@ pub(super) fn of_environment(target: &Target) -> Result<Opened, StoreError> {
 
 fn file(target: &Target, folder: &std::path::Path) -> Result<Opened, StoreError> {
     let store = LocalFileSystem::new_with_prefix(folder).map_err(failed(target))?.with_fsync(true);
-    Ok(Opened { objects: Arc::new(store.with_automatic_cleanup(false)), looked: None, encrypts: false })
+    Ok(Opened { objects: Arc::new(store.with_automatic_cleanup(false)), looked: None, encrypts: false, checked: None })
 }
 
 /// That a store cannot be opened.
@@ -99,11 +105,11 @@ fn refused(target: &Target, why: String) -> StoreError {
 
 /// What the environment has to say of a kind of store, for people.
 pub(super) struct Environment {
-    /// Whether it has credentials.
-    pub keyed: bool,
+    /// The variable with credentials that is set; empty where none is.
+    pub keyed: &'static str,
     /// What is said where it has none.
     pub unset: &'static str,
-    /// What is asked where the store refuses.
+    /// What is asked where the store refuses: `NAME` is that variable.
     pub denied: &'static str,
     /// What is asked where there is no such bucket.
     pub missing: &'static str,
@@ -111,10 +117,29 @@ pub(super) struct Environment {
 
 /// Of the store of which an error's words are.
 pub(super) fn environment(words: &str) -> Environment {
-    let kinds = [("s3://", s3::ENVIRONMENT), ("gs://", gcs::ENVIRONMENT), ("az://", azure::ENVIRONMENT)];
+    let kinds =
+        [("s3://", s3::environment as fn() -> Environment), ("gs://", gcs::environment), ("az://", azure::environment)];
     let of = kinds.into_iter().find(|(scheme, _)| words.contains(scheme));
-    of.map_or(FOLDER, |(_, (name, environment))| Environment { keyed: std::env::var_os(name).is_some(), ..environment })
+    of.map_or(FOLDER, |(_, environment)| environment())
 }
 
-const FOLDER: Environment =
-    Environment { keyed: true, unset: "", denied: ". May you read it?", missing: ". Is its name right?" };
+/// The first of these variables that says something. An empty one says nothing.
+fn set(names: &[&'static str]) -> &'static str {
+    let says = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    names.iter().find(says).copied().unwrap_or_default()
+}
+
+/// The variables that begin so and say something. The library would take an empty key for a key.
+fn variables(prefix: &str) -> impl Iterator<Item = (String, String)> {
+    let said = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?)).filter(|(_, value)| !value.is_empty())
+    });
+    said.filter(move |(name, _)| name.starts_with(prefix)).map(|(name, value)| (name.to_ascii_lowercase(), value))
+}
+
+const FOLDER: Environment = Environment {
+    keyed: "nothing",
+    unset: "",
+    denied: ". May you read it?",
+    missing: ". Does it exist, and is its name right?",
+};

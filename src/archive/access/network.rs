@@ -49,10 +49,24 @@ impl Network {
     /// Where a store at this address is looked for.
     pub(super) fn looked(&self, endpoint: Option<&str>) -> Option<String> {
         let at = endpoint.and_then(endpoint::authority).map(|address| format!("at {address}"));
-        let by = self.proxy.as_deref().and_then(endpoint::authority).map(|proxy| format!("by the proxy {proxy}"));
+        let by = match &self.proxy {
+            Some(proxy) => endpoint::authority(proxy).map(|proxy| format!("by the proxy {proxy}")),
+            None => of_environment().map(|(name, proxy)| format!("({name} is {proxy})")),
+        };
         let words: Vec<String> = at.into_iter().chain(by).collect();
         (!words.is_empty()).then(|| words.join(" "))
     }
+}
+
+/// The proxy that the environment names, and the variable that does.
+fn of_environment() -> Option<(&'static str, String)> {
+    const NAMES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    NAMES.into_iter().find_map(|name| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+        // Without a scheme the client takes it for http.
+        let address = if value.contains("://") { value } else { format!("http://{value}") };
+        Some((name, endpoint::authority(&address)?))
+    })
 }
 
 /// How often the library tries again.

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use object_store::ClientConfigKey;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 
 use super::ca::Ca;
+use super::lists::Lists;
 use super::mounted::{Mounted, MountedError};
 use super::network::{self, Network};
-use super::{Environment, Opened, endpoint, failed, refused};
+use super::{Checked, Environment, Opened, endpoint, failed, refused};
 use crate::api::{EncryptionSpec, EncryptionType};
 use crate::archive::store_error::{StoreError, StoreErrorKind};
 use crate::archive::target::Target;
@@ -21,17 +22,29 @@ const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 /// The variables that name an address, in the order in which they count.
 const ENDPOINTS: [&str; 3] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
 
-/// The variable with credentials, and what is said of all of them.
-pub(super) const ENVIRONMENT: (&str, Environment) = (
-    "AWS_ACCESS_KEY_ID",
+/// The variables with credentials.
+const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"];
+
+/// What the environment has to say.
+pub(super) fn environment() -> Environment {
+    let amazon = super::set(&ENDPOINTS).is_empty();
     Environment {
-        keyed: false,
+        keyed: super::set(&KEYS),
         unset: ". There is no AWS_ACCESS_KEY_ID in the environment: set it, AWS_SECRET_ACCESS_KEY and AWS_REGION, and where the store is \
                 not Amazon's AWS_ENDPOINT_URL, with AWS_ALLOW_HTTP=true for http",
-        denied: ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?",
-        missing: ". Is its name right, and AWS_REGION, AWS_ENDPOINT_URL?",
-    },
-);
+        denied: if amazon {
+            ". AWS_ENDPOINT_URL is not set, so that Amazon's own store was asked: is that meant? Are AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY right, and may they read it?"
+        } else {
+            ". Are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may they read it?"
+        },
+        missing: if amazon {
+            ". AWS_ENDPOINT_URL is not set, so that Amazon's own store was asked: is that meant? Is the bucket's name right, and AWS_REGION?"
+        } else {
+            ". Is the bucket's name right, and AWS_REGION, AWS_ENDPOINT_URL?"
+        },
+    }
+}
 
 /// The right to use an S3 store, and where it is.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -78,7 +91,7 @@ impl S3Access {
         let Self { region, endpoint, keys, network, encryption } = self;
         let mut builder = match keys {
             Some((id, secret)) => AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret),
-            None => AmazonS3Builder::from_env(),
+            None => builder(),
         };
         if let Some(region) = region {
             builder = builder.with_region(region);
@@ -89,7 +102,7 @@ impl S3Access {
         if let Some(encryption) = encryption {
             builder = encrypting(builder, encryption).map_err(failed(target))?;
         }
-        build(target, builder.with_bucket_name(bucket), network)
+        build(target, builder.with_bucket_name(bucket), bucket, network)
     }
 }
 
@@ -116,16 +129,23 @@ pub(super) fn of_environment(target: &Target, bucket: &str) -> Result<Opened, St
         kind: StoreErrorKind::NoCa,
         ..refused(target, format!("the file that {CA_BUNDLE} names {why}"))
     })?;
-    build(target, AmazonS3Builder::from_env().with_bucket_name(bucket), &Network { ca, proxy: None })
+    build(target, builder().with_bucket_name(bucket), bucket, &Network { ca, proxy: None })
 }
 
-fn build(target: &Target, builder: AmazonS3Builder, network: &Network) -> Result<Opened, StoreError> {
+/// With each variable that says something.
+fn builder() -> AmazonS3Builder {
+    let known = super::variables("AWS_").filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+    known.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value))
+}
+
+fn build(target: &Target, builder: AmazonS3Builder, bucket: &str, network: &Network) -> Result<Opened, StoreError> {
     let http = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
-    let http = http.is_some_and(|value| value == "true");
+    let http = http.is_some_and(|value| endpoint::is_yes(&value));
     let of = |key| builder.get_config_value(&key).filter(|endpoint| !endpoint.is_empty());
     let endpoint = of(AmazonS3ConfigKey::S3Endpoint).or_else(|| of(AmazonS3ConfigKey::Endpoint));
     if let Some(endpoint) = &endpoint {
         endpoint::check(name(endpoint), "AWS_ALLOW_HTTP", endpoint, http).map_err(|why| refused(target, why))?;
+        endpoint::check_bucket(name(endpoint), endpoint, bucket).map_err(|why| refused(target, why))?;
     }
     network.check().map_err(|why| refused(target, why))?;
     let client = network.client(http).map_err(failed(target))?;
@@ -133,8 +153,19 @@ fn build(target: &Target, builder: AmazonS3Builder, network: &Network) -> Result
     // Many a store has no bulk delete, and the library panics if an answer to one names a strange object.
     let builder = builder.with_disable_bulk_delete(true);
     let encrypts = ENCRYPTION.parse().ok().and_then(|key| builder.get_config_value(&key)).is_some();
+    let builder = builder.with_http_connector(Lists);
+    // Amazon's takes one always and wants it in a bucket with Object Lock. Of the others, B2 and OVH refuse what they do not know:
+    // they are sent one once they ask for it.
+    let with_checksum = builder.clone().with_checksum_algorithm(Checksum::SHA256);
+    let (builder, checked): (_, Option<Checked>) = match &endpoint {
+        None => (with_checksum, None),
+        Some(_) => (builder, Some(Arc::new(move || Ok(Arc::new(with_checksum.clone().build()?))))),
+    };
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
     let objects = Arc::new(builder.build().map_err(failed(target))?);
-    Ok(Opened { objects, looked: network.looked(endpoint.as_deref()), encrypts })
+    let own = format!("https://s3.{region}.amazonaws.com");
+    let looked = network.looked(Some(endpoint.as_deref().unwrap_or(&own)));
+    Ok(Opened { objects, looked, encrypts, checked })
 }
 
 /// What an address is called: the variable of the environment that has it, or what objects call it.

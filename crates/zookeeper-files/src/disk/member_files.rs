@@ -36,6 +36,8 @@ pub struct MemberFiles {
     /// The longest record that the servers of these files read, in bytes, where `jute.maxbuffer` or its extrasize
     /// was raised.
     pub max_record: Option<usize>,
+    /// Whether all that is in these files was committed: those of an archive hold nothing else.
+    pub committed: bool,
 }
 
 /// A file that a server takes for one of its own by its name.
@@ -133,7 +135,8 @@ impl MemberFiles {
         if self.logs.iter().chain(&self.snapshots).all(|file| file.path.exists()) {
             return Ok(None);
         }
-        Ok(Some(Self { max_record: self.max_record, ..Self::find(&self.name)? }))
+        let Self { max_record, committed, .. } = *self;
+        Ok(Some(Self { max_record, committed, ..Self::find(&self.name)? }))
     }
 
     /// The logs with everything after `zxid`: the last one that begins at or before it, and all later ones.

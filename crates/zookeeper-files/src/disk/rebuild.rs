@@ -113,12 +113,15 @@ fn from(
     progress: OnProgress<'_>,
 ) -> Result<RebuiltTree, DiskError> {
     let mut doubts = Vec::new();
+    let committed = members.iter().all(|member| member.committed);
     let history = if members.len() > 1 {
         let surveyed = survey(members, None, progress)?;
-        for range in surveyed.history.unknown() {
+        for range in surveyed.history.unknown().into_iter().filter(|_| !committed) {
             doubts.push(format!("whether {range} were committed, these files do not tell; they are applied"));
         }
         Some(surveyed.history)
+    } else if committed {
+        None
     } else {
         doubts.push("whether the last transactions were committed, one member's files do not tell".to_owned());
         None
