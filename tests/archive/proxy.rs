@@ -214,40 +214,8 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     }
     let fault = (request.method() == Method::PUT).then(|| shared.faults.lock().unwrap().pop()).flatten();
     let trouble = *shared.trouble.lock().unwrap();
-    let listed = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
-    match (trouble, request.method()) {
-        (Some(Trouble::DeletesRefused), &Method::DELETE) => return error(StatusCode::FORBIDDEN, "AccessDenied"),
-        // By its name, so that trying again does not help.
-        (Some(Trouble::SomeDeletesFail), &Method::DELETE) if request.uri().path().ends_with(['1', '3', '5', '7']) => {
-            return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-        }
-        (Some(Trouble::DeletesFail), &Method::DELETE) => {
-            return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-        }
-        (Some(Trouble::Unencrypted(status, code, words)), &Method::PUT)
-            if request.headers().contains_key("x-amz-server-side-encryption") =>
-        {
-            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
-            return (StatusCode::from_u16(status).unwrap(), text).into_response();
-        }
-        (Some(Trouble::Locks), &Method::PUT) if !request.headers().contains_key("x-amz-checksum-sha256") => {
-            let words = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters";
-            let text = format!("<Error><Code>InvalidRequest</Code><Message>{words}</Message></Error>");
-            return (StatusCode::BAD_REQUEST, text).into_response();
-        }
-        (Some(Trouble::NoChecksums), &Method::PUT)
-            if request.headers().keys().any(|name| name.as_str().starts_with("x-amz-checksum")) =>
-        {
-            return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
-        }
-        (Some(Trouble::Console), _) => {
-            return ([("content-type", "text/html; charset=utf-8")], "<html><body></body></html>").into_response();
-        }
-        (Some(Trouble::EmptyLists), &Method::GET) if listed => {
-            let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-            return (StatusCode::OK, text).into_response();
-        }
-        _ => {}
+    if let Some(answer) = trouble.and_then(|trouble| troubled(trouble, &request)) {
+        return answer;
     }
     let (mut parts, body) = request.into_parts();
     // The client may break off.
@@ -300,6 +268,43 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
             answer
         }
         (_, Err(_)) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
+/// What is answered while something goes wrong, if the request does not go on to the store.
+fn troubled(trouble: Trouble, request: &Request) -> Option<Response> {
+    let listed = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
+    match (trouble, request.method()) {
+        (Trouble::DeletesRefused, &Method::DELETE) => Some(error(StatusCode::FORBIDDEN, "AccessDenied")),
+        // By its name, so that trying again does not help.
+        (Trouble::SomeDeletesFail, &Method::DELETE) if request.uri().path().ends_with(['1', '3', '5', '7']) => {
+            Some(error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
+        }
+        (Trouble::DeletesFail, &Method::DELETE) => Some(error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
+        (Trouble::Unencrypted(status, code, words), &Method::PUT)
+            if request.headers().contains_key("x-amz-server-side-encryption") =>
+        {
+            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
+            Some((StatusCode::from_u16(status).unwrap(), text).into_response())
+        }
+        (Trouble::Locks, &Method::PUT) if !request.headers().contains_key("x-amz-checksum-sha256") => {
+            let words = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters";
+            let text = format!("<Error><Code>InvalidRequest</Code><Message>{words}</Message></Error>");
+            Some((StatusCode::BAD_REQUEST, text).into_response())
+        }
+        (Trouble::NoChecksums, &Method::PUT)
+            if request.headers().keys().any(|name| name.as_str().starts_with("x-amz-checksum")) =>
+        {
+            Some(error(StatusCode::NOT_IMPLEMENTED, "NotImplemented"))
+        }
+        (Trouble::Console, _) => {
+            Some(([("content-type", "text/html; charset=utf-8")], "<html><body></body></html>").into_response())
+        }
+        (Trouble::EmptyLists, &Method::GET) if listed => {
+            let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+            Some((StatusCode::OK, text).into_response())
+        }
+        _ => None,
     }
 }
 
