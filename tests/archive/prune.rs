@@ -194,8 +194,11 @@ async fn a_pin_keeps_its_point_by_zxid_or_by_time() {
         }
         assert_eq!(log(&place.store()).await, kept, "{pin}");
         // What one run alone kept has no name: nobody can tell what is missing behind it from what is lost.
-        let verified = run(&["archive", "verify", &target]);
-        assert_eq!(verified.status.success(), kept[0] == 5, "{}", text(&verified));
+        let (verified, nothing_before) = (run(&["archive", "verify", &target]), kept[0] == 5);
+        assert_eq!(verified.status.success(), nothing_before, "{}", text(&verified));
+        if nothing_before {
+            continue;
+        }
         let named = run(&["archive", "pin", &target, "--at", pin, "--name", "kept"]);
         assert!(named.status.success(), "{}", text(&named));
         let verified = run(&["archive", "verify", &target]);

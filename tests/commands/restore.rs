@@ -47,7 +47,8 @@ fn what_cannot_be_planned_is_said_before_any_server_is_asked() {
     let here = [&["--path", "/"], &at[2..]].concat();
     let at = |at: &str, expected: &str| refused(world.path(), &[&["--at", at], &here[..]].concat(), expected);
     at("0x100000099", "0x100000099");
-    at("2026-11-23T19:52:00", "neither a zxid like");
+    at("2026-11-23T19:52:00", "without its zone: write 2026-11-23T19:52:00Z");
+    at("yesterday", "neither a zxid like");
     at("1970-01-01T00:00:00Z", "no transaction at hand is as old");
     refused(
         world.path(),
