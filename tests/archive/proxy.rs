@@ -312,43 +312,6 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     }
 }
 
-/// What is answered while something goes wrong, if the request does not go on to the store.
-fn troubled(trouble: Trouble, request: &Request) -> Option<Response> {
-    let listed = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
-    match (trouble, request.method()) {
-        (Trouble::DeletesRefused, &Method::DELETE) => Some(error(StatusCode::FORBIDDEN, "AccessDenied")),
-        // By its name, so that trying again does not help.
-        (Trouble::SomeDeletesFail, &Method::DELETE) if request.uri().path().ends_with(['1', '3', '5', '7']) => {
-            Some(error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
-        }
-        (Trouble::DeletesFail, &Method::DELETE) => Some(error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
-        (Trouble::Unencrypted(status, code, words), &Method::PUT)
-            if request.headers().contains_key("x-amz-server-side-encryption") =>
-        {
-            let text = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
-            Some((StatusCode::from_u16(status).unwrap(), text).into_response())
-        }
-        (Trouble::Locks, &Method::PUT) if !request.headers().contains_key("x-amz-checksum-sha256") => {
-            let words = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters";
-            let text = format!("<Error><Code>InvalidRequest</Code><Message>{words}</Message></Error>");
-            Some((StatusCode::BAD_REQUEST, text).into_response())
-        }
-        (Trouble::NoChecksums, &Method::PUT)
-            if request.headers().keys().any(|name| name.as_str().starts_with("x-amz-checksum")) =>
-        {
-            Some(error(StatusCode::NOT_IMPLEMENTED, "NotImplemented"))
-        }
-        (Trouble::Console, _) => {
-            Some(([("content-type", "text/html; charset=utf-8")], "<html><body></body></html>").into_response())
-        }
-        (Trouble::EmptyLists, &Method::GET) if listed => {
-            let text = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-            Some((StatusCode::OK, text).into_response())
-        }
-        _ => None,
-    }
-}
-
 /// The header is signed, so that it cannot be taken away: stores it with a client of its own.
 async fn overwrite(store: SocketAddr, path: &str, body: Bytes) -> Response {
     let (bucket, name) = path.trim_start_matches('/').split_once('/').unwrap();
