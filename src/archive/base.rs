@@ -112,7 +112,8 @@ impl Testimony {
     /// The next transaction of the log, with the leader's digest of the tree after it.
     pub fn hear(&mut self, zxid: Zxid, digest: Option<i64>, effect: Effect) {
         let name = self.content.name;
-        let first = zxid > name && self.last.is_none_or(|last| last <= name);
+        // An ensemble that began with nothing needs no base for that.
+        let first = name.0 > 0 && zxid > name && self.last.is_none_or(|last| last <= name);
         if first && effect == Effect::Session && begins(zxid) && digest == Some(self.content.sum) {
             self.began = Some(zxid);
         }

@@ -43,11 +43,6 @@ impl Blocks {
         &self.chain
     }
 
-    /// None of its segments begins before.
-    pub fn begins(&self) -> Option<Zxid> {
-        Some(self.folders.first()?.begins)
-    }
-
     /// Those with all segments that have something of a range, and with what is next to it on both sides, where there is anything.
     #[must_use]
     pub fn within(mut self, zxids: ZxidRange) -> Self {
@@ -57,6 +52,13 @@ impl Blocks {
         // The first of the range may be in the last segment of the folder before its own.
         let begin = self.folders.partition_point(|block| block.begins <= zxids.first).saturating_sub(2);
         self.folders.drain(..begin);
+        self
+    }
+
+    /// The first ones.
+    #[must_use]
+    pub fn first(mut self, count: usize) -> Self {
+        self.folders.truncate(count);
         self
     }
 

@@ -220,26 +220,33 @@ impl<'a> Collection<'a> {
 
     /// How else the tree at a point may be built than from this base by all chains: by the log of one disk alone. First from another base,
     /// by a chain that is not this base's own; then from this base.
-    pub fn other_ways(&self, point: Point, used: Option<&BaseKey>) -> Vec<(Option<&Manifest>, &Chain)> {
+    pub async fn other_ways(
+        &self,
+        point: Point,
+        used: Option<&BaseKey>,
+    ) -> Result<Vec<(Option<&Manifest>, &Chain)>, StoreError> {
         let own = |chain: &Chain| used.is_some_and(|used| used.chain == *chain);
-        let mut alone: Vec<_> = self.chains.iter().collect();
-        alone.sort_by_key(|blocks| own(blocks.chain()));
+        let mut alone = Vec::new();
+        for blocks in &self.chains {
+            let first = blocks.clone().first(1).segments(self.store, self.identity).await?;
+            alone.extend(first.first().map(|key| (blocks.chain(), key.first)));
+        }
+        alone.sort_by_key(|(chain, _)| own(chain));
         let is_used = |base: Option<&Manifest>| base.map(Manifest::key).as_ref() == used;
         let (same, others): (Vec<_>, Vec<_>) = self.bases(point).into_iter().partition(|base| is_used(*base));
         let mut ways = Vec::new();
         for base in others.into_iter().chain(same) {
             let after = base.map_or(bases::BEGINNING, |base| Zxid(base.zxid.0.saturating_add(1)));
-            for blocks in &alone {
-                let chain = blocks.chain();
-                // What a later epoch begins with may follow directly, and within a folder it may begin later: that is not seen here.
-                let leads = blocks.begins().is_some_and(|begins| begins <= after || begins.epoch() > after.epoch());
+            for &(chain, first) in &alone {
+                // What a later epoch begins with may follow directly: that is not seen here.
+                let leads = first <= after || first.epoch() > after.epoch();
                 // By its own chain alone is hardly another way.
                 if leads && (!is_used(base) || (alone.len() > 1 && !own(chain))) {
                     ways.push((base, chain));
                 }
             }
         }
-        ways
+        Ok(ways)
     }
 
     /// The highest epoch in it.

@@ -165,7 +165,7 @@ pub async fn second_tree(
     tell: &(dyn Fn(&str) + Sync),
 ) -> anyhow::Result<Second> {
     let mut failed = Vec::new();
-    let ways = collection.other_ways(point, used);
+    let ways = collection.other_ways(point, used).await.map_err(CollectError::from)?;
     let left = ways.len().saturating_sub(WAYS);
     for (base, chain) in ways.into_iter().take(WAYS) {
         let way = format!("from {} by the log of {chain} alone", start_of(base));
