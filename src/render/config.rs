@@ -29,8 +29,11 @@ const DEFAULTS: &[(&str, &str)] = &[
 const LOG_LIMIT: &str = "snapSizeLimitInKb";
 /// So many of them have room on a volume: three and the one that is written, beside the snapshots.
 const LOGS: u64 = 16;
-/// In KiB: a log takes as much from the beginning.
-const LEAST_LOG: u64 = 64 << 10;
+/// In KiB. A server counts what it has allocated ahead, 64 MiB from the beginning, and takes a random limit from the half on: with a limit of
+/// 64 MiB it wrote a snapshot and began another log with each transaction.
+const LEAST_LOG: u64 = 256 << 10;
+/// How much it allocates ahead: whoever sets that says how large a log is.
+const AHEAD: &str = "preAllocSize";
 /// In KiB: ZooKeeper's own limit. It fills a volume of 10 GiB before there are three snapshots.
 const OWN_LIMIT: u64 = 4 << 20;
 
@@ -58,7 +61,8 @@ pub fn static_config(user: &BTreeMap<String, String>, flags: &[String], archived
     for (key, value) in defaults.chain(settings::ticks(user)).copied().chain(settings::least()) {
         keys.insert(key, value);
     }
-    if let Some(limit) = limit.as_ref().filter(|_| !flagged(LOG_LIMIT)) {
+    if let Some(limit) = limit.as_ref().filter(|_| !flagged(LOG_LIMIT) && !flagged(AHEAD) && !user.contains_key(AHEAD))
+    {
         keys.insert(LOG_LIMIT, limit);
     }
     keys.extend(user.iter().map(|(key, value)| (key.as_str(), value.as_str())));
@@ -181,13 +185,17 @@ mod tests {
             text.lines().find_map(|line| line.strip_prefix("snapSizeLimitInKb=").map(str::to_owned))
         };
         for (volume, limit) in
-            [(1, Some("65536")), (10, Some("655360")), (63, Some("4128768")), (64, None), (1000, None)]
+            [(1, Some("262144")), (10, Some("655360")), (63, Some("4128768")), (64, None), (1000, None)]
         {
             assert_eq!(line(&[], &[], Some(volume * gib)).as_deref(), limit, "{volume} GiB");
         }
         assert_eq!(line(&[], &[], None), None);
         assert_eq!(line(&[("snapSizeLimitInKb", "-1")], &[], Some(gib)).as_deref(), Some("-1"));
         assert_eq!(line(&[], &["-Dzookeeper.snapSizeLimitInKb=7"], Some(gib)), None);
+        // What is allocated ahead counts: half of the limit has to be more.
+        assert_eq!(line(&[("preAllocSize", "1048576")], &[], Some(gib)), None);
+        assert_eq!(line(&[], &["-Dzookeeper.preAllocSize=1048576"], Some(gib)), None);
+        const { assert!(LEAST_LOG / 2 > 64 << 10) };
     }
 
     /// After an outage of the store the archive had a gap, although the disk had room.

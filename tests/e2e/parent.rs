@@ -80,7 +80,7 @@ async fn of_an_ensemble_that_is_lost_with_its_volumes_the_last_seconds_are_missi
     in_namespace("lost", |space| async move {
         let mut gateway = Gateway::start(BRIDGE).await;
         let loss = lost::everything(&space, &mut gateway, Duration::from_secs(12)).await;
-        assert!(loss.acknowledged > 100 && loss.missing < loss.acknowledged, "{loss:?}");
+        assert!(loss.acknowledged > 20 && loss.missing < loss.acknowledged, "{loss:?}");
         println!("{loss:?}");
 
         // What was made of the archive has one of its own at once, from which it can be made again: its log alone says nothing of before.
@@ -97,7 +97,7 @@ async fn of_an_ensemble_that_is_lost_with_its_volumes_the_last_seconds_are_missi
         let work = tempfile::tempdir().unwrap();
         let point = Point::Zxid(Zxid(base.proved_by.0 + 9));
         let built = tree_at(&collection, point, work.path(), &|_| ()).await.unwrap();
-        assert!(built.tree.children()[&b"/writes"[..]] > 100);
+        assert!(built.tree.children()[&b"/writes"[..]] >= loss.acknowledged - loss.missing);
     })
     .await;
 }
