@@ -26,6 +26,7 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
     printcolumn(name = "Undo", type_ = "string", json_path = ".spec.undo"),
     printcolumn(name = "Backup", type_ = "string", json_path = ".spec.backup"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Completed")].reason"#),
     printcolumn(name = "Changes", type_ = "integer", json_path = ".status.plan.changes", description = "What the plan would create, set and delete"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Plan", type_ = "string", json_path = ".status.plan.hash", priority = 1),

@@ -226,7 +226,7 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
         }
     };
     let applied = carry_out(&session, &file, changed, limits, &mut heard).await;
-    let applied = applied.map_err(|error| with(stopped(error), last))?;
+    let applied = applied.map_err(|error| with(stopped(error, file.options.delete_extra), last))?;
     for moved in applied.moved.iter().take(SHOWN) {
         info!(moved = %Brief(moved), "changed by others since the plan was made");
     }
@@ -252,12 +252,14 @@ fn with(ended: Ended, done: usize) -> Ended {
     }
 }
 
-fn stopped(error: ApplyError) -> Ended {
+/// `extra` says that the plan deletes what was not there, which only a plan that nobody has overtaken may.
+fn stopped(error: ApplyError, extra: bool) -> Ended {
     match error {
         ApplyError::Moved { first, moved } => Ended::ForGood(format!(
-            "others have changed {} znodes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore; with changedSincePlan: Replan it goes on where others have changed something",
+            "others have changed {} znodes since the plan was made, the first: {}; nothing was done about them. Create another ZooKeeperRestore{}",
             znodes(&moved),
-            Brief(&first)
+            Brief(&first),
+            if extra { "" } else { "; with changedSincePlan: Replan it goes on where others have changed something" }
         )),
         ApplyError::Read(error) => unread(error),
         error @ ApplyError::Unsettled { .. } => Ended::ForNow(error.to_string()),

@@ -49,7 +49,9 @@ pub struct Born<'a> {
 /// The ensemble of that name, if it was born.
 pub fn born<'a>(name: &str, found: Option<&'a EnsembleFacts>) -> Result<Born<'a>, Obstacle> {
     let Some(facts) = found else {
-        let text = format!("there is no ZooKeeperEnsemble {name} in this namespace: create it");
+        let text = format!(
+            "there is no ZooKeeperEnsemble {name} in this namespace: is that its name? If it is, create it; if not, delete this and create another one"
+        );
         return Err(Obstacle("EnsembleNotFound", text));
     };
     let identity = facts.identity.clone().ok_or_else(|| {
