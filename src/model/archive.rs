@@ -136,15 +136,8 @@ pub struct ArchiveConfig {
 }
 
 /// Who archives without a word of it: they are there however the ensemble is scaled.
-fn first_voters(copies: u32) -> BTreeSet<ServerId> {
+pub fn first_voters(copies: u32) -> BTreeSet<ServerId> {
     (0..copies).map(|ordinal| ServerId::from(Seat::voter(ordinal))).collect()
-}
-
-impl ArchiveConfig {
-    /// Who would archive if nobody had ever been away.
-    pub fn first_voters(&self) -> BTreeSet<ServerId> {
-        first_voters(u32::try_from(self.members.len()).unwrap_or(u32::MAX))
-    }
 }
 
 /// How an agent purges its member's logs and snapshots, in place of its server.
@@ -176,6 +169,8 @@ impl Purging {
 pub struct Archive {
     /// What the members are told.
     pub config: ArchiveConfig,
+    /// How many members are to archive.
+    pub copies: u32,
     /// What pods mount to reach it.
     pub mounts: ArchiveMounts,
     /// What deletes from it, if something does.
@@ -199,7 +194,7 @@ impl Archive {
             interval_seconds: interval_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1),
             purge: Purging::of(config),
         };
-        Self { config, mounts: store.mounts(), retention }
+        Self { config, copies, mounts: store.mounts(), retention }
     }
 }
 

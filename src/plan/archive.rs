@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{ArchiveStatus, RecoverabilityPoint};
-use crate::model::archive::{ArchiveConfig, ArchiveMounts, leads};
+use crate::model::archive::{Archive, ArchiveMounts, first_voters, leads};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, HeldBack, Point, ServerState};
 use crate::model::{ServerId, Zxid, store};
 
@@ -26,8 +26,8 @@ const MUCH: u64 = 64 << 20;
 /// True while any member that serves ships and is not far behind. `Behind` is False and not True with a word: who watches the status
 /// asks whether the archive has what was committed, and it has not, whatever the cause; `None` where there is no archive.
 pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
-    let config = &view.desired?.archive.as_ref()?.config;
-    let said = said(view)?;
+    let archive = view.desired?.archive.as_ref()?;
+    let (config, said) = (&archive.config, said(view)?);
     // Whoever does not serve proves no commit, and so ships nothing new.
     let serves = |id| view.member(id).report.is_some_and(|report| matches!(report.server, ServerState::Serving(_)));
     let shipping = |state: &ArchiveState| state.reason == ArchiveReason::Shipping;
@@ -80,21 +80,19 @@ pub fn archiving(view: &View<'_>) -> Option<UntimedCondition> {
         .into_iter()
         .chain(unbuilt(view))
         .chain(base)
-        .chain(instead(config))
+        .chain(besides(archive))
         .chain(troubles)
         .collect::<Vec<_>>()
         .join("; ");
     Some(UntimedCondition { name: CONTINUOUS_ARCHIVING, status, reason, message })
 }
 
-/// Who archives in whose place.
-fn instead(config: &ArchiveConfig) -> Option<String> {
-    let (first, now) = (config.first_voters(), &config.members);
-    let pairs = now.difference(&first).zip(first.difference(now));
-    let said: Vec<_> = pairs
-        .map(|(instead, away)| format!("member {instead} archives in place of member {away}, which was away"))
-        .collect();
-    (!said.is_empty()).then(|| said.join(", "))
+/// Who archives besides the first, since one of those was away.
+fn besides(archive: &Archive) -> Option<String> {
+    let first = first_voters(archive.copies);
+    let more: Vec<_> =
+        archive.config.members.difference(&first).map(|id| format!("member {id} archives as well")).collect();
+    (!more.is_empty()).then(|| format!("{}, since another one was away", more.join(", ")))
 }
 
 /// What the members that are to archive say of the archive that is wanted: of another one, an agent may still speak after a correction.

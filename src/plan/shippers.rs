@@ -1,21 +1,23 @@
-//! Who archives. The first voters do, until one of them has been away for long: with the first two of five on dead nodes an ensemble
-//! served on, and nobody archived.
+//! Who archives. The first voters do, and where one of them has been away for long, another one as well: with the first two of five on dead
+//! nodes an ensemble served on, and nobody archived.
 //!
-//! - Whoever archives goes on with it: each new one ships all of its log once more, under its own disk's name. Nobody is given back what
-//!   another has taken over.
-//! - Only who is known to be away is replaced, and only by a voter that serves. The agents hear of it by their `ConfigMap`, without a
-//!   restart.
+//! - Whoever archives keeps what is in no archive, and whoever no longer does purges it. So nobody is relieved whose log the archive may
+//!   lack: who is away keeps its part, and one too many goes only once it serves, and it and enough others say that they are up to date.
+//! - Only who is known to be away gets one beside it, and only a voter that serves: each new one ships all of its log once more. The agents
+//!   hear of it by their `ConfigMap`, without a restart.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::model::archive::{ARCHIVE_KEY, Archive, ArchiveConfig};
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::truth::{Mode, ServerState, Serving};
+use crate::model::truth::{ArchiveReason, Mode, ServerState, Serving};
 use crate::model::{Observation, Seat, ServerId};
 
 /// In seconds: a roll, or a pod that moves to another node, takes less.
-pub const AWAY: u64 = 120;
+const AWAY: u64 = 120;
+/// In seconds: who is not farther behind has all but its newest log in the archive, and that no purge takes.
+const RECENT: u64 = 60;
 
 /// The same, with the members in it that are to archive now.
 pub fn settled(seen: &Observation) -> Cow<'_, Observation> {
@@ -34,25 +36,33 @@ pub fn settled(seen: &Observation) -> Cow<'_, Observation> {
 }
 
 fn shippers(seen: &Observation, archive: &Archive) -> BTreeSet<ServerId> {
-    let first = &archive.config.members;
-    let (copies, voters) = (first.len(), voters(seen));
-    let told: BTreeSet<ServerId> = told(seen).unwrap_or_else(|| first.clone());
+    let (copies, voters) = (archive.copies as usize, voters(seen));
+    let Some(told) = told(seen) else { return archive.config.members.clone() };
     let mut members: BTreeSet<ServerId> = told.intersection(&voters).copied().collect();
-    // Of too many, those go that would not be there without a word of it: what the first ship is the longest.
-    while members.len() > copies {
-        members.pop_last();
+    let present = |members: &BTreeSet<ServerId>| members.iter().filter(|id| !is_away(seen, **id)).count();
+    // The first come first, as if nobody had ever been away.
+    for id in voters.iter().take(copies) {
+        if members.len() < copies {
+            members.insert(*id);
+        }
     }
-    // Where more are wanted, the first come, as if nobody had ever been away.
-    let more: Vec<ServerId> = voters.iter().copied().filter(|id| !members.contains(id)).collect();
-    members.extend(more.into_iter().take(copies - members.len()));
-    let away: Vec<ServerId> = members.iter().copied().filter(|id| is_away(seen, *id)).collect();
-    let others = voters.iter().filter(|id| !members.contains(id));
-    // A leader has enough to do.
-    let mut spare: Vec<_> = others.filter_map(|id| Some((serves(seen, *id)?.mode == Mode::Leader, *id))).collect();
+    let mut spare: Vec<_> = voters
+        .iter()
+        .filter(|id| !members.contains(id))
+        // A leader has enough to do.
+        .filter_map(|id| Some((serves(seen, *id)?.mode == Mode::Leader, *id)))
+        .collect();
     spare.sort_unstable();
-    for (away, (_, instead)) in away.into_iter().zip(spare) {
-        members.remove(&away);
-        members.insert(instead);
+    for (_, id) in spare {
+        if present(&members) < copies {
+            members.insert(id);
+        }
+    }
+    let current: Vec<_> = members.iter().copied().filter(|id| is_current(seen, archive, *id)).collect();
+    // The last of them go, while enough are left of those that are up to date.
+    let surplus = members.len().saturating_sub(copies).min(current.len().saturating_sub(copies));
+    for id in current.into_iter().rev().take(surplus) {
+        members.remove(&id);
     }
     members
 }
@@ -84,4 +94,16 @@ fn is_away(seen: &Observation, id: ServerId) -> bool {
     let Some(pod) = seen.pods.get(&id.seat()).filter(|_| serves(seen, id).is_none()) else { return false };
     let never = (!pod.served).then_some(pod.since);
     pod.unready.or(never).is_some_and(|since| seen.now.saturating_sub(since) >= AWAY)
+}
+
+/// Whether it serves and says that this archive has what it has.
+fn is_current(seen: &Observation, archive: &Archive, id: ServerId) -> bool {
+    let state = || seen.members.get(&id)?.known()?.archive.as_ref().filter(|_| serves(seen, id).is_some());
+    let place = archive.config.place.described();
+    state().is_some_and(|state| {
+        state.reason == ArchiveReason::Shipping
+            && state.place.as_ref() == Some(&place)
+            && state.held.is_none()
+            && state.lag.as_ref().is_some_and(|lag| lag.seconds <= RECENT)
+    })
 }
