@@ -433,7 +433,7 @@ impl Bases {
             Err(error) => {
                 // Other bytes under its name are a proof that it cannot be shipped. A disk that failed is none.
                 if !matches!(error, UploadError::Other(_)) {
-                    self.later(upload.key().zxid, error.to_string());
+                    self.later(upload.snapshot(), error.to_string());
                 }
                 Err(error.into())
             }

@@ -62,11 +62,22 @@ impl Blocks {
         self
     }
 
-    /// The last ones.
-    #[must_use]
-    pub fn last(mut self, count: usize) -> Self {
-        self.folders.drain(..self.folders.len().saturating_sub(count));
-        self
+    /// The names of at least so many last segments, oldest first, if there are as many: some folders may have few of them, or none.
+    pub async fn last_segments(
+        &self,
+        store: &Store,
+        identity: &str,
+        count: usize,
+    ) -> Result<Vec<SegmentKey>, StoreError> {
+        let mut last = Vec::new();
+        for block in self.folders.iter().rev() {
+            if last.len() >= count {
+                break;
+            }
+            let names = store.names(&block.folder).await?;
+            last.splice(0..0, names.iter().filter_map(|name| SegmentKey::parse(identity, name)));
+        }
+        Ok(last)
     }
 
     /// Between which zxids all is that has a time, in milliseconds since 1970, by one segment that is looked into of some folders.

@@ -32,8 +32,6 @@ use crate::view::time::iso_text;
 
 /// So many segments at the end of a chain are asked for one that can be read: of the epochs in the others, a few are missing at most.
 const LAST: usize = 16;
-/// So many folders of them are listed for that.
-const ENDS: usize = 2;
 /// After so many refusals in a row the rest of a chain is not asked for: the right is missing, or all of it is frozen.
 pub(super) const MOST_REFUSALS: usize = 200;
 /// The folder of the base. What a chain lacks must not seem to be what its member never had, and it does only beside a snapshot: what
@@ -161,7 +159,7 @@ impl<'a> Collection<'a> {
         let (mut found, mut epoch) = (Vec::new(), 0);
         for chain in chains::chains(store, identity).await? {
             let blocks = Blocks::of(store, identity, &chain).await?;
-            let last = blocks.clone().last(ENDS).segments(store, identity).await?;
+            let last = blocks.last_segments(store, identity, LAST).await?;
             if !last.is_empty() {
                 // What the last segments say of themselves: a name alone is nothing, whoever may put objects can make one.
                 epoch = epoch.max(last_epoch(store, identity, &last).await?);

@@ -18,6 +18,7 @@ use zookeeper_files::ids::Zxid;
 
 use super::doubt::Doubt;
 use super::key::{BaseKey, Chain};
+use crate::model::archive::leads;
 
 /// In milliseconds: so long after it was retired a base's parts and log stay, and so much older than the window is what goes.
 pub const GRACE: i64 = 60 * 60 * 1000;
@@ -284,7 +285,8 @@ impl Catalogue {
         match base.state {
             BaseState::Complete { stored, end, sound: true, .. } => {
                 // What it needs was in the archive when it was stored: a list without any of it lacks something.
-                let has_log = |chain: &ChainLog| chain.segments.first().is_some_and(|segment| segment.first <= end);
+                let has_log =
+                    |chain: &ChainLog| chain.segments.first().is_some_and(|segment| leads(end, segment.first));
                 self.chains.iter().any(has_log).then_some(Whole { stored, end })
             }
             _ => None,

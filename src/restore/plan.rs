@@ -5,7 +5,7 @@
 //! - no ephemeral znode is created, changed or deleted;
 //! - what exists is only changed with the version that was seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use zookeeper_files::ids::Zxid;
@@ -390,7 +390,12 @@ impl<'a> Planner<'a> {
             }
         }
         let asked = Asked { wanted: self.wanted, live: self.live, born: &born };
-        let stands = |path: &str| matches!(self.standing.get(path), Some(Standing::Plain | Standing::Closed(_)));
+        // What an undo leaves to others since, it leaves as it is.
+        let left: HashSet<&str> =
+            self.skipped.iter().filter(|_| self.undoes()).map(|left| left.path.as_str()).collect();
+        let stands = |path: &str| {
+            !left.contains(path) && matches!(self.standing.get(path), Some(Standing::Plain | Standing::Closed(_)))
+        };
         let may_raise =
             |acl: &Acl| self.options.raise_counters && self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none();
         let Counters { mut raised, lower, told } = counters(&asked, stands, may_raise);

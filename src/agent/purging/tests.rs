@@ -17,6 +17,12 @@ fn round(folder: &Path, keep: usize, duty: Duty, room: Option<Room>) -> Result<D
     super::round(folder, keep, duty, room, &Known::default())
 }
 
+/// Nobody has written to it for a while, and it is so many seconds older.
+fn left(path: &Path, seconds: u64) {
+    let old = SystemTime::now() - LEFT - Duration::from_secs(seconds);
+    fs::File::options().append(true).open(path).unwrap().set_modified(old).unwrap();
+}
+
 fn at(epoch: u64, counter: u64) -> Zxid {
     Zxid(epoch << 32 | counter)
 }
@@ -117,10 +123,12 @@ fn a_snapshot_that_was_not_written_to_its_end_is_not_counted_among_those_that_st
 #[test]
 fn a_packed_snapshot_is_whole_if_it_can_be_read_to_its_end_and_each_is_read_once() {
     let folder = tempfile::tempdir().unwrap();
-    let known = Known::default();
+    let (known, times) = (Known::default(), std::cell::Cell::new(0));
     let whole = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
+        left(&path, times.get());
+        times.set(times.get() + 1);
         known.whole(&path).unwrap()
     };
     let end = b"ZKSN12345\0\0\0\x01/";
@@ -152,14 +160,28 @@ fn what_is_broken_off_of_packed_snapshots_is_not_counted_among_those_that_stay_a
     for counter in [70, 80] {
         let path = disk.data().join(format!("snapshot.{}.gz", at(1, counter)));
         fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0\0\0").unwrap();
-        let old = SystemTime::now() - LEFT;
-        fs::File::options().append(true).open(path).unwrap().set_modified(old).unwrap();
+        left(&path, 0);
     }
     let before = disk.left();
     round(&disk.data(), 6, Duty::Nothing, None).unwrap();
     assert_eq!(disk.left(), before, "six are whole");
-    round(&disk.data(), 6, Duty::Nothing, Some(lacking(&disk, 2))).unwrap();
-    assert_eq!(disk.left().1, [0, 10, 20, 30, 40, 50]);
+    round(&disk.data(), 6, Duty::Nothing, Some(lacking(&disk, 1))).unwrap();
+    assert_eq!(disk.left().1, [0, 10, 20, 30, 40, 50, 80], "the newest may be readable to its server all the same");
+}
+
+/// ZooKeeper stops at its own end, and may be content with a file that we are not: where too few are whole, it may be all that there is.
+#[test]
+fn what_is_broken_off_of_packed_snapshots_stays_where_too_few_are_whole() {
+    let disk = Disk::of(6);
+    for counter in [0, 10, 20, 30] {
+        fs::remove_file(disk.data().join(format!("snapshot.{}", at(1, counter)))).unwrap();
+        let path = disk.data().join(format!("snapshot.{}.gz", at(1, counter)));
+        fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0\0\0").unwrap();
+        left(&path, 0);
+    }
+    let before = disk.left();
+    round(&disk.data(), 3, Duty::Nothing, Some(lacking(&disk, 50))).unwrap();
+    assert_eq!(disk.left(), before);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use std::time::SystemTime;
 
 use zookeeper_files::snapshot::Compression;
 
+use super::LEFT;
+
 /// The path that ends the walk through the tree.
 const END: [u8; 5] = *b"\0\0\0\x01/";
 /// A shorter file is none.
@@ -37,11 +39,11 @@ impl Known {
         if metadata.len() < SHORTEST {
             return Ok(false);
         }
-        let packed = match path.extension().and_then(|end| end.to_str()) {
-            Some("gz") => Compression::Gzip,
-            Some("snappy") => Compression::Snappy,
-            _ => return plain(path),
-        };
+        let Some(packed) = packed(path) else { return plain(path) };
+        // One that is written just now would be read again and again.
+        if metadata.modified().is_ok_and(|written| written.elapsed().is_ok_and(|age| age < LEFT)) {
+            return Ok(false);
+        }
         if let Some(looked) = self.known(path).filter(|looked| looked.is_of(&metadata)) {
             return Ok(looked.whole);
         }
@@ -65,6 +67,19 @@ impl Looked {
     fn is_of(&self, metadata: &Metadata) -> bool {
         self.bytes == metadata.len() && self.written.is_some() && self.written == metadata.modified().ok()
     }
+}
+
+fn packed(path: &Path) -> Option<Compression> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("gz") => Some(Compression::Gzip),
+        Some("snappy") => Some(Compression::Snappy),
+        _ => None,
+    }
+}
+
+/// Whether a snapshot is packed, by its name.
+pub(super) fn is_packed(path: &Path) -> bool {
+    packed(path).is_some()
 }
 
 fn plain(path: &Path) -> io::Result<bool> {
