@@ -191,6 +191,22 @@ fn what_others_have_changed_since_is_left_as_it_is_and_said() {
     }
 }
 
+/// The counter of a queue that somebody has made anew was raised, though the undo leaves it.
+#[test]
+fn no_counter_of_what_is_left_to_others_is_raised() {
+    let mut server = Server::new(&[file("/q", ""), file("/q/a", ""), Do::Delete("/q/a")]);
+    let mistake = server.log(&[Do::Delete("/q")]);
+    let wanted = mistake.undone().unwrap();
+    let options = Options { raise_counters: true, ..mistake.options() };
+    let raised = |server: &Server| {
+        let planned = plan(&wanted, &server.model().live(&wanted.scope), &options).unwrap();
+        planned.operations.iter().filter(|operation| matches!(operation, Operation::Raise { .. })).count()
+    };
+    assert_eq!(raised(&server), 1);
+    server.log(&[file("/q", "theirs")]);
+    assert_eq!(raised(&server), 0);
+}
+
 #[test]
 fn what_others_have_put_right_already_is_equal() {
     for (mistake, later) in [
