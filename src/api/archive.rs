@@ -25,8 +25,8 @@ pub struct ArchiveSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub interval_seconds: Option<i32>,
-    /// How many members archive, each on its own, so that what one lacks the other has: the first voters, and in place of one that
-    /// is away for two minutes another. Default: 2, or 1 where there is one voter.
+    /// How many members archive, each on its own, so that what one lacks the other has: the first voters, and while one of them
+    /// is away for two minutes and more another one as well. Default: 2, or 1 where there is one voter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 15))]
     pub copies: Option<i32>,
