@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use zookeeper_files::disk::{DataFile, DiskError, MemberFiles, ScanItem};
 use zookeeper_files::ids::{Zxid, ZxidRange};
 
-use crate::archive::purge::{Duty, Files, LEAST, Log, Room, Snapshot, purge};
+use crate::archive::purge::{Duty, Files, Log, Room, Snapshot, purge};
 use crate::model::archive::{ArchiveConfig, Purging};
 use crate::model::truth::{ArchiveReason, GivenUp, ServerState};
 
@@ -256,22 +256,18 @@ fn files(folder: &Path, known: &Known) -> Result<Files, String> {
     let named = |files: Vec<DataFile>| files.into_iter().filter_map(|file| Some((file.path, file.zxid?)));
     let logs = named(found.logs).map(|(path, first)| Ok(Log { bytes: taken(&path)?, path, first, last: None }));
     let snapshots = named(found.snapshots).map(|(path, zxid)| {
+        let packed = is_packed(&path);
         let whole = match known.whole(&path) {
-            // A bad sector in one of them is no reason to purge nothing: it neither counts nor goes.
-            Err(_) if is_packed(&path) => {
-                return Ok(Snapshot { bytes: taken(&path)?, path, zxid, whole: false, torn: false });
-            }
-            whole => whole.map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+            Ok(whole) => Some(whole),
+            // A bad sector in one of them is no reason to purge nothing.
+            Err(_) if packed => None,
+            Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
         };
-        let torn = !whole && fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(is_left);
-        Ok(Snapshot { bytes: taken(&path)?, path, zxid, whole, torn })
+        let left = fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(is_left);
+        let (torn, whole) = (whole == Some(false) && left, whole == Some(true));
+        Ok(Snapshot { bytes: taken(&path)?, path, zxid, whole, torn, packed })
     });
-    let mut snapshots = snapshots.collect::<Result<Vec<_>, String>>()?;
-    // Of a packed one ZooKeeper may be content with less than its end: none goes out of its turn before enough are whole, nor the newest.
-    let (enough, newest) = (snapshots.iter().filter(|snapshot| snapshot.whole).count() >= LEAST, snapshots.len());
-    for (at, snapshot) in snapshots.iter_mut().enumerate().filter(|(_, snapshot)| is_packed(&snapshot.path)) {
-        snapshot.torn &= enough && at + 1 < newest;
-    }
+    let snapshots = snapshots.collect::<Result<Vec<_>, String>>()?;
     known.only(|path| snapshots.iter().any(|snapshot| snapshot.path == path));
     Ok(Files { logs: logs.collect::<Result<_, String>>()?, snapshots })
 }

@@ -13,7 +13,8 @@
 //! **Serving comes first.** With less than a tenth of the volume free, or 4 GiB if that is less, or less than the next snapshot needs, what
 //! is kept beyond the floor goes, oldest first, and no more than is needed: a server ends when it
 //! cannot write, and without the next snapshot nothing else becomes free. The floor is then that of three snapshots, also where more are
-//! to stay: with ten of them a server whose log was archived to the end did not start any more. What a full volume broke off goes first. Snapshots go before logs: without one, the end of an
+//! to stay: with ten of them a server whose log was archived to the end did not start any more. What a full volume broke off goes first; of packed snapshots, which ZooKeeper may read all the same, only
+//! where enough are whole, and never the newest. Snapshots go before logs: without one, the end of an
 //! epoch may stay unproved; without a log its transactions are gone. What is lost to the archive is named.
 //!
 //! What is not known keeps: how far the archive reaches, how much is free.
@@ -48,10 +49,12 @@ pub struct Snapshot {
     pub path: PathBuf,
     /// The zxid in its name.
     pub zxid: Zxid,
-    /// Whether a server would try it: it ends like one.
+    /// Whether it can be read to its end.
     pub whole: bool,
-    /// Whether it is not whole, and nobody writes it any more.
+    /// Whether it is known not to be whole, and nobody writes it any more.
     pub torn: bool,
+    /// Whether it is packed. ZooKeeper may be content with less of such a one than its end.
+    pub packed: bool,
     /// The room that it takes.
     pub bytes: u64,
 }
@@ -123,7 +126,7 @@ pub fn purge(files: &Files, keep: usize, duty: Duty, room: Option<Room>) -> Purg
     let mark = files.mark(if lacks > 0 { LEAST } else { keep });
     // What a full volume broke off, again at each start of the server, is of no use to anybody.
     let (mut broken, mut freed) = (Vec::new(), 0);
-    for snapshot in files.snapshots.iter().filter(|snapshot| snapshot.torn) {
+    for snapshot in files.broken() {
         if freed < lacks && mark.is_none_or(|mark| snapshot.zxid >= mark) {
             freed += snapshot.bytes;
             broken.push(Going { path: snapshot.path.clone(), lost: None });
@@ -177,6 +180,13 @@ impl Files {
     /// How large the newest snapshot is.
     pub fn newest(&self) -> u64 {
         self.snapshots.iter().rev().find(|snapshot| snapshot.whole).map_or(0, |snapshot| snapshot.bytes)
+    }
+
+    /// What was broken off and is of no use to any server.
+    fn broken(&self) -> impl Iterator<Item = &Snapshot> {
+        let (enough, newest) = (self.mark(LEAST).is_some(), self.snapshots.last());
+        let useless = move |snapshot: &&Snapshot| !snapshot.packed || (enough && Some(*snapshot) != newest);
+        self.snapshots.iter().filter(|snapshot| snapshot.torn).filter(useless)
     }
 
     /// The oldest of the newest snapshots that are whole.

@@ -103,6 +103,16 @@ pub enum Storage {
     },
 }
 
+impl Storage {
+    /// How large a member's volume is to be; nothing where it has no limit.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Claim { size, .. } => quantity::bytes(size),
+            Self::Ephemeral { limit } => quantity::bytes(limit.as_ref()?),
+        }
+    }
+}
+
 impl Desired {
     /// Checks a spec and fills in its defaults, or returns everything that is wrong with it.
     pub fn from_spec(spec: &ZooKeeperEnsembleSpec) -> Result<Self, InvalidSpec> {

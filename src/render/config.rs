@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::model::archive::{PURGE_INTERVAL, SNAP_RETAIN_COUNT};
-use crate::model::desired::Storage;
-use crate::model::quantity;
 use crate::settings;
 
 /// The defaults, unless the user sets something else.
@@ -41,14 +39,6 @@ const OWN_LIMIT: u64 = 4 << 20;
 fn log_limit(volume: u64) -> Option<u64> {
     let limit = (volume / 1024 / LOGS).max(LEAST_LOG);
     (limit < OWN_LIMIT).then_some(limit)
-}
-
-/// How large a member's volume is to be, in bytes; nothing where it has no limit.
-pub fn volume(storage: &Storage) -> Option<u64> {
-    match storage {
-        Storage::Claim { size, .. } => quantity::bytes(size),
-        Storage::Ephemeral { limit } => quantity::bytes(limit.as_ref()?),
-    }
 }
 
 /// The text of zoo.cfg, sorted by key. A default that a flag overrides is left out: ZooKeeper would prefer the line to

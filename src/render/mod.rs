@@ -81,8 +81,7 @@ pub(crate) const SEAL: &str = "menagerie.dev/rendered";
 
 /// What the zoo.cfg of all members has in common.
 fn static_lines(desired: &Desired) -> String {
-    let volume = config::volume(&desired.storage);
-    config::static_config(&desired.config, &desired.jvm_flags, desired.archive.is_some(), volume)
+    config::static_config(&desired.config, &desired.jvm_flags, desired.archive.is_some(), desired.storage.bytes())
 }
 
 /// What members find in their `ConfigMap`.

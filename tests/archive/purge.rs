@@ -47,7 +47,14 @@ impl History {
             let last = place.checked_sub(1).map_or(Zxid(0), |last| self.zxids[last]);
             // Synced by a snapshot: it is between the epochs, or right behind what the log has.
             let zxid = if *other { Zxid(last.0 + 1000) } else { last };
-            Snapshot { path: format!("snapshot.{zxid}").into(), zxid, whole: true, torn: false, bytes: 1 }
+            Snapshot {
+                path: format!("snapshot.{zxid}").into(),
+                zxid,
+                whole: true,
+                torn: false,
+                packed: false,
+                bytes: 1,
+            }
         });
         let left = |path: &std::path::Path| !gone.contains(path.to_str().unwrap());
         let mut snapshots: Vec<_> = snapshots.filter(|snapshot| left(&snapshot.path)).collect();

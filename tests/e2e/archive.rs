@@ -13,7 +13,7 @@ use zookeeper_files::disk::{MemberFiles, Point, rebuild};
 use zookeeper_files::ids::Zxid;
 use zookeeper_files::replay::Tree;
 
-use super::cluster::{BRIDGE, PATIENCE, condition, eventually, in_namespace, kill_operator};
+use super::cluster::{BRIDGE, PATIENCE, condition, eventually, in_namespace, kill_operator, s3};
 use super::gateway::{BUCKET, Gateway, KEY, SECRET, store_at};
 use super::writers::{Writers, connect};
 
@@ -39,7 +39,7 @@ async fn what_was_acknowledged_is_in_the_archive_soon_and_the_tree_can_be_built_
     in_namespace("archive", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, "wrong");
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         let identity = zk.ready(3).await.identity.unwrap();
         let message = zk.condition("ContinuousArchiving", "False", "AccessDenied").await;
@@ -114,7 +114,7 @@ async fn an_archive_that_is_switched_on_late_is_enough_to_build_the_tree() {
         client.create("/early", b"data", &options).await.unwrap();
         // So much that the logs with the beginning are purged or will be: servers keep three snapshots.
         tokio::time::sleep(Duration::from_secs(20)).await;
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let patch = json!({"spec": {"archive": {"s3": s3}}}).to_string();
         space.kubectl(&["patch", "zke", "zk", "--type", "merge", "-p", &patch]);
         zk.condition("ContinuousArchiving", "True", "Shipping").await;
@@ -177,7 +177,7 @@ async fn an_archive_that_is_switched_on_where_nobody_writes_has_everything_soon_
         // A client that stays would come back, and its session is a write, too.
         drop(client);
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let patch = json!({"spec": {"archive": {"s3": s3}}}).to_string();
         space.kubectl(&["patch", "zke", "zk", "--type", "merge", "-p", &patch]);
         let store = gateway.store();
@@ -205,7 +205,7 @@ async fn a_store_that_goes_away_and_comes_back_is_said_with_the_lag_and_what_can
     in_namespace("archive-lag", |space| async move {
         let mut gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         zk.ready(3).await;
         zk.condition("ContinuousArchiving", "True", "Shipping").await;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::cluster::{BRIDGE, Ensemble, PATIENCE, Space, eventually, in_namespace, kill_operator};
-use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::cluster::{BRIDGE, Ensemble, PATIENCE, Space, eventually, in_namespace, kill_operator, s3};
+use super::gateway::{Gateway, KEY, SECRET};
 use super::restore::Restore;
 use super::writers::connect;
 
@@ -89,7 +89,7 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         let zk = space.ensemble("zk", json!({"replicas": 3})).await;
         let identity = zk.ready(3).await.identity.unwrap();
         said(&api, "early", "NoArchive").await;
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let client = connect(&zk.address("client").await).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         client.create("/app", b"kept", &options).await.unwrap();
@@ -141,7 +141,11 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
 
         drill(&space, &zk).await;
         scheduled(&space).await;
-        let refused = manifest("ZooKeeperBackupSchedule", "six", &json!({"schedule": "0 0 3 * * *", "backup": {"ensemble": "zk", "keepDays": 2}}));
+        let refused = manifest(
+            "ZooKeeperBackupSchedule",
+            "six",
+            &json!({"schedule": "0 0 3 * * *", "backup": {"ensemble": "zk", "keepDays": 2}}),
+        );
         let refused = Api::<ZooKeeperBackupSchedule>::namespaced(space.client.clone(), &space.name)
             .patch("six", &PatchParams::apply("e2e"), &Patch::Apply(refused))
             .await;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -259,6 +259,11 @@ impl Ensemble {
         eventually(PATIENCE, "the ensemble to be gone", async || api.get_opt(&self.name).await.unwrap().is_none())
             .await;
     }
+}
+
+/// `s3` of a spec, for the test's store at an address.
+pub fn s3(address: SocketAddr) -> Value {
+    json!({"bucket": "backups", "prefix": "zookeeper/a", "endpoint": format!("http://{address}"), "credentialsSecret": "keys"})
 }
 
 /// Status, reason and message of a condition.

@@ -11,8 +11,8 @@ use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
 use super::archive::shipped;
-use super::cluster::{BRIDGE, Ensemble, PATIENCE, condition, eventually, in_namespace, kill_operator};
-use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::cluster::{BRIDGE, Ensemble, PATIENCE, condition, eventually, in_namespace, kill_operator, s3};
+use super::gateway::{Gateway, KEY, SECRET};
 use super::lost;
 use super::replacing::claim;
 use super::writers::connect;
@@ -22,7 +22,7 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
     in_namespace("parent", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let old = space.ensemble("old", json!({"replicas": 1, "archive": {"s3": s3}})).await;
         let identity = old.ready(1).await.identity.unwrap();
         let client = connect(&old.address("client").await).await;
@@ -69,7 +69,15 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
             condition(&never.status().await, "Ready").2.contains("the files end with")
         })
         .await;
-        let refused = space.fails(&["patch", "zke", "new", "--type", "merge", "-p", &json!({"spec": {"from": Value::Null}}).to_string()]);
+        let refused = space.fails(&[
+            "patch",
+            "zke",
+            "new",
+            "--type",
+            "merge",
+            "-p",
+            &json!({"spec": {"from": Value::Null}}).to_string(),
+        ]);
         assert!(refused.is_some_and(|words| words.contains("from cannot be changed")));
     })
     .await;

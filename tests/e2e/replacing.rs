@@ -10,8 +10,8 @@ use kube::api::Api;
 use menagerie::archive::chains;
 use serde_json::json;
 
-use super::cluster::{BRIDGE, Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace};
-use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::cluster::{BRIDGE, Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_namespace, s3};
+use super::gateway::{Gateway, KEY, SECRET};
 use super::writers::Writers;
 
 pub async fn claim(zk: &Ensemble, name: &str) -> Option<String> {
@@ -96,7 +96,7 @@ async fn a_server_that_lives_and_answers_nobody_is_started_again_and_meanwhile_a
     in_namespace("hung", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         let identity = zk.ready(3).await.identity.unwrap();
         zk.condition("ContinuousArchiving", "True", "Shipping").await;

@@ -8,8 +8,8 @@ use zookeeper_client::{Acls, Client, CreateMode};
 use zookeeper_files::ids::Zxid;
 
 use super::archive::shipped;
-use super::cluster::{BRIDGE, PATIENCE, Space, eventually, in_namespace, kill_operator};
-use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::cluster::{BRIDGE, PATIENCE, Space, eventually, in_namespace, kill_operator, s3};
+use super::gateway::{Gateway, KEY, SECRET};
 use super::writers::connect;
 
 pub struct Restore<'a> {
@@ -81,7 +81,7 @@ async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_res
     in_namespace("restore", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         // Made before its ensemble, it waits.
         let early = json!({"ensemble": "zk", "at": "0x100000001", "paths": ["/nothing"]});
         let early = Restore::create(&space, "early", early).await;

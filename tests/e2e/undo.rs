@@ -5,8 +5,8 @@ use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
 use super::archive::shipped;
-use super::cluster::{BRIDGE, in_namespace};
-use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::cluster::{BRIDGE, in_namespace, s3};
+use super::gateway::{Gateway, KEY, SECRET};
 use super::restore::{Restore, data};
 use super::writers::connect;
 
@@ -15,7 +15,7 @@ async fn a_mistaken_multi_is_undone_but_for_what_others_have_changed_since() {
     in_namespace("undo", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
-        let s3 = json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"});
+        let s3 = s3(gateway.address);
         let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3}})).await;
         let identity = zk.ready(3).await.identity.unwrap();
         let client = connect(&zk.address("client").await).await;

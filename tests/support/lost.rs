@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use menagerie::archive::chains;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 use zookeeper_client::{Client, SessionState};
 use zookeeper_files::ids::Zxid;
 
-use super::cluster::{Ensemble, PATIENCE, Space, eventually};
-use super::gateway::{BUCKET, Gateway, KEY, SECRET};
+use super::cluster::{Ensemble, PATIENCE, Space, eventually, s3};
+use super::gateway::{Gateway, KEY, SECRET};
 use super::writers::{SESSION, Tally, Writers, connect};
 
 const WRITERS: usize = 3;
@@ -29,11 +29,6 @@ pub struct Loss {
     pub serves: Duration,
     /// From there until the last of the old clients writes again.
     pub back: Duration,
-}
-
-/// The archive of all of them.
-fn s3(gateway: &Gateway) -> Value {
-    json!({"bucket": BUCKET, "prefix": "zookeeper/a", "endpoint": format!("http://{}", gateway.address), "credentialsSecret": "keys"})
 }
 
 /// An address that stays when the ensemble goes, as clients have it.
@@ -85,7 +80,7 @@ async fn told_that_its_session_is_over(client: Client) {
 /// Destroys an ensemble of three `after` so much time under load, makes another one of its archive, and says what it cost.
 pub async fn everything(space: &Space, gateway: &mut Gateway, after: Duration) -> Loss {
     space.keys(KEY, SECRET);
-    let spec = json!({"replicas": 3, "archive": {"s3": s3(gateway)}});
+    let spec = json!({"replicas": 3, "archive": {"s3": s3(gateway.address)}});
     let zk = space.ensemble("zk", spec).await;
     let identity = zk.ready(3).await.identity.unwrap();
     zk.condition("ContinuousArchiving", "True", "Shipping").await;
@@ -101,9 +96,9 @@ pub async fn everything(space: &Space, gateway: &mut Gateway, after: Duration) -
     destroy(&zk).await;
     gateway.run().await;
     let point = last(gateway, &identity).await;
-    let from = json!({"s3": s3(gateway), "identity": identity, "at": format!("{point:#}")});
+    let from = json!({"s3": s3(gateway.address), "identity": identity, "at": format!("{point:#}")});
     let manifest = Instant::now();
-    let zk = space.ensemble("zk", json!({"replicas": 3, "from": from, "archive": {"s3": s3(gateway)}})).await;
+    let zk = space.ensemble("zk", json!({"replicas": 3, "from": from, "archive": {"s3": s3(gateway.address)}})).await;
     told_that_its_session_is_over(waiting).await;
     let new = zk.ready(3).await.identity.unwrap();
     assert_ne!(new, identity);

@@ -17,7 +17,10 @@ fn floor(files: &Files, keep: usize) -> BTreeSet<PathBuf> {
     };
     let begins = files.logs.iter().map(|log| log.first).filter(|first| *first <= least).max().unwrap_or(Zxid(0));
     let logs = files.logs.iter().filter(|log| log.first >= begins || log.first >= least).map(|log| log.path.clone());
-    let snapshots = files.snapshots.iter().filter(|snapshot| snapshot.zxid >= least && !snapshot.torn);
+    // ZooKeeper may read what is broken off of a packed one.
+    let (few, newest) = (valid.len() < 3, files.snapshots.last());
+    let useless = |snapshot: &Snapshot| snapshot.torn && !(snapshot.packed && (few || Some(snapshot) == newest));
+    let snapshots = files.snapshots.iter().filter(|snapshot| snapshot.zxid >= least && !useless(snapshot));
     logs.chain(snapshots.map(|snapshot| snapshot.path.clone())).collect()
 }
 
@@ -28,7 +31,7 @@ fn zxid() -> impl Strategy<Value = Zxid> {
 
 fn files() -> impl Strategy<Value = Files> {
     let log = (zxid(), any::<bool>(), 1_u64..100);
-    let snapshot = (zxid(), prop::bool::weighted(0.8), any::<bool>(), 1_u64..100);
+    let snapshot = (zxid(), prop::bool::weighted(0.8), any::<bool>(), any::<bool>(), 1_u64..100);
     (prop::collection::vec(log, 0..9), prop::collection::vec(snapshot, 0..9)).prop_map(|(logs, snapshots)| {
         let mut logs: Vec<_> = logs
             .into_iter()
@@ -49,11 +52,12 @@ fn files() -> impl Strategy<Value = Files> {
         }
         let mut snapshots: Vec<_> = snapshots
             .into_iter()
-            .map(|(zxid, whole, left, bytes)| Snapshot {
+            .map(|(zxid, whole, left, packed, bytes)| Snapshot {
                 path: format!("snapshot.{zxid}").into(),
                 zxid,
                 whole,
                 torn: !whole && left,
+                packed,
                 bytes,
             })
             .collect();
@@ -298,6 +302,7 @@ fn folder(snapshots: &[Zxid], logs: &[Zxid]) -> Files {
         zxid: *zxid,
         whole: true,
         torn: false,
+        packed: false,
         bytes: 10,
     });
     let logs =
@@ -416,16 +421,23 @@ fn there_is_room_for_the_next_snapshot_and_what_a_full_volume_broke_off_goes_fir
         zxid: at(1, counter),
         whole: false,
         torn,
+        packed: false,
         bytes: 100,
     };
     files.snapshots.extend([torn(300, true), torn(301, true), torn(302, false)]);
     assert_eq!(names(&purge(&files, 3, ships, room(375))), [""; 0], "while there is room nothing is hurried");
     assert_eq!(names(&purge(&files, 3, ships, room(200))), ["snapshot.10000012c", "snapshot.10000012d"]);
     assert_eq!(names(&purge(&files, 3, ships, room(300))), ["snapshot.10000012c"], "no more than is needed");
+    let mut packed = files.clone();
+    packed.snapshots.pop();
+    packed.snapshots.iter_mut().for_each(|snapshot| snapshot.packed = true);
+    let goes = |files: &Files| names(&purge(files, 3, ships, room(200)));
+    assert_eq!(goes(&packed), ["snapshot.10000012c"], "its server may be content with the newest");
+    packed.snapshots.remove(0);
+    assert_eq!(goes(&packed), [""; 0], "they may be all that there is");
     files.snapshots.drain(..2);
-    let few = purge(&files, 3, ships, room(200));
     assert_eq!(
-        names(&few),
+        goes(&files),
         ["snapshot.10000012c", "snapshot.10000012d"],
         "of whole ones nothing goes, as there are few"
     );
