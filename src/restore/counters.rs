@@ -22,6 +22,8 @@ pub(super) struct Asked<'a> {
     pub(super) live: &'a Live,
     /// How many children are created below each znode.
     pub(super) born: &'a HashMap<&'a str, i64>,
+    /// The ACLs that are set before anything else is done.
+    pub(super) first: &'a HashMap<&'a str, &'a Acl>,
 }
 
 /// What comes of it.
@@ -48,7 +50,8 @@ pub(super) fn counters(
         if lacks <= 0 {
             continue;
         }
-        let acl = now.map(|now| &now.acl).or(znode.acl.as_ref());
+        let first = asked.first.get(path.as_str()).copied();
+        let acl = first.or(now.map(|now| &now.acl)).or(znode.acl.as_ref());
         if lacks <= left && !asked.empties(path, znode) && acl.is_some_and(&may_raise) {
             left -= lacks;
             found.raised.push(Operation::Raise { path: path.clone(), to: znode.counter });

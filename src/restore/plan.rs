@@ -389,7 +389,7 @@ impl<'a> Planner<'a> {
                 _ => {}
             }
         }
-        let asked = Asked { wanted: self.wanted, live: self.live, born: &born };
+        let asked = Asked { wanted: self.wanted, live: self.live, born: &born, first: &self.first };
         // What an undo leaves to others since, it leaves as it is.
         let left: HashSet<&str> =
             self.skipped.iter().filter(|_| self.undoes()).map(|left| left.path.as_str()).collect();
