@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::model::truth::{DiskState, ServerState};
+use crate::model::truth::{DiskState, ServerState, Serving};
 use crate::model::{MemberTruth, ServerId};
 
 use super::archiving::Archiving;
@@ -41,6 +41,7 @@ pub struct Member {
     /// Holds up a leader that is to stop, until another leads or nobody will.
     pub held_up: Round<&'static str>,
     served: Mutex<Instant>,
+    stuck: Stuck,
     server: Round<ServerState>,
     look: Round<Result<(DiskState, Option<String>), String>>,
     free: Mutex<Option<u8>>,
@@ -60,6 +61,7 @@ impl Member {
             answered: AtomicBool::new(false),
             held_up: Round::default(),
             served: Mutex::new(Instant::now()),
+            stuck: Mutex::new(None),
             server: Round::default(),
             look: Round::default(),
             free: Mutex::new(None),
@@ -132,8 +134,8 @@ impl Member {
             }
             Err(otherwise) => otherwise,
         };
-        if matches!(server, ServerState::Serving(_)) {
-            return Ok(server);
+        if let ServerState::Serving(serving) = server {
+            return Ok(ServerState::Serving(timed(&self.stuck, serving, Instant::now())));
         }
         if let Some(stranger) = self.stranger().await {
             self.answered.store(false, Ordering::Relaxed);
@@ -188,6 +190,18 @@ impl Member {
     }
 }
 
+/// The epoch in which a server leads and commits nothing, and since when it was seen to.
+type Stuck = Mutex<Option<(u64, Instant)>>;
+
+/// With how long it has committed nothing, if this look and those before it say so.
+fn timed(stuck: &Stuck, serving: Serving, now: Instant) -> Serving {
+    let mut stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = stuck.filter(|(epoch, _)| *epoch == serving.epoch);
+    *stuck = serving.commits_nothing.and(before.or(Some((serving.epoch, now))));
+    let commits_nothing = stuck.map(|(_, since)| now.duration_since(since).as_secs());
+    Serving { commits_nothing, ..serving }
+}
+
 /// What a volume has free moves with each snapshot and each purge. What is told of it must not, or a warning would come and go. But a
 /// volume that fills is told at once.
 const MOVED: u8 = 3;
@@ -203,6 +217,30 @@ fn told_anew(before: Option<u8>, now: Option<u8>) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Zxid;
+    use crate::model::truth::Mode;
+
+    #[test]
+    fn for_how_long_a_leader_commits_nothing_is_counted_in_one_epoch_and_from_look_to_look() {
+        let stuck = Mutex::new(None);
+        let serving = |epoch, commits_nothing| Serving {
+            mode: Mode::Leader,
+            epoch,
+            zxid: Zxid(epoch << 32),
+            version: String::new(),
+            membership: String::new(),
+            synced_voters: Some(1),
+            commits_nothing,
+        };
+        let begin = Instant::now();
+        let seen = [(1, None), (1, Some(0)), (1, Some(0)), (1, None), (1, Some(0)), (2, Some(0)), (2, Some(0))];
+        let told = seen.into_iter().zip(0u32..).map(|((epoch, seen), look)| {
+            let now = begin + Duration::from_secs(20) * look;
+            timed(&stuck, serving(epoch, seen), now).commits_nothing
+        });
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [None, Some(0), Some(20), None, Some(0), Some(0), Some(20)]);
+    }
 
     #[test]
     fn what_is_free_is_told_at_once_when_it_falls_and_only_when_it_has_moved_if_it_rises() {

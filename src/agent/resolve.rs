@@ -4,6 +4,10 @@
 //! Names that nobody has agreed on yet can still be corrected: a member with such a name is not started before it
 //! resolves. One that was started became leader, and its names, which nobody could look up, were the membership from
 //! then on.
+//!
+//! A name can also lead to where it led before: DNS caches have the address of a deleted Service for up to their TTL, 30 s by
+//! default. A server that starts with such an address for itself commits nothing once it leads (`plan/mute`). So names are
+//! waited for until they lead to the Services that there are. Who waits in vain starts all the same: it may be needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,7 +20,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::model::{ConfigVersion, Membership, ServerId, address};
+use crate::model::{Addresses, ConfigVersion, Membership, Server, ServerId, address};
 
 use super::seed::Seed;
 
@@ -49,6 +53,8 @@ pub enum Why {
     Failed,
     /// It resolves only in one of the pod's search domains.
     Elsewhere(IpAddr),
+    /// It leads to another address than its Service has.
+    Stale(IpAddr),
 }
 
 /// What the resolver says of a name.
@@ -71,7 +77,7 @@ pub async fn wait(membership: &Membership, seed: &Seed, bound: Duration) -> Miss
     let mut reported = start;
     loop {
         let limit = if start.elapsed() < PATIENCE { LOOKUP } else { SLOW_LOOKUP };
-        missing = unresolved(missing, &ours, bound.saturating_sub(start.elapsed()).min(limit)).await;
+        missing = unresolved(missing, &ours, &seed.addresses, bound.saturating_sub(start.elapsed()).min(limit)).await;
         if missing.is_empty() {
             info!(after = ?start.elapsed(), "every member's name resolves");
             return missing;
@@ -92,8 +98,8 @@ pub async fn wait(membership: &Membership, seed: &Seed, bound: Duration) -> Miss
 /// Whether a server may start although these names did not resolve. A list of version 0 is a founder's or a joining
 /// member's: its own name in it would become part of the membership.
 pub fn may_start(using: &Membership, own: ServerId, missing: &Missing) -> bool {
-    using.version > ConfigVersion(0)
-        || using.servers.get(&own).is_some_and(|server| !missing.contains_key(server.host()))
+    let leads = |server: &Server| matches!(missing.get(server.host()), None | Some(Why::Stale(_)));
+    using.version > ConfigVersion(0) || using.servers.get(&own).is_some_and(leads)
 }
 
 /// Why a member is not started.
@@ -124,6 +130,9 @@ pub fn words(using: &Membership, own: ServerId, missing: &Missing, bound: Durati
         Why::Elsewhere(address) => format!(
             "{names} resolves to {address}, through a search domain that answers every name, and not to a Service: check that the operator's clusterDomain is the cluster's DNS domain, and that dnsConfig of podTemplate leaves ndots as it is."
         ),
+        Why::Stale(address) => format!(
+            "{names} still leads to {address} after {seconds} s, and its Service has another address: check how long DNS caches keep their answers, and who else answers for this name."
+        ),
     })
 }
 
@@ -152,7 +161,7 @@ fn hosts_file() -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-async fn unresolved(hosts: Missing, ours: &BTreeSet<String>, limit: Duration) -> Missing {
+async fn unresolved(hosts: Missing, ours: &BTreeSet<String>, told: &Addresses, limit: Duration) -> Missing {
     let lookups = hosts.into_iter().map(|(host, before)| async move {
         let bare = address::bare(&host);
         let why = if bare.parse::<IpAddr>().is_ok() {
@@ -160,7 +169,7 @@ async fn unresolved(hosts: Missing, ours: &BTreeSet<String>, limit: Duration) ->
         } else if ours.contains(&host) {
             let absolute = absolute(bare);
             let (found, absolute) = tokio::join!(addresses(bare, limit), addresses(&absolute, limit));
-            judge(before, &found, Some(&absolute))
+            judge(before, &found, Some(&absolute)).or_else(|| stale(&found, told.get(&host)?))
         } else {
             judge(before, &addresses(bare, limit).await, None)
         };
@@ -188,6 +197,16 @@ fn judge(before: Why, found: &Answer, absolute: Option<&Answer>) -> Option<Why> 
     }
 }
 
+/// Whether a name that resolves leads to nothing that its Service has.
+fn stale(found: &Answer, told: &[IpAddr]) -> Option<Why> {
+    match found {
+        Answer::Addresses(found) if !found.iter().any(|address| told.contains(address)) => {
+            found.first().copied().map(Why::Stale)
+        }
+        Answer::Addresses(_) | Answer::Failed | Answer::Silence => None,
+    }
+}
+
 async fn addresses(host: &str, limit: Duration) -> Answer {
     match timeout(limit, lookup_host((host, 0))).await {
         Ok(Ok(found)) => Answer::Addresses(found.map(|address| address.ip()).collect()),
@@ -210,7 +229,7 @@ mod tests {
     use super::*;
     use crate::agent::fixtures;
     use crate::model::fixtures::charter;
-    use crate::model::{Beginning, Charter, Server};
+    use crate::model::{Beginning, Charter};
 
     fn members(hosts: &[&str]) -> Membership {
         let servers = (1..).map(ServerId).zip(hosts.iter().map(|host| Server::voter(host))).collect();
@@ -277,6 +296,20 @@ mod tests {
         let missing = [("a.k8s.example".to_owned(), Why::Elsewhere(stranger))].into();
         let said = words(&members(&["a.k8s.example"]), ServerId(1), &missing, LOOKUP).unwrap();
         assert!(said.contains("resolves to 10.9.9.9") && said.contains("ndots"), "{said}");
+    }
+
+    #[test]
+    fn a_name_that_leads_to_where_its_service_was_before_is_waited_for_and_then_its_member_starts() {
+        let [now, before]: [IpAddr; 2] = ["10.96.0.7".parse().unwrap(), "10.96.0.3".parse().unwrap()];
+        let found = |addresses: &[IpAddr]| Answer::Addresses(addresses.to_vec());
+        assert_eq!(stale(&found(&[before]), &[now]), Some(Why::Stale(before)));
+        assert_eq!(stale(&found(&[before, now]), &[now]), None, "of two families one is enough");
+        assert_eq!(stale(&Answer::Silence, &[now]), None, "silence says nothing new");
+        let (all, missing) = (members(&["a-0.ns"]), [("a-0.ns".to_owned(), Why::Stale(before))].into());
+        assert!(may_start(&all, ServerId(1), &missing));
+        assert_eq!(refusal(&all, ServerId(1), &missing, LOOKUP), None);
+        let said = words(&all, ServerId(1), &missing, LOOKUP).unwrap();
+        assert!(said.contains("still leads to 10.96.0.3 after 3 s"), "{said}");
     }
 
     #[test]

@@ -13,9 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+use crate::model::charter::{ADDRESSES_KEY, CHARTER_KEY, STATIC_KEY};
 use crate::model::password::{PASSWORD_KEY, password};
-use crate::model::{Beginning, Charter, ConfigVersion, Membership, ParentPoint, Server, ServerId};
+use crate::model::{Addresses, Beginning, Charter, ConfigVersion, Membership, ParentPoint, Server, ServerId};
 
 use super::record::{takes_clients, usable, whole};
 
@@ -40,6 +40,8 @@ pub struct Seed {
     pub may_vote: BTreeMap<ServerId, u64>,
     /// What founders begin with, at a birth.
     pub parent: Option<ParentPoint>,
+    /// Where members' names lead, if the operator said so.
+    pub addresses: Addresses,
     joiner: String,
 }
 
@@ -95,7 +97,15 @@ impl Seed {
     /// Reads what is mounted.
     pub fn read(Mounts { seed, secret }: &Mounts) -> Result<Self, NoSeed> {
         let read = |path: PathBuf| fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source });
-        Self::parse(&read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?, &read(secret.join(PASSWORD_KEY))?)
+        let texts = (read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?);
+        let parsed = Self::parse(&texts.0, texts.1, &read(secret.join(PASSWORD_KEY))?)?;
+        // An older operator does not say it.
+        let addresses = match read(seed.join(ADDRESSES_KEY)) {
+            Ok(text) => addresses(&text)?,
+            Err(NoSeed::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => Addresses::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { addresses, ..parsed })
     }
 
     /// Who the ensemble is by its charter, for those who need no more of it.
@@ -131,8 +141,20 @@ impl Seed {
         }
         membership.version = stated;
         let digest = SuperDigest::of(password)?;
-        let seed =
-            Self { ensemble, identity, beginning, membership, statics, digest, resync, may_vote, parent, joiner };
+        let addresses = Addresses::new();
+        let seed = Self {
+            ensemble,
+            identity,
+            beginning,
+            membership,
+            statics,
+            digest,
+            resync,
+            may_vote,
+            parent,
+            addresses,
+            joiner,
+        };
         seed.own_entry(ServerId(1)).map(|_| seed)
     }
 
@@ -156,6 +178,12 @@ impl Seed {
         let ready = |server: &Server| whole(server.spec()) && takes_clients(server);
         alone.servers.into_values().find(ready).ok_or_else(|| wrong("it is not whole"))
     }
+}
+
+fn addresses(text: &str) -> Result<Addresses, NoSeed> {
+    let wrong =
+        |error: serde_json::Error| NoSeed::Wrong { key: ADDRESSES_KEY, reason: format!("has no addresses: {error}") };
+    serde_json::from_str(text).map_err(wrong)
 }
 
 impl SuperDigest {

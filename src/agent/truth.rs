@@ -161,7 +161,15 @@ pub fn judge(Answers { stats, monitor, view }: Answers, readings: &DiskReadings)
         version: admin::release(version).to_owned(),
         membership: format!("{}version={}", membership.text, membership.version),
         synced_voters: if mode == Mode::Leader { monitor.synced_voters() } else { None },
+        commits_nothing: commits_nothing(mode, zxid, numbers.outstanding_requests),
     })
+}
+
+/// For no time yet, as one look cannot tell. A leader whose own address has changed since its start takes part in everything and
+/// commits nothing (`Leader.getDesignatedLeader` compares addresses as they were looked up, up to 3.9.5).
+fn commits_nothing(mode: Mode, zxid: u64, outstanding: i64) -> Option<u64> {
+    let first = Zxid(zxid).counter() == 0;
+    (mode == Mode::Leader && first && outstanding > 0).then_some(0)
 }
 
 /// What is known without a working `monitor`. A server answers `server_stats` only once its leader has called it up to
@@ -280,6 +288,22 @@ mod tests {
         assert_eq!((serving.epoch, serving.zxid), (1, Zxid(0x1_0000_0000)));
         assert_eq!((serving.version.as_str(), serving.synced_voters), ("3.9.5", Some(2)));
         assert_eq!(Membership::parse(&serving.membership).unwrap(), membership());
+    }
+
+    #[test]
+    fn a_leader_that_has_requests_and_no_transaction_of_its_epoch_may_commit_nothing() {
+        let said = |pair, change: &dyn Fn(&mut admin::Stats)| {
+            let mut seen = answers(pair);
+            change(seen.stats.server_stats.as_mut().unwrap());
+            let ServerState::Serving(serving) = judged(seen) else { panic!() };
+            serving.commits_nothing
+        };
+        assert_eq!(said(LEADER, &|_| {}), None, "nobody asks it anything");
+        assert_eq!(said(LEADER, &|stats| stats.outstanding_requests = 9), Some(0));
+        let committed =
+            |stats: &mut admin::Stats| (stats.outstanding_requests, stats.last_processed_zxid) = (9, 0x1_0000_0001);
+        assert_eq!(said(LEADER, &committed), None);
+        assert_eq!(said(FOLLOWER, &|stats| stats.outstanding_requests = 9), None);
     }
 
     #[test]

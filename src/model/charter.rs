@@ -2,6 +2,7 @@
 //! and the membership that was last confirmed.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,13 @@ use super::parent::ParentPoint;
 
 /// Key of the `ConfigMap` under which the charter stands.
 pub const CHARTER_KEY: &str = "charter.json";
+/// Key of the `ConfigMap` under which the addresses of members' Services stand, by their hosts.
+pub const ADDRESSES_KEY: &str = "addresses.json";
 /// Key of the `ConfigMap` with the static configuration, without `dynamicConfigFile` and secrets.
 pub const STATIC_KEY: &str = "zoo.cfg";
+
+/// Where members' names lead: the addresses that the API server gave their Services, by their hosts.
+pub type Addresses = BTreeMap<String, Vec<IpAddr>>;
 
 /// How an ensemble begins, with the disks that its members find. Code that depends on the kind of beginning matches on
 /// it; if only the vote of an empty disk matters, it asks `is_birth`.

@@ -33,7 +33,7 @@ pub mod window;
 pub mod words;
 
 pub use acl::{Acl, RootAcl};
-pub use charter::{Beginning, Charter};
+pub use charter::{Addresses, Beginning, Charter};
 pub use desired::Desired;
 pub use hindrance::{FieldDifference, Hindrance, Hindrances, OtherPod, PodRefusal, Unguarded, Unproven};
 pub use ids::{ConfigVersion, Pool, Seat, ServerId, Zxid};

@@ -263,6 +263,10 @@ pub struct Serving {
     pub membership: String,
     /// On the leader: voters that are synced with it, without itself.
     pub synced_voters: Option<u32>,
+    /// On the leader: for how many seconds requests have waited and nothing has been committed in its epoch, not even the first
+    /// transaction. Absent otherwise. Older agents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits_nothing: Option<u64>,
 }
 
 /// The part that a serving server plays.
@@ -359,6 +363,7 @@ mod tests {
                 version: "3.9.5".into(),
                 membership: lines.join("\n"),
                 synced_voters: None,
+                commits_nothing: None,
             };
             serde_json::to_string(&serving).unwrap()
         };

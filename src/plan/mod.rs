@@ -5,6 +5,7 @@
 //! - at most one change of the membership in a step, bound to the version on which it was decided;
 //! - what is unknown leads only to waiting, never to removing, deleting or restarting.
 
+mod addresses;
 mod archive;
 mod backups;
 mod barred;

@@ -1,4 +1,4 @@
-//! Leaders that accept no session: those that were started with `leaderServes=no`.
+//! Leaders that accept no session: those that were started with `leaderServes=no`, and those that commit nothing.
 //!
 //! - The operator reaches such a leader through a follower. If it leads alone, nobody can ask it anything: no member
 //!   can join, and none of its pods goes. So it is never left alone: before fewer than three vote, members with this
@@ -6,15 +6,23 @@
 //! - If it has already happened, under an operator that did not know of it, the member is restarted without leaving the
 //!   membership. A leader that serves nobody loses nothing by that, and with two voters it costs the quorum for
 //!   seconds.
+//! - A leader whose own address was another one when its server started takes itself for one that is to hand over: it
+//!   serves, its followers are synced, and it commits nothing, for ever. Seen with ensembles that were made again
+//!   under their name while DNS caches still had the old addresses.
 
 use super::view::{MemberView, View};
 use super::{Reason, Restart, Step, Target, departure, due, rolling, volume};
 use crate::model::ServerId;
+use crate::model::truth::ServerState;
 
 /// With fewer voters than this, a leader does not have two others, of which one may be away.
 const FEW: usize = 3;
 
 const CODE: &str = "LeaderServesNobody";
+
+/// A new leader commits its first transaction within the time of two writes to disk. It loses its followers if they do not
+/// answer within `syncLimit`, 10 s.
+const COMMITS_NOTHING: u64 = 30;
 
 /// Whether a member was started with this setting. An older agent does not say.
 pub fn mute(member: &MemberView<'_>) -> bool {
@@ -51,6 +59,28 @@ pub fn alone(view: &View<'_>) -> Option<Step> {
             ),
         ))),
     }
+}
+
+/// Restarts a leader that has committed nothing in its epoch, though it is asked to: nobody has anything that only it has.
+pub fn commits_nothing(view: &View<'_>) -> Option<Step> {
+    let leader = view.quorum.leader?;
+    let member = view.member(leader);
+    let seconds = member.report.and_then(|truth| match &truth.server {
+        ServerState::Serving(serving) => serving.commits_nothing.filter(|seconds| *seconds >= COMMITS_NOTHING),
+        ServerState::Silent { .. } | ServerState::Waiting { .. } | ServerState::Unknown => None,
+    })?;
+    let pod = member.pod.filter(|pod| !pod.terminating && !member.pinned)?;
+    if !volume::kept(view, member) {
+        return Some(Step::Refuse(Reason::new(
+            "LeaderCommitsNothing",
+            format!(
+                "pod {} leads and has committed nothing for {seconds} s, and its data goes with it: if you can do without, restart it: kubectl -n {} delete pod {}",
+                pod.name, view.seen.names.namespace, pod.name
+            ),
+        )));
+    }
+    let why = format!("it leads and has committed nothing for {seconds} s, though requests wait");
+    Some(Step::Restart(Restart { id: leader, pod: Target::pod(pod), from: None, via: Vec::new(), why }))
 }
 
 /// What must happen before a departure that leaves fewer than three voters, if one of them has this setting. A member

@@ -62,6 +62,7 @@ pub const PRECONDITION_RULES: &[Rule] = &[
     rule("first-objects", hindered::unfounded, "no refused object prevents the creation of the StatefulSet"),
     rule("foreign-leader", strangers::led_elsewhere, "no member leads another ensemble"),
     rule("mute-leader", mute::alone, "no leader is alone and accepts no session"),
+    rule("stuck-leader", mute::commits_nothing, "no leader has committed nothing in its epoch"),
     rule("tell", objects::tell, "the charter has the membership that a quorum confirmed"),
     rule(
         "untold",

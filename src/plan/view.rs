@@ -7,7 +7,7 @@ use super::hindered::{self, Held};
 use super::origin::{self, Origin};
 use super::quorum_view::{self, QuorumView};
 use super::step::{Obstacle, Purpose, Reason, Target, Tell, Write};
-use super::{departure, due, objects, volume};
+use super::{addresses, departure, due, objects, volume};
 use crate::model::observed::{Kind, MemberRequest};
 use crate::model::{
     Charter, ClaimFacts, Desired, Fact, MemberTruth, Membership, Observation, PodFacts, Pool, ServerId, SetFacts,
@@ -204,12 +204,14 @@ fn object_changes<'a>(view: &View<'a>, desired: &'a Desired, origin: &Origin) ->
         voters: charter.voters(),
         passing: volume::any_passing(view),
         charter: confirmed_charter.clone(),
+        addresses: addresses::of(seen),
         pods: origin::founding_pods(seen, origin)
             .unwrap_or_else(|| seen.set(Pool::Voters).map_or(origin.first_pods, |set| set.replicas)),
         span: if seen.set(Pool::Voters).is_some() { seen.span() } else { seen.span().max(origin.first_pods) },
         old_claims: objects::old_claims(seen),
     };
     let (writes, held) = hindered::part(seen, objects::differing(seen, &render(&blueprint), &blueprint));
+    let writes = addresses::first(seen, writes);
     let mut new_membership = None;
     if confirmed_charter != charter && !seen.hindrances.denied {
         blueprint.charter = charter;

@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model::archive::ARCHIVE_KEY;
-use crate::model::charter::{CHARTER_KEY, STATIC_KEY};
+use crate::model::charter::{ADDRESSES_KEY, CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
 use crate::model::generated::GENERATED;
 use crate::model::names::{ENSEMBLE_LABEL, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts, Requests};
-use crate::model::{Charter, Desired, Names, Seat};
+use crate::model::{Addresses, Charter, Desired, Names, Seat};
 
 pub use claim::{OnClaim, claim};
 pub use config::static_config;
@@ -45,6 +45,8 @@ pub struct Blueprint<'a> {
     pub operator: &'a OperatorFacts,
     /// What members start from.
     pub charter: Charter,
+    /// Where members' names lead, as far as their Services are there.
+    pub addresses: Addresses,
     /// The number of pods that the `StatefulSet` should have now. Only the planner changes it.
     pub pods: u32,
     /// How many vote now, or will at the birth.
@@ -90,6 +92,9 @@ fn told(blueprint: &Blueprint<'_>) -> Value {
         CHARTER_KEY: serde_json::to_string_pretty(&blueprint.charter).unwrap_or_default(),
         STATIC_KEY: static_lines(blueprint.desired),
     });
+    if !blueprint.addresses.is_empty() {
+        data[ADDRESSES_KEY] = json!(serde_json::to_string(&blueprint.addresses).unwrap_or_default());
+    }
     if let Some(archive) = &blueprint.desired.archive {
         data[ARCHIVE_KEY] = json!(serde_json::to_string_pretty(&archive.config).unwrap_or_default());
     }

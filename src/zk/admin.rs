@@ -38,6 +38,9 @@ pub struct Stats {
     pub server_state: String,
     /// The last transaction that it applied.
     pub last_processed_zxid: i64,
+    /// Requests of its clients that it has not answered yet.
+    #[serde(default)]
+    pub outstanding_requests: i64,
 }
 
 /// Answer to `monitor`: of its more than 500 fields only those that are read.

@@ -126,6 +126,7 @@ impl Fleet {
                 version: "3.9.5".into(),
                 membership: format!("{}version={BORN}", names.seed(3).text()),
                 synced_voters: leads.then_some(2),
+                commits_nothing: None,
             }),
             stalled: None,
             still: None,

@@ -326,6 +326,7 @@ fn case_r17_without_the_words_it_is_still_said_that_there_is_no_pod() {
 fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
     let mut world = zk(3);
     world.pass();
+    world.pass();
     let mut seen = world.seen();
     seen.pods.clear();
     seen.members.clear();
@@ -347,6 +348,7 @@ fn case_03_an_ensemble_no_pod_of_which_is_made_is_not_called_well() {
 #[test]
 fn a_founder_that_has_been_in_trouble_for_a_minute_is_the_reason_everywhere_and_not_before() {
     let mut world = zk(3);
+    world.pass();
     world.pass();
     let words = "container zookeeper: ImagePullBackOff: no such image";
     let told = |seconds: u64| {

@@ -171,6 +171,44 @@ fn one_that_leads_alone_and_serves_nobody_as_its_revision_has_it_is_said() {
     assert!(reason.message.contains("delete pod zk-0"), "{reason:?}");
 }
 
+/// Up to here its agent has seen that nothing comes of its requests.
+const LONG: u64 = 30;
+
+#[test]
+fn a_leader_that_commits_nothing_is_restarted_though_another_member_cannot_come_back_meanwhile() {
+    for down in [None, Some(ServerId(1))] {
+        let mut world = settled(3, None);
+        let leader = world.leader().unwrap();
+        world.stuck.insert(leader, LONG);
+        world.down.extend(down);
+        let Step::Restart(restart) = plan(&world.seen()).step else { panic!("{:?}", plan(&world.seen()).step) };
+        assert_eq!((restart.id, restart.via.len()), (leader, 0), "nobody takes a session");
+        assert!(restart.why.contains("committed nothing for 30 s"), "{}", restart.why);
+        world.pass();
+        assert!(world.stuck.is_empty(), "{:?}", world.trace);
+    }
+}
+
+#[test]
+fn one_that_has_just_begun_to_lead_and_one_whose_requests_an_older_agent_does_not_count_are_left_alone() {
+    let mut world = settled(3, None);
+    world.stuck.insert(world.leader().unwrap(), LONG - 1);
+    assert!(!matches!(plan(&world.seen()).step, Step::Restart(_)));
+    world.stuck.clear();
+    rests(&mut world);
+}
+
+#[test]
+fn one_that_commits_nothing_and_whose_data_goes_with_its_pod_is_said() {
+    let mut world = settled(3, None);
+    let leader = world.leader().unwrap();
+    world.claims.get_mut(&leader.seat()).unwrap().going = true;
+    world.stuck.insert(leader, LONG);
+    let Step::Refuse(reason) = plan(&world.seen()).step else { panic!("{:?}", plan(&world.seen()).step) };
+    assert_eq!(reason.code, "LeaderCommitsNothing");
+    assert!(reason.message.contains("delete pod zk-"), "{reason:?}");
+}
+
 /// What people do between two passes, and what befalls members.
 #[derive(Clone, Debug)]
 enum MemberEvent {

@@ -1,5 +1,6 @@
 //! The planner against a small world of its own: objects, pods and members that do what they are told.
 
+mod addresses;
 mod archive;
 mod backups;
 mod barred;

@@ -64,6 +64,7 @@ fn an_ensemble_that_comes_back_while_an_old_claim_is_going_is_not_taken_for_unbo
     // This pass only waits, and notes the identity in the status of the new object.
     assert!(matches!(world.pass().step, Step::Wait(reason) if reason.code == "ClaimTerminating"));
     world.claims.remove(&Seat::voter(2));
+    assert!(matches!(world.pass().step, Step::Apply(_)), "the Services, whose addresses members are told");
     let Step::Apply(writes) = world.pass().step else { panic!() };
     let charter = writes.iter().find_map(|write| match write {
         Write::Apply { object, .. } if object.key.kind == Kind::ConfigMap => {

@@ -60,6 +60,8 @@ pub struct World {
     pub refusing: BTreeSet<ServerId>,
     /// Members that were started with `leaderServes=no`: while one of them leads, it takes no session.
     pub mute: BTreeSet<ServerId>,
+    /// Members that lead, as soon as they do, without committing anything, each with for how many seconds.
+    pub stuck: BTreeMap<ServerId, u64>,
     /// Members whose restart somebody asks for, by an annotation on the pod.
     pub asked: BTreeSet<ServerId>,
     /// Ordinals of pods that are being deleted, and whose servers still run.
@@ -109,6 +111,7 @@ pub fn zk(replicas: i32) -> World {
         nodes: BTreeMap::new(),
         refusing: BTreeSet::new(),
         mute: BTreeSet::new(),
+        stuck: BTreeMap::new(),
         asked: BTreeSet::new(),
         going: BTreeSet::new(),
         now: 1_795_435_200,
@@ -171,7 +174,9 @@ impl World {
 
     /// Whether some member takes the session that a step needs.
     fn hears(&self, step: &Step) -> bool {
-        let takes = |id: &ServerId| self.running(*id) && !(self.mute.contains(id) && self.leader() == Some(*id));
+        let commits = !self.leader().is_some_and(|leader| self.stuck.contains_key(&leader));
+        let takes =
+            |id: &ServerId| commits && self.running(*id) && !(self.mute.contains(id) && self.leader() == Some(*id));
         step.operations().iter().all(|operation| match operation {
             Operation::Confirm { via, .. } | Operation::Reconfig { via, .. } => via.iter().any(takes),
             _ => true,
@@ -180,6 +185,7 @@ impl World {
 
     /// What a pod that is made now is started with.
     fn start(&mut self, id: ServerId) {
+        self.stuck.remove(&id);
         let key = ObjectKey { kind: Kind::ConfigMap, name: "zk-config".into() };
         let text = self.objects.get(&key).and_then(Live::held).and_then(|json| json["data"]["zoo.cfg"].as_str());
         if text.is_some_and(|text| text.lines().any(|line| line == "leaderServes=no")) {
@@ -397,6 +403,7 @@ impl World {
                 membership: format!("{}version={}", membership.text(), membership.version),
                 synced_voters: (id == leader && !self.uncounted)
                     .then(|| u32::try_from(membership.voters().filter(|id| self.running(*id)).count() - 1).unwrap()),
+                commits_nothing: self.stuck.get(&id).copied().filter(|_| id == leader),
             }),
             _ => ServerState::Waiting { phase: "election".into(), version: None },
         };

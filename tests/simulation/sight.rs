@@ -292,6 +292,7 @@ impl ServerAnswer {
             version: "3.9.5".into(),
             membership: format!("{}version={}", text, membership.version),
             synced_voters: self.leads.then_some(self.counted),
+            commits_nothing: None,
         })
     }
 }

@@ -24,6 +24,7 @@ pub fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Valu
         voters: charter.voters(),
         passing: false,
         charter,
+        addresses: BTreeMap::new(),
         pods,
         span: pods,
         old_claims: false,

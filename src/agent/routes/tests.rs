@@ -106,7 +106,9 @@ async fn a_serving_server_passes_every_probe() {
     assert_eq!(truth.id, ServerId(1));
     assert_eq!(truth.disk.identity.as_deref(), Some("one"));
     assert!(truth.disk.database && truth.disk.record == Some(ConfigVersion(0x1_0000_0000)));
-    let ServerState::Serving(Serving { mode, epoch, zxid, version, membership, synced_voters }) = truth.server else {
+    let ServerState::Serving(Serving { mode, epoch, zxid, version, membership, synced_voters, commits_nothing: None }) =
+        truth.server
+    else {
         panic!()
     };
     assert_eq!((mode, epoch, zxid, version.as_str(), synced_voters), (Mode::Follower, 3, Zxid(0), "3.9.5", None));
@@ -184,6 +186,7 @@ fn a_leader_that_counts_nobody_because_it_cannot_be_asked_is_held_up_where_other
             version: "3.9.5".into(),
             membership: lines.chain(["version=1".to_owned()]).collect(),
             synced_voters,
+            commits_nothing: None,
         }))
     };
     assert!(leads(3, None) && leads(3, Some(1)) && !leads(3, Some(0)));
