@@ -1,9 +1,10 @@
 //! What is rendered for an ensemble that is being born.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use menagerie::model::observed::OperatorFacts;
-use menagerie::model::{Beginning, Charter, Desired, Names, Requests};
+use menagerie::model::{Beginning, Charter, Desired, Names, Requests, Seat};
 use menagerie::render::{Blueprint, render};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Valu
         voters: charter.voters(),
         passing: false,
         charter,
-        addresses: BTreeMap::new(),
+        addresses: (0..pods).map(|n| (host(&names, n), vec![IpAddr::from([10, 96, 0, 7 + n as u8])])).collect(),
         pods,
         span: pods,
         old_claims: false,
@@ -33,6 +34,10 @@ pub fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Valu
     let objects: Vec<Value> = render(&blueprint).into_iter().map(|object| object.json).collect();
     assert_eq!(objects, render(&blueprint).into_iter().map(|object| object.json).collect::<Vec<_>>(), "not stable");
     objects
+}
+
+fn host(names: &Names, ordinal: u32) -> String {
+    names.dns(&names.pod(Seat::voter(ordinal)))
 }
 
 fn charter(names: &Names, voters: u32) -> Charter {
