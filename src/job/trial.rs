@@ -124,12 +124,14 @@ async fn served(options: &TrialOptions, folder: &Path) -> Result<(String, Zxid),
     }
 }
 
-/// It may be the memory or the image, and not the tree.
+/// It may be the memory, and not the tree; and where nothing has begun, the image. So it is tried again.
 fn unread(folder: &Path, why: &str) -> Ended {
     let output = fs::read(folder.join(TRIAL_OUTPUT)).unwrap_or_default();
     let output = String::from_utf8_lossy(&output[output.len().saturating_sub(WORDS)..]).trim().to_owned();
-    let output = if output.is_empty() { "it has said nothing".to_owned() } else { format!("its last words: {output}") };
-    Ended::ForNow(format!("{why}; {output}"))
+    if output.is_empty() {
+        return Ended::ForNow(format!("{why}; it has said nothing"));
+    }
+    Ended::NotProved { why: format!("{why}; its last words: {output}"), again: true }
 }
 
 /// What a comparison has come to.

@@ -1,5 +1,6 @@
 //! The ensemble that a restore or a backup is about.
 
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use super::kit::timeout::ApiError;
 use crate::api::{ArchiveSpec, ZooKeeperEnsemble};
 use crate::model::Desired;
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
+use crate::model::parent::At;
 use crate::render::trial::TrialServer;
 
 /// What is needed of the ensemble. By default it is there and cannot be read.
@@ -63,6 +65,24 @@ pub fn born<'a>(name: &str, found: Option<&'a EnsembleFacts>) -> Result<Born<'a>
         return Err(Obstacle("EnsembleInvalid", text));
     }
     Ok(Born { facts, identity })
+}
+
+/// Why a point fails whose time is still to come.
+pub const NOT_YET: &str = "NotYet";
+/// So far apart may clocks be.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whether a point can have been: an archive would be waited for until it has it.
+pub fn has_been(at: Option<&str>, now: Timestamp) -> Result<(), Obstacle> {
+    match at.and_then(|at| at.parse().ok()) {
+        Some(At::Time(time)) if time > now.saturating_add(SKEW).unwrap_or(Timestamp::MAX) => {
+            let text = format!(
+                "at: {time} is still to come, by the operator's clock, which says {now:.0}: create another one, for a time that has been"
+            );
+            Err(Obstacle(NOT_YET, text))
+        }
+        Some(At::Time(_) | At::Zxid(_)) | None => Ok(()),
+    }
 }
 
 /// Where an ensemble archives to.

@@ -92,7 +92,7 @@ fn besides(archive: &Archive) -> Option<String> {
     let first = first_voters(archive.copies);
     let more: Vec<_> =
         archive.config.members.difference(&first).map(|id| format!("member {id} archives as well")).collect();
-    (!more.is_empty()).then(|| format!("{}, since another one was away", more.join(", ")))
+    (!more.is_empty()).then(|| format!("{}, since another one was away or cannot go on", more.join(", ")))
 }
 
 /// What the members that are to archive say of the archive that is wanted: of another one, an agent may still speak after a correction.

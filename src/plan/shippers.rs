@@ -3,8 +3,8 @@
 //!
 //! - Whoever archives keeps what is in no archive, and whoever no longer does purges it. So nobody is relieved whose log the archive may
 //!   lack: who is away keeps its part, and one too many goes only once it serves, and it and enough others say that they are up to date.
-//! - Only who is known to be away gets one beside it, and only a voter that serves: each new one ships all of its log once more. The agents
-//!   hear of it by their `ConfigMap`, without a restart.
+//! - Only who is known to be away, or says that it cannot go on by itself, gets one beside it, and only a voter that serves: each new one
+//!   ships all of its log once more. The agents hear of it by their `ConfigMap`, without a restart.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use crate::model::archive::{ARCHIVE_KEY, Archive, ArchiveConfig};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::truth::{ArchiveReason, Mode, ServerState, Serving};
-use crate::model::{Observation, Seat, ServerId};
+use crate::model::{Fact, Observation, Seat, ServerId};
 
 /// In seconds: a roll, or a pod that moves to another node, takes less.
 const AWAY: u64 = 120;
@@ -39,7 +39,8 @@ fn shippers(seen: &Observation, archive: &Archive) -> BTreeSet<ServerId> {
     let (copies, voters) = (archive.copies as usize, voters(seen));
     let Some(told) = told(seen) else { return archive.config.members.clone() };
     let mut members: BTreeSet<ServerId> = told.intersection(&voters).copied().collect();
-    let present = |members: &BTreeSet<ServerId>| members.iter().filter(|id| !is_away(seen, **id)).count();
+    let archives = |id: &&ServerId| !is_away(seen, **id) && !has_stopped(seen, **id);
+    let present = |members: &BTreeSet<ServerId>| members.iter().filter(archives).count();
     // The first come first, as if nobody had ever been away.
     for id in voters.iter().take(copies) {
         if members.len() < copies {
@@ -89,11 +90,21 @@ fn serves(seen: &Observation, id: ServerId) -> Option<&Serving> {
     }
 }
 
-/// Whether its pod has been without a server that serves for so long. Without a pod nobody knows for how long.
+/// Whether its pod has been without a server that serves for so long, or Kubernetes has refused it one. Without a pod and a refusal nobody
+/// knows for how long.
 fn is_away(seen: &Observation, id: ServerId) -> bool {
-    let Some(pod) = seen.pods.get(&id.seat()).filter(|_| serves(seen, id).is_none()) else { return false };
-    let never = (!pod.served).then_some(pod.since);
-    pod.unready.or(never).is_some_and(|since| seen.now.saturating_sub(since) >= AWAY)
+    let since = match seen.pods.get(&id.seat()) {
+        Some(_) if serves(seen, id).is_some() => None,
+        Some(pod) => pod.unready.or((!pod.served).then_some(pod.since)),
+        None => seen.hindrances.pods.get(&id.seat()).and_then(|refusal| refusal.since),
+    };
+    since.is_some_and(|since| seen.now.saturating_sub(since) >= AWAY)
+}
+
+/// Whether its chain has come to an end that only a person can mend: what it goes on to write is in no archive.
+fn has_stopped(seen: &Observation, id: ServerId) -> bool {
+    let state = seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.archive.as_ref());
+    state.is_some_and(|state| matches!(state.reason, ArchiveReason::Conflict | ArchiveReason::ArchiveDamaged))
 }
 
 /// Whether it serves and says that this archive has what it has.

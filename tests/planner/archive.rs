@@ -2,7 +2,7 @@
 
 use menagerie::api::{ArchiveSpec, GcsSpec};
 use menagerie::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, GivenUp, Point, ServerState};
-use menagerie::model::{Fact, Observation, ServerId, Zxid};
+use menagerie::model::{Fact, Observation, PodRefusal, ServerId, Zxid};
 use menagerie::plan::{ConditionStatus, UntimedCondition, plan};
 
 use super::world::{World, zk};
@@ -55,7 +55,7 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
     says(&mut seen, 2, ArchiveReason::Conflict, Some("somebody copied it"));
     let one = condition(&seen).unwrap();
     assert_eq!((one.status, one.reason), (ConditionStatus::True, "Shipping"));
-    assert_eq!(one.message, "1 of 2 members archive to s3://backups; member 2: somebody copied it");
+    assert_eq!(one.message, "1 of 3 members archive to s3://backups; member 3 archives as well, since another one was away or cannot go on; member 2: somebody copied it");
 
     // Whoever knows of the newest base.
     let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(1)) else { panic!() };
@@ -556,8 +556,10 @@ fn beside_a_member_that_is_away_for_long_another_one_archives_and_it_keeps_its_p
     let mut seen = world.seen();
     current(&mut seen, &more);
     let message = condition(&seen).unwrap().message;
-    let as_well =
-        format!("member {} archives as well, member {} archives as well, since another one was away", more[0], more[1]);
+    let as_well = format!(
+        "member {} archives as well, member {} archives as well, since another one was away or cannot go on",
+        more[0], more[1]
+    );
     assert!(message.contains(&as_well), "{message}");
     assert_eq!(next(&seen), None, "two are away, and have what nobody else may have");
 }
@@ -584,6 +586,21 @@ fn who_is_back_is_no_reason_to_relieve_anybody_before_the_archive_has_what_both_
 }
 
 #[test]
+fn beside_one_whose_chain_has_come_to_an_end_another_one_archives_though_it_serves() {
+    let mut seen = archived_by_five().seen();
+    for (reason, goes_on) in [
+        (ArchiveReason::TargetUnreachable, true),
+        (ArchiveReason::AccessDenied, true),
+        (ArchiveReason::Conflict, false),
+        (ArchiveReason::ArchiveDamaged, false),
+    ] {
+        says(&mut seen, 1, reason, None);
+        assert_eq!(next(&seen).is_none(), goes_on, "{reason:?}: {:?}", next(&seen));
+    }
+    assert_eq!(next(&seen).unwrap()[..2], [1, 2]);
+}
+
+#[test]
 fn nobody_is_replaced_who_may_be_back_in_a_moment_or_of_whom_nothing_is_known_or_by_one_that_does_not_serve() {
     // A minute ago it served.
     let mut seen = archived_by_five().seen();
@@ -602,6 +619,11 @@ fn nobody_is_replaced_who_may_be_back_in_a_moment_or_of_whom_nothing_is_known_or
     assert!(!writes(&seen), "its kubelet says that it is ready");
     seen.pods.remove(&ServerId(1).seat());
     assert!(!writes(&seen), "nobody knows since when it has no pod");
+    let mut refused = |since| {
+        seen.hindrances.pods.insert(ServerId(1).seat(), PodRefusal { since, words: "quota".to_owned() });
+        writes(&seen)
+    };
+    assert!(!refused(None) && !refused(Some(now - 119)) && refused(Some(now - 120)), "it gets none");
 
     let mut world = archived_by_five();
     world.down.extend((1..=5).map(ServerId));

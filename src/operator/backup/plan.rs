@@ -15,7 +15,7 @@ use crate::model::report::BackupReport;
 use crate::model::{Seat, ServerId};
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::kit::step::Step;
-use crate::operator::subject::{self, Obstacle};
+use crate::operator::subject::{self, NOT_YET, Obstacle};
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
 use crate::render::backup::{BackupBlueprint, DEADLINE, backup_job};
@@ -112,13 +112,14 @@ fn begin(seen: &Seen) -> Decision {
             let said = seen.says(BackupPhase::Running, "Running", "a Job keeps the point, and proves it".to_owned());
             Decision { step: Step::Create(Box::new(job)), ..said }
         }
-        Err(Obstacle(reason @ ("EnsembleReplaced" | "ArchiveMoved"), text)) => seen.fails(reason, text),
+        Err(Obstacle(reason @ ("EnsembleReplaced" | "ArchiveMoved" | NOT_YET), text)) => seen.fails(reason, text),
         Err(obstacle) => seen.waits(BackupPhase::Pending, obstacle),
     }
 }
 
 fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
     let (name, ensemble) = (&seen.target.key.name, &seen.spec.ensemble);
+    subject::has_been(seen.spec.at.as_deref(), seen.now)?;
     let subject::Born { facts, identity } = subject::born(ensemble, seen.ensemble.as_ref())?;
     if seen.status.identity.as_ref().is_some_and(|before| *before != identity) {
         let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";

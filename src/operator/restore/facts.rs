@@ -1,5 +1,7 @@
 //! What is seen of a restore in one pass: the restore itself, its ensemble, and its Jobs.
 
+use jiff::Timestamp;
+
 use crate::api::{BackupPhase, RestoreStatus, ZooKeeperRestoreSpec};
 use crate::model::Names;
 use crate::model::observed::OperatorFacts;
@@ -35,6 +37,8 @@ pub struct Seen {
     pub applying: Option<JobFacts>,
     /// The words with which the API server refused the last write.
     pub refused: Option<String>,
+    /// The operator's clock.
+    pub now: Timestamp,
 }
 
 /// What a restore needs to know of a backup.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
@@ -52,6 +53,7 @@ pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Se
         planning,
         applying,
         refused,
+        now: Timestamp::now(),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::model::parent::is_hash;
 use crate::model::store::ONE;
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
 use crate::operator::kit::step::Step;
-use crate::operator::subject::{self, EnsembleFacts, Obstacle};
+use crate::operator::subject::{self, EnsembleFacts, NOT_YET, Obstacle};
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
 use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
@@ -79,7 +79,9 @@ fn to_plan(seen: &Seen) -> Decision {
     };
     let at = match at(seen, &archive) {
         Ok(at) => at,
-        Err(Obstacle(reason @ ("BackupFailed" | "BackupElsewhere"), text)) => return seen.fails(reason, text),
+        Err(Obstacle(reason @ ("BackupFailed" | "BackupElsewhere" | NOT_YET), text)) => {
+            return seen.fails(reason, text);
+        }
         Err(obstacle) => return seen.waits(RestorePhase::Pending, obstacle),
     };
     if seen.status.identity.as_ref().is_some_and(|planned| *planned != identity) {
@@ -273,6 +275,7 @@ impl Archive<'_> {
 
 /// The point, as it is asked for or as its backup has it, or the transaction that is undone.
 fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
+    subject::has_been(seen.spec.at.as_deref(), seen.now)?;
     let Some(name) = &seen.spec.backup else {
         let none = || Obstacle("BackupNotFound", "none of at, backup and undo is named: create another one".to_owned());
         return seen.spec.undo.clone().or_else(|| seen.spec.at.clone()).ok_or_else(none);

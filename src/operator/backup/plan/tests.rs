@@ -263,6 +263,13 @@ fn a_server_starts_beside_the_job_where_that_is_wanted_and_nowhere_else() {
 }
 
 #[test]
+fn a_time_that_is_still_to_come_is_not_waited_for() {
+    let decision = plan(&seen(json!({"at": "2062-11-28T02:00:00Z"})));
+    assert_eq!((said(&decision).0, said(&decision).1), (BackupPhase::Failed, "NotYet"));
+    assert!(matches!(plan(&seen(json!({"at": "2026-11-21T03:04:00Z"}))).step, Step::Wait("Begins")));
+}
+
+#[test]
 fn what_has_failed_stays_so_and_what_of_it_still_runs_is_stopped() {
     let failed = Outcome::Failed { reason: "PodFailurePolicy".to_owned(), message: "exit code 1".to_owned() };
     let mut seen = seen(json!({}));

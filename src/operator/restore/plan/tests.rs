@@ -48,6 +48,7 @@ fn seen(spec: serde_json::Value) -> Seen {
         planning: None,
         applying: None,
         refused: None,
+        now: "2026-11-28T02:00:00Z".parse().unwrap(),
     }
 }
 
@@ -226,6 +227,20 @@ fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
     }
     seen.backup = Some(BackupPoint { phase: BackupPhase::Failed, ..backup });
     assert_eq!(reason(&seen), (RestorePhase::Failed, "BackupFailed"));
+}
+
+#[test]
+fn a_time_that_is_still_to_come_fails_at_once_but_for_clocks_that_are_a_little_apart() {
+    let of = |at: &str| said(&plan(&seen(json!({"at": at}))));
+    let (phase, _, reason, words) = of("2062-11-28T02:00:00Z");
+    assert_eq!((phase, reason), (RestorePhase::Failed, "NotYet"));
+    assert!(
+        words.contains("2062-11-28T02:00:00Z is still to come") && words.contains("2026-11-28T02:00:00Z"),
+        "{words}"
+    );
+    for at in ["2026-11-28T02:04:59Z", "2026-11-28T01:00:00Z", "0x7fffffffffffffff"] {
+        assert_eq!(of(at).0, RestorePhase::Planning, "{at}");
+    }
 }
 
 #[test]
