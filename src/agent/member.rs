@@ -137,6 +137,8 @@ impl Member {
         if let ServerState::Serving(serving) = server {
             return Ok(ServerState::Serving(timed(&self.stuck, serving, Instant::now())));
         }
+        // What was not seen is not counted.
+        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(stranger) = self.stranger().await {
             self.answered.store(false, Ordering::Relaxed);
             return Ok(stranger);

@@ -6,8 +6,9 @@
 //! then on.
 //!
 //! A name can also lead to where it led before: DNS caches have the address of a deleted Service for up to their TTL, 30 s by
-//! default. A server that starts with such an address for itself commits nothing once it leads (`plan/mute`). So names are
-//! waited for until they lead to the Services that there are. Who waits in vain starts all the same: it may be needed.
+//! default, and each name server has a cache of its own. A founder that starts with such an address for itself commits nothing
+//! once it leads (`plan/mute`). So names that nobody has agreed on yet are waited for until they lead to the Services that there
+//! are, and nothing else has been answered for a while. Who waits in vain starts all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -29,6 +30,8 @@ const BRISK: Duration = Duration::from_millis(250);
 /// After [`PATIENCE`], a name will probably not appear soon.
 const CALM: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So long after the last answer from a cache that is old, none is: some twenty lookups, each at any of the name servers.
+const STEADY: Duration = Duration::from_secs(5);
 const REPORT: Duration = Duration::from_secs(5);
 /// One lookup at first, when a lost packet is likelier than a slow answer.
 const LOOKUP: Duration = Duration::from_secs(3);
@@ -71,14 +74,19 @@ enum Answer {
 /// Waits for every host of `membership`, for at most `bound`; returns those that did not resolve by then.
 pub async fn wait(membership: &Membership, seed: &Seed, bound: Duration) -> Missing {
     let ours = ours(membership, seed, &hosts_file());
+    // Whoever is on record takes its own address from the same list as that of the others, whatever it is.
+    let none = Addresses::new();
+    let told = if membership.version == ConfigVersion(0) { &seed.addresses } else { &none };
     let hosts = membership.servers.values().map(|server| (server.host().to_owned(), Why::Unanswered));
-    let mut missing: Missing = hosts.collect();
+    let all: Missing = hosts.collect();
+    let (mut missing, mut steady) = (all.clone(), Steady::default());
     let start = Instant::now();
     let mut reported = start;
     loop {
         let limit = if start.elapsed() < PATIENCE { LOOKUP } else { SLOW_LOOKUP };
-        missing = unresolved(missing, &ours, &seed.addresses, bound.saturating_sub(start.elapsed()).min(limit)).await;
-        if missing.is_empty() {
+        missing = unresolved(missing, &ours, told, bound.saturating_sub(start.elapsed()).min(limit)).await;
+        let settling = !steady.is(&missing, Instant::now());
+        if missing.is_empty() && !settling {
             info!(after = ?start.elapsed(), "every member's name resolves");
             return missing;
         }
@@ -90,8 +98,27 @@ pub async fn wait(membership: &Membership, seed: &Seed, bound: Duration) -> Miss
             info!(?missing, after = ?start.elapsed(), "waiting for members' names to resolve");
             reported = Instant::now();
         }
-        let pause = if start.elapsed() < PATIENCE { BRISK } else { CALM };
+        let pause = if settling || start.elapsed() < PATIENCE { BRISK } else { CALM };
         sleep(pause.min(bound.saturating_sub(start.elapsed()))).await;
+        if settling {
+            // Also those that were right a moment ago: another name server may answer.
+            let again = all.iter().map(|(host, why)| (host.clone(), missing.get(host).copied().unwrap_or(*why)));
+            missing = again.collect();
+        }
+    }
+}
+
+/// Whether answers have come from caches that are old, and when the last of them did.
+#[derive(Default)]
+struct Steady(Option<Instant>);
+
+impl Steady {
+    /// After these answers.
+    fn is(&mut self, missing: &Missing, now: Instant) -> bool {
+        if missing.values().any(|why| matches!(why, Why::Stale(_))) {
+            self.0 = Some(now);
+        }
+        self.0.is_none_or(|last| now.saturating_duration_since(last) >= STEADY)
     }
 }
 
@@ -197,13 +224,12 @@ fn judge(before: Why, found: &Answer, absolute: Option<&Answer>) -> Option<Why> 
     }
 }
 
-/// Whether a name that resolves leads to nothing that its Service has.
+/// Whether a name that resolves leads to an address that its Service has not.
 fn stale(found: &Answer, told: &[IpAddr]) -> Option<Why> {
     match found {
-        Answer::Addresses(found) if !found.iter().any(|address| told.contains(address)) => {
-            found.first().copied().map(Why::Stale)
-        }
-        Answer::Addresses(_) | Answer::Failed | Answer::Silence => None,
+        // Java takes any of them.
+        Answer::Addresses(found) => found.iter().find(|address| !told.contains(address)).copied().map(Why::Stale),
+        Answer::Failed | Answer::Silence => None,
     }
 }
 
@@ -303,13 +329,28 @@ mod tests {
         let [now, before]: [IpAddr; 2] = ["10.96.0.7".parse().unwrap(), "10.96.0.3".parse().unwrap()];
         let found = |addresses: &[IpAddr]| Answer::Addresses(addresses.to_vec());
         assert_eq!(stale(&found(&[before]), &[now]), Some(Why::Stale(before)));
-        assert_eq!(stale(&found(&[before, now]), &[now]), None, "of two families one is enough");
+        assert_eq!(stale(&found(&[now]), &[now]), None);
+        assert_eq!(
+            stale(&found(&[now, before]), &[now]),
+            Some(Why::Stale(before)),
+            "one of two families is from before"
+        );
         assert_eq!(stale(&Answer::Silence, &[now]), None, "silence says nothing new");
         let (all, missing) = (members(&["a-0.ns"]), [("a-0.ns".to_owned(), Why::Stale(before))].into());
         assert!(may_start(&all, ServerId(1), &missing));
         assert_eq!(refusal(&all, ServerId(1), &missing, LOOKUP), None);
         let said = words(&all, ServerId(1), &missing, LOOKUP).unwrap();
         assert!(said.contains("still leads to 10.96.0.3 after 3 s"), "{said}");
+    }
+
+    #[test]
+    fn one_right_answer_is_not_enough_while_another_name_server_may_answer_from_before() {
+        let (begin, stale) = (Instant::now(), Missing::from([("a".to_owned(), Why::Stale([10, 96, 0, 3].into()))]));
+        let mut steady = Steady::default();
+        let mut is = |missing: &Missing, millis| steady.is(missing, begin + Duration::from_millis(millis));
+        assert!(is(&Missing::new(), 0) && is(&nowhere(&["a"]), 10), "where nothing is old, one is");
+        assert!(!is(&stale, 20) && !is(&Missing::new(), 270) && !is(&stale, 520));
+        assert!(!is(&Missing::new(), 5_519) && is(&Missing::new(), 5_520));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
+use tracing::warn;
 
 use crate::model::charter::{ADDRESSES_KEY, CHARTER_KEY, STATIC_KEY};
 use crate::model::password::{PASSWORD_KEY, password};
@@ -99,12 +100,12 @@ impl Seed {
         let read = |path: PathBuf| fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source });
         let texts = (read(seed.join(CHARTER_KEY))?, read(seed.join(STATIC_KEY))?);
         let parsed = Self::parse(&texts.0, texts.1, &read(secret.join(PASSWORD_KEY))?)?;
-        // An older operator does not say it.
-        let addresses = match read(seed.join(ADDRESSES_KEY)) {
-            Ok(text) => addresses(&text)?,
-            Err(NoSeed::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => Addresses::new(),
-            Err(error) => return Err(error),
-        };
+        // It is advice: an older operator does not give it, and a newer one may give it in another form.
+        let addresses = fs::read_to_string(seed.join(ADDRESSES_KEY)).unwrap_or_else(|_| "{}".to_owned());
+        let addresses = serde_json::from_str(&addresses).unwrap_or_else(|error| {
+            warn!(%error, "{ADDRESSES_KEY} is not understood, and not heeded");
+            Addresses::new()
+        });
         Ok(Self { addresses, ..parsed })
     }
 
@@ -178,12 +179,6 @@ impl Seed {
         let ready = |server: &Server| whole(server.spec()) && takes_clients(server);
         alone.servers.into_values().find(ready).ok_or_else(|| wrong("it is not whole"))
     }
-}
-
-fn addresses(text: &str) -> Result<Addresses, NoSeed> {
-    let wrong =
-        |error: serde_json::Error| NoSeed::Wrong { key: ADDRESSES_KEY, reason: format!("has no addresses: {error}") };
-    serde_json::from_str(text).map_err(wrong)
 }
 
 impl SuperDigest {

@@ -109,7 +109,7 @@ async fn served(options: &TrialOptions, folder: &Path) -> Result<(String, Zxid),
     let begun = Instant::now();
     loop {
         let why = match admin::server_stats(&base, ASKED).await {
-            Ok(admin::ServerStats { error: None, version, server_stats: Some(stats) }) => {
+            Ok(admin::ServerStats { error: None, version, server_stats: Some(stats), .. }) => {
                 let version = version.map(|version| admin::release(&version).to_owned()).unwrap_or_default();
                 return Ok((cut(&version, 32), Zxid(stats.last_processed_zxid.cast_unsigned())));
             }

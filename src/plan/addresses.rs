@@ -1,18 +1,14 @@
-//! Where the members' own names lead. A server looks its own name up when it starts. Where that leads elsewhere by then, it takes
-//! itself for another one as soon as it leads, and commits nothing (`mute`).
-//!
-//! - Members are told the addresses of their Services, so that they do not start while a DNS cache still has those of Services that
-//!   had these names before.
-//! - A Service that is younger than its pod has another address than the one that the server has looked up.
+//! Where the members' own names lead: they are told the addresses of their Services, so that no founder starts while a DNS cache still has
+//! those of Services that had these names before. A server looks its own name up when it starts. Where it leads elsewhere once an
+//! ensemble is founded, the leader takes itself for another server, and commits nothing (`mute`).
 
 use std::net::IpAddr;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Write;
 use crate::model::observed::{Kind, ObjectKey};
-use crate::model::{Addresses, Observation, PodFacts, Seat};
+use crate::model::{Addresses, Observation};
 
 /// Of all members that have a Service, by their hosts.
 pub fn of(seen: &Observation) -> Addresses {
@@ -45,15 +41,4 @@ pub fn first(seen: &Observation, mut writes: Vec<Write>) -> Vec<Write> {
         });
     }
     writes
-}
-
-/// Why a server has to be started again to know its own address.
-pub fn moved(seen: &Observation, seat: Seat, pod: &PodFacts) -> Option<String> {
-    let key = ObjectKey { kind: Kind::Service, name: seen.names.pod(seat) };
-    let live = seen.objects.get(&key)?.held()?;
-    let made: Timestamp = live["metadata"]["creationTimestamp"].as_str()?.parse().ok()?;
-    let later = u64::try_from(made.as_second()).is_ok_and(|made| made > pod.since);
-    later.then(|| {
-        format!("Service {} was made after it, so its server knows an address that is not its own any more", key.name)
-    })
 }

@@ -2,7 +2,7 @@
 
 use super::Reason;
 use super::view::View;
-use super::{addresses, volume};
+use super::volume;
 use crate::model::desired::Updates;
 use crate::model::observed::MemberRequest;
 use crate::model::{Desired, Fact, Observation, Pool, ServerId};
@@ -23,8 +23,7 @@ pub fn due(seen: &Observation, id: ServerId) -> Option<String> {
     if resync == Some(&pod.uid) {
         return Some("it cannot read its data, and will sync again from the others".to_owned());
     }
-    let outdated = seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone());
-    outdated.or_else(|| addresses::moved(seen, id.seat(), pod))
+    seen.members.get(&id).and_then(Fact::known).and_then(|truth| truth.disk.outdated.clone())
 }
 
 /// Whether no other member has served with this pod's revision, so the revision itself may be why this server ends.

@@ -11,17 +11,18 @@
 //!   under their name while DNS caches still had the old addresses.
 
 use super::view::{MemberView, View};
-use super::{Reason, Restart, Step, Target, departure, due, rolling, volume};
+use super::{Reason, Restart, Step, Target, departure, due, rolling, stop, volume};
 use crate::model::ServerId;
 use crate::model::truth::ServerState;
+use crate::settings;
 
 /// With fewer voters than this, a leader does not have two others, of which one may be away.
 const FEW: usize = 3;
 
 const CODE: &str = "LeaderServesNobody";
 
-/// A new leader commits its first transaction within the time of two writes to disk. It loses its followers if they do not
-/// answer within `syncLimit`, 10 s.
+/// In seconds. A new leader commits its first transaction within the time of two writes to disk. It loses its followers if they do not
+/// answer within `syncLimit`: after three times that as well, this is no slow disk.
 const COMMITS_NOTHING: u64 = 30;
 
 /// Whether a member was started with this setting. An older agent does not say.
@@ -61,25 +62,31 @@ pub fn alone(view: &View<'_>) -> Option<Step> {
     }
 }
 
-/// Restarts a leader that has committed nothing in its epoch, though it is asked to: nobody has anything that only it has.
+/// Restarts a leader that has committed nothing in its epoch, though it proposes. Nobody has anything that only it has; and nobody can be
+/// asked, as a session is something to commit. So this comes before whatever needs one.
 pub fn commits_nothing(view: &View<'_>) -> Option<Step> {
-    let leader = view.quorum.leader?;
+    let (leader, desired) = (view.quorum.leader?, view.desired?);
     let member = view.member(leader);
     let seconds = member.report.and_then(|truth| match &truth.server {
-        ServerState::Serving(serving) => serving.commits_nothing.filter(|seconds| *seconds >= COMMITS_NOTHING),
+        ServerState::Serving(serving) => serving.commits_nothing,
         ServerState::Silent { .. } | ServerState::Waiting { .. } | ServerState::Unknown => None,
     })?;
-    let pod = member.pod.filter(|pod| !pod.terminating && !member.pinned)?;
-    if !volume::kept(view, member) {
+    let patience = COMMITS_NOTHING.max(3 * settings::sync_limit(&desired.config));
+    let pod = member.pod.filter(|pod| seconds >= patience && !pod.terminating && !member.pinned)?;
+    // Told without the seconds: it is decided twice, and has to be the same.
+    let says = format!("leads and has committed nothing for more than {patience} s, though it has been asked to");
+    // What was committed before is with the others, if they are a quorum.
+    let spare = volume::kept(view, member) || view.committed().is_some_and(|all| stop::stays(view, all, leader));
+    if !spare {
         return Some(Step::Refuse(Reason::new(
             "LeaderCommitsNothing",
             format!(
-                "pod {} leads and has committed nothing for {seconds} s, and its data goes with it: if you can do without, restart it: kubectl -n {} delete pod {}",
+                "pod {} {says}, and its data goes with it: if you can do without, restart it: kubectl -n {} delete pod {}",
                 pod.name, view.seen.names.namespace, pod.name
             ),
         )));
     }
-    let why = format!("it leads and has committed nothing for {seconds} s, though requests wait");
+    let why = format!("it {says}");
     Some(Step::Restart(Restart { id: leader, pod: Target::pod(pod), from: None, via: Vec::new(), why }))
 }
 

@@ -53,6 +53,7 @@ pub const PRECONDITION_RULES: &[Rule] = &[
     rule("objects", objects::apply, "every object is as it should be, or others prevent it"),
     rule("pruning", objects::give_up_pruning, "nothing deletes from an archive that is to keep all"),
     rule("unread", quorum_view::unread, "the membership of whoever leads can be read"),
+    rule("stuck-leader", mute::commits_nothing, "no leader has committed nothing in its epoch"),
     rule(
         "heal",
         heal::heal,
@@ -62,7 +63,6 @@ pub const PRECONDITION_RULES: &[Rule] = &[
     rule("first-objects", hindered::unfounded, "no refused object prevents the creation of the StatefulSet"),
     rule("foreign-leader", strangers::led_elsewhere, "no member leads another ensemble"),
     rule("mute-leader", mute::alone, "no leader is alone and accepts no session"),
-    rule("stuck-leader", mute::commits_nothing, "no leader has committed nothing in its epoch"),
     rule("tell", objects::tell, "the charter has the membership that a quorum confirmed"),
     rule(
         "untold",

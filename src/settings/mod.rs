@@ -30,7 +30,7 @@ pub use look::{Matches, look};
 pub use page::page;
 pub use pod::pod_faults;
 pub use table::all;
-pub use ticks::ticks;
+pub use ticks::{sync_limit, ticks};
 
 /// A row of the table: one option, or all options whose names begin alike.
 #[derive(Clone, Copy, Debug)]

@@ -23,6 +23,13 @@ pub fn ticks(user: &BTreeMap<String, String>) -> &'static [(&'static str, &'stat
     if counted { SAMPLE_TICKS } else { SHORT_TICKS }
 }
 
+/// In seconds: after so long without an answer, a leader takes a follower for gone.
+pub fn sync_limit(user: &BTreeMap<String, String>) -> u64 {
+    let ours = |key: &str| ticks(user).iter().find(|(name, _)| *name == key).map_or("0", |(_, value)| value);
+    let number = |key: &str| user.get(key).map_or(ours(key), String::as_str).trim().parse::<u64>().unwrap_or(0);
+    number("tickTime").saturating_mul(number("syncLimit")) / 1000
+}
+
 /// Why no server would start with these times, or none would keep a connection. `asked` is the user's `config`; a time
 /// in it that was refused is missing in `accepted`, and is not compared with the others.
 pub fn faults(asked: &BTreeMap<String, String>, accepted: &BTreeMap<String, String>) -> Vec<String> {

@@ -28,6 +28,9 @@ pub struct ServerStats {
     pub version: Option<String>,
     /// The rest.
     pub server_stats: Option<Stats>,
+    /// Of a leader.
+    #[serde(default)]
+    pub proposal_stats: Option<Proposals>,
 }
 
 /// The numbers in [`ServerStats`].
@@ -38,9 +41,13 @@ pub struct Stats {
     pub server_state: String,
     /// The last transaction that it applied.
     pub last_processed_zxid: i64,
-    /// Requests of its clients that it has not answered yet.
-    #[serde(default)]
-    pub outstanding_requests: i64,
+}
+
+/// What a leader says of its proposals. Others say nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Proposals {
+    /// The size of the last one; negative while it has proposed nothing since it leads.
+    pub last_buffer_size: i64,
 }
 
 /// Answer to `monitor`: of its more than 500 fields only those that are read.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use menagerie::model::Hindrance;
 use menagerie::model::observed::{Kind, Live, ObjectKey};
 use menagerie::plan::{Step, Write, plan};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::world::{World, zk};
 
@@ -42,23 +42,6 @@ fn members_are_told_the_addresses_of_their_services_before_there_is_a_pod() {
     assert_eq!(hosts, ["zk-0", "zk-1"]);
     assert_eq!(told.into_values().collect::<Vec<_>>(), [vec!["10.96.0.7", "fd00::7"], vec!["10.96.0.8"]]);
     assert_eq!(world.settle().step, Step::Rest);
-}
-
-#[test]
-fn a_member_whose_service_was_made_again_is_restarted_in_its_turn() {
-    let mut world = zk(3);
-    assert_eq!(world.settle().step, Step::Rest);
-    let made = |world: &mut World, time: Value| {
-        let Some(Live::Ours(live)) = world.objects.get_mut(&service("zk-1")) else { panic!() };
-        live["metadata"]["creationTimestamp"] = time;
-    };
-    for time in [json!("1970-01-01T00:00:00Z"), json!(null), json!("yesterday"), json!(7)] {
-        made(&mut world, time);
-        assert_eq!(plan(&world.seen()).step, Step::Rest);
-    }
-    made(&mut world, json!("2999-01-01T00:00:00Z"));
-    let Step::Restart(restart) = plan(&world.seen()).step else { panic!("{:?}", plan(&world.seen()).step) };
-    assert!(restart.why.contains("Service zk-1 was made after it"), "{}", restart.why);
 }
 
 #[test]

@@ -55,7 +55,10 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
     says(&mut seen, 2, ArchiveReason::Conflict, Some("somebody copied it"));
     let one = condition(&seen).unwrap();
     assert_eq!((one.status, one.reason), (ConditionStatus::True, "Shipping"));
-    assert_eq!(one.message, "1 of 3 members archive to s3://backups; member 3 archives as well, since another one was away or cannot go on; member 2: somebody copied it");
+    assert_eq!(
+        one.message,
+        "1 of 3 members archive to s3://backups; member 3 archives as well, since another one was away or cannot go on; member 2: somebody copied it"
+    );
 
     // Whoever knows of the newest base.
     let Some(Fact::Known(truth)) = seen.members.get_mut(&ServerId(1)) else { panic!() };
@@ -63,7 +66,7 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
     let message = condition(&seen).unwrap().message;
     assert_eq!(
         message,
-        "1 of 2 members archive to s3://backups; its newest base is of 0x5; member 2: somebody copied it"
+        "1 of 3 members archive to s3://backups; its newest base is of 0x5; member 3 archives as well, since another one was away or cannot go on; member 2: somebody copied it"
     );
 
     for id in [1, 2] {
