@@ -1,7 +1,7 @@
 //! What is rendered for an ensemble that is being born.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 
 use menagerie::model::observed::OperatorFacts;
 use menagerie::model::{Beginning, Charter, Desired, Names, Requests, Seat};
@@ -25,7 +25,7 @@ pub fn objects(spec: Value, change: impl FnOnce(&mut Blueprint<'_>)) -> Vec<Valu
         voters: charter.voters(),
         passing: false,
         charter,
-        addresses: (0..pods).map(|n| (host(&names, n), vec![IpAddr::from([10, 96, 0, 7 + n as u8])])).collect(),
+        addresses: (0..pods).map(|n| (host(&names, n), vec![Ipv4Addr::from(0x0a60_0007 + n).into()])).collect(),
         pods,
         span: pods,
         old_claims: false,
