@@ -124,7 +124,8 @@ fn what_prunes_is_a_cron_job_of_a_born_ensemble_whose_pods_no_service_selects() 
             "--keep-days=30",
             "--archive=s3://backups",
             "--identity=identity",
-            "--credentials=/archive"
+            "--credentials=/archive",
+            "--credentials-secret=keys"
         ])
     );
     assert_eq!(pod["spec"]["volumes"][0]["secret"]["secretName"], "keys");

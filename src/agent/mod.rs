@@ -172,7 +172,7 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let id = server_id(&pod.name)?;
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     Start { id, mounts, volume: Volume::at(&pod.data), bound, patience: start::PATIENCE }
-        .ready(&start::Network { parent: Mounted { credentials: pod.parent, ca: pod.parent_ca } })
+        .ready(&start::Network { parent: Mounted { credentials: pod.parent, ca: pod.parent_ca, secret: None } })
         .await
 }
 
@@ -193,7 +193,7 @@ async fn serve(pod: Pod, listen: SocketAddr, ports: Ports) -> anyhow::Result<()>
     let member = Arc::new(Member::new(id, ports, volume.clone(), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
-    let mounted = Mounted { credentials: pod.archive, ca: pod.archive_ca };
+    let mounted = Mounted { credentials: pod.archive, ca: pod.archive_ca, secret: None };
     let folders = archive::Folders { data: pod.data, seed: mounts.seed.clone(), mounted };
     let tasks = tasks(&member, &volume, mounts, folders, listener);
     let named = tasks.into_iter().map(|(name, task)| task.map(move |()| name).boxed());

@@ -31,6 +31,9 @@ pub(super) struct ArchiveOptions {
     /// The folder with the files of credentialsSecret; without it, the pod's own identity counts
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,
+    /// What the Secret is called, for words about it
+    #[arg(long, value_name = "NAME", requires = "credentials")]
+    credentials_secret: Option<String>,
     /// The folder with the file ca.crt: CAs that are trusted beside the public ones
     #[arg(long, value_name = "DIR")]
     ca: Option<PathBuf>,
@@ -53,7 +56,8 @@ fn encryption(text: &str) -> Result<EncryptionType, String> {
 impl ArchiveOptions {
     /// Opens it. Nothing is asked yet.
     pub(super) fn open(&self) -> Result<Store, Ended> {
-        let Self { archive, region, endpoint, credentials, ca, proxy, encryption, kms_key, .. } = self;
+        let Self { archive, region, endpoint, credentials, credentials_secret, ca, proxy, encryption, kms_key, .. } =
+            self;
         let place = ArchivePlace {
             target: archive.to_string(),
             region: region.clone(),
@@ -64,7 +68,7 @@ impl ArchiveOptions {
             encryption: encryption.map(|type_| EncryptionSpec { type_, kms_key: kms_key.clone() }),
         };
         let folder = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| PathBuf::from("/"));
-        let mounted = Mounted { credentials: folder(credentials), ca: folder(ca) };
+        let mounted = Mounted { credentials: folder(credentials), ca: folder(ca), secret: credentials_secret.clone() };
         let access = Access::of(archive, &place, &mounted).map_err(|error| Ended::ForNow(error.to_string()))?;
         Store::open_with(archive, &access).map_err(|error| Ended::ForNow(error.to_string()))
     }

@@ -186,7 +186,9 @@ fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
     let mut args = work.args.clone();
     args.extend(region.iter().map(|region| format!("--region={region}")));
     args.extend(endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
-    args.extend(work.mounts.secret.iter().map(|_| format!("--credentials={ARCHIVE_DIR}")));
+    for secret in &work.mounts.secret {
+        args.extend([format!("--credentials={ARCHIVE_DIR}"), format!("--credentials-secret={secret}")]);
+    }
     args.extend(ca.then(|| format!("--ca={ARCHIVE_CA_DIR}")));
     args.extend(proxy.iter().map(|proxy| format!("--proxy={proxy}")));
     args.extend(encryption.iter().map(|encryption| format!("--encryption={}", encryption.type_.as_str())));

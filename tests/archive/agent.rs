@@ -97,7 +97,7 @@ impl Agent {
 
         let ports = Ports { admin: format!("http://{address}"), client: address.to_string(), quorum: 2888 };
         let member = Arc::new(Member::new(chain().member, ports, Volume::at(&root), None));
-        let mounted = Mounted { credentials, ca };
+        let mounted = Mounted { credentials, ca, secret: None };
         let folders = Folders { data: root, seed, mounted };
         let shipping = tokio::spawn(ship(Arc::clone(&member), folders));
         Self { member, applied, tasks: [serving, shipping], folder }

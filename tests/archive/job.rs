@@ -76,13 +76,15 @@ async fn an_archive_without_that_ensemble_is_touched_by_nothing_and_may_have_it_
 }
 
 #[tokio::test]
-async fn a_secret_that_is_missing_is_said_by_its_field_and_key() {
+async fn a_secret_that_is_missing_is_said_by_its_name_its_field_and_key() {
     let empty = tempfile::tempdir().unwrap();
     let credentials = empty.path().to_str().unwrap();
-    let (code, report) =
-        prune("s3://backups", &["--identity", IDENTITY, "--keep-days", "30", "--credentials", credentials]);
+    let (code, report) = prune(
+        "s3://backups",
+        &["--identity", IDENTITY, "--keep-days", "30", "--credentials", credentials, "--credentials-secret=pruner"],
+    );
     assert_eq!(code, Some(3));
-    let words = "the Secret of credentialsSecret is missing or has no key accessKeyId";
+    let words = "Secret pruner of credentialsSecret is missing or has no key accessKeyId";
     assert!(report["error"].as_str().unwrap().contains(words), "{report}");
 }
 

@@ -70,7 +70,7 @@ async fn an_ensemble_with_a_retention_is_pruned_by_jobs_that_say_what_came_of_it
 
         // Whoever looks hears what is missing, and the same Job goes on when it is there.
         run(&space, "first");
-        let words = "the Secret of credentialsSecret is missing or has no key accessKeyId";
+        let words = "Secret pruner of credentialsSecret is missing or has no key accessKeyId";
         let missing = |report: &Value| report["error"].as_str().is_some_and(|error| error.contains(words));
         eventually(PATIENCE, "the missing Secret", async || reports(&space, "first").iter().any(missing)).await;
         write_pruner(&space, SECRET);

@@ -14,6 +14,8 @@ pub struct Mounted {
     pub credentials: PathBuf,
     /// The certificates of CAs.
     pub ca: PathBuf,
+    /// What that Secret is called, where somebody knows.
+    pub secret: Option<String>,
 }
 
 /// What of it is missing or wrong.
@@ -33,7 +35,8 @@ impl Mounted {
         let text = fs::read_to_string(self.credentials.join(key));
         let text = text.map(|text| text.trim().to_owned()).ok().filter(|text| !text.is_empty());
         text.ok_or_else(|| {
-            MountedError::Credentials(format!("the Secret of credentialsSecret is missing or has no key {key}"))
+            let secret = self.secret.as_ref().map_or_else(|| "the Secret".to_owned(), |name| format!("Secret {name}"));
+            MountedError::Credentials(format!("{secret} of credentialsSecret is missing or has no key {key}"))
         })
     }
 

@@ -400,6 +400,7 @@ fn a_jobs_arguments_have_no_secret_and_name_what_is_wanted() {
         "--identity=one",
         "--archive=s3://backups",
         "--credentials=/archive",
+        "--credentials-secret=keys",
     ] {
         assert!(args.contains(&arg), "{arg} is not in {args:?}");
     }
