@@ -186,7 +186,7 @@ fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
     let mut args = work.args.clone();
     args.extend(region.iter().map(|region| format!("--region={region}")));
     args.extend(endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
-    for secret in &work.mounts.secret {
+    if let Some(secret) = &work.mounts.secret {
         args.extend([format!("--credentials={ARCHIVE_DIR}"), format!("--credentials-secret={secret}")]);
     }
     args.extend(ca.then(|| format!("--ca={ARCHIVE_CA_DIR}")));
