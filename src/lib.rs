@@ -10,6 +10,7 @@ pub mod agent;
 pub mod api;
 pub mod archive;
 pub mod cli;
+pub mod cluster;
 pub mod http;
 pub mod job;
 pub mod listen;

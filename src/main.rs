@@ -29,7 +29,8 @@ enum Command {
     Snapshot(menagerie::cli::snapshot::Options),
     Index(menagerie::cli::index::Options),
     Archive(menagerie::archive::command::Options),
-    Restore(menagerie::restore::command::Options),
+    Backup(menagerie::cluster::backup::Options),
+    Restore(menagerie::cluster::restore::Options),
     Job(menagerie::job::Options),
 }
 
@@ -41,7 +42,8 @@ fn main() -> anyhow::Result<()> {
         Command::Snapshot(options) => std::process::exit(menagerie::cli::snapshot::main(options)),
         Command::Index(options) => std::process::exit(menagerie::cli::index::main(options)),
         Command::Archive(options) => std::process::exit(menagerie::archive::command::main(options)),
-        Command::Restore(options) => std::process::exit(menagerie::restore::command::main(options)),
+        Command::Backup(options) => std::process::exit(menagerie::cluster::backup::main(options)),
+        Command::Restore(options) => std::process::exit(menagerie::cluster::restore::main(options)),
         Command::Job(options) => std::process::exit(menagerie::job::main(options)),
         Command::Crd => {
             print!("{}", menagerie::api::crds_yaml()?);

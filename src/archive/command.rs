@@ -17,6 +17,7 @@ use crate::archive::chains;
 use crate::archive::key::is_identity;
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
 use crate::archive::pins::{self, NamedPin, PinError};
+use crate::archive::plans_command::{self, PlansOptions};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
 use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
@@ -73,6 +74,8 @@ enum Command {
     Pin(PinOptions),
     /// Take the name of a point back
     Unpin(UnpinOptions),
+    /// List and delete the stored plans of restores, which nothing else deletes
+    Plans(PlansOptions),
 }
 
 #[derive(Args, Debug)]
@@ -114,6 +117,7 @@ pub fn main(options: Options) -> i32 {
         Command::Prune(options) => ("archive prune", run(retention_command::prune(&options))),
         Command::Pin(options) => ("archive pin", run(pin_command::pin(&options))),
         Command::Unpin(options) => ("archive unpin", run(pin_command::unpin(&options))),
+        Command::Plans(options) => (options.name(), run(plans_command::plans(&options))),
     };
     finish(name, ran)
 }

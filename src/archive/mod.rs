@@ -28,6 +28,7 @@ pub mod manifest;
 mod pin_command;
 pub mod pins;
 pub mod plans;
+mod plans_command;
 pub mod probe;
 pub mod prune;
 pub mod pruner;

@@ -2,8 +2,10 @@
 //!
 //! A plan is packed with zstd, in parts that are named by their content, with a manifest that is stored last. Nothing is overwritten. The
 //! hash of a plan is over what it does, and two plans of one hash may say different things beside it (what they skip): the first that is
-//! stored whole is the plan. It has the data of all znodes that are wanted, as the archive has.
+//! stored whole is the plan. It has the data of all znodes that are wanted, as the archive has. Nothing deletes them but `menagerie archive
+//! plans delete`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::segment::Hash;
-use super::store::{Put, Store, StoreError};
+use super::store::{Listed, Put, Store, StoreError};
 
 /// The most bytes of a part.
 const PART: usize = 8 << 20;
@@ -19,9 +21,11 @@ const PART: usize = 8 << 20;
 const MOST_PARTS: usize = 1024;
 const MANIFEST: usize = 128 << 10;
 const FORMAT: u32 = 1;
+/// More objects than all plans of an ensemble have.
+const MOST_LISTED: usize = 1_000_000;
 
 /// The name of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlanKey {
     /// The identity of the ensemble whose archive it is in.
     pub identity: String,
@@ -124,5 +128,60 @@ pub async fn fetch(store: &Store, key: &PlanKey, to: &mut File) -> Result<(), Pl
         }
         to.write_all(&object)?;
     }
+    Ok(())
+}
+
+/// A plan as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// Its name.
+    pub key: PlanKey,
+    /// Whether it can be carried out: without its manifest it was not stored to its end, or is half deleted.
+    pub whole: bool,
+    /// The size of all of it.
+    pub bytes: u64,
+    /// When the last of it was stored, in milliseconds since 1970 by the store's clock.
+    pub stored: i64,
+    parts: Vec<String>,
+}
+
+/// All plans of an ensemble's archive, the oldest first.
+pub async fn listed(store: &Store, identity: &str) -> Result<Vec<StoredPlan>, StoreError> {
+    let folder = format!("{identity}/plan");
+    let mut found: BTreeMap<PlanKey, StoredPlan> = BTreeMap::new();
+    let mut take = |Listed { name, bytes, stored }: Listed| {
+        let rest = name.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/'));
+        let mut words = rest.unwrap_or_default().split('/');
+        let (Some(restore), Some(hash), Some(object), None) = (words.next(), words.next(), words.next(), words.next())
+        else {
+            return;
+        };
+        let key = PlanKey { identity: identity.to_owned(), restore: restore.to_owned(), hash: hash.to_owned() };
+        let empty = || StoredPlan { key: key.clone(), whole: false, bytes: 0, stored, parts: Vec::new() };
+        let plan = found.entry(key.clone()).or_insert_with(empty);
+        (plan.bytes, plan.stored) = (plan.bytes.saturating_add(bytes), plan.stored.max(stored));
+        if object == "manifest" {
+            plan.whole = true;
+        } else {
+            plan.parts.push(name);
+        }
+    };
+    store.entries(&folder, MOST_LISTED, &mut take).await?;
+    let mut all: Vec<StoredPlan> = found.into_values().collect();
+    all.sort_by_key(|plan| plan.stored);
+    Ok(all)
+}
+
+/// Deletes a plan. Its manifest goes first: what is left of it where that is all that goes is no plan any more.
+pub async fn delete(store: &Store, plan: &StoredPlan) -> Result<(), StoreError> {
+    if plan.whole {
+        store.delete(&plan.key.manifest()).await?;
+    }
+    for part in &plan.parts {
+        store.delete(part).await?;
+    }
+    let folder = plan.key.folder();
+    store.forget_folder(&folder);
+    store.forget_folder(folder.rsplit_once('/').map_or("", |(restore, _)| restore));
     Ok(())
 }

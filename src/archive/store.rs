@@ -84,6 +84,11 @@ impl Store {
         access::of_environment(target).map(|opened| Self { of_pods: false, ..Self::of(target, opened) })
     }
 
+    /// Whether the environment has credentials for it.
+    pub(crate) fn is_keyed(target: &Target) -> bool {
+        !access::environment(&target.to_string()).keyed.is_empty()
+    }
+
     /// Opens a store with this access and nothing from the environment but the pod's own identity. Asks it nothing yet.
     pub fn open_with(target: &Target, access: &Access) -> Result<Self, StoreError> {
         access.open(target).map(|opened| Self::of(target, opened))

@@ -5,7 +5,7 @@
 mod archive_options;
 mod backup;
 mod prune;
-mod restore;
+pub(crate) mod restore;
 mod trial;
 
 use std::fmt::Display;

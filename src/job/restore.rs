@@ -193,11 +193,20 @@ fn pack(file: &PlanFile, path: &Path) -> std::io::Result<File> {
     Ok(to)
 }
 
-fn unpack(packed: &mut File) -> std::io::Result<Vec<u8>> {
-    packed.rewind()?;
-    let mut text = Vec::new();
-    zstd::Decoder::new(packed)?.take(LONGEST + 1).read_to_end(&mut text)?;
-    Ok(text)
+/// The plan that was fetched of that hash.
+pub(crate) fn unpack(packed: &mut File, hash: Digest) -> Result<PlanFile, String> {
+    let text = (|| {
+        packed.rewind()?;
+        let mut text = Vec::new();
+        zstd::Decoder::new(packed)?.take(LONGEST + 1).read_to_end(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    })();
+    let text = text.map_err(|error| format!("the stored plan cannot be unpacked: {error}"))?;
+    let file = PlanFile::read(&text, Limits::default()).map_err(|error| error.to_string())?;
+    if file.plan.hash != hash {
+        return Err(format!("under the name of plan {hash} is plan {}", file.plan.hash));
+    }
+    Ok(file)
 }
 
 /// Carries out a stored plan.
@@ -209,12 +218,7 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     let opened = File::options().read(true).write(true).create_new(true).open(&path);
     let mut packed = opened.map_err(|error| scratch(&path, &error))?;
     plans::fetch(&store, &options.common.key(options.plan), &mut packed).await.map_err(|error| unstored(&error))?;
-    let text = unpack(&mut packed).map_err(|error| for_good(format!("the stored plan cannot be unpacked: {error}")))?;
-    let file = PlanFile::read(&text, limits).map_err(for_good)?;
-    drop(text);
-    if file.plan.hash != options.plan {
-        return Err(for_good(format!("under the name of plan {} is plan {}", options.plan, file.plan.hash)));
-    }
+    let file = unpack(&mut packed, options.plan).map_err(Ended::ForGood)?;
     let session = Session::with(&options.common.servers.server, password);
     let changed = if options.replan { ChangedSincePlan::Replan } else { ChangedSincePlan::Fail };
     let (mut read, mut done, mut last) = (0, 0, 0);

@@ -3,7 +3,7 @@
 mod backup;
 mod dns;
 mod ensemble;
-mod kit;
+pub(crate) mod kit;
 mod restore;
 mod run;
 mod schedule;

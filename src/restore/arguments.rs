@@ -34,16 +34,16 @@ pub(crate) fn server(text: &str) -> Result<String, String> {
 pub(crate) struct ScopeOptions {
     /// Undo this transaction: what it changed becomes as it was before, where nobody has changed it since
     #[arg(long, value_name = "ZXID", conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
-    undo: Option<Zxid>,
+    pub(crate) undo: Option<Zxid>,
     /// A znode and all below it; / is everything; can be repeated
     #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
-    path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// A znode without those below it; can be repeated
     #[arg(long, value_name = "PATH", value_parser = range::path)]
-    znode: Vec<String>,
+    pub(crate) znode: Vec<String>,
     /// Restore to this path instead
     #[arg(long, value_name = "PATH", value_parser = range::path)]
-    to: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 /// What is wanted.
@@ -78,7 +78,7 @@ impl ScopeOptions {
         }
     }
 
-    fn scope(&self) -> Result<Scope, ScopeError> {
+    pub(crate) fn scope(&self) -> Result<Scope, ScopeError> {
         let subtrees = self.path.iter().map(|path| Top { path: path.clone(), subtree: true });
         let alone = self.znode.iter().map(|path| Top { path: path.clone(), subtree: false });
         Scope::new(subtrees.chain(alone).collect(), self.to.clone())
@@ -86,7 +86,7 @@ impl ScopeOptions {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ExistingArg {
+pub(crate) enum ExistingArg {
     /// They stay as they are
     Keep,
     /// They stay as they are if their data was set after --newer-than, else they become as they were

@@ -29,18 +29,9 @@ use crate::view::escape::{push_escaped, push_message};
 use crate::view::time::iso_text;
 use crate::zk::znodes::Session;
 
-/// Bring znodes of a running ensemble back to how they were.
-///
-/// The environment variable `MENAGERIE_SUPER_PASSWORD` gives the password of ZooKeeper's super user. Without it, the ensemble is
-/// read and changed with the rights that everybody has.
-#[derive(Args, Debug)]
-pub struct Options {
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// The commands on files and archives: each speaks with the ensemble itself.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Show what has to be done so that znodes become as they were at a point
     ///
     /// Nothing is changed. Exit codes: 0 planned, also if there is nothing to do; 1 the tree at the point is not the one that the
@@ -61,7 +52,7 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
-struct PlanOptions {
+pub(crate) struct PlanOptions {
     /// The folders of members, or an archive
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<String>,
@@ -93,7 +84,7 @@ struct PlanOptions {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum ChangedArg {
+pub(crate) enum ChangedArg {
     /// Stop
     #[default]
     Fail,
@@ -102,7 +93,7 @@ enum ChangedArg {
 }
 
 #[derive(Args, Debug)]
-struct ApplyOptions {
+pub(crate) struct ApplyOptions {
     /// What `menagerie restore plan --save` wrote
     #[arg(value_name = "PLANFILE")]
     file: PathBuf,
@@ -117,8 +108,8 @@ struct ApplyOptions {
 }
 
 /// Runs the command and returns the exit code.
-pub fn main(options: Options) -> i32 {
-    match options.command {
+pub(crate) fn main(command: Command) -> i32 {
+    match command {
         Command::Plan(options) => finish("restore plan", plan_command(&options)),
         Command::Apply(options) => finish("restore apply", apply_command(&options)),
     }

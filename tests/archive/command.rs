@@ -1,11 +1,13 @@
 //! `menagerie archive`, as a person runs it.
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use menagerie::archive::about::About;
 use menagerie::archive::chains;
+use menagerie::archive::plans::{self, PlanKey};
 
 use super::build::{Ruin, other, ruin, twofold};
 use super::shipping::{IDENTITY, Place, at, chain};
@@ -262,4 +264,60 @@ async fn whose_an_archive_is_stands_in_it_and_nothing_that_no_ensemble_can_be_ca
     fs::write(place.archive().join(IDENTITY).join("ensemble"), r#"{"format":1,"namespace":"a\nb","ensemble":"zk"}"#)
         .unwrap();
     assert!(list().contains(&format!("ensemble {IDENTITY}\n")), "{}", list());
+}
+
+/// Stores a plan, and says that this was so many hours ago.
+async fn planned(place: &Place, restore: &str, hash: &str, hours: u64) -> std::path::PathBuf {
+    let mut packed = tempfile::tempfile().unwrap();
+    packed.write_all(b"a packed plan").unwrap();
+    packed.rewind().unwrap();
+    let key = PlanKey { identity: IDENTITY.to_owned(), restore: restore.to_owned(), hash: hash.to_owned() };
+    let store = place.store();
+    plans::store(&store, &key, &mut packed).await.unwrap();
+    let root = store.target().to_string();
+    let folder = Path::new(root.strip_prefix("file://").unwrap()).join(key.folder());
+    let then = std::time::SystemTime::now() - std::time::Duration::from_hours(hours);
+    for object in fs::read_dir(&folder).unwrap() {
+        fs::File::options().append(true).open(object.unwrap().path()).unwrap().set_modified(then).unwrap();
+    }
+    folder
+}
+
+#[tokio::test]
+async fn plans_of_restores_are_listed_and_deleted_by_their_age_or_restore_and_nothing_else_is() {
+    let (place, target) = archived().await;
+    let before = place.store().names("").await.unwrap();
+    let old = planned(&place, "u-1", "aa", 50).await;
+    let older = planned(&place, "u-1", "bb", 60).await;
+    let young = planned(&place, "u-2", "aa", 2).await;
+    let half = planned(&place, "u-3", "cc", 50).await;
+    fs::remove_file(half.join("manifest")).unwrap();
+    let listed = text(&run(&["plans", "list", &target]).stdout);
+    assert!(listed.starts_with(&format!("ensemble {IDENTITY}: 4 plans, ")), "{listed}");
+    let lines: Vec<&str> = listed.lines().skip(1).collect();
+    assert!(lines[0].contains("restore u-1  plan bb") && lines[3].contains("restore u-2  plan aa"), "{listed}");
+    assert!(lines[1..3].iter().any(|line| line.contains("u-3") && line.ends_with("NOT WHOLE")), "{listed}");
+
+    let said = |arguments: &[&str]| {
+        let output = run(&[&["plans", "delete", &target], arguments].concat());
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    for (arguments, words) in [
+        (&[][..], "--older-than"),
+        (&["--older-than", "10m"], "an hour at least"),
+        (&["--older-than", "30d", "--identity", &IDENTITY[..3]], "nothing is deleted by a name"),
+    ] {
+        let (code, told) = said(arguments);
+        assert!(code == Some(2) && told.contains(words), "{arguments:?}: {told}");
+    }
+    let (code, told) = said(&["--older-than", "2d"]);
+    assert!(code == Some(0) && told.contains("3 plans deleted"), "{told}");
+    assert!(!old.exists() && !older.exists() && !half.exists() && young.exists());
+    let (code, told) = said(&["--restore", "u-1"]);
+    assert!(code == Some(0) && told.contains("0 plans deleted"), "{told}");
+    let (code, told) = said(&["--restore", "u-2"]);
+    assert!(code == Some(0) && told.contains("1 plans deleted"), "{told}");
+    let mut after = place.store().names("").await.unwrap();
+    after.retain(|name| !name.contains("/probe/"));
+    assert_eq!(after, before);
 }

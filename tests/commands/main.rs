@@ -11,7 +11,9 @@ use zookeeper_files::jute::{Decoder, Text};
 use zookeeper_files::log::{Acl, Acls, Create, Digest, Header, Lifetime, LogWriter, SessionId, Txn, encode_acls};
 use zookeeper_files::replay::Tree;
 
+mod api_server;
 mod cases;
+mod cluster;
 mod damage;
 mod dirty;
 mod epochs;

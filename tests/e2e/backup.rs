@@ -78,6 +78,39 @@ async fn scheduled(space: &Space) {
     assert_eq!(made.items.len(), 1, "once");
 }
 
+/// What people do by command, who have a kubeconfig and no manifest.
+async fn by_command(space: Space) {
+    // It blocks its thread while it waits.
+    let ran = tokio::task::spawn_blocking(move || {
+        let (code, _, told) = space.menagerie(&["backup", "create", "zkk"]);
+        assert!(
+            code == Some(2) && told.contains("there is no ZooKeeperEnsemble zkk") && told.contains("it has zk"),
+            "{told}"
+        );
+        let (code, name, told) =
+            space.menagerie(&["backup", "create", "zk", "--keep-days", "1", "--wait", "--timeout", "4m"]);
+        let name = name.trim();
+        assert!(
+            code == Some(0) && name.starts_with("zk-") && told.contains(&format!("backup {name} Completed: as of 0x")),
+            "{told}"
+        );
+        let (code, all, _) = space.menagerie(&["backup", "list", "zk"]);
+        assert!(
+            code == Some(0) && all.lines().any(|line| line.starts_with(name) && line.contains("Completed")),
+            "{all}"
+        );
+        // The archive does not go so far.
+        let far = ["backup", "create", "zk", "--name", "far", "--at", "0xff00000001", "--wait", "--timeout", "20s"];
+        let (code, _, told) = space.menagerie(&far);
+        assert!(code != Some(0) && told.contains("backup far "), "{told}");
+        for name in [name, "far"] {
+            let (code, told, error) = space.menagerie(&["backup", "delete", name]);
+            assert!(code == Some(0) && told.contains("menagerie archive unpin s3://"), "{told}{error}");
+        }
+    });
+    ran.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_restored_by_its_name() {
     in_namespace("backup", |space| async move {
@@ -140,6 +173,7 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         assert_eq!(client.get_data("/app/99").await.unwrap().0, b"data");
 
         drill(&space, &zk).await;
+        by_command(space.clone()).await;
         scheduled(&space).await;
         let refused = manifest(
             "ZooKeeperBackupSchedule",

@@ -132,6 +132,15 @@ impl Space {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// `menagerie` in this namespace: its exit code, and what it says on standard output and standard error.
+    pub fn menagerie(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
+        // Without rights to any archive.
+        let output = command.args(arguments).args(["-n", &self.name]).env_remove("AWS_ACCESS_KEY_ID").output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
     /// What `kubectl` says when it fails.
     pub fn fails(&self, arguments: &[&str]) -> Option<String> {
         let output =

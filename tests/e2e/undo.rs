@@ -1,5 +1,7 @@
 //! A multi that was a mistake is undone by a `ZooKeeperRestore`.
 
+use kube::api::Api;
+use menagerie::api::ZooKeeperRestore;
 use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
@@ -71,10 +73,24 @@ async fn a_mistaken_multi_is_undone_but_for_what_others_have_changed_since() {
             assert_eq!(data(&client, path).await.unwrap(), expected.as_bytes(), "{path}");
         }
 
-        // Undone twice, it changes nothing the second time.
-        let again = Restore::create(&space, "again", whole.clone()).await;
-        again.condition("Planned", "True", "Planned").await;
-        let plan = again.status().await.plan.unwrap();
+        // Undone twice, it changes nothing the second time. By command this time, from the plan to its approval.
+        let (by, undone) = (space.clone(), format!("{zxid:#}"));
+        let ran = tokio::task::spawn_blocking(move || {
+            let create = ["restore", "create", "zk", "--undo", &undone, "--name", "again", "--wait", "--timeout", "4m"];
+            let (code, name, told) = by.menagerie(&create);
+            assert!(code == Some(0) && name == "again\n" && told.contains("restore again Planned: a part of the undo"), "{told}");
+            let hash = told.split("--hash ").nth(1).unwrap().trim().to_owned();
+            let (code, shown, told) = by.menagerie(&["restore", "show", "again"]);
+            assert!(code == Some(0) && shown.contains("skip /app/b") && shown.contains(&format!("plan {hash}")), "{shown}{told}");
+            let other = "0".repeat(64);
+            let (code, _, told) = by.menagerie(&["restore", "approve", "again", "--hash", &other]);
+            assert!(code == Some(2) && told.contains("nothing is approved"), "{told}");
+            let (code, told, error) = by.menagerie(&["restore", "approve", "again", "--hash", &hash, "--wait", "--timeout", "4m"]);
+            assert!(code == Some(0) && told.contains("restore again Completed: the plan is carried out"), "{told}{error}");
+        });
+        ran.await.unwrap();
+        let again: Api<ZooKeeperRestore> = Api::namespaced(space.client.clone(), &space.name);
+        let plan = again.get("again").await.unwrap().status.unwrap().plan.unwrap();
         assert_eq!((plan.changes, plan.equal, plan.skipped), (0, 2, 1));
 
         // A zxid that no transaction of the archive has.

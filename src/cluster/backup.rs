@@ -1,0 +1,244 @@
+//! `menagerie backup`: `ZooKeeperBackup`s, by command.
+
+use clap::{Args, Subcommand};
+use kube::core::DynamicObject;
+use serde::Serialize;
+
+use super::connection::{ClusterOptions, connect, name, run};
+use super::created::{NewOptions, point};
+use super::followed::{Followed, PatienceOptions, follow, of_status};
+use super::objects::name_of;
+use super::table::columns;
+use super::teller::Now;
+use crate::api::{WantedLevel, ZooKeeperBackup, ZooKeeperBackupSpec};
+use crate::cli::point::PointArg;
+use crate::cli::{CommandError, Exit, Output, Printer, finish};
+
+/// Keep points of an ensemble's archive, and prove them: `ZooKeeperBackup`s.
+///
+/// They are made by the operator, in the cluster of the kubeconfig. Exit codes: 0 done, of `watch` and `--wait` completed; 1 it has
+/// failed; 2 an error, also if it has not come to its end while it was watched.
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create a backup, and print its name
+    #[command(after_help = "Examples:\n  menagerie backup create example --namespace prod --wait\n  \
+        menagerie backup create example --name before-upgrade --keep-days 90 --level Server --wait --timeout 30m\n  \
+        menagerie backup create example --at 2026-11-23T19:52:00Z")]
+    Create(CreateOptions),
+    /// List the backups of a namespace, the oldest first
+    #[command(after_help = "Examples:\n  menagerie backup list --namespace prod\n  \
+        menagerie backup list example --output json")]
+    List(ListOptions),
+    /// Follow a backup until it is completed or has failed
+    ///
+    /// On a terminal one line is written anew; elsewhere there is a line for each change.
+    #[command(after_help = "Examples:\n  menagerie backup watch before-upgrade --namespace prod")]
+    Watch(WatchOptions),
+    /// Delete backups. Their points stay in the archive until they expire or their pins are taken back
+    #[command(after_help = "Examples:\n  menagerie backup delete before-upgrade --namespace prod")]
+    Delete(DeleteOptions),
+}
+
+#[derive(Args, Debug)]
+struct CreateOptions {
+    #[command(flatten)]
+    new: NewOptions,
+    /// The point: a zxid, or a time with its zone, or before now like 90m. Without it, now, with all that was acknowledged before
+    #[arg(long, value_name = "POINT")]
+    at: Option<PointArg>,
+    /// How well it is to be proved: Replay, `TwoWays` or Server, from which a server starts
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    level: Option<WantedLevel>,
+    /// Days after which it expires; without it, it is kept until somebody takes it back
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=36_500))]
+    keep_days: Option<i32>,
+}
+
+#[derive(Args, Debug)]
+struct ListOptions {
+    /// Only those of this ensemble
+    #[arg(value_name = "ENSEMBLE", value_parser = name)]
+    ensemble: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+struct WatchOptions {
+    /// The `ZooKeeperBackup`
+    #[arg(value_name = "NAME", value_parser = name)]
+    name: String,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+    #[command(flatten)]
+    patience: PatienceOptions,
+}
+
+#[derive(Args, Debug)]
+struct DeleteOptions {
+    /// The `ZooKeeperBackup`s
+    #[arg(required = true, value_name = "NAME", value_parser = name)]
+    names: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+/// In small letters too, and with a '-' between words.
+fn level(text: &str) -> Result<WantedLevel, String> {
+    let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
+    let found = WantedLevel::ALL.into_iter().find(|level| plain(level.as_str()) == plain(text));
+    found.ok_or_else(|| format!("write {}", WantedLevel::ALL.map(WantedLevel::as_str).join(", ")))
+}
+
+impl Followed for ZooKeeperBackup {
+    const COMMAND: &'static str = "backup";
+
+    fn now(object: &DynamicObject) -> Now {
+        of_status(object, "Completed")
+    }
+}
+
+/// Runs the command and returns the exit code.
+pub fn main(options: Options) -> i32 {
+    match options.command {
+        Command::Create(options) => finish("backup create", run(create(&options))),
+        Command::List(options) => finish("backup list", run(list(&options))),
+        Command::Watch(options) => finish("backup watch", run(watch(&options))),
+        Command::Delete(options) => finish("backup delete", run(delete(&options))),
+    }
+}
+
+async fn create(options: &CreateOptions) -> Result<Exit, CommandError> {
+    let CreateOptions { new, at, level, keep_days } = options;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let at = at.map(|at| point(at, now)).transpose().map_err(CommandError::Usage)?.flatten();
+    let cluster = connect(&new.cluster).await?;
+    cluster.archiving(&new.ensemble).await?;
+    let ensemble = new.ensemble.clone();
+    let spec = ZooKeeperBackupSpec { ensemble, at, keep_days: *keep_days, level: *level, ..Default::default() };
+    let backup = ZooKeeperBackup { metadata: new.metadata(), spec, status: None };
+    let made = cluster.create(&backup).await?;
+    new.created::<ZooKeeperBackup>(&cluster, &made).await
+}
+
+async fn watch(WatchOptions { name, cluster, patience }: &WatchOptions) -> Result<Exit, CommandError> {
+    let cluster = connect(cluster).await?;
+    let backup = cluster.read::<ZooKeeperBackup>(name).await?;
+    follow::<ZooKeeperBackup>(&cluster, &backup, *patience, false).await
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BackupLine<'a> {
+    name: &'a str,
+    ensemble: &'a str,
+    phase: String,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zxid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<&'a str>,
+    created: String,
+    message: String,
+}
+
+impl<'a> BackupLine<'a> {
+    fn of(object: &'a DynamicObject) -> Self {
+        let Now { phase, reason, message, stands: _ } = ZooKeeperBackup::now(object);
+        let status = &object.data["status"];
+        Self {
+            name: name_of(object),
+            ensemble: object.data["spec"]["ensemble"].as_str().unwrap_or_default(),
+            phase,
+            reason,
+            level: status["verified"]["level"].as_str(),
+            zxid: status["zxid"].as_str(),
+            time: status["time"].as_str(),
+            expires: status["expires"].as_str(),
+            created: object.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
+            message,
+        }
+    }
+
+    fn row(&self) -> [String; 9] {
+        let Self { name, ensemble, phase, reason, level, zxid, time, expires, created, message: _ } = self;
+        let [level, zxid, time, expires] = [level, zxid, time, expires].map(|text| text.unwrap_or_default());
+        [*name, *ensemble, phase, reason, level, zxid, time, expires, created].map(str::to_owned)
+    }
+}
+
+async fn list(ListOptions { ensemble, cluster, output }: &ListOptions) -> Result<Exit, CommandError> {
+    let cluster = connect(cluster).await?;
+    let mut all = cluster.list::<ZooKeeperBackup>().await?;
+    let of_it = |object: &DynamicObject| ensemble.as_ref().is_none_or(|name| object.data["spec"]["ensemble"] == **name);
+    all.retain(of_it);
+    let lines: Vec<BackupLine<'_>> = all.iter().map(BackupLine::of).collect();
+    let mut to = Printer::new();
+    match output {
+        Output::Json => lines.iter().try_for_each(|line| to.json(line))?,
+        Output::Human if lines.is_empty() => {
+            eprintln!("there is no ZooKeeperBackup in namespace {}", cluster.namespace);
+        }
+        Output::Human => {
+            let heads = ["NAME", "ENSEMBLE", "PHASE", "REASON", "LEVEL", "ZXID", "TIME", "EXPIRES", "CREATED"];
+            let rows: Vec<_> = lines.iter().map(BackupLine::row).collect();
+            to.buffer.extend_from_slice(columns(heads, &rows).as_bytes());
+        }
+    }
+    to.flush()?;
+    Ok(Exit::Sound)
+}
+
+async fn delete(DeleteOptions { names, cluster }: &DeleteOptions) -> Result<Exit, CommandError> {
+    let cluster = connect(cluster).await?;
+    for name in names {
+        let backup = cluster.read::<ZooKeeperBackup>(name).await?;
+        cluster.delete::<ZooKeeperBackup>(&backup).await?;
+        println!("{name} deleted{}", what_stays(&backup));
+    }
+    Ok(Exit::Sound)
+}
+
+/// What deleting leaves in the archive.
+fn what_stays(backup: &DynamicObject) -> String {
+    let status = &backup.data["status"];
+    let [pin, archive, identity] =
+        ["pin", "archive", "identity"].map(|field| status[field].as_str().unwrap_or_default());
+    if pin.is_empty() || archive.is_empty() {
+        return String::new();
+    }
+    // Behind the address it is said how the store is reached.
+    let archive = archive.split(' ').next().unwrap_or_default();
+    let until = status["expires"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
+    format!(
+        "; the archive keeps its point{until}, or until menagerie archive unpin {archive} --identity {identity} --name {pin}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_taken_however_people_write_it() {
+        for (text, expected) in
+            [("Replay", WantedLevel::Replay), ("two-ways", WantedLevel::TwoWays), ("server", WantedLevel::Server)]
+        {
+            assert_eq!(level(text), Ok(expected));
+        }
+        assert_eq!(level("log").unwrap_err(), "write Replay, TwoWays, Server");
+    }
+}

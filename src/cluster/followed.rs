@@ -1,0 +1,153 @@
+//! Waits for an object to come to its end, and says how far it is.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::Args;
+use kube::core::DynamicObject;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::connection::Cluster;
+use super::objects::{Kind, name_of};
+use super::problem::{is_missing, told};
+use super::teller::{Now, Stands, Teller};
+use crate::cli::point::ago;
+use crate::cli::{CommandError, Exit};
+use crate::operator::kit::timeout::ApiError;
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_MILLIS: i64 = 30 * 24 * 3_600_000;
+
+/// How long it is waited for.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct PatienceOptions {
+    /// How long to wait, like 90s, 10m or 1h30m; it goes on by itself after that
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
+    timeout: Duration,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let millis = ago(text).filter(|millis| (1..=LONGEST_MILLIS).contains(millis));
+    let millis = millis.and_then(|millis| u64::try_from(millis).ok());
+    millis.map(Duration::from_millis).ok_or_else(|| format!("{text}: not a time up to 30d, like 90s, 10m or 1h30m"))
+}
+
+/// A kind that is waited for.
+pub(super) trait Followed: Kind {
+    /// The command that is about it.
+    const COMMAND: &'static str;
+
+    /// What is known of one, from its status.
+    fn now(object: &DynamicObject) -> Now;
+
+    /// What its user can do next, once it has come to what was wanted.
+    fn next(_cluster: &Cluster, _object: &DynamicObject) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a status says: its phase, and the reason and message of that condition.
+pub(super) fn of_status(object: &DynamicObject, condition: &str) -> Now {
+    let status = &object.data["status"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = status["conditions"].as_array().into_iter().flatten();
+    let condition = all.into_iter().find(|found| found["type"] == condition).unwrap_or(&Value::Null);
+    let now = Now {
+        phase: text(&status["phase"]),
+        reason: text(&condition["reason"]),
+        message: text(&condition["message"]),
+        stands: Stands::Going,
+    };
+    match (now.phase.as_str(), now.reason.as_str()) {
+        // It is left alone until somebody corrects it.
+        (_, "InvalidSpec") | ("Failed", _) => Now { stands: Stands::Badly, ..now },
+        ("Completed", _) => Now { stands: Stands::Well, ..now },
+        ("", _) => Now { phase: "Pending".to_owned(), message: UNSEEN.to_owned(), ..now },
+        _ => now,
+    }
+}
+
+const UNSEEN: &str =
+    "the operator has said nothing of it yet; if that stays so, it is not running, or its selector asks for a --label";
+
+/// Follows an object that was read or created until it comes to its end. `aside` says it on standard error.
+pub(super) async fn follow<K: Followed>(
+    cluster: &Cluster,
+    seen: &DynamicObject,
+    PatienceOptions { timeout }: PatienceOptions,
+    aside: bool,
+) -> Result<Exit, CommandError> {
+    let (name, uid) = (name_of(seen), seen.metadata.uid.as_ref());
+    let mut teller = Teller::new(format!("{} {name}", K::COMMAND), aside);
+    let begun = Instant::now();
+    let goes_on = |why: String| {
+        let (command, arguments) = (K::COMMAND, cluster.arguments());
+        CommandError::Usage(format!(
+            "{why}; the {command} goes on by itself: menagerie {command} watch {name} {arguments} looks again"
+        ))
+    };
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
+    let mut at_last = pin!(sleep(timeout));
+    let (mut last, mut pause) = (Now::default(), Duration::ZERO);
+    loop {
+        let look = async {
+            sleep(pause).await;
+            cluster.get::<K>(name).await
+        };
+        let look = tokio::select! {
+            biased;
+            _ = &mut interrupted => return Err(goes_on("interrupted".to_owned())),
+            () = &mut at_last => {
+                let Now { phase, reason, .. } = last;
+                let said = if reason.is_empty() { phase } else { format!("{phase}, {reason}") };
+                return Err(goes_on(format!("it has not come to its end within {timeout:?} ({said})")));
+            }
+            look = look => look,
+        };
+        pause = PAUSE;
+        match look {
+            Ok(object) if object.metadata.uid.as_ref() != uid => {
+                return Err(deleted::<K>(name, ", and another one made"));
+            }
+            Ok(object) => {
+                let now = K::now(&object);
+                teller.tell(&now, begun.elapsed()).map_err(|error| unwritten(&error))?;
+                match now.stands {
+                    Stands::Going => last = now,
+                    Stands::Badly => return Ok(Exit::Damage),
+                    Stands::Well => {
+                        for text in K::next(cluster, &object) {
+                            teller.add(&text).map_err(|error| unwritten(&error))?;
+                        }
+                        return Ok(Exit::Sound);
+                    }
+                }
+            }
+            Err(error) if is_missing(&error) => return Err(deleted::<K>(name, "")),
+            // An API server that is upgraded is away for a while.
+            Err(error) if is_passing(&error) => {
+                let now = Now { message: error.to_string(), reason: "Unanswered".to_owned(), ..last.clone() };
+                teller.tell(&now, begun.elapsed()).map_err(|error| unwritten(&error))?;
+            }
+            Err(error) => return Err(told::<K>(cluster, &error)),
+        }
+    }
+}
+
+fn is_passing(error: &ApiError) -> bool {
+    match error {
+        ApiError::Refused { status, .. } => status.code == 429 || status.code >= 500,
+        ApiError::Kube { .. } | ApiError::Timeout { .. } => true,
+    }
+}
+
+fn deleted<K: Followed>(name: &str, more: &str) -> CommandError {
+    CommandError::Usage(format!("{} {name} was deleted meanwhile{more}: what became of it is not known", K::kind(&())))
+}
+
+/// A reader that went away knows nothing of the end: that is no success.
+pub(super) fn unwritten(error: &std::io::Error) -> CommandError {
+    CommandError::Usage(format!("cannot write: {error}"))
+}

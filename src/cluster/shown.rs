@@ -1,0 +1,175 @@
+//! Shows the plan of a `ZooKeeperRestore`: from the archive, which has it whole, or from the log of the pod that made it.
+
+use std::io::Write as _;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, LogParams};
+use kube::core::DynamicObject;
+
+use super::connection::Cluster;
+use super::followed::{Followed as _, unwritten};
+use super::objects::name_of;
+use super::restore::{hash, text};
+use super::teller::{Now, safe};
+use crate::api::ZooKeeperRestore;
+use crate::archive::plans::{PlanKey, fetch};
+use crate::archive::store::Store;
+use crate::archive::target::Target;
+use crate::cli::{CommandError, Exit, Output, print_message};
+use crate::job::restore::unpack;
+use crate::model::names::is_name;
+use crate::operator::kit::timeout::within;
+use crate::render::restore::CONTAINER;
+use crate::restore::command::print_plan;
+use crate::restore::hash::Digest;
+use crate::restore::plan_file::PlanFile;
+
+/// A thousand lines of changes, each with a path, and as many of other kinds.
+const LONGEST_LOG: i64 = 16 << 20;
+
+/// Prints what is known of it, and its plan.
+pub(super) async fn show(cluster: &Cluster, restore: &DynamicObject) -> Result<Exit, CommandError> {
+    let name = name_of(restore);
+    let Now { phase, reason, message, stands: _ } = ZooKeeperRestore::now(restore);
+    let ensemble = text(&restore.data["spec"], "ensemble");
+    let head = format!("restore {name} of ensemble {ensemble}: {phase} ({reason}): {message}");
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", safe(&head)).map_err(|error| unwritten(&error))?;
+    let Some(planned) = hash(restore) else { return Ok(Exit::Sound) };
+    let wanted: Digest = planned.parse().map_err(|error| CommandError::Usage(format!("status.plan.hash: {error}")))?;
+    let stored = Stored::of(restore);
+    if stored.target().is_some_and(|target| Store::is_keyed(&target)) {
+        match stored.read(wanted).await {
+            Ok(file) => {
+                print_plan(&file, None, Output::Human, usize::MAX)?;
+                return Ok(Exit::Sound);
+            }
+            Err(why) => print_message("note", &format!("the plan is read from its pod's log: {why}")),
+        }
+    }
+    match logged(cluster, restore, planned).await {
+        Ok(lines) => {
+            for line in lines {
+                writeln!(out, "{}", safe(&line)).map_err(|error| unwritten(&error))?;
+            }
+            Ok(Exit::Sound)
+        }
+        Err(why) => Err(CommandError::Usage(format!(
+            "its changes cannot be shown: {why}. The whole plan is {}: {}, and run menagerie restore show {name} {}",
+            stored.folder(planned),
+            stored.environment(),
+            cluster.arguments()
+        ))),
+    }
+}
+
+/// Where its plan is stored.
+struct Stored {
+    /// The archive, with how its store is reached behind its address.
+    place: String,
+    identity: String,
+    uid: String,
+}
+
+impl Stored {
+    fn of(restore: &DynamicObject) -> Self {
+        let status = &restore.data["status"];
+        // It lies in the archive that it was made from.
+        let from = text(&restore.data["spec"]["from"], "identity");
+        Self {
+            place: text(status, "archive").to_owned(),
+            identity: if from.is_empty() { text(status, "identity") } else { from }.to_owned(),
+            uid: restore.metadata.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    fn target(&self) -> Option<Target> {
+        self.place.split(' ').next()?.parse().ok()
+    }
+
+    fn key(&self, hash: &str) -> PlanKey {
+        PlanKey { identity: self.identity.clone(), restore: self.uid.clone(), hash: hash.to_owned() }
+    }
+
+    fn folder(&self, hash: &str) -> String {
+        format!("in {}, under {}", self.place, self.key(hash).folder())
+    }
+
+    /// What the environment has to say, so that it can be read.
+    fn environment(&self) -> String {
+        let behind = |word: &str| {
+            let (_, rest) = self.place.split_once(&format!(" {word} "))?;
+            rest.split(' ').next()
+        };
+        let set = |name: &str, value: Option<&str>| value.map(|value| format!(", {name}={value}")).unwrap_or_default();
+        match self.place.split("://").next() {
+            Some("s3") => format!(
+                "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY{}{}{}",
+                set("AWS_REGION", behind("in")),
+                set("AWS_ENDPOINT_URL", behind("at")),
+                set("AWS_ALLOW_HTTP", behind("at").filter(|at| at.starts_with("http://")).map(|_| "true"))
+            ),
+            Some("gs") => "set GOOGLE_SERVICE_ACCOUNT".to_owned(),
+            Some("az") => "set AZURE_STORAGE_ACCOUNT_KEY".to_owned(),
+            _ => "go where that is".to_owned(),
+        }
+    }
+
+    async fn read(&self, hash: Digest) -> Result<PlanFile, String> {
+        let target = self.target().ok_or_else(|| format!("{} is no archive", self.place))?;
+        let store = Store::open(&target).map_err(|error| error.to_string())?;
+        // It has the data of znodes: no other process finds it by a name.
+        let mut packed = tempfile::tempfile().map_err(|error| error.to_string())?;
+        fetch(&store, &self.key(&hash.to_string()), &mut packed).await.map_err(|error| error.to_string())?;
+        unpack(&mut packed, hash)
+    }
+}
+
+/// What the pod that made the plan has printed.
+async fn logged(cluster: &Cluster, restore: &DynamicObject, planned: &str) -> Result<Vec<String>, String> {
+    let pod = text(&restore.data["status"]["plan"], "pod");
+    // It becomes a part of the address that is asked.
+    if !is_name(pod) {
+        return Err("its status does not say which pod made the plan".to_owned());
+    }
+    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let container = Some(CONTAINER.to_owned());
+    let params = LogParams { container, limit_bytes: Some(LONGEST_LOG), ..LogParams::default() };
+    let log = within(format!("read the log of pod {pod}"), api.logs(pod, &params)).await;
+    let log = log.map_err(|error| error.with_cause())?;
+    let lines: Vec<String> = log.lines().filter(|line| !is_a_note(line)).map(str::to_owned).collect();
+    let whole = lines.iter().any(|line| *line == format!("plan {planned}"));
+    whole.then_some(lines).ok_or_else(|| format!("the log of pod {pod} does not end with this plan"))
+}
+
+/// Beside what it prints, a Job notes how far it is, each time with the time before it.
+fn is_a_note(line: &str) -> bool {
+    line.split(' ').next().is_some_and(|first| first.parse::<jiff::Timestamp>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_the_plan_is_shown_and_not_how_far_the_job_was() {
+        assert!(is_a_note("2026-11-28T02:10:39.123456Z  INFO menagerie::job::restore: the plan is stored hash=3c"));
+        for line in ["create /2026-11-28T02:10:39Z  4 bytes", "skip /a  it is a session's", "plan 3c1f", ""] {
+            assert!(!is_a_note(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn who_cannot_reach_a_plan_is_told_where_it_is_and_what_to_set() {
+        let stored = |place: &str| Stored { place: place.to_owned(), identity: "i".to_owned(), uid: "u".to_owned() };
+        let s3 = stored("s3://b/zk in eu at https://s3");
+        assert_eq!(s3.target().unwrap().to_string(), "s3://b/zk");
+        assert_eq!(s3.folder("h"), "in s3://b/zk in eu at https://s3, under i/plan/u/h");
+        let expected = "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION=eu, AWS_ENDPOINT_URL=https://s3";
+        assert_eq!(s3.environment(), expected);
+        assert!(
+            stored("s3://b at http://s3").environment().ends_with("AWS_ENDPOINT_URL=http://s3, AWS_ALLOW_HTTP=true")
+        );
+        assert_eq!(stored("gs://b").environment(), "set GOOGLE_SERVICE_ACCOUNT");
+    }
+}
