@@ -222,9 +222,9 @@ fn what_stays(backup: &DynamicObject) -> String {
     }
     // Behind the address it is said how the store is reached.
     let archive = archive.split(' ').next().unwrap_or_default();
-    let until = status["expires"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
+    let until = status["expires"].as_str().map(|until| format!(" until {until}, or")).unwrap_or_default();
     format!(
-        "; the archive keeps its point{until}, or until menagerie archive unpin {archive} --identity {identity} --name {pin}"
+        "; the archive keeps its point{until} until menagerie archive unpin {archive} --identity {identity} --name {pin}"
     )
 }
 

@@ -32,7 +32,8 @@ pub(super) async fn show(cluster: &Cluster, restore: &DynamicObject) -> Result<E
     let name = name_of(restore);
     let Now { phase, reason, message, stands: _ } = ZooKeeperRestore::now(restore);
     let ensemble = text(&restore.data["spec"], "ensemble");
-    let head = format!("restore {name} of ensemble {ensemble}: {phase} ({reason}): {message}");
+    let why = if reason == phase { String::new() } else { format!(" ({reason})") };
+    let head = format!("restore {name} of ensemble {ensemble}: {phase}{why}: {message}");
     let mut out = std::io::stdout();
     writeln!(out, "{}", safe(&head)).map_err(|error| unwritten(&error))?;
     let Some(planned) = hash(restore) else { return Ok(Exit::Sound) };
