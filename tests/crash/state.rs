@@ -1,6 +1,7 @@
 //! The state of a namespace as it should be the same in every run.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
@@ -127,9 +128,11 @@ fn walk(path: &str, value: &Value, space: &Space, found: &mut BTreeMap<String, S
     }
 }
 
-/// Names of this run inside a text: the namespace, who leads, and the charter's identity and version.
+/// Names of this run inside a text: the namespace, who leads, the charter's identity and version, and the addresses that members are told.
 fn masked(text: &str, space: &Space) -> String {
     let text = text.replace(&space.name, "NAMESPACE");
+    let named = text.split('"').map(|part| if part.parse::<IpAddr>().is_ok() { "ADDRESS" } else { part });
+    let text = named.collect::<Vec<_>>().join("\"");
     let own = |line: &str| {
         let of_charter = ["\"identity\":", "\"version\":"].iter().any(|key| line.trim_start().starts_with(key));
         match line.split_once(" leads, ") {
