@@ -391,33 +391,42 @@ fn the_examples_are_valid() {
     for file in files {
         let yaml = std::fs::read_to_string(&file).unwrap();
         let wrong = |error: serde_saphyr::Error| -> String { panic!("{}: {error}", file.display()) };
-        if yaml.contains("kind: ZooKeeperBackup") {
-            let (backup, schedule) = yaml.split_once("\n---\n").expect("a backup, and a schedule");
-            assert!(serde_saphyr::from_str::<ZooKeeperBackup>(backup).map_err(wrong).is_ok());
-            let schedule = serde_saphyr::from_str::<ZooKeeperBackupSchedule>(schedule).map_err(wrong);
-            assert!(schedule.is_ok_and(|schedule| Cron::parse(&schedule.spec.schedule, None).is_ok()));
-            continue;
-        }
-        if yaml.contains("kind: ZooKeeperRestore") {
-            let restore = serde_saphyr::from_str::<ZooKeeperRestore>(&yaml).map_err(wrong);
-            assert!(restore.is_ok_and(|restore| restore.spec.dry_run.is_none()), "an example changes nothing at once");
-            continue;
-        }
-        // Beside an ensemble stand what it needs, and who reads it.
-        let parts = yaml.split("\n---\n").collect::<Vec<_>>();
-        let yaml = parts.iter().find(|part| part.contains("kind: ZooKeeperEnsemble")).expect("an ensemble");
-        for part in parts.iter().filter(|part| *part != yaml) {
-            let part: serde_json::Value = serde_saphyr::from_str(part).map_err(wrong).unwrap_or_default();
-            let read = match part["kind"].as_str() {
-                Some("Secret") => serde_json::from_value::<k8s_openapi::api::core::v1::Secret>(part).err(),
-                Some("Pod") => serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(part).err(),
+        for part in yaml.split("\n---\n") {
+            let json: serde_json::Value = serde_saphyr::from_str(part).map_err(wrong).unwrap_or_default();
+            // Whoever applies one after the other has one ensemble.
+            let about = [&json["spec"]["ensemble"], &json["spec"]["backup"]["ensemble"]];
+            assert!(about.iter().all(|name| name.is_null() || **name == "example"), "{}: {about:?}", file.display());
+            let read = |error: Option<serde_json::Error>| assert!(error.is_none(), "{}: {error:?}", file.display());
+            match json["kind"].as_str() {
+                Some("ZooKeeperBackup") => {
+                    assert!(serde_saphyr::from_str::<ZooKeeperBackup>(part).map_err(wrong).is_ok());
+                }
+                Some("ZooKeeperBackupSchedule") => {
+                    let schedule = serde_saphyr::from_str::<ZooKeeperBackupSchedule>(part).map_err(wrong);
+                    assert!(schedule.is_ok_and(|schedule| Cron::parse(&schedule.spec.schedule, None).is_ok()));
+                }
+                Some("ZooKeeperRestore") => {
+                    let restore = serde_saphyr::from_str::<ZooKeeperRestore>(part).map_err(wrong);
+                    assert!(
+                        restore.is_ok_and(|restore| restore.spec.dry_run.is_none()),
+                        "an example changes nothing at once"
+                    );
+                }
+                Some("Secret") => read(serde_json::from_value::<k8s_openapi::api::core::v1::Secret>(json).err()),
+                Some("Pod") => {
+                    let image = json["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+                    assert!(image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{image}");
+                    read(serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(json).err());
+                }
+                Some("ZooKeeperEnsemble") => {
+                    let ensemble: ZooKeeperEnsemble =
+                        serde_saphyr::from_str(part).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                    assert!(ensemble.metadata.name.is_some() && ensemble.metadata.namespace.is_none());
+                    Desired::from_spec(&ensemble.spec)
+                        .unwrap_or_else(|invalid| panic!("{}: {invalid}", file.display()));
+                }
                 kind => panic!("{}: {kind:?}", file.display()),
-            };
-            assert!(read.is_none(), "{}: {read:?}", file.display());
+            }
         }
-        let ensemble: ZooKeeperEnsemble =
-            serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert!(ensemble.metadata.name.is_some() && ensemble.metadata.namespace.is_none());
-        Desired::from_spec(&ensemble.spec).unwrap_or_else(|invalid| panic!("{}: {invalid}", file.display()));
     }
 }
