@@ -7,6 +7,7 @@ mod clients;
 mod dirty;
 mod ensemble;
 mod link;
+mod moved;
 mod purging;
 mod restore;
 mod slots;
