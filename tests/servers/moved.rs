@@ -1,7 +1,7 @@
 //! A founder whose own name leads elsewhere by the time it leads: it serves, its followers are synced, and it commits nothing.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use menagerie::model::MemberTruth;
@@ -24,7 +24,7 @@ fn hosts(ensemble: &Ensemble, file: &str, third: u8) -> PathBuf {
 }
 
 /// Starts it with the names that are in that file.
-fn start(ensemble: &mut Ensemble, id: u8, hosts: &PathBuf) {
+fn start(ensemble: &mut Ensemble, id: u8, hosts: &Path) {
     let before = ensemble.jvm.len();
     ensemble.jvm.extend([
         format!("-Djdk.net.hosts.file={}", hosts.display()),
