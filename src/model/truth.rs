@@ -263,7 +263,7 @@ pub struct Serving {
     pub membership: String,
     /// On the leader: voters that are synced with it, without itself.
     pub synced_voters: Option<u32>,
-    /// On the leader: for how many seconds requests have waited and nothing has been committed in its epoch, not even the first
+    /// On the leader: for how many seconds it has proposed, and nothing has been committed in its epoch, not even the first
     /// transaction. Absent otherwise. Older agents do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commits_nothing: Option<u64>,
