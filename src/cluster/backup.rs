@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::connection::{ClusterOptions, connect, name, run};
 use super::created::{NewOptions, point};
-use super::followed::{Followed, PatienceOptions, follow, of_status};
+use super::followed::{Followed, WatchOptions, of_status, watch};
 use super::objects::name_of;
 use super::table::columns;
 use super::teller::Now;
@@ -73,17 +73,6 @@ struct ListOptions {
 }
 
 #[derive(Args, Debug)]
-struct WatchOptions {
-    /// The `ZooKeeperBackup`
-    #[arg(value_name = "NAME", value_parser = name)]
-    name: String,
-    #[command(flatten)]
-    cluster: ClusterOptions,
-    #[command(flatten)]
-    patience: PatienceOptions,
-}
-
-#[derive(Args, Debug)]
 struct DeleteOptions {
     /// The `ZooKeeperBackup`s
     #[arg(required = true, value_name = "NAME", value_parser = name)]
@@ -112,7 +101,7 @@ pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Create(options) => finish("backup create", run(create(&options))),
         Command::List(options) => finish("backup list", run(list(&options))),
-        Command::Watch(options) => finish("backup watch", run(watch(&options))),
+        Command::Watch(options) => finish("backup watch", run(watch::<ZooKeeperBackup>(&options))),
         Command::Delete(options) => finish("backup delete", run(delete(&options))),
     }
 }
@@ -128,12 +117,6 @@ async fn create(options: &CreateOptions) -> Result<Exit, CommandError> {
     let backup = ZooKeeperBackup { metadata: new.metadata(), spec, status: None };
     let made = cluster.create(&backup).await?;
     new.created::<ZooKeeperBackup>(&cluster, &made).await
-}
-
-async fn watch(WatchOptions { name, cluster, patience }: &WatchOptions) -> Result<Exit, CommandError> {
-    let cluster = connect(cluster).await?;
-    let backup = cluster.read::<ZooKeeperBackup>(name).await?;
-    follow::<ZooKeeperBackup>(&cluster, &backup, *patience, false).await
 }
 
 #[derive(Serialize)]

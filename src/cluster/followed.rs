@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::connection::Cluster;
+use super::connection::{Cluster, ClusterOptions, connect, name};
 use super::objects::{Kind, name_of};
 use super::problem::{is_missing, told};
 use super::teller::{Now, Stands, Teller};
@@ -32,6 +32,26 @@ fn patience(text: &str) -> Result<Duration, String> {
     let millis = ago(text).filter(|millis| (1..=LONGEST_MILLIS).contains(millis));
     let millis = millis.and_then(|millis| u64::try_from(millis).ok());
     millis.map(Duration::from_millis).ok_or_else(|| format!("{text}: not a time up to 30d, like 90s, 10m or 1h30m"))
+}
+
+/// Which one is followed.
+#[derive(Args, Debug)]
+pub(super) struct WatchOptions {
+    /// Its name
+    #[arg(value_name = "NAME", value_parser = name)]
+    name: String,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+    #[command(flatten)]
+    patience: PatienceOptions,
+}
+
+/// Follows the one of that name to its end.
+pub(super) async fn watch<K: Followed>(options: &WatchOptions) -> Result<Exit, CommandError> {
+    let WatchOptions { name, cluster, patience } = options;
+    let cluster = connect(cluster).await?;
+    let seen = cluster.read::<K>(name).await?;
+    follow::<K>(&cluster, &seen, *patience, false).await
 }
 
 /// A kind that is waited for.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::connection::{Cluster, ClusterOptions, connect, name, run};
 use super::created::{NewOptions, point};
-use super::followed::{Followed, PatienceOptions, follow, of_status};
+use super::followed::{Followed, PatienceOptions, WatchOptions, follow, of_status, watch};
 use super::objects::name_of;
 use super::shown::show;
 use super::teller::{Now, Stands};
@@ -93,17 +93,6 @@ struct CreateOptions {
 }
 
 #[derive(Args, Debug)]
-struct WatchOptions {
-    /// The `ZooKeeperRestore`
-    #[arg(value_name = "NAME", value_parser = name)]
-    name: String,
-    #[command(flatten)]
-    cluster: ClusterOptions,
-    #[command(flatten)]
-    patience: PatienceOptions,
-}
-
-#[derive(Args, Debug)]
 struct ShowOptions {
     /// The `ZooKeeperRestore`
     #[arg(value_name = "NAME", value_parser = name)]
@@ -168,7 +157,7 @@ pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Alone(command) => command::main(command),
         Command::Create(options) => finish("restore create", run(create(&options))),
-        Command::Watch(options) => finish("restore watch", run(watch(&options))),
+        Command::Watch(options) => finish("restore watch", run(watch::<ZooKeeperRestore>(&options))),
         Command::Show(options) => finish("restore show", run(shown(&options))),
         Command::Approve(options) => finish("restore approve", run(approve(&options))),
     }
@@ -227,12 +216,6 @@ async fn create(options: &CreateOptions) -> Result<Exit, CommandError> {
     cluster.archiving(&new.ensemble).await?;
     let made = cluster.create(&ZooKeeperRestore { metadata: new.metadata(), spec, status: None }).await?;
     new.created::<ZooKeeperRestore>(&cluster, &made).await
-}
-
-async fn watch(WatchOptions { name, cluster, patience }: &WatchOptions) -> Result<Exit, CommandError> {
-    let cluster = connect(cluster).await?;
-    let restore = cluster.read::<ZooKeeperRestore>(name).await?;
-    follow::<ZooKeeperRestore>(&cluster, &restore, *patience, false).await
 }
 
 async fn shown(ShowOptions { name, cluster }: &ShowOptions) -> Result<Exit, CommandError> {
