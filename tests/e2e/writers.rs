@@ -25,9 +25,17 @@ pub struct Writers {
     tasks: Vec<JoinHandle<WriterTally>>,
 }
 
+/// An acknowledged write.
+pub struct Write {
+    pub at: Instant,
+    pub name: String,
+    /// The transaction that stored it: its epoch tells whose answer it was.
+    pub czxid: i64,
+}
+
 /// What one writer was told is stored.
 struct WriterTally {
-    acknowledged: Vec<(Instant, String)>,
+    acknowledged: Vec<Write>,
     ended: Instant,
     expired: usize,
 }
@@ -35,8 +43,8 @@ struct WriterTally {
 /// What all of them were told.
 pub struct Tally {
     pub acknowledged: BTreeSet<String>,
-    /// The same by writer, each with its time, in order.
-    pub writes: Vec<Vec<(Instant, String)>>,
+    /// The same by writer, in order.
+    pub writes: Vec<Vec<Write>>,
     /// Sessions that expired.
     pub expired: usize,
     /// Longest time that one writer waited between two acknowledged writes.
@@ -94,10 +102,10 @@ impl Writers {
         let mut expired = 0;
         for task in self.tasks {
             let tally = task.await.unwrap();
-            acknowledged.extend(tally.acknowledged.iter().map(|(_, name)| name.clone()));
+            acknowledged.extend(tally.acknowledged.iter().map(|write| write.name.clone()));
             expired += tally.expired;
             // Without an answer until the end, the end ends the gap.
-            let at: Vec<Instant> = tally.acknowledged.iter().map(|(at, _)| *at).chain([tally.ended]).collect();
+            let at: Vec<Instant> = tally.acknowledged.iter().map(|write| write.at).chain([tally.ended]).collect();
             longest_gap_of_one = longest_gap_of_one.max(longest_gap(&at));
             all.extend(at);
             writes.push(tally.acknowledged);
@@ -173,8 +181,8 @@ async fn write_on(
             answer = timeout(ANSWER, client.create(&path, name.as_bytes(), &options)) => answer,
             () = &mut lost => break,
         };
-        let Ok(Ok(_)) = answer else { break };
-        tally.acknowledged.push((Instant::now(), name));
+        let Ok(Ok((stat, _))) = answer else { break };
+        tally.acknowledged.push(Write { at: Instant::now(), name, czxid: stat.czxid });
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = &mut lost => break,

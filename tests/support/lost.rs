@@ -12,9 +12,11 @@ use zookeeper_files::ids::Zxid;
 
 use super::cluster::{Ensemble, PATIENCE, Space, eventually, s3};
 use super::gateway::{Gateway, KEY, SECRET};
-use super::writers::{SESSION, Tally, Writers, connect};
+use super::writers::{SESSION, Tally, Write, Writers, connect};
 
 const WRITERS: usize = 3;
+/// What an ensemble is made of begins at least so many epochs later.
+const EPOCHS_BETWEEN: u64 = 60_000;
 
 /// What was lost, and for how long.
 #[derive(Debug)]
@@ -105,10 +107,10 @@ pub async fn everything(space: &Space, gateway: &mut Gateway, after: Duration) -
     // All of them write again by now, or never.
     tokio::time::sleep(SESSION).await;
     let tally = writers.stop().await;
-    loss(&tally, &address, lost, manifest).await
+    loss(&tally, &address, point, lost, manifest).await
 }
 
-async fn loss(tally: &Tally, address: &str, lost: Instant, manifest: Instant) -> Loss {
+async fn loss(tally: &Tally, address: &str, point: Zxid, lost: Instant, manifest: Instant) -> Loss {
     let client = connect(address).await;
     client.sync("/writes").await.unwrap();
     let there = client.list_children("/writes").await.unwrap();
@@ -117,24 +119,27 @@ async fn loss(tally: &Tally, address: &str, lost: Instant, manifest: Instant) ->
         Loss { acknowledged: 0, missing: 0, behind: Duration::ZERO, serves: Duration::MAX, back: Duration::ZERO };
     let mut last_back = manifest;
     for of_one in &tally.writes {
-        let (before, since): (Vec<_>, Vec<_>) = of_one.iter().partition(|(at, _)| *at <= lost);
-        let kept = before.iter().take_while(|(_, name)| there.contains(name)).count();
+        // Whose object is gone may acknowledge something until its container is: not the time tells the two apart, but the epoch.
+        let by_new = |write: &&Write| Zxid(write.czxid.cast_unsigned()).epoch() > point.epoch() + EPOCHS_BETWEEN;
+        let (of_new, of_old): (Vec<&Write>, Vec<&Write>) = of_one.iter().partition(by_new);
+        let (before, since): (Vec<_>, Vec<_>) = of_old.into_iter().partition(|write| write.at <= lost);
+        let is_there = |write: &&&Write| there.contains(&write.name);
+        let kept = before.iter().take_while(is_there).count();
         let missing = &before[kept..];
         // A part of the history, and the first part of it.
-        let holes: Vec<_> = missing.iter().filter(|(_, name)| there.contains(name)).collect();
-        assert!(holes.is_empty(), "{} is missing, and later ones are there: {holes:?}", missing[0].1);
+        let holes: Vec<_> = missing.iter().filter(is_there).map(|write| &write.name).collect();
+        assert!(holes.is_empty(), "{} is missing, and later ones are there: {holes:?}", missing[0].name);
         seen.acknowledged += before.len();
         seen.missing += missing.len();
-        seen.behind = seen.behind.max(missing.first().map_or(Duration::ZERO, |(at, _)| lost - *at));
-        // Pods that are deleted still acknowledge something. What comes after the manifest is of the new ensemble.
-        let (of_old, of_new): (Vec<_>, Vec<_>) = since.into_iter().partition(|(at, _)| *at <= manifest);
+        seen.behind = seen.behind.max(missing.first().map_or(Duration::ZERO, |write| lost - write.at));
         // Of the one that was on its way at that moment, the answer came later than the object.
-        let later = of_old.iter().skip(1).filter(|(_, name)| there.contains(name)).count();
+        let later = since.iter().skip(1).filter(is_there).count();
         assert_eq!(later, 0, "something was archived after the loss");
-        assert!(of_new.iter().all(|(_, name)| there.contains(name)), "the new ensemble lost a write");
-        let (first, _) = of_new.first().expect("a client did not come back");
-        seen.serves = seen.serves.min(*first - manifest);
-        last_back = last_back.max(*first);
+        let lost: Vec<_> = of_new.iter().filter(|write| !is_there(write)).map(|write| &write.name).collect();
+        assert!(lost.is_empty(), "the new ensemble lost {lost:?}");
+        let first = of_new.first().expect("a client did not come back").at;
+        seen.serves = seen.serves.min(first - manifest);
+        last_back = last_back.max(first);
     }
     seen.back = (last_back - manifest).saturating_sub(seen.serves);
     seen
