@@ -1,6 +1,6 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
-use menagerie::api::{EncryptionSpec, EncryptionType, PullPolicy, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
+use menagerie::api::{EncryptionSpec, EncryptionType, KeysSpec, PullPolicy, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
 use menagerie::model::Beginning;
 use menagerie::model::archive::{ArchiveMounts, ArchivePlace, CaObject, CaSource};
 use menagerie::model::observed::OperatorFacts;
@@ -179,9 +179,13 @@ fn the_jobs_of_a_restore() {
         ca: true,
         proxy: Some("http://proxy:3128".into()),
         encryption: Some(EncryptionSpec { type_: EncryptionType::Kms, kms_key: Some("alias/zk".into()) }),
+        encryption_keys: Some(KeysSpec { secret: "sealing".into(), write_with: Some("k-2".into()) }),
     };
     let ca = CaSource { object: CaObject::Secret("store-ca".into()), key: "bundle.pem".into() };
-    let (keys, none) = (ArchiveMounts { secret: Some("keys".into()), ca: Some(ca) }, ArchiveMounts::default());
+    let (keys, none) = (
+        ArchiveMounts { secret: Some("keys".into()), ca: Some(ca), keys: Some("sealing".into()) },
+        ArchiveMounts::default(),
+    );
     let bare = ArchivePlace { target: "s3://b-1".into(), ..ArchivePlace::default() };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let pulls = ["regcred".to_owned()];
@@ -232,7 +236,7 @@ fn the_jobs_of_a_restore() {
 fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
     let spec: ZooKeeperBackupSpec = serde_json::from_value(json!({"ensemble": "zk", "keepDays": 3})).unwrap();
     let place = ArchivePlace { target: "s3://backups".into(), credentials: true, ..ArchivePlace::default() };
-    let keys = ArchiveMounts { secret: Some("keys".into()), ca: None };
+    let keys = ArchiveMounts { secret: Some("keys".into()), ..ArchiveMounts::default() };
     let operator = OperatorFacts { agent_image: "menagerie/operator:1".into(), ..OperatorFacts::default() };
     let labels = json!({"azure.workload.identity/use": "true", "team": "a"});
     let template = json!({"metadata": {"labels": labels}, "spec": {"nodeSelector": {"pool": "zk"}, "hostNetwork": true, "automountServiceAccountToken": true}});

@@ -29,6 +29,7 @@ use crate::archive::access::{Access, Mounted};
 use crate::archive::backlog::{Backlog, Behind, ReadError};
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::{CreateOnly, probed};
+use crate::archive::seal::Keys;
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::Store;
 use crate::archive::target::Target;
@@ -76,6 +77,7 @@ struct Wanted {
     config: ArchiveConfig,
     target: Target,
     access: Access,
+    keys: Option<Keys>,
 }
 
 /// What stays while one shipper is made after another.
@@ -147,7 +149,8 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
         let whose = Seed::whose(&folders.seed).map_err(|error| NotShipping::Disk(error.to_string()))?;
         let target = config.place.target.parse().map_err(NotShipping::Config)?;
         let access = Access::of(&target, &config.place, &folders.mounted)?;
-        Ok(Some(Wanted { whose, config, target, access }))
+        let keys = folders.mounted.keys(&config.place)?;
+        Ok(Some(Wanted { whose, config, target, access, keys }))
     };
     on_a_thread(read).await?
 }
@@ -169,9 +172,10 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     let data = folders.data.clone();
     let disk = on_a_thread(move || disk(&data)).await?.map_err(|error| NotShipping::Disk(error.to_string()))?;
     let chain = Chain { member: member.id, disk };
-    let store = Store::open_with(&now.target, &now.access).map_err(ShipError::Store)?;
+    let store = Store::open_with(&now.target, &now.access).map_err(ShipError::Store)?.sealing(now.keys.clone());
+    let about = About::new(&now.whose.namespace, &now.whose.ensemble, store.key());
+    about.agrees(&store, &now.whose.identity).await.map_err(ShipError::Store)?;
     let (store, create_only) = probed(store, &now.whose.identity, &chain).await.map_err(ShipError::Store)?;
-    let about = About::new(&now.whose.namespace, &now.whose.ensemble);
     about.tell(&store, &now.whose.identity).await.map_err(ShipError::Store)?;
     let data = folders.data.join("version-2");
     let backlog = Backlog::of(&data);

@@ -50,6 +50,7 @@ pub async fn build(
     let target: Target = parent.place.target.parse().map_err(anyhow::Error::msg)?;
     let wanting = |what: MountedError| anyhow!("{what}; the kubelet needs up to two minutes to bring a new one");
     let store = Store::open_with(&target, &Access::of(&target, &parent.place, mounted).map_err(wanting)?)?;
+    let store = store.sealing(mounted.keys(&parent.place).map_err(wanting)?);
     let built = attempt(&store, parent, volume, tell).await;
     // `from` cannot be changed, and claims that were never born are taken up by the next ensemble of this name.
     built.with_context(|| format!("the ensemble is to begin with {parent}, which cannot be built (it is tried again; if `from` is wrong, delete the ensemble and its claims, and create it with the right one)"))

@@ -58,7 +58,8 @@ use tracing_subscriber::EnvFilter;
 use crate::archive::access::Mounted;
 use crate::listen::listen as listen_on;
 use crate::model::layout::{
-    ADMIN_PORT, AGENT_PORT, ARCHIVE_CA_DIR, ARCHIVE_DIR, DATA_DIR, PARENT_CA_DIR, PARENT_DIR, SEED_DIR, SUPER_DIR,
+    ADMIN_PORT, AGENT_PORT, ARCHIVE_CA_DIR, ARCHIVE_DIR, ARCHIVE_KEYS_DIR, DATA_DIR, PARENT_CA_DIR, PARENT_DIR,
+    PARENT_KEYS_DIR, SEED_DIR, SUPER_DIR,
 };
 use crate::model::membership::{CLIENT_PORT, QUORUM_PORT};
 use crate::model::{Pool, Seat, ServerId};
@@ -144,6 +145,12 @@ struct Pod {
     /// Where the certificates of the CAs of that archive's store are mounted, if there are any.
     #[arg(long, default_value = PARENT_CA_DIR, value_name = "DIRECTORY")]
     parent_ca: PathBuf,
+    /// Where the Secret with the keys is mounted with which what is archived is encrypted, if there is one.
+    #[arg(long, default_value = ARCHIVE_KEYS_DIR, value_name = "DIRECTORY")]
+    archive_keys: PathBuf,
+    /// Where that of the archive is mounted that the ensemble is made from, if there is one.
+    #[arg(long, default_value = PARENT_KEYS_DIR, value_name = "DIRECTORY")]
+    parent_keys: PathBuf,
 }
 
 /// Runs the agent.
@@ -172,7 +179,9 @@ async fn prepare(pod: Pod, bound: Duration) -> anyhow::Result<()> {
     let id = server_id(&pod.name)?;
     let mounts = Mounts { seed: pod.seed, secret: pod.secret };
     Start { id, mounts, volume: Volume::at(&pod.data), bound, patience: start::PATIENCE }
-        .ready(&start::Network { parent: Mounted { credentials: pod.parent, ca: pod.parent_ca, secret: None } })
+        .ready(&start::Network {
+            parent: Mounted { credentials: pod.parent, ca: pod.parent_ca, keys: pod.parent_keys, secret: None },
+        })
         .await
 }
 
@@ -193,7 +202,7 @@ async fn serve(pod: Pod, listen: SocketAddr, ports: Ports) -> anyhow::Result<()>
     let member = Arc::new(Member::new(id, ports, volume.clone(), Some(mounts.clone())));
     let listener = listen_on(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(%id, %listen, "serving");
-    let mounted = Mounted { credentials: pod.archive, ca: pod.archive_ca, secret: None };
+    let mounted = Mounted { credentials: pod.archive, ca: pod.archive_ca, keys: pod.archive_keys, secret: None };
     let folders = archive::Folders { data: pod.data, seed: mounts.seed.clone(), mounted };
     let tasks = tasks(&member, &volume, mounts, folders, listener);
     let named = tasks.into_iter().map(|(name, task)| task.map(move |()| name).boxed());

@@ -15,6 +15,8 @@ pub(super) enum NotShipping {
     #[error("{0}")]
     Ca(String),
     #[error("{0}")]
+    Keys(String),
+    #[error("{0}")]
     Disk(String),
 }
 
@@ -33,6 +35,7 @@ impl NotShipping {
             Self::Ship(ShipError::Read(_)) | Self::Disk(_) => ArchiveReason::DiskUnreadable,
             Self::Config(_) => ArchiveReason::NoCredentials,
             Self::Ca(_) => ArchiveReason::NoCa,
+            Self::Keys(_) => ArchiveReason::NoKey,
         }
     }
 }
@@ -42,6 +45,7 @@ impl From<MountedError> for NotShipping {
         match error {
             MountedError::Credentials(words) => Self::Config(words),
             MountedError::Ca(words) => Self::Ca(words),
+            MountedError::Keys(error) => Self::Keys(error.to_string()),
         }
     }
 }
@@ -52,6 +56,9 @@ fn store(kind: StoreErrorKind) -> ArchiveReason {
         StoreErrorKind::NoCredentials => ArchiveReason::NoCredentials,
         StoreErrorKind::NoCa => ArchiveReason::NoCa,
         StoreErrorKind::NoBucket => ArchiveReason::NoSuchBucket,
+        StoreErrorKind::NoKey => ArchiveReason::NoKey,
+        StoreErrorKind::NotSealed => ArchiveReason::NotEncrypted,
+        StoreErrorKind::Changed => ArchiveReason::ArchiveDamaged,
         StoreErrorKind::Missing
         | StoreErrorKind::NotImplemented
         | StoreErrorKind::TooLarge

@@ -151,9 +151,11 @@ fn archived(archiving: &Archiving, place: &str) -> Option<ZxidRange> {
         | ArchiveReason::TargetUnreachable
         | ArchiveReason::AccessDenied
         | ArchiveReason::NoCredentials
-        | ArchiveReason::NoCa => archiving.segment(),
+        | ArchiveReason::NoCa
+        | ArchiveReason::NoKey => archiving.segment(),
         ArchiveReason::NoSuchBucket
         | ArchiveReason::Conflict
+        | ArchiveReason::NotEncrypted
         | ArchiveReason::ArchiveDamaged
         | ArchiveReason::DiskUnreadable
         | ArchiveReason::Unknown => None,

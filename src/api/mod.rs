@@ -33,7 +33,7 @@ pub use status::{
     ArchiveStatus, Endpoints, EnsembleStatus, Guarded, MemberRole, MemberState, MemberStatus, MembershipStatus,
     RecoverabilityPoint,
 };
-pub use store::{AzureSpec, CaSpec, EncryptionSpec, EncryptionType, GcsSpec, S3Spec, StoreSpec};
+pub use store::{AzureSpec, CaSpec, EncryptionSpec, EncryptionType, GcsSpec, KeysSpec, S3Spec, StoreSpec};
 
 /// The API group of every custom resource.
 pub const GROUP: &str = "menagerie.dev";

@@ -66,6 +66,28 @@ pub struct S3Spec {
     /// How the store encrypts what is stored, where its own default is not wanted. What is there already stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<EncryptionSpec>,
+    /// Encrypts what is archived before it leaves the pod, with keys of your own that the store never has. An archive is encrypted from its
+    /// beginning or not at all. Whoever loses the keys loses the archive: keep a copy of them outside of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_keys: Option<KeysSpec>,
+}
+
+/// Keys with which menagerie itself encrypts.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeysSpec {
+    /// Secret of which each entry is a key: 64 hexadecimal digits or the Base64 of 32 random bytes. All of them read. Read again when it
+    /// changes.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("encryptionKeys.secret must be the name of a Secret"))]
+    pub secret: String,
+    /// The entry that encrypts what is stored from now on. Default: the only one; of several, one has to be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && !self.matches('^[.]')")
+        .message("encryptionKeys.writeWith must be a key of the Secret"))]
+    pub write_with: Option<String>,
 }
 
 /// How a store encrypts what is stored.
@@ -172,6 +194,10 @@ pub struct GcsSpec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
         .message("gcs.proxy must be http://HOST:PORT, without credentials, path or query"))]
     pub proxy: Option<String>,
+    /// Encrypts what is archived before it leaves the pod, with keys of your own that the store never has. An archive is encrypted from its
+    /// beginning or not at all. Whoever loses the keys loses the archive: keep a copy of them outside of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_keys: Option<KeysSpec>,
 }
 
 /// A container of Azure Blob Storage.
@@ -218,6 +244,10 @@ pub struct AzureSpec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^http://[A-Za-z0-9.:_\\\\[\\\\]-]+/?$')")
         .message("azure.proxy must be http://HOST:PORT, without credentials, path or query"))]
     pub proxy: Option<String>,
+    /// Encrypts what is archived before it leaves the pod, with keys of your own that the store never has. An archive is encrypted from its
+    /// beginning or not at all. Whoever loses the keys loses the archive: keep a copy of them outside of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_keys: Option<KeysSpec>,
 }
 
 /// The store that a spec names, of one kind or another.

@@ -5,7 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::store::{Store, StoreError};
+use super::seal::KeyId;
+use super::store::{IN_CLEAR, Store, StoreError, StoreErrorKind};
 use crate::model::names::is_name;
 
 const FORMAT: u32 = 1;
@@ -20,6 +21,9 @@ pub struct About {
     pub namespace: String,
     /// Its name.
     pub ensemble: String,
+    /// The key with which its archive was encrypted from its beginning, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted_with: Option<String>,
 }
 
 impl fmt::Display for About {
@@ -29,9 +33,28 @@ impl fmt::Display for About {
 }
 
 impl About {
-    /// An ensemble in its namespace.
-    pub fn new(namespace: &str, ensemble: &str) -> Self {
-        Self { format: FORMAT, namespace: namespace.to_owned(), ensemble: ensemble.to_owned() }
+    /// An ensemble in its namespace, whose archive is encrypted with that key.
+    pub fn new(namespace: &str, ensemble: &str, key: Option<KeyId>) -> Self {
+        let encrypted_with = key.map(|key| key.to_string());
+        Self { format: FORMAT, namespace: namespace.to_owned(), ensemble: ensemble.to_owned(), encrypted_with }
+    }
+
+    /// Whether the archive was begun as it is to go on: encrypted, or not. The key may be another one by now. What nobody has said
+    /// yet is to be so.
+    pub async fn agrees(&self, store: &Store, identity: &str) -> Result<(), StoreError> {
+        let Some(begun) = Self::read(store, identity).await? else { return Ok(()) };
+        let (kind, why) = match (&begun.encrypted_with, &self.encrypted_with) {
+            (Some(key), None) => (
+                StoreErrorKind::NoKey,
+                format!("this archive is encrypted (its first key is {key}): name the Secret with its keys (encryptionKeys)"),
+            ),
+            (None, Some(_)) => (
+                StoreErrorKind::NotSealed,
+                "this archive was begun without encryptionKeys, and stays so: name another prefix for one that is encrypted, or take encryptionKeys out".to_owned(),
+            ),
+            (Some(_), Some(_)) | (None, None) => return Ok(()),
+        };
+        Err(store.wrong(kind, "archive to", identity, &why))
     }
 
     /// Says it once for all. Whoever said it first has said it; what no ensemble can be called is not said.
@@ -56,7 +79,7 @@ impl About {
 }
 
 fn path(identity: &str) -> String {
-    format!("{identity}/ensemble")
+    format!("{identity}/{IN_CLEAR}")
 }
 
 /// Identities as people are told of them.

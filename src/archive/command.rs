@@ -404,6 +404,9 @@ fn hint(kind: StoreErrorKind, environment: &Environment) -> String {
         StoreErrorKind::Missing | StoreErrorKind::NoBucket => missing,
         StoreErrorKind::NoCredentials => ". It comes from NAME of the environment",
         StoreErrorKind::NotImplemented
+        | StoreErrorKind::NoKey
+        | StoreErrorKind::NotSealed
+        | StoreErrorKind::Changed
         | StoreErrorKind::TooLarge
         | StoreErrorKind::NoCa
         | StoreErrorKind::NoAddress

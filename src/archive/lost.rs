@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::bases::BaseError;
 use super::shipper::ShipError;
-use super::store::StoreError;
+use super::store::{StoreError, StoreErrorKind};
 
 /// So many are named.
 const NAMED: usize = 3;
@@ -58,9 +58,9 @@ impl Lost {
     }
 }
 
-/// A right can be given, and a frozen object thawed.
+/// A right or a key can be given, and a frozen object thawed.
 fn may_pass(error: &StoreError) -> bool {
-    error.kind == super::store::StoreErrorKind::Denied
+    matches!(error.kind, StoreErrorKind::Denied | StoreErrorKind::NoKey)
 }
 
 impl fmt::Display for Lost {

@@ -38,6 +38,7 @@ mod refusal;
 pub mod retention;
 mod retention_command;
 mod retention_view;
+pub mod seal;
 pub mod segment;
 pub mod shipper;
 pub mod snapshots;

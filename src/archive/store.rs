@@ -2,7 +2,8 @@
 //!
 //! Invariants: every request ends within its timeout; of a store and its clones one object is on its way at a time, and who asked first
 //! is first, so that a segment waits for one part of a base at most; lists are small and wait for nothing; nothing is overwritten; what is there already is a question, and the answer
-//! is read back ([`Put::Taken`]); no object is read that is larger than any of ours.
+//! is read back ([`Put::Taken`]); no object is read that is larger than any of ours; where there are keys, nothing leaves unsealed and
+//! nothing is believed that is not sealed.
 
 use std::error::Error;
 use std::fmt;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 
 use super::access::{self, Access, Checked, Opened};
 use super::refusal;
+use super::seal::{self, KeyId, Keys, OpenError, Sealed};
 use super::target::Target;
 
 pub use super::store_error::{StoreError, StoreErrorKind};
@@ -27,6 +29,10 @@ pub use super::store_error::{StoreError, StoreErrorKind};
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 /// No object of ours is larger: 64 MiB of log, packed.
 const LARGEST: u64 = 72 << 20;
+/// What says whose history it is, in the folder of an identity: the one object that is never sealed.
+pub(super) const IN_CLEAR: &str = "ensemble";
+/// The variable that names a file with the keys of an archive that is sealed, for people.
+const KEYS_VARIABLE: &str = "MENAGERIE_ARCHIVE_KEYS";
 /// How many names one list may bring.
 const MOST_NAMES: usize = 1_000_000;
 
@@ -48,6 +54,8 @@ pub struct Store {
     asked: Arc<OnceLock<Arc<dyn ObjectStore>>>,
     /// Whether those who look after pods read its errors.
     of_pods: bool,
+    /// The keys with which objects are sealed.
+    keys: Option<Arc<Keys>>,
     /// Whose object is on its way. Who waits for it gets it in the order of asking.
     turn: Arc<Mutex<()>>,
 }
@@ -81,7 +89,9 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens a store with what the environment says of it, for people. Asks it nothing yet.
     pub fn open(target: &Target) -> Result<Self, StoreError> {
-        access::of_environment(target).map(|opened| Self { of_pods: false, ..Self::of(target, opened) })
+        let opened = access::of_environment(target)?;
+        let keys = keys_of_environment(target)?;
+        Ok(Self { of_pods: false, ..Self::of(target, opened) }.sealing(keys))
     }
 
     /// Whether the environment has credentials for it.
@@ -105,8 +115,20 @@ impl Store {
             checked,
             asked: Arc::default(),
             of_pods: true,
+            keys: None,
             turn: Arc::default(),
         }
+    }
+
+    /// The same, where all objects are sealed with these keys but the one that says whose they are.
+    #[must_use]
+    pub fn sealing(self, keys: Option<Keys>) -> Self {
+        Self { keys: keys.map(Arc::new), ..self }
+    }
+
+    /// The key that seals.
+    pub fn key(&self) -> Option<KeyId> {
+        self.keys.as_ref()?.id()
     }
 
     /// The same, for a store that would overwrite: each put looks first. Two that put one name within a moment are not told apart.
@@ -122,6 +144,7 @@ impl Store {
 
     /// Stores an object under a name that has none.
     pub async fn put(&self, name: &str, object: Bytes) -> Result<Put, StoreError> {
+        let object = self.sealed(name, object)?;
         let mode = if self.create_only { PutMode::Create } else { PutMode::Overwrite };
         let options = PutOptions { mode, ..PutOptions::default() };
         let path = self.path(name);
@@ -179,24 +202,86 @@ impl Store {
     /// Reads an object, or its first bytes; `None` if there is none.
     pub async fn get(&self, name: &str, first: Option<usize>) -> Result<Option<Bytes>, StoreError> {
         let path = self.path(name);
-        let range = first.map(|first| GetRange::Bounded(0..first as u64));
+        let seals = self.keys_of(name).is_some();
+        let asked = first.map(|first| if seals { seal::front(first) } else { first });
+        let range = asked.map(|asked| GetRange::Bounded(0..asked as u64));
+        let largest = if seals { seal::sealed_length(LARGEST) } else { LARGEST };
         let get = async {
             let options = GetOptions { range, ..GetOptions::default() };
             let result = match self.objects.get_opts(&path, options).await {
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 other => other?,
             };
-            if result.range.end - result.range.start > LARGEST {
-                return Ok(Some(Err(result.meta.size)));
+            let length = result.meta.size;
+            if result.range.end - result.range.start > largest {
+                return Ok(Some(Err(length)));
             }
-            result.bytes().await.map(|bytes| Some(Ok(bytes)))
+            result.bytes().await.map(|bytes| Some(Ok((bytes, length))))
         };
         let _turn = self.turn.lock().await;
-        let too_large = |size| {
-            let why = format!("it has {size} bytes, and no object of an archive has more than {LARGEST}");
-            StoreError { kind: StoreErrorKind::TooLarge, ..self.failed("read", name, &why) }
+        let got = match self.bounded("read", name, get).await? {
+            None => return Ok(None),
+            Some(Ok(got)) => got,
+            Some(Err(size)) => {
+                let why = format!("it has {size} bytes, and no object of an archive has more than {largest}");
+                return Err(self.wrong(StoreErrorKind::TooLarge, "read", name, &why));
+            }
         };
-        self.bounded("read", name, get).await?.transpose().map_err(too_large)
+        let (bytes, length) = got;
+        // Whoever asks for all of an object has it all, whatever the store says of its length.
+        let length = if asked.is_some() { length } else { bytes.len() as u64 };
+        let mut object = self.opened(name, bytes, length)?;
+        if let Some(first) = first {
+            object.truncate(first);
+        }
+        Ok(Some(object))
+    }
+
+    /// The keys with which an object of this name is sealed. Who has lost the key is to know whose history it is.
+    fn keys_of(&self, name: &str) -> Option<&Keys> {
+        let clear = name.split_once('/').is_some_and(|(_, of)| of == IN_CLEAR);
+        self.keys.as_deref().filter(|_| !clear)
+    }
+
+    fn sealed(&self, name: &str, object: Bytes) -> Result<Bytes, StoreError> {
+        let Some(keys) = self.keys_of(name) else { return Ok(object) };
+        keys.seal(name, &object).map_err(|why| self.wrong(StoreErrorKind::NoKey, "store", name, &why))
+    }
+
+    fn opened(&self, name: &str, bytes: Bytes, length: u64) -> Result<Bytes, StoreError> {
+        let sealed = Sealed { bytes: &bytes, length };
+        let Some(keys) = self.keys_of(name) else {
+            let Some(key) = sealed.key() else { return Ok(bytes) };
+            let why = match key {
+                Ok(id) => format!("{}, and no keys are given{}", OpenError::NoKey(id), self.how()),
+                Err(error) => error.to_string(),
+            };
+            return Err(self.wrong(StoreErrorKind::NoKey, "read", name, &why));
+        };
+        keys.open(name, sealed).map_err(|error| {
+            let (kind, why) = match &error {
+                OpenError::NoKey(_) => (StoreErrorKind::NoKey, format!("{error}, and {keys}")),
+                OpenError::Plain => (StoreErrorKind::NotSealed, format!("{error}: keys are given ({keys})")),
+                OpenError::Later(_) | OpenError::OtherName | OpenError::Damaged => {
+                    (StoreErrorKind::Changed, error.to_string())
+                }
+            };
+            self.wrong(kind, "read", name, &why)
+        })
+    }
+
+    /// How they are given.
+    fn how(&self) -> String {
+        if self.of_pods {
+            " (encryptionKeys)".to_owned()
+        } else {
+            format!(": {KEYS_VARIABLE} names the file that has them")
+        }
+    }
+
+    /// A size as it is listed, of the object that is read.
+    fn bytes_of(&self, name: &str, listed: u64) -> u64 {
+        if self.keys_of(name).is_some() { seal::plain_length(listed) } else { listed }
     }
 
     /// The same store, with objects of its own on their way.
@@ -260,7 +345,8 @@ impl Store {
                 return Err(self.failed("list", folder, &format!("it has more than {most} objects")));
             }
             if let Some(name) = self.name(&object.location) {
-                take(Listed { name, bytes: object.size, stored: object.last_modified.timestamp_millis() });
+                let bytes = self.bytes_of(&name, object.size);
+                take(Listed { name, bytes, stored: object.last_modified.timestamp_millis() });
             }
         }
         Ok(())
@@ -278,7 +364,7 @@ impl Store {
         };
         let object = self.bounded("read", name, head).await?;
         Ok(object.map(|object| {
-            let (bytes, stored) = (object.size, object.last_modified.timestamp_millis());
+            let (bytes, stored) = (self.bytes_of(name, object.size), object.last_modified.timestamp_millis());
             Listed { name: name.to_owned(), bytes, stored }
         }))
     }
@@ -307,8 +393,12 @@ impl Store {
 
     /// An answer that is none, or none that can be.
     pub(super) fn failed(&self, doing: &str, name: &str, why: &str) -> StoreError {
+        self.wrong(StoreErrorKind::Unavailable, doing, name, why)
+    }
+
+    /// What is wrong with an object.
+    pub(super) fn wrong(&self, kind: StoreErrorKind, doing: &str, name: &str, why: &str) -> StoreError {
         let target = format!("{}/{name}", self.target);
-        let kind = StoreErrorKind::Unavailable;
         StoreError { kind, doing: format!("cannot {doing}"), target, why: why.to_owned() }
     }
 
@@ -336,6 +426,17 @@ impl Store {
             if self.of_pods { error.of_pods() } else { error }
         })
     }
+}
+
+/// The keys of the person who asks.
+fn keys_of_environment(target: &Target) -> Result<Option<Keys>, StoreError> {
+    let Some(file) = std::env::var_os(KEYS_VARIABLE).filter(|file| !file.is_empty()) else { return Ok(None) };
+    Keys::of_file(file.as_ref()).map(Some).map_err(|error| StoreError {
+        kind: StoreErrorKind::NoKey,
+        doing: "cannot open".to_owned(),
+        target: target.to_string(),
+        why: format!("{error} ({KEYS_VARIABLE})"),
+    })
 }
 
 fn wants_checksum(error: &object_store::Error) -> bool {

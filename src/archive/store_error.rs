@@ -35,6 +35,12 @@ pub enum StoreErrorKind {
     TooLarge,
     /// The certificates of CAs that are to be trusted are missing, or are none.
     NoCa,
+    /// It is encrypted with a key that is not there, or none is there that encrypts.
+    NoKey,
+    /// It is not encrypted, and has to be.
+    NotSealed,
+    /// It is not as it was encrypted.
+    Changed,
     /// Where it is, is not said as it has to be.
     NoAddress,
     /// Anything else: no answer, an error of the store, a timeout.
@@ -44,7 +50,14 @@ pub enum StoreErrorKind {
 impl StoreError {
     /// Whether it may be the object's alone that was asked for: one right is missing, or it is frozen, or none of ours.
     pub fn is_of_one_object(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Denied | StoreErrorKind::TooLarge)
+        matches!(
+            self.kind,
+            StoreErrorKind::Denied
+                | StoreErrorKind::TooLarge
+                | StoreErrorKind::NoKey
+                | StoreErrorKind::NotSealed
+                | StoreErrorKind::Changed
+        )
     }
 }
 

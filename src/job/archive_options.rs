@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Ended;
-use crate::api::{EncryptionSpec, EncryptionType};
+use crate::api::{EncryptionSpec, EncryptionType, KeysSpec};
 use crate::archive::access::{Access, Mounted};
 use crate::archive::command::identity;
 use crate::archive::store::Store;
@@ -46,6 +46,15 @@ pub(super) struct ArchiveOptions {
     /// The key for aws:kms
     #[arg(long, value_name = "KEY", requires = "encryption")]
     kms_key: Option<String>,
+    /// The folder with the keys with which menagerie encrypts
+    #[arg(long, value_name = "DIR", requires = "encryption_keys_secret")]
+    encryption_keys: Option<PathBuf>,
+    /// What their Secret is called
+    #[arg(long, value_name = "NAME", requires = "encryption_keys")]
+    encryption_keys_secret: Option<String>,
+    /// Which of them encrypts
+    #[arg(long, value_name = "KEY", requires = "encryption_keys")]
+    write_with: Option<String>,
 }
 
 fn encryption(text: &str) -> Result<EncryptionType, String> {
@@ -58,6 +67,8 @@ impl ArchiveOptions {
     pub(super) fn open(&self) -> Result<Store, Ended> {
         let Self { archive, region, endpoint, credentials, credentials_secret, ca, proxy, encryption, kms_key, .. } =
             self;
+        let Self { encryption_keys, encryption_keys_secret, write_with, identity: _, .. } = self;
+        let keys = |secret: &String| KeysSpec { secret: secret.clone(), write_with: write_with.clone() };
         let place = ArchivePlace {
             target: archive.to_string(),
             region: region.clone(),
@@ -66,11 +77,19 @@ impl ArchiveOptions {
             ca: ca.is_some(),
             proxy: proxy.clone(),
             encryption: encryption.map(|type_| EncryptionSpec { type_, kms_key: kms_key.clone() }),
+            encryption_keys: encryption_keys_secret.as_ref().map(keys),
         };
         let folder = |named: &Option<PathBuf>| named.clone().unwrap_or_else(|| PathBuf::from("/"));
-        let mounted = Mounted { credentials: folder(credentials), ca: folder(ca), secret: credentials_secret.clone() };
-        let access = Access::of(archive, &place, &mounted).map_err(|error| Ended::ForNow(error.to_string()))?;
-        Store::open_with(archive, &access).map_err(|error| Ended::ForNow(error.to_string()))
+        let mounted = Mounted {
+            credentials: folder(credentials),
+            ca: folder(ca),
+            keys: folder(encryption_keys),
+            secret: credentials_secret.clone(),
+        };
+        let opened = Access::of(archive, &place, &mounted).map_err(|error| Ended::ForNow(error.to_string()))?;
+        let keys = mounted.keys(&place).map_err(|error| Ended::ForNow(error.to_string()))?;
+        let store = Store::open_with(archive, &opened).map_err(|error| Ended::ForNow(error.to_string()))?;
+        Ok(store.sealing(keys))
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded::words;
 use super::ids::{Seat, ServerId, Zxid};
 use super::retention::Retention;
-use crate::api::{ArchiveSpec, CaSpec, EncryptionSpec, StoreSpec};
+use crate::api::{ArchiveSpec, CaSpec, EncryptionSpec, KeysSpec, StoreSpec};
 
 /// How many members archive, without a word of it.
 const COPIES: u32 = 2;
@@ -57,6 +57,9 @@ pub struct ArchivePlace {
     /// How the store encrypts what is stored, if it is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<EncryptionSpec>,
+    /// The keys with which we encrypt what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_keys: Option<KeysSpec>,
 }
 
 /// What pods mount to reach an archive.
@@ -66,6 +69,8 @@ pub struct ArchiveMounts {
     pub secret: Option<String>,
     /// The certificates of CAs.
     pub ca: Option<CaSource>,
+    /// The Secret with the keys with which we encrypt.
+    pub keys: Option<String>,
 }
 
 /// Where the certificates of CAs are.
@@ -112,7 +117,8 @@ impl ArchivePlace {
     /// All that tells one place from another, no longer than an agent may say. How it is reached is none of it: what is in an archive
     /// stays the same when a proxy goes.
     pub fn described(&self) -> String {
-        let Self { target, region, endpoint, credentials: _, ca: _, proxy: _, encryption: _ } = self;
+        let Self { target, region, endpoint, credentials: _, ca: _, proxy: _, encryption: _, encryption_keys: _ } =
+            self;
         let part = |word: &str, value: &Option<String>| value.as_ref().map(|value| format!(" {word} {value}"));
         let parts = [part("in", region), part("at", endpoint)];
         words(&std::iter::once(target.clone()).chain(parts.into_iter().flatten()).collect::<String>())

@@ -16,6 +16,10 @@ pub const PARENT_DIR: &str = "/parent";
 pub const ARCHIVE_CA_DIR: &str = "/archive-ca";
 /// Where those of the archive are mounted that an ensemble is made from, in what prepares the volume alone.
 pub const PARENT_CA_DIR: &str = "/parent-ca";
+/// Where the Secret with the keys is mounted with which we encrypt, in the agent and in Jobs.
+pub const ARCHIVE_KEYS_DIR: &str = "/archive-keys";
+/// Where that of the archive is mounted that an ensemble is made from, in what prepares the volume alone.
+pub const PARENT_KEYS_DIR: &str = "/parent-keys";
 /// What a Job's pod has a server start from, to see whether one does.
 pub const TRIAL_DIR: &str = "/trial";
 /// The server's configuration there. It is written last: the server waits for it.

@@ -51,6 +51,10 @@ pub const PARENT_VOLUME: &str = "menagerie-parent";
 pub const ARCHIVE_CA_VOLUME: &str = "menagerie-archive-ca";
 /// The volume of the CAs of the store of the archive that an ensemble is made from.
 pub const PARENT_CA_VOLUME: &str = "menagerie-parent-ca";
+/// The volume with the keys with which we encrypt.
+pub const ARCHIVE_KEYS_VOLUME: &str = "menagerie-archive-keys";
+/// The volume with those of the archive that an ensemble is made from.
+pub const PARENT_KEYS_VOLUME: &str = "menagerie-parent-keys";
 /// Label by which Argo CD takes an object for a part of its application, and deletes it if it is not in the manifests.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 /// Label on everything rendered: who looks after it.

@@ -20,17 +20,20 @@ impl StoreSpec<'_> {
 
     /// What pods mount to reach it.
     pub fn mounts(self) -> ArchiveMounts {
-        let (secret, ca) = match self {
-            Self::S3(S3Spec { credentials_secret, ca, .. })
-            | Self::Gcs(GcsSpec { credentials_secret, ca, .. })
-            | Self::Azure(AzureSpec { credentials_secret, ca, .. }) => (credentials_secret, ca),
+        let (secret, ca, keys) = match self {
+            Self::S3(S3Spec { credentials_secret, ca, encryption_keys, .. })
+            | Self::Gcs(GcsSpec { credentials_secret, ca, encryption_keys, .. })
+            | Self::Azure(AzureSpec { credentials_secret, ca, encryption_keys, .. }) => {
+                (credentials_secret, ca, encryption_keys)
+            }
         };
-        ArchiveMounts { secret: secret.clone(), ca: ca.as_ref().and_then(CaSource::of) }
+        let keys = keys.as_ref().map(|keys| keys.secret.clone());
+        ArchiveMounts { secret: secret.clone(), ca: ca.as_ref().and_then(CaSource::of), keys }
     }
 }
 
 fn s3(spec: &S3Spec) -> ArchivePlace {
-    let S3Spec { bucket, prefix, region, endpoint, credentials_secret, ca, proxy, encryption } = spec;
+    let S3Spec { bucket, prefix, region, endpoint, credentials_secret, ca, proxy, encryption, encryption_keys } = spec;
     ArchivePlace {
         target: target("s3", bucket, prefix.as_deref()),
         region: region.clone(),
@@ -39,11 +42,12 @@ fn s3(spec: &S3Spec) -> ArchivePlace {
         ca: ca.is_some(),
         proxy: proxy.clone(),
         encryption: encryption.clone(),
+        encryption_keys: encryption_keys.clone(),
     }
 }
 
 fn gcs(spec: &GcsSpec) -> ArchivePlace {
-    let GcsSpec { bucket, prefix, endpoint, credentials_secret, ca, proxy } = spec;
+    let GcsSpec { bucket, prefix, endpoint, credentials_secret, ca, proxy, encryption_keys } = spec;
     ArchivePlace {
         target: target("gs", bucket, prefix.as_deref()),
         region: None,
@@ -52,11 +56,12 @@ fn gcs(spec: &GcsSpec) -> ArchivePlace {
         ca: ca.is_some(),
         proxy: proxy.clone(),
         encryption: None,
+        encryption_keys: encryption_keys.clone(),
     }
 }
 
 fn azure(spec: &AzureSpec) -> ArchivePlace {
-    let AzureSpec { account, container, prefix, endpoint, credentials_secret, ca, proxy } = spec;
+    let AzureSpec { account, container, prefix, endpoint, credentials_secret, ca, proxy, encryption_keys } = spec;
     ArchivePlace {
         target: target("az", &format!("{account}/{container}"), prefix.as_deref()),
         region: None,
@@ -65,6 +70,7 @@ fn azure(spec: &AzureSpec) -> ArchivePlace {
         ca: ca.is_some(),
         proxy: proxy.clone(),
         encryption: None,
+        encryption_keys: encryption_keys.clone(),
     }
 }
 

@@ -162,6 +162,10 @@ pub enum ArchiveReason {
     NoCredentials,
     /// The certificates of CAs that are to be trusted are missing, or are none.
     NoCa,
+    /// A key is missing with which it is to be encrypted, or with which what is there was encrypted.
+    NoKey,
+    /// The archive was begun without encryption, and is to be encrypted.
+    NotEncrypted,
     /// The store has no such bucket.
     NoSuchBucket,
     /// The archive has other transactions under this disk's name.

@@ -247,7 +247,7 @@ fn size(bytes: u64) -> String {
 /// The object that is mounted, where that is what is wrong: an agent sees a missing one and one without the keys alike, and not its name.
 fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
     let Some(archive) = view.desired.and_then(|desired| desired.archive.as_ref()) else { return String::new() };
-    let ArchiveMounts { secret, ca } = &archive.mounts;
+    let ArchiveMounts { secret, ca, keys: _ } = &archive.mounts;
     let what = match (worst.reason, secret, ca) {
         (ArchiveReason::NoCredentials, Some(secret), _) => format!(
             "Secret {secret} in {} is missing or has no key {}",
@@ -269,6 +269,8 @@ fn word(state: &ArchiveState) -> &'static str {
         ArchiveReason::AccessDenied => "AccessDenied",
         ArchiveReason::NoCredentials => "NoCredentials",
         ArchiveReason::NoCa => "NoCa",
+        ArchiveReason::NoKey => "NoKey",
+        ArchiveReason::NotEncrypted => "NotEncrypted",
         ArchiveReason::NoSuchBucket => "NoSuchBucket",
         ArchiveReason::Conflict => "Conflict",
         ArchiveReason::ArchiveDamaged => "ArchiveDamaged",

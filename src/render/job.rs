@@ -10,14 +10,19 @@ use super::Rendered;
 use super::mounts::{At, Mount};
 use super::pod::{pod_security, restricted};
 use super::trial::{self, TrialServer};
+use crate::api::KeysSpec;
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
-use crate::model::layout::{ARCHIVE_CA_DIR, ARCHIVE_DIR, TRIAL_DIR};
+use crate::model::layout::{ARCHIVE_CA_DIR, ARCHIVE_DIR, ARCHIVE_KEYS_DIR, TRIAL_DIR};
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
 
 /// A folder of the pod.
 pub(super) const SCRATCH: &str = "/scratch";
 /// What its pod mounts to reach the archive.
-const ARCHIVE: At = At { secret: ("archive", ARCHIVE_DIR), ca: ("archive-ca", ARCHIVE_CA_DIR) };
+const ARCHIVE: At = At {
+    secret: ("archive", ARCHIVE_DIR),
+    ca: ("archive-ca", ARCHIVE_CA_DIR),
+    keys: ("archive-keys", ARCHIVE_KEYS_DIR),
+};
 /// In seconds, a week: so long a Job that has ended can be looked at. Policies that clear Jobs away leave those alone that say it themselves.
 const KEPT: u32 = 7 * 24 * 60 * 60;
 /// A Job that fails for a reason that may pass is tried so often, with pauses of 10 s, 20 s and so on.
@@ -182,7 +187,8 @@ fn pod(work: &Work<'_>) -> Value {
 }
 
 fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
-    let ArchivePlace { target: _, region, endpoint, credentials: _, ca, proxy, encryption } = work.place;
+    let ArchivePlace { target: _, region, endpoint, credentials: _, ca, proxy, encryption, encryption_keys } =
+        work.place;
     let mut args = work.args.clone();
     args.extend(region.iter().map(|region| format!("--region={region}")));
     args.extend(endpoint.iter().map(|endpoint| format!("--endpoint={endpoint}")));
@@ -194,6 +200,10 @@ fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
     args.extend(encryption.iter().map(|encryption| format!("--encryption={}", encryption.type_.as_str())));
     let key = encryption.as_ref().and_then(|encryption| encryption.kms_key.as_ref());
     args.extend(key.map(|key| format!("--kms-key={key}")));
+    if let Some(KeysSpec { secret, write_with }) = encryption_keys {
+        args.extend([format!("--encryption-keys={ARCHIVE_KEYS_DIR}"), format!("--encryption-keys-secret={secret}")]);
+        args.extend(write_with.iter().map(|name| format!("--write-with={name}")));
+    }
     // A kubelet takes $(NAME) for the value of a variable, and the super user's password is one: it would stand in a path.
     let args: Vec<String> = args.into_iter().map(|arg| arg.replace('$', "$$")).collect();
     let mut container = json!({

@@ -18,23 +18,28 @@ pub(super) struct At {
     pub secret: (&'static str, &'static str),
     /// For the certificates of CAs.
     pub ca: (&'static str, &'static str),
+    /// For the keys with which we encrypt.
+    pub keys: (&'static str, &'static str),
 }
 
 impl At {
     /// What a pod mounts.
     pub fn mounts(&self, mounts: &ArchiveMounts) -> Vec<Mount> {
-        let ArchiveMounts { secret, ca } = mounts;
-        let secret = secret.as_ref().map(|secret| {
-            let volume = json!({"name": self.secret.0, "secret": {"secretName": secret, "defaultMode": 0o440, "optional": true}});
-            Mount { volume, mount: json!({"name": self.secret.0, "mountPath": self.secret.1, "readOnly": true}) }
-        });
+        let ArchiveMounts { secret, ca, keys } = mounts;
+        let whole = |(name, folder): (&str, &str), secret: &String| {
+            let volume =
+                json!({"name": name, "secret": {"secretName": secret, "defaultMode": 0o440, "optional": true}});
+            Mount { volume, mount: json!({"name": name, "mountPath": folder, "readOnly": true}) }
+        };
+        let secret = secret.as_ref().map(|secret| whole(self.secret, secret));
+        let keys = keys.as_ref().map(|keys| whole(self.keys, keys));
         let ca = ca.as_ref().map(|ca| {
             let mut volume = json!({"name": self.ca.0});
             let (kind, source) = source(ca);
             volume[kind] = source;
             Mount { volume, mount: json!({"name": self.ca.0, "mountPath": self.ca.1, "readOnly": true}) }
         });
-        secret.into_iter().chain(ca).collect()
+        secret.into_iter().chain(ca).chain(keys).collect()
     }
 }
 

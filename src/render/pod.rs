@@ -8,13 +8,13 @@ use crate::model::Desired;
 use crate::model::archive::ArchiveMounts;
 use crate::model::desired::Storage;
 use crate::model::layout::{
-    AGENT_PORT, ARCHIVE_CA_DIR, ARCHIVE_DIR, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH, PARENT_CA_DIR,
-    PARENT_DIR, READY_PATH, SEED_DIR, SUPER_DIR,
+    AGENT_PORT, ARCHIVE_CA_DIR, ARCHIVE_DIR, ARCHIVE_KEYS_DIR, CONFIG_FILE, DATA_DIR, HAND_OVER_PATH, HEALTH_PATH,
+    PARENT_CA_DIR, PARENT_DIR, PARENT_KEYS_DIR, READY_PATH, SEED_DIR, SUPER_DIR,
 };
 use crate::model::membership::{CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use crate::model::names::{
-    ARCHIVE_CA_VOLUME, ARCHIVE_VOLUME, DATA_VOLUME, PARENT_CA_VOLUME, PARENT_VOLUME, RESTARTED_ANNOTATION,
-    SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION,
+    ARCHIVE_CA_VOLUME, ARCHIVE_KEYS_VOLUME, ARCHIVE_VOLUME, DATA_VOLUME, PARENT_CA_VOLUME, PARENT_KEYS_VOLUME,
+    PARENT_VOLUME, RESTARTED_ANNOTATION, SCRIPTS_ANNOTATION, SCRIPTS_VOLUME, VERSION_ANNOTATION,
 };
 use crate::model::observed::OperatorFacts;
 use crate::settings;
@@ -23,9 +23,17 @@ use crate::settings;
 const SCRIPTS_FILE: &str = "/conf/zoo.cfg";
 
 /// What the agent mounts to reach the archive.
-const ARCHIVE: At = At { secret: (ARCHIVE_VOLUME, ARCHIVE_DIR), ca: (ARCHIVE_CA_VOLUME, ARCHIVE_CA_DIR) };
+const ARCHIVE: At = At {
+    secret: (ARCHIVE_VOLUME, ARCHIVE_DIR),
+    ca: (ARCHIVE_CA_VOLUME, ARCHIVE_CA_DIR),
+    keys: (ARCHIVE_KEYS_VOLUME, ARCHIVE_KEYS_DIR),
+};
 /// What prepares the volume mounts to reach the archive that the ensemble is made from.
-const PARENT: At = At { secret: (PARENT_VOLUME, PARENT_DIR), ca: (PARENT_CA_VOLUME, PARENT_CA_DIR) };
+const PARENT: At = At {
+    secret: (PARENT_VOLUME, PARENT_DIR),
+    ca: (PARENT_CA_VOLUME, PARENT_CA_DIR),
+    keys: (PARENT_KEYS_VOLUME, PARENT_KEYS_DIR),
+};
 
 /// Uid of the `zookeeper` user in the official image; also the group that owns the volume.
 const ZOOKEEPER_USER: u32 = 1000;

@@ -81,7 +81,7 @@ impl Agent {
         write(root.join("conf/zoo.cfg.dynamic.100000000"), "server.2=b:2888:3888:participant;2181\n");
         write(root.join("archive.json"), &json!({"disk": chain().disk}).to_string());
         let folder = tempfile::tempdir().unwrap();
-        let [seed, credentials, ca] = ["seed", "keys", "ca"].map(|name| folder.path().join(name));
+        let [seed, credentials, ca, keys] = ["seed", "keys", "ca", "sealing"].map(|name| folder.path().join(name));
         let mut config = json!({
             "target": format!("s3://{BUCKET}/zookeeper/a"), "credentials": true, "members": [2], "intervalSeconds": 1,
         });
@@ -97,7 +97,7 @@ impl Agent {
 
         let ports = Ports { admin: format!("http://{address}"), client: address.to_string(), quorum: 2888 };
         let member = Arc::new(Member::new(chain().member, ports, Volume::at(&root), None));
-        let mounted = Mounted { credentials, ca, secret: None };
+        let mounted = Mounted { credentials, ca, keys, secret: None };
         let folders = Folders { data: root, seed, mounted };
         let shipping = tokio::spawn(ship(Arc::clone(&member), folders));
         Self { member, applied, tasks: [serving, shipping], folder }
@@ -186,7 +186,7 @@ async fn a_base_goes_on_where_it_was_when_a_segment_has_failed_and_no_part_is_se
         let name = format!("/snap/0000000100000005.{}{name}", chain());
         assert_eq!(puts(&proxy, &name), 1, "{name}: {:?}", proxy.asked());
     }
-    assert_eq!(About::read(&store, IDENTITY).await.unwrap(), Some(About::new("ns", "zk")));
+    assert_eq!(About::read(&store, IDENTITY).await.unwrap(), Some(About::new("ns", "zk", None)));
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ fn parent(place: &Place, point: &str) -> ParentPoint {
 
 /// A pod that mounts nothing.
 fn nowhere() -> Mounted {
-    Mounted { credentials: "/nowhere".into(), ca: "/nowhere".into(), secret: None }
+    Mounted { credentials: "/nowhere".into(), ca: "/nowhere".into(), keys: "/nowhere".into(), secret: None }
 }
 
 async fn built(place: &Place, point: &str) -> Result<TempDir, String> {

@@ -209,7 +209,7 @@ async fn where_an_archive_has_several_ensembles_all_are_named() {
     let both = text(&run(&["list", &target, "--identity", "zk"]).stderr);
     assert!(both.contains("has no archived log of zk: it has"), "{both}");
     for identity in [IDENTITY, &other] {
-        let about = About::new("prod", "zk");
+        let about = About::new("prod", "zk", None);
         about.tell(&place.store(), identity).await.unwrap();
     }
     let both = text(&run(&["list", &target, "--identity", "prod/zk"]).stderr);
@@ -225,7 +225,7 @@ async fn who_names_another_folder_is_told_which_are_there_and_an_ensemble_is_fou
     fs::create_dir(above.path().join("zookeeper")).unwrap();
     let error = text(&run(&["list", &format!("file://{}", above.path().display())]).stderr);
     assert!(error.contains("has no archived log; below it are folders: zk3/, zookeeper/"), "{error}");
-    About::new("prod", "zk").tell(&place.store(), IDENTITY).await.unwrap();
+    About::new("prod", "zk", None).tell(&place.store(), IDENTITY).await.unwrap();
     for asked in ["zk", "prod/zk", &IDENTITY[..6], IDENTITY] {
         let listed = run(&["list", &target, "--identity", asked]);
         assert!(text(&listed.stdout).contains("3 segments"), "{asked}: {}", text(&listed.stderr));
@@ -253,9 +253,9 @@ async fn whose_an_archive_is_stands_in_it_and_nothing_that_no_ensemble_can_be_ca
     let (place, target) = archived().await;
     let list = || text(&run(&["list", &target]).stdout);
     assert!(list().contains(&format!("ensemble {IDENTITY}\n")), "{}", list());
-    About::new("", "b\u{1b}[31m").tell(&place.store(), IDENTITY).await.unwrap();
-    About::new("prod", "zk").tell(&place.store(), IDENTITY).await.unwrap();
-    About::new("prod", "later").tell(&place.store(), IDENTITY).await.unwrap();
+    About::new("", "b\u{1b}[31m", None).tell(&place.store(), IDENTITY).await.unwrap();
+    About::new("prod", "zk", None).tell(&place.store(), IDENTITY).await.unwrap();
+    About::new("prod", "later", None).tell(&place.store(), IDENTITY).await.unwrap();
     assert!(list().contains(&format!("ensemble {IDENTITY} (prod/zk)\n")), "{}", list());
     let stat = text(&run(&["stat", &target]).stdout);
     assert!(stat.contains(&format!("ensemble {IDENTITY} (prod/zk): ")), "{stat}");

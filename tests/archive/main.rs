@@ -25,6 +25,7 @@ mod real;
 mod retention;
 mod retention_world;
 mod s3;
+mod sealed;
 mod shipping;
 mod source;
 mod tunnel;

@@ -82,6 +82,8 @@ fn whether_an_ensemble_archives_is_said_by_those_who_do_it_and_why_not_in_their_
         (ArchiveReason::AccessDenied, "AccessDenied"),
         (ArchiveReason::NoCredentials, "NoCredentials"),
         (ArchiveReason::NoCa, "NoCa"),
+        (ArchiveReason::NoKey, "NoKey"),
+        (ArchiveReason::NotEncrypted, "NotEncrypted"),
         (ArchiveReason::NoSuchBucket, "NoSuchBucket"),
         (ArchiveReason::Conflict, "Conflict"),
         (ArchiveReason::ArchiveDamaged, "ArchiveDamaged"),

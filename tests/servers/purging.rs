@@ -54,8 +54,12 @@ impl Agent {
         };
         let data = ensemble.data(id);
         let member = Arc::new(Member::new(ServerId(id.into()), ports, Volume::at(&data), None));
-        let mounted =
-            menagerie::archive::access::Mounted { credentials: PathBuf::new(), ca: PathBuf::new(), secret: None };
+        let mounted = menagerie::archive::access::Mounted {
+            credentials: PathBuf::new(),
+            ca: PathBuf::new(),
+            keys: PathBuf::new(),
+            secret: None,
+        };
         let folders = Folders { data, seed: seed.to_owned(), mounted };
         let pace = Pace { look: Duration::from_millis(50), hour: Duration::from_secs(1) };
         let tasks = [

@@ -258,7 +258,12 @@ async fn what_another_archive_has_or_one_that_is_not_this_disks_is_not_known_to_
 async fn while_a_server_runs_that_does_not_purge_its_agent_does_though_there_is_no_archive_any_more() {
     let (disk, seed) = (Disk::of(6), tempfile::tempdir().unwrap());
     let member = Arc::new(Member::new(ServerId(1), nobody().await, Volume::at(disk.0.path()), None));
-    let mounted = crate::archive::access::Mounted { credentials: PathBuf::new(), ca: PathBuf::new(), secret: None };
+    let mounted = crate::archive::access::Mounted {
+        credentials: PathBuf::new(),
+        ca: PathBuf::new(),
+        keys: PathBuf::new(),
+        secret: None,
+    };
     let folders = Folders { data: disk.0.path().to_owned(), seed: seed.path().to_owned(), mounted };
     let pace = Pace { look: Duration::from_millis(10), hour: Duration::from_millis(10) };
     let mut memory = Memory { served: true, ..Memory::default() };
@@ -279,7 +284,12 @@ async fn nothing_is_deleted_before_the_server_has_served() {
     });
     fs::write(seed.path().join("archive.json"), config.to_string()).unwrap();
     let member = Arc::new(Member::new(ServerId(2), nobody().await, Volume::at(disk.0.path()), None));
-    let mounted = crate::archive::access::Mounted { credentials: PathBuf::new(), ca: PathBuf::new(), secret: None };
+    let mounted = crate::archive::access::Mounted {
+        credentials: PathBuf::new(),
+        ca: PathBuf::new(),
+        keys: PathBuf::new(),
+        secret: None,
+    };
     let folders = Folders { data: disk.0.path().to_owned(), seed: seed.path().to_owned(), mounted };
     let pace = Pace { look: Duration::from_millis(10), hour: Duration::from_millis(10) };
     let purging = tokio::spawn(watch(member, folders, pace));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::ca::Ca;
 use super::network::Network;
+use crate::api::KeysSpec;
+use crate::archive::seal::{Keys, KeysError};
 use crate::model::archive::{ArchivePlace, CA_FILE};
 
 /// The folders in which a pod has it.
@@ -14,7 +16,9 @@ pub struct Mounted {
     pub credentials: PathBuf,
     /// The certificates of CAs.
     pub ca: PathBuf,
-    /// What that Secret is called, where somebody knows.
+    /// The Secret with the keys with which we encrypt.
+    pub keys: PathBuf,
+    /// What the one with credentials is called, where somebody knows.
     pub secret: Option<String>,
 }
 
@@ -27,6 +31,9 @@ pub enum MountedError {
     /// The certificates of CAs.
     #[error("{0}")]
     Ca(String),
+    /// The keys with which we encrypt.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 impl Mounted {
@@ -38,6 +45,13 @@ impl Mounted {
             let secret = self.secret.as_ref().map_or_else(|| "the Secret".to_owned(), |name| format!("Secret {name}"));
             MountedError::Credentials(format!("{secret} of credentialsSecret is missing or has no key {key}"))
         })
+    }
+
+    /// The keys with which what is stored at a place is encrypted; `None` where nobody but the store encrypts it.
+    pub fn keys(&self, place: &ArchivePlace) -> Result<Option<Keys>, MountedError> {
+        let Some(KeysSpec { secret, write_with }) = &place.encryption_keys else { return Ok(None) };
+        let whose = format!("Secret {secret} of encryptionKeys");
+        Ok(Some(Keys::of_folder(&self.keys, whose, write_with.as_deref())?))
     }
 
     /// How a place is reached.

@@ -79,7 +79,8 @@ impl S3Access {
 
     /// With what a pod mounts.
     pub(super) fn of(place: &ArchivePlace, mounted: &Mounted) -> Result<Self, MountedError> {
-        let ArchivePlace { target: _, region, endpoint, credentials, ca: _, proxy: _, encryption } = place;
+        let ArchivePlace { target: _, region, endpoint, credentials, ca: _, proxy: _, encryption, encryption_keys: _ } =
+            place;
         let read = |key| mounted.key(key);
         let keys = if *credentials { Some((read(ACCESS_KEY_ID)?, read(SECRET_ACCESS_KEY)?)) } else { None };
         let network = mounted.network(place)?;

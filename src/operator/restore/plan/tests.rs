@@ -36,7 +36,10 @@ fn seen(spec: serde_json::Value) -> Seen {
             valid: true,
             identity: Some("one".to_owned()),
             quorum: true,
-            archive: Some((StoreSpec::S3(&s3).place(), ArchiveMounts { secret: Some("keys".to_owned()), ca: None })),
+            archive: Some((
+                StoreSpec::S3(&s3).place(),
+                ArchiveMounts { secret: Some("keys".to_owned()), ..ArchiveMounts::default() },
+            )),
             template: Value::Null,
             account: "zk".to_owned(),
             pull_secrets: vec!["pull".to_owned()],

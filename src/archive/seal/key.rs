@@ -1,0 +1,150 @@
+//! A key: 32 random bytes, from which another key is derived for each object.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Its length.
+const BYTES: usize = 32;
+/// Each object has a salt of its own: two objects never have the same key, and their chunks may be numbered from 0.
+pub(super) const SALT: usize = 32;
+/// Bytes that only the key, the salt and the name give. AES-GCM alone would let an object be made that two keys open.
+pub(super) const COMMITMENT: usize = 32;
+
+/// What keys derived for different purposes differ by.
+const FOR_ID: &[u8] = b"menagerie archive: key id";
+const FOR_OBJECT: &[u8] = b"menagerie archive: object key";
+const FOR_COMMITMENT: &[u8] = b"menagerie archive: commitment";
+
+/// A key that seals and opens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; BYTES]);
+
+/// What tells one key from another, and nothing of the key itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId(pub(super) [u8; KeyId::BYTES]);
+
+/// Why a text is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It has another form.
+    #[error("is no key: write 64 hexadecimal digits or the Base64 of 32 bytes, as `openssl rand -hex 32` gives them")]
+    Form,
+    /// Somebody has written it by hand.
+    #[error("is no random key: one byte makes up half of it or more; `openssl rand -hex 32` gives one")]
+    NotRandom,
+}
+
+/// The keys of one object.
+pub(super) struct ObjectKey {
+    pub chunks: LessSafeKey,
+    pub commitment: [u8; COMMITMENT],
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl Key {
+    /// Reads a key as people write it.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        let bytes = if text.len() == 2 * BYTES { of_hex(text) } else { STANDARD.decode(text).ok() };
+        let bytes: [u8; BYTES] = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(KeyError::Form)?;
+        // Of random bytes, half of them are the same once in 2^100 keys: these are zeros, or a word that was repeated.
+        let most = bytes.iter().map(|one| bytes.iter().filter(|other| *other == one).count()).max();
+        if most >= Some(BYTES / 2) { Err(KeyError::NotRandom) } else { Ok(Self(bytes)) }
+    }
+
+    /// What the key is called in objects and errors.
+    pub fn id(&self) -> KeyId {
+        KeyId(derived(&Salt::new(HKDF_SHA256, FOR_ID).extract(&self.0), &[FOR_ID]))
+    }
+
+    /// The keys of the object that has this salt and this name.
+    pub(super) fn of_object(&self, salt: &[u8; SALT], name: &str) -> ObjectKey {
+        let prk = Salt::new(HKDF_SHA256, salt).extract(&self.0);
+        let chunks: [u8; BYTES] = derived(&prk, &[FOR_OBJECT, name.as_bytes()]);
+        let commitment = derived(&prk, &[FOR_COMMITMENT, name.as_bytes()]);
+        let key = UnboundKey::new(&AES_256_GCM, &chunks).expect("AES-256 has keys of 32 bytes");
+        ObjectKey { chunks: LessSafeKey::new(key), commitment }
+    }
+}
+
+fn derived<const N: usize>(prk: &Prk, info: &[&[u8]]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let filled = prk.expand(info, Length(N)).and_then(|okm| okm.fill(&mut bytes));
+    filled.expect("HKDF-SHA256 gives up to 8,160 bytes");
+    bytes
+}
+
+fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    text.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+impl KeyId {
+    /// Its length.
+    pub const BYTES: usize = 8;
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// Never the key.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn a_key_is_read_in_hexadecimal_or_base64_and_shown_in_neither() {
+        let key = Key::parse(&format!(" {HEX}\n")).unwrap();
+        assert_eq!(Key::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap(), key);
+        assert_eq!(Key::parse(&HEX.to_uppercase()).unwrap(), key);
+        let shown = format!("{key:?} {} {:?}", key.id(), key.id());
+        assert!(!shown.contains("0001020304") && !shown.contains("[0, 1"), "{shown}");
+    }
+
+    /// It stands in every object: were it another one with the next version, nobody could tell which key is asked for.
+    #[test]
+    fn the_id_of_a_key_is_always_the_same() {
+        assert_eq!(Key::parse(HEX).unwrap().id().to_string(), "ed0dfc8b6923d4b5");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_how_to_make_one() {
+        for form in
+            ["", "secret", "correct horse battery staple 32b", &HEX[1..], &format!("{HEX}00"), &HEX.replace('f', "g")]
+        {
+            assert_eq!(Key::parse(form), Err(KeyError::Form), "{form}");
+        }
+        for by_hand in ["00".repeat(32), "abababab".repeat(8), "61".repeat(31) + "62"] {
+            assert_eq!(Key::parse(&by_hand), Err(KeyError::NotRandom), "{by_hand}");
+        }
+        assert!(KeyError::Form.to_string().contains("openssl rand -hex 32"));
+    }
+}
