@@ -41,6 +41,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/archive/doubt.rs", ARCHIVES),
     ("src/archive/purge.rs", ARCHIVES),
     ("src/archive/retention.rs", ARCHIVES),
+    ("src/archive/seal/key.rs", ARCHIVES),
+    ("src/archive/seal/object.rs", ARCHIVES),
     ("src/archive/segment.rs", ARCHIVES),
     ("src/archive/target.rs", ARCHIVES),
     ("src/archive/tree_hash.rs", ARCHIVES),

@@ -294,15 +294,25 @@ fn an_ephemeral_ensemble_has_no_claims() {
 
 #[test]
 fn the_keys_of_an_archive_are_in_the_agent_alone_and_no_start_waits_for_them() {
-    let archive = json!({"s3": {"bucket": "backups", "credentialsSecret": "keys"}});
-    let pod = server(json!({"replicas": 3, "version": "3.9.5", "archive": archive}));
-    let secret = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["secret"]["secretName"] == "keys");
-    let secret = secret.unwrap();
-    assert_eq!(secret["secret"]["optional"], true);
-    let containers = ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap()).into_iter().flatten();
-    let mounted =
-        containers.filter(|container| container["volumeMounts"].to_string().contains(secret["name"].as_str().unwrap()));
-    assert_eq!(mounted.map(|container| container["name"].as_str().unwrap()).collect::<Vec<_>>(), ["agent"]);
+    let archive =
+        json!({"s3": {"bucket": "b-1", "credentialsSecret": "keys", "encryptionKeys": {"secret": "sealing"}}});
+    let from = json!({"bucket": "old", "credentialsSecret": "old-keys", "encryptionKeys": {"secret": "old-sealing"}});
+    let pod = server(json!({
+        "replicas": 3, "version": "3.9.5", "archive": archive,
+        "from": {"s3": from, "identity": "a-1", "at": "0x5"},
+    }));
+    for (name, only) in [("keys", "agent"), ("sealing", "agent"), ("old-keys", "prepare"), ("old-sealing", "prepare")] {
+        let secret = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["secret"]["secretName"] == name);
+        let secret = secret.unwrap();
+        assert_eq!(secret["secret"]["optional"], true);
+        let containers =
+            ["initContainers", "containers"].map(|list| pod[list].as_array().unwrap()).into_iter().flatten();
+        let mounted = containers.filter(|container| {
+            let mounts = container["volumeMounts"].as_array().unwrap();
+            mounts.iter().any(|mount| mount["name"] == secret["name"])
+        });
+        assert_eq!(mounted.map(|container| container["name"].as_str().unwrap()).collect::<Vec<_>>(), [only]);
+    }
 }
 
 #[test]

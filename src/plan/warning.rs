@@ -2,6 +2,7 @@
 
 use super::view::View;
 use super::{ConditionStatus, Reason, UntimedCondition, archive, retention, service, version, volume};
+use crate::model::archive::ArchivePlace;
 use crate::model::bounded::words;
 use crate::model::desired::Storage;
 use crate::model::heap::BESIDE_HEAP_MIB;
@@ -148,13 +149,15 @@ fn even_voters(voters: u32) -> Option<Reason> {
     Some(Reason::new("EvenVoters", message))
 }
 
-/// Requests are signed, but nothing in them is hidden.
+/// Requests are signed, but nothing in them is hidden, unless we encrypt it.
 fn readable_archive(desired: &Desired) -> Option<Reason> {
     let archive = desired.archive.as_ref().map(|archive| ("archive", &archive.config.place));
     let parent = desired.parent.as_ref().map(|parent| ("from", &parent.point.place));
     let mut endpoints =
         archive.into_iter().chain(parent).filter_map(|(field, place)| Some((field, place, place.endpoint.as_ref()?)));
-    endpoints.find(|(_, _, endpoint)| endpoint.starts_with("http://")).map(|(field, place, endpoint)| {
+    let readable =
+        |place: &ArchivePlace, endpoint: &str| endpoint.starts_with("http://") && place.encryption_keys.is_none();
+    endpoints.find(|(_, place, endpoint)| readable(place, endpoint)).map(|(field, place, endpoint)| {
         let store = store::field(place);
         Reason::new(
             "UnwiseSetting",

@@ -34,7 +34,9 @@ const MAGIC: &[u8] = b"MNGRSEA\x01";
 
 fn keys(names: &[(&str, &str)], seals: &str) -> Keys {
     let folder = tempfile::tempdir().unwrap();
-    names.iter().for_each(|(name, key)| fs::write(folder.path().join(name), key).unwrap());
+    for (name, key) in names {
+        fs::write(folder.path().join(name), key).unwrap();
+    }
     Keys::of_folder(folder.path(), "Secret zk-keys of encryptionKeys".to_owned(), Some(seals)).unwrap()
 }
 
@@ -145,6 +147,32 @@ async fn without_its_key_nothing_is_read_and_nothing_plain_is_believed_where_the
     let error = sealed.get(&first, None).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::NotSealed);
     assert!(error.to_string().contains("it is not encrypted, and what is stored here has to be"), "{error}");
+}
+
+/// A key that is gone is no shorter history: what it encrypted is there, and nobody knows what it is.
+#[tokio::test]
+async fn what_cannot_be_opened_is_never_taken_for_what_is_not_there() {
+    let (place, history) = (Place::new(), History::of(12, 100));
+    fs::remove_file(place.data().join("snapshot.0")).unwrap();
+    history.log(&place.data(), 1..=12);
+    history.snapshot(&place.data(), 5);
+    let (first, both) = (store(&place, Some(old())), store(&place, Some(keys(&[("new", NEW), ("old", OLD)], "new"))));
+    ship(&place, &first, 6).await;
+    finish(upload(&place, first.clone())).await.unwrap();
+    ship(&place, &both, 12).await;
+    let before = objects(&place.archive());
+    for point in [Point::Zxid(at(1, 9)), Point::Time(i64::MAX)] {
+        let collection = Collection::of(&first, IDENTITY).await.unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let error = tree_at(&collection, point, work.path(), &|_| ()).await.err().map(|error| format!("{error:#}"));
+        let error = error.expect("a point behind what nobody can open");
+        assert!(error.contains("it is encrypted with the key"), "{error}");
+    }
+    let (_folder, file) = file(&[OLD]);
+    let pruned = run(Some(&file), &["prune", &first.target().to_string(), "--keep", "1h", "--delete"]);
+    assert!(text(&pruned).contains("it is encrypted with the key"), "{}", text(&pruned));
+    assert_ne!(pruned.status.code(), Some(0));
+    assert_eq!(objects(&place.archive()), before);
 }
 
 #[tokio::test]

@@ -246,21 +246,23 @@ fn nothing_is_said_where_there_is_no_archive_and_what_was_shipped_last_changes_n
 
 #[test]
 fn an_archive_that_crosses_the_network_readable_is_warned_about() {
-    let warning = |endpoint: &str| {
+    let warning = |endpoint: &str, keys: Option<&str>| {
         let mut world = zk(3);
         let s3 = menagerie::api::S3Spec {
             bucket: "backups".to_owned(),
             endpoint: Some(endpoint.to_owned()),
+            encryption_keys: keys.map(|keys| menagerie::api::KeysSpec { secret: keys.to_owned(), write_with: None }),
             ..Default::default()
         };
         world.spec.archive = Some(menagerie::api::ArchiveSpec { s3: Some(s3), ..Default::default() });
         world.settle();
         plan(&world.seen()).conditions.into_iter().find(|condition| condition.name == "Warning")
     };
-    let said = warning("http://minio:9000").unwrap();
+    let said = warning("http://minio:9000", None).unwrap();
     assert_eq!(said.reason, "UnwiseSetting");
     assert!(said.message.contains("archive.s3.endpoint is http://minio:9000") && said.message.contains("use https://"));
-    assert_eq!(warning("https://minio:9000"), None);
+    assert_eq!(warning("https://minio:9000", None), None);
+    assert_eq!(warning("http://minio:9000", Some("zk-keys")), None, "nobody on the way can read it");
 }
 
 /// It said only that "the Secret" lacks a key.

@@ -21,7 +21,10 @@ const FOR_COMMITMENT: &[u8] = b"menagerie archive: commitment";
 
 /// A key that seals and opens.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; BYTES]);
+pub struct Key {
+    bytes: [u8; BYTES],
+    id: KeyId,
+}
 
 /// What tells one key from another, and nothing of the key itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +36,14 @@ pub enum KeyError {
     /// It has another form.
     #[error("is no key: write 64 hexadecimal digits or the Base64 of 32 bytes, as `openssl rand -hex 32` gives them")]
     Form,
+    /// It has another length.
+    #[error("is no key: it decodes to {0} bytes, and 32 are needed, as `openssl rand -hex 32` gives them")]
+    Length(usize),
+    /// It was encoded once more: what a Secret shows as YAML is Base64 already.
+    #[error(
+        "is no key, but the Base64 of one: it was encoded twice. `data` of a Secret is Base64 already, `stringData` and --from-file are not"
+    )]
+    Twice,
     /// Somebody has written it by hand.
     #[error("is no random key: one byte makes up half of it or more; `openssl rand -hex 32` gives one")]
     NotRandom,
@@ -56,33 +67,47 @@ impl Key {
     /// Reads a key as people write it.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
-        let bytes = if text.len() == 2 * BYTES { of_hex(text) } else { STANDARD.decode(text).ok() };
-        let bytes: [u8; BYTES] = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(KeyError::Form)?;
-        // Of random bytes, half of them are the same once in 2^100 keys: these are zeros, or a word that was repeated.
-        let most = bytes.iter().map(|one| bytes.iter().filter(|other| *other == one).count()).max();
-        if most >= Some(BYTES / 2) { Err(KeyError::NotRandom) } else { Ok(Self(bytes)) }
+        let bytes = decoded(text).ok_or(KeyError::Form)?;
+        let length = bytes.len();
+        let bytes: [u8; BYTES] = bytes.try_into().map_err(|bytes: Vec<u8>| {
+            let again = String::from_utf8(bytes).ok().and_then(|text| decoded(text.trim()));
+            if again.is_some_and(|again| again.len() == BYTES) { KeyError::Twice } else { KeyError::Length(length) }
+        })?;
+        let mut counts = [0; 256];
+        for byte in bytes {
+            counts[usize::from(byte)] += 1;
+        }
+        if counts.iter().any(|count| *count >= BYTES / 2) {
+            return Err(KeyError::NotRandom);
+        }
+        let id = derived(&Salt::new(HKDF_SHA256, FOR_ID).extract(&bytes), &[FOR_ID]);
+        id.map(|id| Self { bytes, id: KeyId(id) }).ok_or(KeyError::Form)
     }
 
     /// What the key is called in objects and errors.
     pub fn id(&self) -> KeyId {
-        KeyId(derived(&Salt::new(HKDF_SHA256, FOR_ID).extract(&self.0), &[FOR_ID]))
+        self.id
     }
 
-    /// The keys of the object that has this salt and this name.
-    pub(super) fn of_object(&self, salt: &[u8; SALT], name: &str) -> ObjectKey {
-        let prk = Salt::new(HKDF_SHA256, salt).extract(&self.0);
-        let chunks: [u8; BYTES] = derived(&prk, &[FOR_OBJECT, name.as_bytes()]);
-        let commitment = derived(&prk, &[FOR_COMMITMENT, name.as_bytes()]);
-        let key = UnboundKey::new(&AES_256_GCM, &chunks).expect("AES-256 has keys of 32 bytes");
-        ObjectKey { chunks: LessSafeKey::new(key), commitment }
+    /// The keys of the object whose head begins so, and that has this salt and this name.
+    pub(super) fn of_object(&self, begins: &[u8], salt: &[u8; SALT], name: &str) -> Option<ObjectKey> {
+        let prk = Salt::new(HKDF_SHA256, salt).extract(&self.bytes);
+        let chunks: [u8; BYTES] = derived(&prk, &[FOR_OBJECT, begins, self.id.0.as_slice(), name.as_bytes()])?;
+        let commitment = derived(&prk, &[FOR_COMMITMENT, begins, self.id.0.as_slice(), name.as_bytes()])?;
+        let key = UnboundKey::new(&AES_256_GCM, &chunks).ok()?;
+        Some(ObjectKey { chunks: LessSafeKey::new(key), commitment })
     }
 }
 
-fn derived<const N: usize>(prk: &Prk, info: &[&[u8]]) -> [u8; N] {
+/// HKDF-SHA256 gives up to 8,160 bytes: `None` for more.
+fn derived<const N: usize>(prk: &Prk, info: &[&[u8]]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    let filled = prk.expand(info, Length(N)).and_then(|okm| okm.fill(&mut bytes));
-    filled.expect("HKDF-SHA256 gives up to 8,160 bytes");
-    bytes
+    prk.expand(info, Length(N)).and_then(|okm| okm.fill(&mut bytes)).ok()?;
+    Some(bytes)
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    of_hex(text).or_else(|| STANDARD.decode(text).ok()).filter(|bytes| !bytes.is_empty())
 }
 
 fn of_hex(text: &str) -> Option<Vec<u8>> {
@@ -137,10 +162,13 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_with_how_to_make_one() {
-        for form in
-            ["", "secret", "correct horse battery staple 32b", &HEX[1..], &format!("{HEX}00"), &HEX.replace('f', "g")]
-        {
-            assert_eq!(Key::parse(form), Err(KeyError::Form), "{form}");
+        for form in ["", "secret!", "correct horse battery staple 32b", &HEX[1..], &HEX.replace('f', "g")] {
+            assert!(matches!(Key::parse(form), Err(KeyError::Form | KeyError::Length(_))), "{form}");
+        }
+        assert_eq!(Key::parse(&format!("{HEX}00")), Err(KeyError::Length(33)));
+        assert_eq!(Key::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"), Err(KeyError::Length(24)), "rand -base64 24");
+        for once in [HEX.to_owned(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n".to_owned()] {
+            assert_eq!(Key::parse(&STANDARD.encode(once)), Err(KeyError::Twice));
         }
         for by_hand in ["00".repeat(32), "abababab".repeat(8), "61".repeat(31) + "62"] {
             assert_eq!(Key::parse(&by_hand), Err(KeyError::NotRandom), "{by_hand}");

@@ -21,7 +21,7 @@ const LONGEST: u64 = 64 << 10;
 pub struct Keys {
     /// Where they are from, in words.
     whose: String,
-    keys: Vec<(String, Key)>,
+    named: Vec<(String, Key)>,
     /// Which of them seals.
     seals: Option<usize>,
 }
@@ -83,17 +83,15 @@ impl Keys {
         if keys.is_empty() {
             return Err(KeysError::None(whose));
         }
-        let seals = match seals {
-            Some(name) => match keys.iter().position(|(there, _)| there == name) {
-                Some(found) => Some(found),
-                None => {
-                    let there: Vec<&str> = keys.iter().map(|(name, _)| name.as_str()).collect();
-                    return Err(KeysError::NotThere { name: name.to_owned(), whose, there: there.join(", ") });
-                }
-            },
-            None => (keys.len() == 1).then_some(0),
+        let Some(name) = seals else {
+            let seals = (keys.len() == 1).then_some(0);
+            return Ok(Self { whose, named: keys, seals });
         };
-        Ok(Self { whose, keys, seals })
+        let Some(found) = keys.iter().position(|(there, _)| there == name) else {
+            let there: Vec<&str> = keys.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(KeysError::NotThere { name: name.to_owned(), whose, there: there.join(", ") });
+        };
+        Ok(Self { whose, named: keys, seals: Some(found) })
     }
 
     /// The keys of a person's file, one a line; the first one seals.
@@ -106,7 +104,7 @@ impl Keys {
             .collect::<Result<_, _>>()?;
         match keys.len() {
             0 => Err(KeysError::None(whose)),
-            1..=MOST => Ok(Self { whose, keys, seals: Some(0) }),
+            1..=MOST => Ok(Self { whose, named: keys, seals: Some(0) }),
             _ => Err(KeysError::Many(whose)),
         }
     }
@@ -114,12 +112,12 @@ impl Keys {
     /// A single one.
     #[cfg(test)]
     pub(super) fn one(name: &str, key: Key) -> Self {
-        Self { whose: "a test".to_owned(), keys: vec![(name.to_owned(), key)], seals: Some(0) }
+        Self { whose: "a test".to_owned(), named: vec![(name.to_owned(), key)], seals: Some(0) }
     }
 
     /// The one that seals.
     pub(super) fn seals(&self) -> Option<&Key> {
-        self.seals.and_then(|number| self.keys.get(number)).map(|(_, key)| key)
+        self.seals.and_then(|number| self.named.get(number)).map(|(_, key)| key)
     }
 
     /// What the one is called that seals.
@@ -128,7 +126,7 @@ impl Keys {
     }
 
     pub(super) fn opens(&self, id: KeyId) -> Option<&Key> {
-        self.keys.iter().map(|(_, key)| key).find(|key| key.id() == id)
+        self.named.iter().map(|(_, key)| key).find(|key| key.id() == id)
     }
 
     /// Seals an object; the error says why not.
@@ -157,16 +155,17 @@ fn keyed(name: String, text: &str, whose: &str) -> Result<(String, Key), KeysErr
 
 fn read(file: &Path) -> io::Result<String> {
     use io::Read as _;
-    let mut text = String::new();
-    fs::File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(LONGEST).read_to_end(&mut bytes)?;
+    // What is no text is no key, and is said to be none.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Where they are from and what they are called; never a key.
 impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |(name, key): &(String, Key)| format!("{name} ({})", key.id());
-        let keys: Vec<String> = self.keys.iter().map(named).collect();
+        let keys: Vec<String> = self.named.iter().map(named).collect();
         write!(f, "{} has {}", self.whose, keys.join(", "))
     }
 }
@@ -227,7 +226,7 @@ mod tests {
         let file = folder.path().join("keys");
         fs::write(&file, format!("# of 2026\n\n{B}\n{A}\n")).unwrap();
         let keys = Keys::of_file(&file).unwrap();
-        assert_eq!((keys.id(), keys.keys.len()), (Some(Key::parse(B).unwrap().id()), 2));
+        assert_eq!((keys.id(), keys.named.len()), (Some(Key::parse(B).unwrap().id()), 2));
         fs::write(&file, format!("{A}\nno\n")).unwrap();
         assert!(Keys::of_file(&file).unwrap_err().to_string().starts_with("line 2 of "));
         fs::write(&file, "\n").unwrap();

@@ -88,7 +88,7 @@ fn nonce(chunk: usize, last: bool) -> Option<Nonce> {
 /// Seals an object with the key that seals and a salt that no other object has.
 pub(super) fn seal(keys: &Keys, salt: &[u8; SALT], name: &str, plain: &[u8]) -> Option<Vec<u8>> {
     let key = keys.seals()?;
-    let ObjectKey { chunks, commitment } = key.of_object(salt, name);
+    let ObjectKey { chunks, commitment } = key.of_object(&MAGIC, salt, name)?;
     let count = plain.len().div_ceil(CHUNK).max(1);
     let mut sealed = Vec::with_capacity(HEAD + plain.len() + count * TAG);
     sealed.extend_from_slice(&MAGIC);
@@ -124,7 +124,7 @@ impl Sealed<'_> {
         let rest = self.bytes.get(MAGIC.len() + KeyId::BYTES..).unwrap_or_default();
         let (salt, rest) = rest.split_first_chunk().ok_or(OpenError::Damaged)?;
         let (commitment, mut rest) = rest.split_first_chunk::<COMMITMENT>().ok_or(OpenError::Damaged)?;
-        let derived = key.of_object(salt, name);
+        let derived = key.of_object(&MAGIC, salt, name).ok_or(OpenError::Damaged)?;
         if verify_slices_are_equal(&derived.commitment, commitment).is_err() {
             return Err(OpenError::OtherName);
         }
@@ -155,6 +155,8 @@ impl Sealed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     use super::super::key::Key;
@@ -163,8 +165,12 @@ mod tests {
     const SALTED: [u8; SALT] = [7; SALT];
 
     fn keys(first: u8) -> Keys {
-        let bytes: String = (0..32).map(|n: u8| format!("{:02x}", first ^ n)).collect();
-        Keys::one("k", Key::parse(&bytes).unwrap())
+        let bytes: Vec<u8> = (0..32).map(|n| first ^ n).collect();
+        Keys::one("k", Key::parse(&STANDARD.encode(bytes)).unwrap())
+    }
+
+    fn numbered(length: usize) -> Vec<u8> {
+        (0..=250).cycle().take(length).collect()
     }
 
     fn whole(bytes: &[u8]) -> Sealed<'_> {
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_sealed_is_opened_again_and_its_length_is_known_without_it() {
         for length in [0, 1, 500, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 17] {
-            let plain: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            let plain: Vec<u8> = numbered(length);
             let object = sealed(&plain);
             assert_eq!(opened(&object).unwrap(), plain, "{length}");
             let lengths = (sealed_length(length as u64), plain_length(object.len() as u64));
@@ -196,13 +202,13 @@ mod tests {
     fn the_format_is_always_the_same() {
         let object = sealed(b"a transaction");
         let digest = crate::archive::segment::Hash::of(&object);
-        assert_eq!(digest.text(), "60489f74249130687411b8c0bb7ef0cbf2ead8e1345ddd51764bb9d6f74a5e18");
+        assert_eq!(digest.text(), "6b48d50d9e5308ebd77b555e04498af00544c69019eb8f9e16051f9088838e6c");
     }
 
     proptest! {
         #[test]
         fn the_first_bytes_are_opened_without_the_rest(length in 0..4 * CHUNK, first in 0..4 * CHUNK) {
-            let plain: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            let plain: Vec<u8> = numbered(length);
             let object = sealed(&plain);
             let got = &object[..object.len().min(front(first))];
             let mut opened = Sealed { bytes: got, length: object.len() as u64 }.open(&keys(0), "a/log").unwrap();
