@@ -137,8 +137,10 @@ impl Member {
         if let ServerState::Serving(serving) = server {
             return Ok(ServerState::Serving(timed(&self.stuck, serving, Instant::now())));
         }
-        // What was not seen is not counted.
-        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Of a leader that was not heard for once, the same epoch and still no transaction say what it did meanwhile.
+        if !matches!(server, ServerState::Silent { .. }) {
+            *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         if let Some(stranger) = self.stranger().await {
             self.answered.store(false, Ordering::Relaxed);
             return Ok(stranger);

@@ -115,7 +115,8 @@ struct Steady(Option<Instant>);
 impl Steady {
     /// After these answers.
     fn is(&mut self, missing: &Missing, now: Instant) -> bool {
-        if missing.values().any(|why| matches!(why, Why::Stale(_))) {
+        // Two answers that differ may be of two caches, the one old and the other not.
+        if missing.values().any(|why| matches!(why, Why::Stale(_) | Why::Elsewhere(_))) {
             self.0 = Some(now);
         }
         self.0.is_none_or(|last| now.saturating_duration_since(last) >= STEADY)
@@ -196,7 +197,7 @@ async fn unresolved(hosts: Missing, ours: &BTreeSet<String>, told: &Addresses, l
         } else if ours.contains(&host) {
             let absolute = absolute(bare);
             let (found, absolute) = tokio::join!(addresses(bare, limit), addresses(&absolute, limit));
-            judge(before, &found, Some(&absolute)).or_else(|| stale(&found, told.get(&host)?))
+            our_own(before, &found, &absolute, told.get(&host).map_or(&[], Vec::as_slice))
         } else {
             judge(before, &addresses(bare, limit).await, None)
         };
@@ -224,13 +225,20 @@ fn judge(before: Why, found: &Answer, absolute: Option<&Answer>) -> Option<Why> 
     }
 }
 
-/// Whether a name that resolves leads to an address that its Service has not.
-fn stale(found: &Answer, told: &[IpAddr]) -> Option<Why> {
-    match found {
-        // Java takes any of them.
-        Answer::Addresses(found) => found.iter().find(|address| !told.contains(address)).copied().map(Why::Stale),
-        Answer::Failed | Answer::Silence => None,
-    }
+/// What the name of one of this ensemble's Services resolves to, with search domains and without, where the Service has these addresses.
+/// Without any, nothing is known of them.
+fn our_own(before: Why, found: &Answer, absolute: &Answer, told: &[IpAddr]) -> Option<Why> {
+    // First: with two name servers this answer may be from before, and the other one not.
+    stale(absolute, told).or_else(|| judge(before, found, Some(absolute))).or_else(|| stale(found, told))
+}
+
+/// Whether a name leads to an address that its Service has not. Of a family of addresses in which the Service has none, nothing is known:
+/// a name server may translate them.
+fn stale(answer: &Answer, told: &[IpAddr]) -> Option<Why> {
+    let Answer::Addresses(found) = answer else { return None };
+    let known = |address: &IpAddr| told.iter().any(|told| told.is_ipv4() == address.is_ipv4());
+    // Java takes any of them.
+    found.iter().find(|address| known(address) && !told.contains(address)).copied().map(Why::Stale)
 }
 
 async fn addresses(host: &str, limit: Duration) -> Answer {
@@ -341,6 +349,29 @@ mod tests {
         assert_eq!(refusal(&all, ServerId(1), &missing, LOOKUP), None);
         let said = words(&all, ServerId(1), &missing, LOOKUP).unwrap();
         assert!(said.contains("still leads to 10.96.0.3 after 3 s"), "{said}");
+    }
+
+    /// CoreDNS has two pods, each with a cache of its own; and one that translates gives an IPv6 address for each IPv4 one.
+    #[test]
+    fn two_answers_of_which_one_is_old_are_no_right_one_and_a_translated_address_is_no_old_one() {
+        let [now, before]: [IpAddr; 2] = ["10.96.0.7".parse().unwrap(), "10.96.0.3".parse().unwrap()];
+        let translated: IpAddr = "64:ff9b::a60:7".parse().unwrap();
+        let of = |found: &[IpAddr], absolute: &[IpAddr], told: &[IpAddr]| {
+            let [found, absolute] = [found, absolute].map(|addresses| Answer::Addresses(addresses.to_vec()));
+            our_own(Why::Unanswered, &found, &absolute, told)
+        };
+        assert_eq!(of(&[now], &[before], &[now]), Some(Why::Stale(before)));
+        assert_eq!(of(&[before], &[before], &[now]), Some(Why::Stale(before)));
+        let mixed = of(&[before], &[now], &[now]).unwrap();
+        let mut steady = Steady::default();
+        assert!(
+            !steady.is(&Missing::from([("a".to_owned(), mixed)]), Instant::now()),
+            "the next may be right by chance"
+        );
+        assert!(!steady.is(&Missing::new(), Instant::now()));
+        assert_eq!(of(&[translated, now], &[now, translated], &[now]), None);
+        assert_eq!(of(&[now], &[now], &[]), None, "nobody has told");
+        assert_eq!(of(&[], &[], &[now]), Some(Why::Nowhere));
     }
 
     #[test]

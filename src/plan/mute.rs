@@ -11,7 +11,7 @@
 //!   under their name while DNS caches still had the old addresses.
 
 use super::view::{MemberView, View};
-use super::{Reason, Restart, Step, Target, departure, due, rolling, stop, volume};
+use super::{Reason, Restart, Step, Target, departure, due, hindered, rolling, stop, volume};
 use crate::model::ServerId;
 use crate::model::truth::ServerState;
 use crate::settings;
@@ -20,10 +20,15 @@ use crate::settings;
 const FEW: usize = 3;
 
 const CODE: &str = "LeaderServesNobody";
+const COMMITS_NOTHING_CODE: &str = "LeaderCommitsNothing";
 
 /// In seconds. A new leader commits its first transaction within the time of two writes to disk. It loses its followers if they do not
-/// answer within `syncLimit`: after three times that as well, this is no slow disk.
+/// answer within `syncLimit`: after three times that as well, this is no slow disk of theirs.
 const COMMITS_NOTHING: u64 = 30;
+
+/// So many times as long where its own acknowledgement is needed: for its own disk nobody sets a limit. A restart would write the same
+/// snapshot to it once more, and wait for it once more.
+const ITS_OWN_DISK: u64 = 10;
 
 /// Whether a member was started with this setting. An older agent does not say.
 pub fn mute(member: &MemberView<'_>) -> bool {
@@ -71,15 +76,28 @@ pub fn commits_nothing(view: &View<'_>) -> Option<Step> {
         ServerState::Serving(serving) => serving.commits_nothing,
         ServerState::Silent { .. } | ServerState::Waiting { .. } | ServerState::Unknown => None,
     })?;
-    let patience = COMMITS_NOTHING.max(3 * settings::sync_limit(&desired.config));
-    let pod = member.pod.filter(|pod| seconds >= patience && !pod.terminating && !member.pinned)?;
+    // Those who say themselves that they are synced: a leader also counts those who still receive a snapshot.
+    let others = view.committed().is_some_and(|all| stop::stays(view, all, leader));
+    let disk = if others { 1 } else { ITS_OWN_DISK };
+    let patience = disk * COMMITS_NOTHING.max(3 * settings::sync_limit(&desired.config));
+    let pod = member.pod.filter(|_| seconds >= patience && !member.pinned)?;
     // Told without the seconds: it is decided twice, and has to be the same.
     let says = format!("leads and has committed nothing for more than {patience} s, though it has been asked to");
+    if pod.terminating {
+        let words = format!("pod {} {says}; it is being deleted", pod.name);
+        return Some(Step::Wait(Reason::new(COMMITS_NOTHING_CODE, words)));
+    }
+    // What it would read at its start has to be right, as of everybody who is restarted.
+    let changes = view.object_changes()?;
+    if hindered::charter_blocked(view.seen, &changes.held, &changes.confirmed_charter).is_some()
+        && !hindered::may_start(view.seen, &changes.confirmed_charter)
+    {
+        return None;
+    }
     // What was committed before is with the others, if they are a quorum.
-    let spare = volume::kept(view, member) || view.committed().is_some_and(|all| stop::stays(view, all, leader));
-    if !spare {
+    if !volume::kept(view, member) && !others {
         return Some(Step::Refuse(Reason::new(
-            "LeaderCommitsNothing",
+            COMMITS_NOTHING_CODE,
             format!(
                 "pod {} {says}, and its data goes with it: if you can do without, restart it: kubectl -n {} delete pod {}",
                 pod.name, view.seen.names.namespace, pod.name
