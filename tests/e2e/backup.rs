@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
-use super::cluster::{BRIDGE, Ensemble, PATIENCE, Space, eventually, in_namespace, kill_operator, s3};
+use super::cluster::{BRIDGE, Ensemble, PATIENCE, Space, eventually, in_namespace, kill_operator, s3, sealed, sealing};
 use super::gateway::{Gateway, KEY, SECRET};
 use super::restore::Restore;
 use super::writers::connect;
@@ -122,12 +122,17 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         let zk = space.ensemble("zk", json!({"replicas": 3})).await;
         let identity = zk.ready(3).await.identity.unwrap();
         said(&api, "early", "NoArchive").await;
-        let s3 = s3(gateway.address);
+        // Everything here is of an archive that members encrypt.
+        let s3 = sealed(s3(gateway.address));
         let client = connect(&zk.address("client").await).await;
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         client.create("/app", b"kept", &options).await.unwrap();
         let archive = json!({"spec": {"archive": {"s3": s3}}}).to_string();
         space.kubectl(&["patch", "zke", "zk", "--type=merge", "-p", &archive]);
+        let words = zk.condition("ContinuousArchiving", "False", "NoKey").await;
+        assert!(words.contains("Secret sealing of encryptionKeys is missing or has no key"), "{words}");
+        assert!(gateway.store().names(&identity).await.unwrap().is_empty(), "nothing was stored in clear");
+        space.sealing_key();
         zk.condition("ContinuousArchiving", "True", "Shipping").await;
         // With the keys its pods are made anew, one after the other.
         zk.condition("Progressing", "False", "Steady").await;
@@ -155,7 +160,7 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
         assert_eq!(status.phase, Some(BackupPhase::Completed));
         let zxid = u64::from_str_radix(status.zxid.as_ref().unwrap().trim_start_matches("0x"), 16).unwrap();
         assert!(zxid >= last.0, "{status:?}");
-        let kept = pins::all(&gateway.store(), &identity).await.unwrap();
+        let kept = pins::all(&gateway.store().sealing(sealing()), &identity).await.unwrap();
         let pin = kept.iter().find(|pin| Some(&pin.name) == status.pin.as_ref()).unwrap();
         assert_eq!((pin.to.0, pin.until), (zxid, None));
         assert!(kept.iter().any(|pin| Some(&pin.name) == early.pin.as_ref() && pin.until.is_some()));

@@ -13,6 +13,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use menagerie::agent::client;
 use menagerie::api::{EnsembleStatus, ZooKeeperEnsemble};
+use menagerie::archive::seal::Keys;
 use menagerie::model::MemberTruth;
 use serde_json::{Value, json};
 
@@ -114,6 +115,12 @@ impl Space {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), manifest.to_string()).unwrap();
         self.kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
+    }
+
+    /// The Secret with the key of [`SEALING_KEY`].
+    pub fn sealing_key(&self) {
+        let key = format!("--from-literal=k1={SEALING_KEY}");
+        self.kubectl(&["create", "secret", "generic", "sealing", &key]);
     }
 
     pub fn ensembles(&self) -> Api<ZooKeeperEnsemble> {
@@ -273,6 +280,22 @@ impl Ensemble {
 /// `s3` of a spec, for the test's store at an address.
 pub fn s3(address: SocketAddr) -> Value {
     json!({"bucket": "backups", "prefix": "zookeeper/a", "endpoint": format!("http://{address}"), "credentialsSecret": "keys"})
+}
+
+/// A key of tests, with which members encrypt what they archive.
+const SEALING_KEY: &str = "5f0c17f7b9f3a1be27d6bde7a7e0a9d8c3f6e5b4a39281706f5e4d3c2b1a0918";
+
+/// The same archive, encrypted by members.
+pub fn sealed(mut s3: Value) -> Value {
+    s3["encryptionKeys"] = json!({"secret": "sealing"});
+    s3
+}
+
+/// The key, as members have it.
+pub fn sealing() -> Option<Keys> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("k1"), SEALING_KEY).unwrap();
+    Some(Keys::of_folder(folder.path(), "the tests' keys".to_owned(), None).unwrap())
 }
 
 /// Status, reason and message of a condition.

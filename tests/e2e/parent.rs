@@ -11,7 +11,9 @@ use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
 use super::archive::shipped;
-use super::cluster::{BRIDGE, Ensemble, PATIENCE, condition, eventually, in_namespace, kill_operator, s3};
+use super::cluster::{
+    BRIDGE, Ensemble, PATIENCE, condition, eventually, in_namespace, kill_operator, s3, sealed, sealing,
+};
 use super::gateway::{Gateway, KEY, SECRET};
 use super::lost;
 use super::replacing::claim;
@@ -22,7 +24,8 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
     in_namespace("parent", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
-        let s3 = s3(gateway.address);
+        space.sealing_key();
+        let s3 = sealed(s3(gateway.address));
         let old = space.ensemble("old", json!({"replicas": 1, "archive": {"s3": s3}})).await;
         let identity = old.ready(1).await.identity.unwrap();
         let client = connect(&old.address("client").await).await;
@@ -34,7 +37,7 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
         client.delete("/kept/below", None).await.unwrap();
         let (stat, _) = client.create("/later", b"", &options).await.unwrap();
         let last = Zxid(stat.czxid.cast_unsigned());
-        shipped(&gateway.store(), &identity, last).await;
+        shipped(&gateway.store().sealing(sealing()), &identity, last).await;
 
         let from = |at: &str| json!({"s3": s3, "identity": identity, "at": at});
         let never = space.ensemble("never", json!({"replicas": 1, "from": from("0xfff00000001")})).await;
