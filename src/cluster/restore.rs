@@ -11,7 +11,7 @@ use super::objects::name_of;
 use super::shown::show;
 use super::teller::{Now, Stands};
 use crate::api::{ChangedPolicy, ExistingPolicy, ZooKeeperRestore, ZooKeeperRestoreSpec};
-use crate::cli::point::PointArg;
+use crate::cli::point::{PointArg, zxid};
 use crate::cli::{CommandError, Exit, finish};
 use crate::restore::arguments::{ExistingArg, ScopeOptions};
 use crate::restore::command::{self, ChangedArg};
@@ -79,7 +79,7 @@ struct CreateOptions {
     #[arg(long, value_enum)]
     existing: Option<ExistingArg>,
     /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
-    #[arg(long, value_name = "ZXID")]
+    #[arg(long, value_name = "ZXID", value_parser = zxid)]
     newer_than: Option<Zxid>,
     /// Delete what was not there at the point; only with --existing overwrite
     #[arg(long)]
@@ -286,7 +286,7 @@ mod tests {
             "ensemble": "zk", "at": "2026-11-23T19:52:00.000Z", "paths": ["/app"], "existing": "KeepNewer",
         });
         assert_eq!(at, expected, "no dryRun: it is true without");
-        assert_eq!(asked(&["--undo", "10000002a"]).unwrap(), json!({"ensemble": "zk", "undo": "0x10000002a"}));
+        assert_eq!(asked(&["--undo", "0x10000002a"]).unwrap(), json!({"ensemble": "zk", "undo": "0x10000002a"}));
         let backup = ["--backup", "before", "--znode", "/a", "--to", "/b", "--raise-counters", "--changed", "replan"];
         let expected = json!({
             "ensemble": "zk", "backup": "before", "znodes": ["/a"], "to": "/b", "raiseCounters": true,

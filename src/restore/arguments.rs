@@ -6,6 +6,7 @@ use zookeeper_files::ids::Zxid;
 
 use super::options::{Access, Existing, Lineage, Options};
 use super::scope::{Scope, ScopeError, Top};
+use crate::cli::point::zxid;
 use crate::cli::range;
 use crate::model::address;
 use crate::zk::ensemble::Password;
@@ -33,7 +34,7 @@ pub(crate) fn server(text: &str) -> Result<String, String> {
 #[derive(Args, Debug)]
 pub(crate) struct ScopeOptions {
     /// Undo this transaction: what it changed becomes as it was before, where nobody has changed it since
-    #[arg(long, value_name = "ZXID", conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
+    #[arg(long, value_name = "ZXID", value_parser = zxid, conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
     pub(crate) undo: Option<Zxid>,
     /// A znode and all below it; / is everything; can be repeated
     #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
@@ -102,7 +103,7 @@ pub(crate) struct WhatOptions {
     #[arg(long, value_enum, default_value = "keep")]
     existing: ExistingArg,
     /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
-    #[arg(long, value_name = "ZXID")]
+    #[arg(long, value_name = "ZXID", value_parser = zxid)]
     newer_than: Option<Zxid>,
     /// The files are of the ensemble that is restored to, so that zxids can be compared
     #[arg(long)]

@@ -35,7 +35,7 @@ fn a_backup_is_created_by_its_ensembles_name_and_followed_until_it_is_completed(
             status("Completed", "Completed", "as of 0x1"),
         ],
     );
-    let create = ["backup", "create", "zk", "--keep-days", "7", "--level", "server", "--at", "10000002a", "--wait"];
+    let create = ["backup", "create", "zk", "--keep-days", "7", "--level", "server", "--at", "0x10000002a", "--wait"];
     let (code, name, told) = api.said(&create);
     assert_eq!((code, name.as_str()), (0, "zk-abcde\n"), "its name alone, for scripts: {told}");
     assert_eq!(told, "backup zk-abcde Running: a Job\nbackup zk-abcde Completed: as of 0x1\n");
