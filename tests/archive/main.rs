@@ -28,4 +28,5 @@ mod s3;
 mod shipping;
 mod source;
 mod tunnel;
+mod unread;
 mod zab;
