@@ -49,7 +49,8 @@ enum Command {
 struct CreateOptions {
     #[command(flatten)]
     new: NewOptions,
-    /// The point: a zxid, or a time with its zone, or before now like 90m. Without it, now, with all that was acknowledged before
+    /// The point: after the transaction with this zxid, like 0x10000002a, or at this time: 2026-11-23T19:52:00Z, or 90m (ago). Without it,
+    /// now, with all that was acknowledged before
     #[arg(long, value_name = "POINT")]
     at: Option<PointArg>,
     /// How well it is to be proved: Replay, `TwoWays` or Server, from which a server starts

@@ -64,7 +64,8 @@ enum Command {
 struct CreateOptions {
     #[command(flatten)]
     new: NewOptions,
-    /// The point: a zxid, or a time with its zone, or before now like 90m
+    /// The point: after the transaction with this zxid, like 0x10000002a, or at this time: 2026-11-23T19:52:00Z, or 90m (ago). menagerie log
+    /// dump of the archive shows the zxid and the time of each transaction
     #[arg(long, value_name = "POINT", required_unless_present_any = ["undo", "backup"])]
     at: Option<PointArg>,
     /// The point is that of this `ZooKeeperBackup`
@@ -78,7 +79,7 @@ struct CreateOptions {
     /// What happens to znodes that exist and differ; without it, they stay
     #[arg(long, value_enum)]
     existing: Option<ExistingArg>,
-    /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
+    /// With keep-newer: up to the transaction with this zxid, like 0x10000002a, znodes are overwritten; without it, up to the point
     #[arg(long, value_name = "ZXID", value_parser = zxid)]
     newer_than: Option<Zxid>,
     /// Delete what was not there at the point; only with --existing overwrite
