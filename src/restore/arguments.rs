@@ -17,7 +17,7 @@ pub(crate) const PASSWORD: &str = "MENAGERIE_SUPER_PASSWORD";
 /// Whom to connect to.
 #[derive(Args, Debug)]
 pub(crate) struct ServerOptions {
-    /// A server of the ensemble that is restored, with its client port, like zk-0.zk:2181, [fd00::1]:2181, or 127.0.0.1:2181 where
+    /// A server of the ensemble that is restored, with its client port, like zk-0.zk:2181, or 127.0.0.1:2181 where
     /// kubectl port-forward leads to it; several with commas, or one --server each
     #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
     pub(crate) server: Vec<String>,
