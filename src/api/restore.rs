@@ -85,8 +85,10 @@ pub struct ZooKeeperRestoreSpec {
         .message("backup must be the name of a ZooKeeperBackup in this namespace: small letters, digits, '-' and '.'"))]
     pub backup: Option<String>,
 
-    /// The transaction that is undone, by its zxid such as "0x10000002a", in quotes: what it changed becomes as it was before, where it is
-    /// still as that transaction left it. Sessions' znodes, the membership and what is below /zookeeper are left out.
+    /// Undoes one transaction, instead of going back to a point. Write its zxid in quotes, such as "0x10000002a"; menagerie log dump shows
+    /// the zxid of each transaction in the archive. Znodes that it created are deleted, those that it deleted are created again, and those
+    /// that it set get the data and the ACL back that they had before. What somebody has changed since stays as it is, and the plan lists
+    /// it. Sessions' znodes, the membership and what is below /zookeeper are never undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 18))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$')")

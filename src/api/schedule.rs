@@ -71,8 +71,10 @@ pub struct BackupTemplate {
     #[schemars(range(min = 1, max = 36500))]
     pub keep_days: i32,
 
-    /// How well each is proved: Replay; `TwoWays`, which builds the tree a second time and takes about twice as long; or Server, which also starts a server from it,
-    /// with the image and the resources of a member. Default: Replay.
+    /// How thoroughly each is checked: Replay, `TwoWays` or Server, as spec.level of a `ZooKeeperBackup`. Replay: the tree is built from the
+    /// archive, and compared with every checksum that the servers wrote into their log. `TwoWays`: after that it is built a second time in
+    /// another way, and has to be the same; this takes about twice as long. Server: after that a `ZooKeeper` server starts from it, with the
+    /// image and the resources of a member, and has to serve the same znodes. Default: Replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<WantedLevel>,
 

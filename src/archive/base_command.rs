@@ -86,16 +86,25 @@ impl<'a> BaseLine<'a> {
 }
 
 /// Lists the bases of an ensemble.
-pub(super) async fn list(store: &Store, identity: &str, output: Output, to: &mut Printer) -> Result<(), CommandError> {
+pub(super) async fn list(
+    store: &Store,
+    identity: &str,
+    output: Output,
+    to: &mut Printer,
+) -> Result<Exit, CommandError> {
+    let mut exit = Exit::Sound;
     for key in bases::keys(store, identity).await? {
         let mut line = BaseLine::of(identity, &key);
         match damage_of(bases::manifest(store, identity, &key).await)? {
             Ok(manifest) => manifest.iter().for_each(|manifest| line.know(manifest)),
-            Err(damage) => line.damage = Some(damage),
+            Err(damage) => {
+                line.damage = Some(damage);
+                exit = Exit::Damage;
+            }
         }
         line.print(&key, output, to)?;
     }
-    Ok(())
+    Ok(exit)
 }
 
 /// The names of the bases that have a manifest which can be read, in their order.

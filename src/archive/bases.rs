@@ -41,6 +41,17 @@ pub enum BaseError {
     Io(#[from] io::Error),
 }
 
+impl BaseError {
+    /// Whether others may be read: the store gives an object of this one not, or a later version wrote it.
+    pub fn is_of_one_base(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_of_one_object(),
+            Self::Damaged { why, .. } => matches!(why, NotABase::Format(_)),
+            Self::Io(_) => false,
+        }
+    }
+}
+
 /// The names of all bases of an ensemble and of those that were begun, oldest first.
 pub async fn keys(store: &Store, identity: &str) -> Result<Vec<BaseKey>, StoreError> {
     let folders = store.folders(&BaseKey::bases(identity)).await?;

@@ -16,7 +16,7 @@ use crate::archive::chain_check::{Check, Kept, Place, ends};
 use crate::archive::chains;
 use crate::archive::key::is_identity;
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
-use crate::archive::pins::{self, NamedPin, PinError};
+use crate::archive::pins::{self, NamedPin};
 use crate::archive::plans_command::{self, PlansOptions};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
 use crate::archive::shipper::ShipError;
@@ -144,6 +144,21 @@ async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, C
     Ok(places)
 }
 
+/// Whose history it is, if that can be read. `damaged` hears of it if not.
+pub(super) async fn about_it(
+    store: &Store,
+    identity: &str,
+    damaged: &mut dyn FnMut(&str),
+) -> Result<Option<About>, CommandError> {
+    match About::read(store, identity).await {
+        Err(error) if error.is_of_one_object() => {
+            damaged(&error.to_string());
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ChainLine<'a> {
@@ -167,18 +182,18 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let mut to = Printer::new();
     let mut above: Option<String> = None;
     let mut about = None;
-    let mut exit = Exit::Sound;
+    let (mut exit, mut bases) = (Exit::Sound, Exit::Sound);
     let mut damaged = |what: &str| {
         print_message("damage", what);
         exit = Exit::Damage;
     };
     for place in places(&store, options).await? {
         if above.as_ref().is_some_and(|above| *above != place.identity) {
-            list_bases(&store, above.take(), options.output, &mut to).await?;
+            bases = bases.worse(list_bases(&store, above.take(), options.output, &mut to).await?);
         }
         let (Some(first), Some(last)) = (place.segments.first(), place.segments.last()) else { continue };
         if above.is_none() {
-            about = About::read(&store, &place.identity).await?;
+            about = about_it(&store, &place.identity, &mut damaged).await?;
         }
         let [begin, end] = ends(&store, &place.identity, [first, last], &mut damaged).await?;
         let line = ChainLine {
@@ -210,9 +225,9 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
         }
         above = Some(place.identity);
     }
-    list_bases(&store, above, options.output, &mut to).await?;
+    bases = bases.worse(list_bases(&store, above, options.output, &mut to).await?);
     to.flush()?;
-    Ok(exit)
+    Ok(exit.worse(bases))
 }
 
 async fn list_bases(
@@ -220,10 +235,10 @@ async fn list_bases(
     identity: Option<String>,
     output: Output,
     to: &mut Printer,
-) -> Result<(), CommandError> {
+) -> Result<Exit, CommandError> {
     match identity {
         Some(identity) => base_command::list(store, &identity, output, to).await,
-        None => Ok(()),
+        None => Ok(Exit::Sound),
     }
 }
 
@@ -298,15 +313,9 @@ async fn kept(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Kept>,
             continue;
         }
         let bases = base_command::names(store, identity).await?;
-        let pins = match pins::all(store, identity).await {
-            Ok(pins) => pins.iter().map(NamedPin::pin).collect(),
-            Err(PinError::Store(error)) => return Err(error.into()),
-            // What it keeps is not known: what is missing for its sake is called lost.
-            Err(error) => {
-                print_message("note", &error.to_string());
-                Vec::new()
-            }
-        };
+        // What one keeps that cannot be read is not known: what is missing for its sake is called lost.
+        let pins = pins::readable(store, identity, &mut |what| print_message("note", what)).await?;
+        let pins = pins.iter().map(NamedPin::pin).collect();
         kept.insert(identity.clone(), Kept { bases, pins });
     }
     Ok(kept)

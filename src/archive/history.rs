@@ -18,8 +18,8 @@ use zookeeper_files::log::{LogItem, LogReader, LogWriter};
 
 use super::ahead::Reader;
 use super::blocks::Blocks;
-use super::chains;
 use super::key::{Chain, SegmentKey};
+use super::live::{Chains, is_long_before};
 use super::lost::Lost;
 use super::segment::{Facts, Segment};
 use super::shipper::ShipError;
@@ -117,7 +117,8 @@ impl History {
     /// Lists what there is of a part and next to it; `None` if nothing is.
     pub async fn of(store: &Store, identity: &str, span: Span) -> Result<Option<Self>, HistoryError> {
         let (mut all, mut near) = (Vec::new(), None::<ZxidRange>);
-        for chain in chains::chains(store, identity).await? {
+        let Chains { live, ended } = Chains::since(store, identity, span.since).await?;
+        for chain in live {
             let blocks = Blocks::of(store, identity, &chain).await?;
             let of_one = blocks.of_time(store, identity, span.since, span.until).await?;
             // Of all chains the same: what one lacks is looked for in the others.
@@ -130,6 +131,10 @@ impl History {
         let near = near.unwrap_or(ZxidRange::ALL);
         let first = near.first.max(span.zxids.first);
         let near = ZxidRange { first, last: near.last.min(span.zxids.last).max(first) };
+        // What the others lack there, one that has ended may have.
+        for (chain, _) in ended.iter().filter(|(_, last)| *last >= near.first) {
+            all.push(Blocks::of(store, identity, chain).await?);
+        }
         let mut found = Vec::new();
         for blocks in all {
             let segments = blocks.within(near).segments(store, identity).await?;
@@ -267,7 +272,7 @@ impl History {
         if span.since == i64::MIN {
             return Ok(by_zxid);
         }
-        let mut earliest = None::<Zxid>;
+        let (mut earliest, mut ended) = (None::<Zxid>, None::<Zxid>);
         for keys in &self.chains {
             // All before `low` end before the time. One that cannot be read says nothing: what is before it is read as well.
             let (mut low, mut high) = (0, keys.len());
@@ -280,9 +285,23 @@ impl History {
                 }
             }
             let first = keys.get(low.saturating_sub(NEIGHBOURS)).map_or(Zxid(u64::MAX), |key| key.first);
+            if low == keys.len() && self.is_long_over(keys, span.since).await? {
+                ended = ended.max(Some(first));
+                continue;
+            }
             earliest = Some(earliest.map_or(first, |earliest| earliest.min(first)));
         }
-        Ok(by_zxid.max(earliest.and_then(directly)))
+        Ok(by_zxid.max(earliest.or(ended).and_then(directly)))
+    }
+
+    /// Whether the last of these segments ends long before a time.
+    async fn is_long_over(&self, keys: &[SegmentKey], since: i64) -> Result<bool, HistoryError> {
+        let Some(last) = keys.last() else { return Ok(false) };
+        match self.reader.facts(last).await {
+            Ok(facts) => Ok(facts.is_some_and(|facts| is_long_before(&facts, since))),
+            Err(ShipError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

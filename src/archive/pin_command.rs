@@ -84,7 +84,7 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
         }
         _ => options.at,
     };
-    let catalogue = read(&store, &identity).await?;
+    let (catalogue, _told) = read(&store, &identity).await?;
     if let Point::Zxid(zxid) = at.0 {
         let begin = catalogue.chains.iter().filter_map(|log| Some(log.segments.first()?.first)).min();
         let whole = catalogue.oldest_whole().map(|base| base.key.zxid);

@@ -141,6 +141,24 @@ pub async fn all(store: &Store, identity: &str) -> Result<Vec<NamedPin>, PinErro
     Ok(pins)
 }
 
+/// The pins of an ensemble that can be read, by name. `unread` hears of the others: what they keep is not known.
+pub async fn readable(
+    store: &Store,
+    identity: &str,
+    unread: &mut dyn FnMut(&str),
+) -> Result<Vec<NamedPin>, StoreError> {
+    let mut pins = Vec::new();
+    for stored in listed(store, identity).await? {
+        match read(store, identity, stored.name()).await {
+            Ok(pin) => pins.extend(pin),
+            Err(PinError::Store(error)) if !error.is_of_one_object() => return Err(error),
+            Err(error) => unread(&format!("{error}; until it can be read, prune deletes nothing")),
+        }
+    }
+    pins.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(pins)
+}
+
 /// A pin as it is stored: one that was taken back and made again is another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoredPin {

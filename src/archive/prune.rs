@@ -66,6 +66,10 @@ pub async fn proved_plan(
         match whole {
             Ok(true) => {}
             Ok(false) => catalogue.distrust(&key),
+            Err(error) if error.is_of_one_base() => {
+                damaged(&error.to_string());
+                catalogue.leave(&key);
+            }
             Err(error @ BaseError::Damaged { .. }) => {
                 damaged(&error.to_string());
                 catalogue.distrust(&key);
@@ -170,7 +174,7 @@ pub async fn decide(
     let anchor = catalogue.bases.iter().find(|base| plan.anchor.as_ref() == Some(&base.key));
     let floor = anchor.and_then(|base| match base.state {
         BaseState::Complete { end, .. } => Some(end),
-        BaseState::Retired { .. } | BaseState::Begun { .. } => None,
+        BaseState::Retired { .. } | BaseState::Begun { .. } | BaseState::Unread => None,
     });
     let mut known = before;
     if proved {

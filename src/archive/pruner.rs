@@ -243,7 +243,7 @@ impl<'a> Pruner<'a> {
 
     /// Deletes the parts of a base and then its mark, if it is still as it was listed.
     async fn clear(&mut self, base: &Base) {
-        match catalogue::base(self.store, self.identity, base.key.clone()).await {
+        match catalogue::base(self.store, self.identity, base.key.clone(), &mut |_| {}).await {
             Ok(Some(again)) if again.state == base.state => {}
             // Somebody else has cleared it.
             Ok(None) => return,

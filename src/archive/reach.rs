@@ -6,12 +6,13 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use zookeeper_files::ids::Zxid;
 
 use super::chains;
+use super::collect::MOST_REFUSALS;
 use super::doubt::Doubt;
 use super::key::SegmentKey;
 use super::retention::{BaseState, Catalogue, ChainLog, StoredSegment};
 use super::segment::{Facts, Link};
 use super::shipper::ShipError;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::model::archive::leads;
 
 /// Transactions of a chain of which each follows on the one before.
@@ -115,15 +116,17 @@ pub async fn runs(
         match chains::facts(store, identity, &key).await {
             Ok(facts) => Ok(facts.map_or(Read::Gone, Read::Facts)),
             Err(error @ ShipError::Damaged { .. }) => Ok(Read::Damaged(error.to_string())),
+            Err(ShipError::Store(error)) if error.is_of_one_object() => Ok(Read::Refused(error)),
             Err(error) => Err(error),
         }
     };
     let mut reading =
         stream::iter(log.segments.iter().rev().enumerate()).map(facts).buffered(stores.len().max(1)).boxed();
-    let (mut runs, mut count) = (Runs::default(), 0);
+    let (mut runs, mut count, mut refused) = (Runs::default(), 0, 0);
     while let Some(read) = reading.try_next().await? {
         count += 1;
         told(Told::Read(count));
+        refused = if matches!(read, Read::Refused(_)) { refused + 1 } else { 0 };
         match read {
             Read::Facts(facts) => {
                 runs.take(Some(&facts));
@@ -133,6 +136,12 @@ pub async fn runs(
             }
             Read::Damaged(what) => {
                 told(Told::Damage(&what));
+                runs.take(None);
+            }
+            // All of the rest may be refused: it may be many.
+            Read::Refused(error) if refused > MOST_REFUSALS => return Err(error.into()),
+            Read::Refused(error) => {
+                told(Told::Damage(&error.to_string()));
                 runs.take(None);
             }
             Read::Gone => runs.take(None),
@@ -145,13 +154,14 @@ pub async fn runs(
 pub enum Told<'a> {
     /// So many segments were read.
     Read(usize),
-    /// One is damaged.
+    /// One is damaged, or the store does not give it.
     Damage(&'a str),
 }
 
 enum Read {
     Facts(Facts),
     Damaged(String),
+    Refused(StoreError),
     Gone,
 }
 

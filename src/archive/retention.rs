@@ -6,6 +6,7 @@
 //!
 //! - Without an anchor nothing goes that a tree can be built from. With one, what is newer than it stays, and all log from its name on.
 //! - A base in [`doubt`](super::doubt) is no anchor: the next older one is, which only keeps more.
+//! - A base that cannot be read is no anchor either, and stays with all log from its name on.
 //! - A pin keeps the newest base that was whole before it, and the log between the two.
 //! - A base goes in two steps. First it is retired: a mark is stored and its manifest deleted, and nobody begins to build from it. Its
 //!   parts, and the log that it needs, go an hour later: whoever is building from it has that long.
@@ -75,6 +76,8 @@ pub enum BaseState {
         /// When the last of its parts was stored.
         latest: i64,
     },
+    /// What is stored under its name cannot be read. Nobody knows what it is: nothing is built on it, and nothing goes that it may need.
+    Unread,
 }
 
 /// What is stored of a chain.
@@ -156,6 +159,8 @@ pub enum Reason {
     Pin(usize),
     /// Its parts were stored a short time ago: it may be on its way.
     Begun,
+    /// Nobody knows what it is.
+    Unread,
 }
 
 /// Segments of a chain that go, one after the other: all from one place in it up to another.
@@ -234,6 +239,10 @@ pub fn plan(catalogue: &Catalogue, wish: &Wish, now: i64) -> Plan {
             },
             BaseState::Begun { latest } if latest.saturating_add(ABANDONED) > now => Fate::Keep(vec![Reason::Begun]),
             BaseState::Begun { .. } => Fate::Clear,
+            BaseState::Unread => {
+                reasons.push(Reason::Unread);
+                Fate::Keep(reasons)
+            }
         };
         let pinned_only = matches!(&fate, Fate::Keep(why) if why.iter().all(|why| matches!(why, Reason::Pin(_))));
         if fate != Fate::Clear && !pinned_only {
@@ -278,6 +287,13 @@ impl Catalogue {
             if let BaseState::Complete { sound, .. } = &mut base.state {
                 *sound = false;
             }
+        }
+    }
+
+    /// Takes a base for one of which nobody knows what it is: it was to be read, and could not be.
+    pub fn leave(&mut self, key: &BaseKey) {
+        for base in self.bases.iter_mut().filter(|base| base.key == *key) {
+            base.state = BaseState::Unread;
         }
     }
 

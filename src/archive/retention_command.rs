@@ -3,13 +3,12 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::archive::about::About;
 use crate::archive::bases::BaseError;
 use crate::archive::catalogue;
 use crate::archive::chain_check::{ends, facts};
 use crate::archive::chains;
-use crate::archive::command::ArchiveOptions;
-use crate::archive::key::{Chain, SegmentKey};
+use crate::archive::command::{ArchiveOptions, about_it};
+use crate::archive::key::SegmentKey;
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::prune::{self, Decision, PruneError};
 use crate::archive::pruner::{News, Pruner, Tally};
@@ -93,10 +92,19 @@ pub(in crate::archive) async fn one(store: &Store, options: &ArchiveOptions) -> 
     }
 }
 
-pub(super) async fn read(store: &Store, identity: &str) -> Result<Catalogue, CommandError> {
-    let mut meter = Meter::new();
-    let mut seen = |chain: &Chain, count| meter.draw(|| format!("{chain}: {count} segments listed"));
-    Ok(catalogue::read(store, identity, &mut seen).await?)
+/// What is stored, and whether all of its bases can be read and are whole.
+pub(super) async fn read(store: &Store, identity: &str) -> Result<(Catalogue, Exit), CommandError> {
+    let (mut meter, mut exit) = (Meter::new(), Exit::Sound);
+    let mut told = |told: catalogue::Told<'_>| match told {
+        catalogue::Told::Listed(chain, count) => meter.draw(|| format!("{chain}: {count} segments listed")),
+        catalogue::Told::Damaged(what) | catalogue::Told::Unread(what) => {
+            print_message("damage", what);
+            exit = Exit::Damage;
+        }
+    };
+    let catalogue = catalogue::read(store, identity, &mut told).await?;
+    drop(meter);
+    Ok((catalogue, exit))
 }
 
 /// The last point to which the links lead, and whether anything on the way is damaged.
@@ -134,15 +142,20 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&options.archive.target)?;
     let stores = (0..READERS).map(|_| Store::open(&options.archive.target)).collect::<Result<Vec<_>, _>>()?;
     let mut to = Printer::new();
-    let mut exit = Exit::Sound;
+    let (mut exit, mut whole) = (Exit::Sound, Exit::Sound);
     for identity in identities(&store, &options.archive).await? {
-        let mut pins = pins::all(&store, &identity).await?;
+        let mut damaged = |what: &str| {
+            print_message("damage", what);
+            exit = Exit::Damage;
+        };
+        let mut pins = pins::readable(&store, &identity, &mut damaged).await?;
         pins.retain(|pin| pin.counts(prune::now()));
         let names: Vec<String> = pins.iter().map(NamedPin::text).collect();
         let wish = Wish { window: options.keep, pins: pins.iter().map(NamedPin::pin).collect() };
-        let catalogue = read(&store, &identity).await?;
+        let about = about_it(&store, &identity, &mut damaged).await?;
+        let (catalogue, read) = read(&store, &identity).await?;
+        whole = whole.worse(read);
         let plan = retention::plan(&catalogue, &wish, prune::now());
-        let about = About::read(&store, &identity).await?;
         let mut lines = Vec::new();
         for log in &catalogue.chains {
             let [first, last] = [log.segments.first(), log.segments.last()];
@@ -175,7 +188,7 @@ pub(super) async fn stat(options: &StatOptions) -> Result<Exit, CommandError> {
         view.pins(options.archive.output, &mut to)?;
         to.flush()?;
     }
-    Ok(exit)
+    Ok(exit.worse(whole))
 }
 
 /// Shows what goes, or deletes it.
@@ -193,8 +206,7 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
     } else {
         (store, prune::now())
     };
-    let catalogue = read(&store, identity).await?;
-    let mut exit = Exit::Sound;
+    let (catalogue, mut exit) = read(&store, identity).await?;
     let mut damaged = |what: &str| {
         print_message("damage", what);
         exit = Exit::Damage;

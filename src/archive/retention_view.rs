@@ -277,6 +277,7 @@ impl View<'_> {
             BaseState::Complete { .. } => ("damaged", None, None),
             BaseState::Retired { .. } => ("retired", None, None),
             BaseState::Begun { .. } => ("begun", None, None),
+            BaseState::Unread => ("unread", None, None),
         };
         let (fate, reasons, until) = match fate {
             Fate::Keep(reasons) => {
@@ -327,6 +328,7 @@ impl View<'_> {
                 format!("pin {}", self.pins.get(pin).map_or("?", String::as_str))
             }
             Reason::Begun => "it may be on its way".to_owned(),
+            Reason::Unread => "nobody knows what it is".to_owned(),
         }
     }
 

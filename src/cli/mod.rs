@@ -23,7 +23,7 @@ mod toolkit;
 mod verify;
 
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All is sound.
     Sound = 0,
@@ -31,6 +31,14 @@ pub enum Exit {
     Damage = 1,
     /// The files could not be read.
     Unreadable = 2,
+}
+
+impl Exit {
+    /// How two commands ended together.
+    #[must_use]
+    pub(crate) fn worse(self, other: Self) -> Self {
+        self.max(other)
+    }
 }
 
 /// Why a command ended early.

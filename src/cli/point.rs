@@ -5,7 +5,7 @@ use std::str::FromStr;
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
-/// `0x10000002a` or `10000002a`, or `2026-11-23T19:52:00Z`, or `@1795463520000` in milliseconds since 1970, or `1h` ago.
+/// `0x10000002a`, or `2026-11-23T19:52:00Z`, or `@1795463520000` in milliseconds since 1970, or `1h` ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PointArg(pub(crate) Point);
 
@@ -15,27 +15,46 @@ impl FromStr for PointArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "end" => Ok(Self(Point::End)),
-            // A hexadecimal number is a zxid, with or without 0x. But 1d could mean a day as well, so it is refused.
-            _ if !text.starts_with("0x") && days(text) => {
-                Err(format!("{text}: a zxid (0x{text}) or days (24h is one)?"))
-            }
-            _ => {
-                match text.parse::<Zxid>() {
-                    Ok(zxid) => Ok(Self(Point::Zxid(zxid))),
-                    Err(_) => match time(text) {
-                        Some(time) => Ok(Self(Point::Time(time?))),
-                        None if text == "now" => Err("now: write end, the last transaction that is there".to_owned()),
-                        None => Err(meant(text)
-                            .unwrap_or_else(|| format!("{text}: neither a zxid like 0x10000002a nor {TIMES}"))),
-                    },
+            "now" => Err("now: write end, the last transaction that is there".to_owned()),
+            // Nobody means some million days.
+            _ if days(text) || digits(text).is_none() => match time(text) {
+                Some(time) => Ok(Self(Point::Time(time?))),
+                None => {
+                    Err(meant(text).unwrap_or_else(|| format!("{text}: neither a zxid like 0x10000002a nor {TIMES}")))
                 }
-            }
+            },
+            _ => zxid(text).map(|zxid| Self(Point::Zxid(zxid))),
         }
     }
 }
 
 fn days(text: &str) -> bool {
-    text.strip_suffix('d').is_some_and(|count| count.len() <= 3 && count.bytes().all(|byte| byte.is_ascii_digit()))
+    text.strip_suffix('d').is_some_and(|count| count.len() <= 4 && count.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Parses a zxid. Without 0x nobody knows which number is meant: logs' names have it in hexadecimal, ZooKeeper's metrics and AdminServer
+/// in decimal.
+pub(crate) fn zxid(text: &str) -> Result<Zxid, String> {
+    let hexadecimal = |digits: &str| u64::from_str_radix(digits, 16).ok().map(Zxid);
+    let neither = || format!("{text}: not a zxid like 0x10000002a");
+    match digits(text) {
+        Some(digits) if digits.len() < text.len() => hexadecimal(digits).ok_or_else(neither),
+        Some(digits) => match (hexadecimal(digits), digits.parse().ok().map(Zxid)) {
+            (Some(one), Some(other)) if one != other => Err(format!(
+                "{text}: write 0x{text} if it is hexadecimal, as in logs' names; {text} in decimal, as in ZooKeeper's metrics, is {other:#}"
+            )),
+            (Some(zxid), _) => Err(format!("{text}: write {zxid:#}: a zxid begins with 0x")),
+            (None, Some(zxid)) => Err(format!("{text}: write a zxid with 0x: {text} in decimal is {zxid:#}")),
+            (None, None) => Err(neither()),
+        },
+        None => Err(neither()),
+    }
+}
+
+/// The digits of what looks like a zxid, with 0x or without.
+fn digits(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
 /// A time in milliseconds since 1970.
@@ -49,7 +68,7 @@ impl FromStr for TimeArg {
         match time(text) {
             Some(time) => time.map(Self),
             // Users also try zxids here, so the error says where these belong.
-            None if text.parse::<Zxid>().is_ok() => Err(format!("{text}: not {TIMES}; zxids go with --from and --to")),
+            None if digits(text).is_some() => Err(format!("{text}: not {TIMES}; zxids go with --from and --to")),
             None if text == "now" => Err("now: write 0s; without --until, all up to the end is shown".to_owned()),
             None => Err(meant(text).unwrap_or_else(|| format!("{text}: not {TIMES}"))),
         }
@@ -120,14 +139,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zxid_is_one_with_0x_or_without() {
-        let zxid = |text: &str| text.parse::<PointArg>().map(|point| point.0);
-        assert_eq!(zxid("1000011c0"), Ok(Point::Zxid(Zxid(0x1_0000_11c0))));
-        assert_eq!(zxid("0x1000011c0"), zxid("1000011c0"));
-        assert_eq!(zxid("0x1d"), Ok(Point::Zxid(Zxid(0x1d))));
-        assert_eq!(zxid("@17"), Ok(Point::Time(17)));
-        assert!(zxid("30d").unwrap_err().contains("0x30d"));
-        assert!(zxid("yesterday").unwrap_err().contains("neither a zxid like"));
+    fn a_zxid_has_0x_and_a_number_without_is_refused_with_all_that_it_may_mean() {
+        let at = |text: &str| text.parse::<PointArg>().map(|point| point.0);
+        assert_eq!(at("0x1000011c0"), Ok(Point::Zxid(Zxid(0x1_0000_11c0))));
+        assert_eq!(at("0x1d"), Ok(Point::Zxid(Zxid(0x1d))));
+        for (text, expected) in [
+            ("4294967301", "0x4294967301 if it is hexadecimal"),
+            ("4294967301", "4294967301 in decimal, as in ZooKeeper's metrics, is 0x100000005"),
+            (
+                "10",
+                "write 0x10 if it is hexadecimal, as in logs' names; 10 in decimal, as in ZooKeeper's metrics, is 0xa",
+            ),
+            ("5", "write 0x5"),
+            ("1000011c0", "write 0x1000011c0"),
+            ("10000001d", "write 0x10000001d"),
+            ("18446744073709551615", "in decimal is 0xffffffffffffffff"),
+            ("0x10000000000000000", "not a zxid like 0x10000002a"),
+            ("fffffffffffffffff", "not a zxid like 0x10000002a"),
+        ] {
+            for refused in [at(text).unwrap_err(), zxid(text).unwrap_err()] {
+                assert!(refused.contains(expected), "{text}: {refused}");
+            }
+        }
+        for text in ["", "0x", "0x+1", "+5", "0x0x1", "soon"] {
+            assert!(zxid(text).unwrap_err().contains("not a zxid like"), "{text}");
+            assert!(at(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_days_and_no_zxid() {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let at = |text: &str| text.parse::<PointArg>().map(|point| point.0);
+        assert!(matches!(at("30d"), Ok(Point::Time(time)) if (now - time) / 86_400_000 == 30));
+        assert_eq!(at("@17"), Ok(Point::Time(17)));
+        assert!(at("yesterday").unwrap_err().contains("neither a zxid like"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::point::TimeArg;
+use crate::cli::point::{self, TimeArg};
 use crate::view::time::iso_text;
 use zookeeper_files::ids::{Zxid, ZxidRange};
 use zookeeper_files::log::Header;
@@ -10,11 +10,11 @@ use zookeeper_files::log::Header;
 /// Bounds of the history, and a session.
 #[derive(Args, Debug, Default)]
 pub(crate) struct RangeOptions {
-    /// Start at this transaction
-    #[arg(long, value_name = "ZXID")]
+    /// Start at this transaction: its zxid, like 0x10000002a
+    #[arg(long, value_name = "ZXID", value_parser = point::zxid)]
     pub(crate) from: Option<Zxid>,
     /// End at this transaction
-    #[arg(long, value_name = "ZXID")]
+    #[arg(long, value_name = "ZXID", value_parser = point::zxid)]
     pub(crate) to: Option<Zxid>,
     /// Start at this time, like 2026-11-23T19:52:00Z, or at a time before now, like 90m, 1h or 2d
     #[arg(long, value_name = "TIME")]

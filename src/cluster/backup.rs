@@ -1,18 +1,20 @@
 //! `menagerie backup`: `ZooKeeperBackup`s, by command.
 
+use std::io;
+
 use clap::{Args, Subcommand};
 use kube::core::DynamicObject;
 use serde::Serialize;
 
-use super::connection::{ClusterOptions, connect, name, run};
+use super::connection::{connect, run};
 use super::created::{NewOptions, point};
 use super::followed::{Followed, WatchOptions, of_status, watch};
+use super::listed::{DeleteOptions, ListOptions, Listed, created, delete, list};
 use super::objects::name_of;
-use super::table::columns;
 use super::teller::Now;
 use crate::api::{WantedLevel, ZooKeeperBackup, ZooKeeperBackupSpec};
 use crate::cli::point::PointArg;
-use crate::cli::{CommandError, Exit, Output, Printer, finish};
+use crate::cli::{CommandError, Exit, Printer, finish};
 
 /// Keep points of an ensemble's archive, and prove them: `ZooKeeperBackup`s.
 ///
@@ -49,7 +51,8 @@ enum Command {
 struct CreateOptions {
     #[command(flatten)]
     new: NewOptions,
-    /// The point: a zxid, or a time with its zone, or before now like 90m. Without it, now, with all that was acknowledged before
+    /// The point: after the transaction with this zxid, like 0x10000002a, or at this time: 2026-11-23T19:52:00Z, or 90m (ago). Without it,
+    /// now, with all that was acknowledged before
     #[arg(long, value_name = "POINT")]
     at: Option<PointArg>,
     /// How well it is to be proved: Replay, `TwoWays` or Server, from which a server starts
@@ -58,27 +61,6 @@ struct CreateOptions {
     /// Days after which it expires; without it, it is kept until somebody takes it back
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=36_500))]
     keep_days: Option<i32>,
-}
-
-#[derive(Args, Debug)]
-struct ListOptions {
-    /// Only those of this ensemble
-    #[arg(value_name = "ENSEMBLE", value_parser = name)]
-    ensemble: Option<String>,
-    #[command(flatten)]
-    cluster: ClusterOptions,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
-}
-
-#[derive(Args, Debug)]
-struct DeleteOptions {
-    /// The `ZooKeeperBackup`s
-    #[arg(required = true, value_name = "NAME", value_parser = name)]
-    names: Vec<String>,
-    #[command(flatten)]
-    cluster: ClusterOptions,
 }
 
 /// In small letters too, and with a '-' between words.
@@ -100,9 +82,9 @@ impl Followed for ZooKeeperBackup {
 pub fn main(options: Options) -> i32 {
     match options.command {
         Command::Create(options) => finish("backup create", run(create(&options))),
-        Command::List(options) => finish("backup list", run(list(&options))),
+        Command::List(options) => finish("backup list", run(list::<ZooKeeperBackup, 9>(&options))),
         Command::Watch(options) => finish("backup watch", run(watch::<ZooKeeperBackup>(&options))),
-        Command::Delete(options) => finish("backup delete", run(delete(&options))),
+        Command::Delete(options) => finish("backup delete", run(delete::<ZooKeeperBackup, 9>(&options))),
     }
 }
 
@@ -151,7 +133,7 @@ impl<'a> BackupLine<'a> {
             zxid: status["zxid"].as_str(),
             time: status["time"].as_str(),
             expires: status["expires"].as_str(),
-            created: object.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default(),
+            created: created(object),
             message,
         }
     }
@@ -163,36 +145,21 @@ impl<'a> BackupLine<'a> {
     }
 }
 
-async fn list(ListOptions { ensemble, cluster, output }: &ListOptions) -> Result<Exit, CommandError> {
-    let cluster = connect(cluster).await?;
-    let mut all = cluster.list::<ZooKeeperBackup>().await?;
-    let of_it = |object: &DynamicObject| ensemble.as_ref().is_none_or(|name| object.data["spec"]["ensemble"] == **name);
-    all.retain(of_it);
-    let lines: Vec<BackupLine<'_>> = all.iter().map(BackupLine::of).collect();
-    let mut to = Printer::new();
-    match output {
-        Output::Json => lines.iter().try_for_each(|line| to.json(line))?,
-        Output::Human if lines.is_empty() => {
-            eprintln!("there is no ZooKeeperBackup in namespace {}", cluster.namespace);
-        }
-        Output::Human => {
-            let heads = ["NAME", "ENSEMBLE", "PHASE", "REASON", "LEVEL", "ZXID", "TIME", "EXPIRES", "CREATED"];
-            let rows: Vec<_> = lines.iter().map(BackupLine::row).collect();
-            to.buffer.extend_from_slice(columns(heads, &rows).as_bytes());
-        }
-    }
-    to.flush()?;
-    Ok(Exit::Sound)
-}
+impl Listed<9> for ZooKeeperBackup {
+    const HEADS: [&'static str; 9] =
+        ["NAME", "ENSEMBLE", "PHASE", "REASON", "LEVEL", "ZXID", "TIME", "EXPIRES", "CREATED"];
 
-async fn delete(DeleteOptions { names, cluster }: &DeleteOptions) -> Result<Exit, CommandError> {
-    let cluster = connect(cluster).await?;
-    for name in names {
-        let backup = cluster.read::<ZooKeeperBackup>(name).await?;
-        cluster.delete::<ZooKeeperBackup>(&backup).await?;
-        println!("{name} deleted{}", what_stays(&backup));
+    fn row(object: &DynamicObject) -> [String; 9] {
+        BackupLine::of(object).row()
     }
-    Ok(Exit::Sound)
+
+    fn json(object: &DynamicObject, to: &mut Printer) -> io::Result<()> {
+        to.json(&BackupLine::of(object))
+    }
+
+    fn what_stays(object: &DynamicObject) -> String {
+        what_stays(object)
+    }
 }
 
 /// What deleting leaves in the archive.

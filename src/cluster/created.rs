@@ -130,7 +130,7 @@ mod tests {
         let now = 1_795_463_520_000;
         let at = |text: &str| point(text.parse().unwrap(), now);
         assert_eq!(at("end"), Ok(None));
-        assert_eq!(at("10000002a"), Ok(Some("0x10000002a".to_owned())));
+        assert_eq!(at("0x10000002a"), Ok(Some("0x10000002a".to_owned())));
         assert_eq!(at("2026-11-23T20:52:00+01:00"), Ok(Some("2026-11-23T19:52:00.000Z".to_owned())));
         let ahead = at("2026-11-23T20:52:00Z").unwrap_err();
         assert!(ahead.contains("still to come") && ahead.contains("is its zone right"), "{ahead}");

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use super::connection::{Cluster, ClusterOptions, connect, name, run};
 use super::created::{NewOptions, point};
 use super::followed::{Followed, PatienceOptions, WatchOptions, follow, of_status, watch};
+use super::listed::{DeleteOptions, ListOptions, delete, list};
 use super::objects::name_of;
 use super::shown::show;
 use super::teller::{Now, Stands};
 use crate::api::{ChangedPolicy, ExistingPolicy, ZooKeeperRestore, ZooKeeperRestoreSpec};
-use crate::cli::point::PointArg;
-use crate::cli::{CommandError, Exit, finish};
+use crate::cli::point::{PointArg, zxid};
+use crate::cli::{CommandError, Exit, Output, finish};
 use crate::restore::arguments::{ExistingArg, ScopeOptions};
 use crate::restore::command::{self, ChangedArg};
 use crate::restore::hash::Digest;
@@ -47,24 +48,34 @@ enum Command {
     /// Exit codes: 0 planned or completed; 1 it has failed; 2 an error, also if it has not come to its end.
     #[command(after_help = "Examples:\n  menagerie restore watch undo --namespace prod")]
     Watch(WatchOptions),
+    /// List the `ZooKeeperRestore`s of a namespace, the oldest first
+    #[command(after_help = "Examples:\n  menagerie restore list --namespace prod\n  \
+        menagerie restore list example --output json")]
+    List(ListOptions),
     /// Show the plan of a `ZooKeeperRestore`: what it would change, what it leaves as it is, and why
     ///
     /// The plan is read from the archive where the environment gives the rights to (as for `menagerie archive`), else from the log of the
     /// pod that made it, which has up to a thousand lines.
-    #[command(after_help = "Examples:\n  menagerie restore show undo --namespace prod")]
+    #[command(
+        after_help = "Examples:\n  menagerie restore show undo --namespace prod\n  menagerie restore show undo --output json"
+    )]
     Show(ShowOptions),
     /// Have the plan that was shown carried out, and no other
     ///
     /// Exit codes: as of `create`.
     #[command(after_help = "Examples:\n  menagerie restore approve undo --hash 3c1f… --namespace prod --wait")]
     Approve(ApproveOptions),
+    /// Delete `ZooKeeperRestore`s. What they have changed stays changed, and their plans stay in the archive
+    #[command(after_help = "Examples:\n  menagerie restore delete undo --namespace prod")]
+    Delete(DeleteOptions),
 }
 
 #[derive(Args, Debug)]
 struct CreateOptions {
     #[command(flatten)]
     new: NewOptions,
-    /// The point: a zxid, or a time with its zone, or before now like 90m
+    /// The point: after the transaction with this zxid, like 0x10000002a, or at this time: 2026-11-23T19:52:00Z, or 90m (ago). menagerie log
+    /// dump of the archive shows the zxid and the time of each transaction
     #[arg(long, value_name = "POINT", required_unless_present_any = ["undo", "backup"])]
     at: Option<PointArg>,
     /// The point is that of this `ZooKeeperBackup`
@@ -78,8 +89,8 @@ struct CreateOptions {
     /// What happens to znodes that exist and differ; without it, they stay
     #[arg(long, value_enum)]
     existing: Option<ExistingArg>,
-    /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
-    #[arg(long, value_name = "ZXID")]
+    /// With keep-newer: up to the transaction with this zxid, like 0x10000002a, znodes are overwritten; without it, up to the point
+    #[arg(long, value_name = "ZXID", value_parser = zxid)]
     newer_than: Option<Zxid>,
     /// Delete what was not there at the point; only with --existing overwrite
     #[arg(long)]
@@ -99,6 +110,9 @@ struct ShowOptions {
     name: String,
     #[command(flatten)]
     cluster: ClusterOptions,
+    /// Output format. As JSON: a line for the restore as of list, and one for its plan as of plan, or with the lines of the pod's log
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
 }
 
 #[derive(Args, Debug)]
@@ -158,6 +172,8 @@ pub fn main(options: Options) -> i32 {
         Command::Alone(command) => command::main(command),
         Command::Create(options) => finish("restore create", run(create(&options))),
         Command::Watch(options) => finish("restore watch", run(watch::<ZooKeeperRestore>(&options))),
+        Command::List(options) => finish("restore list", run(list::<ZooKeeperRestore, 7>(&options))),
+        Command::Delete(options) => finish("restore delete", run(delete::<ZooKeeperRestore, 7>(&options))),
         Command::Show(options) => finish("restore show", run(shown(&options))),
         Command::Approve(options) => finish("restore approve", run(approve(&options))),
     }
@@ -218,10 +234,10 @@ async fn create(options: &CreateOptions) -> Result<Exit, CommandError> {
     new.created::<ZooKeeperRestore>(&cluster, &made).await
 }
 
-async fn shown(ShowOptions { name, cluster }: &ShowOptions) -> Result<Exit, CommandError> {
+async fn shown(ShowOptions { name, cluster, output }: &ShowOptions) -> Result<Exit, CommandError> {
     let cluster = connect(cluster).await?;
     let restore = cluster.read::<ZooKeeperRestore>(name).await?;
-    show(&cluster, &restore).await
+    show(&cluster, &restore, *output).await
 }
 
 async fn approve(options: &ApproveOptions) -> Result<Exit, CommandError> {
@@ -286,7 +302,7 @@ mod tests {
             "ensemble": "zk", "at": "2026-11-23T19:52:00.000Z", "paths": ["/app"], "existing": "KeepNewer",
         });
         assert_eq!(at, expected, "no dryRun: it is true without");
-        assert_eq!(asked(&["--undo", "10000002a"]).unwrap(), json!({"ensemble": "zk", "undo": "0x10000002a"}));
+        assert_eq!(asked(&["--undo", "0x10000002a"]).unwrap(), json!({"ensemble": "zk", "undo": "0x10000002a"}));
         let backup = ["--backup", "before", "--znode", "/a", "--to", "/b", "--raise-counters", "--changed", "replan"];
         let expected = json!({
             "ensemble": "zk", "backup": "before", "znodes": ["/a"], "to": "/b", "raiseCounters": true,

@@ -5,11 +5,13 @@ use std::io::Write as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
 use kube::core::DynamicObject;
+use serde::Serialize;
 
 use super::connection::Cluster;
 use super::followed::{Followed as _, unwritten};
 use super::objects::name_of;
 use super::restore::{hash, text};
+use super::restores::RestoreLine;
 use super::teller::{Now, safe};
 use crate::api::ZooKeeperRestore;
 use crate::archive::plans::{PlanKey, fetch};
@@ -28,27 +30,32 @@ use crate::restore::plan_file::PlanFile;
 const LONGEST_LOG: i64 = 16 << 20;
 
 /// Prints what is known of it, and its plan.
-pub(super) async fn show(cluster: &Cluster, restore: &DynamicObject) -> Result<Exit, CommandError> {
+pub(super) async fn show(cluster: &Cluster, restore: &DynamicObject, output: Output) -> Result<Exit, CommandError> {
     let name = name_of(restore);
-    let Now { phase, reason, message, stands: _ } = ZooKeeperRestore::now(restore);
-    let ensemble = text(&restore.data["spec"], "ensemble");
-    let why = if reason == phase { String::new() } else { format!(" ({reason})") };
-    let head = format!("restore {name} of ensemble {ensemble}: {phase}{why}: {message}");
     let mut out = std::io::stdout();
-    writeln!(out, "{}", safe(&head)).map_err(|error| unwritten(&error))?;
+    let head = match output {
+        Output::Human => safe(&head(restore)),
+        Output::Json => json(&RestoreLine::of(restore))?,
+    };
+    writeln!(out, "{head}").map_err(|error| unwritten(&error))?;
     let Some(planned) = hash(restore) else { return Ok(Exit::Sound) };
     let wanted: Digest = planned.parse().map_err(|error| CommandError::Usage(format!("status.plan.hash: {error}")))?;
     let stored = Stored::of(restore);
     if stored.target().is_some_and(|target| Store::is_keyed(&target)) {
         match stored.read(wanted).await {
             Ok(file) => {
-                print_plan(&file, None, Output::Human, usize::MAX)?;
+                print_plan(&file, None, output, usize::MAX)?;
                 return Ok(Exit::Sound);
             }
             Err(why) => print_message("note", &format!("the plan is read from its pod's log: {why}")),
         }
     }
     match logged(cluster, restore, planned).await {
+        Ok(lines) if output == Output::Json => {
+            let lines = json(&LoggedLine { hash: planned, lines: &lines })?;
+            writeln!(out, "{lines}").map_err(|error| unwritten(&error))?;
+            Ok(Exit::Sound)
+        }
         Ok(lines) => {
             for line in lines {
                 writeln!(out, "{}", safe(&line)).map_err(|error| unwritten(&error))?;
@@ -64,8 +71,27 @@ pub(super) async fn show(cluster: &Cluster, restore: &DynamicObject) -> Result<E
     }
 }
 
+/// A plan as its pod has printed it.
+#[derive(Serialize)]
+struct LoggedLine<'a> {
+    hash: &'a str,
+    lines: &'a [String],
+}
+
+/// What is known of it, in a line.
+fn head(restore: &DynamicObject) -> String {
+    let Now { phase, reason, message, stands: _ } = ZooKeeperRestore::now(restore);
+    let (name, ensemble) = (name_of(restore), text(&restore.data["spec"], "ensemble"));
+    let why = if reason == phase { String::new() } else { format!(" ({reason})") };
+    format!("restore {name} of ensemble {ensemble}: {phase}{why}: {message}")
+}
+
+fn json(line: &impl Serialize) -> Result<String, CommandError> {
+    serde_json::to_string(line).map_err(|error| CommandError::Usage(error.to_string()))
+}
+
 /// Where its plan is stored.
-struct Stored {
+pub(super) struct Stored {
     /// The archive, with how its store is reached behind its address.
     place: String,
     identity: String,
@@ -73,7 +99,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn of(restore: &DynamicObject) -> Self {
+    pub(super) fn of(restore: &DynamicObject) -> Self {
         let status = &restore.data["status"];
         // It lies in the archive that it was made from.
         let from = text(&restore.data["spec"]["from"], "identity");
@@ -82,6 +108,13 @@ impl Stored {
             identity: if from.is_empty() { text(status, "identity") } else { from }.to_owned(),
             uid: restore.metadata.uid.clone().unwrap_or_default(),
         }
+    }
+
+    /// The command that deletes its plans there.
+    pub(super) fn deletion(&self) -> Option<String> {
+        let Self { place: _, identity, uid } = self;
+        let target = self.target().filter(|_| !identity.is_empty() && !uid.is_empty())?;
+        Some(format!("menagerie archive plans delete {target} --identity {identity} --restore {uid}"))
     }
 
     fn target(&self) -> Option<Target> {

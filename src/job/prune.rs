@@ -6,9 +6,10 @@ use tracing::info;
 
 use super::Ended;
 use super::archive_options::ArchiveOptions;
+use crate::archive::catalogue::{self, Told};
+use crate::archive::chains;
 use crate::archive::prune::{self, Decision, PruneError};
 use crate::archive::pruner::{News, Pruner, Tally};
-use crate::archive::{catalogue, chains};
 use crate::cli::print_message;
 use crate::model::report::{Pruned, Report};
 
@@ -41,9 +42,17 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Report, Ended> {
     }
     let (store, time) = prune::time(store, identity).await.map_err(ended)?;
     let now = time.map_err(|skew| ended(PruneError::Skew(skew)))?;
-    let mut seen = |chain: &_, count| info!(%chain, count, "segments listed");
-    let catalogue = catalogue::read(&store, identity, &mut seen).await.map_err(ended)?;
     let mut damage = Vec::new();
+    let mut told = |told: Told<'_>| match told {
+        Told::Listed(chain, count) => info!(%chain, count, "segments listed"),
+        // It goes as any other one does, in its time.
+        Told::Damaged(what) => print_message("damage", what),
+        Told::Unread(what) => {
+            print_message("damage", what);
+            damage.push(what.to_owned());
+        }
+    };
+    let catalogue = catalogue::read(&store, identity, &mut told).await.map_err(ended)?;
     let mut damaged = |what: &str| {
         print_message("damage", what);
         damage.push(what.to_owned());

@@ -6,6 +6,14 @@ use crate::api::{BackupPhase, BackupStatus, EndedBackup};
 /// The reason of a backup that failed because of what its archive holds, and not because that could not be read.
 pub const NOT_PROVED: &str = "NotProved";
 
+/// With what reasons backups fail, but for `BackupFailed`.
+const REASONS: [&str; 6] = ["TooLate", NOT_PROVED, "NotYet", "ReportLost", "ArchiveMoved", "EnsembleReplaced"];
+
+/// The reason of a backup that failed, for the conditions of others. It stands in an object that others may write.
+pub fn failed(reason: &str) -> &'static str {
+    REASONS.into_iter().find(|known| *known == reason).unwrap_or("BackupFailed")
+}
+
 /// A backup that has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackupEnd {

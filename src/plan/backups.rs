@@ -8,7 +8,7 @@
 use super::status::{ConditionStatus, UntimedCondition};
 use super::view::View;
 use crate::api::{BackupsStatus, EndedBackup, ProofLevel};
-use crate::model::backup_end::BackupEnd;
+use crate::model::backup_end::{BackupEnd, failed};
 
 /// In seconds: so far two clocks may be apart. What ended later than that was dated by a clock that was wrong.
 const SKEW: i64 = 300;
@@ -90,10 +90,4 @@ fn verified(proofs: &[EndedBackup]) -> UntimedCondition {
 
 fn told(backup: &EndedBackup) -> String {
     format!("{}, which ended at {}: {}", backup.name, backup.ended.0, backup.message)
-}
-
-/// The reason of a backup, which stands in an object that others may write.
-fn failed(reason: &str) -> &'static str {
-    let known = ["TooLate", "NotProved", "ReportLost", "ArchiveMoved", "EnsembleReplaced"];
-    known.into_iter().find(|known| *known == reason).unwrap_or("BackupFailed")
 }

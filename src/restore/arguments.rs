@@ -6,6 +6,7 @@ use zookeeper_files::ids::Zxid;
 
 use super::options::{Access, Existing, Lineage, Options};
 use super::scope::{Scope, ScopeError, Top};
+use crate::cli::point::zxid;
 use crate::cli::range;
 use crate::model::address;
 use crate::zk::ensemble::Password;
@@ -16,7 +17,8 @@ pub(crate) const PASSWORD: &str = "MENAGERIE_SUPER_PASSWORD";
 /// Whom to connect to.
 #[derive(Args, Debug)]
 pub(crate) struct ServerOptions {
-    /// A server of the ensemble; can be repeated
+    /// A server of the ensemble that is restored, with its client port, like zk-0.zk:2181, or 127.0.0.1:2181 where
+    /// kubectl port-forward leads to it; several with commas, or one --server each
     #[arg(long, required = true, value_name = "HOST:PORT", value_delimiter = ',', value_parser = server)]
     pub(crate) server: Vec<String>,
 }
@@ -32,8 +34,9 @@ pub(crate) fn server(text: &str) -> Result<String, String> {
 /// Which znodes.
 #[derive(Args, Debug)]
 pub(crate) struct ScopeOptions {
-    /// Undo this transaction: what it changed becomes as it was before, where nobody has changed it since
-    #[arg(long, value_name = "ZXID", conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
+    /// Undo the transaction with this zxid, like 0x10000002a: what it changed becomes as it was before, where nobody has changed it
+    /// since. menagerie log dump shows the zxid of each transaction, and index search finds one
+    #[arg(long, value_name = "ZXID", value_parser = zxid, conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
     pub(crate) undo: Option<Zxid>,
     /// A znode and all below it; / is everything; can be repeated
     #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
@@ -101,8 +104,8 @@ pub(crate) struct WhatOptions {
     /// What happens to znodes that exist and differ
     #[arg(long, value_enum, default_value = "keep")]
     existing: ExistingArg,
-    /// With keep-newer: up to this transaction znodes are overwritten; without it, the point
-    #[arg(long, value_name = "ZXID")]
+    /// With keep-newer: up to the transaction with this zxid, like 0x10000002a, znodes are overwritten; without it, up to the point
+    #[arg(long, value_name = "ZXID", value_parser = zxid)]
     newer_than: Option<Zxid>,
     /// The files are of the ensemble that is restored to, so that zxids can be compared
     #[arg(long)]

@@ -56,7 +56,8 @@ pub(crate) struct PlanOptions {
     /// The folders of members, or an archive
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<String>,
-    /// The point: after this transaction, or at this time
+    /// The point: after the transaction with this zxid, like 0x10000002a, or at this time: 2026-11-23T19:52:00Z, or 90m (ago). menagerie log
+    /// dump shows the zxid and the time of each transaction
     #[arg(long, value_name = "ZXID|TIME", required_unless_present = "undo")]
     at: Option<PointArg>,
     /// The point is before that transaction, or before that time

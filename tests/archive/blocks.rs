@@ -2,12 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
+use std::process::Command;
 
+use menagerie::archive::backlog::Backlog;
 use menagerie::archive::blocks::Blocks;
 use menagerie::archive::key::SegmentKey;
+use menagerie::archive::shipper::Shipper;
 use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use zookeeper_files::ids::{Zxid, ZxidRange};
 
+use super::build::other;
+use super::gateway::{Gateway, KEY, SECRET};
+use super::proxy::Proxy;
 use super::shipping::{BEGUN, IDENTITY, Place, at, chain};
 use super::source::{dumped, told};
 
@@ -76,5 +83,52 @@ async fn a_part_by_zxids_or_by_time_is_the_same_out_of_many_folders() {
         let time = |epoch: u64| format!("2023-11-14T22:13:{}Z", 19 + epoch);
         let (found, output) = dumped(&[&target, "--since", &time(first), "--until", &time(last + 1)]);
         assert_eq!((found, told(&output)), (all(first..=last), String::new()), "{first} to {last}, by time");
+    }
+}
+
+/// A disk that was replaced long ago had all log since fetched, of all disks.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn of_a_chain_that_ended_long_before_a_time_nothing_is_fetched_and_of_the_others_no_more_for_its_sake() {
+    const EPOCHS: u64 = 60;
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let proxy = Proxy::before(gateway.address).await;
+    let place = Place::new();
+    for epoch in 1..=EPOCHS {
+        place.log_of(BEGUN + i64::try_from(epoch).unwrap() * DAY, epoch, 1..=3, "a");
+    }
+    for (chain, last) in [(chain(), EPOCHS), (other(), EPOCHS / 2)] {
+        let backlog = Backlog::of(&place.data());
+        let mut shipper = Shipper::resume(gateway.store(), IDENTITY, chain, backlog).await.unwrap();
+        for epoch in 1..=last {
+            shipper.ship(at(epoch, 3), epoch).await.unwrap();
+        }
+    }
+    let target = gateway.store().target().to_string();
+    // Since the last three days; since all is over; since the day before one has ended.
+    for (since, first) in [(EPOCHS - 2, EPOCHS - 2), (EPOCHS + 9, EPOCHS + 1), (EPOCHS / 2 - 1, EPOCHS / 2 - 1)] {
+        proxy.requests();
+        let before = proxy.asked().len();
+        let output = Command::new(env!("CARGO_BIN_EXE_menagerie"))
+            .args(["log", "dump", &target, "--output", "json", "--since"])
+            .arg(format!("@{}", BEGUN + i64::try_from(since).unwrap() * DAY))
+            .env("AWS_ENDPOINT_URL", format!("http://{}", proxy.address))
+            .envs([("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_ALLOW_HTTP", "true")])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert!(told(&output).is_empty() || first > EPOCHS, "{}", told(&output));
+        let found: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        assert_eq!(found.len() as u64, (EPOCHS + 1 - first) * 3, "{found:?}");
+        let asked = proxy.asked().split_off(before);
+        let of_ended = asked.iter().filter(|asked| asked.contains(&other().to_string())).count();
+        let segments = asked.iter().filter(|asked| !asked.contains("list-type=2")).count();
+        if since < EPOCHS / 2 {
+            continue;
+        }
+        assert!(of_ended <= 12, "{of_ended} requests for the chain that has ended: {asked:#?}");
+        // Those of the time, eight before them, eight read ahead; and to find them.
+        assert!(segments <= 50, "{segments} segments read: {asked:#?}");
     }
 }

@@ -29,4 +29,5 @@ mod sealed;
 mod shipping;
 mod source;
 mod tunnel;
+mod unread;
 mod zab;

@@ -432,7 +432,7 @@ async fn nothing_is_deleted_where_a_point_was_named_after_it_was_decided_what_go
     fs::write(&part, bytes).unwrap();
     age(&base(&place, 5), 35 * DAY);
     let wanted = || (30 * DAY, Vec::new(), now());
-    let read = async || catalogue::read(&store, IDENTITY, &mut |_, _| {}).await.unwrap();
+    let read = async || catalogue::read(&store, IDENTITY, &mut |_| {}).await.unwrap();
     let mut named = |_: &str| {
         let pinned = run(&["archive", "pin", &target, "--at", "0x100000001", "--name", "meanwhile"]);
         assert!(pinned.status.success(), "{}", text(&pinned));
@@ -532,7 +532,7 @@ async fn what_cannot_be_meant_is_refused_and_nothing_deleted() {
 
 /// What a run would do in so many days.
 async fn planned(store: &Store, days: i64) -> Decision {
-    let catalogue = catalogue::read(store, IDENTITY, &mut |_, _| {}).await.unwrap();
+    let catalogue = catalogue::read(store, IDENTITY, &mut |_| {}).await.unwrap();
     let now = menagerie::archive::prune::now() + days * DAY;
     let mut damaged = |what: &str| panic!("{what}");
     decide(store, IDENTITY, catalogue, (KEEP.window, Vec::new(), now), true, &mut damaged).await.unwrap()

@@ -353,6 +353,43 @@ fn whoever_keeps_otherwise_is_found() {
     }
 }
 
+/// One object that a store does not give, or that a later version wrote, ended every run.
+#[test]
+fn a_base_that_cannot_be_read_stays_with_all_that_it_may_need_and_nothing_goes_that_would_have_stayed() {
+    let (mut fewer, mut some) = (0, 0);
+    for seed in 0..COURSES {
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let world = world(rng);
+        let pin = |zxid| Pin { from: zxid, to: zxid };
+        let pins = world.committed.iter().filter(|_| rng.random_bool(0.02)).map(|(zxid, _)| pin(*zxid)).collect();
+        let wish = Wish { window: rng.random_range(HOUR..72 * HOUR), pins };
+        let catalogue = world.archive.catalogue();
+        let goes =
+            |catalogue: &Catalogue| deletions(&requests(Mutant::None, catalogue, &plan(catalogue, &wish, world.now)));
+        let all = goes(&catalogue);
+        for base in &catalogue.bases {
+            let mut seen = catalogue.clone();
+            seen.leave(&base.key);
+            let less = goes(&seen);
+            assert!(less.is_subset(&all), "{seed}: without {:?} more goes: {:?}", base.key, less.difference(&all));
+            for object in &less {
+                let its = |key: &BaseKey| *key == base.key;
+                assert!(
+                    !matches!(object, Object::Manifest(key) | Object::Part(key, _) if its(key)),
+                    "{seed}: {object:?}"
+                );
+            }
+            for cut in plan(&seen, &wish, world.now).cuts {
+                let behind = seen.chains[cut.chain].segments[cut.to].first;
+                assert!(behind <= base.key.zxid, "{seed}: log behind {:?} goes", base.key);
+            }
+            fewer += usize::from(less.len() < all.len());
+            some += usize::from(!less.is_empty());
+        }
+    }
+    assert!(fewer > 100 && some > 100, "{fewer} {some}");
+}
+
 #[test]
 fn the_earlier_clock_counts_and_clocks_that_are_far_apart_delete_nothing() {
     assert_eq!(retention::now(5000, 7000), Ok(5000));

@@ -225,7 +225,7 @@ fn one_znodes_old_data_comes_out_byte_for_byte() {
     world.log(E1 + 1..=E1 + 1).set(E1 + 2, "/n100000001", b"old\0\xff").set(E1 + 3, "/n100000001", b"new");
     let cat =
         |arguments: &[&str]| run(&[&["snapshot", "cat", world.path(), "--path", "/n100000001"], arguments].concat());
-    assert_eq!(cat(&["--at", "100000002"]).stdout, b"old\0\xff");
+    assert_eq!(cat(&["--at", "0x100000002"]).stdout, b"old\0\xff");
     assert_eq!(cat(&[]).stdout, b"new");
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("data");

@@ -35,7 +35,7 @@ fn a_backup_is_created_by_its_ensembles_name_and_followed_until_it_is_completed(
             status("Completed", "Completed", "as of 0x1"),
         ],
     );
-    let create = ["backup", "create", "zk", "--keep-days", "7", "--level", "server", "--at", "10000002a", "--wait"];
+    let create = ["backup", "create", "zk", "--keep-days", "7", "--level", "server", "--at", "0x10000002a", "--wait"];
     let (code, name, told) = api.said(&create);
     assert_eq!((code, name.as_str()), (0, "zk-abcde\n"), "its name alone, for scripts: {told}");
     assert_eq!(told, "backup zk-abcde Running: a Job\nbackup zk-abcde Completed: as of 0x1\n");
@@ -211,6 +211,11 @@ fn a_restore_is_planned_shown_and_carried_out_only_as_it_was_shown() {
     let (code, shown, _) = show(&api);
     assert_eq!(code, 0);
     assert!(shown.ends_with(&format!("create /app/a  1 bytes\nplan {hash}\n")) && !shown.contains("INFO"), "{shown}");
+    let (code, shown, _) = api.said(&["restore", "show", "undo", "--output", "json"]);
+    let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, shown.len(), &shown[0]["name"]), (0, 2, &json!("undo")));
+    let lines = ["create /app/a  1 bytes".to_owned(), format!("plan {hash}")];
+    assert_eq!(shown[1], json!({"hash": hash, "lines": lines}));
     // The log of another plan is not this one's.
     api.logs("undo-plan-x", "create /other\nplan b\n");
     assert!(show(&api).2.contains("does not end with this plan"));
@@ -234,6 +239,50 @@ fn a_restore_is_planned_shown_and_carried_out_only_as_it_was_shown() {
     assert_eq!((&spec(&api)["dryRun"], &spec(&api)["approvedPlan"]), (&json!(false), &json!(hash)));
     let (code, _, told) = api.said(&["restore", "approve", "undo", "--hash", &hash]);
     assert!(code == 2 && told.contains("completed already"), "{told}");
+}
+
+#[test]
+fn restores_are_listed_and_who_deletes_one_is_told_what_stays() {
+    let api = ApiServer::start();
+    let hash = "a".repeat(64);
+    let mut done = planned(&hash);
+    done["plan"]["changes"] = json!(7);
+    let spec = |more: Value| json!({"spec": more, "status": done});
+    api.has("prod", "zookeeperrestores/a", &spec(json!({"ensemble": "zk", "at": "0x10000002a", "paths": ["/app"]})));
+    api.has("prod", "zookeeperrestores/b", &spec(json!({"ensemble": "zk", "undo": "0x100000009"})));
+    api.has("prod", "zookeeperrestores/c", &json!({"spec": {"ensemble": "other", "backup": "before", "paths": ["/"]}}));
+    let (code, all, _) = api.said(&["restore", "list"]);
+    assert_eq!((code, all.lines().count()), (0, 4), "{all}");
+    assert!(all.starts_with("NAME   ENSEMBLE   POINT              PHASE     REASON    CHANGES   CREATED\n"), "{all}");
+    for words in ["0x10000002a        Planned   Planned   7", "undo 0x100000009", "backup before"] {
+        assert!(all.contains(words), "{words}: {all}");
+    }
+    let (_, lines, _) = api.said(&["restore", "list", "zk", "--output", "json"]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    let expected = json!({
+        "name": "b", "ensemble": "zk", "undo": "0x100000009", "phase": "Planned", "reason": "Planned", "changes": 7,
+        "hash": hash, "created": "", "message": "as of 0x1: 1 to create",
+    });
+    assert_eq!(lines[1], expected);
+
+    let plans = "its plan until menagerie archive plans delete s3://b --identity i --restore u-1";
+    let (code, told, _) = api.said(&["restore", "delete", "a"]);
+    assert!(code == 0 && told.starts_with("a deleted; ") && told.contains(plans), "{told}");
+    assert!(!told.contains("carried out"), "{told}");
+    let mut applying = done.clone();
+    applying["phase"] = json!("Applying");
+    api.has("prod", "zookeeperrestores/b", &json!({"spec": {"ensemble": "zk"}, "status": applying}));
+    let (code, told, _) = api.said(&["restore", "delete", "b", "c"]);
+    assert!(
+        code == 0 && told.contains("b deleted; it was being carried out") && told.ends_with("c deleted\n"),
+        "{told}"
+    );
+    assert!(["a", "b", "c"].iter().all(|name| api.object(&format!("zookeeperrestores/{name}")).is_none()));
+    let (code, told, said) = api.said(&["restore", "list"]);
+    assert_eq!((code, told.as_str(), said.as_str()), (0, "", "there is no ZooKeeperRestore in namespace prod\n"));
+    let (code, _, said) = api.said(&["restore", "delete", "a"]);
+    assert!(code == 2 && said.contains("there is no ZooKeeperRestore a in namespace prod"), "{said}");
 }
 
 #[test]
@@ -266,6 +315,10 @@ fn a_stored_plan_is_shown_whole_where_the_archive_can_be_read() {
     assert_eq!((code, told.as_str()), (0, ""));
     assert!(shown.starts_with("restore undo of ensemble zk: Planned: as of 0x1"), "{shown}");
     assert!(shown.contains("/n100000002") && shown.ends_with(&format!("plan {hash}\n")), "{shown}");
+    let (code, shown, _) = api.said(&["restore", "show", "undo", "-o", "json"]);
+    let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, shown.len(), &shown[0]["phase"]), (0, 2, &json!("Planned")));
+    assert_eq!((&shown[1]["hash"], &shown[1]["zxid"]), (&json!(hash), &json!("0x100000003")));
 }
 
 #[test]

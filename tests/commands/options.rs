@@ -25,6 +25,37 @@ fn where_only_a_time_is_taken_only_times_are_named_and_a_zxid_is_told_where_it_b
     assert!(code == Some(2) && error.contains("neither a zxid like 0x10000002a nor a time like"), "{error}");
 }
 
+/// ZooKeeper's metrics and AdminServer print zxids in decimal.
+#[test]
+fn a_zxid_without_0x_is_refused_everywhere_with_what_it_may_mean() {
+    let server = ["--server", "127.0.0.1:1", "--path", "/"];
+    let archive = "file:///nowhere";
+    for command in [
+        &["log", "dump", "/nowhere", "--from"][..],
+        &["log", "dump", "/nowhere", "--to"],
+        &["index", "search", "--index", "/nowhere", "--from"],
+        &["index", "history", "/a", "--index", "/nowhere", "--to"],
+        &["snapshot", "tree", "/nowhere", "--at"],
+        &["snapshot", "cat", "/nowhere", "--path", "/a", "--at"],
+        &["snapshot", "write", "/nowhere", "--to", "/nowhere", "--at"],
+        &["snapshot", "diff", "/nowhere", "--from"],
+        &["snapshot", "diff", "/nowhere", "--from", "0x1", "--to"],
+        &["archive", "pin", archive, "--name", "a", "--at"],
+        &["archive", "prune", archive, "--keep", "30d", "--pin"],
+        &[&["restore", "plan", "/nowhere"], &server[..], &["--at"]].concat(),
+        &[&["restore", "plan", "/nowhere", "--at", "0x1"], &server[..], &["--newer-than"]].concat(),
+        &["restore", "plan", "/nowhere", "--server", "127.0.0.1:1", "--undo"],
+        &["restore", "create", "zk", "--undo"],
+        &["restore", "create", "zk", "--at"],
+        &["restore", "create", "zk", "--at", "0x1", "--newer-than"],
+        &["backup", "create", "zk", "--at"],
+    ] {
+        let (code, error) = said(&[command, &["4294967301"]].concat());
+        assert!(code == Some(2) && error.contains("write 0x4294967301 if it is hexadecimal"), "{command:?}: {error}");
+        assert!(error.contains("in decimal, as in ZooKeeper's metrics, is 0x100000005"), "{command:?}: {error}");
+    }
+}
+
 #[test]
 fn a_path_and_a_subtree_are_asked_for_by_the_same_names_everywhere() {
     let mut world = World::new();

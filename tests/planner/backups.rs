@@ -88,6 +88,8 @@ fn each_reason_of_a_backup_is_said_and_one_that_nobody_knows_is_a_failure() {
         ("TooLate", "TooLate"),
         ("ReportLost", "ReportLost"),
         ("ArchiveMoved", "ArchiveMoved"),
+        ("EnsembleReplaced", "EnsembleReplaced"),
+        ("NotYet", "NotYet"),
         (NOT_PROVED, "NotProved"),
         ("no word", "BackupFailed"),
     ] {

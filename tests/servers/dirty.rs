@@ -248,11 +248,11 @@ async fn called_dirty(version: &str, net: u8) {
     assert_eq!(tree(&folders), (8, 0));
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let order = order.map(|at| folders[at]);
-        assert_eq!(tree(&[&order[..], &["--at", &cut.to_string()]].concat()), (5, 0));
+        assert_eq!(tree(&[&order[..], &["--at", &format!("{cut:#}")]].concat()), (5, 0));
     }
     // Alone as well: a leader's digests are in its log.
     assert_eq!(tree(&[&winner]), (8, 0));
-    assert_eq!(tree(&[&winner, "--at", &cut.to_string()]), (5, 0));
+    assert_eq!(tree(&[&winner, "--at", &format!("{cut:#}")]), (5, 0));
     let place = tempfile::tempdir().unwrap();
     let index = place.path().join("index");
     let others = scene.others.map(|id| scene.folder(id));
@@ -287,7 +287,7 @@ async fn an_ensemble_that_starts_from_a_written_snapshot_goes_on_above_every_epo
     let restored = tempfile::tempdir().unwrap();
     let folders = scene.others.map(|id| scene.folder(id));
     let to = restored.path().to_str().unwrap();
-    let output = run(&["snapshot", "write", &folders[0], &folders[1], "--at", &cut.to_string(), "--to", to]);
+    let output = run(&["snapshot", "write", &folders[0], &folders[1], "--at", &format!("{cut:#}"), "--to", to]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let version = restored.path().join("version-2");
     assert_eq!(["currentEpoch", "acceptedEpoch"].map(|name| epoch(&version.join(name))), [was, was]);

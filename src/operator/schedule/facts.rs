@@ -48,6 +48,8 @@ pub struct BackupFacts {
     pub created: Timestamp,
     /// How far it is.
     pub phase: BackupPhase,
+    /// The reason of its condition.
+    pub reason: String,
     /// What its condition says.
     pub message: String,
     /// When it was seen to have ended.

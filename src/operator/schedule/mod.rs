@@ -163,6 +163,7 @@ async fn backup(context: &Context, seen: &Seen, name: &str) -> Result<Option<Bac
         ours: found.annotations().get(SCHEDULED_BY_ANNOTATION).is_some_and(|by| *by == seen.uid),
         created: found.metadata.creation_timestamp.as_ref().map_or(seen.now, |time| time.0),
         phase: status.phase.unwrap_or(BackupPhase::Pending),
+        reason: condition.as_ref().map(|condition| condition.reason.clone()).unwrap_or_default(),
         message: condition.map_or_else(|| "it was not begun yet".to_owned(), |condition| condition.message),
         ended: status.ended.map(|ended| ended.0),
     }))

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{BackupFacts, Seen};
 use crate::api::{BackupPhase, BackupTemplate, ScheduleStatus, Time, ZooKeeperBackupScheduleSpec, ZooKeeperBackupSpec};
+use crate::model::backup_end::failed;
 use crate::model::cron::Cron;
 use crate::operator::kit::step::Step;
 use crate::plan::{ConditionStatus, UntimedCondition};
@@ -198,13 +199,15 @@ fn last_succeeded(seen: &Seen) -> UntimedCondition {
         Some(BackupFacts { phase: BackupPhase::Completed, name, message, .. }) => {
             said(ConditionStatus::True, "Completed", format!("{name}: {message}"))
         }
-        Some(BackupFacts { phase: BackupPhase::Failed, name, message, .. }) => {
-            said(ConditionStatus::False, "Failed", format!("{name}: {message}"))
+        Some(BackupFacts { phase: BackupPhase::Failed, name, reason, message, .. }) => {
+            said(ConditionStatus::False, failed(reason), format!("{name}: {message}"))
         }
         // It goes on, or is gone: what is known stays.
         _ => match seen.status.conditions.iter().find(|condition| condition.type_ == name) {
             Some(before) if before.status == "True" => said(ConditionStatus::True, "Completed", before.message.clone()),
-            Some(before) if before.status == "False" => said(ConditionStatus::False, "Failed", before.message.clone()),
+            Some(before) if before.status == "False" => {
+                said(ConditionStatus::False, failed(&before.reason), before.message.clone())
+            }
             _ => said(ConditionStatus::Unknown, "NoneYet", "no backup of this schedule has ended yet".to_owned()),
         },
     }

@@ -32,7 +32,8 @@ fn seen(spec: Value) -> Seen {
 
 fn backup_of(name: &str, phase: BackupPhase) -> BackupFacts {
     let created = time("2026-11-21T03:00:01Z");
-    BackupFacts { name: name.to_owned(), ours: true, created, phase, message: "because".to_owned(), ended: None }
+    let (reason, message) = ("NotProved".to_owned(), "because".to_owned());
+    BackupFacts { name: name.to_owned(), ours: true, created, phase, reason, message, ended: None }
 }
 
 /// What the next pass sees, if nothing else happens until then.
@@ -99,7 +100,7 @@ fn what_came_due_meanwhile_is_made_up_for_by_one_and_what_became_of_the_last_one
     seen.last = Some(backup_of("nightly-202611211200", BackupPhase::Failed));
     let decision = plan(&seen);
     assert_eq!(created(&decision), "nightly-202612050945");
-    assert_eq!(said(&decision)[1], ("False", "Failed"));
+    assert_eq!(said(&decision)[1], ("False", "NotProved"));
     let next = later(&seen, "2026-12-05T09:59:00Z");
     assert_eq!(plan(&next).step, Step::Rest);
     // One that goes on is waited for, and then there is one.
@@ -112,6 +113,20 @@ fn what_came_due_meanwhile_is_made_up_for_by_one_and_what_became_of_the_last_one
     // One that nobody looks after, of a selector that was changed for instance, holds nothing up.
     seen.last.as_mut().unwrap().created = time("2026-12-04T06:00:00Z");
     assert!(matches!(plan(&seen).step, Step::Create(_)));
+}
+
+/// An earlier operator called each failure `Failed`.
+#[test]
+fn a_backup_that_failed_and_is_gone_is_told_by_its_own_reason_still_as_its_ensemble_tells_it() {
+    let mut seen = seen(json!({}));
+    for (before, told) in [("TooLate", "TooLate"), ("NotYet", "NotYet"), ("Failed", "BackupFailed")] {
+        let condition = json!({
+            "type": "LastBackupSucceeded", "status": "False", "reason": before, "message": "nightly-1: because",
+            "lastTransitionTime": "2026-11-21T11:00:00Z",
+        });
+        seen.status.conditions = vec![serde_json::from_value(condition).unwrap()];
+        assert_eq!(said(&plan(&seen))[1], ("False", told));
+    }
 }
 
 /// velero 6517, 8787: an edit, a new schedule or the end of a suspension made one at once, of a time before it.

@@ -1,0 +1,88 @@
+//! Objects of a kind in a list, and deleted by their names.
+
+use std::io;
+
+use clap::Args;
+use kube::core::DynamicObject;
+
+use super::connection::{ClusterOptions, connect, name};
+use super::objects::Kind;
+use super::table::columns;
+use crate::cli::{CommandError, Exit, Output, Printer};
+
+/// Which ones are listed.
+#[derive(Args, Debug)]
+pub(super) struct ListOptions {
+    /// Only those of this ensemble
+    #[arg(value_name = "ENSEMBLE", value_parser = name)]
+    ensemble: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Which ones are deleted.
+#[derive(Args, Debug)]
+pub(super) struct DeleteOptions {
+    /// Their names
+    #[arg(required = true, value_name = "NAME", value_parser = name)]
+    names: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+/// A kind that is listed, in so many columns.
+pub(super) trait Listed<const N: usize>: Kind {
+    /// The heads of the columns.
+    const HEADS: [&'static str; N];
+
+    /// One of them in columns.
+    fn row(object: &DynamicObject) -> [String; N];
+
+    /// One of them as a line of JSON.
+    fn json(object: &DynamicObject, to: &mut Printer) -> io::Result<()>;
+
+    /// What deleting it leaves, behind the word "deleted".
+    fn what_stays(object: &DynamicObject) -> String;
+}
+
+/// Lists those of a namespace, the oldest first.
+pub(super) async fn list<K: Listed<N>, const N: usize>(options: &ListOptions) -> Result<Exit, CommandError> {
+    let ListOptions { ensemble, cluster, output } = options;
+    let cluster = connect(cluster).await?;
+    let mut all = cluster.list::<K>().await?;
+    let of_it = |object: &DynamicObject| ensemble.as_ref().is_none_or(|name| object.data["spec"]["ensemble"] == **name);
+    all.retain(of_it);
+    let mut to = Printer::new();
+    match output {
+        Output::Json => all.iter().try_for_each(|object| K::json(object, &mut to))?,
+        Output::Human if all.is_empty() => {
+            eprintln!("there is no {} in namespace {}", K::kind(&()), cluster.namespace);
+        }
+        Output::Human => {
+            let rows: Vec<_> = all.iter().map(K::row).collect();
+            to.buffer.extend_from_slice(columns(K::HEADS, &rows).as_bytes());
+        }
+    }
+    to.flush()?;
+    Ok(Exit::Sound)
+}
+
+/// Deletes them, and says what stays.
+pub(super) async fn delete<K: Listed<N>, const N: usize>(options: &DeleteOptions) -> Result<Exit, CommandError> {
+    let DeleteOptions { names, cluster } = options;
+    let cluster = connect(cluster).await?;
+    for name in names {
+        let object = cluster.read::<K>(name).await?;
+        cluster.delete::<K>(&object).await?;
+        println!("{name} deleted{}", K::what_stays(&object));
+    }
+    Ok(Exit::Sound)
+}
+
+/// When an object was created.
+pub(super) fn created(object: &DynamicObject) -> String {
+    object.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default()
+}
