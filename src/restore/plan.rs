@@ -422,6 +422,7 @@ impl<'a> Planner<'a> {
             quotas(self.wanted, self.live, &self.options, &self.operations);
         self.operations.append(&mut operations);
         self.skipped.append(&mut skipped);
+        self.counts.quotas += notes.iter().filter(|note| matches!(note, Note::LowQuota { .. })).count();
         self.notes.append(&mut notes);
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Only limits do: statistics are each server's own, counted as soon as they are there. A quota that came later than the point stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::options::{Existing, Options};
 use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS};
-use crate::restore::reason::{Note, Reason, Skipped};
+use crate::restore::reason::{Measure, Note, Reason, Skipped};
 use crate::restore::scope::under;
 use crate::restore::wanted::Wanted;
 
@@ -24,11 +24,10 @@ pub(super) struct Quotas {
 /// Plans the quotas, after these operations. Where nobody asked for them, what differs is told.
 pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations: &[Operation]) -> Quotas {
     let mut planned = Quotas::default();
-    let changed: HashMap<&str, bool> = operations.iter().filter_map(after).collect();
-    let is_there = |of: &str| changed.get(of).copied().unwrap_or_else(|| live.znodes.contains_key(of));
+    let after = After::of(wanted, live, operations);
     if !options.quotas {
         let there = live.quotas.as_ref();
-        let told = wanted.quotas.iter().filter(|(of, _)| is_there(of));
+        let told = wanted.quotas.iter().filter(|(of, _)| after.has(of));
         planned.notes = told.filter_map(|(of, limits)| other(of, (*limits)?, there?)).collect();
         return planned;
     }
@@ -44,15 +43,17 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
             (Some(_), None) => Reason::QuotasUnread,
             (Some(limits), Some(there)) => match (there.get(of), options.existing) {
                 (Some(now), _) if now.limits == Some(limits) => continue,
-                _ if !is_there(of) => Reason::QuotaOfNothing,
+                _ if !after.has(of) => Reason::QuotaOfNothing,
                 (Some(_), Existing::Keep | Existing::Undo { .. }) => Reason::Kept,
                 (Some(now), Existing::KeepNewer { than }) if now.seen.mzxid > than => Reason::Newer,
                 (Some(now), Existing::KeepNewer { .. } | Existing::Overwrite) => {
+                    planned.notes.extend(after.low(of, &limits));
                     planned.operations.push(Operation::SetQuota { path, seen: now.seen, from: now.limits, limits });
                     continue;
                 }
                 (None, _) if free(there) => {
                     made.push(of);
+                    planned.notes.extend(after.low(of, &limits));
                     planned.operations.push(Operation::CreateQuota { path, limits });
                     continue;
                 }
@@ -64,12 +65,56 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
     planned
 }
 
-/// Whether a znode is there once this is done.
-fn after(operation: &Operation) -> Option<(&str, bool)> {
-    match operation {
-        Operation::Create { path, .. } => Some((path, true)),
-        Operation::Delete { path, .. } => Some((path, false)),
-        _ => None,
+/// The scope once the operations are done.
+struct After<'a> {
+    /// What of it is there with all that is below.
+    subtrees: Vec<String>,
+    live: &'a Live,
+    /// What they change: how long its data is then; `None` of what is gone.
+    changed: BTreeMap<&'a str, Option<usize>>,
+}
+
+impl<'a> After<'a> {
+    fn of(wanted: &'a Wanted, live: &'a Live, operations: &'a [Operation]) -> Self {
+        let changed = operations.iter().filter_map(|operation| match operation {
+            Operation::Create { path, .. } | Operation::Set { path, .. } => {
+                Some((&**path, wanted.znodes.get(path).map(|znode| znode.data.len())))
+            }
+            Operation::Delete { path, .. } => Some((&**path, None)),
+            _ => None,
+        });
+        let subtrees = wanted.scope.targets().into_iter().filter(|top| top.subtree).map(|top| top.path);
+        Self { subtrees: subtrees.collect(), live, changed: changed.collect() }
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.changed.get(path).map_or_else(|| self.live.znodes.contains_key(path), Option::is_some)
+    }
+
+    /// Which limits are lower than what there will be, as far as all of it is in the scope.
+    fn low(&self, of: &str, limits: &QuotaLimits) -> Vec<Note> {
+        if !self.subtrees.iter().any(|top| under(of, top)) {
+            return Vec::new();
+        }
+        // Those below are side by side in the order of the paths.
+        let below = format!("{of}/");
+        let there = self.live.znodes.get_key_value(of).into_iter();
+        let there =
+            there.chain(self.live.znodes.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below)));
+        let stay = there.filter(|(path, _)| !self.changed.contains_key(&***path)).map(|(_, znode)| znode.bytes);
+        let come = self.changed.get_key_value(of).into_iter();
+        let come = come.chain(self.changed.range(&*below..).take_while(|(path, _)| path.starts_with(&below)));
+        let (mut znodes, mut bytes) = (0_i64, 0_i64);
+        for length in stay.chain(come.filter_map(|(_, bytes)| *bytes)) {
+            znodes += 1;
+            bytes = bytes.saturating_add(i64::try_from(length).unwrap_or(i64::MAX));
+        }
+        let both = [(Measure::Znodes, znodes, limits.hard_znodes), (Measure::Bytes, bytes, limits.hard_bytes)];
+        let low = both.into_iter().filter_map(|(measure, there, allows)| {
+            let allows = allows.filter(|allows| there > *allows)?;
+            Some(Note::LowQuota { path: of.to_owned(), measure, there, allows })
+        });
+        low.collect()
     }
 }
 

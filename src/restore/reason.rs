@@ -125,6 +125,15 @@ pub enum Measure {
     Bytes,
 }
 
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Znodes => "znodes",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
 /// What a user should know of a znode that is restored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -156,6 +165,17 @@ pub enum Note {
         measure: Measure,
         /// How much there would be.
         needs: i64,
+        /// The hard limit.
+        allows: i64,
+    },
+    /// A quota that comes back allows less than there will be.
+    LowQuota {
+        /// The path that the quota is for.
+        path: String,
+        /// Of what.
+        measure: Measure,
+        /// How much there will be.
+        there: i64,
         /// The hard limit.
         allows: i64,
     },
@@ -206,16 +226,17 @@ impl fmt::Display for Note {
                 )
             }
             Self::Quota { path, measure, needs, allows } => {
-                let what = match measure {
-                    Measure::Znodes => "znodes",
-                    Measure::Bytes => "bytes",
-                };
                 write!(
                     f,
-                    "{path}: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
+                    "{path}: there would be {needs} {measure}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
                      raise the quota first"
                 )
             }
+            Self::LowQuota { path, measure, there, allows } => write!(
+                f,
+                "{path}: there will be {there} {measure}, and the quota that comes back allows {allows}: servers with enforceQuota=true \
+                 then refuse what is more"
+            ),
             Self::OtherQuota { path, was, now } => {
                 let now = now.map_or_else(|| "there is none now".to_owned(), |now| format!("is {now} now"));
                 write!(f, "{path}: its quota was {was}, and {now}: it stays so without --quotas (quotas: true)")

@@ -198,6 +198,9 @@ fn the_hash_is_over_the_quotas_and_a_plan_that_sets_another_one_is_not_carried_o
     assert_ne!(hash_of(TEN, &options), hash_of(FIVE, &options));
     assert_ne!(hash_of("x", &options), hash_of("y=0", &options));
     // Also where nothing is done about it.
+    let kept = |limits| in_scope(&scope, &limited("/app", limits), &limited("/app", "count=7"), &with(Existing::Keep));
+    assert_eq!((kept(TEN).operations, kept(FIVE).operations), (vec![], vec![]));
+    assert_ne!(kept(TEN).hash, kept(FIVE).hash);
     assert_ne!(hash_of(TEN, &options), hash_of(TEN, &Options { quotas: false, ..options }));
     let was = limited("/app", TEN);
     let file = PlanFile::of(was.wanted(&scope), options, in_scope(&scope, &was, &is, &options));
@@ -259,6 +262,37 @@ fn of_the_tree_at_a_point_limits_are_taken_and_what_was_counted_is_not() {
     assert_eq!(of(&to("/app", Some("/old"))), [("/old".to_owned(), ten), ("/old/deep".to_owned(), None)].into());
 }
 
+#[test]
+fn a_quota_that_comes_back_lower_than_what_there_will_be_is_told() {
+    let (scope, options) = (to("/app", None), with(Existing::Overwrite));
+    let mut was = Model::of([("/app", znode("1234")), ("/app/a", znode("12"))]);
+    let is =
+        Model::of([("/app", znode("123456")), ("/app/b", znode("1")), ("/app/c", znode("1")), ("/apple", znode("1"))]);
+    // The four of them and 8 bytes.
+    for (znodes, bytes, low) in [(4, 8, 0), (3, 8, 1), (3, 7, 2)] {
+        was.limit_hard("/app", znodes, bytes);
+        for now in [is.clone(), {
+            let mut is = is.clone();
+            is.limit("/app", TEN);
+            is
+        }] {
+            let planned = in_scope(&scope, &was, &now, &options);
+            let told = planned.notes.iter().filter(|note| matches!(note, Note::LowQuota { .. })).count();
+            assert_eq!((told, planned.counts.quotas, planned.counts.set_quota), (low, low, 1));
+        }
+    }
+    let note = in_scope(&scope, &was, &is, &options).notes[0].to_string();
+    assert!(note.starts_with("/app: there will be 4 znodes, and the quota that comes back allows 3"), "{note}");
+    let deleted = in_scope(&scope, &was, &is, &Options { delete_extra: true, ..options });
+    assert_eq!(deleted.counts.quotas, 0);
+}
+
+fn is_gone(was: &Model) -> Model {
+    let mut is = was.clone();
+    is.delete_subtree("/zookeeper/quota/app");
+    is
+}
+
 fn approved(was: &Model, is: &Model) -> PlanFile {
     let (scope, options) = (to("/app", None), with(Existing::Overwrite));
     PlanFile::of(was.wanted(&scope), options, in_scope(&scope, was, is, &options))
@@ -278,6 +312,18 @@ fn a_quota_that_others_have_set_since_the_plan_stops_it_and_one_that_is_set_is_d
     let stopped = run(&connection, &file, ChangedSincePlan::Fail).unwrap_err();
     assert!(stopped.to_string().contains("would now set the quota of /app from 7 znodes (soft) to 10"), "{stopped}");
     assert_eq!(run(&connection, &file, ChangedSincePlan::Replan).unwrap().done, 1);
+    // Where it was to be made, and others have made another one.
+    let mut gone = is_gone(&was);
+    let file = approved(&was, &gone);
+    gone.limit("/app", FIVE);
+    for existing in [Existing::Keep, Existing::Overwrite] {
+        let mut file = file.clone();
+        file.options.existing = existing;
+        let stopped = run(&Connection::to(gone.clone()), &file, ChangedSincePlan::Fail).unwrap_err();
+        assert!(matches!(stopped, ApplyError::Moved { .. }), "{stopped}");
+    }
+    gone.limit("/app", TEN);
+    assert_eq!(run(&Connection::to(gone), &file, ChangedSincePlan::Fail).unwrap().done, 0);
     // Between our read and our change.
     connection.model.borrow_mut().znodes.get_mut(limits).unwrap().data = FIVE.into();
     let file = approved(&was, &connection.model.borrow());
