@@ -53,6 +53,7 @@ const RULES: &[(&str, &[&str])] = &[
     // What a restore would do is decided by values alone, and no test of it needs an ensemble.
     ("src/restore/acl.rs", RESTORES),
     ("src/restore/hash.rs", RESTORES),
+    ("src/restore/limits.rs", RESTORES),
     ("src/restore/live.rs", RESTORES),
     ("src/restore/moved.rs", RESTORES),
     ("src/restore/operation.rs", RESTORES),
@@ -61,6 +62,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("src/restore/counters.rs", RESTORES),
     ("src/restore/plan_file.rs", RESTORES),
     ("src/restore/plan_hash.rs", RESTORES),
+    ("src/restore/plan_quotas.rs", RESTORES),
     ("src/restore/quota.rs", RESTORES),
     ("src/restore/reason.rs", RESTORES),
     ("src/restore/scope.rs", RESTORES),

@@ -164,7 +164,7 @@ fn a_pod_that_prunes_may_no_more_than_a_member_and_knows_no_password() {
 fn the_jobs_of_a_restore() {
     let spec: ZooKeeperRestoreSpec = serde_json::from_value(json!({
         "ensemble": "zk", "at": "0x10000002a", "exclusive": true, "paths": ["/app", "/$(HOME)"], "znodes": ["/one"], "to": "/old",
-        "existing": "KeepNewer", "newerThan": "0x5", "deleteExtra": true, "raiseCounters": true, "deadlineSeconds": 60, "scratchSize": "1Gi",
+        "existing": "KeepNewer", "newerThan": "0x5", "deleteExtra": true, "raiseCounters": true, "quotas": true, "deadlineSeconds": 60, "scratchSize": "1Gi",
         "resources": {"limits": {"cpu": "1", "memory": "4Gi"}},
     }))
     .unwrap();

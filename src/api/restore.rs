@@ -36,12 +36,12 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = kube::core::Rule::new(
-        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.undo) == has(oldSelf.undo) && (!has(self.undo) || self.undo == oldSelf.undo) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra) && has(self.raiseCounters) == has(oldSelf.raiseCounters) && (!has(self.raiseCounters) || self.raiseCounters == oldSelf.raiseCounters)"
+        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.backup) == has(oldSelf.backup) && (!has(self.backup) || self.backup == oldSelf.backup) && has(self.undo) == has(oldSelf.undo) && (!has(self.undo) || self.undo == oldSelf.undo) && has(self.from) == has(oldSelf.from) && (!has(self.from) || self.from == oldSelf.from) && has(self.exclusive) == has(oldSelf.exclusive) && (!has(self.exclusive) || self.exclusive == oldSelf.exclusive) && has(self.paths) == has(oldSelf.paths) && (!has(self.paths) || self.paths == oldSelf.paths) && has(self.znodes) == has(oldSelf.znodes) && (!has(self.znodes) || self.znodes == oldSelf.znodes) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.existing) == has(oldSelf.existing) && (!has(self.existing) || self.existing == oldSelf.existing) && has(self.newerThan) == has(oldSelf.newerThan) && (!has(self.newerThan) || self.newerThan == oldSelf.newerThan) && has(self.deleteExtra) == has(oldSelf.deleteExtra) && (!has(self.deleteExtra) || self.deleteExtra == oldSelf.deleteExtra) && has(self.raiseCounters) == has(oldSelf.raiseCounters) && (!has(self.raiseCounters) || self.raiseCounters == oldSelf.raiseCounters) && has(self.quotas) == has(oldSelf.quotas) && (!has(self.quotas) || self.quotas == oldSelf.quotas)"
     ).message("what is restored, and from where, cannot be changed: create another ZooKeeperRestore (dryRun, approvedPlan and changedSincePlan can be changed)"),
     validation = kube::core::Rule::new("(has(self.at) ? 1 : 0) + (has(self.backup) ? 1 : 0) + (has(self.undo) ? 1 : 0) == 1")
         .message("name one of at (a zxid or a time), backup (a ZooKeeperBackup) and undo (the zxid of a transaction)"),
-    validation = kube::core::Rule::new("!has(self.undo) || (!has(self.from) && !has(self.exclusive) && !has(self.paths) && !has(self.znodes) && !has(self.to) && !has(self.existing) && !has(self.newerThan) && !has(self.deleteExtra))")
-        .message("undo is of a transaction in the ensemble's own archive, and of exactly the znodes that it changed: from, exclusive, paths, znodes, to, existing, newerThan and deleteExtra do not go with it"),
+    validation = kube::core::Rule::new("!has(self.undo) || (!has(self.from) && !has(self.exclusive) && !has(self.paths) && !has(self.znodes) && !has(self.to) && !has(self.existing) && !has(self.newerThan) && !has(self.deleteExtra) && !has(self.quotas))")
+        .message("undo is of a transaction in the ensemble's own archive, and of exactly the znodes that it changed: from, exclusive, paths, znodes, to, existing, newerThan, deleteExtra and quotas do not go with it"),
     validation = kube::core::Rule::new("!has(self.backup) || (!has(self.from) && !has(self.exclusive))")
         .message("backup is a point of the ensemble's own archive, with its last transaction: use at instead, with from or exclusive"),
     validation = kube::core::Rule::new("has(self.undo) || (has(self.paths) && size(self.paths) > 0) || (has(self.znodes) && size(self.znodes) > 0)")
@@ -140,6 +140,11 @@ pub struct ZooKeeperRestoreSpec {
     /// most 100000 numbers in all; what is beyond stays lower, and the plan says so. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raise_counters: Option<bool>,
+
+    /// Whether the limits of quotas come back as well, of the znodes that are restored, after all else. Default: false. Quotas do not go with
+    /// the znodes that they are for, so most of them are still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<bool>,
 
     /// Whether nothing is changed: there is a plan, and no more. Default: true. false carries the plan out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -310,6 +315,9 @@ pub struct RestorePlan {
     /// Hard limits of quotas that are lower than what there would be: servers with enforceQuota=true refuse that.
     #[serde(default)]
     pub quotas: i64,
+    /// Quotas to make, or whose limits are to be set.
+    #[serde(default)]
+    pub set_quota: i64,
 }
 
 /// What was done.

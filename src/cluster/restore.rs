@@ -14,7 +14,7 @@ use super::teller::{Now, Stands};
 use crate::api::{ChangedPolicy, ExistingPolicy, ZooKeeperRestore, ZooKeeperRestoreSpec};
 use crate::cli::point::{PointArg, zxid};
 use crate::cli::{CommandError, Exit, Output, finish};
-use crate::restore::arguments::{ExistingArg, ScopeOptions};
+use crate::restore::arguments::{BesideOptions, ExistingArg, ScopeOptions};
 use crate::restore::command::{self, ChangedArg};
 use crate::restore::hash::Digest;
 use zookeeper_files::ids::Zxid;
@@ -95,9 +95,8 @@ struct CreateOptions {
     /// Delete what was not there at the point; only with --existing overwrite
     #[arg(long)]
     delete_extra: bool,
-    /// Raise sequence counters that would be lower than they were, so that no sequential name comes twice
-    #[arg(long)]
-    raise_counters: bool,
+    #[command(flatten)]
+    beside: BesideOptions,
     /// What happens if others have changed the same znodes since the plan was made; without it, it stops
     #[arg(long, value_enum)]
     changed: Option<ChangedArg>,
@@ -180,18 +179,8 @@ pub fn main(options: Options) -> i32 {
 }
 
 fn spec(options: &CreateOptions, now: i64) -> Result<ZooKeeperRestoreSpec, String> {
-    let CreateOptions {
-        new,
-        at,
-        backup,
-        exclusive,
-        scope,
-        existing,
-        newer_than,
-        delete_extra,
-        raise_counters,
-        changed,
-    } = options;
+    let CreateOptions { new, at, backup, exclusive, scope, existing, newer_than, delete_extra, beside, changed } =
+        options;
     let at = match at.map(|at| point(at, now)).transpose()? {
         Some(None) => return Err("--at end is how it is now: name a zxid, a time, or --backup".to_owned()),
         at => at.flatten(),
@@ -216,7 +205,8 @@ fn spec(options: &CreateOptions, now: i64) -> Result<ZooKeeperRestoreSpec, Strin
         }),
         newer_than: newer_than.map(|zxid| format!("{zxid:#}")),
         delete_extra: delete_extra.then_some(true),
-        raise_counters: raise_counters.then_some(true),
+        raise_counters: beside.raise_counters.then_some(true),
+        quotas: beside.quotas.then_some(true),
         changed_since_plan: changed.map(|changed| match changed {
             ChangedArg::Fail => ChangedPolicy::Fail,
             ChangedArg::Replan => ChangedPolicy::Replan,
@@ -303,10 +293,21 @@ mod tests {
         });
         assert_eq!(at, expected, "no dryRun: it is true without");
         assert_eq!(asked(&["--undo", "0x10000002a"]).unwrap(), json!({"ensemble": "zk", "undo": "0x10000002a"}));
-        let backup = ["--backup", "before", "--znode", "/a", "--to", "/b", "--raise-counters", "--changed", "replan"];
+        let backup = [
+            "--backup",
+            "before",
+            "--znode",
+            "/a",
+            "--to",
+            "/b",
+            "--raise-counters",
+            "--quotas",
+            "--changed",
+            "replan",
+        ];
         let expected = json!({
             "ensemble": "zk", "backup": "before", "znodes": ["/a"], "to": "/b", "raiseCounters": true,
-            "changedSincePlan": "Replan",
+            "quotas": true, "changedSincePlan": "Replan",
         });
         assert_eq!(asked(&backup).unwrap(), expected);
     }

@@ -165,12 +165,12 @@ fn progress(at: &mut usize, count: usize, what: &str) {
 
 fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas } = counts;
+    let &Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas, set_quota } = counts;
     RestorePlan {
         pod: None,
         hash: hash.to_string(),
         zxid: format!("{zxid:#}"),
-        changes: number(create + set + set_acl + delete + raise),
+        changes: number(create + set + set_acl + delete + raise + set_quota),
         create: number(create),
         set: number(set),
         set_acl: number(set_acl),
@@ -181,6 +181,7 @@ fn numbers(hash: Digest, zxid: Zxid, counts: &Counts) -> RestorePlan {
         counters: number(counters),
         raise: number(raise),
         quotas: number(quotas),
+        set_quota: number(set_quota),
     }
 }
 

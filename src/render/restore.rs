@@ -62,7 +62,8 @@ pub fn plan_job(blueprint: &RestoreBlueprint<'_>) -> Rendered {
 }
 
 fn of_a_point(blueprint: &RestoreBlueprint<'_>) -> Vec<String> {
-    let ZooKeeperRestoreSpec { exclusive, paths, znodes, to, existing, newer_than, delete_extra, .. } = blueprint.spec;
+    let ZooKeeperRestoreSpec { exclusive, paths, znodes, to, existing, newer_than, delete_extra, quotas, .. } =
+        blueprint.spec;
     let mut args = vec![format!("--at={}", blueprint.at)];
     args.extend(blueprint.tree_hash.map(|hash| format!("--tree-hash={hash}")));
     args.extend(exclusive.unwrap_or_default().then(|| "--exclusive".to_owned()));
@@ -77,6 +78,7 @@ fn of_a_point(blueprint: &RestoreBlueprint<'_>) -> Vec<String> {
     args.push(format!("--existing={existing}"));
     args.extend(newer_than.iter().map(|zxid| format!("--newer-than={zxid}")));
     args.extend(delete_extra.unwrap_or_default().then(|| "--delete-extra".to_owned()));
+    args.extend(quotas.unwrap_or_default().then(|| "--quotas".to_owned()));
     args
 }
 

@@ -187,8 +187,8 @@ fn is_last(operation: &Operation) -> bool {
     matches!(operation, Operation::SetAcl { turn: Turn::After, .. })
 }
 
-/// Without what this run has created before, nor what would be below that: a client that takes an entry of a queue would get it
-/// again, and again. Only answered creations count: of others nobody knows.
+/// Without what this run has created before, nor what would be below that, nor its quota: a client that takes an entry of a queue would
+/// get it again, and again. Only answered creations count: of others nobody knows.
 fn not_again<'a>(
     operations: impl Iterator<Item = &'a Operation>,
     created: &HashSet<String>,
@@ -199,6 +199,9 @@ fn not_again<'a>(
     // Parents come before their children.
     for operation in operations {
         let path = operation.path();
+        if operation.quota_of().is_some_and(|of| left_out.contains(of)) {
+            continue;
+        }
         let again = matches!(operation, Operation::Create { .. }) && created.contains(path);
         if again {
             gone.push(path.to_owned());
@@ -238,6 +241,10 @@ async fn carry_out<Z: Znodes>(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     for stage in operations.chunk_by(|a, b| a.stage() == b.stage()) {
+        // What failed will be tried again, and a quota could refuse it then.
+        if outcome.refused.is_some() && stage.iter().any(|operation| operation.quota_of().is_some()) {
+            return outcome;
+        }
         let requests = stream::iter(stage).map(|&operation| async move {
             let data = wanted.znodes.get(operation.path()).map(|znode| &*znode.data).unwrap_or_default();
             (operation, znodes.perform(operation, data).await)

@@ -36,7 +36,7 @@ pub(crate) fn server(text: &str) -> Result<String, String> {
 pub(crate) struct ScopeOptions {
     /// Undo the transaction with this zxid, like 0x10000002a: what it changed becomes as it was before, where nobody has changed it
     /// since. menagerie log dump shows the zxid of each transaction, and index search finds one
-    #[arg(long, value_name = "ZXID", value_parser = zxid, conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra"])]
+    #[arg(long, value_name = "ZXID", value_parser = zxid, conflicts_with_all = ["at", "exclusive", "path", "znode", "to", "existing", "newer_than", "delete_extra", "quotas"])]
     pub(crate) undo: Option<Zxid>,
     /// A znode and all below it; / is everything; can be repeated
     #[arg(long, visible_alias = "subtree", value_name = "PATH", value_parser = range::path)]
@@ -98,6 +98,17 @@ pub(crate) enum ExistingArg {
     Overwrite,
 }
 
+/// What comes back besides znodes.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct BesideOptions {
+    /// Raise sequence counters that would be lower than they were, so that no sequential name comes twice
+    #[arg(long)]
+    pub(crate) raise_counters: bool,
+    /// Bring back the limits of quotas as well, last of all: of the znodes that are restored
+    #[arg(long)]
+    pub(crate) quotas: bool,
+}
+
 /// What is done about what is there.
 #[derive(Args, Debug)]
 pub(crate) struct WhatOptions {
@@ -113,9 +124,8 @@ pub(crate) struct WhatOptions {
     /// Delete what was not there at the point; only with --existing overwrite
     #[arg(long)]
     delete_extra: bool,
-    /// Raise sequence counters that would be lower than they were, so that no sequential name comes twice
-    #[arg(long)]
-    raise_counters: bool,
+    #[command(flatten)]
+    beside: BesideOptions,
 }
 
 impl WhatOptions {
@@ -142,8 +152,8 @@ impl WhatOptions {
             (_, ExistingArg::Overwrite) => Existing::Overwrite,
         };
         let lineage = if self.same_ensemble { Lineage::Same } else { otherwise };
-        let WhatOptions { delete_extra, raise_counters, .. } = *self;
-        let decided = Options { existing, delete_extra, lineage, access, raise_counters };
+        let WhatOptions { delete_extra, beside: BesideOptions { raise_counters, quotas }, .. } = *self;
+        let decided = Options { existing, delete_extra, lineage, access, raise_counters, quotas };
         decided.check().map_err(|error| error.to_string())?;
         Ok(decided)
     }

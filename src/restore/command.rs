@@ -314,14 +314,14 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
         }
     }
     for (count, what) in [
-        (own, "below /zookeeper are not restored, quotas among them"),
+        (own, "below /zookeeper are ZooKeeper's own, and are not restored as znodes"),
         (unnameable, "have names that are no UTF-8, and are not restored"),
     ] {
         if count > 0 {
             to.buffer.extend_from_slice(format!("note {count} znodes {what}\n").as_bytes());
         }
     }
-    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas } = *counts;
+    let Counts { create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas, set_quota } = *counts;
     let time = time.map(|time| format!(" ({})", iso_text(time))).unwrap_or_default();
     let (what, left) = match options.existing {
         Existing::Undo { of } => (format!("undo of {of:#}"), String::new()),
@@ -329,14 +329,15 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
         _ => (format!("as of {zxid}"), format!(", {extra} were not there, and stay")),
     };
     let also = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
-    let [raised, lower, over] = [
+    let [raised, limited, lower, over] = [
         also(raise, "sequence counters to raise"),
+        also(set_quota, "quotas to set"),
         also(counters, "sequence counters are lower than they were"),
         also(quotas, "quotas' limits are too low"),
     ];
     let text = format!(
         "{what}{time}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped\
-         {left}{raised}{lower}{over}\nplan {hash}\n"
+         {left}{raised}{limited}{lower}{over}\nplan {hash}\n"
     );
     to.buffer.extend_from_slice(text.as_bytes());
     Ok(to.flush()?)

@@ -7,6 +7,8 @@ use zookeeper_files::ids::Zxid;
 
 use crate::restore::acl::Acl;
 use crate::restore::hash::{Digest, Sum};
+use crate::restore::limits::QuotaLimits;
+use crate::restore::quota::{QUOTAS, Seen};
 use crate::restore::scope::depth;
 
 /// How long a znode lives.
@@ -103,6 +105,24 @@ pub enum Operation {
         /// The number.
         to: i64,
     },
+    /// Makes a quota where there is none, with the znodes above it. Its statistics are the servers' own.
+    CreateQuota {
+        /// `/zookeeper/quota/PATH`.
+        path: String,
+        /// Its limits.
+        limits: QuotaLimits,
+    },
+    /// Sets the limits of a quota, if they were not set since.
+    SetQuota {
+        /// `/zookeeper/quota/PATH`.
+        path: String,
+        /// What was seen of the limits that are there.
+        seen: Seen,
+        /// Those; `None` if no server can read them.
+        from: Option<QuotaLimits>,
+        /// Those that come back.
+        limits: QuotaLimits,
+    },
 }
 
 impl Operation {
@@ -112,14 +132,23 @@ impl Operation {
         | Self::Delete { path, .. }
         | Self::Create { path, .. }
         | Self::Set { path, .. }
-        | Self::Raise { path, .. }) = self;
+        | Self::Raise { path, .. }
+        | Self::CreateQuota { path, .. }
+        | Self::SetQuota { path, .. }) = self;
         path
+    }
+
+    /// The znode whose quota it makes or sets.
+    pub fn quota_of(&self) -> Option<&str> {
+        let (Self::CreateQuota { path, .. } | Self::SetQuota { path, .. }) = self else { return None };
+        path.strip_prefix(QUOTAS)
     }
 
     /// The transaction that created what it changes; `None` if it creates something.
     pub fn czxid(&self) -> Option<Zxid> {
         match self {
-            Self::Create { .. } | Self::Raise { .. } => None,
+            Self::Create { .. } | Self::Raise { .. } | Self::CreateQuota { .. } => None,
+            Self::SetQuota { seen, .. } => Some(seen.czxid),
             Self::SetAcl { czxid, .. } | Self::Delete { czxid, .. } | Self::Set { czxid, .. } => Some(*czxid),
         }
     }
@@ -128,7 +157,7 @@ impl Operation {
     ///
     /// An ACL that takes rights away comes before the data that they must not reach, one that gives rights after the data that
     /// they must not reach any more. Those that would shut us out come last as well, the deepest first: clients without the super
-    /// user's password need the rights that they take away.
+    /// user's password need the rights that they take away. Quotas come after all that they could refuse.
     pub fn stage(&self) -> (u8, usize) {
         let depth = depth(self.path());
         match self {
@@ -137,6 +166,7 @@ impl Operation {
             Self::Create { .. } => (2, depth),
             Self::Set { .. } | Self::Raise { .. } => (3, depth),
             Self::SetAcl { turn: Turn::After, .. } => (4, usize::MAX - depth),
+            Self::CreateQuota { .. } | Self::SetQuota { .. } => (5, 0),
         }
     }
 
@@ -163,7 +193,21 @@ impl Operation {
                 sum.text("set").text(path).number((*version).into()).zxid(*czxid).zxid(*mzxid).digest(*data);
             }
             Self::Raise { path, to } => _ = sum.text("raise").text(path).number(*to),
+            Self::CreateQuota { path, limits } => limits.sum(sum.text("create quota").text(path)),
+            Self::SetQuota { path, seen, from, limits } => {
+                let Seen { version, czxid, mzxid } = *seen;
+                sum.text("set quota").text(path).number(version.into()).zxid(czxid).zxid(mzxid);
+                sum_limits(from.as_ref(), sum);
+                limits.sum(sum);
+            }
         }
+    }
+}
+
+pub(super) fn sum_limits(limits: Option<&QuotaLimits>, sum: &mut Sum) {
+    match limits {
+        Some(limits) => limits.sum(sum.text("limits")),
+        None => _ = sum.text("unreadable"),
     }
 }
 
@@ -197,6 +241,14 @@ impl fmt::Display for Operation {
             },
             Self::Set { path, version, .. } => write!(f, "set {path} (version {version})"),
             Self::Raise { path, to } => write!(f, "raise the sequence counter of {path} to {to:010}"),
+            Self::CreateQuota { limits, .. } => {
+                write!(f, "create the quota of {}: {limits}", self.quota_of().unwrap_or("/"))
+            }
+            Self::SetQuota { seen, from, limits, .. } => {
+                let from = from.map_or_else(|| "what no server can read".to_owned(), |from| from.to_string());
+                let (of, version) = (self.quota_of().unwrap_or("/"), seen.version);
+                write!(f, "set the quota of {of} from {from} to {limits} (version {version})")
+            }
         }
     }
 }

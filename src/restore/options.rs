@@ -64,6 +64,9 @@ pub struct Options {
     /// Whether sequence counters that would be lower than they were are raised.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub raise_counters: bool,
+    /// Whether the limits of quotas come back as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quotas: bool,
 }
 
 /// What cannot be asked for.
@@ -108,6 +111,12 @@ pub enum OptionsError {
         "what was not there at the point is deleted only with overwrite: it came later, so keep and keep-newer keep it"
     )]
     DeletesWhatIsKept,
+    /// Quotas without the super user.
+    #[error("only the super user sets quotas, as they are made here: give its password, or leave the quotas out")]
+    QuotasNeedSuper,
+    /// An undo with quotas.
+    #[error("an undo brings back what one transaction changed, and no quotas: restore those at a point")]
+    UndoesNoQuotas,
 }
 
 impl Options {
@@ -122,6 +131,8 @@ impl Options {
             (Existing::Keep | Existing::KeepNewer { .. } | Existing::Undo { .. }, _) if self.delete_extra => {
                 Err(OptionsError::DeletesWhatIsKept)
             }
+            (Existing::Undo { .. }, _) if self.quotas => Err(OptionsError::UndoesNoQuotas),
+            _ if self.quotas && self.access != Access::Super => Err(OptionsError::QuotasNeedSuper),
             _ => Ok(()),
         }
     }

@@ -17,6 +17,7 @@ use crate::restore::live::{Live, LiveZnode, Parent};
 use crate::restore::operation::{Kind, Operation, Turn};
 use crate::restore::options::{Access, Existing, Options, OptionsError};
 use crate::restore::plan_hash::hash;
+use crate::restore::plan_quotas::{Quotas, quotas};
 use crate::restore::quota;
 use crate::restore::reason::{Note, Reason, Skipped};
 use crate::restore::scope::parent;
@@ -50,6 +51,9 @@ pub struct Counts {
     /// Limits of quotas that are lower than what there would be.
     #[serde(default)]
     pub quotas: usize,
+    /// Quotas that are made, or whose limits are set.
+    #[serde(default)]
+    pub set_quota: usize,
 }
 
 /// What has to be done.
@@ -84,6 +88,7 @@ pub fn plan(wanted: &Wanted, live: &Live, options: &Options) -> Result<Plan, Opt
     }
     planner.extra();
     planner.notes();
+    planner.quotas();
     Ok(planner.finish())
 }
 
@@ -411,6 +416,16 @@ impl<'a> Planner<'a> {
         self.notes.append(&mut notes);
     }
 
+    /// After all else: whose quota it is has to be known.
+    fn quotas(&mut self) {
+        let Quotas { mut operations, mut skipped, mut notes } =
+            quotas(self.wanted, self.live, &self.options, &self.operations);
+        self.operations.append(&mut operations);
+        self.skipped.append(&mut skipped);
+        self.counts.quotas += notes.iter().filter(|note| matches!(note, Note::LowQuota { .. })).count();
+        self.notes.append(&mut notes);
+    }
+
     fn finish(mut self) -> Plan {
         self.operations.sort_by(|a, b| a.stage().cmp(&b.stage()).then_with(|| a.path().cmp(b.path())));
         let mut counts = Counts { skipped: self.skipped.len(), ..self.counts };
@@ -421,6 +436,7 @@ impl<'a> Planner<'a> {
                 Operation::SetAcl { .. } => counts.set_acl += 1,
                 Operation::Delete { .. } => counts.delete += 1,
                 Operation::Raise { .. } => counts.raise += 1,
+                Operation::CreateQuota { .. } | Operation::SetQuota { .. } => counts.set_quota += 1,
             }
         }
         let hash = hash(self.wanted, &self.options, &self.operations);

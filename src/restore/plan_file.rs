@@ -10,6 +10,7 @@ use crate::restore::operation::{Kind, Operation};
 use crate::restore::options::{Existing, Options, OptionsError};
 use crate::restore::plan::Plan;
 use crate::restore::plan_hash::hash;
+use crate::restore::plan_quotas::can_have_a_quota;
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Limits, Wanted};
 
@@ -111,7 +112,8 @@ impl PlanFile {
         if wanted.left.is_empty() == matches!(options.existing, Existing::Undo { .. }) {
             return changed("what its transaction changed is not in it".to_owned());
         }
-        if let Some(path) = wanted.znodes.keys().chain(wanted.left.keys()).find(|path| !wanted.scope.has(path)) {
+        let paths = wanted.znodes.keys().chain(wanted.left.keys()).chain(wanted.quotas.keys());
+        if let Some(path) = paths.into_iter().find(|path| !wanted.scope.has(path)) {
             return changed(format!("{path} is not in its scope"));
         }
         for operation in &plan.operations {
@@ -136,8 +138,12 @@ impl PlanFile {
                 Operation::SetAcl { acl, .. } => {
                     wanted.znodes.get(path).is_some_and(|znode| znode.acl.as_ref() == Some(acl))
                 }
+                Operation::CreateQuota { limits, .. } | Operation::SetQuota { limits, .. } => {
+                    let of = operation.quota_of().filter(|of| options.quotas && can_have_a_quota(of));
+                    of.is_some_and(|of| wanted.quotas.get(of) == Some(&Some(*limits)))
+                }
             };
-            if !fits || !wanted.scope.has(path) {
+            if !fits || !wanted.scope.has(operation.quota_of().unwrap_or(path)) {
                 return changed(format!("{operation}: not what is wanted there"));
             }
         }

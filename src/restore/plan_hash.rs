@@ -1,7 +1,7 @@
 //! The hash of a plan, by which it is approved. Pure.
 
 use crate::restore::hash::{Digest, Sum};
-use crate::restore::operation::{Operation, sum_acl};
+use crate::restore::operation::{Operation, sum_acl, sum_limits};
 use crate::restore::options::{Access, Existing, Lineage, Options};
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Wanted, WantedZnode};
@@ -34,6 +34,13 @@ pub fn hash(wanted: &Wanted, options: &Options, operations: &[Operation]) -> Dig
     });
     if options.raise_counters {
         sum.text("raise counters");
+    }
+    // Without, they are only told.
+    if options.quotas {
+        sum.text("quotas").count(wanted.quotas.len());
+        for (of, limits) in &wanted.quotas {
+            sum_limits(limits.as_ref(), sum.text(of));
+        }
     }
     sum.count(wanted.znodes.len());
     for (path, WantedZnode { kind, data, acl, czxid, ctime, counter }) in &wanted.znodes {

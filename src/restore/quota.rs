@@ -5,6 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
+use zookeeper_files::ids::Zxid;
+
+use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::reason::{Measure, Note};
@@ -29,11 +33,27 @@ pub struct Quota {
     pub znodes: i64,
     /// How many bytes.
     pub bytes: i64,
+    /// All limits; `None` if no server can read them.
+    pub limits: Option<QuotaLimits>,
+    /// What tells these limits from later ones.
+    pub seen: Seen,
+}
+
+/// What tells limits that were read from those that somebody sets later.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Seen {
+    /// How often they were set.
+    pub version: i32,
+    /// The transaction that created them.
+    pub czxid: Zxid,
+    /// The transaction that last set them.
+    pub mzxid: Zxid,
 }
 
 impl Quota {
     /// As servers read the data of the two znodes: what is not there or no number is no limit.
-    pub fn of(limits: &[u8], stats: &[u8]) -> Self {
+    pub fn of(limits: &[u8], stats: &[u8], seen: Seen) -> Self {
         let limit = |name| number(limits, name).filter(|limit| *limit >= 0);
         let there = |name| number(stats, name).unwrap_or_default();
         Self {
@@ -41,6 +61,8 @@ impl Quota {
             most_bytes: limit("byteHardLimit"),
             znodes: there("count"),
             bytes: there("bytes"),
+            limits: QuotaLimits::read(limits),
+            seen,
         }
     }
 }
@@ -97,7 +119,8 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
                 need.deleted_bytes += now;
             }
             Operation::Raise { .. } => need.raised = true,
-            Operation::SetAcl { .. } => {}
+            // Quotas come last.
+            Operation::SetAcl { .. } | Operation::CreateQuota { .. } | Operation::SetQuota { .. } => {}
         }
     }
     needs.iter().filter_map(|(path, need)| Some((*path, quotas.get(*path)?, need))).flat_map(over).collect()
@@ -130,15 +153,19 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_servers_write_them() {
-        let quota = |limits: &str, stats: &str| Quota::of(limits.as_bytes(), stats.as_bytes());
+        let of = |limits: &[u8], stats: &[u8]| Quota { limits: None, ..Quota::of(limits, stats, Seen::default()) };
+        let quota = |limits: &str, stats: &str| of(limits.as_bytes(), stats.as_bytes());
         let full = quota("count=-1,bytes=-1=;byteHardLimit=500;countHardLimit=10", "count=3,bytes=40");
-        assert_eq!(full, Quota { most_znodes: Some(10), most_bytes: Some(500), znodes: 3, bytes: 40 });
+        assert_eq!(
+            full,
+            Quota { most_znodes: Some(10), most_bytes: Some(500), znodes: 3, bytes: 40, ..Quota::default() }
+        );
         // Soft limits refuse nothing; what is no number is no limit.
         for text in
             ["count=5,bytes=5", "", "countHardLimit=-1", "countHardLimit=x,byteHardLimit=", "x;=;countHardLimit"]
         {
             assert_eq!(quota(text, ""), Quota::default(), "{text}");
         }
-        assert_eq!(Quota::of(&[0xff], &[0xff]), Quota::default());
+        assert_eq!(of(&[0xff], &[0xff]), Quota::default());
     }
 }

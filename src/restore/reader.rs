@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::restore::acl::Shared;
 use crate::restore::live::{Live, LiveZnode, Parent};
-use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS};
+use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Seen};
 use crate::restore::scope::{OWN, Scope, parent};
 use crate::restore::wanted::Limits;
 use crate::restore::znodes::{Failure, Znodes};
@@ -126,7 +126,13 @@ async fn at_quota<Z: Znodes>(znodes: &Z, of: String) -> Result<AtQuota, ReadErro
             let path = format!("{path}/{name}");
             Ok(znodes.data(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default())
         };
-        quota = Some(Quota::of(&read(LIMITS).await?, &read(STATS).await?));
+        // Before their data: limits that somebody sets in between have a later version than this, and no change of ours fits them.
+        let limits = format!("{path}/{LIMITS}");
+        if let Some(LiveZnode { version, czxid, mzxid, .. }) =
+            znodes.get(&limits).await.map_err(|failure| error(&limits, failure))?
+        {
+            quota = Some(Quota::of(&read(LIMITS).await?, &read(STATS).await?, Seen { version, czxid, mzxid }));
+        }
     }
     let below =
         names.iter().filter(|name| *name != LIMITS && *name != STATS).map(|name| format!("{of}/{name}")).collect();

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::restore::limits::QuotaLimits;
+
 /// Why a znode is left as it is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +46,16 @@ pub enum Reason {
     ChangedSince,
     /// The transaction that is undone made it anew as another kind of znode.
     OtherKind,
+    /// No server could read the quota's limits.
+    UnreadableQuota,
+    /// The quotas that are there could not be read.
+    QuotasUnread,
+    /// A path whose quota would end every server.
+    NoQuotaThere,
+    /// There is no znode that the quota is for.
+    QuotaOfNothing,
+    /// Another quota is above it, or below it.
+    NestedQuota,
 }
 
 impl fmt::Display for Reason {
@@ -80,6 +92,15 @@ impl fmt::Display for Reason {
             Self::OtherKind => {
                 "that transaction deleted it and made it anew as another kind (persistent, container or TTL): delete it by hand first"
             }
+            Self::UnreadableQuota => "its limits were none that a server can read: not written again",
+            Self::QuotasUnread => "the quotas that are there could not be read, or are too many: set this one by hand",
+            Self::NoQuotaThere => {
+                "servers do not start with a quota at such a path (the root, or a name like those of limits and statistics)"
+            }
+            Self::QuotaOfNothing => "there is no znode that it would be for",
+            Self::NestedQuota => {
+                "another quota is above or below it, and servers count a znode for the nearest one alone: remove that one first (delquota)"
+            }
         })
     }
 }
@@ -102,6 +123,15 @@ pub enum Measure {
     Znodes,
     /// The bytes of their data.
     Bytes,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Znodes => "znodes",
+            Self::Bytes => "bytes",
+        })
+    }
 }
 
 /// What a user should know of a znode that is restored.
@@ -137,6 +167,26 @@ pub enum Note {
         needs: i64,
         /// The hard limit.
         allows: i64,
+    },
+    /// A quota that comes back allows less than there will be.
+    LowQuota {
+        /// The path that the quota is for.
+        path: String,
+        /// Of what.
+        measure: Measure,
+        /// How much there will be.
+        there: i64,
+        /// The hard limit.
+        allows: i64,
+    },
+    /// A quota was another one, and is not restored because nobody asked for it.
+    OtherQuota {
+        /// The path that the quota is for.
+        path: String,
+        /// Its limits at the point.
+        was: QuotaLimits,
+        /// Its limits now; `None` if there is no quota, or none that a server can read.
+        now: Option<QuotaLimits>,
     },
     /// The quotas could not be read.
     QuotasUnknown,
@@ -176,15 +226,20 @@ impl fmt::Display for Note {
                 )
             }
             Self::Quota { path, measure, needs, allows } => {
-                let what = match measure {
-                    Measure::Znodes => "znodes",
-                    Measure::Bytes => "bytes",
-                };
                 write!(
                     f,
-                    "{path}: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
+                    "{path}: there would be {needs} {measure}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
                      raise the quota first"
                 )
+            }
+            Self::LowQuota { path, measure, there, allows } => write!(
+                f,
+                "{path}: there will be {there} {measure}, and the quota that comes back allows {allows}: servers with enforceQuota=true \
+                 then refuse what is more"
+            ),
+            Self::OtherQuota { path, was, now } => {
+                let now = now.map_or_else(|| "there is none now".to_owned(), |now| format!("is {now} now"));
+                write!(f, "{path}: its quota was {was}, and {now}: it stays so without --quotas (quotas: true)")
             }
             Self::QuotasUnknown => f.write_str(
                 "whether a quota allows it is not known: quotas are not ours to read, or there are too many (the super user's password helps)",

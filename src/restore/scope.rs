@@ -58,7 +58,9 @@ pub enum ScopeError {
     #[error("{0}: not the path of a znode: it begins with /, and no part of it is empty, . or ..")]
     Path(String),
     /// Below `/zookeeper`.
-    #[error("{0}: /zookeeper is ZooKeeper's own, and is not restored; set quotas again by hand")]
+    #[error(
+        "{0}: /zookeeper is ZooKeeper's own, and is not restored: quotas come back with the znodes that they are for, with --quotas"
+    )]
     Own(String),
     /// Another path for several.
     #[error("one other path for {0} paths: restore one after the other")]

@@ -12,7 +12,9 @@ use zookeeper_files::replay::{Tree, Znode};
 use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
 use crate::restore::acl::{Acl, Shared};
+use crate::restore::limits::QuotaLimits;
 use crate::restore::operation::Kind;
+use crate::restore::quota::{LIMITS, QUOTAS};
 use crate::restore::scope::{OWN, Scope, under};
 use crate::restore::undo::Left;
 
@@ -76,6 +78,9 @@ pub struct Wanted {
     /// How the transaction that is undone left each znode that it changed; empty where none is undone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left: BTreeMap<String, Left>,
+    /// The limits of quotas, by the paths that they will be for; `None` if no server could read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quotas: BTreeMap<String, Option<QuotaLimits>>,
 }
 
 /// Why nothing is wanted.
@@ -101,6 +106,7 @@ impl Wanted {
     /// What a tree has in a scope.
     pub fn of(tree: &Tree, scope: &Scope, limits: Limits) -> Result<Self, WantedError> {
         let mut gathered = Gathered::begin(tree.last(), scope.clone(), limits);
+        gathered.wanted.quotas = quotas(tree, scope);
         for top in scope.sources() {
             let Some(node) = tree.get(top.path.as_bytes()) else {
                 return Err(WantedError::NoZnode { path: top.path.clone(), zxid: tree.last() });
@@ -130,8 +136,8 @@ pub(super) struct Gathered {
 
 impl Gathered {
     pub(super) fn begin(zxid: Zxid, scope: Scope, limits: Limits) -> Self {
-        let (znodes, left) = (BTreeMap::new(), BTreeMap::new());
-        let wanted = Wanted { zxid, scope, znodes, own: 0, unnameable: 0, left };
+        let (znodes, left, quotas) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let wanted = Wanted { zxid, scope, znodes, own: 0, unnameable: 0, left, quotas };
         Self { wanted, limits, bytes: 0, shared: Shared::default() }
     }
 
@@ -160,6 +166,16 @@ impl Gathered {
         }
         Ok(())
     }
+}
+
+/// The limits at the paths of the scope, as they were. What was counted is not: servers count.
+fn quotas(tree: &Tree, scope: &Scope) -> BTreeMap<String, Option<QuotaLimits>> {
+    let limits = tree.walk(QUOTAS.as_bytes()).into_iter().filter_map(|(path, node)| {
+        let of = std::str::from_utf8(path).ok()?.strip_prefix(QUOTAS)?.strip_suffix(LIMITS)?.strip_suffix('/')?;
+        let target = scope.target(if of.is_empty() { "/" } else { of }).filter(|target| scope.has(target))?;
+        Some((target, node.data().and_then(QuotaLimits::read)))
+    });
+    limits.collect()
 }
 
 pub(super) fn kind(stat: &Stat) -> Kind {

@@ -7,6 +7,7 @@
 use zookeeper_files::path::is_at_or_under;
 
 use super::guard::QUOTA;
+use crate::restore::limits::QuotaLimits;
 
 /// The znodes that hold them.
 const STATS: &str = "/zookeeper_stats";
@@ -24,22 +25,9 @@ pub fn holds_numbers(path: &str) -> bool {
     path.strip_prefix(QUOTA).is_some_and(|rest| rest.ends_with(STATS) || rest.ends_with(LIMITS))
 }
 
-/// Whether a server can read them: pairs separated by `,` or `;`, each a name and a number, or nothing, or more after
-/// another `=`.
+/// Whether a server can read them.
 pub fn readable(text: &[u8]) -> bool {
-    let Ok(text) = str::from_utf8(text) else { return false };
-    if text.is_empty() {
-        return true;
-    }
-    let pairs: Vec<&str> = text.trim_end_matches([',', ';']).split([',', ';']).collect();
-    // Adjacent separators count as one, but not at the beginning.
-    pairs.iter().enumerate().all(|(n, pair)| (pair.is_empty() && n > 0) || number_of(pair))
-}
-
-fn number_of(pair: &str) -> bool {
-    let mut parts = pair.trim_end_matches('=').split('=');
-    let (_, value) = (parts.next(), parts.next());
-    value.is_some_and(|value| value.is_empty() || value.parse::<i64>().is_ok())
+    QuotaLimits::read(text).is_some()
 }
 
 /// Takes the next one to reset: one that no other broken quota counts, because writing it would end the servers too.

@@ -7,14 +7,16 @@ use std::task::Poll;
 
 use menagerie::restore::acl::Acl;
 use menagerie::restore::apply::{Applied, ApplyError, ChangedSincePlan, Progress, apply};
+use menagerie::restore::limits::QuotaLimits;
 use menagerie::restore::moved::Moved;
 use menagerie::restore::options::{Access, Existing, Lineage, Options};
 use menagerie::restore::plan::plan;
 use menagerie::restore::plan_file::PlanFile;
-use menagerie::restore::quota::Quota;
+use menagerie::restore::quota::{Quota, Seen};
 use menagerie::restore::reader::{ReadError, read};
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::Limits;
+use zookeeper_files::ids::Zxid;
 
 use crate::model::{Connection, Fate, Model, NO_SCHEME, Znode, acl, znode};
 
@@ -54,7 +56,7 @@ fn planned(was: &Model, is: &Model, existing: Existing) -> PlanFile {
     PlanFile::of(wanted, options, plan)
 }
 
-fn run(connection: &Connection, file: &PlanFile, changed: ChangedSincePlan) -> Result<Applied, ApplyError> {
+pub fn run(connection: &Connection, file: &PlanFile, changed: ChangedSincePlan) -> Result<Applied, ApplyError> {
     now(apply(connection, file, changed, Limits::default(), &mut |_| ()))
 }
 
@@ -335,8 +337,10 @@ fn quotas_are_read_wherever_they_are() {
         ("/zookeeper/quota/app/deep/zookeeper_limits", limits("-1")),
     ]);
     let read = now(read(&Connection::to(model), &subtree("/app"), Limits::default(), &mut |_| ())).unwrap();
-    let app = Quota { most_znodes: Some(9), most_bytes: Some(7), znodes: 2, bytes: 5 };
-    let deep = Quota { most_znodes: Some(9), ..Quota::default() };
+    let seen = Seen { version: 0, czxid: Zxid(1), mzxid: Zxid(1) };
+    let limits = |hard_bytes| Some(QuotaLimits { hard_znodes: Some(9), hard_bytes, ..QuotaLimits::default() });
+    let app = Quota { most_znodes: Some(9), most_bytes: Some(7), znodes: 2, bytes: 5, limits: limits(Some(7)), seen };
+    let deep = Quota { most_znodes: Some(9), limits: limits(None), seen, ..Quota::default() };
     assert_eq!(read.quotas, Some([("/app".to_owned(), app), ("/app/deep".to_owned(), deep)].into()));
 }
 

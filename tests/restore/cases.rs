@@ -328,9 +328,9 @@ fn a_quota_that_allows_less_is_told_in_one_sentence_with_both_numbers() {
         let plan = planned(&was, is, &Options::default());
         (plan.counts.quotas, plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
-    is.quotas.insert("/app".to_owned(), (3, 5));
+    is.limit_hard("/app", 3, 5);
     assert_eq!(told(&is), (0, vec![]));
-    is.quotas.insert("/app".to_owned(), (2, 4));
+    is.limit_hard("/app", 2, 4);
     let sentence = |needs, what, allows| {
         format!(
             "/app: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so raise the quota first"
@@ -338,15 +338,16 @@ fn a_quota_that_allows_less_is_told_in_one_sentence_with_both_numbers() {
     };
     assert_eq!(told(&is), (2, vec![sentence(3, "znodes", 2), sentence(5, "bytes", 4)]));
     // Servers look at the nearest one alone, and at none of the root.
-    is.quotas.insert("/app/a".to_owned(), (1, 5));
+    is.limit_hard("/app/a", 1, 5);
     assert_eq!(told(&is), (0, vec![]));
-    is.quotas = [("/".to_owned(), (0, 0))].into();
+    is.delete_subtree("/zookeeper/quota/app");
+    is.limit_hard("/", 0, 0);
     assert_eq!(told(&is), (0, vec![]));
     // Data that becomes shorter is refused too, while there is more than is allowed.
     let long = Model::of([("/app", znode("")), ("/app/a", znode("123456789"))]);
     for (bytes, over) in [(4, 1), (5, 0)] {
         let mut long = long.clone();
-        long.quotas.insert("/app".to_owned(), (9, bytes));
+        long.limit_hard("/app", 9, bytes);
         let mut shorter = was.clone();
         shorter.znodes.remove("/app/b");
         assert_eq!(planned(&shorter, &long, &overwrite(Access::Super)).counts.quotas, over);

@@ -63,8 +63,18 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
         vec(prop_oneof![Just("a"), Just("b"), Just("a-b")], 1..4).prop_map(|names| format!("/{}", names.join("/")));
     let top = prop_oneof![Just(""), Just("/s"), Just("/o")];
     let one = ("[xyz]?", acls(open), any::<[u8; 3]>(), 1..200_u64, proptest::bool::weighted(0.15));
-    btree_map((top, path), one, 0..14).prop_map(|znodes| {
+    let quotas = proptest::option::weighted(
+        0.3,
+        btree_map(proptest::sample::select(&LIMITED[..]), (limits(), 0..3, 1..200_u64), 1..4),
+    );
+    (btree_map((top, path), one, 0..14), quotas).prop_map(|(znodes, quotas)| {
         let mut model = Model::of([]);
+        for (of, (limits, version, mzxid)) in quotas.unwrap_or_default() {
+            model.limit(of, limits);
+            let of = if of == "/" { "" } else { of };
+            let there = model.znodes.get_mut(&format!("/zookeeper/quota{of}/zookeeper_limits")).unwrap();
+            (there.version, there.mzxid) = (version, mzxid);
+        }
         for ((top, path), (data, acl, [version, aversion, created], mzxid, ephemeral)) in znodes {
             let path = format!("{top}{path}");
             for above in std::iter::successors(parent(&path), |path| parent(path)) {
@@ -90,6 +100,15 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
     })
 }
 
+/// What quotas are for.
+const LIMITED: [&str; 7] = ["/", "/s", "/s/a", "/s/a/b", "/o", "/o/a", "/gone"];
+
+/// The last is none that a server can read.
+fn limits() -> impl Strategy<Value = &'static str> {
+    let texts = ["count=5,bytes=-1", "count=-1,bytes=-1", "count=-1,bytes=-1=;byteHardLimit=9;countHardLimit=4", "x"];
+    proptest::sample::select(texts.to_vec())
+}
+
 fn scopes() -> impl Strategy<Value = Scope> {
     let top = (prop_oneof![Just("/"), Just("/s"), Just("/s/a"), Just("/s/a/b"), Just("/s/a-b")], any::<bool>());
     let tops = vec(top, 1..3);
@@ -107,13 +126,16 @@ fn options(access: Access) -> impl Strategy<Value = Options> {
         Just(Existing::Overwrite),
         Just(Existing::Overwrite)
     ];
-    (existing, any::<bool>(), any::<bool>()).prop_map(move |(existing, delete, raise_counters)| Options {
-        existing,
-        delete_extra: delete && existing == Existing::Overwrite,
-        lineage: Lineage::Same,
-        access,
-        raise_counters,
-    })
+    (existing, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        move |(existing, delete, raise_counters, quotas)| Options {
+            existing,
+            delete_extra: delete && existing == Existing::Overwrite,
+            lineage: Lineage::Same,
+            access,
+            raise_counters,
+            quotas: quotas && access == Access::Super,
+        },
+    )
 }
 
 /// The same without the super user, where ACLs of any kind are. Those outside of the scope are not read, so all is in it.
@@ -159,10 +181,18 @@ proptest! {
         for path in then.znodes.keys().filter(|path| scope.has(path) && !skipped(path) && options.delete_extra && *path != "/") {
             prop_assert!(wanted.znodes.contains_key(path), "{} was not there", path);
         }
-        let outside = |model: &Model| model.znodes.iter().filter(|(path, _)| !scope.has(path)).map(|(path, znode)| (path.clone(), Znode { created: 0, ..znode.clone() })).collect::<BTreeMap<_, _>>();
+        let outside = |model: &Model| model.znodes.iter().filter(|(path, _)| !scope.has(path) && !under(path, "/zookeeper/quota")).map(|(path, znode)| (path.clone(), Znode { created: 0, ..znode.clone() })).collect::<BTreeMap<_, _>>();
         prop_assert_eq!(outside(&is), outside(&then));
         prop_assert!(!is.znodes.iter().any(|(path, znode)| znode.ephemeral && then.znodes.get(path) != Some(znode)), "a session's znode was changed");
-        prop_assert!(then.znodes.keys().filter(|path| under(path, "/zookeeper")).count() == 2);
+        let quotas = |model: &Model| model.znodes.iter().filter(|(path, _)| under(path, "/zookeeper/quota")).map(|(path, znode)| (path.clone(), znode.clone())).collect::<BTreeMap<_, _>>();
+        let (before, after) = (quotas(&is), quotas(&then));
+        prop_assert!(options.quotas || before == after);
+        prop_assert!(before.keys().all(|path| after.contains_key(path)), "a quota went");
+        for (of, limits) in wanted.quotas.iter().filter(|(of, _)| options.quotas && !skipped(&format!("/zookeeper/quota{of}")) && **of != "/") {
+            let there = then.limits(of).unwrap();
+            prop_assert_eq!(Some(there.to_vec()), limits.map(|limits| limits.text().into_bytes()), "{}", of);
+            prop_assert!(then.znodes.contains_key(of) || is.limits(of) == Some(there), "a quota of nothing: {of}");
+        }
         let again = plan(&wanted, &then.live(&scope), &options).unwrap();
         prop_assert_eq!(again.operations, Vec::new());
     }
@@ -176,6 +206,8 @@ proptest! {
             match (operation, options.existing) {
                 (Operation::Create { .. }, _) => prop_assert!(there.is_none()),
                 (Operation::Raise { .. }, _) => prop_assert!(options.raise_counters),
+                (Operation::CreateQuota { .. }, _) => prop_assert!(options.quotas && is.limits(operation.quota_of().unwrap()).is_none()),
+                (Operation::SetQuota { seen, .. }, Existing::KeepNewer { .. }) => prop_assert!(seen.mzxid.0 <= THAN),
                 (Operation::Delete { .. }, _) => prop_assert!(options.delete_extra && !wanted.znodes.contains_key(operation.path())),
                 (_, Existing::Overwrite) => {}
                 (_, Existing::Undo { .. }) => prop_assert!(false, "undo has laws of its own"),
@@ -212,7 +244,9 @@ proptest! {
     ) {
         let wanted = was.wanted(&scope);
         let mut then = is.clone();
-        then.quotas.insert(top.to_owned(), (znodes, bytes));
+        let options = Options { quotas: false, ..options };
+        then.limit_hard(top, znodes, bytes);
+        then.enforces = true;
         let planned = plan(&wanted, &then.live(&scope), &options).unwrap();
         let refused = planned.operations.iter().any(|operation| {
             let data = wanted.znodes.get(operation.path()).map(|znode| znode.data.clone()).unwrap_or_default();
@@ -269,9 +303,13 @@ proptest! {
             return Ok(());
         }
         let operation = existing[which.index(existing.len())];
-        let there = then.znodes.get_mut(operation.path()).unwrap();
+        let (path, data) = match operation.quota_of() {
+            Some(of) => (format!("/zookeeper/quota{of}/zookeeper_limits"), "count=77,bytes=-1"),
+            None => (operation.path().to_owned(), "other"),
+        };
+        let there = then.znodes.get_mut(&path).unwrap();
         // No tree has this data or this ACL: another hand that writes just what is planned has done it for us.
-        (there.data, there.acl) = ("other".into(), by_another_hand());
+        (there.data, there.acl) = (data.into(), by_another_hand());
         (there.version, there.aversion, there.mzxid) = (there.version + 1, there.aversion + 1, BEGIN);
         let live = then.live(&scope);
         let rest = plan(&wanted, &live, &options).unwrap();

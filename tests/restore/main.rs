@@ -6,6 +6,7 @@ mod applying;
 mod cases;
 mod laws;
 mod model;
+mod quotas;
 mod server;
 mod undo;
 mod undo_laws;

@@ -9,7 +9,7 @@ use menagerie::restore::hash::Digest;
 use menagerie::restore::live::{Live, LiveZnode, Parent};
 use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::Access;
-use menagerie::restore::quota::Quota;
+use menagerie::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Seen};
 use menagerie::restore::scope::{OWN, Scope, parent, under};
 use menagerie::restore::wanted::{Wanted, WantedZnode};
 use menagerie::restore::znodes::{Failure, Znodes};
@@ -38,8 +38,8 @@ pub struct Model {
     pub znodes: BTreeMap<String, Znode>,
     pub zxid: u64,
     pub access: Access,
-    /// Servers with `enforceQuota`: how many znodes and bytes there may be at and below a path.
-    pub quotas: BTreeMap<String, (i64, i64)>,
+    /// Servers with `enforceQuota`.
+    pub enforces: bool,
 }
 
 pub fn acl(scheme: &str, id: &str, rights: i32) -> Acl {
@@ -64,7 +64,7 @@ impl Model {
     pub fn of(znodes: impl IntoIterator<Item = (&'static str, Znode)>) -> Self {
         let own = ["/", OWN, "/zookeeper/quota"].map(|path| (path, znode("")));
         let znodes = own.into_iter().chain(znodes).map(|(path, znode)| (path.to_owned(), znode)).collect();
-        Self { znodes, zxid: BEGIN, access: Access::Super, quotas: BTreeMap::new() }
+        Self { znodes, zxid: BEGIN, access: Access::Super, enforces: false }
     }
 
     fn children(&self, path: &str) -> usize {
@@ -110,11 +110,41 @@ impl Model {
             let znode = self.znodes.get(path)?;
             Some((path.to_owned(), if znode.ephemeral { Parent::Ephemeral } else { Parent::Plain }))
         });
-        let quotas = self.quotas.iter().map(|(path, (most_znodes, most_bytes))| {
-            let (znodes, bytes) = self.size(path);
-            (path.clone(), Quota { most_znodes: Some(*most_znodes), most_bytes: Some(*most_bytes), znodes, bytes })
+        Live { znodes, parents: parents.collect(), quotas: Some(self.quotas()) }
+    }
+
+    /// A quota with these limits, and statistics that nobody has counted.
+    pub fn limit(&mut self, of: &str, limits: &str) {
+        let path = format!("{QUOTAS}{}", if of == "/" { "" } else { of });
+        for (at, _) in path.match_indices('/').skip(3) {
+            self.znodes.entry(path[..at].to_owned()).or_insert_with(|| znode(""));
+        }
+        self.znodes.entry(path.clone()).or_insert_with(|| znode(""));
+        for (name, data) in [(LIMITS, limits), (STATS, "count=0,bytes=0")] {
+            self.znodes.insert(format!("{path}/{name}"), znode(data));
+        }
+    }
+
+    /// The same with hard limits.
+    pub fn limit_hard(&mut self, of: &str, znodes: i64, bytes: i64) {
+        self.limit(of, &format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit={znodes}"));
+    }
+
+    pub fn limits(&self, of: &str) -> Option<&[u8]> {
+        self.znodes.get(&format!("{QUOTAS}{of}/{LIMITS}")).map(|znode| &*znode.data)
+    }
+
+    /// As a reader finds them.
+    fn quotas(&self) -> BTreeMap<String, Quota> {
+        let limits = self.znodes.iter().filter_map(|(path, znode)| {
+            let of = path.strip_prefix(QUOTAS)?.strip_suffix(LIMITS)?.strip_suffix('/')?;
+            let (znodes, bytes) = self.size(of);
+            let stats = format!("count={znodes},bytes={bytes}");
+            let Znode { version, czxid, mzxid, .. } = *znode;
+            let seen = Seen { version, czxid: Zxid(czxid), mzxid: Zxid(mzxid) };
+            Some((of.to_owned(), Quota::of(&znode.data, stats.as_bytes(), seen)))
         });
-        Live { znodes, parents: parents.collect(), quotas: Some(quotas.collect()) }
+        limits.collect()
     }
 
     fn size(&self, top: &str) -> (i64, i64) {
@@ -125,12 +155,11 @@ impl Model {
 
     /// Servers look at the nearest quota above, and only at what a request adds.
     fn enforce(&self, path: &str, znodes: i64, bytes: i64) -> Result<(), Failure> {
-        let above = std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/");
-        let Some((top, quota)) = above.into_iter().find_map(|path| self.quotas.get_key_value(path)) else {
-            return Ok(());
-        };
-        let now = self.size(top);
-        let over = (znodes != 0 && now.0 + znodes > quota.0) || (bytes != 0 && now.1 + bytes > quota.1);
+        let above = std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/" && self.enforces);
+        let quotas = self.quotas();
+        let Some(quota) = above.into_iter().find_map(|path| quotas.get(path)) else { return Ok(()) };
+        let over = |most: Option<i64>, more, now| more != 0 && most.is_some_and(|most| now + more > most);
+        let over = over(quota.most_znodes, znodes, quota.znodes) || over(quota.most_bytes, bytes, quota.bytes);
         if over { Err(Failure::Refused("quota".to_owned())) } else { Ok(()) }
     }
 
@@ -150,7 +179,12 @@ impl Model {
             };
             znodes.insert(target, wanted);
         }
-        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0, left: BTreeMap::new() }
+        let quotas = self.quotas().into_iter().filter_map(|(of, quota)| {
+            let of = if of.is_empty() { "/" } else { &of };
+            Some((scope.target(of).filter(|target| scope.has(target))?, quota.limits))
+        });
+        let quotas = quotas.collect();
+        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0, left: BTreeMap::new(), quotas }
     }
 
     fn may(&self, path: &str, rights: i32) -> Result<(), Failure> {
@@ -206,6 +240,27 @@ impl Model {
                 self.may(path, 12)?;
                 self.enforce(path, 1, 0)?;
                 self.znodes.get_mut(path).unwrap().created = to;
+            }
+            Operation::CreateQuota { limits, .. } => {
+                let of = operation.quota_of().unwrap();
+                if self.limits(of).is_some() {
+                    return changed("exists");
+                }
+                let nested =
+                    self.quotas().into_keys().find(|other| !other.is_empty() && (under(of, other) || under(other, of)));
+                assert_eq!((nested, self.access), (None, Access::Super), "{of}");
+                self.limit(of, &limits.text());
+                let made = self.znodes.get_mut(&format!("{path}/{LIMITS}")).unwrap();
+                (made.czxid, made.mzxid) = (zxid, zxid);
+            }
+            Operation::SetQuota { seen, limits, .. } => {
+                let Some(there) = self.znodes.get_mut(&format!("{path}/{LIMITS}")) else {
+                    return changed("is not there");
+                };
+                if there.version != seen.version {
+                    return changed("version");
+                }
+                (there.data, there.version, there.mzxid) = (limits.text().into(), seen.version + 1, zxid);
             }
             Operation::SetAcl { aversion, acl, .. } => {
                 let Some(there) = self.znodes.get(path) else { return changed("is not there") };

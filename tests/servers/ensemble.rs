@@ -106,10 +106,9 @@ impl Ensemble {
     pub fn start(&mut self, id: u8) {
         let data = self.data(id);
         let out = File::create(data.join("out")).unwrap();
-        let classpath = format!("{}/*:{}", self.jars.display(), data.join("conf").display());
         let child = Command::new("java")
             .args(&self.jvm)
-            .args(["-cp", &classpath])
+            .args(["-cp", &self.classpath(id)])
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(data.join("conf/zoo.cfg"))
             .stdin(Stdio::null())
@@ -118,6 +117,11 @@ impl Ensemble {
             .spawn()
             .unwrap();
         self.servers[usize::from(id) - 1] = Some(child);
+    }
+
+    /// What a JVM of that member loads.
+    pub fn classpath(&self, id: u8) -> String {
+        format!("{}/*:{}", self.jars.display(), self.data(id).join("conf").display())
     }
 
     pub fn stop(&mut self, id: u8) {

@@ -9,6 +9,7 @@ mod ensemble;
 mod link;
 mod moved;
 mod purging;
+mod quotas;
 mod restore;
 mod slots;
 mod slow;

@@ -34,7 +34,7 @@ use zookeeper_files::snapshot::Owner;
 
 use crate::ensemble::{Ensemble, serves};
 
-const PASSWORD: &str = "restore";
+pub const PASSWORD: &str = "restore";
 const MANY: usize = 1000;
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -323,7 +323,8 @@ async fn plan_to(
     existing: Existing,
 ) -> PlanFile {
     let znodes = znodes.into_iter().collect();
-    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0, left: BTreeMap::new() };
+    let (left, quotas) = (BTreeMap::new(), BTreeMap::new());
+    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0, left, quotas };
     let options = Options { access: Access::Super, existing, ..Options::default() };
     let planned = plan(&wanted, &scene.live().await, &options).unwrap();
     PlanFile::of(wanted, options, planned)

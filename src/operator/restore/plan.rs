@@ -345,11 +345,25 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
 
 fn counts(seen: &Seen, plan: &RestorePlan) -> String {
     let RestorePlan {
-        hash, zxid, create, set, set_acl, delete, equal, skipped, extra, counters, raise, quotas, ..
+        hash,
+        zxid,
+        create,
+        set,
+        set_acl,
+        delete,
+        equal,
+        skipped,
+        extra,
+        counters,
+        raise,
+        quotas,
+        set_quota,
+        ..
     } = plan;
     let also = |count: i64, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
-    let [raised, lower, over] = [
+    let [raised, limited, lower, over] = [
         also(*raise, "sequence counters to raise"),
+        also(*set_quota, "quotas to set"),
         also(*counters, "sequence counters are lower than they were"),
         also(*quotas, "quotas' limits are too low"),
     ];
@@ -359,7 +373,7 @@ fn counts(seen: &Seen, plan: &RestorePlan) -> String {
         None => (format!("as of {zxid}"), format!(", {extra} were not there")),
     };
     format!(
-        "{what}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped{rest}{raised}{lower}{over}; plan {hash}"
+        "{what}: {create} to create, {set} to set, {set_acl} ACLs to set, {delete} to delete; {equal} equal, {skipped} skipped{rest}{raised}{limited}{lower}{over}; plan {hash}"
     )
 }
 

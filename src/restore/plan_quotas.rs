@@ -1,0 +1,135 @@
+//! Which quotas come back, and which do not. Pure.
+//!
+//! Only limits do: statistics are each server's own, counted as soon as they are there. A quota that came later than the point stays.
+
+use std::collections::BTreeMap;
+
+use crate::restore::limits::QuotaLimits;
+use crate::restore::live::Live;
+use crate::restore::operation::Operation;
+use crate::restore::options::{Existing, Options};
+use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS};
+use crate::restore::reason::{Measure, Note, Reason, Skipped};
+use crate::restore::scope::under;
+use crate::restore::wanted::Wanted;
+
+/// What comes of them.
+#[derive(Default)]
+pub(super) struct Quotas {
+    pub(super) operations: Vec<Operation>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// Plans the quotas, after these operations. Where nobody asked for them, what differs is told.
+pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations: &[Operation]) -> Quotas {
+    let mut planned = Quotas::default();
+    let after = After::of(wanted, live, operations);
+    if !options.quotas {
+        let there = live.quotas.as_ref();
+        let told = wanted.quotas.iter().filter(|(of, _)| after.has(of));
+        planned.notes = told.filter_map(|(of, limits)| other(of, (*limits)?, there?)).collect();
+        return planned;
+    }
+    let mut made: Vec<&str> = Vec::new();
+    for (of, limits) in &wanted.quotas {
+        let path = format!("{QUOTAS}{}", if of == "/" { "" } else { of });
+        let free = |there: &BTreeMap<String, Quota>| {
+            !there.keys().map(String::as_str).chain(made.iter().copied()).any(|other| nest(of, other))
+        };
+        let reason = match (*limits, &live.quotas) {
+            (None, _) => Reason::UnreadableQuota,
+            (Some(_), _) if !can_have_a_quota(of) => Reason::NoQuotaThere,
+            (Some(_), None) => Reason::QuotasUnread,
+            (Some(limits), Some(there)) => match (there.get(of), options.existing) {
+                (Some(now), _) if now.limits == Some(limits) => continue,
+                _ if !after.has(of) => Reason::QuotaOfNothing,
+                (Some(_), Existing::Keep | Existing::Undo { .. }) => Reason::Kept,
+                (Some(now), Existing::KeepNewer { than }) if now.seen.mzxid > than => Reason::Newer,
+                (Some(now), Existing::KeepNewer { .. } | Existing::Overwrite) => {
+                    planned.notes.extend(after.low(of, &limits));
+                    planned.operations.push(Operation::SetQuota { path, seen: now.seen, from: now.limits, limits });
+                    continue;
+                }
+                (None, _) if free(there) => {
+                    made.push(of);
+                    planned.notes.extend(after.low(of, &limits));
+                    planned.operations.push(Operation::CreateQuota { path, limits });
+                    continue;
+                }
+                (None, _) => Reason::NestedQuota,
+            },
+        };
+        planned.skipped.push(Skipped { path, reason });
+    }
+    planned
+}
+
+/// The scope once the operations are done.
+struct After<'a> {
+    /// What of it is there with all that is below.
+    subtrees: Vec<String>,
+    live: &'a Live,
+    /// What they change: how long its data is then; `None` of what is gone.
+    changed: BTreeMap<&'a str, Option<usize>>,
+}
+
+impl<'a> After<'a> {
+    fn of(wanted: &'a Wanted, live: &'a Live, operations: &'a [Operation]) -> Self {
+        let changed = operations.iter().filter_map(|operation| match operation {
+            Operation::Create { path, .. } | Operation::Set { path, .. } => {
+                Some((&**path, wanted.znodes.get(path).map(|znode| znode.data.len())))
+            }
+            Operation::Delete { path, .. } => Some((&**path, None)),
+            _ => None,
+        });
+        let subtrees = wanted.scope.targets().into_iter().filter(|top| top.subtree).map(|top| top.path);
+        Self { subtrees: subtrees.collect(), live, changed: changed.collect() }
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.changed.get(path).map_or_else(|| self.live.znodes.contains_key(path), Option::is_some)
+    }
+
+    /// Which limits are lower than what there will be, as far as all of it is in the scope.
+    fn low(&self, of: &str, limits: &QuotaLimits) -> Vec<Note> {
+        if !self.subtrees.iter().any(|top| under(of, top)) {
+            return Vec::new();
+        }
+        // Those below are side by side in the order of the paths.
+        let below = format!("{of}/");
+        let there = self.live.znodes.get_key_value(of).into_iter();
+        let there =
+            there.chain(self.live.znodes.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below)));
+        let stay = there.filter(|(path, _)| !self.changed.contains_key(&***path)).map(|(_, znode)| znode.bytes);
+        let come = self.changed.get_key_value(of).into_iter();
+        let come = come.chain(self.changed.range(&*below..).take_while(|(path, _)| path.starts_with(&below)));
+        let (mut znodes, mut bytes) = (0_i64, 0_i64);
+        for length in stay.chain(come.filter_map(|(_, bytes)| *bytes)) {
+            znodes += 1;
+            bytes = bytes.saturating_add(i64::try_from(length).unwrap_or(i64::MAX));
+        }
+        let both = [(Measure::Znodes, znodes, limits.hard_znodes), (Measure::Bytes, bytes, limits.hard_bytes)];
+        let low = both.into_iter().filter_map(|(measure, there, allows)| {
+            let allows = allows.filter(|allows| there > *allows)?;
+            Some(Note::LowQuota { path: of.to_owned(), measure, there, allows })
+        });
+        low.collect()
+    }
+}
+
+fn other(of: &str, was: QuotaLimits, there: &BTreeMap<String, Quota>) -> Option<Note> {
+    let now = there.get(of).and_then(|now| now.limits);
+    (now != Some(was)).then(|| Note::OtherQuota { path: of.to_owned(), was, now })
+}
+
+/// Whether one quota would be in the other. One of the root counts nothing.
+fn nest(of: &str, other: &str) -> bool {
+    other.len() > 1 && of != other && (under(of, other) || under(other, of))
+}
+
+/// Whether servers load a quota of this path. They end at limits without one, and look for its end where a name begins as that of limits
+/// does; what stands in the place of limits or statistics would be taken for them.
+pub(super) fn can_have_a_quota(of: &str) -> bool {
+    of.len() > 1 && !of.split('/').any(|name| name.starts_with(LIMITS) || name == STATS)
+}

@@ -1,0 +1,363 @@
+//! Quotas that come back, and those that do not, with the reason.
+
+use menagerie::restore::apply::{ApplyError, ChangedSincePlan};
+use menagerie::restore::limits::QuotaLimits;
+use menagerie::restore::operation::Operation;
+use menagerie::restore::options::{Access, Existing, Lineage, Options, OptionsError};
+use menagerie::restore::plan::{Plan, plan};
+use menagerie::restore::plan_file::{PlanFile, PlanFileError};
+use menagerie::restore::plan_hash::hash;
+use menagerie::restore::reason::{Note, Reason};
+use menagerie::restore::scope::{Scope, Top};
+use menagerie::restore::wanted::{Limits, Wanted};
+use zookeeper_files::ids::Zxid;
+use zookeeper_files::log::Lifetime;
+
+use crate::applying::run;
+use crate::model::{Connection, Model, NO_SCHEME, Znode, acl, znode};
+use crate::server::{Do, Server, file};
+
+const TEN: &str = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=10";
+const FIVE: &str = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=5";
+
+fn to(path: &str, to: Option<&str>) -> Scope {
+    Scope::new(vec![Top { path: path.to_owned(), subtree: true }], to.map(str::to_owned)).unwrap()
+}
+
+fn with(existing: Existing) -> Options {
+    Options { existing, quotas: true, lineage: Lineage::Same, access: Access::Super, ..Options::default() }
+}
+
+fn in_scope(scope: &Scope, was: &Model, is: &Model, options: &Options) -> Plan {
+    plan(&was.wanted(scope), &is.live(scope), options).unwrap()
+}
+
+/// What is done about `/app`, and what is skipped.
+fn told(was: &Model, is: &Model, existing: Existing) -> (Vec<String>, Vec<(String, Reason)>) {
+    both(&in_scope(&to("/app", None), was, is, &with(existing)))
+}
+
+fn both(plan: &Plan) -> (Vec<String>, Vec<(String, Reason)>) {
+    let skipped = plan.skipped.iter().map(|skipped| (skipped.path.clone(), skipped.reason));
+    (plan.operations.iter().map(ToString::to_string).collect(), skipped.collect())
+}
+
+fn limited(of: &str, limits: &str) -> Model {
+    let mut model = Model::of([("/app", znode("")), ("/app/a", znode("a"))]);
+    model.limit(of, limits);
+    model
+}
+
+fn skipped(of: &str, reason: Reason) -> (Vec<String>, Vec<(String, Reason)>) {
+    (vec![], vec![(format!("/zookeeper/quota{of}"), reason)])
+}
+
+#[test]
+fn a_quota_that_is_gone_comes_back_after_all_else_and_once() {
+    let mut was = limited("/app", TEN);
+    was.znodes.get_mut("/app/a").unwrap().acl = acl("world", "anyone", 1);
+    let (scope, mut is) = (to("/app", None), Model::of([]));
+    let planned = in_scope(&scope, &was, &is, &with(Existing::Keep));
+    let expected = ["create /app", "create /app/a", "create the quota of /app: 10 znodes"];
+    assert_eq!((both(&planned), planned.counts.set_quota), ((expected.map(str::to_owned).into(), vec![]), 1));
+    is.carry_out(&planned.operations, &was.wanted(&scope));
+    assert_eq!(is.limits("/app"), Some(TEN.as_bytes()));
+    assert_eq!(told(&was, &is, Existing::Overwrite), (vec![], vec![]));
+    // After the last ACLs, too.
+    let is = Model::of([("/app", znode("")), ("/app/a", Znode { acl: acl("digest", "a:h", 31), ..znode("") })]);
+    let (operations, _) = told(&was, &is, Existing::Overwrite);
+    assert_eq!(operations.last().unwrap(), "create the quota of /app: 10 znodes");
+}
+
+#[test]
+fn without_being_asked_for_what_differs_is_told_and_changes_neither_the_plan_nor_its_hash() {
+    let (was, scope) = (limited("/app", TEN), to("/app", None));
+    let options = Options { quotas: false, ..with(Existing::Overwrite) };
+    let plain = in_scope(&scope, &was, &was, &options);
+    assert_eq!((plain.operations, plain.notes), (vec![], vec![]));
+    for (is, now) in [
+        (Model::of([("/app", znode("")), ("/app/a", znode("a"))]), "there is none now"),
+        (limited("/app", FIVE), "is 5 znodes now"),
+    ] {
+        let planned = in_scope(&scope, &was, &is, &options);
+        assert_eq!((planned.operations.len(), planned.hash), (0, plain.hash));
+        let note = planned.notes[0].to_string();
+        assert_eq!(planned.notes.len(), 1);
+        assert!(note.starts_with("/app: its quota was 10 znodes") && note.contains(now), "{note}");
+    }
+    // Nor of a znode that is not there, or of limits that nobody could have read.
+    let mut gone = Model::of([("/app", znode(""))]);
+    gone.limit("/app/gone", TEN);
+    gone.limit("/app", "x");
+    let notes = in_scope(&scope, &gone, &Model::of([("/app", znode(""))]), &options).notes;
+    assert_eq!(notes, Vec::<Note>::new());
+}
+
+#[test]
+fn a_quota_that_is_there_and_differs_is_kept_or_set_as_znodes_are() {
+    let (was, mut is) = (limited("/app", TEN), limited("/app", FIVE));
+    let limits = is.znodes.get_mut("/zookeeper/quota/app/zookeeper_limits").unwrap();
+    (limits.version, limits.mzxid) = (3, 40);
+    let set = || (vec!["set the quota of /app from 5 znodes to 10 znodes (version 3)".to_owned()], vec![]);
+    let newer = |than| Existing::KeepNewer { than: Zxid(than) };
+    assert_eq!(told(&was, &is, Existing::Keep), skipped("/app", Reason::Kept));
+    assert_eq!(told(&was, &is, newer(39)), skipped("/app", Reason::Newer));
+    assert_eq!(told(&was, &is, newer(40)), set());
+    assert_eq!(told(&was, &is, Existing::Overwrite), set());
+    // Limits that are written in another way are the same.
+    is.limit("/app", "countHardLimit=10,,count=-7");
+    assert_eq!(told(&was, &is, Existing::Overwrite), (vec![], vec![]));
+    // What no server can read is another one.
+    is.limit("/app", "x");
+    let (operations, _) = told(&was, &is, Existing::Overwrite);
+    assert_eq!(operations, ["set the quota of /app from what no server can read to 10 znodes (version 0)"]);
+    // One that came later stays, also where znodes that did are deleted.
+    let options = Options { delete_extra: true, ..with(Existing::Overwrite) };
+    let before = Model::of([("/app", znode("")), ("/app/a", znode("a"))]);
+    assert_eq!(in_scope(&to("/app", None), &before, &was, &options).operations, []);
+}
+
+#[test]
+fn what_no_server_can_read_is_never_written() {
+    for broken in ["x", "count=1,x", "count=", "countHardLimit=ten"] {
+        let is = limited("/other", FIVE);
+        assert_eq!(told(&limited("/app", broken), &is, Existing::Overwrite), skipped("/app", Reason::UnreadableQuota));
+    }
+    // Nor what they do not know: the text is ours.
+    let was = limited("/app", "count=-1,bytes=-1=;countHardLimit=10;tenant=7,,");
+    let mut is = limited("/other", FIVE);
+    let planned = in_scope(&to("/app", None), &was, &is, &with(Existing::Keep));
+    is.carry_out(&planned.operations, &was.wanted(&to("/app", None)));
+    assert_eq!(is.limits("/app"), Some(TEN.as_bytes()));
+}
+
+#[test]
+fn no_quota_is_made_above_or_below_another_one() {
+    let nested = |of| skipped(of, Reason::NestedQuota);
+    assert_eq!(told(&limited("/app", TEN), &limited("/app/a", FIVE), Existing::Overwrite), nested("/app"));
+    assert_eq!(told(&limited("/app/a", TEN), &limited("/app", FIVE), Existing::Overwrite), nested("/app/a"));
+    // Of two that were, the upper one comes back.
+    let mut was = limited("/app", TEN);
+    was.limit("/app/a", FIVE);
+    let (operations, left) = told(&was, &limited("/ap", FIVE), Existing::Overwrite);
+    assert_eq!((operations, left), (vec!["create the quota of /app: 10 znodes".to_owned()], nested("/app/a").1));
+    // Those that are there are set, though they are nested. One of the root counts nothing.
+    let mut is = limited("/app", FIVE);
+    is.limit("/app/a", TEN);
+    assert_eq!(told(&was, &is, Existing::Overwrite).0.len(), 2);
+    assert_eq!(told(&limited("/app", TEN), &limited("/", FIVE), Existing::Overwrite).0.len(), 1);
+}
+
+#[test]
+fn no_quota_is_made_of_nothing_nor_where_servers_would_not_start_with_it() {
+    let mut was = Model::of([("/app", znode(""))]);
+    was.limit("/app/gone", TEN);
+    let is = Model::of([("/app", znode(""))]);
+    assert_eq!(told(&was, &is, Existing::Overwrite), skipped("/app/gone", Reason::QuotaOfNothing));
+    // Nor of what this very plan deletes.
+    let there = Model::of([("/app", znode("")), ("/app/gone", znode(""))]);
+    let options = Options { delete_extra: true, ..with(Existing::Overwrite) };
+    let planned = in_scope(&to("/app", None), &was, &there, &options);
+    assert_eq!(
+        both(&planned),
+        (vec!["delete /app/gone (version 0)".to_owned()], skipped("/app/gone", Reason::QuotaOfNothing).1)
+    );
+    // The root, as it was and as another path.
+    let (root, all) = (limited("/", TEN), to("/", None));
+    let planned = in_scope(&all, &root, &limited("/other", FIVE), &with(Existing::Overwrite));
+    assert_eq!(both(&planned), skipped("", Reason::NoQuotaThere));
+    let planned = in_scope(&to("/app", Some("/")), &limited("/app", TEN), &is, &with(Existing::Keep));
+    assert_eq!(planned.skipped.last().map(|skipped| skipped.reason), Some(Reason::NoQuotaThere));
+    for name in ["/zookeeper_limits", "/zookeeper_limits-x", "/b/zookeeper_stats"] {
+        let is = Model::of([("/b", znode(""))]);
+        let planned = in_scope(&to("/app", Some(name)), &limited("/app", TEN), &is, &with(Existing::Keep));
+        let reason = planned.skipped.iter().map(|skipped| skipped.reason).collect::<Vec<_>>();
+        assert_eq!((reason, planned.counts.set_quota), (vec![Reason::NoQuotaThere], 0), "{name}");
+    }
+}
+
+#[test]
+fn a_quota_goes_with_its_znodes_to_another_path() {
+    let mut was = limited("/app/a", TEN);
+    was.limit("/beside", FIVE);
+    let planned = in_scope(&to("/app", Some("/old")), &was, &was, &with(Existing::Keep));
+    let expected = ["create /old", "create /old/a", "create the quota of /old/a: 10 znodes"];
+    assert_eq!(both(&planned), (expected.map(str::to_owned).into(), vec![]));
+    // A single znode has its own, and none of those below.
+    let alone = Scope::new(vec![Top { path: "/app".to_owned(), subtree: false }], None).unwrap();
+    let is = Model::of([("/app", znode("")), ("/app/a", znode("a"))]);
+    assert_eq!(both(&in_scope(&alone, &was, &is, &with(Existing::Keep))), (vec![], vec![]));
+    assert_eq!(in_scope(&alone, &limited("/app", TEN), &is, &with(Existing::Keep)).counts.set_quota, 1);
+}
+
+#[test]
+fn the_hash_is_over_the_quotas_and_a_plan_that_sets_another_one_is_not_carried_out() {
+    let (scope, is) = (to("/app", None), Model::of([("/app", znode("")), ("/app/a", znode("a"))]));
+    let hash_of = |limits, options: &Options| in_scope(&scope, &limited("/app", limits), &is, options).hash;
+    let options = with(Existing::Overwrite);
+    assert_ne!(hash_of(TEN, &options), hash_of(FIVE, &options));
+    assert_ne!(hash_of("x", &options), hash_of("y=0", &options));
+    // Also where nothing is done about it.
+    let kept = |limits| in_scope(&scope, &limited("/app", limits), &limited("/app", "count=7"), &with(Existing::Keep));
+    assert_eq!((kept(TEN).operations, kept(FIVE).operations), (vec![], vec![]));
+    assert_ne!(kept(TEN).hash, kept(FIVE).hash);
+    assert_ne!(hash_of(TEN, &options), hash_of(TEN, &Options { quotas: false, ..options }));
+    let was = limited("/app", TEN);
+    let file = PlanFile::of(was.wanted(&scope), options, in_scope(&scope, &was, &is, &options));
+    let read = |mut file: PlanFile| {
+        // Whoever changes a plan can hash it anew.
+        file.plan.hash = hash(&file.wanted, &file.options, &file.plan.operations);
+        PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default())
+    };
+    assert_eq!(read(file.clone()).unwrap(), file);
+    let limits = QuotaLimits { hard_znodes: Some(10), ..QuotaLimits::default() };
+    let one = |path: &str, limits| Operation::CreateQuota { path: path.to_owned(), limits };
+    for (operation, quotas, of) in [
+        (one("/zookeeper/quota/app", QuotaLimits::default()), true, "/app"),
+        (one("/zookeeper/quota/app", limits), false, "/app"),
+        (one("/zookeeper/quota/b", limits), true, "/b"),
+        (one("/zookeeper/quota", limits), true, "/"),
+        (one("/app", limits), true, "/app"),
+        (one("/zookeeper/quota/app/zookeeper_limits", limits), true, "/app/zookeeper_limits"),
+    ] {
+        let mut other = file.clone();
+        other.options.quotas = quotas;
+        other.wanted.quotas.insert(of.to_owned(), Some(limits));
+        other.plan.operations = vec![operation.clone()];
+        assert!(matches!(read(other), Err(PlanFileError::Changed(_))), "{operation:?}");
+    }
+}
+
+#[test]
+fn quotas_are_the_super_users_to_set_and_no_part_of_an_undo() {
+    let nobody = Options { access: Access::Anyone, ..with(Existing::Keep) };
+    assert_eq!(nobody.check(), Err(OptionsError::QuotasNeedSuper));
+    assert_eq!(with(Existing::Undo { of: Zxid(7) }).check(), Err(OptionsError::UndoesNoQuotas));
+    // Where those that are there could not be read, none is set.
+    let (was, is, scope) = (limited("/app", TEN), limited("/app", FIVE), to("/app", None));
+    let mut live = is.live(&scope);
+    live.quotas = None;
+    let planned = plan(&was.wanted(&scope), &live, &with(Existing::Overwrite)).unwrap();
+    assert_eq!(both(&planned), skipped("/app", Reason::QuotasUnread));
+}
+
+#[test]
+fn of_the_tree_at_a_point_limits_are_taken_and_what_was_counted_is_not() {
+    let mut server = Server::new(&[
+        file("/app", ""),
+        file("/zookeeper/quota/app", ""),
+        file("/zookeeper/quota/app/zookeeper_limits", TEN),
+        file("/zookeeper/quota/app/zookeeper_stats", "count=1,bytes=0"),
+        file("/zookeeper/quota/app/deep", ""),
+        file("/zookeeper/quota/app/deep/zookeeper_limits", "x"),
+        file("/zookeeper/quota/apple", ""),
+        file("/zookeeper/quota/apple/zookeeper_limits", TEN),
+        file("/zookeeper/quota/zookeeper_limit", TEN),
+    ]);
+    let tree = server.log(&[Do::Create("/last", "", Lifetime::Persistent)]).after;
+    let of = |scope: &Scope| Wanted::of(&tree, scope, Limits::default()).unwrap().quotas;
+    let ten = Some(QuotaLimits { hard_znodes: Some(10), ..QuotaLimits::default() });
+    assert_eq!(of(&to("/app", None)), [("/app".to_owned(), ten), ("/app/deep".to_owned(), None)].into());
+    assert_eq!(of(&to("/", None)).len(), 3);
+    assert_eq!(of(&to("/app", Some("/old"))), [("/old".to_owned(), ten), ("/old/deep".to_owned(), None)].into());
+}
+
+#[test]
+fn a_quota_that_comes_back_lower_than_what_there_will_be_is_told() {
+    let (scope, options) = (to("/app", None), with(Existing::Overwrite));
+    let mut was = Model::of([("/app", znode("1234")), ("/app/a", znode("12"))]);
+    let is =
+        Model::of([("/app", znode("123456")), ("/app/b", znode("1")), ("/app/c", znode("1")), ("/apple", znode("1"))]);
+    // The four of them and 8 bytes.
+    for (znodes, bytes, low) in [(4, 8, 0), (3, 8, 1), (3, 7, 2)] {
+        was.limit_hard("/app", znodes, bytes);
+        for now in [is.clone(), {
+            let mut is = is.clone();
+            is.limit("/app", TEN);
+            is
+        }] {
+            let planned = in_scope(&scope, &was, &now, &options);
+            let told = planned.notes.iter().filter(|note| matches!(note, Note::LowQuota { .. })).count();
+            assert_eq!((told, planned.counts.quotas, planned.counts.set_quota), (low, low, 1));
+        }
+    }
+    let note = in_scope(&scope, &was, &is, &options).notes[0].to_string();
+    assert!(note.starts_with("/app: there will be 4 znodes, and the quota that comes back allows 3"), "{note}");
+    let deleted = in_scope(&scope, &was, &is, &Options { delete_extra: true, ..options });
+    assert_eq!(deleted.counts.quotas, 0);
+}
+
+fn is_gone(was: &Model) -> Model {
+    let mut is = was.clone();
+    is.delete_subtree("/zookeeper/quota/app");
+    is
+}
+
+fn approved(was: &Model, is: &Model) -> PlanFile {
+    let (scope, options) = (to("/app", None), with(Existing::Overwrite));
+    PlanFile::of(was.wanted(&scope), options, in_scope(&scope, was, is, &options))
+}
+
+#[test]
+fn a_quota_that_others_have_set_since_the_plan_stops_it_and_one_that_is_set_is_done() {
+    let (was, is) = (limited("/app", TEN), limited("/app", FIVE));
+    let file = approved(&was, &is);
+    let connection = Connection::to(is);
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Fail).unwrap().done, 1);
+    assert_eq!(connection.model.borrow().limits("/app"), Some(TEN.as_bytes()));
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Fail).unwrap().done, 0);
+    let limits = "/zookeeper/quota/app/zookeeper_limits";
+    let theirs = Znode { version: 2, ..znode("count=7,bytes=-1") };
+    connection.model.borrow_mut().znodes.insert(limits.to_owned(), theirs);
+    let stopped = run(&connection, &file, ChangedSincePlan::Fail).unwrap_err();
+    assert!(stopped.to_string().contains("would now set the quota of /app from 7 znodes (soft) to 10"), "{stopped}");
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Replan).unwrap().done, 1);
+    // Where it was to be made, and others have made another one.
+    let mut gone = is_gone(&was);
+    let file = approved(&was, &gone);
+    gone.limit("/app", FIVE);
+    for existing in [Existing::Keep, Existing::Overwrite] {
+        let mut file = file.clone();
+        file.options.existing = existing;
+        let stopped = run(&Connection::to(gone.clone()), &file, ChangedSincePlan::Fail).unwrap_err();
+        assert!(matches!(stopped, ApplyError::Moved { .. }), "{stopped}");
+    }
+    gone.limit("/app", TEN);
+    assert_eq!(run(&Connection::to(gone), &file, ChangedSincePlan::Fail).unwrap().done, 0);
+    // Between our read and our change.
+    connection.model.borrow_mut().znodes.get_mut(limits).unwrap().data = FIVE.into();
+    let file = approved(&was, &connection.model.borrow());
+    *connection.meddler.borrow_mut() =
+        Some(Box::new(move |_, model| model.znodes.get_mut(limits).unwrap().version += 1));
+    let stopped = run(&connection, &file, ChangedSincePlan::Fail).unwrap_err();
+    assert!(matches!(stopped, ApplyError::Moved { .. }), "{stopped}");
+    assert_eq!(connection.model.borrow().limits("/app"), Some(FIVE.as_bytes()));
+}
+
+#[test]
+fn no_quota_is_made_before_all_else_is_done_nor_of_what_a_client_takes_meanwhile() {
+    let mut was = limited("/app", TEN);
+    let strange = Znode { acl: acl(NO_SCHEME, "a", 31), ..znode("a") };
+    was.znodes.insert("/app/a".to_owned(), strange);
+    let closed = Znode { acl: acl(NO_SCHEME, "a", 1), ..znode("b") };
+    let is = Model::of([("/app", znode("")), ("/app/a", closed)]);
+    let connection = Connection::to(is.clone());
+    let stopped = run(&connection, &approved(&was, &is), ChangedSincePlan::Fail).unwrap_err();
+    assert!(stopped.to_string().contains("no such scheme"), "{stopped}");
+    assert_eq!(connection.model.borrow().limits("/app"), None);
+    // A client takes what was created before its quota is.
+    let was = limited("/app/a", TEN);
+    let is = Model::of([("/app", znode(""))]);
+    let connection = Connection::to(is.clone());
+    *connection.meddler.borrow_mut() = Some(Box::new(|request, model| {
+        if request == 2 {
+            model.delete_subtree("/app/a");
+            // And the quota is refused once, so that there is a second look.
+            model.limit("/app/a", FIVE);
+        } else if request == 3 {
+            model.delete_subtree("/zookeeper/quota/app");
+        }
+    }));
+    let applied = run(&connection, &approved(&was, &is), ChangedSincePlan::Replan).unwrap();
+    assert_eq!((applied.gone, applied.done), (vec!["/app/a".to_owned()], 1));
+}

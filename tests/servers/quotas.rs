@@ -1,0 +1,153 @@
+//! Limits of a quota come back into a running ensemble, and its servers count, enforce them and start with them (`docs/restore.md`).
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error as ZkError, Permission};
+
+use crate::restore::{PASSWORD, Scene, ended};
+
+const NODE: &str = "/zookeeper/quota/app";
+const LIMITS: &str = "/zookeeper/quota/app/zookeeper_limits";
+const STATS: &str = "/zookeeper/quota/app/zookeeper_stats";
+
+impl Scene {
+    /// ZooKeeper's own command line, as super user.
+    fn cli(&self, words: &str) -> String {
+        let mut cli = Command::new("java");
+        cli.args(["-cp", &self.ensemble.classpath(1), "org.apache.zookeeper.ZooKeeperMain", "-server"]);
+        cli.arg(self.ensemble.address(1, 2181).to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut cli = cli.stderr(Stdio::piped()).spawn().unwrap();
+        let script = format!("addauth digest super:{PASSWORD}\n{words}\nquit\n");
+        cli.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = cli.wait_with_output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// A plan from the server's own files, and what came of it.
+    fn back(&self, point: &str, more: &[&str]) -> (String, String) {
+        let _was_there = std::fs::remove_file(self.file());
+        let (data, file) = (self.ensemble.data(1), self.file());
+        let words = ["plan", data.to_str().unwrap(), "--at", point, "--path", "/app", "--save", file.to_str().unwrap()];
+        let planned = ended(&self.command(&[&words[..], more].concat()).output().unwrap(), 0);
+        (planned, self.apply())
+    }
+
+    fn apply(&self) -> String {
+        ended(&self.command(&["apply", self.file().to_str().unwrap()]).output().unwrap(), 0)
+    }
+
+    async fn create_app(&self, names: &[&str]) {
+        let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        for name in names {
+            self.create(&format!("/app{name}"), "12345", &open).await;
+        }
+    }
+
+    /// What each server has counted.
+    async fn counted(&self, stats: &str) {
+        for id in 1..=3 {
+            let client = Client::connect(&self.ensemble.address(id, 2181).to_string()).await.unwrap();
+            client.sync("/").await.unwrap();
+            let (counted, _) = client.get_data(STATS).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&counted), stats, "server {id}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn limits_that_were_set_and_removed_come_back_are_counted_and_enforced_and_servers_start_with_them_3_9_5() {
+    come_back("3.9.5", 63).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn limits_that_were_set_and_removed_come_back_are_counted_and_enforced_and_servers_start_with_them_3_8_5() {
+    come_back("3.8.5", 64).await;
+}
+
+async fn come_back(version: &str, net: u8) {
+    let mut scene = Scene::new(version, net, "enforceQuota=true").await;
+    let read_only = vec![Acl::new(Permission::READ, AuthId::anyone())];
+    scene.create_app(&["", "/a", "/b"]).await;
+    // As the operator guards it.
+    scene.cli("setAcl /zookeeper/quota world:anyone:r");
+    let told = scene.cli("setquota -N 5 /app\nsetAcl -R /zookeeper/quota world:anyone:r");
+    assert_eq!(scene.app.get_acl(LIMITS).await.unwrap().0, read_only, "{told}");
+    scene.counted("count=3,bytes=15").await;
+    let stat = scene.app.set_data("/app/a", b"12345", None).await.unwrap();
+    let point = format!("{:#x}", stat.mzxid);
+
+    // A script deletes the subtree: its quota stays. Another one takes that too.
+    for name in ["/a", "/b", ""] {
+        scene.app.delete(&format!("/app{name}"), None).await.unwrap();
+    }
+    let limits = String::from_utf8(scene.app.get_data(LIMITS).await.unwrap().0).unwrap();
+    scene.cli(&format!("delete {LIMITS}\ndelete {STATS}\ndelete {NODE}"));
+    assert!(matches!(scene.app.get_data(NODE).await, Err(ZkError::NoNode)));
+
+    // Unless it is asked for, it is told and stays away.
+    let (planned, done) = scene.back(&point, &[]);
+    assert!(planned.contains("note /app: its quota was 5 znodes, and there is none now"), "{planned}");
+    assert!(done.contains("done, 3 changes in this run"), "{done}");
+    assert!(matches!(scene.app.get_data(NODE).await, Err(ZkError::NoNode)));
+    let (planned, done) = scene.back(&point, &["--quotas"]);
+    for words in ["create the quota of /app: 5 znodes", "3 equal", "1 quotas to set"] {
+        assert!(planned.contains(words), "{words}\n{planned}");
+    }
+    assert!(done.contains("done, 1 changes in this run"), "{done}");
+    assert!(scene.apply().contains("done, 0 changes in this run"));
+    for path in [NODE, LIMITS, STATS] {
+        assert_eq!(scene.app.get_acl(path).await.unwrap().0, read_only, "{path}");
+    }
+    let now = String::from_utf8(scene.app.get_data(LIMITS).await.unwrap().0).unwrap();
+    assert!(now.contains("countHardLimit=5") && limits.contains("countHardLimit=5"), "{limits}, {now}");
+    scene.counted("count=3,bytes=15").await;
+    let listed = scene.cli("listquota /app");
+    assert!(listed.contains("countHardLimit=5") && listed.contains("count=3,bytes=15"), "{listed}");
+
+    // They are enforced. What the tool itself makes of them, is equal.
+    scene.create_app(&["/c", "/d"]).await;
+    let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let refused = scene.app.create("/app/e", b"", &open).await;
+    assert!(matches!(refused, Err(ZkError::QuotaExceeded)), "{refused:?}");
+    let told = scene.cli("setquota -N 100 /app");
+    let (planned, _) = scene.back(&point, &["--quotas"]);
+    assert!(planned.contains("skip /zookeeper/quota/app  exists and differs: kept"), "{told}{planned}");
+    let (planned, done) = scene.back(&point, &["--quotas", "--existing", "overwrite"]);
+    assert!(planned.contains("set the quota of /app from 100 znodes to 5 znodes (version "), "{planned}");
+    assert!(done.contains("done, 1 changes in this run"), "{done}");
+    let told = scene.cli("setquota -N 5 /app");
+    let (planned, _) = scene.back(&point, &["--quotas", "--existing", "overwrite"]);
+    assert!(planned.contains("0 skipped") && !planned.contains("quotas to set"), "{told}{planned}");
+    // The tool refuses a nested one; so does a restore, which finds one in the way.
+    let told = scene.cli("setquota -N 3 /app/a");
+    assert!(told.contains("has a parent") || told.contains("already"), "{told}");
+    // Statistics that were left without limits are no obstacle.
+    scene.cli(&format!("delete {LIMITS}"));
+    scene.back(&point, &["--quotas"]);
+    scene.counted("count=5,bytes=25").await;
+
+    // All servers start again: on their logs, and count anew.
+    for id in 1..=3 {
+        scene.ensemble.stop(id);
+    }
+    for id in 1..=3 {
+        scene.ensemble.start(id);
+    }
+    let end = tokio::time::Instant::now() + Duration::from_mins(2);
+    loop {
+        let connector = Client::connector().with_session_timeout(Duration::from_secs(20));
+        if connector.connect(&scene.ensemble.address(2, 2181).to_string()).await.is_ok() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < end, "{}", scene.ensemble.words());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    scene.counted("count=5,bytes=25").await;
+    let again = Client::connect(&scene.ensemble.address(3, 2181).to_string()).await.unwrap();
+    let refused = again.create("/app/e", b"", &open).await;
+    assert!(matches!(refused, Err(ZkError::QuotaExceeded)), "{refused:?}");
+}
