@@ -315,6 +315,18 @@ fn the_keys_of_an_archive_are_in_the_agent_alone_and_no_start_waits_for_them() {
     }
 }
 
+/// An agent of an older version would ship readable what is to be encrypted, until its pod is made anew.
+#[test]
+fn an_agent_that_cannot_encrypt_is_told_of_no_archive_that_is_to_be() {
+    let told = |s3: Value| {
+        let spec = json!({"replicas": 3, "version": "3.9.5", "archive": {"s3": s3}});
+        let config = of_kind(objects(spec, |_| {}), "ConfigMap");
+        ["archive.json", "archive-encrypted.json"].map(|key| config["data"][key].is_string())
+    };
+    assert_eq!(told(json!({"bucket": "b-1"})), [true, false]);
+    assert_eq!(told(json!({"bucket": "b-1", "encryptionKeys": {"secret": "sealing"}})), [false, true]);
+}
+
 #[test]
 fn a_ca_of_an_archive_is_its_one_key_where_the_archive_is_reached_and_no_start_waits_for_it() {
     let s3 = json!({"bucket": "backups", "ca": {"configMap": "corporate"}, "proxy": "http://proxy:3128"});

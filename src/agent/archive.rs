@@ -33,7 +33,7 @@ use crate::archive::seal::Keys;
 use crate::archive::shipper::{Outcome, Run, ShipError, Shipper};
 use crate::archive::store::Store;
 use crate::archive::target::Target;
-use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig};
+use crate::model::archive::{ARCHIVE_KEY, ArchiveConfig, ENCRYPTED_ARCHIVE_KEY};
 use crate::model::truth::{ArchiveLag, ArchiveReason, ArchiveState, HeldBack, Point, ServerState};
 
 use super::base_task::{self, BaseTask, Place};
@@ -157,13 +157,16 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
 
 /// What the operator told all members of the archive, if there is one.
 pub(super) fn told(seed: &Path) -> Result<Option<ArchiveConfig>, NotShipping> {
-    let text = match fs::read_to_string(seed.join(ARCHIVE_KEY)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(|error| NotShipping::Disk(format!("cannot read {ARCHIVE_KEY}: {error}")))?,
-    };
-    let config = serde_json::from_str(&text)
-        .map_err(|error| NotShipping::Config(format!("{ARCHIVE_KEY} is none that this version reads: {error}")))?;
-    Ok(Some(config))
+    for key in [ENCRYPTED_ARCHIVE_KEY, ARCHIVE_KEY] {
+        let text = match fs::read_to_string(seed.join(key)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text.map_err(|error| NotShipping::Disk(format!("cannot read {key}: {error}")))?,
+        };
+        let config = serde_json::from_str(&text)
+            .map_err(|error| NotShipping::Config(format!("{key} is none that this version reads: {error}")))?;
+        return Ok(Some(config));
+    }
+    Ok(None)
 }
 
 /// Ships until something else is wanted.

@@ -18,6 +18,9 @@ pub const PURGE_INTERVAL: (&str, &str) = ("autopurge.purgeInterval", "1");
 pub const SNAP_RETAIN_COUNT: (&str, &str) = ("autopurge.snapRetainCount", "3");
 /// Key of the `ConfigMap`.
 pub const ARCHIVE_KEY: &str = "archive.json";
+/// The same of an archive that members encrypt. Agents that cannot do not look there: otherwise they would ship readable what is to be
+/// encrypted, until their pods are made anew.
+pub const ENCRYPTED_ARCHIVE_KEY: &str = "archive-encrypted.json";
 /// Key of the Secret with credentials: the access key's id.
 pub const ACCESS_KEY_ID: &str = "accessKeyId";
 /// Key of the Secret with credentials: the secret.
@@ -139,6 +142,13 @@ pub struct ArchiveConfig {
     /// What the agents of all members purge, since their servers do not. Older operators do not say, and their servers purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purge: Option<Purging>,
+}
+
+impl ArchiveConfig {
+    /// Under which key of the `ConfigMap` members find it.
+    pub fn key(&self) -> &'static str {
+        if self.place.encryption_keys.is_some() { ENCRYPTED_ARCHIVE_KEY } else { ARCHIVE_KEY }
+    }
 }
 
 /// Who archives without a word of it: they are there however the ensemble is scaled.

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::archive::{ARCHIVE_KEY, Archive, ArchiveConfig};
+use crate::model::archive::{ARCHIVE_KEY, Archive, ArchiveConfig, ENCRYPTED_ARCHIVE_KEY};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::truth::{ArchiveReason, Mode, ServerState, Serving};
 use crate::model::{Fact, Observation, Seat, ServerId};
@@ -77,7 +77,8 @@ fn voters(seen: &Observation) -> BTreeSet<ServerId> {
 /// Who was told to archive.
 fn told(seen: &Observation) -> Option<BTreeSet<ServerId>> {
     let key = ObjectKey { kind: Kind::ConfigMap, name: seen.names.config() };
-    let text = seen.objects.get(&key)?.held()?["data"][ARCHIVE_KEY].as_str()?;
+    let data = &seen.objects.get(&key)?.held()?["data"];
+    let text = data[ENCRYPTED_ARCHIVE_KEY].as_str().or_else(|| data[ARCHIVE_KEY].as_str())?;
     let config: ArchiveConfig = serde_json::from_str(text).ok()?;
     Some(config.members)
 }

@@ -19,7 +19,6 @@ pub mod trial;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::model::archive::ARCHIVE_KEY;
 use crate::model::charter::{ADDRESSES_KEY, CHARTER_KEY, STATIC_KEY};
 use crate::model::desired::Storage;
 use crate::model::generated::GENERATED;
@@ -96,7 +95,7 @@ fn told(blueprint: &Blueprint<'_>) -> Value {
         data[ADDRESSES_KEY] = json!(serde_json::to_string(&blueprint.addresses).unwrap_or_default());
     }
     if let Some(archive) = &blueprint.desired.archive {
-        data[ARCHIVE_KEY] = json!(serde_json::to_string_pretty(&archive.config).unwrap_or_default());
+        data[archive.config.key()] = json!(serde_json::to_string_pretty(&archive.config).unwrap_or_default());
     }
     data
 }

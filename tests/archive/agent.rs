@@ -86,7 +86,8 @@ impl Agent {
             "target": format!("s3://{BUCKET}/zookeeper/a"), "credentials": true, "members": [2], "intervalSeconds": 1,
         });
         config.as_object_mut().unwrap().extend(says.as_object().unwrap().clone());
-        write(seed.join("archive.json"), &config.to_string());
+        let key = if config["encryptionKeys"].is_object() { "archive-encrypted.json" } else { "archive.json" };
+        write(seed.join(key), &config.to_string());
         let charter = json!({
             "ensemble": "zk", "identity": IDENTITY, "birth": false, "membership": "", "version": "0",
             "joiner": "zk-{ordinal}.ns.svc.cluster.local:2888:3888:participant;2181",

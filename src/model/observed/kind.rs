@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::api::GROUP;
-use crate::model::archive::ARCHIVE_KEY;
+use crate::model::archive::{ARCHIVE_KEY, ENCRYPTED_ARCHIVE_KEY};
 use crate::model::charter::{ADDRESSES_KEY, CHARTER_KEY, STATIC_KEY};
 
 /// Kind and name of an object in the ensemble's namespace.
@@ -94,9 +94,10 @@ impl Kind {
             Self::ServiceAccount => resource::<ServiceAccount>(&[("automountServiceAccountToken", None)]),
             // Of a Secret there is the metadata alone.
             Self::Secret => resource::<Secret>(&[]),
-            Self::ConfigMap => {
-                resource::<ConfigMap>(&[("data", Some(&[ADDRESSES_KEY, ARCHIVE_KEY, CHARTER_KEY, STATIC_KEY]))])
-            }
+            Self::ConfigMap => resource::<ConfigMap>(&[(
+                "data",
+                Some(&[ADDRESSES_KEY, ARCHIVE_KEY, ENCRYPTED_ARCHIVE_KEY, CHARTER_KEY, STATIC_KEY]),
+            )]),
             Self::Service => resource::<Service>(&[("spec", None)]),
             Self::PodDisruptionBudget => resource::<PodDisruptionBudget>(&[("spec", None)]),
             // Claims and pods are read into facts.
