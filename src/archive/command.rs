@@ -32,7 +32,7 @@ use zookeeper_files::atomic::Part;
 /// An archive is `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`. For S3, the environment gives the credentials and where it is:
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP=true` where it is not
 /// Amazon's. `AWS_CA_BUNDLE` names CAs that are trusted as well, `HTTPS_PROXY` a proxy. For Google Cloud Storage
-/// `GOOGLE_SERVICE_ACCOUNT` names a file with the JSON key of a service account; for Azure `AZURE_STORAGE_ACCOUNT_KEY` is an access key. An archive holds every secret that was ever stored in its ensemble.
+/// `GOOGLE_SERVICE_ACCOUNT` names a file with the JSON key of a service account; for Azure `AZURE_STORAGE_ACCOUNT_KEY` is an access key. `MENAGERIE_ARCHIVE_KEYS` names a file with the keys of an archive that members encrypt, one a line. An archive holds every secret that was ever stored in its ensemble.
 /// Exit codes: 0 whole, 1 damage found, 2 the archive could not be read.
 #[derive(Args, Debug)]
 pub struct Options {
