@@ -157,7 +157,8 @@ async fn wanted(member: &Member, folders: &Folders) -> Result<Option<Wanted>, No
 
 /// What the operator told all members of the archive, if there is one.
 pub(super) fn told(seed: &Path) -> Result<Option<ArchiveConfig>, NotShipping> {
-    for key in [ENCRYPTED_ARCHIVE_KEY, ARCHIVE_KEY] {
+    // Once more at the end: the kubelet may bring the one in place of the other between two looks.
+    for key in [ENCRYPTED_ARCHIVE_KEY, ARCHIVE_KEY, ENCRYPTED_ARCHIVE_KEY] {
         let text = match fs::read_to_string(seed.join(key)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             text => text.map_err(|error| NotShipping::Disk(format!("cannot read {key}: {error}")))?,
@@ -176,14 +177,18 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     let disk = on_a_thread(move || disk(&data)).await?.map_err(|error| NotShipping::Disk(error.to_string()))?;
     let chain = Chain { member: member.id, disk };
     let store = Store::open_with(&now.target, &now.access).map_err(ShipError::Store)?.sealing(now.keys.clone());
-    let about = About::new(&now.whose.namespace, &now.whose.ensemble, store.key());
-    about.agrees(&store, &now.whose.identity).await.map_err(ShipError::Store)?;
+    let key = store.key().map_err(ShipError::Store)?;
+    let about = About::new(&now.whose.namespace, &now.whose.ensemble, key);
+    about.agrees(&store, &now.whose.identity).await.map_err(NotShipping::of_beginning)?;
     let (store, create_only) = probed(store, &now.whose.identity, &chain).await.map_err(ShipError::Store)?;
-    about.tell(&store, &now.whose.identity).await.map_err(ShipError::Store)?;
     let data = folders.data.join("version-2");
     let backlog = Backlog::of(&data);
     let (identity, named, to) = (now.whose.identity.clone(), chain.clone(), store.clone());
     let mut shipper = blocking(move |handle| handle.block_on(Shipper::resume(to, &identity, named, backlog))).await??;
+    // Once what it has of this disk is as it is to be: where nobody has said how an archive was begun, its objects have.
+    about.tell(&store, &now.whose.identity).await.map_err(ShipError::Store)?;
+    // Another member may have been told otherwise a moment ago, and was first.
+    about.agrees(&store, &now.whose.identity).await.map_err(NotShipping::of_beginning)?;
     if let Some((_, run)) = kept.run.take().filter(|(of, _)| *of == now.config.place.target) {
         shipper.recall(&run);
     }

@@ -2,7 +2,7 @@
 
 use crate::archive::access::MountedError;
 use crate::archive::shipper::ShipError;
-use crate::archive::store::StoreErrorKind;
+use crate::archive::store::{StoreError, StoreErrorKind};
 use crate::model::truth::ArchiveReason;
 
 /// Why nothing is shipped just now.
@@ -17,6 +17,8 @@ pub(super) enum NotShipping {
     #[error("{0}")]
     Keys(String),
     #[error("{0}")]
+    NotEncrypted(StoreError),
+    #[error("{0}")]
     Disk(String),
 }
 
@@ -25,6 +27,11 @@ impl NotShipping {
     pub fn may_pass(&self) -> bool {
         let gone = |kind| matches!(kind, StoreErrorKind::Missing | StoreErrorKind::NoBucket);
         matches!(self, Self::Ship(ShipError::Store(error)) if !gone(error.kind))
+    }
+
+    /// What is said of how an archive was begun.
+    pub fn of_beginning(error: StoreError) -> Self {
+        if error.kind == StoreErrorKind::NotSealed { Self::NotEncrypted(error) } else { ShipError::Store(error).into() }
     }
 
     pub fn reason(&self) -> ArchiveReason {
@@ -36,6 +43,7 @@ impl NotShipping {
             Self::Config(_) => ArchiveReason::NoCredentials,
             Self::Ca(_) => ArchiveReason::NoCa,
             Self::Keys(_) => ArchiveReason::NoKey,
+            Self::NotEncrypted(_) => ArchiveReason::NotEncrypted,
         }
     }
 }
@@ -57,8 +65,7 @@ fn store(kind: StoreErrorKind) -> ArchiveReason {
         StoreErrorKind::NoCa => ArchiveReason::NoCa,
         StoreErrorKind::NoBucket => ArchiveReason::NoSuchBucket,
         StoreErrorKind::NoKey => ArchiveReason::NoKey,
-        StoreErrorKind::NotSealed => ArchiveReason::NotEncrypted,
-        StoreErrorKind::Changed => ArchiveReason::ArchiveDamaged,
+        StoreErrorKind::NotSealed | StoreErrorKind::Changed => ArchiveReason::ArchiveDamaged,
         StoreErrorKind::Missing
         | StoreErrorKind::NotImplemented
         | StoreErrorKind::TooLarge

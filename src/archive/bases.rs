@@ -42,6 +42,15 @@ pub enum BaseError {
 }
 
 impl BaseError {
+    /// Whether this one counts for nothing, and others may: whoever may put an object could name one that stops all.
+    fn is_none(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_unopened(),
+            Self::Damaged { .. } => true,
+            Self::Io(_) => false,
+        }
+    }
+
     /// Whether others may be read: the store gives an object of this one not, or a later version wrote it.
     pub fn is_of_one_base(&self) -> bool {
         match self {
@@ -76,7 +85,8 @@ pub async fn manifest(store: &Store, identity: &str, key: &BaseKey) -> Result<Op
 pub async fn newest(store: &Store, identity: &str) -> Result<Option<Manifest>, BaseError> {
     for key in keys(store, identity).await?.into_iter().rev() {
         match manifest(store, identity, &key).await {
-            Ok(None) | Err(BaseError::Damaged { .. }) => {}
+            Ok(None) => {}
+            Err(error) if error.is_none() => warn!(%error, "this base does not count"),
             found => return found,
         }
     }
@@ -88,7 +98,11 @@ pub async fn newest(store: &Store, identity: &str) -> Result<Option<Manifest>, B
 pub async fn believed(store: &Store, identity: &str, shipped: Option<Zxid>) -> Result<Option<Manifest>, BaseError> {
     for key in keys(store, identity).await?.into_iter().rev() {
         let manifest = match manifest(store, identity, &key).await {
-            Ok(None) | Err(BaseError::Damaged { .. }) => continue,
+            Ok(None) => continue,
+            Err(error) if error.is_none() => {
+                warn!(%error, "this base does not count");
+                continue;
+            }
             Ok(Some(manifest)) => manifest,
             Err(error) => return Err(error),
         };
@@ -97,7 +111,7 @@ pub async fn believed(store: &Store, identity: &str, shipped: Option<Zxid>) -> R
         }
         match chains::holds(store, identity, &manifest.chain, manifest.proved_by).await {
             Ok(true) => return Ok(Some(manifest)),
-            Err(ShipError::Store(error)) => return Err(error.into()),
+            Err(ShipError::Store(error)) if !error.is_unopened() => return Err(error.into()),
             Ok(false) | Err(_) => {
                 warn!(base = %key.folder(identity), "this base does not count: its chain lacks the transaction that proves it");
             }
@@ -119,7 +133,7 @@ pub struct Beginning {
 /// Where an archive begins, asked by the member with this chain.
 pub async fn beginning(store: &Store, identity: &str, own: &Chain) -> Result<Beginning, BaseError> {
     let first = async |chain: &Chain| match chains::first(store, identity, chain).await {
-        Err(ShipError::Store(error)) => Err(BaseError::from(error)),
+        Err(ShipError::Store(error)) if !error.is_unopened() => Err(BaseError::from(error)),
         first => Ok(first.ok().flatten()),
     };
     let mine = first(own).await?;
@@ -144,7 +158,8 @@ pub async fn beginning(store: &Store, identity: &str, own: &Chain) -> Result<Beg
 async fn oldest(store: &Store, identity: &str) -> Result<Option<Manifest>, BaseError> {
     for key in keys(store, identity).await? {
         match manifest(store, identity, &key).await {
-            Ok(None) | Err(BaseError::Damaged { .. }) => {}
+            Ok(None) => {}
+            Err(error) if error.is_none() => warn!(%error, "this base does not count"),
             found => return found,
         }
     }

@@ -69,6 +69,7 @@ pub async fn end(
                 end = Some((last.max(facts.last), latest.max(facts.latest)));
             }
             Err(error @ ShipError::Damaged { .. }) => damaged(&error.to_string()),
+            Err(ShipError::Store(error)) if error.is_unopened() => damaged(&error.to_string()),
             Err(error) => return Err(error),
         }
     }

@@ -126,9 +126,10 @@ impl Store {
         Self { keys: keys.map(Arc::new), ..self }
     }
 
-    /// The key that seals.
-    pub fn key(&self) -> Option<KeyId> {
-        self.keys.as_ref()?.id()
+    /// The key that seals, where objects are sealed.
+    pub fn key(&self) -> Result<Option<KeyId>, StoreError> {
+        let id = self.keys.as_ref().map(|keys| keys.id()).transpose();
+        id.map_err(|why| self.wrong(StoreErrorKind::NoKey, "archive to", "", why))
     }
 
     /// The same, for a store that would overwrite: each put looks first. Two that put one name within a moment are not told apart.
@@ -228,8 +229,9 @@ impl Store {
             }
         };
         let (bytes, length) = got;
-        // Whoever asks for all of an object has it all, whatever the store says of its length.
-        let length = if asked.is_some() { length } else { bytes.len() as u64 };
+        // Whoever asks for all of an object, or for more than it gets, has it all, whatever the store says of its length.
+        let short = asked.is_none_or(|asked| bytes.len() < asked);
+        let length = if short { bytes.len() as u64 } else { length };
         let mut object = self.opened(name, bytes, length)?;
         if let Some(first) = first {
             object.truncate(first);

@@ -48,16 +48,14 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
+    /// Whether an object is there, and is not sealed as it has to be, or by nobody who is known.
+    pub fn is_unopened(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::NoKey | StoreErrorKind::NotSealed | StoreErrorKind::Changed)
+    }
+
     /// Whether it may be the object's alone that was asked for: one right is missing, or it is frozen, or none of ours.
     pub fn is_of_one_object(&self) -> bool {
-        matches!(
-            self.kind,
-            StoreErrorKind::Denied
-                | StoreErrorKind::TooLarge
-                | StoreErrorKind::NoKey
-                | StoreErrorKind::NotSealed
-                | StoreErrorKind::Changed
-        )
+        self.is_unopened() || matches!(self.kind, StoreErrorKind::Denied | StoreErrorKind::TooLarge)
     }
 }
 

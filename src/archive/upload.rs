@@ -133,14 +133,14 @@ impl Upload {
         let name = self.key().part(&self.identity, self.parts.len());
         // One byte more shows that it is longer than any part.
         let most = usize::try_from(PACKED_LIMIT + 1).ok();
-        let mut there = if self.asks { self.store.get(&name, most).await? } else { None };
+        let mut there = if self.asks { self.there(&name, most).await? } else { None };
         if there.is_none() {
             // Until the answer is here, it may be stored.
             self.asks = true;
             match self.store.put(&name, packed.part.clone()).await? {
                 Put::Stored => self.asks = false,
                 Put::Taken => {
-                    there = self.store.get(&name, most).await?;
+                    there = self.there(&name, most).await?;
                     if there.is_none() {
                         return Err(UploadError::Race(name));
                     }
@@ -154,6 +154,14 @@ impl Upload {
         self.parts.push(facts);
         self.waiting = None;
         Ok(Step::Part)
+    }
+
+    /// What the archive has under this name. What cannot be opened is something else.
+    async fn there(&self, name: &str, most: Option<usize>) -> Result<Option<Bytes>, UploadError> {
+        match self.store.get(name, most).await {
+            Err(error) if error.is_unopened() => Err(UploadError::Other(name.to_owned())),
+            there => Ok(there?),
+        }
     }
 
     /// Packs the next part; `None` after the last one.
@@ -207,13 +215,13 @@ impl Upload {
         };
         let name = self.key().manifest(&self.identity);
         let object = manifest.pack().map_err(io::Error::other)?;
-        let mut there = if self.asks { self.store.get(&name, Some(MANIFEST_LIMIT)).await? } else { None };
+        let mut there = if self.asks { self.there(&name, Some(MANIFEST_LIMIT)).await? } else { None };
         if there.is_none() {
             self.asks = true;
             if self.store.put(&name, Bytes::from(object)).await? == Put::Stored {
                 return Ok(Step::Done(Box::new(manifest)));
             }
-            there = self.store.get(&name, Some(MANIFEST_LIMIT)).await?;
+            there = self.there(&name, Some(MANIFEST_LIMIT)).await?;
         }
         let Some(there) = there else { return Err(UploadError::Race(name)) };
         // An answer was lost, or the agent died before it noted it. Its log may have been shorter then.

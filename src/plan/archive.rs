@@ -247,7 +247,7 @@ fn size(bytes: u64) -> String {
 /// The object that is mounted, where that is what is wrong: an agent sees a missing one and one without the keys alike, and not its name.
 fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
     let Some(archive) = view.desired.and_then(|desired| desired.archive.as_ref()) else { return String::new() };
-    let ArchiveMounts { secret, ca, keys: _ } = &archive.mounts;
+    let ArchiveMounts { secret, ca, keys } = &archive.mounts;
     let what = match (worst.reason, secret, ca) {
         (ArchiveReason::NoCredentials, Some(secret), _) => format!(
             "Secret {secret} in {} is missing or has no key {}",
@@ -256,6 +256,9 @@ fn keys(view: &View<'_>, worst: &ArchiveState) -> String {
         ),
         (ArchiveReason::NoCa, _, Some(ca)) => {
             format!("{ca} in {} has no certificate of a CA as PEM", view.seen.names.namespace)
+        }
+        (ArchiveReason::NoKey, ..) if keys.is_some() => {
+            format!("the Secret is in {}, and a pod mounts it once it was made anew", view.seen.names.namespace)
         }
         _ => return String::new(),
     };

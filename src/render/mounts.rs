@@ -18,7 +18,8 @@ pub(super) struct At {
     pub secret: (&'static str, &'static str),
     /// For the certificates of CAs.
     pub ca: (&'static str, &'static str),
-    /// For the keys with which we encrypt.
+    /// For the keys with which we encrypt: in it each Secret has a folder of its name. What runs with an older one has none of the newer
+    /// one's, and takes no key for another.
     pub keys: (&'static str, &'static str),
 }
 
@@ -26,13 +27,13 @@ impl At {
     /// What a pod mounts.
     pub fn mounts(&self, mounts: &ArchiveMounts) -> Vec<Mount> {
         let ArchiveMounts { secret, ca, keys } = mounts;
-        let whole = |(name, folder): (&str, &str), secret: &String| {
+        let whole = |name: &str, folder: &str, secret: &String| {
             let volume =
                 json!({"name": name, "secret": {"secretName": secret, "defaultMode": 0o440, "optional": true}});
             Mount { volume, mount: json!({"name": name, "mountPath": folder, "readOnly": true}) }
         };
-        let secret = secret.as_ref().map(|secret| whole(self.secret, secret));
-        let keys = keys.as_ref().map(|keys| whole(self.keys, keys));
+        let secret = secret.as_ref().map(|secret| whole(self.secret.0, self.secret.1, secret));
+        let keys = keys.as_ref().map(|keys| whole(self.keys.0, &format!("{}/{keys}", self.keys.1), keys));
         let ca = ca.as_ref().map(|ca| {
             let mut volume = json!({"name": self.ca.0});
             let (kind, source) = source(ca);

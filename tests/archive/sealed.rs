@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use bytes::Bytes;
 use menagerie::archive::about::About;
 use menagerie::archive::access::Access;
 use menagerie::archive::backlog::Backlog;
@@ -14,7 +15,7 @@ use menagerie::archive::shipper::{Outcome, Shipper};
 use menagerie::archive::store::{Store, StoreErrorKind};
 use menagerie::archive::target::Target;
 use menagerie::archive::tree::tree_at;
-use menagerie::archive::{bases, chains};
+use menagerie::archive::{bases, chains, pins};
 use menagerie::model::truth::ArchiveReason;
 use serde_json::json;
 use tempfile::TempDir;
@@ -86,7 +87,7 @@ async fn begun() -> (Place, Store) {
     history.log(&place.data(), 1..=12);
     history.snapshot(&place.data(), 5);
     let store = store(&place, Some(old()));
-    About::new("ns", "zk", store.key()).tell(&store, IDENTITY).await.unwrap();
+    About::new("ns", "zk", store.key().unwrap()).tell(&store, IDENTITY).await.unwrap();
     ship(&place, &store, 6).await;
     finish(upload(&place, store.clone())).await.unwrap();
     ship(&place, &store, 12).await;
@@ -105,7 +106,7 @@ async fn all_that_is_stored_is_sealed_but_whose_it_is_and_the_tree_is_built_from
         assert!(!contains(&bytes, IDENTITY.as_bytes()), "{}: heads of segments and manifests name it", path.display());
     }
     let about = About::read(&store, IDENTITY).await.unwrap().unwrap();
-    assert_eq!(about.encrypted_with, old().id().map(|id| id.to_string()));
+    assert_eq!(about.encrypted_with, old().id().ok().map(|id| id.to_string()));
     assert!(bases::newest(&store, IDENTITY).await.unwrap().is_some());
     let collection = Collection::of(&store, IDENTITY).await.unwrap();
     let work = tempfile::tempdir().unwrap();
@@ -168,11 +169,37 @@ async fn what_cannot_be_opened_is_never_taken_for_what_is_not_there() {
         let error = error.expect("a point behind what nobody can open");
         assert!(error.contains("it is encrypted with the key"), "{error}");
     }
-    let (_folder, file) = file(&[OLD]);
+    // The key of the base is gone.
+    let (_folder, file) = file(&[NEW]);
     let pruned = run(Some(&file), &["prune", &first.target().to_string(), "--keep", "1h", "--delete"]);
     assert!(text(&pruned).contains("it is encrypted with the key"), "{}", text(&pruned));
     assert_ne!(pruned.status.code(), Some(0));
     assert_eq!(objects(&place.archive()), before);
+}
+
+/// Whoever may put an object, and delete none, could name a base that no other is newer than, or the end of a log.
+#[tokio::test]
+async fn what_somebody_else_puts_there_stops_no_base_no_backup_and_no_pin() {
+    let (place, sealed) = begun().await;
+    let base = bases::newest(&sealed, IDENTITY).await.unwrap().unwrap();
+    let plain = store(&place, None);
+    let forged = format!("{IDENTITY}/snap/7fffffffffffffff.2.0000000000000007/manifest");
+    plain.put(&forged, Bytes::from_static(b"{}")).await.unwrap();
+    for (key, other) in [(None, plain.clone()), (Some(()), store(&place, Some(keys(&[("new", NEW)], "new"))))] {
+        let name = format!("{IDENTITY}/log/3.0000000000000008/7fffffff/0000/7fffffff0000000{}", key.map_or(1, |()| 2));
+        other.put(&name, Bytes::from_static(b"{}")).await.unwrap();
+    }
+    assert_eq!(bases::newest(&sealed, IDENTITY).await.unwrap().as_ref(), Some(&base));
+    assert_eq!(bases::believed(&sealed, IDENTITY, Some(at(1, 12))).await.unwrap(), Some(base));
+    let mut damaged = Vec::new();
+    let end = chains::end(&sealed, IDENTITY, &mut |words| damaged.push(words.to_owned())).await.unwrap();
+    assert_eq!(end.map(|(last, _)| last), Some(at(1, 12)));
+    assert!(damaged.len() == 1 && damaged[0].contains("it is encrypted with the key"), "{damaged:?}");
+    // A pin under a key that is gone holds all that it names for ever, unless it can be taken back.
+    let pin = format!("{IDENTITY}/pin/lost");
+    plain.put(&pin, Bytes::from_static(b"{}")).await.unwrap();
+    pins::take_back(&sealed, IDENTITY, "lost").await.unwrap();
+    assert_eq!(sealed.look(&pin).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -180,7 +207,7 @@ async fn an_archive_stays_as_it_was_begun_encrypted_or_not() {
     let agreed = async |begun: Option<Keys>, now: Option<Keys>| {
         let place = Place::new();
         let (before, now) = (store(&place, begun), store(&place, now));
-        let about = |store: &Store| About::new("ns", "zk", store.key());
+        let about = |store: &Store| About::new("ns", "zk", store.key().unwrap());
         about(&before).tell(&before, IDENTITY).await.unwrap();
         about(&now).agrees(&now, IDENTITY).await.map_err(|error| (error.kind, error.to_string()))
     };
@@ -258,16 +285,18 @@ async fn an_agent_encrypts_with_the_keys_that_are_mounted_and_ships_nothing_with
     };
     let missing = "Secret zk-keys of encryptionKeys is missing or has no key";
     until("a missing Secret", async || said(ArchiveReason::NoKey, missing)).await;
-    agent.mounts("sealing/old", "hunter2");
+    agent.mounts("sealing/zk-keys/old", "hunter2");
     until("no key", async || said(ArchiveReason::NoKey, "old of Secret zk-keys of encryptionKeys is no key")).await;
     assert!(gateway.store().names(IDENTITY).await.unwrap().is_empty(), "nothing was stored in clear");
-    agent.mounts("sealing/old", OLD);
+    // What was mounted before is another Secret's.
+    agent.mounts("sealing/old-keys/old", NEW);
+    agent.mounts("sealing/zk-keys/old", OLD);
     let sealed = gateway.store().sealing(Some(old()));
     let last = async || chains::last(&sealed, IDENTITY, &chain()).await.unwrap().map(|facts| facts.last);
     until("the segment", async || last().await == Some(at(1, 6))).await;
     until("the base", async || bases::newest(&sealed, IDENTITY).await.unwrap().is_some()).await;
     let about = About::read(&gateway.store(), IDENTITY).await.unwrap().unwrap();
-    assert_eq!(about.encrypted_with, old().id().map(|id| id.to_string()));
+    assert_eq!(about.encrypted_with, old().id().ok().map(|id| id.to_string()));
 
     let folder = tempfile::tempdir().unwrap();
     let mounted = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
@@ -279,7 +308,8 @@ async fn an_agent_encrypts_with_the_keys_that_are_mounted_and_ships_nothing_with
     let pruned = command(&[&asked[..], &reached].concat(), &[]);
     assert!(!pruned.status.success() && text(&pruned).contains("(encryptionKeys)"), "{}", text(&pruned));
     let keys = tempfile::tempdir().unwrap();
-    fs::write(keys.path().join("old"), OLD).unwrap();
+    fs::create_dir(keys.path().join("zk-keys")).unwrap();
+    fs::write(keys.path().join("zk-keys/old"), OLD).unwrap();
     let keyed = ["--encryption-keys", keys.path().to_str().unwrap(), "--encryption-keys-secret", "zk-keys"];
     let pruned = command(&[&asked[..], &reached, &keyed].concat(), &[]);
     assert!(pruned.status.success(), "{}", text(&pruned));

@@ -16,7 +16,7 @@ pub struct Mounted {
     pub credentials: PathBuf,
     /// The certificates of CAs.
     pub ca: PathBuf,
-    /// The Secret with the keys with which we encrypt.
+    /// The Secret with the keys with which we encrypt, in a folder of its name.
     pub keys: PathBuf,
     /// What the one with credentials is called, where somebody knows.
     pub secret: Option<String>,
@@ -51,7 +51,7 @@ impl Mounted {
     pub fn keys(&self, place: &ArchivePlace) -> Result<Option<Keys>, MountedError> {
         let Some(KeysSpec { secret, write_with }) = &place.encryption_keys else { return Ok(None) };
         let whose = format!("Secret {secret} of encryptionKeys");
-        Ok(Some(Keys::of_folder(&self.keys, whose, write_with.as_deref())?))
+        Ok(Some(Keys::of_folder(&self.keys.join(secret), whose, write_with.as_deref())?))
     }
 
     /// How a place is reached.

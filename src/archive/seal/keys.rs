@@ -22,8 +22,10 @@ pub struct Keys {
     /// Where they are from, in words.
     whose: String,
     named: Vec<(String, Key)>,
-    /// Which of them seals.
-    seals: Option<usize>,
+    /// What else is there, and why it is no key.
+    unusable: Vec<String>,
+    /// Which of them seals, or why none does. Who only reads needs none.
+    seals: Result<usize, String>,
 }
 
 /// Why keys are not read.
@@ -41,16 +43,6 @@ pub enum KeysError {
         whose: String,
         /// What is wrong with it.
         why: KeyError,
-    },
-    /// The one that is to seal is not there.
-    #[error("{whose} has no key {name} (writeWith); it has {there}")]
-    NotThere {
-        /// Which one.
-        name: String,
-        /// Where it is looked for.
-        whose: String,
-        /// What is there.
-        there: String,
     },
     /// There are too many.
     #[error("{0} has more than {MOST} keys")]
@@ -74,37 +66,51 @@ impl Keys {
         if names.len() > MOST {
             return Err(KeysError::Many(whose));
         }
-        let keys = names.into_iter().map(|name| {
+        let (mut named, mut unusable) = (Vec::new(), Vec::new());
+        for name in names {
             let text =
                 read(&folder.join(&name)).map_err(|error| KeysError::Io(format!("{name} of {whose}: {error}")))?;
-            keyed(name, &text, &whose)
-        });
-        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
-        if keys.is_empty() {
-            return Err(KeysError::None(whose));
+            match keyed(name, &text, &whose) {
+                Ok(key) => named.push(key),
+                Err(error) => unusable.push(error),
+            }
         }
-        let Some(name) = seals else {
-            let seals = (keys.len() == 1).then_some(0);
-            return Ok(Self { whose, named: keys, seals });
+        if named.is_empty() {
+            return Err(unusable.into_iter().next().unwrap_or(KeysError::None(whose)));
+        }
+        let unusable: Vec<String> = unusable.iter().map(ToString::to_string).collect();
+        let there: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        let seals = match seals {
+            Some(name) => {
+                let found = there.iter().position(|there| *there == name);
+                let begins = format!("{name} of ");
+                let bad = unusable.iter().find(|words| words.starts_with(&begins)).cloned();
+                let lacks = || format!("{whose} has no key {name} (writeWith); it has {}", there.join(", "));
+                found.ok_or_else(|| bad.unwrap_or_else(lacks))
+            }
+            None if there.len() == 1 => Ok(0),
+            None => {
+                Err(format!("{whose} has {}: name the one that encrypts (encryptionKeys.writeWith)", there.join(", ")))
+            }
         };
-        let Some(found) = keys.iter().position(|(there, _)| there == name) else {
-            let there: Vec<&str> = keys.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(KeysError::NotThere { name: name.to_owned(), whose, there: there.join(", ") });
-        };
-        Ok(Self { whose, named: keys, seals: Some(found) })
+        Ok(Self { whose, named, unusable, seals })
     }
 
     /// The keys of a person's file, one a line; the first one seals.
     pub fn of_file(file: &Path) -> Result<Self, KeysError> {
         let whose = file.display().to_string();
+        if Key::parse(&whose).is_ok() {
+            return Err(KeysError::Io("this is a key, and not the name of a file that has it".to_owned()));
+        }
         let text = read(file).map_err(|error| KeysError::Io(format!("{whose}: {error}")))?;
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+        let says = |line: &str| !line.trim().is_empty() && !line.trim().starts_with('#');
+        let lines = text.lines().enumerate().filter(|(_, line)| says(line));
         let keys: Vec<_> = lines
             .map(|(number, line)| keyed(format!("line {}", number + 1), line, &whose))
             .collect::<Result<_, _>>()?;
         match keys.len() {
             0 => Err(KeysError::None(whose)),
-            1..=MOST => Ok(Self { whose, named: keys, seals: Some(0) }),
+            1..=MOST => Ok(Self { whose, named: keys, unusable: Vec::new(), seals: Ok(0) }),
             _ => Err(KeysError::Many(whose)),
         }
     }
@@ -112,17 +118,18 @@ impl Keys {
     /// A single one.
     #[cfg(test)]
     pub(super) fn one(name: &str, key: Key) -> Self {
-        Self { whose: "a test".to_owned(), named: vec![(name.to_owned(), key)], seals: Some(0) }
+        Self { whose: "a test".to_owned(), named: vec![(name.to_owned(), key)], unusable: Vec::new(), seals: Ok(0) }
     }
 
     /// The one that seals.
     pub(super) fn seals(&self) -> Option<&Key> {
-        self.seals.and_then(|number| self.named.get(number)).map(|(_, key)| key)
+        self.seals.as_ref().ok().and_then(|number| self.named.get(*number)).map(|(_, key)| key)
     }
 
-    /// What the one is called that seals.
-    pub fn id(&self) -> Option<KeyId> {
-        self.seals().map(Key::id)
+    /// What the one is called that seals; the error says why there is none.
+    pub fn id(&self) -> Result<KeyId, &str> {
+        self.seals.as_ref().map_err(String::as_str)?;
+        self.seals().map(Key::id).ok_or("there is no key")
     }
 
     pub(super) fn opens(&self, id: KeyId) -> Option<&Key> {
@@ -131,9 +138,7 @@ impl Keys {
 
     /// Seals an object; the error says why not.
     pub(in crate::archive) fn seal(&self, name: &str, plain: &[u8]) -> Result<Bytes, String> {
-        if self.seals.is_none() {
-            return Err(format!("{self}: name the one that encrypts (encryptionKeys.writeWith)"));
-        }
+        self.id()?;
         let mut salt = [0; _];
         SystemRandom::new().fill(&mut salt).map_err(|_| "the system gives no random bytes".to_owned())?;
         let sealed = object::seal(self, &salt, name, plain);
@@ -156,7 +161,10 @@ fn keyed(name: String, text: &str, whose: &str) -> Result<(String, Key), KeysErr
 fn read(file: &Path) -> io::Result<String> {
     use io::Read as _;
     let mut bytes = Vec::new();
-    fs::File::open(file)?.take(LONGEST).read_to_end(&mut bytes)?;
+    fs::File::open(file)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other("it is no file of keys: it has more than 64 KiB"));
+    }
     // What is no text is no key, and is said to be none.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -166,7 +174,8 @@ impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |(name, key): &(String, Key)| format!("{name} ({})", key.id());
         let keys: Vec<String> = self.named.iter().map(named).collect();
-        write!(f, "{} has {}", self.whose, keys.join(", "))
+        write!(f, "{} has {}", self.whose, keys.join(", "))?;
+        self.unusable.iter().try_for_each(|words| write!(f, "; {words}"))
     }
 }
 
@@ -197,25 +206,32 @@ mod tests {
     #[test]
     fn the_only_key_seals_and_of_several_the_one_that_is_named() {
         let id = |text: &str| Key::parse(text).unwrap().id();
-        assert_eq!(secret(&[("a", A)], None).unwrap().id(), Some(id(A)));
+        assert_eq!(secret(&[("a", A)], None).unwrap().id(), Ok(id(A)));
         let both = secret(&[("a", A), ("b", B)], Some("b")).unwrap();
-        assert_eq!(both.id(), Some(id(B)));
+        assert_eq!(both.id(), Ok(id(B)));
         assert!(both.opens(id(A)).is_some());
         let neither = secret(&[("a", A), ("b", B)], None).unwrap();
         let words = neither.seal("n", b"").unwrap_err();
-        assert!(words.contains("Secret s of encryptionKeys has a (") && words.contains("writeWith"), "{words}");
+        assert!(
+            words.contains("Secret s of encryptionKeys has a, b: name the one") && words.contains("writeWith"),
+            "{words}"
+        );
     }
 
     #[test]
     fn what_is_wrong_with_keys_is_said_by_their_names_and_never_with_a_key() {
         let words = |keys: &[(&str, &str)], seals| secret(keys, seals).unwrap_err().to_string();
         assert_eq!(words(&[], None), "Secret s of encryptionKeys is missing or has no key");
-        assert_eq!(words(&[("a", A)], Some("b")), "Secret s of encryptionKeys has no key b (writeWith); it has a");
-        let bad = words(&[("a", A), ("b", "hunter2")], None);
-        assert!(
-            bad.starts_with("b of Secret s of encryptionKeys is no key: write 64") && !bad.contains("hunter2"),
-            "{bad}"
-        );
+        // Whoever only reads needs none that seals, and what somebody else has put there is none of his business.
+        let lacks = secret(&[("a", A)], Some("b")).unwrap();
+        assert_eq!(lacks.id(), Err("Secret s of encryptionKeys has no key b (writeWith); it has a"));
+        let beside = secret(&[("a", A), ("b", "hunter2")], None).unwrap();
+        assert_eq!(beside.id(), Ok(Key::parse(A).unwrap().id()));
+        let said = beside.to_string();
+        assert!(said.contains("; b of Secret s of encryptionKeys is no key: ") && !said.contains("hunter2"), "{said}");
+        let named = secret(&[("a", A), ("b", "hunter2")], Some("b")).unwrap();
+        assert!(named.id().unwrap_err().starts_with("b of Secret s of encryptionKeys is no key"), "{named:?}");
+        assert!(words(&[("b", "hunter2")], None).starts_with("b of Secret s of encryptionKeys is no key"));
         let all = format!("{:?} {}", secret(&[("a", A)], None).unwrap(), secret(&[("a", A)], None).unwrap());
         assert!(!all.contains(&A[..16]), "{all}");
     }
@@ -226,11 +242,13 @@ mod tests {
         let file = folder.path().join("keys");
         fs::write(&file, format!("# of 2026\n\n{B}\n{A}\n")).unwrap();
         let keys = Keys::of_file(&file).unwrap();
-        assert_eq!((keys.id(), keys.named.len()), (Some(Key::parse(B).unwrap().id()), 2));
+        assert_eq!((keys.id(), keys.named.len()), (Ok(Key::parse(B).unwrap().id()), 2));
         fs::write(&file, format!("{A}\nno\n")).unwrap();
         assert!(Keys::of_file(&file).unwrap_err().to_string().starts_with("line 2 of "));
         fs::write(&file, "\n").unwrap();
         assert!(matches!(Keys::of_file(&file), Err(KeysError::None(_))));
+        let itself = Keys::of_file(Path::new(A)).unwrap_err().to_string();
+        assert!(itself.contains("this is a key") && !itself.contains(&A[..8]), "{itself}");
         assert!(Keys::of_file(&folder.path().join("none")).unwrap_err().to_string().contains("none: No such file"));
     }
 }
