@@ -292,10 +292,10 @@ pub fn sealed(mut s3: Value) -> Value {
 }
 
 /// The key, as members have it.
-pub fn sealing() -> Option<Keys> {
+pub fn sealing() -> Keys {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("k1"), SEALING_KEY).unwrap();
-    Some(Keys::of_folder(folder.path(), "the tests' keys".to_owned(), None).unwrap())
+    Keys::of_folder(folder.path(), "the tests' keys".to_owned(), None).unwrap()
 }
 
 /// Status, reason and message of a condition.

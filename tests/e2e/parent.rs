@@ -37,7 +37,7 @@ async fn a_new_ensemble_begins_with_the_tree_of_anothers_archive_and_clients_tha
         client.delete("/kept/below", None).await.unwrap();
         let (stat, _) = client.create("/later", b"", &options).await.unwrap();
         let last = Zxid(stat.czxid.cast_unsigned());
-        shipped(&gateway.store().sealing(sealing()), &identity, last).await;
+        shipped(&gateway.store().sealing(Some(sealing())), &identity, last).await;
 
         let from = |at: &str| json!({"s3": s3, "identity": identity, "at": at});
         let never = space.ensemble("never", json!({"replicas": 1, "from": from("0xfff00000001")})).await;

@@ -56,18 +56,18 @@ impl Keys {
     /// The keys of a mounted Secret, one in each file. Where `seals` names none, the only one seals; of several none does.
     pub fn of_folder(folder: &Path, whose: String, seals: Option<&str>) -> Result<Self, KeysError> {
         let none = |_| KeysError::None(whose.clone());
-        let mut names: Vec<String> = fs::read_dir(folder)
+        let mut entries: Vec<String> = fs::read_dir(folder)
             .map_err(none)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             // A kubelet has folders of its own in it.
             .filter(|name| !name.starts_with('.'))
             .collect();
-        names.sort_unstable();
-        if names.len() > MOST {
+        entries.sort_unstable();
+        if entries.len() > MOST {
             return Err(KeysError::Many(whose));
         }
         let (mut named, mut unusable) = (Vec::new(), Vec::new());
-        for name in names {
+        for name in entries {
             let text =
                 read(&folder.join(&name)).map_err(|error| KeysError::Io(format!("{name} of {whose}: {error}")))?;
             match keyed(name, &text, &whose) {
