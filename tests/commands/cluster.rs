@@ -286,6 +286,31 @@ fn restores_are_listed_and_who_deletes_one_is_told_what_stays() {
 }
 
 #[test]
+fn a_kubeconfig_that_cannot_be_read_is_not_passed_over_for_a_pods_account() {
+    let api = ApiServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let in_a_pod = |config: Option<&std::path::Path>| {
+        let mut command = api.command(&["backup", "list"]);
+        command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "1");
+        command.env("HOME", folder.path()).env_remove("KUBECONFIG");
+        if let Some(config) = config {
+            command.env("KUBECONFIG", config);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let account = "failed to read the default namespace";
+    assert!(in_a_pod(None).contains(account), "{}", in_a_pod(None));
+    let told = in_a_pod(Some(&folder.path().join("none")));
+    assert!(told.contains("none") && !told.contains(account), "{told}");
+    std::fs::create_dir(folder.path().join(".kube")).unwrap();
+    std::fs::write(folder.path().join(".kube").join("config"), "clusters: 7").unwrap();
+    let told = in_a_pod(None);
+    assert!(told.starts_with("menagerie backup list: no cluster: ") && !told.contains(account), "{told}");
+}
+
+#[test]
 fn a_stored_plan_is_shown_whole_where_the_archive_can_be_read() {
     let scope = Scope::new(vec![Top { path: "/".to_owned(), subtree: true }], None).unwrap();
     let mut world = World::new();
