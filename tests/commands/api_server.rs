@@ -22,6 +22,8 @@ struct Objects {
     next: BTreeMap<String, VecDeque<Value>>,
     /// Logs of pods.
     logs: BTreeMap<String, String>,
+    /// So many lists are no longer kept, and so many have more behind them.
+    lists: (u32, u32),
     /// What is answered whatever is asked.
     refusal: Option<(u16, String)>,
     asked: Vec<String>,
@@ -107,6 +109,11 @@ impl ApiServer {
         self.objects.lock().unwrap().logs.insert(pod.to_owned(), log.to_owned());
     }
 
+    /// So many answers to lists are that they are gone, and so many after them have more behind them.
+    pub fn lists(&self, gone: u32, more: u32) {
+        self.objects.lock().unwrap().lists = (gone, more);
+    }
+
     pub fn refuses(&self, code: u16, body: &str) {
         self.objects.lock().unwrap().refusal = Some((code, body.to_owned()));
     }
@@ -161,13 +168,19 @@ fn answered(objects: &mut Objects, method: &Method, path: &str, body: &[u8]) -> 
     let name = path.rsplit('/').next().unwrap().to_owned();
     let listed = name.starts_with("zookeeper");
     match (method.as_str(), listed) {
+        ("GET", true) if objects.lists.0 > 0 => {
+            objects.lists.0 -= 1;
+            (410, failure(410, "Expired", "the list is no longer kept", &json!({})))
+        }
         ("GET", true) => {
+            let more = if objects.lists.1 > 0 { json!({"continue": "more"}) } else { json!({}) };
+            objects.lists.1 = objects.lists.1.saturating_sub(1);
             let of_it = |address: &String| {
                 address.contains(&format!("/{name}/")) && (!path.contains("/namespaces/") || address.starts_with(path))
             };
             let items: Vec<&Value> =
                 objects.all.iter().filter(|(address, _)| of_it(address)).map(|(_, it)| it).collect();
-            let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items});
+            let list = json!({"apiVersion": "v1", "kind": "List", "metadata": more, "items": items});
             (200, list.to_string())
         }
         ("POST", _) => {

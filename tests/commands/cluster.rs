@@ -84,6 +84,9 @@ fn what_is_not_there_is_said_with_what_is() {
     said(&["backup", "create", "zk", "--at", "2026-11-23T19:52:00"], &["without its zone: write 2026-11-23T19:52:00Z"]);
     said(&["backup", "create", "zk", "--at", "2126-11-23T19:52:00Z"], &["still to come", "is its zone right?"]);
     said(&["backup", "create", "zk", "--keep-days", "0"], &["--keep-days"]);
+    for command in [&["backup", "create", "zk"][..], &["restore", "approve", "undo", "--hash", &"a".repeat(64)]] {
+        said(&[command, &["--timeout", "5m"]].concat(), &["--wait"]);
+    }
     said(&["backup", "watch", "b", "--timeout", "1"], &["not a time up to 30d"]);
 }
 
@@ -293,6 +296,8 @@ fn a_kubeconfig_that_cannot_be_read_is_not_passed_over_for_a_pods_account() {
         let mut command = api.command(&["backup", "list"]);
         command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "1");
         command.env("HOME", folder.path()).env_remove("KUBECONFIG");
+    let (_, _, said) = api.said(&["restore", "list", "zk"]);
+    assert_eq!(said, "there is no ZooKeeperRestore of ensemble zk in namespace prod\n");
         if let Some(config) = config {
             command.env("KUBECONFIG", config);
         }
@@ -308,6 +313,66 @@ fn a_kubeconfig_that_cannot_be_read_is_not_passed_over_for_a_pods_account() {
     std::fs::write(folder.path().join(".kube").join("config"), "clusters: 7").unwrap();
     let told = in_a_pod(None);
     assert!(told.starts_with("menagerie backup list: no cluster: ") && !told.contains(account), "{told}");
+}
+
+fn full(api: &ApiServer, arguments: &[&str]) -> (Option<i32>, String) {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = api.command(arguments).stdout(full()).output().unwrap();
+    let code = api.command(&["backup", "watch", "none"]).stderr(full()).output().unwrap().status.code();
+    assert_eq!(code, Some(2), "an error that nobody can read is an error all the same");
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_after_all_was_done() {
+    let api = ApiServer::start();
+    api.has_ensemble("zk");
+    for name in ["a", "b", "c"] {
+        api.has("prod", &format!("zookeeperbackups/{name}"), &json!({"spec": {"ensemble": "zk"}}));
+    }
+    let (code, told) = full(&api, &["backup", "delete", "a", "b", "c"]);
+    assert!(code == Some(2) && told.contains("a, b, c: deleted; cannot write"), "{told}");
+    assert!(["a", "b", "c"].iter().all(|name| api.object(&format!("zookeeperbackups/{name}")).is_none()));
+    let (code, told) = full(&api, &["backup", "create", "zk", "--name", "one"]);
+    assert!(code == Some(2) && told.contains("backup one is created; cannot write"), "{told}");
+    let hash = "a".repeat(64);
+    api.has("prod", "zookeeperrestores/undo", &json!({"spec": {"ensemble": "zk"}, "status": planned(&hash)}));
+    let (code, told) = full(&api, &["restore", "approve", "undo", "--hash", &hash]);
+    assert!(code == Some(2) && told.contains("is approved; cannot write"), "{told}");
+    assert_eq!(api.object("zookeeperrestores/undo").unwrap()["spec"]["approvedPlan"], json!(hash));
+}
+
+#[test]
+fn a_spec_that_was_corrected_is_no_invalid_one_and_what_is_over_is_over() {
+    let api = ApiServer::start();
+    let watched = |generation: i64, phase: &str| {
+        let mut status = status(phase, "InvalidSpec", "keepDays");
+        status["conditions"][0]["observedGeneration"] = json!(1);
+        let metadata = json!({"name": "one", "namespace": "prod", "uid": "u-1", "generation": generation});
+        api.has("prod", "zookeeperbackups/one", &json!({"metadata": metadata, "spec": {}, "status": status}));
+        api.said(&["backup", "watch", "one", "--timeout", "1s"])
+    };
+    let (code, told, _) = watched(1, "Pending");
+    assert_eq!((code, told.as_str()), (1, "backup one Pending (InvalidSpec): keepDays\n"));
+    let (code, told, _) = watched(2, "Pending");
+    assert!(code == 2 && told.contains("has not seen the corrected spec yet"), "{told}");
+    assert_eq!((watched(1, "Completed").0, watched(2, "Completed").0, watched(2, "Failed").0), (0, 0, 1));
+}
+
+#[test]
+fn a_list_that_expires_is_begun_anew_once_and_one_that_is_cut_says_so() {
+    let api = ApiServer::start();
+    api.has("prod", "zookeeperbackups/one", &json!({"spec": {"ensemble": "zk"}}));
+    api.lists(1, 0);
+    let (code, all, told) = api.said(&["backup", "list"]);
+    assert_eq!((code, all.lines().count(), told.as_str()), (0, 2, ""));
+    api.lists(2, 0);
+    let (code, _, told) = api.said(&["backup", "list"]);
+    assert!(code == 2 && told.contains("no longer kept"), "{told}");
+    api.lists(0, 200);
+    let (code, all, told) = api.said(&["backup", "list"]);
+    assert_eq!((code, all.lines().count()), (0, 101));
+    assert!(told.contains("there are more"), "{told}");
 }
 
 #[test]
