@@ -8,6 +8,7 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::runtime;
 
+use super::paste::word;
 use crate::cli::CommandError;
 use crate::model::names::is_name;
 
@@ -46,8 +47,8 @@ pub(super) struct Cluster {
 impl Cluster {
     /// With what another command finds the same namespace.
     pub(super) fn arguments(&self) -> String {
-        let context = self.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default();
-        format!("--namespace {}{context}", self.namespace)
+        let context = self.context.as_ref().map(|context| format!(" --context {}", word(context))).unwrap_or_default();
+        format!("--namespace {}{context}", word(&self.namespace))
     }
 }
 
@@ -60,7 +61,6 @@ pub(super) fn run<T>(work: impl Future<Output = Result<T, CommandError>>) -> Res
     done
 }
 
-/// Reads the kubeconfig, and logs in as it says. Asks the API server nothing yet.
 /// Whether `KUBECONFIG` names a file, or there may be the one that it is by default.
 fn has_kubeconfig() -> bool {
     let named = env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
@@ -68,6 +68,7 @@ fn has_kubeconfig() -> bool {
     named || by_default().is_some_and(|file| file.try_exists().unwrap_or(true))
 }
 
+/// Reads the kubeconfig, and logs in as it says. Asks the API server nothing yet.
 pub(super) async fn connect(options: &ClusterOptions) -> Result<Cluster, CommandError> {
     // Only the first counts, and all are the same.
     let _there_already = rustls::crypto::aws_lc_rs::default_provider().install_default();

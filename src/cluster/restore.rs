@@ -157,9 +157,9 @@ impl Followed for ZooKeeperRestore {
     }
 }
 
-/// The hash of its plan.
+/// The hash of its plan, if it is one: it becomes a part of commands to paste.
 pub(super) fn hash(object: &DynamicObject) -> Option<&str> {
-    object.data["status"]["plan"]["hash"].as_str()
+    object.data["status"]["plan"]["hash"].as_str().filter(|hash| hash.parse::<Digest>().is_ok())
 }
 
 /// Runs the command and returns the exit code.

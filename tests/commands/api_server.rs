@@ -105,8 +105,23 @@ impl ApiServer {
         self.objects.lock().unwrap().next.insert(address, statuses.into_iter().collect());
     }
 
-    pub fn logs(&self, pod: &str, log: &str) {
-        self.objects.lock().unwrap().logs.insert(pod.to_owned(), log.to_owned());
+    /// The log of a pod, which is of a Job of the object with that uid.
+    pub fn logs(&self, pod: &str, of: &str, log: &str) {
+        let owned = |name: &str, uid: &str, kind: &str, by: &str, owner: &str| {
+            let owners = json!([{"apiVersion": "v1", "kind": kind, "name": by, "uid": owner, "controller": true}]);
+            json!({"metadata": {"name": name, "namespace": "prod", "uid": uid, "ownerReferences": owners}})
+        };
+        let mut objects = self.objects.lock().unwrap();
+        objects.logs.insert(pod.to_owned(), log.to_owned());
+        let address = format!("/api/v1/namespaces/prod/pods/{pod}");
+        objects.all.insert(address, owned(pod, "p-1", "Job", "job", "j-1"));
+        let address = "/apis/batch/v1/namespaces/prod/jobs/job".to_owned();
+        objects.all.insert(address, owned("job", "j-1", "ZooKeeperRestore", "undo", of));
+    }
+
+    /// Takes the Jobs away.
+    pub fn forgets_jobs(&self) {
+        self.objects.lock().unwrap().all.retain(|address, _| !address.contains("/jobs/"));
     }
 
     /// So many answers to lists are that they are gone, and so many after them have more behind them.
