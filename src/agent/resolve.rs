@@ -351,7 +351,7 @@ mod tests {
         assert!(said.contains("still leads to 10.96.0.3 after 3 s"), "{said}");
     }
 
-    /// CoreDNS has two pods, each with a cache of its own; and one that translates gives an IPv6 address for each IPv4 one.
+    /// `CoreDNS` has two pods, each with a cache of its own; and one that translates gives an IPv6 address for each IPv4 one.
     #[test]
     fn two_answers_of_which_one_is_old_are_no_right_one_and_a_translated_address_is_no_old_one() {
         let [now, before]: [IpAddr; 2] = ["10.96.0.7".parse().unwrap(), "10.96.0.3".parse().unwrap()];
