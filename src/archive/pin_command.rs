@@ -1,5 +1,7 @@
 //! `menagerie archive pin` and `menagerie archive unpin`.
 
+use std::io::{self, Write as _};
+
 use clap::Args;
 
 use super::chain_check::facts;
@@ -110,7 +112,7 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
         let text = "no base that is relied on is before it: all log up to it stays, and it can be built if that begins with the ensemble (menagerie archive stat)";
         print_message("note", text);
     }
-    println!("{identity}: pinned {}", pin.text());
+    writeln!(io::stdout(), "{identity}: pinned {}", pin.text())?;
     Ok(Exit::Sound)
 }
 
@@ -145,6 +147,6 @@ pub(super) async fn unpin(options: &UnpinOptions) -> Result<Exit, CommandError> 
         }
         taken => taken?,
     }
-    println!("{identity}: {} is no longer pinned; prune may delete what only it kept", options.name);
+    writeln!(io::stdout(), "{identity}: {} is no longer pinned; prune may delete what only it kept", options.name)?;
     Ok(Exit::Sound)
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::segment::Hash;
 use super::store::{Listed, Put, Store, StoreError};
+use crate::model::names::is_name;
 
 /// The most bytes of a part.
 const PART: usize = 8 << 20;
@@ -145,17 +146,36 @@ pub struct StoredPlan {
     parts: Vec<String>,
 }
 
-/// All plans of an ensemble's archive, the oldest first.
-pub async fn listed(store: &Store, identity: &str) -> Result<Vec<StoredPlan>, StoreError> {
+/// What lies where an ensemble's plans do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plans {
+    /// The plans, the oldest first.
+    pub all: Vec<StoredPlan>,
+    /// How many objects have names that none of ours has.
+    pub strange: usize,
+}
+
+/// All plans of an ensemble's archive.
+pub async fn listed(store: &Store, identity: &str) -> Result<Plans, StoreError> {
     let folder = format!("{identity}/plan");
-    let mut found: BTreeMap<PlanKey, StoredPlan> = BTreeMap::new();
+    let (mut found, mut strange) = (BTreeMap::<PlanKey, StoredPlan>::new(), 0);
+    // Whoever may put into a bucket chooses names in it, which are printed, and deleted by.
+    let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let ours = |restore: &str, hash: &str, object: &str| {
+        is_name(restore) && hex(hash) && (object == "manifest" || hex(object))
+    };
     let mut take = |Listed { name, bytes, stored }: Listed| {
         let rest = name.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/'));
         let mut words = rest.unwrap_or_default().split('/');
         let (Some(restore), Some(hash), Some(object), None) = (words.next(), words.next(), words.next(), words.next())
         else {
+            strange += 1;
             return;
         };
+        if !ours(restore, hash, object) {
+            strange += 1;
+            return;
+        }
         let key = PlanKey { identity: identity.to_owned(), restore: restore.to_owned(), hash: hash.to_owned() };
         let empty = || StoredPlan { key: key.clone(), whole: false, bytes: 0, stored, parts: Vec::new() };
         let plan = found.entry(key.clone()).or_insert_with(empty);
@@ -169,7 +189,12 @@ pub async fn listed(store: &Store, identity: &str) -> Result<Vec<StoredPlan>, St
     store.entries(&folder, MOST_LISTED, &mut take).await?;
     let mut all: Vec<StoredPlan> = found.into_values().collect();
     all.sort_by_key(|plan| plan.stored);
-    Ok(all)
+    Ok(Plans { all, strange })
+}
+
+/// Whether anything lies where an ensemble's plans do.
+pub async fn has_any(store: &Store, identity: &str) -> Result<bool, StoreError> {
+    Ok(!store.folders(&format!("{identity}/plan")).await?.is_empty())
 }
 
 /// Deletes a plan. Its manifest goes first: what is left of it where that is all that goes is no plan any more.

@@ -4,14 +4,14 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::about::called;
+use super::chains;
 use super::command::ArchiveOptions;
-use super::plans::{self, PlanKey, StoredPlan};
+use super::plans::{self, PlanKey, Plans, StoredPlan};
 use super::prune::{self, PruneError};
-use super::retention_command::one;
 use super::store::Store;
-use super::which::resolved;
+use super::which::{nothing, resolved, several};
 use crate::cli::point::ago;
-use crate::cli::{CommandError, Exit, Output, Printer};
+use crate::cli::{CommandError, Exit, Output, Printer, print_message};
 use crate::model::names::is_name;
 use crate::view::time::iso_text;
 
@@ -31,8 +31,8 @@ enum Command {
     List(ArchiveOptions),
     /// Delete stored plans. A restore that is to be carried out from one fails: it takes another `ZooKeeperRestore`
     #[command(after_help = "Examples:\n  \
-        menagerie archive plans delete s3://backups/zookeeper --identity 7b1c9a0e --older-than 30d\n  \
-        menagerie archive plans delete s3://backups/zookeeper --identity 7b1c9a0e --restore 0f3a5c7e-9b1d-4f40-8c21-6f2f0c1d7e55")]
+        menagerie archive plans delete s3://backups/zookeeper --identity 7b1c9a0e-3d52-4c11-9f7a-0f4be2a6d1c3 --older-than 30d\n  \
+        menagerie archive plans delete s3://backups/zookeeper --identity 7b1c9a0e-3d52-4c11-9f7a-0f4be2a6d1c3 --restore 0f3a5c7e-9b1d-4f40-8c21-6f2f0c1d7e55")]
     Delete(DeleteOptions),
 }
 
@@ -104,7 +104,8 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let mut to = Printer::new();
     // The log of an ensemble may be deleted, and its plans be there.
     for identity in resolved(&store, options).await? {
-        let all = plans::listed(&store, &identity).await?;
+        let Plans { all, strange } = plans::listed(&store, &identity).await?;
+        tell_strange(&identity, strange);
         if options.output == Output::Human && !all.is_empty() {
             let bytes: u64 = all.iter().map(|plan| plan.bytes).sum();
             let called = called(&store, &identity).await?;
@@ -117,9 +118,43 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     Ok(Exit::Sound)
 }
 
+fn tell_strange(identity: &str, strange: usize) {
+    if strange > 0 {
+        print_message("note", &format!("{identity}: {strange} strange objects among the plans, which are left alone"));
+    }
+}
+
+/// The ensemble whose plans are meant. Its log may be deleted.
+async fn whose(store: &Store, options: &ArchiveOptions) -> Result<String, CommandError> {
+    if chains::is_below_an_archive(store).await? {
+        return Err(nothing(store, options).await?);
+    }
+    let mut there = resolved(store, options).await?;
+    if there.is_empty() {
+        return Err(nothing(store, options).await?);
+    }
+    if there.len() > 1 {
+        let mut with = Vec::new();
+        for identity in there {
+            if plans::has_any(store, &identity).await? {
+                with.push(identity);
+            }
+        }
+        there = with;
+    }
+    match there.pop() {
+        Some(identity) if there.is_empty() => Ok(identity),
+        None => Err(CommandError::Usage(format!("{} has no stored plans", options.target))),
+        last => {
+            there.extend(last);
+            Err(CommandError::Usage(several(store, options, &there).await?))
+        }
+    }
+}
+
 async fn delete(DeleteOptions { archive, older_than, restore }: &DeleteOptions) -> Result<Exit, CommandError> {
     let store = Store::open(&archive.target)?;
-    let identity = one(&store, archive).await?;
+    let identity = whose(&store, archive).await?;
     // A name may be another ensemble's tomorrow: what is deleted is named by what never is.
     if archive.identity.as_ref().is_some_and(|asked| *asked != identity) {
         return Err(CommandError::Usage(format!("nothing is deleted by a name: give --identity {identity}")));
@@ -132,18 +167,24 @@ async fn delete(DeleteOptions { archive, older_than, restore }: &DeleteOptions) 
         }
         None => (store, 0),
     };
-    let mut all = plans::listed(&store, &identity).await?;
+    let Plans { mut all, strange } = plans::listed(&store, &identity).await?;
+    tell_strange(&identity, strange);
     all.retain(|plan| {
         older_than.is_none_or(|age| plan.stored <= now.saturating_sub(age))
             && restore.as_ref().is_none_or(|restore| plan.key.restore == *restore)
     });
-    let (mut to, mut bytes) = (Printer::new(), 0_u64);
+    if let (Some(restore), true) = (restore, all.is_empty()) {
+        let old = if older_than.is_some() { " that is so old" } else { "" };
+        return Err(CommandError::Usage(format!("{identity} has no stored plan of restore {restore}{old}")));
+    }
+    let (mut to, mut bytes, mut written) = (Printer::new(), 0_u64, Ok(()));
     for plan in &all {
         plans::delete(&store, plan).await?;
         bytes = bytes.saturating_add(plan.bytes);
-        print(plan, archive.output, &mut to)?;
-        to.flush()?;
+        // Whoever reads no further has asked for the others to be deleted all the same.
+        written = written.and_then(|()| print(plan, archive.output, &mut to)).and_then(|()| Ok(to.flush()?));
     }
+    written?;
     if archive.output == Output::Human {
         to.buffer.extend_from_slice(format!("{identity}: {} plans deleted, {bytes} bytes\n", all.len()).as_bytes());
     }

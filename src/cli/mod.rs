@@ -74,7 +74,7 @@ pub(crate) fn finish(command: &str, result: Result<Exit, CommandError>) -> i32 {
         // The reader went away, as in `menagerie log dump … | head`: that is not a failure.
         Err(CommandError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Sound as i32,
         Err(stop) => {
-            eprintln!("menagerie {command}: {}", plain(&stop.to_string()));
+            print_aside(&format!("menagerie {command}: {}\n", plain(&stop.to_string())));
             Exit::Unreadable as i32
         }
     }
@@ -117,7 +117,12 @@ fn plain(text: &str) -> String {
 
 /// Prints a message to standard error.
 pub(crate) fn print_message(severity: &str, text: &str) {
-    eprintln!("{severity}: {}", plain(text));
+    print_aside(&format!("{severity}: {}\n", plain(text)));
+}
+
+/// Writes to standard error. A full disk behind it ends no work: the exit code tells how that ended.
+fn print_aside(text: &str) {
+    let _nobody_reads = io::stderr().write_all(text.as_bytes());
 }
 
 /// Shows the progress of long work, if standard error is a terminal.
@@ -147,7 +152,7 @@ impl Meter {
         if !self.terminal || begun.elapsed() < pause {
             return;
         }
-        eprint!("\r\x1b[K{}", line());
+        print_aside(&format!("\r\x1b[K{}", line()));
         (self.shown, self.dirty) = (Some(Instant::now()), true);
     }
 }
@@ -155,7 +160,7 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         if self.dirty {
-            eprint!("\r\x1b[K");
+            print_aside("\r\x1b[K");
         }
     }
 }

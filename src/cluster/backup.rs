@@ -11,10 +11,14 @@ use super::created::{NewOptions, point};
 use super::followed::{Followed, WatchOptions, of_status, watch};
 use super::listed::{DeleteOptions, ListOptions, Listed, created, delete, list};
 use super::objects::name_of;
+use super::paste::word;
 use super::teller::Now;
 use crate::api::{WantedLevel, ZooKeeperBackup, ZooKeeperBackupSpec};
+use crate::archive::key::is_identity;
+use crate::archive::target::Target;
 use crate::cli::point::PointArg;
 use crate::cli::{CommandError, Exit, Printer, finish};
+use crate::model::names::is_name;
 
 /// Keep points of an ensemble's archive, and prove them: `ZooKeeperBackup`s.
 ///
@@ -171,10 +175,17 @@ fn what_stays(backup: &DynamicObject) -> String {
         return String::new();
     }
     // Behind the address it is said how the store is reached.
-    let archive = archive.split(' ').next().unwrap_or_default();
+    let target = archive.split(' ').next().and_then(|target| target.parse::<Target>().ok());
+    // It is a command to paste: whoever may write a status has no words in it.
+    let Some(target) = target.filter(|_| is_identity(identity) && is_name(pin)) else {
+        return format!(
+            "; the archive {archive} keeps its point {pin}, and its status has no identity and name for unpin"
+        );
+    };
+    let target = word(&target.to_string());
     let until = status["expires"].as_str().map(|until| format!(" until {until}, or")).unwrap_or_default();
     format!(
-        "; the archive keeps its point{until} until menagerie archive unpin {archive} --identity {identity} --name {pin}"
+        "; the archive keeps its point{until} until menagerie archive unpin {target} --identity {identity} --name {pin}"
     )
 }
 

@@ -1,5 +1,6 @@
 //! Which cluster is asked, and as whom.
 
+use std::env;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::runtime;
 
+use super::paste::word;
 use crate::cli::CommandError;
 use crate::model::names::is_name;
 
@@ -45,8 +47,8 @@ pub(super) struct Cluster {
 impl Cluster {
     /// With what another command finds the same namespace.
     pub(super) fn arguments(&self) -> String {
-        let context = self.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default();
-        format!("--namespace {}{context}", self.namespace)
+        let context = self.context.as_ref().map(|context| format!(" --context {}", word(context))).unwrap_or_default();
+        format!("--namespace {}{context}", word(&self.namespace))
     }
 }
 
@@ -59,6 +61,13 @@ pub(super) fn run<T>(work: impl Future<Output = Result<T, CommandError>>) -> Res
     done
 }
 
+/// Whether `KUBECONFIG` names a file, or there may be the one that it is by default.
+fn has_kubeconfig() -> bool {
+    let named = env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
+    let by_default = || env::home_dir().map(|home| home.join(".kube").join("config"));
+    named || by_default().is_some_and(|file| file.try_exists().unwrap_or(true))
+}
+
 /// Reads the kubeconfig, and logs in as it says. Asks the API server nothing yet.
 pub(super) async fn connect(options: &ClusterOptions) -> Result<Cluster, CommandError> {
     // Only the first counts, and all are the same.
@@ -68,12 +77,12 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Cluster, Command
             "no cluster: {error}. Is there a ~/.kube/config, or does KUBECONFIG name one? kubectl config get-contexts shows what is in it"
         ))
     };
-    let mut config = match &options.context {
-        Some(context) => {
-            let asked = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-            Config::from_kubeconfig(&asked).await.map_err(|error| unread(error.to_string()))?
-        }
-        None => Config::infer().await.map_err(|error| unread(error.to_string()))?,
+    // Whoever has a kubeconfig means its cluster, also where it cannot be read: a pod's own account may see another one.
+    let mut config = if options.context.is_some() || has_kubeconfig() {
+        let asked = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
+        Config::from_kubeconfig(&asked).await.map_err(|error| unread(error.to_string()))?
+    } else {
+        Config::incluster().map_err(|error| unread(error.to_string()))?
     };
     config.connect_timeout = Some(CONNECT);
     let (address, default) = (config.cluster_url.to_string(), config.default_namespace.clone());

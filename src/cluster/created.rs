@@ -1,15 +1,14 @@
 //! What every object that a command creates is asked for with.
 
-use std::io::Write as _;
-
 use clap::Args;
 use kube::api::ObjectMeta;
 use kube::core::DynamicObject;
 use zookeeper_files::disk::Point;
 
 use super::connection::{Cluster, ClusterOptions, name};
-use super::followed::{Followed, PatienceOptions, follow, unwritten};
+use super::followed::{Followed, WaitOptions, follow};
 use super::objects::name_of;
+use super::teller::{say, say_aside};
 use crate::cli::point::PointArg;
 use crate::cli::{CommandError, Exit};
 use crate::view::time::iso_text;
@@ -35,11 +34,8 @@ pub(super) struct NewOptions {
     label: Vec<(String, String)>,
     #[command(flatten)]
     pub(super) cluster: ClusterOptions,
-    /// Follow it to its end, as `watch` does, on standard error
-    #[arg(long)]
-    wait: bool,
     #[command(flatten)]
-    patience: PatienceOptions,
+    wait: WaitOptions,
 }
 
 fn short(text: &str) -> Result<String, String> {
@@ -76,13 +72,17 @@ impl NewOptions {
         made: &DynamicObject,
     ) -> Result<Exit, CommandError> {
         let name = name_of(made);
-        writeln!(std::io::stdout(), "{name}").map_err(|error| unwritten(&error))?;
-        if self.wait {
-            return follow::<K>(cluster, made, self.patience, true).await;
-        }
         let command = K::COMMAND;
-        eprintln!("menagerie {command} watch {name} {} follows it", cluster.arguments());
-        Ok(Exit::Sound)
+        // It is created, whether or not its name can be read.
+        let written = say(name);
+        let exit = if let Some(patience) = self.wait.patience() {
+            follow::<K>(cluster, made, patience, true).await?
+        } else {
+            say_aside(&format!("menagerie {command} watch {name} {} follows it", cluster.arguments()));
+            Exit::Sound
+        };
+        written.map_err(|error| CommandError::Usage(format!("{command} {name} is created; cannot write: {error}")))?;
+        Ok(exit)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Waits for an object to come to its end, and says how far it is.
 
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -26,6 +27,24 @@ pub(super) struct PatienceOptions {
     /// How long to wait, like 90s, 10m or 1h30m; it goes on by itself after that
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience)]
     timeout: Duration,
+}
+
+/// Whether it is waited for, and how long.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct WaitOptions {
+    /// Follow it to its end, as `watch` does; of `create`, on standard error
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait, like 90s, 10m or 1h30m; it goes on by itself after that
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = patience, requires = "wait")]
+    timeout: Duration,
+}
+
+impl WaitOptions {
+    /// How long, if at all.
+    pub(super) fn patience(&self) -> Option<PatienceOptions> {
+        self.wait.then_some(PatienceOptions { timeout: self.timeout })
+    }
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
@@ -74,6 +93,8 @@ pub(super) fn of_status(object: &DynamicObject, condition: &str) -> Now {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let all = status["conditions"].as_array().into_iter().flatten();
     let condition = all.into_iter().find(|found| found["type"] == condition).unwrap_or(&Value::Null);
+    let observed = condition["observedGeneration"].as_i64().or_else(|| status["observedGeneration"].as_i64());
+    let current = observed == object.metadata.generation;
     let now = Now {
         phase: text(&status["phase"]),
         reason: text(&condition["reason"]),
@@ -81,9 +102,17 @@ pub(super) fn of_status(object: &DynamicObject, condition: &str) -> Now {
         stands: Stands::Going,
     };
     match (now.phase.as_str(), now.reason.as_str()) {
-        // It is left alone until somebody corrects it.
-        (_, "InvalidSpec") | ("Failed", _) => Now { stands: Stands::Badly, ..now },
+        // What is over is over, also where the operator is an older one that does not understand it.
         ("Completed", _) => Now { stands: Stands::Well, ..now },
+        ("Failed", _) => Now { stands: Stands::Badly, ..now },
+        // It is left alone until somebody corrects it.
+        (_, "InvalidSpec") if current => Now { stands: Stands::Badly, ..now },
+        (_, "InvalidSpec") => Now {
+            phase: if now.phase.is_empty() { "Pending".to_owned() } else { now.phase },
+            reason: String::new(),
+            message: "the operator has not seen the corrected spec yet".to_owned(),
+            ..Now::default()
+        },
         ("", _) => Now { phase: "Pending".to_owned(), message: UNSEEN.to_owned(), ..now },
         _ => now,
     }
@@ -108,6 +137,8 @@ pub(super) async fn follow<K: Followed>(
             "{why}; the {command} goes on by itself: menagerie {command} watch {name} {arguments} looks again"
         ))
     };
+    // Beside another output, what is said is worth no error.
+    let heard = |told: io::Result<()>| if aside { Ok(()) } else { told.map_err(|error| unwritten(&error)) };
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut at_last = pin!(sleep(timeout));
     let (mut last, mut pause) = (Now::default(), Duration::ZERO);
@@ -133,13 +164,13 @@ pub(super) async fn follow<K: Followed>(
             }
             Ok(object) => {
                 let now = K::now(&object);
-                teller.tell(&now, begun.elapsed()).map_err(|error| unwritten(&error))?;
+                heard(teller.tell(&now, begun.elapsed()))?;
                 match now.stands {
                     Stands::Going => last = now,
                     Stands::Badly => return Ok(Exit::Damage),
                     Stands::Well => {
                         for text in K::next(cluster, &object) {
-                            teller.add(&text).map_err(|error| unwritten(&error))?;
+                            heard(teller.add(&text))?;
                         }
                         return Ok(Exit::Sound);
                     }
@@ -149,7 +180,7 @@ pub(super) async fn follow<K: Followed>(
             // An API server that is upgraded is away for a while.
             Err(error) if is_passing(&error) => {
                 let now = Now { message: error.to_string(), reason: "Unanswered".to_owned(), ..last.clone() };
-                teller.tell(&now, begun.elapsed()).map_err(|error| unwritten(&error))?;
+                heard(teller.tell(&now, begun.elapsed()))?;
             }
             Err(error) => return Err(told::<K>(cluster, &error)),
         }
@@ -168,6 +199,6 @@ fn deleted<K: Followed>(name: &str, more: &str) -> CommandError {
 }
 
 /// A reader that went away knows nothing of the end: that is no success.
-pub(super) fn unwritten(error: &std::io::Error) -> CommandError {
+pub(super) fn unwritten(error: &io::Error) -> CommandError {
     CommandError::Usage(format!("cannot write: {error}"))
 }

@@ -8,7 +8,8 @@ use kube::core::DynamicObject;
 use super::connection::{ClusterOptions, connect, name};
 use super::objects::Kind;
 use super::table::columns;
-use crate::cli::{CommandError, Exit, Output, Printer};
+use super::teller::{say, say_aside};
+use crate::cli::{CommandError, Exit, Output, Printer, print_message};
 
 /// Which ones are listed.
 #[derive(Args, Debug)]
@@ -52,19 +53,26 @@ pub(super) trait Listed<const N: usize>: Kind {
 pub(super) async fn list<K: Listed<N>, const N: usize>(options: &ListOptions) -> Result<Exit, CommandError> {
     let ListOptions { ensemble, cluster, output } = options;
     let cluster = connect(cluster).await?;
-    let mut all = cluster.list::<K>().await?;
+    let (mut all, cut) = cluster.list::<K>().await?;
     let of_it = |object: &DynamicObject| ensemble.as_ref().is_none_or(|name| object.data["spec"]["ensemble"] == **name);
     all.retain(of_it);
     let mut to = Printer::new();
     match output {
         Output::Json => all.iter().try_for_each(|object| K::json(object, &mut to))?,
         Output::Human if all.is_empty() => {
-            eprintln!("there is no {} in namespace {}", K::kind(&()), cluster.namespace);
+            let of_it = ensemble.as_ref().map(|name| format!(" of ensemble {name}")).unwrap_or_default();
+            say_aside(&format!("there is no {}{of_it} in namespace {}", K::kind(&()), cluster.namespace));
         }
         Output::Human => {
             let rows: Vec<_> = all.iter().map(K::row).collect();
             to.buffer.extend_from_slice(columns(K::HEADS, &rows).as_bytes());
         }
+    }
+    if cut {
+        print_message(
+            "note",
+            "there are more than these, and older ones may be among them: the list was read no further",
+        );
     }
     to.flush()?;
     Ok(Exit::Sound)
@@ -74,11 +82,15 @@ pub(super) async fn list<K: Listed<N>, const N: usize>(options: &ListOptions) ->
 pub(super) async fn delete<K: Listed<N>, const N: usize>(options: &DeleteOptions) -> Result<Exit, CommandError> {
     let DeleteOptions { names, cluster } = options;
     let cluster = connect(cluster).await?;
+    let mut written = Ok(());
     for name in names {
         let object = cluster.read::<K>(name).await?;
         cluster.delete::<K>(&object).await?;
-        println!("{name} deleted{}", K::what_stays(&object));
+        // Whoever reads no further has asked for the others to be deleted all the same.
+        written = written.and_then(|()| say(&format!("{name} deleted{}", K::what_stays(&object))));
     }
+    let all = names.join(", ");
+    written.map_err(|error| CommandError::Usage(format!("{all}: deleted; cannot write what stays: {error}")))?;
     Ok(Exit::Sound)
 }
 

@@ -11,6 +11,7 @@ mod created;
 mod followed;
 mod listed;
 mod objects;
+mod paste;
 mod problem;
 pub mod restore;
 mod restores;

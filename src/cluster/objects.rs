@@ -126,20 +126,29 @@ impl Cluster {
         self.answered::<K, _>(answer).map(|_| ())
     }
 
-    /// All of a kind, the oldest first.
-    pub(super) async fn list<K: Kind>(&self) -> Result<Vec<DynamicObject>, CommandError> {
+    /// All of a kind, the oldest first, and whether there are more.
+    pub(super) async fn list<K: Kind>(&self) -> Result<(Vec<DynamicObject>, bool), CommandError> {
+        let mut answer = self.pages::<K>().await;
+        // The API server keeps a list that is read in pages for some minutes.
+        if matches!(&answer, Err(ApiError::Refused { status, .. }) if status.code == 410) {
+            answer = self.pages::<K>().await;
+        }
+        let (mut all, more) = self.answered::<K, _>(answer)?;
+        all.sort_by_key(|object| object.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        Ok((all, more))
+    }
+
+    async fn pages<K: Kind>(&self) -> Result<(Vec<DynamicObject>, bool), ApiError> {
         let (mut all, mut wanted) = (Vec::new(), ListParams::default().limit(PAGE));
         for _ in 0..PAGES {
-            let answer = within(format!("list {}s", K::kind(&())), self.api::<K>().list(&wanted)).await;
-            let page = self.answered::<K, _>(answer)?;
+            let page = within(format!("list {}s", K::kind(&())), self.api::<K>().list(&wanted)).await?;
             all.extend(page.items);
             match page.metadata.continue_.filter(|more| !more.is_empty()) {
                 Some(more) => wanted = wanted.continue_token(&more),
-                None => break,
+                None => return Ok((all, false)),
             }
         }
-        all.sort_by_key(|object| object.metadata.creation_timestamp.as_ref().map(|time| time.0));
-        Ok(all)
+        Ok((all, true))
     }
 }
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::connection::{Cluster, ClusterOptions, connect, name, run};
 use super::created::{NewOptions, point};
-use super::followed::{Followed, PatienceOptions, WatchOptions, follow, of_status, watch};
+use super::followed::{Followed, WaitOptions, WatchOptions, follow, of_status, watch};
 use super::listed::{DeleteOptions, ListOptions, delete, list};
 use super::objects::name_of;
 use super::shown::show;
-use super::teller::{Now, Stands};
+use super::teller::{Now, Stands, say};
 use crate::api::{ChangedPolicy, ExistingPolicy, ZooKeeperRestore, ZooKeeperRestoreSpec};
 use crate::cli::point::{PointArg, zxid};
 use crate::cli::{CommandError, Exit, Output, finish};
@@ -124,11 +124,8 @@ struct ApproveOptions {
     hash: Digest,
     #[command(flatten)]
     cluster: ClusterOptions,
-    /// Follow it to its end
-    #[arg(long)]
-    wait: bool,
     #[command(flatten)]
-    patience: PatienceOptions,
+    wait: WaitOptions,
 }
 
 impl Followed for ZooKeeperRestore {
@@ -160,9 +157,9 @@ impl Followed for ZooKeeperRestore {
     }
 }
 
-/// The hash of its plan.
+/// The hash of its plan, if it is one: it becomes a part of commands to paste.
 pub(super) fn hash(object: &DynamicObject) -> Option<&str> {
-    object.data["status"]["plan"]["hash"].as_str()
+    object.data["status"]["plan"]["hash"].as_str().filter(|hash| hash.parse::<Digest>().is_ok())
 }
 
 /// Runs the command and returns the exit code.
@@ -231,17 +228,18 @@ async fn shown(ShowOptions { name, cluster, output }: &ShowOptions) -> Result<Ex
 }
 
 async fn approve(options: &ApproveOptions) -> Result<Exit, CommandError> {
-    let ApproveOptions { name, hash: approved, cluster, wait, patience } = options;
+    let ApproveOptions { name, hash: approved, cluster, wait } = options;
     let cluster = connect(cluster).await?;
     let restore = cluster.read::<ZooKeeperRestore>(name).await?;
     may_be_approved(&cluster, &restore, *approved).map_err(CommandError::Usage)?;
     // Whatever became of the object since it was read: the operator carries out the plan of this hash, or none.
     let fields = json!({"spec": {"dryRun": false, "approvedPlan": approved.to_string()}});
     let restore = cluster.change::<ZooKeeperRestore>(name, &fields).await?;
-    if *wait {
-        return follow::<ZooKeeperRestore>(&cluster, &restore, *patience, false).await;
+    if let Some(patience) = wait.patience() {
+        return follow::<ZooKeeperRestore>(&cluster, &restore, patience, false).await;
     }
-    println!("plan {approved} is approved: menagerie restore watch {name} {} follows it", cluster.arguments());
+    say(&format!("plan {approved} is approved: menagerie restore watch {name} {} follows it", cluster.arguments()))
+        .map_err(|error| CommandError::Usage(format!("plan {approved} is approved; cannot write: {error}")))?;
     Ok(Exit::Sound)
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, LogParams};
 use kube::core::DynamicObject;
 use serde::Serialize;
@@ -10,17 +12,19 @@ use serde::Serialize;
 use super::connection::Cluster;
 use super::followed::{Followed as _, unwritten};
 use super::objects::name_of;
-use super::restore::{hash, text};
+use super::paste::word;
+use super::restore::text;
 use super::restores::RestoreLine;
 use super::teller::{Now, safe};
 use crate::api::ZooKeeperRestore;
+use crate::archive::key::is_identity;
 use crate::archive::plans::{PlanKey, fetch};
 use crate::archive::store::Store;
 use crate::archive::target::Target;
 use crate::cli::{CommandError, Exit, Output, print_message};
 use crate::job::restore::unpack;
 use crate::model::names::is_name;
-use crate::operator::kit::timeout::within;
+use crate::operator::kit::timeout::{ApiError, within};
 use crate::render::restore::CONTAINER;
 use crate::restore::command::print_plan;
 use crate::restore::hash::Digest;
@@ -38,7 +42,10 @@ pub(super) async fn show(cluster: &Cluster, restore: &DynamicObject, output: Out
         Output::Json => json(&RestoreLine::of(restore))?,
     };
     writeln!(out, "{head}").map_err(|error| unwritten(&error))?;
-    let Some(planned) = hash(restore) else { return Ok(Exit::Sound) };
+    let planned = text(&restore.data["status"]["plan"], "hash");
+    if planned.is_empty() {
+        return Ok(Exit::Sound);
+    }
     let wanted: Digest = planned.parse().map_err(|error| CommandError::Usage(format!("status.plan.hash: {error}")))?;
     let stored = Stored::of(restore);
     if stored.target().is_some_and(|target| Store::is_keyed(&target)) {
@@ -113,7 +120,9 @@ impl Stored {
     /// The command that deletes its plans there.
     pub(super) fn deletion(&self) -> Option<String> {
         let Self { place: _, identity, uid } = self;
-        let target = self.target().filter(|_| !identity.is_empty() && !uid.is_empty())?;
+        // It is a command to paste: whoever may write a status has no words in it.
+        let target = self.target().filter(|_| is_identity(identity) && is_name(uid))?;
+        let target = word(&target.to_string());
         Some(format!("menagerie archive plans delete {target} --identity {identity} --restore {uid}"))
     }
 
@@ -135,7 +144,9 @@ impl Stored {
             let (_, rest) = self.place.split_once(&format!(" {word} "))?;
             rest.split(' ').next()
         };
-        let set = |name: &str, value: Option<&str>| value.map(|value| format!(", {name}={value}")).unwrap_or_default();
+        let set = |name: &str, value: Option<&str>| {
+            value.map(|value| format!(", {name}={}", word(value))).unwrap_or_default()
+        };
         match self.place.split("://").next() {
             Some("s3") => format!(
                 "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY{}{}{}",
@@ -151,6 +162,9 @@ impl Stored {
 
     async fn read(&self, hash: Digest) -> Result<PlanFile, String> {
         let target = self.target().ok_or_else(|| format!("{} is no archive", self.place))?;
+        if !is_identity(&self.identity) || !is_name(&self.uid) {
+            return Err("its status does not say whose archive it is".to_owned());
+        }
         let store = Store::open(&target).map_err(|error| error.to_string())?;
         // It has the data of znodes: no other process finds it by a name.
         let mut packed = tempfile::tempfile().map_err(|error| error.to_string())?;
@@ -169,11 +183,53 @@ async fn logged(cluster: &Cluster, restore: &DynamicObject, planned: &str) -> Re
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let container = Some(CONTAINER.to_owned());
     let params = LogParams { container, limit_bytes: Some(LONGEST_LOG), ..LogParams::default() };
+    let read = within(format!("read pod {pod}"), api.get(pod)).await.map_err(|error| error.with_cause())?;
+    let owner = job_of(cluster, restore, &read).await?;
     let log = within(format!("read the log of pod {pod}"), api.logs(pod, &params)).await;
     let log = log.map_err(|error| error.with_cause())?;
     let lines: Vec<String> = log.lines().filter(|line| !is_a_note(line)).map(str::to_owned).collect();
-    let whole = lines.iter().any(|line| *line == format!("plan {planned}"));
-    whole.then_some(lines).ok_or_else(|| format!("the log of pod {pod} does not end with this plan"))
+    // A plan's last line; one before it may be another's.
+    if lines.last().is_none_or(|line| *line != format!("plan {planned}")) {
+        return Err(format!("the log of pod {pod} does not end with this plan"));
+    }
+    let unseen = if owner == JobSeen::Unread { ", and its Job cannot be read" } else { "" };
+    print_message(
+        "note",
+        &format!(
+            "this is what the log of pod {pod} says{unseen}. Unlike a plan from the archive, it is not proved to be what the hash is of"
+        ),
+    );
+    Ok(lines)
+}
+
+/// Whether the Job of a pod was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JobSeen {
+    /// It is the restore's.
+    Ours,
+    /// It is deleted, or whoever asks may not read it.
+    Unread,
+}
+
+/// Whether a pod is of a Job of the restore.
+async fn job_of(cluster: &Cluster, restore: &DynamicObject, pod: &Pod) -> Result<JobSeen, String> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let not_ours = || format!("pod {name} is of no Job of this restore");
+    let owner = controller(pod.metadata.owner_references.as_ref(), "Job").filter(|owner| is_name(&owner.name));
+    let owner = owner.ok_or_else(not_ours)?;
+    let api: Api<Job> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let job = match within(format!("read Job {}", owner.name), api.get(&owner.name)).await {
+        Err(ApiError::Refused { status, .. }) if matches!(status.code, 403 | 404) => return Ok(JobSeen::Unread),
+        answer => answer.map_err(|error| error.with_cause())?,
+    };
+    let whose = controller(job.metadata.owner_references.as_ref(), "ZooKeeperRestore");
+    let same = job.metadata.uid.as_ref() == Some(&owner.uid);
+    let ours = whose.is_some_and(|whose| restore.metadata.uid.as_ref() == Some(&whose.uid));
+    (same && ours).then_some(JobSeen::Ours).ok_or_else(not_ours)
+}
+
+fn controller<'a>(owners: Option<&'a Vec<OwnerReference>>, kind: &str) -> Option<&'a OwnerReference> {
+    owners?.iter().find(|owner| owner.controller == Some(true) && owner.kind == kind)
 }
 
 /// Beside what it prints, a Job notes how far it is, each time with the time before it.

@@ -101,6 +101,18 @@ impl Drop for Teller {
     }
 }
 
+/// Prints a line.
+pub(super) fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{}", safe(text))?;
+    out.flush()
+}
+
+/// Prints a line on standard error. Where nobody can read it, nothing else is the worse for it.
+pub(super) fn say_aside(text: &str) {
+    let _nobody_reads = writeln!(io::stderr(), "{}", safe(text));
+}
+
 /// One line without control characters: a message may name znodes, which clients choose.
 pub(super) fn safe(text: &str) -> String {
     let mut shown = Vec::with_capacity(text.len());

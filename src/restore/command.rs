@@ -1,7 +1,7 @@
 //! `menagerie restore`: shows what a restore would do, and does it.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -396,10 +396,13 @@ fn apply_command(options: &ApplyOptions) -> Result<Exit, CommandError> {
             if applied.gone.len() > SHOWN {
                 print_message("gone", &format!("{} more like these", applied.gone.len() - SHOWN));
             }
-            println!(
+            writeln!(
+                io::stdout(),
                 "plan {}: done, {} changes in this run; {} znodes skipped",
-                file.plan.hash, applied.done, applied.last.counts.skipped
-            );
+                file.plan.hash,
+                applied.done,
+                applied.last.counts.skipped
+            )?;
             Ok(Exit::Sound)
         }
         Err(error @ ApplyError::Moved { .. }) => {

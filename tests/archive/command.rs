@@ -271,7 +271,7 @@ async fn planned(place: &Place, restore: &str, hash: &str, hours: u64) -> std::p
     let mut packed = tempfile::tempfile().unwrap();
     packed.write_all(b"a packed plan").unwrap();
     packed.rewind().unwrap();
-    let key = PlanKey { identity: IDENTITY.to_owned(), restore: restore.to_owned(), hash: hash.to_owned() };
+    let key = PlanKey { identity: IDENTITY.to_owned(), restore: restore.to_owned(), hash: hash.repeat(32) };
     let store = place.store();
     plans::store(&store, &key, &mut packed).await.unwrap();
     let root = store.target().to_string();
@@ -292,7 +292,16 @@ async fn plans_of_restores_are_listed_and_deleted_by_their_age_or_restore_and_no
     let young = planned(&place, "u-2", "aa", 2).await;
     let half = planned(&place, "u-3", "cc", 50).await;
     fs::remove_file(half.join("manifest")).unwrap();
-    let listed = text(&run(&["plans", "list", &target]).stdout);
+    // Whoever may put into a bucket chooses names in it.
+    let plans = place.archive().join(IDENTITY).join("plan");
+    fs::write(half.join("x\u{202e}"), "").unwrap();
+    fs::create_dir_all(plans.join("u-1").join("a\u{202e}")).unwrap();
+    fs::write(plans.join("u-1").join("a\u{202e}").join("manifest"), "").unwrap();
+    let output = run(&["plans", "list", &target]);
+    let (listed, told) = (text(&output.stdout), text(&output.stderr));
+    assert!(told.contains("2 strange objects") && !listed.contains('\u{202e}'), "{told} {listed}");
+    fs::remove_file(half.join("x\u{202e}")).unwrap();
+    fs::remove_dir_all(plans.join("u-1").join("a\u{202e}")).unwrap();
     assert!(listed.starts_with(&format!("ensemble {IDENTITY}: 4 plans, ")), "{listed}");
     let lines: Vec<&str> = listed.lines().skip(1).collect();
     assert!(lines[0].contains("restore u-1  plan bb") && lines[3].contains("restore u-2  plan aa"), "{listed}");
@@ -314,10 +323,36 @@ async fn plans_of_restores_are_listed_and_deleted_by_their_age_or_restore_and_no
     assert!(code == Some(0) && told.contains("3 plans deleted"), "{told}");
     assert!(!old.exists() && !older.exists() && !half.exists() && young.exists());
     let (code, told) = said(&["--restore", "u-1"]);
-    assert!(code == Some(0) && told.contains("0 plans deleted"), "{told}");
+    assert!(code == Some(2) && told.contains("has no stored plan of restore u-1"), "{told}");
     let (code, told) = said(&["--restore", "u-2"]);
     assert!(code == Some(0) && told.contains("1 plans deleted"), "{told}");
     let mut after = place.store().names("").await.unwrap();
     after.retain(|name| !name.contains("/probe/"));
     assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn plans_of_an_ensemble_whose_log_is_gone_are_deleted_as_they_are_listed() {
+    let (place, target) = archived().await;
+    planned(&place, "u-1", "aa", 50).await;
+    let folder = place.archive().join(IDENTITY);
+    fs::remove_dir_all(folder.join("log")).unwrap();
+    // Another ensemble without plans is not meant.
+    fs::create_dir_all(place.archive().join("other-one").join("base")).unwrap();
+    fs::write(place.archive().join("other-one").join("base").join("x"), "").unwrap();
+    let listed = text(&run(&["plans", "list", &target]).stdout);
+    assert!(listed.contains("1 plans"), "{listed}");
+    let refused = run(&["plans", "delete", &target, "--identity", &IDENTITY[..3], "--restore", "u-1"]);
+    let told = text(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && told.contains(&format!("give --identity {IDENTITY}")), "{told}");
+    let nobody = run(&["plans", "delete", &target, "--identity", "nobody", "--restore", "u-1"]);
+    assert_eq!(nobody.status.code(), Some(2));
+    for more in [&["--identity", IDENTITY][..], &[]] {
+        planned(&place, "u-1", "aa", 50).await;
+        let deleted = run(&[&["plans", "delete", &target, "--restore", "u-1"], more].concat());
+        let told = text(&deleted.stdout) + &text(&deleted.stderr);
+        assert!(deleted.status.code() == Some(0) && told.contains("1 plans deleted"), "{told}");
+    }
+    let gone = run(&["plans", "delete", &target, "--older-than", "2d"]);
+    assert!(gone.status.code() == Some(2) && text(&gone.stderr).contains("no stored plans"), "{}", text(&gone.stderr));
 }

@@ -22,6 +22,8 @@ struct Objects {
     next: BTreeMap<String, VecDeque<Value>>,
     /// Logs of pods.
     logs: BTreeMap<String, String>,
+    /// So many lists are no longer kept, and so many have more behind them.
+    lists: (u32, u32),
     /// What is answered whatever is asked.
     refusal: Option<(u16, String)>,
     asked: Vec<String>,
@@ -103,8 +105,28 @@ impl ApiServer {
         self.objects.lock().unwrap().next.insert(address, statuses.into_iter().collect());
     }
 
-    pub fn logs(&self, pod: &str, log: &str) {
-        self.objects.lock().unwrap().logs.insert(pod.to_owned(), log.to_owned());
+    /// The log of a pod, which is of a Job of the object with that uid.
+    pub fn logs(&self, pod: &str, of: &str, log: &str) {
+        let owned = |name: &str, uid: &str, kind: &str, by: &str, owner: &str| {
+            let owners = json!([{"apiVersion": "v1", "kind": kind, "name": by, "uid": owner, "controller": true}]);
+            json!({"metadata": {"name": name, "namespace": "prod", "uid": uid, "ownerReferences": owners}})
+        };
+        let mut objects = self.objects.lock().unwrap();
+        objects.logs.insert(pod.to_owned(), log.to_owned());
+        let address = format!("/api/v1/namespaces/prod/pods/{pod}");
+        objects.all.insert(address, owned(pod, "p-1", "Job", "job", "j-1"));
+        let address = "/apis/batch/v1/namespaces/prod/jobs/job".to_owned();
+        objects.all.insert(address, owned("job", "j-1", "ZooKeeperRestore", "undo", of));
+    }
+
+    /// Takes the Jobs away.
+    pub fn forgets_jobs(&self) {
+        self.objects.lock().unwrap().all.retain(|address, _| !address.contains("/jobs/"));
+    }
+
+    /// So many answers to lists are that they are gone, and so many after them have more behind them.
+    pub fn lists(&self, gone: u32, more: u32) {
+        self.objects.lock().unwrap().lists = (gone, more);
     }
 
     pub fn refuses(&self, code: u16, body: &str) {
@@ -161,13 +183,19 @@ fn answered(objects: &mut Objects, method: &Method, path: &str, body: &[u8]) -> 
     let name = path.rsplit('/').next().unwrap().to_owned();
     let listed = name.starts_with("zookeeper");
     match (method.as_str(), listed) {
+        ("GET", true) if objects.lists.0 > 0 => {
+            objects.lists.0 -= 1;
+            (410, failure(410, "Expired", "the list is no longer kept", &json!({})))
+        }
         ("GET", true) => {
+            let more = if objects.lists.1 > 0 { json!({"continue": "more"}) } else { json!({}) };
+            objects.lists.1 = objects.lists.1.saturating_sub(1);
             let of_it = |address: &String| {
                 address.contains(&format!("/{name}/")) && (!path.contains("/namespaces/") || address.starts_with(path))
             };
             let items: Vec<&Value> =
                 objects.all.iter().filter(|(address, _)| of_it(address)).map(|(_, it)| it).collect();
-            let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items});
+            let list = json!({"apiVersion": "v1", "kind": "List", "metadata": more, "items": items});
             (200, list.to_string())
         }
         ("POST", _) => {

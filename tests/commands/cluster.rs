@@ -84,6 +84,9 @@ fn what_is_not_there_is_said_with_what_is() {
     said(&["backup", "create", "zk", "--at", "2026-11-23T19:52:00"], &["without its zone: write 2026-11-23T19:52:00Z"]);
     said(&["backup", "create", "zk", "--at", "2126-11-23T19:52:00Z"], &["still to come", "is its zone right?"]);
     said(&["backup", "create", "zk", "--keep-days", "0"], &["--keep-days"]);
+    for command in [&["backup", "create", "zk"][..], &["restore", "approve", "undo", "--hash", &"a".repeat(64)]] {
+        said(&[command, &["--timeout", "5m"]].concat(), &["--wait"]);
+    }
     said(&["backup", "watch", "b", "--timeout", "1"], &["not a time up to 30d"]);
 }
 
@@ -207,9 +210,11 @@ fn a_restore_is_planned_shown_and_carried_out_only_as_it_was_shown() {
     let (code, _, told) = show(&api);
     assert!(code == 2 && told.contains("in s3://b in eu at https://s3, under i/plan/u-1/aaaa"), "{told}");
     assert!(told.contains("AWS_REGION=eu, AWS_ENDPOINT_URL=https://s3, and run menagerie restore show undo"), "{told}");
-    api.logs("undo-plan-x", &format!("2026-11-28T02:10:39.1Z  INFO reading\ncreate /app/a  1 bytes\nplan {hash}\n"));
-    let (code, shown, _) = show(&api);
-    assert_eq!(code, 0);
+    let said = format!("2026-11-28T02:10:39.1Z  INFO reading\ncreate /app/a  1 bytes\nplan {hash}\n");
+    api.logs("undo-plan-x", "u-1", &said);
+    let (code, shown, told) = show(&api);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("what the log of pod undo-plan-x says") && told.contains("it is not proved"), "{told}");
     assert!(shown.ends_with(&format!("create /app/a  1 bytes\nplan {hash}\n")) && !shown.contains("INFO"), "{shown}");
     let (code, shown, _) = api.said(&["restore", "show", "undo", "--output", "json"]);
     let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -217,8 +222,18 @@ fn a_restore_is_planned_shown_and_carried_out_only_as_it_was_shown() {
     let lines = ["create /app/a  1 bytes".to_owned(), format!("plan {hash}")];
     assert_eq!(shown[1], json!({"hash": hash, "lines": lines}));
     // The log of another plan is not this one's.
-    api.logs("undo-plan-x", "create /other\nplan b\n");
-    assert!(show(&api).2.contains("does not end with this plan"));
+    for other in ["create /other\nplan b\n".to_owned(), format!("plan {hash}\ncreate /other\nplan b\n")] {
+        api.logs("undo-plan-x", "u-1", &other);
+        let (code, shown, told) = show(&api);
+        assert!(code == 2 && told.contains("does not end with this plan") && !shown.contains("/other"), "{told}");
+    }
+    // Nor is a pod that the status names, and that is another's.
+    api.logs("undo-plan-x", "u-2", &said);
+    let (code, _, told) = show(&api);
+    assert!(code == 2 && told.contains("pod undo-plan-x is of no Job of this restore"), "{told}");
+    api.forgets_jobs();
+    let (code, _, told) = show(&api);
+    assert!(code == 0 && told.contains("its Job cannot be read"), "{told}");
 
     let other = "b".repeat(64);
     let (code, _, told) = api.said(&["restore", "approve", "undo", "--hash", &other]);
@@ -281,8 +296,123 @@ fn restores_are_listed_and_who_deletes_one_is_told_what_stays() {
     assert!(["a", "b", "c"].iter().all(|name| api.object(&format!("zookeeperrestores/{name}")).is_none()));
     let (code, told, said) = api.said(&["restore", "list"]);
     assert_eq!((code, told.as_str(), said.as_str()), (0, "", "there is no ZooKeeperRestore in namespace prod\n"));
+    let (_, _, said) = api.said(&["restore", "list", "zk"]);
+    assert_eq!(said, "there is no ZooKeeperRestore of ensemble zk in namespace prod\n");
     let (code, _, said) = api.said(&["restore", "delete", "a"]);
     assert!(code == 2 && said.contains("there is no ZooKeeperRestore a in namespace prod"), "{said}");
+}
+
+fn full(api: &ApiServer, arguments: &[&str]) -> (Option<i32>, String) {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = api.command(arguments).stdout(full()).output().unwrap();
+    let code = api.command(&["backup", "watch", "none"]).stderr(full()).output().unwrap().status.code();
+    assert_eq!(code, Some(2), "an error that nobody can read is an error all the same");
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_after_all_was_done() {
+    let api = ApiServer::start();
+    api.has_ensemble("zk");
+    for name in ["a", "b", "c"] {
+        api.has("prod", &format!("zookeeperbackups/{name}"), &json!({"spec": {"ensemble": "zk"}}));
+    }
+    let (code, told) = full(&api, &["backup", "delete", "a", "b", "c"]);
+    assert!(code == Some(2) && told.contains("a, b, c: deleted; cannot write"), "{told}");
+    assert!(["a", "b", "c"].iter().all(|name| api.object(&format!("zookeeperbackups/{name}")).is_none()));
+    let (code, told) = full(&api, &["backup", "create", "zk", "--name", "one"]);
+    assert!(code == Some(2) && told.contains("backup one is created; cannot write"), "{told}");
+    let hash = "a".repeat(64);
+    api.has("prod", "zookeeperrestores/undo", &json!({"spec": {"ensemble": "zk"}, "status": planned(&hash)}));
+    let (code, told) = full(&api, &["restore", "approve", "undo", "--hash", &hash]);
+    assert!(code == Some(2) && told.contains("is approved; cannot write"), "{told}");
+    assert_eq!(api.object("zookeeperrestores/undo").unwrap()["spec"]["approvedPlan"], json!(hash));
+}
+
+#[test]
+fn a_status_has_no_words_in_the_commands_that_are_pasted_nor_does_it_reach_the_terminal() {
+    let api = ApiServer::start();
+    let deleted = |status: Value| {
+        api.has("prod", "zookeeperbackups/one", &json!({"spec": {"ensemble": "zk"}, "status": status}));
+        let (code, told, _) = api.said(&["backup", "delete", "one"]);
+        assert!(code == 0 && !told.contains('\u{1b}') && told.lines().count() == 1, "{told}");
+        told
+    };
+    let status = |pin: &str, archive: &str, identity: &str, expires: &str| json!({"phase": "Completed", "pin": pin, "archive": archive, "identity": identity, "expires": expires});
+    let told = deleted(status("one.u", "s3://b/$(a)", "i", "\u{1b}[31m\n"));
+    assert!(told.contains("unpin 's3://b/$(a)' --identity i --name one.u"), "{told}");
+    for wrong in [
+        status("p;reboot", "s3://b", "i", "later"),
+        status("p", "s3://b", "i\nreboot", "later"),
+        status("p", "\u{1b}[2J;reboot", "i", "later"),
+    ] {
+        let told = deleted(wrong);
+        assert!(!told.contains("archive unpin"), "{told}");
+    }
+    let restore = json!({"spec": {"ensemble": "zk"}, "status": planned("a; reboot")});
+    api.has("prod", "zookeeperrestores/undo", &restore);
+    let (_, told, _) = api.said(&["restore", "watch", "undo"]);
+    assert!(!told.contains("reboot"), "{told}");
+    let (code, _, told) = api.said(&["restore", "show", "undo"]);
+    assert!(code == 2 && told.contains("status.plan.hash: not 64 hexadecimal digits"), "{told}");
+}
+
+#[test]
+fn a_spec_that_was_corrected_is_no_invalid_one_and_what_is_over_is_over() {
+    let api = ApiServer::start();
+    let watched = |generation: i64, phase: &str| {
+        let mut status = status(phase, "InvalidSpec", "keepDays");
+        status["conditions"][0]["observedGeneration"] = json!(1);
+        let metadata = json!({"name": "one", "namespace": "prod", "uid": "u-1", "generation": generation});
+        api.has("prod", "zookeeperbackups/one", &json!({"metadata": metadata, "spec": {}, "status": status}));
+        api.said(&["backup", "watch", "one", "--timeout", "1s"])
+    };
+    let (code, told, _) = watched(1, "Pending");
+    assert_eq!((code, told.as_str()), (1, "backup one Pending (InvalidSpec): keepDays\n"));
+    let (code, told, _) = watched(2, "Pending");
+    assert!(code == 2 && told.contains("has not seen the corrected spec yet"), "{told}");
+    assert_eq!((watched(1, "Completed").0, watched(2, "Completed").0, watched(2, "Failed").0), (0, 0, 1));
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_read_is_not_passed_over_for_a_pods_account() {
+    let api = ApiServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let in_a_pod = |config: Option<&std::path::Path>| {
+        let mut command = api.command(&["backup", "list"]);
+        command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "1");
+        command.env("HOME", folder.path()).env_remove("KUBECONFIG");
+        if let Some(config) = config {
+            command.env("KUBECONFIG", config);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let account = "failed to read the default namespace";
+    assert!(in_a_pod(None).contains(account), "{}", in_a_pod(None));
+    let told = in_a_pod(Some(&folder.path().join("none")));
+    assert!(told.contains("none") && !told.contains(account), "{told}");
+    std::fs::create_dir(folder.path().join(".kube")).unwrap();
+    std::fs::write(folder.path().join(".kube").join("config"), "clusters: 7").unwrap();
+    let told = in_a_pod(None);
+    assert!(told.starts_with("menagerie backup list: no cluster: ") && !told.contains(account), "{told}");
+}
+
+#[test]
+fn a_list_that_expires_is_begun_anew_once_and_one_that_is_cut_says_so() {
+    let api = ApiServer::start();
+    api.has("prod", "zookeeperbackups/one", &json!({"spec": {"ensemble": "zk"}}));
+    api.lists(1, 0);
+    let (code, all, told) = api.said(&["backup", "list"]);
+    assert_eq!((code, all.lines().count(), told.as_str()), (0, 2, ""));
+    api.lists(2, 0);
+    let (code, _, told) = api.said(&["backup", "list"]);
+    assert!(code == 2 && told.contains("no longer kept"), "{told}");
+    api.lists(0, 200);
+    let (code, all, told) = api.said(&["backup", "list"]);
+    assert_eq!((code, all.lines().count()), (0, 101));
+    assert!(told.contains("there are more"), "{told}");
 }
 
 #[test]
