@@ -1,5 +1,6 @@
 //! Points of an archive that a `ZooKeeperBackup` keeps, by hand and by a schedule.
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use menagerie::api::{BackupPhase, BackupStatus, ProofLevel, ZooKeeperBackup, ZooKeeperBackupSchedule};
 use menagerie::archive::pins;
@@ -8,7 +9,9 @@ use zookeeper_client::{Acls, CreateMode};
 use zookeeper_files::ids::Zxid;
 
 use super::cluster::{BRIDGE, Ensemble, PATIENCE, Space, eventually, in_namespace, kill_operator, s3, sealed, sealing};
+use super::disaster::CutOff;
 use super::gateway::{Gateway, KEY, SECRET};
+use super::replacing::restored;
 use super::restore::Restore;
 use super::writers::connect;
 
@@ -189,6 +192,55 @@ async fn a_backup_has_all_that_was_acknowledged_before_it_is_proved_and_can_be_r
             .patch("six", &PatchParams::apply("e2e"), &Patch::Apply(refused))
             .await;
         assert!(refused.unwrap_err().to_string().contains("There is none for seconds"));
+    })
+    .await;
+}
+
+/// The node of a pod that runs.
+fn node(pod: &Pod) -> Option<String> {
+    let runs = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|_| runs)
+}
+
+/// The node of the operator, which is to live, takes no other pod.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_a_backup_whose_pods_node_is_lost_is_proved_on_another_one() {
+    in_namespace("backup-node", |space| async move {
+        let gateway = Gateway::start(BRIDGE).await;
+        space.keys(KEY, SECRET);
+        let zk = space.ensemble("zk", json!({"replicas": 3, "archive": {"s3": s3(gateway.address)}})).await;
+        zk.ready(3).await;
+        zk.condition("ContinuousArchiving", "True", "Shipping").await;
+        let client = connect(&zk.address("client").await).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let (stat, _) = client.create("/kept", b"data", &options).await.unwrap();
+        drop(client);
+        let operators: Api<Pod> = Api::namespaced(space.client.clone(), "menagerie-system");
+        let of_operator = ListParams::default().labels("app.kubernetes.io/name=menagerie");
+        let own = operators.list(&of_operator).await.unwrap().items.iter().find_map(node).unwrap();
+        let cordon = restored(&["uncordon", &own]);
+        space.kubectl(&["cordon", &own]);
+        let api = create(&space, "point", json!({"ensemble": "zk", "level": "Server"})).await;
+        let pods = ListParams::default().labels("batch.kubernetes.io/job-name=point-backup");
+        let mut lost = None;
+        eventually(PATIENCE, "the Job's pod to run", async || {
+            lost = space.pods().list(&pods).await.unwrap().items.iter().find_map(node);
+            lost.is_some()
+        })
+        .await;
+        let lost = lost.unwrap();
+        let cut = CutOff::new(&lost);
+        let status = said(&api, "point", "Completed").await;
+        let zxid = u64::from_str_radix(status.zxid.as_ref().unwrap().trim_start_matches("0x"), 16).unwrap();
+        assert!(zxid >= stat.czxid.cast_unsigned(), "{status:?}");
+        let all = space.pods().list(&pods).await.unwrap().items;
+        let nodes: Vec<_> = all.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.clone()).collect();
+        assert!(nodes.contains(&lost) && nodes.iter().any(|node| *node != lost), "{nodes:?}");
+        let kept = pins::all(&gateway.store(), &zk.status().await.identity.unwrap()).await.unwrap();
+        assert_eq!(kept.len(), 1, "both pods were of one backup: {kept:?}");
+        drop(cut);
+        drop(cordon);
+        zk.ready(3).await;
     })
     .await;
 }

@@ -9,13 +9,13 @@ use super::cluster::{Ensemble, KILL_SERVER, PATIENCE, condition, eventually, in_
 use super::writers::connect;
 
 /// Cuts a node off the network, and joins it again when dropped, also when the test fails.
-struct CutOff {
+pub(super) struct CutOff {
     node: String,
 }
 
 impl CutOff {
     /// `node` is the name of one of the nodes that `dev/cluster` starts: it ends in their number.
-    fn new(node: &str) -> Self {
+    pub(super) fn new(node: &str) -> Self {
         let number = node.rsplit('-').next().unwrap().to_owned();
         cluster(&["cut", &number]);
         Self { node: number }

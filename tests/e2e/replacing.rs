@@ -129,7 +129,7 @@ async fn a_server_that_lives_and_answers_nobody_is_started_again_and_meanwhile_a
 }
 
 /// Puts a node back as it was, also when the test fails.
-struct Restored(Vec<String>);
+pub(super) struct Restored(Vec<String>);
 
 impl Drop for Restored {
     fn drop(&mut self) {
@@ -137,7 +137,7 @@ impl Drop for Restored {
     }
 }
 
-fn restored(arguments: &[&str]) -> Restored {
+pub(super) fn restored(arguments: &[&str]) -> Restored {
     Restored(arguments.iter().map(|argument| (*argument).to_owned()).collect())
 }
 

@@ -49,6 +49,10 @@ that is not there yet. Secrets are created once and never changed. */ -}}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, delete]
+# Of a Job's pod whose node is lost nobody else says that it failed.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]

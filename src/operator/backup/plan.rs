@@ -84,6 +84,9 @@ fn going(seen: &Seen) -> Decision {
     match (job.report().and_then(|report| report.backup.as_ref()), job) {
         (Some(report), _) => completed(seen, report),
         (None, JobFacts::Ours(job)) if job.outcome == Outcome::Complete => lost(seen, job),
+        (None, JobFacts::Ours(job)) if let Some((pod, text)) = job.given_up() => {
+            Decision { step: Step::GiveUp(pod), ..seen.says(BackupPhase::Running, "Running", text) }
+        }
         (None, job) => match job.standing("ZooKeeperBackup") {
             Standing::Barred(reason, text) => seen.waits(BackupPhase::Running, Obstacle(reason, text)),
             Standing::Runs(None) => {

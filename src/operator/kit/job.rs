@@ -1,6 +1,6 @@
 //! The Jobs of an object: what they are, and how far.
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
@@ -8,6 +8,8 @@ use kube::core::ObjectList;
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
+pub use super::job_pod::PodFacts;
+use super::job_pod::{facts, newest, since};
 use super::read::{self, Owner, PAGE, pages, whole};
 use super::timeout::ApiError;
 use crate::model::Live;
@@ -16,8 +18,6 @@ use crate::model::report::Report;
 use crate::model::words::{QUOTE, cut, held};
 use crate::plan::Target;
 
-/// The most of a pod's last words.
-const WORDS: usize = 512;
 /// In seconds: after that a pod of a Job would be there.
 const YOUNG: i64 = 60;
 
@@ -69,6 +69,18 @@ impl JobFacts {
     }
 }
 
+impl OwnJob {
+    /// Its pod, where nothing more is to be expected of that; and that another one begins.
+    pub fn given_up(&self) -> Option<(Target, String)> {
+        let pod = self.pod.as_ref().filter(|_| self.outcome == Outcome::Running)?;
+        let text = format!(
+            "another pod begins: {} was told to end and has not, because its node is lost or does not answer",
+            pod.name
+        );
+        Some((pod.overdue.clone()?, text))
+    }
+}
+
 /// How a Job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -83,23 +95,6 @@ pub enum Outcome {
         /// And its sentence.
         message: String,
     },
-}
-
-/// A Job's pod.
-#[derive(Clone, Debug, Default)]
-pub struct PodFacts {
-    /// What it reported at its end.
-    pub report: Option<Report>,
-    /// What keeps it from running, or ended it.
-    pub trouble: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// Whether our container has not begun yet, without a word of why.
-    pub starting: bool,
-    /// Whether our container has ended well, whatever else is in the pod.
-    pub done: bool,
-    /// Why the pod before it ended: what it waited for may be the same.
-    pub earlier: Option<String>,
 }
 
 /// Where a Job is that has not brought yet what it is for.
@@ -217,59 +212,19 @@ impl Jobs<'_> {
 
     /// The Job's pod that was made last.
     async fn newest_pod(&self, job: &str, uid: &str) -> Result<Option<(String, PodFacts)>, ApiError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
+        let (api, now): (Api<Pod>, _) = (Api::namespaced(self.client.clone(), self.namespace), Timestamp::now());
         let named = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         let ours = |pod: &Pod| {
             let by = |owner: &OwnerReference| owner.uid == uid && owner.controller == Some(true);
             let uid = pod.uid().unwrap_or_default();
-            pod.owner_references().iter().any(by).then(|| (since(pod), (uid, facts(pod, self.container, self.less))))
+            pod.owner_references()
+                .iter()
+                .any(by)
+                .then(|| (since(pod), (uid, facts(pod, self.container, self.less, now))))
         };
         let pods = pages(&format!("list pods of Job {job}"), &api, named, ours).await?;
         Ok(newest(pods.into_iter().map(|(since, (uid, facts))| (since, uid, facts)).collect()))
     }
-}
-
-/// The pod that was made last, with what the one before it that ended with an error has said.
-fn newest(mut pods: Vec<(i64, String, PodFacts)>) -> Option<(String, PodFacts)> {
-    pods.sort_by_key(|(since, ..)| *since);
-    let (_, uid, pod) = pods.pop()?;
-    let earlier = pods.into_iter().rev().find_map(|(_, _, before)| before.report.and_then(|report| report.error));
-    Some((uid, PodFacts { earlier, ..pod }))
-}
-
-/// What is known of a pod.
-fn facts(pod: &Pod, name: &str, less: &str) -> PodFacts {
-    let status = pod.status.clone().unwrap_or_default();
-    // A policy may have put another one beside it.
-    let container = status.container_statuses.iter().flatten().find(|container| container.name == name);
-    let state = container.and_then(|container| container.state.as_ref());
-    let ended = state.and_then(|state| state.terminated.as_ref());
-    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    let waiting = state.and_then(|state| state.waiting.as_ref());
-    let waiting =
-        waiting.filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
-    let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
-    let trouble = if status.reason.as_deref() == Some("Evicted") {
-        Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
-    } else if let Some(condition) = unscheduled {
-        Some(format!("its pod cannot be scheduled: {}", quoted(condition.message.as_ref())))
-    } else if let Some(waiting) = waiting {
-        Some(format!("its pod: {}: {}", quoted(waiting.reason.as_ref()), quoted(waiting.message.as_ref())))
-    } else {
-        ended.filter(|ended| ended.exit_code != 0 && report(ended).is_none()).map(|ended| killed(ended, less))
-    };
-    let done = ended.is_some_and(|ended| ended.exit_code == 0);
-    let begun = state.is_some_and(|state| state.running.is_some() || ended.is_some());
-    let starting = !begun && trouble.is_none();
-    PodFacts { report: ended.and_then(report), trouble, name: pod.name_any(), starting, done, earlier: None }
-}
-
-/// A container that ended without a report.
-fn killed(ended: &ContainerStateTerminated, less: &str) -> String {
-    let reason = ended.reason.as_deref().unwrap_or("Error");
-    let cure = if reason == "OOMKilled" { format!(": raise resources.limits.memory{less}") } else { String::new() };
-    let words = ended.message.as_deref().map(|words| format!(": {}", cut(words.trim(), WORDS))).unwrap_or_default();
-    format!("its pod ended with {} ({}){cure}{words}", ended.exit_code, cut(reason, 64))
 }
 
 /// Whether the outcome of a Job is decided, though a pod of it may still be there, on a node that is lost for instance.
@@ -298,10 +253,6 @@ fn controlled(job: &Value, uid: &str) -> bool {
     owners.into_iter().any(|owner| owner["uid"] == uid && owner["controller"] == true)
 }
 
-fn since(pod: &Pod) -> i64 {
-    pod.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond())
-}
-
 fn outcome(job: &Value) -> Outcome {
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
     let text = |condition: &Value, key: &str| cut(condition[key].as_str().unwrap_or_default(), QUOTE);
@@ -314,49 +265,11 @@ fn outcome(job: &Value) -> Outcome {
     .unwrap_or(Outcome::Running)
 }
 
-fn report(ended: &ContainerStateTerminated) -> Option<Report> {
-    Report::read(ended.message.as_deref()?)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn pod(containers: &Value) -> PodFacts {
-        let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": containers}});
-        facts(&serde_json::from_value(pod).unwrap(), "backup", "")
-    }
-
-    fn container(name: &str, state: &Value) -> Value {
-        json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
-    }
-
-    /// portworx/kdmp 334, mariadb-operator 448: a proxy that a mesh puts into the pod runs on, and the Job with it.
-    #[test]
-    fn what_our_container_has_done_counts_whatever_runs_beside_it() {
-        let report = json!({"backup": {"zxid": "0x10000002a", "znodes": 4, "digests": 2}}).to_string();
-        let done = json!({"terminated": {"exitCode": 0, "message": report}});
-        let running = json!({"running": {}});
-        let facts = pod(&json!([container("proxy", &running), container("backup", &done)]));
-        assert!(facts.done && !facts.starting && facts.trouble.is_none(), "{facts:?}");
-        assert_eq!(facts.report.unwrap().backup.unwrap().zxid, "0x10000002a");
-        // That of another container is none of ours.
-        let facts = pod(&json!([container("proxy", &done), container("backup", &running)]));
-        assert!(!facts.done && facts.report.is_none(), "{facts:?}");
-    }
-
-    /// velero 991, tidb-operator 5484: why a container is not created stands in an Event of the pod alone.
-    #[test]
-    fn a_container_that_is_being_created_is_starting_and_one_with_words_of_its_own_is_not() {
-        let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "m"}});
-        assert!(pod(&json!([container("backup", &waiting("ContainerCreating"))])).starting);
-        assert!(pod(&json!([])).starting);
-        let refused = pod(&json!([container("backup", &waiting("ErrImagePull"))]));
-        assert!(!refused.starting && refused.trouble.unwrap().contains("ErrImagePull"));
-        assert!(!pod(&json!([container("backup", &json!({"running": {}}))])).starting);
-    }
 
     #[test]
     fn while_the_next_pod_runs_it_is_still_said_why_the_one_before_ended() {

@@ -4,6 +4,7 @@ pub mod controller;
 pub mod events;
 pub mod holds;
 pub mod job;
+mod job_pod;
 pub mod kept;
 pub mod managed;
 pub mod memory;

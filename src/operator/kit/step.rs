@@ -22,6 +22,8 @@ pub enum Step {
     Create(Box<Rendered>),
     /// Deletes one.
     Delete(Target),
+    /// Says in place of its kubelet, which does not, that a Job's pod has failed.
+    GiveUp(Target),
 }
 
 impl Step {
@@ -32,6 +34,7 @@ impl Step {
             Self::Wait(_) => "wait",
             Self::Create(_) => "create",
             Self::Delete(_) => "delete",
+            Self::GiveUp(_) => "give-up",
         }
     }
 
@@ -40,7 +43,7 @@ impl Step {
         match self {
             Self::Rest => After::Rest,
             Self::Wait(code) => After::Wait(code),
-            Self::Create(_) | Self::Delete(_) => After::Step,
+            Self::Create(_) | Self::Delete(_) | Self::GiveUp(_) => After::Step,
         }
     }
 }
@@ -64,5 +67,6 @@ pub async fn carry_out(
             answer
         }
         Step::Delete(target) => write::delete(&kit.client, namespace, target).await,
+        Step::GiveUp(pod) => write::failed(&kit.client, namespace, pod).await,
     }
 }

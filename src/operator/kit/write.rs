@@ -69,3 +69,19 @@ pub async fn delete(client: &Client, namespace: &str, target: &Target) -> Result
     info!(kind = key.kind.as_str(), object = key.name, "deleted");
     Ok(())
 }
+
+/// Says of a pod that it has failed, if it still is the one that was seen, as it was seen: as Kubernetes does where a node was deleted. Whatever
+/// waits for the pod's end goes on. If its node comes back, its kubelet ends it all the same.
+pub async fn failed(client: &Client, namespace: &str, pod: &Target) -> Result<(), ApiError> {
+    let Target { key, uid, resource_version } = pod;
+    let status = json!({
+        "metadata": {"uid": uid, "resourceVersion": resource_version},
+        "status": {"phase": "Failed", "reason": "NodeLost", "message": "its kubelet did not say that it ended"},
+    });
+    let (params, patch) =
+        (PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }, Patch::Merge(&status));
+    let call = async { objects(client, key.kind, namespace).patch_status(&key.name, &params, &patch).await };
+    within(format!("give up Pod {}", key.name), call).await?;
+    info!(pod = key.name, "given up");
+    Ok(())
+}

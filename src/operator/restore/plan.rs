@@ -39,7 +39,7 @@ pub fn plan(seen: &Seen) -> Decision {
     let runs = |job: &OwnJob| job.outcome == Outcome::Running && job.active;
     let holds = match (&decision.step, &seen.applying) {
         (Step::Create(_), _) => decision.status.phase == Some(RestorePhase::Applying),
-        (Step::Rest | Step::Wait(_), Some(JobFacts::Ours(job))) => runs(job),
+        (Step::Rest | Step::Wait(_) | Step::GiveUp(_), Some(JobFacts::Ours(job))) => runs(job),
         _ => false,
     };
     Decision { holds, ..decision }
@@ -451,6 +451,11 @@ impl Seen {
 
     /// A Job that is there, and has not brought what it is for.
     fn follows(&self, job: &JobFacts, phase: RestorePhase, reason: &'static str, doing: &str) -> Decision {
+        if let JobFacts::Ours(own) = job
+            && let Some((pod, text)) = own.given_up()
+        {
+            return Decision { step: Step::GiveUp(pod), ..self.next(phase, reason, format!("{doing}, and {text}")) };
+        }
         match job.standing("ZooKeeperRestore") {
             Standing::Barred(reason, text) => self.waits(phase, Obstacle(reason, text)),
             Standing::Runs(why) => {

@@ -284,3 +284,31 @@ fn what_has_failed_stays_so_and_what_of_it_still_runs_is_stopped() {
     assert!(matches!(&decision.step, Step::Delete(target) if target.key.kind == Kind::Job));
     assert_eq!((decision.status.phase, decision.condition), (Some(BackupPhase::Failed), None));
 }
+
+/// Kubernetes waits for the last word of a kubelet that is not there.
+#[test]
+fn a_pod_whose_node_is_lost_is_given_up_so_that_another_one_begins() {
+    let JobFacts::Ours(mut own) = job(Outcome::Running, None) else { panic!() };
+    let key = ObjectKey { kind: Kind::Pod, name: "nightly-backup-x".to_owned() };
+    let pod = Target { key, uid: "p".to_owned(), resource_version: "9".to_owned() };
+    own.pod = Some(PodFacts { name: "nightly-backup-x".to_owned(), overdue: Some(pod.clone()), ..PodFacts::default() });
+    let seen = seen(json!({}));
+    let begun = plan(&seen);
+    let of = |job: &OwnJob| {
+        let seen =
+            Seen { status: begun.status.clone(), job: Some(JobFacts::Ours(Box::new(job.clone()))), ..seen.clone() };
+        plan(&seen)
+    };
+    let decision = of(&own);
+    let (phase, reason, text) = said(&decision);
+    assert_eq!((phase, reason), (BackupPhase::Running, "Running"));
+    assert!(text.contains("nightly-backup-x was told to end and has not"), "{text}");
+    assert_eq!(decision.step, Step::GiveUp(pod));
+    // What it reported counts, and a Job that has ended needs no other pod.
+    own.pod.as_mut().unwrap().report = Some(proved());
+    own.outcome = Outcome::Complete;
+    assert_eq!(of(&own).status.phase, Some(BackupPhase::Completed));
+    own.outcome = Outcome::Failed { reason: "DeadlineExceeded".to_owned(), message: String::new() };
+    own.pod.as_mut().unwrap().report = None;
+    assert_eq!(said(&of(&own)).1, "BackupFailed");
+}

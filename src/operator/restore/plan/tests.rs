@@ -425,3 +425,28 @@ fn a_jobs_arguments_have_no_secret_and_name_what_is_wanted() {
     assert!(text.contains("--identity=two") && text.contains("s3://others"), "{text}");
     assert!(!text.contains("--same-ensemble") && !text.contains("--credentials"), "{text}");
 }
+
+/// Whatever it brought back, the next pod finds done; nobody else's Job would be made again.
+#[test]
+fn a_pod_whose_node_is_lost_is_given_up_and_the_members_stay_held() {
+    let JobFacts::Ours(mut own) = job(Outcome::Running, None) else { panic!() };
+    let key = ObjectKey { kind: Kind::Pod, name: "undo-apply-x".to_owned() };
+    let pod = Target { key, uid: "p".to_owned(), resource_version: "9".to_owned() };
+    own.pod = Some(PodFacts { name: "undo-apply-x".to_owned(), overdue: Some(pod.clone()), ..PodFacts::default() });
+    let own = Some(JobFacts::Ours(own));
+    let mut planned = with_plan(seen(json!({"dryRun": false})));
+    planned.status.phase = Some(RestorePhase::Applying);
+    for seen in [
+        Seen { planning: own.clone(), ..seen(json!({})) },
+        Seen { applying: own.clone(), ..planned.clone() },
+        Seen { applying: own.clone(), ..with_plan(seen(json!({"dryRun": false}))) },
+    ] {
+        let decision = plan(&seen);
+        assert_eq!(decision.step, Step::GiveUp(pod.clone()));
+        assert_eq!(decision.holds, seen.applying.is_some());
+        assert!(said(&decision).3.contains("undo-apply-x was told to end and has not"), "{decision:?}");
+    }
+    // One that is to stop does so.
+    let seen = Seen { applying: own, ..with_plan(seen(json!({"dryRun": true}))) };
+    assert!(matches!(plan(&seen).step, Step::Delete(_)));
+}
