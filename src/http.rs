@@ -10,8 +10,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::Response;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::AUTHORIZATION;
+use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -24,6 +25,9 @@ use crate::model::bounded::words;
 /// The longest answer that is read, in bytes: with seven agents that sent 4 MiB each, the operator of everybody's
 /// ensembles was killed for its memory. The longest real answer has 255 servers, with 200 bytes each.
 pub const LIMIT: usize = 64 << 10;
+
+/// What stands before a token in the header `Authorization`.
+pub const BEARER: &str = "Bearer ";
 
 type Body = Empty<&'static [u8]>;
 
@@ -97,7 +101,12 @@ pub async fn get(url: &str, limit: Duration) -> Result<Vec<u8>, HttpError> {
 }
 
 async fn get_of(url: &str, limit: Duration, most: usize) -> Result<Vec<u8>, HttpError> {
-    match timeout(limit, exchange(url, most)).await {
+    get_as(url, None, limit, most).await
+}
+
+/// The body of a 2xx answer of up to `most` bytes to GET `url` from somebody who has that token.
+pub async fn get_as(url: &str, token: Option<&str>, limit: Duration, most: usize) -> Result<Vec<u8>, HttpError> {
+    match timeout(limit, exchange(url, token, most)).await {
         Ok(answer) => answer,
         Err(_) => Err(HttpError::Timeout { url: url.to_owned(), limit }),
     }
@@ -121,7 +130,7 @@ where
 {
     let end = Instant::now() + limit;
     let late = || HttpError::Timeout { url: url.to_owned(), limit };
-    let answer = timeout_at(end, ask(url)).await.map_err(|_| late())??;
+    let answer = timeout_at(end, ask(url, None)).await.map_err(|_| late())??;
     if !answer.status().is_success() {
         return Err(timeout_at(end, refusal(url, answer)).await.map_err(|_| late())?);
     }
@@ -161,8 +170,8 @@ impl Read for Arriving {
     }
 }
 
-async fn exchange(url: &str, most: usize) -> Result<Vec<u8>, HttpError> {
-    let answer = ask(url).await?;
+async fn exchange(url: &str, token: Option<&str>, most: usize) -> Result<Vec<u8>, HttpError> {
+    let answer = ask(url, token).await?;
     if answer.status().is_success() {
         Ok(whole(url, answer, most).await?.to_vec())
     } else {
@@ -170,9 +179,14 @@ async fn exchange(url: &str, most: usize) -> Result<Vec<u8>, HttpError> {
     }
 }
 
-async fn ask(url: &str) -> Result<Response<Incoming>, HttpError> {
-    let uri = url.parse().map_err(|e| HttpError::Url { url: url.to_owned(), reason: innermost(&e) })?;
-    CLIENT.get(uri).await.map_err(|e| failure(url, &e))
+async fn ask(url: &str, token: Option<&str>) -> Result<Response<Incoming>, HttpError> {
+    let mut request = Request::get(url);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("{BEARER}{token}"));
+    }
+    let request =
+        request.body(Body::new()).map_err(|e| HttpError::Url { url: url.to_owned(), reason: innermost(&e) })?;
+    CLIENT.request(request).await.map_err(|e| failure(url, &e))
 }
 
 async fn whole(url: &str, answer: Response<Incoming>, most: usize) -> Result<Bytes, HttpError> {

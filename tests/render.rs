@@ -1,9 +1,9 @@
 //! Golden files of what users get: every object of an ensemble, as it is applied.
 
 use menagerie::api::{EncryptionSpec, EncryptionType, KeysSpec, PullPolicy, ZooKeeperBackupSpec, ZooKeeperRestoreSpec};
-use menagerie::model::Beginning;
 use menagerie::model::archive::{ArchiveMounts, ArchivePlace, CaObject, CaSource};
 use menagerie::model::observed::OperatorFacts;
+use menagerie::model::{Beginning, Names};
 use menagerie::render::Blueprint;
 use menagerie::render::backup::{BackupBlueprint, backup_job};
 use menagerie::render::restore::{RestoreBlueprint, apply_job, plan_job};
@@ -251,6 +251,7 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
         identity: "identity",
         pin: "nightly.uid",
         until: Some("2026-12-05T03:00:00Z".into()),
+        copied: None,
         servers: &["zk-0.ns.svc.cluster.local:2181".to_owned()],
         template: &template,
         account: "zk",
@@ -267,6 +268,13 @@ fn the_job_of_a_backup_runs_where_members_may_and_knows_no_password() {
     assert_eq!(pod["volumes"][1]["secret"]["optional"], true);
     assert!(job["spec"]["ttlSecondsAfterFinished"].as_u64().is_some_and(|kept| kept > 24 * 3600));
     assert!(pod["initContainers"].is_null(), "{pod}");
+
+    // One that is made from a member's files asks the agents as who knows the password, from its Secret.
+    let names = Names { ensemble: "zk".into(), namespace: "ns".into(), domain: "cluster.local".into() };
+    let job = backup_job(&BackupBlueprint { copied: Some(&names), ..blueprint.clone() }).json;
+    let own = &job["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(own["env"][0]["valueFrom"]["secretKeyRef"], json!({"name": "zk-super", "key": "password"}));
+    assert!(own["args"].as_array().unwrap().contains(&json!("--copy=ns/zk")), "{own}");
 
     // The server that starts from it: one that a Job waits for at its end would never let it come to one.
     let server = TrialServer {

@@ -12,6 +12,7 @@ use crate::model::truth::{DiskState, ServerState, Serving};
 use crate::model::{MemberTruth, ServerId};
 
 use super::archiving::Archiving;
+use super::files::Files;
 use super::motion::Motion;
 use super::prepare;
 use super::process;
@@ -34,6 +35,8 @@ pub struct Member {
     pub motion: Motion,
     /// What it ships to the ensemble's archive.
     pub archiving: Archiving,
+    /// Its logs and snapshots, for backups.
+    pub files: Files,
     config: String,
     mounts: Option<Mounts>,
     queue: Queue,
@@ -55,6 +58,7 @@ impl Member {
             ports,
             motion: Motion::default(),
             archiving: Archiving::default(),
+            files: Files::of(volume.clone(), mounts.clone()),
             config: volume.config(),
             mounts,
             queue: Queue::to(volume),

@@ -16,6 +16,7 @@ pub mod bases;
 pub mod birth;
 pub mod build;
 pub mod client;
+pub mod files;
 #[cfg(test)]
 mod fixtures;
 mod held;

@@ -181,6 +181,16 @@ impl Seed {
     }
 }
 
+/// The super user's password in a mounted Secret, for what is derived from it at once.
+pub(super) fn super_password(secret: &Path) -> Result<String, NoSeed> {
+    let path = secret.join(PASSWORD_KEY);
+    let value = fs::read_to_string(&path).map_err(|source| NoSeed::Unreadable { path, source })?;
+    match password(&value) {
+        "" => Err(NoSeed::Wrong { key: PASSWORD_KEY, reason: "is empty".into() }),
+        password => Ok(password.to_owned()),
+    }
+}
+
 impl SuperDigest {
     /// The digest of the password in a mounted Secret.
     pub fn read(secret: &Path) -> Result<Self, NoSeed> {

@@ -76,6 +76,11 @@ impl Volume {
         format!("{}/{CONF}/{ZOO_CFG}", self.root())
     }
 
+    /// The folder with its logs and snapshots.
+    pub fn database_folder(&self) -> PathBuf {
+        self.root.join(VERSION_2)
+    }
+
     /// Names, sizes and times of the database files as one number, which changes if any of them changes.
     pub fn fingerprint(&self) -> Result<u64, VolumeError> {
         let mut names = self.names(VERSION_2)?;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::proof::{Verified, WantedLevel};
+use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, StoreSpec};
 
 /// A point of an ensemble's archive that is kept whatever its age, and proved: the tree is built from the archive there, and every digest
 /// checked. A backup cannot be changed: create another one.
@@ -38,11 +39,13 @@ use super::proof::{Verified, WantedLevel};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = kube::core::Rule::new(
-        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.keepDays) == has(oldSelf.keepDays) && (!has(self.keepDays) || self.keepDays == oldSelf.keepDays)"
-    ).message("what is kept, and how long, cannot be changed: create another ZooKeeperBackup")
+        "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.keepDays) == has(oldSelf.keepDays) && (!has(self.keepDays) || self.keepDays == oldSelf.keepDays)"
+    ).message("what is kept, where, and how long, cannot be changed: create another ZooKeeperBackup"),
+    validation = kube::core::Rule::new("!has(self.to) || !has(self.at)")
+        .message("to is for a backup of now, made from a member's files: only the ensemble's own archive (spec.archive) has what was before")
 )]
 pub struct ZooKeeperBackupSpec {
-    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive.
+    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive, or this one needs to.
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]
@@ -55,6 +58,12 @@ pub struct ZooKeeperBackupSpec {
     #[x_kube(validation = kube::core::Rule::new("self.matches('^0x([1-9a-f][0-9a-f]{0,14}|[1-7][0-9a-f]{15})$') || (self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self).getFullYear() > 2000)")
         .message("at must be a zxid such as 0x10000002a or a time with its zone such as 2026-11-23T19:52:00Z; without it, the backup is of now"))]
     pub at: Option<String>,
+
+    /// A store of the backup's own: it is made there from the files of a member, as it is now, whether or not the ensemble archives. What
+    /// lies there afterwards is an archive: restores and new ensembles read it like any other. Default: the ensemble's archive, where only
+    /// a pin is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<BackupTo>,
 
     /// Days from its creation after which it expires: the archive keeps its point no longer than everything else, and the
     /// `ZooKeeperBackup` is deleted. Default: it is kept until somebody takes it back.
@@ -84,6 +93,29 @@ pub struct ZooKeeperBackupSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 604_800))]
     pub deadline_seconds: Option<i32>,
+}
+
+/// The store of a backup that is made from a member's files.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = kube::core::Rule::new(ONE_STORE).message(ONE_STORE_WORDS))]
+pub struct BackupTo {
+    /// A bucket of S3, or of a store that speaks its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3Spec>,
+    /// A bucket of Google Cloud Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<GcsSpec>,
+    /// A container of Azure Blob Storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureSpec>,
+}
+
+impl BackupTo {
+    /// The one store that it names; `None` if that is none, or several, which the API server refuses.
+    pub fn store(&self) -> Option<StoreSpec<'_>> {
+        StoreSpec::one(self.s3.as_ref(), self.gcs.as_ref(), self.azure.as_ref())
+    }
 }
 
 /// How far a backup is.

@@ -16,7 +16,7 @@ mod status;
 mod store;
 
 pub use archive::{ArchiveSpec, FromSpec, RetentionSpec};
-pub use backup::{BackupPhase, BackupStatus, ZooKeeperBackup, ZooKeeperBackupSpec};
+pub use backup::{BackupPhase, BackupStatus, BackupTo, ZooKeeperBackup, ZooKeeperBackupSpec};
 pub use ensemble::{
     AclEntry, AgentSpec, ImageSpec, JvmSpec, PullPolicy, Reclaim, ReclaimPolicy, StorageSpec, UpdateMode, UpdatePolicy,
     UpdateWindow, ZooKeeperEnsemble, ZooKeeperEnsembleSpec,

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::backup::BackupTo;
 use super::proof::WantedLevel;
 
 /// Backups of an ensemble, made again and again. Each is a `ZooKeeperBackup` of now, which is proved and expires.
@@ -61,11 +62,16 @@ pub struct ZooKeeperBackupScheduleSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackupTemplate {
-    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive.
+    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive, or the backups need to.
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]
     pub ensemble: String,
+
+    /// A store of the backups' own: each is made there from the files of a member, as spec.to of a `ZooKeeperBackup`. Default: the ensemble's
+    /// archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<BackupTo>,
 
     /// Days for which each of them is kept, failed ones too.
     #[schemars(range(min = 1, max = 36500))]

@@ -17,6 +17,7 @@ use zookeeper_files::path::shown;
 use zookeeper_files::replay::{Sums, Tree};
 
 use super::archive_options::ArchiveOptions;
+use super::copy::{Copy, CopyOptions};
 use super::trial::{self, TrialOptions};
 use super::{Ended, Work, for_good};
 use crate::agent::client;
@@ -32,12 +33,12 @@ use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::tree::{Built, Second, second_tree, tree_at};
 use crate::archive::tree_hash::{is_config, is_statistics, tree_hash};
 use crate::archive::{bases, chains, tree};
-use crate::model::address;
 use crate::model::names::is_name;
 use crate::model::parent::At;
 use crate::model::report::{BackupReport, Report};
 use crate::model::truth::ServerState;
 use crate::model::words::NAMED;
+use crate::model::{ServerId, address};
 use crate::restore::arguments::server;
 use crate::restore::znodes::{Failure, Znodes as _};
 use crate::view::time::iso_text;
@@ -71,6 +72,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "LEVEL", default_value = WantedLevel::Replay.as_str(), value_parser = level)]
     level: WantedLevel,
     #[command(flatten)]
+    copy: CopyOptions,
+    #[command(flatten)]
     trial: TrialOptions,
     /// A folder for what is fetched. What is in its folder `work` is deleted
     #[arg(long, value_name = "DIR")]
@@ -101,7 +104,7 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
     // An earlier pod may have chosen it.
     let (zxid, made) = match pins::read(&store, identity, &options.pin).await.map_err(unpinned)? {
         Some(pin) => (pin.to, pin.made),
-        None => (chosen(options, &store, &work).await?, prune::now()),
+        None => (point(options, &store, &work).await?, prune::now()),
     };
     let until = options.until.map(Timestamp::as_millisecond);
     let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, made).until(until);
@@ -246,7 +249,13 @@ fn unbuilt(error: &anyhow::Error, now: bool) -> Ended {
     if now { Ended::ForNow(why) } else { Ended::ForGood(why) }
 }
 
-/// The zxid that is meant, once the archive has it.
+/// The zxid that is meant, once the archive has it: from the agents, or from here.
+async fn point(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {
+    let Some(whose) = options.copy.whose() else { return chosen(options, store, work).await };
+    let Options { archive, pin, server: servers, .. } = options;
+    Copy { whose, identity: &archive.identity, pin, servers, store }.make(work).await
+}
+
 async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {
     let identity = &options.archive.identity;
     let point = match options.at {
@@ -268,15 +277,26 @@ async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, E
 async fn now(servers: &[String], identity: &str) -> Result<Zxid, Ended> {
     let mut silent = Vec::new();
     for server in servers {
-        match applied(server, identity).await {
-            Ok(zxid) => return Ok(zxid),
+        match asked(server, identity).await {
+            Ok(asked) => return Ok(asked.zxid),
             Err(why) => silent.push(why),
         }
     }
     Err(Ended::ForNow(format!("which transaction now is, no member says: {}", silent.join("; "))))
 }
 
-async fn applied(server: &str, identity: &str) -> Result<Zxid, String> {
+/// What a server that serves has said.
+pub(super) struct Asked {
+    /// Which member it is.
+    pub id: ServerId,
+    /// The last transaction that it has applied.
+    pub zxid: Zxid,
+    /// In which epoch it serves.
+    pub epoch: u64,
+}
+
+/// Asks a server for what it has applied, once it has taken a session of ours.
+pub(super) async fn asked(server: &str, identity: &str) -> Result<Asked, String> {
     let (host, _) = address::split(server).ok_or_else(|| format!("{server} is no HOST:PORT"))?;
     let session = Session::with(&[server.to_owned()], None);
     session.refresh().await.map_err(|failure| match failure {
@@ -288,7 +308,7 @@ async fn applied(server: &str, identity: &str) -> Result<Zxid, String> {
         return Err(format!("{host} is a member of another ensemble"));
     }
     match truth.server {
-        ServerState::Serving(serving) => Ok(serving.zxid),
+        ServerState::Serving(serving) => Ok(Asked { id: truth.id, zxid: serving.zxid, epoch: serving.epoch }),
         _ => Err(format!("{host} does not serve")),
     }
 }

@@ -4,6 +4,7 @@
 
 mod archive_options;
 mod backup;
+mod copy;
 mod prune;
 pub(crate) mod restore;
 mod trial;

@@ -46,3 +46,5 @@ pub const READY_PATH: &str = "/ready";
 pub const HAND_OVER_PATH: &str = "/hand-over";
 /// Everything that the agent knows about its member: for the operator, and for the other founders at a birth.
 pub const MEMBER_PATH: &str = "/v1/member";
+/// Its logs and snapshots: for a backup that is made from them.
+pub const FILES_PATH: &str = "/v1/files";

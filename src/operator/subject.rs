@@ -87,7 +87,11 @@ pub fn has_been(at: Option<&str>, now: Timestamp) -> Result<(), Obstacle> {
 
 /// Where an ensemble archives to.
 pub fn archive<'a>(name: &str, facts: &'a EnsembleFacts) -> Result<&'a (ArchivePlace, ArchiveMounts), Obstacle> {
-    let text = || format!("ensemble {name} has no spec.archive: give it one");
+    let text = || {
+        format!(
+            "ensemble {name} has no spec.archive: give it one, or create a ZooKeeperBackup with a store of its own (spec.to)"
+        )
+    };
     facts.archive.as_ref().ok_or_else(|| Obstacle("NoArchive", text()))
 }
 

@@ -13,12 +13,12 @@ use crate::model::backup_end::{BackupEnd, failed};
 /// In seconds: so far two clocks may be apart. What ended later than that was dated by a clock that was wrong.
 const SKEW: i64 = 300;
 
-/// What is known of them: what the status has, and what has ended since. `None` where there is no archive.
+/// What is known of them: what the status has, and what has ended since. `None` where nothing is.
 pub fn known(view: &View<'_>) -> Option<BackupsStatus> {
     let before = view.seen.status.backups.clone();
     // Of a spec that is refused nothing can be told, and nothing is taken back.
     let Some(desired) = view.desired else { return before };
-    let archive = desired.archive.as_ref()?.config.place.described();
+    let archive = desired.archive.as_ref().map(|archive| archive.config.place.described());
     let identity = view.origin().ok().map(|origin| origin.identity.as_str()).or(view.seen.status.identity.as_deref());
     // A status that was restored with another ensemble's identity speaks of that one.
     let before = before.filter(|_| view.seen.status.identity.as_deref() == identity).unwrap_or_default();
@@ -28,24 +28,27 @@ pub fn known(view: &View<'_>) -> Option<BackupsStatus> {
     let last = view.seen.backups.iter().filter(ours).map(|end| &end.said).chain(before.last.as_ref());
     let last = last.filter(dated).max_by_key(|backup| backup.order()).cloned();
 
-    let here = |end: &&BackupEnd| end.identity.as_deref() == identity && end.archive.as_ref() == Some(&archive);
-    let same = before.archive.as_ref() == Some(&archive);
+    let here = |end: &&BackupEnd| end.identity.as_deref() == identity && end.archive == archive;
+    let same = archive.is_some() && before.archive == archive;
     let known = view.seen.backups.iter().filter(here).map(|end| &end.said);
+    let known = known.filter(|_| archive.is_some());
     let known: Vec<_> = known.chain(before.proofs.iter().filter(|_| same)).filter(dated).collect();
     let newest = |level: Option<ProofLevel>| {
         let of_level = known.iter().filter(|backup| backup.level == level && backup.tells());
         of_level.max_by_key(|backup| backup.order()).map(|backup| (*backup).clone())
     };
     let proofs: Vec<_> = ProofLevel::ALL.into_iter().map(Some).chain([None]).filter_map(newest).collect();
-    let archive = (!proofs.is_empty()).then_some(archive);
+    let archive = archive.filter(|_| !proofs.is_empty());
     (last.is_some() || archive.is_some()).then_some(BackupsStatus { last, archive, proofs })
 }
 
-/// What they say; nothing where there is no archive.
+/// What they say. Of an archive that is not there nothing; and of backups that are made from members' files, once one has ended.
 pub fn conditions(view: &View<'_>) -> impl Iterator<Item = UntimedCondition> {
     let archived = view.desired.is_some_and(|desired| desired.archive.is_some());
-    let known = archived.then(|| known(view).unwrap_or_default());
-    known.into_iter().flat_map(|known| [last_succeeded(known.last.as_ref()), verified(&known.proofs)])
+    let readable = view.desired.is_some();
+    let known = known(view).unwrap_or_default();
+    let last = (archived || (readable && known.last.is_some())).then(|| last_succeeded(known.last.as_ref()));
+    last.into_iter().chain(archived.then(|| verified(&known.proofs)))
 }
 
 /// What became of the one that ended last.

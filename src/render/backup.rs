@@ -8,6 +8,7 @@ use super::Rendered;
 use super::job::{self, Owner, SCRATCH, Work};
 use super::trial::TrialServer;
 use crate::api::{WantedLevel, ZooKeeperBackupSpec};
+use crate::model::Names;
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::layout::TRIAL_DIR;
 use crate::model::names::{BACKUP_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
@@ -40,6 +41,8 @@ pub struct BackupBlueprint<'a> {
     pub pin: &'a str,
     /// From when on that keeps nothing.
     pub until: Option<String>,
+    /// Whose files it is made from, if not from an archive.
+    pub copied: Option<&'a Names>,
     /// The members, as `HOST:PORT`.
     pub servers: &'a [String],
     /// The server that is to start from it, if one is.
@@ -69,6 +72,7 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
         Some(at) => args.push(format!("--at={at}")),
         None => args.extend(servers.iter().map(|server| format!("--server={server}"))),
     }
+    args.extend(blueprint.copied.map(|names| format!("--copy={}/{}", names.namespace, names.ensemble)));
     let level = spec.level.filter(|level| *level != WantedLevel::default());
     args.extend(level.map(|level| format!("--level={}", level.as_str())));
     args.extend(blueprint.trial.map(|_| format!("--trial={TRIAL_DIR}")));
@@ -78,7 +82,7 @@ pub fn backup_job(blueprint: &BackupBlueprint<'_>) -> Rendered {
     let work = Work {
         container: CONTAINER,
         args,
-        env: None,
+        env: blueprint.copied.map(|names| json!([job::super_password(names)])),
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
         trial: blueprint.trial,

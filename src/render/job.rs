@@ -11,9 +11,11 @@ use super::mounts::{At, Mount};
 use super::pod::{pod_security, restricted};
 use super::trial::{self, TrialServer};
 use crate::api::KeysSpec;
+use crate::model::Names;
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::layout::{ARCHIVE_CA_DIR, ARCHIVE_DIR, ARCHIVE_KEYS_DIR, TRIAL_DIR};
 use crate::model::observed::{Kind, ObjectKey, OperatorFacts};
+use crate::model::password::PASSWORD_KEY;
 
 /// A folder of the pod.
 pub(super) const SCRATCH: &str = "/scratch";
@@ -222,6 +224,14 @@ fn container(work: &Work<'_>, mounts: &[Value]) -> Value {
         container["imagePullPolicy"] = json!(policy);
     }
     container
+}
+
+/// The super user's password, from its Secret.
+pub(super) fn super_password(names: &Names) -> Value {
+    json!({
+        "name": "MENAGERIE_SUPER_PASSWORD",
+        "valueFrom": {"secretKeyRef": {"name": names.super_secret(), "key": PASSWORD_KEY}},
+    })
 }
 
 /// The arguments that name an archive, and whose it is.

@@ -112,10 +112,7 @@ fn job(blueprint: &RestoreBlueprint<'_>, name: &str, mut args: Vec<String>, chan
     let work = job::Work {
         container: CONTAINER,
         args,
-        env: Some(json!([{
-            "name": "MENAGERIE_SUPER_PASSWORD",
-            "valueFrom": {"secretKeyRef": {"name": names.super_secret(), "key": "password"}},
-        }])),
+        env: Some(json!([job::super_password(names)])),
         resources: job::resources(spec.resources.as_ref()),
         scratch: Some(spec.scratch_size.as_deref().unwrap_or(SCRATCH_SIZE)),
         trial: None,

@@ -19,7 +19,7 @@ fn manifest(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "menagerie.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-async fn create(space: &Space, name: &str, spec: Value) -> Api<ZooKeeperBackup> {
+pub(super) async fn create(space: &Space, name: &str, spec: Value) -> Api<ZooKeeperBackup> {
     let api = Api::namespaced(space.client.clone(), &space.name);
     let patch = Patch::Apply(manifest("ZooKeeperBackup", name, &spec));
     api.patch(name, &PatchParams::apply("e2e"), &patch).await.unwrap();
@@ -27,7 +27,7 @@ async fn create(space: &Space, name: &str, spec: Value) -> Api<ZooKeeperBackup> 
 }
 
 /// Waits for the reason of its condition, and gives the status.
-async fn said(api: &Api<ZooKeeperBackup>, name: &str, reason: &str) -> BackupStatus {
+pub(super) async fn said(api: &Api<ZooKeeperBackup>, name: &str, reason: &str) -> BackupStatus {
     let mut last = BackupStatus::default();
     eventually(PATIENCE, &format!("backup {name} to say {reason}"), async || {
         last = api.get(name).await.unwrap().status.unwrap_or_default();

@@ -19,6 +19,7 @@ mod history;
 #[path = "../support/lost.rs"]
 mod lost;
 mod outlive;
+mod own_store;
 mod ownership;
 mod parent;
 mod refusals;

@@ -49,7 +49,7 @@ fn restarted(seen: &Observation) -> Observation {
 }
 
 #[test]
-fn before_the_first_backup_nothing_is_known_and_without_an_archive_nothing_is_said() {
+fn before_the_first_backup_nothing_is_known_and_without_an_archive_nothing_is_said_of_one() {
     let seen = archived().seen();
     assert_eq!(said(&seen, "LastBackupSucceeded").1, "NoneYet");
     let (status, reason, _) = said(&seen, "ArchiveVerified");
@@ -57,9 +57,17 @@ fn before_the_first_backup_nothing_is_known_and_without_an_archive_nothing_is_sa
     let mut world = zk(3);
     world.settle();
     let mut seen = world.seen();
-    seen.backups = vec![ended(&seen, "of-before", 60, Some(ProofLevel::Replay))];
     assert_eq!(condition(&seen, "LastBackupSucceeded"), None);
     assert_eq!((condition(&seen, "ArchiveVerified"), plan(&seen).status.backups), (None, None));
+    // One that is made from the members' files proves nothing of an archive, and its end is said, also after a restart.
+    seen.backups = vec![ended(&seen, "own", 60, Some(ProofLevel::Replay))];
+    for seen in [seen.clone(), restarted(&seen)] {
+        assert_eq!(said(&seen, "LastBackupSucceeded").1, "Completed");
+        assert_eq!(condition(&seen, "ArchiveVerified"), None);
+        assert!(plan(&seen).status.backups.unwrap().proofs.is_empty());
+    }
+    seen.backups.push(failed(&seen, "later", 30, "BackupFailed"));
+    assert_eq!(said(&seen, "LastBackupSucceeded").1, "BackupFailed");
 }
 
 #[test]

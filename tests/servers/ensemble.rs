@@ -12,6 +12,7 @@ use menagerie::agent::member::Member;
 use menagerie::agent::motion;
 use menagerie::agent::queue::Queue;
 use menagerie::agent::routes::router;
+use menagerie::agent::seed::Mounts;
 use menagerie::agent::truth::Ports;
 use menagerie::agent::volume::Volume;
 use menagerie::http::{self, HttpError};
@@ -23,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 /// However slow the machine is.
-const PATIENCE: Duration = Duration::from_mins(4);
+pub const PATIENCE: Duration = Duration::from_mins(4);
 
 pub struct Ensemble {
     folder: TempDir,
@@ -141,6 +142,18 @@ impl Ensemble {
         assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
     }
 
+    /// What the operator gives a member beside its configuration: who the ensemble is, and the super user's password.
+    pub fn knows(&self, id: u8, password: &str) {
+        let mark = format!(r#"{{"identity":"one","ensemble":"zk","id":{id}}}"#);
+        fs::write(self.data(id).join("menagerie.json"), mark).unwrap();
+        fs::create_dir(self.secret(id)).unwrap();
+        fs::write(self.secret(id).join("password"), password).unwrap();
+    }
+
+    fn secret(&self, id: u8) -> PathBuf {
+        self.data(id).join("super")
+    }
+
     /// An agent beside that server; the URL at which it answers.
     pub async fn agent(&self, id: u8, quorum: u16) -> String {
         let ports = Ports {
@@ -149,7 +162,9 @@ impl Ensemble {
             quorum,
         };
         let volume = Volume::at(&self.data(id));
-        let member = Arc::new(Member::new(ServerId(id.into()), ports, volume.clone(), None));
+        let mounts =
+            self.secret(id).exists().then(|| Mounts { seed: self.data(id).join("seed"), secret: self.secret(id) });
+        let member = Arc::new(Member::new(ServerId(id.into()), ports, volume.clone(), mounts));
         let listener = TcpListener::bind(self.address(id, 8079)).await.unwrap();
         tokio::spawn(motion::watch(Arc::clone(&member), Queue::to(volume), Duration::from_secs(1)));
         tokio::spawn(menagerie::serve::serve(listener, router(member)));

@@ -38,7 +38,7 @@ pub const PASSWORD: &str = "restore";
 const MANY: usize = 1000;
 const HOUR: Duration = Duration::from_hours(1);
 
-fn settings(more: &str) -> String {
+pub fn settings(more: &str) -> String {
     let hash = STANDARD.encode(Sha1::digest(format!("super:{PASSWORD}")));
     format!("DigestAuthenticationProvider.superDigest=super:{hash}\n{more}")
 }

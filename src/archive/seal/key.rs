@@ -17,6 +17,7 @@ pub(super) const COMMITMENT: usize = 32;
 /// What keys derived for different purposes differ by.
 const FOR_ID: &[u8] = b"menagerie archive: key id";
 const FOR_OBJECT: &[u8] = b"menagerie archive: object key";
+const FOR_SECRET: &[u8] = b"menagerie: key of a secret";
 const FOR_COMMITMENT: &[u8] = b"menagerie archive: commitment";
 
 /// A key that seals and opens.
@@ -82,6 +83,13 @@ impl Key {
         }
         let id = derived(&Salt::new(HKDF_SHA256, FOR_ID).extract(&bytes), &[FOR_ID]);
         id.map(|id| Self { bytes, id: KeyId(id) }).ok_or(KeyError::Form)
+    }
+
+    /// The key of all who know a secret text, for a purpose.
+    pub fn of_secret(secret: &str, purpose: &str) -> Option<Self> {
+        let bytes = derived(&Salt::new(HKDF_SHA256, purpose.as_bytes()).extract(secret.as_bytes()), &[FOR_SECRET])?;
+        let id = derived(&Salt::new(HKDF_SHA256, FOR_ID).extract(&bytes), &[FOR_ID]);
+        id.map(|id| Self { bytes, id: KeyId(id) })
     }
 
     /// What the key is called in objects and errors.

@@ -116,9 +116,8 @@ impl Keys {
     }
 
     /// A single one.
-    #[cfg(test)]
-    pub(super) fn one(name: &str, key: Key) -> Self {
-        Self { whose: "a test".to_owned(), named: vec![(name.to_owned(), key)], unusable: Vec::new(), seals: Ok(0) }
+    pub fn one(name: &str, key: Key) -> Self {
+        Self { whose: name.to_owned(), named: vec![(name.to_owned(), key)], unusable: Vec::new(), seals: Ok(0) }
     }
 
     /// The one that seals.
@@ -137,7 +136,7 @@ impl Keys {
     }
 
     /// Seals an object; the error says why not.
-    pub(in crate::archive) fn seal(&self, name: &str, plain: &[u8]) -> Result<Bytes, String> {
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Bytes, String> {
         self.id()?;
         let mut salt = [0; _];
         SystemRandom::new().fill(&mut salt).map_err(|_| "the system gives no random bytes".to_owned())?;
@@ -146,7 +145,7 @@ impl Keys {
     }
 
     /// Opens an object, or the first bytes of one.
-    pub(in crate::archive) fn open(&self, name: &str, sealed: Sealed<'_>) -> Result<Bytes, OpenError> {
+    pub fn open(&self, name: &str, sealed: Sealed<'_>) -> Result<Bytes, OpenError> {
         sealed.open(self, name).map(Bytes::from)
     }
 }

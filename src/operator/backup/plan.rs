@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Seen;
-use crate::api::{BackupPhase, BackupStatus, ProofLevel, Time, Verified, WantedLevel};
+use crate::api::{BackupPhase, BackupStatus, BackupTo, ProofLevel, Time, Verified, WantedLevel};
 use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
@@ -128,7 +128,11 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";
         return Err(Obstacle("EnsembleReplaced", text.to_owned()));
     }
-    let (place, mounts) = subject::archive(ensemble, facts)?;
+    let own = seen.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place(), store.mounts()));
+    let (place, mounts) = match &own {
+        Some(own) => own,
+        None => subject::archive(ensemble, facts)?,
+    };
     if seen.status.archive.as_ref().is_some_and(|before| *before != place.described()) {
         let text = "the ensemble's archive is another one than the backup was begun in: create another ZooKeeperBackup";
         return Err(Obstacle("ArchiveMoved", text.to_owned()));
@@ -160,6 +164,7 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         identity: &identity,
         pin: &pin,
         until: seen.status.expires.as_ref().map(|expires| expires.0.to_string()),
+        copied: own.is_some().then_some(&seen.names),
         servers: &servers,
         trial: facts.server.as_ref().filter(|_| seen.spec.level == Some(WantedLevel::Server)),
         template: &facts.template,

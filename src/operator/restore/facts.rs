@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::{BackupPhase, RestoreStatus, ZooKeeperRestoreSpec};
 use crate::model::Names;
+use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::observed::OperatorFacts;
 use crate::operator::kit::job::JobFacts;
 use crate::operator::subject::EnsembleFacts;
@@ -54,6 +55,8 @@ pub struct BackupPoint {
     pub archive: Option<String>,
     /// The point.
     pub zxid: Option<String>,
+    /// The store of its own that it was made in, if it has one, and what pods mount to reach that.
+    pub to: Option<(ArchivePlace, ArchiveMounts)>,
     /// The hash that its tree has.
     pub tree_hash: Option<String>,
     /// Whether it is of now, and was created after the restore: it has what the restore was to bring back the loss of.

@@ -9,7 +9,7 @@ use kube::{Client, ResourceExt as _};
 
 use super::Context;
 use super::facts::{BackupPoint, Seen};
-use crate::api::{BackupStatus, RestorePhase, ZooKeeperBackup, ZooKeeperRestore};
+use crate::api::{BackupStatus, BackupTo, RestorePhase, ZooKeeperBackup, ZooKeeperRestore};
 use crate::model::Names;
 use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
 use crate::model::observed::{Kind, ObjectKey};
@@ -59,19 +59,21 @@ pub async fn observe(context: &Context, restore: &ZooKeeperRestore) -> Result<Se
 
 /// The backup that is named. Of one that cannot be decoded nothing is known.
 async fn backup(client: &Client, namespace: &str, restore: &ZooKeeperRestore) -> Result<Option<BackupPoint>, ApiError> {
-    let planned = restore.status.as_ref().is_some_and(|status| status.plan.is_some());
-    let Some(name) = restore.spec.backup.as_ref().filter(|_| !planned) else { return Ok(None) };
+    let phase = restore.status.as_ref().and_then(|status| status.phase);
+    let over = matches!(phase, Some(RestorePhase::Completed | RestorePhase::Failed));
+    let Some(name) = restore.spec.backup.as_ref().filter(|_| !over) else { return Ok(None) };
     Ok(match fresh::<ZooKeeperBackup>(client, ("backup", namespace, name), &[]).await? {
         Fresh::Gone => None,
         Fresh::Undecodable(..) => Some(BackupPoint::default()),
         Fresh::Whole(backup) => {
             let made = [&backup.metadata, &restore.metadata].map(|metadata| metadata.creation_timestamp.as_ref());
             let younger = backup.spec.at.is_none() && made[0] > made[1];
+            let to = backup.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place(), store.mounts()));
             let BackupStatus { phase, conditions, identity, archive, zxid, tree_hash, .. } =
                 backup.status.unwrap_or_default();
             let message = conditions.into_iter().next().map(|condition| condition.message).unwrap_or_default();
             let phase = phase.unwrap_or_default();
-            Some(BackupPoint { phase, message, identity, archive, zxid, tree_hash, younger })
+            Some(BackupPoint { phase, message, identity, archive, zxid, to, tree_hash, younger })
         }
     })
 }

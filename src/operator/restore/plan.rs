@@ -292,7 +292,7 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
         );
         return Err(Obstacle("BackupYounger", text));
     }
-    let BackupPoint { phase, message, identity, archive: place, zxid, tree_hash: _, younger: _ } = backup;
+    let BackupPoint { phase, message, identity, archive: place, zxid, to: _, tree_hash: _, younger: _ } = backup;
     match (phase, zxid) {
         (BackupPhase::Failed, _) => {
             Err(Obstacle("BackupFailed", format!("ZooKeeperBackup {name} has failed: {message}")))
@@ -319,7 +319,8 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
 fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
     let name = &seen.spec.ensemble;
     let subject::Born { facts: ensemble, identity } = subject::born(name, seen.ensemble.as_ref())?;
-    let archive = match (&seen.spec.from, &ensemble.archive) {
+    let own = seen.backup.as_ref().and_then(|backup| backup.to.as_ref());
+    let archive = match (&seen.spec.from, own.or(ensemble.archive.as_ref())) {
         (Some(from), _) => {
             let none = || Obstacle("NoArchive", format!("spec.from has to {ONE}: create another ZooKeeperRestore"));
             let store = from.store().ok_or_else(none)?;
@@ -331,7 +332,7 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
         }
         (None, None) => {
             let text = format!(
-                "ensemble {name} has no spec.archive: give it one, or create another ZooKeeperRestore with spec.from"
+                "ensemble {name} has no spec.archive: give it one, or create another ZooKeeperRestore with spec.from, or of a ZooKeeperBackup that has a store of its own"
             );
             return Err(Obstacle("NoArchive", text));
         }

@@ -133,7 +133,11 @@ async fn observe(context: &Context, schedule: &ZooKeeperBackupSchedule) -> Resul
     };
     let ensemble = &schedule.spec.backup.ensemble;
     let found = subject::read(&context.kit.client, &seen.namespace, ensemble).await?;
-    let obstacle = subject::born(ensemble, found.as_ref()).and_then(|born| subject::archive(ensemble, born.facts));
+    let obstacle = subject::born(ensemble, found.as_ref()).and_then(|born| {
+        // One that has a store of its own is made from the members' files.
+        let own = schedule.spec.backup.to.is_some();
+        if own { Ok(()) } else { subject::archive(ensemble, born.facts).map(|_| ()) }
+    });
     seen.obstacle = obstacle.err().map(|Obstacle(reason, words)| (reason, words));
     if let Some(last) = seen.status.last_backup.clone() {
         seen.last = backup(context, &seen, &last).await?.filter(|last| last.ours);

@@ -159,11 +159,12 @@ pub fn plan(seen: &Seen) -> Decision {
         let text = format!("the API server does not take the backup of {}: {words}", due.at);
         return rest(Step::Wait("BackupRefused"), status, scheduled(ConditionStatus::False, "BackupRefused", text));
     }
-    let BackupTemplate { ensemble, keep_days, level, resources, scratch_size, deadline_seconds } =
+    let BackupTemplate { ensemble, to, keep_days, level, resources, scratch_size, deadline_seconds } =
         seen.spec.backup.clone();
     let spec = ZooKeeperBackupSpec {
         ensemble,
         at: None,
+        to,
         keep_days: Some(keep_days),
         level,
         resources,

@@ -163,6 +163,30 @@ fn a_point_of_the_past_needs_no_quorum() {
     assert!(args.contains("--at=0x10000002a") && !args.contains("--server"), "{args}");
 }
 
+/// Most ensembles have no archive: one file a night is all that is asked for.
+#[test]
+fn without_an_archive_a_backup_is_made_from_the_members_files_in_a_store_of_its_own() {
+    let store = json!({"s3": {"bucket": "vault", "credentialsSecret": "vault-keys"}});
+    let mut own = seen(json!({"to": store}));
+    own.ensemble.as_mut().unwrap().archive = None;
+    let begun = later(&own, "2026-11-21T03:00:06Z", None);
+    assert_eq!(begun.status.archive.as_deref(), Some("s3://vault"));
+    let decision = plan(&begun);
+    let Step::Create(job) = &decision.step else { panic!("{decision:?}") };
+    let pod = job.json["spec"]["template"]["spec"].to_string();
+    for part in ["--archive=s3://vault", "--copy=ns/zk", "--server=", "vault-keys", "MENAGERIE_SUPER_PASSWORD"] {
+        assert!(pod.contains(part), "{part} in {pod}");
+    }
+    // Also where there is one.
+    own.ensemble = seen(json!({})).ensemble;
+    assert_eq!(plan(&own).status.archive.as_deref(), Some("s3://vault"));
+    let mut neither = seen(json!({}));
+    neither.ensemble.as_mut().unwrap().archive = None;
+    let decision = plan(&neither);
+    let (_, reason, text) = said(&decision);
+    assert!(reason == "NoArchive" && text.contains("spec.to"), "{text}");
+}
+
 /// kubeblocks 3811: a backup of a deleted cluster was completed with the log of its successor.
 #[test]
 fn a_backup_of_an_ensemble_that_was_replaced_fails() {

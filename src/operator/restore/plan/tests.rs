@@ -205,6 +205,7 @@ fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
         identity: Some("one".to_owned()),
         archive: Some("s3://backups".to_owned()),
         zxid: None,
+        to: None,
         tree_hash: None,
         younger: false,
     };
@@ -230,6 +231,40 @@ fn a_backup_is_waited_for_and_gives_the_point_if_it_is_of_this_archive() {
     }
     seen.backup = Some(BackupPoint { phase: BackupPhase::Failed, ..backup });
     assert_eq!(reason(&seen), (RestorePhase::Failed, "BackupFailed"));
+}
+
+/// The store is the backup's: its ensemble may have no archive, or another one.
+#[test]
+fn a_backup_with_a_store_of_its_own_is_read_and_the_plan_kept_there_until_it_is_carried_out() {
+    let mut seen = seen(json!({"at": null, "backup": "nightly"}));
+    let s3 = serde_json::from_value(json!({"bucket": "vault", "credentialsSecret": "vault-keys"})).unwrap();
+    let store = StoreSpec::S3(&s3);
+    seen.backup = Some(BackupPoint {
+        phase: BackupPhase::Completed,
+        identity: Some("one".to_owned()),
+        archive: Some("s3://vault".to_owned()),
+        zxid: Some("0x10000002a".to_owned()),
+        to: Some((store.place(), store.mounts())),
+        ..BackupPoint::default()
+    });
+    seen.ensemble.as_mut().unwrap().archive = None;
+    let args = |seen: &Seen| {
+        let decision = plan(seen);
+        let pod = created(&decision).json["spec"]["template"]["spec"].to_string();
+        assert!(pod.contains("vault-keys"), "{pod}");
+        (pod, decision.status)
+    };
+    let (pod, status) = args(&seen);
+    assert!(pod.contains("--archive=s3://vault") && pod.contains("--at=0x10000002a"), "{pod}");
+    assert_eq!(status.archive.as_deref(), Some("s3://vault"));
+    let mut planned = with_plan(Seen { status, ..seen });
+    planned.spec.dry_run = Some(false);
+    planned.status.archive = Some("s3://vault".to_owned());
+    let (pod, _) = args(&planned);
+    assert!(pod.contains("restore-apply") && pod.contains("--archive=s3://vault"), "{pod}");
+    // Deleted since: nothing says any more how that store is reached.
+    planned.backup = None;
+    assert_eq!(said(&plan(&planned)).2, "NoArchive");
 }
 
 #[test]
