@@ -109,7 +109,8 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
     let until = options.until.map(Timestamp::as_millisecond);
     let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, made).until(until);
     pins::keep(&store, identity, &pin).await.map_err(unpinned)?;
-    if options.at.is_some() {
+    // What is copied may be of long ago, where nobody has written since.
+    if options.at.is_some() || options.copy.whose().is_some() {
         // A run of prune that deletes just now may not have seen the pin: what it takes is gone before the point is proved.
         let since = u64::try_from(prune::now().saturating_sub(made)).unwrap_or_default();
         sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;

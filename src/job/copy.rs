@@ -113,7 +113,7 @@ impl Copy<'_> {
             if (after.id, after.epoch) == (before.id, before.epoch) {
                 return self.shipped(&before, folder).await;
             }
-            why = "there was an election while its files were read".to_owned();
+            why = String::from("there was an election while its files were read");
         }
         Err(Ended::ForNow(why))
     }
@@ -231,7 +231,7 @@ async fn fetched(reader: &FilesReader, folder: &Path) -> Result<(), NotFetched> 
         fs::remove_dir_all(folder).map_err(broken(folder))?;
     }
     fs::create_dir_all(folder).map_err(broken(folder))?;
-    let wanted = needed(reader.list().await?);
+    let wanted = needed(&reader.list().await?);
     let bytes: u64 = wanted.iter().map(|file| file.length).sum();
     info!(files = wanted.len(), bytes, "the member's files are fetched");
     for file in &wanted {
@@ -265,7 +265,7 @@ async fn fetch(reader: &FilesReader, file: &FileFacts, path: &PathBuf) -> Result
 }
 
 /// The newest snapshots, and the logs from the one on that has the oldest of them.
-fn needed(files: Vec<FileFacts>) -> Vec<FileFacts> {
+fn needed(files: &[FileFacts]) -> Vec<FileFacts> {
     let zxid = |file: &FileFacts, kind: &str| {
         let digits = file.name.strip_prefix(kind)?.split('.').next()?.to_owned();
         u64::from_str_radix(&digits, 16).ok()
@@ -293,7 +293,8 @@ mod tests {
     #[test]
     fn the_newest_snapshots_are_fetched_and_the_logs_that_lead_on_from_the_oldest_of_them() {
         let names = |files: &[&str]| {
-            let needed = needed(files.iter().map(|name| file(name)).collect());
+            let files: Vec<FileFacts> = files.iter().map(|name| file(name)).collect();
+            let needed = needed(&files);
             needed.into_iter().map(|file| file.name).collect::<Vec<_>>()
         };
         let all =
