@@ -1,5 +1,6 @@
 //! The client of an agent: for the operator, for founders that ask each other at a birth, and for backups that read a member's files.
 
+use std::io;
 use std::time::Duration;
 
 use crate::archive::seal::{Keys, OpenError, Sealed, sealed_length};
@@ -7,7 +8,7 @@ use crate::http::{self, HttpError};
 use crate::model::layout::{AGENT_PORT, FILES_PATH, MEMBER_PATH};
 use crate::model::{MemberTruth, address};
 
-use super::files::{CHUNK, FileFacts, LIST, chunk_name, key};
+use super::files::{CHUNK, FileFacts, LIST, chunk_name, key, unpacked};
 
 /// An agent answers in milliseconds; a node that was cut off never answers.
 pub const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,17 +38,24 @@ pub enum FilesError {
     #[error("{0} is gone")]
     Gone(String),
     /// The agent is older than these questions.
-    #[error("the agent is of an older release, and does not give its member's files")]
+    #[error(
+        "the agent is of an older release, and does not give its member's files: wait until all members run this one (RestartPending of the ensemble)"
+    )]
     Older,
     /// The agent has another password.
-    #[error("the agent does not take the super user's password: its pod may have an older one mounted")]
+    #[error(
+        "the agent does not take the super user's password: the Secret was changed, and this pod does not have the new one yet; it is tried again"
+    )]
     Password,
     /// It did not answer as it should.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// What it answered is not from who has the key.
-    #[error("the answer about {0} was not made by the agent: {1}")]
+    #[error("something has answered in the agent's place about {0} (a proxy or a mesh?): {1}")]
     Forged(String, OpenError),
+    /// It cannot be unpacked.
+    #[error("the answer about {0} cannot be unpacked: {1}")]
+    Packing(String, io::Error),
     /// It is no list.
     #[error("the list of files cannot be read: {0}")]
     List(serde_json::Error),
@@ -77,14 +85,16 @@ impl FilesReader {
 
     async fn get(&self, path: &str, name: &str, most: usize) -> Result<Vec<u8>, FilesError> {
         let url = format!("http://{}{path}", self.agent);
-        let most = usize::try_from(sealed_length(most as u64)).unwrap_or(usize::MAX);
-        let bytes = match http::get_as(&url, Some(&self.token), PATIENCE_FOR_FILES, most).await {
+        // What cannot be packed becomes a little longer.
+        let longest =
+            usize::try_from(sealed_length(zstd::zstd_safe::compress_bound(most) as u64)).unwrap_or(usize::MAX);
+        let bytes = match http::get_as(&url, Some(&self.token), PATIENCE_FOR_FILES, longest).await {
             Err(HttpError::Status { status: 404, .. }) => return Err(FilesError::Gone(name.to_owned())),
             Err(HttpError::Status { status: 401, .. }) => return Err(FilesError::Password),
             bytes => bytes?,
         };
         let sealed = Sealed { bytes: &bytes, length: bytes.len() as u64 };
         let opened = self.keys.open(name, sealed).map_err(|why| FilesError::Forged(name.to_owned(), why))?;
-        Ok(opened.to_vec())
+        unpacked(&opened, most).map_err(|error| FilesError::Packing(name.to_owned(), error))
     }
 }

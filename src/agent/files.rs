@@ -25,6 +25,8 @@ pub const CHUNK: usize = 1 << 20;
 pub const LIST: &str = "files";
 /// A server keeps three snapshots and the logs since then; what flapping elections leave are hundreds.
 const MOST: usize = 10_000;
+/// The fastest: half a gigabyte a second.
+const LEVEL: i32 = 1;
 /// What the key is for.
 const PURPOSE: &str = "menagerie agent: files of a member";
 
@@ -34,7 +36,7 @@ const PURPOSE: &str = "menagerie agent: files of a member";
 pub struct FileFacts {
     /// Its name: `log.ZXID` or `snapshot.ZXID`.
     pub name: String,
-    /// How many bytes of it there are: a log ends in a hole of up to 64 MiB.
+    /// How many bytes it has: a log ends in up to 64 MiB of zeros. How many are allocated says nothing: ZFS packs them.
     pub length: u64,
     /// What tells it from another of its name.
     pub inode: u64,
@@ -54,6 +56,11 @@ pub enum Refused {
 /// The key of those who know the super user's password.
 pub fn key(password: &str) -> Option<Keys> {
     Key::of_secret(password, PURPOSE).map(|key| Keys::one("the super user's password", key))
+}
+
+/// What was packed before it was sealed; never more than `most` bytes.
+pub fn unpacked(packed: &[u8], most: usize) -> io::Result<Vec<u8>> {
+    zstd::bulk::decompress(packed, most)
 }
 
 /// The name under which a chunk is sealed.
@@ -115,7 +122,9 @@ fn answer(
         return Err(Refused::Stranger);
     }
     let plain = read().map_err(|error| failed(error.to_string()))?.ok_or(Refused::Gone)?;
-    keys.seal(name, &plain).map_err(Refused::Failed)
+    // Of 64 MiB of zeros some kilobytes remain, and of a snapshot a quarter.
+    let packed = zstd::bulk::compress(&plain, LEVEL).map_err(|error| failed(error.to_string()))?;
+    keys.seal(name, &packed).map_err(Refused::Failed)
 }
 
 fn list(folder: &Path) -> Result<Vec<FileFacts>, DiskError> {
@@ -127,15 +136,10 @@ fn list(folder: &Path) -> Result<Vec<FileFacts>, DiskError> {
         // Purged meanwhile.
         let metadata = fs::symlink_metadata(&path).ok().filter(Metadata::is_file)?;
         let name = path.file_name()?.to_str()?.to_owned();
-        Some(FileFacts { name, length: filled(&metadata), inode: metadata.ino() })
+        Some(FileFacts { name, length: metadata.len(), inode: metadata.ino() })
     };
     let all = files.logs.into_iter().chain(files.snapshots).rev().take(MOST);
     Ok(all.filter_map(|file| facts(file.path)).collect())
-}
-
-/// What is allocated.
-fn filled(metadata: &Metadata) -> u64 {
-    metadata.len().min(metadata.blocks().saturating_mul(512))
 }
 
 fn chunk(folder: &Path, name: &str, from: u64) -> io::Result<Option<Vec<u8>>> {
@@ -158,4 +162,69 @@ fn chunk(folder: &Path, name: &str, from: u64) -> io::Result<Option<Vec<u8>>> {
     }
     bytes.truncate(length);
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::seal::Sealed;
+
+    const PASSWORD: &str = "a password";
+
+    /// A volume with a log that ends in a hole, a snapshot, and what is nobody's business.
+    fn volume() -> (tempfile::TempDir, Files) {
+        let disk = tempfile::tempdir().unwrap();
+        let database = disk.path().join("version-2");
+        fs::create_dir(&database).unwrap();
+        fs::write(database.join("log.1"), vec![7; CHUNK + 10]).unwrap();
+        File::options().write(true).open(database.join("log.1")).unwrap().set_len(64 << 20).unwrap();
+        fs::write(database.join("snapshot.0"), b"snapshot").unwrap();
+        fs::write(database.join("currentEpoch"), b"1").unwrap();
+        let secret = disk.path().join("super");
+        fs::create_dir(&secret).unwrap();
+        fs::write(secret.join("password"), format!("{PASSWORD}\n")).unwrap();
+        let mounts = Mounts { seed: disk.path().to_owned(), secret };
+        let files = Files::of(Volume::at(disk.path()), Some(mounts));
+        (disk, files)
+    }
+
+    fn opened(keys: &Keys, name: &str, sealed: &[u8]) -> Vec<u8> {
+        let opened = keys.open(name, Sealed { bytes: sealed, length: sealed.len() as u64 }).unwrap();
+        unpacked(&opened, CHUNK).unwrap()
+    }
+
+    /// openzfs 11532, 14420: what is allocated is less than what there is.
+    #[tokio::test]
+    async fn a_file_is_as_long_as_it_is_whatever_is_allocated_and_its_zeros_cost_nothing() {
+        let (_disk, files) = volume();
+        let keys = key(PASSWORD).unwrap();
+        let token = keys.id().unwrap().to_string();
+        let list = opened(&keys, LIST, &files.list(&token).await.unwrap());
+        let mut list: Vec<FileFacts> = serde_json::from_slice(&list).unwrap();
+        list.sort_by(|one, other| one.name.cmp(&other.name));
+        let found: Vec<_> = list.iter().map(|file| (&*file.name, file.length)).collect();
+        assert_eq!(found, [("log.1", 64 << 20), ("snapshot.0", 8)]);
+        let from = CHUNK as u64;
+        let sealed = files.chunk(&token, "log.1".to_owned(), from).await.unwrap();
+        assert!(sealed.len() < 1000, "{} bytes for zeros", sealed.len());
+        let chunk = opened(&keys, &chunk_name("log.1", from), &sealed);
+        assert_eq!((chunk.len(), &chunk[..11]), (CHUNK, &[7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0][..]));
+        let past = files.chunk(&token, "snapshot.0".to_owned(), 8).await.unwrap();
+        assert!(opened(&keys, &chunk_name("snapshot.0", 8), &past).is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_given_but_logs_and_snapshots_and_to_nobody_without_the_password() {
+        let (_disk, files) = volume();
+        let token = key(PASSWORD).unwrap().id().unwrap().to_string();
+        for name in ["currentEpoch", "../super/password", "log.2", "", "/etc/hostname"] {
+            assert!(matches!(files.chunk(&token, name.to_owned(), 0).await, Err(Refused::Gone)), "{name}");
+        }
+        for token in ["", "0000000000000000", &key("another").unwrap().id().unwrap().to_string()] {
+            assert!(matches!(files.list(token).await, Err(Refused::Stranger)));
+            assert!(matches!(files.chunk(token, "log.1".to_owned(), 0).await, Err(Refused::Stranger)));
+        }
+        let without = Files::of(Volume::at(Path::new("/nowhere")), None);
+        assert!(matches!(without.list(&token).await, Err(Refused::Stranger)));
+    }
 }

@@ -32,7 +32,9 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create a backup, and print its name
+    /// Create a backup in the ensemble's own archive, and print its name
+    ///
+    /// One with a store of its own (spec.to) takes a manifest.
     #[command(after_help = "Examples:\n  menagerie backup create example --namespace prod --wait\n  \
         menagerie backup create example --name before-upgrade --keep-days 90 --level Server --wait --timeout 30m\n  \
         menagerie backup create example --at 2026-11-23T19:52:00Z")]
@@ -59,7 +61,7 @@ struct CreateOptions {
     /// now, with all that was acknowledged before
     #[arg(long, value_name = "POINT")]
     at: Option<PointArg>,
-    /// How well it is to be proved: Replay, `TwoWays` or Server, from which a server starts
+    /// How well it is to be proved. Replay: the tree is built; `TwoWays`: in two ways; Server: and a real server starts from it
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     level: Option<WantedLevel>,
     /// Days after which it expires; without it, it is kept until somebody takes it back
@@ -97,7 +99,8 @@ async fn create(options: &CreateOptions) -> Result<Exit, CommandError> {
     let now = jiff::Timestamp::now().as_millisecond();
     let at = at.map(|at| point(at, now)).transpose().map_err(CommandError::Usage)?.flatten();
     let cluster = connect(&new.cluster).await?;
-    cluster.archiving(&new.ensemble).await?;
+    let otherwise = "apply a ZooKeeperBackup with a store of its own (spec.to, docs/backup.md#without-an-archive)";
+    cluster.archiving(&new.ensemble, otherwise).await?;
     let ensemble = new.ensemble.clone();
     let spec = ZooKeeperBackupSpec { ensemble, at, keep_days: *keep_days, level: *level, ..Default::default() };
     let backup = ZooKeeperBackup { metadata: new.metadata(), spec, status: None };

@@ -82,17 +82,18 @@ impl Cluster {
         })
     }
 
-    /// Reads the ensemble that something is to be made for: what cannot be is said at once, and not waited for.
-    pub(super) async fn archiving(&self, name: &str) -> Result<(), CommandError> {
+    /// Reads the ensemble that something is to be made for: what cannot be is said at once, and not waited for. Without an archive there is
+    /// only what else may be done; if that is nothing, none is needed.
+    pub(super) async fn archiving(&self, name: &str, otherwise: &str) -> Result<(), CommandError> {
         let ensemble = match self.get::<ZooKeeperEnsemble>(name).await {
             // Whoever may make backups need not see ensembles: the operator says what is wrong.
             Err(ApiError::Refused { status, .. }) if status.code == 403 => return Ok(()),
             Err(error) if is_missing(&error) => return Err(self.missing::<ZooKeeperEnsemble>(name).await),
             answer => self.answered::<ZooKeeperEnsemble, _>(answer)?,
         };
-        if ensemble.data["spec"]["archive"].is_null() {
+        if !otherwise.is_empty() && ensemble.data["spec"]["archive"].is_null() {
             let text = format!(
-                "ensemble {name} has no spec.archive, in which points could be kept: give it one (docs/archive.md)"
+                "ensemble {name} has no spec.archive: give it one (docs/archive.md; its members restart for it), or {otherwise}"
             );
             return Err(CommandError::Usage(text));
         }

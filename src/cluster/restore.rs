@@ -216,7 +216,12 @@ async fn create(options: &CreateOptions) -> Result<Exit, CommandError> {
     let spec = spec(options, jiff::Timestamp::now().as_millisecond()).map_err(CommandError::Usage)?;
     let new = &options.new;
     let cluster = connect(&new.cluster).await?;
-    cluster.archiving(&new.ensemble).await?;
+    // A backup may have a store of its own: the operator reads which.
+    let otherwise = match &spec.backup {
+        Some(_) => "",
+        None => "name a backup that has a store of its own (--backup NAME), or apply a ZooKeeperRestore with spec.from",
+    };
+    cluster.archiving(&new.ensemble, otherwise).await?;
     let made = cluster.create(&ZooKeeperRestore { metadata: new.metadata(), spec, status: None }).await?;
     new.created::<ZooKeeperRestore>(&cluster, &made).await
 }

@@ -116,7 +116,13 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
         sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;
     }
     info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
-    match prove(options, &store, zxid, &work).await {
+    let mut proved = prove(options, &store, zxid, &work).await;
+    if let (Err(Ended::NotProved { why, again: true }), Some(whose)) = (&proved, options.copy.whose()) {
+        warn!(%why, "not proved by what one member had: another one is asked");
+        copy(options, whose, &store).of_another(&work).await?;
+        proved = prove(options, &store, zxid, &work).await;
+    }
+    match proved {
         Ok(proved) => Ok(Report { backup: Some(proved), ..Report::default() }),
         Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
         // What is in doubt stays: somebody may want to look at it.
@@ -253,8 +259,12 @@ fn unbuilt(error: &anyhow::Error, now: bool) -> Ended {
 /// The zxid that is meant, once the archive has it: from the agents, or from here.
 async fn point(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {
     let Some(whose) = options.copy.whose() else { return chosen(options, store, work).await };
+    copy(options, whose, store).make(work).await
+}
+
+fn copy<'a>(options: &'a Options, whose: &'a (String, String), store: &'a Store) -> Copy<'a> {
     let Options { archive, pin, server: servers, .. } = options;
-    Copy { whose, identity: &archive.identity, pin, servers, store }.make(work).await
+    Copy { whose, identity: &archive.identity, pin, servers, store }
 }
 
 async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {

@@ -7,17 +7,19 @@
 //! Invariant: each backup has a chain of its own, named after its pin: it writes nothing that an agent, or another backup, writes.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use sha2::{Digest as _, Sha256};
+use tokio::time::sleep;
 use tracing::{info, warn};
 use zookeeper_files::ids::Zxid;
 
 use super::backup::{Asked, asked};
 use super::{Ended, Work, for_good, scratch};
-use crate::agent::client::{FilesError, FilesReader};
+use crate::agent::client::{self, FilesError, FilesReader};
 use crate::agent::files::{CHUNK, FileFacts};
 use crate::archive::about::About;
 use crate::archive::backlog::Backlog;
@@ -25,19 +27,23 @@ use crate::archive::chains;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::probed;
 use crate::archive::prune;
-use crate::archive::shipper::{Outcome, Shipper};
+use crate::archive::shipper::{Outcome, ShipError, Shipper};
 use crate::archive::snapshots::{Examined, Snapshots};
-use crate::archive::store::Store;
+use crate::archive::store::{Store, StoreError};
 use crate::archive::upload::{Step, Upload};
-use crate::model::address;
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::is_name;
+use crate::model::truth::{MemberTruth, Mode, ServerState};
+use crate::model::{ServerId, address};
 use crate::restore::arguments::password;
 
 /// So many snapshots are fetched: a newest one that is being written, or that nothing proves, is passed over.
 const SNAPSHOTS: usize = 3;
 /// A purge or an election may come in between so often.
 const TRIES: usize = 3;
+/// Between requests for one chunk.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
 
 #[derive(Args, Debug)]
 pub(super) struct CopyOptions {
@@ -77,91 +83,145 @@ pub(super) struct Copy<'a> {
 impl Copy<'_> {
     /// Copies one member's files. The transaction with which everything is committed that was acknowledged before.
     pub(super) async fn make(&self, work: &Work) -> Result<Zxid, Ended> {
+        self.of_any(work, &[]).await
+    }
+
+    /// Copies the files of a member that are not there yet: of those that are, something is missing.
+    pub(super) async fn of_another(&self, work: &Work) -> Result<(), Ended> {
+        let there =
+            chains::chains(self.store, self.identity).await.map_err(|error| Ended::ForNow(error.to_string()))?;
+        self.of_any(work, &there).await.map(|_| ())
+    }
+
+    async fn of_any(&self, work: &Work, there: &[Chain]) -> Result<Zxid, Ended> {
         let password = password().ok_or_else(|| for_good("there is no password of the super user"))?;
         let mut failed = Vec::new();
-        for server in self.servers {
+        for server in &self.in_order().await {
             let Some((host, _)) = address::split(server) else { continue };
             let agent = address::with_port(host, AGENT_PORT);
             let Some(reader) = FilesReader::new(&agent, password.text()) else {
                 return Err(for_good("no key comes of the super user's password"));
             };
-            match self.of(server, &reader, &work.path("member")).await {
+            let folder = work.path("member");
+            let copied = self.of(server, &reader, &folder, there).await;
+            if folder.exists() {
+                fs::remove_dir_all(&folder).map_err(|error| scratch(&folder, &error))?;
+            }
+            match copied {
                 Ok(zxid) => return Ok(zxid),
-                Err(Ended::ForNow(why)) => {
+                Err(Failed::Member(why)) => {
                     warn!(%server, %why, "this member's files are not copied");
-                    failed.push(format!("{server}: {why}"));
+                    failed.push(format!("{host}: {why}"));
                 }
-                Err(ended) => return Err(ended),
+                Err(Failed::All(ended)) => return Err(ended),
             }
         }
-        Err(Ended::ForNow(format!("no member's files could be copied: {}", failed.join("; "))))
+        let cure = "if none answers: may pods with the label menagerie.dev/backup reach ports 2181 and 8079 of the members (NetworkPolicy)?";
+        Err(Ended::ForNow(format!("no member's files could be copied: {}; {cure}", failed.join("; "))))
     }
 
-    async fn of(&self, server: &str, reader: &FilesReader, folder: &Path) -> Result<Zxid, Ended> {
+    /// The leader last: reading a large snapshot beside its log may cost it its lead.
+    async fn in_order(&self) -> Vec<String> {
+        let looks = self.servers.iter().map(async |server| {
+            let host = address::split(server).map_or("", |(host, _)| host);
+            let truth = client::member(host, client::PATIENCE).await;
+            let leads = |truth: MemberTruth| matches!(truth.server, ServerState::Serving(serving) if serving.mode == Mode::Leader);
+            (truth.is_ok_and(leads), server.clone())
+        });
+        let mut looked = futures::future::join_all(looks).await;
+        looked.sort_by_key(|(leads, _)| *leads);
+        looked.into_iter().map(|(_, server)| server).collect()
+    }
+
+    async fn of(&self, server: &str, reader: &FilesReader, folder: &Path, there: &[Chain]) -> Result<Zxid, Failed> {
         let mut why = String::new();
         for _ in 0..TRIES {
-            let before = asked(server, self.identity).await.map_err(Ended::ForNow)?;
+            let before = asked(server, self.identity).await.map_err(Failed::Member)?;
+            if there.iter().any(|chain| chain.member == before.id) {
+                return Err(Failed::Member(String::from("its files are there already")));
+            }
+            // What the store refuses is known before anything is fetched.
+            let begun = self.begun(before.id).await?;
             match fetched(reader, folder).await {
                 Ok(()) => {}
                 Err(NotFetched::Again(text)) => {
                     why = text;
                     continue;
                 }
-                Err(NotFetched::Ended(ended)) => return Err(ended),
+                Err(NotFetched::Gone) => {
+                    why = String::from("its files were purged while they were read");
+                    continue;
+                }
+                Err(NotFetched::Failed(failed)) => return Err(failed),
             }
-            let after = asked(server, self.identity).await.map_err(Ended::ForNow)?;
+            let after = asked(server, self.identity).await.map_err(Failed::Member)?;
             if (after.id, after.epoch) == (before.id, before.epoch) {
-                return self.shipped(&before, folder).await;
+                return self.shipped(&before, begun, folder).await;
             }
             why = String::from("there was an election while its files were read");
         }
-        Err(Ended::ForNow(why))
+        Err(Failed::Member(why))
+    }
+
+    /// Asks the store whether it takes what is to come.
+    async fn begun(&self, member: ServerId) -> Result<(Store, Chain), Failed> {
+        let chain = Chain { member, disk: disk(self.pin) };
+        let (namespace, ensemble) = self.whose;
+        let about = About::new(namespace, ensemble, self.store.key()?);
+        about.agrees(self.store, self.identity).await?;
+        let (store, create_only) = probed(self.store.clone(), self.identity, &chain).await?;
+        about.tell(&store, self.identity).await?;
+        info!(%chain, ?create_only, "the store takes it");
+        Ok((store, chain))
     }
 
     /// Ships the log of the folder, and a base.
-    async fn shipped(&self, Asked { id, zxid, epoch }: &Asked, folder: &Path) -> Result<Zxid, Ended> {
-        let later = |error: &dyn std::fmt::Display| Ended::ForNow(error.to_string());
-        let chain = Chain { member: *id, disk: disk(self.pin) };
-        let key = self.store.key().map_err(|error| later(&error))?;
-        let (namespace, ensemble) = self.whose;
-        let about = About::new(namespace, ensemble, key);
-        about.agrees(self.store, self.identity).await.map_err(|error| later(&error))?;
-        let (store, create_only) =
-            probed(self.store.clone(), self.identity, &chain).await.map_err(|error| later(&error))?;
+    async fn shipped(
+        &self,
+        Asked { zxid, epoch, .. }: &Asked,
+        (store, chain): (Store, Chain),
+        folder: &Path,
+    ) -> Result<Zxid, Failed> {
         let backlog = Backlog::of(folder);
-        let shipper = Shipper::resume(store.clone(), self.identity, chain.clone(), backlog).await;
-        let mut shipper = shipper.map_err(|error| later(&error))?;
-        about.tell(&store, self.identity).await.map_err(|error| later(&error))?;
-        info!(%chain, ?create_only, "the member's log is stored");
+        let mut shipper = Shipper::resume(store.clone(), self.identity, chain.clone(), backlog).await?;
         let mut segments = 0_u32;
-        while let Outcome::Shipped { zxids, unknown, gap, .. } =
-            shipper.ship(*zxid, *epoch).await.map_err(|error| later(&error))?
-        {
+        while let Outcome::Shipped { zxids, unknown, gap, .. } = shipper.ship(*zxid, *epoch).await? {
             segments += 1;
             info!(%zxids, ?unknown, ?gap, segments, "stored a segment");
         }
         let last = shipper.last().filter(|last| last >= zxid);
         let last = last.ok_or_else(|| {
             let had = shipper.last().map_or("nothing that is proved".to_owned(), |last| format!("{last:#}"));
-            Ended::ForNow(format!("its log has {had}, and not {zxid:#} yet"))
+            Failed::Member(format!("its log has {had}, and not {zxid:#} yet"))
         })?;
-        let reason = match self.base(&store, &chain, folder, last).await? {
-            Ok(()) => return Ok(*zxid),
-            Err(reason) => reason,
+        let (base, reason) = match self.base(&store, &chain, folder, last).await? {
+            Ok(base) => (Some(base), String::new()),
+            Err(reason) => (None, reason),
         };
-        // The log of an ensemble that is young leads there from the very beginning.
-        match shipper.reaches(None) {
-            Some(_) => Ok(*zxid),
-            None => Err(Ended::ForNow(format!("none of its snapshots is proved, and its log begins later: {reason}"))),
+        // A follower that came back by a snapshot has a hole in its log: another one may have what is missing. The log of an ensemble that is
+        // young leads there from the very beginning.
+        match (shipper.reaches(base), base) {
+            (Some(_), _) => Ok(*zxid),
+            (None, Some(base)) => Err(Failed::Member(format!(
+                "its log has a gap behind its newest snapshot that is proved ({base:#}), as after a sync by snapshot"
+            ))),
+            (None, None) => Err(Failed::Member(format!(
+                "none of its snapshots is proved, and its log begins later ({reason}): if zookeeper.digest.enabled is off, set it; otherwise the next snapshot is needed (after snapCount transactions, or a restart of the member)"
+            ))),
         }
     }
 
     /// Ships the newest snapshot that is proved; or why none is.
-    async fn base(&self, store: &Store, chain: &Chain, folder: &Path, last: Zxid) -> Result<Result<(), String>, Ended> {
-        let later = |error: &dyn std::fmt::Display| Ended::ForNow(error.to_string());
+    async fn base(
+        &self,
+        store: &Store,
+        chain: &Chain,
+        folder: &Path,
+        last: Zxid,
+    ) -> Result<Result<Zxid, String>, Failed> {
         let snapshots = Snapshots::of(folder);
         let mut refused = Vec::new();
-        for file in snapshots.list().map_err(|error| later(&error))?.iter().rev() {
+        for file in snapshots.list().map_err(|error| Failed::Member(error.to_string()))?.iter().rev() {
             let examined = match snapshots.examine(file) {
                 Ok(examined) => examined,
                 Err(why) => {
@@ -176,23 +236,22 @@ impl Copy<'_> {
             info!(zxid = %file.zxid, bytes = examined.bytes, "the member's snapshot is stored");
             let mut upload = Upload::new(store.clone(), self.identity, chain.clone(), examined, prune::now());
             loop {
-                match upload.step().await.map_err(|error| later(&error))? {
+                match upload.step().await.map_err(|error| Failed::All(Ended::ForNow(error.to_string())))? {
                     Step::Part => {}
-                    Step::Done(_) => return Ok(Ok(())),
+                    Step::Done(manifest) => return Ok(Ok(manifest.zxid)),
                 }
             }
         }
         Ok(Err(if refused.is_empty() { "it has none".to_owned() } else { refused.join("; ") }))
     }
 
-    async fn holds(&self, store: &Store, chain: &Chain, examined: &Examined, last: Zxid) -> Result<bool, Ended> {
+    async fn holds(&self, store: &Store, chain: &Chain, examined: &Examined, last: Zxid) -> Result<bool, Failed> {
         if !examined.proved.is_archived(|zxid| zxid <= last) {
             return Ok(false);
         }
         let mut held = Vec::new();
         for wanted in examined.proved.needs().into_iter().flatten() {
-            let there = chains::holds(store, self.identity, chain, wanted).await;
-            held.push((wanted, there.map_err(|error| Ended::ForNow(error.to_string()))?));
+            held.push((wanted, chains::holds(store, self.identity, chain, wanted).await?));
         }
         Ok(examined.proved.is_archived(|zxid| held.contains(&(zxid, true))))
     }
@@ -206,26 +265,52 @@ fn disk(pin: &str) -> DiskId {
     DiskId::from_bits(u64::from_be_bytes(bits))
 }
 
+/// Why nothing came of one member.
+enum Failed {
+    /// Another one may give it.
+    Member(String),
+    /// None will.
+    All(Ended),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::All(Ended::ForNow(error.to_string()))
+    }
+}
+
+impl From<ShipError> for Failed {
+    fn from(error: ShipError) -> Self {
+        match error {
+            ShipError::Store(error) => error.into(),
+            // Stored by an earlier pod of this backup: the member's log was cut since, or is shorter.
+            error => Self::Member(error.to_string()),
+        }
+    }
+}
+
 enum NotFetched {
     /// Something moved meanwhile.
     Again(String),
-    Ended(Ended),
+    /// It was purged.
+    Gone,
+    Failed(Failed),
 }
 
 impl From<FilesError> for NotFetched {
     fn from(error: FilesError) -> Self {
         match error {
-            FilesError::Gone(_) => Self::Again(error.to_string()),
-            error => Self::Ended(Ended::ForNow(error.to_string())),
+            FilesError::Gone(_) => Self::Gone,
+            error => Self::Failed(Failed::Member(error.to_string())),
         }
     }
 }
 
-/// Fetches what is needed of a member's files.
+/// Fetches what is needed of a member's files. What was purged before it was fetched is older than what is needed; if not, that shows later.
 async fn fetched(reader: &FilesReader, folder: &Path) -> Result<(), NotFetched> {
     let broken = |path: &Path| {
         let path = path.to_owned();
-        move |error| NotFetched::Ended(scratch(&path, &error))
+        move |error| NotFetched::Failed(Failed::All(scratch(&path, &error)))
     };
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(broken(folder))?;
@@ -235,13 +320,16 @@ async fn fetched(reader: &FilesReader, folder: &Path) -> Result<(), NotFetched> 
     let bytes: u64 = wanted.iter().map(|file| file.length).sum();
     info!(files = wanted.len(), bytes, "the member's files are fetched");
     for file in &wanted {
-        fetch(reader, file, &folder.join(&file.name)).await?;
+        match fetch(reader, file, &folder.join(&file.name)).await {
+            Err(NotFetched::Gone) => fs::remove_file(folder.join(&file.name)).map_err(broken(folder))?,
+            fetched => fetched?,
+        }
     }
     let now = reader.list().await?;
     for file in &wanted {
-        // It may have grown. A shorter one was cut, and another inode is another file.
-        let same = |now: &FileFacts| now.name == file.name && now.inode == file.inode && now.length >= file.length;
-        if !now.iter().any(same) {
+        // It may have grown, or be purged. A shorter one was cut, and another inode is another file.
+        let same = |now: &FileFacts| now.inode == file.inode && now.length >= file.length;
+        if now.iter().find(|now| now.name == file.name).is_some_and(|now| !same(now)) {
             return Err(NotFetched::Again(format!("{} changed while it was read", file.name)));
         }
     }
@@ -249,19 +337,37 @@ async fn fetched(reader: &FilesReader, folder: &Path) -> Result<(), NotFetched> 
 }
 
 async fn fetch(reader: &FilesReader, file: &FileFacts, path: &PathBuf) -> Result<(), NotFetched> {
-    let broken = |error: std::io::Error| NotFetched::Ended(scratch(path, &error));
-    let mut to = File::create(path).map_err(broken)?;
+    let broken = |error: std::io::Error| NotFetched::Failed(Failed::All(scratch(path, &error)));
+    let to = File::create(path).map_err(broken)?;
     let mut from = 0;
     // A log that is written to meanwhile has more behind that: what is needed of it was there before.
     while from < file.length {
-        let bytes = reader.chunk(&file.name, from).await?;
-        to.write_all(&bytes).map_err(broken)?;
+        let bytes = chunk(reader, &file.name, from).await?;
+        // The zeros at the end of a log take no room here either.
+        if bytes.iter().any(|byte| *byte != 0) {
+            to.write_all_at(&bytes, from).map_err(broken)?;
+        }
         from += bytes.len() as u64;
+        to.set_len(from).map_err(broken)?;
         if bytes.len() < CHUNK {
             break;
         }
     }
     to.sync_all().map_err(broken)
+}
+
+/// One lost request of ten thousand is none that ends all.
+async fn chunk(reader: &FilesReader, name: &str, from: u64) -> Result<Vec<u8>, FilesError> {
+    for pause in PAUSES {
+        match reader.chunk(name, from).await {
+            Err(FilesError::Http(error)) => {
+                warn!(%error, "asked again");
+                sleep(pause).await;
+            }
+            answer => return answer,
+        }
+    }
+    reader.chunk(name, from).await
 }
 
 /// The newest snapshots, and the logs from the one on that has the oldest of them.

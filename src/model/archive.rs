@@ -117,6 +117,11 @@ impl fmt::Display for CaSource {
 }
 
 impl ArchivePlace {
+    /// A folder in it, which is an archive of its own.
+    pub fn below(&self, folder: &str) -> Self {
+        Self { target: format!("{}/{folder}", self.target.trim_end_matches('/')), ..self.clone() }
+    }
+
     /// All that tells one place from another, no longer than an agent may say. How it is reached is none of it: what is in an archive
     /// stays the same when a proxy goes.
     pub fn described(&self) -> String {

@@ -104,11 +104,22 @@ fn metadata(work: &Work<'_>) -> Value {
     if !known.is_null() {
         labels[AZURE_IDENTITY] = known.clone();
     }
-    if annotations.is_empty() {
-        json!({"labels": labels})
-    } else {
-        json!({"labels": labels, "annotations": annotations})
+    // What is moved to fill nodes begins again from nothing.
+    for (key, stays) in STAYS {
+        annotations.entry(key).or_insert_with(|| json!(stays));
     }
+    json!({"labels": labels, "annotations": annotations})
+}
+
+/// By these annotations autoscalers leave a pod where it is.
+const STAYS: [(&str, &str); 2] =
+    [("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"), ("karpenter.sh/do-not-disrupt", "true")];
+
+/// A node that is lost: a member may wait for it for ever, since its volume is there; a Job's pod begins on another one. Of a pod's tolerations
+/// the first that fits a taint counts.
+fn lost_nodes() -> [Value; 2] {
+    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
+        .map(|key| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}))
 }
 
 fn placed(pod: &mut Value, template: &Value) {
@@ -116,6 +127,9 @@ fn placed(pod: &mut Value, template: &Value) {
         if !template["spec"][key].is_null() {
             pod[key] = template["spec"][key].clone();
         }
+    }
+    if let Some(theirs) = pod["tolerations"].as_array().filter(|theirs| !theirs.is_empty()) {
+        pod["tolerations"] = lost_nodes().into_iter().chain(theirs.iter().cloned()).collect();
     }
     let nodes = &template["spec"]["affinity"]["nodeAffinity"];
     if !nodes.is_null() {

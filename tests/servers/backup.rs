@@ -146,6 +146,32 @@ async fn a_backup_is_made_from_a_members_files_while_others_write_3_8_5() {
     is_made("3.8.5", 95).await;
 }
 
+/// ZOOKEEPER-5094, ZOOKEEPER-4925: a follower that was away for more than the leader has in memory is synced by a snapshot, and its log has a
+/// hole from then on. An older snapshot that is proved is no base for what is behind the hole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn where_a_members_log_has_a_hole_the_backup_is_made_from_another_one() {
+    let mut backups = Backups::new("3.9.5", 97).await;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let client = Client::connect(&backups.servers(&[1, 3])).await.unwrap();
+    let fill = async |client: &Client, of: &str, count: u32| {
+        for number in 0..count {
+            client.create(&format!("/{of}{number}"), b"data", &options).await.unwrap();
+        }
+    };
+    fill(&client, "a", 1000).await;
+    backups.ensemble.stop(2);
+    fill(&client, "b", 1000).await;
+    backups.ensemble.start(2);
+    let agent = format!("http://{}", backups.ensemble.address(2, 8079));
+    backups.ensemble.until(&agent, "it serves", serves).await;
+    fill(&client, "c", 20).await;
+    let (code, report) = backups.backup("holed.1", PASSWORD, &backups.servers(&[2, 3, 1]));
+    assert_eq!(code, Some(0), "{report}");
+    let zxid = u64::from_str_radix(report["backup"]["zxid"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    assert_eq!(report["backup"]["treeHash"], expected(&backups.ensemble.data(1), Zxid(zxid)), "{report}");
+}
+
 /// Znodes have secrets in them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Java: dev/test servers"]

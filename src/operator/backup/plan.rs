@@ -13,12 +13,12 @@ use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
 use crate::model::{Seat, ServerId};
-use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
+use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, RETRYING, Standing};
 use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, NOT_YET, Obstacle};
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
-use crate::render::backup::{BackupBlueprint, DEADLINE, backup_job};
+use crate::render::backup::{BackupBlueprint, DEADLINE, backup_job, job_name};
 
 /// So long a backup may wait for what it needs, besides the time that its Job may take.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
@@ -61,7 +61,13 @@ pub fn plan(seen: &Seen) -> Decision {
     let over = decision.status.phase.is_some_and(BackupPhase::is_over);
     if !over && (over_age || seen.now.duration_since(seen.created) > PATIENCE + may_take) {
         let last = decision.condition.map(|condition| condition.message).unwrap_or_default();
-        return seen.fails("TooLate", format!("it has not come to its end since {}: {last}", seen.created));
+        return seen.fails(
+            "TooLate",
+            format!(
+                "it has not come to its end since {}: {last}; once that is mended, create another one",
+                seen.created
+            ),
+        );
     }
     decision
 }
@@ -85,21 +91,25 @@ fn going(seen: &Seen) -> Decision {
         (Some(report), _) => completed(seen, report),
         (None, JobFacts::Ours(job)) if job.outcome == Outcome::Complete => lost(seen, job),
         (None, JobFacts::Ours(job)) if let Some((pod, text)) = job.given_up() => {
-            Decision { step: Step::GiveUp(pod), ..seen.says(BackupPhase::Running, "Running", text) }
+            Decision { step: Step::GiveUp(pod), ..seen.says(BackupPhase::Running, RETRYING, text) }
         }
         (None, job) => match job.standing("ZooKeeperBackup") {
             Standing::Barred(reason, text) => seen.waits(BackupPhase::Running, Obstacle(reason, text)),
-            Standing::Runs(None) => {
-                let text = "a Job waits until the archive has the point, keeps it there, and proves it".to_owned();
-                seen.waits(BackupPhase::Running, Obstacle("Running", text))
-            }
-            Standing::Runs(Some(why)) => {
-                seen.waits(BackupPhase::Running, Obstacle("Running", format!("its Job is tried again: {why}")))
-            }
+            Standing::Runs(None) => seen.waits(BackupPhase::Running, Obstacle("Running", seen.work())),
+            Standing::Runs(Some(why)) => seen.waits(BackupPhase::Running, Obstacle(RETRYING, retried(seen, &why))),
             Standing::Failed(why) if job.not_proved() => seen.fails(NOT_PROVED, why),
-            Standing::Failed(why) => seen.fails("BackupFailed", why),
+            Standing::Failed(why) => {
+                let cure = "; it does not begin again: once that is mended, create another one";
+                seen.fails("BackupFailed", format!("{why}{cure}"))
+            }
         },
     }
+}
+
+/// Why the Job is where it is. Without the ensemble its Secret is gone, with which members' files are read.
+fn retried(seen: &Seen, why: &str) -> String {
+    let gone = if seen.ensemble.is_none() { ", and its ensemble is gone" } else { "" };
+    format!("its Job goes on trying{gone}: {why}")
 }
 
 /// Creates the Job, if all that it needs is there.
@@ -107,12 +117,12 @@ fn begin(seen: &Seen) -> Decision {
     match job(seen) {
         // First it stands in the status which archive and pin are meant: a Job that was created and is not known of would tell nobody.
         Ok((_, status)) if seen.status.pin.is_none() => {
-            let text = "a Job is about to be created".to_owned();
+            let text = format!("a Job is about to be created; {}", seen.work());
             Seen { status, ..seen.clone() }.waits(BackupPhase::Pending, Obstacle("Begins", text))
         }
         Ok((job, status)) => {
             let seen = Seen { status, ..seen.clone() };
-            let said = seen.says(BackupPhase::Running, "Running", "a Job keeps the point, and proves it".to_owned());
+            let said = seen.says(BackupPhase::Running, "Running", seen.work());
             Decision { step: Step::Create(Box::new(job)), ..said }
         }
         Err(Obstacle(reason @ ("EnsembleReplaced" | "ArchiveMoved" | NOT_YET), text)) => seen.fails(reason, text),
@@ -128,7 +138,10 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
         let text = "the ensemble is another one than the backup was begun for: create another ZooKeeperBackup";
         return Err(Obstacle("EnsembleReplaced", text.to_owned()));
     }
-    let own = seen.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place(), store.mounts()));
+    // The uid is another one if the backup is created again under its name.
+    let pin = format!("{name}.{}", seen.target.uid);
+    // A folder of its own: nothing in it is another backup's, and whoever deletes it deletes this one.
+    let own = seen.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place().below(&pin), store.mounts()));
     let (place, mounts) = match &own {
         Some(own) => own,
         None => subject::archive(ensemble, facts)?,
@@ -146,8 +159,6 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
     }
     let host = |ordinal| seen.names.dns(&seen.names.pod(ServerId::from(Seat::voter(ordinal)).seat()));
     let servers: Vec<String> = (0..facts.members).map(|ordinal| format!("{}:{CLIENT_PORT}", host(ordinal))).collect();
-    // The uid is another one if the backup is created again under its name.
-    let pin = format!("{name}.{}", seen.target.uid);
     let status = BackupStatus {
         identity: Some(identity.clone()),
         archive: Some(place.described()),
@@ -237,6 +248,17 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
 }
 
 impl Seen {
+    /// What its Job does.
+    fn work(&self) -> String {
+        let log = format!("its log: kubectl -n {} logs job/{}", self.names.namespace, job_name(&self.target.key.name));
+        match (&self.spec.to, &self.status.archive) {
+            (Some(_), Some(place)) => {
+                format!("a Job copies the files of a member to {place}, and proves what it stored ({log})")
+            }
+            _ => format!("a Job waits until the archive has the point, keeps it there, and proves it ({log})"),
+        }
+    }
+
     fn says(&self, phase: BackupPhase, reason: &'static str, message: String) -> Decision {
         let completed = if phase == BackupPhase::Completed { ConditionStatus::True } else { ConditionStatus::False };
         let status = BackupStatus { phase: Some(phase), conditions: Vec::new(), ..self.status.clone() };

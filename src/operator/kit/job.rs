@@ -18,6 +18,8 @@ use crate::model::report::Report;
 use crate::model::words::{QUOTE, cut, held};
 use crate::plan::Target;
 
+/// The reason while something is in a Job's way, or it is tried again.
+pub const RETRYING: &str = "Retrying";
 /// In seconds: after that a pod of a Job would be there.
 const YOUNG: i64 = 60;
 
@@ -74,7 +76,7 @@ impl OwnJob {
     pub fn given_up(&self) -> Option<(Target, String)> {
         let pod = self.pod.as_ref().filter(|_| self.outcome == Outcome::Running)?;
         let text = format!(
-            "another pod begins: {} was told to end and has not, because its node is lost or does not answer",
+            "another pod begins: {} was told to end and has not, because its node is lost, or its kubelet does not come to it",
             pod.name
         );
         Some((pod.overdue.clone()?, text))

@@ -54,7 +54,9 @@ pub(super) fn facts(pod: &Pod, name: &str, less: &str, now: Timestamp) -> PodFac
         waiting.filter(|waiting| !matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing")));
     let quoted = |text: Option<&String>| cut(text.map(String::as_str).unwrap_or_default(), QUOTE);
     let trouble = if status.reason.as_deref() == Some("Evicted") {
-        Some(format!("its pod was evicted: {}", quoted(status.message.as_ref())))
+        let words = quoted(status.message.as_ref());
+        let cure = if words.contains("emptyDir") || words.contains("ephemeral") { ": raise scratchSize" } else { "" };
+        Some(format!("its pod was evicted: {words}{cure}"))
     } else if let Some(condition) = unscheduled {
         Some(format!("its pod cannot be scheduled: {}", quoted(condition.message.as_ref())))
     } else if let Some(waiting) = waiting {

@@ -11,7 +11,7 @@ use super::Context;
 use super::facts::{BackupPoint, Seen};
 use crate::api::{BackupStatus, BackupTo, RestorePhase, ZooKeeperBackup, ZooKeeperRestore};
 use crate::model::Names;
-use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL};
+use crate::model::names::{CHANGES_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RESTORE_LABEL, is_name};
 use crate::model::observed::{Kind, ObjectKey};
 use crate::model::words::{QUOTE, cut};
 use crate::operator::kit::job::{Jobs, is_over, runs};
@@ -69,6 +69,9 @@ async fn backup(client: &Client, namespace: &str, restore: &ZooKeeperRestore) ->
             let made = [&backup.metadata, &restore.metadata].map(|metadata| metadata.creation_timestamp.as_ref());
             let younger = backup.spec.at.is_none() && made[0] > made[1];
             let to = backup.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place(), store.mounts()));
+            // In a folder of its own there.
+            let pin = backup.status.as_ref().and_then(|status| status.pin.clone()).filter(|pin| is_name(pin));
+            let to = to.zip(pin).map(|((place, mounts), pin)| (place.below(&pin), mounts));
             let BackupStatus { phase, conditions, identity, archive, zxid, tree_hash, .. } =
                 backup.status.unwrap_or_default();
             let message = conditions.into_iter().next().map(|condition| condition.message).unwrap_or_default();

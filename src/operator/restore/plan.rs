@@ -10,7 +10,7 @@ use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, Resto
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::parent::is_hash;
 use crate::model::store::ONE;
-use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, Standing};
+use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, RETRYING, Standing};
 use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, EnsembleFacts, NOT_YET, Obstacle};
 use crate::plan::{ConditionStatus, UntimedCondition};
@@ -171,6 +171,9 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
         return seen.fails("EnsembleReplaced", REPLACED.to_owned());
     }
     let now = archive.place.described();
+    if seen.spec.backup.is_some() && seen.backup.is_none() && seen.status.archive.as_ref() != Some(&now) {
+        return seen.waits(RestorePhase::Planned, gone(seen));
+    }
     if let Some(before) = seen.status.archive.as_ref().filter(|before| **before != now) {
         let text = format!(
             "the plan lies in {before}, and the archive is {now} now: name that one again, or create another ZooKeeperRestore"
@@ -280,12 +283,7 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
         let none = || Obstacle("BackupNotFound", "none of at, backup and undo is named: create another one".to_owned());
         return seen.spec.undo.clone().or_else(|| seen.spec.at.clone()).ok_or_else(none);
     };
-    let Some(backup) = &seen.backup else {
-        let text = format!(
-            "there is no ZooKeeperBackup {name} in this namespace: is that its name? If it was deleted, its point may still be in the archive: create another ZooKeeperRestore with at (menagerie archive stat shows the points that are pinned)"
-        );
-        return Err(Obstacle("BackupNotFound", text));
-    };
+    let Some(backup) = &seen.backup else { return Err(gone(seen)) };
     if backup.younger {
         let text = format!(
             "ZooKeeperBackup {name} was created after this restore, and keeps what is there now: create another ZooKeeperRestore if that is meant, or one with at for an earlier point"
@@ -303,6 +301,16 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
             Ok(zxid.clone())
         }
         (BackupPhase::Completed, _) => {
+            if identity.as_ref() != Some(&archive.identity) && backup.to.is_some() {
+                let text = format!(
+                    "ZooKeeperBackup {name} is of an earlier ensemble of that name ({}; this one is {}): create a ZooKeeperRestore with from (the store of its spec.to, below its prefix the folder {}, and that identity) and at: \"{}\"",
+                    identity.as_deref().unwrap_or("unknown"),
+                    archive.identity,
+                    place.as_deref().and_then(|place| place.rsplit('/').next()).unwrap_or("of its name and uid"),
+                    zxid.as_deref().unwrap_or("unknown")
+                );
+                return Err(Obstacle("BackupElsewhere", text));
+            }
             let whose = identity.as_deref().unwrap_or("an unknown ensemble");
             let (zxid, place) =
                 (zxid.as_deref().unwrap_or("unknown"), place.as_deref().unwrap_or("an unknown archive"));
@@ -313,6 +321,22 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
         }
         _ => Err(Obstacle("BackupUnfinished", format!("ZooKeeperBackup {name} is not completed yet: {message}"))),
     }
+}
+
+/// The backup that is named is not there.
+fn gone(seen: &Seen) -> Obstacle {
+    let name = seen.spec.backup.as_deref().unwrap_or_default();
+    let text = match (&seen.status.plan, &seen.status.archive) {
+        // Its point was read, and nothing else says how its store is reached.
+        (Some(plan), Some(place)) => format!(
+            "ZooKeeperBackup {name} is gone, and it said how {place} is reached: create another ZooKeeperRestore with from (that store) and at: \"{}\"",
+            plan.zxid
+        ),
+        _ => format!(
+            "there is no ZooKeeperBackup {name} in this namespace: is that its name? If it was deleted, its point may still be in the archive, or in the store of its own: create another ZooKeeperRestore with at, and with from for the latter (menagerie archive stat shows the points that are pinned)"
+        ),
+    };
+    Obstacle("BackupNotFound", text)
 }
 
 /// What a Job needs before it is created: the archive, and the ensemble's identity.
@@ -329,6 +353,13 @@ fn prepared(seen: &Seen) -> Result<(Archive<'_>, String), Obstacle> {
         }
         (None, Some((place, mounts))) => {
             Archive { place: place.clone(), mounts: mounts.clone(), identity: identity.clone(), same: true, ensemble }
+        }
+        (None, None) if seen.spec.backup.is_some() && seen.backup.is_none() => return Err(gone(seen)),
+        (None, None) if seen.spec.undo.is_some() => {
+            let text = format!(
+                "ensemble {name} has no spec.archive, and undo needs the history that is in one: a backup with a store of its own brings znodes back as they were in it (backup and paths)"
+            );
+            return Err(Obstacle("NoArchive", text));
         }
         (None, None) => {
             let text = format!(
@@ -455,16 +486,13 @@ impl Seen {
         if let JobFacts::Ours(own) = job
             && let Some((pod, text)) = own.given_up()
         {
-            return Decision { step: Step::GiveUp(pod), ..self.next(phase, reason, format!("{doing}, and {text}")) };
+            return Decision { step: Step::GiveUp(pod), ..self.next(phase, RETRYING, format!("{doing}, and {text}")) };
         }
         match job.standing("ZooKeeperRestore") {
             Standing::Barred(reason, text) => self.waits(phase, Obstacle(reason, text)),
-            Standing::Runs(why) => {
-                let text = match why {
-                    Some(why) => format!("{doing}, and its Job is tried again: {why}"),
-                    None => doing.to_owned(),
-                };
-                self.waits(phase, Obstacle(reason, text))
+            Standing::Runs(None) => self.waits(phase, Obstacle(reason, doing.to_owned())),
+            Standing::Runs(Some(why)) => {
+                self.waits(phase, Obstacle(RETRYING, format!("{doing}, and its Job goes on trying: {why}")))
             }
             Standing::Failed(why) => {
                 let failed = if phase == RestorePhase::Planning { "PlanFailed" } else { "ApplyFailed" };

@@ -170,16 +170,18 @@ fn without_an_archive_a_backup_is_made_from_the_members_files_in_a_store_of_its_
     let mut own = seen(json!({"to": store}));
     own.ensemble.as_mut().unwrap().archive = None;
     let begun = later(&own, "2026-11-21T03:00:06Z", None);
-    assert_eq!(begun.status.archive.as_deref(), Some("s3://vault"));
+    assert_eq!(begun.status.archive.as_deref(), Some("s3://vault/nightly.u"), "in a folder of its own");
     let decision = plan(&begun);
     let Step::Create(job) = &decision.step else { panic!("{decision:?}") };
     let pod = job.json["spec"]["template"]["spec"].to_string();
-    for part in ["--archive=s3://vault", "--copy=ns/zk", "--server=", "vault-keys", "MENAGERIE_SUPER_PASSWORD"] {
+    for part in
+        ["--archive=s3://vault/nightly.u", "--copy=ns/zk", "--server=", "vault-keys", "MENAGERIE_SUPER_PASSWORD"]
+    {
         assert!(pod.contains(part), "{part} in {pod}");
     }
     // Also where there is one.
     own.ensemble = seen(json!({})).ensemble;
-    assert_eq!(plan(&own).status.archive.as_deref(), Some("s3://vault"));
+    assert_eq!(plan(&own).status.archive.as_deref(), Some("s3://vault/nightly.u"));
     let mut neither = seen(json!({}));
     neither.ensemble.as_mut().unwrap().archive = None;
     let decision = plan(&neither);
@@ -302,7 +304,14 @@ fn what_has_failed_stays_so_and_what_of_it_still_runs_is_stopped() {
     let mut seen = seen(json!({}));
     seen.job = Some(job(failed, Some(Report::of_error("a digest differs"))));
     let decision = plan(&seen);
-    assert_eq!(said(&decision), (BackupPhase::Failed, "BackupFailed", "a digest differs"));
+    assert_eq!(
+        said(&decision),
+        (
+            BackupPhase::Failed,
+            "BackupFailed",
+            "a digest differs; it does not begin again: once that is mended, create another one"
+        )
+    );
     let seen = later(&seen, "2026-11-21T03:00:10Z", Some(job(Outcome::Running, None)));
     let decision = plan(&seen);
     assert!(matches!(&decision.step, Step::Delete(target) if target.key.kind == Kind::Job));
@@ -325,7 +334,7 @@ fn a_pod_whose_node_is_lost_is_given_up_so_that_another_one_begins() {
     };
     let decision = of(&own);
     let (phase, reason, text) = said(&decision);
-    assert_eq!((phase, reason), (BackupPhase::Running, "Running"));
+    assert_eq!((phase, reason), (BackupPhase::Running, "Retrying"));
     assert!(text.contains("nightly-backup-x was told to end and has not"), "{text}");
     assert_eq!(decision.step, Step::GiveUp(pod));
     // What it reported counts, and a Job that has ended needs no other pod.

@@ -264,7 +264,9 @@ fn a_backup_with_a_store_of_its_own_is_read_and_the_plan_kept_there_until_it_is_
     assert!(pod.contains("restore-apply") && pod.contains("--archive=s3://vault"), "{pod}");
     // Deleted since: nothing says any more how that store is reached.
     planned.backup = None;
-    assert_eq!(said(&plan(&planned)).2, "NoArchive");
+    let decision = plan(&planned);
+    assert_eq!(said(&decision).2, "BackupNotFound");
+    assert!(said(&decision).3.contains("it said how s3://vault is reached"), "{decision:?}");
 }
 
 #[test]
