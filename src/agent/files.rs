@@ -1,7 +1,8 @@
 //! A member's logs and snapshots, for a backup that is made from them.
 //!
 //! Who knows the super user's password may read every znode anyway. Nobody else is answered, and what is answered nobody else can read:
-//! it is sealed with a key of that password, under the name by which it was asked for. Nothing of the network has to be trusted.
+//! it is sealed with a key of that password, under the name by which it was asked for. (An answer of before can be given again; that a tree is
+//! the servers' is shown by their digests.)
 //!
 //! Invariant: nothing is read but logs and snapshots, and never more than [`CHUNK`] at a time.
 

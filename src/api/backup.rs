@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::proof::{Verified, WantedLevel};
 use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, StoreSpec};
 
-/// A point of an ensemble's archive that is kept whatever its age, and proved: the tree is built from the archive there, and every digest
-/// checked. A backup cannot be changed: create another one.
+/// A point of an ensemble's archive that is kept whatever its age, or a copy of all that a member has in a store of its own; and proved: the
+/// tree is built from what is stored, and every digest checked. A backup cannot be changed: create another one.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "menagerie.dev",
@@ -42,10 +42,10 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
         "self.ensemble == oldSelf.ensemble && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at) && has(self.to) == has(oldSelf.to) && (!has(self.to) || self.to == oldSelf.to) && has(self.keepDays) == has(oldSelf.keepDays) && (!has(self.keepDays) || self.keepDays == oldSelf.keepDays)"
     ).message("what is kept, where, and how long, cannot be changed: create another ZooKeeperBackup"),
     validation = kube::core::Rule::new("!has(self.to) || !has(self.at)")
-        .message("to is for a backup of now, made from a member's files: only the ensemble's own archive (spec.archive) has what was before")
+        .message("at and to do not go together: leave at out for a copy of now in a store of its own, or to for a point of the ensemble's own archive")
 )]
 pub struct ZooKeeperBackupSpec {
-    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive, or this one needs to.
+    /// The `ZooKeeperEnsemble` in this namespace. It has spec.archive, or this backup has spec.to.
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]
@@ -60,7 +60,7 @@ pub struct ZooKeeperBackupSpec {
     pub at: Option<String>,
 
     /// A store of the backup's own: it is made there from the files of a member, as it is now, whether or not the ensemble archives. What
-    /// lies there afterwards is an archive: restores and new ensembles read it like any other. Default: the ensemble's archive, where only
+    /// lies there afterwards, in the folder NAME.UID, is an archive: restores and new ensembles read it like any other. Default: the ensemble's archive, where only
     /// a pin is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<BackupTo>,
@@ -173,7 +173,7 @@ pub enum BackupPhase {
     /// Something that it needs is not there.
     #[default]
     Pending,
-    /// A Job waits for the archive, keeps the point there, and proves it.
+    /// A Job waits for the archive, or copies a member's files; and proves what is there.
     Running,
     /// The point is kept and proved.
     Completed,

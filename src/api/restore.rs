@@ -43,7 +43,7 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
     validation = kube::core::Rule::new("!has(self.undo) || (!has(self.from) && !has(self.exclusive) && !has(self.paths) && !has(self.znodes) && !has(self.to) && !has(self.existing) && !has(self.newerThan) && !has(self.deleteExtra) && !has(self.quotas))")
         .message("undo is of a transaction in the ensemble's own archive, and of exactly the znodes that it changed: from, exclusive, paths, znodes, to, existing, newerThan, deleteExtra and quotas do not go with it"),
     validation = kube::core::Rule::new("!has(self.backup) || (!has(self.from) && !has(self.exclusive))")
-        .message("backup is a point of the ensemble's own archive, with its last transaction: use at instead, with from or exclusive"),
+        .message("backup is a point with its last transaction, in the ensemble's own archive or the backup's own store: use at instead, with from or exclusive"),
     validation = kube::core::Rule::new("has(self.undo) || (has(self.paths) && size(self.paths) > 0) || (has(self.znodes) && size(self.znodes) > 0)")
         .message("name at least one of paths (subtrees; / is everything) and znodes (single ones)"),
     validation = kube::core::Rule::new("!has(self.to) || (has(self.paths) ? size(self.paths) : 0) + (has(self.znodes) ? size(self.znodes) : 0) == 1")

@@ -62,7 +62,7 @@ pub struct ZooKeeperBackupScheduleSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackupTemplate {
-    /// The `ZooKeeperEnsemble` in this namespace. It needs spec.archive, or the backups need to.
+    /// The `ZooKeeperEnsemble` in this namespace. It has spec.archive, or the backups have to.
     #[schemars(length(min = 1, max = 50))]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("ensemble must be the name of a ZooKeeperEnsemble in this namespace: small letters, digits and '-'"))]

@@ -185,6 +185,9 @@ fn what_stays(backup: &DynamicObject) -> String {
             "; the archive {archive} keeps its point {pin}, and its status has no identity and name for unpin"
         );
     };
+    if !backup.data["spec"]["to"].is_null() {
+        return format!("; what it has stays in {target}, which is its own folder, until somebody deletes that");
+    }
     let target = word(&target.to_string());
     let until = status["expires"].as_str().map(|until| format!(" until {until}, or")).unwrap_or_default();
     format!(

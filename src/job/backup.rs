@@ -92,6 +92,8 @@ fn level(text: &str) -> Result<WantedLevel, String> {
 fn unpinned(error: PinError) -> Ended {
     match error {
         PinError::Store(error) => Ended::ForNow(error.to_string()),
+        // By another pod of this backup, which was believed to be lost: the next one goes on with what that one has named.
+        taken @ PinError::Taken(_) => Ended::ForNow(taken.to_string()),
         other => for_good(other),
     }
 }
@@ -102,32 +104,67 @@ pub(super) async fn backup(options: &Options) -> Result<Report, Ended> {
     let store = options.archive.open()?;
     let identity = &options.archive.identity;
     // An earlier pod may have chosen it.
-    let (zxid, made) = match pins::read(&store, identity, &options.pin).await.map_err(unpinned)? {
-        Some(pin) => (pin.to, pin.made),
-        None => (point(options, &store, &work).await?, prune::now()),
+    let there = pins::read(&store, identity, &options.pin).await.map_err(unpinned)?;
+    let proved = match (there, options.copy.whose()) {
+        (Some(pin), _) => {
+            keep(options, &store, (pin.to, pin.made)).await?;
+            prove(options, &store, pin.to, &work).await
+        }
+        (None, Some(whose)) => copied(options, whose, &store, &work).await,
+        (None, None) => {
+            let zxid = chosen(options, &store, &work).await?;
+            keep(options, &store, (zxid, prune::now())).await?;
+            prove(options, &store, zxid, &work).await
+        }
     };
-    let until = options.until.map(Timestamp::as_millisecond);
-    let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, made).until(until);
-    pins::keep(&store, identity, &pin).await.map_err(unpinned)?;
-    // What is copied may be of long ago, where nobody has written since.
-    if options.at.is_some() || options.copy.whose().is_some() {
-        // A run of prune that deletes just now may not have seen the pin: what it takes is gone before the point is proved.
-        let since = u64::try_from(prune::now().saturating_sub(made)).unwrap_or_default();
-        sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;
-    }
-    info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
-    let mut proved = prove(options, &store, zxid, &work).await;
-    if let (Err(Ended::NotProved { why, again: true }), Some(whose)) = (&proved, options.copy.whose()) {
-        warn!(%why, "not proved by what one member had: another one is asked");
-        copy(options, whose, &store).of_another(&work).await?;
-        proved = prove(options, &store, zxid, &work).await;
-    }
     match proved {
         Ok(proved) => Ok(Report { backup: Some(proved), ..Report::default() }),
         Err(Ended::ForGood(why)) => Err(Ended::ForGood(format!("{why}{}", taken_back(&store, options).await))),
         // What is in doubt stays: somebody may want to look at it.
         Err(ended) => Err(ended),
     }
+}
+
+/// Keeps the point.
+async fn keep(options: &Options, store: &Store, (zxid, made): (Zxid, i64)) -> Result<(), Ended> {
+    let until = options.until.map(Timestamp::as_millisecond);
+    let pin = NamedPin::new(&options.pin, Pin { from: zxid, to: zxid }, made).until(until);
+    pins::keep(store, &options.archive.identity, &pin).await.map_err(unpinned)?;
+    if options.at.is_some() {
+        // A run of prune that deletes just now may not have seen the pin: what it takes is gone before the point is proved.
+        let since = u64::try_from(prune::now().saturating_sub(made)).unwrap_or_default();
+        sleep(HEARD.saturating_sub(Duration::from_millis(since))).await;
+    }
+    info!(zxid = %format!("{zxid:#}"), pin = options.pin, "the point is kept");
+    Ok(())
+}
+
+/// Copies a member's files, and another one's where that is not enough. The point is named once it is proved: of what one member had, the next
+/// pod could not tell that it needs more.
+async fn copied(
+    options: &Options,
+    whose: &(String, String),
+    store: &Store,
+    work: &Work,
+) -> Result<BackupReport, Ended> {
+    let copy = Copy { whose, identity: &options.archive.identity, pin: &options.pin, servers: &options.server, store };
+    let zxid = copy.make(work).await?;
+    let proved = loop {
+        match prove(options, store, zxid, work).await {
+            Err(Ended::NotProved { why, again: true }) => {
+                warn!(%why, "not proved by what is there of the members: another one is asked");
+                match copy.of_another(work).await {
+                    Ok(()) => {}
+                    // What is wrong with what is there says more than that there is no more.
+                    Err(Ended::ForNow(_)) => return Err(Ended::NotProved { why, again: true }),
+                    Err(ended) => return Err(ended),
+                }
+            }
+            proved => break proved?,
+        }
+    };
+    keep(options, store, (zxid, prune::now())).await?;
+    Ok(proved)
 }
 
 /// Builds the tree, a second time where that is wanted, and says what was proved.
@@ -256,17 +293,7 @@ fn unbuilt(error: &anyhow::Error, now: bool) -> Ended {
     if now { Ended::ForNow(why) } else { Ended::ForGood(why) }
 }
 
-/// The zxid that is meant, once the archive has it: from the agents, or from here.
-async fn point(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {
-    let Some(whose) = options.copy.whose() else { return chosen(options, store, work).await };
-    copy(options, whose, store).make(work).await
-}
-
-fn copy<'a>(options: &'a Options, whose: &'a (String, String), store: &'a Store) -> Copy<'a> {
-    let Options { archive, pin, server: servers, .. } = options;
-    Copy { whose, identity: &archive.identity, pin, servers, store }
-}
-
+/// The zxid that is meant, once the archive has it.
 async fn chosen(options: &Options, store: &Store, work: &Work) -> Result<Zxid, Ended> {
     let identity = &options.archive.identity;
     let point = match options.at {

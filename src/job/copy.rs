@@ -30,7 +30,7 @@ use crate::archive::prune;
 use crate::archive::shipper::{Outcome, ShipError, Shipper};
 use crate::archive::snapshots::{Examined, Snapshots};
 use crate::archive::store::{Store, StoreError};
-use crate::archive::upload::{Step, Upload};
+use crate::archive::upload::{Step, Upload, UploadError};
 use crate::model::layout::AGENT_PORT;
 use crate::model::names::is_name;
 use crate::model::truth::{MemberTruth, Mode, ServerState};
@@ -184,6 +184,8 @@ impl Copy<'_> {
     ) -> Result<Zxid, Failed> {
         let backlog = Backlog::of(folder);
         let mut shipper = Shipper::resume(store.clone(), self.identity, chain.clone(), backlog).await?;
+        // What an earlier pod has stored, it has looked at.
+        let begins = shipper.last().is_none();
         let mut segments = 0_u32;
         while let Outcome::Shipped { zxids, unknown, gap, .. } = shipper.ship(*zxid, *epoch).await? {
             segments += 1;
@@ -202,6 +204,7 @@ impl Copy<'_> {
         // young leads there from the very beginning.
         match (shipper.reaches(base), base) {
             (Some(_), _) => Ok(*zxid),
+            (None, _) if !begins => Ok(*zxid),
             (None, Some(base)) => Err(Failed::Member(format!(
                 "its log has a gap behind its newest snapshot that is proved ({base:#}), as after a sync by snapshot"
             ))),
@@ -236,9 +239,15 @@ impl Copy<'_> {
             info!(zxid = %file.zxid, bytes = examined.bytes, "the member's snapshot is stored");
             let mut upload = Upload::new(store.clone(), self.identity, chain.clone(), examined, prune::now());
             loop {
-                match upload.step().await.map_err(|error| Failed::All(Ended::ForNow(error.to_string())))? {
-                    Step::Part => {}
-                    Step::Done(manifest) => return Ok(Ok(manifest.zxid)),
+                match upload.step().await {
+                    Ok(Step::Part) => {}
+                    Ok(Step::Done(manifest)) => return Ok(Ok(manifest.zxid)),
+                    Err(UploadError::Store(error)) => return Err(error.into()),
+                    // An earlier pod has stored another snapshot of that name: an election in which nothing was written makes one.
+                    Err(error) => {
+                        refused.push(format!("{:#}: {error}", file.zxid));
+                        break;
+                    }
                 }
             }
         }

@@ -71,7 +71,12 @@ fn what_is_not_there_is_said_with_what_is() {
     said(&["backup", "create", "zk"], &["no ZooKeeperEnsemble zk in namespace prod, and none in any other"]);
     api.has("other", "zookeeperensembles/zk", &json!({"spec": {}}));
     said(&["backup", "create", "zk"], &["Name another --namespace: there is other/zk"]);
-    said(&["backup", "create", "zk", "-n", "other"], &["ensemble zk has no spec.archive"]);
+    said(&["backup", "create", "zk", "-n", "other"], &["ensemble zk has no spec.archive", "spec.to"]);
+    let paths = ["restore", "create", "zk", "-n", "other", "--path", "/app"];
+    said(&[&paths[..], &["--at", "0x1"]].concat(), &["ensemble zk has no spec.archive", "--backup NAME"]);
+    // A backup may have a store of its own.
+    let (code, _, told) = api.said(&[&paths[..], &["--backup", "copy"]].concat());
+    assert_eq!(code, 0, "{told}");
     api.has_ensemble("orders");
     said(&["restore", "create", "zk", "--undo", "0x1"], &["no ZooKeeperEnsemble zk", "it has orders"]);
     api.has("prod", "zookeeperbackups/nightly", &json!({"spec": {}}));

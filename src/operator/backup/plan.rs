@@ -12,6 +12,7 @@ use crate::api::{BackupPhase, BackupStatus, BackupTo, ProofLevel, Time, Verified
 use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
+use crate::model::store::ONE;
 use crate::model::{Seat, ServerId};
 use crate::operator::kit::job::{JobFacts, Outcome, OwnJob, RETRYING, Standing};
 use crate::operator::kit::step::Step;
@@ -141,7 +142,14 @@ fn job(seen: &Seen) -> Result<(Rendered, BackupStatus), Obstacle> {
     // The uid is another one if the backup is created again under its name.
     let pin = format!("{name}.{}", seen.target.uid);
     // A folder of its own: nothing in it is another backup's, and whoever deletes it deletes this one.
-    let own = seen.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place().below(&pin), store.mounts()));
+    let own = match &seen.spec.to {
+        None => None,
+        Some(to) => {
+            let none = || Obstacle("NoArchive", format!("spec.to has to {ONE}: create another ZooKeeperBackup"));
+            let store = to.store().ok_or_else(none)?;
+            Some((store.place().below(&pin), store.mounts()))
+        }
+    };
     let (place, mounts) = match &own {
         Some(own) => own,
         None => subject::archive(ensemble, facts)?,
@@ -230,6 +238,7 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
         some => format!(", proved by {some} digests"),
     };
     let kept = match &seen.status.expires {
+        _ if seen.spec.to.is_some() => own_store(seen),
         Some(Time(expires)) => format!("kept until {expires}"),
         None => format!("kept until somebody takes pin {} back", seen.status.pin.as_deref().unwrap_or_default()),
     };
@@ -245,6 +254,17 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
     let text = format!("as of {zxid}{when}: {znodes} znodes{proof}{second}{server}; {kept}");
     let said = Seen { status, ..seen.clone() }.says(BackupPhase::Completed, "Completed", text);
     Decision { step: Step::Rest, ..said }
+}
+
+/// Where it is, and that it stays there.
+fn own_store(seen: &Seen) -> String {
+    let store = seen.spec.to.as_ref().and_then(BackupTo::store).map(|store| store.place());
+    let read = store.as_ref().is_some_and(|place| {
+        place.encryption_keys.is_none() && place.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"))
+    });
+    let read = if read { "; it was sent over http://: whoever listens on the network has read all of it" } else { "" };
+    let place = seen.status.archive.as_deref().unwrap_or_default();
+    format!("in {place} until somebody deletes that folder{read}")
 }
 
 impl Seen {
