@@ -49,6 +49,7 @@ mod store_error;
 pub mod target;
 pub mod tree;
 pub mod tree_hash;
+pub mod turns;
 pub mod upload;
 mod way;
 mod which;

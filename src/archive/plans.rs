@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::segment::Hash;
 use super::store::{Listed, Put, Store, StoreError};
+use super::turns::is_turn;
 use crate::model::names::is_name;
 
 /// The most bytes of a part.
@@ -162,7 +163,7 @@ pub async fn listed(store: &Store, identity: &str) -> Result<Plans, StoreError> 
     // Whoever may put into a bucket chooses names in it, which are printed, and deleted by.
     let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let ours = |restore: &str, hash: &str, object: &str| {
-        is_name(restore) && hex(hash) && (object == "manifest" || hex(object))
+        is_name(restore) && hex(hash) && (object == "manifest" || hex(object) || is_turn(object))
     };
     let mut take = |Listed { name, bytes, stored }: Listed| {
         let rest = name.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/'));

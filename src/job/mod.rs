@@ -5,6 +5,7 @@
 mod archive_options;
 mod backup;
 mod copy;
+mod fenced;
 mod prune;
 pub(crate) mod restore;
 mod trial;

@@ -12,12 +12,14 @@ use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
 
 use super::archive_options::{ArchiveOptions, read_error};
+use super::fenced::Fenced;
 use super::{Ended, Work, for_good, scratch};
 use crate::api::{RestoreApplied, RestorePlan};
 use crate::archive::collect::{CollectError, Collection};
 use crate::archive::plans::{self, PlanKey, PlanStoreError};
 use crate::archive::tree::{tree_around, tree_at};
 use crate::archive::tree_hash;
+use crate::archive::turns::Turn;
 use crate::cli::Output;
 use crate::model::parent::At;
 use crate::model::report::Report;
@@ -218,9 +220,11 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     let path = work.path("plan");
     let opened = File::options().read(true).write(true).create_new(true).open(&path);
     let mut packed = opened.map_err(|error| scratch(&path, &error))?;
-    plans::fetch(&store, &options.common.key(options.plan), &mut packed).await.map_err(|error| unstored(&error))?;
+    let key = options.common.key(options.plan);
+    plans::fetch(&store, &key, &mut packed).await.map_err(|error| unstored(&error))?;
     let file = unpack(&mut packed, options.plan).map_err(Ended::ForGood)?;
-    let session = Session::with(&options.common.servers.server, password);
+    let turn = Turn::take(&store, &key).await.map_err(|error| Ended::ForNow(error.to_string()))?;
+    let session = Fenced { znodes: Session::with(&options.common.servers.server, password), turn };
     let changed = if options.replan { ChangedSincePlan::Replan } else { ChangedSincePlan::Fail };
     let (mut read, mut done, mut last) = (0, 0, 0);
     let mut heard = |far: Progress| match far {

@@ -118,6 +118,7 @@ impl fmt::Display for CaSource {
 
 impl ArchivePlace {
     /// A folder in it, which is an archive of its own.
+    #[must_use]
     pub fn below(&self, folder: &str) -> Self {
         Self { target: format!("{}/{folder}", self.target.trim_end_matches('/')), ..self.clone() }
     }

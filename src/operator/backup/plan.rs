@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Seen;
-use crate::api::{BackupPhase, BackupStatus, BackupTo, ProofLevel, Time, Verified, WantedLevel};
+use crate::api::{BackupPhase, BackupStatus, BackupTo, ProofLevel, StoreSpec, Time, Verified, WantedLevel};
 use crate::model::backup_end::NOT_PROVED;
 use crate::model::membership::CLIENT_PORT;
 use crate::model::report::BackupReport;
@@ -258,7 +258,7 @@ fn completed(seen: &Seen, report: &BackupReport) -> Decision {
 
 /// Where it is, and that it stays there.
 fn own_store(seen: &Seen) -> String {
-    let store = seen.spec.to.as_ref().and_then(BackupTo::store).map(|store| store.place());
+    let store = seen.spec.to.as_ref().and_then(BackupTo::store).map(StoreSpec::place);
     let read = store.as_ref().is_some_and(|place| {
         place.encryption_keys.is_none() && place.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"))
     });
