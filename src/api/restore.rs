@@ -312,7 +312,8 @@ pub struct RestorePlan {
     /// Sequence counters to raise.
     #[serde(default)]
     pub raise: i64,
-    /// Hard limits of quotas that are lower than what there would be: servers with enforceQuota=true refuse that.
+    /// Hard limits of quotas that are lower than what there would be, and quotas whose limits no server can read: servers with
+    /// enforceQuota=true refuse that.
     #[serde(default)]
     pub quotas: i64,
     /// Quotas to make, or whose limits are to be set.

@@ -144,6 +144,11 @@ impl Operation {
         path.strip_prefix(QUOTAS)
     }
 
+    /// Whether servers that enforce quotas look first whether there is room for it.
+    pub(super) fn is_checked(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Set { .. } | Self::Raise { .. })
+    }
+
     /// The transaction that created what it changes; `None` if it creates something.
     pub fn czxid(&self) -> Option<Zxid> {
         match self {

@@ -8,7 +8,7 @@ use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::options::{Existing, Options};
-use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS};
+use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS, unreadable};
 use crate::restore::reason::{Measure, Note, Reason, Skipped};
 use crate::restore::scope::under;
 use crate::restore::wanted::Wanted;
@@ -44,6 +44,8 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
             (Some(limits), Some(there)) => match (there.get(of), options.existing) {
                 (Some(now), _) if now.limits == Some(limits) => continue,
                 _ if !after.has(of) => Reason::QuotaOfNothing,
+                // Quotas of `/zookeeper` count those znodes as well.
+                _ if unreadable(&path, live).is_some() => Reason::UnreadableStatistics,
                 (Some(_), Existing::Keep | Existing::Undo { .. }) => Reason::Kept,
                 (Some(now), Existing::KeepNewer { than }) if now.seen.mzxid > than => Reason::Newer,
                 (Some(now), Existing::KeepNewer { .. } | Existing::Overwrite) => {
@@ -60,7 +62,8 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
                 (None, _) => Reason::NestedQuota,
             },
         };
-        planned.skipped.push(Skipped { path, reason });
+        let quota = if reason == Reason::UnreadableStatistics { unreadable(&path, live) } else { None };
+        planned.skipped.push(Skipped { quota: quota.map(str::to_owned), path, reason });
     }
     planned
 }

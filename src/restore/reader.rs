@@ -124,14 +124,15 @@ async fn at_quota<Z: Znodes>(znodes: &Z, of: String) -> Result<AtQuota, ReadErro
     if names.iter().any(|name| name == LIMITS) {
         let read = async |name: &str| {
             let path = format!("{path}/{name}");
-            Ok(znodes.data(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default())
+            znodes.data(&path).await.map_err(|failure| error(&path, failure))
         };
         // Before their data: limits that somebody sets in between have a later version than this, and no change of ours fits them.
         let limits = format!("{path}/{LIMITS}");
         if let Some(LiveZnode { version, czxid, mzxid, .. }) =
             znodes.get(&limits).await.map_err(|failure| error(&limits, failure))?
         {
-            quota = Some(Quota::of(&read(LIMITS).await?, &read(STATS).await?, Seen { version, czxid, mzxid }));
+            let (limits, stats) = (read(LIMITS).await?, read(STATS).await?);
+            quota = Some(Quota::of(&limits.unwrap_or_default(), stats.as_deref(), Seen { version, czxid, mzxid }));
         }
     }
     let below =

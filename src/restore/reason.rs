@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::restore::limits::QuotaLimits;
+use crate::restore::quota::{LIMITS, QUOTAS, STATS};
 
 /// Why a znode is left as it is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -56,6 +57,8 @@ pub enum Reason {
     QuotaOfNothing,
     /// Another quota is above it, or below it.
     NestedQuota,
+    /// It counts for a quota whose statistics no server can read.
+    UnreadableStatistics,
 }
 
 impl fmt::Display for Reason {
@@ -101,6 +104,7 @@ impl fmt::Display for Reason {
             Self::NestedQuota => {
                 "another quota is above or below it, and servers count a znode for the nearest one alone: remove that one first (delquota)"
             }
+            Self::UnreadableStatistics => "it counts for a quota whose statistics no server can read, and would end every server",
         })
     }
 }
@@ -113,6 +117,23 @@ pub struct Skipped {
     pub path: String,
     /// Why.
     pub reason: Reason,
+    /// With `UnreadableStatistics`, the path that the quota is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<String>,
+}
+
+impl Skipped {
+    /// Why, and what helps.
+    pub fn why(&self) -> String {
+        self.quota.as_ref().map_or_else(|| self.reason.to_string(), |of| ends_servers(of))
+    }
+}
+
+fn ends_servers(of: &str) -> String {
+    format!(
+        "it counts for the quota of {of}, whose statistics no server can read: the change would end every server. As super user, set \
+         {QUOTAS}{of}/{STATS} to count=-1,bytes=-1 and plan again; servers count anew when they next start"
+    )
 }
 
 /// What a quota limits.
@@ -168,6 +189,11 @@ pub enum Note {
         /// The hard limit.
         allows: i64,
     },
+    /// A quota below which something is changed has limits that no server can read.
+    UnreadableLimits {
+        /// The path that the quota is for.
+        path: String,
+    },
     /// A quota that comes back allows less than there will be.
     LowQuota {
         /// The path that the quota is for.
@@ -187,6 +213,13 @@ pub enum Note {
         was: QuotaLimits,
         /// Its limits now; `None` if there is no quota, or none that a server can read.
         now: Option<QuotaLimits>,
+    },
+    /// A sequence counter that is not raised, because that would end every server.
+    NotRaised {
+        /// The znode.
+        path: String,
+        /// The path that the quota is for which it counts.
+        quota: String,
     },
     /// The quotas could not be read.
     QuotasUnknown,
@@ -232,6 +265,11 @@ impl fmt::Display for Note {
                      raise the quota first"
                 )
             }
+            Self::UnreadableLimits { path } => write!(
+                f,
+                "{path}: no server can read the limits of its quota: servers with enforceQuota=true refuse each create and each set below \
+                 it. As super user, set {QUOTAS}{path}/{LIMITS} first, to count=-1,bytes=-1 for no limits"
+            ),
             Self::LowQuota { path, measure, there, allows } => write!(
                 f,
                 "{path}: there will be {there} {measure}, and the quota that comes back allows {allows}: servers with enforceQuota=true \
@@ -241,8 +279,11 @@ impl fmt::Display for Note {
                 let now = now.map_or_else(|| "there is none now".to_owned(), |now| format!("is {now} now"));
                 write!(f, "{path}: its quota was {was}, and {now}: it stays so without --quotas (quotas: true)")
             }
+            Self::NotRaised { path, quota } => {
+                write!(f, "{path}: its sequence counter is not raised: {}", ends_servers(quota))
+            }
             Self::QuotasUnknown => f.write_str(
-                "whether a quota allows it is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
+                "whether a quota allows it, and whether servers can read its statistics, is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
             ),
             Self::Part { left, of } if left == of => {
                 write!(

@@ -186,6 +186,12 @@ impl Session {
             ZkError::QuotaExceeded => {
                 Failure::Refused("a quota with enforceQuota does not allow it: raise the quota first".to_owned())
             }
+            // Whatever a server throws while it looks at a request is this to a client.
+            ZkError::MarshallingError => Failure::Refused(
+                "a server could not work it out; with enforceQuota=true that is so where no server can read the limits of its quota: set \
+                 its zookeeper_limits first, as the super user"
+                    .to_owned(),
+            ),
             ZkError::Unimplemented => Failure::Refused(
                 "the servers do not know such znodes: TTLs need zookeeper.extendedTypesEnabled=true".to_owned(),
             ),

@@ -65,13 +65,17 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
     let one = ("[xyz]?", acls(open), any::<[u8; 3]>(), 1..200_u64, proptest::bool::weighted(0.15));
     let quotas = proptest::option::weighted(
         0.3,
-        btree_map(proptest::sample::select(&LIMITED[..]), (limits(), 0..3, 1..200_u64), 1..4),
+        btree_map(proptest::sample::select(&LIMITED[..]), (limits(), 0..3, 1..200_u64, counted()), 1..4),
     );
     (btree_map((top, path), one, 0..14), quotas).prop_map(|(znodes, quotas)| {
         let mut model = Model::of([]);
-        for (of, (limits, version, mzxid)) in quotas.unwrap_or_default() {
+        for (of, (limits, version, mzxid, counted)) in quotas.unwrap_or_default() {
             model.limit(of, limits);
             let of = if of == "/" { "" } else { of };
+            match counted {
+                Some(stats) => model.count(of, stats),
+                None => model.delete_subtree(&format!("/zookeeper/quota{of}/zookeeper_stats")),
+            }
             let there = model.znodes.get_mut(&format!("/zookeeper/quota{of}/zookeeper_limits")).unwrap();
             (there.version, there.mzxid) = (version, mzxid);
         }
@@ -101,7 +105,12 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
 }
 
 /// What quotas are for.
-const LIMITED: [&str; 7] = ["/", "/s", "/s/a", "/s/a/b", "/o", "/o/a", "/gone"];
+const LIMITED: [&str; 8] = ["/", "/s", "/s/a", "/s/a/b", "/o", "/o/a", "/gone", "/zookeeper"];
+
+/// What stands in statistics: two that end servers, and none at all.
+fn counted() -> impl Strategy<Value = Option<&'static str>> {
+    proptest::sample::select(vec![Some("count=0,bytes=0"), Some("count=0,bytes=0"), Some("x"), Some(""), None])
+}
 
 /// The last is none that a server can read.
 fn limits() -> impl Strategy<Value = &'static str> {
@@ -257,8 +266,12 @@ proptest! {
         let told = planned.notes.iter().any(|note| matches!(note, Note::Quota { .. }));
         prop_assert_eq!(told, planned.counts.quotas > 0);
         prop_assert!(told || !refused);
-        // It is no reason to plan anything else.
-        let without = plan(&wanted, &is.live(&scope), &options).unwrap();
+        // It is no reason to plan anything else, and nor are other limits. Statistics that end servers are.
+        let mut counted = is.clone();
+        for (_, stats) in counted.znodes.iter_mut().filter(|(path, _)| path.ends_with("/zookeeper_stats")) {
+            stats.data = b"count=0,bytes=0".into();
+        }
+        let without = plan(&wanted, &counted.live(&scope), &options).unwrap();
         prop_assert_eq!((without.operations, without.hash), (planned.operations, planned.hash));
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use menagerie::restore::acl::{Acl, Entry};
 use menagerie::restore::hash::Digest;
+use menagerie::restore::limits::QuotaLimits;
 use menagerie::restore::live::{Live, LiveZnode, Parent};
 use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::Access;
@@ -130,6 +131,11 @@ impl Model {
         self.limit(of, &format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit={znodes}"));
     }
 
+    /// Somebody sets the statistics of that quota.
+    pub fn count(&mut self, of: &str, stats: &str) {
+        self.znodes.insert(format!("{QUOTAS}{of}/{STATS}"), znode(stats));
+    }
+
     pub fn limits(&self, of: &str) -> Option<&[u8]> {
         self.znodes.get(&format!("{QUOTAS}{of}/{LIMITS}")).map(|znode| &*znode.data)
     }
@@ -139,10 +145,13 @@ impl Model {
         let limits = self.znodes.iter().filter_map(|(path, znode)| {
             let of = path.strip_prefix(QUOTAS)?.strip_suffix(LIMITS)?.strip_suffix('/')?;
             let (znodes, bytes) = self.size(of);
-            let stats = format!("count={znodes},bytes={bytes}");
+            let stats = self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")).map(|stats| match &*stats.data {
+                b"" | b"x" => stats.data.clone(),
+                _ => format!("count={znodes},bytes={bytes}").into_bytes(),
+            });
             let Znode { version, czxid, mzxid, .. } = *znode;
             let seen = Seen { version, czxid: Zxid(czxid), mzxid: Zxid(mzxid) };
-            Some((of.to_owned(), Quota::of(&znode.data, stats.as_bytes(), seen)))
+            Some((of.to_owned(), Quota::of(&znode.data, stats.as_deref(), seen)))
         });
         limits.collect()
     }
@@ -192,7 +201,18 @@ impl Model {
         allowed.then_some(()).ok_or_else(|| Failure::Refused(format!("no right to {path}")))
     }
 
+    /// Servers count each create, set and delete, and end where they cannot.
+    fn survives(&self, operation: &Operation) -> bool {
+        let path = operation.path();
+        let above = || std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/");
+        let of = above().find(|above| self.limits(above).is_some());
+        let stats = of.and_then(|of| self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")));
+        matches!(operation, Operation::SetAcl { .. })
+            || stats.is_none_or(|stats| QuotaLimits::read(&stats.data).is_some_and(|_| !stats.data.is_empty()))
+    }
+
     pub fn perform(&mut self, operation: &Operation, data: &[u8]) -> Result<(), Failure> {
+        assert!(self.survives(operation), "{operation} ends every server");
         let changed = |what: &str| Err(Failure::Changed(what.to_owned()));
         self.zxid += 1;
         let (path, zxid) = (operation.path(), self.zxid);

@@ -361,3 +361,99 @@ fn no_quota_is_made_before_all_else_is_done_nor_of_what_a_client_takes_meanwhile
     let applied = run(&connection, &approved(&was, &is), ChangedSincePlan::Replan).unwrap();
     assert_eq!((applied.gone, applied.done), (vec!["/app/a".to_owned()], 1));
 }
+
+/// What is done about all of `/app`, and what is not, with the quota of `/app` spoiled.
+fn spoiled(stats: &str, options: &Options) -> Plan {
+    let counter = |created, path| (path, Znode { created, ..znode("") });
+    let was =
+        Model::of([("/app", znode("")), ("/app/a", znode("1")), ("/app/set", znode("1")), counter(7, "/app/queue")]);
+    let mut is =
+        Model::of([("/app", znode("")), ("/app/extra", znode("")), ("/app/set", znode("2")), counter(0, "/app/queue")]);
+    is.limit("/app", TEN);
+    is.count("/app", stats);
+    in_scope(&to("/app", None), &was, &is, options)
+}
+
+#[test]
+fn nothing_is_changed_below_a_quota_whose_statistics_no_server_can_read() {
+    let options = Options { delete_extra: true, raise_counters: true, ..with(Existing::Overwrite) };
+    assert_eq!(spoiled("count=3,bytes=1", &options).operations.len(), 4);
+    // Null, which ends servers, is an empty text for clients.
+    for stats in ["x", ""] {
+        let planned = spoiled(stats, &options);
+        let left = ["/app/a", "/app/set", "/app/extra"].map(|path| (path.to_owned(), Reason::UnreadableStatistics));
+        assert_eq!(both(&planned), (vec![], left.into()), "{stats:?}");
+        let why = planned.skipped[0].why();
+        for words in ["/zookeeper/quota/app/zookeeper_stats", "count=-1,bytes=-1", "would end every server"] {
+            assert!(why.contains(words), "{why}");
+        }
+        let notes: Vec<_> = planned.notes.iter().filter(|note| matches!(note, Note::NotRaised { .. })).collect();
+        assert_eq!((notes.len(), planned.counts.counters), (1, 1));
+        assert!(notes[0].to_string().starts_with("/app/queue: its sequence counter is not raised"), "{}", notes[0]);
+    }
+}
+
+#[test]
+fn an_acl_counts_for_no_quota_and_a_nearer_one_counts_instead() {
+    let (scope, options) = (to("/app", None), with(Existing::Overwrite));
+    let closed = |data| Znode { acl: acl("world", "anyone", 1), ..znode(data) };
+    let was = Model::of([("/app", znode("")), ("/app/a", closed("1")), ("/app/a/b", closed("1"))]);
+    let mut is = Model::of([("/app", znode("")), ("/app/a", znode("2")), ("/app/a/b", znode("1"))]);
+    is.limit("/app", TEN);
+    is.count("/app", "x");
+    let (operations, left) = both(&in_scope(&scope, &was, &is, &options));
+    // With its data the ACL stays, too: the two go together.
+    assert_eq!(operations, ["acl /app/a/b to world:anyone:r (aversion 0)"]);
+    assert_eq!(left, [("/app/a".to_owned(), Reason::UnreadableStatistics)]);
+    is.limit("/app/a", TEN);
+    assert_eq!(in_scope(&scope, &was, &is, &options).counts.set, 1);
+    // One of all quotas: setting another one would count.
+    let mut is = limited("/app", FIVE);
+    is.limit("/zookeeper", TEN);
+    is.count("/zookeeper", "x");
+    assert_eq!(told(&limited("/app", TEN), &is, Existing::Overwrite), skipped("/app", Reason::UnreadableStatistics));
+    is.delete_subtree("/zookeeper/quota/app");
+    assert_eq!(told(&limited("/app", TEN), &is, Existing::Overwrite), skipped("/app", Reason::UnreadableStatistics));
+}
+
+#[test]
+fn statistics_that_are_spoiled_after_the_plan_stop_it_before_it_ends_a_server() {
+    let (was, is) = (limited("/app", TEN), Model::of([("/app", znode("")), ("/app/a", znode("b"))]));
+    let file = approved(&was, &is);
+    let mut then = is.clone();
+    then.limit("/app", FIVE);
+    then.count("/app", "x");
+    let stopped = run(&Connection::to(then.clone()), &file, ChangedSincePlan::Fail).unwrap_err();
+    assert!(matches!(stopped, ApplyError::Moved { .. }), "{stopped}");
+    let applied = run(&Connection::to(then), &file, ChangedSincePlan::Replan).unwrap();
+    // The limits count for no quota.
+    assert_eq!((applied.done, applied.last.skipped[0].reason), (1, Reason::UnreadableStatistics));
+}
+
+#[test]
+fn limits_that_no_server_can_read_are_told_where_they_would_be_looked_at() {
+    let scope = to("/app", None);
+    let was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
+    let notes = |limits: &str, is: &[(&'static str, &str)], delete_extra, quotas| {
+        let mut is = Model::of(is.iter().map(|(path, data)| (*path, znode(data))));
+        is.limit("/app", limits);
+        let options = Options { delete_extra, quotas, ..with(Existing::Overwrite) };
+        let planned = in_scope(&scope, &was, &is, &options);
+        let told = planned.notes.into_iter().filter(|note| matches!(note, Note::UnreadableLimits { .. }));
+        let told: Vec<_> = told.map(|note| note.to_string()).collect();
+        assert_eq!(told.len(), planned.counts.quotas);
+        told
+    };
+    for (limits, quotas) in [("x", true), ("x", false), ("", false)] {
+        for data in [&[("/app", "")][..], &[("/app", ""), ("/app/a", "2")]] {
+            let told = notes(limits, data, false, quotas);
+            assert_eq!(told.len(), 1, "{limits:?}");
+            let words =
+                "/app: no server can read the limits of its quota: servers with enforceQuota=true refuse each create";
+            assert!(told[0].starts_with(words) && told[0].contains("set /zookeeper/quota/app/zookeeper_limits first"));
+        }
+        // Not for what goes, and not for one that they can read.
+        assert_eq!(notes(limits, &[("/app", ""), ("/app/a", "1"), ("/app/b", "")], true, quotas), Vec::<String>::new());
+    }
+    assert_eq!(notes("count=-1", &[("/app", "")], false, true), Vec::<String>::new());
+}
