@@ -4,6 +4,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use menagerie::model::acl::RootAcl;
+use menagerie::zk::ensemble::{Ensemble, Password};
+use menagerie::zk::guard::Walk;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error as ZkError, Permission};
 
 use crate::restore::{PASSWORD, Scene, ended};
@@ -212,6 +215,20 @@ async fn unreadable_statistics(version: &str, net: u8) {
         assert!(planned.contains("create /app/a") && done.contains("done, 1 changes in this run"), "{planned}{done}");
         scene.app.check_stat("/app/a").await.unwrap().unwrap();
     }
+    // What the guard finds before it closes the door, it resets.
+    scene.set_null(STATS);
+    scene.set_null(LIMITS);
+    let server = [scene.ensemble.address(1, 2181).ip().to_string()];
+    let guard = Ensemble::connect(&server, &Password::of(PASSWORD).unwrap()).await.unwrap();
+    let mut walk = Walk::default();
+    let root = RootAcl::Narrow { ours: Vec::new() };
+    let walked = loop {
+        if let Some(walked) = guard.guard(&root, &mut walk).await.unwrap() {
+            break walked;
+        }
+    };
+    assert_eq!(walked.mended, 2);
+    scene.create_app(&["/c"]).await;
     // That is what it would have come to.
     scene.set_null(STATS);
     let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
