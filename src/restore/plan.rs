@@ -201,6 +201,9 @@ impl<'a> Planner<'a> {
             (Standing::Ephemeral, _) => Reason::UnderEphemeral,
             (Standing::Closed(reason), _) => reason,
             (Standing::Plain, None) => Reason::UnknownAcl,
+            (Standing::Plain, Some(_)) if kind != Kind::Persistent && quota::is_taken_for_limits(path) => {
+                Reason::TakenForLimits
+            }
             (Standing::Plain, Some(_)) if let Some(reason) = self.ends_servers(path) => reason,
             (Standing::Plain, Some(acl)) => {
                 let data = Digest::of(&znode.data);
@@ -368,6 +371,8 @@ impl<'a> Planner<'a> {
             Some(Reason::ExtraEphemeral)
         } else if self.undoes() && !left.is_some_and(|left| left.is_still(now)) {
             Some(Reason::ChangedSince)
+        } else if quota::is_taken_for_limits(path) {
+            Some(Reason::TakenForLimits)
         } else if let Some(reason) = self.ends_servers(path) {
             Some(reason)
         } else if let Some(reason) = parent(path).and_then(|above| self.hindrance_to_delete_below(above)) {

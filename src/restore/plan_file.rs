@@ -11,6 +11,7 @@ use crate::restore::options::{Existing, Options, OptionsError};
 use crate::restore::plan::Plan;
 use crate::restore::plan_hash::hash;
 use crate::restore::plan_quotas::can_have_a_quota;
+use crate::restore::quota::is_taken_for_limits;
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Limits, Wanted};
 
@@ -121,10 +122,11 @@ impl PlanFile {
             let fits = match operation {
                 Operation::Delete { czxid, .. } => {
                     let created = matches!(wanted.left.get(path), Some(Left::There(left)) if left.czxid == *czxid);
-                    (options.delete_extra || created) && !wanted.znodes.contains_key(path)
+                    (options.delete_extra || created) && !wanted.znodes.contains_key(path) && !is_taken_for_limits(path)
                 }
                 Operation::Create { kind, data, acl, .. } => wanted.znodes.get(path).is_some_and(|znode| {
                     *kind != Kind::Ephemeral
+                        && (*kind == Kind::Persistent || !is_taken_for_limits(path))
                         && znode.kind == *kind
                         && Digest::of(&znode.data) == *data
                         && znode.acl.as_ref() == Some(acl)

@@ -15,7 +15,7 @@ use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::reason::{Measure, Note};
-use crate::restore::scope::parent;
+use crate::restore::scope::{OWN, parent};
 use crate::restore::wanted::Wanted;
 
 /// Where quotas are, at the paths that they are for.
@@ -205,6 +205,13 @@ pub(super) fn unreadable<'q>(path: &str, live: &'q Live) -> Option<&'q str> {
     (quota.statistics == Statistics::Unreadable).then_some(of)
 }
 
+/// Whether servers take the delete of this znode for that of a quota's limits, and end: from the path of its parent, which only has to begin
+/// with the letters `/zookeeper`, they cut as many as `/zookeeper/quota` has (`DataTree`). Where there are more, a quota of another path is
+/// forgotten. What is created or set is compared with `/zookeeper/quota`, where nothing of ours is.
+pub(super) fn is_taken_for_limits(path: &str) -> bool {
+    path.strip_suffix(LIMITS).is_some_and(|above| above.starts_with(OWN) && above.ends_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +246,21 @@ mod tests {
             assert_eq!(statistics(Some(bad.as_bytes())), Statistics::Unreadable, "{bad}");
         }
         assert_eq!(statistics(Some(&[0xff])), Statistics::Unreadable);
+    }
+
+    #[test]
+    fn what_is_taken_for_limits_has_their_name_and_a_parent_whose_path_begins_as_their_own() {
+        for path in ["/zookeeper-a", "/zookeeperx/y", "/zookeeper-123456/app"] {
+            assert!(is_taken_for_limits(&format!("{path}/zookeeper_limits")), "{path}");
+        }
+        for path in [
+            "/zookeeper_limits",
+            "/a/zookeeper_limits",
+            "/zookeeper-a/zookeeper_limit",
+            "/zookeeper-a/x_zookeeper_limits",
+        ] {
+            assert!(!is_taken_for_limits(path), "{path}");
+        }
     }
 
     #[test]

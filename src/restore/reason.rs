@@ -57,6 +57,8 @@ pub enum Reason {
     QuotaOfNothing,
     /// Another quota is above it, or below it.
     NestedQuota,
+    /// Servers would take its delete for that of a quota's limits.
+    TakenForLimits,
     /// It counts for a quota whose statistics no server can read.
     UnreadableStatistics,
 }
@@ -103,6 +105,10 @@ impl fmt::Display for Reason {
             Self::QuotaOfNothing => "there is no znode that it would be for",
             Self::NestedQuota => {
                 "another quota is above or below it, and servers count a znode for the nearest one alone: remove that one first (delquota)"
+            }
+            Self::TakenForLimits => {
+                "deleted, by us or when its time has come, it would end every server: they take any zookeeper_limits whose path begins with \
+                 /zookeeper for those of a quota. Leave it where it is"
             }
             Self::UnreadableStatistics => "it counts for a quota whose statistics no server can read, and would end every server",
         })

@@ -207,6 +207,10 @@ impl Model {
         let above = || std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/");
         let of = above().find(|above| self.limits(above).is_some());
         let stats = of.and_then(|of| self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")));
+        let limits = path.starts_with(OWN) && path.ends_with("/zookeeper_limits");
+        if matches!(operation, Operation::Delete { .. }) && limits {
+            return false;
+        }
         matches!(operation, Operation::SetAcl { .. })
             || stats.is_none_or(|stats| QuotaLimits::read(&stats.data).is_some_and(|_| !stats.data.is_empty()))
     }

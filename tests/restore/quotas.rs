@@ -1,8 +1,10 @@
 //! Quotas that come back, and those that do not, with the reason.
 
+use menagerie::restore::acl::Acl;
 use menagerie::restore::apply::{ApplyError, ChangedSincePlan};
+use menagerie::restore::hash::Digest;
 use menagerie::restore::limits::QuotaLimits;
-use menagerie::restore::operation::Operation;
+use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::{Access, Existing, Lineage, Options, OptionsError};
 use menagerie::restore::plan::{Plan, plan};
 use menagerie::restore::plan_file::{PlanFile, PlanFileError};
@@ -456,4 +458,38 @@ fn limits_that_no_server_can_read_are_told_where_they_would_be_looked_at() {
         assert_eq!(notes(limits, &[("/app", ""), ("/app/a", "1"), ("/app/b", "")], true, quotas), Vec::<String>::new());
     }
     assert_eq!(notes("count=-1", &[("/app", "")], false, true), Vec::<String>::new());
+}
+
+const TRAP: &str = "/zookeeper-a/zookeeper_limits";
+
+#[test]
+fn what_servers_take_for_limits_is_neither_deleted_nor_made_so_that_it_goes_by_itself() {
+    let (scope, options) = (to("/", None), Options { delete_extra: true, ..with(Existing::Overwrite) });
+    let (was, above) = (Model::of([]), ("/zookeeper-a", znode("")));
+    let is = Model::of([above.clone(), (TRAP, znode("")), ("/zookeeper-a/b", znode(""))]);
+    let planned = in_scope(&scope, &was, &is, &options);
+    let left = [(TRAP.to_owned(), Reason::TakenForLimits), (above.0.to_owned(), Reason::ExtraWithChildren)];
+    assert_eq!(both(&planned), (vec!["delete /zookeeper-a/b (version 0)".to_owned()], left.into()));
+    // Nor does a plan that says so come through.
+    let read = |wanted: &Wanted, operation: &Operation| {
+        let mut file = PlanFile::of(wanted.clone(), options, planned.clone());
+        file.plan.operations = vec![operation.clone()];
+        file.plan.hash = hash(&file.wanted, &file.options, &file.plan.operations);
+        PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default())
+    };
+    let none = was.wanted(&scope);
+    let delete = |path: &str| Operation::Delete { path: path.to_owned(), version: 0, czxid: Zxid(1), mzxid: Zxid(1) };
+    assert!(matches!(read(&none, &delete(TRAP)), Err(PlanFileError::Changed(_))));
+    read(&none, &delete("/zookeeper-a/b")).unwrap();
+    // A server deletes containers and those with a TTL itself.
+    for (kind, made) in [(Kind::Persistent, true), (Kind::Container, false), (Kind::Ttl(1000), false)] {
+        let mut wanted = Model::of([above.clone(), (TRAP, znode(""))]).wanted(&scope);
+        wanted.znodes.get_mut(TRAP).unwrap().kind = kind;
+        let planned = plan(&wanted, &Model::of([above.clone()]).live(&scope), &options).unwrap();
+        let left = planned.skipped.iter().map(|skipped| skipped.reason).collect::<Vec<_>>();
+        assert_eq!((planned.counts.create == 1, left == [Reason::TakenForLimits]), (made, !made), "{kind:?}");
+        let (data, acl) = (Digest::of(b""), Acl::open());
+        let create = Operation::Create { path: TRAP.to_owned(), kind, data, acl };
+        assert_eq!(read(&wanted, &create).is_ok(), made, "{kind:?}");
+    }
 }

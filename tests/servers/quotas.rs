@@ -62,6 +62,18 @@ impl Scene {
         assert!(java.stdout(Stdio::null()).status().unwrap().success(), "{path}");
     }
 
+    /// Waits until each server has ended by what it could not do.
+    async fn all_end(&self) {
+        let end = tokio::time::Instant::now() + Duration::from_mins(2);
+        for id in 1..=3 {
+            let out = self.ensemble.data(id).join("out");
+            while !std::fs::read_to_string(&out).unwrap().contains("Severe unrecoverable error, from thread") {
+                assert!(tokio::time::Instant::now() < end, "{id}: {}", self.ensemble.words());
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+
     fn apply(&self) -> String {
         ended(&self.command(&["apply", self.file().to_str().unwrap()]).output().unwrap(), 0)
     }
@@ -234,14 +246,7 @@ async fn unreadable_statistics(version: &str, net: u8) {
     let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
     let ended = tokio::time::timeout(Duration::from_mins(1), scene.app.create("/app/end", b"", &open)).await;
     assert!(!matches!(ended, Ok(Ok(_))), "{ended:?}");
-    let end = tokio::time::Instant::now() + Duration::from_mins(2);
-    for id in 1..=3 {
-        let out = scene.ensemble.data(id).join("out");
-        while !std::fs::read_to_string(&out).unwrap().contains("Severe unrecoverable error, from thread") {
-            assert!(tokio::time::Instant::now() < end, "{id}: {}", scene.ensemble.words());
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
+    scene.all_end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -286,4 +291,29 @@ async fn unreadable_limits(version: &str, net: u8) {
         let (planned, done) = scene.back(&point, &[]);
         assert!(!planned.contains("no server can read") && done.contains("done, 2 changes"), "{planned}{done}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn a_delete_that_servers_take_for_that_of_limits_is_not_planned_3_9_5() {
+    let scene = Scene::new("3.9.5", 69, "").await;
+    scene.create_app(&[""]).await;
+    let point = scene.app.create("/trap", b"", &CreateMode::Persistent.with_acls(Acls::anyone_all())).await.unwrap();
+    let trap = "/zookeeper-a/zookeeper_limits";
+    for path in ["/zookeeper-a", trap, "/zookeeper-a/b"] {
+        scene.create(path, "", &CreateMode::Persistent.with_acls(Acls::anyone_all())).await;
+    }
+    let (data, file, at) = (scene.ensemble.data(1), scene.file(), format!("{:#x}", point.0.czxid));
+    let words = ["plan", data.to_str().unwrap(), "--at", &at, "--path", "/", "--save", file.to_str().unwrap()];
+    let words = [&words[..], &["--existing", "overwrite", "--delete-extra"]].concat();
+    let planned = ended(&scene.command(&words).output().unwrap(), 0);
+    assert!(
+        planned.contains("delete /zookeeper-a/b") && planned.contains(&format!("skip {trap}  deleted")),
+        "{planned}"
+    );
+    assert!(scene.apply().contains("done, 1 changes in this run"));
+    assert!(scene.app.check_stat(trap).await.unwrap().is_some());
+    let deleted = tokio::time::timeout(Duration::from_mins(1), scene.app.delete(trap, None)).await;
+    assert!(!matches!(deleted, Ok(Ok(()))), "{deleted:?}");
+    scene.all_end().await;
 }
