@@ -51,9 +51,14 @@ pub struct Counts {
     /// Limits of quotas that are lower than what there would be, and quotas whose limits no server can read.
     #[serde(default)]
     pub quotas: usize,
-    /// Quotas that are made, or whose limits are set.
-    #[serde(default)]
+    /// Quotas that are made, or whose limits are set. Left out if there are none, so that a release that knows none reads the plan.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub set_quota: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What has to be done.

@@ -364,6 +364,21 @@ fn no_quota_is_made_before_all_else_is_done_nor_of_what_a_client_takes_meanwhile
     assert_eq!((applied.gone, applied.done), (vec!["/app/a".to_owned()], 1));
 }
 
+#[test]
+fn a_plan_without_quotas_is_read_by_a_release_that_knows_none() {
+    let (scope, is) = (to("/app", None), Model::of([("/app", znode(""))]));
+    let text = |limits: &[&str], quotas| {
+        let mut was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
+        limits.iter().for_each(|limits| was.limit("/app", limits));
+        let options = Options { quotas, ..with(Existing::Keep) };
+        let file = PlanFile::of(was.wanted(&scope), options, in_scope(&scope, &was, &is, &options));
+        serde_json::to_string(&file).unwrap().to_lowercase()
+    };
+    // The count of limits that are too low is older.
+    assert!(!text(&[], false).replace("\"quotas\":0", "").contains("quota"), "{}", text(&[], false));
+    assert!(text(&[TEN], true).contains("\"setquota\":1"));
+}
+
 /// What is done about all of `/app`, and what is not, with the quota of `/app` spoiled.
 fn spoiled(stats: &str, options: &Options) -> Plan {
     let counter = |created, path| (path, Znode { created, ..znode("") });
