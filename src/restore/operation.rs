@@ -162,10 +162,11 @@ impl Operation {
     ///
     /// An ACL that takes rights away comes before the data that they must not reach, one that gives rights after the data that
     /// they must not reach any more. Those that would shut us out come last as well, the deepest first: clients without the super
-    /// user's password need the rights that they take away. Quotas come after all that they could refuse.
+    /// user's password need the rights that they take away. Quotas come after all that they could refuse, but for limits of which none becomes lower: what follows may need them.
     pub fn stage(&self) -> (u8, usize) {
         let depth = depth(self.path());
         match self {
+            Self::SetQuota { from, limits, .. } if !limits.lowers(from.as_ref()) => (0, 0),
             Self::SetAcl { turn: Turn::Before, .. } => (0, depth),
             Self::Delete { .. } => (1, usize::MAX - depth),
             Self::Create { .. } => (2, depth),

@@ -439,10 +439,6 @@ impl<'a> Planner<'a> {
         notes.extend(not_raised);
         notes.extend(told);
         self.operations.append(&mut raised);
-        let quotas = quota::told(&self.operations, self.wanted, self.live);
-        let refuses = |note: &&Note| matches!(note, Note::Quota { .. } | Note::UnreadableLimits { .. });
-        self.counts.quotas = quotas.iter().filter(refuses).count();
-        notes.extend(quotas);
         if self.undoes() && !self.skipped.is_empty() {
             notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
         }
@@ -455,7 +451,10 @@ impl<'a> Planner<'a> {
             quotas(self.wanted, self.live, &self.options, &self.operations);
         self.operations.append(&mut operations);
         self.skipped.append(&mut skipped);
-        self.counts.quotas += notes.iter().filter(|note| matches!(note, Note::LowQuota { .. })).count();
+        let refuses =
+            |note: &&Note| matches!(note, Note::Quota { .. } | Note::UnreadableLimits { .. } | Note::LowQuota { .. });
+        notes.extend(quota::told(&self.operations, self.wanted, self.live));
+        self.counts.quotas = notes.iter().filter(refuses).count();
         self.notes.append(&mut notes);
     }
 

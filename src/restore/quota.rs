@@ -150,14 +150,27 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
                 need.deleted_bytes += now;
             }
             Operation::Raise { .. } => need.raised = true,
-            // Quotas come last.
             Operation::SetAcl { .. } | Operation::CreateQuota { .. } | Operation::SetQuota { .. } => {}
         }
     }
-    needs.iter().filter_map(|(path, need)| Some((*path, quotas.get(*path)?, need))).flat_map(over).collect()
+    // Limits of which none becomes lower are there before all this.
+    let first = operations.iter().filter_map(|operation| match operation {
+        Operation::SetQuota { limits, .. } if operation.stage().0 == 0 => Some((operation.quota_of()?, *limits)),
+        _ => None,
+    });
+    let first: HashMap<&str, QuotaLimits> = first.collect();
+    let then = |path: &str, now: &Quota| {
+        first.get(path).map_or(*now, |limits| Quota {
+            most_znodes: limits.hard_znodes,
+            most_bytes: limits.hard_bytes,
+            limits: Some(*limits),
+            ..*now
+        })
+    };
+    needs.iter().filter_map(|(path, need)| Some((*path, then(path, quotas.get(*path)?), need))).flat_map(over).collect()
 }
 
-fn over((path, quota, need): (&str, &Quota, &Need)) -> Vec<Note> {
+fn over((path, quota, need): (&str, Quota, &Need)) -> Vec<Note> {
     if quota.limits.is_none() && need.checked {
         return vec![Note::UnreadableLimits { path: path.to_owned() }];
     }

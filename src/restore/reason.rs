@@ -268,7 +268,7 @@ impl fmt::Display for Note {
                 write!(
                     f,
                     "{path}: there would be {needs} {measure}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
-                     raise the quota first"
+                     raise the quota first, and plan again"
                 )
             }
             Self::UnreadableLimits { path } => write!(

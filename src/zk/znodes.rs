@@ -184,7 +184,7 @@ impl Session {
                     .to_owned(),
             ),
             ZkError::QuotaExceeded => {
-                Failure::Refused("a quota with enforceQuota does not allow it: raise the quota first".to_owned())
+                Failure::Refused("a quota with enforceQuota does not allow it: raise the quota first, and plan again if the plan sets that quota".to_owned())
             }
             // Whatever a server throws while it looks at a request is this to a client.
             ZkError::MarshallingError => Failure::Refused(

@@ -508,3 +508,47 @@ fn what_servers_take_for_limits_is_neither_deleted_nor_made_so_that_it_goes_by_i
         assert_eq!(read(&wanted, &create).is_ok(), made, "{kind:?}");
     }
 }
+
+#[test]
+fn limits_of_which_none_becomes_lower_are_set_before_what_may_need_them_and_others_last() {
+    let scope = to("/app", None);
+    let mut was = Model::of([("/app", znode("")), ("/app/a", znode("1")), ("/app/b", znode("1"))]);
+    for (then, now, first) in [
+        ((10, 10), (1, 1), true),
+        ((-1, -1), (1, 1), true),
+        ((10, 1), (1, 1), true),
+        ((10, 0), (1, 1), false),
+        ((3, 10), (-1, 1), false),
+    ] {
+        was.limit_hard("/app", then.0, then.1);
+        let mut is = Model::of([("/app", znode(""))]);
+        is.limit_hard("/app", now.0, now.1);
+        is.enforces = true;
+        let planned = in_scope(&scope, &was, &is, &with(Existing::Overwrite));
+        let at = planned.operations.iter().position(|operation| operation.quota_of().is_some());
+        assert_eq!(at, Some(if first { 0 } else { 2 }), "{now:?} to {then:?}");
+        let told = planned.notes.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
+        let fits = first && then != (10, 1);
+        assert_eq!(told == 0, fits, "{:?}", planned.notes);
+        let applied = run(
+            &Connection::to(is),
+            &PlanFile::of(was.wanted(&scope), with(Existing::Overwrite), planned),
+            ChangedSincePlan::Fail,
+        );
+        assert_eq!(applied.is_ok(), fits, "{now:?} to {then:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_raised_by_hand_as_a_note_says_is_no_change_of_a_plan_that_does_not_set_it() {
+    let was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
+    let mut is = Model::of([("/app", znode(""))]);
+    is.limit_hard("/app", 1, 100);
+    is.enforces = true;
+    let file = approved(&was, &is);
+    let note = file.plan.notes.iter().find(|note| matches!(note, Note::Quota { .. })).unwrap().to_string();
+    assert!(note.contains("raise the quota first, and plan again"), "{note}");
+    assert!(run(&Connection::to(is.clone()), &file, ChangedSincePlan::Fail).is_err());
+    is.limit_hard("/app", 2, 100);
+    assert_eq!(run(&Connection::to(is), &file, ChangedSincePlan::Fail).unwrap().done, 1);
+}
