@@ -398,6 +398,9 @@ fn apply_command(options: &ApplyOptions) -> Result<Exit, CommandError> {
             if applied.gone.len() > SHOWN {
                 print_message("gone", &format!("{} more like these", applied.gone.len() - SHOWN));
             }
+            for note in applied.low.iter().take(SHOWN) {
+                print_message("note", &note.to_string());
+            }
             writeln!(
                 io::stdout(),
                 "plan {}: done, {} changes in this run; {} znodes skipped",

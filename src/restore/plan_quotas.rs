@@ -8,7 +8,7 @@ use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::options::{Existing, Options};
-use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS, unreadable};
+use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Statistics, unreadable};
 use crate::restore::reason::{Measure, Note, Reason, Skipped};
 use crate::restore::scope::under;
 use crate::restore::wanted::Wanted;
@@ -94,31 +94,51 @@ impl<'a> After<'a> {
         self.changed.get(path).map_or_else(|| self.live.znodes.contains_key(path), Option::is_some)
     }
 
-    /// Which limits are lower than what there will be, as far as all of it is in the scope.
+    /// Which limits leave no room beside what there will be. Where not all of it was read, what the servers have counted says how much is
+    /// there.
     fn low(&self, of: &str, limits: &QuotaLimits) -> Vec<Note> {
-        if !self.subtrees.iter().any(|top| under(of, top)) {
+        if limits.hard_znodes.is_none() && limits.hard_bytes.is_none() {
             return Vec::new();
         }
+        let Some((znodes, bytes)) = self.size(of) else { return vec![Note::UnknownRoom { path: of.to_owned() }] };
+        let both = [(Measure::Znodes, znodes, limits.hard_znodes), (Measure::Bytes, bytes, limits.hard_bytes)];
+        let low = both.into_iter().filter_map(|(measure, there, allows)| {
+            let allows = allows.filter(|allows| there >= *allows)?;
+            Some(Note::LowQuota { path: of.to_owned(), measure, there, allows })
+        });
+        low.collect()
+    }
+
+    /// How much there will be at and below a path: znodes and bytes.
+    fn size(&self, of: &str) -> Option<(i64, i64)> {
         // Those below are side by side in the order of the paths.
         let below = format!("{of}/");
         let there = self.live.znodes.get_key_value(of).into_iter();
         let there =
             there.chain(self.live.znodes.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below)));
-        let stay = there.filter(|(path, _)| !self.changed.contains_key(&***path)).map(|(_, znode)| znode.bytes);
         let come = self.changed.get_key_value(of).into_iter();
         let come = come.chain(self.changed.range(&*below..).take_while(|(path, _)| path.starts_with(&below)));
-        let (mut znodes, mut bytes) = (0_i64, 0_i64);
-        for length in stay.chain(come.filter_map(|(_, bytes)| *bytes)) {
-            znodes += 1;
-            bytes = bytes.saturating_add(i64::try_from(length).unwrap_or(i64::MAX));
+        let come = come.filter_map(|(_, bytes)| *bytes).fold((0, 0), add);
+        let (mut all, mut stay, mut children) = ((0, 0), (0, 0), 0);
+        for (path, znode) in there {
+            all = add(all, znode.bytes);
+            children += znode.children;
+            if !self.changed.contains_key(&**path) {
+                stay = add(stay, znode.bytes);
+            }
         }
-        let both = [(Measure::Znodes, znodes, limits.hard_znodes), (Measure::Bytes, bytes, limits.hard_bytes)];
-        let low = both.into_iter().filter_map(|(measure, there, allows)| {
-            let allows = allows.filter(|allows| there > *allows)?;
-            Some(Note::LowQuota { path: of.to_owned(), measure, there, allows })
-        });
-        low.collect()
+        // The uppermost is nobody's child here.
+        let has_all = i64::try_from(children).is_ok_and(|children| all.0 == 0 || all.0 == children + 1);
+        if has_all || self.subtrees.iter().any(|top| under(of, top)) {
+            return Some((stay.0 + come.0, stay.1 + come.1));
+        }
+        let counted = self.live.quotas.as_ref()?.get(of).filter(|quota| quota.statistics == Statistics::Counted)?;
+        Some((counted.znodes - all.0 + stay.0 + come.0, counted.bytes - all.1 + stay.1 + come.1))
     }
+}
+
+fn add((znodes, bytes): (i64, i64), length: usize) -> (i64, i64) {
+    (znodes + 1, bytes.saturating_add(i64::try_from(length).unwrap_or(i64::MAX)))
 }
 
 fn other(of: &str, was: QuotaLimits, there: &BTreeMap<String, Quota>) -> Option<Note> {

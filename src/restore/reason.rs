@@ -143,7 +143,7 @@ fn ends_servers(of: &str) -> String {
 }
 
 /// What a quota limits.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Measure {
     /// The number of znodes.
@@ -200,7 +200,12 @@ pub enum Note {
         /// The path that the quota is for.
         path: String,
     },
-    /// A quota that comes back allows less than there will be.
+    /// A quota comes back, and how much there is below its path is not known.
+    UnknownRoom {
+        /// The path that the quota is for.
+        path: String,
+    },
+    /// A quota that comes back leaves no room beside what there will be.
     LowQuota {
         /// The path that the quota is for.
         path: String,
@@ -275,6 +280,11 @@ impl fmt::Display for Note {
                 f,
                 "{path}: no server can read the limits of its quota: servers with enforceQuota=true refuse each create and each set below \
                  it. As super user, set {QUOTAS}{path}/{LIMITS} first, to count=-1,bytes=-1 for no limits"
+            ),
+            Self::UnknownRoom { path } => write!(
+                f,
+                "{path}: whether the quota that comes back has room for what is there is not known: what is below is not restored, and was not \
+                 read"
             ),
             Self::LowQuota { path, measure, there, allows } => write!(
                 f,

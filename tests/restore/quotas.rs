@@ -271,7 +271,7 @@ fn a_quota_that_comes_back_lower_than_what_there_will_be_is_told() {
     let is =
         Model::of([("/app", znode("123456")), ("/app/b", znode("1")), ("/app/c", znode("1")), ("/apple", znode("1"))]);
     // The four of them and 8 bytes.
-    for (znodes, bytes, low) in [(4, 8, 0), (3, 8, 1), (3, 7, 2)] {
+    for (znodes, bytes, low) in [(5, 9, 0), (4, 9, 1), (3, 9, 1), (4, 8, 2), (3, 7, 2)] {
         was.limit_hard("/app", znodes, bytes);
         for now in [is.clone(), {
             let mut is = is.clone();
@@ -551,4 +551,45 @@ fn a_limit_that_is_raised_by_hand_as_a_note_says_is_no_change_of_a_plan_that_doe
     assert!(run(&Connection::to(is.clone()), &file, ChangedSincePlan::Fail).is_err());
     is.limit_hard("/app", 2, 100);
     assert_eq!(run(&Connection::to(is), &file, ChangedSincePlan::Fail).unwrap().done, 1);
+}
+
+#[test]
+fn how_much_is_below_a_single_znode_is_what_servers_have_counted_or_not_known() {
+    let alone = Scope::new(vec![Top { path: "/app".to_owned(), subtree: false }], None).unwrap();
+    let low = |is: &Model, znodes, bytes| -> Vec<String> {
+        let mut was = Model::of([("/app", znode("123"))]);
+        was.limit_hard("/app", znodes, bytes);
+        let notes = in_scope(&alone, &was, is, &with(Existing::Overwrite)).notes;
+        notes.iter().map(ToString::to_string).filter(|note| note.contains("quota that comes back")).collect()
+    };
+    let mut is = Model::of([("/app", znode("1")), ("/app/a", znode("12")), ("/app/a/b", znode("1"))]);
+    // No quota is there: nobody has counted what is below.
+    assert_eq!(low(&is, -1, -1), Vec::<String>::new());
+    let told = low(&is, 100, 100);
+    assert!(told.len() == 1 && told[0].ends_with("was not read"), "{told:?}");
+    is.limit("/app", "count=-1");
+    // Three znodes, and six bytes once /app has three.
+    for (znodes, bytes, count) in [(4, 7, 0), (3, 7, 1), (4, 6, 1), (2, 2, 2)] {
+        assert_eq!(low(&is, znodes, bytes).len(), count, "{znodes} {bytes}");
+    }
+    assert!(low(&is, 3, 7)[0].starts_with("/app: there will be 3 znodes"), "{:?}", low(&is, 3, 7));
+    // Without children all of it is known.
+    let is = Model::of([("/app", znode("1"))]);
+    assert_eq!((low(&is, 2, 4).len(), low(&is, 1, 3).len()), (0, 2));
+}
+
+#[test]
+fn what_others_have_written_since_the_plan_is_told_where_a_limit_then_leaves_no_room() {
+    let mut was = Model::of([("/app", znode(""))]);
+    was.limit_hard("/app", 3, 100);
+    let mut is = Model::of([("/app", znode(""))]);
+    let file = approved(&was, &is);
+    assert_eq!((file.plan.notes.len(), file.plan.counts.set_quota), (0, 1));
+    let low = |is: &Model| run(&Connection::to(is.clone()), &file, ChangedSincePlan::Fail).unwrap().low;
+    assert_eq!(low(&is), vec![]);
+    for path in ["/app/x", "/app/y"] {
+        is.znodes.insert(path.to_owned(), znode(""));
+    }
+    let told = low(&is);
+    assert!(told.len() == 1 && told[0].to_string().starts_with("/app: there will be 3 znodes"), "{told:?}");
 }
