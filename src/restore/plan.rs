@@ -468,7 +468,9 @@ impl<'a> Planner<'a> {
                 Operation::SetAcl { .. } => counts.set_acl += 1,
                 Operation::Delete { .. } => counts.delete += 1,
                 Operation::Raise { .. } => counts.raise += 1,
-                Operation::CreateQuota { .. } | Operation::SetQuota { .. } => counts.set_quota += 1,
+                Operation::CreateQuota { .. } | Operation::SetQuota { .. } | Operation::CountQuota { .. } => {
+                    counts.set_quota += 1;
+                }
             }
         }
         let hash = hash(self.wanted, &self.options, &self.operations);

@@ -144,6 +144,10 @@ impl PlanFile {
                     let of = operation.quota_of().filter(|of| options.quotas && can_have_a_quota(of));
                     of.is_some_and(|of| wanted.quotas.get(of) == Some(&Some(*limits)))
                 }
+                Operation::CountQuota { .. } => {
+                    let of = operation.quota_of().filter(|of| options.quotas && can_have_a_quota(of));
+                    of.is_some_and(|of| matches!(wanted.quotas.get(of), Some(Some(_))))
+                }
             };
             if !fits || !wanted.scope.has(operation.quota_of().unwrap_or(path)) {
                 return changed(format!("{operation}: not what is wanted there"));

@@ -2,15 +2,15 @@
 //!
 //! Only limits do: statistics are each server's own, counted as soon as they are there. A quota that came later than the point stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::options::{Existing, Options};
-use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Statistics, unreadable};
+use crate::restore::quota::{LIMITS, MOST_QUOTAS, QUOTAS, Quota, STATS, Statistics, unreadable};
 use crate::restore::reason::{Measure, Note, Reason, Skipped};
-use crate::restore::scope::under;
+use crate::restore::scope::{parent, under};
 use crate::restore::wanted::Wanted;
 
 /// What comes of them.
@@ -31,35 +31,49 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
         planned.notes = told.filter_map(|(of, limits)| other(of, (*limits)?, there?)).collect();
         return planned;
     }
-    let mut made: Vec<&str> = Vec::new();
+    let mut places = Places::of(live);
     for (of, limits) in &wanted.quotas {
         let path = format!("{QUOTAS}{}", if of == "/" { "" } else { of });
-        let free = |there: &BTreeMap<String, Quota>| {
-            !there.keys().map(String::as_str).chain(made.iter().copied()).any(|other| nest(of, other))
-        };
         let reason = match (*limits, &live.quotas) {
             (None, _) => Reason::UnreadableQuota,
             (Some(_), _) if !can_have_a_quota(of) => Reason::NoQuotaThere,
             (Some(_), None) => Reason::QuotasUnread,
             (Some(limits), Some(there)) => match (there.get(of), options.existing) {
-                (Some(now), _) if now.limits == Some(limits) => continue,
+                (Some(now), _)
+                    if now.limits == Some(limits) && (now.statistics != Statistics::Missing || !after.has(of)) =>
+                {
+                    continue;
+                }
                 _ if !after.has(of) => Reason::QuotaOfNothing,
                 // Quotas of `/zookeeper` count those znodes as well.
                 _ if unreadable(&path, live).is_some() => Reason::UnreadableStatistics,
-                (Some(_), Existing::Keep | Existing::Undo { .. }) => Reason::Kept,
+                // Servers begin to enforce it.
+                (Some(now), _) if now.limits == Some(limits) => {
+                    planned.notes.extend(after.low(of, &limits));
+                    planned.operations.push(Operation::CountQuota { path });
+                    continue;
+                }
+                (Some(now), Existing::Keep | Existing::Undo { .. }) => match now.limits {
+                    Some(_) => Reason::Kept,
+                    None => Reason::KeptUnreadable,
+                },
                 (Some(now), Existing::KeepNewer { than }) if now.seen.mzxid > than => Reason::Newer,
                 (Some(now), Existing::KeepNewer { .. } | Existing::Overwrite) => {
                     planned.notes.extend(after.low(of, &limits));
-                    planned.operations.push(Operation::SetQuota { path, seen: now.seen, from: now.limits, limits });
+                    let (seen, from) = (now.seen, now.limits);
+                    planned.operations.push(Operation::SetQuota { path: path.clone(), seen, from, limits });
+                    if now.statistics == Statistics::Missing {
+                        planned.operations.push(Operation::CountQuota { path });
+                    }
                     continue;
                 }
-                (None, _) if free(there) => {
-                    made.push(of);
+                (None, _) if places.nests(of) => Reason::NestedQuota,
+                (None, _) if !places.take(of) => Reason::TooManyQuotas,
+                (None, _) => {
                     planned.notes.extend(after.low(of, &limits));
                     planned.operations.push(Operation::CreateQuota { path, limits });
                     continue;
                 }
-                (None, _) => Reason::NestedQuota,
             },
         };
         let quota = if reason == Reason::UnreadableStatistics { unreadable(&path, live) } else { None };
@@ -146,9 +160,42 @@ fn other(of: &str, was: QuotaLimits, there: &BTreeMap<String, Quota>) -> Option<
     (now != Some(was)).then(|| Note::OtherQuota { path: of.to_owned(), was, now })
 }
 
-/// Whether one quota would be in the other. One of the root counts nothing.
-fn nest(of: &str, other: &str) -> bool {
-    other.len() > 1 && of != other && (under(of, other) || under(other, of))
+/// Where quotas are, and will be. One of the root counts nothing.
+struct Places<'a> {
+    quotas: BTreeSet<&'a str>,
+    /// The znodes below `/zookeeper/quota`, by the paths that they are for, without limits and statistics.
+    znodes: BTreeSet<&'a str>,
+}
+
+impl<'a> Places<'a> {
+    fn of(live: &'a Live) -> Self {
+        let quotas = live.quotas.iter().flatten().map(|(of, _)| of.as_str()).filter(|of| of.len() > 1);
+        Self { quotas: quotas.collect(), znodes: live.below_quota.iter().map(String::as_str).collect() }
+    }
+
+    /// Whether one quota would be in the other.
+    fn nests(&self, of: &str) -> bool {
+        let below = format!("{of}/");
+        // Those below are side by side in the order of the paths.
+        at_and_above(of).skip(1).any(|above| self.quotas.contains(above))
+            || self.quotas.range(&*below..).next().is_some_and(|other| other.starts_with(&below))
+    }
+
+    /// Makes room for one, unless there are too many for a restore to read again.
+    fn take(&mut self, of: &'a str) -> bool {
+        let new: Vec<&str> = at_and_above(of).filter(|path| !self.znodes.contains(path)).collect();
+        let fits = self.znodes.len() + new.len() <= MOST_QUOTAS;
+        if fits {
+            self.quotas.insert(of);
+            self.znodes.extend(new);
+        }
+        fits
+    }
+}
+
+/// A path and those above, but for the root's.
+fn at_and_above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/")
 }
 
 /// Whether servers load a quota of this path. They end at limits without one, and look for its end where a name begins as that of limits

@@ -25,6 +25,9 @@ pub const LIMITS: &str = "zookeeper_limits";
 /// The znode with what is there.
 pub const STATS: &str = "zookeeper_stats";
 
+/// Znodes below [`QUOTAS`], without limits and statistics, and more than anybody has: each is a request to whoever reads them.
+pub const MOST_QUOTAS: usize = 10_000;
+
 /// Hard limits, and what is there. A limit that is not set is `None`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Quota {
@@ -150,7 +153,10 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
                 need.deleted_bytes += now;
             }
             Operation::Raise { .. } => need.raised = true,
-            Operation::SetAcl { .. } | Operation::CreateQuota { .. } | Operation::SetQuota { .. } => {}
+            Operation::SetAcl { .. }
+            | Operation::CreateQuota { .. }
+            | Operation::SetQuota { .. }
+            | Operation::CountQuota { .. } => {}
         }
     }
     // Limits of which none becomes lower are there before all this.

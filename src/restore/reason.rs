@@ -57,6 +57,10 @@ pub enum Reason {
     QuotaOfNothing,
     /// Another quota is above it, or below it.
     NestedQuota,
+    /// There would be more than a restore reads.
+    TooManyQuotas,
+    /// Limits that no server can read are kept.
+    KeptUnreadable,
     /// Servers would take its delete for that of a quota's limits.
     TakenForLimits,
     /// It counts for a quota whose statistics no server can read.
@@ -105,6 +109,13 @@ impl fmt::Display for Reason {
             Self::QuotaOfNothing => "there is no znode that it would be for",
             Self::NestedQuota => {
                 "another quota is above or below it, and servers count a znode for the nearest one alone: remove that one first (delquota)"
+            }
+            Self::TooManyQuotas => {
+                "there would be more than 10000 znodes below /zookeeper/quota, more than a restore reads: remove some first (delquota)"
+            }
+            Self::KeptUnreadable => {
+                "the limits that are there are none that a server can read, and are kept (--existing): with enforceQuota=true servers refuse \
+                 each create and each set below"
             }
             Self::TakenForLimits => {
                 "deleted, by us or when its time has come, it would end every server: they take any zookeeper_limits whose path begins with \

@@ -277,6 +277,11 @@ impl Znodes for Session {
             Operation::Delete { path, version, .. } => self.call(client.delete(path, Some(*version))).await,
             Operation::Raise { path, to } => self.raise(&client, path, *to).await,
             Operation::CreateQuota { path, limits } => self.create_quota(&client, path, limits).await,
+            Operation::CountQuota { path } => {
+                let (stats, options) =
+                    (format!("{path}/{STATS}"), CreateMode::Persistent.with_acls(Acls::anyone_read()));
+                self.call(client.create(&stats, NONE_COUNTED, &options)).await.map(|answer| answer.map(|_| ()))
+            }
             Operation::SetQuota { path, seen, limits, .. } => {
                 let (path, text) = (format!("{path}/{LIMITS}"), limits.text());
                 self.call(client.set_data(&path, text.as_bytes(), Some(seen.version)))

@@ -201,6 +201,8 @@ proptest! {
             let there = then.limits(of).unwrap();
             prop_assert_eq!(Some(there.to_vec()), limits.map(|limits| limits.text().into_bytes()), "{}", of);
             prop_assert!(then.znodes.contains_key(of) || is.limits(of) == Some(there), "a quota of nothing: {of}");
+            let stats = format!("/zookeeper/quota{of}/zookeeper_stats");
+            prop_assert!(then.znodes.contains_key(&stats) || !then.znodes.contains_key(of), "nobody counts: {of}");
         }
         let again = plan(&wanted, &then.live(&scope), &options).unwrap();
         prop_assert_eq!(again.operations, Vec::new());
@@ -216,6 +218,7 @@ proptest! {
                 (Operation::Create { .. }, _) => prop_assert!(there.is_none()),
                 (Operation::Raise { .. }, _) => prop_assert!(options.raise_counters),
                 (Operation::CreateQuota { .. }, _) => prop_assert!(options.quotas && is.limits(operation.quota_of().unwrap()).is_none()),
+                (Operation::CountQuota { .. }, _) => prop_assert!(options.quotas && is.limits(operation.quota_of().unwrap()).is_some()),
                 (Operation::SetQuota { seen, .. }, Existing::KeepNewer { .. }) => prop_assert!(seen.mzxid.0 <= THAN),
                 (Operation::Delete { .. }, _) => prop_assert!(options.delete_extra && !wanted.znodes.contains_key(operation.path())),
                 (_, Existing::Overwrite) => {}

@@ -111,7 +111,9 @@ impl Model {
             let znode = self.znodes.get(path)?;
             Some((path.to_owned(), if znode.ephemeral { Parent::Ephemeral } else { Parent::Plain }))
         });
-        Live { znodes, parents: parents.collect(), quotas: Some(self.quotas()) }
+        let below = self.znodes.keys().filter_map(|path| path.strip_prefix(QUOTAS)).filter(|of| !of.is_empty());
+        let below = below.filter(|of| !of.ends_with(LIMITS) && !of.ends_with(STATS)).map(str::to_owned);
+        Live { znodes, parents: parents.collect(), quotas: Some(self.quotas()), below_quota: below.collect() }
     }
 
     /// A quota with these limits, and statistics that nobody has counted.
@@ -276,6 +278,13 @@ impl Model {
                 self.limit(of, &limits.text());
                 let made = self.znodes.get_mut(&format!("{path}/{LIMITS}")).unwrap();
                 (made.czxid, made.mzxid) = (zxid, zxid);
+            }
+            Operation::CountQuota { .. } => {
+                let stats = format!("{path}/{STATS}");
+                if self.znodes.contains_key(&stats) {
+                    return changed("exists");
+                }
+                self.znodes.insert(stats, znode("count=0,bytes=0"));
             }
             Operation::SetQuota { seen, limits, .. } => {
                 let Some(there) = self.znodes.get_mut(&format!("{path}/{LIMITS}")) else {

@@ -4,6 +4,7 @@ use menagerie::restore::acl::Acl;
 use menagerie::restore::apply::{ApplyError, ChangedSincePlan};
 use menagerie::restore::hash::Digest;
 use menagerie::restore::limits::QuotaLimits;
+use menagerie::restore::live::Live;
 use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::{Access, Existing, Lineage, Options, OptionsError};
 use menagerie::restore::plan::{Plan, plan};
@@ -109,8 +110,9 @@ fn a_quota_that_is_there_and_differs_is_kept_or_set_as_znodes_are() {
     // Limits that are written in another way are the same.
     is.limit("/app", "countHardLimit=10,,count=-7");
     assert_eq!(told(&was, &is, Existing::Overwrite), (vec![], vec![]));
-    // What no server can read is another one.
+    // What no server can read is another one, and to keep it is no small thing.
     is.limit("/app", "x");
+    assert_eq!(told(&was, &is, Existing::Keep), skipped("/app", Reason::KeptUnreadable));
     let (operations, _) = told(&was, &is, Existing::Overwrite);
     assert_eq!(operations, ["set the quota of /app from what no server can read to 10 znodes (version 0)"]);
     // One that came later stays, also where znodes that did are deleted.
@@ -369,7 +371,9 @@ fn a_plan_without_quotas_is_read_by_a_release_that_knows_none() {
     let (scope, is) = (to("/app", None), Model::of([("/app", znode(""))]));
     let text = |limits: &[&str], quotas| {
         let mut was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
-        limits.iter().for_each(|limits| was.limit("/app", limits));
+        for limits in limits {
+            was.limit("/app", limits);
+        }
         let options = Options { quotas, ..with(Existing::Keep) };
         let file = PlanFile::of(was.wanted(&scope), options, in_scope(&scope, &was, &is, &options));
         serde_json::to_string(&file).unwrap().to_lowercase()
@@ -592,4 +596,44 @@ fn what_others_have_written_since_the_plan_is_told_where_a_limit_then_leaves_no_
     }
     let told = low(&is);
     assert!(told.len() == 1 && told[0].to_string().starts_with("/app: there will be 3 znodes"), "{told:?}");
+}
+
+#[test]
+fn limits_without_statistics_are_none_until_servers_count_again() {
+    let count = "let servers count for the quota of /app".to_owned();
+    let (was, mut is) = (limited("/app", TEN), limited("/app", TEN));
+    is.delete_subtree("/zookeeper/quota/app/zookeeper_stats");
+    assert_eq!(told(&was, &is, Existing::Keep), (vec![count.clone()], vec![]));
+    let file = approved(&was, &is);
+    let connection = Connection::to(is.clone());
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Fail).unwrap().done, 1);
+    assert!(connection.model.borrow().znodes.contains_key("/zookeeper/quota/app/zookeeper_stats"));
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Fail).unwrap().done, 0);
+    // With its limits; what is kept is not enforced either.
+    is.limit("/app", FIVE);
+    is.delete_subtree("/zookeeper/quota/app/zookeeper_stats");
+    let (operations, _) = told(&was, &is, Existing::Overwrite);
+    assert_eq!(operations, ["set the quota of /app from 5 znodes to 10 znodes (version 0)".to_owned(), count]);
+    assert_eq!(told(&was, &is, Existing::Keep), skipped("/app", Reason::Kept));
+}
+
+#[test]
+fn no_more_quotas_are_made_than_a_restore_reads_again() {
+    let scope = to("/app", None);
+    let (mut wanted, mut live) =
+        (limited("/app/00000", TEN).wanted(&scope), Model::of([("/app", znode(""))]).live(&scope));
+    let (one, ten) = (wanted.znodes["/app"].clone(), wanted.quotas["/app/00000"]);
+    for n in 0..10_010 {
+        wanted.znodes.insert(format!("/app/{n:05}"), one.clone());
+        wanted.quotas.insert(format!("/app/{n:05}"), ten);
+    }
+    let planned = |live: &Live| {
+        let planned = plan(&wanted, live, &with(Existing::Keep)).unwrap();
+        let left = planned.skipped.iter().filter(|skipped| skipped.reason == Reason::TooManyQuotas).count();
+        (planned.counts.set_quota, left)
+    };
+    // `/app` is one as well, and may be there already; so may others.
+    assert_eq!(planned(&live), (9_999, 11));
+    live.below_quota = ["/app", "/app/00003", "/other", "/other/a"].map(str::to_owned).into();
+    assert_eq!(planned(&live), (9_997, 13));
 }
