@@ -27,7 +27,7 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
     let after = After::of(wanted, live, operations);
     if !options.quotas {
         let there = live.quotas.as_ref();
-        let told = wanted.quotas.iter().filter(|(of, _)| after.has(of));
+        let told = wanted.quotas.iter().filter(|(of, _)| after.has(of) && can_have_a_quota(of));
         planned.notes = told.filter_map(|(of, limits)| other(of, (*limits)?, there?)).collect();
         return planned;
     }
@@ -199,7 +199,8 @@ fn at_and_above(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether servers load a quota of this path. They end at limits without one, and look for its end where a name begins as that of limits
-/// does; what stands in the place of limits or statistics would be taken for them.
+/// does; what stands in the place of limits or statistics would be taken for them. Names of spaces they leave out, and count for another path.
 pub(super) fn can_have_a_quota(of: &str) -> bool {
-    of.len() > 1 && !of.split('/').any(|name| name.starts_with(LIMITS) || name == STATS)
+    let is_odd = |name: &str| name.starts_with(LIMITS) || name == STATS || name.chars().all(|letter| letter == ' ');
+    of.len() > 1 && !of.split('/').skip(1).any(is_odd)
 }

@@ -84,29 +84,29 @@ pub struct Seen {
 impl Quota {
     /// As servers read the data of the two znodes, of which the second may not be there: what is no number is no limit.
     pub fn of(limits: &[u8], stats: Option<&[u8]>, seen: Seen) -> Self {
-        let limit = |name| number(limits, name).filter(|limit| *limit >= 0);
         let there = |name| number(stats.unwrap_or_default(), name).unwrap_or_default();
+        // None at all (null) cannot be told from an empty text, which a server could read.
+        let limits = QuotaLimits::read(limits).filter(|_| !limits.is_empty());
         Self {
-            most_znodes: limit("countHardLimit"),
-            most_bytes: limit("byteHardLimit"),
+            most_znodes: limits.and_then(|limits| limits.hard_znodes),
+            most_bytes: limits.and_then(|limits| limits.hard_bytes),
             znodes: there("count"),
             bytes: there("bytes"),
             statistics: Statistics::of(stats),
-            // None at all (null) cannot be told from an empty text, which a server could read.
-            limits: QuotaLimits::read(limits).filter(|_| !limits.is_empty()),
+            limits,
             seen,
         }
     }
 }
 
-/// One number of `count=4,bytes=5=;byteHardLimit=6;countHardLimit=7`.
+/// One number of `count=4,bytes=5=;byteHardLimit=6;countHardLimit=7`; of two of a name servers take the last.
 fn number(text: &[u8], name: &str) -> Option<i64> {
     let pairs = std::str::from_utf8(text).ok()?.split([',', ';']);
     let mut found = pairs.filter_map(|pair| {
         let mut parts = pair.split('=');
         (parts.next() == Some(name)).then(|| parts.next()?.parse().ok()).flatten()
     });
-    found.next()
+    found.next_back()
 }
 
 #[derive(Default)]
@@ -252,6 +252,10 @@ mod tests {
             assert_eq!(quota(text, "count=0"), Quota::default(), "{text}");
         }
         assert_eq!(of(&[0xff], b"bytes=0"), Quota::default());
+        // Of two of a name the last counts.
+        let twice =
+            quota("countHardLimit=3,countHardLimit=4,byteHardLimit=5,byteHardLimit=-1", "count=1,bytes=1,count=2");
+        assert_eq!(twice, Quota { most_znodes: Some(4), znodes: 2, bytes: 1, ..Quota::default() });
     }
 
     #[test]

@@ -104,7 +104,8 @@ impl fmt::Display for Reason {
             Self::UnreadableQuota => "its limits were none that a server can read: not written again",
             Self::QuotasUnread => "the quotas that are there could not be read, or are too many: set this one by hand",
             Self::NoQuotaThere => {
-                "servers do not start with a quota at such a path (the root, or a name like those of limits and statistics)"
+                "servers do not start with a quota at such a path (the root, or a name like those of limits and statistics), or take it for \
+                 another one (a name of spaces)"
             }
             Self::QuotaOfNothing => "there is no znode that it would be for",
             Self::NestedQuota => {

@@ -88,12 +88,14 @@ fn without_being_asked_for_what_differs_is_told_and_changes_neither_the_plan_nor
         assert_eq!(planned.notes.len(), 1);
         assert!(note.starts_with("/app: its quota was 10 znodes") && note.contains(now), "{note}");
     }
-    // Nor of a znode that is not there, or of limits that nobody could have read.
+    // Nor of the root, which never has one, of a znode that is not there, or of limits that nobody could have read.
     let mut gone = Model::of([("/app", znode(""))]);
     gone.limit("/app/gone", TEN);
     gone.limit("/app", "x");
     let notes = in_scope(&scope, &gone, &Model::of([("/app", znode(""))]), &options).notes;
     assert_eq!(notes, Vec::<Note>::new());
+    gone.limit("/", TEN);
+    assert_eq!(in_scope(&to("/", None), &gone, &Model::of([("/app", znode(""))]), &options).notes, Vec::<Note>::new());
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn no_quota_is_made_of_nothing_nor_where_servers_would_not_start_with_it() {
     assert_eq!(both(&planned), skipped("", Reason::NoQuotaThere));
     let planned = in_scope(&to("/app", Some("/")), &limited("/app", TEN), &is, &with(Existing::Keep));
     assert_eq!(planned.skipped.last().map(|skipped| skipped.reason), Some(Reason::NoQuotaThere));
-    for name in ["/zookeeper_limits", "/zookeeper_limits-x", "/b/zookeeper_stats"] {
+    for name in ["/zookeeper_limits", "/zookeeper_limits-x", "/b/zookeeper_stats", "/ ", "/b/  "] {
         let is = Model::of([("/b", znode(""))]);
         let planned = in_scope(&to("/app", Some(name)), &limited("/app", TEN), &is, &with(Existing::Keep));
         let reason = planned.skipped.iter().map(|skipped| skipped.reason).collect::<Vec<_>>();
