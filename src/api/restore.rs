@@ -52,8 +52,8 @@ use super::store::{AzureSpec, GcsSpec, ONE_STORE, ONE_STORE_WORDS, S3Spec, Store
         .message("newerThan goes with existing: KeepNewer"),
     validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || (has(self.existing) && self.existing == 'Overwrite')")
         .message("deleteExtra goes with existing: Overwrite: what was not there at the point came later, so Keep and KeepNewer keep it"),
-    validation = kube::core::Rule::new("!has(self.dryRun) || self.dryRun || has(self.approvedPlan) || (!has(self.undo) && (!has(self.existing) || self.existing == 'Keep'))")
-        .message("with undo, and with existing: Overwrite or KeepNewer, dryRun: false needs approvedPlan, the hash of a plan that somebody has looked at (status.plan.hash): a manifest that is applied again months later would overwrite what was written since"),
+    validation = kube::core::Rule::new("!has(self.dryRun) || self.dryRun || has(self.approvedPlan) || (!has(self.undo) && (!has(self.existing) || self.existing == 'Keep') && (!has(self.quotas) || !self.quotas))")
+        .message("with undo, with existing: Overwrite or KeepNewer, and with quotas, dryRun: false needs approvedPlan, the hash of a plan that somebody has looked at (status.plan.hash): a manifest that is applied again months later would overwrite what was written since, or bring back a limit that refuses the next write"),
     validation = kube::core::Rule::new("!has(self.deleteExtra) || !self.deleteExtra || !has(self.changedSincePlan) || self.changedSincePlan == 'Fail'")
         .message("deleteExtra goes with changedSincePlan: Fail: a new plan would delete what nobody has seen in the approved one"),
     validation = kube::core::Rule::new("!has(self.from) || !has(self.existing) || self.existing != 'KeepNewer'")
@@ -312,7 +312,8 @@ pub struct RestorePlan {
     /// Sequence counters to raise.
     #[serde(default)]
     pub raise: i64,
-    /// Hard limits of quotas that are lower than what there would be: servers with enforceQuota=true refuse that.
+    /// Hard limits of quotas that are lower than what there would be, and quotas whose limits no server can read: servers with
+    /// enforceQuota=true refuse that.
     #[serde(default)]
     pub quotas: i64,
     /// Quotas to make, or whose limits are to be set.

@@ -242,6 +242,9 @@ pub(super) async fn apply(options: &ApplyOptions) -> Result<Report, Ended> {
     for path in applied.gone.iter().take(SHOWN) {
         info!(path, "created by this run and deleted by others: not created again");
     }
+    for note in applied.low.iter().take(SHOWN) {
+        info!(%note, "written by others since the plan was made");
+    }
     info!(changes = applied.done, "the plan is carried out");
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let applied = RestoreApplied { changes: number(applied.done), changed_by_others: number(znodes(&applied.moved)) };

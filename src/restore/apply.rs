@@ -3,7 +3,7 @@
 //! Each round reads what is there, plans, and carries that out until something is not as it was read, or an answer is lost. There
 //! is no record of progress but the ensemble itself, so that this can be killed anywhere and begun again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
@@ -15,6 +15,7 @@ use crate::restore::options::{Access, OptionsError};
 use crate::restore::plan::{Plan, plan};
 use crate::restore::plan_file::PlanFile;
 use crate::restore::reader::{ReadError, read};
+use crate::restore::reason::Note;
 use crate::restore::scope::parent;
 use crate::restore::wanted::Limits;
 use crate::restore::znodes::{Failure, Znodes};
@@ -57,6 +58,8 @@ pub struct Applied {
     pub moved: Vec<Moved>,
     /// What this run has created and others have deleted since, as far as it read again. It is not created twice.
     pub gone: Vec<String>,
+    /// Quotas that were set and leave no room, of which the approved plan said nothing or less: others have written since.
+    pub low: Vec<Note>,
     /// The last plan: of what it skips nothing was done.
     pub last: Plan,
 }
@@ -111,6 +114,7 @@ pub async fn apply<Z: Znodes>(
     let mut reason = String::new();
     let mut left = approved.operations.len();
     let mut created = HashSet::new();
+    let mut low: BTreeMap<_, Note> = BTreeMap::new();
     let raised = raised(approved);
     for round in 1..=ROUNDS {
         let live = match read(znodes, &wanted.scope, limits, &mut |count| on_progress(Progress::Read(count))).await {
@@ -124,6 +128,10 @@ pub async fn apply<Z: Znodes>(
             Err(error) => return Err(error.into()),
         };
         let now = plan(wanted, &live, options)?;
+        low.extend(now.notes.iter().filter(|note| !approved.notes.contains(note)).filter_map(|note| match note {
+            Note::LowQuota { path, measure, .. } => Some(((path.clone(), *measure), note.clone())),
+            _ => None,
+        }));
         let allowed = now
             .operations
             .iter()
@@ -150,7 +158,9 @@ pub async fn apply<Z: Znodes>(
         if let Some((operation, reason)) = refused {
             return Err(ApplyError::Refused { operation: Box::new(operation), reason });
         }
-        let Some(why) = hindered else { return Ok(Applied { done, moved: told, gone, last: now }) };
+        let Some(why) = hindered else {
+            return Ok(Applied { done, moved: told, gone, low: low.into_values().collect(), last: now });
+        };
         (idle, reason) = (if answered > 0 { 0 } else { idle + 1 }, why);
         if idle >= IDLE_ROUNDS {
             return Err(ApplyError::Unsettled { rounds: round, left, reason });

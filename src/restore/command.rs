@@ -292,10 +292,12 @@ pub(crate) fn print_plan(file: &PlanFile, time: Option<i64>, output: Output, mos
         to.buffer.push(b'\n');
         to.line_done()?;
     }
-    for Skipped { path, reason } in skipped.iter().take(most) {
+    for skipped in skipped.iter().take(most) {
         to.buffer.extend_from_slice(b"skip ");
-        push_escaped(path.as_bytes(), &mut to.buffer);
-        to.buffer.extend_from_slice(format!("  {reason}\n").as_bytes());
+        push_escaped(skipped.path.as_bytes(), &mut to.buffer);
+        to.buffer.extend_from_slice(b"  ");
+        push_message(&skipped.why(), &mut to.buffer);
+        to.buffer.push(b'\n');
         to.line_done()?;
     }
     for note in notes.iter().take(most) {
@@ -395,6 +397,9 @@ fn apply_command(options: &ApplyOptions) -> Result<Exit, CommandError> {
             }
             if applied.gone.len() > SHOWN {
                 print_message("gone", &format!("{} more like these", applied.gone.len() - SHOWN));
+            }
+            for note in applied.low.iter().take(SHOWN) {
+                print_message("note", &note.to_string());
             }
             writeln!(
                 io::stdout(),

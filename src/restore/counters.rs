@@ -36,11 +36,11 @@ pub(super) struct Counters {
     pub(super) told: Vec<Note>,
 }
 
-/// Looks at each wanted znode that will be there. `may_raise` says whether one with this ACL may be raised at all.
+/// Looks at each wanted znode that will be there. `may_raise` says whether this one, with this ACL, may be raised at all.
 pub(super) fn counters(
     asked: &Asked<'_>,
     will_be_there: impl Fn(&str) -> bool,
-    may_raise: impl Fn(&Acl) -> bool,
+    may_raise: impl Fn(&str, &Acl) -> bool,
 ) -> Counters {
     let (mut found, mut left) = (Counters::default(), MOST_RAISED);
     for (path, znode) in asked.wanted.znodes.iter().filter(|(path, _)| will_be_there(path)) {
@@ -52,7 +52,7 @@ pub(super) fn counters(
         }
         let first = asked.first.get(path.as_str()).copied();
         let acl = first.or(now.map(|now| &now.acl)).or(znode.acl.as_ref());
-        if lacks <= left && !asked.empties(path, znode) && acl.is_some_and(&may_raise) {
+        if lacks <= left && !asked.empties(path, znode) && acl.is_some_and(|acl| may_raise(path, acl)) {
             left -= lacks;
             found.raised.push(Operation::Raise { path: path.clone(), to: znode.counter });
             continue;

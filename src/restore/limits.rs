@@ -68,6 +68,13 @@ impl QuotaLimits {
         }
     }
 
+    /// Whether it may refuse what those before would not; of `None`, which no server can read or which say nothing, nobody knows.
+    pub(super) fn lowers(&self, before: Option<&Self>) -> bool {
+        let before = before.copied().unwrap_or_default();
+        let both = [(self.hard_znodes, before.hard_znodes), (self.hard_bytes, before.hard_bytes)];
+        both.into_iter().any(|(then, now)| then.is_some_and(|then| now.is_none_or(|now| then < now)))
+    }
+
     pub(super) fn sum(&self, sum: &mut Sum) {
         sum.text(&self.text());
     }
@@ -86,6 +93,25 @@ impl fmt::Display for QuotaLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn soft_limits_refuse_nothing_and_hard_ones_less_the_higher_they_are() {
+        let hard = |hard_znodes, hard_bytes| QuotaLimits { hard_znodes, hard_bytes, ..QuotaLimits::default() };
+        let (none, five) = (QuotaLimits::default(), hard(Some(5), None));
+        for (then, now, lower) in [
+            (five, Some(five), false),
+            (hard(Some(6), None), Some(five), false),
+            (none, Some(five), false),
+            (none, None, false),
+            (QuotaLimits { znodes: Some(1), bytes: Some(1), ..five }, Some(five), false),
+            (hard(Some(4), None), Some(five), true),
+            (hard(Some(9), Some(1)), Some(five), true),
+            (five, Some(none), true),
+            (five, None, true),
+        ] {
+            assert_eq!(then.lowers(now.as_ref()), lower, "{now:?} to {then}");
+        }
+    }
 
     #[test]
     fn limits_are_read_and_written_as_servers_do() {

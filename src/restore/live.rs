@@ -1,6 +1,6 @@
 //! The same part of the tree as the ensemble has it now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zookeeper_files::ids::Zxid;
 
@@ -53,4 +53,6 @@ pub struct Live {
     pub parents: BTreeMap<String, Parent>,
     /// All quotas, by the paths that they are for; `None` if they could not be read.
     pub quotas: Option<BTreeMap<String, Quota>>,
+    /// All znodes below `/zookeeper/quota` but limits and statistics, by the paths that they are for.
+    pub below_quota: BTreeSet<String>,
 }

@@ -10,6 +10,7 @@ use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::options::Access;
 use crate::restore::plan::Plan;
+use crate::restore::quota::Statistics;
 
 /// A difference between the approved plan and the ensemble that no earlier run of this plan explains.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,6 +94,10 @@ fn is_done(operation: &Operation, live: &Live, access: Access) -> bool {
         Operation::CreateQuota { limits, .. } | Operation::SetQuota { limits, .. } => {
             let now = operation.quota_of().and_then(|of| live.quotas.as_ref()?.get(of));
             now.is_some_and(|now| now.limits == Some(*limits))
+        }
+        Operation::CountQuota { .. } => {
+            let now = operation.quota_of().and_then(|of| live.quotas.as_ref()?.get(of));
+            now.is_some_and(|now| now.statistics != Statistics::Missing)
         }
     }
 }

@@ -123,6 +123,11 @@ pub enum Operation {
         /// Those that come back.
         limits: QuotaLimits,
     },
+    /// Makes the statistics of a quota that has limits: without, servers count nothing and enforce nothing.
+    CountQuota {
+        /// `/zookeeper/quota/PATH`.
+        path: String,
+    },
 }
 
 impl Operation {
@@ -134,20 +139,28 @@ impl Operation {
         | Self::Set { path, .. }
         | Self::Raise { path, .. }
         | Self::CreateQuota { path, .. }
-        | Self::SetQuota { path, .. }) = self;
+        | Self::SetQuota { path, .. }
+        | Self::CountQuota { path }) = self;
         path
     }
 
     /// The znode whose quota it makes or sets.
     pub fn quota_of(&self) -> Option<&str> {
-        let (Self::CreateQuota { path, .. } | Self::SetQuota { path, .. }) = self else { return None };
+        let (Self::CreateQuota { path, .. } | Self::SetQuota { path, .. } | Self::CountQuota { path }) = self else {
+            return None;
+        };
         path.strip_prefix(QUOTAS)
+    }
+
+    /// Whether servers that enforce quotas look first whether there is room for it.
+    pub(super) fn is_checked(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Set { .. } | Self::Raise { .. })
     }
 
     /// The transaction that created what it changes; `None` if it creates something.
     pub fn czxid(&self) -> Option<Zxid> {
         match self {
-            Self::Create { .. } | Self::Raise { .. } | Self::CreateQuota { .. } => None,
+            Self::Create { .. } | Self::Raise { .. } | Self::CreateQuota { .. } | Self::CountQuota { .. } => None,
             Self::SetQuota { seen, .. } => Some(seen.czxid),
             Self::SetAcl { czxid, .. } | Self::Delete { czxid, .. } | Self::Set { czxid, .. } => Some(*czxid),
         }
@@ -157,16 +170,17 @@ impl Operation {
     ///
     /// An ACL that takes rights away comes before the data that they must not reach, one that gives rights after the data that
     /// they must not reach any more. Those that would shut us out come last as well, the deepest first: clients without the super
-    /// user's password need the rights that they take away. Quotas come after all that they could refuse.
+    /// user's password need the rights that they take away. Quotas come after all that they could refuse, but for limits of which none becomes lower: what follows may need them.
     pub fn stage(&self) -> (u8, usize) {
         let depth = depth(self.path());
         match self {
+            Self::SetQuota { from, limits, .. } if !limits.lowers(from.as_ref()) => (0, 0),
             Self::SetAcl { turn: Turn::Before, .. } => (0, depth),
             Self::Delete { .. } => (1, usize::MAX - depth),
             Self::Create { .. } => (2, depth),
             Self::Set { .. } | Self::Raise { .. } => (3, depth),
             Self::SetAcl { turn: Turn::After, .. } => (4, usize::MAX - depth),
-            Self::CreateQuota { .. } | Self::SetQuota { .. } => (5, 0),
+            Self::CreateQuota { .. } | Self::SetQuota { .. } | Self::CountQuota { .. } => (5, 0),
         }
     }
 
@@ -193,6 +207,7 @@ impl Operation {
                 sum.text("set").text(path).number((*version).into()).zxid(*czxid).zxid(*mzxid).digest(*data);
             }
             Self::Raise { path, to } => _ = sum.text("raise").text(path).number(*to),
+            Self::CountQuota { path } => _ = sum.text("count quota").text(path),
             Self::CreateQuota { path, limits } => limits.sum(sum.text("create quota").text(path)),
             Self::SetQuota { path, seen, from, limits } => {
                 let Seen { version, czxid, mzxid } = *seen;
@@ -243,6 +258,9 @@ impl fmt::Display for Operation {
             Self::Raise { path, to } => write!(f, "raise the sequence counter of {path} to {to:010}"),
             Self::CreateQuota { limits, .. } => {
                 write!(f, "create the quota of {}: {limits}", self.quota_of().unwrap_or("/"))
+            }
+            Self::CountQuota { .. } => {
+                write!(f, "let servers count for the quota of {}", self.quota_of().unwrap_or("/"))
             }
             Self::SetQuota { seen, from, limits, .. } => {
                 let from = from.map_or_else(|| "what no server can read".to_owned(), |from| from.to_string());

@@ -48,12 +48,17 @@ pub struct Counts {
     /// Sequence counters that are raised.
     #[serde(default)]
     pub raise: usize,
-    /// Limits of quotas that are lower than what there would be.
+    /// Limits of quotas that are lower than what there would be, and quotas whose limits no server can read.
     #[serde(default)]
     pub quotas: usize,
-    /// Quotas that are made, or whose limits are set.
-    #[serde(default)]
+    /// Quotas that are made, or whose limits are set. Left out if there are none, so that a release that knows none reads the plan.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub set_quota: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What has to be done.
@@ -153,7 +158,13 @@ impl<'a> Planner<'a> {
     }
 
     fn skip(&mut self, path: &str, reason: Reason) {
-        self.skipped.push(Skipped { path: path.to_owned(), reason });
+        let of = if reason == Reason::UnreadableStatistics { quota::unreadable(path, self.live) } else { None };
+        self.skipped.push(Skipped { path: path.to_owned(), reason, quota: of.map(str::to_owned) });
+    }
+
+    /// Why nothing that servers count may be done to this znode.
+    fn ends_servers(&self, path: &str) -> Option<Reason> {
+        quota::unreadable(path, self.live).map(|_| Reason::UnreadableStatistics)
     }
 
     fn undoes(&self) -> bool {
@@ -195,6 +206,10 @@ impl<'a> Planner<'a> {
             (Standing::Ephemeral, _) => Reason::UnderEphemeral,
             (Standing::Closed(reason), _) => reason,
             (Standing::Plain, None) => Reason::UnknownAcl,
+            (Standing::Plain, Some(_)) if kind != Kind::Persistent && quota::is_taken_for_limits(path) => {
+                Reason::TakenForLimits
+            }
+            (Standing::Plain, Some(_)) if let Some(reason) = self.ends_servers(path) => reason,
             (Standing::Plain, Some(acl)) => {
                 let data = Digest::of(&znode.data);
                 self.operations.push(Operation::Create { path: path.to_owned(), kind, data, acl: acl.clone() });
@@ -247,8 +262,9 @@ impl<'a> Planner<'a> {
         let hidden = now.acl.is_hidden(self.options.access);
         let acl = znode.acl.as_ref().filter(|acl| **acl != now.acl && !hidden);
         let mut then = self.open_or_closed(&now.acl);
-        let hindrance =
-            self.not_as_left(path, znode, now, data).or_else(|| self.hindrance_to_change(znode, now, data, acl));
+        let counted = || if data { self.ends_servers(path) } else { None };
+        let hindrance = self.not_as_left(path, znode, now, data).or_else(counted);
+        let hindrance = hindrance.or_else(|| self.hindrance_to_change(znode, now, data, acl));
         match self.options.existing {
             Existing::Undo { .. } if hindrance == Some(Reason::OtherKind) => self.skip(path, Reason::OtherKind),
             _ if !data && acl.is_none() => match (hidden, &znode.acl) {
@@ -259,8 +275,10 @@ impl<'a> Planner<'a> {
             Existing::Keep => self.skip(path, Reason::Kept),
             // An ACL that is set leaves no zxid in the znode: of that alone nobody knows whether it is newer.
             Existing::KeepNewer { than } if data && now.mzxid > than => self.skip(path, Reason::Newer),
-            Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. } if hindrance.is_some() => {
-                self.skipped.extend(hindrance.map(|reason| Skipped { path: path.to_owned(), reason }));
+            Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. }
+                if let Some(reason) = hindrance =>
+            {
+                self.skip(path, reason);
             }
             Existing::KeepNewer { .. } | Existing::Overwrite | Existing::Undo { .. } => {
                 if let Some(acl) = acl {
@@ -358,6 +376,10 @@ impl<'a> Planner<'a> {
             Some(Reason::ExtraEphemeral)
         } else if self.undoes() && !left.is_some_and(|left| left.is_still(now)) {
             Some(Reason::ChangedSince)
+        } else if quota::is_taken_for_limits(path) {
+            Some(Reason::TakenForLimits)
+        } else if let Some(reason) = self.ends_servers(path) {
+            Some(reason)
         } else if let Some(reason) = parent(path).and_then(|above| self.hindrance_to_delete_below(above)) {
             Some(reason)
         } else if gone != now.children {
@@ -401,15 +423,22 @@ impl<'a> Planner<'a> {
         let stands = |path: &str| {
             !left.contains(path) && matches!(self.standing.get(path), Some(Standing::Plain | Standing::Closed(_)))
         };
-        let may_raise =
-            |acl: &Acl| self.options.raise_counters && self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none();
+        let raises = self.options.raise_counters;
+        let may_raise = |path: &str, acl: &Acl| {
+            raises && self.hindrance(acl, BELOW, Reason::NeedsSuper).is_none() && self.ends_servers(path).is_none()
+        };
         let Counters { mut raised, lower, told } = counters(&asked, stands, may_raise);
         self.counts.counters = lower;
+        let not_raised = told.iter().filter_map(|note| match note {
+            Note::Counter { path, .. } if raises => {
+                let quota = quota::unreadable(path, self.live)?.to_owned();
+                Some(Note::NotRaised { path: path.clone(), quota })
+            }
+            _ => None,
+        });
+        notes.extend(not_raised);
         notes.extend(told);
         self.operations.append(&mut raised);
-        let quotas = quota::told(&self.operations, self.wanted, self.live);
-        self.counts.quotas = quotas.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
-        notes.extend(quotas);
         if self.undoes() && !self.skipped.is_empty() {
             notes.push(Note::Part { left: self.skipped.len(), of: self.wanted.left.len() });
         }
@@ -422,7 +451,10 @@ impl<'a> Planner<'a> {
             quotas(self.wanted, self.live, &self.options, &self.operations);
         self.operations.append(&mut operations);
         self.skipped.append(&mut skipped);
-        self.counts.quotas += notes.iter().filter(|note| matches!(note, Note::LowQuota { .. })).count();
+        let refuses =
+            |note: &&Note| matches!(note, Note::Quota { .. } | Note::UnreadableLimits { .. } | Note::LowQuota { .. });
+        notes.extend(quota::told(&self.operations, self.wanted, self.live));
+        self.counts.quotas = notes.iter().filter(refuses).count();
         self.notes.append(&mut notes);
     }
 
@@ -436,7 +468,9 @@ impl<'a> Planner<'a> {
                 Operation::SetAcl { .. } => counts.set_acl += 1,
                 Operation::Delete { .. } => counts.delete += 1,
                 Operation::Raise { .. } => counts.raise += 1,
-                Operation::CreateQuota { .. } | Operation::SetQuota { .. } => counts.set_quota += 1,
+                Operation::CreateQuota { .. } | Operation::SetQuota { .. } | Operation::CountQuota { .. } => {
+                    counts.set_quota += 1;
+                }
             }
         }
         let hash = hash(self.wanted, &self.options, &self.operations);

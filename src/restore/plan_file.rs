@@ -11,6 +11,7 @@ use crate::restore::options::{Existing, Options, OptionsError};
 use crate::restore::plan::Plan;
 use crate::restore::plan_hash::hash;
 use crate::restore::plan_quotas::can_have_a_quota;
+use crate::restore::quota::is_taken_for_limits;
 use crate::restore::undo::Left;
 use crate::restore::wanted::{Limits, Wanted};
 
@@ -121,10 +122,11 @@ impl PlanFile {
             let fits = match operation {
                 Operation::Delete { czxid, .. } => {
                     let created = matches!(wanted.left.get(path), Some(Left::There(left)) if left.czxid == *czxid);
-                    (options.delete_extra || created) && !wanted.znodes.contains_key(path)
+                    (options.delete_extra || created) && !wanted.znodes.contains_key(path) && !is_taken_for_limits(path)
                 }
                 Operation::Create { kind, data, acl, .. } => wanted.znodes.get(path).is_some_and(|znode| {
                     *kind != Kind::Ephemeral
+                        && (*kind == Kind::Persistent || !is_taken_for_limits(path))
                         && znode.kind == *kind
                         && Digest::of(&znode.data) == *data
                         && znode.acl.as_ref() == Some(acl)
@@ -141,6 +143,10 @@ impl PlanFile {
                 Operation::CreateQuota { limits, .. } | Operation::SetQuota { limits, .. } => {
                     let of = operation.quota_of().filter(|of| options.quotas && can_have_a_quota(of));
                     of.is_some_and(|of| wanted.quotas.get(of) == Some(&Some(*limits)))
+                }
+                Operation::CountQuota { .. } => {
+                    let of = operation.quota_of().filter(|of| options.quotas && can_have_a_quota(of));
+                    of.is_some_and(|of| matches!(wanted.quotas.get(of), Some(Some(_))))
                 }
             };
             if !fits || !wanted.scope.has(operation.quota_of().unwrap_or(path)) {

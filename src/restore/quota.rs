@@ -1,8 +1,11 @@
-//! Quotas that allow less than a restore needs. Pure.
+//! Quotas that allow less than a restore needs, and those below which nothing may be changed. Pure.
 //!
 //! Whether servers enforce quotas (`enforceQuota`), they tell nobody: so this is told, and refuses nothing. They compare each create and
-//! each set with the hard limits of the quota that is nearest above, and of that one only.
+//! each set with the hard limits of the quota that is nearest above, and of that one only. For the same one they count each create, set
+//! and delete, whether they enforce it or not: a server that cannot read the statistics then ends, and ends again at each start. So none
+//! of those is ever planned.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,7 @@ use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::reason::{Measure, Note};
-use crate::restore::scope::parent;
+use crate::restore::scope::{OWN, parent};
 use crate::restore::wanted::Wanted;
 
 /// Where quotas are, at the paths that they are for.
@@ -21,6 +24,9 @@ pub const QUOTAS: &str = "/zookeeper/quota";
 pub const LIMITS: &str = "zookeeper_limits";
 /// The znode with what is there.
 pub const STATS: &str = "zookeeper_stats";
+
+/// Znodes below [`QUOTAS`], without limits and statistics, and more than anybody has: each is a request to whoever reads them.
+pub const MOST_QUOTAS: usize = 10_000;
 
 /// Hard limits, and what is there. A limit that is not set is `None`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -33,10 +39,34 @@ pub struct Quota {
     pub znodes: i64,
     /// How many bytes.
     pub bytes: i64,
+    /// Whether servers can go on counting.
+    pub statistics: Statistics,
     /// All limits; `None` if no server can read them.
     pub limits: Option<QuotaLimits>,
     /// What tells these limits from later ones.
     pub seen: Seen,
+}
+
+/// The znode in which servers count.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Statistics {
+    /// It has numbers.
+    #[default]
+    Counted,
+    /// It is not there: servers count nothing, and enforce nothing.
+    Missing,
+    /// It has none that a server can read. None at all (null) ends a server too, and cannot be told from an empty text, which would not.
+    Unreadable,
+}
+
+impl Statistics {
+    fn of(text: Option<&[u8]>) -> Self {
+        match text {
+            None => Self::Missing,
+            Some([]) => Self::Unreadable,
+            Some(text) => QuotaLimits::read(text).map_or(Self::Unreadable, |_| Self::Counted),
+        }
+    }
 }
 
 /// What tells limits that were read from those that somebody sets later.
@@ -52,29 +82,31 @@ pub struct Seen {
 }
 
 impl Quota {
-    /// As servers read the data of the two znodes: what is not there or no number is no limit.
-    pub fn of(limits: &[u8], stats: &[u8], seen: Seen) -> Self {
-        let limit = |name| number(limits, name).filter(|limit| *limit >= 0);
-        let there = |name| number(stats, name).unwrap_or_default();
+    /// As servers read the data of the two znodes, of which the second may not be there: what is no number is no limit.
+    pub fn of(limits: &[u8], stats: Option<&[u8]>, seen: Seen) -> Self {
+        let there = |name| number(stats.unwrap_or_default(), name).unwrap_or_default();
+        // None at all (null) cannot be told from an empty text, which a server could read.
+        let limits = QuotaLimits::read(limits).filter(|_| !limits.is_empty());
         Self {
-            most_znodes: limit("countHardLimit"),
-            most_bytes: limit("byteHardLimit"),
+            most_znodes: limits.and_then(|limits| limits.hard_znodes),
+            most_bytes: limits.and_then(|limits| limits.hard_bytes),
             znodes: there("count"),
             bytes: there("bytes"),
-            limits: QuotaLimits::read(limits),
+            statistics: Statistics::of(stats),
+            limits,
             seen,
         }
     }
 }
 
-/// One number of `count=4,bytes=5=;byteHardLimit=6;countHardLimit=7`.
+/// One number of `count=4,bytes=5=;byteHardLimit=6;countHardLimit=7`; of two of a name servers take the last.
 fn number(text: &[u8], name: &str) -> Option<i64> {
     let pairs = std::str::from_utf8(text).ok()?.split([',', ';']);
     let mut found = pairs.filter_map(|pair| {
         let mut parts = pair.split('=');
         (parts.next() == Some(name)).then(|| parts.next()?.parse().ok()).flatten()
     });
-    found.next()
+    found.next_back()
 }
 
 #[derive(Default)]
@@ -87,13 +119,14 @@ struct Need {
     more_bytes: i64,
     /// Of the changes that make data shorter, the least.
     fewer_bytes: Option<i64>,
+    /// Whether servers that enforce quotas look at the limits: they do not for what is deleted.
+    checked: bool,
 }
 
 /// What a user should know of quotas before these operations are carried out: deletes come first, and what becomes smaller may do so last.
 pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Vec<Note> {
     let Some(quotas) = &live.quotas else {
-        let grows = |operation: &Operation| matches!(operation, Operation::Create { .. } | Operation::Set { .. });
-        return if operations.iter().any(grows) { vec![Note::QuotasUnknown] } else { Vec::new() };
+        return if operations.iter().any(Operation::is_checked) { vec![Note::QuotasUnknown] } else { Vec::new() };
     };
     let mut needs: BTreeMap<&str, Need> = BTreeMap::new();
     let length = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -101,8 +134,9 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
         wanted.znodes.iter().map(|(path, znode)| (&**path, length(znode.data.len()))).collect();
     for operation in operations {
         let path = operation.path();
-        let Some(of) = nearest(path, quotas) else { continue };
+        let Some((of, _)) = nearest(path, quotas) else { continue };
         let need = needs.entry(of).or_default();
+        need.checked |= operation.is_checked();
         let (now, then) = (live.znodes.get(path).map_or(0, |now| length(now.bytes)), sizes.get(path).copied());
         match operation {
             Operation::Create { .. } => {
@@ -119,14 +153,37 @@ pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Ve
                 need.deleted_bytes += now;
             }
             Operation::Raise { .. } => need.raised = true,
-            // Quotas come last.
-            Operation::SetAcl { .. } | Operation::CreateQuota { .. } | Operation::SetQuota { .. } => {}
+            Operation::SetAcl { .. }
+            | Operation::CreateQuota { .. }
+            | Operation::SetQuota { .. }
+            | Operation::CountQuota { .. } => {}
         }
     }
-    needs.iter().filter_map(|(path, need)| Some((*path, quotas.get(*path)?, need))).flat_map(over).collect()
+    // Limits of which none becomes lower are there before all this.
+    let first = operations.iter().filter_map(|operation| match operation {
+        Operation::SetQuota { limits, .. } if operation.stage().0 == 0 => Some((operation.quota_of()?, *limits)),
+        _ => None,
+    });
+    let first: HashMap<&str, QuotaLimits> = first.collect();
+    let then = |path: &str, now: &Quota| {
+        first.get(path).map_or(*now, |limits| Quota {
+            most_znodes: limits.hard_znodes,
+            most_bytes: limits.hard_bytes,
+            limits: Some(*limits),
+            ..*now
+        })
+    };
+    needs.iter().filter_map(|(path, need)| Some((*path, then(path, quotas.get(*path)?), need))).flat_map(over).collect()
 }
 
-fn over((path, quota, need): (&str, &Quota, &Need)) -> Vec<Note> {
+fn over((path, quota, need): (&str, Quota, &Need)) -> Vec<Note> {
+    if quota.limits.is_none() && need.checked {
+        return vec![Note::UnreadableLimits { path: path.to_owned() }];
+    }
+    // Without numbers nothing is refused.
+    if quota.statistics != Statistics::Counted {
+        return Vec::new();
+    }
     let created = need.created + i64::from(need.raised);
     let znodes = (created > 0).then_some((quota.znodes.saturating_add(created - need.deleted), quota.most_znodes));
     // Shorter data is refused as well, where there is still too much after it.
@@ -142,9 +199,36 @@ fn over((path, quota, need): (&str, &Quota, &Need)) -> Vec<Note> {
 }
 
 /// The quota that servers count a znode for. One of the root counts nothing.
-fn nearest<'q>(path: &str, quotas: &'q BTreeMap<String, Quota>) -> Option<&'q str> {
-    let above = std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/");
-    above.into_iter().find_map(|path| quotas.get_key_value(path)).map(|(path, _)| &**path)
+fn nearest<'q>(path: &str, quotas: &'q BTreeMap<String, Quota>) -> Option<(&'q str, &'q Quota)> {
+    if quotas.is_empty() {
+        return None;
+    }
+    let path = without_blanks(path);
+    let above = std::iter::successors(Some(&*path), |path| parent(path)).filter(|path| *path != "/");
+    above.into_iter().find_map(|path| quotas.get_key_value(path)).map(|(path, quota)| (&**path, quota))
+}
+
+/// Servers leave names of spaces alone out before they look for quotas (`PathTrie`).
+fn without_blanks(path: &str) -> Cow<'_, str> {
+    let is_blank = |name: &&str| name.chars().all(|letter| letter == ' ');
+    let names = || path.split('/').skip(1);
+    if !names().any(|name| is_blank(&name)) {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(names().filter(|name| !is_blank(name)).fold(String::new(), |path, name| format!("{path}/{name}")))
+}
+
+/// The quota that a change of this znode would count for, if that would end every server.
+pub(super) fn unreadable<'q>(path: &str, live: &'q Live) -> Option<&'q str> {
+    let (of, quota) = nearest(path, live.quotas.as_ref()?)?;
+    (quota.statistics == Statistics::Unreadable).then_some(of)
+}
+
+/// Whether servers take the delete of this znode for that of a quota's limits, and end: from the path of its parent, which only has to begin
+/// with the letters `/zookeeper`, they cut as many as `/zookeeper/quota` has (`DataTree`). Where there are more, a quota of another path is
+/// forgotten. What is created or set is compared with `/zookeeper/quota`, where nothing of ours is.
+pub(super) fn is_taken_for_limits(path: &str) -> bool {
+    path.strip_suffix(LIMITS).is_some_and(|above| above.starts_with(OWN) && above.ends_with('/'))
 }
 
 #[cfg(test)]
@@ -153,7 +237,8 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_servers_write_them() {
-        let of = |limits: &[u8], stats: &[u8]| Quota { limits: None, ..Quota::of(limits, stats, Seen::default()) };
+        let of =
+            |limits: &[u8], stats: &[u8]| Quota { limits: None, ..Quota::of(limits, Some(stats), Seen::default()) };
         let quota = |limits: &str, stats: &str| of(limits.as_bytes(), stats.as_bytes());
         let full = quota("count=-1,bytes=-1=;byteHardLimit=500;countHardLimit=10", "count=3,bytes=40");
         assert_eq!(
@@ -164,8 +249,49 @@ mod tests {
         for text in
             ["count=5,bytes=5", "", "countHardLimit=-1", "countHardLimit=x,byteHardLimit=", "x;=;countHardLimit"]
         {
-            assert_eq!(quota(text, ""), Quota::default(), "{text}");
+            assert_eq!(quota(text, "count=0"), Quota::default(), "{text}");
         }
-        assert_eq!(of(&[0xff], &[0xff]), Quota::default());
+        assert_eq!(of(&[0xff], b"bytes=0"), Quota::default());
+        // Of two of a name the last counts.
+        let twice =
+            quota("countHardLimit=3,countHardLimit=4,byteHardLimit=5,byteHardLimit=-1", "count=1,bytes=1,count=2");
+        assert_eq!(twice, Quota { most_znodes: Some(4), znodes: 2, bytes: 1, ..Quota::default() });
+    }
+
+    #[test]
+    fn of_statistics_what_is_not_there_and_what_no_server_can_read_are_two_things() {
+        let statistics = |stats| Quota::of(b"", stats, Seen::default()).statistics;
+        assert_eq!(statistics(None), Statistics::Missing);
+        for good in ["count=3,bytes=40", "count=-1,bytes=-1", "count=3,bytes=4=;x=1"] {
+            assert_eq!(statistics(Some(good.as_bytes())), Statistics::Counted, "{good}");
+        }
+        for bad in ["", "x", "count=", "count=3,bytes=forty", "count=3,bytes"] {
+            assert_eq!(statistics(Some(bad.as_bytes())), Statistics::Unreadable, "{bad}");
+        }
+        assert_eq!(statistics(Some(&[0xff])), Statistics::Unreadable);
+    }
+
+    #[test]
+    fn what_is_taken_for_limits_has_their_name_and_a_parent_whose_path_begins_as_their_own() {
+        for path in ["/zookeeper-a", "/zookeeperx/y", "/zookeeper-123456/app"] {
+            assert!(is_taken_for_limits(&format!("{path}/zookeeper_limits")), "{path}");
+        }
+        for path in [
+            "/zookeeper_limits",
+            "/a/zookeeper_limits",
+            "/zookeeper-a/zookeeper_limit",
+            "/zookeeper-a/x_zookeeper_limits",
+        ] {
+            assert!(!is_taken_for_limits(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_znode_counts_for_the_nearest_quota_as_servers_name_it() {
+        let quotas = ["/app", "/app/a/b"].map(|of| (of.to_owned(), Quota::default())).into();
+        let of = |path| nearest(path, &quotas).map(|(of, _)| of);
+        assert_eq!([of("/app"), of("/app/x"), of("/app/a"), of("/app/ /a")], [Some("/app"); 4]);
+        assert_eq!([of("/app/a/b"), of("/app/a/b/c"), of("/ /app/a/  /b"), of("/app/a/b/ ")], [Some("/app/a/b"); 4]);
+        assert_eq!([of("/"), of("/ "), of("/appl"), of("/b/app")], [None; 4]);
     }
 }

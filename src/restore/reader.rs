@@ -7,15 +7,13 @@ use thiserror::Error;
 
 use crate::restore::acl::Shared;
 use crate::restore::live::{Live, LiveZnode, Parent};
-use crate::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Seen};
+use crate::restore::quota::{LIMITS, MOST_QUOTAS, QUOTAS, Quota, STATS, Seen};
 use crate::restore::scope::{OWN, Scope, parent};
 use crate::restore::wanted::Limits;
 use crate::restore::znodes::{Failure, Znodes};
 
 /// Requests in flight at the same time.
 const AT_ONCE: usize = 64;
-/// Znodes of quotas, and more than anybody has: each is a request.
-const MOST_QUOTAS: usize = 10_000;
 
 /// Why the ensemble could not be read.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -64,7 +62,9 @@ pub async fn read<Z: Znodes>(
             live.parents.insert(above.to_owned(), if ephemeral { Parent::Ephemeral } else { Parent::Plain });
         }
     }
-    live.quotas = quotas(znodes).await?;
+    if let Some((quotas, below)) = quotas(znodes).await? {
+        (live.quotas, live.below_quota) = (Some(quotas), below);
+    }
     let mut open: Vec<(String, bool)> = targets.into_iter().map(|top| (top.path, top.subtree)).collect();
     let (mut bytes, mut shared) = (0, Shared::default());
     while !open.is_empty() {
@@ -90,12 +90,14 @@ pub async fn read<Z: Znodes>(
     Ok(live)
 }
 
-/// All quotas; `None` if they may not be read, or are more than anybody has.
-async fn quotas<Z: Znodes>(znodes: &Z) -> Result<Option<BTreeMap<String, Quota>>, ReadError> {
-    let (mut found, mut looked, mut open) = (BTreeMap::new(), 0, vec![String::new()]);
+type AllQuotas = (BTreeMap<String, Quota>, BTreeSet<String>);
+
+/// All quotas, and the paths of all znodes where one could be; `None` if they may not be read, or are more than anybody has.
+async fn quotas<Z: Znodes>(znodes: &Z) -> Result<Option<AllQuotas>, ReadError> {
+    let (mut found, mut looked, mut open) = (BTreeMap::new(), BTreeSet::new(), vec![String::new()]);
     while !open.is_empty() {
-        looked += open.len();
-        if looked > MOST_QUOTAS {
+        looked.extend(open.iter().filter(|of| !of.is_empty()).cloned());
+        if looked.len() > MOST_QUOTAS {
             return Ok(None);
         }
         let level = std::mem::take(&mut open);
@@ -111,7 +113,7 @@ async fn quotas<Z: Znodes>(znodes: &Z) -> Result<Option<BTreeMap<String, Quota>>
             }
         }
     }
-    Ok(Some(found))
+    Ok(Some((found, looked)))
 }
 
 type AtQuota = (Option<(String, Quota)>, Vec<String>);
@@ -124,14 +126,15 @@ async fn at_quota<Z: Znodes>(znodes: &Z, of: String) -> Result<AtQuota, ReadErro
     if names.iter().any(|name| name == LIMITS) {
         let read = async |name: &str| {
             let path = format!("{path}/{name}");
-            Ok(znodes.data(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default())
+            znodes.data(&path).await.map_err(|failure| error(&path, failure))
         };
         // Before their data: limits that somebody sets in between have a later version than this, and no change of ours fits them.
         let limits = format!("{path}/{LIMITS}");
         if let Some(LiveZnode { version, czxid, mzxid, .. }) =
             znodes.get(&limits).await.map_err(|failure| error(&limits, failure))?
         {
-            quota = Some(Quota::of(&read(LIMITS).await?, &read(STATS).await?, Seen { version, czxid, mzxid }));
+            let (limits, stats) = (read(LIMITS).await?, read(STATS).await?);
+            quota = Some(Quota::of(&limits.unwrap_or_default(), stats.as_deref(), Seen { version, czxid, mzxid }));
         }
     }
     let below =

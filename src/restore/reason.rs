@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::restore::limits::QuotaLimits;
+use crate::restore::quota::{LIMITS, QUOTAS, STATS};
 
 /// Why a znode is left as it is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -56,6 +57,14 @@ pub enum Reason {
     QuotaOfNothing,
     /// Another quota is above it, or below it.
     NestedQuota,
+    /// There would be more than a restore reads.
+    TooManyQuotas,
+    /// Limits that no server can read are kept.
+    KeptUnreadable,
+    /// Servers would take its delete for that of a quota's limits.
+    TakenForLimits,
+    /// It counts for a quota whose statistics no server can read.
+    UnreadableStatistics,
 }
 
 impl fmt::Display for Reason {
@@ -95,12 +104,25 @@ impl fmt::Display for Reason {
             Self::UnreadableQuota => "its limits were none that a server can read: not written again",
             Self::QuotasUnread => "the quotas that are there could not be read, or are too many: set this one by hand",
             Self::NoQuotaThere => {
-                "servers do not start with a quota at such a path (the root, or a name like those of limits and statistics)"
+                "servers do not start with a quota at such a path (the root, or a name like those of limits and statistics), or take it for \
+                 another one (a name of spaces)"
             }
             Self::QuotaOfNothing => "there is no znode that it would be for",
             Self::NestedQuota => {
                 "another quota is above or below it, and servers count a znode for the nearest one alone: remove that one first (delquota)"
             }
+            Self::TooManyQuotas => {
+                "there would be more than 10000 znodes below /zookeeper/quota, more than a restore reads: remove some first (delquota)"
+            }
+            Self::KeptUnreadable => {
+                "the limits that are there are none that a server can read, and are kept (--existing): with enforceQuota=true servers refuse \
+                 each create and each set below"
+            }
+            Self::TakenForLimits => {
+                "deleted, by us or when its time has come, it would end every server: they take any zookeeper_limits whose path begins with \
+                 /zookeeper for those of a quota. Leave it where it is"
+            }
+            Self::UnreadableStatistics => "it counts for a quota whose statistics no server can read, and would end every server",
         })
     }
 }
@@ -113,10 +135,27 @@ pub struct Skipped {
     pub path: String,
     /// Why.
     pub reason: Reason,
+    /// With `UnreadableStatistics`, the path that the quota is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<String>,
+}
+
+impl Skipped {
+    /// Why, and what helps.
+    pub fn why(&self) -> String {
+        self.quota.as_ref().map_or_else(|| self.reason.to_string(), |of| ends_servers(of))
+    }
+}
+
+fn ends_servers(of: &str) -> String {
+    format!(
+        "it counts for the quota of {of}, whose statistics no server can read: the change would end every server. As super user, set \
+         {QUOTAS}{of}/{STATS} to count=-1,bytes=-1 and plan again; servers count anew when they next start"
+    )
 }
 
 /// What a quota limits.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Measure {
     /// The number of znodes.
@@ -168,7 +207,17 @@ pub enum Note {
         /// The hard limit.
         allows: i64,
     },
-    /// A quota that comes back allows less than there will be.
+    /// A quota below which something is changed has limits that no server can read.
+    UnreadableLimits {
+        /// The path that the quota is for.
+        path: String,
+    },
+    /// A quota comes back, and how much there is below its path is not known.
+    UnknownRoom {
+        /// The path that the quota is for.
+        path: String,
+    },
+    /// A quota that comes back leaves no room beside what there will be.
     LowQuota {
         /// The path that the quota is for.
         path: String,
@@ -187,6 +236,13 @@ pub enum Note {
         was: QuotaLimits,
         /// Its limits now; `None` if there is no quota, or none that a server can read.
         now: Option<QuotaLimits>,
+    },
+    /// A sequence counter that is not raised, because that would end every server.
+    NotRaised {
+        /// The znode.
+        path: String,
+        /// The path that the quota is for which it counts.
+        quota: String,
     },
     /// The quotas could not be read.
     QuotasUnknown,
@@ -229,9 +285,19 @@ impl fmt::Display for Note {
                 write!(
                     f,
                     "{path}: there would be {needs} {measure}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so \
-                     raise the quota first"
+                     raise the quota first, and plan again"
                 )
             }
+            Self::UnreadableLimits { path } => write!(
+                f,
+                "{path}: no server can read the limits of its quota: servers with enforceQuota=true refuse each create and each set below \
+                 it. As super user, set {QUOTAS}{path}/{LIMITS} first, to count=-1,bytes=-1 for no limits"
+            ),
+            Self::UnknownRoom { path } => write!(
+                f,
+                "{path}: whether the quota that comes back has room for what is there is not known: what is below is not restored, and was not \
+                 read"
+            ),
             Self::LowQuota { path, measure, there, allows } => write!(
                 f,
                 "{path}: there will be {there} {measure}, and the quota that comes back allows {allows}: servers with enforceQuota=true \
@@ -241,8 +307,11 @@ impl fmt::Display for Note {
                 let now = now.map_or_else(|| "there is none now".to_owned(), |now| format!("is {now} now"));
                 write!(f, "{path}: its quota was {was}, and {now}: it stays so without --quotas (quotas: true)")
             }
+            Self::NotRaised { path, quota } => {
+                write!(f, "{path}: its sequence counter is not raised: {}", ends_servers(quota))
+            }
             Self::QuotasUnknown => f.write_str(
-                "whether a quota allows it is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
+                "whether a quota allows it, and whether servers can read its statistics, is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
             ),
             Self::Part { left, of } if left == of => {
                 write!(

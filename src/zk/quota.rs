@@ -1,8 +1,8 @@
 //! Limits and statistics of quotas, and whether a server can read them.
 //!
 //! A server updates the statistics with each znode that is created, written or deleted below the quota's path. If it
-//! cannot read a number from the text, it ends (`StatsTrack`, the same in 3.8.5 and 3.9.5). If either text is
-//! unreadable, `monitor` answers only with HTTP 500, and a server that is asked this way looks as if it did not serve.
+//! cannot read a number from the text, it ends (`StatsTrack`, the same in 3.8.5 and 3.9.5), also where there is no text
+//! at all (null), which for clients looks like an empty one. If either text is unreadable, `monitor` answers only with HTTP 500, and a server that is asked this way looks as if it did not serve.
 
 use zookeeper_files::path::is_at_or_under;
 
@@ -25,9 +25,9 @@ pub fn holds_numbers(path: &str) -> bool {
     path.strip_prefix(QUOTA).is_some_and(|rest| rest.ends_with(STATS) || rest.ends_with(LIMITS))
 }
 
-/// Whether a server can read them.
+/// Whether a server can certainly read them. It can read an empty text; but so do we read null, at which it ends.
 pub fn readable(text: &[u8]) -> bool {
-    QuotaLimits::read(text).is_some()
+    !text.is_empty() && QuotaLimits::read(text).is_some()
 }
 
 /// Takes the next one to reset: one that no other broken quota counts, because writing it would end the servers too.
@@ -52,12 +52,12 @@ mod tests {
 
     #[test]
     fn statistics_are_readable_where_a_server_can_count_by_them() {
-        for text in
-            ["", "count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==1,bytes=1=", "count=1,,;bytes=2,"]
+        for text in ["count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=5", "count==1,bytes=1=", "count=1,,;bytes=2,"]
         {
             assert!(readable(text.as_bytes()), "{text:?}");
         }
         for text in [
+            "",
             "x",
             "count=x",
             "bytes=",

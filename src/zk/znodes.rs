@@ -184,8 +184,14 @@ impl Session {
                     .to_owned(),
             ),
             ZkError::QuotaExceeded => {
-                Failure::Refused("a quota with enforceQuota does not allow it: raise the quota first".to_owned())
+                Failure::Refused("a quota with enforceQuota does not allow it: raise the quota first, and plan again if the plan sets that quota".to_owned())
             }
+            // Whatever a server throws while it looks at a request is this to a client.
+            ZkError::MarshallingError => Failure::Refused(
+                "a server could not work it out; with enforceQuota=true that is so where no server can read the limits of its quota: set \
+                 its zookeeper_limits first, as the super user"
+                    .to_owned(),
+            ),
             ZkError::Unimplemented => Failure::Refused(
                 "the servers do not know such znodes: TTLs need zookeeper.extendedTypesEnabled=true".to_owned(),
             ),
@@ -271,6 +277,11 @@ impl Znodes for Session {
             Operation::Delete { path, version, .. } => self.call(client.delete(path, Some(*version))).await,
             Operation::Raise { path, to } => self.raise(&client, path, *to).await,
             Operation::CreateQuota { path, limits } => self.create_quota(&client, path, limits).await,
+            Operation::CountQuota { path } => {
+                let (stats, options) =
+                    (format!("{path}/{STATS}"), CreateMode::Persistent.with_acls(Acls::anyone_read()));
+                self.call(client.create(&stats, NONE_COUNTED, &options)).await.map(|answer| answer.map(|_| ()))
+            }
             Operation::SetQuota { path, seen, limits, .. } => {
                 let (path, text) = (format!("{path}/{LIMITS}"), limits.text());
                 self.call(client.set_data(&path, text.as_bytes(), Some(seen.version)))

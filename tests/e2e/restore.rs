@@ -156,6 +156,13 @@ async fn a_deleted_subtree_comes_back_as_its_approved_plan_says_and_a_second_res
         let refused = space.fails(&["apply", "-f", file.path().to_str().unwrap()]).unwrap();
         assert!(refused.contains("dryRun: false needs approvedPlan"), "{refused}");
         spec.as_object_mut().unwrap().remove("existing");
+        // A limit that comes back could refuse the next write.
+        let mut limited = manifest.clone();
+        limited["spec"] = spec.clone();
+        limited["spec"]["quotas"] = json!(true);
+        std::fs::write(file.path(), limited.to_string()).unwrap();
+        let refused = space.fails(&["apply", "-f", file.path().to_str().unwrap()]).unwrap();
+        assert!(refused.contains("dryRun: false needs approvedPlan"), "{refused}");
         let again = Restore::create(&space, "again", spec).await;
         again.condition("Completed", "True", "Completed").await;
         let status = again.status().await;

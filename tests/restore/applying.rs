@@ -12,7 +12,7 @@ use menagerie::restore::moved::Moved;
 use menagerie::restore::options::{Access, Existing, Lineage, Options};
 use menagerie::restore::plan::plan;
 use menagerie::restore::plan_file::PlanFile;
-use menagerie::restore::quota::{Quota, Seen};
+use menagerie::restore::quota::{Quota, Seen, Statistics};
 use menagerie::restore::reader::{ReadError, read};
 use menagerie::restore::scope::{Scope, Top};
 use menagerie::restore::wanted::Limits;
@@ -339,8 +339,18 @@ fn quotas_are_read_wherever_they_are() {
     let read = now(read(&Connection::to(model), &subtree("/app"), Limits::default(), &mut |_| ())).unwrap();
     let seen = Seen { version: 0, czxid: Zxid(1), mzxid: Zxid(1) };
     let limits = |hard_bytes| Some(QuotaLimits { hard_znodes: Some(9), hard_bytes, ..QuotaLimits::default() });
-    let app = Quota { most_znodes: Some(9), most_bytes: Some(7), znodes: 2, bytes: 5, limits: limits(Some(7)), seen };
-    let deep = Quota { most_znodes: Some(9), limits: limits(None), seen, ..Quota::default() };
+    let counted = Statistics::Counted;
+    let app = Quota {
+        most_znodes: Some(9),
+        most_bytes: Some(7),
+        znodes: 2,
+        bytes: 5,
+        statistics: counted,
+        limits: limits(Some(7)),
+        seen,
+    };
+    let missing = Statistics::Missing;
+    let deep = Quota { most_znodes: Some(9), limits: limits(None), statistics: missing, seen, ..Quota::default() };
     assert_eq!(read.quotas, Some([("/app".to_owned(), app), ("/app/deep".to_owned(), deep)].into()));
 }
 

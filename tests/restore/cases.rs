@@ -333,7 +333,7 @@ fn a_quota_that_allows_less_is_told_in_one_sentence_with_both_numbers() {
     is.limit_hard("/app", 2, 4);
     let sentence = |needs, what, allows| {
         format!(
-            "/app: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so raise the quota first"
+            "/app: there would be {needs} {what}, and its quota allows {allows}: servers with enforceQuota=true refuse that, so raise the quota first, and plan again"
         )
     };
     assert_eq!(told(&is), (2, vec![sentence(3, "znodes", 2), sentence(5, "bytes", 4)]));

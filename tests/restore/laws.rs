@@ -65,13 +65,17 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
     let one = ("[xyz]?", acls(open), any::<[u8; 3]>(), 1..200_u64, proptest::bool::weighted(0.15));
     let quotas = proptest::option::weighted(
         0.3,
-        btree_map(proptest::sample::select(&LIMITED[..]), (limits(), 0..3, 1..200_u64), 1..4),
+        btree_map(proptest::sample::select(&LIMITED[..]), (limits(), 0..3, 1..200_u64, counted()), 1..4),
     );
     (btree_map((top, path), one, 0..14), quotas).prop_map(|(znodes, quotas)| {
         let mut model = Model::of([]);
-        for (of, (limits, version, mzxid)) in quotas.unwrap_or_default() {
+        for (of, (limits, version, mzxid, counted)) in quotas.unwrap_or_default() {
             model.limit(of, limits);
             let of = if of == "/" { "" } else { of };
+            match counted {
+                Some(stats) => model.count(of, stats),
+                None => model.delete_subtree(&format!("/zookeeper/quota{of}/zookeeper_stats")),
+            }
             let there = model.znodes.get_mut(&format!("/zookeeper/quota{of}/zookeeper_limits")).unwrap();
             (there.version, there.mzxid) = (version, mzxid);
         }
@@ -101,7 +105,12 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
 }
 
 /// What quotas are for.
-const LIMITED: [&str; 7] = ["/", "/s", "/s/a", "/s/a/b", "/o", "/o/a", "/gone"];
+const LIMITED: [&str; 8] = ["/", "/s", "/s/a", "/s/a/b", "/o", "/o/a", "/gone", "/zookeeper"];
+
+/// What stands in statistics: two that end servers, and none at all.
+fn counted() -> impl Strategy<Value = Option<&'static str>> {
+    proptest::sample::select(vec![Some("count=0,bytes=0"), Some("count=0,bytes=0"), Some("x"), Some(""), None])
+}
 
 /// The last is none that a server can read.
 fn limits() -> impl Strategy<Value = &'static str> {
@@ -192,6 +201,8 @@ proptest! {
             let there = then.limits(of).unwrap();
             prop_assert_eq!(Some(there.to_vec()), limits.map(|limits| limits.text().into_bytes()), "{}", of);
             prop_assert!(then.znodes.contains_key(of) || is.limits(of) == Some(there), "a quota of nothing: {of}");
+            let stats = format!("/zookeeper/quota{of}/zookeeper_stats");
+            prop_assert!(then.znodes.contains_key(&stats) || !then.znodes.contains_key(of), "nobody counts: {of}");
         }
         let again = plan(&wanted, &then.live(&scope), &options).unwrap();
         prop_assert_eq!(again.operations, Vec::new());
@@ -207,6 +218,7 @@ proptest! {
                 (Operation::Create { .. }, _) => prop_assert!(there.is_none()),
                 (Operation::Raise { .. }, _) => prop_assert!(options.raise_counters),
                 (Operation::CreateQuota { .. }, _) => prop_assert!(options.quotas && is.limits(operation.quota_of().unwrap()).is_none()),
+                (Operation::CountQuota { .. }, _) => prop_assert!(options.quotas && is.limits(operation.quota_of().unwrap()).is_some()),
                 (Operation::SetQuota { seen, .. }, Existing::KeepNewer { .. }) => prop_assert!(seen.mzxid.0 <= THAN),
                 (Operation::Delete { .. }, _) => prop_assert!(options.delete_extra && !wanted.znodes.contains_key(operation.path())),
                 (_, Existing::Overwrite) => {}
@@ -257,8 +269,12 @@ proptest! {
         let told = planned.notes.iter().any(|note| matches!(note, Note::Quota { .. }));
         prop_assert_eq!(told, planned.counts.quotas > 0);
         prop_assert!(told || !refused);
-        // It is no reason to plan anything else.
-        let without = plan(&wanted, &is.live(&scope), &options).unwrap();
+        // It is no reason to plan anything else, and nor are other limits. Statistics that end servers are.
+        let mut counted = is.clone();
+        for (_, stats) in counted.znodes.iter_mut().filter(|(path, _)| path.ends_with("/zookeeper_stats")) {
+            stats.data = b"count=0,bytes=0".into();
+        }
+        let without = plan(&wanted, &counted.live(&scope), &options).unwrap();
         prop_assert_eq!((without.operations, without.hash), (planned.operations, planned.hash));
     }
 

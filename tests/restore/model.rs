@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use menagerie::restore::acl::{Acl, Entry};
 use menagerie::restore::hash::Digest;
+use menagerie::restore::limits::QuotaLimits;
 use menagerie::restore::live::{Live, LiveZnode, Parent};
 use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::Access;
@@ -110,7 +111,9 @@ impl Model {
             let znode = self.znodes.get(path)?;
             Some((path.to_owned(), if znode.ephemeral { Parent::Ephemeral } else { Parent::Plain }))
         });
-        Live { znodes, parents: parents.collect(), quotas: Some(self.quotas()) }
+        let below = self.znodes.keys().filter_map(|path| path.strip_prefix(QUOTAS)).filter(|of| !of.is_empty());
+        let below = below.filter(|of| !of.ends_with(LIMITS) && !of.ends_with(STATS)).map(str::to_owned);
+        Live { znodes, parents: parents.collect(), quotas: Some(self.quotas()), below_quota: below.collect() }
     }
 
     /// A quota with these limits, and statistics that nobody has counted.
@@ -130,6 +133,11 @@ impl Model {
         self.limit(of, &format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit={znodes}"));
     }
 
+    /// Somebody sets the statistics of that quota.
+    pub fn count(&mut self, of: &str, stats: &str) {
+        self.znodes.insert(format!("{QUOTAS}{of}/{STATS}"), znode(stats));
+    }
+
     pub fn limits(&self, of: &str) -> Option<&[u8]> {
         self.znodes.get(&format!("{QUOTAS}{of}/{LIMITS}")).map(|znode| &*znode.data)
     }
@@ -139,10 +147,13 @@ impl Model {
         let limits = self.znodes.iter().filter_map(|(path, znode)| {
             let of = path.strip_prefix(QUOTAS)?.strip_suffix(LIMITS)?.strip_suffix('/')?;
             let (znodes, bytes) = self.size(of);
-            let stats = format!("count={znodes},bytes={bytes}");
+            let stats = self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")).map(|stats| match &*stats.data {
+                b"" | b"x" => stats.data.clone(),
+                _ => format!("count={znodes},bytes={bytes}").into_bytes(),
+            });
             let Znode { version, czxid, mzxid, .. } = *znode;
             let seen = Seen { version, czxid: Zxid(czxid), mzxid: Zxid(mzxid) };
-            Some((of.to_owned(), Quota::of(&znode.data, stats.as_bytes(), seen)))
+            Some((of.to_owned(), Quota::of(&znode.data, stats.as_deref(), seen)))
         });
         limits.collect()
     }
@@ -192,7 +203,22 @@ impl Model {
         allowed.then_some(()).ok_or_else(|| Failure::Refused(format!("no right to {path}")))
     }
 
+    /// Servers count each create, set and delete, and end where they cannot.
+    fn survives(&self, operation: &Operation) -> bool {
+        let path = operation.path();
+        let above = || std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/");
+        let of = above().find(|above| self.limits(above).is_some());
+        let stats = of.and_then(|of| self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")));
+        let limits = path.starts_with(OWN) && path.ends_with("/zookeeper_limits");
+        if matches!(operation, Operation::Delete { .. }) && limits {
+            return false;
+        }
+        matches!(operation, Operation::SetAcl { .. })
+            || stats.is_none_or(|stats| QuotaLimits::read(&stats.data).is_some_and(|_| !stats.data.is_empty()))
+    }
+
     pub fn perform(&mut self, operation: &Operation, data: &[u8]) -> Result<(), Failure> {
+        assert!(self.survives(operation), "{operation} ends every server");
         let changed = |what: &str| Err(Failure::Changed(what.to_owned()));
         self.zxid += 1;
         let (path, zxid) = (operation.path(), self.zxid);
@@ -252,6 +278,13 @@ impl Model {
                 self.limit(of, &limits.text());
                 let made = self.znodes.get_mut(&format!("{path}/{LIMITS}")).unwrap();
                 (made.czxid, made.mzxid) = (zxid, zxid);
+            }
+            Operation::CountQuota { .. } => {
+                let stats = format!("{path}/{STATS}");
+                if self.znodes.contains_key(&stats) {
+                    return changed("exists");
+                }
+                self.znodes.insert(stats, znode("count=0,bytes=0"));
             }
             Operation::SetQuota { seen, limits, .. } => {
                 let Some(there) = self.znodes.get_mut(&format!("{path}/{LIMITS}")) else {

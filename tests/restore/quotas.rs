@@ -1,8 +1,11 @@
 //! Quotas that come back, and those that do not, with the reason.
 
+use menagerie::restore::acl::Acl;
 use menagerie::restore::apply::{ApplyError, ChangedSincePlan};
+use menagerie::restore::hash::Digest;
 use menagerie::restore::limits::QuotaLimits;
-use menagerie::restore::operation::Operation;
+use menagerie::restore::live::Live;
+use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::{Access, Existing, Lineage, Options, OptionsError};
 use menagerie::restore::plan::{Plan, plan};
 use menagerie::restore::plan_file::{PlanFile, PlanFileError};
@@ -85,12 +88,14 @@ fn without_being_asked_for_what_differs_is_told_and_changes_neither_the_plan_nor
         assert_eq!(planned.notes.len(), 1);
         assert!(note.starts_with("/app: its quota was 10 znodes") && note.contains(now), "{note}");
     }
-    // Nor of a znode that is not there, or of limits that nobody could have read.
+    // Nor of the root, which never has one, of a znode that is not there, or of limits that nobody could have read.
     let mut gone = Model::of([("/app", znode(""))]);
     gone.limit("/app/gone", TEN);
     gone.limit("/app", "x");
     let notes = in_scope(&scope, &gone, &Model::of([("/app", znode(""))]), &options).notes;
     assert_eq!(notes, Vec::<Note>::new());
+    gone.limit("/", TEN);
+    assert_eq!(in_scope(&to("/", None), &gone, &Model::of([("/app", znode(""))]), &options).notes, Vec::<Note>::new());
 }
 
 #[test]
@@ -107,8 +112,9 @@ fn a_quota_that_is_there_and_differs_is_kept_or_set_as_znodes_are() {
     // Limits that are written in another way are the same.
     is.limit("/app", "countHardLimit=10,,count=-7");
     assert_eq!(told(&was, &is, Existing::Overwrite), (vec![], vec![]));
-    // What no server can read is another one.
+    // What no server can read is another one, and to keep it is no small thing.
     is.limit("/app", "x");
+    assert_eq!(told(&was, &is, Existing::Keep), skipped("/app", Reason::KeptUnreadable));
     let (operations, _) = told(&was, &is, Existing::Overwrite);
     assert_eq!(operations, ["set the quota of /app from what no server can read to 10 znodes (version 0)"]);
     // One that came later stays, also where znodes that did are deleted.
@@ -168,7 +174,7 @@ fn no_quota_is_made_of_nothing_nor_where_servers_would_not_start_with_it() {
     assert_eq!(both(&planned), skipped("", Reason::NoQuotaThere));
     let planned = in_scope(&to("/app", Some("/")), &limited("/app", TEN), &is, &with(Existing::Keep));
     assert_eq!(planned.skipped.last().map(|skipped| skipped.reason), Some(Reason::NoQuotaThere));
-    for name in ["/zookeeper_limits", "/zookeeper_limits-x", "/b/zookeeper_stats"] {
+    for name in ["/zookeeper_limits", "/zookeeper_limits-x", "/b/zookeeper_stats", "/ ", "/b/  "] {
         let is = Model::of([("/b", znode(""))]);
         let planned = in_scope(&to("/app", Some(name)), &limited("/app", TEN), &is, &with(Existing::Keep));
         let reason = planned.skipped.iter().map(|skipped| skipped.reason).collect::<Vec<_>>();
@@ -269,7 +275,7 @@ fn a_quota_that_comes_back_lower_than_what_there_will_be_is_told() {
     let is =
         Model::of([("/app", znode("123456")), ("/app/b", znode("1")), ("/app/c", znode("1")), ("/apple", znode("1"))]);
     // The four of them and 8 bytes.
-    for (znodes, bytes, low) in [(4, 8, 0), (3, 8, 1), (3, 7, 2)] {
+    for (znodes, bytes, low) in [(5, 9, 0), (4, 9, 1), (3, 9, 1), (4, 8, 2), (3, 7, 2)] {
         was.limit_hard("/app", znodes, bytes);
         for now in [is.clone(), {
             let mut is = is.clone();
@@ -360,4 +366,276 @@ fn no_quota_is_made_before_all_else_is_done_nor_of_what_a_client_takes_meanwhile
     }));
     let applied = run(&connection, &approved(&was, &is), ChangedSincePlan::Replan).unwrap();
     assert_eq!((applied.gone, applied.done), (vec!["/app/a".to_owned()], 1));
+}
+
+#[test]
+fn a_plan_without_quotas_is_read_by_a_release_that_knows_none() {
+    let (scope, is) = (to("/app", None), Model::of([("/app", znode(""))]));
+    let text = |limits: &[&str], quotas| {
+        let mut was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
+        for limits in limits {
+            was.limit("/app", limits);
+        }
+        let options = Options { quotas, ..with(Existing::Keep) };
+        let file = PlanFile::of(was.wanted(&scope), options, in_scope(&scope, &was, &is, &options));
+        serde_json::to_string(&file).unwrap().to_lowercase()
+    };
+    // The count of limits that are too low is older.
+    assert!(!text(&[], false).replace("\"quotas\":0", "").contains("quota"), "{}", text(&[], false));
+    assert!(text(&[TEN], true).contains("\"setquota\":1"));
+}
+
+/// What is done about all of `/app`, and what is not, with the quota of `/app` spoiled.
+fn spoiled(stats: &str, options: &Options) -> Plan {
+    let counter = |created, path| (path, Znode { created, ..znode("") });
+    let was =
+        Model::of([("/app", znode("")), ("/app/a", znode("1")), ("/app/set", znode("1")), counter(7, "/app/queue")]);
+    let mut is =
+        Model::of([("/app", znode("")), ("/app/extra", znode("")), ("/app/set", znode("2")), counter(0, "/app/queue")]);
+    is.limit("/app", TEN);
+    is.count("/app", stats);
+    in_scope(&to("/app", None), &was, &is, options)
+}
+
+#[test]
+fn nothing_is_changed_below_a_quota_whose_statistics_no_server_can_read() {
+    let options = Options { delete_extra: true, raise_counters: true, ..with(Existing::Overwrite) };
+    assert_eq!(spoiled("count=3,bytes=1", &options).operations.len(), 4);
+    // Null, which ends servers, is an empty text for clients.
+    for stats in ["x", ""] {
+        let planned = spoiled(stats, &options);
+        let left = ["/app/a", "/app/set", "/app/extra"].map(|path| (path.to_owned(), Reason::UnreadableStatistics));
+        assert_eq!(both(&planned), (vec![], left.into()), "{stats:?}");
+        let why = planned.skipped[0].why();
+        for words in ["/zookeeper/quota/app/zookeeper_stats", "count=-1,bytes=-1", "would end every server"] {
+            assert!(why.contains(words), "{why}");
+        }
+        let notes: Vec<_> = planned.notes.iter().filter(|note| matches!(note, Note::NotRaised { .. })).collect();
+        assert_eq!((notes.len(), planned.counts.counters), (1, 1));
+        assert!(notes[0].to_string().starts_with("/app/queue: its sequence counter is not raised"), "{}", notes[0]);
+    }
+}
+
+#[test]
+fn an_acl_counts_for_no_quota_and_a_nearer_one_counts_instead() {
+    let (scope, options) = (to("/app", None), with(Existing::Overwrite));
+    let closed = |data| Znode { acl: acl("world", "anyone", 1), ..znode(data) };
+    let was = Model::of([("/app", znode("")), ("/app/a", closed("1")), ("/app/a/b", closed("1"))]);
+    let mut is = Model::of([("/app", znode("")), ("/app/a", znode("2")), ("/app/a/b", znode("1"))]);
+    is.limit("/app", TEN);
+    is.count("/app", "x");
+    let (operations, left) = both(&in_scope(&scope, &was, &is, &options));
+    // With its data the ACL stays, too: the two go together.
+    assert_eq!(operations, ["acl /app/a/b to world:anyone:r (aversion 0)"]);
+    assert_eq!(left, [("/app/a".to_owned(), Reason::UnreadableStatistics)]);
+    is.limit("/app/a", TEN);
+    assert_eq!(in_scope(&scope, &was, &is, &options).counts.set, 1);
+    // One of all quotas: setting another one would count.
+    let mut is = limited("/app", FIVE);
+    is.limit("/zookeeper", TEN);
+    is.count("/zookeeper", "x");
+    assert_eq!(told(&limited("/app", TEN), &is, Existing::Overwrite), skipped("/app", Reason::UnreadableStatistics));
+    is.delete_subtree("/zookeeper/quota/app");
+    assert_eq!(told(&limited("/app", TEN), &is, Existing::Overwrite), skipped("/app", Reason::UnreadableStatistics));
+}
+
+#[test]
+fn statistics_that_are_spoiled_after_the_plan_stop_it_before_it_ends_a_server() {
+    let (was, is) = (limited("/app", TEN), Model::of([("/app", znode("")), ("/app/a", znode("b"))]));
+    let file = approved(&was, &is);
+    let mut then = is.clone();
+    then.limit("/app", FIVE);
+    then.count("/app", "x");
+    let stopped = run(&Connection::to(then.clone()), &file, ChangedSincePlan::Fail).unwrap_err();
+    assert!(matches!(stopped, ApplyError::Moved { .. }), "{stopped}");
+    let applied = run(&Connection::to(then), &file, ChangedSincePlan::Replan).unwrap();
+    // The limits count for no quota.
+    assert_eq!((applied.done, applied.last.skipped[0].reason), (1, Reason::UnreadableStatistics));
+}
+
+#[test]
+fn limits_that_no_server_can_read_are_told_where_they_would_be_looked_at() {
+    let scope = to("/app", None);
+    let was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
+    let notes = |limits: &str, is: &[(&'static str, &str)], delete_extra, quotas| {
+        let mut is = Model::of(is.iter().map(|(path, data)| (*path, znode(data))));
+        is.limit("/app", limits);
+        let options = Options { delete_extra, quotas, ..with(Existing::Overwrite) };
+        let planned = in_scope(&scope, &was, &is, &options);
+        let told = planned.notes.into_iter().filter(|note| matches!(note, Note::UnreadableLimits { .. }));
+        let told: Vec<_> = told.map(|note| note.to_string()).collect();
+        assert_eq!(told.len(), planned.counts.quotas);
+        told
+    };
+    for (limits, quotas) in [("x", true), ("x", false), ("", false)] {
+        for data in [&[("/app", "")][..], &[("/app", ""), ("/app/a", "2")]] {
+            let told = notes(limits, data, false, quotas);
+            assert_eq!(told.len(), 1, "{limits:?}");
+            let words =
+                "/app: no server can read the limits of its quota: servers with enforceQuota=true refuse each create";
+            assert!(told[0].starts_with(words) && told[0].contains("set /zookeeper/quota/app/zookeeper_limits first"));
+        }
+        // Not for what goes, and not for one that they can read.
+        assert_eq!(notes(limits, &[("/app", ""), ("/app/a", "1"), ("/app/b", "")], true, quotas), Vec::<String>::new());
+    }
+    assert_eq!(notes("count=-1", &[("/app", "")], false, true), Vec::<String>::new());
+}
+
+const TRAP: &str = "/zookeeper-a/zookeeper_limits";
+
+#[test]
+fn what_servers_take_for_limits_is_neither_deleted_nor_made_so_that_it_goes_by_itself() {
+    let (scope, options) = (to("/", None), Options { delete_extra: true, ..with(Existing::Overwrite) });
+    let (was, above) = (Model::of([]), ("/zookeeper-a", znode("")));
+    let is = Model::of([above.clone(), (TRAP, znode("")), ("/zookeeper-a/b", znode(""))]);
+    let planned = in_scope(&scope, &was, &is, &options);
+    let left = [(TRAP.to_owned(), Reason::TakenForLimits), (above.0.to_owned(), Reason::ExtraWithChildren)];
+    assert_eq!(both(&planned), (vec!["delete /zookeeper-a/b (version 0)".to_owned()], left.into()));
+    // Nor does a plan that says so come through.
+    let read = |wanted: &Wanted, operation: &Operation| {
+        let mut file = PlanFile::of(wanted.clone(), options, planned.clone());
+        file.plan.operations = vec![operation.clone()];
+        file.plan.hash = hash(&file.wanted, &file.options, &file.plan.operations);
+        PlanFile::read(&serde_json::to_vec(&file).unwrap(), Limits::default())
+    };
+    let none = was.wanted(&scope);
+    let delete = |path: &str| Operation::Delete { path: path.to_owned(), version: 0, czxid: Zxid(1), mzxid: Zxid(1) };
+    assert!(matches!(read(&none, &delete(TRAP)), Err(PlanFileError::Changed(_))));
+    read(&none, &delete("/zookeeper-a/b")).unwrap();
+    // A server deletes containers and those with a TTL itself.
+    for (kind, made) in [(Kind::Persistent, true), (Kind::Container, false), (Kind::Ttl(1000), false)] {
+        let mut wanted = Model::of([above.clone(), (TRAP, znode(""))]).wanted(&scope);
+        wanted.znodes.get_mut(TRAP).unwrap().kind = kind;
+        let planned = plan(&wanted, &Model::of([above.clone()]).live(&scope), &options).unwrap();
+        let left = planned.skipped.iter().map(|skipped| skipped.reason).collect::<Vec<_>>();
+        assert_eq!((planned.counts.create == 1, left == [Reason::TakenForLimits]), (made, !made), "{kind:?}");
+        let (data, acl) = (Digest::of(b""), Acl::open());
+        let create = Operation::Create { path: TRAP.to_owned(), kind, data, acl };
+        assert_eq!(read(&wanted, &create).is_ok(), made, "{kind:?}");
+    }
+}
+
+#[test]
+fn limits_of_which_none_becomes_lower_are_set_before_what_may_need_them_and_others_last() {
+    let scope = to("/app", None);
+    let mut was = Model::of([("/app", znode("")), ("/app/a", znode("1")), ("/app/b", znode("1"))]);
+    for (then, now, first) in [
+        ((10, 10), (1, 1), true),
+        ((-1, -1), (1, 1), true),
+        ((10, 1), (1, 1), true),
+        ((10, 0), (1, 1), false),
+        ((3, 10), (-1, 1), false),
+    ] {
+        was.limit_hard("/app", then.0, then.1);
+        let mut is = Model::of([("/app", znode(""))]);
+        is.limit_hard("/app", now.0, now.1);
+        is.enforces = true;
+        let planned = in_scope(&scope, &was, &is, &with(Existing::Overwrite));
+        let at = planned.operations.iter().position(|operation| operation.quota_of().is_some());
+        assert_eq!(at, Some(if first { 0 } else { 2 }), "{now:?} to {then:?}");
+        let told = planned.notes.iter().filter(|note| matches!(note, Note::Quota { .. })).count();
+        let fits = first && then != (10, 1);
+        assert_eq!(told == 0, fits, "{:?}", planned.notes);
+        let applied = run(
+            &Connection::to(is),
+            &PlanFile::of(was.wanted(&scope), with(Existing::Overwrite), planned),
+            ChangedSincePlan::Fail,
+        );
+        assert_eq!(applied.is_ok(), fits, "{now:?} to {then:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_raised_by_hand_as_a_note_says_is_no_change_of_a_plan_that_does_not_set_it() {
+    let was = Model::of([("/app", znode("")), ("/app/a", znode("1"))]);
+    let mut is = Model::of([("/app", znode(""))]);
+    is.limit_hard("/app", 1, 100);
+    is.enforces = true;
+    let file = approved(&was, &is);
+    let note = file.plan.notes.iter().find(|note| matches!(note, Note::Quota { .. })).unwrap().to_string();
+    assert!(note.contains("raise the quota first, and plan again"), "{note}");
+    assert!(run(&Connection::to(is.clone()), &file, ChangedSincePlan::Fail).is_err());
+    is.limit_hard("/app", 2, 100);
+    assert_eq!(run(&Connection::to(is), &file, ChangedSincePlan::Fail).unwrap().done, 1);
+}
+
+#[test]
+fn how_much_is_below_a_single_znode_is_what_servers_have_counted_or_not_known() {
+    let alone = Scope::new(vec![Top { path: "/app".to_owned(), subtree: false }], None).unwrap();
+    let low = |is: &Model, znodes, bytes| -> Vec<String> {
+        let mut was = Model::of([("/app", znode("123"))]);
+        was.limit_hard("/app", znodes, bytes);
+        let notes = in_scope(&alone, &was, is, &with(Existing::Overwrite)).notes;
+        notes.iter().map(ToString::to_string).filter(|note| note.contains("quota that comes back")).collect()
+    };
+    let mut is = Model::of([("/app", znode("1")), ("/app/a", znode("12")), ("/app/a/b", znode("1"))]);
+    // No quota is there: nobody has counted what is below.
+    assert_eq!(low(&is, -1, -1), Vec::<String>::new());
+    let told = low(&is, 100, 100);
+    assert!(told.len() == 1 && told[0].ends_with("was not read"), "{told:?}");
+    is.limit("/app", "count=-1");
+    // Three znodes, and six bytes once /app has three.
+    for (znodes, bytes, count) in [(4, 7, 0), (3, 7, 1), (4, 6, 1), (2, 2, 2)] {
+        assert_eq!(low(&is, znodes, bytes).len(), count, "{znodes} {bytes}");
+    }
+    assert!(low(&is, 3, 7)[0].starts_with("/app: there will be 3 znodes"), "{:?}", low(&is, 3, 7));
+    // Without children all of it is known.
+    let is = Model::of([("/app", znode("1"))]);
+    assert_eq!((low(&is, 2, 4).len(), low(&is, 1, 3).len()), (0, 2));
+}
+
+#[test]
+fn what_others_have_written_since_the_plan_is_told_where_a_limit_then_leaves_no_room() {
+    let mut was = Model::of([("/app", znode(""))]);
+    was.limit_hard("/app", 3, 100);
+    let mut is = Model::of([("/app", znode(""))]);
+    let file = approved(&was, &is);
+    assert_eq!((file.plan.notes.len(), file.plan.counts.set_quota), (0, 1));
+    let low = |is: &Model| run(&Connection::to(is.clone()), &file, ChangedSincePlan::Fail).unwrap().low;
+    assert_eq!(low(&is), vec![]);
+    for path in ["/app/x", "/app/y"] {
+        is.znodes.insert(path.to_owned(), znode(""));
+    }
+    let told = low(&is);
+    assert!(told.len() == 1 && told[0].to_string().starts_with("/app: there will be 3 znodes"), "{told:?}");
+}
+
+#[test]
+fn limits_without_statistics_are_none_until_servers_count_again() {
+    let count = "let servers count for the quota of /app".to_owned();
+    let (was, mut is) = (limited("/app", TEN), limited("/app", TEN));
+    is.delete_subtree("/zookeeper/quota/app/zookeeper_stats");
+    assert_eq!(told(&was, &is, Existing::Keep), (vec![count.clone()], vec![]));
+    let file = approved(&was, &is);
+    let connection = Connection::to(is.clone());
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Fail).unwrap().done, 1);
+    assert!(connection.model.borrow().znodes.contains_key("/zookeeper/quota/app/zookeeper_stats"));
+    assert_eq!(run(&connection, &file, ChangedSincePlan::Fail).unwrap().done, 0);
+    // With its limits; what is kept is not enforced either.
+    is.limit("/app", FIVE);
+    is.delete_subtree("/zookeeper/quota/app/zookeeper_stats");
+    let (operations, _) = told(&was, &is, Existing::Overwrite);
+    assert_eq!(operations, ["set the quota of /app from 5 znodes to 10 znodes (version 0)".to_owned(), count]);
+    assert_eq!(told(&was, &is, Existing::Keep), skipped("/app", Reason::Kept));
+}
+
+#[test]
+fn no_more_quotas_are_made_than_a_restore_reads_again() {
+    let scope = to("/app", None);
+    let (mut wanted, mut live) =
+        (limited("/app/00000", TEN).wanted(&scope), Model::of([("/app", znode(""))]).live(&scope));
+    let (one, ten) = (wanted.znodes["/app"].clone(), wanted.quotas["/app/00000"]);
+    for n in 0..10_010 {
+        wanted.znodes.insert(format!("/app/{n:05}"), one.clone());
+        wanted.quotas.insert(format!("/app/{n:05}"), ten);
+    }
+    let planned = |live: &Live| {
+        let planned = plan(&wanted, live, &with(Existing::Keep)).unwrap();
+        let left = planned.skipped.iter().filter(|skipped| skipped.reason == Reason::TooManyQuotas).count();
+        (planned.counts.set_quota, left)
+    };
+    // `/app` is one as well, and may be there already; so may others.
+    assert_eq!(planned(&live), (9_999, 11));
+    live.below_quota = ["/app", "/app/00003", "/other", "/other/a"].map(str::to_owned).into();
+    assert_eq!(planned(&live), (9_997, 13));
 }

@@ -4,6 +4,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use menagerie::model::acl::RootAcl;
+use menagerie::zk::ensemble::{Ensemble, Password};
+use menagerie::zk::guard::Walk;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error as ZkError, Permission};
 
 use crate::restore::{PASSWORD, Scene, ended};
@@ -11,6 +14,21 @@ use crate::restore::{PASSWORD, Scene, ended};
 const NODE: &str = "/zookeeper/quota/app";
 const LIMITS: &str = "/zookeeper/quota/app/zookeeper_limits";
 const STATS: &str = "/zookeeper/quota/app/zookeeper_stats";
+
+const SET_NULL: &str = r#"
+    import org.apache.zookeeper.ZooKeeper;
+
+    class SetNull {
+        public static void main(String[] words) throws Exception {
+            try (ZooKeeper zk = new ZooKeeper(words[0], 20000, event -> {})) {
+                zk.addAuthInfo("digest", ("super:" + words[2]).getBytes());
+                zk.setData(words[1], null, -1);
+            }
+        }
+    }
+"#;
+/// No limits, and statistics as of nothing.
+const NONE: &str = "count=-1,bytes=-1";
 
 impl Scene {
     /// ZooKeeper's own command line, as super user.
@@ -32,6 +50,28 @@ impl Scene {
         let words = ["plan", data.to_str().unwrap(), "--at", point, "--path", "/app", "--save", file.to_str().unwrap()];
         let planned = ended(&self.command(&[&words[..], more].concat()).output().unwrap(), 0);
         (planned, self.apply())
+    }
+
+    /// Sets no data at all, which our client cannot send.
+    fn set_null(&self, path: &str) {
+        let source = self.file().with_file_name("SetNull.java");
+        std::fs::write(&source, SET_NULL).unwrap();
+        let mut java = Command::new("java");
+        java.args(["-cp", &self.ensemble.classpath(1)]).arg(&source);
+        java.args([&self.ensemble.address(1, 2181).to_string(), path, PASSWORD]);
+        assert!(java.stdout(Stdio::null()).status().unwrap().success(), "{path}");
+    }
+
+    /// Waits until each server has ended by what it could not do.
+    async fn all_end(&self) {
+        let end = tokio::time::Instant::now() + Duration::from_mins(2);
+        for id in 1..=3 {
+            let out = self.ensemble.data(id).join("out");
+            while !std::fs::read_to_string(&out).unwrap().contains("Severe unrecoverable error, from thread") {
+                assert!(tokio::time::Instant::now() < end, "{id}: {}", self.ensemble.words());
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
     }
 
     fn apply(&self) -> String {
@@ -110,6 +150,8 @@ async fn come_back(version: &str, net: u8) {
 
     // They are enforced. What the tool itself makes of them, is equal.
     scene.create_app(&["/c", "/d"]).await;
+    // The leader decides by what it has counted itself, and may apply a change after the follower that answered.
+    scene.counted("count=5,bytes=25").await;
     let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
     let refused = scene.app.create("/app/e", b"", &open).await;
     assert!(matches!(refused, Err(ZkError::QuotaExceeded)), "{refused:?}");
@@ -129,6 +171,17 @@ async fn come_back(version: &str, net: u8) {
     scene.cli(&format!("delete {LIMITS}"));
     scene.back(&point, &["--quotas"]);
     scene.counted("count=5,bytes=25").await;
+    // Limits without statistics enforce nothing, until those are made.
+    scene.cli(&format!("delete {STATS}"));
+    scene.create_app(&["/e"]).await;
+    scene.app.delete("/app/e", None).await.unwrap();
+    let (planned, done) = scene.back(&point, &["--quotas"]);
+    assert!(planned.contains("let servers count for the quota of /app"), "{planned}");
+    assert!(done.contains("done, 1 changes in this run"), "{done}");
+    assert_eq!(scene.app.get_acl(STATS).await.unwrap().0, read_only);
+    scene.counted("count=5,bytes=25").await;
+    let refused = scene.app.create("/app/e", b"", &open).await;
+    assert!(matches!(refused, Err(ZkError::QuotaExceeded)), "{refused:?}");
 
     // All servers start again: on their logs, and count anew.
     for id in 1..=3 {
@@ -150,4 +203,130 @@ async fn come_back(version: &str, net: u8) {
     let again = Client::connect(&scene.ensemble.address(3, 2181).to_string()).await.unwrap();
     let refused = again.create("/app/e", b"", &open).await;
     assert!(matches!(refused, Err(ZkError::QuotaExceeded)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn nothing_is_changed_below_a_quota_whose_statistics_would_end_every_server_3_9_5() {
+    unreadable_statistics("3.9.5", 65).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn nothing_is_changed_below_a_quota_whose_statistics_would_end_every_server_3_8_5() {
+    unreadable_statistics("3.8.5", 66).await;
+}
+
+async fn unreadable_statistics(version: &str, net: u8) {
+    let scene = Scene::new(version, net, "").await;
+    scene.create_app(&["", "/a", "/b"]).await;
+    let stat = scene.app.set_data("/app/a", b"12345", None).await.unwrap();
+    let point = format!("{:#x}", stat.mzxid);
+    scene.cli("setquota -n 100 /app");
+    for null in [false, true] {
+        scene.app.delete("/app/a", None).await.unwrap();
+        if null {
+            scene.set_null(STATS);
+            assert_eq!(scene.app.get_data(STATS).await.unwrap().0, b"");
+        } else {
+            scene.app.set_data(STATS, b"x", None).await.unwrap();
+        }
+        let (planned, done) = scene.back(&point, &[]);
+        let why = "skip /app/a  it counts for the quota of /app, whose statistics no server can read";
+        assert!(planned.contains(why) && planned.contains(&format!("set {STATS} to {NONE} and plan")), "{planned}");
+        assert!(done.contains("done, 0 changes in this run; 1 znodes skipped"), "{done}");
+        scene.app.set_data(STATS, NONE.as_bytes(), None).await.unwrap();
+        let (planned, done) = scene.back(&point, &[]);
+        assert!(planned.contains("create /app/a") && done.contains("done, 1 changes in this run"), "{planned}{done}");
+        scene.app.check_stat("/app/a").await.unwrap().unwrap();
+    }
+    // What the guard finds before it closes the door, it resets.
+    scene.set_null(STATS);
+    scene.set_null(LIMITS);
+    let server = [scene.ensemble.address(1, 2181).ip().to_string()];
+    let guard = Ensemble::connect(&server, &Password::of(PASSWORD).unwrap()).await.unwrap();
+    let mut walk = Walk::default();
+    let root = RootAcl::Narrow { ours: Vec::new() };
+    let walked = loop {
+        if let Some(walked) = guard.guard(&root, &mut walk).await.unwrap() {
+            break walked;
+        }
+    };
+    assert_eq!(walked.mended, 2);
+    scene.create_app(&["/c"]).await;
+    // That is what it would have come to.
+    scene.set_null(STATS);
+    let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let ended = tokio::time::timeout(Duration::from_mins(1), scene.app.create("/app/end", b"", &open)).await;
+    assert!(!matches!(ended, Ok(Ok(_))), "{ended:?}");
+    scene.all_end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn limits_that_no_server_can_read_refuse_each_create_and_set_where_they_are_enforced_3_9_5() {
+    unreadable_limits("3.9.5", 67).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn limits_that_no_server_can_read_refuse_each_create_and_set_where_they_are_enforced_3_8_5() {
+    unreadable_limits("3.8.5", 68).await;
+}
+
+async fn unreadable_limits(version: &str, net: u8) {
+    let scene = Scene::new(version, net, "enforceQuota=true").await;
+    scene.create_app(&["", "/a", "/b", "/c"]).await;
+    let stat = scene.app.set_data("/app/a", b"12345", None).await.unwrap();
+    let point = format!("{:#x}", stat.mzxid);
+    scene.cli("setquota -n 100 /app");
+    for null in [false, true] {
+        scene.app.delete("/app/a", None).await.unwrap();
+        if null {
+            scene.set_null(LIMITS);
+        } else {
+            scene.app.set_data(LIMITS, b"x", None).await.unwrap();
+        }
+        // What is deleted is not looked at.
+        scene.app.delete("/app/c", None).await.unwrap();
+        let same = scene.app.set_data("/app/b", b"54321", None).await;
+        assert!(matches!(same, Err(ZkError::MarshallingError)), "{same:?}");
+        let (data, file) = (scene.ensemble.data(1), scene.file());
+        let _was_there = std::fs::remove_file(&file);
+        let words =
+            ["plan", data.to_str().unwrap(), "--at", &point, "--path", "/app", "--save", file.to_str().unwrap()];
+        let planned = ended(&scene.command(&words).output().unwrap(), 0);
+        assert!(planned.contains("note /app: no server can read the limits of its quota"), "{planned}");
+        let refused = scene.command(&["apply", file.to_str().unwrap()]).output().unwrap();
+        let refused = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.contains("set its zookeeper_limits first"), "{refused}");
+        scene.app.set_data(LIMITS, NONE.as_bytes(), None).await.unwrap();
+        let (planned, done) = scene.back(&point, &[]);
+        assert!(!planned.contains("no server can read") && done.contains("done, 2 changes"), "{planned}{done}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Java: dev/test servers"]
+async fn a_delete_that_servers_take_for_that_of_limits_is_not_planned_3_9_5() {
+    let scene = Scene::new("3.9.5", 69, "").await;
+    scene.create_app(&[""]).await;
+    let point = scene.app.create("/trap", b"", &CreateMode::Persistent.with_acls(Acls::anyone_all())).await.unwrap();
+    let trap = "/zookeeper-a/zookeeper_limits";
+    for path in ["/zookeeper-a", trap, "/zookeeper-a/b"] {
+        scene.create(path, "", &CreateMode::Persistent.with_acls(Acls::anyone_all())).await;
+    }
+    let (data, file, at) = (scene.ensemble.data(1), scene.file(), format!("{:#x}", point.0.czxid));
+    let words = ["plan", data.to_str().unwrap(), "--at", &at, "--path", "/", "--save", file.to_str().unwrap()];
+    let words = [&words[..], &["--existing", "overwrite", "--delete-extra"]].concat();
+    let planned = ended(&scene.command(&words).output().unwrap(), 0);
+    assert!(
+        planned.contains("delete /zookeeper-a/b") && planned.contains(&format!("skip {trap}  deleted")),
+        "{planned}"
+    );
+    assert!(scene.apply().contains("done, 1 changes in this run"));
+    assert!(scene.app.check_stat(trap).await.unwrap().is_some());
+    let deleted = tokio::time::timeout(Duration::from_mins(1), scene.app.delete(trap, None)).await;
+    assert!(!matches!(deleted, Ok(Ok(()))), "{deleted:?}");
+    scene.all_end().await;
 }

@@ -6,7 +6,10 @@
 //!   it brought back, clients may have deleted since.
 
 use super::facts::{BackupPoint, Seen};
-use crate::api::{BackupPhase, ChangedPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus};
+use crate::api::{
+    BackupPhase, ChangedPolicy, ExistingPolicy, RestoreApplied, RestorePhase, RestorePlan, RestoreStatus,
+    ZooKeeperRestoreSpec,
+};
 use crate::model::archive::{ArchiveMounts, ArchivePlace};
 use crate::model::parent::is_hash;
 use crate::model::store::ONE;
@@ -159,6 +162,13 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
     if seen.spec.dry_run.unwrap_or(true) {
         return seen.says(RestorePhase::Planned, "Planned", counts(seen, plan), "DryRun", dry(seen));
     }
+    if unlooked(&seen.spec) {
+        let text = format!(
+            "undo, existing: Overwrite and KeepNewer, and quotas need an approvedPlan, and that is {} once somebody has looked at the plan: nothing is changed",
+            plan.hash
+        );
+        return seen.says(RestorePhase::Planned, "Planned", counts(seen, plan), "NotApproved", text);
+    }
     if unapproved(seen, plan) {
         let text = format!("approvedPlan is not the hash of the plan, which is {}: nothing is changed", plan.hash);
         return seen.says(RestorePhase::Planned, "Planned", counts(seen, plan), "NotApproved", text);
@@ -187,6 +197,12 @@ fn planned(seen: &Seen, plan: &RestorePlan) -> Decision {
     let replan = seen.spec.changed_since_plan.unwrap_or_default() == ChangedPolicy::Replan;
     let job = apply_job(&archive.blueprint(seen, &plan.zxid), &plan.hash, replan);
     seen.creates(job, RestorePhase::Applying, "Applying", "a Job carries the plan out".to_owned())
+}
+
+/// Whether it needs an approval and has none. The API server refuses that, unless its definition is of an older release.
+fn unlooked(spec: &ZooKeeperRestoreSpec) -> bool {
+    let overwrites = matches!(spec.existing, Some(ExistingPolicy::Overwrite | ExistingPolicy::KeepNewer));
+    spec.approved_plan.is_none() && (spec.undo.is_some() || overwrites || spec.quotas == Some(true))
 }
 
 fn unapproved(seen: &Seen, plan: &RestorePlan) -> bool {

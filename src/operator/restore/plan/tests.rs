@@ -128,6 +128,33 @@ fn a_restore_plans_first_and_changes_nothing_before_it_may() {
 }
 
 #[test]
+fn what_may_overwrite_or_refuse_something_is_carried_out_by_no_plan_that_nobody_has_looked_at() {
+    let step = |more: Value, approved: bool| {
+        let mut seen = with_plan(seen(json!({"dryRun": false})));
+        let mut spec = json!({"ensemble": "zk", "dryRun": false});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        seen.spec = serde_json::from_value(spec).unwrap();
+        seen.spec.approved_plan = approved.then(|| HASH.to_owned());
+        plan(&seen)
+    };
+    for more in [
+        json!({"at": "0x100000007", "paths": ["/"], "existing": "Overwrite"}),
+        json!({"at": "0x100000007", "paths": ["/"], "existing": "KeepNewer"}),
+        json!({"at": "0x100000007", "paths": ["/"], "existing": "Keep", "quotas": true}),
+        json!({"at": "0x100000007", "paths": ["/"], "quotas": true}),
+        json!({"undo": "0x100000007"}),
+    ] {
+        let decision = step(more.clone(), false);
+        let (_, _, completed, message) = said(&decision);
+        assert_eq!((decision.step, completed), (Step::Rest, "NotApproved"), "{more}");
+        assert!(message.contains(HASH), "{message}");
+        assert_eq!(created(&step(more, true)).key.name, "undo-apply");
+    }
+    let keep = json!({"at": "0x100000007", "paths": ["/"], "existing": "Keep", "quotas": false});
+    assert_eq!(created(&step(keep, false)).key.name, "undo-apply");
+}
+
+#[test]
 fn what_was_completed_or_has_failed_is_never_carried_out_again() {
     let mut seen = with_plan(seen(json!({"dryRun": false})));
     seen.applying = Some(job(
