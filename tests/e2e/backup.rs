@@ -204,7 +204,7 @@ fn node(pod: &Pod) -> Option<String> {
 
 /// The node of the operator, which is to live, takes no other pod.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alone_a_backup_whose_pods_node_is_lost_is_proved_on_another_one() {
+async fn long_a_backup_whose_pods_node_is_lost_is_proved_on_another_one() {
     in_namespace("backup-node", |space| async move {
         let gateway = Gateway::start(BRIDGE).await;
         space.keys(KEY, SECRET);
