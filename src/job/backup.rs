@@ -148,17 +148,18 @@ async fn copied(
     work: &Work,
 ) -> Result<BackupReport, Ended> {
     let copy = Copy { whose, identity: &options.archive.identity, pin: &options.pin, servers: &options.server, store };
-    let zxid = copy.make(work).await?;
+    let mut copied = Vec::new();
+    let mut zxid = copy.of_another(work, &mut copied).await?;
     let proved = loop {
         match prove(options, store, zxid, work).await {
-            Err(Ended::NotProved { why, again: true }) => {
+            Err(Ended::NotProved { why, again: true }) if copied.len() < options.server.len() => {
                 warn!(%why, "not proved by what is there of the members: another one is asked");
-                match copy.of_another(work).await {
-                    Ok(()) => {}
-                    // What is wrong with what is there says more than that there is no more.
-                    Err(Ended::ForNow(_)) => return Err(Ended::NotProved { why, again: true }),
+                zxid = match copy.of_another(work, &mut copied).await {
+                    Ok(later) => later.max(zxid),
+                    // Who could not be asked may have what is missing.
+                    Err(Ended::ForNow(others)) => return Err(Ended::ForNow(format!("{why}; {others}"))),
                     Err(ended) => return Err(ended),
-                }
+                };
             }
             proved => break proved?,
         }

@@ -23,6 +23,7 @@ use crate::agent::client::{self, FilesError, FilesReader};
 use crate::agent::files::{CHUNK, FileFacts};
 use crate::archive::about::About;
 use crate::archive::backlog::Backlog;
+use crate::archive::bases::BEGINNING;
 use crate::archive::chains;
 use crate::archive::key::{Chain, DiskId};
 use crate::archive::probe::probed;
@@ -81,34 +82,27 @@ pub(super) struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Copies one member's files. The transaction with which everything is committed that was acknowledged before.
-    pub(super) async fn make(&self, work: &Work) -> Result<Zxid, Ended> {
-        self.of_any(work, &[]).await
-    }
-
-    /// Copies the files of a member that are not there yet: of those that are, something is missing.
-    pub(super) async fn of_another(&self, work: &Work) -> Result<(), Ended> {
-        let there =
-            chains::chains(self.store, self.identity).await.map_err(|error| Ended::ForNow(error.to_string()))?;
-        self.of_any(work, &there).await.map(|_| ())
-    }
-
-    async fn of_any(&self, work: &Work, there: &[Chain]) -> Result<Zxid, Ended> {
+    /// Copies the files of a member that this pod has not copied yet, and notes which that is: of those that it has, something is missing. The
+    /// transaction with which everything is committed that was acknowledged before.
+    pub(super) async fn of_another(&self, work: &Work, copied: &mut Vec<String>) -> Result<Zxid, Ended> {
         let password = password().ok_or_else(|| for_good("there is no password of the super user"))?;
         let mut failed = Vec::new();
-        for server in &self.in_order().await {
+        for server in self.in_order().await.iter().filter(|server| !copied.contains(server)) {
             let Some((host, _)) = address::split(server) else { continue };
             let agent = address::with_port(host, AGENT_PORT);
             let Some(reader) = FilesReader::new(&agent, password.text()) else {
                 return Err(for_good("no key comes of the super user's password"));
             };
             let folder = work.path("member");
-            let copied = self.of(server, &reader, &folder, there).await;
+            let made = self.of(server, &reader, &folder).await;
             if folder.exists() {
                 fs::remove_dir_all(&folder).map_err(|error| scratch(&folder, &error))?;
             }
-            match copied {
-                Ok(zxid) => return Ok(zxid),
+            match made {
+                Ok(zxid) => {
+                    copied.push(server.clone());
+                    return Ok(zxid);
+                }
                 Err(Failed::Member(why)) => {
                     warn!(%server, %why, "this member's files are not copied");
                     failed.push(format!("{host}: {why}"));
@@ -133,13 +127,10 @@ impl Copy<'_> {
         looked.into_iter().map(|(_, server)| server).collect()
     }
 
-    async fn of(&self, server: &str, reader: &FilesReader, folder: &Path, there: &[Chain]) -> Result<Zxid, Failed> {
+    async fn of(&self, server: &str, reader: &FilesReader, folder: &Path) -> Result<Zxid, Failed> {
         let mut why = String::new();
         for _ in 0..TRIES {
             let before = asked(server, self.identity).await.map_err(Failed::Member)?;
-            if there.iter().any(|chain| chain.member == before.id) {
-                return Err(Failed::Member(String::from("its files are there already")));
-            }
             // What the store refuses is known before anything is fetched.
             let begun = self.begun(before.id).await?;
             match fetched(reader, folder).await {
@@ -184,8 +175,8 @@ impl Copy<'_> {
     ) -> Result<Zxid, Failed> {
         let backlog = Backlog::of(folder);
         let mut shipper = Shipper::resume(store.clone(), self.identity, chain.clone(), backlog).await?;
-        // What an earlier pod has stored, it has looked at.
-        let begins = shipper.last().is_none();
+        // Of a chain that an earlier pod has begun, the shipper does not know where it begins.
+        let begun = shipper.last().is_some();
         let mut segments = 0_u32;
         while let Outcome::Shipped { zxids, unknown, gap, .. } = shipper.ship(*zxid, *epoch).await? {
             segments += 1;
@@ -204,7 +195,9 @@ impl Copy<'_> {
         // young leads there from the very beginning.
         match (shipper.reaches(base), base) {
             (Some(_), _) => Ok(*zxid),
-            (None, _) if !begins => Ok(*zxid),
+            // Only the tree tells.
+            (None, Some(_)) if begun => Ok(*zxid),
+            (None, None) if begun && self.from_the_beginning(&store, &chain).await? => Ok(*zxid),
             (None, Some(base)) => Err(Failed::Member(format!(
                 "its log has a gap behind its newest snapshot that is proved ({base:#}), as after a sync by snapshot"
             ))),
@@ -212,6 +205,11 @@ impl Copy<'_> {
                 "none of its snapshots is proved, and its log begins later ({reason}): if zookeeper.digest.enabled is off, set it; otherwise the next snapshot is needed (after snapCount transactions, or a restart of the member)"
             ))),
         }
+    }
+
+    async fn from_the_beginning(&self, store: &Store, chain: &Chain) -> Result<bool, Failed> {
+        let first = chains::first(store, self.identity, chain).await?;
+        Ok(first.is_some_and(|facts| facts.first == BEGINNING))
     }
 
     /// Ships the newest snapshot that is proved; or why none is.

@@ -15,7 +15,7 @@ use crate::restore::options::{Access, OptionsError};
 use crate::restore::plan::{Plan, plan};
 use crate::restore::plan_file::PlanFile;
 use crate::restore::reader::{ReadError, read};
-use crate::restore::reason::Note;
+use crate::restore::reason::{Measure, Note};
 use crate::restore::scope::parent;
 use crate::restore::wanted::Limits;
 use crate::restore::znodes::{Failure, Znodes};
@@ -101,6 +101,14 @@ pub enum ApplyError {
     },
 }
 
+/// The quota that a note says to be low, and by which measure.
+fn low_quota(note: &Note) -> Option<((&str, Measure), &Note)> {
+    match note {
+        Note::LowQuota { path, measure, .. } => Some(((path, *measure), note)),
+        _ => None,
+    }
+}
+
 /// Carries out a plan.
 pub async fn apply<Z: Znodes>(
     znodes: &Z,
@@ -116,6 +124,7 @@ pub async fn apply<Z: Znodes>(
     let mut created = HashSet::new();
     let mut low: BTreeMap<_, Note> = BTreeMap::new();
     let raised = raised(approved);
+    let known: BTreeMap<_, &Note> = approved.notes.iter().filter_map(low_quota).collect();
     for round in 1..=ROUNDS {
         let live = match read(znodes, &wanted.scope, limits, &mut |count| on_progress(Progress::Read(count))).await {
             Ok(live) => live,
@@ -128,10 +137,11 @@ pub async fn apply<Z: Znodes>(
             Err(error) => return Err(error.into()),
         };
         let now = plan(wanted, &live, options)?;
-        low.extend(now.notes.iter().filter(|note| !approved.notes.contains(note)).filter_map(|note| match note {
-            Note::LowQuota { path, measure, .. } => Some(((path.clone(), *measure), note.clone())),
-            _ => None,
-        }));
+        // Of other notes there may be one for each znode.
+        let differs = |((path, measure), note): ((&str, Measure), &Note)| {
+            (known.get(&(path, measure)) != Some(&note)).then(|| ((path.to_owned(), measure), note.clone()))
+        };
+        low.extend(now.notes.iter().filter_map(low_quota).filter_map(differs));
         let allowed = now
             .operations
             .iter()

@@ -213,7 +213,7 @@ async fn nothing_is_changed_below_a_quota_whose_statistics_would_end_every_serve
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Java: dev/test servers"]
-async fn nothing_is_changed_below_a_quota_whose_statistics_would_end_every_server_3_8_5() {
+async fn long_nothing_is_changed_below_a_quota_whose_statistics_would_end_every_server_3_8_5() {
     unreadable_statistics("3.8.5", 66).await;
 }
 
@@ -270,7 +270,7 @@ async fn limits_that_no_server_can_read_refuse_each_create_and_set_where_they_ar
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Java: dev/test servers"]
-async fn limits_that_no_server_can_read_refuse_each_create_and_set_where_they_are_enforced_3_8_5() {
+async fn long_limits_that_no_server_can_read_refuse_each_create_and_set_where_they_are_enforced_3_8_5() {
     unreadable_limits("3.8.5", 68).await;
 }
 

@@ -74,9 +74,9 @@ impl JobFacts {
 impl OwnJob {
     /// Its pod, where nothing more is to be expected of that; and that another one begins.
     pub fn given_up(&self) -> Option<(Target, String)> {
-        let pod = self.pod.as_ref().filter(|_| self.active && self.outcome == Outcome::Running)?;
+        let pod = self.pod.as_ref().filter(|_| self.outcome == Outcome::Running)?;
         let text = format!(
-            "another pod begins: {} was told to end and has not, because its node is lost, or its kubelet does not come to it",
+            "{} was told to end and has not, because its node is lost, or its kubelet does not come to it: it is given up, and another one begins if there is time left",
             pod.name
         );
         Some((pod.overdue.clone()?, text))

@@ -71,7 +71,7 @@ async fn backup(client: &Client, namespace: &str, restore: &ZooKeeperRestore) ->
             let to = backup.spec.to.as_ref().and_then(BackupTo::store).map(|store| (store.place(), store.mounts()));
             // In a folder of its own there.
             let pin = backup.status.as_ref().and_then(|status| status.pin.clone()).filter(|pin| is_name(pin));
-            let to = to.zip(pin).map(|((place, mounts), pin)| (place.below(&pin), mounts));
+            let to = to.map(|(place, mounts)| (pin.map(|pin| place.below(&pin)).unwrap_or(place), mounts));
             let BackupStatus { phase, conditions, identity, archive, zxid, tree_hash, .. } =
                 backup.status.unwrap_or_default();
             let message = conditions.into_iter().next().map(|condition| condition.message).unwrap_or_default();

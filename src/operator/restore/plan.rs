@@ -322,7 +322,10 @@ fn at(seen: &Seen, archive: &Archive<'_>) -> Result<String, Obstacle> {
                     "ZooKeeperBackup {name} is of an earlier ensemble of that name ({}; this one is {}): create a ZooKeeperRestore with from (the store of its spec.to, below its prefix the folder {}, and that identity) and at: \"{}\"",
                     identity.as_deref().unwrap_or("unknown"),
                     archive.identity,
-                    place.as_deref().and_then(|place| place.rsplit('/').next()).unwrap_or("of its name and uid"),
+                    place
+                        .as_deref()
+                        .and_then(|place| place.split(' ').next()?.rsplit('/').next())
+                        .unwrap_or("of its name and uid"),
                     zxid.as_deref().unwrap_or("unknown")
                 );
                 return Err(Obstacle("BackupElsewhere", text));

@@ -337,6 +337,9 @@ fn a_pod_whose_node_is_lost_is_given_up_so_that_another_one_begins() {
     assert_eq!((phase, reason), (BackupPhase::Running, "Retrying"));
     assert!(text.contains("nightly-backup-x was told to end and has not"), "{text}");
     assert_eq!(decision.step, Step::GiveUp(pod));
+    // A Job whose time is over waits for it as well.
+    own.active = false;
+    assert!(matches!(of(&own).step, Step::GiveUp(_)));
     // What it reported counts, and a Job that has ended needs no other pod.
     own.pod.as_mut().unwrap().report = Some(proved());
     own.outcome = Outcome::Complete;

@@ -284,6 +284,13 @@ fn a_backup_with_a_store_of_its_own_is_read_and_the_plan_kept_there_until_it_is_
     let (pod, status) = args(&seen);
     assert!(pod.contains("--archive=s3://vault") && pod.contains("--at=0x10000002a"), "{pod}");
     assert_eq!(status.archive.as_deref(), Some("s3://vault"));
+    // Until it is known where, its phase decides.
+    let mut before = seen.clone();
+    for (phase, reason) in [(BackupPhase::Pending, "BackupUnfinished"), (BackupPhase::Failed, "BackupFailed")] {
+        let backup = before.backup.as_mut().unwrap();
+        (backup.phase, backup.zxid) = (phase, None);
+        assert_eq!(said(&plan(&before)).1, reason);
+    }
     let mut planned = with_plan(Seen { status, ..seen });
     planned.spec.dry_run = Some(false);
     planned.status.archive = Some("s3://vault".to_owned());
