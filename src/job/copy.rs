@@ -197,7 +197,7 @@ impl Copy<'_> {
             (Some(_), _) => Ok(*zxid),
             // Only the tree tells.
             (None, Some(_)) if begun => Ok(*zxid),
-            (None, None) if begun && self.from_the_beginning(&store, &chain).await? => Ok(*zxid),
+            (None, None) if begun && self.begins_with_the_ensemble(&store, &chain).await? => Ok(*zxid),
             (None, Some(base)) => Err(Failed::Member(format!(
                 "its log has a gap behind its newest snapshot that is proved ({base:#}), as after a sync by snapshot"
             ))),
@@ -207,7 +207,7 @@ impl Copy<'_> {
         }
     }
 
-    async fn from_the_beginning(&self, store: &Store, chain: &Chain) -> Result<bool, Failed> {
+    async fn begins_with_the_ensemble(&self, store: &Store, chain: &Chain) -> Result<bool, Failed> {
         let first = chains::first(store, self.identity, chain).await?;
         Ok(first.is_some_and(|facts| facts.first == BEGINNING))
     }
