@@ -175,7 +175,7 @@ async fn ship_as(member: &Arc<Member>, folders: &Folders, now: Wanted, kept: &mu
     let interval = interval(&now.config);
     let data = folders.data.clone();
     let disk = on_a_thread(move || disk(&data)).await?.map_err(|error| NotShipping::Disk(error.to_string()))?;
-    let chain = Chain { member: member.id, disk };
+    let chain = Chain::of(member.id, disk);
     let store = Store::open_with(&now.target, &now.access).map_err(ShipError::Store)?.sealing(now.keys.clone());
     let key = store.key().map_err(ShipError::Store)?;
     let about = About::new(&now.whose.namespace, &now.whose.ensemble, key);

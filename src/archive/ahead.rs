@@ -10,6 +10,8 @@ use super::{chains, segment::Facts};
 
 /// So many segments are on their way, of at most 4 MiB of log each, and rarely of one larger transaction.
 const AHEAD: usize = 8;
+/// So many roll-ups, of 32 MiB of log each.
+const AHEAD_ROLLED: usize = 2;
 
 /// Reads an ensemble's segments.
 #[derive(Clone)]
@@ -38,7 +40,8 @@ impl Reader {
             let store = &self.stores[number % AHEAD];
             (key, chains::segment(store, &self.identity, key).await)
         };
-        stream::iter(keys.iter().enumerate()).map(read).buffered(AHEAD)
+        let rolled = keys.first().is_some_and(|key| key.chain.rolled);
+        stream::iter(keys.iter().enumerate()).map(read).buffered(if rolled { AHEAD_ROLLED } else { AHEAD })
     }
 
     /// What a segment says of itself.

@@ -136,12 +136,15 @@ pub async fn beginning(store: &Store, identity: &str, own: &Chain) -> Result<Beg
         Err(ShipError::Store(error)) if !error.is_unopened() => Err(BaseError::from(error)),
         first => Ok(first.ok().flatten()),
     };
-    let mine = first(own).await?;
+    let mine = match first(&own.rolled()).await? {
+        None => first(own).await?,
+        rolled => rolled,
+    };
     let founding = |facts: &Facts| facts.first == BEGINNING;
     let mut found = mine.as_ref().filter(|facts| founding(facts)).map(|facts| (facts.first, facts.earliest));
     // With most archives it ends here, after a few requests.
     let others = if found.is_none() { chains::chains(store, identity).await? } else { Vec::new() };
-    for chain in others.iter().filter(|chain| *chain != own) {
+    for chain in others.iter().filter(|chain| !chain.is_of_the_disk_of(own)) {
         if let Some(facts) = first(chain).await?.filter(founding) {
             found = Some((facts.first, facts.earliest));
             break;

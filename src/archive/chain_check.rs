@@ -66,6 +66,15 @@ pub(super) struct Kept {
     pub(super) pins: Vec<Pin>,
 }
 
+/// Transactions that roll-ups have one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// Everything behind this one.
+    from: Zxid,
+    /// Up to this one.
+    last: Zxid,
+}
+
 /// A walk through a chain, from its first segment to its last.
 #[derive(Default)]
 pub(super) struct Check {
@@ -80,15 +89,52 @@ pub(super) struct Check {
     pins: Vec<Pin>,
     /// The beginning of the chain is not there.
     cut: bool,
+    /// What the roll-ups of the same disk have.
+    rolled: Vec<Stretch>,
+    /// What this chain has.
+    pub(super) stretches: Vec<Stretch>,
     pub(super) gaps: Vec<String>,
     pub(super) pruned: Vec<String>,
     pub(super) damage: Vec<String>,
 }
 
 impl Check {
-    pub(super) fn with(kept: Option<&Kept>) -> Self {
+    fn with(kept: Option<&Kept>) -> Self {
         let Kept { bases, pins } = kept.cloned().unwrap_or_default();
         Self { bases, pins, ..Self::default() }
+    }
+
+    /// A walk behind that through another chain of the same ensemble: roll-ups come before what is left of their segments.
+    #[must_use]
+    pub(super) fn after(kept: Option<&Kept>, place: &Place, before: &mut Option<(Chain, Vec<Stretch>)>) -> Self {
+        let rolled = before.take().filter(|(chain, _)| *chain == place.chain.rolled() && !place.chain.rolled);
+        Self { rolled: rolled.map(|(_, stretches)| stretches).unwrap_or_default(), ..Self::with(kept) }
+    }
+
+    /// Whether roll-ups have all that is missing before a segment.
+    fn is_rolled_up(&self, missing: &Link) -> bool {
+        let before = self.before.as_ref().map(|before| before.last);
+        let has = |stretch: &Stretch| {
+            before.map_or(stretch.from < missing.first, |before| stretch.from <= before) && missing.last <= stretch.last
+        };
+        self.rolled.iter().any(has)
+    }
+
+    fn is_in_a_roll_up(&self, key: &SegmentKey) -> bool {
+        self.rolled.iter().any(|stretch| stretch.from < key.first && key.first <= stretch.last)
+    }
+
+    /// Notes what a segment has, behind the one before.
+    fn reached(&mut self, facts: &Facts) {
+        let joined = self.before.as_ref().is_some_and(|before| facts.previous.as_ref() == Some(&before.link()));
+        match self.stretches.last_mut() {
+            Some(stretch) if joined && facts.follows => stretch.last = facts.last,
+            _ => {
+                let previous = facts.previous.as_ref().filter(|_| facts.follows).map(|previous| previous.last);
+                let from = previous.unwrap_or(Zxid(facts.first.0.saturating_sub(1)));
+                self.stretches.push(Stretch { from, last: facts.last });
+            }
+        }
     }
 
     /// The base for whose sake retention has deleted what is missing before a segment. It deletes all of a chain up to where a base begins,
@@ -120,6 +166,11 @@ impl Check {
     ) -> Result<Option<Segment>, CommandError> {
         let segment = match chains::segment(store, &place.identity, key).await {
             Ok(Some(segment)) => segment,
+            // Who prunes deletes what roll-ups have, and this walk may take hours.
+            Ok(None) if self.is_in_a_roll_up(key) => {
+                (self.before, self.lost) = (None, true);
+                return Ok(None);
+            }
             Ok(None) => return Err(gone(&place.identity, key)),
             Err(error @ ShipError::Damaged { .. }) => {
                 self.damage.push(error.to_string());
@@ -144,8 +195,10 @@ impl Check {
             (before, Some(missing))
                 if !self.lost && before.as_ref().is_none_or(|before| before.last < missing.first) =>
             {
-                self.cut |= before.is_none();
+                let rolled = self.is_rolled_up(missing);
+                self.cut |= before.is_none() && !rolled;
                 match self.pruned_for(missing, facts) {
+                    _ if rolled => {}
                     Some(base) => self.pruned.push(format!(
                         "{}: the log up to {:#} is deleted, and base {base:#} has it",
                         place.chain, missing.last
@@ -168,6 +221,7 @@ impl Check {
             }
             _ => {}
         }
+        self.reached(&segment.facts);
         (self.before, self.lost) = (Some(segment.facts.clone()), false);
         Ok(Some(segment))
     }

@@ -88,8 +88,25 @@ pub async fn first(store: &Store, identity: &str, chain: &Chain) -> Result<Optio
     }
 }
 
-/// Whether a chain has a transaction. It looks into the folder in which its segment begins, and the one before it.
+/// Whether a disk's log has a transaction: its chain, or the roll-ups of it.
 pub async fn holds(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> Result<bool, ShipError> {
+    let of_one = |error: &ShipError| match error {
+        ShipError::Damaged { .. } => true,
+        ShipError::Store(error) => error.is_of_one_object(),
+        _ => false,
+    };
+    match has(store, identity, chain, zxid).await {
+        Ok(false) => has(store, identity, &chain.rolled(), zxid).await,
+        Err(error) if of_one(&error) => match has(store, identity, &chain.rolled(), zxid).await {
+            Ok(false) => Err(error),
+            rolled => rolled,
+        },
+        has => has,
+    }
+}
+
+/// Whether a chain has a transaction. It looks into the folder in which its segment begins, and the one before it.
+async fn has(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> Result<bool, ShipError> {
     let name = SegmentKey { chain: chain.clone(), first: zxid }.path(identity);
     let parent = |name: &str| name.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
     let block = parent(&name);
@@ -101,7 +118,15 @@ pub async fn holds(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> 
         greatest = store.greatest(&before, |name| key(name).is_some()).await?;
     }
     let Some(key) = greatest.and_then(|name| key(&name)) else { return Ok(false) };
-    Ok(facts(store, identity, &key).await?.is_some_and(|facts| facts.first <= zxid && zxid <= facts.last))
+    let Some(facts) = facts(store, identity, &key).await? else { return Ok(false) };
+    if facts.identity != identity || facts.key() != key || zxid < facts.first || facts.last < zxid {
+        return Ok(false);
+    }
+    if facts.first.epoch() == facts.last.epoch() {
+        return Ok(true);
+    }
+    // Only its transactions tell where an epoch ends in it.
+    Ok(segment(store, identity, &key).await?.is_some_and(|segment| segment.has(zxid)))
 }
 
 /// The facts of a segment.

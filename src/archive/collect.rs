@@ -224,10 +224,15 @@ impl<'a> Collection<'a> {
         used: Option<&BaseKey>,
     ) -> Result<Vec<(Option<&Manifest>, &Chain)>, StoreError> {
         let own = |chain: &Chain| used.is_some_and(|used| used.chain == *chain);
-        let mut alone = Vec::new();
+        let mut alone: Vec<(&Chain, Zxid)> = Vec::new();
         for blocks in &self.chains {
-            let first = blocks.clone().first(1).segments(self.store, self.identity).await?;
-            alone.extend(first.first().map(|key| (blocks.chain(), key.first)));
+            let segments = blocks.clone().first(1).segments(self.store, self.identity).await?;
+            let Some(first) = segments.first().map(|key| key.first) else { continue };
+            // The roll-ups of a disk and what is not rolled up yet are one log.
+            match alone.iter_mut().find(|(chain, _)| chain.is_of_the_disk_of(blocks.chain())) {
+                Some((_, earliest)) => *earliest = first.min(*earliest),
+                None => alone.push((blocks.chain(), first)),
+            }
         }
         alone.sort_by_key(|(chain, _)| own(chain));
         let is_used = |base: Option<&Manifest>| base.map(Manifest::key).as_ref() == used;
@@ -272,7 +277,9 @@ impl<'a> Collection<'a> {
             Point::Time(_) | Point::End => Zxid(u64::MAX),
         };
         let mut wanted = Vec::new();
-        for blocks in self.chains.iter().filter(|blocks| alone.is_none_or(|alone| alone == blocks.chain())) {
+        for blocks in
+            self.chains.iter().filter(|blocks| alone.is_none_or(|alone| alone.is_of_the_disk_of(blocks.chain())))
+        {
             let near = blocks.clone().within(ZxidRange { first: from, last: until.max(from) });
             wanted.push((blocks.chain(), near.segments(self.store, self.identity).await?));
         }

@@ -12,9 +12,9 @@ use tokio::runtime;
 use crate::archive::about::About;
 use crate::archive::access::{self, Environment};
 use crate::archive::base_command;
-use crate::archive::chain_check::{Check, Kept, Place, ends};
+use crate::archive::chain_check::{Check, Kept, Place, Stretch, ends};
 use crate::archive::chains;
-use crate::archive::key::is_identity;
+use crate::archive::key::{Chain, is_identity};
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::plans_command::{self, PlansOptions};
@@ -138,6 +138,10 @@ async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, C
         }
     }
     places.retain(|place| !place.segments.is_empty());
+    // Roll-ups before what is left of their segments: what is missing there may be in them.
+    places.sort_by_key(|place| {
+        (place.identity.clone(), place.chain.member, place.chain.disk.clone(), !place.chain.rolled)
+    });
     if places.is_empty() {
         return Err(nothing(store, options).await?);
     }
@@ -169,6 +173,8 @@ struct ChainLine<'a> {
     ensemble: Option<&'a str>,
     member: u32,
     disk: String,
+    /// Whether these are the roll-ups of that disk.
+    rolled: bool,
     segments: usize,
     first: String,
     /// None where the segment cannot be read.
@@ -202,6 +208,7 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
             ensemble: about.as_ref().map(|about| about.ensemble.as_str()),
             member: place.chain.member.0,
             disk: place.chain.disk.to_string(),
+            rolled: place.chain.rolled,
             segments: place.segments.len(),
             first: format!("{:#}", first.first),
             last: end.as_ref().map(|facts| format!("{:#}", facts.last)),
@@ -219,7 +226,7 @@ async fn list(options: &ArchiveOptions) -> Result<Exit, CommandError> {
                 let told = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
                 let [last, earliest, latest] = [line.last, line.earliest, line.latest].map(told);
                 let text =
-                    format!("  {:<22} {segments:>7} segments  {first} {earliest}  to  {last} {latest}\n", place.chain);
+                    format!("  {:<26} {segments:>7} segments  {first} {earliest}  to  {last} {latest}\n", place.chain);
                 to.buffer.extend_from_slice(text.as_bytes());
             }
         }
@@ -248,6 +255,8 @@ struct VerifiedLine<'a> {
     identity: &'a str,
     member: u32,
     disk: String,
+    /// Whether these are the roll-ups of that disk.
+    rolled: bool,
     whole: bool,
     segments: usize,
     transactions: u64,
@@ -264,8 +273,9 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let mut exit = Exit::Sound;
     let places = places(&store, options).await?;
     let kept = kept(&store, &places).await?;
+    let mut rolled = None;
     for place in &places {
-        let line = verified(&store, place, &kept).await?;
+        let line = verified(&store, place, &kept, &mut rolled).await?;
         if !line.whole {
             exit = Exit::Damage;
         }
@@ -325,17 +335,20 @@ async fn verified<'a>(
     store: &Store,
     place: &'a Place,
     kept: &BTreeMap<String, Kept>,
+    rolled: &mut Option<(Chain, Vec<Stretch>)>,
 ) -> Result<VerifiedLine<'a>, CommandError> {
-    let (mut check, mut transactions) = (Check::with(kept.get(&place.identity)), 0);
+    let (mut check, mut transactions) = (Check::after(kept.get(&place.identity), place, rolled), 0);
     for key in &place.segments {
         if let Some(segment) = check.next(store, place, key).await? {
             transactions += segment.facts.count;
         }
     }
+    *rolled = Some((place.chain.clone(), check.stretches));
     Ok(VerifiedLine {
         identity: &place.identity,
         member: place.chain.member.0,
         disk: place.chain.disk.to_string(),
+        rolled: place.chain.rolled,
         whole: check.damage.is_empty(),
         segments: place.segments.len(),
         transactions,
@@ -360,10 +373,11 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
     let mut exit = Exit::Sound;
     let mut printer = Printer::new();
     let kept = kept(&store, &places).await?;
+    let mut rolled = None;
     for place in &places {
         let folder = to.join(place.chain.to_string());
         fs::create_dir(&folder)?;
-        let (mut check, mut count) = (Check::with(kept.get(&place.identity)), 0);
+        let (mut check, mut count) = (Check::after(kept.get(&place.identity), place, &mut rolled), 0);
         for key in &place.segments {
             if let Some(segment) = check.next(&store, place, key).await? {
                 let mut file = Part::begin(&folder.join(format!("log.{}", key.first)), Some(0o600))?;
@@ -372,6 +386,7 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
                 count += segment.facts.count;
             }
         }
+        rolled = Some((place.chain.clone(), check.stretches));
         for damage in &check.damage {
             print_message("damage", damage);
             exit = Exit::Damage;

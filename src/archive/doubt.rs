@@ -25,13 +25,13 @@ pub enum Doubt {
 pub struct Ends<'a>(Vec<(&'a Chain, StoredSegment)>);
 
 impl<'a> Ends<'a> {
-    /// Looks at each segment once.
+    /// Looks at each segment once. Roll-ups say the same again, later.
     pub fn of(chains: &'a [ChainLog]) -> Self {
         let latest = |log: &'a ChainLog| {
             let latest = log.segments.iter().max_by_key(|segment| (segment.stored, segment.first))?;
             Some((&log.chain, *latest))
         };
-        Self(chains.iter().filter_map(latest).collect())
+        Self(chains.iter().filter(|log| !log.chain.rolled).filter_map(latest).collect())
     }
 
     /// Whether a base that is proved, with this end and stored at this time, in milliseconds since 1970, is in doubt.

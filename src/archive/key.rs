@@ -14,6 +14,10 @@ use crate::model::ServerId;
 /// The bits of a counter that share a folder: 65,536 transactions, so at most 66 pages of a list, where each was shipped alone. A
 /// member that starts lists one of these folders.
 const BLOCK_BITS: u32 = 16;
+/// The same of a roll-up, which has some hundred thousand transactions: 256 folders for each epoch at most.
+const ROLLED_BITS: u32 = 24;
+/// What stands behind the disk in the name of a chain of roll-ups.
+const ROLLED: &str = ".rolled";
 
 /// The id of a disk, minted at random by the agent that first archives from it. A new disk begins a chain of its own. A copy
 /// of a disk has the same id, and meets the objects of the other.
@@ -51,18 +55,47 @@ impl fmt::Display for DiskId {
     }
 }
 
-/// What one member ships from one disk: segments that follow each other.
+/// What one member ships from one disk: segments that follow each other. Or the same again in fewer and larger ones, its roll-ups.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Chain {
     /// The member.
     pub member: ServerId,
     /// Its disk.
     pub disk: DiskId,
+    /// Whether these are the roll-ups of what the member has shipped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rolled: bool,
+}
+
+fn is_false(rolled: &bool) -> bool {
+    !rolled
+}
+
+impl Chain {
+    /// What this member ships from this disk.
+    pub fn of(member: ServerId, disk: DiskId) -> Self {
+        Self { member, disk, rolled: false }
+    }
+
+    /// The roll-ups of the same disk.
+    #[must_use]
+    pub fn rolled(&self) -> Self {
+        Self { rolled: true, ..self.clone() }
+    }
+
+    /// Whether both are of one disk.
+    pub fn is_of_the_disk_of(&self, other: &Self) -> bool {
+        (self.member, &self.disk) == (other.member, &other.disk)
+    }
+
+    fn block_bits(&self) -> u32 {
+        if self.rolled { ROLLED_BITS } else { BLOCK_BITS }
+    }
 }
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.member, self.disk)
+        write!(f, "{}.{}{}", self.member, self.disk, if self.rolled { ROLLED } else { "" })
     }
 }
 
@@ -70,14 +103,18 @@ impl FromStr for Chain {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("{text:?} is no chain: MEMBER.DISK");
-        let (member, disk) = text.split_once('.').ok_or_else(wrong)?;
+        let wrong = || format!("{text:?} is no chain: MEMBER.DISK, or MEMBER.DISK{ROLLED}");
+        let (named, rolled) = match text.strip_suffix(ROLLED) {
+            Some(named) => (named, true),
+            None => (text, false),
+        };
+        let (member, disk) = named.split_once('.').ok_or_else(wrong)?;
         let number: u32 = member.parse().map_err(|_| wrong())?;
         // Only one spelling of a number is a name.
         if number.to_string() != member {
             return Err(wrong());
         }
-        Ok(Self { member: ServerId(number), disk: DiskId::try_from(disk.to_owned()).map_err(|_| wrong())? })
+        Ok(Self { member: ServerId(number), disk: DiskId::try_from(disk.to_owned()).map_err(|_| wrong())?, rolled })
     }
 }
 
@@ -99,7 +136,7 @@ impl SegmentKey {
     /// The whole name.
     pub fn path(&self, identity: &str) -> String {
         let Self { chain, first } = self;
-        let (epoch, block) = (first.epoch(), first.counter() >> BLOCK_BITS);
+        let (epoch, block) = (first.epoch(), first.counter() >> chain.block_bits());
         format!("{}/{epoch:08x}/{block:04x}/{:016x}", Self::folder(identity, chain), first.0)
     }
 
@@ -108,8 +145,10 @@ impl SegmentKey {
         let rest = folder.strip_prefix(identity)?.strip_prefix("/log/")?;
         let mut parts = rest.split('/');
         let (chain, epoch, block) = (parts.next()?, parts.next()?, parts.next()?);
-        let first = Zxid(hex(epoch, 8)? << 32 | hex(block, 4)? << BLOCK_BITS);
-        let key = Self { chain: chain.parse().ok()?, first };
+        let chain: Chain = chain.parse().ok()?;
+        let begins = hex(block, 4)?.checked_shl(chain.block_bits()).filter(|begins| *begins <= u64::from(u32::MAX))?;
+        let first = Zxid(hex(epoch, 8)? << 32 | begins);
+        let key = Self { chain, first };
         key.path(identity)
             .strip_suffix(&format!("/{:016x}", first.0))
             .is_some_and(|path| path == folder)
@@ -187,13 +226,29 @@ mod tests {
     use super::*;
 
     fn key(member: u32, bits: u64, first: u64) -> SegmentKey {
-        SegmentKey { chain: Chain { member: ServerId(member), disk: DiskId::from_bits(bits) }, first: Zxid(first) }
+        SegmentKey { chain: Chain::of(ServerId(member), DiskId::from_bits(bits)), first: Zxid(first) }
     }
 
     #[test]
     fn a_name_tells_whose_it_is_and_where_it_begins() {
         let path = key(3, 0xab, 0x2_0010_0001).path("one");
         assert_eq!(path, "one/log/3.00000000000000ab/00000002/0010/0000000200100001");
+    }
+
+    #[test]
+    fn roll_ups_are_a_chain_beside_the_one_whose_they_are() {
+        let rolled = SegmentKey { chain: key(3, 0xab, 0).chain.rolled(), first: Zxid(0x2_0110_0001) };
+        let path = rolled.path("one");
+        assert_eq!(path, "one/log/3.00000000000000ab.rolled/00000002/0001/0000000201100001");
+        assert_eq!(SegmentKey::parse("one", &path), Some(rolled.clone()));
+        assert_eq!(SegmentKey::begins("one", path.rsplit_once('/').unwrap().0), Some(Zxid(0x2_0100_0000)));
+        for wrong in
+            [path.replace(".rolled", ".rolled.rolled"), path.replace("/0001/", "/0110/"), path.replace(".rolled", "")]
+        {
+            assert_eq!(SegmentKey::parse("one", &wrong), None, "{wrong}");
+        }
+        assert_eq!(SegmentKey::begins("one", "one/log/3.00000000000000ab.rolled/00000002/ffff"), None);
+        assert!(rolled.chain.is_of_the_disk_of(&key(3, 0xab, 0).chain) && rolled.chain != key(3, 0xab, 0).chain);
     }
 
     #[test]

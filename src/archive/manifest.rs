@@ -183,7 +183,7 @@ mod tests {
         Manifest {
             format: FORMAT,
             identity: "a-1".to_owned(),
-            chain: Chain { member: ServerId(2), disk: DiskId::from_bits(7) },
+            chain: Chain::of(ServerId(2), DiskId::from_bits(7)),
             zxid: Zxid(0x3_0000_0005),
             end: Zxid(0x3_0000_0008),
             proved_by: Zxid(0x3_0000_0007),

@@ -108,7 +108,7 @@ mod tests {
     async fn a_folder_keeps_what_is_there_and_is_asked_as_often_as_it_is_opened() {
         let folder = tempdir().unwrap();
         let target = Target::File { folder: folder.path().to_owned() };
-        let chain = Chain { member: ServerId(1), disk: DiskId::from_bits(7) };
+        let chain = Chain::of(ServerId(1), DiskId::from_bits(7));
         for _ in 0..3 {
             let (_, create_only) = probed(Store::open(&target).unwrap(), "a", &chain).await.unwrap();
             assert_eq!(create_only, CreateOnly::Obeyed);
@@ -120,7 +120,7 @@ mod tests {
     async fn what_an_earlier_start_has_stored_need_not_be_read_again() {
         let folder = tempdir().unwrap();
         let store = Store::open(&Target::File { folder: folder.path().to_owned() }).unwrap();
-        let chain = Chain { member: ServerId(1), disk: DiskId::from_bits(7) };
+        let chain = Chain::of(ServerId(1), DiskId::from_bits(7));
         store.put(&format!("a/probe/{chain}"), Bytes::from_static(b"other")).await.unwrap();
         assert_eq!(probed(store, "a", &chain).await.unwrap().1, CreateOnly::Obeyed);
     }

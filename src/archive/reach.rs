@@ -98,6 +98,10 @@ impl Runs {
             _ => self.runs.push(Run { first: facts.first, last: facts.last, time: facts.latest }),
         }
         self.wanted = facts.previous.clone().filter(|_| facts.follows);
+        // Nothing is between, also where an epoch ends: what is before may be in a roll-up.
+        if let (Some(run), Some(previous)) = (self.runs.last_mut(), &self.wanted) {
+            run.first = Zxid(previous.last.0.saturating_add(1)).min(facts.first);
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! - A pin keeps the newest base that was whole before it, and the log between the two.
 //! - A base goes in two steps. First it is retired: a mark is stored and its manifest deleted, and nobody begins to build from it. Its
 //!   parts, and the log that it needs, go an hour later: whoever is building from it has that long.
+//! - A roll-up waits until the segments that it was made of are gone: without it, one of them that is left would stand before a hole.
 //! - A segment goes only if the list has a later one of its chain that begins at or before where the log is needed: so it ends before
 //!   that. The last one of a chain stays for ever: by it an agent knows where to go on.
 //!
@@ -87,6 +88,14 @@ pub struct ChainLog {
     pub chain: Chain,
     /// Its segments, in the order of their names.
     pub segments: Vec<StoredSegment>,
+}
+
+impl ChainLog {
+    /// Whether a segment is listed that begins there, and is not the last one of its chain, which is never rolled up.
+    fn has_between(&self, from: Zxid, to: Zxid) -> bool {
+        let before = |zxid| self.segments.partition_point(|segment| segment.first < zxid);
+        before(from) < before(to).min(self.segments.len().saturating_sub(1))
+    }
 }
 
 /// What a list says of a segment. There may be millions of them.
@@ -356,8 +365,12 @@ impl Pinned {
 fn cuts(catalogue: &Catalogue, needed: &[Needed], horizon: i64) -> Vec<Cut> {
     let mut cuts: Vec<Cut> = Vec::new();
     for (chain, log) in catalogue.chains.iter().enumerate() {
+        let rolled = catalogue.chains.iter().find(|source| log.chain.rolled && source.chain.rolled() == log.chain);
         for (number, pair) in log.segments.windows(2).enumerate() {
             let [segment, next] = pair else { continue };
+            if rolled.is_some_and(|source| source.has_between(segment.first, next.first)) {
+                continue;
+            }
             // It ends before the next one begins. The one with the transaction of the name stays: it shows that the log goes on there.
             let keeps = |needed: &Needed| next.first > needed.first && segment.first <= needed.last;
             if i64::from(segment.stored) * 1000 + 999 > horizon || needed.iter().any(keeps) {

@@ -15,6 +15,7 @@ use crate::archive::pruner::{News, Pruner, Tally};
 use crate::archive::reach::{self, Told};
 use crate::archive::retention::{self, Catalogue, ChainLog, Pin, Wish};
 use crate::archive::retention_view::{ChainLine, Followed, View};
+use crate::archive::rolling::{self, Rolled};
 use crate::archive::store::Store;
 use crate::archive::which::{nothing, resolved, several};
 use crate::cli::point::{PointArg, ago};
@@ -237,8 +238,14 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Exit, CommandError> 
         News::Note(note) => print_message("note", &note),
     };
     let tally = Pruner::new(&store, identity, &mut tell).carry_out(&decided).await;
+    let mut rolled = Rolled::default();
+    // What cannot be deleted would only be there twice.
+    if tally.is_complete() {
+        let (what, when) = ((catalogue, plan), (now, rolling::LONGEST));
+        rolled = rolling::roll_up(&store, identity, what, when, &mut tell).await?;
+    }
     drop(meter);
-    print_tally(identity, &tally, options.archive.output, &mut to)?;
+    print_tally(identity, &tally, &rolled, options.archive.output, &mut to)?;
     to.flush()?;
     Ok(if tally.is_complete() { exit } else { Exit::Damage })
 }
@@ -252,14 +259,45 @@ struct TallyLine<'a> {
     failed: u64,
     left: u64,
     changed: u64,
+    /// Segments that were rolled up.
+    rolled_up: u64,
+    /// Roll-ups that were made of them.
+    roll_ups: u64,
+    /// Segments that were deleted, since older roll-ups have them.
+    rolled_deleted: u64,
+    /// The same, which the store refused to delete.
+    rolled_locked: u64,
+    /// Segments that are not rolled up or stay beside their roll-up, since they cannot be read or proved.
+    unproved: u64,
 }
 
-fn print_tally(identity: &str, tally: &Tally, output: Output, to: &mut Printer) -> Result<(), CommandError> {
+fn print_tally(
+    identity: &str,
+    tally: &Tally,
+    rolled: &Rolled,
+    output: Output,
+    to: &mut Printer,
+) -> Result<(), CommandError> {
     let Tally { deleted, refused, failed, left, changed } = *tally;
     if output == Output::Json {
-        return Ok(to.json(&TallyLine { identity, deleted, refused, failed, left, changed })?);
+        let Rolled { made: roll_ups, segments: rolled_up, deleted: rolled_deleted, locked: rolled_locked, unproved } =
+            *rolled;
+        return Ok(to.json(&TallyLine {
+            identity,
+            deleted,
+            refused,
+            failed,
+            left,
+            changed,
+            rolled_up,
+            roll_ups,
+            rolled_deleted,
+            rolled_locked,
+            unproved,
+        })?);
     }
-    let text = format!("{identity}: {tally}\n");
+    let rolled = if *rolled == Rolled::default() { String::new() } else { format!("{identity}: {rolled}\n") };
+    let text = format!("{identity}: {tally}\n{rolled}");
     to.buffer.extend_from_slice(text.as_bytes());
     Ok(())
 }

@@ -48,6 +48,8 @@ pub(super) struct ChainLine<'a> {
     identity: &'a str,
     member: u32,
     disk: String,
+    /// Whether these are the roll-ups of that disk.
+    rolled: bool,
     segments: usize,
     bytes: u64,
     first: String,
@@ -65,6 +67,7 @@ impl<'a> ChainLine<'a> {
             identity,
             member: log.chain.member.0,
             disk: log.chain.disk.to_string(),
+            rolled: log.chain.rolled,
             segments: log.segments.len(),
             bytes: log.segments.iter().map(|segment| u64::from(segment.bytes)).sum(),
             first: format!("{:#}", log.segments.first().map(|segment| segment.first).unwrap_or_default()),

@@ -62,6 +62,9 @@ pub struct Facts {
     pub previous: Option<Link>,
     /// Whether its first transaction is proved to follow directly on the last one of the segment before.
     pub follows: bool,
+    /// Of a roll-up, the last segment in it: what is behind it names that one as the segment before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Link>,
 }
 
 /// The segment before.
@@ -142,7 +145,8 @@ impl Facts {
 
     /// As the next segment names it.
     pub fn link(&self) -> Link {
-        Link { first: self.first, last: self.last, hash: self.hash.clone() }
+        let own = || Link { first: self.first, last: self.last, hash: self.hash.clone() };
+        self.ends.clone().unwrap_or_else(own)
     }
 
     /// Reads the facts at the beginning of an object, of which [`FRONT`] bytes are enough.
@@ -164,6 +168,12 @@ impl Facts {
         let facts: Self = serde_json::from_slice(json).map_err(|e| NotASegment::Facts(e.to_string()))?;
         if !is_identity(&facts.identity) || facts.first > facts.last || facts.count == 0 {
             return Err(wrong("they contradict themselves"));
+        }
+        let ends = facts.ends.as_ref();
+        if ends.is_some() != facts.chain.rolled
+            || ends.is_some_and(|ends| ends.last != facts.last || ends.first < facts.first)
+        {
+            return Err(wrong("they are neither those of a segment nor those of a roll-up"));
         }
         Ok(facts)
     }
@@ -229,6 +239,7 @@ impl SegmentWriter {
             hash,
             previous,
             follows,
+            ends: None,
         })
     }
 
@@ -267,6 +278,17 @@ impl Segment {
         Ok(Self { facts, log })
     }
 
+    /// Whether this transaction is in it.
+    pub fn has(&self, zxid: Zxid) -> bool {
+        let Ok(mut reader) = LogReader::new(&self.log[..]) else { return false };
+        while let Ok(Some(LogItem::Record(record))) = reader.next() {
+            if record.header.zxid >= zxid {
+                return record.header.zxid == zxid;
+            }
+        }
+        false
+    }
+
     /// The facts as the records have them.
     fn facts_of(log: &[u8], claimed: &Facts) -> Result<Facts, NotASegment> {
         let damaged = |what: String| NotASegment::Damaged(what);
@@ -280,10 +302,10 @@ impl Segment {
                 LogItem::Damage(damage) => return Err(damaged(format!("its log is damaged: {damage}"))),
             }
         }
-        let Facts { identity, chain, epoch, previous, follows, .. } = claimed;
-        writer
-            .facts(identity, chain, *epoch, previous.clone(), *follows)
-            .ok_or_else(|| damaged("its log is empty".to_owned()))
+        let Facts { identity, chain, epoch, previous, follows, ends, .. } = claimed;
+        let found = writer.facts(identity, chain, *epoch, previous.clone(), *follows);
+        let found = found.map(|found| Facts { ends: ends.clone(), ..found });
+        found.ok_or_else(|| damaged("its log is empty".to_owned()))
     }
 }
 

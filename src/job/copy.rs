@@ -156,7 +156,7 @@ impl Copy<'_> {
 
     /// Asks the store whether it takes what is to come.
     async fn begun(&self, member: ServerId) -> Result<(Store, Chain), Failed> {
-        let chain = Chain { member, disk: disk(self.pin) };
+        let chain = Chain::of(member, disk(self.pin));
         let (namespace, ensemble) = self.whose;
         let about = About::new(namespace, ensemble, self.store.key()?);
         about.agrees(self.store, self.identity).await?;

@@ -10,6 +10,7 @@ use crate::archive::catalogue::{self, Told};
 use crate::archive::chains;
 use crate::archive::prune::{self, Decision, PruneError};
 use crate::archive::pruner::{News, Pruner, Tally};
+use crate::archive::rolling::{self, Rolled};
 use crate::cli::print_message;
 use crate::model::report::{Pruned, Report};
 
@@ -79,11 +80,18 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Report, Ended> {
     };
     let tally = Pruner::new(&store, identity, &mut tell).carry_out(&decided).await;
     info!("{tally}");
-    report(&tally, first.as_deref(), &damage)
+    let mut rolled = Rolled::default();
+    // What cannot be deleted would only be there twice.
+    if tally.is_complete() {
+        let (what, when) = ((&decided.catalogue, &decided.plan), (now, rolling::LONGEST));
+        rolled = rolling::roll_up(&store, identity, what, when, &mut tell).await.map_err(ended)?;
+        info!("{rolled}");
+    }
+    report(&tally, &rolled, first.as_deref(), &damage)
 }
 
 /// What came of it. Of a plan that was not carried out in full, the next run does the rest; that of tomorrow, if a right is missing.
-fn report(tally: &Tally, first: Option<&str>, damage: &[String]) -> Result<Report, Ended> {
+fn report(tally: &Tally, rolled: &Rolled, first: Option<&str>, damage: &[String]) -> Result<Report, Ended> {
     let first = first.map(|first| format!("; the first error: {first}")).unwrap_or_default();
     let Tally { deleted, refused, failed, left, changed } = *tally;
     if refused > 0 {
@@ -101,7 +109,8 @@ fn report(tally: &Tally, first: Option<&str>, damage: &[String]) -> Result<Repor
             "{tally}; but {what}{more}: it is not relied on, and what it would replace stays"
         )));
     }
-    Ok(Report { pruned: Some(Pruned { deleted, refused, failed, left, changed }), ..Report::default() })
+    let rolled_up = rolled.segments;
+    Ok(Report { pruned: Some(Pruned { deleted, refused, failed, left, changed, rolled_up }), ..Report::default() })
 }
 
 #[cfg(test)]
@@ -111,7 +120,7 @@ mod tests {
     #[test]
     fn what_was_not_done_is_tried_again_unless_a_right_is_missing_and_damage_is_no_success() {
         let done = Tally { deleted: 7, ..Tally::default() };
-        let whole = report(&done, None, &[]).unwrap();
+        let whole = report(&done, &Rolled::default(), None, &[]).unwrap();
         assert_eq!(whole.pruned, Some(Pruned { deleted: 7, ..Pruned::default() }));
         let text = |ended: Result<Report, Ended>| match ended {
             Err(Ended::ForGood(text)) => (1, text),
@@ -119,7 +128,12 @@ mod tests {
             Err(Ended::NotProved { why, .. }) => panic!("{why}"),
             Ok(report) => (0, format!("{report:?}")),
         };
-        let (code, words) = text(report(&Tally { refused: 2, failed: 1, ..done.clone() }, Some("AccessDenied"), &[]));
+        let (code, words) = text(report(
+            &Tally { refused: 2, failed: 1, ..done.clone() },
+            &Rolled::default(),
+            Some("AccessDenied"),
+            &[],
+        ));
         assert_eq!(code, 1);
         assert!(
             words.contains("2 refused by the store") && words.ends_with("the first error: AccessDenied"),
@@ -130,9 +144,10 @@ mod tests {
             Tally { left: 1, ..done.clone() },
             Tally { changed: 1, ..done.clone() },
         ] {
-            assert_eq!(text(report(&again, None, &[])).0, 3, "{again}");
+            assert_eq!(text(report(&again, &Rolled::default(), None, &[])).0, 3, "{again}");
         }
-        let (code, words) = text(report(&done, None, &["base a is damaged".to_owned(), "another".to_owned()]));
+        let (code, words) =
+            text(report(&done, &Rolled::default(), None, &["base a is damaged".to_owned(), "another".to_owned()]));
         assert!(code == 1 && words.contains("but base a is damaged (the first of 2)"), "{words}");
     }
 }

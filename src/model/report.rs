@@ -79,6 +79,9 @@ pub struct Pruned {
     pub left: u64,
     /// Bases that stay, since they have changed meanwhile.
     pub changed: u64,
+    /// Segments that were rolled up.
+    #[serde(default)]
+    pub rolled_up: u64,
 }
 
 impl Report {

@@ -290,7 +290,7 @@ async fn trouble_with_bases_is_said_until_it_has_passed() {
 #[tokio::test]
 async fn a_second_member_ships_none_while_the_newest_is_recent_enough_and_nothing_is_asked_in_vain() {
     let (place, history) = archived(10).await;
-    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let other = Chain::of(ServerId(3), DiskId::from_bits(8));
     let backlog = Backlog::of(&place.data());
     let mut shipper = Shipper::resume(place.store(), IDENTITY, other.clone(), backlog).await.unwrap();
     while shipper.ship(at(1, 9), 1).await.unwrap() != Outcome::Idle {}
@@ -319,7 +319,7 @@ async fn a_chain_to_which_no_base_leads_gets_one_at_once() {
     let new = Place::new();
     history.log(&new.data(), 7..=9);
     history.snapshot(&new.data(), 8);
-    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let other = Chain::of(ServerId(3), DiskId::from_bits(8));
     let backlog = Backlog::of(&new.data());
     let mut shipper = Shipper::resume(place.store(), IDENTITY, other.clone(), backlog).await.unwrap();
     while shipper.ship(at(1, 9), 1).await.unwrap() != Outcome::Idle {}
@@ -365,7 +365,7 @@ async fn stat_follows_the_links_and_names_no_point_behind_a_gap() {
     let new = Place::new();
     let long = History::of(20, 10);
     long.log(&new.data(), 15..=20);
-    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let other = Chain::of(ServerId(3), DiskId::from_bits(8));
     let backlog = Backlog::of(&new.data());
     let mut shipper = Shipper::resume(place.store(), IDENTITY, other, backlog).await.unwrap();
     while shipper.ship(at(1, 20), 1).await.unwrap() != Outcome::Idle {}
@@ -385,7 +385,7 @@ async fn the_earliest_point_is_the_beginning_of_any_chain() {
     history.log(&place.data(), 1..=9);
     ship(&place).await;
     history.snapshot(&place.data(), 5);
-    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let other = Chain::of(ServerId(3), DiskId::from_bits(8));
     let mut bases = agent(&place, place.store(), other);
     assert!(!bases.asked());
     rounds(&mut bases, at(1, 9)).await;

@@ -172,7 +172,7 @@ async fn a_missing_or_damaged_segment_is_no_shorter_history() {
 }
 
 pub fn other() -> Chain {
-    Chain { member: ServerId(3), disk: DiskId::from_bits(8) }
+    Chain::of(ServerId(3), DiskId::from_bits(8))
 }
 
 /// Two disks with one history, each in three segments.

@@ -24,6 +24,7 @@ mod purge;
 mod real;
 mod retention;
 mod retention_world;
+mod rolling;
 mod s3;
 mod sealed;
 mod shipping;

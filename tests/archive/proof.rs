@@ -68,7 +68,7 @@ async fn archived(history: &History, spoil: impl FnOnce(&std::path::Path)) -> Pl
 
 /// What a second member ships.
 async fn also_by(place: &Place, history: &History) {
-    let other = Chain { member: ServerId(3), disk: DiskId::from_bits(8) };
+    let other = Chain::of(ServerId(3), DiskId::from_bits(8));
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("snapshot.0"), Tree::initial().write(Vec::new()).unwrap()).unwrap();
     history.log(folder.path(), 4..=9);

@@ -458,6 +458,35 @@ fn a_base_is_only_relied_on_if_others_go_on_above_it_and_nobody_below() {
     }
 }
 
+/// A segment that was left alone would stand before a hole, and that is what damage looks like.
+#[test]
+fn a_roll_up_waits_until_the_segments_that_it_was_made_of_are_gone() {
+    let mut rolled = stores(0, &[(1, 1), (11, 1), (21, 1)]);
+    rolled.chain = rolled.chain.rolled();
+    let cut = |source: &[(u64, i64)]| {
+        let chains = vec![stores(0, source), rolled.clone()];
+        let catalogue = Catalogue { bases: vec![complete(22, 0)], chains };
+        let plan = plan(&catalogue, &Wish { window: HOUR, pins: Vec::new() }, 9 * HOUR);
+        plan.cuts.into_iter().filter(|cut| cut.chain == 1).map(|cut| (cut.from, cut.to)).collect::<Vec<_>>()
+    };
+    assert_eq!(cut(&[(31, 2), (32, 2)]), [(0, 2)]);
+    // The last segment of a chain is in no roll-up.
+    assert_eq!(cut(&[(15, 2)]), [(0, 2)]);
+    assert_eq!(cut(&[(15, 2), (31, 2)]), [(0, 1)]);
+    assert_eq!(cut(&[(1, 2), (15, 2), (31, 2)]), []);
+}
+
+#[test]
+fn roll_ups_say_nothing_new_of_whether_others_have_gone_on() {
+    let base = BaseKey { zxid: at(1, 50), chain: chain(0) };
+    let mut rolled = stores(0, &[(40, 12), (60, 12)]);
+    rolled.chain = rolled.chain.rolled();
+    let goes_on = stores(0, &[(40, 9), (60, 12)]);
+    assert_eq!(Ends::of(&[goes_on.clone(), rolled.clone()]).doubt(&base, at(1, 52), 10 * HOUR), None);
+    rolled.segments.pop();
+    assert_eq!(Ends::of(&[goes_on, rolled]).doubt(&base, at(1, 52), 10 * HOUR), None, "it was only made later");
+}
+
 #[test]
 fn a_base_in_doubt_replaces_none_and_stays_itself() {
     let chains = vec![stores(0, &[(1, 0), (11, 0), (21, 0), (31, 0)])];

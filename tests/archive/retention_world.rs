@@ -41,7 +41,7 @@ pub enum Object {
 }
 
 pub fn chain(number: usize) -> Chain {
-    Chain { member: ServerId(u32::try_from(number % 3).unwrap() + 1), disk: DiskId::from_bits(number as u64) }
+    Chain::of(ServerId(u32::try_from(number % 3).unwrap() + 1), DiskId::from_bits(number as u64))
 }
 
 impl Archive {

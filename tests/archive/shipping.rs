@@ -89,7 +89,7 @@ fn write_log(folder: &Path, begun: i64, epoch: u64, counters: std::ops::RangeInc
 }
 
 pub fn chain() -> Chain {
-    Chain { member: ServerId(2), disk: DiskId::from_bits(7) }
+    Chain::of(ServerId(2), DiskId::from_bits(7))
 }
 
 pub fn at(epoch: u64, counter: u64) -> Zxid {

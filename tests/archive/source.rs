@@ -96,10 +96,8 @@ proptest! {
             history.log(&place.data(), 1..=30);
             let mut expected = std::collections::BTreeSet::new();
             for ((disk, cuts), lacks) in (0..).zip(&cuts).zip(&lacks) {
-                let chain = menagerie::archive::key::Chain {
-                    member: menagerie::model::ServerId(disk + 1),
-                    disk: menagerie::archive::key::DiskId::from_bits(disk.into()),
-                };
+                let disk_id = menagerie::archive::key::DiskId::from_bits(disk.into());
+                let chain = menagerie::archive::key::Chain::of(menagerie::model::ServerId(disk + 1), disk_id);
                 let mut shipper =
                     Shipper::resume(place.store(), IDENTITY, chain.clone(), Backlog::of(&place.data())).await.unwrap();
                 let mut first = 1;

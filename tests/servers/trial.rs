@@ -91,7 +91,7 @@ async fn archived() -> (TempDir, Tree, String) {
     fs::write(data.join("snapshot.0"), Tree::initial().write(Vec::new()).unwrap()).unwrap();
     let tree = log(&data);
     let store = Store::open(&Target::File { folder: archive }).unwrap();
-    let chain = Chain { member: ServerId(1), disk: DiskId::from_bits(7) };
+    let chain = Chain::of(ServerId(1), DiskId::from_bits(7));
     let mut shipper = Shipper::resume(store.clone(), IDENTITY, chain, Backlog::of(&data)).await.unwrap();
     while !matches!(shipper.ship(tree.last(), 1).await.unwrap(), Outcome::Idle | Outcome::Waiting | Outcome::Held(_)) {}
     let pin = NamedPin::new("p.u", Pin { from: tree.last(), to: tree.last() }, 1_700_000_000_000);

@@ -15,7 +15,7 @@ const BEGUN: i64 = 1_800_000_000;
 /// Two chains of a segment a second, each of a hundred transactions, and a base a day. The run before has retired those of the first half.
 fn catalogue(days: i64) -> Catalogue {
     let first = |second: i64| Zxid(1 << 32 | (second.unsigned_abs() * 100 + 1));
-    let chain = |member| Chain { member: ServerId(member), disk: DiskId::from_bits(member.into()) };
+    let chain = |member| Chain::of(ServerId(member), DiskId::from_bits(member.into()));
     let segment = |second| {
         let stored = u32::try_from(BEGUN + second).unwrap();
         StoredSegment { first: first(second), stored, bytes: 6000 }

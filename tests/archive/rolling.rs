@@ -1,0 +1,343 @@
+//! Roll-ups: the same log in fewer objects, for all who read it, whenever whoever makes them is killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use menagerie::archive::backlog::Backlog;
+use menagerie::archive::catalogue;
+use menagerie::archive::chains;
+use menagerie::archive::collect::Collection;
+use menagerie::archive::key::{Chain, SegmentKey};
+use menagerie::archive::prune::now;
+use menagerie::archive::pruner::News;
+use menagerie::archive::retention::{GRACE, Plan};
+use menagerie::archive::roll_up::{Roller, held};
+use menagerie::archive::rolling::{self, Rolled};
+use menagerie::archive::segment::{Facts, Hash, Segment};
+use menagerie::archive::shipper::Shipper;
+use menagerie::archive::store::Store;
+use menagerie::archive::tree::tree_at;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use zookeeper_files::disk::Point;
+use zookeeper_files::ids::Zxid;
+
+use super::bases::History;
+use super::build::other;
+use super::gateway::{Gateway, SECRET, store_at};
+use super::proxy::{Proxy, Trouble};
+use super::prune::run;
+use super::shipping::{IDENTITY, Place, at, chain};
+use super::source::{dumped, told};
+
+const LONG: Duration = Duration::from_mins(5);
+
+async fn segments(store: &Store, chain: &Chain) -> Vec<u64> {
+    let segments = chains::segments(store, IDENTITY, chain).await.unwrap();
+    segments.iter().map(|key| key.first.counter()).collect()
+}
+
+/// All that is stored of a chain is so many milliseconds older.
+fn age(place: &Place, chain: &Chain, millis: i64) {
+    fn each(path: &Path, older: Duration) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                each(&entry.unwrap().path(), older);
+            }
+        } else {
+            let file = fs::File::options().append(true).open(path).unwrap();
+            let time = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(time - older).unwrap();
+        }
+    }
+    each(&place.archive().join(SegmentKey::folder(IDENTITY, chain)), Duration::from_millis(millis.unsigned_abs()));
+}
+
+/// A run at this time, for so long, and what it said.
+async fn rolled(store: &Store, at: i64, longest: Duration) -> (Rolled, Vec<String>) {
+    let catalogue = catalogue::read(store, IDENTITY, &mut |_| {}).await.unwrap();
+    let mut notes = Vec::new();
+    let mut tell = |news: News<'_>| match news {
+        News::Note(note) => notes.push(note),
+        News::Error(error) => notes.push(error.to_string()),
+        News::Progress(_) => {}
+    };
+    let rolled = rolling::roll_up(store, IDENTITY, (&catalogue, &Plan::default()), (at, longest), &mut tell).await;
+    (rolled.unwrap(), notes)
+}
+
+/// Two days of one chain: nine segments of one transaction each, six and three.
+async fn shipped() -> Place {
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    ship(&place, &chain(), 1..=6).await;
+    age(&place, &chain(), 3 * 24 * GRACE);
+    ship(&place, &chain(), 7..=9).await;
+    age(&place, &chain(), 2 * GRACE);
+    place
+}
+
+async fn ship(place: &Place, chain: &Chain, counters: std::ops::RangeInclusive<u64>) {
+    let mut shipper =
+        Shipper::resume(place.store(), IDENTITY, chain.clone(), Backlog::of(&place.data())).await.unwrap();
+    for counter in counters {
+        shipper.ship(at(1, counter), 1).await.unwrap();
+    }
+}
+
+fn target(place: &Place) -> String {
+    place.store().target().to_string()
+}
+
+fn zxids(counters: impl IntoIterator<Item = u64>) -> Vec<String> {
+    counters.into_iter().map(|counter| format!("{:#}", at(1, counter))).collect()
+}
+
+#[tokio::test]
+async fn old_segments_become_one_and_go_an_hour_later_and_the_log_is_the_same_all_the_while() {
+    let place = shipped().await;
+    let store = place.store();
+    let (first, notes) = rolled(&store, now(), LONG).await;
+    assert_eq!(first, Rolled { made: 1, segments: 6, ..Rolled::default() }, "{notes:?}");
+    assert_eq!(segments(&store, &chain().rolled()).await, [1]);
+    assert_eq!(segments(&store, &chain()).await.len(), 9, "whoever has begun to read has listed them");
+    let same = async || {
+        let (found, output) = dumped(&[&target(&place)]);
+        assert_eq!((found, told(&output)), (zxids(1..=9), String::new()));
+        let verified = run(&["archive", "verify", &target(&place)]);
+        let said = format!("{}{}", String::from_utf8_lossy(&verified.stdout), told(&verified));
+        assert!(verified.status.success() && !said.contains("gap:") && !said.contains("pruned"), "{said}");
+        for counter in 1..=9 {
+            let collection = Collection::of(&store, IDENTITY).await.unwrap();
+            let work = tempfile::tempdir().unwrap();
+            let built = tree_at(&collection, Point::Zxid(at(1, counter)), &work.path().join("archive"), &|_| ()).await;
+            assert_eq!(built.unwrap().tree.digest(), History::of(9, 10).trees[counter as usize].digest(), "{counter}");
+        }
+        for counter in 0..=10 {
+            let has = chains::holds(&store, IDENTITY, &chain(), at(1, counter)).await.unwrap();
+            assert_eq!(has, (1..=9).contains(&counter), "{counter}");
+        }
+    };
+    same().await;
+    // Another run a moment later has nothing to do.
+    assert_eq!(rolled(&store, now(), LONG).await, (Rolled::default(), Vec::new()));
+    age(&place, &chain().rolled(), GRACE + 2000);
+    let (second, notes) = rolled(&store, now(), LONG).await;
+    assert_eq!(second, Rolled { deleted: 6, ..Rolled::default() }, "{notes:?}");
+    assert_eq!(segments(&store, &chain()).await, [7, 8, 9]);
+    same().await;
+    // The member goes on where it was.
+    History::of(12, 10).log(&place.data(), 10..=12);
+    ship(&place, &chain(), 10..=12).await;
+    assert_eq!(segments(&store, &chain()).await, [7, 8, 9, 10, 11, 12]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_chain_and_what_is_young_are_left_alone() {
+    let (place, history) = (Place::new(), History::of(9, 10));
+    history.log(&place.data(), 1..=9);
+    ship(&place, &chain(), 1..=9).await;
+    assert_eq!(rolled(&place.store(), now(), LONG).await.0, Rolled::default());
+    age(&place, &chain(), 400 * 24 * GRACE);
+    // Nothing behind it shows that all that belongs together is there.
+    assert_eq!(rolled(&place.store(), now(), LONG).await.0, Rolled::default());
+    assert_eq!(segments(&place.store(), &chain()).await.len(), 9);
+}
+
+/// A roll-up, and the facts of the segments in it.
+async fn made(place: &Place) -> (Segment, Vec<Facts>) {
+    let store = place.store();
+    rolled(&store, now(), LONG).await;
+    let key = SegmentKey { chain: chain().rolled(), first: at(1, 1) };
+    let of = chains::segment(&store, IDENTITY, &key).await.unwrap().unwrap();
+    let mut facts = Vec::new();
+    for counter in 1..=6 {
+        let key = SegmentKey { chain: chain(), first: at(1, counter) };
+        facts.push(chains::facts(&store, IDENTITY, &key).await.unwrap().unwrap());
+    }
+    (of, facts)
+}
+
+#[tokio::test]
+async fn a_segment_is_only_in_a_roll_up_if_all_that_it_says_is() {
+    let place = shipped().await;
+    let (of, facts) = made(&place).await;
+    assert_eq!(held(&of, &facts).unwrap(), [true; 6]);
+    // Whichever of them are left.
+    for left in 0..64_u32 {
+        let some: Vec<Facts> =
+            facts.iter().enumerate().filter(|(n, _)| left >> n & 1 == 1).map(|(_, f)| f.clone()).collect();
+        assert!(held(&of, &some).unwrap().iter().all(|held| *held), "{left:b}");
+    }
+    let wrong: [(&str, &dyn Fn(&mut Facts)); 8] = [
+        ("hash", &|facts| facts.hash = Hash::of(b"other")),
+        ("last", &|facts| facts.last = Zxid(facts.last.0 + 1)),
+        ("count", &|facts| facts.count += 1),
+        ("follows", &|facts| facts.follows = !facts.follows),
+        ("epoch", &|facts| facts.epoch += 1),
+        ("identity", &|facts| facts.identity = "another".to_owned()),
+        ("chain", &|facts| facts.chain = other()),
+        ("previous", &|facts| {
+            facts.previous = match facts.previous.take() {
+                None => Some(facts.link()),
+                Some(previous) => {
+                    Some(menagerie::archive::segment::Link { last: Zxid(previous.last.0 + 7), ..previous })
+                }
+            }
+        }),
+    ];
+    for (what, change) in wrong {
+        for number in 0..6 {
+            let mut changed = facts.clone();
+            change(&mut changed[number]);
+            let held = held(&of, &changed).unwrap();
+            assert!(!held[number], "{what} of {number}: {held:?}");
+            assert!(held[..number].iter().all(|held| *held), "{what} of {number}: {held:?}");
+        }
+    }
+    // What names another end than its last segment is none that goes on to the next.
+    let mut other_end = of.clone();
+    other_end.facts.ends = facts[4].previous.clone();
+    assert_eq!(held(&other_end, &facts).unwrap(), [true, true, true, true, true, false]);
+}
+
+/// Who may put an object stores a roll-up of other transactions: nothing goes for its sake, and nobody reads it in place of what is there.
+#[tokio::test]
+async fn a_roll_up_that_somebody_made_up_hides_nothing_and_takes_nothing_away() {
+    let place = shipped().await;
+    let elsewhere = Place::new();
+    elsewhere.log(1, 1..=9, "forged");
+    ship(&elsewhere, &chain(), 1..=9).await;
+    let mut roller = Roller::of(IDENTITY, &chain());
+    for key in chains::segments(&elsewhere.store(), IDENTITY, &chain()).await.unwrap() {
+        let segment = chains::segment(&elsewhere.store(), IDENTITY, &key).await.unwrap().unwrap();
+        assert!(roller.take(&segment, 0).unwrap().is_none());
+    }
+    let forged = roller.close().unwrap().unwrap();
+    let store = place.store();
+    store.put(&forged.facts.key().path(IDENTITY), forged.object.into()).await.unwrap();
+    let before = dumped(&[&target(&place)]);
+    let dump = String::from_utf8_lossy(&before.1.stdout).into_owned();
+    assert_eq!(before.0, zxids(1..=9));
+    assert!(!dump.contains("forged"), "{dump}");
+    age(&place, &chain().rolled(), 2 * GRACE);
+    let (run, notes) = rolled(&store, now(), LONG).await;
+    assert_eq!((run.deleted, run.made, run.unproved), (0, 0, 8), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("does not have all of 8 segments")), "{notes:?}");
+    assert_eq!(segments(&store, &chain()).await.len(), 9);
+}
+
+#[tokio::test]
+#[ignore = "needs a store: `dev/test archive`"]
+async fn test_11_where_segments_are_locked_nothing_more_is_rolled_up_and_nothing_fails() {
+    let gateway = Gateway::start(Ipv4Addr::LOCALHOST.into()).await;
+    let proxy = Proxy::before(gateway.address).await;
+    let through = store_at(proxy.address, SECRET, "backups").unwrap();
+    let (place, history) = (Place::new(), History::of(40, 10));
+    history.log(&place.data(), 1..=40);
+    let mut shipper = Shipper::resume(through.clone(), IDENTITY, chain(), Backlog::of(&place.data())).await.unwrap();
+    for counter in 1..=40 {
+        shipper.ship(at(1, counter), 1).await.unwrap();
+    }
+    // Nothing closes a roll-up but that a day has passed.
+    let catalogue = catalogue::read(&through, IDENTITY, &mut |_| {}).await.unwrap();
+    let mut old = catalogue.clone();
+    for (number, segment) in old.chains[0].segments.iter_mut().enumerate() {
+        segment.stored -= if number < 30 { 3 * 86_400 } else { 7200 };
+    }
+    let quiet = &mut |_: News<'_>| {};
+    let when = (now(), LONG);
+    let made = rolling::roll_up(&through, IDENTITY, (&old, &Plan::default()), when, quiet).await.unwrap();
+    assert_eq!((made.made, made.segments), (1, 30));
+    let mut old = catalogue::read(&through, IDENTITY, &mut |_| {}).await.unwrap();
+    for log in &mut old.chains {
+        for (number, segment) in log.segments.iter_mut().enumerate() {
+            segment.stored -= if number < 35 { 3 * 86_400 } else { 7200 };
+        }
+    }
+    proxy.trouble(Some(Trouble::DeletesRefused));
+    let mut notes = Vec::new();
+    let mut tell = |news: News<'_>| {
+        if let News::Note(note) = news {
+            notes.push(note);
+        }
+    };
+    let locked = rolling::roll_up(&through, IDENTITY, (&old, &Plan::default()), when, &mut tell).await.unwrap();
+    assert_eq!((locked.made, locked.deleted, locked.locked), (0, 0, 16));
+    assert!(notes.iter().any(|note| note.contains("object lock")), "{notes:?}");
+}
+
+/// Chains with gaps, more than one epoch and other cuts, rolled up by runs that are killed: what can be read never changes.
+#[tokio::test]
+async fn runs_that_are_killed_anywhere_leave_the_same_log() {
+    let mut deleted = 0;
+    for seed in 0..5 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let place = Place::new();
+        let store = place.store();
+        let epochs: Vec<u64> = (1..=rng.random_range(1..4)).map(|_| rng.random_range(3..25)).collect();
+        let mut all = BTreeSet::new();
+        for (epoch, last) in (1..).zip(&epochs) {
+            place.log(epoch, 1..=*last, "a");
+            all.extend((1..=*last).map(|counter| at(epoch, counter)));
+        }
+        for of in [chain(), other()] {
+            let mut shipper =
+                Shipper::resume(store.clone(), IDENTITY, of.clone(), Backlog::of(&place.data())).await.unwrap();
+            for zxid in &all {
+                if rng.random_bool(0.6) {
+                    while shipper.has_more().unwrap() && shipper.last() < Some(*zxid) {
+                        if shipper.ship(*zxid, zxid.epoch()).await.unwrap()
+                            == menagerie::archive::shipper::Outcome::Waiting
+                        {
+                            break;
+                        }
+                    }
+                    age(&place, &of, rng.random_range(0..30) * GRACE);
+                }
+            }
+            age(&place, &of, 2 * GRACE);
+            // One is lost.
+            let there = chains::segments(&store, IDENTITY, &of).await.unwrap();
+            if there.len() > 3 && rng.random_bool(0.5) {
+                let lost = &there[rng.random_range(1..there.len() - 1)];
+                fs::remove_file(place.archive().join(lost.path(IDENTITY))).unwrap();
+            }
+        }
+        let read = || {
+            let (found, output) = dumped(&[&target(&place)]);
+            (found, told(&output))
+        };
+        let verify = || {
+            let said = run(&["archive", "verify", &target(&place), "--output", "json"]);
+            let lines = String::from_utf8_lossy(&said.stdout).into_owned();
+            let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+            let lines: Vec<_> = lines.lines().map(line).filter(|line| line["damage"].is_array()).collect();
+            let gaps = |line: &serde_json::Value| line["gaps"].as_array().unwrap().clone();
+            let damage: usize = lines.iter().map(|line| line["damage"].as_array().unwrap().len()).sum();
+            (damage > 0, lines.iter().flat_map(gaps).map(|gap| gap.to_string()).collect::<BTreeSet<_>>())
+        };
+        let (before, verified) = (read(), verify());
+        for _ in 0..8 {
+            let killed = Duration::from_micros(rng.random_range(0..20_000));
+            let longest = if rng.random_bool(0.3) { Duration::ZERO } else { LONG };
+            if let Ok((run, _)) = tokio::time::timeout(killed, rolled(&store, now(), longest)).await {
+                deleted += run.deleted;
+            }
+            for of in [chain(), other()] {
+                if place.archive().join(SegmentKey::folder(IDENTITY, &of.rolled())).exists() && rng.random_bool(0.5) {
+                    age(&place, &of.rolled(), GRACE + 2000);
+                }
+            }
+            assert_eq!(read(), before, "{seed}");
+            assert_eq!(verify(), verified, "{seed}");
+        }
+        let (ended, notes) = rolled(&store, now(), LONG).await;
+        assert_eq!((read(), verify()), (before, verified), "{seed}: {ended:?} {notes:?}");
+        deleted += ended.deleted;
+    }
+    assert!(deleted > 0);
+}
