@@ -63,12 +63,8 @@ pub struct Chain {
     /// Its disk.
     pub disk: DiskId,
     /// Whether these are the roll-ups of what the member has shipped.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled: bool,
-}
-
-fn is_false(rolled: &bool) -> bool {
-    !rolled
 }
 
 impl Chain {
@@ -146,7 +142,7 @@ impl SegmentKey {
         let mut parts = rest.split('/');
         let (chain, epoch, block) = (parts.next()?, parts.next()?, parts.next()?);
         let chain: Chain = chain.parse().ok()?;
-        let begins = hex(block, 4)?.checked_shl(chain.block_bits()).filter(|begins| *begins <= u64::from(u32::MAX))?;
+        let begins = hex(block, 4)?.checked_shl(chain.block_bits()).filter(|begins| u32::try_from(*begins).is_ok())?;
         let first = Zxid(hex(epoch, 8)? << 32 | begins);
         let key = Self { chain, first };
         key.path(identity)

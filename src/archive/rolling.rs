@@ -254,14 +254,12 @@ impl Rolling<'_> {
 
     /// Makes roll-ups of what is behind the last one.
     async fn make(&mut self, chain: &Chain, segments: &[StoredSegment]) -> Result<(), StoreError> {
-        let rolled = chain.rolled();
-        let last = match chains::last(self.store, self.identity, &rolled).await {
+        let to = chain.rolled();
+        let last = match chains::last(self.store, self.identity, &to).await {
             Ok(last) => last,
             Err(ShipError::Store(error)) if !error.is_of_one_object() => return Err(error),
             Err(error) => {
-                self.note(format!(
-                    "{rolled}: nothing is rolled up behind its last roll-up, which cannot be read: {error}"
-                ));
+                self.note(format!("{to}: nothing is rolled up behind its last roll-up, which cannot be read: {error}"));
                 return Ok(());
             }
         };
@@ -286,7 +284,7 @@ impl Rolling<'_> {
                 if let Some(done) = done
                     && !self.put(done).await?
                 {
-                    self.note(format!("{rolled}: somebody else rolls it up just now"));
+                    self.note(format!("{to}: somebody else rolls it up just now"));
                     return Ok(());
                 }
                 if self.is_late(chain) {

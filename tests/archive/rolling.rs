@@ -114,7 +114,8 @@ async fn old_segments_become_one_and_go_an_hour_later_and_the_log_is_the_same_al
             let collection = Collection::of(&store, IDENTITY).await.unwrap();
             let work = tempfile::tempdir().unwrap();
             let built = tree_at(&collection, Point::Zxid(at(1, counter)), &work.path().join("archive"), &|_| ()).await;
-            assert_eq!(built.unwrap().tree.digest(), History::of(9, 10).trees[counter as usize].digest(), "{counter}");
+            let number = usize::try_from(counter).unwrap();
+            assert_eq!(built.unwrap().tree.digest(), History::of(9, 10).trees[number].digest(), "{counter}");
         }
         for counter in 0..=10 {
             let has = chains::holds(&store, IDENTITY, &chain(), at(1, counter)).await.unwrap();
@@ -172,7 +173,8 @@ async fn a_segment_is_only_in_a_roll_up_if_all_that_it_says_is() {
             facts.iter().enumerate().filter(|(n, _)| left >> n & 1 == 1).map(|(_, f)| f.clone()).collect();
         assert!(held(&of, &some).unwrap().iter().all(|held| *held), "{left:b}");
     }
-    let wrong: [(&str, &dyn Fn(&mut Facts)); 8] = [
+    type Change = &'static dyn Fn(&mut Facts);
+    let wrong: [(&str, Change); 8] = [
         ("hash", &|facts| facts.hash = Hash::of(b"other")),
         ("last", &|facts| facts.last = Zxid(facts.last.0 + 1)),
         ("count", &|facts| facts.count += 1),
