@@ -34,6 +34,8 @@ use super::shipping::{IDENTITY, Place, at, chain};
 use super::source::{dumped, told};
 
 const LONG: Duration = Duration::from_mins(5);
+/// What somebody else's segment says.
+type Change = &'static dyn Fn(&mut Facts);
 
 async fn segments(store: &Store, chain: &Chain) -> Vec<u64> {
     let segments = chains::segments(store, IDENTITY, chain).await.unwrap();
@@ -173,7 +175,6 @@ async fn a_segment_is_only_in_a_roll_up_if_all_that_it_says_is() {
             facts.iter().enumerate().filter(|(n, _)| left >> n & 1 == 1).map(|(_, f)| f.clone()).collect();
         assert!(held(&of, &some).unwrap().iter().all(|held| *held), "{left:b}");
     }
-    type Change = &'static dyn Fn(&mut Facts);
     let wrong: [(&str, Change); 8] = [
         ("hash", &|facts| facts.hash = Hash::of(b"other")),
         ("last", &|facts| facts.last = Zxid(facts.last.0 + 1)),
