@@ -5,7 +5,7 @@ bench_archive() { # bench_archive archive PART…
   local part
   for part in "${@:2}"; do
     case $part in
-      retention | ship | restore) ;;
+      retention | rolled | ship | restore) ;;
       *) usage >&2; exit 2 ;;
     esac
   done

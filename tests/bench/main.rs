@@ -6,7 +6,6 @@ mod archive;
 mod cluster;
 mod contender;
 mod fleet;
-#[expect(dead_code, reason = "tests also make objects older")]
 #[path = "../support/gateway.rs"]
 mod gateway;
 mod idle;
