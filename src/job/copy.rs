@@ -241,6 +241,10 @@ impl Copy<'_> {
                     Ok(Step::Part) => {}
                     Ok(Step::Done(manifest)) => return Ok(Ok(manifest.zxid)),
                     Err(UploadError::Store(error)) => return Err(error.into()),
+                    // An earlier pod's put was under way as well. The next try finds it, or stores it.
+                    Err(error) if error.can_be_tried_again() => {
+                        return Err(Failed::All(Ended::ForNow(error.to_string())));
+                    }
                     // An earlier pod has stored another snapshot of that name: an election in which nothing was written makes one.
                     Err(error) => {
                         refused.push(format!("{:#}: {error}", file.zxid));

@@ -26,8 +26,8 @@ pub struct BackupEnd {
 }
 
 impl BackupEnd {
-    /// That of a backup, once it has ended.
-    pub fn of(name: &str, status: &BackupStatus) -> Option<Self> {
+    /// That of a backup, once it has ended. One in a store of its own proves nothing of any archive but that one, which no other shares.
+    pub fn of(name: &str, in_its_own_store: bool, status: &BackupStatus) -> Option<Self> {
         let completed = match status.phase? {
             BackupPhase::Completed => true,
             BackupPhase::Failed => false,
@@ -37,7 +37,7 @@ impl BackupEnd {
         let text = |text: &String| cut(text, QUOTE);
         Some(Self {
             identity: status.identity.clone(),
-            archive: status.archive.clone(),
+            archive: status.archive.clone().filter(|_| !in_its_own_store),
             said: EndedBackup {
                 name: name.to_owned(),
                 ended: status.ended.clone()?,
@@ -59,5 +59,23 @@ impl EndedBackup {
     /// When it ended. Two that ended within a second are told apart by their names.
     pub fn order(&self) -> (i64, &str) {
         (self.ended.0.as_second(), &self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Time;
+
+    #[test]
+    fn of_backups_in_stores_of_their_own_no_archive_is_remembered_for_each() {
+        let status = BackupStatus {
+            phase: Some(BackupPhase::Completed),
+            ended: Some(Time("2026-11-28T12:00:00Z".parse().unwrap())),
+            archive: Some("s3://backups/zookeeper/nightly.uid".to_owned()),
+            ..BackupStatus::default()
+        };
+        let archive = |own| BackupEnd::of("nightly", own, &status).unwrap().archive;
+        assert_eq!((archive(true), archive(false)), (None, status.archive.clone()));
     }
 }

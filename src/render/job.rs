@@ -115,11 +115,14 @@ fn metadata(work: &Work<'_>) -> Value {
 const STAYS: [(&str, &str); 2] =
     [("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"), ("karpenter.sh/do-not-disrupt", "true")];
 
+/// In seconds: so long a Job's pod waits for a node that is lost, unless the template's wait for less.
+const LOST: i64 = 300;
+
 /// A node that is lost: a member may wait for it for ever, since its volume is there; a Job's pod begins on another one. Of a pod's tolerations
 /// the first that fits a taint counts.
 fn lost_nodes() -> [Value; 2] {
     ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
-        .map(|key| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}))
+        .map(|key| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST}))
 }
 
 fn placed(pod: &mut Value, template: &Value) {
@@ -129,7 +132,9 @@ fn placed(pod: &mut Value, template: &Value) {
         }
     }
     if let Some(theirs) = pod["tolerations"].as_array().filter(|theirs| !theirs.is_empty()) {
-        pod["tolerations"] = lost_nodes().into_iter().chain(theirs.iter().cloned()).collect();
+        let is_shorter = |theirs: &Value| theirs["tolerationSeconds"].as_i64().is_some_and(|seconds| seconds <= LOST);
+        let (shorter, others): (Vec<_>, Vec<_>) = theirs.iter().cloned().partition(is_shorter);
+        pod["tolerations"] = shorter.into_iter().chain(lost_nodes()).chain(others).collect();
     }
     let nodes = &template["spec"]["affinity"]["nodeAffinity"];
     if !nodes.is_null() {
@@ -251,4 +256,27 @@ pub(super) fn super_password(names: &Names) -> Value {
 /// The arguments that name an archive, and whose it is.
 pub(super) fn whose(place: &ArchivePlace, identity: &str) -> [String; 2] {
     [format!("--archive={}", place.target), format!("--identity={identity}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jobs_pod_leaves_a_lost_node_as_soon_as_the_template_says_and_within_five_minutes() {
+        let toleration = |seconds: Option<i64>| {
+            let mut toleration = json!({"key": "node.kubernetes.io/unreachable", "operator": "Exists"});
+            if let Some(seconds) = seconds {
+                toleration["tolerationSeconds"] = json!(seconds);
+            }
+            toleration
+        };
+        for (theirs, first) in [(Some(30), Some(30)), (Some(86_400), Some(LOST)), (None, Some(LOST))] {
+            let mut pod = json!({});
+            placed(&mut pod, &json!({"spec": {"tolerations": [toleration(theirs)]}}));
+            let fits = |toleration: &&Value| toleration["key"] == "node.kubernetes.io/unreachable";
+            let counts = pod["tolerations"].as_array().unwrap().iter().find(fits).unwrap();
+            assert_eq!(counts["tolerationSeconds"].as_i64(), first, "{theirs:?}");
+        }
+    }
 }

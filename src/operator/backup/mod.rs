@@ -88,7 +88,8 @@ impl Managed for Context {
 async fn pass(context: &Context, backup: &ZooKeeperBackup) -> Result<Action, PassError<ApiError>> {
     let (namespace, name) = (&backup.namespace().unwrap_or_default(), &backup.name_any());
     // What stands in its status: one that expires in this pass has ended as well.
-    if let Some(end) = backup.status.as_ref().and_then(|status| BackupEnd::of(name, status)) {
+    let own = backup.spec.to.is_some();
+    if let Some(end) = backup.status.as_ref().and_then(|status| BackupEnd::of(name, own, status)) {
         context.ended.note(namespace, &backup.spec.ensemble, end);
     }
     let seen = observe(context, backup).await?;
