@@ -10,8 +10,8 @@ use super::{chains, segment::Facts};
 
 /// So many segments are on their way, of at most 4 MiB of log each, and rarely of one larger transaction.
 const AHEAD: usize = 8;
-/// So many roll-ups, of 32 MiB of log each.
-const AHEAD_ROLLED: usize = 2;
+/// So many roll-ups, of 16 MiB of log each.
+const AHEAD_ROLLED: usize = 4;
 
 /// Reads an ensemble's segments.
 #[derive(Clone)]

@@ -136,10 +136,7 @@ pub async fn beginning(store: &Store, identity: &str, own: &Chain) -> Result<Beg
         Err(ShipError::Store(error)) if !error.is_unopened() => Err(BaseError::from(error)),
         first => Ok(first.ok().flatten()),
     };
-    let mine = match first(&own.rolled()).await? {
-        None => first(own).await?,
-        rolled => rolled,
-    };
+    let mine = [first(own).await?, first(&own.rolled()).await?].into_iter().flatten().min_by_key(|facts| facts.first);
     let founding = |facts: &Facts| facts.first == BEGINNING;
     let mut found = mine.as_ref().filter(|facts| founding(facts)).map(|facts| (facts.first, facts.earliest));
     // With most archives it ends here, after a few requests.

@@ -1,5 +1,7 @@
 //! Walks through a chain, from its first segment to its last, and tells what is lost from what was deleted and from what was never there.
 
+use std::io;
+
 use crate::archive::chains;
 use crate::archive::collect::MOST_REFUSALS;
 use crate::archive::key::{Chain, SegmentKey};
@@ -68,7 +70,7 @@ pub(super) struct Kept {
 
 /// Transactions that roll-ups have one after the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+struct Stretch {
     /// Everything behind this one.
     from: Zxid,
     /// Up to this one.
@@ -92,7 +94,9 @@ pub(super) struct Check {
     /// What the roll-ups of the same disk have.
     rolled: Vec<Stretch>,
     /// What this chain has.
-    pub(super) stretches: Vec<Stretch>,
+    stretches: Vec<Stretch>,
+    /// What roll-ups lack, and what is said of it if the segments that are left have it not.
+    holes: Vec<(Link, String)>,
     pub(super) gaps: Vec<String>,
     pub(super) pruned: Vec<String>,
     pub(super) damage: Vec<String>,
@@ -104,24 +108,41 @@ impl Check {
         Self { bases, pins, ..Self::default() }
     }
 
-    /// A walk behind that through another chain of the same ensemble: roll-ups come before what is left of their segments.
-    #[must_use]
-    pub(super) fn after(kept: Option<&Kept>, place: &Place, before: &mut Option<(Chain, Vec<Stretch>)>) -> Self {
-        let rolled = before.take().filter(|(chain, _)| *chain == place.chain.rolled() && !place.chain.rolled);
-        Self { rolled: rolled.map(|(_, stretches)| stretches).unwrap_or_default(), ..Self::with(kept) }
+    /// Walks through the log of a disk: its roll-ups, if it has any, and then what is left of their segments, each of which `take` hears of. What
+    /// one lacks, the other may have.
+    pub(super) async fn of_disk(
+        store: &Store,
+        kept: Option<&Kept>,
+        disk: &[Place],
+        take: &mut dyn FnMut(usize, &SegmentKey, &Segment) -> io::Result<()>,
+    ) -> Result<Vec<Self>, CommandError> {
+        let mut checks: Vec<Self> = Vec::new();
+        for (number, place) in disk.iter().enumerate() {
+            let mut check = Self::with(kept);
+            if let Some(rolled) = checks.last_mut() {
+                check.rolled.clone_from(&rolled.stretches);
+                check.holes.append(&mut rolled.holes);
+            }
+            for key in &place.segments {
+                if let Some(segment) = check.next(store, place, key).await? {
+                    take(number, key, &segment)?;
+                    let link = segment.facts.link();
+                    check.holes.retain(|(missing, _)| place.chain.rolled || *missing != link);
+                }
+            }
+            checks.push(check);
+        }
+        // Each is said of the chain that lacks it.
+        let holes = checks.last_mut().map(|check| std::mem::take(&mut check.holes)).unwrap_or_default();
+        if let Some(rolled) = checks.first_mut() {
+            rolled.damage.extend(holes.into_iter().map(|(_, what)| what));
+        }
+        Ok(checks)
     }
 
-    /// Whether roll-ups have all that is missing before a segment.
+    /// Whether roll-ups have the segment that is missing. What they lack before it, their own walk has told.
     fn is_rolled_up(&self, missing: &Link) -> bool {
-        let before = self.before.as_ref().map(|before| before.last);
-        let has = |stretch: &Stretch| {
-            before.map_or(stretch.from < missing.first, |before| stretch.from <= before) && missing.last <= stretch.last
-        };
-        self.rolled.iter().any(has)
-    }
-
-    fn is_in_a_roll_up(&self, key: &SegmentKey) -> bool {
-        self.rolled.iter().any(|stretch| stretch.from < key.first && key.first <= stretch.last)
+        self.rolled.iter().any(|stretch| stretch.from < missing.first && missing.last <= stretch.last)
     }
 
     /// Notes what a segment has, behind the one before.
@@ -158,16 +179,11 @@ impl Check {
     }
 
     /// Reads the next segment, and holds it against the one before; `None` if it is damaged.
-    pub(super) async fn next(
-        &mut self,
-        store: &Store,
-        place: &Place,
-        key: &SegmentKey,
-    ) -> Result<Option<Segment>, CommandError> {
+    async fn next(&mut self, store: &Store, place: &Place, key: &SegmentKey) -> Result<Option<Segment>, CommandError> {
         let segment = match chains::segment(store, &place.identity, key).await {
             Ok(Some(segment)) => segment,
             // Who prunes deletes what roll-ups have, and this walk may take hours.
-            Ok(None) if self.is_in_a_roll_up(key) => {
+            Ok(None) if chains::holds(store, &place.identity, &place.chain, key.first).await? => {
                 (self.before, self.lost) = (None, true);
                 return Ok(None);
             }
@@ -203,13 +219,19 @@ impl Check {
                         "{}: the log up to {:#} is deleted, and base {base:#} has it",
                         place.chain, missing.last
                     )),
-                    None if before.is_none() => {
-                        self.damage.push(format!("the segment before {name} is missing, {:016x}", missing.first.0));
+                    None => {
+                        let missing_at = missing.first.0;
+                        let what = if before.is_none() {
+                            format!("the segment before {name} is missing, {missing_at:016x}")
+                        } else {
+                            format!("{name} does not follow on the segment before it: {missing_at:016x} is missing")
+                        };
+                        if place.chain.rolled {
+                            self.holes.push((missing.clone(), what));
+                        } else {
+                            self.damage.push(what);
+                        }
                     }
-                    None => self.damage.push(format!(
-                        "{name} does not follow on the segment before it: {:016x} is missing",
-                        missing.first.0
-                    )),
                 }
             }
             (Some(before), previous) if previous.as_ref() != Some(&before.link()) => {

@@ -105,7 +105,8 @@ pub async fn holds(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> 
     }
 }
 
-/// Whether a chain has a transaction. It looks into the folder in which its segment begins, and the one before it.
+/// Whether a chain has a transaction. It looks into the folder in which its segment begins, and the one before it: that of an epoch before, where
+/// it is one of the first of its own.
 async fn has(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> Result<bool, ShipError> {
     let name = SegmentKey { chain: chain.clone(), first: zxid }.path(identity);
     let parent = |name: &str| name.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
@@ -113,7 +114,14 @@ async fn has(store: &Store, identity: &str, chain: &Chain, zxid: Zxid) -> Result
     let key = |name: &str| SegmentKey::parse(identity, name).filter(|key| key.first <= zxid);
     let mut greatest = store.greatest(&block, |name| key(name).is_some()).await?;
     if greatest.is_none() {
-        let before = folders(store, &parent(&block)).await?.into_iter().rfind(|folder| *folder < block);
+        let epoch = parent(&block);
+        let mut before = folders(store, &epoch).await?.into_iter().rfind(|folder| *folder < block);
+        if before.is_none() {
+            let epochs = folders(store, &parent(&epoch)).await?;
+            if let Some(earlier) = epochs.into_iter().rfind(|folder| *folder < epoch) {
+                before = folders(store, &earlier).await?.pop();
+            }
+        }
         let Some(before) = before else { return Ok(false) };
         greatest = store.greatest(&before, |name| key(name).is_some()).await?;
     }

@@ -285,12 +285,19 @@ impl<'a> Collection<'a> {
         }
         let wanted: Vec<_> = wanted.iter().map(|(chain, segments)| (chain, since(segments, from))).collect();
         let of = wanted.iter().map(|(_, segments)| segments.len()).sum();
-        let mut before = 0;
+        let (mut before, mut just_read) = (0, None::<(&Chain, &[SegmentKey])>);
         for (chain, segments) in wanted {
             let folder = folder(to, &chain.to_string())?;
-            if self.bring_chain(segments, &folder, &mut way, &|done| told(before + done, of)).await? {
+            // What a disk's segments have, its roll-ups need not bring again.
+            let wanted = match just_read.filter(|(of, _)| **chain == of.rolled()) {
+                Some((_, just_read)) if chain.rolled => way.not_just_read(segments, just_read),
+                _ => segments.to_vec(),
+            };
+            way.begin_chain();
+            if self.bring_chain(&wanted, &folder, &mut way, &|done| told(before + done, of)).await? {
                 folders.push(folder);
             }
+            just_read = Some((chain, segments));
             before += segments.len();
         }
         let Way { beyond, last, runs, lost, .. } = way;

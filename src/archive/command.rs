@@ -12,13 +12,14 @@ use tokio::runtime;
 use crate::archive::about::About;
 use crate::archive::access::{self, Environment};
 use crate::archive::base_command;
-use crate::archive::chain_check::{Check, Kept, Place, Stretch, ends};
+use crate::archive::chain_check::{Check, Kept, Place, ends};
 use crate::archive::chains;
-use crate::archive::key::{Chain, is_identity};
+use crate::archive::key::{SegmentKey, is_identity};
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
 use crate::archive::pins::{self, NamedPin};
 use crate::archive::plans_command::{self, PlansOptions};
 use crate::archive::retention_command::{self, PruneOptions, StatOptions};
+use crate::archive::segment::Segment;
 use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::target::Target;
@@ -273,37 +274,22 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     let mut exit = Exit::Sound;
     let places = places(&store, options).await?;
     let kept = kept(&store, &places).await?;
-    let mut rolled = None;
-    for place in &places {
-        let line = verified(&store, place, &kept, &mut rolled).await?;
-        if !line.whole {
-            exit = Exit::Damage;
-        }
-        match options.output {
-            Output::Json => to.json(&line)?,
-            Output::Human => {
-                for damage in &line.damage {
-                    print_message("damage", damage);
-                }
-                for gap in &line.gaps {
-                    print_message("gap", gap);
-                }
-                for pruned in &line.pruned {
-                    print_message("pruned", pruned);
-                }
-                let state = if line.whole { "whole" } else { "DAMAGED" };
-                let text = format!(
-                    "{}/{}: {state}: {} transactions in {} segments, {} gaps\n",
-                    place.identity,
-                    place.chain,
-                    line.transactions,
-                    line.segments,
-                    line.gaps.len()
-                );
-                to.buffer.extend_from_slice(text.as_bytes());
+    for disk in disks(&places) {
+        let mut transactions = vec![0; disk.len()];
+        let mut take = |number: usize, _: &SegmentKey, segment: &Segment| {
+            transactions[number] += segment.facts.count;
+            Ok(())
+        };
+        let kept = disk.first().and_then(|place| kept.get(&place.identity));
+        let checks = Check::of_disk(&store, kept, disk, &mut take).await?;
+        for ((place, check), transactions) in disk.iter().zip(checks).zip(transactions) {
+            let line = verified(place, check, transactions);
+            if !line.whole {
+                exit = Exit::Damage;
             }
+            verified_line(&line, place, options.output, &mut to)?;
+            to.flush()?;
         }
-        to.flush()?;
     }
     let identities: BTreeSet<&String> = places.iter().map(|place| &place.identity).collect();
     for identity in identities {
@@ -313,6 +299,35 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
     }
     to.flush()?;
     Ok(exit)
+}
+
+/// The roll-ups of a disk with what is left of their segments.
+fn disks(places: &[Place]) -> impl Iterator<Item = &[Place]> {
+    places.chunk_by(|one, next| one.identity == next.identity && one.chain.is_of_the_disk_of(&next.chain))
+}
+
+fn verified_line(line: &VerifiedLine<'_>, place: &Place, output: Output, to: &mut Printer) -> Result<(), CommandError> {
+    match output {
+        Output::Json => to.json(line)?,
+        Output::Human => {
+            for (kind, all) in [("damage", &line.damage), ("gap", &line.gaps), ("pruned", &line.pruned)] {
+                for text in all {
+                    print_message(kind, text);
+                }
+            }
+            let state = if line.whole { "whole" } else { "DAMAGED" };
+            let text = format!(
+                "{}/{}: {state}: {} transactions in {} segments, {} gaps\n",
+                place.identity,
+                place.chain,
+                line.transactions,
+                line.segments,
+                line.gaps.len()
+            );
+            to.buffer.extend_from_slice(text.as_bytes());
+        }
+    }
+    Ok(())
 }
 
 /// For each ensemble what log is kept for.
@@ -331,20 +346,8 @@ async fn kept(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Kept>,
     Ok(kept)
 }
 
-async fn verified<'a>(
-    store: &Store,
-    place: &'a Place,
-    kept: &BTreeMap<String, Kept>,
-    rolled: &mut Option<(Chain, Vec<Stretch>)>,
-) -> Result<VerifiedLine<'a>, CommandError> {
-    let (mut check, mut transactions) = (Check::after(kept.get(&place.identity), place, rolled), 0);
-    for key in &place.segments {
-        if let Some(segment) = check.next(store, place, key).await? {
-            transactions += segment.facts.count;
-        }
-    }
-    *rolled = Some((place.chain.clone(), check.stretches));
-    Ok(VerifiedLine {
+fn verified(place: &Place, check: Check, transactions: u64) -> VerifiedLine<'_> {
+    VerifiedLine {
         identity: &place.identity,
         member: place.chain.member.0,
         disk: place.chain.disk.to_string(),
@@ -355,7 +358,7 @@ async fn verified<'a>(
         gaps: check.gaps,
         pruned: check.pruned,
         damage: check.damage,
-    })
+    }
 }
 
 async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, CommandError> {
@@ -373,33 +376,34 @@ async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, Comm
     let mut exit = Exit::Sound;
     let mut printer = Printer::new();
     let kept = kept(&store, &places).await?;
-    let mut rolled = None;
-    for place in &places {
-        let folder = to.join(place.chain.to_string());
-        fs::create_dir(&folder)?;
-        let (mut check, mut count) = (Check::after(kept.get(&place.identity), place, &mut rolled), 0);
-        for key in &place.segments {
-            if let Some(segment) = check.next(&store, place, key).await? {
-                let mut file = Part::begin(&folder.join(format!("log.{}", key.first)), Some(0o600))?;
-                file.write_all(&segment.log)?;
-                file.keep()?;
-                count += segment.facts.count;
+    for disk in disks(&places) {
+        let folders: Vec<PathBuf> = disk.iter().map(|place| to.join(place.chain.to_string())).collect();
+        for folder in &folders {
+            fs::create_dir(folder)?;
+        }
+        let mut counts = vec![0; disk.len()];
+        let mut take = |number: usize, key: &SegmentKey, segment: &Segment| {
+            let mut file = Part::begin(&folders[number].join(format!("log.{}", key.first)), Some(0o600))?;
+            file.write_all(&segment.log)?;
+            file.keep()?;
+            counts[number] += segment.facts.count;
+            Ok(())
+        };
+        let kept = disk.first().and_then(|place| kept.get(&place.identity));
+        let checks = Check::of_disk(&store, kept, disk, &mut take).await?;
+        for (((place, check), count), folder) in disk.iter().zip(checks).zip(counts).zip(&folders) {
+            for (kind, all) in [("damage", &check.damage), ("gap", &check.gaps), ("pruned", &check.pruned)] {
+                for text in all {
+                    print_message(kind, text);
+                }
             }
+            if !check.damage.is_empty() {
+                exit = Exit::Damage;
+            }
+            let text = format!("{}: {count} transactions in {} logs\n", folder.display(), place.segments.len());
+            printer.buffer.extend_from_slice(text.as_bytes());
+            printer.flush()?;
         }
-        rolled = Some((place.chain.clone(), check.stretches));
-        for damage in &check.damage {
-            print_message("damage", damage);
-            exit = Exit::Damage;
-        }
-        for gap in &check.gaps {
-            print_message("gap", gap);
-        }
-        for pruned in &check.pruned {
-            print_message("pruned", pruned);
-        }
-        let text = format!("{}: {count} transactions in {} logs\n", folder.display(), place.segments.len());
-        printer.buffer.extend_from_slice(text.as_bytes());
-        printer.flush()?;
     }
     if base_command::fetch(&store, &places[0].identity, to, &mut printer).await? == Exit::Damage {
         exit = Exit::Damage;

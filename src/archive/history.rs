@@ -54,7 +54,7 @@ pub enum HistoryError {
     },
     /// Two chains have different histories.
     #[error(
-        "the archive has two histories: {chain} goes on at {next:#} directly behind {after:#}, and another disk's log has up to {reached:#}. After an accepted loss the log of a lost disk has what never was: menagerie archive fetch writes each disk's log into a folder of its own; leave that one out"
+        "the archive has two histories: {chain} goes on at {next:#} directly behind {after:#}, and another disk's log has up to {reached:#}. After an accepted loss the log of a lost disk has what never was: menagerie archive fetch writes each disk's log into a folder of its own, and its roll-ups into one more; leave those of that disk out"
     )]
     Forked {
         /// The chain that goes on.
@@ -169,6 +169,10 @@ impl History {
             while let Some((number, (key, segment))) = segments.next().await {
                 told(read);
                 read += 1;
+                if let Some(there) = self.not_rolled_up(key) {
+                    next = Some(there);
+                    continue 'chains;
+                }
                 let Some(segment) = self.sound(key, segment, &mut written.lost)? else {
                     let bound = keys.get(at + number + 1).map_or(Zxid(u64::MAX), |key| key.first);
                     next = self.filler(reached, bound, Some(chain)).await?;
@@ -186,7 +190,7 @@ impl History {
                     break 'chains;
                 }
                 if begun && let Some(reached) = reached {
-                    whole(reached, facts)?;
+                    whole(reached, &segment)?;
                 }
                 if let Some(reached) = reached.filter(|reached| !joins(*reached, facts)) {
                     next = self.filler(Some(reached), facts.first, Some(chain)).await?;
@@ -205,6 +209,15 @@ impl History {
         to.keep()?;
         written.bytes = to.written;
         Ok(written)
+    }
+
+    /// Where the log goes on that a roll-up is made of, while it is there: whoever may put objects can make up a roll-up of it.
+    fn not_rolled_up(&self, key: &SegmentKey) -> Option<(usize, usize)> {
+        let of = |keys: &Arc<[SegmentKey]>| keys.first().is_some_and(|first| first.chain.rolled() == key.chain);
+        let chain = self.chains.iter().position(of).filter(|_| key.chain.rolled)?;
+        let at = self.chains[chain].binary_search_by_key(&key.first, |key| key.first).ok()?;
+        let lost = self.lost.contains(&(self.chains[chain][at].chain.clone(), key.first));
+        (!lost).then_some((chain, at))
     }
 
     /// The segment, unless it alone cannot be read.
@@ -306,12 +319,17 @@ impl History {
 }
 
 /// Whether a segment's history is the one that was written: nothing that it leaves out is there.
-fn whole(reached: Zxid, facts: &Facts) -> Result<(), HistoryError> {
+fn whole(reached: Zxid, segment: &Segment) -> Result<(), HistoryError> {
+    let facts = &segment.facts;
+    let forked = |after, next| Err(HistoryError::Forked { chain: facts.chain.clone(), after, next, reached });
     match facts.previous.as_ref().filter(|_| facts.follows) {
-        Some(previous) if previous.last < reached && reached < facts.first => {
-            Err(HistoryError::Forked { chain: facts.chain.clone(), after: previous.last, next: facts.first, reached })
-        }
-        _ => Ok(()),
+        Some(previous) if previous.last < reached && reached < facts.first => forked(previous.last, facts.first),
+        // Within an epoch there is no gap.
+        _ if facts.first.epoch() == facts.last.epoch() => Ok(()),
+        _ => match segment.around(reached) {
+            (Some(before), Some(next)) if before < reached => forked(before, next),
+            _ => Ok(()),
+        },
     }
 }
 

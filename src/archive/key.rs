@@ -201,7 +201,8 @@ impl BaseKey {
     /// Reads the name of a folder in [`BaseKey::bases`]; `None` for any other.
     pub fn parse(folder: &str) -> Option<Self> {
         let (zxid, chain) = folder.split_once('.')?;
-        Some(Self { zxid: Zxid(hex(zxid, 16)?), chain: chain.parse().ok()? })
+        let chain = chain.parse().ok().filter(|chain: &Chain| !chain.rolled)?;
+        Some(Self { zxid: Zxid(hex(zxid, 16)?), chain })
     }
 }
 
@@ -252,7 +253,13 @@ mod tests {
         let key = BaseKey { zxid: Zxid(0x2_0010_0001), chain: key(3, 0xab, 0).chain };
         assert_eq!(key.part("one", 26), "one/snap/0000000200100001.3.00000000000000ab/001a");
         assert_eq!(BaseKey::parse("0000000200100001.3.00000000000000ab"), Some(key));
-        for wrong in ["", "x", "200100001.3.00000000000000ab", "0000000200100001.03.00000000000000ab"] {
+        for wrong in [
+            "",
+            "x",
+            "0000000200100001.3.00000000000000ab.rolled",
+            "200100001.3.00000000000000ab",
+            "0000000200100001.03.00000000000000ab",
+        ] {
             assert_eq!(BaseKey::parse(wrong), None, "{wrong}");
         }
     }

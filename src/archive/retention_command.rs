@@ -30,7 +30,7 @@ const LEAST_WINDOW: i64 = 60 * 60 * 1000;
 /// So many segments are read at once: each store reads one object after the other. A day of one a second takes a minute.
 const READERS: usize = 16;
 
-/// So many segments before and behind a time have to be in its order.
+/// So many segments before and behind a time have to be in its order, or one roll-up.
 const NEIGHBOURS: usize = 8;
 
 #[derive(Args, Debug)]
@@ -378,7 +378,8 @@ async fn bounds(
     }
     let mut to = Zxid(u64::MAX);
     // It is only the place if time went on there: the clocks of leaders may differ.
-    for number in low.saturating_sub(NEIGHBOURS)..log.segments.len().min(low + NEIGHBOURS) {
+    let neighbours = if log.chain.rolled { 1 } else { NEIGHBOURS };
+    for number in low.saturating_sub(neighbours)..log.segments.len().min(low + neighbours) {
         let facts = match facts(number).await? {
             Ok(facts) => facts,
             Err(what) => return Ok(Err(what)),

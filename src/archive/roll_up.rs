@@ -3,8 +3,9 @@
 //! It is a segment too, of a chain of its own (`MEMBER.DISK.rolled`), with the links of those that it is made of. So whoever reads an
 //! archive reads roll-ups as one more disk's log: none of them hides what another chain has.
 //!
-//! Invariants: a roll-up says nothing that its segments did not say; [`held`] is only true of a segment if everything that it says is in
-//! the roll-up as well.
+//! Invariants: a roll-up says nothing that its segments did not say; it goes on into another epoch only where its one segment does, since
+//! a name says in which epoch it begins; [`holds_all`] is only true if everything that the segments say is in the roll-up, to the byte, and
+//! nothing else where they are.
 
 use std::io;
 
@@ -14,8 +15,8 @@ use zookeeper_files::log::{LogItem, LogReader};
 use super::key::Chain;
 use super::segment::{Facts, Link, Segment, SegmentWriter};
 
-/// A roll-up is closed before it has more bytes of log. A reader has two of them in memory.
-const MOST: usize = 32 << 20;
+/// A roll-up is closed before it has more bytes of log, of which a reader has some in memory, and a put 90 seconds for what is packed.
+const MOST: usize = 16 << 20;
 /// It has no more segments: at one a second those of an hour, so that a month of 2.6 million has 720 roll-ups.
 const MOST_SEGMENTS: u32 = 3600;
 /// In seconds: its segments were stored within a day.
@@ -32,6 +33,8 @@ pub struct Roller {
 /// One that is being made.
 struct Open {
     writer: SegmentWriter,
+    /// In which epoch it begins.
+    begins: u64,
     /// What its first segment says of what is before it.
     previous: Option<Link>,
     follows: bool,
@@ -75,6 +78,11 @@ impl Roller {
         Ok(done)
     }
 
+    /// How many segments are in the one that is being made.
+    pub fn open(&self) -> u32 {
+        self.open.as_ref().map_or(0, |open| open.segments)
+    }
+
     /// A segment between was not taken: what comes belongs to another one.
     pub fn close(&mut self) -> io::Result<Option<RollUp>> {
         let Some(open) = self.open.take() else { return Ok(None) };
@@ -89,13 +97,24 @@ impl Roller {
 impl Open {
     fn with(first: &Facts, stored: u32) -> io::Result<Self> {
         let (previous, follows) = (first.previous.clone(), first.follows);
-        let (ends, epoch) = (first.link(), first.epoch);
-        Ok(Self { writer: SegmentWriter::new()?, previous, follows, ends, epoch, stored, segments: 0, bytes: 0 })
+        let (begins, ends, epoch) = (first.first.epoch(), first.link(), first.epoch);
+        Ok(Self {
+            writer: SegmentWriter::new()?,
+            begins,
+            previous,
+            follows,
+            ends,
+            epoch,
+            stored,
+            segments: 0,
+            bytes: 0,
+        })
     }
 
     fn goes_on_with(&self, segment: &Segment, stored: u32) -> bool {
         let facts = &segment.facts;
         facts.follows
+            && facts.last.epoch() == self.begins
             && facts.previous.as_ref() == Some(&self.ends)
             && self.segments < MOST_SEGMENTS
             && self.bytes + segment.log.len() <= MOST
@@ -118,31 +137,32 @@ impl Open {
     }
 }
 
-/// Which of these segments, in the order of their names, a roll-up has: all of their transactions, and all that they say of what is before
-/// and behind them.
-pub fn held(rolled: &Segment, segments: &[Facts]) -> io::Result<Vec<bool>> {
-    let mut held = vec![false; segments.len()];
+/// Whether a roll-up has all of these segments, in the order of their names: their transactions with their digests, and all that they say of
+/// what is before and behind them. Others of it may be gone before, but not the last one: it shows that nothing was added.
+pub fn holds_all(rolled: &Segment, segments: &[Segment]) -> io::Result<bool> {
     let mut reader = LogReader::new(&rolled.log[..]).map_err(io::Error::other)?;
     let (mut number, mut before) = (0, None::<Zxid>);
-    let mut piece = Piece::behind(None);
+    let mut piece = Piece::behind(None)?;
     while let Some(item) = reader.next()? {
-        let LogItem::Record(record) = item else { continue };
+        let LogItem::Record(record) = item else { return Ok(false) };
         let zxid = record.header.zxid;
-        while let Some(facts) = segments.get(number).filter(|facts| facts.last < zxid) {
-            held[number] = piece.is(facts, rolled);
-            (number, piece) = (number + 1, Piece::behind(before));
+        if let Some(segment) = segments.get(number).filter(|segment| segment.facts.last < zxid) {
+            if !piece.is(segment, rolled)? {
+                return Ok(false);
+            }
+            (number, piece) = (number + 1, Piece::behind(before)?);
         }
         match segments.get(number) {
-            Some(facts) if facts.first <= zxid => piece.writer.append(&record)?,
+            Some(segment) if segment.facts.first <= zxid => piece.writer.append(&record)?,
             Some(_) => piece.before = Some(zxid),
-            None => break,
+            None => return Ok(false),
         }
         before = Some(zxid);
     }
-    if let Some(facts) = segments.get(number) {
-        held[number] = piece.is(facts, rolled);
-    }
-    Ok(held)
+    Ok(match segments.get(number..) {
+        Some([last]) => last.facts.last == rolled.facts.last && piece.is(last, rolled)?,
+        _ => false,
+    })
 }
 
 /// The transactions of a roll-up that a segment should have.
@@ -153,15 +173,15 @@ struct Piece {
 }
 
 impl Piece {
-    fn behind(before: Option<Zxid>) -> Self {
-        Self { before, writer: SegmentWriter::counting() }
+    fn behind(before: Option<Zxid>) -> io::Result<Self> {
+        Ok(Self { before, writer: SegmentWriter::new()? })
     }
 
-    fn is(&self, segment: &Facts, rolled: &Segment) -> bool {
-        let of = &rolled.facts;
-        let Facts { identity, chain, epoch, previous, follows, .. } = segment;
+    fn is(self, segment: &Segment, rolled: &Segment) -> io::Result<bool> {
+        let (facts, of) = (&segment.facts, &rolled.facts);
+        let Facts { identity, chain, epoch, previous, follows, .. } = facts;
         // The same transactions, under the name of the same disk.
-        let same = self.writer.facts(identity, chain, *epoch, previous.clone(), *follows).as_ref() == Some(segment)
+        let same = self.writer.facts(identity, chain, *epoch, previous.clone(), *follows).as_ref() == Some(facts)
             && *identity == of.identity
             && chain.rolled() == of.chain
             && *epoch <= of.epoch;
@@ -169,7 +189,8 @@ impl Piece {
             None => *follows == of.follows && *previous == of.previous,
             Some(before) => *follows && previous.as_ref().is_some_and(|previous| previous.last == before),
         };
-        let ends = segment.last < of.last || Some(segment.link()) == of.ends;
-        same && begins && ends
+        let ends = facts.last < of.last || Some(facts.link()) == of.ends;
+        // The hash is of transactions without their digests, and these prove bases.
+        Ok(same && begins && ends && self.writer.log() == segment.log)
     }
 }

@@ -1,12 +1,12 @@
 //! Makes roll-ups of what an archive has, and deletes the segments that roll-ups have. For whoever prunes: nobody else may delete, and so
 //! nobody else has a use for them.
 //!
-//! Invariants: a roll-up is made of segments that were read and are proved; a segment goes only once its roll-up has been there for the
-//! grace, was read again to its end, and has everything that the segment says ([`roll_up::held`]); the last segment of a chain is left
+//! Invariants: a roll-up is made of segments that were read and are proved; segments go only once their roll-up has been there for the
+//! grace, was read again to its end, and has everything that any of them says ([`roll_up::holds_all`]); the last segment of a chain is left
 //! alone. Killed anywhere, nothing is half done: the next run goes on.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -29,6 +29,12 @@ pub const LONGEST: Duration = Duration::from_hours(2);
 const AT_ONCE: usize = 16;
 /// After so many refusals in a row no more is asked for: the rest of the chain is younger, and locked for longer.
 const MOST_REFUSALS: u32 = 16;
+/// After so many in a row that cannot be read the rest of a chain is not asked for: a right is missing, or all of it is frozen.
+const MOST_UNREAD: u32 = 200;
+/// So many of those are told in their own words.
+const TOLD: u64 = 3;
+/// In milliseconds: a disk that has shipped nothing for so long is taken for one that is gone, or at rest.
+const AT_REST: i64 = 24 * 60 * 60 * 1000;
 /// So many names of segments are made at once: a chain may have millions.
 const NAMES: usize = 10_000;
 
@@ -58,19 +64,25 @@ pub async fn roll_up(
     let until = Instant::now() + longest;
     let mut rolling =
         Rolling { store, identity, reader: Reader::of(store, identity), now, until, tell, rolled: Rolled::default() };
-    for (number, log) in catalogue.chains.iter().enumerate().filter(|(_, log)| !log.chain.rolled) {
+    let mut chains: Vec<(usize, &ChainLog)> =
+        catalogue.chains.iter().enumerate().filter(|(_, log)| !log.chain.rolled).collect();
+    // Where one takes all of the time, another one is first tomorrow.
+    let day = usize::try_from(now.div_euclid(AT_REST)).unwrap_or_default();
+    let turn = day.checked_rem(chains.len()).unwrap_or_default();
+    chains.rotate_left(turn);
+    for (number, log) in chains {
         let gone = |at: usize| plan.cuts.iter().any(|cut| cut.chain == number && (cut.from..cut.to).contains(&at));
-        let last = log.segments.len().saturating_sub(1);
-        let kept = log.segments[..last].iter().enumerate().filter(|(at, _)| !gone(*at));
+        let Some((last, segments)) = log.segments.split_last() else { continue };
+        let kept = segments.iter().enumerate().filter(|(at, _)| !gone(*at));
         let segments: Vec<StoredSegment> = kept.map(|(_, segment)| *segment).collect();
         let rolled = catalogue.chains.iter().find(|other| other.chain == log.chain.rolled());
         let locked = match rolled {
-            Some(rolled) => rolling.delete(&log.chain, &segments, rolled).await?,
+            Some(rolled) => rolling.delete(log, &segments, rolled).await?,
             None => false,
         };
         // What cannot go would only be there twice.
         if !locked {
-            rolling.make(&log.chain, &segments).await?;
+            rolling.make(log, (&segments, last), rolled).await?;
         }
     }
     Ok(rolling.rolled)
@@ -120,10 +132,11 @@ impl Rolling<'_> {
     /// Deletes the segments that a roll-up has. Returns whether the store refuses it.
     async fn delete(
         &mut self,
-        chain: &Chain,
+        log: &ChainLog,
         segments: &[StoredSegment],
         rolled: &ChainLog,
     ) -> Result<bool, StoreError> {
+        let chain = &log.chain;
         let mut refused = 0;
         let next = rolled.segments.iter().skip(1).map(|next| next.first).chain([Zxid(u64::MAX)]);
         for (of, next) in rolled.segments.iter().zip(next) {
@@ -135,9 +148,15 @@ impl Rolling<'_> {
             if self.is_late(chain) {
                 return Ok(false);
             }
-            let proved =
-                self.proved(chain, under, &SegmentKey { chain: rolled.chain.clone(), first: of.first }).await?;
-            self.delete_all(&proved, &mut refused).await?;
+            let proved = self.proved(log, under, &SegmentKey { chain: rolled.chain.clone(), first: of.first }).await?;
+            // The last one at the end: without it nothing shows any more that the roll-up ends with it.
+            if let Some((last, others)) = proved.split_last() {
+                let before = self.rolled.locked;
+                self.delete_all(others, &mut refused).await?;
+                if self.rolled.locked == before {
+                    self.delete_all(std::slice::from_ref(last), &mut refused).await?;
+                }
+            }
             if refused >= MOST_REFUSALS {
                 let text = "the store refuses to delete segments that roll-ups have, as an object lock does; they go once it allows it, and nothing more is rolled up meanwhile";
                 self.note(format!("{chain}: {text}"));
@@ -147,56 +166,66 @@ impl Rolling<'_> {
         Ok(false)
     }
 
-    /// Which of the segments that begin where a roll-up may be are in it.
+    /// The segments that begin in a roll-up, if it has all of them.
     async fn proved(
         &mut self,
-        chain: &Chain,
+        log: &ChainLog,
         under: &[StoredSegment],
         of: &SegmentKey,
     ) -> Result<Vec<SegmentKey>, StoreError> {
-        let name = of.path(self.identity);
-        let end = match self.of_one(chains::facts(self.store, self.identity, of).await, &name)? {
-            Some(facts) => facts.last,
-            None => return Ok(Vec::new()),
-        };
-        let under = &under[..under.partition_point(|segment| segment.first <= end)];
+        let Some(facts) = self.rolled(log, of).await? else { return Ok(Vec::new()) };
+        let under = &under[..under.partition_point(|segment| segment.first <= facts.last)];
         if under.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(rolled) = self.of_one(chains::segment(self.store, self.identity, of).await, &name)? else {
+        let name = of.path(self.identity);
+        let read = chains::segment(self.store, self.identity, of).await;
+        let Some(rolled) = self.of_one(read, &name)?.filter(|rolled| rolled.facts == facts) else {
             return Ok(Vec::new());
         };
-        if rolled.facts.identity != self.identity || rolled.facts.key() != *of {
-            self.note(format!("{name} is another roll-up than its name says: nothing goes for its sake"));
-            return Ok(Vec::new());
-        }
-        let keys = under.iter().map(|segment| SegmentKey { chain: chain.clone(), first: segment.first });
-        let (identity, stores) = (self.identity, (0..AT_ONCE).map(|_| self.store.beside()).collect::<Vec<_>>());
-        let read = |(number, key): (usize, SegmentKey)| {
-            let store = stores[number % AT_ONCE].clone();
-            async move {
-                let read = chains::facts(&store, identity, &key).await;
-                (key, read)
-            }
-        };
-        let mut reading = stream::iter(keys.enumerate()).map(read).buffered(AT_ONCE).boxed();
-        let (mut there, mut facts) = (Vec::new(), Vec::<Facts>::new());
+        let keys: Vec<SegmentKey> =
+            under.iter().map(|segment| SegmentKey { chain: log.chain.clone(), first: segment.first }).collect();
+        let (reader, mut segments) = (self.reader.clone(), Vec::new());
+        let mut reading = Box::pin(reader.ahead(&keys));
+        let mut unread = 0;
         while let Some((key, read)) = reading.next().await {
-            let name = key.path(identity);
-            // One that says something else is not in the roll-up: it is not compared with another one's place.
-            if let Some(found) = self.of_one(read, &name)?.filter(|found| found.key() == key) {
-                facts.push(found);
-                there.push(key);
+            match self.of_one(read, &key.path(self.identity))? {
+                Some(segment) => segments.push(segment),
+                None => unread += 1,
+            }
+            if unread >= MOST_UNREAD {
+                break;
             }
         }
-        let held =
-            roll_up::held(&rolled, &facts).map_err(|error| self.store.failed("read", &name, &error.to_string()))?;
-        let unproved = held.iter().filter(|held| !**held).count() as u64;
-        if unproved > 0 {
-            self.rolled.unproved += unproved;
-            self.note(format!("{name} does not have all of {unproved} segments that begin in it: they stay"));
+        drop(reading);
+        let own = segments.iter().map(|segment| segment.facts.key()).eq(keys.iter().cloned());
+        let held = own
+            && roll_up::holds_all(&rolled, &segments)
+                .map_err(|error| self.store.failed("read", &name, &error.to_string()))?;
+        if held {
+            return Ok(keys);
         }
-        Ok(there.into_iter().zip(held).filter(|(_, held)| *held).map(|(key, _)| key).collect())
+        self.rolled.unproved += keys.len() as u64;
+        self.note(format!(
+            "{name} is not proved to have all of the {} segments that begin in it, which stay: one of them cannot be read, or it is none of ours",
+            keys.len()
+        ));
+        Ok(Vec::new())
+    }
+
+    /// What a roll-up says of itself, if it can be one of this chain's: the last segment of a chain is in none.
+    async fn rolled(&mut self, log: &ChainLog, key: &SegmentKey) -> Result<Option<Facts>, StoreError> {
+        let name = key.path(self.identity);
+        let Some(facts) = self.of_one(chains::facts(self.store, self.identity, key).await, &name)? else {
+            return Ok(None);
+        };
+        let end = log.segments.last().map(|last| last.first);
+        if facts.identity == self.identity && facts.key() == *key && Some(facts.last) < end {
+            return Ok(Some(facts));
+        }
+        self.rolled.unproved += 1;
+        self.note(format!("{name} is no roll-up of this log: somebody else has stored it; delete it"));
+        Ok(None)
     }
 
     /// What was read; `None` if it is not there, or cannot be read while others may be.
@@ -206,7 +235,9 @@ impl Rolling<'_> {
             Err(ShipError::Store(error)) if !error.is_of_one_object() => return Err(error),
             Err(error) => {
                 self.rolled.unproved += 1;
-                self.note(format!("{name} stays as it is: {error}"));
+                if self.rolled.unproved <= TOLD {
+                    self.note(format!("{name} stays as it is: {error}"));
+                }
             }
         }
         Ok(None)
@@ -253,22 +284,28 @@ impl Rolling<'_> {
     }
 
     /// Makes roll-ups of what is behind the last one.
-    async fn make(&mut self, chain: &Chain, segments: &[StoredSegment]) -> Result<(), StoreError> {
-        let to = chain.rolled();
-        let last = match chains::last(self.store, self.identity, &to).await {
-            Ok(last) => last,
-            Err(ShipError::Store(error)) if !error.is_of_one_object() => return Err(error),
-            Err(error) => {
-                self.note(format!("{to}: nothing is rolled up behind its last roll-up, which cannot be read: {error}"));
+    async fn make(
+        &mut self,
+        log: &ChainLog,
+        (segments, last): (&[StoredSegment], &StoredSegment),
+        rolled: Option<&ChainLog>,
+    ) -> Result<(), StoreError> {
+        let (chain, to) = (&log.chain, log.chain.rolled());
+        // What begins later is none of ours.
+        let made = rolled.and_then(|rolled| rolled.segments.iter().rfind(|made| made.first < last.first));
+        let mut reached = None;
+        if let Some(made) = made {
+            let Some(facts) = self.rolled(log, &SegmentKey { chain: to.clone(), first: made.first }).await? else {
+                self.note(format!("{to}: nothing is rolled up behind its last roll-up, which is not to be read"));
                 return Ok(());
-            }
-        };
-        let reached = last.map(|facts| facts.last);
+            };
+            reached = Some(facts.last);
+        }
         let from = segments.partition_point(|segment| Some(segment.first) <= reached);
         let old = segments[from..].iter().take_while(|segment| self.is_old(segment)).count();
         let segments = &segments[from..from + old];
         let reader = self.reader.clone();
-        let mut roller = Roller::of(self.identity, chain);
+        let (mut roller, mut unread) = (Roller::of(self.identity, chain), 0);
         for segments in segments.chunks(NAMES) {
             let keys: Vec<SegmentKey> =
                 segments.iter().map(|segment| SegmentKey { chain: chain.clone(), first: segment.first }).collect();
@@ -276,23 +313,44 @@ impl Rolling<'_> {
             for stored in segments {
                 let Some((key, read)) = reading.next().await else { break };
                 let done = match self.segment(key, read)? {
-                    Some(segment) => roller.take(&segment, stored.stored),
-                    None => roller.close(),
+                    Some(segment) => {
+                        unread = 0;
+                        roller.take(&segment, stored.stored)
+                    }
+                    None => {
+                        unread += 1;
+                        roller.close()
+                    }
                 };
-                let done =
-                    done.map_err(|error| self.store.failed("roll up", &key.path(self.identity), &error.to_string()))?;
-                if let Some(done) = done
-                    && !self.put(done).await?
-                {
-                    self.note(format!("{to}: somebody else rolls it up just now"));
+                if !self.store_if(done, &to).await? || self.is_late(chain) {
                     return Ok(());
                 }
-                if self.is_late(chain) {
+                if unread >= MOST_UNREAD {
+                    self.note(format!(
+                        "{chain}: {MOST_UNREAD} segments in a row cannot be read: no more of it is rolled up"
+                    ));
                     return Ok(());
                 }
             }
         }
+        // Where nothing more is shipped, nothing else closes it.
+        let at_rest = i64::from(last.stored).saturating_mul(1000).saturating_add(AT_REST) <= self.now;
+        if at_rest && roller.open() > 1 {
+            let done = roller.close();
+            self.store_if(done, &to).await?;
+        }
         Ok(())
+    }
+
+    /// Stores a roll-up that is done, if one is. Returns whether the next one can follow.
+    async fn store_if(&mut self, done: io::Result<Option<RollUp>>, to: &Chain) -> Result<bool, StoreError> {
+        let done = done.map_err(|error| self.store.failed("roll up", &to.to_string(), &error.to_string()))?;
+        let Some(done) = done else { return Ok(true) };
+        let stored = self.put(done).await?;
+        if !stored {
+            self.note(format!("{to}: somebody else rolls it up just now, or has stored something under a name of it"));
+        }
+        Ok(stored)
     }
 
     fn segment(

@@ -243,6 +243,11 @@ impl SegmentWriter {
         })
     }
 
+    /// The log file.
+    pub fn log(self) -> Vec<u8> {
+        self.log.map(LogWriter::into_inner).unwrap_or_default()
+    }
+
     /// The object.
     pub fn pack(self, facts: &Facts) -> io::Result<Vec<u8>> {
         let json = serde_json::to_vec(facts)?;
@@ -254,7 +259,7 @@ impl SegmentWriter {
         object.extend_from_slice(hex(&Sha256::digest(&json)).as_bytes());
         let mut packer = zstd::Encoder::new(object, LEVEL)?;
         packer.include_checksum(true)?;
-        let log = self.log.map(LogWriter::into_inner).unwrap_or_default();
+        let log = self.log();
         packer.set_pledged_src_size(Some(log.len() as u64))?;
         io::copy(&mut log.as_slice(), &mut packer)?;
         packer.finish()
@@ -278,15 +283,22 @@ impl Segment {
         Ok(Self { facts, log })
     }
 
+    /// The last of its transactions up to this one, and the first behind it.
+    pub fn around(&self, zxid: Zxid) -> (Option<Zxid>, Option<Zxid>) {
+        let mut before = None;
+        let Ok(mut reader) = LogReader::new(&self.log[..]) else { return (None, None) };
+        while let Ok(Some(LogItem::Record(record))) = reader.next() {
+            if record.header.zxid > zxid {
+                return (before, Some(record.header.zxid));
+            }
+            before = Some(record.header.zxid);
+        }
+        (before, None)
+    }
+
     /// Whether this transaction is in it.
     pub fn has(&self, zxid: Zxid) -> bool {
-        let Ok(mut reader) = LogReader::new(&self.log[..]) else { return false };
-        while let Ok(Some(LogItem::Record(record))) = reader.next() {
-            if record.header.zxid >= zxid {
-                return record.header.zxid == zxid;
-            }
-        }
-        false
+        self.around(zxid).0 == Some(zxid)
     }
 
     /// The facts as the records have them.

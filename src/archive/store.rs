@@ -388,8 +388,13 @@ impl Store {
     /// Forgets a folder in which nothing is left. Only a file system knows of such a one.
     pub(super) fn forget_folder(&self, folder: &str) {
         if let Target::File { folder: root } = &self.target {
-            // It stays if there is anything in it.
-            let _ = std::fs::remove_dir(root.join(folder));
+            // It stays if there is anything in it, and so does the one that it is in.
+            let folder = root.join(folder);
+            if std::fs::remove_dir(&folder).is_ok()
+                && let Some(parent) = folder.parent()
+            {
+                let _ = std::fs::remove_dir(parent);
+            }
         }
     }
 

@@ -16,13 +16,32 @@ pub(super) struct Way {
     /// The last transaction, and when the latest one of its segment was.
     pub(super) last: Option<(Zxid, i64)>,
     pub(super) runs: Vec<Run>,
+    /// How many runs there were before the chain that is read.
+    before: usize,
     /// What could not be read.
     pub(super) lost: Lost,
 }
 
 impl Way {
     pub(super) fn to(point: Point) -> Self {
-        Self { point, beyond: false, last: None, runs: Vec::new(), lost: Lost::default() }
+        Self { point, beyond: false, last: None, runs: Vec::new(), before: 0, lost: Lost::default() }
+    }
+
+    /// From here on another chain is read.
+    pub(super) fn begin_chain(&mut self) {
+        self.before = self.runs.len();
+    }
+
+    /// Those of a disk's roll-ups, in their order, of which its segments, which were just read up to the last of these names, do not have all.
+    pub(super) fn not_just_read(&self, rolled: &[SegmentKey], segments: &[SegmentKey]) -> Vec<SegmentKey> {
+        let Some(end) = segments.last() else { return rolled.to_vec() };
+        // A roll-up ends before the next one begins, and the last one before its chain ends.
+        let ends = rolled.iter().skip(1).chain([end]).map(|next| next.first);
+        let has = |(key, end): &(&SegmentKey, Zxid)| {
+            let runs = self.runs[self.before..].iter();
+            runs.clone().any(|run| run.first <= key.first && *end <= run.last)
+        };
+        rolled.iter().zip(ends).filter(|roll_up| !has(roll_up)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether all of a segment is beyond the point. Of one that is lost, only its name is known.

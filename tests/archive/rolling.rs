@@ -14,9 +14,9 @@ use menagerie::archive::key::{Chain, SegmentKey};
 use menagerie::archive::prune::now;
 use menagerie::archive::pruner::News;
 use menagerie::archive::retention::{GRACE, Plan};
-use menagerie::archive::roll_up::{Roller, held};
+use menagerie::archive::roll_up::{Roller, holds_all};
 use menagerie::archive::rolling::{self, Rolled};
-use menagerie::archive::segment::{Facts, Hash, Segment};
+use menagerie::archive::segment::{Facts, Hash, Link, Segment, SegmentWriter};
 use menagerie::archive::shipper::Shipper;
 use menagerie::archive::store::Store;
 use menagerie::archive::tree::tree_at;
@@ -24,6 +24,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use zookeeper_files::disk::Point;
 use zookeeper_files::ids::Zxid;
+use zookeeper_files::log::{LogItem, LogReader, LogWriter};
 
 use super::bases::History;
 use super::build::other;
@@ -125,6 +126,10 @@ async fn old_segments_become_one_and_go_an_hour_later_and_the_log_is_the_same_al
         }
     };
     same().await;
+    let (collection, work) = (Collection::of(&store, IDENTITY).await.unwrap(), tempfile::tempdir().unwrap());
+    collection.bring((None, None), Point::Zxid(at(1, 9)), work.path(), &|_, _| ()).await.unwrap();
+    let brought = fs::read_dir(work.path().join(chain().rolled().to_string())).unwrap().count();
+    assert_eq!(brought, 0, "the segments have it all");
     // Another run a moment later has nothing to do.
     assert_eq!(rolled(&store, now(), LONG).await, (Rolled::default(), Vec::new()));
     age(&place, &chain().rolled(), GRACE + 2000);
@@ -145,35 +150,39 @@ async fn the_end_of_a_chain_and_what_is_young_are_left_alone() {
     ship(&place, &chain(), 1..=9).await;
     assert_eq!(rolled(&place.store(), now(), LONG).await.0, Rolled::default());
     age(&place, &chain(), 400 * 24 * GRACE);
-    // Nothing behind it shows that all that belongs together is there.
-    assert_eq!(rolled(&place.store(), now(), LONG).await.0, Rolled::default());
-    assert_eq!(segments(&place.store(), &chain()).await.len(), 9);
+    // Nobody has shipped for more than a day: the last one stays, by which an agent knows where to go on.
+    let (made, _) = rolled(&place.store(), now(), LONG).await;
+    assert_eq!((made.made, made.segments), (1, 8));
+    age(&place, &chain().rolled(), 2 * GRACE);
+    assert_eq!(rolled(&place.store(), now(), LONG).await.0.deleted, 8);
+    assert_eq!(segments(&place.store(), &chain()).await, [9]);
 }
 
-/// A roll-up, and the facts of the segments in it.
-async fn made(place: &Place) -> (Segment, Vec<Facts>) {
+async fn segment(store: &Store, chain: Chain, counter: u64) -> Segment {
+    let key = SegmentKey { chain, first: at(1, counter) };
+    chains::segment(store, IDENTITY, &key).await.unwrap().unwrap()
+}
+
+/// A roll-up, and the segments in it.
+async fn made(place: &Place) -> (Segment, Vec<Segment>) {
     let store = place.store();
     rolled(&store, now(), LONG).await;
-    let key = SegmentKey { chain: chain().rolled(), first: at(1, 1) };
-    let of = chains::segment(&store, IDENTITY, &key).await.unwrap().unwrap();
-    let mut facts = Vec::new();
+    let mut segments = Vec::new();
     for counter in 1..=6 {
-        let key = SegmentKey { chain: chain(), first: at(1, counter) };
-        facts.push(chains::facts(&store, IDENTITY, &key).await.unwrap().unwrap());
+        segments.push(segment(&store, chain(), counter).await);
     }
-    (of, facts)
+    (segment(&store, chain().rolled(), 1).await, segments)
 }
 
 #[tokio::test]
-async fn a_segment_is_only_in_a_roll_up_if_all_that_it_says_is() {
+async fn segments_are_only_in_a_roll_up_if_all_that_they_say_is() {
     let place = shipped().await;
-    let (of, facts) = made(&place).await;
-    assert_eq!(held(&of, &facts).unwrap(), [true; 6]);
-    // Whichever of them are left.
+    let (of, segments) = made(&place).await;
+    // Whichever of them are left, but for the last, by which it is seen that nothing was added.
     for left in 0..64_u32 {
-        let some: Vec<Facts> =
-            facts.iter().enumerate().filter(|(n, _)| left >> n & 1 == 1).map(|(_, f)| f.clone()).collect();
-        assert!(held(&of, &some).unwrap().iter().all(|held| *held), "{left:b}");
+        let is_left = |number: &usize| left >> number & 1 == 1;
+        let some: Vec<Segment> = (0..6).filter(is_left).map(|number| segments[number].clone()).collect();
+        assert_eq!(holds_all(&of, &some).unwrap(), is_left(&5), "{left:b}");
     }
     let wrong: [(&str, Change); 8] = [
         ("hash", &|facts| facts.hash = Hash::of(b"other")),
@@ -186,25 +195,119 @@ async fn a_segment_is_only_in_a_roll_up_if_all_that_it_says_is() {
         ("previous", &|facts| {
             facts.previous = match facts.previous.take() {
                 None => Some(facts.link()),
-                Some(previous) => {
-                    Some(menagerie::archive::segment::Link { last: Zxid(previous.last.0 + 7), ..previous })
-                }
+                Some(previous) => Some(Link { last: Zxid(previous.last.0 + 7), ..previous }),
             }
         }),
     ];
     for (what, change) in wrong {
         for number in 0..6 {
-            let mut changed = facts.clone();
-            change(&mut changed[number]);
-            let held = held(&of, &changed).unwrap();
-            assert!(!held[number], "{what} of {number}: {held:?}");
-            assert!(held[..number].iter().all(|held| *held), "{what} of {number}: {held:?}");
+            let mut changed = segments.clone();
+            change(&mut changed[number].facts);
+            assert!(!holds_all(&of, &changed).unwrap(), "{what} of {number}");
         }
     }
     // What names another end than its last segment is none that goes on to the next.
     let mut other_end = of.clone();
-    other_end.facts.ends = facts[4].previous.clone();
-    assert_eq!(held(&other_end, &facts).unwrap(), [true, true, true, true, true, false]);
+    other_end.facts.ends = segments[4].facts.previous.clone();
+    assert!(!holds_all(&other_end, &segments).unwrap());
+    // Digests are no part of the hash, and prove bases.
+    let mut stripped = of.clone();
+    stripped.log = without_digests(&of.log);
+    assert!(stripped.log.len() < of.log.len() && !holds_all(&stripped, &segments).unwrap());
+    // A tail that nobody shipped.
+    assert!(!holds_all(&of, &segments[..5]).unwrap());
+}
+
+fn without_digests(log: &[u8]) -> Vec<u8> {
+    let (mut reader, mut writer) = (LogReader::new(log).unwrap(), LogWriter::new(Vec::new(), 0).unwrap());
+    while let Some(LogItem::Record(record)) = reader.next().unwrap() {
+        writer.append(record.header, &record.txn, None).unwrap();
+    }
+    writer.into_inner()
+}
+
+/// A roll-up of these segments, as whoever may put objects can make one: its first ones, and what is changed in them.
+fn forged(segments: &[Segment], change: impl Fn(&[u8]) -> Vec<u8>) -> (String, bytes::Bytes) {
+    let mut writer = SegmentWriter::new().unwrap();
+    for segment in segments {
+        let log = change(&segment.log);
+        let mut reader = LogReader::new(&log[..]).unwrap();
+        while let Some(LogItem::Record(record)) = reader.next().unwrap() {
+            writer.append(&record).unwrap();
+        }
+    }
+    let (first, last) = (&segments[0].facts, &segments.last().unwrap().facts);
+    let facts = writer.facts(IDENTITY, &chain().rolled(), 1, first.previous.clone(), first.follows).unwrap();
+    let facts = Facts { ends: Some(last.link()), ..facts };
+    (facts.key().path(IDENTITY), writer.pack(&facts).unwrap().into())
+}
+
+/// With the digests gone from each disk's log, no base would ever be proved again.
+#[tokio::test]
+async fn a_roll_up_without_the_digests_takes_no_segment_away() {
+    let place = shipped().await;
+    let store = place.store();
+    let mut segments_of = Vec::new();
+    for counter in 1..=6 {
+        segments_of.push(segment(&store, chain(), counter).await);
+    }
+    let (name, object) = forged(&segments_of, without_digests);
+    store.put(&name, object).await.unwrap();
+    age(&place, &chain().rolled(), 2 * GRACE);
+    let (run, notes) = rolled(&store, now(), LONG).await;
+    assert_eq!((run.deleted, run.unproved), (0, 6), "{notes:?}");
+    assert_eq!(segments(&store, &chain()).await.len(), 9);
+}
+
+/// What was rolled up and deleted leads on to the segments that are there, and not to a roll-up of them that somebody made up.
+#[tokio::test]
+async fn where_segments_are_there_a_roll_up_of_them_is_not_read_in_their_place() {
+    let place = shipped().await;
+    let store = place.store();
+    rolled(&store, now(), LONG).await;
+    age(&place, &chain().rolled(), 2 * GRACE);
+    assert_eq!(rolled(&store, now(), LONG).await.0.deleted, 6);
+    let elsewhere = Place::new();
+    elsewhere.log(1, 1..=9, "forged");
+    ship(&elsewhere, &chain(), 1..=9).await;
+    let (true_one, wrong) = (segment(&store, chain(), 7).await.facts, segment(&elsewhere.store(), chain(), 7).await);
+    let wrong = Segment { facts: Facts { previous: true_one.previous, ..wrong.facts }, ..wrong };
+    let (name, object) = forged(&[wrong, segment(&elsewhere.store(), chain(), 8).await], <[u8]>::to_vec);
+    store.put(&name, object).await.unwrap();
+    let (found, output) = dumped(&[&target(&place)]);
+    assert_eq!((found, told(&output)), (zxids(1..=9), String::new()));
+    let dump = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!dump.contains("forged") && dump.contains("/7"), "{dump}");
+}
+
+/// It was called damaged for ever: the roll-ups go on behind a segment that could not be read then, and it is there.
+#[tokio::test]
+async fn a_segment_that_could_not_be_read_once_stays_between_roll_ups_and_the_log_is_whole() {
+    let (place, history) = (Place::new(), History::of(12, 10));
+    history.log(&place.data(), 1..=12);
+    ship(&place, &chain(), 1..=10).await;
+    age(&place, &chain(), 3 * 24 * GRACE);
+    ship(&place, &chain(), 11..=12).await;
+    age(&place, &chain(), 2 * GRACE);
+    let store = place.store();
+    let name = place.archive().join(SegmentKey { chain: chain(), first: at(1, 5) }.path(IDENTITY));
+    let bytes = fs::read(&name).unwrap();
+    fs::write(&name, b"not now").unwrap();
+    age(&place, &chain(), 4 * 24 * GRACE);
+    let (made, notes) = rolled(&store, now(), LONG).await;
+    assert_eq!((made.made, made.segments, made.unproved), (2, 9, 1), "{notes:?}");
+    age(&place, &chain().rolled(), 2 * GRACE);
+    fs::write(&name, bytes).unwrap();
+    assert_eq!(rolled(&store, now(), LONG).await.0.deleted, 9);
+    assert_eq!(segments(&store, &chain()).await, [5, 11, 12]);
+    let verified = run(&["archive", "verify", &target(&place)]);
+    let said = format!("{}{}", String::from_utf8_lossy(&verified.stdout), told(&verified));
+    assert!(verified.status.success() && !said.contains("damage"), "{said}");
+    assert_eq!(dumped(&[&target(&place)]).0, zxids(1..=12));
+    fs::remove_file(&name).unwrap();
+    let verified = run(&["archive", "verify", &target(&place)]);
+    let said = format!("{}{}", String::from_utf8_lossy(&verified.stdout), told(&verified));
+    assert!(verified.status.code() == Some(1) && said.contains("rolled: DAMAGED: 9 transactions"), "{said}");
 }
 
 /// Who may put an object stores a roll-up of other transactions: nothing goes for its sake, and nobody reads it in place of what is there.
@@ -228,8 +331,8 @@ async fn a_roll_up_that_somebody_made_up_hides_nothing_and_takes_nothing_away() 
     assert!(!dump.contains("forged"), "{dump}");
     age(&place, &chain().rolled(), 2 * GRACE);
     let (run, notes) = rolled(&store, now(), LONG).await;
-    assert_eq!((run.deleted, run.made, run.unproved), (0, 0, 8), "{notes:?}");
-    assert!(notes.iter().any(|note| note.contains("does not have all of 8 segments")), "{notes:?}");
+    assert_eq!((run.deleted, run.made), (0, 0), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("somebody else has stored it; delete it")), "{notes:?}");
     assert_eq!(segments(&store, &chain()).await.len(), 9);
 }
 
@@ -323,7 +426,16 @@ async fn runs_that_are_killed_anywhere_leave_the_same_log() {
             let damage: usize = lines.iter().map(|line| line["damage"].as_array().unwrap().len()).sum();
             (damage > 0, lines.iter().flat_map(gaps).map(|gap| gap.to_string()).collect::<BTreeSet<_>>())
         };
-        let (before, verified) = (read(), verify());
+        let held = async || {
+            let mut held = Vec::new();
+            for epoch in 1..=epochs.len() as u64 {
+                for counter in 0..27 {
+                    held.push(chains::holds(&store, IDENTITY, &chain(), at(epoch, counter)).await.unwrap());
+                }
+            }
+            held
+        };
+        let (before, verified, has) = (read(), verify(), held().await);
         for _ in 0..8 {
             let killed = Duration::from_micros(rng.random_range(0..20_000));
             let longest = if rng.random_bool(0.3) { Duration::ZERO } else { LONG };
@@ -339,7 +451,7 @@ async fn runs_that_are_killed_anywhere_leave_the_same_log() {
             assert_eq!(verify(), verified, "{seed}");
         }
         let (ended, notes) = rolled(&store, now(), LONG).await;
-        assert_eq!((read(), verify()), (before, verified), "{seed}: {ended:?} {notes:?}");
+        assert_eq!((read(), verify(), held().await), (before, verified, has), "{seed}: {ended:?} {notes:?}");
         deleted += ended.deleted;
     }
     assert!(deleted > 0);
