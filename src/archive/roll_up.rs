@@ -147,7 +147,7 @@ pub fn holds_all(rolled: &Segment, segments: &[Segment]) -> io::Result<bool> {
         let LogItem::Record(record) = item else { return Ok(false) };
         let zxid = record.header.zxid;
         if let Some(segment) = segments.get(number).filter(|segment| segment.facts.last < zxid) {
-            if !piece.is(segment, rolled)? {
+            if !piece.is(segment, rolled) {
                 return Ok(false);
             }
             (number, piece) = (number + 1, Piece::behind(before)?);
@@ -160,7 +160,7 @@ pub fn holds_all(rolled: &Segment, segments: &[Segment]) -> io::Result<bool> {
         before = Some(zxid);
     }
     Ok(match segments.get(number..) {
-        Some([last]) => last.facts.last == rolled.facts.last && piece.is(last, rolled)?,
+        Some([last]) => last.facts.last == rolled.facts.last && piece.is(last, rolled),
         _ => false,
     })
 }
@@ -177,7 +177,7 @@ impl Piece {
         Ok(Self { before, writer: SegmentWriter::new()? })
     }
 
-    fn is(self, segment: &Segment, rolled: &Segment) -> io::Result<bool> {
+    fn is(self, segment: &Segment, rolled: &Segment) -> bool {
         let (facts, of) = (&segment.facts, &rolled.facts);
         let Facts { identity, chain, epoch, previous, follows, .. } = facts;
         // The same transactions, under the name of the same disk.
@@ -191,6 +191,6 @@ impl Piece {
         };
         let ends = facts.last < of.last || Some(facts.link()) == of.ends;
         // The hash is of transactions without their digests, and these prove bases.
-        Ok(same && begins && ends && self.writer.log() == segment.log)
+        same && begins && ends && self.writer.log() == segment.log
     }
 }

@@ -288,11 +288,11 @@ impl Rolling<'_> {
         &mut self,
         log: &ChainLog,
         (segments, last): (&[StoredSegment], &StoredSegment),
-        rolled: Option<&ChainLog>,
+        before: Option<&ChainLog>,
     ) -> Result<(), StoreError> {
         let (chain, to) = (&log.chain, log.chain.rolled());
         // What begins later is none of ours.
-        let made = rolled.and_then(|rolled| rolled.segments.iter().rfind(|made| made.first < last.first));
+        let made = before.and_then(|before| before.segments.iter().rfind(|made| made.first < last.first));
         let mut reached = None;
         if let Some(made) = made {
             let Some(facts) = self.rolled(log, &SegmentKey { chain: to.clone(), first: made.first }).await? else {
@@ -312,16 +312,10 @@ impl Rolling<'_> {
             let mut reading = Box::pin(reader.ahead(&keys));
             for stored in segments {
                 let Some((key, read)) = reading.next().await else { break };
-                let done = match self.segment(key, read)? {
-                    Some(segment) => {
-                        unread = 0;
-                        roller.take(&segment, stored.stored)
-                    }
-                    None => {
-                        unread += 1;
-                        roller.close()
-                    }
-                };
+                let segment = self.segment(key, read)?;
+                unread = if segment.is_some() { 0 } else { unread + 1 };
+                let done =
+                    if let Some(segment) = segment { roller.take(&segment, stored.stored) } else { roller.close() };
                 if !self.store_if(done, &to).await? || self.is_late(chain) {
                     return Ok(());
                 }
