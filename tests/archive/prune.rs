@@ -167,9 +167,12 @@ async fn a_month_is_kept_and_what_is_older_goes_in_two_runs() {
     let stat = text(&run(&["archive", "stat", &target, "--output", "json"]));
     assert!(stat.contains(r#""firstRecoverabilityPoint":{"zxid":"0x100000005""#), "{stat}");
 
-    // A segment that is lost where no base begins is damage still.
+    // A segment that is lost where no base begins is damage still, once its roll-up is lost as well.
     let key = menagerie::archive::key::SegmentKey { chain: chain(), first: at(1, 6) };
     fs::remove_file(place.archive().join(key.path(IDENTITY))).unwrap();
+    assert_eq!(run(&["archive", "verify", &target]).status.code(), Some(0));
+    let rolled = menagerie::archive::key::SegmentKey { chain: chain().rolled(), ..key };
+    fs::remove_file(place.archive().join(rolled.path(IDENTITY))).unwrap();
     assert_eq!(run(&["archive", "verify", &target]).status.code(), Some(1));
 }
 
