@@ -6,9 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use menagerie::model::acl::RootAcl;
+use menagerie::restore::limits::QuotaLimits;
+use menagerie::restore::operation::Operation;
+use menagerie::restore::quota::Seen;
+use menagerie::restore::znodes::{Failure, Znodes as _};
 use menagerie::zk::ensemble::{Ensemble, Password};
 use menagerie::zk::guard::Walk;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error as ZkError, Permission};
+use zookeeper_files::ids::Zxid;
 
 use crate::restore::{PASSWORD, Scene, ended};
 
@@ -103,6 +108,24 @@ impl Scene {
 
     fn apply(&self) -> String {
         ended(&self.command(&["apply", self.file().to_str().unwrap()]).output().unwrap(), 0)
+    }
+
+    /// Limits with the version that was seen, which somebody has made anew, are neither set nor counted.
+    async fn of_others(&self) {
+        let (session, path, limits) = (self.session(), NODE.to_owned(), QuotaLimits::default());
+        session.refresh().await.unwrap();
+        let stat = self.app.check_stat(LIMITS).await.unwrap().unwrap();
+        let [czxid, mzxid] = [stat.czxid, stat.mzxid].map(|zxid| Zxid(zxid.cast_unsigned()));
+        for (czxid, mzxid) in [(Zxid(czxid.0 - 1), mzxid), (czxid, Zxid(mzxid.0 - 1))] {
+            let seen = Seen { version: stat.version, czxid, mzxid };
+            let set = Operation::SetQuota { path: path.clone(), seen, from: None, limits, counts: true };
+            for operation in [set, Operation::CountQuota { path: path.clone(), seen }] {
+                let answer = session.perform(&operation, b"").await;
+                assert!(matches!(answer, Err(Failure::Changed(_))), "{operation}: {answer:?}");
+            }
+        }
+        assert_eq!(self.app.check_stat(LIMITS).await.unwrap().unwrap().mzxid, stat.mzxid);
+        assert_eq!(self.app.check_stat(STATS).await.unwrap(), None);
     }
 
     async fn create_app(&self, names: &[&str]) {
@@ -209,6 +232,7 @@ async fn come_back(version: &str, net: u8) {
     scene.cli(&format!("delete {STATS}{limits}"));
     scene.create_app(&["/e"]).await;
     scene.app.delete("/app/e", None).await.unwrap();
+    scene.of_others().await;
     let (planned, done) = scene.back(&point, &["--quotas", "--existing", "overwrite"]);
     assert!(planned.contains(words), "{planned}");
     assert!(done.contains("done, 1 changes in this run"), "{done}");

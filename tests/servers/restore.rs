@@ -69,7 +69,7 @@ impl Scene {
         (1..=3).map(|id| self.ensemble.address(id, 2181).to_string()).collect()
     }
 
-    fn session(&self) -> Session {
+    pub fn session(&self) -> Session {
         Session::with(&self.servers(), Password::of(PASSWORD))
     }
 
