@@ -300,7 +300,11 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_servers_write_them() {
-        let of = |limits: &[u8], stats: &[u8]| Quota { limits: None, ..Quota::of(limits, Some((stats, NEW)), NEW) };
+        let of = |limits: &[u8], stats: &[u8]| Quota {
+            limits: None,
+            seen: Seen::default(),
+            ..Quota::of(limits, Some((stats, NEW)), NEW)
+        };
         let quota = |limits: &str, stats: &str| of(limits.as_bytes(), stats.as_bytes());
         let full = quota("count=-1,bytes=-1=;byteHardLimit=500;countHardLimit=10", "count=3,bytes=40");
         assert_eq!(

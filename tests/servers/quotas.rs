@@ -304,7 +304,7 @@ async fn unreadable_statistics(version: &str, net: u8) {
     assert_eq!([scene.counted_by(away).await, scene.counted_by(1).await], ["count=2,bytes=10", "x"]);
     let data = scene.ensemble.data(1);
     let words = ["plan", data.to_str().unwrap(), "--at", &point, "--path", "/app"];
-    let planned = scene.command_to(&scene.ensemble.address(away, 2181).to_string(), &words).output().unwrap();
+    let planned = Scene::command_to(&scene.ensemble.address(away, 2181).to_string(), &words).output().unwrap();
     let planned = ended(&planned, 0);
     assert!(planned.contains(why) && !planned.contains("create /app/a"), "{planned}");
     // What the guard finds before it closes the door, it resets.

@@ -82,10 +82,10 @@ impl Scene {
     }
 
     pub fn command(&self, words: &[&str]) -> Command {
-        self.command_to(&self.servers().join(","), words)
+        Self::command_to(&self.servers().join(","), words)
     }
 
-    pub fn command_to(&self, servers: &str, words: &[&str]) -> Command {
+    pub fn command_to(servers: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
         command.arg("restore").args(words).args(["--server", servers]);
         command.env("MENAGERIE_SUPER_PASSWORD", PASSWORD).stdin(Stdio::null());
