@@ -141,8 +141,9 @@ pub struct ZooKeeperRestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raise_counters: Option<bool>,
 
-    /// Whether the limits of quotas come back as well, of the znodes that are restored, after all else. Default: false. Quotas do not go with
-    /// the znodes that they are for, so most of them are still there.
+    /// Whether the limits of quotas come back as well, of the znodes that are restored: first those of which no hard limit becomes lower, so
+    /// that what comes back has room, and the others after all else. Default: false. Quotas do not go with the znodes that they are for, so
+    /// most of them are still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotas: Option<bool>,
 

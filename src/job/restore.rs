@@ -278,6 +278,7 @@ fn stopped(error: ApplyError, extra: bool) -> Ended {
         ApplyError::Refused { operation, reason } => {
             Ended::ForGood(format!("failed to {}: {reason}", operation.brief()))
         }
+        error @ ApplyError::QuotasUnknown => for_good(error),
         ApplyError::Options(error) => for_good(error),
     }
 }

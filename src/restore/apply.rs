@@ -81,6 +81,12 @@ pub enum ApplyError {
     /// Options that do not go together.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// The quotas cannot be read any more.
+    #[error(
+        "the quotas could be read when the plan was made, and cannot be now (not ours to read, or too many): whether servers can read their \
+         statistics, and do not end by a change, is not known. Nothing more was done; plan again"
+    )]
+    QuotasUnknown,
     /// An operation that will never be carried out.
     #[error("failed to {operation}: {reason}")]
     Refused {
@@ -137,6 +143,9 @@ pub async fn apply<Z: Znodes>(
             Err(error) => return Err(error.into()),
         };
         let now = plan(wanted, &live, options)?;
+        if now.notes.contains(&Note::QuotasUnknown) && !approved.notes.contains(&Note::QuotasUnknown) {
+            return Err(ApplyError::QuotasUnknown);
+        }
         // Of other notes there may be one for each znode.
         let differs = |((path, measure), note): ((&str, Measure), &Note)| {
             (known.get(&(path, measure)) != Some(&note)).then(|| ((path.to_owned(), measure), note.clone()))

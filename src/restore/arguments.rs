@@ -104,7 +104,8 @@ pub(crate) struct BesideOptions {
     /// Raise sequence counters that would be lower than they were, so that no sequential name comes twice
     #[arg(long)]
     pub(crate) raise_counters: bool,
-    /// Bring back the limits of quotas as well, last of all: of the znodes that are restored
+    /// Bring back the limits of quotas as well, of the znodes that are restored: first those of which none becomes lower, so that what comes
+    /// back has room, and the others last of all
     #[arg(long)]
     pub(crate) quotas: bool,
 }

@@ -53,6 +53,8 @@ pub struct Live {
     pub parents: BTreeMap<String, Parent>,
     /// All quotas, by the paths that they are for; `None` if they could not be read.
     pub quotas: Option<BTreeMap<String, Quota>>,
-    /// All znodes below `/zookeeper/quota` but limits and statistics, by the paths that they are for.
+    /// All znodes below `/zookeeper/quota` but limits and statistics that have no children, by the paths that they are for.
     pub below_quota: BTreeSet<String>,
+    /// Paths below which nothing may be changed because servers may take limits that stand elsewhere for theirs.
+    pub stray_quotas: BTreeSet<String>,
 }

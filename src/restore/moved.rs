@@ -91,9 +91,13 @@ fn is_done(operation: &Operation, live: &Live, access: Access) -> bool {
         Operation::Set { data, .. } => there.is_some_and(|now| !now.ephemeral && now.data == *data),
         Operation::SetAcl { acl, .. } => there.is_some_and(|now| now.acl.shows(acl, access)),
         Operation::Raise { to, .. } => there.is_some_and(|now| now.counter >= *to),
-        Operation::CreateQuota { limits, .. } | Operation::SetQuota { limits, .. } => {
+        Operation::CreateQuota { limits, .. } | Operation::SetQuota { limits, counts: false, .. } => {
             let now = operation.quota_of().and_then(|of| live.quotas.as_ref()?.get(of));
             now.is_some_and(|now| now.limits == Some(*limits))
+        }
+        Operation::SetQuota { limits, counts: true, .. } => {
+            let now = operation.quota_of().and_then(|of| live.quotas.as_ref()?.get(of));
+            now.is_some_and(|now| now.limits == Some(*limits) && now.statistics != Statistics::Missing)
         }
         Operation::CountQuota { .. } => {
             let now = operation.quota_of().and_then(|of| live.quotas.as_ref()?.get(of));

@@ -122,11 +122,16 @@ pub enum Operation {
         from: Option<QuotaLimits>,
         /// Those that come back.
         limits: QuotaLimits,
+        /// Whether it has no statistics, and gets them in the same transaction: without, servers count nothing and enforce nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        counts: bool,
     },
-    /// Makes the statistics of a quota that has limits: without, servers count nothing and enforce nothing.
+    /// Makes the statistics of a quota that has limits, if those were not set since.
     CountQuota {
         /// `/zookeeper/quota/PATH`.
         path: String,
+        /// What was seen of the limits that are there.
+        seen: Seen,
     },
 }
 
@@ -140,13 +145,14 @@ impl Operation {
         | Self::Raise { path, .. }
         | Self::CreateQuota { path, .. }
         | Self::SetQuota { path, .. }
-        | Self::CountQuota { path }) = self;
+        | Self::CountQuota { path, .. }) = self;
         path
     }
 
     /// The znode whose quota it makes or sets.
     pub fn quota_of(&self) -> Option<&str> {
-        let (Self::CreateQuota { path, .. } | Self::SetQuota { path, .. } | Self::CountQuota { path }) = self else {
+        let (Self::CreateQuota { path, .. } | Self::SetQuota { path, .. } | Self::CountQuota { path, .. }) = self
+        else {
             return None;
         };
         path.strip_prefix(QUOTAS)
@@ -157,11 +163,16 @@ impl Operation {
         matches!(self, Self::Create { .. } | Self::Set { .. } | Self::Raise { .. })
     }
 
+    /// Whether servers count it for a quota, and end where they cannot.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_checked() || matches!(self, Self::Delete { .. })
+    }
+
     /// The transaction that created what it changes; `None` if it creates something.
     pub fn czxid(&self) -> Option<Zxid> {
         match self {
-            Self::Create { .. } | Self::Raise { .. } | Self::CreateQuota { .. } | Self::CountQuota { .. } => None,
-            Self::SetQuota { seen, .. } => Some(seen.czxid),
+            Self::Create { .. } | Self::Raise { .. } | Self::CreateQuota { .. } => None,
+            Self::SetQuota { seen, .. } | Self::CountQuota { seen, .. } => Some(seen.czxid),
             Self::SetAcl { czxid, .. } | Self::Delete { czxid, .. } | Self::Set { czxid, .. } => Some(*czxid),
         }
     }
@@ -170,11 +181,12 @@ impl Operation {
     ///
     /// An ACL that takes rights away comes before the data that they must not reach, one that gives rights after the data that
     /// they must not reach any more. Those that would shut us out come last as well, the deepest first: clients without the super
-    /// user's password need the rights that they take away. Quotas come after all that they could refuse, but for limits of which none becomes lower: what follows may need them.
+    /// user's password need the rights that they take away. Quotas come after all that they could refuse, but for limits of which none becomes
+    /// lower: what follows may need them. Those that servers only begin to enforce are lower than none.
     pub fn stage(&self) -> (u8, usize) {
         let depth = depth(self.path());
         match self {
-            Self::SetQuota { from, limits, .. } if !limits.lowers(from.as_ref()) => (0, 0),
+            Self::SetQuota { from, limits, counts: false, .. } if !limits.lowers(from.as_ref()) => (0, 0),
             Self::SetAcl { turn: Turn::Before, .. } => (0, depth),
             Self::Delete { .. } => (1, usize::MAX - depth),
             Self::Create { .. } => (2, depth),
@@ -207,11 +219,10 @@ impl Operation {
                 sum.text("set").text(path).number((*version).into()).zxid(*czxid).zxid(*mzxid).digest(*data);
             }
             Self::Raise { path, to } => _ = sum.text("raise").text(path).number(*to),
-            Self::CountQuota { path } => _ = sum.text("count quota").text(path),
+            Self::CountQuota { path, seen } => seen.sum(sum.text("count quota").text(path)),
             Self::CreateQuota { path, limits } => limits.sum(sum.text("create quota").text(path)),
-            Self::SetQuota { path, seen, from, limits } => {
-                let Seen { version, czxid, mzxid } = *seen;
-                sum.text("set quota").text(path).number(version.into()).zxid(czxid).zxid(mzxid);
+            Self::SetQuota { path, seen, from, limits, counts } => {
+                seen.sum(sum.text(if *counts { "set and count quota" } else { "set quota" }).text(path));
                 sum_limits(from.as_ref(), sum);
                 limits.sum(sum);
             }
@@ -259,13 +270,15 @@ impl fmt::Display for Operation {
             Self::CreateQuota { limits, .. } => {
                 write!(f, "create the quota of {}: {limits}", self.quota_of().unwrap_or("/"))
             }
-            Self::CountQuota { .. } => {
-                write!(f, "let servers count for the quota of {}", self.quota_of().unwrap_or("/"))
+            Self::CountQuota { seen, .. } => {
+                let (of, version) = (self.quota_of().unwrap_or("/"), seen.version);
+                write!(f, "let servers count for the quota of {of} (version {version})")
             }
-            Self::SetQuota { seen, from, limits, .. } => {
+            Self::SetQuota { seen, from, limits, counts, .. } => {
                 let from = from.map_or_else(|| "what no server can read".to_owned(), |from| from.to_string());
                 let (of, version) = (self.quota_of().unwrap_or("/"), seen.version);
-                write!(f, "set the quota of {of} from {from} to {limits} (version {version})")
+                let count = if *counts { ", and let servers count" } else { "" };
+                write!(f, "set the quota of {of} from {from} to {limits}{count} (version {version})")
             }
         }
     }

@@ -206,9 +206,7 @@ impl<'a> Planner<'a> {
             (Standing::Ephemeral, _) => Reason::UnderEphemeral,
             (Standing::Closed(reason), _) => reason,
             (Standing::Plain, None) => Reason::UnknownAcl,
-            (Standing::Plain, Some(_)) if kind != Kind::Persistent && quota::is_taken_for_limits(path) => {
-                Reason::TakenForLimits
-            }
+            (Standing::Plain, Some(_)) if quota::is_taken_for_limits(path) => Reason::TakenForLimits,
             (Standing::Plain, Some(_)) if let Some(reason) = self.ends_servers(path) => reason,
             (Standing::Plain, Some(acl)) => {
                 let data = Digest::of(&znode.data);

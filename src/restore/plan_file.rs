@@ -113,7 +113,8 @@ impl PlanFile {
         if wanted.left.is_empty() == matches!(options.existing, Existing::Undo { .. }) {
             return changed("what its transaction changed is not in it".to_owned());
         }
-        let paths = wanted.znodes.keys().chain(wanted.left.keys()).chain(wanted.quotas.keys());
+        let paths =
+            wanted.znodes.keys().chain(wanted.left.keys()).chain(wanted.quotas.keys()).chain(&wanted.idle_quotas);
         if let Some(path) = paths.into_iter().find(|path| !wanted.scope.has(path)) {
             return changed(format!("{path} is not in its scope"));
         }
@@ -126,7 +127,7 @@ impl PlanFile {
                 }
                 Operation::Create { kind, data, acl, .. } => wanted.znodes.get(path).is_some_and(|znode| {
                     *kind != Kind::Ephemeral
-                        && (*kind == Kind::Persistent || !is_taken_for_limits(path))
+                        && !is_taken_for_limits(path)
                         && znode.kind == *kind
                         && Digest::of(&znode.data) == *data
                         && znode.acl.as_ref() == Some(acl)

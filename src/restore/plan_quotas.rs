@@ -8,9 +8,9 @@ use crate::restore::limits::QuotaLimits;
 use crate::restore::live::Live;
 use crate::restore::operation::Operation;
 use crate::restore::options::{Existing, Options};
-use crate::restore::quota::{LIMITS, MOST_QUOTAS, QUOTAS, Quota, STATS, Statistics, unreadable};
+use crate::restore::quota::{LIMITS, MOST_QUOTAS, QUOTAS, Quota, STATS, Statistics, at_and_above, unreadable};
 use crate::restore::reason::{Measure, Note, Reason, Skipped};
-use crate::restore::scope::{parent, under};
+use crate::restore::scope::under;
 use crate::restore::wanted::Wanted;
 
 /// What comes of them.
@@ -31,6 +31,10 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
         planned.notes = told.filter_map(|(of, limits)| other(of, (*limits)?, there?)).collect();
         return planned;
     }
+    planned.skipped.extend(wanted.idle_quotas.iter().map(|of| {
+        let path = format!("{QUOTAS}{}", if of == "/" { "" } else { of });
+        Skipped { path, reason: Reason::QuotaNotInForce, quota: None }
+    }));
     let mut places = Places::of(live);
     for (of, limits) in &wanted.quotas {
         let path = format!("{QUOTAS}{}", if of == "/" { "" } else { of });
@@ -50,7 +54,7 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
                 // Servers begin to enforce it.
                 (Some(now), _) if now.limits == Some(limits) => {
                     planned.notes.extend(after.low(of, &limits));
-                    planned.operations.push(Operation::CountQuota { path });
+                    planned.operations.push(Operation::CountQuota { path, seen: now.seen });
                     continue;
                 }
                 (Some(now), Existing::Keep | Existing::Undo { .. }) => match now.limits {
@@ -60,11 +64,8 @@ pub(super) fn quotas(wanted: &Wanted, live: &Live, options: &Options, operations
                 (Some(now), Existing::KeepNewer { than }) if now.seen.mzxid > than => Reason::Newer,
                 (Some(now), Existing::KeepNewer { .. } | Existing::Overwrite) => {
                     planned.notes.extend(after.low(of, &limits));
-                    let (seen, from) = (now.seen, now.limits);
-                    planned.operations.push(Operation::SetQuota { path: path.clone(), seen, from, limits });
-                    if now.statistics == Statistics::Missing {
-                        planned.operations.push(Operation::CountQuota { path });
-                    }
+                    let (seen, from, counts) = (now.seen, now.limits, now.statistics == Statistics::Missing);
+                    planned.operations.push(Operation::SetQuota { path, seen, from, limits, counts });
                     continue;
                 }
                 (None, _) if places.nests(of) => Reason::NestedQuota,
@@ -191,11 +192,6 @@ impl<'a> Places<'a> {
         }
         fits
     }
-}
-
-/// A path and those above, but for the root's.
-fn at_and_above(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/")
 }
 
 /// Whether servers load a quota of this path. They end at limits without one, and look for its end where a name begins as that of limits

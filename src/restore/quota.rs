@@ -6,13 +6,14 @@
 //! of those is ever planned.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use zookeeper_files::ids::Zxid;
 
+use crate::restore::hash::Sum;
 use crate::restore::limits::QuotaLimits;
-use crate::restore::live::Live;
+use crate::restore::live::{Live, LiveZnode};
 use crate::restore::operation::Operation;
 use crate::restore::reason::{Measure, Note};
 use crate::restore::scope::{OWN, parent};
@@ -41,6 +42,8 @@ pub struct Quota {
     pub bytes: i64,
     /// Whether servers can go on counting.
     pub statistics: Statistics,
+    /// Whether the limits have children. Servers that load such a quota from a snapshot do not see it.
+    pub odd: bool,
     /// All limits; `None` if no server can read them.
     pub limits: Option<QuotaLimits>,
     /// What tells these limits from later ones.
@@ -55,21 +58,24 @@ pub enum Statistics {
     Counted,
     /// It is not there: servers count nothing, and enforce nothing.
     Missing,
-    /// It has none that a server can read. None at all (null) ends a server too, and cannot be told from an empty text, which would not.
+    /// Some server may not be able to read it: a client has set it, or the one that was asked has no numbers there. None at all (null) ends
+    /// a server too, and cannot be told from an empty text, which would not.
     Unreadable,
 }
 
 impl Statistics {
-    fn of(text: Option<&[u8]>) -> Self {
-        match text {
+    /// By the text that one server has, and by what all have of its changes.
+    pub fn of(stats: Option<(&[u8], Seen)>) -> Self {
+        match stats {
             None => Self::Missing,
-            Some([]) => Self::Unreadable,
-            Some(text) => QuotaLimits::read(text).map_or(Self::Unreadable, |_| Self::Counted),
+            Some(([], _)) => Self::Unreadable,
+            Some((_, seen)) if seen.was_set() => Self::Unreadable,
+            Some((text, _)) => QuotaLimits::read(text).map_or(Self::Unreadable, |_| Self::Counted),
         }
     }
 }
 
-/// What tells limits that were read from those that somebody sets later.
+/// What tells limits that were read from those that somebody sets later, or makes anew.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seen {
@@ -81,10 +87,26 @@ pub struct Seen {
     pub mzxid: Zxid,
 }
 
+impl Seen {
+    /// Of a znode that was read.
+    pub fn of(znode: &LiveZnode) -> Self {
+        Self { version: znode.version, czxid: znode.czxid, mzxid: znode.mzxid }
+    }
+
+    pub(super) fn sum(self, sum: &mut Sum) {
+        sum.number(self.version.into()).zxid(self.czxid).zxid(self.mzxid);
+    }
+
+    /// Whether a client has set it since it was created, in a transaction of its own or in that which created it.
+    pub fn was_set(self) -> bool {
+        self.version != 0 || self.mzxid != self.czxid
+    }
+}
+
 impl Quota {
     /// As servers read the data of the two znodes, of which the second may not be there: what is no number is no limit.
-    pub fn of(limits: &[u8], stats: Option<&[u8]>, seen: Seen) -> Self {
-        let there = |name| number(stats.unwrap_or_default(), name).unwrap_or_default();
+    pub fn of(limits: &[u8], stats: Option<(&[u8], Seen)>, seen: Seen) -> Self {
+        let there = |name| stats.and_then(|(text, _)| number(text, name)).unwrap_or_default();
         // None at all (null) cannot be told from an empty text, which a server could read.
         let limits = QuotaLimits::read(limits).filter(|_| !limits.is_empty());
         Self {
@@ -93,6 +115,7 @@ impl Quota {
             znodes: there("count"),
             bytes: there("bytes"),
             statistics: Statistics::of(stats),
+            odd: false,
             limits,
             seen,
         }
@@ -126,7 +149,7 @@ struct Need {
 /// What a user should know of quotas before these operations are carried out: deletes come first, and what becomes smaller may do so last.
 pub(super) fn told(operations: &[Operation], wanted: &Wanted, live: &Live) -> Vec<Note> {
     let Some(quotas) = &live.quotas else {
-        return if operations.iter().any(Operation::is_checked) { vec![Note::QuotasUnknown] } else { Vec::new() };
+        return if operations.iter().any(Operation::is_counted) { vec![Note::QuotasUnknown] } else { Vec::new() };
     };
     let mut needs: BTreeMap<&str, Need> = BTreeMap::new();
     let length = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -204,8 +227,12 @@ fn nearest<'q>(path: &str, quotas: &'q BTreeMap<String, Quota>) -> Option<(&'q s
         return None;
     }
     let path = without_blanks(path);
-    let above = std::iter::successors(Some(&*path), |path| parent(path)).filter(|path| *path != "/");
-    above.into_iter().find_map(|path| quotas.get_key_value(path)).map(|(path, quota)| (&**path, quota))
+    at_and_above(&path).find_map(|path| quotas.get_key_value(path)).map(|(path, quota)| (&**path, quota))
+}
+
+/// A path and those above, but for the root's.
+pub(super) fn at_and_above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| parent(path)).filter(|path| *path != "/")
 }
 
 /// Servers leave names of spaces alone out before they look for quotas (`PathTrie`).
@@ -218,15 +245,48 @@ fn without_blanks(path: &str) -> Cow<'_, str> {
     Cow::Owned(names().filter(|name| !is_blank(name)).fold(String::new(), |path, name| format!("{path}/{name}")))
 }
 
-/// The quota that a change of this znode would count for, if that would end every server.
+/// The quota that a change of this znode would count for, if that might end a server.
 pub(super) fn unreadable<'q>(path: &str, live: &'q Live) -> Option<&'q str> {
-    let (of, quota) = nearest(path, live.quotas.as_ref()?)?;
-    (quota.statistics == Statistics::Unreadable).then_some(of)
+    let quotas = live.quotas.as_ref()?;
+    if quotas.is_empty() {
+        return None;
+    }
+    let path = without_blanks(path);
+    if let Some(stray) = at_and_above(&path).find_map(|path| live.stray_quotas.get(path)) {
+        return Some(stray);
+    }
+    for (of, quota) in at_and_above(&path).filter_map(|path| quotas.get_key_value(path)) {
+        if quota.statistics == Statistics::Unreadable {
+            return Some(of);
+        }
+        // Some servers count for this one, and others for the next.
+        if !quota.odd {
+            return None;
+        }
+    }
+    None
+}
+
+/// The paths whose statistics servers may count in because they take limits at another one for theirs, and of which some server may not be
+/// able to read them: a path without its names of spaces, and, when they load a snapshot, as far as the first place where the name of
+/// limits begins.
+pub(super) fn strays<'q>(
+    limited: impl Iterator<Item = &'q str>,
+    statistics: &BTreeMap<String, Statistics>,
+) -> BTreeSet<String> {
+    let limits = format!("/{LIMITS}");
+    let taken = limited.flat_map(|of| {
+        let loaded = of.split(&limits).next().filter(|loaded| *loaded != of);
+        let blank = Some(of).filter(|of| matches!(without_blanks(of), Cow::Owned(_)));
+        loaded.into_iter().chain(blank).map(|of| without_blanks(of).into_owned())
+    });
+    taken.filter(|of| statistics.get(of) == Some(&Statistics::Unreadable)).collect()
 }
 
 /// Whether servers take the delete of this znode for that of a quota's limits, and end: from the path of its parent, which only has to begin
 /// with the letters `/zookeeper`, they cut as many as `/zookeeper/quota` has (`DataTree`). Where there are more, a quota of another path is
-/// forgotten. What is created or set is compared with `/zookeeper/quota`, where nothing of ours is.
+/// forgotten. What is created or set is compared with `/zookeeper/quota`, where nothing of ours is: so it could be made, and would be a trap
+/// for whoever deletes it.
 pub(super) fn is_taken_for_limits(path: &str) -> bool {
     path.strip_suffix(LIMITS).is_some_and(|above| above.starts_with(OWN) && above.ends_with('/'))
 }
@@ -235,10 +295,16 @@ pub(super) fn is_taken_for_limits(path: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// As of what was created, and never set.
+    const NEW: Seen = Seen { version: 0, czxid: Zxid(7), mzxid: Zxid(7) };
+
     #[test]
     fn limits_are_read_as_servers_write_them() {
-        let of =
-            |limits: &[u8], stats: &[u8]| Quota { limits: None, ..Quota::of(limits, Some(stats), Seen::default()) };
+        let of = |limits: &[u8], stats: &[u8]| Quota {
+            limits: None,
+            seen: Seen::default(),
+            ..Quota::of(limits, Some((stats, NEW)), NEW)
+        };
         let quota = |limits: &str, stats: &str| of(limits.as_bytes(), stats.as_bytes());
         let full = quota("count=-1,bytes=-1=;byteHardLimit=500;countHardLimit=10", "count=3,bytes=40");
         assert_eq!(
@@ -260,7 +326,7 @@ mod tests {
 
     #[test]
     fn of_statistics_what_is_not_there_and_what_no_server_can_read_are_two_things() {
-        let statistics = |stats| Quota::of(b"", stats, Seen::default()).statistics;
+        let statistics = |stats: Option<&[u8]>| Quota::of(b"", stats.map(|stats| (stats, NEW)), NEW).statistics;
         assert_eq!(statistics(None), Statistics::Missing);
         for good in ["count=3,bytes=40", "count=-1,bytes=-1", "count=3,bytes=4=;x=1"] {
             assert_eq!(statistics(Some(good.as_bytes())), Statistics::Counted, "{good}");
@@ -269,6 +335,33 @@ mod tests {
             assert_eq!(statistics(Some(bad.as_bytes())), Statistics::Unreadable, "{bad}");
         }
         assert_eq!(statistics(Some(&[0xff])), Statistics::Unreadable);
+    }
+
+    #[test]
+    fn statistics_that_a_client_has_set_are_those_of_one_server_alone() {
+        let statistics = |version, mzxid| {
+            let seen = Seen { version, mzxid: Zxid(mzxid), ..NEW };
+            Statistics::of(Some((b"count=3,bytes=40", seen)))
+        };
+        assert_eq!(statistics(0, 7), Statistics::Counted);
+        // Also within the transaction that created it, or as often as there are versions.
+        for (version, mzxid) in [(1, 8), (1, 7), (0, 8), (-1, 8)] {
+            assert_eq!(statistics(version, mzxid), Statistics::Unreadable, "{version} {mzxid}");
+        }
+    }
+
+    #[test]
+    fn servers_may_count_in_statistics_of_a_path_whose_limits_stand_elsewhere() {
+        let statistics = ["/app", "/b", "/deep/zookeeper_limits/x"].map(|of| (of.to_owned(), Statistics::Unreadable));
+        let statistics = statistics.into_iter().chain([("/good".to_owned(), Statistics::Counted)]).collect();
+        let of = |limited: &'static str| strays([limited].into_iter(), &statistics).into_iter().next();
+        assert_eq!(
+            [of("/app/ "), of("/ /app"), of("/app/zookeeper_limits/x")],
+            [const { Some("/app") }; 3].map(|of| of.map(str::to_owned))
+        );
+        assert_eq!(of("/b/zookeeper_limits-x").as_deref(), Some("/b"));
+        // Those that stand where they belong are no strays.
+        assert_eq!([of("/app"), of("/good/ "), of("/other/ "), of("/zookeeper_limits")], [const { None }; 4]);
     }
 
     #[test]

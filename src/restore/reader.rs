@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::restore::acl::Shared;
 use crate::restore::live::{Live, LiveZnode, Parent};
-use crate::restore::quota::{LIMITS, MOST_QUOTAS, QUOTAS, Quota, STATS, Seen};
+use crate::restore::quota::{LIMITS, MOST_QUOTAS, QUOTAS, Quota, STATS, Seen, Statistics, strays};
 use crate::restore::scope::{OWN, Scope, parent};
 use crate::restore::wanted::Limits;
 use crate::restore::znodes::{Failure, Znodes};
@@ -62,8 +62,9 @@ pub async fn read<Z: Znodes>(
             live.parents.insert(above.to_owned(), if ephemeral { Parent::Ephemeral } else { Parent::Plain });
         }
     }
-    if let Some((quotas, below)) = quotas(znodes).await? {
-        (live.quotas, live.below_quota) = (Some(quotas), below);
+    if let Some(AllQuotas { quotas, statistics, looked }) = quotas(znodes).await? {
+        live.stray_quotas = strays(quotas.keys().map(String::as_str), &statistics);
+        (live.quotas, live.below_quota) = (Some(quotas), looked);
     }
     let mut open: Vec<(String, bool)> = targets.into_iter().map(|top| (top.path, top.subtree)).collect();
     let (mut bytes, mut shared) = (0, Shared::default());
@@ -90,56 +91,76 @@ pub async fn read<Z: Znodes>(
     Ok(live)
 }
 
-type AllQuotas = (BTreeMap<String, Quota>, BTreeSet<String>);
+/// What is below `/zookeeper/quota`.
+#[derive(Default)]
+struct AllQuotas {
+    quotas: BTreeMap<String, Quota>,
+    /// Of limits and of none.
+    statistics: BTreeMap<String, Statistics>,
+    /// Where a quota could be.
+    looked: BTreeSet<String>,
+}
 
 /// All quotas, and the paths of all znodes where one could be; `None` if they may not be read, or are more than anybody has.
 async fn quotas<Z: Znodes>(znodes: &Z) -> Result<Option<AllQuotas>, ReadError> {
-    let (mut found, mut looked, mut open) = (BTreeMap::new(), BTreeSet::new(), vec![String::new()]);
+    let (mut all, mut open) = (AllQuotas::default(), vec![String::new()]);
     while !open.is_empty() {
-        looked.extend(open.iter().filter(|of| !of.is_empty()).cloned());
-        if looked.len() > MOST_QUOTAS {
+        all.looked.extend(open.iter().filter(|of| !of.is_empty()).cloned());
+        if all.looked.len() > MOST_QUOTAS {
             return Ok(None);
         }
         let level = std::mem::take(&mut open);
         let mut reads = stream::iter(level).map(|of| at_quota(znodes, of)).buffer_unordered(AT_ONCE);
         while let Some(read) = reads.next().await {
             match read {
-                Ok((quota, below)) => {
-                    found.extend(quota);
-                    open.extend(below);
+                Ok((of, AtQuota { quota, statistics, below })) => {
+                    all.quotas.extend(quota.map(|quota| (of.clone(), quota)));
+                    open.extend(below.into_iter().map(|name| format!("{of}/{name}")));
+                    all.statistics.insert(of, statistics);
                 }
                 Err(ReadError::Refused { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
     }
-    Ok(Some((found, looked)))
+    Ok(Some(all))
 }
 
-type AtQuota = (Option<(String, Quota)>, Vec<String>);
+/// What is at a path below `/zookeeper/quota`.
+struct AtQuota {
+    quota: Option<Quota>,
+    statistics: Statistics,
+    /// The names of those below which there may be more.
+    below: Vec<String>,
+}
 
-/// The quota of a path, if it has one, and the paths below it where there may be more.
-async fn at_quota<Z: Znodes>(znodes: &Z, of: String) -> Result<AtQuota, ReadError> {
+async fn at_quota<Z: Znodes>(znodes: &Z, of: String) -> Result<(String, AtQuota), ReadError> {
     let path = format!("{QUOTAS}{of}");
-    let names = znodes.children(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default();
+    let mut below = znodes.children(&path).await.map_err(|failure| error(&path, failure))?.unwrap_or_default();
+    let own = |name: &str| below.iter().any(|other| other == name);
+    let (limited, counted) = (own(LIMITS), own(STATS));
+    below.retain(|name| name != LIMITS && name != STATS);
+    let path = |name: &str| format!("{path}/{name}");
+    let (limits_path, stats_path) = (path(LIMITS), path(STATS));
+    let data = async |path: &str| znodes.data(path).await.map_err(|failure| error(path, failure));
+    let get = async |path: &str| znodes.get(path).await.map_err(|failure| error(path, failure));
+    // Its stat after it: what somebody sets in between counts as set.
+    let text = if counted { data(&stats_path).await? } else { None };
+    let stats = match text {
+        Some(text) => get(&stats_path).await?.map(|stat| (text, stat)),
+        None => None,
+    };
+    let children = |stat: &LiveZnode, name: &str| (stat.children > 0).then(|| name.to_owned());
+    below.extend(stats.as_ref().and_then(|(_, stat)| children(stat, STATS)));
+    let stats = stats.as_ref().map(|(text, stat)| (&**text, Seen::of(stat)));
     let mut quota = None;
-    if names.iter().any(|name| name == LIMITS) {
-        let read = async |name: &str| {
-            let path = format!("{path}/{name}");
-            znodes.data(&path).await.map_err(|failure| error(&path, failure))
-        };
-        // Before their data: limits that somebody sets in between have a later version than this, and no change of ours fits them.
-        let limits = format!("{path}/{LIMITS}");
-        if let Some(LiveZnode { version, czxid, mzxid, .. }) =
-            znodes.get(&limits).await.map_err(|failure| error(&limits, failure))?
-        {
-            let (limits, stats) = (read(LIMITS).await?, read(STATS).await?);
-            quota = Some(Quota::of(&limits.unwrap_or_default(), stats.as_deref(), Seen { version, czxid, mzxid }));
-        }
+    // Before their data: limits that somebody sets in between have a later version than this, and no change of ours fits them.
+    if limited && let Some(stat) = get(&limits_path).await? {
+        let limits = data(&limits_path).await?.unwrap_or_default();
+        quota = Some(Quota { odd: stat.children > 0, ..Quota::of(&limits, stats, Seen::of(&stat)) });
+        below.extend(children(&stat, LIMITS));
     }
-    let below =
-        names.iter().filter(|name| *name != LIMITS && *name != STATS).map(|name| format!("{of}/{name}")).collect();
-    Ok((quota.map(|quota| (of, quota)), below))
+    Ok((of, AtQuota { quota, statistics: Statistics::of(stats), below }))
 }
 
 async fn one<Z: Znodes>(

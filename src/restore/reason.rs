@@ -63,8 +63,10 @@ pub enum Reason {
     KeptUnreadable,
     /// Servers would take its delete for that of a quota's limits.
     TakenForLimits,
-    /// It counts for a quota whose statistics no server can read.
+    /// It counts for a quota whose statistics some server may not be able to read.
     UnreadableStatistics,
+    /// The quota was not in force.
+    QuotaNotInForce,
 }
 
 impl fmt::Display for Reason {
@@ -119,10 +121,16 @@ impl fmt::Display for Reason {
                  each create and each set below"
             }
             Self::TakenForLimits => {
-                "deleted, by us or when its time has come, it would end every server: they take any zookeeper_limits whose path begins with \
-                 /zookeeper for those of a quota. Leave it where it is"
+                "whoever deletes it ends every server: they take any zookeeper_limits whose path begins with the letters /zookeeper for those \
+                 of a quota. It is neither made nor deleted: leave it where it is, or restore it under a path that begins in another way (--to)"
             }
-            Self::UnreadableStatistics => "it counts for a quota whose statistics no server can read, and would end every server",
+            Self::UnreadableStatistics => {
+                "it counts for a quota whose statistics a client has set, or no server can read, and might end servers"
+            }
+            Self::QuotaNotInForce => {
+                "it was not in force, or not for good: limits without statistics, limits with children (servers that start do not see them), or \
+                 a session's. Not made"
+            }
         })
     }
 }
@@ -148,9 +156,11 @@ impl Skipped {
 }
 
 fn ends_servers(of: &str) -> String {
+    let stats = format!("{QUOTAS}{of}/{STATS}");
     format!(
-        "it counts for the quota of {of}, whose statistics no server can read: the change would end every server. As super user, set \
-         {QUOTAS}{of}/{STATS} to count=-1,bytes=-1 and plan again; servers count anew when they next start"
+        "it counts for the quota of {of}, whose statistics a client has set, or no server can read: a server that cannot read its own would \
+         end. As super user, delete {stats} and create it again (zkCli.sh: delete {stats}, then create {stats} \"\" world:anyone:r): each \
+         server counts anew at once. Then plan again"
     )
 }
 
@@ -311,7 +321,8 @@ impl fmt::Display for Note {
                 write!(f, "{path}: its sequence counter is not raised: {}", ends_servers(quota))
             }
             Self::QuotasUnknown => f.write_str(
-                "whether a quota allows it, and whether servers can read its statistics, is not known: quotas are not ours to read, or there are too many (the super user's password helps)",
+                "whether a quota allows it, and whether servers can read its statistics, is not known: quotas are not ours to read, or there are \
+                 too many (the super user's password helps). If they cannot, the first change below that quota ends them",
             ),
             Self::Part { left, of } if left == of => {
                 write!(

@@ -1,20 +1,20 @@
 //! The tree at a point, as far as it is wanted: at the paths where it will be written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use zookeeper_files::ids::Zxid;
-use zookeeper_files::path::shown;
+use zookeeper_files::path::{self, shown};
 use zookeeper_files::replay::{Tree, Znode};
 use zookeeper_files::snapshot::{OPEN_ACL, Owner, Stat};
 
 use crate::restore::acl::{Acl, Shared};
 use crate::restore::limits::QuotaLimits;
 use crate::restore::operation::Kind;
-use crate::restore::quota::{LIMITS, QUOTAS};
+use crate::restore::quota::{LIMITS, QUOTAS, STATS};
 use crate::restore::scope::{OWN, Scope, under};
 use crate::restore::undo::Left;
 
@@ -81,6 +81,9 @@ pub struct Wanted {
     /// The limits of quotas, by the paths that they will be for; `None` if no server could read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quotas: BTreeMap<String, Option<QuotaLimits>>,
+    /// The paths of those that servers did not enforce, or not once they had started.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub idle_quotas: BTreeSet<String>,
 }
 
 /// Why nothing is wanted.
@@ -106,7 +109,7 @@ impl Wanted {
     /// What a tree has in a scope.
     pub fn of(tree: &Tree, scope: &Scope, limits: Limits) -> Result<Self, WantedError> {
         let mut gathered = Gathered::begin(tree.last(), scope.clone(), limits);
-        gathered.wanted.quotas = quotas(tree, scope);
+        (gathered.wanted.quotas, gathered.wanted.idle_quotas) = quotas(tree, scope);
         for top in scope.sources() {
             let Some(node) = tree.get(top.path.as_bytes()) else {
                 return Err(WantedError::NoZnode { path: top.path.clone(), zxid: tree.last() });
@@ -137,7 +140,7 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn begin(zxid: Zxid, scope: Scope, limits: Limits) -> Self {
         let (znodes, left, quotas) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let wanted = Wanted { zxid, scope, znodes, own: 0, unnameable: 0, left, quotas };
+        let wanted = Wanted { zxid, scope, znodes, own: 0, unnameable: 0, left, quotas, idle_quotas: BTreeSet::new() };
         Self { wanted, limits, bytes: 0, shared: Shared::default() }
     }
 
@@ -168,14 +171,29 @@ impl Gathered {
     }
 }
 
-/// The limits at the paths of the scope, as they were. What was counted is not: servers count.
-fn quotas(tree: &Tree, scope: &Scope) -> BTreeMap<String, Option<QuotaLimits>> {
-    let limits = tree.walk(QUOTAS.as_bytes()).into_iter().filter_map(|(path, node)| {
-        let of = std::str::from_utf8(path).ok()?.strip_prefix(QUOTAS)?.strip_suffix(LIMITS)?.strip_suffix('/')?;
-        let target = scope.target(if of.is_empty() { "/" } else { of }).filter(|target| scope.has(target))?;
-        Some((target, node.data().and_then(QuotaLimits::read)))
-    });
-    limits.collect()
+/// The limits at the paths of the scope, as they were, and the paths of those that were not in force. What was counted is not: servers count.
+fn quotas(tree: &Tree, scope: &Scope) -> (BTreeMap<String, Option<QuotaLimits>>, BTreeSet<String>) {
+    let (mut quotas, mut idle) = (BTreeMap::new(), BTreeSet::new());
+    let all = tree.walk(QUOTAS.as_bytes());
+    let above: HashSet<&[u8]> = all.iter().filter_map(|(path, _)| path::parent(path)).collect();
+    for &(path, node) in &all {
+        let Some(at) = std::str::from_utf8(path).ok().and_then(|path| path.strip_suffix(LIMITS)?.strip_suffix('/'))
+        else {
+            continue;
+        };
+        let of = at.strip_prefix(QUOTAS).map(|of| if of.is_empty() { "/" } else { of });
+        let Some(target) = of.and_then(|of| scope.target(of)).filter(|target| scope.has(target)) else { continue };
+        let stats = tree.get(format!("{at}/{STATS}").as_bytes());
+        let stay =
+            [Some(node), stats].into_iter().all(|node| node.is_some_and(|node| kind(node.stat()) != Kind::Ephemeral));
+        // Servers that load a snapshot look for limits among the leaves (`DataTree.traverseNode`).
+        if stay && !above.contains(path) {
+            quotas.insert(target, node.data().and_then(QuotaLimits::read));
+        } else {
+            idle.insert(target);
+        }
+    }
+    (quotas, idle)
 }
 
 pub(super) fn kind(stat: &Stat) -> Kind {

@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - from the top down: nothing can be created below a closed znode, so the walk comes to an end;
-//! - ACLs first, data after: setting an ACL counts for no quota, and ends no server that cannot read its statistics.
+//! - ACLs first, data after: setting an ACL counts for no quota, and ends no server that cannot read its statistics;
+//! - data is changed only by the version that was read.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,10 @@ use tokio::time::timeout;
 use zookeeper_client::{Acl as ZkAcl, AuthId, Error as ZkError, Permission};
 
 use super::ensemble::{CALL, Ensemble, EnsembleError, call};
-use super::quota::{ANEW, holds_numbers, next_to_mend, readable};
+use super::quota::{NO_LIMITS, Numbers, next_to_mend, recount, seen};
+use super::znodes::is_lost;
 use crate::model::acl::{self, Acl, NARROW, OPEN, RootAcl};
+use crate::restore::quota::Seen;
 
 /// `ZooKeeper`'s own part of the tree.
 const TOP: &str = "/zookeeper";
@@ -26,6 +29,8 @@ const READ_ONLY: [ZkAcl; 1] = [ZkAcl::new_const(Permission::READ, "world", "anyo
 const PART: Duration = Duration::from_secs(2);
 /// Requests in flight at the same time.
 const AT_ONCE: usize = 64;
+/// How often numbers are read that somebody else sets meanwhile.
+const TRIES: usize = 3;
 /// More children than quotas have. Their names would all be in one answer, and somebody else created them.
 const CHILDREN: i32 = 10_000;
 
@@ -36,7 +41,8 @@ pub struct Walked {
     pub looked: usize,
     /// Znodes whose ACL was changed.
     pub changed: usize,
-    /// Limits and statistics of quotas that no server could read, and that were reset.
+    /// Limits that no server could read, and that were reset; statistics that some server may not have been able to read, and that were made
+    /// anew.
     pub mended: usize,
 }
 
@@ -45,7 +51,7 @@ pub struct Walked {
 pub struct Walk {
     /// Znodes that still have to be closed, once the walk has begun.
     open: Option<Vec<String>>,
-    /// Those with numbers of a quota that no server can read.
+    /// Those with numbers of a quota that some server may not be able to read.
     broken: Vec<String>,
     walked: Walked,
 }
@@ -55,7 +61,7 @@ pub struct Walk {
 struct Closed {
     changed: bool,
     children: Vec<String>,
-    /// Whether it has numbers of a quota that no server can read.
+    /// Whether it has numbers of a quota that some server may not be able to read.
     broken: bool,
 }
 
@@ -94,8 +100,7 @@ impl Ensemble {
             }
         }
         while let Some(path) = next_to_mend(&mut walk.broken) {
-            found("reset the numbers of a quota", self.client.set_data(&path, ANEW, None)).await?;
-            walk.walked.mended += 1;
+            walk.walked.mended += usize::from(self.mend(&path).await?);
         }
         if walk.broken.is_empty() { Ok(true) } else { Err(EnsembleError::BrokenQuotas(walk.broken.len())) }
     }
@@ -116,13 +121,49 @@ impl Ensemble {
             0 => Vec::new(),
             _ => found("list a znode of /zookeeper", self.client.list_children(path)).await?.unwrap_or_default(),
         };
-        let numbers = if holds_numbers(path) {
-            found("read the numbers of a quota", self.client.get_data(path)).await?
-        } else {
-            None
+        Ok(Closed { changed, children, broken: self.broken(path).await?.is_some() })
+    }
+
+    /// Its numbers, and what tells them from later ones, if some server may not be able to read them.
+    async fn broken(&self, path: &str) -> Result<Option<(Numbers, Seen)>, EnsembleError> {
+        let Some(numbers) = Numbers::at(path) else { return Ok(None) };
+        let read = found("read the numbers of a quota", self.client.get_data(path)).await?;
+        let broken = read.filter(|(text, stat)| !numbers.readable(text, seen(stat)));
+        Ok(broken.map(|(_, stat)| (numbers, seen(&stat))))
+    }
+
+    /// Whether the numbers of a quota were still broken, and are no longer. Who is super may set them meanwhile.
+    async fn mend(&self, path: &str) -> Result<bool, EnsembleError> {
+        for _ in 0..TRIES {
+            let Some((numbers, Seen { version, .. })) = self.broken(path).await? else { return Ok(false) };
+            let answer = match numbers {
+                Numbers::Limits => self.set(path, NO_LIMITS, version).await?,
+                Numbers::Statistics => match self.recount(path, version).await? {
+                    // They have children, or a quota that counts this one as well is enforced and cannot be read: what can be had is a
+                    // text that all servers can read.
+                    Err(error) if !is_other_by_now(&error) => self.set(path, NO_LIMITS, version).await?,
+                    answer => answer,
+                },
+            };
+            match answer {
+                Ok(()) => return Ok(true),
+                Err(error) if is_other_by_now(&error) => {}
+                Err(error) => return Err(EnsembleError::from_zookeeper("reset the numbers of a quota", &error)),
+            }
+        }
+        Err(EnsembleError::from_zookeeper("reset the numbers of a quota", &ZkError::BadVersion))
+    }
+
+    async fn recount(&self, path: &str, version: i32) -> Result<Result<(), ZkError>, EnsembleError> {
+        let mut multi = match recount(&self.client, path, version) {
+            Ok(multi) => multi,
+            Err(error) => return Ok(Err(error)),
         };
-        let broken = numbers.is_some_and(|(text, _)| !readable(&text));
-        Ok(Closed { changed, children, broken })
+        answered(async { multi.commit().await.map(|_| ()).map_err(ZkError::from) }).await
+    }
+
+    async fn set(&self, path: &str, text: &[u8], version: i32) -> Result<Result<(), ZkError>, EnsembleError> {
+        answered(async { self.client.set_data(path, text, Some(version)).await.map(|_| ()) }).await
     }
 
     async fn guard_root(&self, root: &RootAcl) -> Result<(), EnsembleError> {
@@ -156,6 +197,21 @@ impl Ensemble {
             Err(_) => Err(EnsembleError::timed_out("set the ACL of /")),
         }
     }
+}
+
+/// An answer of a server, which may be a refusal.
+async fn answered(request: impl Future<Output = Result<(), ZkError>>) -> Result<Result<(), ZkError>, EnsembleError> {
+    const WHAT: &str = "reset the numbers of a quota";
+    match timeout(CALL, request).await {
+        Ok(Err(error)) if is_lost(&error) => Err(EnsembleError::from_zookeeper(WHAT, &error)),
+        Ok(answer) => Ok(answer),
+        Err(_) => Err(EnsembleError::timed_out(WHAT)),
+    }
+}
+
+/// Whether somebody has changed or deleted it since it was read.
+fn is_other_by_now(error: &ZkError) -> bool {
+    matches!(error, ZkError::BadVersion | ZkError::NoNode)
 }
 
 /// The answer, or `None` if the znode is gone by now.

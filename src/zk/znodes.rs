@@ -13,10 +13,8 @@ use zookeeper_files::snapshot::{self, Owner};
 use super::ensemble::{CALL, Password};
 use crate::restore::acl::{Acl, Entry};
 use crate::restore::hash::Digest;
-use crate::restore::limits::QuotaLimits;
 use crate::restore::live::LiveZnode;
 use crate::restore::operation::{Kind, Operation};
-use crate::restore::quota::{LIMITS, QUOTAS, STATS};
 use crate::restore::znodes::{Failure, Znodes};
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -29,8 +27,6 @@ const PASSING: &str = ".menagerie-counter";
 /// So many come and go in one transaction, and with so many bytes: `jute.maxbuffer` is a million by default.
 const RAISED: usize = 250;
 const RAISED_BYTES: usize = 256 << 10;
-/// Statistics of a quota, until the server counts.
-const NONE_COUNTED: &[u8] = b"count=0,bytes=0";
 /// What a create and a delete take besides their paths.
 const PAIR_BYTES: usize = 150;
 
@@ -97,7 +93,10 @@ impl Session {
         })
     }
 
-    async fn call<T>(&self, request: impl Future<Output = Result<T, ZkError>>) -> Result<Result<T, ZkError>, Failure> {
+    pub(super) async fn call<T>(
+        &self,
+        request: impl Future<Output = Result<T, ZkError>>,
+    ) -> Result<Result<T, ZkError>, Failure> {
         match timeout(CALL, request).await {
             Ok(Err(error)) if is_lost(&error) => {
                 // A session that reconnects by itself is given up with it: its requests would be sent behind the new ones.
@@ -139,39 +138,6 @@ impl Session {
         Ok(Ok(()))
     }
 
-    /// A quota as `setquota` makes it, but with an ACL by which only the super user changes it, and with limits and statistics in one
-    /// transaction. Servers count as soon as both are there, whatever stands in the statistics.
-    async fn create_quota(
-        &self,
-        client: &Client,
-        path: &str,
-        limits: &QuotaLimits,
-    ) -> Result<Result<(), ZkError>, Failure> {
-        let options = CreateMode::Persistent.with_acls(Acls::anyone_read());
-        let above = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|above| above.len() > QUOTAS.len());
-        for above in above.chain([path]) {
-            match self.call(client.create(above, b"", &options)).await? {
-                Ok(_) | Err(ZkError::NodeExists) => {}
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        let [limits_path, stats_path] = [LIMITS, STATS].map(|name| format!("{path}/{name}"));
-        let left = match self.call(client.check_stat(&stats_path)).await? {
-            Ok(left) => left,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut multi = client.new_multi_writer();
-        // Statistics that somebody has left without limits: servers count only when they are made.
-        let added = left
-            .map_or(Ok(()), |left| multi.add_delete(&stats_path, Some(left.version)))
-            .and_then(|()| multi.add_create(&limits_path, limits.text().as_bytes(), &options))
-            .and_then(|()| multi.add_create(&stats_path, NONE_COUNTED, &options));
-        if let Err(error) = added {
-            return Ok(Err(error));
-        }
-        Ok(self.call(async { multi.commit().await.map_err(ZkError::from) }).await?.map(|_| ()))
-    }
-
     fn refused(&self, error: &ZkError) -> Failure {
         match error {
             ZkError::Throttled => Failure::Unknown(error.to_string()),
@@ -202,7 +168,7 @@ impl Session {
 }
 
 /// Whether the request may have been carried out.
-fn is_lost(error: &ZkError) -> bool {
+pub(super) fn is_lost(error: &ZkError) -> bool {
     matches!(
         error,
         ZkError::ConnectionLoss
@@ -277,16 +243,9 @@ impl Znodes for Session {
             Operation::Delete { path, version, .. } => self.call(client.delete(path, Some(*version))).await,
             Operation::Raise { path, to } => self.raise(&client, path, *to).await,
             Operation::CreateQuota { path, limits } => self.create_quota(&client, path, limits).await,
-            Operation::CountQuota { path } => {
-                let (stats, options) =
-                    (format!("{path}/{STATS}"), CreateMode::Persistent.with_acls(Acls::anyone_read()));
-                self.call(client.create(&stats, NONE_COUNTED, &options)).await.map(|answer| answer.map(|_| ()))
-            }
-            Operation::SetQuota { path, seen, limits, .. } => {
-                let (path, text) = (format!("{path}/{LIMITS}"), limits.text());
-                self.call(client.set_data(&path, text.as_bytes(), Some(seen.version)))
-                    .await
-                    .map(|answer| answer.map(|_| ()))
+            Operation::CountQuota { path, seen } => self.change_quota(&client, (path, *seen), None, true).await,
+            Operation::SetQuota { path, seen, limits, counts, .. } => {
+                self.change_quota(&client, (path, *seen), Some(limits), *counts).await
             }
             Operation::Set { path, version, .. } => {
                 self.call(client.set_data(path, data, Some(*version))).await.map(|answer| answer.map(|_| ()))
@@ -348,7 +307,6 @@ fn live(data: &[u8], acl: &[ZkAcl], stat: &Stat, aversion: i32) -> LiveZnode {
         held.fold(0, |sum, (bit, _)| sum | (1 << bit))
     };
     let entry = |acl: &ZkAcl| Entry { scheme: acl.scheme().to_owned(), id: acl.id().to_owned(), rights: rights(acl) };
-    let zxid = |number: i64| Zxid(number.cast_unsigned());
     LiveZnode {
         data: Digest::of(data),
         bytes: data.len(),
@@ -362,6 +320,10 @@ fn live(data: &[u8], acl: &[ZkAcl], stat: &Stat, aversion: i32) -> LiveZnode {
         children: usize::try_from(stat.num_children).unwrap_or_default(),
         counter: counter(stat),
     }
+}
+
+pub(super) fn zxid(number: i64) -> Zxid {
+    Zxid(number.cast_unsigned())
 }
 
 /// How many children were ever created: served is twice that, less the number of children.

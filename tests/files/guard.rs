@@ -350,9 +350,22 @@ async fn a_trap_that_was_laid_before_is_taken_away_and_the_roots_acl_is_as_it_is
     for n in 0..300 {
         all(&client, &[Deed::Make(&format!("/zookeeper/quota/q{n}"), "")]).await.unwrap();
     }
+    // Statistics that cannot be deleted.
+    let stuck = "/zookeeper/quota/q0/zookeeper_stats";
+    let child = format!("{stuck}/child");
+    all(&client, &[Deed::Make(stuck, ""), Deed::Make(&child, ""), Deed::Write(stuck, "x")]).await.unwrap();
     let ensemble = servers.superuser().await;
     let walked = walk(&ensemble, &RootAcl::Narrow { ours: Vec::new() }).await.unwrap();
-    assert_eq!((walked.looked, walked.changed, walked.mended), (305, 305, 2));
+    assert_eq!((walked.looked, walked.changed, walked.mended), (307, 307, 3));
+    // Made anew, and counted at once by each server; or at least what all can read.
+    client.sync("/").await.unwrap();
+    for (path, counted) in [("/zookeeper/quota/mine/zookeeper_stats", "count=1,bytes=0"), (stuck, "count=-1,bytes=-1")]
+    {
+        assert_eq!(String::from_utf8_lossy(&client.get_data(path).await.unwrap().0), counted, "{path}");
+    }
+    // What the guard has made anew it leaves alone from then on.
+    let again = walk(&ensemble, &RootAcl::Narrow { ours: Vec::new() }).await.unwrap();
+    assert_eq!((again.changed, again.mended), (0, 1));
     all(&client, &[Deed::Make("/mine/child", "")]).await.unwrap();
     assert_eq!(root(&client).await, [NARROW]);
 

@@ -346,6 +346,7 @@ fn quotas_are_read_wherever_they_are() {
         znodes: 2,
         bytes: 5,
         statistics: counted,
+        odd: false,
         limits: limits(Some(7)),
         seen,
     };

@@ -73,6 +73,8 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
             model.limit(of, limits);
             let of = if of == "/" { "" } else { of };
             match counted {
+                // As servers count.
+                Some(COUNTED) => {}
                 Some(stats) => model.count(of, stats),
                 None => model.delete_subtree(&format!("/zookeeper/quota{of}/zookeeper_stats")),
             }
@@ -108,8 +110,12 @@ fn tree(open: bool) -> impl Strategy<Value = Model> {
 const LIMITED: [&str; 8] = ["/", "/s", "/s/a", "/s/a/b", "/o", "/o/a", "/gone", "/zookeeper"];
 
 /// What stands in statistics: two that end servers, and none at all.
+/// Statistics that no client has set.
+const COUNTED: &str = "count=0,bytes=0";
+
 fn counted() -> impl Strategy<Value = Option<&'static str>> {
-    proptest::sample::select(vec![Some("count=0,bytes=0"), Some("count=0,bytes=0"), Some("x"), Some(""), None])
+    let set = [Some("x"), Some(""), Some("count=1,bytes=1")];
+    proptest::sample::select([vec![Some(COUNTED); 3], set.into(), vec![None]].concat())
 }
 
 /// The last is none that a server can read.
@@ -272,7 +278,7 @@ proptest! {
         // It is no reason to plan anything else, and nor are other limits. Statistics that end servers are.
         let mut counted = is.clone();
         for (_, stats) in counted.znodes.iter_mut().filter(|(path, _)| path.ends_with("/zookeeper_stats")) {
-            stats.data = b"count=0,bytes=0".into();
+            *stats = znode("count=0,bytes=0");
         }
         let without = plan(&wanted, &counted.live(&scope), &options).unwrap();
         prop_assert_eq!((without.operations, without.hash), (planned.operations, planned.hash));

@@ -8,5 +8,6 @@ mod laws;
 mod model;
 mod quotas;
 mod server;
+mod statistics;
 mod undo;
 mod undo_laws;

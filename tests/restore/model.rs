@@ -10,7 +10,7 @@ use menagerie::restore::limits::QuotaLimits;
 use menagerie::restore::live::{Live, LiveZnode, Parent};
 use menagerie::restore::operation::{Kind, Operation};
 use menagerie::restore::options::Access;
-use menagerie::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Seen};
+use menagerie::restore::quota::{LIMITS, QUOTAS, Quota, STATS, Seen, Statistics};
 use menagerie::restore::scope::{OWN, Scope, parent, under};
 use menagerie::restore::wanted::{Wanted, WantedZnode};
 use menagerie::restore::znodes::{Failure, Znodes};
@@ -57,6 +57,12 @@ pub fn znode(data: &str) -> Znode {
         czxid: 1,
         mzxid: 1,
         created: 0,
+    }
+}
+
+impl Znode {
+    fn seen(&self) -> Seen {
+        Seen { version: self.version, czxid: Zxid(self.czxid), mzxid: Zxid(self.mzxid) }
     }
 }
 
@@ -113,7 +119,8 @@ impl Model {
         });
         let below = self.znodes.keys().filter_map(|path| path.strip_prefix(QUOTAS)).filter(|of| !of.is_empty());
         let below = below.filter(|of| !of.ends_with(LIMITS) && !of.ends_with(STATS)).map(str::to_owned);
-        Live { znodes, parents: parents.collect(), quotas: Some(self.quotas()), below_quota: below.collect() }
+        let (parents, below_quota) = (parents.collect(), below.collect());
+        Live { znodes, parents, quotas: Some(self.quotas()), below_quota, ..Live::default() }
     }
 
     /// A quota with these limits, and statistics that nobody has counted.
@@ -133,9 +140,10 @@ impl Model {
         self.limit(of, &format!("count=-1,bytes=-1=;byteHardLimit={bytes};countHardLimit={znodes}"));
     }
 
-    /// Somebody sets the statistics of that quota.
+    /// A client sets the statistics of that quota.
     pub fn count(&mut self, of: &str, stats: &str) {
-        self.znodes.insert(format!("{QUOTAS}{of}/{STATS}"), znode(stats));
+        let set = Znode { version: 1, mzxid: 2, ..znode(stats) };
+        self.znodes.insert(format!("{QUOTAS}{of}/{STATS}"), set);
     }
 
     pub fn limits(&self, of: &str) -> Option<&[u8]> {
@@ -147,13 +155,16 @@ impl Model {
         let limits = self.znodes.iter().filter_map(|(path, znode)| {
             let of = path.strip_prefix(QUOTAS)?.strip_suffix(LIMITS)?.strip_suffix('/')?;
             let (znodes, bytes) = self.size(of);
-            let stats = self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")).map(|stats| match &*stats.data {
-                b"" | b"x" => stats.data.clone(),
-                _ => format!("count={znodes},bytes={bytes}").into_bytes(),
+            let stats = self.znodes.get(&format!("{QUOTAS}{of}/{STATS}")).map(|stats| {
+                let text = match &*stats.data {
+                    b"" | b"x" => stats.data.clone(),
+                    _ => format!("count={znodes},bytes={bytes}").into_bytes(),
+                };
+                (text, stats.seen())
             });
-            let Znode { version, czxid, mzxid, .. } = *znode;
-            let seen = Seen { version, czxid: Zxid(czxid), mzxid: Zxid(mzxid) };
-            Some((of.to_owned(), Quota::of(&znode.data, stats.as_deref(), seen)))
+            let stats = stats.as_ref().map(|(text, seen)| (&**text, *seen));
+            let odd = self.children(path) > 0;
+            Some((of.to_owned(), Quota { odd, ..Quota::of(&znode.data, stats, znode.seen()) }))
         });
         limits.collect()
     }
@@ -192,10 +203,14 @@ impl Model {
         }
         let quotas = self.quotas().into_iter().filter_map(|(of, quota)| {
             let of = if of.is_empty() { "/" } else { &of };
-            Some((scope.target(of).filter(|target| scope.has(target))?, quota.limits))
+            Some((scope.target(of).filter(|target| scope.has(target))?, quota))
         });
-        let quotas = quotas.collect();
-        Wanted { zxid: Zxid(500), scope: scope.clone(), znodes, own: 0, unnameable: 0, left: BTreeMap::new(), quotas }
+        let idle = |(_, quota): &(String, Quota)| quota.odd || quota.statistics == Statistics::Missing;
+        let (idle, quotas): (Vec<_>, Vec<_>) = quotas.partition(idle);
+        let quotas = quotas.into_iter().map(|(of, quota)| (of, quota.limits)).collect();
+        let idle_quotas = idle.into_iter().map(|(of, _)| of).collect();
+        let (zxid, scope, left) = (Zxid(500), scope.clone(), BTreeMap::new());
+        Wanted { zxid, scope, znodes, own: 0, unnameable: 0, left, quotas, idle_quotas }
     }
 
     fn may(&self, path: &str, rights: i32) -> Result<(), Failure> {
@@ -213,8 +228,11 @@ impl Model {
         if matches!(operation, Operation::Delete { .. }) && limits {
             return false;
         }
+        // What a client has set, another member may still have.
         matches!(operation, Operation::SetAcl { .. })
-            || stats.is_none_or(|stats| QuotaLimits::read(&stats.data).is_some_and(|_| !stats.data.is_empty()))
+            || stats.is_none_or(|stats| {
+                QuotaLimits::read(&stats.data).is_some_and(|_| !stats.data.is_empty() && stats.version == 0)
+            })
     }
 
     pub fn perform(&mut self, operation: &Operation, data: &[u8]) -> Result<(), Failure> {
@@ -279,21 +297,9 @@ impl Model {
                 let made = self.znodes.get_mut(&format!("{path}/{LIMITS}")).unwrap();
                 (made.czxid, made.mzxid) = (zxid, zxid);
             }
-            Operation::CountQuota { .. } => {
-                let stats = format!("{path}/{STATS}");
-                if self.znodes.contains_key(&stats) {
-                    return changed("exists");
-                }
-                self.znodes.insert(stats, znode("count=0,bytes=0"));
-            }
-            Operation::SetQuota { seen, limits, .. } => {
-                let Some(there) = self.znodes.get_mut(&format!("{path}/{LIMITS}")) else {
-                    return changed("is not there");
-                };
-                if there.version != seen.version {
-                    return changed("version");
-                }
-                (there.data, there.version, there.mzxid) = (limits.text().into(), seen.version + 1, zxid);
+            Operation::CountQuota { seen, .. } => self.change_quota(path, *seen, None, true)?,
+            Operation::SetQuota { seen, limits, counts, .. } => {
+                self.change_quota(path, *seen, Some(*limits), *counts)?;
             }
             Operation::SetAcl { aversion, acl, .. } => {
                 let Some(there) = self.znodes.get(path) else { return changed("is not there") };
@@ -307,6 +313,32 @@ impl Model {
                 let there = self.znodes.get_mut(path).unwrap();
                 (there.acl, there.aversion) = (acl.clone(), aversion + 1);
             }
+        }
+        Ok(())
+    }
+
+    /// In one transaction.
+    fn change_quota(
+        &mut self,
+        path: &str,
+        seen: Seen,
+        limits: Option<QuotaLimits>,
+        counts: bool,
+    ) -> Result<(), Failure> {
+        let changed = |what: &str| Err(Failure::Changed(what.to_owned()));
+        let (stats, zxid) = (format!("{path}/{STATS}"), self.zxid);
+        if counts && self.znodes.contains_key(&stats) {
+            return changed("exists");
+        }
+        let Some(there) = self.znodes.get_mut(&format!("{path}/{LIMITS}")) else { return changed("is not there") };
+        if there.seen() != seen {
+            return changed("version");
+        }
+        if let Some(limits) = limits {
+            (there.data, there.version, there.mzxid) = (limits.text().into(), seen.version + 1, zxid);
+        }
+        if counts {
+            self.znodes.insert(stats, znode("count=0,bytes=0"));
         }
         Ok(())
     }

@@ -20,38 +20,38 @@ use crate::applying::run;
 use crate::model::{Connection, Model, NO_SCHEME, Znode, acl, znode};
 use crate::server::{Do, Server, file};
 
-const TEN: &str = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=10";
-const FIVE: &str = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=5";
+pub const TEN: &str = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=10";
+pub const FIVE: &str = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=5";
 
-fn to(path: &str, to: Option<&str>) -> Scope {
+pub fn to(path: &str, to: Option<&str>) -> Scope {
     Scope::new(vec![Top { path: path.to_owned(), subtree: true }], to.map(str::to_owned)).unwrap()
 }
 
-fn with(existing: Existing) -> Options {
+pub fn with(existing: Existing) -> Options {
     Options { existing, quotas: true, lineage: Lineage::Same, access: Access::Super, ..Options::default() }
 }
 
-fn in_scope(scope: &Scope, was: &Model, is: &Model, options: &Options) -> Plan {
+pub fn in_scope(scope: &Scope, was: &Model, is: &Model, options: &Options) -> Plan {
     plan(&was.wanted(scope), &is.live(scope), options).unwrap()
 }
 
 /// What is done about `/app`, and what is skipped.
-fn told(was: &Model, is: &Model, existing: Existing) -> (Vec<String>, Vec<(String, Reason)>) {
+pub fn told(was: &Model, is: &Model, existing: Existing) -> (Vec<String>, Vec<(String, Reason)>) {
     both(&in_scope(&to("/app", None), was, is, &with(existing)))
 }
 
-fn both(plan: &Plan) -> (Vec<String>, Vec<(String, Reason)>) {
+pub fn both(plan: &Plan) -> (Vec<String>, Vec<(String, Reason)>) {
     let skipped = plan.skipped.iter().map(|skipped| (skipped.path.clone(), skipped.reason));
     (plan.operations.iter().map(ToString::to_string).collect(), skipped.collect())
 }
 
-fn limited(of: &str, limits: &str) -> Model {
+pub fn limited(of: &str, limits: &str) -> Model {
     let mut model = Model::of([("/app", znode("")), ("/app/a", znode("a"))]);
     model.limit(of, limits);
     model
 }
 
-fn skipped(of: &str, reason: Reason) -> (Vec<String>, Vec<(String, Reason)>) {
+pub fn skipped(of: &str, reason: Reason) -> (Vec<String>, Vec<(String, Reason)>) {
     (vec![], vec![(format!("/zookeeper/quota{of}"), reason)])
 }
 
@@ -256,8 +256,10 @@ fn of_the_tree_at_a_point_limits_are_taken_and_what_was_counted_is_not() {
         file("/zookeeper/quota/app/zookeeper_stats", "count=1,bytes=0"),
         file("/zookeeper/quota/app/deep", ""),
         file("/zookeeper/quota/app/deep/zookeeper_limits", "x"),
+        file("/zookeeper/quota/app/deep/zookeeper_stats", ""),
         file("/zookeeper/quota/apple", ""),
         file("/zookeeper/quota/apple/zookeeper_limits", TEN),
+        file("/zookeeper/quota/apple/zookeeper_stats", ""),
         file("/zookeeper/quota/zookeeper_limit", TEN),
     ]);
     let tree = server.log(&[Do::Create("/last", "", Lifetime::Persistent)]).after;
@@ -299,7 +301,7 @@ fn is_gone(was: &Model) -> Model {
     is
 }
 
-fn approved(was: &Model, is: &Model) -> PlanFile {
+pub fn approved(was: &Model, is: &Model) -> PlanFile {
     let (scope, options) = (to("/app", None), with(Existing::Overwrite));
     PlanFile::of(was.wanted(&scope), options, in_scope(&scope, was, is, &options))
 }
@@ -393,21 +395,28 @@ fn spoiled(stats: &str, options: &Options) -> Plan {
     let mut is =
         Model::of([("/app", znode("")), ("/app/extra", znode("")), ("/app/set", znode("2")), counter(0, "/app/queue")]);
     is.limit("/app", TEN);
-    is.count("/app", stats);
+    if stats != COUNTED {
+        is.count("/app", stats);
+    }
     in_scope(&to("/app", None), &was, &is, options)
 }
+
+/// Statistics that no client has set.
+const COUNTED: &str = "as servers count";
 
 #[test]
 fn nothing_is_changed_below_a_quota_whose_statistics_no_server_can_read() {
     let options = Options { delete_extra: true, raise_counters: true, ..with(Existing::Overwrite) };
-    assert_eq!(spoiled("count=3,bytes=1", &options).operations.len(), 4);
+    assert_eq!(spoiled(COUNTED, &options).operations.len(), 4);
     // Null, which ends servers, is an empty text for clients.
-    for stats in ["x", ""] {
+    // What a client has set and this server can read, another one may have as it was set before.
+    for stats in ["x", "", "count=3,bytes=1"] {
         let planned = spoiled(stats, &options);
         let left = ["/app/a", "/app/set", "/app/extra"].map(|path| (path.to_owned(), Reason::UnreadableStatistics));
         assert_eq!(both(&planned), (vec![], left.into()), "{stats:?}");
         let why = planned.skipped[0].why();
-        for words in ["/zookeeper/quota/app/zookeeper_stats", "count=-1,bytes=-1", "would end every server"] {
+        let anew = ["delete /zookeeper/quota/app/zookeeper_stats", "create /zookeeper/quota/app/zookeeper_stats"];
+        for words in [anew[0], anew[1], "would end"] {
             assert!(why.contains(words), "{why}");
         }
         let notes: Vec<_> = planned.notes.iter().filter(|note| matches!(note, Note::NotRaised { .. })).collect();
@@ -484,7 +493,7 @@ fn limits_that_no_server_can_read_are_told_where_they_would_be_looked_at() {
 const TRAP: &str = "/zookeeper-a/zookeeper_limits";
 
 #[test]
-fn what_servers_take_for_limits_is_neither_deleted_nor_made_so_that_it_goes_by_itself() {
+fn what_servers_take_for_limits_is_neither_deleted_nor_made() {
     let (scope, options) = (to("/", None), Options { delete_extra: true, ..with(Existing::Overwrite) });
     let (was, above) = (Model::of([]), ("/zookeeper-a", znode("")));
     let is = Model::of([above.clone(), (TRAP, znode("")), ("/zookeeper-a/b", znode(""))]);
@@ -502,17 +511,23 @@ fn what_servers_take_for_limits_is_neither_deleted_nor_made_so_that_it_goes_by_i
     let delete = |path: &str| Operation::Delete { path: path.to_owned(), version: 0, czxid: Zxid(1), mzxid: Zxid(1) };
     assert!(matches!(read(&none, &delete(TRAP)), Err(PlanFileError::Changed(_))));
     read(&none, &delete("/zookeeper-a/b")).unwrap();
-    // A server deletes containers and those with a TTL itself.
-    for (kind, made) in [(Kind::Persistent, true), (Kind::Container, false), (Kind::Ttl(1000), false)] {
+    // A server deletes containers and those with a TTL itself, and others are a trap for whoever does.
+    for kind in [Kind::Persistent, Kind::Container, Kind::Ttl(1000)] {
         let mut wanted = Model::of([above.clone(), (TRAP, znode(""))]).wanted(&scope);
         wanted.znodes.get_mut(TRAP).unwrap().kind = kind;
         let planned = plan(&wanted, &Model::of([above.clone()]).live(&scope), &options).unwrap();
         let left = planned.skipped.iter().map(|skipped| skipped.reason).collect::<Vec<_>>();
-        assert_eq!((planned.counts.create == 1, left == [Reason::TakenForLimits]), (made, !made), "{kind:?}");
+        assert_eq!((planned.counts.create, left), (0, vec![Reason::TakenForLimits]), "{kind:?}");
         let (data, acl) = (Digest::of(b""), Acl::open());
         let create = Operation::Create { path: TRAP.to_owned(), kind, data, acl };
-        assert_eq!(read(&wanted, &create).is_ok(), made, "{kind:?}");
+        assert!(matches!(read(&wanted, &create), Err(PlanFileError::Changed(_))), "{kind:?}");
     }
+    // Nor where it was none, and would become one under another path: there it is told.
+    let (was, beside) = (Model::of([("/app", znode("")), ("/app/zookeeper_limits", znode("1"))]), "/zookeeper-x");
+    let planned = in_scope(&to("/app", Some(beside)), &was, &was, &options);
+    let left = vec![(format!("{beside}/zookeeper_limits"), Reason::TakenForLimits)];
+    assert_eq!(both(&planned), (vec![format!("create {beside}")], left));
+    assert_eq!(in_scope(&to("/app", Some("/zoo-x")), &was, &was, &options).counts.create, 2);
 }
 
 #[test]
@@ -602,7 +617,7 @@ fn what_others_have_written_since_the_plan_is_told_where_a_limit_then_leaves_no_
 
 #[test]
 fn limits_without_statistics_are_none_until_servers_count_again() {
-    let count = "let servers count for the quota of /app".to_owned();
+    let count = "let servers count for the quota of /app (version 0)".to_owned();
     let (was, mut is) = (limited("/app", TEN), limited("/app", TEN));
     is.delete_subtree("/zookeeper/quota/app/zookeeper_stats");
     assert_eq!(told(&was, &is, Existing::Keep), (vec![count.clone()], vec![]));
@@ -615,7 +630,7 @@ fn limits_without_statistics_are_none_until_servers_count_again() {
     is.limit("/app", FIVE);
     is.delete_subtree("/zookeeper/quota/app/zookeeper_stats");
     let (operations, _) = told(&was, &is, Existing::Overwrite);
-    assert_eq!(operations, ["set the quota of /app from 5 znodes to 10 znodes (version 0)".to_owned(), count]);
+    assert_eq!(operations, ["set the quota of /app from 5 znodes to 10 znodes, and let servers count (version 0)"]);
     assert_eq!(told(&was, &is, Existing::Keep), skipped("/app", Reason::Kept));
 }
 

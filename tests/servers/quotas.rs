@@ -1,13 +1,19 @@
 //! Limits of a quota come back into a running ensemble, and its servers count, enforce them and start with them (`docs/restore.md`).
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use menagerie::model::acl::RootAcl;
+use menagerie::restore::limits::QuotaLimits;
+use menagerie::restore::operation::Operation;
+use menagerie::restore::quota::Seen;
+use menagerie::restore::znodes::{Failure, Znodes as _};
 use menagerie::zk::ensemble::{Ensemble, Password};
 use menagerie::zk::guard::Walk;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error as ZkError, Permission};
+use zookeeper_files::ids::Zxid;
 
 use crate::restore::{PASSWORD, Scene, ended};
 
@@ -62,6 +68,32 @@ impl Scene {
         assert!(java.stdout(Stdio::null()).status().unwrap().success(), "{path}");
     }
 
+    /// That server loads what the leader has in memory, as one that was away for long.
+    async fn load_snapshot(&mut self, id: u8) {
+        self.ensemble.stop(id);
+        std::fs::remove_dir_all(self.ensemble.data(id).join("version-2")).unwrap();
+        self.ensemble.start(id);
+        self.serves(id).await;
+    }
+
+    fn leads(&self, id: u8) -> bool {
+        let mut server = TcpStream::connect(self.ensemble.address(id, 2181)).unwrap();
+        server.write_all(b"srvr").unwrap();
+        let mut said = String::new();
+        server.read_to_string(&mut said).unwrap();
+        said.contains("Mode: leader")
+    }
+
+    /// Waits until that server takes sessions.
+    async fn serves(&self, id: u8) {
+        let end = tokio::time::Instant::now() + Duration::from_mins(2);
+        let connector = || Client::connector().with_session_timeout(Duration::from_secs(20));
+        while connector().connect(&self.ensemble.address(id, 2181).to_string()).await.is_err() {
+            assert!(tokio::time::Instant::now() < end, "{}", self.ensemble.words());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
     /// Waits until each server has ended by what it could not do.
     async fn all_end(&self) {
         let end = tokio::time::Instant::now() + Duration::from_mins(2);
@@ -78,6 +110,24 @@ impl Scene {
         ended(&self.command(&["apply", self.file().to_str().unwrap()]).output().unwrap(), 0)
     }
 
+    /// Limits with the version that was seen, which somebody has made anew, are neither set nor counted.
+    async fn of_others(&self) {
+        let (session, path, limits) = (self.session(), NODE.to_owned(), QuotaLimits::default());
+        session.refresh().await.unwrap();
+        let stat = self.app.check_stat(LIMITS).await.unwrap().unwrap();
+        let [czxid, mzxid] = [stat.czxid, stat.mzxid].map(|zxid| Zxid(zxid.cast_unsigned()));
+        for (czxid, mzxid) in [(Zxid(czxid.0 - 1), mzxid), (czxid, Zxid(mzxid.0 - 1))] {
+            let seen = Seen { version: stat.version, czxid, mzxid };
+            let set = Operation::SetQuota { path: path.clone(), seen, from: None, limits, counts: true };
+            for operation in [set, Operation::CountQuota { path: path.clone(), seen }] {
+                let answer = session.perform(&operation, b"").await;
+                assert!(matches!(answer, Err(Failure::Changed(_))), "{operation}: {answer:?}");
+            }
+        }
+        assert_eq!(self.app.check_stat(LIMITS).await.unwrap().unwrap().mzxid, stat.mzxid);
+        assert_eq!(self.app.check_stat(STATS).await.unwrap(), None);
+    }
+
     async fn create_app(&self, names: &[&str]) {
         let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
         for name in names {
@@ -88,11 +138,14 @@ impl Scene {
     /// What each server has counted.
     async fn counted(&self, stats: &str) {
         for id in 1..=3 {
-            let client = Client::connect(&self.ensemble.address(id, 2181).to_string()).await.unwrap();
-            client.sync("/").await.unwrap();
-            let (counted, _) = client.get_data(STATS).await.unwrap();
-            assert_eq!(String::from_utf8_lossy(&counted), stats, "server {id}");
+            assert_eq!(self.counted_by(id).await, stats, "server {id}");
         }
+    }
+
+    async fn counted_by(&self, id: u8) -> String {
+        let client = Client::connect(&self.ensemble.address(id, 2181).to_string()).await.unwrap();
+        client.sync("/").await.unwrap();
+        String::from_utf8_lossy(&client.get_data(STATS).await.unwrap().0).into_owned()
     }
 }
 
@@ -171,12 +224,17 @@ async fn come_back(version: &str, net: u8) {
     scene.cli(&format!("delete {LIMITS}"));
     scene.back(&point, &["--quotas"]);
     scene.counted("count=5,bytes=25").await;
-    // Limits without statistics enforce nothing, until those are made.
-    scene.cli(&format!("delete {STATS}"));
+    // Limits without statistics enforce nothing, until those are made: alone, or with the limits that there were.
+    let (limits, words) = match version {
+        "3.9.5" => (String::new(), "let servers count for the quota of /app"),
+        _ => (format!("\nset {LIMITS} countHardLimit=100"), "from 100 znodes to 5 znodes, and let servers count"),
+    };
+    scene.cli(&format!("delete {STATS}{limits}"));
     scene.create_app(&["/e"]).await;
     scene.app.delete("/app/e", None).await.unwrap();
-    let (planned, done) = scene.back(&point, &["--quotas"]);
-    assert!(planned.contains("let servers count for the quota of /app"), "{planned}");
+    scene.of_others().await;
+    let (planned, done) = scene.back(&point, &["--quotas", "--existing", "overwrite"]);
+    assert!(planned.contains(words), "{planned}");
     assert!(done.contains("done, 1 changes in this run"), "{done}");
     assert_eq!(scene.app.get_acl(STATS).await.unwrap().0, read_only);
     scene.counted("count=5,bytes=25").await;
@@ -190,15 +248,7 @@ async fn come_back(version: &str, net: u8) {
     for id in 1..=3 {
         scene.ensemble.start(id);
     }
-    let end = tokio::time::Instant::now() + Duration::from_mins(2);
-    loop {
-        let connector = Client::connector().with_session_timeout(Duration::from_secs(20));
-        if connector.connect(&scene.ensemble.address(2, 2181).to_string()).await.is_ok() {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < end, "{}", scene.ensemble.words());
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    scene.serves(2).await;
     scene.counted("count=5,bytes=25").await;
     let again = Client::connect(&scene.ensemble.address(3, 2181).to_string()).await.unwrap();
     let refused = again.create("/app/e", b"", &open).await;
@@ -218,11 +268,13 @@ async fn long_nothing_is_changed_below_a_quota_whose_statistics_would_end_every_
 }
 
 async fn unreadable_statistics(version: &str, net: u8) {
-    let scene = Scene::new(version, net, "").await;
+    let mut scene = Scene::new(version, net, "").await;
     scene.create_app(&["", "/a", "/b"]).await;
     let stat = scene.app.set_data("/app/a", b"12345", None).await.unwrap();
     let point = format!("{:#x}", stat.mzxid);
     scene.cli("setquota -n 100 /app");
+    let why = "skip /app/a  it counts for the quota of /app, whose statistics a client has set, or no server can read";
+    let anew = [format!("delete {STATS}"), format!("create {STATS} \"\" world:anyone:r")];
     for null in [false, true] {
         scene.app.delete("/app/a", None).await.unwrap();
         if null {
@@ -232,18 +284,33 @@ async fn unreadable_statistics(version: &str, net: u8) {
             scene.app.set_data(STATS, b"x", None).await.unwrap();
         }
         let (planned, done) = scene.back(&point, &[]);
-        let why = "skip /app/a  it counts for the quota of /app, whose statistics no server can read";
-        assert!(planned.contains(why) && planned.contains(&format!("set {STATS} to {NONE} and plan")), "{planned}");
+        assert!(planned.contains(why) && anew.iter().all(|words| planned.contains(words)), "{planned}");
         assert!(done.contains("done, 0 changes in this run; 1 znodes skipped"), "{done}");
-        scene.app.set_data(STATS, NONE.as_bytes(), None).await.unwrap();
+        // Each server counts at once, whatever a client gives.
+        let given = if null { "\"\"" } else { "x" };
+        let told = scene.cli(&anew.join("\n").replace("\"\"", given));
+        assert_eq!(scene.counted_by(1).await, "count=2,bytes=10", "{told}");
+        scene.counted("count=2,bytes=10").await;
         let (planned, done) = scene.back(&point, &[]);
         assert!(planned.contains("create /app/a") && done.contains("done, 1 changes in this run"), "{planned}{done}");
         scene.app.check_stat("/app/a").await.unwrap().unwrap();
     }
+    // A server that loads a snapshot counts anew, and the others still have what was set: to look at one alone is not enough.
+    scene.app.delete("/app/a", None).await.unwrap();
+    let admin = Client::connector().with_auth("digest", format!("super:{PASSWORD}").as_bytes());
+    let admin = admin.connect(&scene.ensemble.address(1, 2181).to_string()).await.unwrap();
+    admin.set_data(STATS, b"x", None).await.unwrap();
+    let away = if scene.leads(3) { 2 } else { 3 };
+    scene.load_snapshot(away).await;
+    assert_eq!([scene.counted_by(away).await, scene.counted_by(1).await], ["count=2,bytes=10", "x"]);
+    let data = scene.ensemble.data(1);
+    let words = ["plan", data.to_str().unwrap(), "--at", &point, "--path", "/app"];
+    let planned = Scene::command_to(&scene.ensemble.address(away, 2181).to_string(), &words).output().unwrap();
+    let planned = ended(&planned, 0);
+    assert!(planned.contains(why) && !planned.contains("create /app/a"), "{planned}");
     // What the guard finds before it closes the door, it resets.
-    scene.set_null(STATS);
     scene.set_null(LIMITS);
-    let server = [scene.ensemble.address(1, 2181).ip().to_string()];
+    let server = [scene.ensemble.address(away, 2181).ip().to_string()];
     let guard = Ensemble::connect(&server, &Password::of(PASSWORD).unwrap()).await.unwrap();
     let mut walk = Walk::default();
     let root = RootAcl::Narrow { ours: Vec::new() };
@@ -253,6 +320,7 @@ async fn unreadable_statistics(version: &str, net: u8) {
         }
     };
     assert_eq!(walked.mended, 2);
+    scene.counted("count=2,bytes=10").await;
     scene.create_app(&["/c"]).await;
     // That is what it would have come to.
     scene.set_null(STATS);
@@ -321,7 +389,7 @@ async fn a_delete_that_servers_take_for_that_of_limits_is_not_planned_3_9_5() {
     let words = [&words[..], &["--existing", "overwrite", "--delete-extra"]].concat();
     let planned = ended(&scene.command(&words).output().unwrap(), 0);
     assert!(
-        planned.contains("delete /zookeeper-a/b") && planned.contains(&format!("skip {trap}  deleted")),
+        planned.contains("delete /zookeeper-a/b") && planned.contains(&format!("skip {trap}  whoever deletes it")),
         "{planned}"
     );
     assert!(scene.apply().contains("done, 1 changes in this run"));

@@ -1,7 +1,7 @@
 //! Znodes that were deleted by mistake come back into a running ensemble, from a server's own logs (`docs/restore.md`).
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, Output, Stdio};
@@ -69,7 +69,7 @@ impl Scene {
         (1..=3).map(|id| self.ensemble.address(id, 2181).to_string()).collect()
     }
 
-    fn session(&self) -> Session {
+    pub fn session(&self) -> Session {
         Session::with(&self.servers(), Password::of(PASSWORD))
     }
 
@@ -82,8 +82,12 @@ impl Scene {
     }
 
     pub fn command(&self, words: &[&str]) -> Command {
+        Self::command_to(&self.servers().join(","), words)
+    }
+
+    pub fn command_to(servers: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
-        command.arg("restore").args(words).args(["--server", &self.servers().join(",")]);
+        command.arg("restore").args(words).args(["--server", servers]);
         command.env("MENAGERIE_SUPER_PASSWORD", PASSWORD).stdin(Stdio::null());
         command
     }
@@ -324,7 +328,8 @@ async fn plan_to(
 ) -> PlanFile {
     let znodes = znodes.into_iter().collect();
     let (left, quotas) = (BTreeMap::new(), BTreeMap::new());
-    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0, left, quotas };
+    let idle_quotas = BTreeSet::new();
+    let wanted = Wanted { zxid: Zxid(1), scope: scope(), znodes, own: 0, unnameable: 0, left, quotas, idle_quotas };
     let options = Options { access: Access::Super, existing, ..Options::default() };
     let planned = plan(&wanted, &scene.live().await, &options).unwrap();
     PlanFile::of(wanted, options, planned)
