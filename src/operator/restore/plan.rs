@@ -2,8 +2,9 @@
 //!
 //! - A restore that was completed or has failed stays so: nothing that happens later carries it out again. What of it still runs is
 //!   stopped.
-//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile. A Job that is gone is not made again: what
-//!   it brought back, clients may have deleted since.
+//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile, and whatever becomes of the approval: tools
+//!   that apply a manifest again put `dryRun` back as it is there, and half a restore is worse than all of it or none. A Job that is gone
+//!   is not made again: what it brought back, clients may have deleted since.
 
 use super::facts::{BackupPoint, Seen};
 use crate::api::{
@@ -231,17 +232,22 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
             let seen = Seen { status, ..seen.clone() };
             seen.says(RestorePhase::Completed, "Planned", counts(&seen, plan), "Completed", text)
         }
-        Outcome::Running if seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan) => {
-            let text = "it was stopped, since it is no longer approved: what was changed until then stays changed; create another ZooKeeperRestore";
-            stop("Stopped", text.to_owned())
-        }
         Outcome::Running if replaced(seen) => stop("EnsembleReplaced", REPLACED.to_owned()),
         Outcome::Running | Outcome::Failed { .. } => {
-            let job = JobFacts::Ours(Box::new(job.clone()));
-            seen.follows(&job, RestorePhase::Applying, "Applying", "the plan is being carried out")
+            let doing = if seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan) {
+                let (namespace, name) = (&seen.names.namespace, &job.target.key.name);
+                format!(
+                    "{CARRIED_OUT}. The spec does not approve it any more (dryRun and approvedPlan), and what has begun goes on all the same; to stop it half done: kubectl -n {namespace} delete job {name}"
+                )
+            } else {
+                CARRIED_OUT.to_owned()
+            };
+            seen.follows(&JobFacts::Ours(Box::new(job.clone())), RestorePhase::Applying, "Applying", &doing)
         }
     }
 }
+
+const CARRIED_OUT: &str = "the plan is being carried out";
 
 fn carried_out(applied: &RestoreApplied, skipped: i64, undo: bool) -> String {
     let others = match applied.changed_by_others {
