@@ -14,7 +14,9 @@ use zookeeper_files::replay::Tree;
 mod api_server;
 mod cases;
 mod cluster;
+mod connection;
 mod damage;
+mod deleted;
 mod dirty;
 mod epochs;
 mod history;
@@ -23,6 +25,7 @@ mod input;
 mod live;
 mod options;
 mod output;
+mod proxy_server;
 mod restore;
 mod targets;
 
