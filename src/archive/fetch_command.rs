@@ -49,7 +49,9 @@ impl FetchedLine<'_> {
             return Ok(to.json(self)?);
         }
         for (severity, all) in [("damage", damage), ("gap", gaps), ("pruned", pruned)] {
-            all.iter().for_each(|text| print_message(severity, text));
+            for text in all {
+                print_message(severity, text);
+            }
         }
         let text = format!("{folder}: {transactions} transactions in {logs} logs\n");
         to.buffer.extend_from_slice(text.as_bytes());

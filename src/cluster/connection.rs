@@ -81,10 +81,11 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Cluster, Command
     };
     let mut config = kubeconfig::config(options.context.as_deref()).map_err(unread)?;
     config.connect_timeout = Some(CONNECT);
-    let (mut address, default) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    if let Some(proxy) = &config.proxy_url {
-        address.push_str(&format!(", reached by the proxy {}", kubeconfig::described(proxy)));
-    }
+    let (server, default) = (&config.cluster_url, config.default_namespace.clone());
+    let address = match &config.proxy_url {
+        Some(proxy) => format!("{server}, reached by the proxy {}", kubeconfig::described(proxy)),
+        None => server.to_string(),
+    };
     let session = Session::begin(config).await;
     let session = session.map_err(|error| CommandError::Usage(format!("cannot log in: {error}")))?;
     let namespace = options.namespace.clone().unwrap_or(default);

@@ -19,7 +19,7 @@ use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, EnsembleFacts, NOT_YET, Obstacle};
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
-use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
+use crate::render::restore::{RestoreBlueprint, apply_job, apply_name, plan_job};
 
 /// So often a plan is made again whose report was gone before it was read.
 const MOST_LOST: i32 = 5;
@@ -234,20 +234,26 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
         }
         Outcome::Running if replaced(seen) => stop("EnsembleReplaced", REPLACED.to_owned()),
         Outcome::Running | Outcome::Failed { .. } => {
-            let doing = if seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan) {
-                let (namespace, name) = (&seen.names.namespace, &job.target.key.name);
-                format!(
-                    "{CARRIED_OUT}. The spec does not approve it any more (dryRun and approvedPlan), and what has begun goes on all the same; to stop it half done: kubectl -n {namespace} delete job {name}"
-                )
-            } else {
-                CARRIED_OUT.to_owned()
-            };
-            seen.follows(&JobFacts::Ours(Box::new(job.clone())), RestorePhase::Applying, "Applying", &doing)
+            let job = JobFacts::Ours(Box::new(job.clone()));
+            let decision = seen.follows(&job, RestorePhase::Applying, "Applying", "the plan is being carried out");
+            let goes_on = decision.status.phase == Some(RestorePhase::Applying);
+            let taken_back = seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan);
+            if goes_on && taken_back { unapproved_since(seen, decision) } else { decision }
         }
     }
 }
 
-const CARRIED_OUT: &str = "the plan is being carried out";
+/// Says that what has begun goes on without its approval, and how it is stopped.
+fn unapproved_since(seen: &Seen, mut decision: Decision) -> Decision {
+    let stop = format!("kubectl -n {} delete job {}", seen.names.namespace, apply_name(&seen.name));
+    let text = format!(
+        "; the spec does not approve it any more (dryRun, approvedPlan), and what has begun goes on all the same: to stop it half done: {stop}"
+    );
+    for condition in decision.conditions.iter_mut().flatten().filter(|condition| condition.name != "Planned") {
+        condition.message.push_str(&text);
+    }
+    decision
+}
 
 fn carried_out(applied: &RestoreApplied, skipped: i64, undo: bool) -> String {
     let others = match applied.changed_by_others {

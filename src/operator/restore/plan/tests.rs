@@ -411,7 +411,7 @@ fn a_tool_that_takes_the_approval_back_stops_nothing_that_has_begun_and_starts_n
         let decision = plan(&seen);
         let (phase, _, reason, message) = said(&decision);
         assert_eq!((decision.step, phase, reason), (Step::Wait("Applying"), RestorePhase::Applying, "Applying"));
-        assert!(decision.holds && message.contains("kubectl -n ns delete job undo-"), "{message}");
+        assert!(decision.holds && message.ends_with("kubectl -n ns delete job undo-apply"), "{message}");
         // Its end is the Job's, whatever the spec says by then.
         let applied = Some(RestoreApplied { changes: 2, changed_by_others: 0 });
         seen.applying = Some(job(Outcome::Complete, Some(Report { applied, ..Report::default() })));
@@ -542,6 +542,7 @@ fn a_pod_whose_node_is_lost_is_given_up_and_the_members_stay_held() {
         assert!(said(&decision).3.contains("undo-apply-x was told to end and has not"), "{decision:?}");
     }
     // One that is to stop does so.
-    let seen = Seen { applying: own, ..with_plan(seen(json!({"dryRun": true}))) };
+    let mut seen = Seen { applying: own, ..with_plan(seen(json!({"dryRun": false}))) };
+    seen.ensemble = None;
     assert!(matches!(plan(&seen).step, Step::Delete(_)));
 }
