@@ -99,3 +99,26 @@ fn of_answer<K: Kind>(status: &Status) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{ExitStatus, Output};
+
+    use super::*;
+
+    #[test]
+    fn of_a_login_that_kube_has_started_neither_the_arguments_nor_the_output_is_said() {
+        let output =
+            Output { status: ExitStatus::from_raw(3 << 8), stdout: b"hunter2".into(), stderr: b"hunter2".into() };
+        let failed = AuthError::AuthExecRun { cmd: "gcloud --secret hunter2".to_owned(), out: Box::new(output) };
+        let error = ApiError::of("read it", kube::Error::Auth(failed));
+        assert_eq!(cause(&error), "the kubeconfig's login has failed (exit status: 3)");
+        let other = ApiError::of("read it", kube::Error::Service("no route".into()));
+        assert!(
+            cause(&other).starts_with("failed to read it") && cause(&other).contains("no route"),
+            "{}",
+            cause(&other)
+        );
+    }
+}
