@@ -191,7 +191,10 @@ fn kept(backup: &DynamicObject) -> Option<String> {
         ));
     };
     if !backup.data["spec"]["to"].is_null() {
-        return Some(format!("what it has stays in {target}, which is its own folder, until somebody deletes that"));
+        return Some(format!(
+            "what it has stays in {target}, which is its own folder, until somebody deletes that: {}",
+            deletion(&target, archive)
+        ));
     }
     // One that has failed may have come as far as that: then prune keeps what is in doubt.
     let keeps = if status["phase"] == "Failed" { "may keep" } else { "keeps" };
@@ -200,6 +203,18 @@ fn kept(backup: &DynamicObject) -> Option<String> {
     Some(format!(
         "the archive {keeps} its point{until} until menagerie archive unpin {target} --identity {identity} --name {pin}"
     ))
+}
+
+/// How a folder is deleted. Nothing of ours does that: it is all that a backup has.
+fn deletion(folder: &Target, archive: &str) -> String {
+    match folder {
+        Target::S3 { .. } => {
+            let endpoint = archive.split_once(" at ").and_then(|(_, rest)| rest.split(' ').next());
+            let endpoint = endpoint.map(|url| format!(" --endpoint-url {}", word(url))).unwrap_or_default();
+            format!("aws s3 rm --recursive {}{endpoint}", word(&format!("{folder}/")))
+        }
+        _ => "with the store's own tools".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn what_a_finalizer_holds_is_not_called_deleted() {
 fn failed(spec: &Value) -> ApiServer {
     let api = ApiServer::start();
     let status = json!({
-        "phase": "Failed", "pin": "one.u-1", "archive": "s3://b/zk/one.u-1 in eu", "identity": "i",
+        "phase": "Failed", "pin": "one.u-1", "archive": "s3://b/zk/one.u-1 in eu at https://s3", "identity": "i",
         "conditions": [{"type": "Completed", "reason": "NotProved", "message": "no way"}],
     });
     api.has("prod", "zookeeperbackups/one", &json!({"spec": spec, "status": status}));
@@ -48,7 +48,7 @@ fn failed(spec: &Value) -> ApiServer {
 #[test]
 fn who_sees_a_backup_fail_is_told_what_it_leaves_and_how_that_is_taken_away() {
     let of_archive = "may keep its point until menagerie archive unpin s3://b/zk/one.u-1 --identity i --name one.u-1";
-    let own = "what it has stays in s3://b/zk/one.u-1, which is its own folder, until somebody deletes that";
+    let own = "which is its own folder, until somebody deletes that: aws s3 rm --recursive s3://b/zk/one.u-1/ --endpoint-url https://s3";
     for (spec, words) in [(json!({"ensemble": "zk"}), of_archive), (json!({"ensemble": "zk", "to": {"s3": {}}}), own)] {
         let api = failed(&spec);
         let (code, out, _) = api.said(&["backup", "watch", "one"]);
