@@ -3,10 +3,13 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::api_server::ApiServer;
 use super::proxy_server::ProxyServer;
+use super::tls_server::{HOST, TlsServer};
 use super::*;
 
 const LIST: [&str; 2] = ["backup", "list"];
@@ -63,6 +66,37 @@ fn the_environments_proxy_leads_to_a_cluster_that_no_proxy_does_not_name() {
         code == 2 && told.contains("proxy-url of the kubeconfig is no address") && !told.contains("hunter2"),
         "{told}"
     );
+}
+
+#[test]
+fn a_cluster_is_known_by_the_ca_of_its_kubeconfig_also_behind_a_proxy() {
+    let (api, server) = (ApiServer::start(), TlsServer::start());
+    let proxy = ProxyServer::to(server.address);
+    let here = format!("https://{}", server.address);
+    let data = STANDARD.encode(&server.pem);
+    fs::write(api.folder.path().join("ca.crt"), &server.pem).unwrap();
+    let listed = |cluster: Value| {
+        let config = api.kubeconfig("tls", &cluster, &json!({}));
+        let mut command = api.command(&LIST);
+        command.env("KUBECONFIG", config).env("HTTPS_PROXY", proxy.address.to_string());
+        let (code, _, told) = ApiServer::ended(&mut command);
+        assert!(code == 2 || told.contains("there is no ZooKeeperBackup in namespace prod"), "{told}");
+        (code, told)
+    };
+    let away = "https://api.invalid:6443";
+    assert_eq!(listed(json!({"server": away, "certificate-authority-data": data})).0, 0);
+    assert_eq!(proxy.asked().len(), 1);
+    // A path is read from where the kubeconfig is.
+    assert_eq!(listed(json!({"server": away, "certificate-authority": "ca.crt"})).0, 0);
+    assert_eq!(listed(json!({"server": here, "certificate-authority": "ca.crt", "tls-server-name": HOST})).0, 0);
+    assert_eq!(listed(json!({"server": here, "insecure-skip-tls-verify": true})).0, 0);
+    assert_eq!(proxy.asked().len(), 2);
+    let (code, told) = listed(json!({"server": here, "tls-server-name": HOST}));
+    assert!(code == 2 && told.contains("certificate"), "{told}");
+    let (code, told) = listed(json!({"server": here, "certificate-authority": "none.crt"}));
+    assert!(code == 2 && told.contains("the CA of cluster c: ") && told.contains("none.crt"), "{told}");
+    let (code, told) = listed(json!({"server": here, "certificate-authority-data": "aHVudGVyMg=="}));
+    assert!(code == 2 && told.contains("it has no certificate as PEM"), "{told}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod output;
 mod proxy_server;
 mod restore;
 mod targets;
+mod tls_server;
 
 const E1: u64 = 1 << 32;
 const E2: u64 = 2 << 32;
