@@ -22,6 +22,20 @@ use proxy::{Environment, proxy};
 /// So many names are said in the place of one that there is not.
 const NAMED: usize = 12;
 
+impl Environment {
+    fn read() -> Self {
+        let first = |names: [&str; 2]| {
+            let mut all = names.into_iter().filter_map(|name| env::var(name).ok());
+            all.find(|value| !value.is_empty()).unwrap_or_default()
+        };
+        Self {
+            https: first(["HTTPS_PROXY", "https_proxy"]),
+            http: first(["HTTP_PROXY", "http_proxy"]),
+            no: first(["NO_PROXY", "no_proxy"]),
+        }
+    }
+}
+
 /// The API server that the kubeconfig says, or the one of the pod that this runs in.
 pub(crate) fn config(context: Option<&str>) -> Result<Config, String> {
     // Whoever has a kubeconfig means its cluster, also where it cannot be read: a pod's own account may see another one.

@@ -2,7 +2,6 @@
 //!
 //! kube compares `NO_PROXY` with the proxy's own address, and refuses to go on if it has an empty entry. So both are decided here.
 
-use std::env;
 use std::net::IpAddr;
 
 use hyper::Uri;
@@ -17,20 +16,6 @@ pub(super) struct Environment {
     pub(super) http: String,
     /// For whom none counts.
     pub(super) no: String,
-}
-
-impl Environment {
-    pub(super) fn read() -> Self {
-        let first = |names: [&str; 2]| {
-            let mut all = names.into_iter().filter_map(|name| env::var(name).ok());
-            all.find(|value| !value.is_empty()).unwrap_or_default()
-        };
-        Self {
-            https: first(["HTTPS_PROXY", "https_proxy"]),
-            http: first(["HTTP_PROXY", "http_proxy"]),
-            no: first(["NO_PROXY", "no_proxy"]),
-        }
-    }
 }
 
 /// The proxy for a server. One that the kubeconfig names counts whatever the environment says.
