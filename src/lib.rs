@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod http;
 pub mod job;
+mod kubeconfig;
 pub mod listen;
 pub mod model;
 pub mod operator;

@@ -82,6 +82,9 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     // Commands of people: what is decided is the operator's, and how an ensemble is made is none of theirs.
     ("src/cluster", &["zookeeper_client", "crate::agent", "crate::plan", "crate::zk", "crate::operator::ensemble"]),
+    // How an API server is reached is said once, for whoever asks one.
+    ("src/kubeconfig", &["tokio", "crate::cli", "crate::cluster", "crate::operator"]),
+    ("src/kubeconfig/proxy.rs", &["kube", "std::env", "std::fs"]),
     // What a restore does next is decided by values alone.
     ("src/operator/restore/facts.rs", DECISIONS),
     ("src/operator/restore/plan.rs", DECISIONS),

@@ -27,6 +27,9 @@ struct BaseLine<'a> {
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<ManifestLine>,
+    /// The file that it was fetched into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     /// Whether all of it was read and is what the manifest says; only where that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     whole: Option<bool>,
@@ -49,7 +52,7 @@ impl<'a> BaseLine<'a> {
     fn of(identity: &'a str, key: &BaseKey) -> Self {
         let (base, disk) = (format!("{:#}", key.zxid), key.chain.disk.to_string());
         let member = key.chain.member.0;
-        Self { identity, member, disk, base, complete: false, manifest: None, whole: None, damage: None }
+        Self { identity, member, disk, base, complete: false, manifest: None, file: None, whole: None, damage: None }
     }
 
     fn know(&mut self, manifest: &Manifest) {
@@ -152,13 +155,15 @@ pub(super) async fn fetch(
     store: &Store,
     identity: &str,
     folder: &Path,
-    to: &mut Printer,
+    (output, to): (Output, &mut Printer),
 ) -> Result<Exit, CommandError> {
     let mut exit = Exit::Sound;
     for key in bases::keys(store, identity).await? {
+        let mut line = BaseLine::of(identity, &key);
         let fetched = match damage_of(bases::manifest(store, identity, &key).await)? {
             Ok(None) => continue,
             Ok(Some(manifest)) => {
+                line.know(&manifest);
                 // Beside the log of its disk, what is missing in that would seem to be what its member never had.
                 let folder = folder.join(format!("{}.bases", key.chain));
                 fs::create_dir_all(&folder)?;
@@ -167,15 +172,28 @@ pub(super) async fn fetch(
                 let read = damage_of(bases::read(store, &manifest, &mut |bytes| file.write_all(bytes)).await)?;
                 if read.is_ok() {
                     file.keep()?;
-                    to.buffer.extend_from_slice(format!("{}: {} bytes\n", path.display(), manifest.bytes).as_bytes());
+                    line.file = Some(path.display().to_string());
                 }
-                read
+                read.map(|()| manifest.bytes)
             }
             Err(damage) => Err(damage),
         };
-        if let Err(damage) = fetched {
-            print_message("damage", &damage);
-            exit = Exit::Damage;
+        line.whole = Some(fetched.is_ok());
+        match (fetched, output) {
+            (Ok(bytes), Output::Human) => {
+                let file = line.file.as_deref().unwrap_or_default();
+                to.buffer.extend_from_slice(format!("{file}: {bytes} bytes\n").as_bytes());
+            }
+            (Err(damage), Output::Human) => {
+                print_message("damage", &damage);
+                exit = Exit::Damage;
+            }
+            (Ok(_), Output::Json) => to.json(&line)?,
+            (Err(damage), Output::Json) => {
+                line.damage = Some(damage);
+                to.json(&line)?;
+                exit = Exit::Damage;
+            }
         }
         to.flush()?;
     }

@@ -1,9 +1,6 @@
 //! `menagerie archive`: what is in an archive, whether it is whole, and its logs as files again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -14,6 +11,7 @@ use crate::archive::access::{self, Environment};
 use crate::archive::base_command;
 use crate::archive::chain_check::{Check, Kept, Place, ends};
 use crate::archive::chains;
+use crate::archive::fetch_command::{self, FetchOptions};
 use crate::archive::key::{SegmentKey, is_identity};
 use crate::archive::pin_command::{self, PinOptions, UnpinOptions};
 use crate::archive::pins::{self, NamedPin};
@@ -23,10 +21,9 @@ use crate::archive::segment::Segment;
 use crate::archive::shipper::ShipError;
 use crate::archive::store::{Store, StoreErrorKind};
 use crate::archive::target::Target;
-use crate::archive::which::{ensemble, nothing, resolved, several};
+use crate::archive::which::{ensemble, nothing, resolved};
 use crate::cli::{CommandError, Exit, Output, Printer, finish, print_message};
 use crate::view::time::iso_text;
-use zookeeper_files::atomic::Part;
 
 /// List, verify and fetch archives.
 ///
@@ -93,15 +90,6 @@ pub(super) struct ArchiveOptions {
     pub(super) output: Output,
 }
 
-#[derive(Args, Debug)]
-struct FetchOptions {
-    #[command(flatten)]
-    archive: ArchiveOptions,
-    /// The folder to write to. It must be empty, or not there yet
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-}
-
 /// Parses an identity.
 pub(crate) fn identity(text: &str) -> Result<String, String> {
     let known = is_identity(text);
@@ -113,7 +101,7 @@ pub fn main(options: Options) -> i32 {
     let (name, ran) = match options.command {
         Command::List(options) => ("archive list", run(list(&options))),
         Command::Verify(options) => ("archive verify", run(verify(&options))),
-        Command::Fetch(options) => ("archive fetch", run(fetch(&options))),
+        Command::Fetch(options) => ("archive fetch", run(fetch_command::fetch(&options))),
         Command::Stat(options) => ("archive stat", run(retention_command::stat(&options))),
         Command::Prune(options) => ("archive prune", run(retention_command::prune(&options))),
         Command::Pin(options) => ("archive pin", run(pin_command::pin(&options))),
@@ -129,7 +117,7 @@ fn run(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, C
 }
 
 /// The chains that are asked for.
-async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, CommandError> {
+pub(super) async fn places(store: &Store, options: &ArchiveOptions) -> Result<Vec<Place>, CommandError> {
     let identities = resolved(store, options).await?;
     let mut places = Vec::new();
     for identity in identities {
@@ -302,7 +290,7 @@ async fn verify(options: &ArchiveOptions) -> Result<Exit, CommandError> {
 }
 
 /// The roll-ups of a disk with what is left of their segments.
-fn disks(places: &[Place]) -> impl Iterator<Item = &[Place]> {
+pub(super) fn disks(places: &[Place]) -> impl Iterator<Item = &[Place]> {
     places.chunk_by(|one, next| one.identity == next.identity && one.chain.is_of_the_disk_of(&next.chain))
 }
 
@@ -331,7 +319,7 @@ fn verified_line(line: &VerifiedLine<'_>, place: &Place, output: Output, to: &mu
 }
 
 /// For each ensemble what log is kept for.
-async fn kept(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Kept>, CommandError> {
+pub(super) async fn kept(store: &Store, places: &[Place]) -> Result<BTreeMap<String, Kept>, CommandError> {
     let mut kept = BTreeMap::new();
     for Place { identity, .. } in places {
         if kept.contains_key(identity) {
@@ -359,56 +347,6 @@ fn verified(place: &Place, check: Check, transactions: u64) -> VerifiedLine<'_> 
         pruned: check.pruned,
         damage: check.damage,
     }
-}
-
-async fn fetch(FetchOptions { archive, to }: &FetchOptions) -> Result<Exit, CommandError> {
-    let store = Store::open(&archive.target)?;
-    fs::create_dir_all(to)?;
-    if fs::read_dir(to)?.next().is_some() {
-        return Err(CommandError::Usage(format!("{} is not empty", to.display())));
-    }
-    let places = places(&store, archive).await?;
-    let mut identities: Vec<&str> = places.iter().map(|place| place.identity.as_str()).collect();
-    identities.dedup();
-    if identities.len() > 1 {
-        return Err(CommandError::Usage(several(&store, archive, &identities).await?));
-    }
-    let mut exit = Exit::Sound;
-    let mut printer = Printer::new();
-    let kept = kept(&store, &places).await?;
-    for disk in disks(&places) {
-        let folders: Vec<PathBuf> = disk.iter().map(|place| to.join(place.chain.to_string())).collect();
-        for folder in &folders {
-            fs::create_dir(folder)?;
-        }
-        let mut counts = vec![0; disk.len()];
-        let mut take = |number: usize, key: &SegmentKey, segment: &Segment| {
-            let mut file = Part::begin(&folders[number].join(format!("log.{}", key.first)), Some(0o600))?;
-            file.write_all(&segment.log)?;
-            file.keep()?;
-            counts[number] += segment.facts.count;
-            Ok(())
-        };
-        let kept = disk.first().and_then(|place| kept.get(&place.identity));
-        let checks = Check::of_disk(&store, kept, disk, &mut take).await?;
-        for (((place, check), count), folder) in disk.iter().zip(checks).zip(counts).zip(&folders) {
-            for (kind, all) in [("damage", &check.damage), ("gap", &check.gaps), ("pruned", &check.pruned)] {
-                for text in all {
-                    print_message(kind, text);
-                }
-            }
-            if !check.damage.is_empty() {
-                exit = Exit::Damage;
-            }
-            let text = format!("{}: {count} transactions in {} logs\n", folder.display(), place.segments.len());
-            printer.buffer.extend_from_slice(text.as_bytes());
-            printer.flush()?;
-        }
-    }
-    if base_command::fetch(&store, &places[0].identity, to, &mut printer).await? == Exit::Damage {
-        exit = Exit::Damage;
-    }
-    Ok(exit)
 }
 
 impl From<crate::archive::store::StoreError> for CommandError {

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::chain_check::facts;
 use super::chains;
@@ -13,8 +14,8 @@ use super::prune;
 use super::retention::{self, Catalogue, Wish};
 use super::retention_command::{one, pins as points, read};
 use super::store::Store;
-use crate::cli::point::{PointArg, ago};
-use crate::cli::{CommandError, Exit, print_message};
+use crate::cli::point::{PointArg, span};
+use crate::cli::{CommandError, Exit, Output, Printer, print_message};
 use crate::model::names::is_name;
 use crate::view::time::iso_text;
 use zookeeper_files::disk::Point;
@@ -33,7 +34,7 @@ pub(super) struct PinOptions {
     /// Its name: small letters, digits, '-' and '.'
     #[arg(long, value_parser = name)]
     name: String,
-    /// How long it keeps its point, like 30d or 12h; without it, until it is taken back
+    /// How long it keeps its point, like 30d, 12h or 1h30m; without it, until it is taken back
     #[arg(long = "for", value_name = "TIME", value_parser = long)]
     time: Option<i64>,
 }
@@ -48,7 +49,10 @@ pub(super) struct UnpinOptions {
 }
 
 fn long(text: &str) -> Result<i64, String> {
-    ago(text).filter(|time| *time > 0).ok_or_else(|| format!("{text}: not a time like 30d, 12h or 1d12h"))
+    match span(text)? {
+        0 => Err(format!("{text}: it would end at once")),
+        time => Ok(time),
+    }
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -112,8 +116,39 @@ pub(super) async fn pin(options: &PinOptions) -> Result<Exit, CommandError> {
         let text = "no base that is relied on is before it: all log up to it stays, and it can be built if that begins with the ensemble (menagerie archive stat)";
         print_message("note", text);
     }
-    writeln!(io::stdout(), "{identity}: pinned {}", pin.text())?;
+    match options.archive.output {
+        Output::Human => writeln!(io::stdout(), "{identity}: pinned {}", pin.text())?,
+        Output::Json => {
+            let (name, pinned) = (pin.name.as_str(), true);
+            let [from, to] = [pin.from, pin.to].map(|zxid| Some(format!("{zxid:#}")));
+            let until = pin.until.map(iso_text);
+            print(&PinLine { identity: &identity, name, pinned, from, to, until })?;
+        }
+    }
     Ok(Exit::Sound)
+}
+
+/// A point that has its name, or has it no longer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PinLine<'a> {
+    identity: &'a str,
+    name: &'a str,
+    pinned: bool,
+    /// The first zxid that it may mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    /// The last one: the same, unless a time was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+fn print(line: &PinLine<'_>) -> io::Result<()> {
+    let mut to = Printer::new();
+    to.json(line)?;
+    to.flush()
 }
 
 /// Whether the segment of any chain that may have a zxid goes as far, or a base is of it. Of a segment that cannot be read that is not known.
@@ -147,6 +182,14 @@ pub(super) async fn unpin(options: &UnpinOptions) -> Result<Exit, CommandError> 
         }
         taken => taken?,
     }
-    writeln!(io::stdout(), "{identity}: {} is no longer pinned; prune may delete what only it kept", options.name)?;
+    let name = &options.name;
+    match options.archive.output {
+        Output::Human => {
+            writeln!(io::stdout(), "{identity}: {name} is no longer pinned; prune may delete what only it kept")?;
+        }
+        Output::Json => {
+            print(&PinLine { identity: &identity, name, pinned: false, from: None, to: None, until: None })?;
+        }
+    }
     Ok(Exit::Sound)
 }

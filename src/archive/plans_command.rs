@@ -10,7 +10,7 @@ use super::plans::{self, PlanKey, Plans, StoredPlan};
 use super::prune::{self, PruneError};
 use super::store::Store;
 use super::which::{nothing, resolved, several};
-use crate::cli::point::ago;
+use crate::cli::point::span;
 use crate::cli::{CommandError, Exit, Output, Printer, print_message};
 use crate::model::names::is_name;
 use crate::view::time::iso_text;
@@ -49,10 +49,9 @@ struct DeleteOptions {
 }
 
 fn age(text: &str) -> Result<i64, String> {
-    match ago(text) {
-        Some(age) if age >= LEAST_AGE => Ok(age),
-        Some(_) => Err(format!("{text}: an hour at least")),
-        None => Err(format!("{text}: not a time like 30d, 12h or 1d12h")),
+    match span(text)? {
+        age if age >= LEAST_AGE => Ok(age),
+        _ => Err(format!("{text}: an hour at least (m is minutes)")),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::archive::retention_view::{ChainLine, Followed, View};
 use crate::archive::rolling::{self, Rolled};
 use crate::archive::store::Store;
 use crate::archive::which::{nothing, resolved, several};
-use crate::cli::point::{PointArg, ago};
+use crate::cli::point::{PointArg, span};
 use crate::cli::{CommandError, Exit, Meter, Output, Printer, print_message};
 use crate::view::time::iso_text;
 use zookeeper_files::disk::Point;
@@ -58,10 +58,9 @@ pub(super) struct PruneOptions {
 }
 
 fn window(text: &str) -> Result<i64, String> {
-    match ago(text) {
-        Some(window) if window >= LEAST_WINDOW => Ok(window),
-        Some(_) => Err(format!("{text}: keep an hour at least")),
-        None => Err(format!("{text}: not a time like 30d, 12h or 1d12h")),
+    match span(text)? {
+        window if window >= LEAST_WINDOW => Ok(window),
+        _ => Err(format!("{text}: keep an hour at least (m is minutes)")),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 if all is sound, 1 if damage was found, 2 if the files could not be read.
 
+use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,18 @@ fn print_aside(text: &str) {
     let _nobody_reads = io::stderr().write_all(text.as_bytes());
 }
 
+/// Whether a line may be written anew there: on a terminal that can, and whose user or CI has not asked for plain lines.
+pub(crate) fn is_redrawn(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && may_redraw(|name| env::var(name).ok())
+}
+
+fn may_redraw(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let says = |name: &str| variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    // That of a shell in Emacs and in some CI systems, which show what would move the cursor.
+    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    !dumb && !says("CI") && variable("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Shows the progress of long work, if standard error is a terminal.
 pub(crate) struct Meter {
     shown: Option<Instant>,
@@ -134,7 +147,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        Self { shown: None, terminal: io::stderr().is_terminal(), dirty: false }
+        Self { shown: None, terminal: is_redrawn(&io::stderr()), dirty: false }
     }
 
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
@@ -201,6 +214,22 @@ impl Drop for Printer {
     fn drop(&mut self) {
         if !self.buffer.is_empty() {
             let _already_reported = self.flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_written_anew_unless_the_terminal_is_dumb_or_plain_lines_are_asked_for() {
+        let with = |set: &'static [(&str, &str)]| {
+            may_redraw(|name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert!(with(&[]) && with(&[("TERM", "xterm"), ("CI", ""), ("NO_COLOR", "")]) && with(&[("CI", "false")]));
+        for plain in [&[("TERM", "dumb")][..], &[("CI", "true")], &[("CI", "woodpecker")], &[("NO_COLOR", "1")]] {
+            assert!(!with(plain), "{plain:?}");
         }
     }
 }

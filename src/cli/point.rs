@@ -83,6 +83,10 @@ fn time(text: &str) -> Option<Result<i64, String>> {
     if let Some(millis) = text.strip_prefix('@') {
         return Some(millis.parse().map_err(|_| format!("{text}: not @ and milliseconds since 1970")));
     }
+    if text.contains('[') {
+        // Its offset may be another one than that zone has then: nobody is to find that out from what was restored.
+        return None;
+    }
     if let Some(ago) = ago(text) {
         let now = jiff::Timestamp::now().as_millisecond();
         return Some(now.checked_sub(ago).ok_or_else(|| format!("{text}: a time before 1970")));
@@ -92,26 +96,59 @@ fn time(text: &str) -> Option<Result<i64, String>> {
 
 /// What is wrong with a text that is nearly a time.
 fn meant(text: &str) -> Option<String> {
+    if let Some((before, _)) = text.split_once('[') {
+        // Java writes the zone's name behind the offset, and the name alone where it has none.
+        let with_offset =
+            text.parse::<jiff::Zoned>().ok().map(|time| time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string());
+        let write = with_offset.or_else(|| before.parse::<jiff::Timestamp>().ok().map(|_| before.to_owned()))?;
+        return Some(format!("{text}: a time has its offset, and no zone in brackets: write {write}"));
+    }
     if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
         return Some(format!(
             "{text}: a time without its zone: write {time}Z for UTC, or the offset in place of Z, like +02:00"
         ));
     }
-    let short = [
-        ("minutes", "m"),
-        ("minute", "m"),
-        ("min", "m"),
-        ("hours", "h"),
-        ("hour", "h"),
-        ("days", "d"),
-        ("day", "d"),
-        ("sec", "s"),
-    ];
+    in_short(text).map(|write| format!("{text}: write {write}"))
+}
+
+/// Units as people write them, and as they are written here.
+const UNITS: [(&str, char); 12] = [
+    ("minutes", 'm'),
+    ("minute", 'm'),
+    ("mins", 'm'),
+    ("min", 'm'),
+    ("hours", 'h'),
+    ("hour", 'h'),
+    ("hr", 'h'),
+    ("days", 'd'),
+    ("day", 'd'),
+    ("seconds", 's'),
+    ("second", 's'),
+    ("sec", 's'),
+];
+
+/// A number with the name of a unit, as it is written here.
+fn in_short(text: &str) -> Option<String> {
     let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic() || letter == ' ');
     let unit = text[number.len()..].trim();
-    let (_, unit) = short.iter().find(|(word, _)| *word == unit)?;
+    let (_, unit) = UNITS.iter().find(|(word, _)| *word == unit)?;
     let write = format!("{number}{unit}");
-    ago(&write).map(|_| format!("{text}: write {write}"))
+    ago(&write).map(|_| write)
+}
+
+/// Parses a time span, in milliseconds.
+pub(crate) fn span(text: &str) -> Result<i64, String> {
+    if let Some(span) = ago(text) {
+        return Ok(span);
+    }
+    let what = "is no time span";
+    if let Some(write) = in_short(text) {
+        return Err(format!("{text} {what}: write {write}"));
+    }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("{text} {what}: write its unit: {text}s, {text}m (minutes), {text}h or {text}d"));
+    }
+    Err(format!("{text} {what}: write numbers with s, m (minutes), h or d, like 90s, 12m, 1h30m or 7d"))
 }
 
 /// The milliseconds of `45s`, `90m`, `1h`, `2d`, or of several of these in a row.
@@ -185,6 +222,42 @@ mod tests {
         }
         let hour = |text: &str| text.parse::<TimeArg>().unwrap().0;
         assert!(hour("2h") < hour("1h"));
+    }
+
+    #[test]
+    fn a_time_span_is_written_as_kubernetes_users_do_and_anything_else_is_one_error_with_what_to_write() {
+        for (text, seconds) in [("90s", 90), ("12m", 720), ("1h30m", 5400), ("1h0m0s", 3600), ("7d", 604_800)] {
+            assert_eq!(span(text), Ok(seconds * 1000), "{text}");
+        }
+        for (text, words) in [
+            ("12", "12s, 12m (minutes), 12h or 12d"),
+            ("5min", "write 5m"),
+            ("3 days", "write 3d"),
+            ("PT12M", "like 90s, 12m, 1h30m or 7d"),
+            ("1.5h", "like 90s, 12m, 1h30m or 7d"),
+            ("-5m", "like 90s, 12m, 1h30m or 7d"),
+            ("", "like 90s, 12m, 1h30m or 7d"),
+        ] {
+            let told = span(text).unwrap_err();
+            assert!(told.contains("is no time span") && told.contains(words), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_time_with_its_zone_in_brackets_is_refused_with_the_same_time_as_it_is_written_here() {
+        for (text, write) in [
+            ("2026-11-28T10:00:00+01:00[Europe/Paris]", "write 2026-11-28T10:00:00+01:00"),
+            ("2026-07-28T10:00:00[Europe/Paris]", "write 2026-07-28T10:00:00+02:00"),
+            ("2026-11-28T09:00:00Z[UTC]", "write 2026-11-28T09:00:00"),
+            // That zone has another offset then: the offset counts.
+            ("2026-07-28T10:00:00+01:00[Europe/Paris]", "write 2026-07-28T10:00:00+01:00"),
+            ("2026-11-28T10:00:00+01:00[Nowhere]", "write 2026-11-28T10:00:00+01:00"),
+        ] {
+            for told in [text.parse::<PointArg>().unwrap_err(), text.parse::<TimeArg>().unwrap_err()] {
+                assert!(told.contains("no zone in brackets") && told.contains(write), "{told}");
+            }
+        }
+        assert!("a[b".parse::<PointArg>().unwrap_err().contains("neither a zxid"));
     }
 
     #[test]

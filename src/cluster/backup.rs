@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use kube::core::DynamicObject;
 use serde::Serialize;
 
-use super::connection::{connect, run};
+use super::connection::{Cluster, connect, run};
 use super::created::{NewOptions, point};
 use super::followed::{Followed, WatchOptions, of_status, watch};
 use super::listed::{DeleteOptions, ListOptions, Listed, created, delete, list};
@@ -81,6 +81,11 @@ impl Followed for ZooKeeperBackup {
 
     fn now(object: &DynamicObject) -> Now {
         of_status(object, "Completed")
+    }
+
+    fn next(_: &Cluster, object: &DynamicObject) -> Vec<String> {
+        let failed = object.data["status"]["phase"] == "Failed";
+        kept(object).filter(|_| failed).map(|kept| format!("what is left of it: {kept}")).into_iter().collect()
     }
 }
 
@@ -165,34 +170,51 @@ impl Listed<9> for ZooKeeperBackup {
     }
 
     fn what_stays(object: &DynamicObject) -> String {
-        what_stays(object)
+        kept(object).map(|kept| format!("; {kept}")).unwrap_or_default()
     }
 }
 
-/// What deleting leaves in the archive.
-fn what_stays(backup: &DynamicObject) -> String {
+/// What of it is in a store, for how long, and how it is taken away sooner.
+fn kept(backup: &DynamicObject) -> Option<String> {
     let status = &backup.data["status"];
     let [pin, archive, identity] =
         ["pin", "archive", "identity"].map(|field| status[field].as_str().unwrap_or_default());
     if pin.is_empty() || archive.is_empty() {
-        return String::new();
+        return None;
     }
     // Behind the address it is said how the store is reached.
     let target = archive.split(' ').next().and_then(|target| target.parse::<Target>().ok());
     // It is a command to paste: whoever may write a status has no words in it.
     let Some(target) = target.filter(|_| is_identity(identity) && is_name(pin)) else {
-        return format!(
-            "; the archive {archive} keeps its point {pin}, and its status has no identity and name for unpin"
-        );
+        return Some(format!(
+            "the archive {archive} keeps its point {pin}, and its status has no identity and name for unpin"
+        ));
     };
     if !backup.data["spec"]["to"].is_null() {
-        return format!("; what it has stays in {target}, which is its own folder, until somebody deletes that");
+        return Some(format!(
+            "what it has stays in {target}, which is its own folder, until somebody deletes that: {}",
+            deletion(&target, archive)
+        ));
     }
+    // One that has failed may have come as far as that: then prune keeps what is in doubt.
+    let keeps = if status["phase"] == "Failed" { "may keep" } else { "keeps" };
     let target = word(&target.to_string());
     let until = status["expires"].as_str().map(|until| format!(" until {until}, or")).unwrap_or_default();
-    format!(
-        "; the archive keeps its point{until} until menagerie archive unpin {target} --identity {identity} --name {pin}"
-    )
+    Some(format!(
+        "the archive {keeps} its point{until} until menagerie archive unpin {target} --identity {identity} --name {pin}"
+    ))
+}
+
+/// How a folder is deleted. Nothing of ours does that: it is all that a backup has.
+fn deletion(folder: &Target, archive: &str) -> String {
+    match folder {
+        Target::S3 { .. } => {
+            let endpoint = archive.split_once(" at ").and_then(|(_, rest)| rest.split(' ').next());
+            let endpoint = endpoint.map(|url| format!(" --endpoint-url {}", word(url))).unwrap_or_default();
+            format!("aws s3 rm --recursive {}{endpoint}", word(&format!("{folder}/")))
+        }
+        _ => "with the store's own tools".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! Which cluster is asked, and as whom.
 
-use std::env;
 use std::time::Duration;
 
 use clap::Args;
-use kube::config::KubeConfigOptions;
-use kube::{Client, Config};
+use kube::{Client, Error};
 use tokio::runtime;
 
+use super::login::Session;
 use super::paste::word;
 use crate::cli::CommandError;
+use crate::kubeconfig;
 use crate::model::names::is_name;
+use crate::operator::kit::timeout::ApiError;
 
-/// A kubeconfig may name a program that logs its user in, and that may take a person's while.
-const LOGIN: Duration = Duration::from_mins(2);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Which cluster and namespace.
@@ -22,7 +21,7 @@ pub(super) struct ClusterOptions {
     /// The namespace; without it, that of the kubeconfig's context
     #[arg(short, long, value_name = "NAMESPACE", value_parser = name)]
     namespace: Option<String>,
-    /// The context of the kubeconfig; without it, the current one. KUBECONFIG names another file than ~/.kube/config
+    /// The context of the kubeconfig; without it, the current one. KUBECONFIG names other files than ~/.kube/config, with ':' between them
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
 }
@@ -37,14 +36,24 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 
 /// A namespace of a cluster.
 pub(super) struct Cluster {
-    pub(super) client: Client,
+    session: Session,
     pub(super) namespace: String,
-    /// Where the API server is.
+    /// Where the API server is, and by which proxy it is reached.
     pub(super) address: String,
     context: Option<String>,
 }
 
 impl Cluster {
+    /// Asks as whoever is logged in. A login that has expired is renewed first.
+    pub(super) async fn client(&self) -> Result<Client, ApiError> {
+        self.session.client().await.map_err(|error| ApiError::of("log in", Error::Service(error.into())))
+    }
+
+    /// The API server has refused who asks. Whether it was logged in again, so that another try may help.
+    pub(super) async fn logs_in_again(&self) -> Result<bool, ApiError> {
+        self.session.again().await.map_err(|error| ApiError::of("log in", Error::Service(error.into())))
+    }
+
     /// With what another command finds the same namespace.
     pub(super) fn arguments(&self) -> String {
         let context = self.context.as_ref().map(|context| format!(" --context {}", word(context))).unwrap_or_default();
@@ -61,13 +70,6 @@ pub(super) fn run<T>(work: impl Future<Output = Result<T, CommandError>>) -> Res
     done
 }
 
-/// Whether `KUBECONFIG` names a file, or there may be the one that it is by default.
-fn has_kubeconfig() -> bool {
-    let named = env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
-    let by_default = || env::home_dir().map(|home| home.join(".kube").join("config"));
-    named || by_default().is_some_and(|file| file.try_exists().unwrap_or(true))
-}
-
 /// Reads the kubeconfig, and logs in as it says. Asks the API server nothing yet.
 pub(super) async fn connect(options: &ClusterOptions) -> Result<Cluster, CommandError> {
     // Only the first counts, and all are the same.
@@ -77,21 +79,15 @@ pub(super) async fn connect(options: &ClusterOptions) -> Result<Cluster, Command
             "no cluster: {error}. Is there a ~/.kube/config, or does KUBECONFIG name one? kubectl config get-contexts shows what is in it"
         ))
     };
-    // Whoever has a kubeconfig means its cluster, also where it cannot be read: a pod's own account may see another one.
-    let mut config = if options.context.is_some() || has_kubeconfig() {
-        let asked = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
-        Config::from_kubeconfig(&asked).await.map_err(|error| unread(error.to_string()))?
-    } else {
-        Config::incluster().map_err(|error| unread(error.to_string()))?
-    };
+    let mut config = kubeconfig::config(options.context.as_deref()).map_err(unread)?;
     config.connect_timeout = Some(CONNECT);
-    let (address, default) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    let login = tokio::task::spawn_blocking(move || Client::try_from(config));
-    let client = match tokio::time::timeout(LOGIN, login).await {
-        Ok(Ok(client)) => client.map_err(|error| unread(error.to_string()))?,
-        Ok(Err(error)) => return Err(unread(error.to_string())),
-        Err(_) => return Err(unread(format!("the kubeconfig's login has not ended within {} s", LOGIN.as_secs()))),
+    let (server, default) = (&config.cluster_url, config.default_namespace.clone());
+    let address = match &config.proxy_url {
+        Some(proxy) => format!("{server}, reached by the proxy {}", kubeconfig::described(proxy)),
+        None => server.to_string(),
     };
+    let session = Session::begin(config).await;
+    let session = session.map_err(|error| CommandError::Usage(format!("cannot log in: {error}")))?;
     let namespace = options.namespace.clone().unwrap_or(default);
-    Ok(Cluster { client, namespace, address, context: options.context.clone() })
+    Ok(Cluster { session, namespace, address, context: options.context.clone() })
 }

@@ -11,14 +11,16 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::{Cluster, ClusterOptions, connect, name};
 use super::objects::{Kind, name_of};
-use super::problem::{is_missing, told};
+use super::problem::{cause, is_missing, told};
 use super::teller::{Now, Stands, Teller};
-use crate::cli::point::ago;
+use crate::cli::point::span;
 use crate::cli::{CommandError, Exit};
 use crate::operator::kit::timeout::ApiError;
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So often in a row it may be that the API server does not know who asks, while the login is renewed.
+const MOST_UNKNOWN: u32 = 15;
 const LONGEST_MILLIS: i64 = 30 * 24 * 3_600_000;
 
 /// How long it is waited for.
@@ -48,9 +50,9 @@ impl WaitOptions {
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
-    let millis = ago(text).filter(|millis| (1..=LONGEST_MILLIS).contains(millis));
+    let millis = Some(span(text)?).filter(|millis| (1..=LONGEST_MILLIS).contains(millis));
     let millis = millis.and_then(|millis| u64::try_from(millis).ok());
-    millis.map(Duration::from_millis).ok_or_else(|| format!("{text}: not a time up to 30d, like 90s, 10m or 1h30m"))
+    millis.map(Duration::from_millis).ok_or_else(|| format!("{text}: more than nothing, and up to 30d"))
 }
 
 /// Which one is followed.
@@ -81,10 +83,8 @@ pub(super) trait Followed: Kind {
     /// What is known of one, from its status.
     fn now(object: &DynamicObject) -> Now;
 
-    /// What its user can do next, once it has come to what was wanted.
-    fn next(_cluster: &Cluster, _object: &DynamicObject) -> Vec<String> {
-        Vec::new()
-    }
+    /// What its user can do next, once it has come to an end.
+    fn next(cluster: &Cluster, object: &DynamicObject) -> Vec<String>;
 }
 
 /// What a status says: its phase, and the reason and message of that condition.
@@ -141,7 +141,7 @@ pub(super) async fn follow<K: Followed>(
     let heard = |told: io::Result<()>| if aside { Ok(()) } else { told.map_err(|error| unwritten(&error)) };
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut at_last = pin!(sleep(timeout));
-    let (mut last, mut pause) = (Now::default(), Duration::ZERO);
+    let (mut last, mut pause, mut unknown) = (Now::default(), Duration::ZERO, 0);
     loop {
         let look = async {
             sleep(pause).await;
@@ -165,26 +165,38 @@ pub(super) async fn follow<K: Followed>(
             Ok(object) => {
                 let now = K::now(&object);
                 heard(teller.tell(&now, begun.elapsed()))?;
-                match now.stands {
-                    Stands::Going => last = now,
-                    Stands::Badly => return Ok(Exit::Damage),
-                    Stands::Well => {
-                        for text in K::next(cluster, &object) {
-                            heard(teller.add(&text))?;
-                        }
-                        return Ok(Exit::Sound);
+                let exit = match now.stands {
+                    Stands::Going => {
+                        (last, unknown) = (now, 0);
+                        continue;
                     }
+                    Stands::Badly => Exit::Damage,
+                    Stands::Well => Exit::Sound,
+                };
+                for text in K::next(cluster, &object) {
+                    heard(teller.add(&text))?;
                 }
+                return Ok(exit);
             }
             Err(error) if is_missing(&error) => return Err(deleted::<K>(name, "")),
             // An API server that is upgraded is away for a while.
             Err(error) if is_passing(&error) => {
-                let now = Now { message: error.to_string(), reason: "Unanswered".to_owned(), ..last.clone() };
+                let now = Now { message: cause(&error), reason: "Unanswered".to_owned(), ..last.clone() };
                 heard(teller.tell(&now, begun.elapsed()))?;
             }
+            // A login ends sooner than what is watched, and is renewed.
+            Err(error) if is_unknown(&error) && unknown < MOST_UNKNOWN => match cluster.logs_in_again().await {
+                Ok(true) => unknown += 1,
+                Ok(false) => return Err(told::<K>(cluster, &error)),
+                Err(error) => return Err(told::<K>(cluster, &error)),
+            },
             Err(error) => return Err(told::<K>(cluster, &error)),
         }
     }
+}
+
+fn is_unknown(error: &ApiError) -> bool {
+    matches!(error, ApiError::Refused { status, .. } if status.code == 401)
 }
 
 fn is_passing(error: &ApiError) -> bool {

@@ -5,7 +5,7 @@ use std::io;
 use clap::Args;
 use kube::core::DynamicObject;
 
-use super::connection::{ClusterOptions, connect, name};
+use super::connection::{Cluster, ClusterOptions, connect, name};
 use super::objects::Kind;
 use super::table::columns;
 use super::teller::{say, say_aside};
@@ -45,7 +45,7 @@ pub(super) trait Listed<const N: usize>: Kind {
     /// One of them as a line of JSON.
     fn json(object: &DynamicObject, to: &mut Printer) -> io::Result<()>;
 
-    /// What deleting it leaves, behind the word "deleted".
+    /// What deleting it leaves, behind what became of it.
     fn what_stays(object: &DynamicObject) -> String;
 }
 
@@ -78,20 +78,43 @@ pub(super) async fn list<K: Listed<N>, const N: usize>(options: &ListOptions) ->
     Ok(Exit::Sound)
 }
 
-/// Deletes them, and says what stays.
+/// Deletes them, and says of each what stays, or why it is not deleted.
 pub(super) async fn delete<K: Listed<N>, const N: usize>(options: &DeleteOptions) -> Result<Exit, CommandError> {
     let DeleteOptions { names, cluster } = options;
     let cluster = connect(cluster).await?;
-    let mut written = Ok(());
+    let (mut done, mut left, mut written) = (Vec::new(), Vec::new(), Ok(()));
     for name in names {
-        let object = cluster.read::<K>(name).await?;
-        cluster.delete::<K>(&object).await?;
-        // Whoever reads no further has asked for the others to be deleted all the same.
-        written = written.and_then(|()| say(&format!("{name} deleted{}", K::what_stays(&object))));
+        match delete_one::<K, N>(&cluster, name).await {
+            Ok(what) => {
+                done.push(name.as_str());
+                // Whoever reads no further has asked for the others to be deleted all the same.
+                written = written.and_then(|()| say(&format!("{name} {what}")));
+            }
+            Err(error) if names.len() == 1 => return Err(error),
+            Err(error) => {
+                left.push(name.as_str());
+                print_message("error", &error.to_string());
+            }
+        }
     }
-    let all = names.join(", ");
-    written.map_err(|error| CommandError::Usage(format!("{all}: deleted; cannot write what stays: {error}")))?;
-    Ok(Exit::Sound)
+    let (done, of) = (done.join(", "), names.len());
+    written.map_err(|error| CommandError::Usage(format!("{done}: deleted; cannot write what stays: {error}")))?;
+    if left.is_empty() {
+        return Ok(Exit::Sound);
+    }
+    Err(CommandError::Usage(format!("{} of {of} are not deleted: {}", left.len(), left.join(", "))))
+}
+
+async fn delete_one<K: Listed<N>, const N: usize>(cluster: &Cluster, name: &str) -> Result<String, CommandError> {
+    let object = cluster.read::<K>(name).await?;
+    let held = cluster.delete::<K>(&object).await?;
+    let stays = K::what_stays(&object);
+    Ok(match held.and_then(|object| object.metadata.finalizers) {
+        Some(holders) => {
+            format!("deleting (held by finalizers {}: it goes when they are taken away){stays}", holders.join(", "))
+        }
+        None => format!("deleted{stays}"),
+    })
 }
 
 /// When an object was created.

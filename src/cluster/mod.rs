@@ -10,6 +10,7 @@ mod connection;
 mod created;
 mod followed;
 mod listed;
+mod login;
 mod objects;
 mod paste;
 mod problem;

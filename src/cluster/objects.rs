@@ -2,7 +2,7 @@
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,8 +33,8 @@ pub(super) fn name_of(object: &DynamicObject) -> &str {
 }
 
 impl Cluster {
-    fn api<K: Kind>(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
+    async fn api<K: Kind>(&self) -> Result<Api<DynamicObject>, ApiError> {
+        Ok(Api::namespaced_with(self.client().await?, &self.namespace, &ApiResource::erase::<K>(&())))
     }
 
     /// What became of a call, and what to do about it.
@@ -44,7 +44,8 @@ impl Cluster {
 
     /// Reads one.
     pub(super) async fn get<K: Kind>(&self, name: &str) -> Result<DynamicObject, ApiError> {
-        within(format!("read {} {name}", K::kind(&())), self.api::<K>().get(name)).await
+        let api = self.api::<K>().await?;
+        within(format!("read {} {name}", K::kind(&())), api.get(name)).await
     }
 
     /// Reads one, or says which there are.
@@ -60,19 +61,17 @@ impl Cluster {
         let (kind, namespace) = (K::kind(&()), &self.namespace);
         let none = format!("there is no {kind} {name} in namespace {namespace}");
         let few = ListParams::default().limit(PAGE);
-        let here = within(format!("list {kind}s"), self.api::<K>().list_metadata(&few)).await;
+        let here = named::<K>(self.api::<K>().await, &few).await;
         // Whoever may read one and not list them has the name alone.
         let Ok(here) = here else { return CommandError::Usage(format!("{none}: is that its name?")) };
-        let mut names: Vec<String> = here.items.into_iter().filter_map(|object| object.metadata.name).collect();
+        let mut names: Vec<String> = here.into_iter().filter_map(|object| object.name).collect();
         if !names.is_empty() {
             return CommandError::Usage(format!("{none}: it has {}", listed(&mut names)));
         }
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
-        let elsewhere = within(format!("list {kind}s"), api.list_metadata(&few)).await;
-        let called = |object: kube::core::PartialObjectMeta<DynamicObject>| {
-            Some(format!("{}/{}", object.metadata.namespace?, object.metadata.name?))
-        };
-        let elsewhere = elsewhere.map(|list| list.items.into_iter().filter_map(called).collect::<Vec<_>>());
+        let all = self.client().await.map(|client| Api::all_with(client, &ApiResource::erase::<K>(&())));
+        let called = |object: ObjectMeta| Some(format!("{}/{}", object.namespace?, object.name?));
+        let elsewhere = named::<K>(all, &few).await;
+        let elsewhere = elsewhere.map(|list| list.into_iter().filter_map(called).collect::<Vec<_>>());
         CommandError::Usage(match elsewhere {
             Ok(mut names) if !names.is_empty() => {
                 format!("{none}, which has none. Name another --namespace: there is {}", listed(&mut names))
@@ -106,7 +105,8 @@ impl Cluster {
         let object = object.map_err(|error| CommandError::Usage(error.to_string()))?;
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let what = format!("create the {}", K::kind(&()));
-        let answer = within(what, self.api::<K>().create(&params, &object)).await;
+        let api = self.answered::<K, _>(self.api::<K>().await)?;
+        let answer = within(what, api.create(&params, &object)).await;
         self.answered::<K, _>(answer)
     }
 
@@ -114,17 +114,21 @@ impl Cluster {
     pub(super) async fn change<K: Kind>(&self, name: &str, fields: &Value) -> Result<DynamicObject, CommandError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let what = format!("change {} {name}", K::kind(&()));
-        let answer = within(what, self.api::<K>().patch(name, &params, &Patch::Merge(fields))).await;
+        let api = self.answered::<K, _>(self.api::<K>().await)?;
+        let answer = within(what, api.patch(name, &params, &Patch::Merge(fields))).await;
         self.answered::<K, _>(answer)
     }
 
-    /// Deletes the one that was read.
-    pub(super) async fn delete<K: Kind>(&self, read: &DynamicObject) -> Result<(), CommandError> {
+    /// Deletes the one that was read. What is still there of it, if a finalizer holds it.
+    pub(super) async fn delete<K: Kind>(&self, read: &DynamicObject) -> Result<Option<DynamicObject>, CommandError> {
         let name = name_of(read);
         let preconditions = Preconditions { uid: read.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let answer = within(format!("delete {} {name}", K::kind(&())), self.api::<K>().delete(name, &params)).await;
-        self.answered::<K, _>(answer).map(|_| ())
+        let api = self.answered::<K, _>(self.api::<K>().await)?;
+        let answer = within(format!("delete {} {name}", K::kind(&())), api.delete(name, &params)).await;
+        // It answers with the object as it is still there, or with a status once it is gone.
+        let left = self.answered::<K, _>(answer)?.left();
+        Ok(left.filter(|object| object.metadata.finalizers.as_ref().is_some_and(|holders| !holders.is_empty())))
     }
 
     /// All of a kind, the oldest first, and whether there are more.
@@ -141,8 +145,9 @@ impl Cluster {
 
     async fn pages<K: Kind>(&self) -> Result<(Vec<DynamicObject>, bool), ApiError> {
         let (mut all, mut wanted) = (Vec::new(), ListParams::default().limit(PAGE));
+        let api = self.api::<K>().await?;
         for _ in 0..PAGES {
-            let page = within(format!("list {}s", K::kind(&())), self.api::<K>().list(&wanted)).await?;
+            let page = within(format!("list {}s", K::kind(&())), api.list(&wanted)).await?;
             all.extend(page.items);
             match page.metadata.continue_.filter(|more| !more.is_empty()) {
                 Some(more) => wanted = wanted.continue_token(&more),
@@ -151,6 +156,14 @@ impl Cluster {
         }
         Ok((all, true))
     }
+}
+
+async fn named<K: Kind>(
+    api: Result<Api<DynamicObject>, ApiError>,
+    few: &ListParams,
+) -> Result<Vec<ObjectMeta>, ApiError> {
+    let list = within(format!("list {}s", K::kind(&())), api?.list_metadata(few)).await?;
+    Ok(list.items.into_iter().map(|object| object.metadata).collect())
 }
 
 /// The first of these names.

@@ -1,5 +1,7 @@
 //! `menagerie restore`: `ZooKeeperRestore`s, by command, beside the commands that need no cluster.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -13,7 +15,7 @@ use super::shown::show;
 use super::teller::{Now, Stands, say};
 use crate::api::{ChangedPolicy, ExistingPolicy, ZooKeeperRestore, ZooKeeperRestoreSpec};
 use crate::cli::point::{PointArg, zxid};
-use crate::cli::{CommandError, Exit, Output, finish};
+use crate::cli::{CommandError, Exit, Output, finish, print_message};
 use crate::restore::arguments::{BesideOptions, ExistingArg, ScopeOptions};
 use crate::restore::command::{self, ChangedArg};
 use crate::restore::hash::Digest;
@@ -240,12 +242,37 @@ async fn approve(options: &ApproveOptions) -> Result<Exit, CommandError> {
     // Whatever became of the object since it was read: the operator carries out the plan of this hash, or none.
     let fields = json!({"spec": {"dryRun": false, "approvedPlan": approved.to_string()}});
     let restore = cluster.change::<ZooKeeperRestore>(name, &fields).await?;
+    if let Some(tool) = applied_by(&restore) {
+        let text = format!(
+            "{tool} applies this restore, and takes the approval back if its manifest has dryRun or approvedPlan: commit dryRun: false and this hash there (docs/restore.md#with-gitops)"
+        );
+        print_message("note", &text);
+    }
     if let Some(patience) = wait.patience() {
-        return follow::<ZooKeeperRestore>(&cluster, &restore, patience, false).await;
+        let exit = follow::<ZooKeeperRestore>(&cluster, &restore, patience, false).await?;
+        // Planned is an end of all that is followed but of this.
+        if exit == Exit::Sound && cluster.read::<ZooKeeperRestore>(name).await?.data["status"]["phase"] == "Planned" {
+            return Err(CommandError::Usage(format!(
+                "{name} is not carried out: somebody has taken the approval back, such as a tool that applies its manifest again (docs/restore.md#with-gitops)"
+            )));
+        }
+        return Ok(exit);
     }
     say(&format!("plan {approved} is approved: menagerie restore watch {name} {} follows it", cluster.arguments()))
         .map_err(|error| CommandError::Usage(format!("plan {approved} is approved; cannot write: {error}")))?;
     Ok(Exit::Sound)
+}
+
+/// The tool that brings an object from a repository, by the marks that it leaves.
+fn applied_by(object: &DynamicObject) -> Option<&'static str> {
+    let of = |marks: &Option<BTreeMap<String, String>>, begin: &str| {
+        marks.iter().flatten().any(|(mark, _)| mark.starts_with(begin))
+    };
+    let metadata = &object.metadata;
+    let marked = |begin: &str| of(&metadata.labels, begin) || of(&metadata.annotations, begin);
+    [("argocd.argoproj.io/", "Argo CD"), ("kustomize.toolkit.fluxcd.io/", "Flux"), ("helm.toolkit.fluxcd.io/", "Flux")]
+        .into_iter()
+        .find_map(|(begin, tool)| marked(begin).then_some(tool))
 }
 
 fn may_be_approved(cluster: &Cluster, restore: &DynamicObject, approved: Digest) -> Result<(), String> {

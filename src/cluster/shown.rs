@@ -13,6 +13,7 @@ use super::connection::Cluster;
 use super::followed::{Followed as _, unwritten};
 use super::objects::name_of;
 use super::paste::word;
+use super::problem::cause;
 use super::restore::text;
 use super::restores::RestoreLine;
 use super::teller::{Now, safe};
@@ -180,7 +181,8 @@ async fn logged(cluster: &Cluster, restore: &DynamicObject, planned: &str) -> Re
     if !is_name(pod) {
         return Err("its status does not say which pod made the plan".to_owned());
     }
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let client = cluster.client().await.map_err(|error| cause(&error))?;
+    let api: Api<Pod> = Api::namespaced(client, &cluster.namespace);
     let container = Some(CONTAINER.to_owned());
     let params = LogParams { container, limit_bytes: Some(LONGEST_LOG), ..LogParams::default() };
     let read = within(format!("read pod {pod}"), api.get(pod)).await.map_err(|error| error.with_cause())?;
@@ -217,7 +219,8 @@ async fn job_of(cluster: &Cluster, restore: &DynamicObject, pod: &Pod) -> Result
     let not_ours = || format!("pod {name} is of no Job of this restore");
     let owner = controller(pod.metadata.owner_references.as_ref(), "Job").filter(|owner| is_name(&owner.name));
     let owner = owner.ok_or_else(not_ours)?;
-    let api: Api<Job> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let client = cluster.client().await.map_err(|error| cause(&error))?;
+    let api: Api<Job> = Api::namespaced(client, &cluster.namespace);
     let job = match within(format!("read Job {}", owner.name), api.get(&owner.name)).await {
         Err(ApiError::Refused { status, .. }) if matches!(status.code, 403 | 404) => return Ok(JobSeen::Unread),
         answer => answer.map_err(|error| error.with_cause())?,

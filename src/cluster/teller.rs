@@ -1,8 +1,10 @@
-//! How far something is, said to people: one line that is written anew on a terminal, and elsewhere a line for each change.
+//! How far something is, said to people: one line that is written anew on a terminal, and elsewhere a line for each change, and from
+//! time to time one without: a CI system ends what says nothing for long.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::cli::is_redrawn;
 use crate::view::escape::push_message;
 
 /// What is known of an object that is waited for.
@@ -37,10 +39,14 @@ pub(super) struct Teller {
     /// How the object is called.
     what: String,
     said: Option<(String, String)>,
+    /// When the last line was ended, from the beginning on.
+    at: Duration,
     /// Whether the line at hand is not ended.
     open: bool,
 }
 
+/// So long nothing is said at most.
+const QUIET: Duration = Duration::from_secs(30);
 /// Back to the beginning of the line, which is emptied.
 const ANEW: &str = "\r\x1b[K";
 /// What is too long for the line is cut, and not wrapped: a wrapped line could not be taken back.
@@ -50,26 +56,28 @@ impl Teller {
     /// To standard output, or to standard error where the output is for others.
     pub(super) fn new(what: String, aside: bool) -> Self {
         let (to, terminal): (Box<dyn Write>, bool) = if aside {
-            (Box::new(io::stderr()), io::stderr().is_terminal())
+            (Box::new(io::stderr()), is_redrawn(&io::stderr()))
         } else {
-            (Box::new(io::stdout()), io::stdout().is_terminal())
+            (Box::new(io::stdout()), is_redrawn(&io::stdout()))
         };
-        Self { to, terminal, what, said: None, open: false }
+        Self { to, terminal, what, said: None, at: Duration::ZERO, open: false }
     }
 
     pub(super) fn tell(&mut self, now: &Now, since: Duration) -> io::Result<()> {
         let line = self.line(now);
         let news = Some((now.phase.clone(), now.reason.clone()));
         let over = now.stands != Stands::Going;
+        let changed = over || self.said != news;
+        let long = format!("{}:{:02}", since.as_secs() / 60, since.as_secs() % 60);
         if self.terminal && !over {
             let [cut, wrap] = UNWRAPPED;
-            let (minutes, seconds) = (since.as_secs() / 60, since.as_secs() % 60);
-            write!(self.to, "{ANEW}{cut}{minutes}:{seconds:02} {line}{wrap}")?;
+            write!(self.to, "{ANEW}{cut}{long} {line}{wrap}")?;
             self.open = true;
-        } else if over || self.said != news {
+        } else if changed || since.saturating_sub(self.at) >= QUIET {
             let anew = if self.open { ANEW } else { "" };
-            writeln!(self.to, "{anew}{line}")?;
-            self.open = false;
+            let long = if changed { String::new() } else { format!("{long} ") };
+            writeln!(self.to, "{anew}{long}{line}")?;
+            (self.open, self.at) = (false, since);
         }
         self.said = news;
         self.to.flush()
@@ -141,8 +149,8 @@ mod tests {
 
     fn told(terminal: bool, all: &[(&str, &str, &str, Stands)]) -> String {
         let shared = Shared::default();
-        let mut teller =
-            Teller { to: Box::new(shared.clone()), terminal, what: "backup b".to_owned(), said: None, open: false };
+        let (to, what) = (Box::new(shared.clone()), "backup b".to_owned());
+        let mut teller = Teller { to, terminal, what, said: None, at: Duration::ZERO, open: false };
         for (second, (phase, reason, message, stands)) in (0..).zip(all) {
             let [phase, reason, message] = [phase, reason, message].map(|text| (*text).to_owned());
             teller.tell(&Now { phase, reason, message, stands: *stands }, Duration::from_secs(59 + second)).unwrap();
@@ -165,6 +173,15 @@ mod tests {
             "\r\x1b[K\x1b[?7l0:59 backup b Running: a Job\x1b[?7h\r\x1b[K\x1b[?7l1:00 backup b Running: a Job, again\x1b[?7h\
              \r\x1b[Kbackup b Failed (NotProved): no way\n"
         );
+    }
+
+    #[test]
+    fn where_nothing_changes_for_long_a_pipe_hears_from_time_to_time_how_long_it_has_been() {
+        let all: Vec<String> = (0..70).map(|second| format!("{second} of 100")).collect();
+        let all: Vec<_> = all.iter().map(|message| ("Running", "", message.as_str(), Stands::Going)).collect();
+        let expected =
+            "backup b Running: 0 of 100\n1:29 backup b Running: 30 of 100\n1:59 backup b Running: 60 of 100\n";
+        assert_eq!(told(false, &all), expected);
     }
 
     #[test]

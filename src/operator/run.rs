@@ -30,6 +30,7 @@ use super::restore;
 use super::schedule;
 use super::schedule::metrics::Times;
 use crate::api::ZooKeeperEnsemble;
+use crate::kubeconfig;
 use crate::listen::listen;
 use crate::model::observed::OperatorFacts;
 use crate::model::selector::labels_of;
@@ -89,8 +90,9 @@ pub fn main(options: Options) -> anyhow::Result<()> {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
+    let api_server = kubeconfig::config(None).map_err(anyhow::Error::msg);
     let client =
-        Client::try_default().await.context("no cluster: neither a kubeconfig nor a service account was found")?;
+        Client::try_from(api_server.context("no cluster: neither a kubeconfig nor a service account was found")?)?;
     let mut registry = Registry::with_prefix("menagerie");
     let kit = Arc::new(Kit {
         client: client.clone(),

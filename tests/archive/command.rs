@@ -55,6 +55,42 @@ async fn what_is_archived_is_listed_verified_and_fetched_as_logs_that_the_other_
     assert!(again.status.code() == Some(2) && text(&again.stderr).contains("is not empty"), "{}", text(&again.stderr));
 }
 
+fn json(output: &Output) -> Vec<serde_json::Value> {
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_is_fetched_pinned_and_unpinned_is_said_as_json_where_that_is_asked_for() {
+    let (place, target) = archived().await;
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("new");
+    let fetched = json(&run(&["fetch", &target, "--to", to.to_str().unwrap(), "--output", "json"]));
+    let logs = to.join(chain().to_string());
+    assert_eq!(fetched.len(), 1, "{fetched:?}");
+    let expected = serde_json::json!({
+        "identity": IDENTITY, "member": chain().member.0, "disk": chain().disk.to_string(),
+        "folder": logs.to_str().unwrap(), "logs": 3, "transactions": 9, "gaps": [], "pruned": [], "damage": [],
+    });
+    assert_eq!(fetched[0], expected);
+
+    let pin = ["pin", &target, "--at", "0x100000004", "--name", "four", "--for", "12m", "-o", "json"];
+    let pinned = json(&run(&pin)).remove(0);
+    assert!(pinned["until"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{pinned}");
+    let zxid = "0x100000004";
+    for (field, value) in [("identity", IDENTITY), ("name", "four"), ("from", zxid), ("to", zxid)] {
+        assert_eq!(pinned[field], value);
+    }
+    assert_eq!(pinned["pinned"], true);
+    let unpinned = json(&run(&["unpin", &target, "--name", "four", "-o", "json"])).remove(0);
+    assert_eq!(unpinned, serde_json::json!({"identity": IDENTITY, "name": "four", "pinned": false}));
+
+    let key = chains::segments(&place.store(), IDENTITY, &chain()).await.unwrap().remove(1);
+    fs::remove_file(place.archive().join(key.path(IDENTITY))).unwrap();
+    let damaged = run(&["fetch", &target, "--to", folder.path().join("other").to_str().unwrap(), "-o", "json"]);
+    assert_eq!((damaged.status.code(), text(&damaged.stderr)), (Some(1), String::new()));
+    assert_eq!(json(&damaged)[0]["damage"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_missing_segment_is_damage_wherever_it_was() {
     for missing in 0..2 {

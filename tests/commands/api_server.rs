@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::process::{Command, Output};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -26,14 +28,33 @@ struct Objects {
     lists: (u32, u32),
     /// What is answered whatever is asked.
     refusal: Option<(u16, String)>,
+    /// Who asks without it is not known.
+    token: Option<String>,
     asked: Vec<String>,
 }
 
 /// One that runs until its test ends.
 pub struct ApiServer {
     objects: Arc<Mutex<Objects>>,
-    folder: tempfile::TempDir,
+    pub address: SocketAddr,
+    pub folder: tempfile::TempDir,
 }
+
+/// What in the environment of a test changes how a command reaches its cluster, or what it shows.
+const SURROUNDINGS: [&str; 12] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "CI",
+    "NO_COLOR",
+    "AWS_ACCESS_KEY_ID",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "KUBERNETES_SERVICE_HOST",
+];
 
 impl ApiServer {
     pub fn start() -> Self {
@@ -48,35 +69,43 @@ impl ApiServer {
                 axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
             });
         });
-        let folder = tempfile::tempdir().unwrap();
+        let api = Self { objects, address, folder: tempfile::tempdir().unwrap() };
+        api.kubeconfig("config", &json!({"server": format!("http://{address}")}), &json!({}));
+        api
+    }
+
+    /// A kubeconfig of that name, with which a cluster is reached as somebody.
+    pub fn kubeconfig(&self, name: &str, cluster: &Value, user: &Value) -> PathBuf {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
-            "clusters": [{"name": "c", "cluster": {"server": format!("http://{address}")}},
+            "clusters": [{"name": "c", "cluster": cluster},
                          {"name": "away", "cluster": {"server": "http://127.0.0.1:1"}}],
-            "users": [{"name": "u", "user": {}}],
+            "users": [{"name": "u", "user": user}],
             "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "prod"}},
                          {"name": "away", "context": {"cluster": "away", "user": "u"}}],
         });
-        fs::write(folder.path().join("config"), config.to_string()).unwrap();
-        Self { objects, folder }
+        let file = self.folder.path().join(name);
+        fs::write(&file, config.to_string()).unwrap();
+        file
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie"));
         command.args(arguments).env("KUBECONFIG", self.folder.path().join("config"));
-        for credentials in ["AWS_ACCESS_KEY_ID", "GOOGLE_SERVICE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_KEY"] {
-            command.env_remove(credentials);
+        for variable in SURROUNDINGS {
+            command.env_remove(variable);
         }
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
     /// The exit code, and what is said on both outputs.
     pub fn said(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.run(arguments);
+        Self::ended(&mut self.command(arguments))
+    }
+
+    /// The same of a command that was changed.
+    pub fn ended(command: &mut Command) -> (i32, String, String) {
+        let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }
@@ -129,6 +158,11 @@ impl ApiServer {
         self.objects.lock().unwrap().lists = (gone, more);
     }
 
+    /// Knows nobody who has not this token.
+    pub fn wants(&self, token: &str) {
+        self.objects.lock().unwrap().token = Some(token.to_owned());
+    }
+
     pub fn refuses(&self, code: u16, body: &str) {
         self.objects.lock().unwrap().refusal = Some((code, body.to_owned()));
     }
@@ -160,13 +194,17 @@ async fn answer(
     State(objects): State<Arc<Mutex<Objects>>>,
     method: Method,
     uri: Uri,
-    _headers: HeaderMap,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let mut objects = objects.lock().unwrap();
     let path = uri.path().to_owned();
     objects.asked.push(format!("{method} {path}"));
+    let known = |token: &String| headers.get("authorization").is_some_and(|given| *given == format!("Bearer {token}"));
     let (code, body) = match &objects.refusal {
+        _ if objects.token.as_ref().is_some_and(|token| !known(token)) => {
+            (401, failure(401, "Unauthorized", "Unauthorized", &json!({})))
+        }
         Some((code, body)) => (*code, body.clone()),
         None => answered(&mut objects, &method, &path, &body),
     };
@@ -228,8 +266,12 @@ fn answered(objects: &mut Objects, method: &Method, path: &str, body: &[u8]) -> 
             if let Some(status) = next.filter(|_| method == "GET") {
                 object["status"] = status;
             }
+            let held = object["metadata"]["finalizers"].as_array().is_some_and(|holders| !holders.is_empty());
+            if method == "DELETE" && held {
+                object["metadata"]["deletionTimestamp"] = json!("2026-11-28T10:00:00Z");
+            }
             let text = object.to_string();
-            if method == "DELETE" {
+            if method == "DELETE" && !held {
                 objects.all.remove(path);
             }
             (200, text)

@@ -92,7 +92,7 @@ fn what_is_not_there_is_said_with_what_is() {
     for command in [&["backup", "create", "zk"][..], &["restore", "approve", "undo", "--hash", &"a".repeat(64)]] {
         said(&[command, &["--timeout", "5m"]].concat(), &["--wait"]);
     }
-    said(&["backup", "watch", "b", "--timeout", "1"], &["not a time up to 30d"]);
+    said(&["backup", "watch", "b", "--timeout", "1"], &["is no time span", "1m (minutes)"]);
 }
 
 #[test]

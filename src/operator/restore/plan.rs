@@ -2,8 +2,9 @@
 //!
 //! - A restore that was completed or has failed stays so: nothing that happens later carries it out again. What of it still runs is
 //!   stopped.
-//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile. A Job that is gone is not made again: what
-//!   it brought back, clients may have deleted since.
+//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile, and whatever becomes of the approval: tools
+//!   that apply a manifest again put `dryRun` back as it is there, and half a restore is worse than all of it or none. A Job that is gone
+//!   is not made again: what it brought back, clients may have deleted since.
 
 use super::facts::{BackupPoint, Seen};
 use crate::api::{
@@ -18,7 +19,7 @@ use crate::operator::kit::step::Step;
 use crate::operator::subject::{self, EnsembleFacts, NOT_YET, Obstacle};
 use crate::plan::{ConditionStatus, UntimedCondition};
 use crate::render::Rendered;
-use crate::render::restore::{RestoreBlueprint, apply_job, plan_job};
+use crate::render::restore::{RestoreBlueprint, apply_job, apply_name, plan_job};
 
 /// So often a plan is made again whose report was gone before it was read.
 const MOST_LOST: i32 = 5;
@@ -231,16 +232,27 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
             let seen = Seen { status, ..seen.clone() };
             seen.says(RestorePhase::Completed, "Planned", counts(&seen, plan), "Completed", text)
         }
-        Outcome::Running if seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan) => {
-            let text = "it was stopped, since it is no longer approved: what was changed until then stays changed; create another ZooKeeperRestore";
-            stop("Stopped", text.to_owned())
-        }
         Outcome::Running if replaced(seen) => stop("EnsembleReplaced", REPLACED.to_owned()),
         Outcome::Running | Outcome::Failed { .. } => {
             let job = JobFacts::Ours(Box::new(job.clone()));
-            seen.follows(&job, RestorePhase::Applying, "Applying", "the plan is being carried out")
+            let decision = seen.follows(&job, RestorePhase::Applying, "Applying", "the plan is being carried out");
+            let goes_on = decision.status.phase == Some(RestorePhase::Applying);
+            let taken_back = seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan);
+            if goes_on && taken_back { unapproved_since(seen, decision) } else { decision }
         }
     }
+}
+
+/// Says that what has begun goes on without its approval, and how it is stopped.
+fn unapproved_since(seen: &Seen, mut decision: Decision) -> Decision {
+    let stop = format!("kubectl -n {} delete job {}", seen.names.namespace, apply_name(&seen.name));
+    let text = format!(
+        "; the spec does not approve it any more (dryRun, approvedPlan), and what has begun goes on all the same: to stop it half done: {stop}"
+    );
+    for condition in decision.conditions.iter_mut().flatten().filter(|condition| condition.name != "Planned") {
+        condition.message.push_str(&text);
+    }
+    decision
 }
 
 fn carried_out(applied: &RestoreApplied, skipped: i64, undo: bool) -> String {

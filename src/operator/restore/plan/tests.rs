@@ -361,7 +361,7 @@ fn a_planning_job_whose_pod_went_before_its_report_was_read_is_made_again_and_on
 }
 
 #[test]
-fn while_its_job_runs_the_job_counts_and_who_takes_the_approval_back_stops_it() {
+fn while_its_job_runs_the_job_counts_whatever_else_is_missing() {
     let mut seen = with_plan(seen(json!({"dryRun": false, "approvedPlan": HASH})));
     seen.status.phase = Some(RestorePhase::Applying);
     seen.applying = Some(job(Outcome::Running, Some(Report::default())));
@@ -374,12 +374,6 @@ fn while_its_job_runs_the_job_counts_and_who_takes_the_approval_back_stops_it() 
         assert!(matches!(&decision.step, Step::Delete(target) if target.uid == "j"), "{decision:?}");
         assert_eq!((said(&decision).0, said(&decision).2, decision.holds), (RestorePhase::Failed, reason, false));
     };
-    let mut dry = seen.clone();
-    dry.spec.dry_run = Some(true);
-    stopped(&dry, "Stopped");
-    let mut other = seen.clone();
-    other.spec.approved_plan = Some("0".repeat(64));
-    stopped(&other, "Stopped");
     let mut replaced = seen.clone();
     replaced.ensemble.as_mut().unwrap().identity = Some("another".to_owned());
     stopped(&replaced, "EnsembleReplaced");
@@ -391,8 +385,38 @@ fn while_its_job_runs_the_job_counts_and_who_takes_the_approval_back_stops_it() 
     replaced.ensemble = None;
     stopped(&replaced, "EnsembleReplaced");
     // Until it is gone.
-    dry.status.phase = Some(RestorePhase::Failed);
-    assert!(matches!(plan(&dry).step, Step::Delete(_)));
+    replaced.status.phase = Some(RestorePhase::Failed);
+    assert!(matches!(plan(&replaced).step, Step::Delete(_)));
+}
+
+/// Argo CD and Flux apply the manifest again, with the `dryRun` that is in it.
+#[test]
+fn a_tool_that_takes_the_approval_back_stops_nothing_that_has_begun_and_starts_nothing_that_has_not() {
+    let mut seen = with_plan(seen(json!({"dryRun": false, "approvedPlan": HASH})));
+    let takes_back: [&dyn Fn(&mut Seen); 3] = [
+        &|seen| seen.spec.dry_run = Some(true),
+        &|seen| (seen.spec.dry_run, seen.spec.approved_plan) = (None, None),
+        &|seen| seen.spec.approved_plan = Some("0".repeat(64)),
+    ];
+    for take_back in takes_back {
+        let mut seen = seen.clone();
+        take_back(&mut seen);
+        assert_eq!(plan(&seen).step, Step::Rest, "no Job is there yet");
+    }
+    seen.status.phase = Some(RestorePhase::Applying);
+    for take_back in takes_back {
+        let mut seen = seen.clone();
+        seen.applying = Some(job(Outcome::Running, Some(Report::default())));
+        take_back(&mut seen);
+        let decision = plan(&seen);
+        let (phase, _, reason, message) = said(&decision);
+        assert_eq!((decision.step, phase, reason), (Step::Wait("Applying"), RestorePhase::Applying, "Applying"));
+        assert!(decision.holds && message.ends_with("kubectl -n ns delete job undo-apply"), "{message}");
+        // Its end is the Job's, whatever the spec says by then.
+        let applied = Some(RestoreApplied { changes: 2, changed_by_others: 0 });
+        seen.applying = Some(job(Outcome::Complete, Some(Report { applied, ..Report::default() })));
+        assert_eq!(said(&plan(&seen)).0, RestorePhase::Completed);
+    }
 }
 
 #[test]
@@ -518,6 +542,7 @@ fn a_pod_whose_node_is_lost_is_given_up_and_the_members_stay_held() {
         assert!(said(&decision).3.contains("undo-apply-x was told to end and has not"), "{decision:?}");
     }
     // One that is to stop does so.
-    let seen = Seen { applying: own, ..with_plan(seen(json!({"dryRun": true}))) };
+    let mut seen = Seen { applying: own, ..with_plan(seen(json!({"dryRun": false}))) };
+    seen.ensemble = None;
     assert!(matches!(plan(&seen).step, Step::Delete(_)));
 }
