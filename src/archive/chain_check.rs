@@ -145,6 +145,16 @@ impl Check {
         self.rolled.iter().any(|stretch| stretch.from < missing.first && missing.last <= stretch.last)
     }
 
+    fn is_in_a_roll_up(&self, key: &SegmentKey) -> bool {
+        self.rolled.iter().any(|stretch| stretch.from < key.first && key.first <= stretch.last)
+    }
+
+    /// Up to where the log is there before a segment that is missing.
+    fn reached_before(&self, missing: &Link) -> Option<Zxid> {
+        let rolled = self.rolled.iter().map(|stretch| stretch.last).filter(|last| *last < missing.first);
+        self.before.as_ref().map(|before| before.last).into_iter().chain(rolled).max()
+    }
+
     /// Notes what a segment has, behind the one before.
     fn reached(&mut self, facts: &Facts) {
         let joined = self.before.as_ref().is_some_and(|before| facts.previous.as_ref() == Some(&before.link()));
@@ -164,9 +174,9 @@ impl Check {
         let base = self.bases.iter().copied().find(|&base| missing.last <= base)?;
         let first = self.bases.first().is_some_and(|&first| missing.last <= first);
         let begins = facts.last >= base;
-        let pruned = match &self.before {
+        let pruned = match self.reached_before(missing) {
             None => begins || (self.cut && first),
-            Some(before) => (self.cut && first) || (begins && self.is_of_pins(before.last, missing)),
+            Some(before) => (self.cut && first) || (begins && self.is_of_pins(before, missing)),
         };
         pruned.then_some(base)
     }
@@ -183,7 +193,7 @@ impl Check {
         let segment = match chains::segment(store, &place.identity, key).await {
             Ok(Some(segment)) => segment,
             // Who prunes deletes what roll-ups have, and this walk may take hours.
-            Ok(None) if chains::holds(store, &place.identity, &place.chain, key.first).await? => {
+            Ok(None) if self.is_in_a_roll_up(key) => {
                 (self.before, self.lost) = (None, true);
                 return Ok(None);
             }
@@ -212,7 +222,7 @@ impl Check {
                 if !self.lost && before.as_ref().is_none_or(|before| before.last < missing.first) =>
             {
                 let rolled = self.is_rolled_up(missing);
-                self.cut |= before.is_none() && !rolled;
+                self.cut |= self.reached_before(missing).is_none() && !rolled;
                 match self.pruned_for(missing, facts) {
                     _ if rolled => {}
                     Some(base) => self.pruned.push(format!(

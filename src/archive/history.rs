@@ -111,6 +111,8 @@ pub struct History {
     reader: Reader,
     chains: Vec<Arc<[SegmentKey]>>,
     lost: HashSet<(Chain, Zxid)>,
+    /// Roll-ups that have nothing between what was reached and the next segment of their disk.
+    dry: HashSet<(Chain, Zxid, Option<Zxid>)>,
 }
 
 impl History {
@@ -143,7 +145,7 @@ impl History {
             }
         }
         let reader = Reader::of(store, identity);
-        Ok((!found.is_empty()).then_some(Self { reader, chains: found, lost: HashSet::new() }))
+        Ok((!found.is_empty()).then_some(Self { reader, chains: found, lost: HashSet::new(), dry: HashSet::new() }))
     }
 
     /// Writes a part of it into a folder, behind what the folder has. A few transactions around the part come with it. `told` hears how
@@ -169,8 +171,9 @@ impl History {
             while let Some((number, (key, segment))) = segments.next().await {
                 told(read);
                 read += 1;
-                if let Some(there) = self.not_rolled_up(key) {
-                    next = Some(there);
+                let there = self.not_rolled_up(key, reached);
+                if let Some((chain, at, _)) = there.filter(|(.., first)| *first <= key.first) {
+                    next = Some((chain, at));
                     continue 'chains;
                 }
                 let Some(segment) = self.sound(key, segment, &mut written.lost)? else {
@@ -201,7 +204,19 @@ impl History {
                         written.gaps.push((reached, facts.first));
                     }
                 }
-                written.transactions += to.take(&segment, reached)?;
+                if let Some((source, at, first)) = there.filter(|(.., first)| *first <= facts.last) {
+                    next = Some((source, at));
+                    let before = Zxid(first.0.saturating_sub(1));
+                    let taken = to.take(&segment, reached, before)?;
+                    if taken == 0 {
+                        self.dry.insert((key.chain.clone(), key.first, reached));
+                        continue 'chains;
+                    }
+                    written.transactions += taken;
+                    (reached, begun) = (segment.around(before).0, true);
+                    continue 'chains;
+                }
+                written.transactions += to.take(&segment, reached, facts.last)?;
                 (reached, begun) = (Some(facts.last), true);
             }
             next = self.filler(reached, Zxid(u64::MAX), Some(chain)).await?;
@@ -211,13 +226,18 @@ impl History {
         Ok(written)
     }
 
-    /// Where the log goes on that a roll-up is made of, while it is there: whoever may put objects can make up a roll-up of it.
-    fn not_rolled_up(&self, key: &SegmentKey) -> Option<(usize, usize)> {
-        let of = |keys: &Arc<[SegmentKey]>| keys.first().is_some_and(|first| first.chain.rolled() == key.chain);
+    /// The next segment behind what was reached of a roll-up's disk, and its first transaction. While it is there it is read, and not the roll-up:
+    /// whoever may put objects can make one up.
+    fn not_rolled_up(&self, key: &SegmentKey, reached: Option<Zxid>) -> Option<(usize, usize, Zxid)> {
+        let of = |keys: &Arc<[SegmentKey]>| {
+            keys.first().is_some_and(|first| !first.chain.rolled && first.chain.rolled() == key.chain)
+        };
         let chain = self.chains.iter().position(of).filter(|_| key.chain.rolled)?;
-        let at = self.chains[chain].binary_search_by_key(&key.first, |key| key.first).ok()?;
-        let lost = self.lost.contains(&(self.chains[chain][at].chain.clone(), key.first));
-        (!lost).then_some((chain, at))
+        let keys = &self.chains[chain];
+        let behind = keys.partition_point(|key| Some(key.first) <= reached);
+        let there = |key: &SegmentKey| !self.lost.contains(&(key.chain.clone(), key.first));
+        let at = behind + keys[behind..].iter().position(there)?;
+        Some((chain, at, keys[at].first))
     }
 
     /// The segment, unless it alone cannot be read.
@@ -250,7 +270,10 @@ impl History {
     ) -> Result<Option<(usize, usize)>, HistoryError> {
         let mut best = None::<(Zxid, usize, usize)>;
         for (number, keys) in self.chains.iter().enumerate().filter(|(number, _)| Some(*number) != but) {
-            let known = |key: &SegmentKey| self.lost.contains(&(key.chain.clone(), key.first));
+            let known = |key: &SegmentKey| {
+                self.lost.contains(&(key.chain.clone(), key.first))
+                    || self.dry.contains(&(key.chain.clone(), key.first, reached))
+            };
             let after = keys.partition_point(|key| Some(key.first) <= reached);
             let holds = match after.checked_sub(1).map(|before| &keys[before]).filter(|key| !known(key)) {
                 Some(key) => match self.reader.facts(key).await {
@@ -376,8 +399,8 @@ impl Logs {
         Span { zxids: ZxidRange { first, last: span.zxids.last.max(first) }, ..span }
     }
 
-    /// Takes what is later than `reached` from a segment, and says how many transactions that is.
-    fn take(&mut self, segment: &Segment, reached: Option<Zxid>) -> Result<u64, HistoryError> {
+    /// Takes what is later than `reached` from a segment, up to there, and says how many transactions that is.
+    fn take(&mut self, segment: &Segment, reached: Option<Zxid>, until: Zxid) -> Result<u64, HistoryError> {
         let failed = |folder: &Path, source| HistoryError::Io { path: folder.to_owned(), source };
         let unread = |text: &str| failed(&self.folder, io::Error::other(text.to_owned()));
         let mut count = 0;
@@ -386,6 +409,9 @@ impl Logs {
             let LogItem::Record(record) = item else { continue };
             if Some(record.header.zxid) <= reached {
                 continue;
+            }
+            if record.header.zxid > until {
+                break;
             }
             let bytes = u64::from(record.length);
             if self.written + bytes > self.room {

@@ -18,7 +18,7 @@ use super::segment::{Facts, Link, Segment, SegmentWriter};
 /// A roll-up is closed before it has more bytes of log, of which a reader has some in memory, and a put 90 seconds for what is packed.
 const MOST: usize = 16 << 20;
 /// It has no more segments: at one a second those of an hour, so that a month of 2.6 million has 720 roll-ups.
-const MOST_SEGMENTS: u32 = 3600;
+pub const MOST_SEGMENTS: u32 = 3600;
 /// In seconds: its segments were stored within a day.
 const SPAN: u32 = 24 * 60 * 60;
 

@@ -179,6 +179,11 @@ impl Rolling<'_> {
             return Ok(Vec::new());
         }
         let name = of.path(self.identity);
+        if under.len() > roll_up::MOST_SEGMENTS as usize {
+            self.rolled.unproved += 1;
+            self.note(format!("{name} is no roll-up of this log: no one has so many segments; delete it"));
+            return Ok(Vec::new());
+        }
         let read = chains::segment(self.store, self.identity, of).await;
         let Some(rolled) = self.of_one(read, &name)?.filter(|rolled| rolled.facts == facts) else {
             return Ok(Vec::new());
@@ -312,6 +317,10 @@ impl Rolling<'_> {
             let mut reading = Box::pin(reader.ahead(&keys));
             for stored in segments {
                 let Some((key, read)) = reading.next().await else { break };
+                if matches!(read, Ok(None)) {
+                    self.note(format!("{chain}: somebody else prunes it just now"));
+                    return Ok(());
+                }
                 let segment = self.segment(key, read)?;
                 unread = if segment.is_some() { 0 } else { unread + 1 };
                 let done =

@@ -39,7 +39,7 @@ impl Way {
         let ends = rolled.iter().skip(1).chain([end]).map(|next| next.first);
         let has = |(key, end): &(&SegmentKey, Zxid)| {
             let runs = self.runs[self.before..].iter();
-            runs.clone().any(|run| run.first <= key.first && *end <= run.last)
+            runs.clone().any(|run| run.first < key.first && *end <= run.last)
         };
         rolled.iter().zip(ends).filter(|roll_up| !has(roll_up)).map(|(key, _)| key.clone()).collect()
     }
@@ -62,7 +62,7 @@ pub(super) fn lead_there(mut runs: Vec<Run>, base: Option<&Manifest>, point: Poi
     // Without a base, the tree's own beginning is checked where it is built.
     let (mut reached, mut latest) = (base.map_or(first, |base| base.zxid), i64::MIN);
     for run in &runs {
-        if run.first <= reached || run.first.0 == reached.0 + 1 {
+        if run.first <= reached {
             latest = latest.max(run.latest);
             reached = reached.max(run.last);
         }
@@ -81,7 +81,7 @@ pub(super) fn lead_there(mut runs: Vec<Run>, base: Option<&Manifest>, point: Poi
 
 /// Segments of a chain that follow on each other directly.
 pub(super) struct Run {
-    /// Everything after this one is in it; it itself may be in what comes before.
+    /// Everything after this one is in it.
     first: Zxid,
     before: Option<Link>,
     last: Zxid,
@@ -91,7 +91,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn begin(facts: &Facts) -> Self {
         let follows = facts.previous.as_ref().filter(|_| facts.follows).map(|previous| previous.last);
-        let first = follows.unwrap_or(facts.first);
+        let first = follows.unwrap_or(Zxid(facts.first.0.saturating_sub(1)));
         Self { first, before: Some(facts.link()), last: facts.last, latest: facts.latest }
     }
 

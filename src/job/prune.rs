@@ -84,7 +84,13 @@ pub(super) async fn prune(options: &PruneOptions) -> Result<Report, Ended> {
     // What cannot be deleted would only be there twice.
     if tally.is_complete() {
         let (what, when) = ((&decided.catalogue, &decided.plan), (now, rolling::LONGEST));
-        rolled = rolling::roll_up(&store, identity, what, when, &mut tell).await.map_err(ended)?;
+        rolled = match rolling::roll_up(&store, identity, what, when, &mut tell).await.map_err(PruneError::from) {
+            Ok(rolled) => rolled,
+            Err(error) => {
+                let text = format!("{tally}, and not all is rolled up: {error}");
+                return Err(if error.may_pass() { Ended::ForNow(text) } else { Ended::ForGood(text) });
+            }
+        };
         info!("{rolled}");
     }
     report(&tally, &rolled, first.as_deref(), &damage)

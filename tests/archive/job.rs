@@ -39,6 +39,7 @@ async fn the_job_deletes_what_the_command_deletes_and_reports_how_much() {
     let (code, report) = month(&target);
     assert_eq!((code, &report["pruned"]["deleted"]), (Some(0), &2.into()), "{report}");
     assert_eq!(log(&place.store()).await, [2, 3, 5, 6, 7, 8, 9], "a pin is kept");
+    assert_eq!(report["pruned"]["rolledUp"], 6, "all but the last: {report}");
 
     let unpinned = run(&["archive", "unpin", &target, "--name", "before-upgrade"]);
     assert!(unpinned.status.success());

@@ -280,6 +280,75 @@ async fn where_segments_are_there_a_roll_up_of_them_is_not_read_in_their_place()
     assert!(!dump.contains("forged") && dump.contains("/7"), "{dump}");
 }
 
+/// A reader went from the segments to their roll-up and back again, for ever.
+#[tokio::test]
+async fn whatever_is_lost_of_segments_that_are_rolled_up_is_read_from_their_roll_up() {
+    let remove = |place: &Place, counter: u64| {
+        let key = SegmentKey { chain: chain(), first: at(1, counter) };
+        fs::remove_file(place.archive().join(key.path(IDENTITY))).unwrap();
+    };
+    for left in [0b0_u64, 0b1, 0b10, 0b100_000, 0b10_1010, 0b1_0101, 0b11_1011, 0b01_1111, 0b11_1110] {
+        let place = shipped().await;
+        made(&place).await;
+        (1..=6).filter(|counter| left >> (counter - 1) & 1 == 0).for_each(|counter| remove(&place, counter));
+        let (found, output) = dumped(&[&target(&place)]);
+        assert_eq!((found, told(&output)), (zxids(1..=9), String::new()), "{left:b}");
+        // And what is between cannot be read.
+        for damaged in (1..=6).filter(|counter| left >> (counter - 1) & 1 == 1) {
+            let key = SegmentKey { chain: chain(), first: at(1, damaged) };
+            fs::write(place.archive().join(key.path(IDENTITY)), b"damaged").unwrap();
+            assert_eq!(dumped(&[&target(&place)]).0, zxids(1..=9), "{left:b} without {damaged}");
+        }
+    }
+    let place = shipped().await;
+    made(&place).await;
+    fs::remove_dir_all(place.archive().join(SegmentKey::folder(IDENTITY, &chain()))).unwrap();
+    assert_eq!(dumped(&[&target(&place)]).0, zxids(1..=6), "nothing but the roll-up is left");
+}
+
+/// The point was built without the only transaction of an epoch: its roll-up was taken for one that the segments behind it have.
+#[tokio::test]
+async fn each_point_is_built_from_roll_ups_of_one_transaction_and_what_is_behind_them() {
+    let place = Place::new();
+    let epochs = [(1, 3), (2, 1), (3, 4)];
+    for (epoch, last) in epochs {
+        place.log(epoch, 1..=last, &format!("of {epoch}"));
+    }
+    let store = place.store();
+    let mut shipper = place.shipper().await.unwrap();
+    for (epoch, last) in epochs {
+        for counter in 1..=last {
+            shipper.ship(at(epoch, counter), epoch).await.unwrap();
+        }
+    }
+    age(&place, &chain(), 3 * GRACE);
+    let built = async || {
+        let collection = Collection::of(&store, IDENTITY).await.unwrap();
+        let mut digests = Vec::new();
+        for (epoch, last) in epochs {
+            for counter in 1..=last {
+                let work = tempfile::tempdir().unwrap();
+                let folder = work.path().join("archive");
+                let built = tree_at(&collection, Point::Zxid(at(epoch, counter)), &folder, &|_| ()).await;
+                digests.push(built.map(|built| built.tree.digest()).map_err(|error| error.to_string()));
+            }
+        }
+        digests
+    };
+    let before = built().await;
+    let (made, notes) = rolled(&store, now(), LONG).await;
+    assert_eq!((made.made, made.segments), (2, 2), "{notes:?}");
+    assert_eq!(built().await, before);
+    age(&place, &chain().rolled(), 2 * GRACE);
+    assert_eq!(rolled(&store, now(), LONG).await.0.deleted, 2);
+    assert_eq!(built().await, before);
+    assert!(before.iter().all(Result::is_ok), "{before:?}");
+    let key = SegmentKey { chain: chain().rolled(), first: at(2, 1) };
+    fs::remove_file(place.archive().join(key.path(IDENTITY))).unwrap();
+    let without = built().await;
+    assert!(without[..3] == before[..3] && without[3..].iter().all(Result::is_err), "{without:?}");
+}
+
 /// It was called damaged for ever: the roll-ups go on behind a segment that could not be read then, and it is there.
 #[tokio::test]
 async fn a_segment_that_could_not_be_read_once_stays_between_roll_ups_and_the_log_is_whole() {
