@@ -70,9 +70,10 @@ impl Session {
 
     async fn renewed(&self, now: &mut Logged, wanted: bool) -> Result<Client, LoginError> {
         if self.program.is_some() && wanted && now.at.elapsed() >= REST {
+            let begun = logged(&self.config, self.program.as_ref()).await;
             // Also where it fails, it is given a rest.
             now.at = Instant::now();
-            *now = logged(&self.config, self.program.as_ref()).await?;
+            *now = begun?;
         }
         Ok(now.client.clone())
     }
@@ -84,6 +85,9 @@ async fn logged(config: &Config, program: Option<&ExecConfig>) -> Result<Logged,
         let given = run(program).await.map_err(LoginError)?;
         expires = given.expires().map_err(LoginError)?;
         let encoded = |text: String| STANDARD.encode(text);
+        if given.token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {
+            return Err(LoginError("the kubeconfig's login gave a token with a control character in it".to_owned()));
+        }
         config.auth_info.token = given.token.map(Into::into);
         if given.client_certificate_data.is_some() {
             config.auth_info.client_certificate_data = given.client_certificate_data.map(encoded);

@@ -15,6 +15,7 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub(crate) use proxy::described;
 use proxy::{Environment, proxy};
@@ -79,10 +80,34 @@ fn asked_for(files: &[PathBuf], context: Option<&str>, environment: &Environment
     config.root_cert = authority(&cluster).map_err(|why| format!("the CA of cluster {}: {why}", context.cluster))?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or_default();
     config.disable_compression = cluster.disable_compression.unwrap_or_default();
-    config.tls_server_name = cluster.tls_server_name;
+    config.tls_server_name = said(cluster.tls_server_name);
     config.proxy_url = proxy(cluster.proxy_url.as_deref(), &config.cluster_url, environment)?;
-    config.auth_info = user;
+    config.auth_info = credentials(user)?;
     Ok(config)
+}
+
+/// Who asks, with what of it is said. A token is sent as it stands in its file, but for what an editor leaves at the end.
+fn credentials(mut user: AuthInfo) -> Result<AuthInfo, String> {
+    for text in [&mut user.username, &mut user.token_file, &mut user.client_certificate, &mut user.client_key] {
+        *text = said(text.take());
+    }
+    user.client_certificate_data = said(user.client_certificate_data.take());
+    let secret = |text: Option<SecretString>| text.filter(|text| !text.expose_secret().is_empty());
+    user.password = secret(user.password.take());
+    user.client_key_data = secret(user.client_key_data.take());
+    // As for kubectl, the file's counts.
+    if let Some(file) = &user.token_file {
+        let text = fs::read_to_string(file).map_err(|error| format!("tokenFile {file}: {error}"))?;
+        user.token = None;
+        if text.trim() != text {
+            (user.token, user.token_file) = (Some(text.trim().to_owned().into()), None);
+        }
+    }
+    user.token = secret(user.token.take());
+    if user.token.as_ref().is_some_and(|token| token.expose_secret().chars().any(char::is_control)) {
+        return Err("the token has a line break or another control character in it".to_owned());
+    }
+    Ok(user)
 }
 
 /// All files as one: of two with the same name, the first file's counts. As for `kubectl`, a file that is not there is none.
@@ -90,10 +115,11 @@ fn read(files: &[PathBuf]) -> Result<Kubeconfig, String> {
     let mut all: Option<Kubeconfig> = None;
     for file in files {
         let wrong = |error: KubeconfigError| format!("{}: {}", file.display(), words(&error));
-        let one = match Kubeconfig::read_from(file) {
+        let mut one = match Kubeconfig::read_from(file) {
             Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
             read => read.map_err(wrong)?,
         };
+        one.current_context = said(one.current_context);
         all = Some(match all {
             Some(before) => before.merge(one).map_err(wrong)?,
             None => one,
@@ -113,6 +139,11 @@ fn words(error: &KubeconfigError) -> String {
         },
         error => error.to_string(),
     }
+}
+
+/// What is empty is not said, as for `kubectl`: templates and `kubectl config` write it.
+fn said(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn chosen(all: Kubeconfig, context: Option<&str>) -> Result<(Context, Cluster, AuthInfo), String> {
@@ -225,5 +256,36 @@ mod tests {
         };
         assert_eq!(by("http://p:3128", "other.org").as_deref(), Some("http://p:3128"));
         assert_eq!(by("http://p:3128", "a, ,.example.org,"), None, "kube's own parser refuses an empty entry");
+    }
+
+    fn user(json: serde_json::Value) -> Result<AuthInfo, String> {
+        credentials(serde_json::from_value(json).unwrap())
+    }
+
+    /// Templates and `kubectl config` write empty fields, and editors a line break.
+    #[test]
+    fn what_is_empty_is_not_said_and_a_token_is_sent_without_the_line_break_behind_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "of the file\n").unwrap();
+        let read = user(json!({"token": "old", "tokenFile": file.path()})).unwrap();
+        assert_eq!((read.token.unwrap().expose_secret(), read.token_file), ("of the file", None));
+        let read = user(json!({
+            "token": "", "tokenFile": "", "username": "", "password": "", "client-certificate-data": "", "client-key-data": ""
+        }))
+        .unwrap();
+        assert!(read.token.is_none() && read.token_file.is_none() && read.username.is_none());
+        assert!(read.password.is_none() && read.client_certificate_data.is_none() && read.client_key_data.is_none());
+        for broken in ["a\nb", "a\r"] {
+            let error = user(json!({"token": broken})).unwrap_err();
+            assert!(error.contains("control character") && !error.contains(broken), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_current_context_in_the_first_file_hides_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            [written(&folder, "a", "current-context: \"\"\n"), written(&folder, "b", "current-context: there\n")];
+        assert_eq!(super::read(&files).unwrap().current_context.as_deref(), Some("there"));
     }
 }

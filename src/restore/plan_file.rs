@@ -16,7 +16,7 @@ use crate::restore::undo::Left;
 use crate::restore::wanted::{Limits, Wanted};
 
 /// The version of the form.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// The longest plan that is read. Data is in base64, and every znode has its ACL and an operation beside it.
 pub const LONGEST: u64 = 2 << 30;
 

@@ -168,9 +168,9 @@ fn a_file_that_is_no_plan_is_not_carried_out() {
         assert!(error.contains(expected), "{content}: {error}");
     };
     with("", "not a plan of");
-    with("{\"version\":4}", "not a plan of");
-    for other in [1, 2, 3, 7] {
-        let expected = format!("version {other}, and this release reads 4: plan again");
+    with("{\"version\":5}", "not a plan of");
+    for other in [1, 2, 3, 4, 7] {
+        let expected = format!("version {other}, and this release reads 5: plan again");
         with(&format!("{{\"version\":{other},\"more\":{{}}}}"), &expected);
     }
     assert!(said(&["apply", "/nowhere", "--server", SERVER], 2).contains("/nowhere"));

@@ -49,6 +49,8 @@ pub struct OwnJob {
     pub active: bool,
     /// Why no pod of it is created, in the words of an Event.
     pub refused: Option<String>,
+    /// Whether it may have done anything: a container of it has begun, or a pod of it has ended and is gone.
+    pub begun: bool,
 }
 
 impl JobFacts {
@@ -192,12 +194,14 @@ impl Jobs<'_> {
             pod.trouble = words.map(|words| format!("its pod does not start: {words}"));
         }
         let pod = pod.map(|(_, pod)| pod);
+        let ended = |count: &str| json["status"][count].as_i64().unwrap_or_default() > 0;
+        let begun = pod.as_ref().is_some_and(|pod| pod.begun) || ended("failed") || ended("succeeded");
         let whole = outcome(&json);
         let running = whole == Outcome::Running;
         let done = pod.as_ref().is_some_and(|pod| pod.done && pod.report.is_some());
         let outcome = if running && done { Outcome::Complete } else { whole };
         let target = Target { key, uid, resource_version: text("/metadata/resourceVersion") };
-        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome, running, pod, active, refused }))))
+        Ok(Some(JobFacts::Ours(Box::new(OwnJob { target, outcome, running, pod, active, refused, begun }))))
     }
 
     /// The newest Event of that kind about an object. Without an answer nothing is said of it.
@@ -294,7 +298,7 @@ mod tests {
             ),
         ] {
             let (target, pod) = (target.clone(), Some(pod.clone()));
-            let job = OwnJob { target, outcome, running: true, pod, active: true, refused: None };
+            let job = OwnJob { target, outcome, running: true, pod, active: true, refused: None, begun: true };
             let said = match JobFacts::Ours(Box::new(job)).standing("ZooKeeperBackup") {
                 Standing::Runs(why) => why.unwrap(),
                 Standing::Failed(why) => why,

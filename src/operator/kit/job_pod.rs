@@ -25,6 +25,8 @@ pub struct PodFacts {
     pub name: String,
     /// Whether our container has not begun yet, without a word of why.
     pub starting: bool,
+    /// Whether our container has begun, or that of a pod before it.
+    pub begun: bool,
     /// Whether our container has ended well, whatever else is in the pod.
     pub done: bool,
     /// Why the pod before it ended: what it waited for may be the same.
@@ -37,8 +39,9 @@ pub struct PodFacts {
 pub(super) fn newest(mut pods: Vec<(i64, String, PodFacts)>) -> Option<(String, PodFacts)> {
     pods.sort_by_key(|(since, ..)| *since);
     let (_, uid, pod) = pods.pop()?;
+    let begun = pod.begun || pods.iter().any(|(_, _, before)| before.begun);
     let earlier = pods.into_iter().rev().find_map(|(_, _, before)| before.report.and_then(|report| report.error));
-    Some((uid, PodFacts { earlier, ..pod }))
+    Some((uid, PodFacts { begun, earlier, ..pod }))
 }
 
 /// What is known of a pod.
@@ -72,6 +75,7 @@ pub(super) fn facts(pod: &Pod, name: &str, less: &str, now: Timestamp) -> PodFac
         trouble,
         name: pod.name_any(),
         starting,
+        begun,
         done,
         earlier: None,
         overdue: overdue(pod, now),

@@ -233,21 +233,31 @@ fn applying(seen: &Seen, plan: &RestorePlan, job: &OwnJob) -> Decision {
             seen.says(RestorePhase::Completed, "Planned", counts(&seen, plan), "Completed", text)
         }
         Outcome::Running if replaced(seen) => stop("EnsembleReplaced", REPLACED.to_owned()),
+        // Nothing is half done yet.
+        Outcome::Running if taken_back(seen, plan) && !job.begun => {
+            let text = "the approval was taken back before anything was changed: its Job is deleted".to_owned();
+            let said = seen.says(RestorePhase::Planned, "Planned", counts(seen, plan), "NotApproved", text);
+            Decision { step: Step::Delete(job.target.clone()), ..said }
+        }
         Outcome::Running | Outcome::Failed { .. } => {
             let job = JobFacts::Ours(Box::new(job.clone()));
             let decision = seen.follows(&job, RestorePhase::Applying, "Applying", "the plan is being carried out");
             let goes_on = decision.status.phase == Some(RestorePhase::Applying);
-            let taken_back = seen.spec.dry_run.unwrap_or(true) || unapproved(seen, plan);
-            if goes_on && taken_back { unapproved_since(seen, decision) } else { decision }
+            if goes_on && taken_back(seen, plan) { unapproved_since(seen, decision) } else { decision }
         }
     }
+}
+
+fn taken_back(seen: &Seen, plan: &RestorePlan) -> bool {
+    seen.spec.dry_run.unwrap_or(true) || unlooked(&seen.spec) || unapproved(seen, plan)
 }
 
 /// Says that what has begun goes on without its approval, and how it is stopped.
 fn unapproved_since(seen: &Seen, mut decision: Decision) -> Decision {
     let stop = format!("kubectl -n {} delete job {}", seen.names.namespace, apply_name(&seen.name));
     let text = format!(
-        "; the spec does not approve it any more (dryRun, approvedPlan), and what has begun goes on all the same: to stop it half done: {stop}"
+        "; the spec does not approve it any more (dryRun, approvedPlan), and what has begun goes on all the same: to stop it half done: {stop}, or menagerie restore delete {}",
+        seen.name
     );
     for condition in decision.conditions.iter_mut().flatten().filter(|condition| condition.name != "Planned") {
         condition.message.push_str(&text);

@@ -66,6 +66,7 @@ fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
         pod: report.map(|report| PodFacts { report: Some(report), done: true, ..PodFacts::default() }),
         active: true,
         refused: None,
+        begun: true,
     }))
 }
 

@@ -65,6 +65,7 @@ fn job(outcome: Outcome, report: Option<Report>) -> JobFacts {
         pod: report.map(|report| PodFacts { report: Some(report), done: true, ..PodFacts::default() }),
         active: true,
         refused: None,
+        begun: true,
     }))
 }
 
@@ -411,11 +412,24 @@ fn a_tool_that_takes_the_approval_back_stops_nothing_that_has_begun_and_starts_n
         let decision = plan(&seen);
         let (phase, _, reason, message) = said(&decision);
         assert_eq!((decision.step, phase, reason), (Step::Wait("Applying"), RestorePhase::Applying, "Applying"));
-        assert!(decision.holds && message.ends_with("kubectl -n ns delete job undo-apply"), "{message}");
+        let how = "kubectl -n ns delete job undo-apply, or menagerie restore delete undo";
+        assert!(decision.holds && message.ends_with(how), "{message}");
         // Its end is the Job's, whatever the spec says by then.
         let applied = Some(RestoreApplied { changes: 2, changed_by_others: 0 });
         seen.applying = Some(job(Outcome::Complete, Some(Report { applied, ..Report::default() })));
         assert_eq!(said(&plan(&seen)).0, RestorePhase::Completed);
+        // It waits for a place, or for Kueue, and has done nothing.
+        let JobFacts::Ours(mut own) = job(Outcome::Running, None) else { panic!() };
+        own.begun = false;
+        seen.applying = Some(JobFacts::Ours(own));
+        let decision = plan(&seen);
+        assert!(matches!(&decision.step, Step::Delete(target) if target.uid == "j"), "{decision:?}");
+        assert_eq!((said(&decision).0, said(&decision).2), (RestorePhase::Planned, "NotApproved"));
+        seen.status.phase = Some(RestorePhase::Planned);
+        seen.applying = Some(JobFacts::Leaving(String::new()));
+        assert_eq!(said(&plan(&seen)).0, RestorePhase::Planned);
+        seen.applying = None;
+        assert_eq!((plan(&seen).step, said(&plan(&seen)).0), (Step::Rest, RestorePhase::Planned));
     }
 }
 
