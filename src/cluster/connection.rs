@@ -43,15 +43,18 @@ pub(super) struct Cluster {
     context: Option<String>,
 }
 
+/// What was tried where a login failed.
+pub(super) const LOG_IN: &str = "log in";
+
 impl Cluster {
     /// Asks as whoever is logged in. A login that has expired is renewed first.
     pub(super) async fn client(&self) -> Result<Client, ApiError> {
-        self.session.client().await.map_err(|error| ApiError::of("log in", Error::Service(error.into())))
+        self.session.client().await.map_err(|error| ApiError::of(LOG_IN, Error::Service(error.into())))
     }
 
     /// The API server has refused who asks. Whether it was logged in again, so that another try may help.
     pub(super) async fn logs_in_again(&self) -> Result<bool, ApiError> {
-        self.session.again().await.map_err(|error| ApiError::of("log in", Error::Service(error.into())))
+        self.session.again().await.map_err(|error| ApiError::of(LOG_IN, Error::Service(error.into())))
     }
 
     /// With what another command finds the same namespace.

@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::connection::{Cluster, ClusterOptions, connect, name};
+use super::connection::{Cluster, ClusterOptions, LOG_IN, connect, name};
 use super::objects::{Kind, name_of};
 use super::problem::{cause, is_missing, told};
 use super::teller::{Now, Stands, Teller};
@@ -202,7 +202,9 @@ fn is_unknown(error: &ApiError) -> bool {
 fn is_passing(error: &ApiError) -> bool {
     match error {
         ApiError::Refused { status, .. } => status.code == 429 || status.code >= 500,
-        ApiError::Kube { .. } | ApiError::Timeout { .. } => true,
+        // A login that asks somebody is not begun again and again.
+        ApiError::Kube { what, .. } => what != LOG_IN,
+        ApiError::Timeout { .. } => true,
     }
 }
 
