@@ -103,7 +103,7 @@ impl fmt::Display for Rolled {
         let Self { made, segments, deleted, locked, unproved } = *self;
         write!(f, "{segments} segments rolled up into {made} objects, {deleted} deleted that roll-ups have")?;
         if locked > 0 {
-            write!(f, ", {locked} of them locked")?;
+            write!(f, ", {locked} locked and not deleted")?;
         }
         if unproved > 0 {
             write!(f, ", {unproved} left that cannot be read or proved")?;

@@ -69,7 +69,7 @@ async fn what_is_fetched_pinned_and_unpinned_is_said_as_json_where_that_is_asked
     assert_eq!(fetched.len(), 1, "{fetched:?}");
     let expected = serde_json::json!({
         "identity": IDENTITY, "member": chain().member.0, "disk": chain().disk.to_string(),
-        "folder": logs.to_str().unwrap(), "logs": 3, "transactions": 9, "gaps": [], "pruned": [], "damage": [],
+        "folder": logs.to_str().unwrap(), "logs": 3, "transactions": 9, "gaps": [], "pruned": [], "rolled": false, "damage": [],
     });
     assert_eq!(fetched[0], expected);
 

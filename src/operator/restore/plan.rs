@@ -2,9 +2,9 @@
 //!
 //! - A restore that was completed or has failed stays so: nothing that happens later carries it out again. What of it still runs is
 //!   stopped.
-//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile, and whatever becomes of the approval: tools
-//!   that apply a manifest again put `dryRun` back as it is there, and half a restore is worse than all of it or none. A Job that is gone
-//!   is not made again: what it brought back, clients may have deleted since.
+//! - Once its Job was created, what the Job says counts, whatever else is missing meanwhile, and once a pod of it has begun, whatever becomes
+//!   of the approval: tools that apply a manifest again put `dryRun` back as it is there, and half a restore is worse than all of it or
+//!   none. A Job that is gone is not made again: what it brought back, clients may have deleted since.
 
 use super::facts::{BackupPoint, Seen};
 use crate::api::{
