@@ -194,7 +194,7 @@ impl Check {
             Ok(Some(segment)) => segment,
             // Who prunes deletes what roll-ups have, and this walk may take hours.
             Ok(None) if self.is_in_a_roll_up(key) => {
-                (self.before, self.lost) = (None, true);
+                (self.before, self.lost) = (None, false);
                 return Ok(None);
             }
             Ok(None) => return Err(gone(&place.identity, key)),

@@ -189,7 +189,19 @@ impl History {
                     continue;
                 }
                 late += usize::from(facts.earliest > span.until);
-                if facts.first > span.zxids.last || late > NEIGHBOURS {
+                let beyond = facts.first > span.zxids.last;
+                if beyond || late > NEIGHBOURS {
+                    // What this chain lacks before that, another one may have.
+                    if let Some(reached) = reached.filter(|reached| !joins(*reached, facts)) {
+                        let bound = facts.first.min(Zxid(span.zxids.last.0.saturating_add(1)));
+                        next = self.filler(Some(reached), bound, Some(chain)).await?;
+                        if next.is_some() {
+                            continue 'chains;
+                        }
+                        if begun && beyond && reached < span.zxids.last {
+                            written.gaps.push((reached, facts.first));
+                        }
+                    }
                     break 'chains;
                 }
                 if begun && let Some(reached) = reached {
@@ -204,7 +216,8 @@ impl History {
                         written.gaps.push((reached, facts.first));
                     }
                 }
-                if let Some((source, at, first)) = there.filter(|(.., first)| *first <= facts.last) {
+                let there = self.readable(key, reached, facts.last).await?;
+                if let Some((source, at, first)) = there {
                     next = Some((source, at));
                     let before = Zxid(first.0.saturating_sub(1));
                     let taken = to.take(&segment, reached, before)?;
@@ -240,6 +253,32 @@ impl History {
         Some((chain, at, keys[at].first))
     }
 
+    /// The same, of those that begin in the roll-up, up to its last transaction: the first one that can be read. A roll-up is not read again for each
+    /// one that cannot.
+    async fn readable(
+        &mut self,
+        key: &SegmentKey,
+        reached: Option<Zxid>,
+        last: Zxid,
+    ) -> Result<Option<(usize, usize, Zxid)>, HistoryError> {
+        while let Some(there) = self.not_rolled_up(key, reached).filter(|(.., first)| *first <= last) {
+            let segment = self.chains[there.0][there.1].clone();
+            match self.reader.facts(&segment).await {
+                Ok(Some(_)) => return Ok(Some(there)),
+                Ok(None) => {}
+                Err(error) => Lost::default().segment(error)?,
+            }
+            self.lose(&segment);
+        }
+        Ok(None)
+    }
+
+    /// This one is lost, and what its roll-up has counts again.
+    fn lose(&mut self, key: &SegmentKey) {
+        self.lost.insert((key.chain.clone(), key.first));
+        self.dry.retain(|(chain, ..)| *chain != key.chain.rolled());
+    }
+
     /// The segment, unless it alone cannot be read.
     fn sound(
         &mut self,
@@ -256,19 +295,19 @@ impl History {
             Ok(None) => lost.add(format!("{} was deleted meanwhile", name()), true),
             Err(error) => lost.segment(error)?,
         }
-        self.lost.insert((key.chain.clone(), key.first));
+        self.lose(key);
         Ok(None)
     }
 
     /// Another chain that has something after `reached` and before `bound`, and the number of its segment with that. The one that goes on
-    /// soonest.
+    /// soonest; of two, the segments of a disk before their roll-ups.
     async fn filler(
         &self,
         reached: Option<Zxid>,
         bound: Zxid,
         but: Option<usize>,
     ) -> Result<Option<(usize, usize)>, HistoryError> {
-        let mut best = None::<(Zxid, usize, usize)>;
+        let mut best = None::<(Zxid, bool, usize, usize)>;
         for (number, keys) in self.chains.iter().enumerate().filter(|(number, _)| Some(*number) != but) {
             let known = |key: &SegmentKey| {
                 self.lost.contains(&(key.chain.clone(), key.first))
@@ -293,12 +332,12 @@ impl History {
                 later.map(|at| (keys[at].first, at)).filter(|(first, _)| *first < bound)
             };
             if let Some((first, at)) = found
-                && best.is_none_or(|(sooner, ..)| first < sooner)
+                && best.is_none_or(|(sooner, rolled, ..)| (first, keys[at].chain.rolled) < (sooner, rolled))
             {
-                best = Some((first, number, at));
+                best = Some((first, keys[at].chain.rolled, number, at));
             }
         }
-        Ok(best.map(|(_, number, at)| (number, at)))
+        Ok(best.map(|(_, _, number, at)| (number, at)))
     }
 
     /// What is directly before a part; `None` if the part begins with what there is.

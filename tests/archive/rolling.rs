@@ -306,6 +306,34 @@ async fn whatever_is_lost_of_segments_that_are_rolled_up_is_read_from_their_roll
     assert_eq!(dumped(&[&target(&place)]).0, zxids(1..=6), "nothing but the roll-up is left");
 }
 
+/// The walk ended where the log of one disk goes on behind the range, and what is missing before that was not looked for.
+#[tokio::test]
+async fn what_a_disk_lacks_at_the_end_of_a_range_another_one_or_a_roll_up_is_asked_for() {
+    let (place, history) = (Place::new(), History::of(15, 10));
+    history.log(&place.data(), 1..=15);
+    for of in [chain(), other()] {
+        let mut shipper = Shipper::resume(place.store(), IDENTITY, of, Backlog::of(&place.data())).await.unwrap();
+        for counter in [5, 10, 15] {
+            shipper.ship(at(1, counter), 1).await.unwrap();
+        }
+    }
+    let name = |of: &Chain, counter| SegmentKey { chain: of.clone(), first: at(1, counter) }.path(IDENTITY);
+    let dump = || dumped(&[&target(&place), "--to", "0x100000008"]);
+    for lacks in [chain(), other()] {
+        let (path, aside) = (place.archive().join(name(&lacks, 6)), place.archive().join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        let (found, output) = dump();
+        assert_eq!((found, told(&output)), (zxids(1..=8), String::new()), "{lacks}");
+        fs::rename(&aside, &path).unwrap();
+    }
+    for lacks in [chain(), other()] {
+        fs::remove_file(place.archive().join(name(&lacks, 6))).unwrap();
+    }
+    let (found, output) = dump();
+    assert_eq!(found, zxids(1..=5));
+    assert!(told(&output).contains("gap: between 0x"), "{}", told(&output));
+}
+
 /// The point was built without the only transaction of an epoch: its roll-up was taken for one that the segments behind it have.
 #[tokio::test]
 async fn each_point_is_built_from_roll_ups_of_one_transaction_and_what_is_behind_them() {
