@@ -266,6 +266,8 @@ struct TallyLine<'a> {
     rolled_deleted: u64,
     /// The same, which the store refused to delete.
     rolled_locked: u64,
+    /// Disks of which no more was rolled up.
+    halted: u64,
     /// Segments that are not rolled up or stay beside their roll-up, since they cannot be read or proved.
     unproved: u64,
 }
@@ -279,8 +281,14 @@ fn print_tally(
 ) -> Result<(), CommandError> {
     let Tally { deleted, refused, failed, left, changed } = *tally;
     if output == Output::Json {
-        let Rolled { made: roll_ups, segments: rolled_up, deleted: rolled_deleted, locked: rolled_locked, unproved } =
-            *rolled;
+        let Rolled {
+            made: roll_ups,
+            segments: rolled_up,
+            deleted: rolled_deleted,
+            locked: rolled_locked,
+            halted,
+            unproved,
+        } = *rolled;
         return Ok(to.json(&TallyLine {
             identity,
             deleted,
@@ -292,6 +300,7 @@ fn print_tally(
             roll_ups,
             rolled_deleted,
             rolled_locked,
+            halted,
             unproved,
         })?);
     }

@@ -10,6 +10,7 @@ use std::{fmt, io};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
+use rand::seq::SliceRandom as _;
 use tokio::time::Instant;
 use zookeeper_files::ids::Zxid;
 
@@ -49,6 +50,8 @@ pub struct Rolled {
     pub deleted: u64,
     /// Segments that the store refused to delete: they are locked. Roll-ups have them, and they go once the lock is over.
     pub locked: u64,
+    /// Disks of which no more is rolled up by this run, since the store does not answer for an object of theirs, or for too many.
+    pub halted: u64,
     /// Segments that are not rolled up or stay beside their roll-up, since they cannot be read or say something else.
     pub unproved: u64,
 }
@@ -66,24 +69,20 @@ pub async fn roll_up(
         Rolling { store, identity, reader: Reader::of(store, identity), now, until, tell, rolled: Rolled::default() };
     let mut chains: Vec<(usize, &ChainLog)> =
         catalogue.chains.iter().enumerate().filter(|(_, log)| !log.chain.rolled).collect();
-    // Where one takes all of the time, another one is first tomorrow.
-    let day = usize::try_from(now.div_euclid(AT_REST)).unwrap_or_default();
-    let turn = day.checked_rem(chains.len()).unwrap_or_default();
-    chains.rotate_left(turn);
+    // Where one takes all of the time, another one is first the next time.
+    chains.shuffle(&mut rand::rng());
+    let (count, mut failed) = (chains.len(), 0);
     for (number, log) in chains {
         let gone = |at: usize| plan.cuts.iter().any(|cut| cut.chain == number && (cut.from..cut.to).contains(&at));
-        let Some((last, segments)) = log.segments.split_last() else { continue };
-        let kept = segments.iter().enumerate().filter(|(at, _)| !gone(*at));
-        let segments: Vec<StoredSegment> = kept.map(|(_, segment)| *segment).collect();
         let rolled = catalogue.chains.iter().find(|other| other.chain == log.chain.rolled());
-        let locked = match rolled {
-            Some(rolled) => rolling.delete(log, &segments, rolled).await?,
-            None => false,
-        };
-        // What cannot go would only be there twice.
-        if !locked {
-            rolling.make(log, (&segments, last), rolled).await?;
+        let Err(error) = rolling.disk(log, rolled, &gone).await else { continue };
+        // One object that never comes holds up no other disk.
+        failed += 1;
+        if failed == count {
+            return Err(error);
         }
+        rolling.rolled.halted += 1;
+        rolling.note(format!("{}: no more of it is rolled up: {error}", log.chain));
     }
     Ok(rolling.rolled)
 }
@@ -100,7 +99,7 @@ struct Rolling<'a> {
 
 impl fmt::Display for Rolled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { made, segments, deleted, locked, unproved } = *self;
+        let Self { made, segments, deleted, locked, halted, unproved } = *self;
         write!(f, "{segments} segments rolled up into {made} objects, {deleted} deleted that roll-ups have")?;
         if locked > 0 {
             write!(f, ", {locked} locked and not deleted")?;
@@ -108,11 +107,35 @@ impl fmt::Display for Rolled {
         if unproved > 0 {
             write!(f, ", {unproved} left that cannot be read or proved")?;
         }
+        if halted > 0 {
+            write!(f, ", of {halted} disks not all")?;
+        }
         Ok(())
     }
 }
 
 impl Rolling<'_> {
+    /// Deletes the segments of a disk that its roll-ups have, and makes others.
+    async fn disk(
+        &mut self,
+        log: &ChainLog,
+        rolled: Option<&ChainLog>,
+        gone: &(dyn Fn(usize) -> bool + Sync),
+    ) -> Result<(), StoreError> {
+        let Some((last, segments)) = log.segments.split_last() else { return Ok(()) };
+        let kept = segments.iter().enumerate().filter(|(at, _)| !gone(*at));
+        let segments: Vec<StoredSegment> = kept.map(|(_, segment)| *segment).collect();
+        let locked = match rolled {
+            Some(rolled) => self.delete(log, &segments, rolled).await?,
+            None => false,
+        };
+        // What cannot go would only be there twice.
+        if !locked {
+            self.make(log, (&segments, last), rolled).await?;
+        }
+        Ok(())
+    }
+
     fn is_old(&self, segment: &StoredSegment) -> bool {
         i64::from(segment.stored) * 1000 + 999 <= self.now.saturating_sub(GRACE)
     }
@@ -301,6 +324,7 @@ impl Rolling<'_> {
         let mut reached = None;
         if let Some(made) = made {
             let Some(facts) = self.rolled(log, &SegmentKey { chain: to.clone(), first: made.first }).await? else {
+                self.rolled.halted += 1;
                 self.note(format!("{to}: nothing is rolled up behind its last roll-up, which is not to be read"));
                 return Ok(());
             };
@@ -329,6 +353,7 @@ impl Rolling<'_> {
                     return Ok(());
                 }
                 if unread >= MOST_UNREAD {
+                    self.rolled.halted += 1;
                     self.note(format!(
                         "{chain}: {MOST_UNREAD} segments in a row cannot be read: no more of it is rolled up"
                     ));
